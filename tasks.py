@@ -3,6 +3,7 @@
 import shlex
 import sys
 
+from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
@@ -37,6 +38,36 @@ def release(context: Context, version: str) -> None:
     context.run(shlex.join([sys.executable, "-m", "bench.release", version]))
 
 
+@task(
+    help={
+        "drivers": "kinds of backups, with commas between them; default: all",
+        "options": "more options of `python -m bench.detection`, such as --write",
+    }
+)
+def detection(context: Context, drivers: str = "", options: str = "") -> None:
+    """Ask Drillbook and other tools about a corpus of broken backups (for people who work on Drillbook)."""
+    argv = [sys.executable, "-m", "bench.detection", *(["--drivers", drivers] if drivers else [])]
+    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+
+
+@task(
+    help={
+        "folder": "where data, backups and copies lie: about four times the size",
+        "size": "MB of data",
+        "pairs": "restores of each kind, of the bare tool and of Drillbook in turn",
+        "options": "more options of `python -m bench.overhead`, such as --write",
+    }
+)
+def overhead(context: Context, folder: str, size: int = 2000, pairs: int = 5, options: str = "") -> None:
+    """Measure the time of a restore beside the bare tool's, and the controller's memory (for people who work on Drillbook)."""
+    argv = [sys.executable, "-m", "bench.overhead", "--folder", folder, "--size", str(size), "--pairs", str(pairs)]
+    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+
+
 namespace = tasks.namespace()
+bench = Collection("bench")
+bench.add_task(detection)
+bench.add_task(overhead)
+namespace.add_collection(bench)
 namespace.add_task(mutants)
 namespace.add_task(release)

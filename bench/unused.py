@@ -16,16 +16,19 @@ import jinja2
 from jinja2 import nodes
 
 from drillbook.sdk.action import Action, find, known_names
+from drillbook.sdk.discovery import service_class, service_kinds
 from drillbook.sdk.probe import Probe
 
 ROOT = Path(__file__).parents[1]
 
 
 def discovered() -> Iterator[str]:
-    """Names of the classes that drills call by the name of their action or probe."""
+    """Names of the classes that drills and inventories name by an action, a probe or a kind of service."""
     for kind in (Action, Probe):
         for name in known_names(kind):
             yield find(name, kind).__name__
+    for kind_of_service in service_kinds():
+        yield service_class(kind_of_service).__name__
 
 
 def in_templates() -> Iterator[str]:

@@ -9,8 +9,6 @@ _._given_basetemp
 _.writable  # io: what standard output is asked
 _.initial_context  # invoke.Program
 _.parse_core_args
-_.complete_context  # invoke.parser.ParserContext
-_.see_positional_arg
 _.inline_ssh_env  # fabric.Connection
 _.get_sources  # paramiko.auth_strategy.AuthStrategy
 _.missing_host_key  # paramiko.MissingHostKeyPolicy
@@ -50,6 +48,7 @@ _.proven_by  # `command.run`
 
 # Fields of files that others read: journal.jsonl, result.json, audit.json, manifests of backups
 _.schema_
+_.total_files_processed  # restic's snapshots
 _.not_good_for_s
 _.receivers
 _.newest_run
@@ -58,6 +57,7 @@ _.newest_verdict
 _.unproven
 _.server_version_num
 _.data_checksums
+_.rpo_s  # the objective that the gate of a team's own backup compared
 
 # What tests look at, and nobody else
 _.tripped  # conditions of a guard

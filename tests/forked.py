@@ -17,9 +17,10 @@ from pathlib import Path
 
 _FORKING = multiprocessing.get_context("forkserver")
 PRELOADED = (
-    "drillbook.cli.tasks",
-    "drillbook.cli.commands",
-    "drillbook.cli.conduct",
+    "drillbook.cli.program",
+    "drillbook.cli.recover",
+    "drillbook.cli.run",
+    "drillbook.cli.orchestration",
     "drillbook.cli.overview",
     "drillbook.report.publish",
     "drillbook.plan.schema",
@@ -37,7 +38,7 @@ BEFORE_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 
 
 def fits(environment: Mapping[str, str]) -> bool:
-    """May a fork have this environment, or does it differ in what only a start heeds?"""
+    """Return True when a fork may have this environment; some variables take effect only at a start."""
 
     def heeded(values: Mapping[str, str]) -> dict[str, str]:
         return {name: value for name, value in values.items() if name.startswith(BEFORE_IMPORT) and name != "PYTHONWARNINGS"}
@@ -76,6 +77,6 @@ def _program(argv: Sequence[str], folder: Path, environment: Mapping[str, str], 
     if environment.get("PYTHONWARNINGS") == "error":
         warnings.simplefilter("error")
     sys.argv = ["drillbook", *argv]
-    from drillbook.cli.tasks import main
+    from drillbook.cli.program import main
 
     main()

@@ -94,7 +94,7 @@ print(json.dumps([said, (peak() - before) >> 10, time.monotonic() - begun]))
 
 
 def asked(talk: Talk, setup: str, ask: str, folder: str = "/", *, path: str = "") -> tuple[str, int, float]:
-    """What a controller says that asks a server which answers by ``talk``; the MiB that it grew meanwhile; its seconds."""
+    """Output of a controller that asks a server which answers by ``talk``, its growth in MiB, and its seconds."""
     program = _CHILD.replace("SETUP", setup).replace("    ASK", "\n".join(f"    {line}" for line in ask.splitlines()))
     with serving(talk, path) as port:
         done = subprocess.run(

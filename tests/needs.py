@@ -1,8 +1,10 @@
 """Tools that a test cannot do without."""
 
+import importlib
 import os
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,14 @@ def missing(reason: str) -> None:
     if os.environ.get("DRILLBOOK_REQUIRE") == "all":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def library(name: str) -> Any:
+    """The module ``name`` of an extra; skips the test when it is missing, or fails it with DRILLBOOK_REQUIRE=all, as in CI."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        missing(f"{name} is not installed")
 
 
 def docker_engine() -> None:

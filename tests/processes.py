@@ -1,4 +1,4 @@
-"""What the kernel tells of every process; one that ends meanwhile is no error."""
+"""The kernel's data of every process; a process that ends during the reading is no error."""
 
 from collections.abc import Iterator
 from pathlib import Path

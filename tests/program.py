@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests import forked
 
-PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.tasks import main; main()"]
+PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.program import main; main()"]
 HEAD = "drill: sample\ntitle: A sample\nservice: app\n"
 VERIFY = "verify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n"
 

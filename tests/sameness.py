@@ -6,7 +6,7 @@ from drillbook.sdk.identity import Identity
 
 
 def holds(proof, action, ctx) -> bool | None:
-    """Is the backup that gave the facts ``proof`` one of what ``action`` works on now?"""
+    """Return True when the backup with the facts ``proof`` is of the service that ``action`` works on now."""
     backup = Identity.read(proof["identity"])
     assert len(backup.manifest) == 64
     return backup.equals(action.subject(ctx))

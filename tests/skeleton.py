@@ -1,4 +1,4 @@
-"""What a drill has left in the `scratch` of a host."""
+"""Remainders of a drill in the `scratch` folder of a host."""
 
 import re
 from pathlib import Path

@@ -1,9 +1,9 @@
-r"""The forms in which programs print a secret: one table of encodings, as regular expressions.
+r"""Regular expressions for the encoded forms in which programs may print a secret.
 
-A secret is a row of parts, mostly one for each character. Each part matches every way in which a character is written
-that programs do not print as it is: percent-encoded in either case, as an entity of HTML, escaped for JSON, Go, shells,
-SQL, C or a passfile, and once more on top of it. So a form is found that mixes them, or that no program was known to print.
-Beside it stand the forms that encode bytes: hexadecimal, base64, base32, and UTF-16 as bytes or as text with NULs in it.
+A secret becomes a sequence of parts, mostly one for each character. A part matches the character itself and every escaped
+form of it: percent-encoded in either case, as an HTML entity, escaped for JSON, Go, shells, SQL, C or a passfile, and
+each of these escaped again. So texts that mix these escapes match too, including mixtures that no known program prints.
+Further patterns match the encoded bytes: hexadecimal, base64, base32, and UTF-16 as bytes or as text with NULs.
 """
 
 from __future__ import annotations
@@ -17,44 +17,47 @@ from itertools import groupby
 from typing import NamedTuple
 
 SHORTEST = 4
-"""Shorter secrets, and shorter lines of longer ones, are not looked for: they would hide half of every text."""
+"""Minimum length in characters of a secret, or of a line of one, that is hidden: shorter texts occur in any output by chance."""
 PIECE, STEP = 64, 48
-"""Longer secrets are looked for in pieces of so many characters, a new one at every so many."""
+"""Length of the pieces in which longer secrets are matched, and distance between their starts, in characters."""
 LONGEST_NAME = 8
-"""Longer names of entities are written by no program."""
+"""Longest name of an HTML entity that programs write, with its semicolon."""
 
 ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\0": "0", "\a": "a", "\x1b": "e"}
 QUOTES = "'\"\\"
-"""They are escaped by one another, so a run of them is one part: ``'"'"'`` of a shell, ``''`` of SQL, ``\\"`` of JSON."""
+"""Characters that escape one another, so a run of them is one part: ``'"'"'`` of a shell, ``''`` of SQL, ``\"`` of JSON."""
 DOUBLED = "%$"
 AND = "&(?:amp;){0,2}"
 PERCENT = "%(?:25){0,2}"
 SLASHES = r"\\\\{0,7}"
-"""One backslash, or so many as escaping again makes of it."""
+"""Pattern for a backslash, or for several when the backslash was escaped again."""
 BETWEEN = r"[^0-9A-Za-z]{0,8}(?:0?[xX]|u00)?"
-"""What stands between two bytes in hexadecimal: nothing, blanks, colons, or the sign of an escape."""
+"""Pattern between two bytes in hexadecimal: nothing, blanks, colons, or the prefix of an escape."""
 WRAP = r"\s{0,2}"
-"""The end of a line of wrapped base64."""
+"""Pattern for a line break inside wrapped base64."""
 NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
-"""The character between those of UTF-16, and how programs show it."""
+"""Pattern for the NUL byte of an ASCII character in UTF-16, and for the texts that programs print for that byte."""
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
-"""Any character, or the escape of one."""
+"""Pattern for any character, or any escape of a character."""
 FEW = 10
-"""Of base32 so many characters are looked for; the rest is taken as it comes."""
+"""Number of leading characters of a base32 text that must match; the characters after these are hidden uncompared."""
 ANCHOR = 16
-"""Of longer ones so many bytes are looked for in hexadecimal and base64; the rest is taken as it comes, up to its length."""
+"""Number of leading bytes of a secret that must match in hexadecimal and base64.
+
+The following bytes, up to the secret's length, are hidden without being compared.
+"""
 ARMOR = re.compile(r"-{3,}[^-]*-{3,}")
 
 
 class Part(NamedTuple):
-    """A part of a form: the ways to write it, each beginning with a certain character, and the most bytes that it takes."""
+    """Part of an encoded secret: patterns for it, each beginning with a fixed character, and its maximum length in bytes."""
 
     ways: tuple[str, ...]
     most: int
 
     @property
     def pattern(self) -> str:
-        """All ways as one expression."""
+        """Regular expression that matches the part in any of its encodings."""
         return self.ways[0] if len(self.ways) == 1 else f"(?:{'|'.join(self.ways)})"
 
 
@@ -62,7 +65,7 @@ Form = tuple[Part, ...]
 
 
 def forms(secret: str) -> Iterator[Form]:
-    """Every form of ``secret`` that is looked for; a long one, and one of several lines, also piece by piece."""
+    """Yield encoded forms of ``secret``, each as parts: of pieces if the secret is long, of each line if it has several."""
     for piece in dict.fromkeys(_pieces(secret)):
         for encode in ENCODINGS:
             yield from encode(piece)
@@ -78,7 +81,7 @@ def _pieces(secret: str) -> Iterator[str]:
 
 
 def _written(secret: str) -> Iterator[Form]:
-    """As text, each character as it is or escaped."""
+    """Return forms that match ``secret`` as text, in which each character may be literal or escaped."""
     parts: list[Part] = []
     for quoted, run in groupby(secret, lambda char: char in QUOTES):
         count = len(text := "".join(run))
@@ -88,7 +91,7 @@ def _written(secret: str) -> Iterator[Form]:
 
 @cache
 def _quotes(count: int) -> Part:
-    """So many quotes and backslashes, in any mixture: as they are, escaped by one another, or encoded."""
+    """Part for ``count`` adjacent quotes and backslashes: literal, escaped by further quotes or backslashes, or encoded."""
     references = f"{AND}{_any([way for char in QUOTES for way in _names_of(char)])}"
     percent = f"{PERCENT}{_any([_nibbles(ord(char)) for char in QUOTES])}"
     codes = f"(?<=\\\\){_any([way for char in QUOTES for way in _codes(char)])}"
@@ -97,7 +100,11 @@ def _quotes(count: int) -> Part:
 
 
 def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
-    """Characters other than quotes; ``slashes``: a run of quotes before them may have taken all backslashes."""
+    """Parts for the characters of ``run``, a piece of the secret without quotes and backslashes.
+
+    With ``slashes``, quotes precede ``run``, and the part for the quotes may also match the backslash of the first escape
+    in ``run``. So the part for the first character also matches an escape without its backslash.
+    """
     for char, same in groupby(run):
         count = len(list(same))
         if char in DOUBLED:
@@ -111,7 +118,7 @@ def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
 
 @cache
 def _part(char: str, *, bare: bool) -> Part:
-    """One character: if programs escape it, in every way in which they do; and as it is."""
+    """Part for one character, literal or in any escaped form; with ``bare`` also escaped without the leading backslash."""
     if char.isascii() and char.isalnum():
         return Part((char,), 1)
     own = {" ": [r"\ ", r"\+"], "\n": ["\n", "\r\n", r"\ "]}.get(char, [re.escape(char)])
@@ -124,7 +131,7 @@ def _most(char: str) -> int:
 
 @cache
 def _encoded(char: str, *, bare: bool) -> tuple[str, ...]:
-    """Every way to escape ``char``; ``bare``: what stands behind a backslash may stand without it."""
+    """Patterns for the escaped forms of ``char``; with ``bare`` also for an escape without its backslash."""
     behind = _any([*_codes(char), re.escape(char), *([ESCAPES[char]] if char in ESCAPES else [])])
     return (f"{PERCENT}{_percent(char)}", f"{AND}{_any(_names_of(char))}", f"{SLASHES}{behind}", *([behind] if bare else []))
 
@@ -142,7 +149,7 @@ def _percent(char: str) -> str:
 
 
 def _names_of(char: str) -> list[str]:
-    """What stands between ``&`` and the end of an entity of HTML or XML: a name, or a number."""
+    """HTML and XML entities for ``char`` without the leading ``&``: names and numbers."""
     number = ord(char)
     return [f"#0{{0,6}}{number};", f"#[xX]0{{0,6}}{_digits(f'{number:x}')};", *map(re.escape, _named().get(char, ()))]
 
@@ -157,7 +164,7 @@ def _named() -> dict[str, tuple[str, ...]]:
 
 
 def _codes(char: str) -> list[str]:
-    """What stands behind a backslash for ``char`` in Python, JSON, JavaScript, C, Go and PostgreSQL."""
+    """Escape codes for ``char``, without the backslash, in Python, JSON, JavaScript, C, Go and PostgreSQL."""
     number, raw = ord(char), _raw(char)
     units = char.encode("utf-16-be", "surrogatepass")
     pairs = [f"{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)]
@@ -176,12 +183,12 @@ def _nibbles(byte: int) -> str:
 
 
 def _digits(text: str) -> str:
-    """Hexadecimal digits in either case."""
+    """Pattern that matches the hexadecimal digits ``text`` in upper and lower case."""
     return "".join(char if char.isdigit() else f"[{char}{char.upper()}]" for char in text)
 
 
 def _hexadecimal(secret: str) -> Iterator[Form]:
-    """Its bytes in hexadecimal, with whatever a program writes between them."""
+    """Return a form that matches ``secret`` in hexadecimal, with any separator that programs print between the bytes."""
     raw = _raw(secret)
     high, low = f"{raw[0] >> 4:x}", f"{raw[0] & 15:x}"
     first = Part(tuple(f"{char}{_digits(low)}" for char in dict.fromkeys((high, high.upper()))), 2)
@@ -193,13 +200,13 @@ def _hexadecimal(secret: str) -> Iterator[Form]:
 
 
 def _rest(way: str, most: int, count: int) -> Iterator[Part]:
-    """Up to ``count`` more of ``way``."""
+    """Yield a part for up to ``count`` repetitions of the pattern ``way``, each of up to ``most`` bytes; no part if 0."""
     if count > 0:
         yield Part((f"(?:{way}){{0,{count}}}",), most * count)
 
 
 def _base64(secret: str) -> Iterator[Form]:
-    """In base64."""
+    """Return forms that match ``secret`` in base64, one for each alphabet and each alignment of the secret."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for inner in _aligned(_raw(secret), encode, 3, 6):
             known = inner[: 2 * ANCHOR]
@@ -211,7 +218,7 @@ def _base64(secret: str) -> Iterator[Form]:
 
 
 def _base32(secret: str) -> Iterator[Form]:
-    """In base32."""
+    """Return forms that match ``secret`` in base32, one for each alignment of the secret."""
     for inner in _aligned(_raw(secret), base64.b32encode, 5, 5):
         yield (
             Part((inner[0],), 1),
@@ -221,7 +228,7 @@ def _base32(secret: str) -> Iterator[Form]:
 
 
 def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
-    """The part of an encoded text that ``raw`` alone decides, at each alignment in a ``group`` of bytes."""
+    """Yield ``raw`` encoded at each offset in a ``group`` of bytes, without the ends, which depend on neighbouring bytes."""
     for offset in range(group):
         whole = encode(b"\0" * offset + raw).decode().rstrip("=")
         inner = whole[-(-offset * 8 // bits) : (offset + len(raw)) * 8 // bits]
@@ -230,7 +237,7 @@ def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int
 
 
 def _utf16(secret: str) -> Iterator[Form]:
-    """In UTF-16 of either order of bytes, as it is or as the text that a program makes of it; of ASCII in UTF-32 too."""
+    """Return forms that match ``secret`` in UTF-16 (for ASCII also UTF-32) of either byte order, as bytes or printed."""
     orders = (secret.encode(order, "surrogatepass") for order in ("utf-16-le", "utf-16-be"))
     for raw in dict.fromkeys(order.strip(b"\0") for order in orders):
         known, behind = raw[: 4 * ANCHOR].rstrip(b"\0"), raw[4 * ANCHOR :]
@@ -242,7 +249,7 @@ _NULS = Part((f"(?:{NUL}){{0,3}}",), 36)
 
 @cache
 def _byte(byte: int) -> Part:
-    """A byte of UTF-16: as a character, as the escape of one, or as the sign for what is none."""
+    """Part for one byte of UTF-16: as a character, as an escape, or as the replacement character for an unprintable byte."""
     if not byte:
         return Part((f"(?:{NUL}){{1,3}}",), 36)
     if byte < 128:

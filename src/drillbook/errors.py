@@ -1,4 +1,4 @@
-"""Every error that Drillbook raises on purpose, each with a stable code and an exit status.
+"""Errors that Drillbook raises on purpose, each with a stable code and an exit status.
 
     DrillbookError                    exit 3
     ├── UsageError                    exit 2   nothing was touched
@@ -6,23 +6,23 @@
     │   │   ├── SpecError                      a drill or a suite
     │   │   └── InventoryError                 an inventory
     │   ├── PlanError                          drill and inventory do not fit together
-    │   ├── UnknownName                        a drill, run, action that is not there
+    │   ├── UnknownName                        a drill, run or action that does not exist
     │   ├── PluginError                        a plugin cannot be used
     │   └── SecretError                        a secret's source cannot be read
-    ├── HostError                              something between here and a host
+    ├── HostError                              a failure between the controller and a host
     │   ├── HostUnreachable
-    │   │   └── CommandLost                    it went away while a command ran: nobody knows how that ended
+    │   │   └── CommandLost                    the connection broke during a command; its outcome is unknown
     │   ├── HostKeyUnknown
     │   ├── HostKeyChanged
     │   ├── AuthenticationFailed
-    │   ├── CommandFailed                      exit status or signal was not the wanted one
-    │   └── CommandTimedOut                    the deadline passed; the remote process was ended
+    │   ├── CommandFailed                      unexpected exit status or signal
+    │   └── CommandTimedOut                    the deadline passed; the remote process was killed
     ├── Cancelled                     exit 4   an operator or a guard stopped the run
     ├── NotReady                      exit 4   a precondition does not hold; nothing was touched
     │   └── Locked                             another run holds the lock of a service
-    ├── Fenced                        exit 4   the lock was taken over by somebody newer
-    ├── Lapsed                        exit 4   a target reverted by itself: its lease was not renewed
-    ├── StepFailed                    exit 1   a step found that something is wrong
+    ├── Fenced                        exit 4   a newer run took over the lock
+    ├── Lapsed                        exit 4   a lease expired and the target ran the undo
+    ├── StepFailed                    exit 1   a step found something wrong
     ├── CouldNotVerify                exit 3   a check could not be carried out
     ├── JournalError                  exit 3   the journal is damaged
     ├── Unreported                    exit 5   a run has ended, and its report could not be written
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 
 
 class DrillbookError(Exception):
-    """Root of the tree; ``str()`` gives the message and the hint as people read them."""
+    """Root of all errors that Drillbook raises; its text is the message and the hint."""
 
     code: ClassVar[str] = "error"
     exit_status: ClassVar[int] = Exit.UNVERIFIED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        """``message`` is what happened, ``hint`` what to do next."""
+        """Store ``message``, a description of the problem, and ``hint``, a suggested next action."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -61,27 +61,32 @@ class DrillbookError(Exception):
 
 
 class UsageError(DrillbookError):
-    """The person's input is wrong; nothing was touched."""
+    """The user's input is wrong; nothing was touched."""
 
     code = "usage"
     exit_status = Exit.USAGE
 
 
 class PluginError(UsageError):
-    """A plugin cannot be used; nothing of it was carried out."""
+    """A plugin cannot be used; none of its code was executed."""
 
     code = "plugin"
 
 
 def visible(text: str, limit: int = 2000) -> str:
-    """``text`` for a message: what does not print is escaped, what is too long is cut."""
+    """Return ``text`` for a message: unprintable characters escaped, and shortened to ``limit`` characters."""
     cut = text if len(text) <= limit else f"{text[:limit]}..."
-    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return escaped(cut)
+
+
+def escaped(text: str, keep: str = "\n") -> str:
+    """Escape unprintable characters in ``text``, which could control a terminal; those in ``keep`` stay."""
+    return "".join(c if c in keep or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in a file; line and column count from 1."""
+    """A position in a file; line and column are counted from 1."""
 
     file: str
     line: int
@@ -92,12 +97,12 @@ class Where:
 
 
 class SourceError(UsageError):
-    """A file is wrong at a place that can be named."""
+    """A file has a mistake at a known position."""
 
     code = "source"
 
     def __init__(self, message: str, *, where: Where | None = None, excerpt: str = "", hint: str = "") -> None:
-        """``excerpt`` is the line at ``where``, shown with a caret below the column."""
+        """Make the error; ``excerpt`` is the line at ``where``, printed with a caret below the column."""
         super().__init__(visible(message), hint=visible(hint))
         self.where = where
         self.excerpt = excerpt
@@ -110,19 +115,19 @@ class SourceError(UsageError):
 
 
 class SpecError(SourceError):
-    """A drill or a suite is wrong."""
+    """A drill or a suite has a mistake."""
 
     code = "spec"
 
 
 class InventoryError(SourceError):
-    """An inventory is wrong."""
+    """An inventory has a mistake."""
 
     code = "inventory"
 
 
 class PlanError(SourceError):
-    """Drill and inventory do not fit together."""
+    """The drill and the inventory do not fit together."""
 
     code = "plan"
 
@@ -140,34 +145,34 @@ class SecretError(UsageError):
 
 
 class HostError(DrillbookError):
-    """Something between the controller and a host; ``host`` is its inventory name."""
+    """A failure between the controller and a host; ``host`` is the host's name in the inventory."""
 
     code = "host"
 
     def __init__(self, message: str, *, host: str, hint: str = "") -> None:
-        """``host`` is the inventory name of the host."""
+        """Make the error; ``host`` is the host's name in the inventory."""
         super().__init__(message, hint=hint)
         self.host = host
 
 
 class HostUnreachable(HostError):
-    """No connection could be made, or it broke."""
+    """No connection could be made, or the connection broke."""
 
     code = "host-unreachable"
 
 
 class CommandLost(HostUnreachable):
-    """The connection, or the channel of a command, ended before the command's status came."""
+    """The connection, or the channel of a command, broke before the command's exit status arrived."""
 
 
 class HostKeyUnknown(HostError):
-    """The host's key is in no known_hosts file."""
+    """The host's key is in none of the known_hosts files."""
 
     code = "host-key-unknown"
 
 
 class HostKeyChanged(HostError):
-    """The host shows another key than the recorded one."""
+    """The host presents a key other than the recorded one, or a revoked key."""
 
     code = "host-key-changed"
 
@@ -179,12 +184,12 @@ class AuthenticationFailed(HostError):
 
 
 class CommandFailed(HostError):
-    """A command ended with a status that was not the wanted one."""
+    """A command terminated with an unexpected exit status or signal."""
 
     code = "command-failed"
 
     def __init__(self, message: str, *, host: str, argv: Sequence[str], exit_status: int | None, tail: str = "") -> None:
-        """``tail`` is the last lines of the command's output, already made printable."""
+        """Make the error; ``tail`` is the last lines of the command's output, already printable."""
         super().__init__(message, host=host)
         self.argv = tuple(argv)
         self.exit = exit_status
@@ -192,7 +197,7 @@ class CommandFailed(HostError):
 
 
 class CommandTimedOut(HostError):
-    """The deadline passed; the remote process was ended, or the message says that it could not be."""
+    """The command exceeded its deadline. Its process was killed; if not, the message says so."""
 
     code = "command-timed-out"
 
@@ -218,37 +223,37 @@ class Locked(NotReady):
 
 
 class Fenced(DrillbookError):
-    """The lock of a service was taken over by somebody newer: this run may change nothing more there."""
+    """A newer run took over the lock of a service, so this run may change nothing more on that service."""
 
     code = "fenced"
     exit_status = Exit.REFUSED
 
 
 class Lapsed(DrillbookError):
-    """A target reverted by itself, because its lease was not renewed in time or it was started again."""
+    """A target ran the undo by itself, because its lease was not renewed in time or the target was rebooted."""
 
     code = "lapsed"
     exit_status = Exit.REFUSED
 
 
 class StepFailed(DrillbookError):
-    """A step carried out its work and found that something is wrong.
+    """A step ran to its end and found something wrong.
 
-    ``findings`` say what, one by one; the message is their summary.
+    ``findings`` hold the details; the message is a summary.
     """
 
     code = "step-failed"
     exit_status = Exit.FAILED
 
     def __init__(self, message: str, *, findings: Sequence[Finding] = (), facts: dict[str, object] | None = None) -> None:
-        """``facts`` are what was measured all the same; they enter the journal beside the findings."""
+        """Make the error; ``facts`` are the values that the step still measured, recorded with the findings."""
         super().__init__(message)
         self.findings = tuple(findings)
         self.facts = facts or {}
 
 
 class CouldNotVerify(DrillbookError):
-    """A check could not be carried out, so nothing is known: never a pass."""
+    """A check could not be executed, so the checked state is unknown; this never counts as a pass."""
 
     code = "could-not-verify"
 
@@ -260,13 +265,13 @@ class JournalError(DrillbookError):
 
 
 class Unreported(DrillbookError):
-    """A run has ended, and its report could not be written; until it is recovered nobody can see what it left."""
+    """A run ended, but its report could not be written or its journal is lost, so changes that it left may be unknown."""
 
     code = "unreported"
     exit_status = Exit.RESIDUE
 
 
 class LabError(DrillbookError):
-    """The embedded lab could not do what was asked."""
+    """A lab could not be started, stopped or read."""
 
     code = "lab"

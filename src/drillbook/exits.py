@@ -1,4 +1,4 @@
-"""Exit statuses of all tasks, for people and for pipelines: each is named here and nowhere else."""
+"""Exit statuses of all tasks, for people and for pipelines; defined only in this module."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ class Exit(IntEnum):
     """Exit status of a task."""
 
     OK = 0
-    """Everything that was asked for is so: the drill passed, the diagnosis is healthy, the record is whole."""
+    """Success: the drill passed, the diagnosis is healthy, the record is complete."""
     FAILED = 1
-    """Something is proven to be wrong: the recovery failed, a cause was found, a record was changed."""
+    """A failure is proven: the recovery failed, a cause was found, a record was changed."""
     USAGE = 2
     """The input is wrong; nothing was touched."""
     UNVERIFIED = 3
-    """It could not be verified, so nothing is known: never a pass."""
+    """Verification was impossible, so the state is unknown: never a pass."""
     REFUSED = 4
-    """The drill was not let begin, or was stopped, and put everything back."""
+    """The drill was refused, or was stopped and its changes were undone."""
     RESIDUE = 5
-    """Something is left that a person must put back; or it is not known whether there is."""
+    """Changes remain that a person must undo; or it is unknown if any remain."""
     BROKEN_PIPE = 141
-    """Nobody reads the output any more: 128 and the number of SIGPIPE, as shells tell it."""
+    """The reader of the output has gone: 128 plus the number of SIGPIPE, as in shells."""

@@ -1,4 +1,4 @@
-"""One redactor for all that is written: journal, evidence, log, terminal, reports."""
+"""Redaction for everything that is written: journal, evidence, log, terminal, reports."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from drillbook.encodings import SHORTEST, Form
 
 MARK = b"***"
 FARTHEST = 8192
-"""Characters beside a cut that are looked at: no form of a piece of a secret is longer."""
+"""Number of characters examined on each side of a cut; no encoded piece of a secret is longer."""
 DEPTH = 12
-"""What has so many parts of a form in common with it is taken for its beginning."""
+"""Number of leading parts of a form that are compared at the end of a text; everything after these parts is hidden."""
 _HEAD = re.compile(r"\\?.", re.DOTALL)
 _CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
-"""The end of a text that may have been cut inside an escape."""
+"""Regular expression for the end of a text that may be cut inside an escape sequence."""
 _ESCAPE = rb"|[%&\\][\s\S]{0,24}\Z|[\xc2-\xf4][\x80-\xbf]{0,2}\Z"
-"""The same for the first character of a secret, if it can be escaped or has several bytes."""
+"""Regular expression for a cut inside a secret's first character, if that can be escaped or has several bytes."""
 
 
 class Sink(Protocol):
-    """Anything that bytes can be written to."""
+    """A writable stream of bytes that receives redacted output."""
 
     def write(self, data: bytes, /) -> int:
-        """Take all of ``data``."""
+        """Write all of ``data``."""
 
 
 class _Patterns:
-    """Expressions that find secrets, and the most bytes that one takes."""
+    """Regular expressions that match secrets, and the length in bytes of their longest match."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._forms = sorted(dict.fromkeys(chain.from_iterable(map(encodings.forms, secrets))), key=_most, reverse=True)
@@ -45,19 +45,20 @@ class _Patterns:
 
     @cached_property
     def begun(self) -> re.Pattern[bytes] | None:
-        """Matches what could be the beginning of a secret at the end of a text."""
+        """Regular expression for an incomplete secret at the end of a text."""
         special = any(len(form[0].ways) > 2 for form in self._forms)
         return re.compile(_bytes(_partly(self._forms)) + (_ESCAPE if special else b"")) if self._forms else None
 
 
 class Redactor:
-    """Knows the secrets of a run and hides them, in all forms of ``encodings``.
+    """Hides the known secrets of a run, in all forms of ``encodings``.
 
-    What is cut before it comes to a redactor is cut by ``beginning`` and ``end``, which know the secrets of all redactors.
+    Before redaction, shorten a text only with ``beginning`` or ``end``, which also hide a secret that the cut splits. Both
+    hide the secrets of all redactors.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """``secrets`` are the values that must never be written."""
+        """Hide the values ``secrets``; values shorter than ``SHORTEST`` are not hidden."""
         with _ALIVE_LOCK:
             _ALIVE.add(self)
         self._known = dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
@@ -65,14 +66,14 @@ class Redactor:
         self._made: _Patterns | None = None
 
     def learn(self, *secrets: str) -> None:
-        """Hide ``secrets`` too, from now on; a writer that was made before does not."""
+        """Also hide ``secrets`` from now on; writers that were created before this call do not hide them."""
         with self._lock:
             self._known |= dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
             self._made = None
 
     @property
     def _look(self) -> _Patterns:
-        """The expressions for all that is known, made when first needed: secrets are learned one by one."""
+        """Patterns of all known secrets, compiled at the first use, because secrets are learned one at a time."""
         made = self._made
         if made is None:
             with self._lock:
@@ -80,32 +81,32 @@ class Redactor:
         return made
 
     def text(self, text: str) -> str:
-        """``text`` with every secret replaced by ``***``."""
+        """Return ``text`` with every secret replaced by ``***``."""
         return hidden(text, "***", spans(self._look.text, text))
 
     def data(self, data: bytes) -> bytes:
-        """``data`` with every secret replaced by ``***``."""
+        """Return ``data`` with every secret replaced by ``***``."""
         return hidden(data, MARK, spans(self._look.data, data))
 
     def cut(self, data: bytes) -> bytes:
-        """``data``, which goes on behind its end where nobody sees it: the beginning of a secret there is hidden too."""
+        """Hide secrets in ``data``, the first part of a longer text, also an incomplete secret at the end of ``data``."""
         end = begins(self._look.begun, data, self._look.longest)
         return hidden(data, MARK, joined([*spans(self._look.data, data), *([(end, len(data))] if end < len(data) else [])]))
 
     def across(self, text: str, at: int) -> tuple[int, int]:
-        """Beginning and end of the secret that a cut of ``text`` at ``at`` would halve; twice ``at`` if there is none."""
+        """Start and end of the secret that a cut of ``text`` at ``at`` would split; ``(at, at)`` without such a secret."""
         look = self._look
         first = max(0, at - look.longest)
         found = spans(look.text, text[first : at + look.longest])
         return next(((first + start, first + end) for start, end in found if start < at - first < end), (at, at))
 
     def writer(self, file: Sink) -> RedactingWriter:
-        """A writer that hides secrets in a stream of any length, also where one is cut by a piece's end."""
+        """Create a writer that hides secrets in a stream of any length, including secrets that span two pieces."""
         look = self._look
         return RedactingWriter(file, look.data, look.begun, look.longest)
 
     def value(self, value: Any) -> Any:
-        """A JSON value with every secret in it replaced, also in keys."""
+        """Return a JSON value with every secret replaced by ``***``, also in keys."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -125,13 +126,13 @@ def _alive() -> list[Redactor]:
 
 
 def beginning(text: str, limit: int) -> str:
-    """The first ``limit`` characters of ``text`` without secrets, also without the half of one that goes on behind them."""
+    """First ``limit`` characters of ``text`` with secrets hidden, including a secret that the cut splits."""
     start = min((one.across(text, limit)[0] for one in _alive()), default=limit)
     return _masked(text[:start]) + ("***" if start < min(limit, len(text)) else "")
 
 
 def end(text: str, limit: int) -> str:
-    """The last ``limit`` characters of ``text`` without secrets, also without the half of one that begins before them."""
+    """Last ``limit`` characters of ``text`` with secrets hidden, including a secret that the cut splits."""
     at = max(0, len(text) - limit)
     behind = max((one.across(text, at)[1] for one in _alive()), default=at)
     return ("***" if behind > at else "") + _masked(text[behind:])
@@ -152,17 +153,20 @@ def _bytes(pattern: str) -> bytes:
 
 
 def _whole(forms: Iterable[Form]) -> str:
-    """An expression for all ``forms``, one branch for each character that they begin with: others are passed over fast."""
+    """Regular expression that matches any of ``forms``.
+
+    It has one branch for each possible first character, so that other characters are skipped fast.
+    """
     return _branches((way, "".join(part.pattern for part in form[1:])) for form in forms for way in form[0].ways)
 
 
 def _partly(forms: Sequence[Form]) -> str:
-    """An expression for the beginning of any of ``forms`` at the end of a text, where it is not whole."""
+    """Regular expression that matches, at the end of a text, the beginning of any of ``forms``."""
     return _branches(((way, _rest(form)) for form in forms for way in form[0].ways), cut=True)
 
 
 def _rest(form: Form) -> str:
-    """What stands behind the first part of ``form`` in a text that ends inside it."""
+    """Regular expression for the rest of ``form`` after its first part, when the text ends before the form is complete."""
     long = len(form) > DEPTH
     inner = r"[\s\S]*" if long else ""
     for part in reversed(form[1:DEPTH] if long else form[1:-1]):
@@ -180,9 +184,9 @@ def _branches(ways: Iterable[tuple[str, str]], *, cut: bool = False) -> str:
 
 
 def spans(pattern: re.Pattern[AnyStr] | None, text: AnyStr) -> list[tuple[int, int]]:
-    """Stretches of ``text`` that secrets cover, those that lie over one another as one.
+    """Spans of ``text`` that secrets cover; overlapping spans are merged.
 
-    Looked for at every place, whatever was found before it: two secrets may share an end and a beginning.
+    The search continues inside each match, since two secrets may overlap.
     """
     found: list[tuple[int, int]] = []
     match = pattern.search(text) if pattern else None
@@ -193,7 +197,7 @@ def spans(pattern: re.Pattern[AnyStr] | None, text: AnyStr) -> list[tuple[int, i
 
 
 def joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """``stretches``, in the order of their beginning, with those that lie over one another as one."""
+    """Sort ``stretches``, spans with start and end, and merge overlapping ones."""
     found: list[tuple[int, int]] = []
     for start, end in sorted(stretches):
         if found and start < found[-1][1]:
@@ -204,47 +208,50 @@ def joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def begins(pattern: re.Pattern[bytes] | None, data: bytes, longest: int) -> int:
-    """Where at the end of ``data`` a secret may begin that is not whole yet; its length where none does."""
+    """Start of a possibly incomplete secret at the end of ``data``; the length of ``data`` if there is none."""
     match = pattern.search(data, max(0, len(data) - longest)) if pattern else None
     return match.start() if match else len(data)
 
 
 def hidden(text: AnyStr, mark: AnyStr, stretches: Sequence[tuple[int, int]]) -> AnyStr:
-    """``text`` with ``mark`` in place of each of ``stretches``."""
+    """Return ``text`` with each span of ``stretches`` replaced by ``mark``."""
     ends = [0, *(end for _, end in stretches)]
     starts = [*(start for start, _ in stretches), len(text)]
     return mark.join(text[end:start] for end, start in zip(ends, starts, strict=True))
 
 
 class RedactingWriter:
-    """Hides secrets in a stream; keeps back so much of its end as could be the beginning of one."""
+    """Writer that hides secrets in a stream; it holds back the end of the stream while that may be part of a secret."""
 
     def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, begun: re.Pattern[bytes] | None, longest: int) -> None:
-        """Writes to ``file`` what has no match of ``pattern``, and keeps back what ``begun`` matches.
+        """Write to ``file``, hide matches of ``pattern``, and hold back the end of the stream while it matches ``begun``.
 
-        No secret is longer than ``longest``.
+        ``longest`` is the length in bytes of the longest secret.
         """
         self._file, self._pattern, self._begun, self._longest = file, pattern, begun, longest
         self._kept = b""
         self._covered = 0
-        """Bytes at the beginning of what is kept that a secret covers whose mark is written."""
+        """Number of leading bytes of the held-back data that belong to a secret whose mark ``***`` is already written."""
         self._digest = hashlib.sha256()
         self.bytes = 0
 
     def write(self, data: bytes) -> int:
-        """Take the next piece."""
+        """Accept the next chunk of the stream, and write everything before a possibly incomplete secret at the end."""
         self._kept += data
         if cut := begins(self._begun, self._kept, self._longest):
             self._out(cut)
         return len(data)
 
     def finish(self) -> str:
-        """Write the rest; returns the SHA-256 of all that was written, in hex."""
+        """Write the held-back rest; return the SHA-256 of all written bytes, in hex."""
         self._out(len(self._kept))
         return self._digest.hexdigest()
 
     def _out(self, length: int) -> None:
-        """Write so many bytes. A secret that goes on behind them is marked once, and may lie under another one there."""
+        """Write the first ``length`` held-back bytes.
+
+        A secret that crosses this limit is marked only once, even when other secrets overlap it.
+        """
         found = self._stretches()
         inside = [(start, min(end, length)) for start, end in found if start < length]
         clean = hidden(self._kept[:length], MARK, inside)
@@ -256,7 +263,7 @@ class RedactingWriter:
         self.bytes += len(clean)
 
     def _stretches(self) -> list[tuple[int, int]]:
-        """Spans of the kept text that secrets cover, joined with those covered already."""
+        """Spans of the held-back bytes that secrets cover; the first may continue a secret whose mark is already written."""
         found = spans(self._pattern, self._kept)
         if not self._covered:
             return found

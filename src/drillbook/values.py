@@ -1,4 +1,4 @@
-"""Values that drills and inventories write: durations, sizes, secrets, digests; and canonical JSON."""
+"""Values in drills and inventories: durations, sizes, secrets, digests; and canonical JSON."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from drillbook.errors import SecretError
 
 
 class _Unit(float):
-    """A number that is written with its unit, such as ``5m`` or ``10MiB``, and never without."""
+    """A number written with a mandatory unit, such as ``5m`` or ``10MiB``."""
 
     UNITS: ClassVar[dict[str, float]] = {}
     EXAMPLE: ClassVar[str] = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The value of ``text``; raises ValueError with what was expected."""
+        """Parse ``text``. Raises ValueError with a description of the expected form."""
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)", text.strip())
         if match is None or match[2] not in cls.UNITS:
             raise ValueError(f"{text!r} is not a {cls.__name__.lower()}; write a number and a unit, such as {cls.EXAMPLE}")
@@ -73,13 +73,13 @@ class Size(_Unit):
 
 
 PATIENCE_S = 30.0
-"""Seconds that a command may take to give a secret."""
+"""Longest time in seconds that a command may take to print a secret."""
 LARGEST = 1 << 20
-"""Bytes of a file that may be a secret."""
+"""Largest size of a file that holds a secret, in bytes."""
 
 
 class Secret(BaseModel):
-    """A value that is never written down: the file names its source, and the source is read where it is used.
+    """A secret: files name only its source, which is read when the secret is first used.
 
     It prints and serialises as its source, never as its value.
     """
@@ -92,33 +92,41 @@ class Secret(BaseModel):
     _hide: Callable[[str], None] | None = PrivateAttr(default=None)
     _where: str = PrivateAttr(default="")
     _barred: str = PrivateAttr(default="")
+    _comments: bool = PrivateAttr(default=True)
 
     def reveal(self, within_s: float = PATIENCE_S) -> str:
-        """The value; read once. Raises SecretError when it cannot be read, a command's within ``within_s`` seconds."""
+        """Return the value, which is read once. Raises SecretError if that fails; a command has ``within_s`` seconds."""
         if self._barred:
-            raise SecretError(f"the secret {self.of} was left out: {self._barred}", hint="see what it is: invoke trust")
+            raise SecretError(f"the secret {self.of} was not read: {self._barred}", hint="review it: invoke trust")
         if self._value is None:
             value = self._read(within_s)
+            if not self._comments:
+                value = "\n".join(line for line in value.splitlines() if not line.startswith("#"))
             if self._hide:
                 self._hide(value)
             self._value = value
         return self._value
 
+    def without_comments(self) -> Self:
+        """Leave lines that begin with ``#`` out of the value: a file of keys names the public key in such a line."""
+        self._comments = False
+        return self
+
     def stands(self, where: str) -> None:
-        """Take the file and line that name it."""
+        """Store ``where``, the file and line that name the secret."""
         self._where = where
 
     @property
     def where(self) -> str:
-        """File and line that name it, or nothing."""
+        """File and line that name the secret; empty when unknown."""
         return self._where
 
     def bar(self, why: str) -> None:
-        """Read it no more: from now on ``reveal`` raises."""
+        """Forbid reading the secret: from now on ``reveal`` raises SecretError with the reason ``why``."""
         self._barred = why
 
     def hidden_by(self, hide: Callable[[str], None]) -> None:
-        """Have ``hide`` learn the value before anybody gets it, in case it is read after all."""
+        """Register ``hide``, which ``reveal`` calls with the value before returning it."""
         self._hide = hide
 
     def _read(self, within_s: float) -> str:
@@ -137,11 +145,11 @@ class Secret(BaseModel):
         except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
             if isinstance(error, subprocess.TimeoutExpired):
-                reason = f"the command did not end within {within_s:.3g} s"
+                reason = f"the command did not finish within {within_s:.3g} s"
             raise SecretError(f"the secret {self.of} cannot be read: {reason}") from None
 
     def _of_file(self) -> str:
-        """Content of its file, which may be a pipe. Raises SecretError for one that is no secret by its size."""
+        """Content of the secret's file, which may be a pipe. Raises SecretError when the file is too large."""
         with Path(str(self.name)).expanduser().open("rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
@@ -150,18 +158,18 @@ class Secret(BaseModel):
 
     @property
     def at_hand(self) -> bool:
-        """Can it be read without a program that runs, and without waiting for somebody who writes into a pipe?"""
+        """Return True when the secret can be read at once: from a regular file or the environment, no command or pipe."""
         if self.source == "file":
             return os.path.isfile(os.path.expanduser(str(self.name)))  # noqa: PTH111, PTH113  Path raises for ~nobody
         return self.source == "env"
 
     @property
     def of(self) -> str:
-        """Its source, as the inventory names it."""
+        """Source of the secret, as the inventory names it."""
         return f"!{self.source} {self.name if isinstance(self.name, str) else list(self.name)}"
 
     def __eq__(self, other: object) -> bool:
-        """Equal secrets have one source, wherever it is named and whether or not it was read."""
+        """Return True when both secrets have the same source, even if named in different files, or if only one was read."""
         return isinstance(other, Secret) and (self.source, self.name) == (other.source, other.name)
 
     def __hash__(self) -> int:
@@ -174,19 +182,19 @@ class Secret(BaseModel):
         return f"Secret(!{self.source} {self.name})"
 
 
-SECRET_MARK = "!secret "  # noqa: S105  what stands before the name of one
+SECRET_MARK = "!secret "  # noqa: S105  the text before a secret's name
 
 
 class SecretName:
-    """A secret as an expression sees it: its place in the inventory, to be handed over, and no part of any text."""
+    """Placeholder for a secret in expressions: holds the secret's path in the inventory; cannot be converted to text."""
 
     def __init__(self, place: str) -> None:
-        """``place`` is its keys, such as ``services.cache.password``."""
+        """Refer to the secret at the path ``place`` of the inventory, such as ``services.cache.password``."""
         self.place = place
 
     def __str__(self) -> str:
-        """Refuse to be text: it would be ``***``, and a command would take that for the secret."""
-        raise TypeError(f"{self.place} is a secret, which is no part of a text")
+        """Raise TypeError: a text with ``***`` in place of the secret would make a command use ``***`` as the secret."""
+        raise TypeError(f"{self.place} is a secret, which must be the whole value, not part of a text")
 
     def __repr__(self) -> str:
         return f"<the secret {self.place}>"
@@ -197,7 +205,7 @@ def _handed(value: object) -> object:
 
 
 Handed = Annotated[str, BeforeValidator(_handed)]
-"""Text, or a secret of the inventory as ``!secret services.cache.password``: read where it is used, and nowhere written."""
+"""Text, or a reference to a secret such as ``!secret services.cache.password``, read at its use and never recorded."""
 
 
 def canonical(value: object) -> bytes:
@@ -206,5 +214,5 @@ def canonical(value: object) -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """``sha256:`` and the hex digest of ``data``."""
+    """Digest of ``data``: ``sha256:`` and the hexadecimal SHA-256."""
     return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -6,10 +6,10 @@ import pytest
 
 from drillbook.cli import audit as desk
 from drillbook.project.project import Project
+from tests.attestation.test_sign_runs import SAMPLE
 from tests.audit.stories import Book
+from tests.engine.test_runner import Bench
 from tests.needs import need
-from tests.test_attest import SAMPLE
-from tests.test_runner import Bench
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-from drillbook.cli import conduct
+from drillbook.cli import finished_runs, run_identity
 from drillbook.inventory import inventory
-from drillbook.journal import journal
+from drillbook.journal import journal, suspension
 from drillbook.journal.journal import Journal
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import publish
 from tests.contents import content
-from tests.test_judge import ACKS, DRILL, SAMPLES, Story, grid
-from tests.test_plan import HOSTS
+from tests.judge.test_judge import ACKS, DRILL, SAMPLES, Story, grid
+from tests.plan.test_planner import HOSTS
 
 DOWN = DRILL.replace("drill: sample", "drill: api-down").replace("A sample", "The API is down").replace(", rpo: 1s", "")
 HOSTILE = "<script>alert(1)</script> \x1b[31m {{ 7*7 }} \u202egnp | `x` [b](javascript:1) & \"'"
@@ -40,7 +40,7 @@ class Run(Story):
         (book.root / "hosts.yml").write_text(hosts)
         self.plan = planner.make(spec.load(book.root / f"{drill}.yml"), inventory.load(book.root / "hosts.yml"))
         with clock(self.at, 0.0):
-            before = prev or conduct.previous_head(Project(book.root), self.id)
+            before = prev or run_identity.previous_head(Project(book.root), self.id)
             self.journal = Journal(self.folder, Redactor([]), origin=0.0, prev=before)
         self.add(
             0.0,
@@ -110,11 +110,12 @@ def clock(at, seconds):
     """The clocks that the journal reads, set by hand: the wall's, and the monotonic one."""
     real_now, real_time = journal._now, journal.time
     journal._now = lambda: (at + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    journal.time = SimpleNamespace(monotonic=lambda: seconds)
+    journal.time = suspension.time = SimpleNamespace(monotonic=lambda: seconds)
     try:
         yield
     finally:
         journal._now, journal.time = real_now, real_time
+        suspension.time = real_time
 
 
 def quiet(book):
@@ -158,4 +159,4 @@ def hostile(book):
 def render_all(book):
     """The reports of every run, as a run leaves them."""
     for run in book.runs:
-        publish.write_run(run.folder, conduct.judged(run.folder))
+        publish.write_run(run.folder, finished_runs.judged(run.folder))

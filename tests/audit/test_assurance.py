@@ -1,4 +1,4 @@
-"""Who vouches for a record: signatures, and anchors that the holder of ``reports/`` cannot reach."""
+"""Vouching for a record: signatures, and anchors that the holder of ``reports/`` cannot reach."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import shutil
 
 import pytest
 
-from drillbook.attestation import places
-from drillbook.cli import commands as tasks
+from drillbook.attestation import anchor_places
+from drillbook.cli import recover, verify
 from drillbook.errors import UsageError
 from drillbook.project.project import Project
-from tests.evidence.forging import attest, chained, journal, throw_away_key
-from tests.test_attest import SAMPLE
+from tests.attestation.forging import attest, chained, journal, throw_away_key
+from tests.attestation.test_sign_runs import SAMPLE
 
 
 def verified(bench, name=""):
-    return tasks.verify(Project(bench.root), name)
+    return verify.verify(Project(bench.root), name)
 
 
 def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
     status, said = audit()
-    assert (status, said.partition(" Recovery")[0]) == (0, "The record is whole and vouched for")
+    assert (status, said.partition(" Recovery")[0]) == (0, "The record is complete and has trusted signatures")
     data = json.loads((bench.root / "audit" / "audit.json").read_text())
     assert (data["whole"], data["vouched"], data["unvouched"]) == (True, True, [])
     assert "3 runs" in data["anchors"][0]
@@ -34,8 +34,8 @@ def test_a_run_that_nobody_signed_is_named(bench, audit):
         (second / name).unlink()
     status, said = audit()
     assert status == 3
-    assert said.startswith("The record is whole, not vouched for")
-    assert f"Not vouched for: {second.name}: there is no attestation.json" in said
+    assert said.startswith("The record is complete, but has no trusted signature")
+    assert f"No trusted signature: {second.name}: there is no attestation.json" in said
 
 
 def test_a_run_that_was_written_anew_and_signed_with_another_key_is_named(bench, audit, tmp_path):
@@ -46,7 +46,7 @@ def test_a_run_that_was_written_anew_and_signed_with_another_key_is_named(bench,
     status, said = audit()
     assert status == 3
     assert "anchor-differs" in said
-    assert "signed by a key that nobody vouched for" in said
+    assert "signed by an unknown key" in said
     assert verified(bench) == 1
 
 
@@ -56,8 +56,8 @@ def test_that_the_newest_runs_were_removed_shows(bench, audit, gone, capsys):
         shutil.rmtree(folder)
     status, said = audit()
     assert status == 3
-    assert said.startswith(f"The record is not whole: {gone} problem")
-    assert f"anchor-missing: {bench.folders[-1].name} is not there" in said
+    assert said.startswith(f"The record is not complete: {gone} problem")
+    assert f"anchor-missing: {bench.folders[-1].name} is missing" in said
     assert verified(bench) == verified(bench, "sample") == 3
     assert f"newer run{'s' if gone > 1 else ''} that" in " ".join(capsys.readouterr().out.split())
     assert verified(bench, bench.folders[0].name) == 0, "that run itself is as it was signed"
@@ -72,23 +72,26 @@ def test_an_older_copy_in_place_of_a_newer_one_shows(bench, audit, tmp_path):
     shutil.copytree(bench.folder, tmp_path / "older")
     (bench.root / "broken").unlink()
     (bench.root / "mended").touch()
-    assert tasks.recover(Project(bench.root), bench.folder.name) == 0
+    assert recover.recover(Project(bench.root), bench.folder.name) == 0
     assert verified(bench) == 0
     shutil.rmtree(bench.folder)
     shutil.copytree(tmp_path / "older", bench.folder)
     assert verified(bench) == 1
     status, said = audit()
-    assert (status, "an older copy was put in its place" in said) == (3, True)
+    assert (status, "it was replaced by an older copy" in said) == (3, True)
 
 
 def test_without_an_anchor_an_audit_says_so(bench, audit):
-    anchor = places.default(bench.root / "reports")
+    anchor = anchor_places.default(bench.root / "reports")
     elsewhere = anchor.rename(bench.root / "elsewhere")
     status, said = audit()
-    assert (status, said.partition(" Recovery")[0]) == (3, "The record is whole and vouched for, compared with no anchor")
+    assert (status, said.partition(" Recovery")[0]) == (
+        3,
+        "The record is complete and has trusted signatures, compared with no anchor",
+    )
     assert "There is no anchor to compare with" in said
     assert audit(anchor=str(elsewhere))[0] == 0
-    with pytest.raises(UsageError, match="there is no anchor"):
+    with pytest.raises(UsageError, match="does not exist"):
         audit(anchor=str(bench.root / "missing"))
     assert verified(bench) == 0, "a run of before anchors is verified as before"
 
@@ -101,13 +104,13 @@ def test_a_second_anchor_is_written_where_its_place_is_named(bench, audit, monke
     assert {line["run"] for line in lines} == {bench.folder.name}
     assert [line["occasion"] for line in lines] == ["begin", "run"]
     assert lines[-1]["head"] == journal(bench.folder)[-1]["hash"]
-    places.default(bench.root / "reports").unlink()
+    anchor_places.default(bench.root / "reports").unlink()
     shutil.rmtree(bench.folder)
     assert audit()[0] == verified(bench) == 3
 
 
 def test_a_line_of_an_anchor_that_was_torn_is_left_out(bench, audit):
-    anchor = places.default(bench.root / "reports")
+    anchor = anchor_places.default(bench.root / "reports")
     anchor.write_bytes(anchor.read_bytes() + b'{"schema": "drillbook/anchor/1", "run": 3\nnonsense\n\xff\n')
     assert audit()[0] == 0
     assert verified(bench) == 0

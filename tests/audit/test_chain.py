@@ -92,7 +92,7 @@ def test_a_changed_byte_is_found_and_its_run_is_not_passed(book):
     assert f"{second.id}/journal.jsonl:5:" in audit.problems[0].text
     assert str(book.root) not in audit.problems[0].text
     assert audit.verdicts == {"passed": 2, "not verified": 1}
-    assert "damaged now" in evidence(audit, third).before
+    assert "now damaged" in evidence(audit, third).before
     row = next(row for row in audit.runs if row.run == second.id)
     assert (row.verdict, row.drill, row.service, row.rto) == ("not verified", "sample", "api", "not verified")
 
@@ -140,7 +140,7 @@ def test_lines_cut_from_the_end_are_missed(book, keep):
     second.path.write_bytes(b"\n".join(lines[:keep]) + b"\n")
     audit = audited(book)
     assert ("missing-run", third.id) in codes(audit)
-    assert "that journal holds no end" in audit.problems[-1].text
+    assert "that journal contains no end" in audit.problems[-1].text
     assert next(row for row in audit.runs if row.run == second.id).verdict == "aborted"
 
 
@@ -189,7 +189,7 @@ def test_a_run_that_was_not_there_when_the_next_one_began(book, tmp_path):
     away.rename(book.runs[2].folder)
     audit = audited(book)
     assert codes(audit) == [("fork", later.id)]
-    assert "names the same one" in audit.problems[0].text
+    assert "names the same previous run" in audit.problems[0].text
 
 
 def test_runs_at_the_same_time(book):
@@ -200,7 +200,7 @@ def test_runs_at_the_same_time(book):
     twin = book.run("2026-01-10T09:00:16", prev=first.journal._prev).good().close()
     audit = audited(book)
     assert audit.whole, audit.problems
-    assert "it was still going on" in evidence(audit, inner).before
+    assert "that run was still in progress" in evidence(audit, inner).before
     assert codes(audit, breaking=False) == [("fork", twin.id)]
     assert "at the same time" in audit.problems[0].text
 
@@ -314,5 +314,5 @@ def test_a_forged_plan_digest_proves_nothing(book):
     good.path.write_bytes(b"\n".join(lines) + b"\n")
     audit = audited(book)
     assert audit.verdicts == {"not verified": 1}
-    assert "does not fit the plan" in audit.runs[0].reason
+    assert "does not match the plan" in audit.runs[0].reason
     assert not any(row.proven for row in audit.proven)

@@ -1,4 +1,4 @@
-"""What an audit counts, proves and finds; and that it agrees with each run's own result.json."""
+"""Counts, proofs and findings of an audit, and their agreement with each run's own result.json."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from drillbook.audit.wording import TITLES
 from drillbook.errors import UsageError
 from tests.audit import stories
 from tests.audit.test_chain import audited
-from tests.test_judge import DRILL
-from tests.test_plan import HOSTS
+from tests.judge.test_judge import DRILL
+from tests.plan.test_planner import HOSTS
 
 
 def test_a_month_without_any_run_is_a_gap(book):
@@ -169,7 +169,7 @@ def test_findings_are_open_until_a_run_passes_without_them(book):
     book.run("2026-01-10T09:00:00").slow().close()
     assert state()["objective-missed"] == "open"
     book.run("2026-02-10T09:00:00").refused().close()
-    assert state()["objective-missed"] == "not known: the newest run ended refused"
+    assert state()["objective-missed"] == "unknown: the newest run ended refused"
     book.run("2026-03-10T09:00:00").good().close()
     assert state()["objective-missed"] == "not seen again"
 
@@ -201,7 +201,7 @@ def test_a_run_belongs_to_the_day_it_began(book):
 def test_an_empty_period_says_so(book):
     audit = audited(book)
     assert audit.whole
-    assert audit.sentence == "No run began in this period, so nothing was shown."
+    assert audit.sentence == "No run began in this period, so nothing was proven."
 
 
 @pytest.mark.parametrize(
@@ -223,11 +223,11 @@ def test_columns(since, until, unit, labels):
 @pytest.mark.parametrize(
     ("since", "until", "message"),
     [
-        ("2026-13-01", "2026-12-31", "--since '2026-13-01' is not a day"),
-        ("2026-01-01", "2026-02-30", "--until '2026-02-30' is not a day"),
-        ("20260101", "2026-12-31", "--since '20260101' is not a day"),
-        ("", "2026-12-31", "--since '' is not a day"),
-        ("２０２６-01-01", "2026-12-31", "is not a day"),
+        ("2026-13-01", "2026-12-31", "--since '2026-13-01' is not a date"),
+        ("2026-01-01", "2026-02-30", "--until '2026-02-30' is not a date"),
+        ("20260101", "2026-12-31", "--since '20260101' is not a date"),
+        ("", "2026-12-31", "--since '' is not a date"),
+        ("２０２６-01-01", "2026-12-31", "is not a date"),
         ("2026-12-31", "2026-01-01", "--until 2026-01-01 lies before --since 2026-12-31"),
     ],
 )
@@ -290,7 +290,7 @@ def test_what_nobody_broke_was_not_recovered(book):
     run.add(3.0, "phase.ended", phase="verify", status="done").end().close()
     audit = audited(book)
     assert audit.verdicts == {"passed": 1}
-    assert "0 of 2 services recovered in at least one run that passed. 1 more was only looked at" in audit.sentence
+    assert "0 of 2 services recovered in at least one run that passed. 1 more was only examined" in audit.sentence
     assert [row.recovered for row in audit.coverage if row.service == "api"] == [0]
     assert next(one.shows for one in audit.controls if one.id == "A1.2").startswith("Nothing: ")
 

@@ -15,8 +15,8 @@ from drillbook.project.project import Project
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, ManagerConfig
 from drillbook.systems.docker.service import Container
-from tests.actions.ground import Ground
 from tests.needs import docker_engine, missing
+from tests.systems.ground import Ground
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = ROOT / "lab"

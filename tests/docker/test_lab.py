@@ -114,7 +114,7 @@ def test_a_project_as_a_whole(site, tmp_path):
         with pytest.raises(StepFailed, match="prometheus is exited") as failure:
             Ps(service="api").run(ctx)
         assert [one.code for one in failure.value.findings] == ["service-state"] * 2
-        with pytest.raises(NotReady, match="these do not run: prometheus, traffic"):
+        with pytest.raises(NotReady, match="these services do not run before the drill: prometheus, traffic"):
             fault.ready(ctx)
         assert Up(service="api", only=("prometheus",)).run(ctx)["started"] == ["prometheus"]
         for _ in range(2):
@@ -129,7 +129,7 @@ def test_a_project_as_a_whole(site, tmp_path):
 
 
 def test_a_folder_without_the_labs_files(tmp_path):
-    with pytest.raises(LabError, match=r"no compose.yml, Dockerfile, etc"):
+    with pytest.raises(LabError, match=r"compose.yml, Dockerfile, etc"):
         control.up(Path("/var/tmp/drillbook-test-none-docker"), tmp_path)
 
 
@@ -139,7 +139,7 @@ def test_no_engine(tmp_path, monkeypatch):
         control.build(FILES)
     assert "apt-get install docker.io" in failure.value.hint
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
-    with pytest.raises(LabError, match="needs an engine on this machine"):
+    with pytest.raises(LabError, match="needs a Docker engine on this machine"):
         control.build(FILES)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("DOCKER_HOST")

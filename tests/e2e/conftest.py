@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drillbook.cli.conduct import Conductor, connect, redactor_for
+from drillbook.cli.access import connect, redactor_for
+from drillbook.cli.orchestration import Orchestrator
 from drillbook.engine.recovery import Recovery
 from drillbook.lab import control
 from drillbook.plan.planner import make
@@ -87,7 +88,7 @@ class Bench:
                 self.run_id = event.data["run"]
             observer(event)
 
-        return Conductor(self.project, inventory or self.inventory, observe).run(plan)
+        return Orchestrator(self.project, inventory or self.inventory, observe).run(plan)
 
     def recover(self, folder):
         """Recover a run as `invoke drill.recover` does; returns what is left."""

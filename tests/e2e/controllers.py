@@ -10,7 +10,7 @@ import time
 
 from drillbook.sdk.web import ask
 
-PROGRAM = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.tasks import main; main()"
+PROGRAM = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.program import main; main()"
 
 
 def start(bench, *arguments, root=None):
@@ -49,7 +49,7 @@ def healthy(bench):
 
 
 def eventually(held, seconds=30):
-    """Does ``held`` become true?"""
+    """Return True when ``held`` becomes true in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:

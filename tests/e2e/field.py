@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli.conduct import Conductor, connect, redactor_for
+from drillbook.cli.access import connect, redactor_for
+from drillbook.cli.orchestration import Orchestrator
 from drillbook.engine.recovery import Recovery
 from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, read
@@ -92,7 +93,7 @@ class Site:
         path = self.root / "drills" / "adversity.yml"
         path.write_text(
             "drill: adversity\ntitle: A service goes away and comes back\nservice: app\n"
-            "guard: {environments: [lab], lease: 5s}\n"
+            "guard: {environments: [lab], lease: 15s}\n"
             f"inject:\n{steps('{argv: [rm, UP], effect: fault, undo: [touch, UP], proof: [test, !, -e, UP]}')}"
             f"restore:\n{steps('{argv: [touch, UP], effect: write}')}verify:\n{steps('{argv: [test, -e, UP], effect: read}')}".replace(
                 "test, !,", 'test, "!",'
@@ -102,7 +103,7 @@ class Site:
 
     def run(self, observer=lambda event: None):
         """The folder and the view of a run; ``observer`` sees every event before the run goes on."""
-        return Conductor(self.project, self.inventory, observer).run(self.plan)
+        return Orchestrator(self.project, self.inventory, observer).run(self.plan)
 
     def recover(self, folder):
         """Recover a run as `invoke drill.recover` does; returns what is left."""
@@ -115,7 +116,7 @@ class Site:
             wire.set(mode)
 
     def leftovers(self) -> list[Path]:
-        """What locks, leases and runs have left on the targets."""
+        """Remainders of locks, leases and runs on the targets."""
         return [path for folder in self.scratch.values() for path in folder.iterdir()]
 
     def watchers(self) -> list[Path]:
@@ -145,7 +146,7 @@ def at(moment, act):
 
 
 def until(held, seconds=PATIENCE):
-    """Does ``held`` become true?"""
+    """Return True when ``held`` becomes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if held():

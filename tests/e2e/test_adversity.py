@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli.conduct import judged
+from drillbook.cli.finished_runs import judged
 from drillbook.errors import Unreported
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
@@ -40,7 +40,7 @@ def later(act, *words):
 
 
 class Stories:
-    """What happened at sites, each with a name; all begin at once."""
+    """Stories of failures at sites, each with a name; all begin at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -159,7 +159,7 @@ def recovered(site, folder):
     assert site.leftovers() == []
 
 
-PROMISE = "far was told before the change to put it back by itself once it has heard nothing for 5 s"
+PROMISE = "far has a lease that undoes the change by itself 15 s after its last renewal"
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case[2]], ids=label)
@@ -222,7 +222,7 @@ def test_a_full_disk_of_the_controller(stories, tmp_path):
         with pytest.raises(Unreported) as error:
             site.run(at(AFTER, lambda: fill(disk)))
         assert error.value.exit_status == 5
-        assert "No space left on device; everything was put back" in error.value.message
+        assert "No space left on device; all changes were undone" in error.value.message
         (journal,) = site.root.glob("reports/*/journal.jsonl")
         assert f"invoke drill.recover {journal.parent.name}" in error.value.hint
         assert site.healthy()

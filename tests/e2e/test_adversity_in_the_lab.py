@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from drillbook.cli.conduct import judged
+from drillbook.cli.finished_runs import judged
 from drillbook.journal.journal import FILE, History, read
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Verdict
@@ -55,7 +55,7 @@ def test_the_api_is_started_by_the_target_when_the_network_stays_away(bench, wir
     (fault,) = [one for one in view.result.residue if one.step == "inject.1"]
     assert (fault.host, fault.what) == ("app-1", "service.kill (Kill the API's process)")
     assert "start api" in " ".join(fault.by_hand.split()) or 'start "$unit"' in fault.by_hand
-    assert "put it back by itself" in fault.why
+    assert "undoes the change by itself" in fault.why
     assert eventually_healthy(bench)
     wire.set("open")
     assert bench.recover(folder) == []
@@ -90,7 +90,7 @@ def test_a_database_is_restored_although_the_disk_of_the_controller_is_full(benc
         fill(disk)
         said = controller.communicate(timeout=300)[0]
         assert (controller.returncode, "Traceback" in said) == (5, False), said
-        assert "No space left on device; everything was put back" in " ".join(said.split())
+        assert "No space left on device; all changes were undone" in " ".join(said.split())
         with bench.admin() as connection:
             assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000
         assert eventually_healthy(bench)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from drillbook.cli import conduct
+from drillbook.cli import finished_runs
 from drillbook.judge.result import Verdict
 from drillbook.report import html, markdown
 
@@ -45,7 +45,7 @@ def test_growth_is_told_from_the_third_run_on_and_lasts(bench):
     database, originals = views[2].result.capacity
     assert database.growth_bytes_per_day > 0
     assert database.bytes > views[0].result.capacity[0].bytes
-    assert originals.full.reason == "the free space is not known"
+    assert originals.full.reason == "the free space is unknown"
     assert database.outgrows.reason == "the drill sets no RTO"
     before = ((folder / "report.html").read_text(), (folder / "report.md").read_text())
     assert "Capacity" in before[0]
@@ -53,5 +53,5 @@ def test_growth_is_told_from_the_third_run_on_and_lasts(bench):
     for other in bench.project.runs():
         if other != folder:
             shutil.rmtree(other)
-    again = conduct.judged(folder)
+    again = finished_runs.judged(folder)
     assert (html.render(again), markdown.render(again)) == before

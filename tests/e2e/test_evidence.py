@@ -24,7 +24,7 @@ SPYING = """\
 
 
 def may_look():
-    """Does the kernel let an ordinary user look into processes of its own that are not its children?"""
+    """Return True when the kernel lets an ordinary user inspect its own processes that are not its children."""
     scope = Path("/proc/sys/kernel/yama/ptrace_scope")
     return not scope.exists() or scope.read_text().strip() == "0"
 

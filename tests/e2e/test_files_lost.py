@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli.conduct import judged
+from drillbook.cli.finished_runs import judged
 from drillbook.judge.result import Verdict
 from tests.e2e.test_sabotage import began, codes, rewrite, store, when
 

@@ -49,7 +49,7 @@ def end(process, *, terminate=True):
 
 
 def state_left(bench):
-    """What the hosts of the lab still hold of locks and leases."""
+    """Locks and leases that remain on the hosts of the lab."""
     return [path for host in ("app-1", "db-1", "db-2", "store-1") for path in (bench.lab / host).rglob("tmp/drillbook*")]
 
 

@@ -24,14 +24,14 @@ LIMIT_MB = 200
 RUN = """
 import json, re, sys
 from pathlib import Path
-from drillbook.cli import commands as desk
+from drillbook.cli import run
 from drillbook.project.project import Project
 
 def peak():  # of this program alone: ru_maxrss would begin with that of the process that started it
     return int(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
 
 base = peak()
-status = desk.drill(Project(Path(sys.argv[1])), "hostile", "here")
+status = run.drill(Project(Path(sys.argv[1])), "hostile", "here")
 Path(sys.argv[1], "measured.json").write_text(json.dumps(
     {"status": status, "base": base // 1024, "peak": peak() // 1024}))
 """

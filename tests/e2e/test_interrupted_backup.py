@@ -14,7 +14,7 @@ BUCKET = "dr-backups"
 DYING = """
 import os, signal, sys
 from drillbook.sdk.store import Store
-from drillbook.cli.tasks import main
+from drillbook.cli.program import main
 
 begin = Store.begin
 

@@ -11,14 +11,14 @@ import time
 
 import pytest
 
-from drillbook.cli.conduct import judged
+from drillbook.cli.finished_runs import judged
 from drillbook.judge.result import Verdict
 from drillbook.sdk.web import ask
 
 
 def start(bench, drill, *arguments):
     environment = {**os.environ, "DRILLBOOK_LAB": str(bench.lab)}
-    program = "from drillbook.cli.tasks import main; main()"
+    program = "from drillbook.cli.program import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, "drill", drill, *arguments],
         cwd=bench.project.root,
@@ -96,7 +96,7 @@ def test_a_killed_controller_is_recovered_from_its_journal(bench):
 
 DYING = """
 import os, signal, sys
-from drillbook.cli.conduct import Conductor
+from drillbook.cli.orchestration import Orchestrator
 from drillbook.plan.planner import make
 from drillbook.project.project import Project
 from pathlib import Path
@@ -112,7 +112,7 @@ def observe(event):
         os.kill(os.getpid(), signal.SIGKILL)
 
 inventory = project.inventory("lab")
-Conductor(project, inventory, observe).run(make(project.drill("postgres-lost"), inventory))
+Orchestrator(project, inventory, observe).run(make(project.drill("postgres-lost"), inventory))
 """
 
 
@@ -154,7 +154,7 @@ def test_recover_refuses_while_the_run_is_alive(bench):
     process = start(bench, "api-down")
     folder = wait_for(bench, process, "step.started", "restore.1")
     try:
-        with pytest.raises(JournalError, match="is alive"):
+        with pytest.raises(JournalError, match="still running"):
             bench.recover(folder)
     finally:
         process.terminate()

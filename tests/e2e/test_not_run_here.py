@@ -31,7 +31,7 @@ class Bare:
         self.hide = " && ".join([*(f"mount --bind /dev/null {path}" for path in found), 'exec "$@"'])
 
     def run(self, *argv: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-c", "from drillbook.cli.tasks import main; main()", *argv]
+        program = [sys.executable, "-c", "from drillbook.cli.program import main; main()", *argv]
         return subprocess.run(
             ["unshare", "-m", "sh", "-c", self.hide, "sh", *program],
             cwd=self.root,
@@ -68,7 +68,7 @@ def test_a_fresh_lab_is_healthy(bare):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "healthy" in done.stdout
     assert "metrics" not in done.stdout
-    assert "alerts" not in done.stdout.partition("without the wanted answer")[0].partition("checks were made")[0]
+    assert "alerts" not in done.stdout.partition("unexpected answer")[0].partition("checks ran")[0]
     assert "prometheus" not in bare.run("lab.status").stdout
 
 

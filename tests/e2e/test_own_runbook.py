@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from drillbook.cli import close_residue
-from drillbook.cli.conduct import connect, judged, redactor_for
+from drillbook.cli.access import connect, redactor_for
+from drillbook.cli.finished_runs import judged
 from drillbook.engine.recovery import Recovery
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
@@ -122,7 +123,7 @@ def test_a_command_that_brings_back_something_else_has_not_restored(own):
     folder, view = own.run(restore=["sh", "-c", f"echo WRONG=1 >{shlex.quote(str(own.file))}"])
     assert (view.result.verdict, view.result.exit) == (Verdict.FAILED, 5)
     (left,) = view.result.residue
-    assert "no comparison has shown that restore.1 command.run brought the content of api back" in left.why
+    assert "no comparison has proven that restore.1 command.run restored the content of api" in left.why
     assert own.recover(folder), "the same command once more does not help"
     assert judged(folder).result.exit == 5
     own.file.unlink()

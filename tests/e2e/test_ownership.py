@@ -24,7 +24,7 @@ def test_the_wrong_one_of_two_hosts_loses_nothing(bench):
     inventory, pid = bench.project.inventory("wrong"), postmaster(bench)
     _, view = bench.run(bench.plan("postgres-lost", inventory=inventory), inventory=inventory)
     assert (view.result.verdict, view.result.exit) == (Verdict.REFUSED, 4), view.result.reason
-    assert "it is not of the unit postgresql" in str(view.result.findings)
+    assert "does not belong to the unit postgresql" in str(view.result.findings)
     assert postmaster(bench) == pid
     assert (Path(str(bench.value("data.db-1"))) / "PG_VERSION").exists()
     with bench.admin() as connection:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drillbook.cli.conduct import judged
+from drillbook.cli.finished_runs import judged
 from tests.e2e.conftest import ROOT
 from tests.e2e.controllers import eventually_healthy
 from tests.e2e.field import at
@@ -33,7 +33,7 @@ def postmaster(bench):
 
 
 def restoring(bench):
-    """Is there a database in the new server by now, whatever its name?"""
+    """Return True when the new server holds a database of any name."""
     with (
         contextlib.suppress(psycopg.Error),
         psycopg.connect(

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from drillbook.cli.conduct import judged
+from drillbook.cli.finished_runs import judged
 from drillbook.judge.result import Verdict
 from drillbook.lab.database import binaries
 

@@ -18,12 +18,12 @@ from urllib.parse import quote, quote_plus
 import pytest
 from rich.console import Console
 
-from drillbook.cli.conduct import redactor_for
+from drillbook.cli.access import redactor_for
 from drillbook.errors import UsageError
 from drillbook.inventory import inventory
 from drillbook.plan.planner import make
 from drillbook.plan.spec import load
-from drillbook.report.terminal.progress import Progress
+from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.summary import summary
 
 TOKEN = "tok+n/of a=service&\u00fc"
@@ -136,6 +136,6 @@ def test_a_secret_in_plain_text_is_refused_before_anything_runs(bench):
     site = inventory.load(path)
     drill = bench.project.root / "drills" / "plain.yml"
     drill.write_text("drill: plain\ntitle: x\nservice: api\nverify:\n  - service.status: {service: api}\n")
-    with pytest.raises(UsageError, match="stands in plain text") as caught:
+    with pytest.raises(UsageError, match="appears in plain text") as caught:
         redactor_for(make(load(drill), site))
     assert "swordfish" not in str(caught.value)

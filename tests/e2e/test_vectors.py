@@ -8,7 +8,7 @@ pytest.importorskip("qdrant_client", reason="the extra `qdrant` is not installed
 
 from drillbook.judge.result import Verdict
 from tests.e2e.test_sabotage import began, codes, store, when
-from tests.vectors import server
+from tests.systems.qdrant import server
 
 pytestmark = pytest.mark.long(12)
 

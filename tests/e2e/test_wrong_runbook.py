@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from drillbook.cli import close_residue
-from drillbook.cli.conduct import connect, judged, redactor_for
+from drillbook.cli.access import connect, redactor_for
+from drillbook.cli.finished_runs import judged
 from drillbook.engine.backup_gate import Gate
 from drillbook.engine.recovery import Recovery, in_the_way
 from drillbook.journal.journal import FILE, read
@@ -77,7 +78,7 @@ def test_a_wrong_runbook_is_recovered_from_the_proven_backup(bench, argv):
     assert (view.result.verdict, view.result.exit) == (Verdict.FAILED, 5)
     assert recover(bench, folder), "the same runbook once more does not help"
     assert judged(folder).result.exit == 5
-    assert recover(bench, folder, from_backup=True) == []
+    assert [one.why for one in recover(bench, folder, from_backup=True)] == []
     assert next(
         event.data["params"]["closed"]
         for event in read(folder / FILE).events
@@ -109,6 +110,6 @@ def test_a_drill_that_only_restores_mends_what_a_run_left(bench):
     assert rows(bench) == before
     assert recover(bench, folder) == []
     undone = [event.data["message"] for event in read(folder / FILE).events if event.kind == "undone"]
-    assert f"the run {mend.name} restored it from {dump['location']} and compared its content" in undone
+    assert f"the run {mend.name} restored the data from {dump['location']} and compared the content" in undone
     assert judged(folder).result.residue == ()
     assert in_the_way(breaking, list(bench.project.runs())) == []

@@ -23,8 +23,9 @@ KEPT_FOR_PEOPLE = {
     "lease.failed",
     "guard.condition",
     "trace.sent",
+    "pruning.started",
 }
-"""Kinds that no part of the program reads again: whoever looks into a journal does."""
+"""Kinds whose models no part of the program reads again: whoever looks into a journal does, or a search for its lines."""
 NOT_ON_THE_TERMINAL = {
     "run.finished",
     "recovery.finished",
@@ -40,6 +41,7 @@ NOT_ON_THE_TERMINAL = {
     "command",
     "fault.gone",
     "backup.proven",
+    "source.proven",
     "waiting",
     "diagnosed",
     "probe.prepared",
@@ -56,6 +58,7 @@ NOT_ON_THE_TERMINAL = {
     "lease.failed",
     "guard.condition",
     "trace.sent",
+    "pruning.started",
 }
 """Kinds of which a run says nothing as it goes; the summary or the report does, or nobody has to know."""
 
@@ -82,7 +85,7 @@ def tree(path):
 
 
 def named_by_strings(path):
-    """Where a file names a kind by a string, compares one, or finds a handler by its name."""
+    """Places where a file names a kind by a string, compares one, or finds a handler by its name."""
     for node in ast.walk(tree(path)):
         where = f"{path.name}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Constant) and node.value in KINDS and "." in node.value:
@@ -125,7 +128,7 @@ def test_every_kind_is_read_by_somebody_or_kept_for_people():
 
 
 def test_every_kind_is_told_on_the_terminal_or_left_out_on_purpose():
-    told = handled(tree(SOURCE / "report" / "terminal" / "progress.py")) | handled(tree(SOURCE / "judge" / "notes.py"))
+    told = handled(tree(SOURCE / "report" / "terminal" / "event_lines.py")) | handled(tree(SOURCE / "judge" / "notes.py"))
     assert set(KINDS) - told == NOT_ON_THE_TERMINAL
 
 

@@ -3,13 +3,7 @@ import threading
 
 import pytest
 
-from tests.hosts.servers import AsyncSsh, OpenSsh, free_port
-
-
-class Echo(socketserver.BaseRequestHandler):
-    def handle(self):
-        while data := self.request.recv(65536):
-            self.request.sendall(data)
+from tests.hosts.servers import AsyncSsh, Echo, OpenSsh, free_port
 
 
 @pytest.fixture(scope="session")

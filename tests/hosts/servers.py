@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import os
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -14,6 +15,12 @@ from drillbook.lab.layout import USER
 from drillbook.sdk.host import Target
 from tests.needs import need
 from tests.processes import entries
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(65536):
+            self.request.sendall(data)
 
 
 def free_port() -> int:
@@ -60,7 +67,7 @@ class Server:
     def start(self) -> "Server":
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while time.monotonic() < until and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()

@@ -1,4 +1,4 @@
-"""What is kept of output, and the marker in it."""
+"""The kept part of a command's output, and the marker in it."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A command that only reads is asked once more when its channel ended without a status; one that changes something is not."""
+"""A command that only reads is asked once more when its channel ended without an exit status; one that changes something is not."""
 
 import json
 import time
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drillbook.cli.conduct import Conductor
+from drillbook.cli.orchestration import Orchestrator
 from drillbook.engine.leases import Lease, Lock
 from drillbook.errors import CommandLost
 from drillbook.hosts import open_host
@@ -17,9 +17,9 @@ from drillbook.plan import planner, spec
 from drillbook.project.project import Project
 from drillbook.sdk.host import ManagerConfig, once_more
 from drillbook.sdk.manager import manager_of
+from tests.engine.leases.conftest import owner
 from tests.hosts.servers import Cutting, Relay
 from tests.hosts.suite import soon
-from tests.leases.conftest import owner
 
 HOSTS = """\
 environment: lab
@@ -84,14 +84,14 @@ def test_a_unit_is_looked_at_once_more(server, host, tmp_path, monkeypatch):
 def test_a_lock_that_may_be_taken_already_is_not_taken_twice(server, host):
     server.cut(1)
     lock = Lock(host, "db", 30)
-    with pytest.raises(CommandLost, match="without a status"):
+    with pytest.raises(CommandLost, match="without an exit status"):
         lock.take(owner(), deadline=soon())
     assert lock.state(deadline=soon()).owner.run == "run-1"
 
 
 def test_a_look_that_is_lost_twice_is_lost(server, host):
     server.cut(2)
-    with pytest.raises(CommandLost, match="without a status"):
+    with pytest.raises(CommandLost, match="without an exit status"):
         Lock(host, "db", 30).state(deadline=soon())
     assert (server.folder / "cut").read_text() == "0"
 
@@ -135,7 +135,7 @@ class Bench:
         path = self.root / "drills" / "sample.yml"
         path.write_text(DRILL.replace("DIR", str(self.root)))
         made = planner.make(spec.load(path), inventory.load(self.root / "hosts.yml"))
-        folder, view = Conductor(Project(self.root), inventory.load(self.root / "hosts.yml"), observer).run(made)
+        folder, view = Orchestrator(Project(self.root), inventory.load(self.root / "hosts.yml"), observer).run(made)
         return view.result, read(folder / FILE).events
 
     def lines(self, name):
@@ -159,7 +159,10 @@ def test_a_step_that_only_reads_is_asked_once_more_and_the_journal_holds_both(se
     assert {step.id: step.status for step in result.steps}["verify.1"] == "done"
     assert bench.lines("looked") == 2
     commands = [event.data for event in events if event.kind == "command" and event.step == "verify.1"]
-    assert [(one["exit"], "without a status" in str(one["error"])) for one in commands[-2:]] == [(None, True), (0, False)]
+    assert [(one["exit"], "without an exit status" in str(one["error"])) for one in commands[-2:]] == [
+        (None, True),
+        (0, False),
+    ]
 
 
 def test_a_step_that_changes_something_is_not_asked_once_more(server, tmp_path):

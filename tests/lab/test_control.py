@@ -91,13 +91,29 @@ def test_when_a_port_is_taken_the_next_block_is_used(folder: Path) -> None:
     assert 20000 <= wanted.base <= 29980
 
 
+@needs_root
+def test_a_socket_that_another_user_left_is_avoided(folder: Path) -> None:
+    """SeaweedFS of this user could not replace it in /tmp, and would not start."""
+    wanted = Lab.preferred(folder)
+    left = Path(f"/tmp/seaweedfs-filer-grpc-{wanted.base + 3}.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(left))
+        try:
+            assert Lab.free(folder) == wanted, "root replaces it"
+            os.seteuid(65534)
+            assert Lab.free(folder).base != wanted.base
+        finally:
+            os.seteuid(0)
+            left.unlink()
+
+
 def test_a_folder_that_is_not_a_lab_is_left_alone(tmp_path: Path) -> None:
     other = Path(f"/var/tmp/{tmp_path.parent.parent.name}-{os.getpid()}"[:60])
     other.mkdir()
     try:
         (other / "precious").write_text("mine")
         for action in (control.up, control.down):
-            with pytest.raises(LabError, match="not a lab"):
+            with pytest.raises(LabError, match="do not belong to a lab"):
                 action(other)
         assert (other / "precious").read_text() == "mine"
     finally:

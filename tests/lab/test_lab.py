@@ -1,4 +1,4 @@
-"""What the lab contains, how its application behaves, and that all of it stays on loopback."""
+"""Contents of the lab, behaviour of its application, and its restriction to loopback."""
 
 import json
 import socket
@@ -138,7 +138,7 @@ def test_status_shows_every_component(lab: Lab) -> None:
     assert status.running
     assert status.healthy
     down = [(part.name, part.host) for part in status.components if not part.up]
-    assert down == [("postgresql", "db-2"), ("spare-api", "db-2")]
+    assert down == [("shop", "db-1"), ("postgresql", "db-2"), ("spare-api", "db-2"), ("copy-api", "db-2")]
     assert all(part.pid for part in status.components if part.up)
 
 
@@ -254,7 +254,7 @@ def test_an_api_without_a_variable_says_which(lab: Lab) -> None:
     assert [line.rstrip("=") for line in (file.parent / "api.env.template").read_text().splitlines()] == names
     run(lab, "app-1", "sed -i /^REDIS_URL/d api.env")
     assert run(lab, "app-1", "supervisorctl -c supervisord.conf restart api").out.count(b"ERROR") == 1
-    assert "missing in the environment: REDIS_URL" in (file.parent / "log" / "api.log").read_text()
+    assert "missing environment variables: REDIS_URL" in (file.parent / "log" / "api.log").read_text()
     run(lab, "app-1", "cat > api.env", stdin=whole.encode())
     supervisor(lab, "app-1", "start", "api")
     until(200, lab, "/health", 20)
@@ -325,7 +325,7 @@ def test_lookup(lab: Lab) -> None:
     assert control.lookup(lab.folder, "secrets.pg_app") == str(lab.folder / "secrets" / "pg_app")
     down = Path("/var/tmp/no-such-lab")
     assert control.lookup(down, "redis.port") == Lab.preferred(down).port("redis")
-    with pytest.raises(LabError, match=r"near names: .*ssh\.db-1"):
+    with pytest.raises(LabError, match=r"similar names: .*ssh\.db-1"):
         control.lookup(lab.folder, "ssh.db1")
 
 

@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 
 async def cut_in_mid_statement(lab, seconds):
-    """How long one waits for a statement that was sent before the path to the server was cut."""
+    """Give up a statement that was sent before the path to the server was cut; is it still at work when that returns?"""
     control = lab.relays / "postgres"
     url = f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('relay.postgres')}/{DATABASE}"
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
@@ -25,10 +25,9 @@ async def cut_in_mid_statement(lab, seconds):
         try:
             while await reached(lab):
                 await asyncio.sleep(0.02)
-            begun = time.monotonic()
             with pytest.raises(TimeoutError):
                 await promptly.within(seconds, statement)
-            return time.monotonic() - begun, relayed
+            return bool(promptly._abandoned)
         finally:
             control.unlink()
             await over(lab, relayed)
@@ -65,8 +64,7 @@ async def over(lab, pid):
 
 
 def test_a_statement_that_is_given_up_holds_nobody(lab):
-    took, _ = asyncio.run(cut_in_mid_statement(lab, 0.3))
-    assert took < 5, "psycopg's own cancellation takes 5 to 10 s on a path that is cut"
+    assert asyncio.run(cut_in_mid_statement(lab, 0.3)), "it waited for psycopg's own cancellation, for 5 to 10 s"
 
 
 def test_what_work_returns_and_raises_comes_through():

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("qdrant_edge", reason="the extra `lab` is not installed")
 
 from drillbook.sdk.web import ask
-from tests.vectors.server import API_KEY, StandIn
+from tests.systems.qdrant.server import API_KEY, StandIn
 
 MADE = {"vectors": {"size": 2, "distance": "Dot"}}
 

@@ -366,7 +366,7 @@ def test_a_path_that_is_cut_by_something_else_is_not_taken_for_gone(bench, lab):
 def test_a_killed_run_is_recovered_from_its_journal(bench, lab):
     """The fault stays when the controller dies; its undo is in the journal, and safe to carry out twice."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from drillbook.cli.tasks import main; main()", "drill", "network-cut"],
+        [sys.executable, "-c", "from drillbook.cli.program import main; main()", "drill", "network-cut"],
         cwd=bench.project.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

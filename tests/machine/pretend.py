@@ -83,6 +83,9 @@ class Lose(Fault):
     def untouched(self, ctx: Context) -> bool:
         return ctx.run("is", self.thing).exit == 1
 
+    def interrupted(self, ctx: Context) -> None:
+        ctx.run("start", self.thing).check()
+
 
 class Change(Write):
     """Changes a thing on purpose, and puts it back at the end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from drillbook.engine.runner import Runner
-from drillbook.engine.steps import Stage
+from drillbook.engine.stage import Stage
 from drillbook.engine.stop_requests import Stop
 from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.inventory import inventory
@@ -55,7 +55,7 @@ class Small:
         stage = self.stage(made, observer)
         header = {"tool": "test", "operator": "nobody", "controller": "here"}
         try:
-            return Runner(stage, lambda names: {}, header, self.stop).run()
+            return Runner(stage, lambda names: {}, self.stop, header=header).run()
         finally:
             stage.journal.close()
 
@@ -68,7 +68,7 @@ class Small:
         return [(event.step, event.kind) for event in self.events if event.kind in kinds]
 
     def ended(self):
-        """How each step ended, by its id and host."""
+        """Outcome of each step, by its id and host."""
         return {
             (event.step, event.host): event.kind if event.kind == "done" else event.data["outcome"]
             for event in self.events

@@ -10,7 +10,7 @@ from typing import Any
 from drillbook.engine.leases.lock import FENCE
 from drillbook.engine.recovery import Recovery
 from drillbook.engine.runner import Runner
-from drillbook.engine.steps import Stage
+from drillbook.engine.stage import Stage
 from drillbook.hosts.fake import Call, FakeHost, Reply
 from drillbook.journal.journal import FILE, Event, Journal, read
 from drillbook.judge.result import Residue
@@ -21,13 +21,13 @@ from drillbook.sdk.host import Host
 HOSTS = ("a", "b")
 LOST = "lost-"
 """Names of things that only a restore brings back begin with this."""
-HALF = b"half"
-"""What is kept of a thing that is only half broken."""
+HALF, STOPPED = b"half", b"stopped"
+"""Content of a thing that is only half broken, or only stopped: one that can be started again."""
 RUN = {"id": "run", "started": "2026-01-01T00:00:00+00:00", "operator": "nobody"}
 
 
 class World:
-    """What is changed on each host, and which of it cannot be put back for now. What an act touched must be announced."""
+    """Changes on each host, and those that cannot be undone for now. Every change must have been announced."""
 
     def __init__(self) -> None:
         self.hosts = {name: self._host(name) for name in HOSTS}
@@ -41,7 +41,8 @@ class World:
         host = FakeHost(name)
         for word in ("make", "half", "mend"):
             host.on(word, lambda call, word=word: self._act(host, word, call))
-        host.on("is", lambda call: Reply({None: 1, HALF: 2}.get(host.files.get(call.argv[1]), 0)))
+        host.on("is", lambda call: Reply({None: 1, HALF: 2, STOPPED: 2}.get(host.files.get(call.argv[1]), 0)))
+        host.on("start", lambda call: self._start(host, call))
         host.on("restore", lambda call: self._restore(host))
         host.on("whole", lambda call: Reply(1 if any(thing.startswith(LOST) for thing in host.files) else 0))
         host.on("rm", Reply(0))
@@ -64,6 +65,13 @@ class World:
         if (host.name, thing) in self.stuck:
             return Reply(1, stderr=b"stuck")
         host.files.pop(thing, None)
+        return Reply(0)
+
+    def _start(self, host: FakeHost, call: Call) -> Reply:
+        if (host.name, call.argv[1]) in self.stuck:
+            return Reply(1, stderr=b"stuck")
+        if host.files.get(call.argv[1]) == STOPPED:
+            del host.files[call.argv[1]]
         return Reply(0)
 
     def _restore(self, host: FakeHost) -> Reply:
@@ -89,7 +97,7 @@ class World:
 
 @dataclass(slots=True)
 class Ran:
-    """What a run or a recovery wrote, and what the hosts held after each event: the moments at which it can have died."""
+    """Events of a run or a recovery, and the state of the hosts after each: the moments at which it can die."""
 
     journal: bytes = b""
     moments: list[tuple[int, dict[str, dict[str, bytes]]]] = field(default_factory=list)
@@ -98,8 +106,8 @@ class Ran:
 class Controller:
     """Runs and recovers one drill; after either it can be made to have died earlier."""
 
-    def __init__(self, plan: Plan, world: World, folder: Path) -> None:
-        self.plan, self.world, self.folder = plan, world, folder
+    def __init__(self, plan: Plan, world: World, folder: Path, *, origin: float = 0.0) -> None:
+        self.plan, self.world, self.folder, self.origin = plan, world, folder, origin
         self.journal = folder / FILE
         self.ran = Ran()
         self._lock = threading.Lock()
@@ -116,10 +124,10 @@ class Controller:
 
     def run(self) -> Ran:
         """Run the drill to its end."""
-        journal = Journal(self.folder, Redactor(()), origin=0.0, observer=self._observe)
+        journal = Journal(self.folder, Redactor(()), origin=self.origin, observer=self._observe)
         try:
             stage = Stage(self.plan, journal, self._host, self.folder, dict(RUN), journal.redactor)
-            Runner(stage, lambda names: {}, {"tool": "test", "operator": "nobody", "controller": "here"}).run()
+            Runner(stage, lambda names: {}, header={"tool": "test", "operator": "nobody", "controller": "here"}).run()
         finally:
             journal.close()
         self.ran.journal = self.journal.read_bytes()
@@ -133,7 +141,7 @@ class Controller:
         return residue
 
     def recovery(self, *, from_backup: bool = False) -> Recovery:
-        """What recovers the run."""
+        """The recovery of the run."""
         return Recovery(
             self.folder,
             lambda plan, name: self._open(name),

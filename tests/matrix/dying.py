@@ -14,7 +14,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from drillbook.cli.conduct import Conductor, connect, header, operator, redactor_for
+from drillbook.cli.access import connect, redactor_for
+from drillbook.cli.orchestration import Orchestrator
+from drillbook.cli.run_identity import header, operator
 from drillbook.engine.recovery import Recovery
 from drillbook.journal.journal import Event
 from drillbook.plan.planner import make
@@ -52,7 +54,7 @@ def main() -> None:
     drill = load(Path(what))
     assert isinstance(drill, Drill)
     inventory = project.inventory("lab")
-    Conductor(project, inventory, observer).run(make(drill, inventory))
+    Orchestrator(project, inventory, observer).run(make(drill, inventory))
 
 
 if __name__ == "__main__":

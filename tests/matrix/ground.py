@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from drillbook.cli import tasks
-from drillbook.cli.conduct import connect, redactor_for
+from drillbook.cli.access import connect, redactor_for
+from drillbook.cli.program import main
 from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.recovery import Recovery
-from drillbook.engine.steps import Stage
+from drillbook.engine.stage import Stage
 from drillbook.errors import DrillbookError
 from drillbook.journal.intents import intents
 from drillbook.journal.journal import FILE, History, Journal, read
@@ -102,7 +102,7 @@ class Ground:
 
     def recover(self, run: Path) -> Ended:
         """Recover a run with the program, in the project where its folder lies."""
-        return started(tasks.main, ["drill.recover", run.name], run.parent.parent, self.environment, RECOVERY_S)
+        return started(main, ["drill.recover", run.name], run.parent.parent, self.environment, RECOVERY_S)
 
     def carried(self, run: Path) -> Path:
         """Move a run's folder into a project that has neither the drill nor the inventory."""
@@ -186,7 +186,7 @@ def _silent(run: Path) -> Journal:
 
 
 def again(run: Path) -> list[str]:
-    """What a second recovery changes; nothing should."""
+    """Changes made by a second recovery; there should be none."""
     before = (run / FILE).read_bytes()
     residue = Recovery(run, lambda plan, name: connect(plan.inventory, name), redactor_for, lambda event: None).run(
         {"operator": "matrix", "tool": "matrix"}
@@ -201,7 +201,7 @@ def story(run: Path) -> History:
 
 
 def result(run: Path) -> dict[str, object]:
-    """What the reports say about a run; a recovery that broke off has written none."""
+    """Statements of the reports about a run; an interrupted recovery has written none."""
     path = run / "result.json"
     if not path.is_file():
         return {"verdict": "none: there is no result.json", "residue": "unknown"}
@@ -210,5 +210,5 @@ def result(run: Path) -> dict[str, object]:
 
 
 def last_word(run: Path) -> str:
-    """Why a run ended that should have been killed."""
+    """Reason why a run ended that should have been killed."""
     return "; ".join(str(event.data) for event in story(run).events if event.kind in ("ended.early", "failed"))[:1500]

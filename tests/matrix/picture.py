@@ -1,4 +1,4 @@
-"""What a lab holds, read past everything of Drillbook's: data, files, programs, and whatever a drill left there."""
+"""State of a lab, read without Drillbook: data, files, programs, and remainders of a drill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from drillbook.lab.schema import DOCUMENTS
 from drillbook.sdk.web import ask
 from drillbook.systems.postgres import recovering
 
-BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager")
+BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager", "pgbackrest", "shop")
 """Folders of a host's home whose content is a server's own; its data is compared through the server."""
 KEPT = (recovering.MARKER,)
 """Files of Drillbook that a restored cluster keeps, see docs/safety.md."""
@@ -69,7 +69,7 @@ ORDER BY 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What must be the same before a drill and after its recovery. Clients go on writing: ``newest`` bounds what counts."""
+    """State that must be equal before a drill and after its recovery. Clients keep writing: ``newest`` limits the comparison."""
 
     newest: int
     tables: list[Any]
@@ -82,7 +82,7 @@ class Picture:
     ports: frozenset[int]
 
     def differences(self, after: Picture) -> list[str]:
-        """What ``after`` lacks or has too much."""
+        """Differences of ``after``: missing and additional entries."""
         found = [
             f"{name}: {before} became {now}"
             for name, before, now in (
@@ -215,7 +215,7 @@ class Camera:
         return frozenset(listened & {self.lab.port(name) for name in PORTS})
 
     def ill(self) -> str | None:
-        """Why the lab does not serve a client now, or None."""
+        """Reason why the lab does not serve a client now, or None."""
         try:
             for path in ("/health", "/api/v1/documents/1", "/api/v1/documents/7/original"):
                 answer = ask(f"{self.lab.api}{path}", timeout=5)

@@ -1,4 +1,4 @@
-"""Where a controller can die: after the n-th event of a kind at a place, a name that means the same in every run."""
+"""Points at which a controller can die: after the n-th event of a kind at a place, by a name that is equal in every run."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
     [
         "tests.matrix.dying",
-        "drillbook.cli.tasks",
+        "drillbook.cli.program",
         "drillbook.report.publish",
         "boto3",
         "botocore.config",
@@ -30,7 +30,7 @@ _FORKING.set_forkserver_preload(
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended, and what it said."""
+    """Exit status and output of a process."""
 
     status: int
     output: str
@@ -81,7 +81,7 @@ def started(
 def _program(
     main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], output: str
 ) -> None:
-    """What the new process does."""
+    """Work of the new process."""
     for number, opened in ((0, os.open(os.devnull, os.O_RDONLY)), (1, os.open(output, os.O_WRONLY | os.O_APPEND))):
         os.dup2(opened, number)
         os.close(opened)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from drillbook.cli import tasks
+from drillbook.cli.program import main
 from drillbook.journal.journal import FILE
 from drillbook.lab import supervision
 from drillbook.lab.layout import ADDRESS, Lab
@@ -92,7 +92,7 @@ def digest(root: Path) -> str:
 
 
 class Range:
-    """Where shots are carried out: the ground, and how long things really took there."""
+    """Place of the shots: the ground, and the measured durations there."""
 
     def __init__(self, ground: Ground, seed: str, kept: Path) -> None:
         """Runs after which something was wrong are kept below ``kept``."""
@@ -175,7 +175,7 @@ class _Aim:
         ground = self._range.ground
         known = set(Project(ground.root).runs())
         program = Program(
-            tasks.main, ["drill", self._shot.drill, "--inventory", "lab", "--quiet"], ground.root, ground.environment
+            main, ["drill", self._shot.drill, "--inventory", "lab", "--quiet"], ground.root, ground.environment
         )
         until = time.monotonic() + BEGIN_S
         while program.runs and self.run is None and time.monotonic() < until:
@@ -220,7 +220,7 @@ class _Aim:
         if program.ended(RUN_S).status != KILLED:
             return
         ground = self._range.ground
-        recovery = Program(tasks.main, ["drill.recover", self.run.name], ground.root, ground.environment)
+        recovery = Program(main, ["drill.recover", self.run.name], ground.root, ground.environment)
         ended, seconds = self._killed(recovery, RECOVERY_S)
         if not self.hit:
             self._range.missed(self._shot, seconds)

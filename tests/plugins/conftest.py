@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -17,7 +20,8 @@ from tests.program import Folder, here
 HERE = Path(__file__).parent
 SOURCE = HERE / "ledger"
 PACKAGE = SOURCE / "drillbook_ledger"
-MAIN = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.tasks import main; main()"
+DRILL = "ledger-frozen"
+MAIN = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.program import main; main()"
 
 
 class Server:
@@ -88,11 +92,31 @@ class Project(Folder):
         return subprocess.Popen([*self.program, *argv], cwd=self.root, env=self.environment, **options)
 
     def good(self, *argv: str, status: int = 0) -> str:
-        """What a task prints that ends with ``status``."""
+        """Output of a task that ends with ``status``."""
         done = self.run(*argv)
         assert done.returncode == status, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr
+
+    def killed(self) -> Path:
+        """The folder of a run whose controller was killed while the ledger is frozen."""
+        process = self.start("drill", DRILL, "--json", stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            event = json.loads(line)
+            if event.get("kind") == "done" and str(event.get("step", "")).startswith("inject"):
+                process.send_signal(signal.SIGKILL)
+                break
+        process.wait()
+        process.stdout.close()
+        assert self.server.frozen
+        return next(path for path in (self.root / "reports").iterdir() if path.is_dir() and not path.is_symlink())
+
+    def thawed(self) -> bool:
+        """Return True when the ledger is thawed; waits for it a while."""
+        deadline = time.monotonic() + 60
+        while self.server.frozen and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not self.server.frozen
 
 
 @pytest.fixture

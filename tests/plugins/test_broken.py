@@ -26,23 +26,23 @@ class Look(Read):
 BROKEN = {
     "import error": ("import nowhere_at_all\n" + OK, "", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
     "a syntax error": ("def (:\n", "", "SyntaxError"),
-    "no system": ("", "", "declares no system"),
-    "another thing": ("SYSTEM = 5\n", "", "declares no system"),
+    "no system": ("", "", "has no SYSTEM declaration"),
+    "another thing": ("SYSTEM = 5\n", "", "has no SYSTEM declaration"),
     "it ends the program": ("raise SystemExit(0)\n", "", "SystemExit: 0"),
     "name of a built-in family": (
         "actions={'postgres': '.actions'}",
         ACTION,
-        "brings actions 'postgres', which Drillbook itself brings already",
+        "defines actions 'postgres', which Drillbook itself already defines",
     ),
     "name of a built-in kind": (
         "services={'redis': '.actions'}",
         ACTION,
-        "brings services of the kind 'redis', which Drillbook itself",
+        "defines services of the kind 'redis', which Drillbook itself",
     ),
     "a finding of another": (
         "findings='.actions'",
         "from drillbook.findings import HIGH, Kind\nFINDINGS = {'table-missing': Kind(HIGH, 'a', 'b')}\n",
-        "the finding 'table-missing' is another one's already",
+        "the finding code 'table-missing' is already defined elsewhere",
     ),
     "a module elsewhere": ("actions={'broken': 'actions'}", ACTION, "names the module 'actions' outside its package"),
 }

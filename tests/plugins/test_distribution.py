@@ -9,11 +9,10 @@ import subprocess
 import jsonschema
 import pytest
 
+from drillbook.journal.journal import read
 from drillbook.lab import control
 from drillbook.language import strict
-from tests.plugins.conftest import MAIN, SOURCE, Project, environment
-
-DRILL = "ledger-frozen"
+from tests.plugins.conftest import DRILL, MAIN, SOURCE, Project, environment
 
 
 @pytest.fixture
@@ -152,3 +151,25 @@ def test_a_run_is_read_where_the_plugin_is_not(user, tmp_path):
     user.good("audit", "--since", "2000-01-01", "--until", "2099-12-31", "--out", "audit")
     said = user.good("drill.plan", DRILL, status=2)
     assert f"there is no drill or suite '{DRILL}'" in said
+
+
+def test_a_killed_run_is_recovered(user):
+    folder = user.killed()
+    assert "recovered: all changes" in user.good("drill.recover")
+    assert not user.server.frozen
+    assert user.server.texts == []
+    assert json.loads((folder / "result.json").read_text())["residue"] == []
+
+
+def test_a_killed_run_is_undone_where_the_plugin_is_not_and_proven_where_it_is(user, tmp_path):
+    folder, there = user.killed(), user.program
+    user.program = [str(environment(tmp_path / "bare")), "-P", "-c", MAIN]
+    said = user.good("drill.recover", status=5)
+    assert "ledger.freeze" in said
+    assert user.thawed(), "its undo is in the journal"
+    assert [event for event in read(folder / "journal.jsonl").events if event.kind == "recovery.finished"]
+    assert json.loads((folder / "result.json").read_text())["residue"] != [], "nobody has proven it"
+    user.program = there
+    assert "recovered: all changes" in user.good("drill.recover")
+    assert user.server.texts == []
+    assert json.loads((folder / "result.json").read_text())["residue"] == []

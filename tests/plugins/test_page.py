@@ -77,7 +77,7 @@ def test_the_page_works(reader):
     blocks = BLOCK.findall(PAGE.read_text())
     for kind, block in blocks:
         reader.follow(kind, block)
-    assert len(reader.ran) == 11
+    assert len(reader.ran) == 12
     assert {kind for kind, _ in blocks} == {"console", "python", "yaml", "toml"}
 
     package = reader.folder / "drillbook_pages"

@@ -6,15 +6,13 @@ import json
 import os
 import py_compile
 import shutil
-import signal
-import time
 from importlib.util import cache_from_source
 
 import pytest
 
 from drillbook.journal.journal import read
+from tests.plugins.conftest import DRILL
 
-DRILL = "ledger-frozen"
 CODE = "plugins/ledger/actions.py"
 INIT = "plugins/ledger/__init__.py"
 NEEDLESS = [
@@ -78,7 +76,7 @@ def test_a_plugin_that_nobody_trusts_is_not_executed_and_needed_by_nothing_else(
 def test_what_needs_it_says_so_with_its_place(marked):
     said = marked.good("drill.plan", DRILL, status=2)
     assert f"there is no drill or suite '{DRILL}'" in said
-    assert "the plugins in plugins/ (ledger) are left out: nobody has trusted them yet; see `invoke trust`" in said
+    assert "the plugins in plugins/ (ledger) are not loaded: nobody has trusted them yet; see `invoke trust`" in said
     shutil.copy(marked.root / "plugins" / "ledger" / "drills" / f"{DRILL}.yml", marked.root / "drills")
     box(marked)
     for argv, place in (
@@ -90,7 +88,7 @@ def test_what_needs_it_says_so_with_its_place(marked):
     ):
         said = marked.good(*argv, status=2)
         assert place in said, argv
-        assert "(ledger) are left out: nobody has trusted them yet; see `invoke trust`" in said, argv
+        assert "(ledger) are not loaded: nobody has trusted them yet; see `invoke trust`" in said, argv
     assert marks(marked) == []
 
 
@@ -119,7 +117,7 @@ def test_trusted_it_works_and_one_byte_takes_it_back(marked):
     assert f"= {INIT}" in shown
     path.write_bytes(before)
     marked.good("drill.plan", DRILL)
-    assert "nothing of this project is trusted any more" in marked.good("trust", "--revoke")
+    assert "the trust in this project was removed" in marked.good("trust", "--revoke")
     (marked.root.parent / "mark").unlink()
     marked.good("drill.plan", DRILL, status=2)
     assert marks(marked) == []
@@ -188,7 +186,7 @@ def test_the_variable_of_ci_holds_the_digest_among_others(project):
 
 
 def test_a_person_is_asked_and_may_decline(project):
-    assert "nobody can be asked" in project.good("trust", status=2)
+    assert "there is no terminal to ask at" in project.good("trust", status=2)
     project.good("drill.plan", DRILL, status=2)
 
 
@@ -213,24 +211,10 @@ def test_its_commands_are_trusted_besides(project):
     assert not mark_.exists()
 
 
-def frozen(project):
-    """A run of the plugin's drill whose controller was killed while the ledger is frozen."""
-    process = project.start("drill", DRILL, "--json", stdout=-1, text=True)
-    for line in process.stdout:
-        event = json.loads(line)
-        if event.get("kind") == "done" and str(event.get("step", "")).startswith("inject"):
-            process.send_signal(signal.SIGKILL)
-            break
-    process.wait()
-    process.stdout.close()
-    assert project.server.frozen
-    return next(path for path in (project.root / "reports").iterdir() if path.is_dir() and not path.is_symlink())
-
-
 def test_a_killed_run_is_recovered(project):
     project.good("trust", "--yes")
-    folder = frozen(project)
-    assert "recovered: everything" in project.good("drill.recover")
+    folder = project.killed()
+    assert "recovered: all changes" in project.good("drill.recover")
     assert not project.server.frozen
     assert project.server.texts == []
     assert json.loads((folder / "result.json").read_text())["residue"] == []
@@ -238,26 +222,23 @@ def test_a_killed_run_is_recovered(project):
 
 def test_a_killed_run_is_undone_without_the_plugin_and_proven_with_it(project):
     project.good("trust", "--yes")
-    folder = frozen(project)
+    folder = project.killed()
     project.good("trust", "--revoke")
     (project.root / CODE).write_text((project.root / CODE).read_text() + "open('/nowhere/at/all')\n")
     said = project.good("drill.recover", status=5)
     assert "ledger.freeze" in said
-    assert "are left out: nobody has trusted them yet" in said
-    deadline = time.monotonic() + 10
-    while project.server.frozen and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not project.server.frozen, "its undo is in the journal"
+    assert "are not loaded: nobody has trusted them yet" in said
+    assert project.thawed(), "its undo is in the journal"
     assert [event for event in read(folder / "journal.jsonl").events if event.kind == "recovery.finished"]
     shutil.copy(project.source / "actions.py", project.root / CODE)
     project.good("trust", "--yes")
-    assert "recovered: everything" in project.good("drill.recover")
+    assert "recovered: all changes" in project.good("drill.recover")
     assert project.server.texts == []
 
 
 def test_a_run_that_nobody_recovered_keeps_others_away_without_the_plugin(project):
     project.good("trust", "--yes")
-    folder = frozen(project)
+    folder = project.killed()
     project.good("trust", "--revoke")
     box(project)
     project.write(

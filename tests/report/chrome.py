@@ -151,7 +151,7 @@ class Chrome:
         return found["result"].get("value")
 
     def measure(self) -> dict[str, Any]:
-        """How wide the page is, what sticks out, and how many drawings of the timeline are shown."""
+        """Width of the page, elements beyond it, and number of timeline drawings shown."""
         return self.run(MEASURE)
 
     def unfold(self) -> None:
@@ -159,7 +159,7 @@ class Chrome:
         self.run(UNFOLD)
 
     def violations(self) -> list[dict[str, Any]]:
-        """What axe-core finds wrong with the page."""
+        """Violations that axe-core finds in the page."""
         if not self.run("typeof axe === 'object'"):
             self.run(axe_script() + "\n0")
         return self.run(AXE)

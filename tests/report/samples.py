@@ -1,14 +1,20 @@
-"""Runs as reports meet them: made by hand, each with what makes it special."""
+"""Runs as reports meet them: from journals that real runs left, and made by hand.
+
+``recording.py`` records the journals. By hand are runs of hours, with hostile text, with a database and its canary, or
+stopped by a guard.
+"""
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from drillbook.findings import finding
+from drillbook.journal.journal import read
+from drillbook.judge.judge import judge
 from drillbook.judge.result import (
     CommandView,
-    FaultResult,
-    Injection,
     Note,
     Objective,
     PhaseResult,
@@ -16,8 +22,6 @@ from drillbook.judge.result import (
     Residue,
     Result,
     RunView,
-    Settled,
-    SettledChange,
     Span,
     StepResult,
     StepView,
@@ -27,6 +31,7 @@ from drillbook.judge.result import (
 )
 from drillbook.report.index import IndexEntry
 
+JOURNALS = Path(__file__).parent / "journals"
 CONTACTS = {
     "oncall": {"role": "值班工程师", "duty": "一线响应", "email": "oncall@example.com", "phone": ""},
     "architect": {"role": "系统架构师", "duty": "架构问题", "email": "arch@example.com", "phone": ""},
@@ -496,7 +501,7 @@ def inconclusive() -> RunView:
             run="20260104T100000Z-postgres-lost-2222",
             verdict=Verdict.INCONCLUSIVE,
             exit=3,
-            reason="a probe could not do its work",
+            reason="a probe could not measure",
             objectives=objectives,
             clocks=clocks,
             unmeasured=reasons,
@@ -504,158 +509,6 @@ def inconclusive() -> RunView:
         ),
         timeline=Timeline(
             seconds=20.6, phases=passed().timeline.phases, probes=probes, marks={"disruption": 8.02, "verified": 18.5}
-        ),
-    )
-
-
-def refused() -> RunView:
-    found = (
-        finding(
-            "not-ready",
-            title="environment",
-            wanted="lab, staging",
-            measured="production",
-            remedy="Add the environment to `guard.environments` if the drill is meant for it.",
-        ),
-    )
-    steps = tuple(
-        step(
-            one.result.id,
-            one.result.action,
-            one.result.host,
-            status="skipped",
-            seconds=None,
-            start=None,
-            effect=one.effect,
-            undo="",
-        )
-        for one in STEPS
-    )
-    nothing = dict.fromkeys(CLOCKS) | {"waiting_s": 0.0, "waiting_error_s": 0.0}
-    why = {key: "nothing was injected" for key in CLOCKS if not key.endswith("error_s") and key != "waiting_s"}
-    objectives = {
-        key: one.model_copy(
-            update={
-                "measured_s": None,
-                "error_s": None,
-                "met": None,
-                "reason": "nothing was injected",
-                "lost_writes": None,
-                "acknowledged_writes": None,
-            }
-        )
-        for key, one in OBJECTIVES.items()
-    }
-    return view(
-        result(
-            run="20260105T100000Z-postgres-lost-3333",
-            environment="production",
-            verdict=Verdict.REFUSED,
-            exit=4,
-            reason="the drill may run in lab, staging, not in production",
-            objectives=objectives,
-            clocks=nothing,
-            unmeasured=why,
-            phases=(),
-            steps=tuple(one.result for one in steps),
-            findings=found,
-            finished="2026-01-02T10:00:00.200000Z",
-        ),
-        steps=steps,
-        timeline=Timeline(seconds=0.2, phases=(), probes=(), marks={}),
-    )
-
-
-def aborted() -> RunView:
-    left = Residue(
-        step="inject.1",
-        host="db-1",
-        what="network.drop",
-        why="SSH to db-1 timed out after 30 s",
-        by_hand="on db-1, in this order:\niptables -D OUTPUT -j DRILL-7f3a\niptables -X DRILL-7f3a",
-    )
-    steps = (
-        *STEPS[:4],
-        step(
-            "inject.1",
-            "network.drop",
-            status="unknown",
-            seconds=None,
-            start=8.02,
-            effect="fault",
-            undo="iptables -D OUTPUT -j DRILL-7f3a; iptables -X DRILL-7f3a",
-            undone="not put back: SSH to db-1 timed out after 30 s",
-            commands=(
-                CommandView(
-                    argv=("iptables", "-N", "DRILL-7f3a"),
-                    exit=None,
-                    signal=None,
-                    seconds=30.0,
-                    stdout="",
-                    stderr="",
-                    stdout_bytes=0,
-                    stderr_bytes=0,
-                    error="the connection was lost",
-                ),
-            ),
-        ),
-        step("restore.1", "service.start", status="cancelled", seconds=None, start=None, undo=""),
-    )
-    found = (
-        finding(
-            "residue", title="network.drop on db-1", measured=left.why, remedy=left.by_hand, step="inject.1", host="db-1"
-        ),
-        finding("aborted", measured="the run was stopped"),
-    )
-    phases = (
-        *(PhaseResult(phase=p, status="done", seconds=e - s) for p, s, e in PHASES[:2]),
-        PhaseResult(phase="inject", status="interrupted", seconds=0.0),
-    )
-    unknown = "whether the fault was injected is not known: the controller died on the way"
-    fault = FaultResult(
-        step="inject.1", host="db-1", injection=Injection.UNKNOWN, why=unknown, since_s=8.02, ended="residue"
-    )
-    nothing = dict.fromkeys(CLOCKS) | {"waiting_s": 0.0, "waiting_error_s": 0.0}
-    objectives = {
-        "rto": OBJECTIVES["rto"].model_copy(update={"measured_s": None, "error_s": None, "met": None, "reason": unknown})
-    }
-    probe = PROBES[0].model_copy(
-        update={
-            "stretches": (
-                Span(start=0.05, end=8.11, label="good", count=81),
-                Span(start=8.11, end=None, label="bad", count=31),
-            )
-        }
-    )
-    return view(
-        result(
-            run="20260106T100000Z-network-cut-4444",
-            drill="network-cut",
-            title="Cut the API off from its database",
-            verdict=Verdict.ABORTED,
-            exit=5,
-            reason="the run was stopped",
-            residue=(left,),
-            objectives=objectives,
-            clocks=nothing,
-            unmeasured={key: unknown for key in CLOCKS if not key.endswith("error_s") and key != "waiting_s"},
-            phases=phases,
-            steps=tuple(one.result for one in steps),
-            faults=(fault,),
-            findings=found,
-            finished=None,
-        ),
-        steps=steps,
-        torn=True,
-        timeline=Timeline(
-            seconds=11.2,
-            probes=(probe,),
-            marks={},
-            phases=(
-                Span(start=0.1, end=0.4, label="ready"),
-                Span(start=0.5, end=6.1, label="backup"),
-                Span(start=8.0, end=None, label="inject"),
-            ),
         ),
     )
 
@@ -807,27 +660,6 @@ def long_run() -> RunView:
     )
 
 
-def without_probes() -> RunView:
-    why = "the drill has no availability probe"
-    clocks = {key: None if key.startswith(("rto", "outage", "detection", "rpo")) else value for key, value in CLOCKS.items()}
-    unmeasured = {"rto_s": why, "outage_s": why, "detection_s": why, "rpo_s": "the drill has no canary"}
-    return view(
-        result(
-            run="20260108T100000Z-postgres-lost-6666",
-            verdict=Verdict.INCONCLUSIVE,
-            exit=3,
-            objectives={},
-            clocks=clocks,
-            unmeasured=unmeasured,
-            reason="nothing was measured",
-            findings=(),
-        ),
-        timeline=Timeline(
-            seconds=20.6, phases=passed().timeline.phases, probes=(), marks={"disruption": 8.02, "verified": 18.5}
-        ),
-    )
-
-
 def guarded() -> RunView:
     """A run that took a lock over, was approved, and was stopped by its guard while a target had reverted by itself."""
     notes = (
@@ -857,7 +689,7 @@ def guarded() -> RunView:
         finding("aborted", measured="a guard tripped: http.responds"),
         finding("lock-taken-over", measured=notes[1].text, host="db-1"),
     )
-    base = aborted()
+    base = recorded("died")
     line = base.timeline.model_copy(
         update={"marks": {**base.timeline.marks, "guard_tripped": 11.2, "lease_lapsed": 12.4}, "seconds": 14.0}
     )
@@ -872,40 +704,25 @@ def guarded() -> RunView:
     )
 
 
-def closed(by: str = "olga@laptop", reason: str = "host decommissioned, ticket 4711") -> RunView:
-    """What the aborted run left, closed by a named person with the approval of a second one."""
-    one = aborted()
-    settled = Settled(
-        at="2026-03-02T10:00:00.000000Z",
-        by=by,
-        reason=reason,
-        changes=(
-            SettledChange(step="inject.1", host="db-1", what="network.drop", proof="unknown", detail="db-1 does not answer"),
-            SettledChange(step="inject.2", host="app-1", what="files.chmod", proof="gone", detail=""),
-        ),
-        approval={"principal": "alice@example.com", "until": "2026-03-03T10:00:00Z", "key": "SHA256:abc"},
-        kept=("db-1: the run's lock or lease: db-1 does not answer",),
-    )
-    return one.model_copy(update={"result": one.result.model_copy(update={"settled": settled})})
+def recorded(name: str) -> RunView:
+    """A run of ``recording.py``, from its journal."""
+    return judge(read(JOURNALS / f"{name}.jsonl"))
 
 
 ALL = {
-    "closed": closed,
     "passed": passed,
     "failed": failed,
     "inconclusive": inconclusive,
-    "refused": refused,
-    "aborted": aborted,
     "hostile": hostile,
     "long_run": long_run,
-    "without_probes": without_probes,
     "guarded": guarded,
+    **{path.stem: partial(recorded, path.stem) for path in sorted(JOURNALS.glob("*.jsonl"))},
 }
 
 
 def suite() -> tuple[SuiteResult, list[RunView]]:
     """A suite of three drills, the last of which left no record that can be read."""
-    views = [passed(), failed(), aborted()]
+    views = [passed(), failed(), recorded("died")]
     runs = [
         {
             "run": one.result.run,

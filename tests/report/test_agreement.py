@@ -49,8 +49,8 @@ def test_the_sentence_says_what_was_not_measured() -> None:
     found = wording.sentence(samples.inconclusive())
     assert "no recovery was measured (the drill has no availability probe that worked)" in found
     assert "the loss of data was not measured (the canary could not be read back: connection refused)" in found
-    assert wording.sentence(samples.refused()) == (
-        "The drill was refused. The drill may run in lab, staging, not in production."
+    assert wording.sentence(samples.recorded("not_ready")) == (
+        "The drill was refused. The system is not ready; nothing was touched."
     )
 
 
@@ -120,13 +120,13 @@ def test_a_suite_does_not_pass_on_its_word() -> None:
 
 def test_kept_writes_of_a_canary_that_was_not_read_back_are_not_called_kept() -> None:
     page = html.render(samples.inconclusive())
-    assert "acknowledged, survival not known" in page
+    assert "acknowledged, survival unknown" in page
     assert 'class="kept"' not in page
 
 
 def test_a_phase_that_never_began_is_skipped() -> None:
-    found = {row.phase: row.status for row in rows.phase_rows(samples.aborted())}
-    assert found == {"ready": "done", "backup": "done", "inject": "interrupted", "restore": "skipped"}
+    found = {row.phase: row.status for row in rows.phase_rows(samples.recorded("died"))}
+    assert found == {"ready": "done", "inject": "interrupted", "restore": "skipped", "verify": "skipped"}
 
 
 @pytest.mark.parametrize("name", samples.ALL)

@@ -48,7 +48,7 @@ def test_one_run_shows_what_spoke_for_and_against():
     for shown in (page, text):
         assert "process 7 holds it" in shown
         assert "end it" in shown
-        assert "which is the cause that was expected" in shown
+        assert "which is the expected cause" in shown
         assert "<script>" not in shown
     assert 'href="#diagnosis"' in page
 
@@ -59,9 +59,9 @@ def test_a_run_without_a_diagnosis_says_nothing_of_it():
 
 
 def test_what_was_not_known_is_told():
-    text = markdown.render(diagnosed("api-down", "unknown", why=("api: its unit could not be looked at",)))
-    assert "its unit could not be looked at" in text
-    assert "expected was api-down" in text
+    text = markdown.render(diagnosed("api-down", "unknown", why=("api: its unit could not be examined",)))
+    assert "its unit could not be examined" in text
+    assert "expected cause was api-down" in text
 
 
 def test_the_table_of_a_suite_marks_its_diagonal():

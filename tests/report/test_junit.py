@@ -67,9 +67,13 @@ def test_status_of_a_step(status: str, wanted: str) -> None:
         ("passed", {"RTO": "passed", "RPO": "passed", "Detection": "passed", "verdict": "passed"}),
         ("failed", {"RTO": "error", "RPO": "failure", "Detection": "passed", "verdict": "failure"}),
         ("inconclusive", {"RTO": "error", "RPO": "error", "Detection": "error", "verdict": "error"}),
-        ("refused", {"RTO": "error", "RPO": "error", "Detection": "error", "verdict": "error"}),
-        ("aborted", {"RTO": "error", "verdict": "error"}),
-        ("without_probes", {"verdict": "error"}),
+        ("put_back", {"RTO": "passed", "verdict": "passed"}),
+        ("too_slow", {"RTO": "failure", "verdict": "failure"}),
+        ("not_whole", {"RTO": "error", "verdict": "failure"}),
+        ("not_ready", {"RTO": "error", "verdict": "error"}),
+        ("killed", {"RTO": "error", "verdict": "error"}),
+        ("died", {"RTO": "error", "verdict": "error"}),
+        ("unprobed", {"verdict": "passed"}),
     ],
 )
 def test_objectives_and_verdict(name: str, wanted: dict[str, str]) -> None:
@@ -77,7 +81,10 @@ def test_objectives_and_verdict(name: str, wanted: dict[str, str]) -> None:
     assert {key: cases[key] for key in wanted} == wanted
 
 
-@pytest.mark.parametrize("name", [name for name in samples.ALL if name not in ("passed", "long_run")])
+PASSED = ("passed", "long_run", "put_back", "unprobed")
+
+
+@pytest.mark.parametrize("name", [name for name in samples.ALL if name not in PASSED])
 def test_what_did_not_pass_is_not_green(name: str) -> None:
     tree = TREES[f"{name}.xml"]
     assert int(tree.get("failures", "")) + int(tree.get("errors", "")) > 0
@@ -111,5 +118,5 @@ def test_hostile_text_is_legal_xml() -> None:
 
 def test_a_suite_has_one_test_suite_a_drill_and_its_own_verdict() -> None:
     names = [suite.get("name") for suite in TREES["suite.xml"]]
-    assert names == ["postgres-lost", "postgres-lost", "network-cut", "redis-lost", "quarterly"]
+    assert names == ["postgres-lost", "postgres-lost", "sample", "redis-lost", "quarterly"]
     assert TREES["suite.xml"].find("testsuite[@name='redis-lost']/testcase/error") is not None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from drillbook.report import markdown
+from drillbook.report import markdown, markdown_syntax
 from tests.report import renderings, samples
 
 READER = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -33,27 +33,27 @@ def test_tables_keep_their_columns(name: str) -> None:
 
 @given(st.text())
 def test_text_stays_text(text: str) -> None:
-    tokens = READER.parse("x" + markdown.escape(text))
+    tokens = READER.parse("x" + markdown_syntax.escape(text))
     assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
     assert {child.type for child in tokens[1].children or ()} <= {"text", "text_special"}
 
 
 @given(st.text("`|\\ a\n<*", min_size=1))
 def test_code_stays_code(text: str) -> None:
-    children = READER.parse("x " + markdown.code(text))[1].children or []
+    children = READER.parse("x " + markdown_syntax.code(text))[1].children or []
     assert [child.type for child in children] == ["text", "code_inline"]
 
 
 @given(st.text("`a\n~ ", min_size=1))
 def test_nothing_ends_a_block(text: str) -> None:
-    assert [token.type for token in READER.parse(markdown.block(text))] == ["fence"]
+    assert [token.type for token in READER.parse(markdown_syntax.block(text))] == ["fence"]
 
 
 def test_commands_are_in_blocks() -> None:
-    text = markdown.render(samples.aborted())
-    assert "```text\non db-1, in this order:\niptables -D OUTPUT -j DRILL-7f3a\niptables -X DRILL-7f3a\n```" in text
-    assert "First try `invoke drill.recover 20260106T100000Z-network-cut-4444`" in text
-    assert "```text\niptables -N DRILL-7f3a\n```" in text  # its outcome is not known
+    text = markdown.render(samples.recorded("stuck"))
+    assert "```text\non a, in this order:\nmend door\n```" in text
+    assert "First try `invoke drill.recover run`" in text
+    assert "```text\nwhole\n```" in markdown.render(samples.recorded("not_ready"))  # it failed
 
 
 def test_short_and_still_whole() -> None:
@@ -66,6 +66,14 @@ def test_short_and_still_whole() -> None:
     assert "in_recovery `false`" in text.replace("\\", "")
 
 
+def test_hosts_say_their_user_address_and_port_as_far_as_they_are_known() -> None:
+    view = samples.passed()
+    assert "| Hosts | `db-1 (drill@127.0.0.1:2202)` |" in markdown.render(view)
+    hosts = {"a": {"address": "a.example.com", "port": None, "user": ""}, "controller": {"address": "", "local": True}}
+    plan = {**view.plan, "inventory": {**view.plan["inventory"], "hosts": hosts}}
+    assert "| Hosts | `a (a.example.com), controller` |" in markdown.render(view.model_copy(update={"plan": plan}))
+
+
 def test_long_fences_and_open_tags_stay_text() -> None:
-    assert [token.type for token in READER.parse(markdown.block("`a`\n````\n# b"))] == ["fence"]
-    assert READER.parse(markdown.escape("<div class"))[0].type == "paragraph_open"
+    assert [token.type for token in READER.parse(markdown_syntax.block("`a`\n````\n# b"))] == ["fence"]
+    assert READER.parse(markdown_syntax.escape("<div class"))[0].type == "paragraph_open"

@@ -41,4 +41,4 @@ def test_colour_only_repeats_words() -> None:
 
 def test_says_where_the_report_is() -> None:
     assert "report reports/x/report.html" in renderings.printed(summary.summary(samples.passed(), "reports/x/report.html"))
-    assert "NOT PUT BACK: network.drop on db-1" in renderings.printed(summary.suite_summary(*samples.suite()))
+    assert "NOT UNDONE: pretend.break on a" in renderings.printed(summary.suite_summary(*samples.suite()))

@@ -10,7 +10,7 @@ from drillbook.report import timeline
 from drillbook.report.labels import flags, text_width
 from tests.report import samples
 
-DRAWN = [name for name in samples.ALL if name != "refused"]
+DRAWN = [name for name in samples.ALL if name != "not_ready"]
 WIDTHS = [timeline.WIDE, timeline.NARROW]
 
 
@@ -81,10 +81,10 @@ def test_many_stretches_become_few_pieces_and_no_bad_one_is_lost() -> None:
     assert lane.pieces[-1].kind == "bad"
 
 
-def test_a_stretch_that_never_ended_reaches_to_the_end() -> None:
-    drawing = timeline.draw(samples.aborted())
-    bad = next(piece for piece in drawing.lanes[1].pieces if piece.kind == "bad")
-    assert bad.x + bad.width == pytest.approx(timeline.WIDE - timeline.EDGE)
+def test_a_phase_that_never_ended_reaches_to_the_end() -> None:
+    phases, probe = timeline.draw(samples.recorded("still_broken")).lanes
+    assert [piece.kind for piece in probe.pieces] == ["good", "bad"]
+    assert phases.pieces[-1].x + phases.pieces[-1].width == pytest.approx(timeline.WIDE - timeline.EDGE)
 
 
 def test_lost_writes_are_counted_in_the_drawing() -> None:
@@ -98,7 +98,7 @@ def test_room_for_text_of_any_script() -> None:
 @pytest.mark.parametrize("end", [0.004, 0.9, 20.6, 61.0, 7200.0, 400000.0])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_ticks_are_few_and_nice(end: float, width: float) -> None:
-    view = samples.without_probes()
+    view = samples.recorded("unprobed")
     line = view.timeline.model_copy(update={"seconds": end, "marks": {}, "phases": ()})
     ticks = timeline.draw(view.model_copy(update={"timeline": line}), width).ticks
     assert 2 <= len(ticks) <= 40

@@ -85,7 +85,7 @@ class Machine:
         )
 
     def root(self, script):
-        """What a script of root prints on the machine, without Drillbook."""
+        """Output of a script that root runs on the machine, without Drillbook."""
         return docker("exec", "--interactive", self.name, "sh", "-s", stdin=script)
 
     def host(self, user, manager=None, **more):
@@ -231,7 +231,7 @@ class Unit:
         return self.manager.state(self.host, name or self.name, Deadline.after(PATIENCE))
 
     def systemctl(self, *words):
-        """What the user's own systemctl prints."""
+        """Output of the user's own systemctl."""
         argv = (
             *MANAGERS[self.host.name].sudo * ("sudo", "-n"),
             "systemctl",

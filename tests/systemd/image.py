@@ -12,7 +12,7 @@ NAME = "drillbook-test/systemd"
 
 
 def ready() -> str:
-    """Have the image, and return its name. Raises LabError."""
+    """Build the image if it is missing, and return its name. Raises LabError."""
     digest = hashlib.sha256()
     for path in [HERE / "Containerfile", *sorted(HERE.glob("etc/*")), *sorted(HERE.glob("units/*"))]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")

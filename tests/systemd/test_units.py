@@ -75,7 +75,7 @@ def test_a_masked_unit_and_one_without_a_file_are_not_broken(unit, machine):
     with pytest.raises(StepFailed, match="masked"):
         Start(service="it").run(hidden.ctx())
     assert hidden.state().word == "inactive (dead, masked)"
-    with pytest.raises(CouldNotVerify, match="does not tell the state of 'nosuch'"):
+    with pytest.raises(CouldNotVerify, match="does not report the state of 'nosuch'"):
         unit("nosuch", started=False).state()
     it = unit("steady")
     it.systemctl("mask", "--runtime", "steady")

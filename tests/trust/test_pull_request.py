@@ -12,7 +12,7 @@ import pytest
 
 from drillbook.sdk.host import Target
 from tests.needs import need
-from tests.postgresql import fixtures
+from tests.systems.postgres import fixtures
 from tests.trust.pull_request import GUARD, PROBE, READY, SECRET, STEP, PullRequest, answered
 
 place = fixtures.place
@@ -79,7 +79,7 @@ def test_a_check_leaves_out_what_nobody_trusts_and_says_where_it_stands(request_
     assert "drillbook trust" in said
     assert "nobody has trusted it yet" in said
     assert "✓" not in said
-    assert "it is not known whether it could begin now" in said
+    assert "it is unknown if the drill could begin now" in said
     assert request_.check("harmless")[0] == 0, "what runs nothing of its own needs no trust"
 
 
@@ -114,7 +114,7 @@ def test_something_worse_than_what_was_left_out_is_told_too(request_):
     status, said = request_.check()
     assert (status, request_.marks) == (4, [])
     assert "drills/sample.yml:5: command.run" in said
-    assert "it would be refused" in said
+    assert "the drill would be refused" in said
 
 
 def test_a_step_that_sees_what_another_would_have_found_is_left_out_with_it(request_):
@@ -179,7 +179,7 @@ def test_trust_in_one_folder_is_none_in_another(request_, tmp_path):
     shutil.copy(record, other)
     status, said = request_.check()
     assert (status, request_.marks) == (3, [])
-    assert "is damaged: it is of another project" in said
+    assert "is damaged: the record is of another project" in said
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ def test_a_state_folder_that_others_may_change_is_no_trust(request_, part):
     folder.chmod(0o777)
     status, said = request_.check()
     assert (status, request_.marks) == (3, [])
-    assert "other users may change" in said
+    assert "other users can change" in said
     done = request_.run("trust", "--yes")
     assert done.returncode == 3
-    assert "other users may change" in done.stderr
+    assert "other users can change" in done.stderr
     folder.chmod(0o700)
     assert request_.check()[0] == 0
 
@@ -241,7 +241,7 @@ def test_a_state_folder_in_the_project_is_no_trust(request_):
     request_.environment["XDG_STATE_HOME"] = str(request_.root / "state")
     status, said = request_.check()
     assert (status, request_.marks) == (3, [])
-    assert "lies in the project" in said
+    assert "is in the project" in said
     assert request_.run("trust", "--yes").returncode == 3
 
 
@@ -250,7 +250,7 @@ def test_trust_is_shown_asked_for_and_taken_back(request_):
     request_.write(READY + STEP)
     done = request_.run("trust")
     assert done.returncode == 2
-    assert "nobody can be asked" in done.stderr
+    assert "there is no terminal to ask at" in done.stderr
     assert "drills/sample.yml:5: command.run: touch" in done.stdout
     assert answered(request_, "trust", text="n\n").returncode == 4
     assert request_.check()[0] == 3
@@ -261,7 +261,7 @@ def test_trust_is_shown_asked_for_and_taken_back(request_):
     assert "✓ trusted" in request_.run("trust").stdout
     assert request_.run("trust", "--revoke").returncode == 0
     assert request_.check()[0] == 3
-    assert "nothing of this project was trusted" in request_.run("trust", "--revoke").stdout
+    assert "this project was not trusted" in request_.run("trust", "--revoke").stdout
 
 
 def test_what_has_changed_since_is_shown(request_):
@@ -357,7 +357,7 @@ def test_a_diagnosis_asks_nobody_when_a_secret_was_left_out(request_):
         done = request_.run("diagnose", "cache", *options)
         assert done.returncode == 3, done.stdout
         said = " ".join(done.stdout.split())
-        assert "inventory/lab.yml:5: !command could not be looked at and was left out" in said
+        assert "inventory/lab.yml:5: !command could not be examined and was left out" in said
         assert "drillbook trust" in said
     assert request_.marks == []
     assert request_.run("diagnose", "app").returncode == 3, "no tree examines it"
@@ -474,6 +474,21 @@ def test_a_tool_of_the_project_is_not_executed_in_place_of_the_servers_own(reque
     assert status == 3, said
     assert "drills/looking.yml:5: process.stacks" in said
     assert "mark-py-spy" not in request_.marks
+
+
+def test_a_health_command_of_the_inventory_is_executed_once_it_is_trusted(request_):
+    command = f"[sh, -c, 'touch {request_.root}/mark-health']"
+    request_.site(more=f"  queue: {{kind: command, host: controller, check: {command}}}\n")
+    request_.write("ready:\n  - command.check: {service: queue}\n" + STEP)
+    status, said = request_.check()
+    assert (status, request_.marks) == (3, []), said
+    assert "inventory/lab.yml:1: health command: sh -c" in said
+    request_.trust()
+    status, said = request_.check()
+    assert (status, request_.marks) == (0, ["mark-health"]), said
+    before = request_.digest()
+    request_.site(more=f"  queue: {{kind: command, host: controller, check: {command.replace('touch', 'touch -c')}}}\n")
+    assert request_.digest() != before
 
 
 def test_the_program_loads_no_python_of_the_folder_that_it_is_called_in(request_):

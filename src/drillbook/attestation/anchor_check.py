@@ -1,4 +1,4 @@
-"""Comparing what was verified with anchors outside ``reports/``, which show a roll-back and the removal of newer runs."""
+"""Comparison of a run's folder with anchors (copies of journal hashes outside ``reports/``), to reveal removed events or runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from drillbook.attestation import anchors, timestamps
+from drillbook.attestation.anchor_places import Place
 from drillbook.attestation.anchors import Anchor, Known
-from drillbook.attestation.lines import walk
-from drillbook.attestation.places import Place
+from drillbook.attestation.journal_lines import walk
 from drillbook.attestation.verifying import Check, Mark, Verified
 from drillbook.journal.journal import FILE
 from drillbook.report.figures import count
@@ -19,10 +19,11 @@ WHAT = "anchor"
 
 
 def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
-    """Add what the anchors in ``kept_in`` say of a folder that was verified; ``asked`` is the name it was asked for by.
+    """Compare a run's or suite's folder with the anchors in ``kept_in``; return ``found`` with these checks added.
 
-    Who asks for the newest run is told that a newer one is known, and not there. Nothing is added where no anchor knows it.
-    Raises UsageError for root certificates of timestamps that cannot be read.
+    ``asked`` is the run's name as the user typed it. If the user asked for the newest run, a newer run that has an anchor
+    but no folder is reported as missing. The journal is compared only if the run has an anchor. Raises UsageError for
+    unreadable root certificates of timestamps.
     """
     known = anchors.known(kept_in)
     inner = tuple(replace(one, checks=(*one.checks, *_of_run(folder / one.name, known))) for one in found.inner)
@@ -47,7 +48,13 @@ def _of_time(anchor: Anchor) -> list[Check]:
     if checker is None:
         return []
     doubt = checker.doubt(anchor.content)
-    return [Check("timestamp", Mark.UNKNOWN if doubt else Mark.GOOD, doubt or f"an authority vouches for {anchor.at}")]
+    return [
+        Check(
+            "timestamp",
+            Mark.UNKNOWN if doubt else Mark.GOOD,
+            doubt or f"a time-stamp authority confirms the time {anchor.at}",
+        )
+    ]
 
 
 def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
@@ -59,11 +66,14 @@ def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
         return [Check(WHAT, Mark.UNKNOWN, f"{FILE} cannot be read: {error.strerror}")]
     if wrong := anchors.differs(anchor, hashes):
         return [Check(WHAT, Mark.WRONG, wrong)]
-    return [Check(WHAT, Mark.GOOD, f"as {anchor.source} knows it, as of {anchor.at}")]
+    return [Check(WHAT, Mark.GOOD, f"matches the anchor in {anchor.source} of {anchor.at}")]
 
 
 def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]:
-    """Runs newer than ``folder`` that an anchor knows and that are not there, where the newest was asked for."""
+    """Report runs that are newer than the run in ``folder`` and deleted: an anchor of the run exists, but no folder.
+
+    Returns no checks when the user asked for another run than the newest.
+    """
     drill = drill_of(folder.name)
     if asked not in ("", "latest", drill):
         return []
@@ -78,7 +88,7 @@ def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]
         Check(
             "newest",
             Mark.UNKNOWN,
-            f"{known.runs[gone[-1]].source} knows {count(len(gone), 'newer run')} that "
-            f"{'is' if len(gone) == 1 else 'are'} not there, the newest {gone[-1]}",
+            f"{known.runs[gone[-1]].source} has anchors of {count(len(gone), 'newer run')} that "
+            f"{'is' if len(gone) == 1 else 'are'} missing here, the newest {gone[-1]}",
         )
     ]

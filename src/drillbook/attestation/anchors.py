@@ -1,6 +1,6 @@
-"""Anchors: what was signed, noted outside ``reports/``, so that a roll-back or a removal of runs shows.
+"""Anchors: each run's number of events and last hash, stored outside ``reports/`` to reveal removed or changed journals.
 
-One line of JSON for each attestation, kept in one place or in several; see ``places``.
+An anchor is one line of JSON, written with each attestation to one or several places; see ``places``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.attestation import timestamps
+from drillbook.attestation.anchor_places import AnchorProblem, Place, places
 from drillbook.attestation.format import CHECKPOINTS, FILE
-from drillbook.attestation.places import AnchorProblem, Place, places
 from drillbook.errors import UsageError
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.values import canonical, digest
@@ -23,42 +23,42 @@ SCHEMA = "drillbook/anchor/1"
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """State of one run or suite when it was attested."""
+    """Number of events and last hash of the journal of one run, or of a suite's folder, when its attestation was written."""
 
     run: str
     folder: str
-    """Its folder, relative to the folder of reports."""
+    """Folder of the run, relative to the folder of reports."""
     events: int
-    """Number of events of its journal; 0 for a suite."""
+    """Number of events in the run's journal when the attestation was written; 0 for a suite."""
     head: str
     at: str
     source: str
-    """The place that holds it."""
+    """Name of the place that stores the anchor."""
     content: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """All that its line says."""
+    """Parsed content of the anchor's line."""
 
     @property
     def rank(self) -> tuple[int, bool, str]:
-        """Order among the anchors of one run: the one that says most is the last."""
+        """Sort key of one run's anchors: number of events, then presence of a timestamp token, then the anchor's time."""
         return self.events, timestamps.FIELD in self.content, self.at
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that the anchors of a folder of reports know."""
+    """Anchors of all runs in the folder of reports, collected from all places."""
 
     runs: Mapping[str, Anchor] = field(default_factory=dict)
-    """The newest anchor of each run and suite."""
+    """Newest anchor of each run and suite, by the run's name."""
     counts: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """Number of runs that each place knows, and the time of its newest anchor."""
+    """Number of runs with an anchor, and the time of the newest anchor; by place."""
     unread: tuple[str, ...] = ()
-    """Places that could not be read, each with the reason."""
+    """Messages about places that could not be read, each with the reason."""
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Why the anchor of a run proves less than it should, by run."""
+    """Reasons why the anchor of a run is weak evidence, such as a missing lock, by run."""
 
 
 def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:
-    """Note the attestation that was just written in ``folder`` in every place; returns what could not be done."""
+    """Write the anchor of a new attestation in ``folder`` to every place; returns messages about failures."""
     said: dict[str, Any] = {
         "schema": SCHEMA,
         "run": content["run"],
@@ -88,13 +88,13 @@ def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:
 
 
 def relative(folder: Path, reports: Path) -> str:
-    """The folder of a run, relative to the folder of reports."""
+    """Path of a run's folder relative to ``reports``; only the folder's name if the folder is outside ``reports``."""
     whole, outer = folder.resolve(), reports.resolve()
     return whole.relative_to(outer).as_posix() if whole.is_relative_to(outer) else folder.name
 
 
 def told(run: str, folder: str, events: int, head: str, at: str) -> str:
-    """A line of a message that is an anchor wherever that message is kept."""
+    """Format an anchor as a line for a message to a contact, so that the recipient's copy also serves as an anchor."""
     return (
         "anchor: "
         + canonical({"schema": SCHEMA, "run": run, "folder": folder, "events": events, "head": head, "at": at}).decode()
@@ -102,7 +102,7 @@ def told(run: str, folder: str, events: int, head: str, at: str) -> str:
 
 
 def known(kept_in: Iterable[Place]) -> Known:
-    """All that the anchors in ``kept_in`` know; lines that cannot be read, as of a torn write, are left out."""
+    """Read the anchors in the places ``kept_in``; skip invalid lines, such as incomplete ones."""
     runs: dict[str, Anchor] = {}
     counts: dict[str, tuple[int, str]] = {}
     unread: list[str] = []
@@ -123,7 +123,7 @@ def known(kept_in: Iterable[Place]) -> Known:
 
 
 def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
-    """The newest anchor of each run; of equal ones the last."""
+    """Return for each run, by name, its anchor that sorts last by ``rank``; of equal ranks, the last one given."""
     found: dict[str, Anchor] = {}
     for one in anchors:
         if one.run not in found or one.rank >= found[one.run].rank:
@@ -132,7 +132,7 @@ def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
 
 
 def _anchor(line: bytes, source: str) -> Anchor | None:
-    """The anchor that a line holds, also behind other text, as in a message that was kept."""
+    """Parse the anchor in a line, which may have other text before the anchor, as in a message; None without an anchor."""
     try:
         text = line.decode()
         content, _ = json.JSONDecoder().raw_decode(text, text.index("{"))
@@ -152,7 +152,7 @@ def _anchor(line: bytes, source: str) -> Anchor | None:
 
 
 def present(anchor: Anchor, reports: Path) -> bool:
-    """Does something lie where the run or suite was, and no link to something else?"""
+    """Return True when the folder of the anchor's run or suite still exists and is not a symbolic link."""
     place = reports / anchor.folder
     if place.is_symlink() or place.parent.is_symlink():
         return False
@@ -160,17 +160,17 @@ def present(anchor: Anchor, reports: Path) -> bool:
 
 
 def differs(anchor: Anchor, hashes: Sequence[str]) -> str:
-    """Say why a journal, by the hashes of its events, is not the anchored one; empty when it is, or continues it."""
+    """Reason why a journal with these event ``hashes`` contradicts the anchor; empty when its hash is in the journal."""
     if not anchor.events:
         return ""
     if len(hashes) < anchor.events:
         return (
-            f"{anchor.source} knows {anchor.events} events of it, as of {anchor.at}, and {len(hashes)} are there: its "
-            "end was cut off, or an older copy was put in its place"
+            f"the anchor in {anchor.source} of {anchor.at} records {anchor.events} events, but the journal has "
+            f"{len(hashes)}: its end was cut off, or it was replaced by an older copy"
         )
     if hashes[anchor.events - 1] != anchor.head:
         return (
-            f"{anchor.source} knows event {anchor.events - 1} of it, as of {anchor.at}, with another hash: the "
-            "journal was written anew"
+            f"the anchor in {anchor.source} of {anchor.at} records event {anchor.events - 1} with another hash: the "
+            "journal was rewritten"
         )
     return ""

@@ -1,8 +1,8 @@
-"""Anchors as objects of an S3 bucket with Object Lock: nobody removes them before their time, its owner neither.
+"""Anchors as objects of an S3 bucket with Object Lock: nobody, not even the owner, can remove them before the lock ends.
 
-Each is written once, under a name that holds its digest, and the retention that the store gives it is read back. All
-versions are read, so that nothing is hidden by a delete marker or by a newer version. Endpoint, region and credentials are
-those of boto3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html.
+Each anchor is written once, under a name that contains its digest; then its lock (retention) is read from the store.
+All versions of an object are read, so that neither a delete marker nor a newer version hides an anchor. Endpoint, region and
+credentials are those of boto3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from drillbook.attestation.places import BUCKET, AnchorProblem, Held
+from drillbook.attestation.anchor_places import BUCKET, AnchorProblem, Held
 from drillbook.errors import UsageError
 from drillbook.values import Duration
 
 MODE = "COMPLIANCE"
 KEEP_S = 400 * 86400.0
-"""Seconds that an anchor is locked, when nothing else is said: a year and what an audit of it takes."""
+"""Default retention of an anchor in seconds: a year and the time for its audit."""
 LONGEST_LINE = 1 << 16
 MOST = 500_000
-"""Most versions that are listed: more is no folder of anchors."""
+"""Maximum number of object versions to list; a folder with more is refused, since it cannot contain only anchors."""
 WORKERS = 8
 CONNECT_S, READ_S = 5, 10
 _TEXT = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?(?:\?([^#]*))?")
@@ -34,7 +34,7 @@ _NAME = re.compile(r"(.+)/(\d{9})-([0-9a-f]{64})\.json")
 
 
 class _Version(NamedTuple):
-    """One version of an object that may hold an anchor; the one with the most events of a run sorts last."""
+    """One version of an object with an anchor; versions sort by the number of the run's events that the anchor covers."""
 
     events: int
     key: str
@@ -44,7 +44,7 @@ class _Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnchorBucket:
-    """Folder ``prefix`` of a bucket, whose objects are locked for ``keep_s`` seconds."""
+    """Place for anchors: the folder ``prefix`` of a bucket; each object is locked for ``keep_s`` seconds."""
 
     bucket: str
     prefix: str
@@ -52,24 +52,26 @@ class AnchorBucket:
 
     @classmethod
     def parse(cls, text: str) -> AnchorBucket:
-        """The place that ``s3://bucket/prefix?keep=400d`` names. Raises UsageError."""
+        """Parse a place such as ``s3://bucket/prefix?keep=400d``. Raises UsageError."""
         found = _TEXT.fullmatch(text)
         options = dict(parse_qsl(found[3] or "", keep_blank_values=True)) if found else {}
         if found is None or set(options) - {"keep"}:
-            raise UsageError(f"the anchor {text!r} is no place in a store", hint="it is s3://bucket/prefix?keep=400d")
+            raise UsageError(
+                f"the anchor {text!r} is not a folder of a bucket", hint="write it as s3://bucket/prefix?keep=400d"
+            )
         try:
             keep_s = float(Duration.parse(options["keep"])) if "keep" in options else KEEP_S
         except ValueError as error:
-            raise UsageError(f"the anchor {text!r}: keep: {error}", hint="such as ?keep=400d") from None
+            raise UsageError(f"the anchor {text!r}: keep: {error}", hint="write a duration such as ?keep=400d") from None
         return cls(found[1], (found[2] or "").strip("/"), keep_s)
 
     @property
     def source(self) -> str:
-        """The place, without its options."""
+        """URL of the place without its options."""
         return f"{BUCKET}{self.bucket}/{self.prefix}".rstrip("/")
 
     def add(self, run: str, events: int, line: bytes) -> None:
-        """Write one anchor, locked, and read its lock back. Raises AnchorProblem."""
+        """Write one anchor with a lock (retention), and verify the lock by reading it. Raises AnchorProblem."""
         key = f"{self._folder}{run}/{events:09d}-{hashlib.sha256(line).hexdigest()}.json"
         until = datetime.now(UTC) + timedelta(seconds=self.keep_s)
         with self._asking("written") as client:
@@ -84,11 +86,12 @@ class AnchorBucket:
             lock = self._lock(client, key, made.get("VersionId", ""))
         if lock is None or lock < until - timedelta(seconds=1):
             raise AnchorProblem(
-                f"the anchor {self.source} was written, and is locked {_until(lock)}: it was asked for {until:%Y-%m-%d}"
+                f"the anchor {self.source} was written, but is locked {_until(lock)}, although a lock until "
+                f"{until:%Y-%m-%d} was requested"
             )
 
     def read(self) -> Held:
-        """Read the newest anchor of each run, and whether it is locked. Raises AnchorProblem."""
+        """Read the newest anchor of each run, and report each anchor without a lock as a doubt. Raises AnchorProblem."""
         with self._asking("read") as client, ThreadPoolExecutor(WORKERS) as pool:
             runs = self._versions(client)
             found = list(pool.map(lambda one: self._newest(client, one), runs.values()))
@@ -100,7 +103,7 @@ class AnchorBucket:
         return f"{self.prefix}/" if self.prefix else ""
 
     def _versions(self, client: Any) -> dict[str, list[_Version]]:
-        """Versions of anchors by run, the one with the most events last."""
+        """Versions of the objects with anchors, by the run's name; the anchor that covers the most events is last."""
         runs: dict[str, list[_Version]] = {}
         seen = 0
         for page in client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self._folder):
@@ -114,7 +117,7 @@ class AnchorBucket:
         return {run: sorted(versions) for run, versions in sorted(runs.items())}
 
     def _newest(self, client: Any, versions: Sequence[_Version]) -> tuple[bytes, str]:
-        """The newest line of one run that is what its name says, and why it proves less than it should."""
+        """Return the newest unchanged anchor of one run as JSON, and a doubt, such as a missing lock; each may be empty."""
         changed = 0
         for one in reversed(versions):
             with closing(client.get_object(Bucket=self.bucket, Key=one.key, **_pinned(one.id))["Body"]) as body:
@@ -124,10 +127,10 @@ class AnchorBucket:
                 loose = "" if lock and lock > datetime.now(UTC) else f"its anchor in {self.source} is locked {_until(lock)}"
                 return line, loose
             changed += 1
-        return b"", f"none of its {changed} anchors in {self.source} is what was written there"
+        return b"", f"each of its {changed} anchors in {self.source} differs from the written one"
 
     def _lock(self, client: Any, key: str, version: str) -> datetime | None:
-        """The end of the retention of one version that nobody can shorten; None when it has none."""
+        """Time until which the object version is locked in COMPLIANCE mode, which nobody can shorten; None without a lock."""
         from botocore.exceptions import ClientError  # noqa: PLC0415  slow to load
 
         try:
@@ -141,7 +144,7 @@ class AnchorBucket:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[Any]:
-        """A client; what goes wrong with it is told as ``what`` could not be done. Raises AnchorProblem."""
+        """Provide an S3 client; raise its errors as AnchorProblem: the anchor cannot be ``what`` (``read``, ``written``)."""
         import boto3  # noqa: PLC0415  slow to load
         from botocore.config import Config  # noqa: PLC0415  slow to load
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  slow to load
@@ -170,4 +173,4 @@ def _pinned(version: str) -> dict[str, str]:
 
 
 def _until(lock: datetime | None) -> str:
-    return f"until {lock:%Y-%m-%d %H:%M} UTC only" if lock else f"by no retention in mode {MODE}"
+    return f"only until {lock:%Y-%m-%d %H:%M} UTC" if lock else f"by no retention in mode {MODE}"

@@ -1,4 +1,4 @@
-"""The form of an attestation: its file, its signature, and which files of a run's folder it names."""
+"""The format of an attestation: its file, its signature, and the files of a run's folder that it covers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FILE = ATTESTATION
 SIGNATURE = "attestation.json.sig"
 BEGIN, INJECT = "begin", "inject"
 CHECKPOINTS = (BEGIN, INJECT)
-"""Occasions before the end of a run: the journal is vouched for up to there, and goes on."""
+"""Occasions on which the journal is signed during a run, up to its present last event; the run then continues."""
 RENDERED = formats.FILES
-"""Files that are made from the journal alone."""
+"""Names of the files that are rendered from the journal alone."""
 Statement = dict[str, Any]
 
 
 def parsed(data: bytes) -> Statement | None:
-    """The statement in ``data``; None when it holds none."""
+    """Parse the statement in ``data``; None when it is invalid."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -33,7 +33,7 @@ def parsed(data: bytes) -> Statement | None:
 
 
 def load(folder: Path) -> Statement | None:
-    """The attestation in ``folder``, whoever signed it; None when there is none that can be read."""
+    """Read the attestation in ``folder`` without checking its signature; None when it is missing or unreadable."""
     try:
         return parsed((folder / FILE).read_bytes())
     except OSError:
@@ -41,7 +41,7 @@ def load(folder: Path) -> Statement | None:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Every file of a run's folder that an attestation names; the runs inside a suite's folder have their own."""
+    """Yield the files of a run's folder that an attestation covers; runs in a suite's folder have their own attestation."""
     for path in sorted(folder.iterdir()):
         if path.name in (FILE, SIGNATURE) or path.name.startswith(".") or path.is_symlink():
             continue
@@ -52,7 +52,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """The names of the files that ``files_in`` finds."""
+    """Names of the files from ``files_in``, relative to the folder."""
     return frozenset(path.relative_to(folder).as_posix() for path in files_in(folder))
 
 
@@ -67,13 +67,13 @@ def approved_with(folder: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """``sha256:`` and the hex digest of a file. Raises OSError."""
+    """Digest of a file, as ``sha256:`` and hexadecimal digits. Raises OSError."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def same(path: Path, known: str) -> bool:
-    """Is ``path`` a file of its own, no link, with the digest ``known``?"""
+    """Return True when ``path`` is a file, not a link, with the digest ``known``."""
     try:
         return not path.is_symlink() and file_digest(path) == known
     except OSError:
@@ -81,7 +81,7 @@ def same(path: Path, known: str) -> bool:
 
 
 def signed_names(statement: Statement) -> list[tuple[str, str]]:
-    """The files that ``statement`` names, each with its digest."""
+    """Names of the files that ``statement`` covers, each with its digest."""
     files = statement.get("files")
     return (
         [(str(name), str(known.get("sha256")) if isinstance(known, dict) else "") for name, known in files.items()]
@@ -91,5 +91,5 @@ def signed_names(statement: Statement) -> list[tuple[str, str]]:
 
 
 def kept_names(statement: Statement) -> list[tuple[str, str]]:
-    """Those of ``signed_names`` that can be made from nothing else: evidence, and what was set aside."""
+    """Signed files that cannot be rendered from the journal, with digests: evidence, and the journal's incomplete lines."""
     return [(name, known) for name, known in signed_names(statement) if name not in (JOURNAL, *RENDERED)]

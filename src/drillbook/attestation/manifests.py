@@ -1,4 +1,4 @@
-"""Signatures of manifests of backups, by the keys that sign runs, and by whom they are known."""
+"""Signing of backup manifests with the key that signs runs, and verification of such signatures."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from drillbook.signing.keys import KeyProblem
 
 @dataclass(frozen=True, slots=True)
 class ManifestKeys:
-    """The keys of the project ``root``; see ``vouchers.Vouchers``."""
+    """Signer of backup manifests, and verifier of their signatures, with the keys of the project in ``root``."""
 
     root: Path
 
     def sign(self, manifest: bytes) -> tuple[bytes, str]:
-        """Sign ``manifest`` with the key that signs runs; see Vouchers."""
+        """Sign ``manifest`` with the key that signs runs; return the signature, or empty bytes and the reason for a failure."""
         try:
             key, _ = keys.ready_key(self.root)
             return keys.sign(manifest, key), ""
@@ -28,16 +28,16 @@ class ManifestKeys:
             return b"", str(problem)
 
     def doubt(self, manifest: bytes, signature: bytes | None) -> str:
-        """Say why nobody vouches for ``manifest`` today; see Vouchers."""
+        """Reason why the signature of ``manifest`` is missing, invalid or by an untrusted key; empty when it is trusted."""
         if signature is None:
-            return "it is not signed"
+            return "the manifest is not signed"
         with tempfile.NamedTemporaryFile(prefix="drillbook-") as file:
             file.write(signature)
             file.flush()
             try:
                 made_by = keys.signer(manifest, Path(file.name))
                 if not made_by:
-                    return "its signature does not fit: it was changed after it was signed"
+                    return "its signature does not match: the manifest was changed after it was signed"
                 now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
                 state, said = vouching.who(manifest, Path(file.name), self.root, made_by, now)
             except KeyProblem as problem:

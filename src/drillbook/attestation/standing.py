@@ -1,7 +1,7 @@
-"""Find which part of a run's or a suite's folder a vouched key has signed, before anything is written there anew.
+"""State of a run's or suite's folder before this process changes it: the part of its content that a trusted key signed.
 
-Only that may be signed again. What it does not cover was written by somebody, nobody can tell who: it is rendered, never
-signed, and a recovery that signs its own events names it.
+Only the signed part may be signed again. All other content may be by anybody: it is rendered but never signed. A
+recovery that signs its own events lists the unsigned content in the attestation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from drillbook.attestation.format import (
     same,
     signed_names,
 )
-from drillbook.attestation.lines import Walk, walk
+from drillbook.attestation.journal_lines import Walk, walk
 from drillbook.attestation.vouching import State
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.report.figures import count
@@ -32,30 +32,30 @@ MOST_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The state of a folder before it is changed."""
+    """State of a run's or suite's folder before this process changes it: the content signed by a trusted key, and doubts."""
 
     doubt: str = ""
-    """Contradiction to its attestation: then it is neither rendered nor signed anew. Empty: there is none."""
+    """Contradiction between folder and attestation, which forbids rendering and signing; empty when there is none."""
     unvouched: str = ""
-    """Why not all of it is covered; empty when it is."""
+    """Reason why the signature does not cover the whole folder; empty for a complete signature."""
     sealed: Statement | None = None
-    """The attestation that a vouched key signed."""
+    """Attestation that a trusted key signed; None without one."""
     events: int = 0
-    """Number of events that it covers."""
+    """Number of events that the attestation covers."""
     lines: int = 0
-    """Number of lines of the journal."""
+    """Number of intact lines of the journal."""
     files: frozenset[str] = field(default_factory=frozenset)
-    """Names of the files that are there."""
+    """Names of the existing files."""
 
     @property
     def gaps(self) -> list[list[int]]:
-        """First and last number of events that the attestation itself says nobody vouches for."""
+        """Ranges of events that the attestation lists as unsigned (key ``unvouched``)."""
         found = self.sealed.get("unvouched") if self.sealed else None
         return [list(gap) for gap in found] if isinstance(found, list) else []
 
 
 def of_run(folder: Path, root: Path) -> Standing:
-    """The standing of the run in ``folder``."""
+    """Examine the folder of a run, with the trusted keys of the project ``root``."""
     attested = vouching.look(folder, root)
     files = names_in(folder)
     try:
@@ -73,7 +73,7 @@ def of_run(folder: Path, root: Path) -> Standing:
 
 
 def of_suite(folder: Path, root: Path) -> Standing:
-    """The standing of the suite in ``folder``: covered only with its result and each of its drills as they were attested."""
+    """Examine the folder of a suite; all of it counts as signed only if its result and each drill match the attestation."""
     attested = vouching.look(folder, root)
     files = names_in(folder)
     sealed = attested.vouched
@@ -82,12 +82,12 @@ def of_suite(folder: Path, root: Path) -> Standing:
     known = [("result.json", dict(_reports(sealed)).get("result.json", "")), *kept_names(sealed)]
     known += [(f"{run.get('folder')}/{FILE}", str(run.get("attestation"))) for run in members(sealed)]
     other = [name for name, wanted in known if not same(folder / name, wanted)]
-    why = f"{', '.join(other[:MOST_NAMES])}: not what was attested" if other else ""
+    why = f"{', '.join(other[:MOST_NAMES])}: differs from the attestation" if other else ""
     return Standing(unvouched=why, sealed=sealed, files=files)
 
 
 def members(sealed: Statement) -> list[dict[str, Any]]:
-    """Entries for the drills in the attestation of a suite."""
+    """Entries for the drills in a suite's attestation."""
     return [run for run in sealed.get("runs") or () if isinstance(run, dict)]
 
 
@@ -96,53 +96,50 @@ def _reports(sealed: Statement) -> list[tuple[str, str]]:
 
 
 def _contradicted(folder: Path, attested: vouching.Attested) -> str:
-    """Why the attestation itself was tampered with; empty when it was not."""
+    """Reason to believe that the attestation itself was tampered with, such as a removed signature; empty if none."""
     if attested.state is State.ABSENT:
         return "its attestation was removed" if (folder / SIGNATURE).exists() else ""
     if attested.state is State.UNREADABLE:
         return f"{FILE} cannot be read"
     if attested.state is State.UNFIT:
-        return "the signature of its attestation does not fit"
+        return "the signature of its attestation does not match"
     sealed = attested.statement or {}
     if attested.state is State.UNSIGNED and sealed.get("key") and sealed.get("occasion") not in CHECKPOINTS:
-        return "the signature of its attestation was removed"  # of a checkpoint it may be missing: its writer died
+        # at a checkpoint the writer may have died before it wrote the signature
+        return "the signature of its attestation was removed"
     return ""
 
 
 def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
-    """Why journal and evidence are not those that ``sealed`` tells of, or their continuation; or empty."""
+    """Reason why the journal or an evidence file contradicts the attestation ``sealed``; empty when neither does."""
     if sealed is None:
         return ""
     events, head = sealed.get("events"), sealed.get("head")
     if not isinstance(events, int) or not 0 < events <= len(found.hashes) or found.hashes[events - 1] != head:
-        return "its journal does not continue the one that was attested"
+        return "its journal does not continue the attested journal"
     return next(
-        (
-            f"{name} is not the file that was attested"
-            for name, known in kept_names(sealed)
-            if not same(folder / name, known)
-        ),
+        (f"{name} differs from the attested file" for name, known in kept_names(sealed) if not same(folder / name, known)),
         "",
     )
 
 
 def _beyond(found: Walk, events: int) -> str:
-    """Why the journal holds more than the ``events`` that were signed; empty when it does not."""
+    """Describe the journal lines after the ``events`` signed ones: their number, or damage of the last; empty if none."""
     if len(found.events) > events:
-        return f"{count(len(found.events) - events, 'event')} behind the signed ones, from event {events} on"
+        return f"{count(len(found.events) - events, 'event')} after the signed events, from event {events} on"
     if found.line or found.torn:
         return "its last line is torn or damaged"
     return ""
 
 
 def vouched(folder: Path, root: Path) -> str:
-    """Why nobody vouches for the run or suite in ``folder`` as it lies there; empty when a vouched key signed all of it."""
+    """Reason why a trusted key has not signed the whole present content of a run's or suite's folder; empty when it has."""
     standing = of_run(folder, root) if (folder / JOURNAL).exists() else of_suite(folder, root)
     if why := standing.doubt or standing.unvouched:
         return why
     if standing.gaps:
-        return "nobody vouches for some of its events: its controller died"
+        return "some of its events have no trusted signature: its controller died"
     sealed = standing.sealed or {}
     other = [name for name, wanted in _reports(sealed) if not same(folder / name, wanted)]
     other += sorted(standing.files - {name for name, _ in signed_names(sealed)})
-    return f"{', '.join(other[:MOST_NAMES])}: not what was attested" if other else ""
+    return f"{', '.join(other[:MOST_NAMES])}: differs from the attestation" if other else ""

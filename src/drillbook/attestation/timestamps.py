@@ -1,7 +1,7 @@
 """Timestamps of anchors by a time-stamp authority: RFC 3161, https://www.rfc-editor.org/rfc/rfc3161.
 
-The token covers the line of the anchor without it (canonical JSON, RFC 8785), and lies in that line as base64. Needs the
-extra ``timestamp``.
+The token covers the line of the anchor without the token itself (canonical JSON, RFC 8785), and is stored in that line as
+base64. Needs the extra ``timestamp``.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from drillbook.sdk import web
 from drillbook.values import canonical
 
 CHOICE = "DRILLBOOK_TIMESTAMP"
-"""Environment variable that names the URL of a time-stamp authority."""
+"""Environment variable that contains the URL of a time-stamp authority."""
 ROOTS = "DRILLBOOK_TIMESTAMP_CA"
-"""Environment variable that names the PEM file with the root certificates by which timestamps are checked."""
+"""Environment variable that contains the path of a PEM file with the root certificates for timestamps."""
 FIELD = "timestamp"
 TIMEOUT_S = 10.0
 APART_S = 600.0
-"""Seconds that an anchor and its timestamp may be apart: the clock's error, and the time that it takes to ask."""
+"""Maximum seconds between the times of an anchor and its timestamp, allowing for clock error and a slow request."""
 MISSING = "rfc3161-client is not installed: install drillbook[timestamp]"
 
 
 class NoTimestamp(Exception):
-    """There is no timestamp; ``str()`` says why."""
+    """Raised when a timestamp cannot be obtained; the message is the reason."""
 
 
 def authority() -> str:
-    """The URL of the authority that is asked; empty when none is."""
+    """URL of the time-stamp authority; empty when none is configured."""
     return os.environ.get(CHOICE, "").strip()
 
 
 def ask(url: str, data: bytes) -> str:
-    """A token of the authority at ``url`` for ``data``, as base64. Raises NoTimestamp."""
+    """Obtain a token for ``data`` from the authority at ``url``, as base64. Raises NoTimestamp."""
     try:
         from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
     except ImportError:
-        raise NoTimestamp(f"no timestamp of {url}: {MISSING}") from None
+        raise NoTimestamp(f"no timestamp from {url}: {MISSING}") from None
     wanted = TimestampRequestBuilder().data(data).hash_algorithm(HashAlgorithm.SHA256).build()
     try:
         answer = web.ask(
@@ -53,23 +53,23 @@ def ask(url: str, data: bytes) -> str:
             headers={"Content-Type": "application/timestamp-query"},
         )
     except OSError as error:
-        raise NoTimestamp(f"no timestamp of {url}: {error}") from None
+        raise NoTimestamp(f"no timestamp from {url}: {error}") from None
     if answer.status != 200 or not answer.complete:
-        raise NoTimestamp(f"no timestamp of {url}: it answered with status {answer.status}")
+        raise NoTimestamp(f"no timestamp from {url}: the authority answered with status {answer.status}")
     try:
         found = decode_timestamp_response(answer.body)
         if found.status != 0 or found.tst_info.nonce != wanted.nonce:
-            raise NoTimestamp(f"no timestamp of {url}: it refused, or answered another request")
+            raise NoTimestamp(f"no timestamp from {url}: the authority refused, or answered another request")
     except ValueError as error:
-        raise NoTimestamp(f"no timestamp of {url}: its answer cannot be read: {error}") from None
+        raise NoTimestamp(f"no timestamp from {url}: the answer cannot be parsed: {error}") from None
     return base64.b64encode(answer.body).decode()
 
 
 class Checker:
-    """Checks timestamps by the root certificates of a PEM file."""
+    """Verifier of timestamps against the root certificates of a PEM file."""
 
     def __init__(self, roots: Path) -> None:
-        """Read the certificates in ``roots``. Raises UsageError."""
+        """Read the certificates in the file ``roots``. Raises UsageError."""
         try:
             from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415  slow to load
             from rfc3161_client import VerifierBuilder  # noqa: PLC0415  an extra, and slow to load
@@ -80,15 +80,15 @@ class Checker:
         except OSError as error:
             raise UsageError(f"{ROOTS}: {roots} cannot be read: {error.strerror}") from None
         except ValueError:
-            raise UsageError(f"{ROOTS}: {roots} holds no certificates", hint="it is a file in the form PEM") from None
+            raise UsageError(f"{ROOTS}: {roots} contains no certificates", hint="name a file in PEM format") from None
         self._verifier = VerifierBuilder(roots=found).build()
 
     def doubt(self, content: Mapping[str, Any]) -> str:
-        """Why no timestamp vouches for the time of an anchor with this ``content``; empty when one does."""
+        """Reason why the timestamp of an anchor with this ``content`` is missing or invalid; empty when it is valid."""
         from rfc3161_client import VerificationError, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
 
         if FIELD not in content:
-            return "its anchor bears no timestamp"
+            return "its anchor has no timestamp"
         line = canonical({key: value for key, value in content.items() if key != FIELD})
         try:
             token = decode_timestamp_response(base64.b64decode(str(content[FIELD]), validate=True))
@@ -96,13 +96,16 @@ class Checker:
             stamped = token.tst_info.gen_time
             said = datetime.fromisoformat(str(content["at"]))
         except (VerificationError, ValueError, LookupError) as error:
-            return f"the timestamp of its anchor is not good: {error}"
+            return f"the timestamp of its anchor is not valid: {error}"
         if abs((stamped - said.astimezone(UTC)).total_seconds()) > APART_S:
-            return f"its anchor says {said:%Y-%m-%d %H:%M} UTC, and the timestamp of that says {stamped:%Y-%m-%d %H:%M}"
+            return f"its anchor is dated {said:%Y-%m-%d %H:%M} UTC, but its timestamp {stamped:%Y-%m-%d %H:%M}"
         return ""
 
 
 def checker() -> Checker | None:
-    """The checker by the certificates that DRILLBOOK_TIMESTAMP_CA names; None where it names none. Raises UsageError."""
+    """Make the checker for the certificates in DRILLBOOK_TIMESTAMP_CA; None when the variable is not set.
+
+    Raises UsageError.
+    """
     named = os.environ.get(ROOTS, "").strip()
     return Checker(Path(named).expanduser()) if named else None

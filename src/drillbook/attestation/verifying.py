@@ -1,7 +1,6 @@
-"""Verifying what a run left: the chain of its journal, who signed it, every file, and its reports rendered again.
+"""Verification of a run's folder: the journal's hash chain, the signature, every file, and the reports, rendered again.
 
-Each check has one of three outcomes: it holds, it is wrong, or it could not be shown. What could not be shown never
-counts as verified.
+Each check has one of three outcomes: good, wrong, or unknown. Unknown never counts as verified.
 """
 
 from __future__ import annotations
@@ -13,15 +12,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
 from drillbook.attestation import format as form
-from drillbook.attestation import statement, vouching
+from drillbook.attestation import sign_runs, vouching
 from drillbook.attestation.format import Statement
-from drillbook.attestation.lines import Walk, walk
+from drillbook.attestation.journal_lines import Walk, walk
 from drillbook.attestation.vouching import Attested, State
 from drillbook.events.event import readable
 from drillbook.events.holds import LeaseLog
@@ -33,14 +27,14 @@ from drillbook.judge.judge import judge
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.plan.plan import digest_of
 from drillbook.report import formats
-from drillbook.report.figures import count, one_line
+from drillbook.report.figures import count
 from drillbook.report.folders import alive
 
 MOST_NAMES = 3
 
 
 class Mark(IntEnum):
-    """The outcome of a check, from best to worst."""
+    """Outcome of a check; the values are ordered from best to worst."""
 
     GOOD = 0
     UNKNOWN = 1
@@ -52,7 +46,7 @@ EXIT = {Mark.GOOD: Exit.OK, Mark.UNKNOWN: Exit.UNVERIFIED, Mark.WRONG: Exit.FAIL
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: what was looked at, its outcome, and what is to be said of it."""
+    """Result of one check: its subject, its outcome, and a sentence about it."""
 
     what: str
     mark: Mark
@@ -61,7 +55,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """All checks of one folder; ``inner`` are those of the drills of a suite."""
+    """Results of all checks of one folder; ``inner`` holds the results for the drills inside a suite."""
 
     name: str
     checks: tuple[Check, ...]
@@ -69,12 +63,12 @@ class Verified:
 
     @property
     def mark(self) -> Mark:
-        """The worst outcome."""
+        """Worst outcome of all checks, including those of the drills."""
         return max([*(one.mark for one in self.checks), *(one.mark for one in self.inner)])
 
 
 def verify(folder: Path, root: Path) -> Verified:
-    """Verify the folder of a run, or of a suite with every run in it."""
+    """Verify the folder of a run, or of a suite with all its runs."""
     if (folder / FILE).exists() or not (damaged.is_suite(folder) or damaged.drills_in(folder)):
         return _run(folder, root)
     return _suite(folder, root)
@@ -101,7 +95,7 @@ def _run(folder: Path, root: Path) -> Verified:
 
 
 def _without_journal(folder: Path, root: Path) -> Verified:
-    """A run whose journal was taken away: all that is left to check is what was signed."""
+    """Verify a run whose journal was removed: only its signed files can be checked."""
     attested = vouching.look(folder, root)
     checks = [Check("journal", Mark.WRONG, damaged.lost(folder)), *_signed(attested)]
     return Verified(folder.name, (*checks, *([_attested_files(folder, attested.statement)] if attested.statement else [])))
@@ -114,103 +108,106 @@ def _journal(found: Walk, folder: Path) -> Check:
         return Check(
             "journal",
             Mark.UNKNOWN,
-            "it holds no event: its controller died before its first word, or its lines were removed",
+            "the journal contains no event: its controller died before the first event, or its lines were removed",
         )
     if found.line:
         return Check("journal", Mark.WRONG, found.wrong)
-    what = f"{count(len(found.events), 'event')}, every line continues the one before it"
+    what = f"{count(len(found.events), 'event')}, every line continues the previous line"
     if found.torn:
         return Check(
             "journal",
             Mark.UNKNOWN,
-            f"{what}; the last line, {found.lines + 1}, is torn: power was lost while it was written, or it was changed",
+            (
+                f"{what}; the last line, {found.lines + 1}, is incomplete: power was lost while it was written, or it "
+                "was changed"
+            ),
         )
     return Check("journal", Mark.GOOD, what)
 
 
 def _ending(found: Walk, folder: Path) -> Check:
     if any(isinstance(readable(event), Ended) for event in found.events):
-        return Check("ending", Mark.GOOD, "the run wrote its last word")
+        return Check("ending", Mark.GOOD, "the journal contains the end of the run")
     if found.line:
-        return Check("ending", Mark.UNKNOWN, "not known, since the journal is damaged")
+        return Check("ending", Mark.UNKNOWN, "unknown, since the journal is damaged")
     if alive(folder):
-        return Check("ending", Mark.UNKNOWN, "the run is still going on")
+        return Check("ending", Mark.UNKNOWN, "the run is still in progress")
     return Check(
         "ending",
         Mark.UNKNOWN,
-        f"the run has no ending: its controller died; put back what it left: invoke drill.recover {folder.name}",
+        f"the journal has no end of the run: its controller died; undo its changes: invoke drill.recover {folder.name}",
     )
 
 
 MARKS = {State.VOUCHED: Mark.GOOD, State.UNREADABLE: Mark.WRONG, State.UNFIT: Mark.WRONG, State.FORBIDDEN: Mark.WRONG}
-"""Outcomes of signatures; every other state is unknown."""
+"""Outcome of the signature check for each state of a signature; ``UNKNOWN`` for any other state."""
 
 
 def _signed(attested: Attested) -> Iterator[Check]:
-    """Is there an attestation, does its signature fit, who made it, and was that when the run ended?"""
+    """Check the signature of the attestation, and that the run was signed at its end."""
     yield Check("signature", MARKS.get(attested.state, Mark.UNKNOWN), attested.said)
     sealed = attested.statement
-    if sealed is not None and not statement.sealed_at_end(sealed):
+    if sealed is not None and not sign_runs.sealed_at_end(sealed):
         yield Check(
             "sealed",
             Mark.UNKNOWN,
             f"no signature was made when the run ended, only at {sealed.get('at')} by "
-            f"{sealed.get('attested_by')}: what was done to the journal before is not known"
+            f"{sealed.get('attested_by')}: changes of the journal before that time cannot be excluded"
             if sealed.get("key")
             else "no signature was made when the run ended",
         )
 
 
 def _head(found: Walk, sealed: Statement) -> Check:
-    """Does the journal hold just what was signed: so many lines, and the last of them this one?"""
+    """Check that the last signed event exists in the journal, unchanged, and is the journal's last event."""
     events, head = sealed.get("events"), str(sealed.get("head"))
     if not isinstance(events, int) or events < 1:
-        return Check("end", Mark.WRONG, "the attestation does not say how long the journal was")
-    signed = f"{count(events, 'event')} were signed, {count(found.lines, 'line')} are there"
+        return Check("end", Mark.WRONG, "the attestation does not contain the length of the journal")
+    signed = f"{count(events, 'event')} were signed, {count(found.lines, 'line')} exist"
     if found.lines < events and not found.line:
-        return Check("end", Mark.WRONG, f"{signed}: the tail was cut, from line {found.lines + 1} on")
+        return Check("end", Mark.WRONG, f"{signed}: the end was cut off, from line {found.lines + 1} on")
     if len(found.events) < events:
         mark = Mark.UNKNOWN if found.lines == events else Mark.WRONG
         return Check("end", mark, f"{signed}; the journal is damaged before its end")
     if found.hashes[events - 1] != head:
-        return Check("end", Mark.WRONG, f"event {events - 1} is not the one that was signed: the journal was written anew")
+        return Check("end", Mark.WRONG, f"event {events - 1} differs from the signed event: the journal was rewritten")
     return _behind(found, events, sealed)
 
 
 def _behind(found: Walk, events: int, sealed: Statement) -> Check:
-    """What stands behind the last event that was signed?"""
+    """Check that the journal has no lines after the last signed event; ``events`` is the number of signed events."""
     if found.lines == events:
         head = str(sealed.get("head"))
-        return Check("end", Mark.GOOD, f"the journal ends where it was signed: event {events - 1}, {head[:19]}...")
-    more = f"{count(found.lines - events, 'line')} behind the signed end, from line {events + 1} on"
+        return Check("end", Mark.GOOD, f"the journal ends with the last signed event: {events - 1}, {head[:19]}...")
+    more = f"{count(found.lines - events, 'line')} after the last signed event, from line {events + 1} on"
     if sealed.get("occasion") in form.CHECKPOINTS:
         return Check(
             "end",
             Mark.UNKNOWN,
-            f"the run signed itself up to event {events - 1} while it went on; {more}, for which nobody vouches",
+            f"the run signed its journal up to event {events - 1} while it was running; {more}, without a trusted signature",
         )
     if len(found.events) > events and isinstance(readable(found.events[events]), RecoveryStarted):
-        return Check("end", Mark.UNKNOWN, f"{more}: a recovery went on, and what it wrote is not signed")
+        return Check("end", Mark.UNKNOWN, f"{more}: a recovery added them, but did not sign them")
     return Check("end", Mark.WRONG, f"{more}: they were added")
 
 
 def _gaps(sealed: Statement) -> Iterator[Check]:
-    """Name what the attestation itself says that nobody vouches for."""
+    """Report the events and files that the attestation itself lists as unsigned."""
     gaps, loose = sealed.get("unvouched") or [], sealed.get("unvouched_files") or []
     if gaps:
         spans = ", ".join(f"{first} to {last}" for first, last in gaps)
         yield Check(
             "vouched",
             Mark.UNKNOWN,
-            f"nobody vouches for the events {spans}: they were written by somebody who did "
-            "not come to sign them, and a recovery found them there",
+            f"the events {spans} have no trusted signature: their author died before signing them, and a recovery found "
+            "them",
         )
     if loose:
-        yield Check("vouched", Mark.UNKNOWN, f"nobody vouches for files that a recovery found there: {_names(loose)}")
+        yield Check("vouched", Mark.UNKNOWN, f"files that a recovery found have no trusted signature: {_names(loose)}")
 
 
 def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -> Check:
-    """Are the files those that were attested? Reports may have been rendered again, from the same journal, since."""
+    """Compare the files with the attestation, allowing reports that were rendered again from the same journal."""
     known = dict(form.signed_names(sealed))
     there = {path.relative_to(folder).as_posix(): path for path in form.files_in(folder)}
     changed = [name for name, wanted in known.items() if name in there and _digest(there[name]) != wanted]
@@ -224,28 +221,30 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
         return Check("files", Mark.WRONG, "; ".join(wrong))
     if added or anew:
         said = [f"not attested, added later: {_names(added)}"] if added else []
-        said += [f"rendered again and not signed since: {_names(anew)}"] if anew else []
+        said += [f"rendered again, but not signed again: {_names(anew)}"] if anew else []
         return Check("files", Mark.UNKNOWN, "; ".join(said))
     return Check("files", Mark.GOOD, f"{count(len(known), 'file')} as attested")
 
 
 def _evidence(folder: Path, found: Walk) -> Check:
-    """Every file that the journal itself holds the digest of."""
+    """Check every evidence file whose digest is in the journal itself."""
     told = map(readable, found.events)
     facts = [what.data() if isinstance(what, LeaseLog) else what.data().get("facts") for what in told]
     named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts for name, wanted in _kept(one)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:
-        return Check("evidence", Mark.WRONG, f"not what the journal says, or missing: {_names(wrong)}")
+        return Check("evidence", Mark.WRONG, f"differ from the digest in the journal, or missing: {_names(wrong)}")
     if found.line:
-        return Check("evidence", Mark.UNKNOWN, "not all of it is known, since the journal is damaged")
+        return Check("evidence", Mark.UNKNOWN, "not completely known, since the journal is damaged")
     return Check(
-        "evidence", Mark.GOOD, f"{count(len(named), 'file')} as the journal says" if named else "the journal names none"
+        "evidence",
+        Mark.GOOD,
+        f"{count(len(named), 'file')} with the digests in the journal" if named else "the journal names no evidence file",
     )
 
 
 def _kept(value: Any) -> Iterator[tuple[str, str]]:
-    """Name and digest of every evidence file in some facts."""
+    """Yield the name and digest of every evidence file that ``value``, the facts of a step, mentions at any depth."""
     if isinstance(value, dict):
         name, wanted = value.get("file"), value.get("sha256")
         if isinstance(name, str) and isinstance(wanted, str) and name.startswith("evidence/"):
@@ -270,27 +269,27 @@ def _digest(path: Path) -> str:
 
 
 def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
-    """Do the folder, the plan's digest and the attestation say the same as the journal's first event?"""
+    """Check that folder, plan digest and attestation agree with the journal's first event."""
     first = readable(found.events[0])
     if not isinstance(first, RunStarted):
-        return Check("identity", Mark.WRONG, "its first event does not say which run it is of, and what was planned")
+        return Check("identity", Mark.WRONG, "its first event does not name its run and its plan")
     run = first.run
     if run != folder.name:
-        return Check("identity", Mark.WRONG, f"the folder {folder.name} holds the journal of the run {run}")
+        return Check("identity", Mark.WRONG, f"the folder {folder.name} contains the journal of the run {run}")
     if digest_of(first.plan) != first.plan_digest:
-        return Check("identity", Mark.WRONG, "the digest of the plan does not fit the plan")
+        return Check("identity", Mark.WRONG, "the digest of the plan does not match the plan")
     wanted = {"run": run, "plan_digest": first.plan_digest, "previous_head": found.events[0].prev}
     odd = [key for key, value in wanted.items() if sealed is not None and sealed.get(key) != value]
     if odd:
-        return Check("identity", Mark.WRONG, f"the attestation says something else: {', '.join(odd)}")
+        return Check("identity", Mark.WRONG, f"the attestation differs from the journal in: {', '.join(odd)}")
     return Check("identity", Mark.GOOD, f"run {run}, plan {first.plan_digest[:19]}...")
 
 
 def _judged(found: Walk) -> RunView | str:
-    """The run as the judge sees it, or why it cannot be judged."""
+    """Derive the result of the run from its journal; returns the reason when this is impossible."""
     try:
         return judge(History(found.events, found.torn))
-    except Exception as error:  # noqa: BLE001  written by another version: it cannot be shown, and that is said
+    except Exception as error:  # noqa: BLE001  such as a journal of another version: the reason is reported
         return f"{type(error).__name__}: {error}"
 
 
@@ -301,7 +300,7 @@ def _reports(folder: Path, view: RunView | str, sealed: Statement | None) -> Che
     if sealed is not None and sealed.get("occasion") not in form.CHECKPOINTS:
         said |= {"verdict": str(view.result.verdict), "exit": view.result.exit}
     if odd := [key for key, value in said.items() if sealed is not None and sealed.get(key) != value]:
-        return Check("reports", Mark.WRONG, f"the journal gives another {', '.join(odd)} than the attestation says")
+        return Check("reports", Mark.WRONG, f"the journal results in another {', '.join(odd)} than the attestation states")
     return _compared(folder, formats.of_run(view), sealed)
 
 
@@ -309,14 +308,14 @@ def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) ->
     missing = [name for name in wanted if not (folder / name).is_file()]
     other = [name for name, text in wanted.items() if name not in missing and _text(folder / name) != text.encode()]
     tool = sealed.get("tool") if sealed else None
-    if other and tool not in (None, statement.TOOL):
+    if other and tool not in (None, sign_runs.TOOL):
         return Check(
-            "reports", Mark.UNKNOWN, f"rendered by {tool}, this is {statement.TOOL}: {_names(other)} cannot be compared"
+            "reports", Mark.UNKNOWN, f"rendered by {tool}, this is {sign_runs.TOOL}: {_names(other)} cannot be compared"
         )
     if other:
-        return Check("reports", Mark.WRONG, f"not what the journal gives: {_names(other)}")
+        return Check("reports", Mark.WRONG, f"differ from the files rendered from the journal: {_names(other)}")
     if missing:
-        return Check("reports", Mark.UNKNOWN, f"not there: {_names(missing)}; make them: invoke report {folder.name}")
+        return Check("reports", Mark.UNKNOWN, f"missing: {_names(missing)}; render them: invoke report {folder.name}")
     return Check("reports", Mark.GOOD, f"{count(len(wanted), 'file')}, rendered again byte for byte")
 
 
@@ -344,7 +343,7 @@ def _suite(folder: Path, root: Path) -> Verified:
 
 
 def _members(folder: Path, sealed: Statement) -> Check:
-    """Are the drills of a suite those that were attested, each with its own attestation?"""
+    """Check that a suite's folder contains exactly the drills in its attestation, each with its own unchanged attestation."""
     runs = [run for run in sealed.get("runs") or () if isinstance(run, dict)]
     known = {str(run.get("folder")): run for run in runs}
     there = {path.parent.name for path in folder.glob(f"[!.]*/{FILE}")}
@@ -364,13 +363,13 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
     try:
         suite = SuiteResult.model_validate(json.loads((folder / "result.json").read_bytes()))
     except FileNotFoundError:
-        return Check("ending", Mark.UNKNOWN, "the suite has no ending: its controller died; see invoke drill.list")
+        return Check("ending", Mark.UNKNOWN, "the suite has no result: its controller died; see invoke drill.list")
     except (OSError, ValueError):
         return Check("reports", Mark.WRONG, "result.json cannot be read: it was changed")
     try:
         walks = [walk((folder / str(run["folder"]) / FILE).read_bytes()) for run in suite.runs]
         views = [judge(History(one.events, one.torn)) for one in walks if not one.line]
-    except Exception as error:  # noqa: BLE001  a drill's own checks say what is wrong with it
+    except Exception as error:  # noqa: BLE001  the checks of each drill report the drill's own errors
         return Check("reports", Mark.UNKNOWN, f"not rendered again: {type(error).__name__}")
     if len(views) < len(suite.runs):
         return Check("reports", Mark.UNKNOWN, "not rendered again, since a journal is damaged")
@@ -380,40 +379,6 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
         if (str(view.result.verdict), view.result.exit) != (str(run.get("verdict")), run.get("exit"))
     ]
     if odd:
-        return Check("reports", Mark.WRONG, f"the suite gives another verdict than the journal: {_names(odd)}")
+        return Check("reports", Mark.WRONG, f"the suite states another verdict than the journal: {_names(odd)}")
     rendered = formats.of_suite(suite, views)
     return _compared(folder, {name: text for name, text in rendered.items() if name != formats.RESULT}, sealed)
-
-
-SHAPES = {Mark.GOOD: ("✓", "green"), Mark.UNKNOWN: ("?", "yellow"), Mark.WRONG: ("✕", "bold red")}
-CLOSING = {
-    Mark.GOOD: "verified: all of it is as it was signed",
-    Mark.UNKNOWN: "not verified: what is marked ? could not be shown",
-    Mark.WRONG: "WRONG: what is marked ✕ is not as it was",
-}
-
-
-def show(found: Verified, out: Console) -> None:
-    """Print every check; of a suite's drills only those that do not hold."""
-    out.print(Text(found.name, style="bold"), soft_wrap=True)
-    for one in found.inner:
-        mark, style = SHAPES[one.mark]
-        out.print(
-            Text.assemble(f"  {mark} ", (f"{one.name}  {count(len(one.checks), 'check')}", "")), style=style, soft_wrap=True
-        )
-        _table([check for check in one.checks if check.mark is not Mark.GOOD], out, 6)
-    _table(found.checks, out, 2)
-    mark, style = SHAPES[found.mark]
-    out.print(Text(f"{mark} {CLOSING[found.mark]}", style=style))
-
-
-def _table(checks: Sequence[Check], out: Console, indent: int) -> None:
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for check in checks:
-        mark, style = SHAPES[check.mark]
-        table.add_row(Text(mark, style=style), Text(check.what.ljust(9)), Text(one_line(check.said)))
-    if checks:
-        out.print(Padding(table, (0, 0, 0, indent), expand=False))

@@ -1,4 +1,4 @@
-"""Whose signature lies beside an attestation: the bytes are read once, and what was checked is what is then believed."""
+"""Verification of an attestation's signature. The file is read once, so the verified bytes are the bytes that are used."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from drillbook.signing.keys import KeyProblem
 
 
 class State(StrEnum):
-    """Outcome of a look at a signature."""
+    """Result of examining the signature of an attestation."""
 
     VOUCHED = "vouched"
     ABSENT = "absent"
-    """There is no attestation."""
+    """No attestation exists."""
     UNREADABLE = "unreadable"
     UNSIGNED = "unsigned"
     UNFIT = "unfit"
     UNTRIED = "untried"
     STRANGE = "strange"
-    """Signed by a key that nobody vouched for."""
+    """Signed by a key that is not this machine's own, in a project without a list of allowed signers."""
     APPROVER = "approver"
     """Signed with the key that approved the run."""
     FORBIDDEN = "forbidden"
@@ -32,7 +32,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attested:
-    """The attestation of a folder, and what is to be said of its signature."""
+    """Attestation of a folder, the state of its signature, and a sentence about the signature."""
 
     state: State
     said: str
@@ -40,18 +40,21 @@ class Attested:
 
     @property
     def vouched(self) -> Statement | None:
-        """The statement, when a key that is vouched for signed it."""
+        """Content of the attestation if a trusted key signed it; otherwise None."""
         return self.statement if self.state is State.VOUCHED else None
 
 
 def look(folder: Path, root: Path) -> Attested:
-    """Read and check the attestation in ``folder``, by the keys that count in the project ``root``."""
+    """Read and verify the attestation in ``folder``, with the trusted keys of the project ``root``."""
     try:
         data = (folder / FILE).read_bytes()
     except FileNotFoundError:
         return Attested(
             State.ABSENT,
-            f"there is no {FILE}: nobody vouches for this run, and lines may have been cut from the end of its journal",
+            (
+                f"there is no {FILE}: this run has no trusted signature, and lines may have been cut from the end of its "
+                "journal"
+            ),
         )
     except OSError as error:
         return Attested(State.UNTRIED, f"{FILE} cannot be read: {error.strerror}")
@@ -63,26 +66,29 @@ def look(folder: Path, root: Path) -> Attested:
 
 def _signature(path: Path, data: bytes, statement: dict[str, Any], root: Path) -> tuple[State, str]:
     if not path.exists():
-        why = "it was removed" if statement.get("key") else f"{statement.get('unsigned') or 'no reason is given'}"
+        why = "the signature was removed" if statement.get("key") else f"{statement.get('unsigned') or 'no reason is given'}"
         return State.UNSIGNED, f"the attestation is not signed: {why}"
     try:
         made_by = keys.signer(data, path)
         if not made_by:
-            return State.UNFIT, "it does not fit: the attestation was changed after it was signed"
+            return State.UNFIT, "the signature does not match: the attestation was changed after it was signed"
         if made_by == approved_with(path.parent):
-            return State.APPROVER, f"signed with the key that approved the run, {made_by}: nobody else vouches for it"
+            return (
+                State.APPROVER,
+                f"signed only with the key that approved the run, {made_by}, which is not an independent signature",
+            )
         return who(data, path, root, made_by, str(statement.get("at")))
     except KeyProblem as problem:
-        return State.UNTRIED, f"it could not be checked: {problem}"
+        return State.UNTRIED, f"the signature could not be checked: {problem}"
     except OSError as error:
-        return State.UNTRIED, f"it cannot be read: {error.strerror}"
+        return State.UNTRIED, f"the signature cannot be read: {error.strerror}"
 
 
 def who(data: bytes, signature: Path, root: Path, made_by: str, at: str) -> tuple[State, str]:
-    """Tell whose key made a signature that fits."""
+    """Decide if the key ``made_by`` of a valid signature is trusted; return the state, and a sentence about the key."""
     allowed = root / keys.ALLOWED
     if allowed.is_file() and (name := keys.principal(data, signature, allowed, at)):
-        return State.VOUCHED, f"signed by {name}, whom {keys.ALLOWED} names ({made_by})"
+        return State.VOUCHED, f"signed by {name}, who is listed in {keys.ALLOWED} ({made_by})"
     try:
         own = keys.chosen(root)
         if own.exists() and keys.fingerprint(keys.public_of(own)) == made_by:
@@ -91,4 +97,4 @@ def who(data: bytes, signature: Path, root: Path, made_by: str, at: str) -> tupl
         pass
     if allowed.is_file() and keys.names_signers(allowed):
         return State.FORBIDDEN, f"signed by a key that {keys.ALLOWED} does not allow: {made_by}"
-    return State.STRANGE, (f"signed by a key that nobody vouched for: {made_by}; if you know it, put it into {keys.ALLOWED}")
+    return State.STRANGE, (f"signed by an unknown key: {made_by}; if you trust this key, add it to {keys.ALLOWED}")

@@ -1,4 +1,4 @@
-"""Check a record against the signatures of its runs, and against the anchors outside ``reports/``."""
+"""Verification of all journals by the signatures of the runs, and by anchors: copies of their hashes outside ``reports/``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drillbook.attestation import anchors, standing, timestamps
+from drillbook.attestation.anchor_places import Place
 from drillbook.attestation.anchors import Known
-from drillbook.attestation.places import Place
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
@@ -22,24 +22,24 @@ WORKERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Assurance:
-    """Result of checking the signatures and the anchors of a record."""
+    """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
 
     unvouched: tuple[str, ...] = ()
-    """Runs of the period that nobody vouches for as they lie there, each with the reason."""
+    """Runs of the period whose present content has no trusted signature, and unreadable anchors, each with the reason."""
     compared: tuple[str, ...] = ()
-    """Anchors that the record was compared with, each with the number of its runs."""
+    """Places whose anchors were compared with the journals, each with its number of runs and its newest anchor's time."""
     problems: tuple[Problem, ...] = ()
-    """What anchors know otherwise."""
+    """Contradictions between the anchors and the journals."""
     checked: bool = True
-    """Were signatures and anchors looked at?"""
+    """True when signatures and anchors were verified."""
 
 
 UNCHECKED = Assurance(checked=False)
-"""For a record of which the chain alone was looked at."""
+"""Result when neither signatures nor anchors were verified, only the chain of hashes."""
 
 
 def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, kept_in: Sequence[Place]) -> Assurance:
-    """Check the signatures of all runs of ``period``, and compare the whole record with the anchors in ``kept_in``.
+    """Verify the signatures of all runs of ``period``, and compare all journals with the anchors in ``kept_in``.
 
     Raises UsageError for root certificates of timestamps that cannot be read.
     """
@@ -59,11 +59,13 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
 
 
 def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Iterator[str]:
-    """Why what anchors know of a run proves less than it should."""
+    """Reasons why the anchor of a run is weak evidence, such as a missing lock or an invalid timestamp."""
     yield from known.doubts.get(run, ())
     if checker is not None:
         anchor = known.runs.get(run)
-        yield from filter(None, [checker.doubt(anchor.content) if anchor else "no anchor, and so no timestamp, knows it"])
+        yield from filter(
+            None, [checker.doubt(anchor.content) if anchor else "there is no anchor of the run, and so no timestamp"]
+        )
 
 
 def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterator[Problem]:
@@ -73,7 +75,7 @@ def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterato
         record = there.get(run)
         if record is None:
             if anchor.events or not anchors.present(anchor, reports):
-                text = f"{run} is not there; {anchor.source} knows it, as of {anchor.at}"
+                text = f"{run} is missing; the anchor in {anchor.source} of {anchor.at} names it"
                 yield Problem("anchor-missing", run, text, True, at, at)
         elif not record.damage and (wrong := anchors.differs(anchor, record.hashes)):
             yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at)

@@ -1,4 +1,4 @@
-"""The chain over all runs: each journal's first event names the head of the run before it, so none can go unnoticed."""
+"""The chain of all runs: the first event of a journal contains the last hash of the previous run, to reveal removed runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""How much later than the head it names a run's first event may be written."""
+"""Maximum age in seconds, when a new run records it, of the previous run's last hash; newer events may follow it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that the record does not show as it should; a ``breaking`` one keeps it from being whole."""
+    """A problem of the journals; a ``breaking`` problem means that a journal was changed or removed, or may have been."""
 
     code: str
     run: str
@@ -23,31 +23,31 @@ class Problem:
     breaking: bool
     first: str | None
     last: str | None
-    """Between which moments it may have happened; None is not known."""
+    """Bounds (``first``, ``last``) of the time at which the problem may have arisen; None when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What one run's first event says of the run before it, and which later run vouches for its own journal."""
+    """Position of a run in the chain: the run before it, and the later run that recorded a hash of this run's journal."""
 
     before: str
     anchored_events: int
-    """How many of its events a later run's first event vouches for."""
+    """Number of events of the run up to the hash that the later run recorded."""
     anchored_by: str
 
 
 @dataclass(slots=True)
 class Chain:
-    """The chain over all journals that were found."""
+    """Chain of all runs: each journal's first event records the last hash of the previous run's journal."""
 
     links: dict[str, Link] = field(default_factory=dict)
-    """By folder."""
+    """Links, by the folder of the run."""
     problems: list[Problem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a hash stands: the event ``seq`` of a journal."""
+    """Position of a hash: the journal, and the number ``seq`` of the event with this hash."""
 
     record: Record
     seq: int
@@ -58,7 +58,7 @@ class _Place:
 
 
 def follow(found: Sequence[Record], strays: Sequence[Stray]) -> Chain:
-    """Follow the chain over ``found``, which is sorted by run."""
+    """Build the chain of all journals ``found``, which must be sorted by run, and collect its problems."""
     chain = Chain()
     records = [one for one in found if not one.copy_of]
     places = {value: _Place(one, seq) for one in records for seq, value in enumerate(one.hashes)}
@@ -68,7 +68,7 @@ def follow(found: Sequence[Record], strays: Sequence[Stray]) -> Chain:
     said: dict[str, str] = {}
     for number, one in enumerate(records):
         if one.first is None:
-            said[one.folder] = "not known: the first line of its journal cannot be trusted"
+            said[one.folder] = "unknown: the first line of its journal cannot be trusted"
             continue
         place = places.get(one.first.prev) if one.first.prev else None
         said[one.folder] = _before(one, place)
@@ -85,18 +85,18 @@ def _before(one: Record, place: _Place | None) -> str:
     if one.first is None or one.first.prev is None:
         return "none: the first run of the record"
     if place is None:
-        return "MISSING: no journal holds the head that it names"
+        return "MISSING: no journal contains the hash that it names"
     if place.record.damage:
-        return f"{place.record.run}, whose journal is damaged now"
+        return f"{place.record.run}, whose journal is now damaged"
     if place.head:
         return place.record.run
     recovered = any(resumed.seq == place.seq + 1 for resumed in place.record.recoveries)
-    why = "it was recovered later" if recovered else "it was still going on"
+    why = "that run was recovered later" if recovered else "that run was still in progress"
     return f"{place.record.run}, at its event {place.seq}: {why}"
 
 
 def _link_problems(earlier: Sequence[Record], one: Record, place: _Place | None) -> Iterator[Problem]:
-    """What is wrong with what ``one`` says of the run before it; ``earlier`` are the runs before, oldest first."""
+    """Problems of the hash of the previous run that run ``one`` recorded; ``earlier``: all runs before, oldest first."""
     before = earlier[-1] if earlier else None
     if one.first and one.first.prev and place is None:
         yield _missing(before, one)
@@ -105,8 +105,8 @@ def _link_problems(earlier: Sequence[Record], one: Record, place: _Place | None)
         yield Problem(
             "forward",
             one.run,
-            f"{one.run} names {place.record.run} as the run before it, which began after it: "
-            "a clock was set back, or a folder was renamed",
+            f"{one.run} names {place.record.run} as the previous run, but that run began later: a clock was set back, or "
+            "a folder was renamed",
             True,
             one.started,
             place.record.started,
@@ -116,9 +116,8 @@ def _link_problems(earlier: Sequence[Record], one: Record, place: _Place | None)
         yield Problem(
             "grown",
             place.record.run,
-            f"the journal of {place.record.run} ended with event {place.seq} when "
-            f"{one.run} began, and holds {len(place.record.hashes)} events now, without a recovery that wrote "
-            "them",
+            f"the journal of {place.record.run} ended with event {place.seq} when {one.run} began, but now contains "
+            f"{len(place.record.hashes)} events, which no recovery wrote",
             True,
             place.record.started,
             one.started,
@@ -131,17 +130,20 @@ def _link_problems(earlier: Sequence[Record], one: Record, place: _Place | None)
 
 def _missing(before: Record | None, one: Record) -> Problem:
     head = one.first.prev if one.first else ""
-    text = f"{one.run} (begun {utc(one.started)}) names {head} as the head of the run before it, and no journal holds it: "
+    text = (
+        f"{one.run} (begun {utc(one.started)}) names {head} as the last hash of the previous run, but no journal "
+        "contains it: "
+    )
     if before is None:
-        text += "the runs before it are not in this folder"
+        text += "the earlier runs are not in this folder"
     else:
-        text += f"a run between {before.run} and it is missing, or the end of the journal of {before.run} was cut off"
-        text += "" if before.finished else " (that journal holds no end)"
+        text += f"a run after {before.run} is missing, or the end of the journal of {before.run} was cut off"
+        text += "" if before.finished else " (that journal contains no end of the run)"
     return Problem("missing-run", one.run, text, True, before.started if before else None, one.started)
 
 
 def _plausible(one: Record, place: _Place) -> bool:
-    """May the journal have had only so many events when ``one`` began: did a recovery, or the run itself, go on later?"""
+    """Return True when the events after ``place`` have an explanation: a recovery, or times after run ``one`` began."""
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):
         return True
@@ -152,11 +154,11 @@ def _plausible(one: Record, place: _Place) -> bool:
 
 
 def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
-    """``one`` passes over ``other``, which began before it."""
+    """Make the problem of a fork: run ``one`` began after run ``other``, but names an older run as the previous run."""
     named = f"names {place.record.run}" if place else "names no run"
     both = bool(other.first and one.first and other.first.prev == one.first.prev)
-    text = f"{one.run} {named} as the one before it, and passes over {other.run}"
-    text += ", which names the same one: the chain forks. " if both else ". "
+    text = f"{one.run} {named} as the previous run, and skips {other.run}"
+    text += ", which names the same previous run: the chain forks. " if both else ". "
     if other.damage:
         return Problem(
             "fork",
@@ -171,8 +173,8 @@ def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
     return Problem(
         "fork",
         one.run,
-        f"{text}It had ended by then: it was not in this folder when the later one began (taken "
-        "away and put back, made elsewhere, or made up), or a clock was set back",
+        f"{text}The skipped run had ended by then: it was not in this folder when the later run began (removed and "
+        "restored, made elsewhere, or forged), or a clock was set back",
         True,
         other.started,
         one.started,
@@ -180,59 +182,50 @@ def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
 
 
 def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str, _Place]) -> Iterator[Problem]:
+    """Problems of each journal by itself, independent of the other journals."""
     originals = {one.folder: one for one in records}
     for one in found:
         if one.copy_of:
             same = one.sha256 == originals[one.copy_of].sha256
             more = "counted once" if same else "and the two differ"
-            yield Problem(
-                "copy",
-                one.run,
-                f"{one.folder} holds a copy of the journal in {one.copy_of}: {more}",
-                not same,
-                one.started,
-                one.started,
-            )
+            text = f"{one.folder} contains a copy of the journal in {one.copy_of}: {more}"
+            yield _problem("copy", one, text, breaking=not same)
         elif one.empty:
             yield _empty(one, records, places)
         elif one.damage:
-            yield Problem("damaged", one.run, one.damage, True, one.started, one.started)
+            yield _problem("damaged", one, one.damage)
         elif one.torn:
-            yield Problem(
-                "torn",
-                one.run,
-                f"the last line of {one.folder}/journal.jsonl is torn and left out: power "
-                "was lost, "
-                "or something was written behind its end",
-                False,
-                one.started,
-                one.started,
-            )
+            why = "power was lost, or data was added after its end"
+            text = f"the last line of {one.folder}/journal.jsonl is incomplete and ignored: {why}"
+            yield _problem("torn", one, text, breaking=False)
         if one.run != one.name:
-            yield Problem(
-                "moved",
-                one.run,
-                f"the folder {one.folder} holds the journal of the run {one.run}: journals were "
-                "swapped, or a folder was renamed",
-                True,
-                one.started,
-                one.started,
+            text = (
+                f"the folder {one.folder} contains the journal of the run {one.run}: journals were swapped, or a folder "
+                "was renamed"
             )
+            yield _problem("moved", one, text)
         if not one.damage and one.result is None:
-            yield Problem("unjudged", one.run, f"{one.folder}: {one.reason}", True, one.started, one.started)
+            yield _problem("unjudged", one, f"{one.folder}: {one.reason}")
+
+
+def _problem(code: str, one: Record, text: str, *, breaking: bool = True) -> Problem:
+    """Make a problem of one journal, dated to the start of its run."""
+    return Problem(code, one.run, text, breaking, one.started, one.started)
 
 
 def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
-    """An empty journal: of a run that died before its first word, if the run after it shows that it was empty then."""
+    """Make the problem of an empty journal.
+
+    The problem is harmless if the next run recorded no hash of this journal: then the run died before its first event.
+    """
     later = next((other for other in records if other.name > one.name and other.first), None)
     place = places.get(later.first.prev or "") if later and later.first else None
     if later and later.first and (later.first.prev is None or place):
         return Problem(
             "empty",
             one.run,
-            f"{one.damage}; {later.run} shows that it held none when that run began: it "
-            "died before "
-            "its first word, and touched nothing",
+            f"{one.damage}; {later.run} shows that it was empty when that run began: the run died before its first "
+            "event, and changed nothing",
             False,
             one.started,
             one.started,
@@ -240,7 +233,7 @@ def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) ->
     return Problem(
         "empty",
         one.run,
-        f"{one.damage}: it died before its first word, or its lines were removed; no later run tells which",
+        f"{one.damage}: the run died before its first event, or its lines were removed; no later run shows which",
         True,
         one.started,
         one.started,
@@ -249,9 +242,9 @@ def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) ->
 
 def _strays(strays: Sequence[Stray]) -> Iterator[Problem]:
     texts = {
-        "no-journal": "is the folder of a run or a suite, and holds files but no journal: it was removed",
+        "no-journal": "is the folder of a run or a suite with files but without a journal: the journal was removed",
         "empty-folder": "is the folder of a run or a suite that never began",
-        "link": "is a link and was not followed: put the folder itself here if it holds runs",
+        "link": "is a link and was not followed: if it contains runs, move the folder itself here",
     }
     for stray in strays:
         at = Record(stray.folder, "", 0).started
@@ -266,13 +259,13 @@ def _strays(strays: Sequence[Stray]) -> Iterator[Problem]:
 
 
 def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem], list[Problem]]:
-    """Problems that may concern the period, and the others."""
+    """Split problems into two lists: those that may have arisen in the period, and all other problems."""
     inside = [one for one in problems if period.touches(one.first, one.last)]
     return inside, [one for one in problems if one not in inside]
 
 
 def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:
-    """What no later run vouches for: from these journals, lines could be taken away at the end without a trace."""
+    """Describe the last events of journals that no hash in a later run covers: nobody would notice if these were removed."""
     found = []
     for one in records:
         if one.damage or one.copy_of:
@@ -282,5 +275,5 @@ def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:
         if rest and link.anchored_events:
             found.append(f"{one.run}: its last {count(rest, 'event')}, written after {link.anchored_by} began")
         elif rest:
-            found.append(f"{one.run}: all {count(rest, 'event')}, since no later run names it")
+            found.append(f"{one.run}: all {count(rest, 'event')}, since no later run names this journal")
     return found

@@ -1,4 +1,4 @@
-"""All that an audit says, put together once from the journals; HTML, Markdown and JSON are written from it alone."""
+"""Content of an audit, assembled once from the journals; HTML, Markdown and JSON are rendered from it alone."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class RunRow:
     rto: str
     rpo: str
     closed: str = ""
-    """Closing of its residue: person, time and reason; empty: not closed, or nothing was left."""
+    """Closing of the run's remaining changes (residue) as text: person, time and reason; empty without a closing."""
 
     @property
     def left(self) -> tuple[str, ...]:
-        """Residue of the run, and its closing."""
+        """Texts about the changes that the run left in place, and a person's statement that none needs undo, if made."""
         return (*self.residue, *((self.closed,) if self.closed else ()))
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityRow:
-    """How a service grows, by the newest run of the period that measured it and that can be trusted."""
+    """Size, growth and predictions of one service, from the newest trustworthy run of the period that measured the size."""
 
     environment: str
     run: str
@@ -62,7 +62,7 @@ class CapacityRow:
 
 @dataclass(frozen=True, slots=True)
 class OperatorRow:
-    """Somebody who ran or recovered drills in the period, as the journals name them."""
+    """An operator of runs or recoveries in the period, as named in the journals."""
 
     operator: str
     runs: int
@@ -73,7 +73,7 @@ class OperatorRow:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """One journal: its digests, and its place in the chain."""
+    """One journal: its digests, and its position in the chain of all runs."""
 
     run: str
     folder: str
@@ -98,9 +98,9 @@ class Audit:
     elsewhere: tuple[Problem, ...]
     unanchored: tuple[str, ...]
     newest: str
-    """When the newest run of the whole record began."""
+    """Start of the newest run of all, also outside the period."""
     outside: int
-    """Journals of runs outside the period, read for the chain."""
+    """Number of journals outside the period that were read for the chain."""
     runs: tuple[RunRow, ...]
     coverage: tuple[CoverageRow, ...]
     proven: tuple[ProvenRow, ...]
@@ -116,14 +116,23 @@ class Audit:
 
     @property
     def vouched(self) -> bool:
-        """Is the record whole, all of it signed by keys that are vouched for, and compared with an anchor?"""
+        """True when no journal is missing or changed, trusted keys signed every run, and the journals match an anchor."""
         known = self.assurance
         return self.whole and known.checked and bool(known.compared) and not known.unvouched
 
     @property
     def not_passed(self) -> tuple[RunRow, ...]:
-        """Runs that did not pass, or left something behind."""
+        """Runs that did not pass, or whose changes were not all undone."""
         return tuple(row for row in self.runs if row.verdict != Verdict.PASSED or row.residue)
+
+
+def _of_period(records: Sequence[Record], period: Period) -> tuple[list[Record], list[Record]]:
+    """Return the runs that began in ``period`` or at an unknown time, oldest first, and the runs before the period.
+
+    Runs after the period are in neither list.
+    """
+    runs = sorted((one for one in records if period.holds(one.started)), key=lambda one: (one.started or "", one.name))
+    return runs, [one for one in records if one not in runs and not period.ended_before(one.started)]
 
 
 def make(
@@ -133,14 +142,10 @@ def make(
     assurance: Assurance = UNCHECKED,
     today: date | None = None,
 ) -> Audit:
-    """The audit of ``period`` over all journals that were found, with what is known of signatures and anchors.
-
-    It is written ``today`` (UTC; None: by our clock).
-    """
+    """Make the audit of ``period`` from all journals; ``today`` is the audit's date in UTC, by default the present one."""
     followed = chain.follow(records, strays)
     kept = [one for one in records if not one.copy_of]
-    runs = sorted((one for one in kept if period.holds(one.started)), key=lambda one: (one.started or "", one.name))
-    earlier = [one for one in kept if one not in runs and not period.ended_before(one.started)]
+    runs, earlier = _of_period(kept, period)
     problems, elsewhere = chain.relevant([*followed.problems, *assurance.problems], period)
     whole = not any(one.breaking for one in problems)
     evidence = tuple(_evidence(one, followed) for one in runs)
@@ -174,7 +179,7 @@ def make(
 
 def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow], whole: bool) -> str:
     if not rows:
-        text = "No run began in this period, so nothing was shown."
+        text = "No run began in this period, so nothing was proven."
     else:
         drills = len({(row.environment, row.drill) for row in rows})
         left_out = sum(bool(row.left_out) and not row.runs for row in covered)
@@ -192,17 +197,19 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
         )
         text += (
             (
-                f" {looked} more {'was' if looked == 1 else 'were'} only looked at or rehearsed: in no run that passed was "
-                "a fault proven and restored."
+                f" {looked} more {'was' if looked == 1 else 'were'} only examined or rehearsed: no run that passed "
+                "proved and restored a fault."
             )
             if looked
             else ""
         )
     left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
-    text += f" {count(left, 'run')} left something that could not be put back" if left else ""
+    text += f" {count(left, 'run')} left changes that could not be undone" if left else ""
     text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
     text += "." if left else ""
-    return text if whole else f"{text} The record of the period is not whole, so more may have happened than it shows."
+    return (
+        text if whole else f"{text} The record of the period is incomplete, so there may have been more runs than it shows."
+    )
 
 
 def _run(one: Record) -> RunRow:
@@ -227,7 +234,7 @@ def _run(one: Record) -> RunRow:
 
 
 def _closed(one: Record) -> str:
-    """Closing of the run's residue, with the answer of each proof."""
+    """Text of a person's statement that nothing is left to undo, with the last check of each change; empty without one."""
     settled = one.result.settled if one.result else None
     return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""
 
@@ -251,7 +258,7 @@ def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:
 
 
 def _operators(records: Sequence[Record], period: Period) -> list[OperatorRow]:
-    """Operators of runs and of recoveries that took place in the period."""
+    """Operators of runs and recoveries in the period, sorted by name."""
     acts = [(one.operator, one.started or "", "run") for one in records if one.first and period.holds(one.started)]
     acts += [
         (resumed.operator, resumed.at, "recovery")
@@ -272,21 +279,21 @@ def _evidence(one: Record, followed: chain.Chain) -> EvidenceRow:
     state = "damaged" if one.damage else "whole, unfinished" if not one.finished else "whole"
     state += ", last line torn" if one.torn else ""
     if one.damage:
-        anchor = "it cannot be checked: the journal is damaged"
+        anchor = "cannot be checked: the journal is damaged"
     elif not link.anchored_events:
         anchor = "no later run"
     elif link.anchored_events == len(one.hashes):
         anchor = link.anchored_by
     else:
         anchor = f"{link.anchored_by}, up to event {link.anchored_events - 1}"
-    head = one.hashes[-1] if one.hashes and not one.damage else "none that can be trusted"
+    head = one.hashes[-1] if one.hashes and not one.damage else "no trustworthy run"
     return EvidenceRow(
         one.run, one.folder, state, 0 if one.damage else len(one.hashes), head, one.sha256, one.size, link.before, anchor
     )
 
 
 def as_data(audit: Audit) -> dict[str, object]:
-    """The audit as JSON: keys are added, never renamed."""
+    """Content of the audit for JSON; keys may be added but are never renamed."""
     rows = {
         name: [asdict(row) for row in getattr(audit, name)]
         for name in (

@@ -1,6 +1,6 @@
-"""Controls that ask for tested recovery: what in an audit bears on each of them, and what it does not show.
+"""Controls that require tested recovery: the sections of an audit with evidence for each, and the limits of that evidence.
 
-Only ids and titles are cited; the texts belong to their publishers. Nothing here says that a control is fulfilled.
+Only ids and titles are cited; the texts belong to their publishers. No control is claimed to be fulfilled.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One control and how this report bears on it."""
+    """One control and its evidence in the report."""
 
     standard: str
     id: str
     title: str
     shows: str
     sections: tuple[str, ...]
-    """Ids of the sections that show it."""
+    """Ids of the sections that contain evidence."""
     not_shown: str
 
 
@@ -119,7 +119,7 @@ CONTROLS = (
 
 
 def bearing(compared: Sequence[str]) -> tuple[Control, ...]:
-    """The controls for a period in whose passed runs the drills ``compared`` restored something and compared its content."""
+    """Controls with their evidence; ``compared`` names drills that passed, restored a backup and compared its content."""
     shows = (
         f"That a backup was restored and its content compared, in runs that passed: {', '.join(compared)}."
         if compared

@@ -1,4 +1,4 @@
-"""What the runs of a period covered, proved and found: rows of figures and words, the same for every format."""
+"""Rows of an audit for all formats: services covered by drills, objectives that were met, findings, changed plans."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from drillbook.sdk.identity import Thing
 
 NO_RUN = "no run"
 NOT_YET = "not yet"
-"""A span of the period that has not come."""
+"""Mark of a span that begins in the future."""
 LEFT_OUT = "left out"
-"""A span without a run of a service for which the inventory expects none, with a reason."""
+"""Mark of a span without a run, for a service that the inventory exempts from drills."""
 SEVERITIES = ("critical", "high", "medium", "low")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One service in one span: how often it was drilled, and how the last run ended."""
+    """One service in one span of the period: the number of runs, and the verdict of the last run."""
 
     span: str
     runs: int
     passed: int
     last: str
-    """Verdict of the last run; without one ``no run``, a gap, or why that is none: ``not yet``, ``left out``."""
+    """Verdict of the last run; without a run ``no run`` (a gap), ``not yet`` or ``left out``."""
     residue: bool
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageRow:
-    """One service of one environment over the whole period."""
+    """Coverage of one service in one environment, over all spans of the period."""
 
     environment: str
     service: str
@@ -47,18 +47,18 @@ class CoverageRow:
     runs: int
     passed: int
     gaps: tuple[str, ...]
-    """Spans without any run."""
+    """Spans without any run and without an exemption."""
     unproven: tuple[str, ...]
     """Spans with runs of which none passed."""
     recovered: int = 0
-    """Runs that passed in which a fault was proven and a restore was carried out."""
+    """Number of passed runs that proved a fault active and then restored."""
     left_out: str = ""
-    """Reason of the inventory why no drill is expected (`not_drilled`)."""
+    """Reason in the inventory (`not_drilled`) for exempting the service from drills; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProvenRow:
-    """The last run of a drill that passed and met one objective, against that objective."""
+    """Last run of a drill that passed and met one objective, with the measurement."""
 
     environment: str
     service: str
@@ -81,7 +81,7 @@ class ProvenRow:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One kind of finding of one drill."""
+    """One code of a finding in one drill, with the number of occurrences."""
 
     code: str
     severity: str
@@ -98,7 +98,7 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A drill whose plan differs from the one of its run before."""
+    """A run of a drill whose plan differs from that of the previous run."""
 
     environment: str
     drill: str
@@ -110,12 +110,12 @@ class PlanRow:
 
 
 def drill_of(one: Record) -> tuple[str, str, str]:
-    """Environment, service and drill of a run."""
+    """Key that groups runs: environment, service and drill."""
     return one.environment, one.service, one.drill
 
 
 def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Runs by environment, service and drill, oldest first."""
+    """Group runs by environment, service and drill; oldest first in each group."""
     found: dict[tuple[str, str, str], list[Record]] = {}
     for one in sorted(records, key=lambda one: (one.started or "", one.name)):
         found.setdefault(drill_of(one), []).append(one)
@@ -123,9 +123,10 @@ def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Recor
 
 
 def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, today: date) -> list[CoverageRow]:
-    """Every service that was drilled or that the newest plan of an environment names, whether it was drilled or not.
+    """Coverage of every service: those that were drilled, and those in the newest plan of each environment.
 
-    A span that begins after ``today`` (UTC) is no gap, nor is one of a service for which the newest plan expects no drill.
+    A span that begins after ``today`` (UTC) is not a gap, and neither is a span of a service for which the newest plan
+    expects no drill.
     """
     wanted = {(one.environment, one.service) for one in [*earlier, *runs] if one.plan}
     newest = {one.environment: one for one in sorted([*earlier, *runs], key=lambda one: one.started or "") if one.plan}
@@ -136,34 +137,37 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
     rows = {row: [one for one in runs if _of(one, *row, newest.get(row[0]))] for row in wanted}
     counted = {one.folder for found in rows.values() for one in found}
     for one in runs:
-        if one.folder not in counted:  # the name means another thing now
+        if one.folder not in counted:  # the newest plan uses the name for another service
             place = thing.place if (thing := _thing(one, one.service)) else "another thing"
             rows.setdefault((one.environment, f"{one.service} ({place})"), []).append(one)
     return [_row(row, rows[row], period, today, _left_out(newest.get(row[0]), row[1])) for row in sorted(rows)]
 
 
 def _left_out(newest: Record | None, service: str) -> str:
-    """Reason why no drill of ``service`` is expected; empty where one is."""
+    """Reason why no drill of ``service`` is expected; empty when a drill is expected."""
     services = newest.plan["inventory"].get("services") or {} if newest else {}
     written = services.get(service)
     return str(written.get("not_drilled") or "") if isinstance(written, dict) else ""
 
 
 def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:
-    """Was the run of what the newest plan of the environment calls ``service``, whatever it was called then?"""
+    """Return True when the run drilled the service that has the name ``service`` in the environment's newest plan.
+
+    Services are compared by host, server and part, since the run's own plan may have used another name.
+    """
     if one.environment != environment:
         return False
     mine, wanted = _thing(one, one.service), _thing(newest, service) if newest else None
     if mine is None or wanted is None or newest is None:
         return one.service == service
-    if one.plan["inventory"].get("lab") or newest.plan["inventory"].get("lab"):  # its ports are others each time it is made
+    if one.plan["inventory"].get("lab") or newest.plan["inventory"].get("lab"):  # each new lab has other ports
         own = _thing(one, service)
         return one.service == service or (own is not None and own[:3] == mine[:3])
     return mine[:3] == wanted[:3]
 
 
 def _thing(one: Record, service: str) -> Thing | None:
-    """The thing that the run's plan means by the service; None where the plan cannot be read."""
+    """Identity of ``service`` in the run's plan: host, server and part; None without a readable plan or the service."""
     try:
         inventory = Inventory.model_validate(one.plan.get("inventory"))
     except ValueError:
@@ -193,7 +197,7 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
 
 
 def recovered(one: Record) -> bool:
-    """Did the run pass, and show a recovery: was something broken, proven so, and restored?"""
+    """Return True when the run passed, its fault was proven active, and its restore phase succeeded."""
     result = one.result
     return (
         result is not None
@@ -205,7 +209,7 @@ def recovered(one: Record) -> bool:
 
 
 def compared(one: Record) -> bool:
-    """Did the run pass, with a restore whose content a verification after it compared?"""
+    """Return True when the run passed with a restore and a comparison of the restored content."""
     steps = one.result.steps if one.result and one.verdict == Verdict.PASSED else ()
     done = [step for step in steps if step.status == "done"]
     return any(step.id.startswith("restore.") for step in done) and any(
@@ -214,7 +218,7 @@ def compared(one: Record) -> bool:
 
 
 def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
-    """The field of one span; ``without`` says why there may be no run in it."""
+    """Make the cell of one span of time; ``without`` is the cell's mark when the span has no run."""
     if not runs:
         return Cell(label, 0, 0, without, False)
     last = max(runs, key=lambda one: (one.started or "", one.name))
@@ -224,24 +228,24 @@ def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:
-    """Its objectives and what was measured; none when its record cannot be trusted."""
+    """Objectives of a run with their measurements; empty when its journal cannot be trusted."""
     return dict(one.result.objectives) if one.result and not one.damage and not one.doubts else {}
 
 
 def targets_of(one: Record) -> dict[str, float]:
-    """The objectives that its plan sets, whether or not anything was measured."""
+    """Objectives that the run's plan sets, in seconds, measured or not."""
     found = one.plan.get("objectives")
     return {str(key): float(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def row_of(one: Record, key: str) -> ObjectiveRow | None:
-    """One objective of a run as every report writes it."""
+    """Report row of one objective of a run; None without a trustworthy measurement."""
     found = objectives_of(one)
     return objective_rows({key: found[key]})[0] if key in found else None
 
 
 def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:
-    """For each drill and objective the last run of the period that passed and met it."""
+    """For each drill and objective, the last run of the period that passed and met the objective."""
     inside, before = by_drill(runs), by_drill(earlier)
     found = []
     for drill in sorted({*inside, *before}):
@@ -274,7 +278,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         old = next((one for one in reversed(earlier) if _shows(one, key)), None)
         past = row_of(old, key) if old else None
         notes.append(
-            f"before the period: {past.measured} on {_day(old)}" if old and past else "never shown in the record before"
+            f"before the period: {past.measured} on {_day(old)}" if old and past else "never proven before in the record"
         )
     return ProvenRow(
         *drill,
@@ -315,7 +319,7 @@ def _day(one: Record) -> str:
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
-    """Findings of the period by code and drill, the heaviest first; and whether the newest run of the drill has them."""
+    """Findings of the period by code and drill, most severe first; ``state`` tells if the drill's newest run has the finding."""
     found = []
     for drill, mine in by_drill(runs).items():
         seen: dict[str, list[Record]] = {}
@@ -340,7 +344,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
     elif newest.verdict == Verdict.PASSED:
         state = "not seen again"
     else:
-        state = f"not known: the newest run ended {newest.verdict}"
+        state = f"unknown: the newest run ended {newest.verdict}"
     title = CATALOGUE[code].title if code in CATALOGUE else worst.title
     return FindingRow(
         code,
@@ -358,7 +362,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:
-    """Each run of the period whose plan has another digest than the run of the same drill before it."""
+    """Runs of the period whose plan digest differs from that of the previous run of the same drill."""
     found = []
     inside = {one.folder for one in runs}
     for drill, mine in by_drill([*earlier, *runs]).items():

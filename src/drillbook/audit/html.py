@@ -1,4 +1,4 @@
-"""The audit as one HTML file in the look of the reports, without scripts and without anything from elsewhere."""
+"""The audit as one HTML file in the style of the reports, without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drillbook.report import growth, pages
 
 
 def render(audit: Audit) -> str:
-    """``audit.html``."""
+    """Render ``audit.html``."""
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (

@@ -9,11 +9,12 @@ from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit, RunRow
 from drillbook.audit.coverage import NO_RUN
 from drillbook.report.figures import count, size, utc
-from drillbook.report.markdown import capacity, code, escape, table
+from drillbook.report.markdown import capacity
+from drillbook.report.markdown_syntax import code, escape, table
 
 
 def render(audit: Audit) -> str:
-    """``audit.md``."""
+    """Render ``audit.md``."""
     bodies = {
         "record": _record,
         "coverage": _coverage,
@@ -61,7 +62,7 @@ def _problems(problems: Sequence[Problem]) -> str:
 
 def _coverage(audit: Audit) -> list[str]:
     if not audit.coverage:
-        return ["No run is known, so no service is."]
+        return ["No run is known, so no service is known."]
     head = ["Service", "Environment", *(cell.span for cell in audit.coverage[0].cells), "Passed", "Gaps"]
     return [
         table(
@@ -93,7 +94,7 @@ def _coverage(audit: Audit) -> list[str]:
 
 def _proven(audit: Audit) -> list[str]:
     if not audit.proven:
-        return ["No drill that is known sets objectives."]
+        return ["No known drill sets objectives."]
     return [
         table(
             ("Drill", "Service", "Environment", "Objective", "Target", "Last proven", "When", "Run", "Notes"),
@@ -130,10 +131,12 @@ def _verdict(row: RunRow) -> str:
 
 def _not_passed(audit: Audit) -> list[str]:
     if not audit.not_passed:
-        return ["Every run of the period passed and put everything back." if audit.runs else "No run began in this period."]
+        return [
+            "Every run of the period passed and undid all its changes." if audit.runs else "No run began in this period."
+        ]
     return [
         table(
-            ("Run", "Drill", "Environment", "Begun", "Verdict", "Why", "Not put back"),
+            ("Run", "Drill", "Environment", "Begun", "Verdict", "Why", "Not undone"),
             [
                 (
                     code(row.run),
@@ -188,7 +191,7 @@ def _runs(audit: Audit) -> list[str]:
                     escape(row.service),
                     escape(row.environment),
                     utc(row.started) if row.started else "not known",
-                    utc(row.finished) if row.finished else "the journal holds no end",
+                    utc(row.finished) if row.finished else "the journal contains no end",
                     _verdict(row),
                     row.rto,
                     row.rpo,
@@ -237,7 +240,7 @@ def _operators(audit: Audit) -> list[str]:
 
 
 def _evidence(audit: Audit) -> list[str]:
-    lead = f"Digest of all that stands here: {code(audit.evidence_digest)}"
+    lead = f"Digest of the content of this report: {code(audit.evidence_digest)}"
     if not audit.evidence:
         return [lead, "No journal of the period was found."]
     return [
@@ -264,7 +267,7 @@ def _evidence(audit: Audit) -> list[str]:
 def _controls(audit: Audit) -> list[str]:
     return [
         table(
-            ("Standard", "Control", "Title", "What bears on it here", "See", "What this report does not show"),
+            ("Standard", "Control", "Title", "Evidence in this report", "See", "Not covered by this report"),
             [
                 (
                     escape(one.standard),

@@ -1,4 +1,4 @@
-"""The period of an audit: whole days in UTC, and the months, quarters or years that it is looked at by."""
+"""The period of an audit: whole days in UTC, divided into months, quarters or years."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ def _months_on(first: date, months: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One column: a month, a quarter or a year, as far as it lies in the period."""
+    """Column of a table: the part of a month, quarter or year that is inside the period."""
 
     label: str
     first: date
     last: date
 
     def holds(self, at: str) -> bool:
-        """Did what began ``at`` begin in it?"""
+        """Return True when the time ``at`` is in this span."""
         found = moment(at)
         return found is not None and self.first <= found.date() <= self.last
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From the begin of ``since`` to the end of ``until``, in UTC."""
+    """The time from the start of the day ``since`` to the end of the day ``until``, in UTC."""
 
     since: date
     until: date
 
     @classmethod
     def parse(cls, since: str, until: str) -> Period:
-        """The period between two dates. Raises UsageError."""
+        """Make the period between two dates, both included. Raises UsageError."""
         first, last = _day("since", since), _day("until", until)
         if last < first:
-            raise UsageError(f"--until {last} lies before --since {first}", hint="both days belong to the period")
+            raise UsageError(f"--until {last} lies before --since {first}", hint="the period includes both days")
         return cls(first, last)
 
     def __str__(self) -> str:
@@ -60,36 +60,39 @@ class Period:
 
     @property
     def begin(self) -> datetime:
-        """The first moment of the period."""
+        """First moment of the period."""
         return datetime(self.since.year, self.since.month, self.since.day, tzinfo=UTC)
 
     @property
     def end(self) -> datetime:
-        """The last moment of the period."""
+        """Last moment of the period."""
         return self.begin + timedelta(days=(self.until - self.since).days) + timedelta(days=1, microseconds=-1)
 
     def holds(self, at: str | None) -> bool:
-        """Does a run that began ``at`` belong to the period? One of which nobody knows when it began does."""
+        """Return True when a run that began at the time ``at`` belongs to the period.
+
+        A run with an unknown start belongs to every period.
+        """
         found = moment(at) if at else None
         return found is None or self.begin <= found <= self.end
 
     def ended_before(self, at: str | None) -> bool:
-        """Did what began ``at`` begin after the period?"""
+        """Return True when the period ended before the time ``at``."""
         found = moment(at) if at else None
         return found is not None and found > self.end
 
     def touches(self, first: str | None, last: str | None) -> bool:
-        """Can something that happened between two moments lie in the period? None is a moment that nobody knows."""
+        """Return True when the time from ``first`` to ``last`` overlaps the period; None is an unknown time."""
         low, high = (moment(at) if at else None for at in (first, last))
         return (low is None or low <= self.end) and (high is None or high >= self.begin)
 
     @property
     def unit(self) -> str:
-        """``month``, ``quarter`` or ``year``: the shortest one of which a table can show all."""
+        """``month``, ``quarter`` or ``year``: the shortest unit for which the period's columns fit into a table."""
         return next((unit for unit, most in MOST_COLUMNS.items() if len(self._cut(unit)) <= most), "year")
 
     def spans(self) -> tuple[Span, ...]:
-        """The columns of the period, without holes."""
+        """Columns of the period, without gaps."""
         return self._cut(self.unit)
 
     def _cut(self, unit: str) -> tuple[Span, ...]:
@@ -111,4 +114,4 @@ def _day(name: str, text: str) -> date:
                 return found
     except ValueError:
         pass
-    raise UsageError(f"--{name} {text!r} is not a day", hint="write it as 2026-01-31")
+    raise UsageError(f"--{name} {text!r} is not a date", hint="write it as 2026-01-31")

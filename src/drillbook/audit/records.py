@@ -1,4 +1,4 @@
-"""The journals of all runs as they lie in the folder of reports: read, checked and judged, none left out."""
+"""The journals of all runs in the folder of reports: read, verified and judged, none left out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drillbook.errors import JournalError
 from drillbook.events.event import Event, each, readable
 from drillbook.events.runs import RecoveryStarted, RunFinished, RunStarted
-from drillbook.journal.journal import FILE, History, read
+from drillbook.journal.journal import FILE, History, parse
 from drillbook.judge.figures import session
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Result
@@ -31,7 +30,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A recovery that went on with a journal, from the event ``seq`` on."""
+    """A recovery that continued a journal from the event ``seq`` on."""
 
     seq: int
     at: str
@@ -40,50 +39,50 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One journal: what the file is, what it says of its chain, and what its run showed."""
+    """One journal, as read and verified: its file, its events or damage, and the result of its run."""
 
     folder: str
-    """Its folder, relative to the folder of reports."""
+    """Folder of the run, relative to the folder of reports."""
     sha256: str
     size: int
     torn: bool = False
     damage: str = ""
-    """Where and how it is damaged; empty for a whole one."""
+    """Position and kind of the journal's damage; empty for an intact journal."""
     empty: bool = False
     first: Event | None = None
-    """Its first event; of a damaged journal only when its own hash fits."""
+    """First event; for a damaged journal only when the event's own hash is correct."""
     hashes: tuple[str, ...] = ()
-    """Hash of each event; of a damaged journal those that its lines claim."""
+    """Hash of each event; for a damaged journal the hashes that its lines claim."""
     times: tuple[str, ...] = ()
     ended: str = ""
-    """When the last event of the run itself was written; empty when that is not known."""
+    """Time of the last event of the run itself, before any recovery; empty when unknown."""
     end: int = -1
-    """Which event is the run's last word; -1 when it holds none."""
+    """Number of the event that ended the run; -1 when the run did not end."""
     recoveries: tuple[Resumed, ...] = ()
     result: Result | None = None
     doubts: tuple[str, ...] = ()
-    """Why its verdict is not taken, although the journal can be read."""
+    """Reasons to reject the verdict of an intact journal, such as a plan that does not match its digest."""
     copy_of: str = ""
 
     @property
     def opening(self) -> RunStarted | None:
-        """The content of its first event; None when that does not begin a run."""
+        """Content of the first event; None when that event does not begin a run."""
         what = readable(self.first) if self.first else None
         return what if isinstance(what, RunStarted) else None
 
     @property
     def run(self) -> str:
-        """The run that the journal says it is of; without a word of it, the name of the folder."""
+        """Name of the run in the journal; without a readable first event, the name of the folder."""
         return self.opening.run if self.opening else UNKNOWN if self.first else self.name
 
     @property
     def name(self) -> str:
-        """Name of its folder, by which runs are sorted."""
+        """Name of the folder, by which runs are sorted."""
         return self.folder.rpartition("/")[2]
 
     @property
     def started(self) -> str | None:
-        """When the run began; from the folder's name when the journal does not say it; None when neither does."""
+        """Start of the run, from the journal or else from the folder's name; None when unknown."""
         if self.first:
             return self.first.at
         found = RUN_ID.fullmatch(self.name)
@@ -91,65 +90,65 @@ class Record:
 
     @property
     def finished(self) -> bool:
-        """Did the run come to its end, whatever that was?"""
+        """True when the run ended, with any verdict."""
         return self.end >= 0
 
     @property
     def verdict(self) -> str:
-        """Its verdict, or ``not verified``: a pass counts only with a whole record that shows it."""
+        """Verdict of the run; ``not verified`` for a damaged journal, or when there are ``doubts``."""
         return str(self.result.verdict) if self.result and not self.damage and not self.doubts else NOT_VERIFIED
 
     @property
     def reason(self) -> str:
-        """Why it has this verdict."""
+        """Reason of the verdict."""
         if self.verdict == NOT_VERIFIED:
             return self.damage or "; ".join(self.doubts) or "its journal could not be judged"
         return self.result.reason if self.result else ""
 
     @property
     def plan(self) -> dict[str, Any]:
-        """The plan that the first event holds."""
+        """Plan in the first event; empty without one."""
         return self.opening.plan if self.opening else {}
 
     @property
     def environment(self) -> str:
-        """Where it ran, as its plan says."""
+        """Environment of the plan."""
         inventory = self.plan.get("inventory")
         return str(inventory.get("environment", UNKNOWN)) if isinstance(inventory, dict) else UNKNOWN
 
     @property
     def service(self) -> str:
-        """The service of its plan."""
+        """Service of the plan."""
         return str(self.plan.get("service", UNKNOWN))
 
     @property
     def drill(self) -> str:
-        """The drill of its plan, or what the folder's name says."""
+        """Name of the drill as in the plan; without a plan, as in the name of the run's folder."""
         named = RUN_ID.fullmatch(self.name)
         return str(self.plan.get("drill", named[8] if named else UNKNOWN))
 
     @property
     def operator(self) -> str:
-        """Who ran it."""
+        """Operator of the run."""
         return self.opening.operator if self.opening else UNKNOWN
 
     @property
     def residue(self) -> bool:
-        """Does it say that something could not be put back?"""
+        """True when the result reports changes that were not undone (residue)."""
         return bool(self.result and self.result.residue)
 
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A folder that should hold a journal and does not, or a link that was not followed."""
+    """A folder without the journal that it should contain, or a symbolic link that was not followed."""
 
     folder: str
     kind: str
-    """``no-journal``, ``empty-folder`` or ``link``."""
+    """Kind of the problem: ``no-journal``, ``empty-folder`` or ``link``."""
 
 
 def find(reports: Path) -> tuple[list[Record], list[Stray]]:
-    """All journals below ``reports``, however deep, in the order of their runs; and what looks as if one were missing."""
+    """Find all journals below ``reports`` at any depth, sorted by run, and places where a journal seems to be missing."""
     records: list[Record] = []
     strays: list[Stray] = []
     for place, folders, files in os.walk(reports):
@@ -166,23 +165,22 @@ def find(reports: Path) -> tuple[list[Record], list[Stray]]:
 
 
 def record(path: Path, folder: str) -> Record:
-    """Read, check and judge one journal; whatever is wrong with it is in what is returned."""
+    """Read, verify and judge one journal; every problem becomes part of the returned record."""
     try:
         data = path.read_bytes()
     except OSError as error:
         return Record(folder, "not readable", 0, damage=f"{folder}/{FILE} cannot be read: {error.strerror}")
     known = Record(folder, hashlib.sha256(data).hexdigest(), len(data))
     if not data.strip():
-        return replace(known, empty=True, damage=f"{folder}/{FILE} holds no event")
-    try:
-        history = read(path)
-    except JournalError as error:
-        return _damaged(known, data, error.message.replace(str(path), f"{folder}/{FILE}"))
+        return replace(known, empty=True, damage=f"{folder}/{FILE} contains no event")
+    history, wrong = parse(path, data)
+    if wrong:
+        return _damaged(known, data, wrong.replace(str(path), f"{folder}/{FILE}"))
     return _whole(known, history)
 
 
 def _damaged(known: Record, data: bytes, message: str) -> Record:
-    """What of a damaged journal can be told: its first line, if that one is whole, and the hashes that it claims."""
+    """Record of a damaged journal: its first event, if intact, and the hashes that its lines claim."""
     lines = [_object(line) for line in data.split(b"\n")]
     claimed = tuple(line["hash"] for line in lines if isinstance(line.get("hash"), str))
     first = None
@@ -219,20 +217,20 @@ def _whole(known: Record, history: History) -> Record:
     )
     try:
         view = judge(history)
-    except Exception as error:  # noqa: BLE001  written by another version, or not a journal of a run: never a verdict
+    except Exception as error:  # noqa: BLE001  a journal of another version, or not of a run, has no verdict
         return replace(found, doubts=(f"its journal could not be judged: {type(error).__name__}",))
     return replace(found, result=view.result, doubts=(*_doubts(found), *contradictions(view)))
 
 
 def _doubts(found: Record) -> Iterator[str]:
     if found.run != found.name:
-        yield f"the folder {found.name} holds the journal of the run {found.run}"
+        yield f"the folder {found.name} contains the journal of the run {found.run}"
     if found.opening and digest_of(found.plan) != found.opening.plan_digest:
-        yield "the digest of the plan does not fit the plan"
+        yield "the digest of the plan does not match the plan"
 
 
 def _copies(records: Sequence[Record]) -> list[Record]:
-    """Journals of one run that lie in two places count once: the one in the folder of that name, or the first."""
+    """Return ``records`` with copies of journals marked; of equal journals, one in the run's own folder is the original."""
     kept: dict[str, Record] = {}
     for one in sorted(records, key=lambda one: (one.run != one.name, one.folder.count("/"), bool(one.damage))):
         if one.first:

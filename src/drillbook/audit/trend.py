@@ -1,4 +1,4 @@
-"""The trend of one objective of one drill over the period, as a drawing: figures, their errors, and the target."""
+"""Trend of one objective of one drill over the period, as a chart: figures, their errors, and the target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = ("rto", "rpo")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run; ``kind`` is ``met``, ``missed``, ``unverified`` (a figure that does not count) or ``none`` (no figure)."""
+    """One run in a chart; ``kind`` is ``met``, ``missed``, ``unverified`` (its figure does not count) or ``none`` (no figure)."""
 
     x: float
     y: float
@@ -35,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A labelled place on an axis."""
+    """A labelled tick of an axis."""
 
     at: float
     text: str
@@ -44,7 +44,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One drawing with the same in words."""
+    """One chart, with a text of the same content for readers who cannot see it."""
 
     environment: str
     drill: str
@@ -53,9 +53,9 @@ class Plot:
     description: str
     points: tuple[Point, ...]
     lines: tuple[str, ...]
-    """Through neighbouring runs that met or missed the objective."""
+    """Lines of the chart, each through consecutive runs whose figures count, as SVG point lists."""
     target: str
-    """The target as a stepped line."""
+    """Line of the target as an SVG path, with a step at each change of the target."""
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
 
@@ -74,7 +74,7 @@ class _Frame:
 
 
 def plots(runs: Sequence[Record], period: Period) -> list[Plot]:
-    """RTO and RPO of every drill that sets them in the period."""
+    """Make charts of RTO and RPO for every drill that has set these objectives in the period."""
     found = []
     for (environment, _, drill), mine in by_drill(one for one in runs if one.started).items():
         found += [
@@ -145,7 +145,7 @@ def _lines(points: Sequence[Point]) -> tuple[str, ...]:
 
 
 def _target(runs: Sequence[Record], targets: Sequence[float], frame: _Frame) -> str:
-    """The target over the whole period; it changes where a run with another one began."""
+    """SVG path of the target over the whole period, with a step at the start of each run that changed the target."""
     path = f"M{LEFT:.1f} {frame.y(targets[0]):.1f}"
     for one, target in zip(runs, targets, strict=True):
         at = moment(one.started or "") or frame.period.begin
@@ -165,7 +165,7 @@ def _y_ticks(frame: _Frame) -> tuple[Tick, ...]:
 
 
 def _x_ticks(frame: _Frame) -> tuple[Tick, ...]:
-    """The begin of as many months, quarters or years as have room."""
+    """Ticks at the starts of months, quarters or years, as many as have room for their labels."""
     found: list[Tick] = []
     free = 0.0
     for span in frame.period.spans():

@@ -1,5 +1,5 @@
-"""The invoke tasks and what they show in a terminal; each returns an exit status.
+"""The invoke tasks and their terminal output; each task returns an exit status.
 
-Lives here: task definitions, options, dry runs, tables, and the composition of one run from all other packages.
-Lives elsewhere: all that a run does (`engine`), decides (`judge`, `plan`) or reports (`report`).
+Lives here: task definitions, options, dry runs, tables, and the assembly of a run from the other packages.
+Lives elsewhere: executing a run (`engine`), decisions (`judge`, `plan`), reports (`report`).
 """

@@ -1,5 +1,5 @@
-"""``python -m drillbook.cli`` is the program ``drillbook``."""
+"""Start the program ``drillbook``: ``python -m drillbook.cli``."""
 
-from drillbook.cli.tasks import main
+from drillbook.cli.program import main
 
 main()

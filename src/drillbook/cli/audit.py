@@ -1,4 +1,4 @@
-"""``invoke audit``: read every journal, write the audit of a period, and say in the terminal what it holds."""
+"""``invoke audit``: read all journals, write the audit report of a period, and print a summary."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from drillbook.attestation import places
-from drillbook.attestation.places import AnchorFile, Place
+from drillbook.attestation import anchor_places
+from drillbook.attestation.anchor_places import AnchorFile, Place
 from drillbook.audit import content, html, markdown, records, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
@@ -28,12 +28,11 @@ MOST_LINES = 10
 
 
 def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
-    """Write the audit from ``since`` to ``until`` (both days belong to it) into ``out`` and print a summary.
+    """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary.
 
-    What begins after ``today`` (UTC; None: the controller's) has not come yet.
-
-    Returns 0, or 3 when the record of the period is not whole, not vouched for, or compared with no anchor: those of this
-    user, or the place ``anchor``. Raises UsageError for dates, an anchor or a folder that cannot be.
+    Days after ``today`` (UTC; default: today by the controller's clock) count as the future. Compares the journals with the
+    place ``anchor``, or with this user's anchors. Returns 0; or 3 when a journal is missing or changed, a signature is not
+    trusted, or there was no anchor. Raises UsageError for invalid dates, anchors or folders.
     """
     period = Period.parse(since, until)
     project.look_into_reports()
@@ -53,13 +52,14 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
 
 def _anchors(project: Project, named: str) -> list[Place]:
-    """Places of the anchors to compare with. Raises UsageError."""
+    """Places of the anchors to compare with: ``named``, or else the project's own. Raises UsageError for a missing file."""
     if not named:
-        return places.places(project.reports)
-    place = places.named(named)
+        return anchor_places.places(project.reports)
+    place = anchor_places.named(named)
     if isinstance(place, AnchorFile) and not place.path.is_file():
         raise UsageError(
-            f"there is no anchor {named}", hint="it is a file of lines of JSON, or s3://bucket/prefix; see docs/audit.md"
+            f"the anchor {named} does not exist",
+            hint="name a file with lines of JSON, or s3://bucket/prefix; see docs/audit.md",
         )
     return [place]
 
@@ -84,7 +84,7 @@ def _print(made: Audit, folder: Path) -> None:
             Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
             str(row.runs),
             str(row.passed),
-            f"left out: {one_line(row.left_out)}" if row.left_out and not row.runs else str(len(row.gaps)),
+            f"no drill expected: {one_line(row.left_out)}" if row.left_out and not row.runs else str(len(row.gaps)),
         )
     proven = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("drill", "objective", "target", "last proven", "when"):

@@ -1,4 +1,4 @@
-"""Looking whether a drill could run now: hosts, probes and every step's own check. Reads only, and leaves no run behind."""
+"""Read-only check of whether a drill could start: its hosts, its probes, and the `ready` check of each step."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from drillbook.cli import conduct
+from drillbook.cli import access, run_identity
 from drillbook.engine import readiness
 from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Owner
 from drillbook.engine.liveness import controller
 from drillbook.engine.open_hosts import Hosts
-from drillbook.engine.runner import EndedEarly, Runner
-from drillbook.engine.steps import Stage
+from drillbook.engine.preparation import EndedEarly, Preparation
+from drillbook.engine.stage import Stage
 from drillbook.engine.stop_requests import Stop, by_signals
 from drillbook.events.event import contents
 from drillbook.events.runs import CheckStarted, RunEndedEarly
@@ -32,37 +32,37 @@ from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
 from drillbook.trust.items import SILENCING, Item
 
-UNREDACTED = "a secret or a tool was left out, without which nothing can be done: no host was asked"
+UNREDACTED = "an untrusted secret or tool was left out, without which nothing can be checked: no host was contacted"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Result of a check; ``message`` is empty when nothing speaks against the drill."""
+    """Result of a check; ``message`` is empty when the drill could begin."""
 
     message: str
     findings: tuple[dict[str, Any], ...]
     exit: int = 0
-    """Exit status that a run would have had; 3 also when something was left out."""
+    """Exit status that a run would return; at least 3 when untrusted commands or secrets were left out of the check."""
     beside: tuple[str, ...] = ()
-    """Steps that were left out because they see what one that was left out would have found."""
+    """Skipped steps that use results of untrusted steps, which were skipped too; each as ``line: action``."""
 
     @property
     def ready(self) -> bool:
-        """Could the drill begin? Not when anything was left out."""
+        """Return True when the drill could begin and the check left nothing out."""
         return not self.message and not self.exit
 
 
 @dataclass(slots=True)
-class _Checker(Runner):
-    """A run that goes forward as far as nothing is changed."""
+class _Checker(Preparation):
+    """Runs the read-only part of a run's preparation, and stops before anything would be changed."""
 
     silent: bool = field(default=False, kw_only=True)
-    """True when nothing may be asked, since a secret of it could not be hidden."""
+    """True when no host may be contacted, because a secret cannot be redacted."""
 
     def check(self) -> None:
-        """Look at guard, hosts, one sample of each probe, and ``ready``; the journal tells.
+        """Check the guard, the hosts, one sample of each probe, and the phase ``ready``; write the results to the journal.
 
-        A canary is not tried, since it writes.
+        Canaries (probes that write rows) are skipped.
         """
         with by_signals(self.stop, self.stage.journal):
             try:
@@ -75,10 +75,10 @@ class _Checker(Runner):
                 self._sample()
                 self._ready()
                 if wrong := self.watch.first():
-                    self._end("refused", "what must stay good is not good now", wrong)
+                    self._end("refused", "an abort condition does not hold now", wrong)
             except EndedEarly:
                 pass
-            except Exception as error:  # noqa: BLE001  what nobody foresaw is told like the rest
+            except Exception as error:  # noqa: BLE001  any other error also ends the check
                 self._unforeseen(error)
 
     def _free(self) -> None:
@@ -86,36 +86,37 @@ class _Checker(Runner):
         if held:
             self._end(
                 "refused",
-                "another run is at work",
+                "another run is in progress",
                 [finding("locked", title=self.plan.service, measured=one) for one in held],
             )
 
     def _sample(self) -> None:
         if wrong := readiness.of_probes(self.stage):
-            self._end("refused", "a probe is not good before anything was broken", wrong)
+            self._end("refused", "a probe is not good before the fault", wrong)
 
 
 def check(whole: Plan, observer: Observer, refusals: Sequence[Finding] = (), left_out: Sequence[Item] = ()) -> Check:
-    """Check the plan ``whole`` on its hosts; ``observer`` sees the events. Raises SecretError, UsageError.
+    """Check the plan ``whole`` on its hosts; ``observer`` receives the events of the check. Raises SecretError, UsageError.
 
-    ``refusals`` are the reasons against it that were found without asking a host; ``left_out`` is not executed: its steps
-    are not carried out, and where it is a secret, no host is asked.
+    ``refusals`` are reasons to refuse the drill that were found without contacting a host. ``left_out`` are the untrusted
+    commands, secrets and tools: steps with untrusted commands are skipped; with an untrusted secret or tool, no host
+    is contacted.
     """
     silent = any(item.kind in SILENCING for item in left_out)
-    redactor = Redactor(()) if silent else conduct.redactor_for(whole)
+    redactor = Redactor(()) if silent else access.redactor_for(whole)
     one, beside = without(whole, {item.key[-1] for item in left_out})
     with tempfile.TemporaryDirectory(prefix="drillbook-check-") as name:
         folder = Path(name)
         journal = Journal(folder, redactor, origin=time.monotonic(), observer=observer)
-        hosts = Hosts(lambda host: conduct.connect(one.inventory, host))
-        who, now = conduct.operator(), datetime.now(UTC).isoformat(timespec="seconds")
-        run = {"id": conduct.new_run_id(one.drill), "started": now, "operator": who}
+        hosts = Hosts(lambda host: access.connect(one.inventory, host))
+        who, now = run_identity.operator(), datetime.now(UTC).isoformat(timespec="seconds")
+        run = {"id": run_identity.new_run_id(one.drill), "started": now, "operator": who}
         try:
             journal.append(CheckStarted(drill=one.drill))
             owner = Owner(run=run["id"], operator=who, controller=controller(), drill=one.drill)
             hold = Hold(one, journal, hosts.get, owner, Stop())
             stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold)
-            _Checker(stage, hosts.open, conduct.header(who), refusals=refusals, silent=silent).check()
+            _Checker(stage, hosts.open, refusals=refusals, silent=silent).check()
         finally:
             hosts.close()
             journal.close()
@@ -123,7 +124,7 @@ def check(whole: Plan, observer: Observer, refusals: Sequence[Finding] = (), lef
 
 
 def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...]) -> Check:
-    """The check whose journal is ``path``."""
+    """Read the journal of a check at ``path``, and return the result of the check."""
     events = read(path).events
     least = Exit.UNVERIFIED if left_out else 0
     ended = contents(events, RunEndedEarly)
@@ -136,9 +137,9 @@ def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...]) -> Chec
 
 
 def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
-    """``plan`` without the steps and conditions ``ids``, and without the steps of `ready` that see what these save.
+    """Return ``plan`` without the steps and conditions ``ids``, and without `ready` steps that use results of such steps.
 
-    The second part of what is returned names the latter.
+    Also returns a text ``line: action`` for each `ready` step that is missing for this reason.
     """
     if not ids:
         return plan, ()
@@ -154,7 +155,7 @@ def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
 
 
 def _names(step: PlannedStep) -> Iterator[str]:
-    """Names that expressions of ``step`` refer to."""
+    """Names of saved results that expressions of ``step`` refer to."""
     for text in filter(template.is_template, template.texts(step.params)):
         yield from (reference[0] for reference in template.references(text))
     for text in (step.when or "true", *step.expect):

@@ -1,35 +1,41 @@
-"""The terminal that everything is printed to; one that goes away (``| head``, a closed window) is no reason to stop."""
+"""Output to the terminal. A run continues when its terminal or the reader of its output disappears, as with ``| head``."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import io
 import os
 import re
+import select
 import sys
+from types import TracebackType
 from typing import IO, cast
 
 from rich.console import Console
 
+from drillbook.exits import Exit
+
 PIPE_WIDTH = 100
-"""Columns where there is no terminal."""
+"""Width in columns of output that is not a terminal."""
 _BLANKS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
 
 class Steady(io.TextIOBase):
-    """Standard output that never raises: when nobody reads it any more, what is written to it goes nowhere."""
+    """Standard output that never raises an error: after its reader has gone, output is discarded."""
 
     def __init__(self, inner: IO[str], *, trim: bool = False) -> None:
-        """``inner`` is the real stream; ``trim`` leaves out blanks at the end of lines, which no log needs."""
+        """Wrap the real stream ``inner``; ``trim`` removes trailing blanks of lines, which are useless in a log."""
         self.inner, self.trim = inner, trim
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of the real stream."""
+        """Encoding of the real stream."""
         return getattr(self.inner, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        """Write all of ``text``; what the terminal's encoding lacks becomes ``?``."""
+        """Write all of ``text``; characters missing in the terminal's encoding become ``?``."""
         if self.trim:
             text = _BLANKS.sub(r"\1", text)
         try:
@@ -41,29 +47,29 @@ class Steady(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Hand over what is buffered."""
+        """Flush the buffer."""
         try:
             self.inner.flush()
         except (OSError, ValueError):
             self.give_up()
 
     def isatty(self) -> bool:
-        """Is it a terminal?"""
+        """Return True when the real stream is a terminal."""
         try:
             return self.inner.isatty()
         except ValueError:
             return False
 
     def fileno(self) -> int:
-        """The descriptor of the real stream."""
+        """File descriptor of the real stream."""
         return self.inner.fileno()
 
     def writable(self) -> bool:
-        """Always."""
+        """Return True, since the stream can be written to."""
         return True
 
     def give_up(self) -> None:
-        """Lead the descriptor nowhere, so that the interpreter can flush it at its end without an error."""
+        """Redirect the stream's descriptor to /dev/null, so that the interpreter's final flush succeeds."""
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.inner.fileno())
@@ -71,12 +77,38 @@ class Steady(io.TextIOBase):
 
 
 def stdout() -> IO[str]:
-    """Standard output that never raises."""
+    """Standard output, wrapped in `Steady` so that it never raises."""
     return cast("IO[str]", Steady(sys.stdout))
 
 
 def console() -> Console:
-    """The terminal, or plain lines of at most 100 columns where there is none."""
+    """Console on standard output; without a terminal, plain lines of at most 100 columns."""
     terminal = sys.stdout.isatty()
     file = cast("IO[str]", Steady(sys.stdout, trim=not terminal))
     return Console(file=file, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
+
+
+@functools.cache
+def end_quietly() -> None:
+    """Make the program exit without a traceback, with the status of a broken pipe, when the reader of its output has gone.
+
+    Invoke prints lists and help without `Steady`. So broken pipes are handled in ``sys.excepthook``, and in an exit handler
+    that flushes the rest of the output.
+    """
+    shown = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            Steady(sys.stdout).give_up()
+            raise SystemExit(Exit.BROKEN_PIPE)
+        shown(kind, error, trace)
+
+    sys.excepthook = hook
+    atexit.register(lambda: Steady(sys.stdout).flush())
+
+
+def _nobody_reads() -> bool:
+    """Return True when the reading end of standard output is closed, as the kernel reports it."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

@@ -1,4 +1,4 @@
-"""Diagnosing in a real incident: without a drill, on any inventory, in seconds; changes nothing unless it is told to."""
+"""Diagnosis of a real incident, without a drill, within seconds; changes nothing unless `apply` is given."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook.cli import conduct
+from drillbook.cli import access, orchestration, run_identity
 from drillbook.cli.console import console, stdout
 from drillbook.cli.views import Manner, Teller, program, tell_missed
 from drillbook.diagnosis import scope
-from drillbook.diagnosis import trees as source
 from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN, Suspect
-from drillbook.diagnosis.run import Book, Diagnosis, examine
+from drillbook.diagnosis.run import UNSEEN, Book, Diagnosis, examine
 from drillbook.diagnosis.tree import Tree
+from drillbook.diagnosis.trees import FOLDER, load_all
 from drillbook.engine.open_hosts import Hosts
 from drillbook.errors import SecretError, UsageError
 from drillbook.exits import Exit
@@ -41,10 +41,10 @@ from drillbook.trust.standing import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
 
 EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
-"""Exit statuses; 1 when a cause was found."""
+"""Exit status by result of a diagnosis; any other result is the name of a cause and has status 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
-"""Seconds after the deadline in which the command of a secret is ended, on a machine that is busy: no orphan stays."""
+"""Seconds after the deadline to kill a command that was to print a secret and hangs, so that no process remains."""
 Look = Callable[[Sequence[str], float], Diagnosis]
 
 
@@ -58,20 +58,15 @@ def diagnose(
     apply: bool = False,
     confirm: str = "",
 ) -> int:
-    """Diagnose a service, or all that are meant to run, and show the causes: 0 healthy, 1 a cause was found, 3 unknown.
+    """Diagnose a service, or all that should be running, and show the causes: 0 healthy, 1 a cause was found, 3 unknown.
 
-    All of it, secrets and connections too, ends after the duration ``within``, whatever hangs. With ``apply``
-    the remedy of the likeliest cause is carried out once somebody has agreed, and the status is that of its run.
+    All work, including secrets and connections, ends after the duration ``within``, even when a host hangs. With ``apply``,
+    the likeliest cause's remedy is executed after confirmation, and the exit status is that of the remedy's run.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     inventory = project.inventory(inventory_name)
     book = Book(trees(project), inventory)
-    names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
-    if not names:
-        raise UsageError(
-            f"the inventory {inventory_name} has no service that could be examined",
-            hint=f"describe your services in inventory/{inventory_name}.yml; see docs/inventories.md",
-        )
+    names = _names(inventory, service, inventory_name)
     applied = {case.tree.tree: case.tree for case in scope.cases(book.trees, inventory.services, names)}
     used = needed.of_trees(applied.values(), inventory, names)
     trust = Trust(project, inventory_name)
@@ -92,26 +87,37 @@ def diagnose(
     return EXIT.get(found.found, Exit.FAILED)
 
 
+def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str, ...]:
+    """Services to examine: ``service`` with its dependencies, or all that should run. Raises UsageError if there are none."""
+    names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
+    if not names:
+        raise UsageError(
+            f"the inventory {inventory_name} has no service that can be examined",
+            hint=f"describe your services in inventory/{inventory_name}.yml; see docs/inventories.md",
+        )
+    return names
+
+
 def _said(left: Sequence[Item], why: str) -> list[str]:
-    """Messages about the items that were left out."""
+    """Messages about untrusted commands and secrets that the diagnosis left out; ``why`` is the reason."""
     return [
-        f"{one.where}: {one.kind} could not be looked at and was left out, since {why}: {one.text}; see `{program()} trust`"
+        f"{one.where}: {one.kind} {UNSEEN} and was left out, since {why}: {one.text}; see `{program()} trust`"
         for one in left
     ]
 
 
 def _unsure(found: Diagnosis, doubts: Sequence[str], seconds: float) -> Diagnosis:
-    """``found`` with ``doubts`` about it: where there is one, nothing is called healthy."""
+    """Add ``doubts`` to a diagnosis; with any doubt, a healthy result becomes unknown."""
     name = UNKNOWN if doubts and found.found == HEALTHY else found.found
     return found.model_copy(update={"found": name, "why": (*doubts, *found.why), "seconds": seconds})
 
 
 def trees(project: Project) -> tuple[Tree, ...]:
-    """The trees of the project. Raises UsageError when it has none, SpecError for one that is wrong."""
-    folder = project.root / "drills" / source.FOLDER
-    found = source.load_all(folder)
+    """Load the project's diagnosis trees. Raises UsageError when it has none, SpecError for an invalid tree."""
+    folder = project.root / "drills" / FOLDER
+    found = load_all(folder)
     if not found:
-        raise UsageError(f"there are no diagnosis trees in {folder}", hint="see docs/diagnosis.md")
+        raise UsageError(f"{folder} contains no diagnosis trees", hint="see docs/diagnosis.md")
     return found
 
 
@@ -121,12 +127,12 @@ def _seconds(within: str) -> float:
     except ValueError as error:
         raise UsageError(f"--within: {error}", hint="write a duration, such as 20s") from None
     if not 0 < seconds <= 600:
-        raise UsageError(f"--within is more than 0 and at most 10m, not {within}")
+        raise UsageError(f"--within must be more than 0 and at most 10m, not {within}")
     return seconds
 
 
 def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
-    """Read all ``secrets`` at once; what is to be said of those that hang until the deadline. Raises SecretError."""
+    """Read all ``secrets`` at once; return messages about secrets that were not read by the deadline. Raises SecretError."""
     read: list[str] = []
     failed: list[SecretError] = []
 
@@ -141,12 +147,15 @@ def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
     threads = [threading.Thread(target=reveal, args=pair, name="secret", daemon=True) for pair in secrets.items()]
     for thread in threads:
         thread.start()
-    for secret, thread in zip(secrets.values(), threads, strict=True):  # a command that hangs is ended at the deadline
+    for secret, thread in zip(secrets.values(), threads, strict=True):  # a command that hangs is killed at the deadline
         thread.join(max(0.0, deadline.at + (KILL_S if secret.source == "command" else 0.0) - time.monotonic()))
     if failed:
         raise failed[0]
     return [
-        f"the secret {one.of} could not be read in time; nothing was asked, since nothing could be redacted"
+        (
+            f"the secret {one.of} could not be read in time; no host was contacted, because the secret could not have "
+            "been redacted"
+        )
         for place, one in secrets.items()
         if place not in read
     ]
@@ -154,20 +163,21 @@ def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
 
 @contextmanager
 def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool = True) -> Iterator[Look]:
-    """What diagnoses services within so many seconds, over connections that end with it. Raises SecretError.
+    """Provide a function that diagnoses services within a time limit; all calls share connections. Raises SecretError.
 
-    The secrets of the services ``used`` are read, ``None``: of all. Unless ``redacted``, none is, and nothing may be asked.
+    Reads the secrets of the services ``used`` (None: of all services) for redaction. With ``redacted`` False, reads no secret;
+    the caller must then contact no host.
     """
     redactor = Redactor(())
     if redacted:
         known = book.inventory.services if used is None else used
         redactor.learn(*book.inventory.revealed(known, redactor.learn))
-    hosts = Hosts(lambda name: conduct.connect(book.inventory, name))
+    hosts = Hosts(lambda name: access.connect(book.inventory, name))
     with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
 
         def look(names: Sequence[str], within_s: float) -> Diagnosis:
             ctx = Context(
-                run_id=conduct.new_run_id("diagnosis"),
+                run_id=run_identity.new_run_id("diagnosis"),
                 step="diagnose",
                 host=hosts.get(CONTROLLER),
                 services=book.inventory.services,
@@ -182,55 +192,55 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
         try:
             yield look
         finally:
-            # A host that hangs may hang in its goodbye too.
+            # A host that hangs may also hang while its connection closes.
             closing = threading.Thread(target=hosts.close, daemon=True)
             closing.start()
             closing.join(CLOSE_S)
 
 
 def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: str) -> int:
-    """Carry out the remedy of the likeliest cause as a run of its own: journalled, locked, guarded, and verified."""
+    """Execute the remedy of the likeliest cause as a run of its own: journalled, locked, guarded, and verified."""
     out = console()
     show(found, inventory, out)
     step = found.ranked[0].step if found.ranked else None
     if step is None:
         out.print(
             Text(
-                "nothing was applied: "
-                + ("no cause was found" if not found.ranked else f"the remedy of {found.ranked[0].cause} is for a person")
+                "no remedy was applied: "
+                + (f"the remedy of {found.ranked[0].cause} is a manual one" if found.ranked else "no cause was found")
             )
         )
         return EXIT.get(found.found, Exit.FAILED)
     if not _agreed(step):
-        out.print(Text("nothing was applied"))
+        out.print(Text("no remedy was applied"))
         return 1
     with tempfile.TemporaryDirectory(prefix="drillbook-remedy-") as folder:
         path = Path(folder) / f"remedy-{found.ranked[0].cause}.yml"
         path.write_text(_written(path.stem, found.ranked[0], step, inventory), encoding="utf-8")
-        drill = spec.load(path, project.root / "drills" / source.FOLDER)
+        drill = spec.load(path, project.root / "drills" / FOLDER)
     teller = Teller(Manner.FULL)
     with teller.watching() as observer:
-        conductor = conduct.Conductor(project, inventory, observer, confirm)
-        run, view = conductor.run(conductor.plans(drill)[0])
+        orchestrator = orchestration.Orchestrator(project, inventory, observer, confirm)
+        run, view = orchestrator.run(orchestrator.plans(drill)[0])
     teller.end(view, str(run / "report.html"), newest=True)
-    tell_missed(conductor.missed)
+    tell_missed(orchestrator.missed)
     return view.result.exit
 
 
 def _agreed(step: dict[str, Any]) -> bool:
-    """Has somebody agreed to carry out ``step``? Raises UsageError where nobody can be asked."""
+    """Ask for confirmation to execute ``step``. Raises UsageError when there is nobody to ask."""
     assumed = os.environ.get("DRILLBOOK_ASSUME", "")
     if assumed:
         return assumed == "yes"
     if not sys.stdin.isatty():
-        raise UsageError("nobody can be asked whether to apply the remedy", hint="add `--assume yes`")
-    stdout().write(f"carry out {json.dumps(step, ensure_ascii=False)}? [y/N] ")
+        raise UsageError("the remedy needs a confirmation, but there is no terminal to ask at", hint="add `--assume yes`")
+    stdout().write(f"run {json.dumps(step, ensure_ascii=False)}? [y/N] ")
     stdout().flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _written(name: str, suspect: Suspect, step: dict[str, Any], inventory: Inventory) -> str:
-    """The drill that carries out a remedy and then looks whether all is well; JSON is YAML without surprises."""
+    """Text of a drill that executes the remedy and then verifies the result; written as JSON, which is also valid YAML."""
     healthy = {"diagnosis.finds": {"service": suspect.service, "cause": HEALTHY}, "every": "2s", "timeout": "60s"}
     return json.dumps(
         {
@@ -246,12 +256,11 @@ def _written(name: str, suspect: Suspect, step: dict[str, Any], inventory: Inven
 
 
 def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
-    """Print a diagnosis for a person."""
+    """Print the result of a diagnosis: the causes with their evidence, the open questions, and the contacts to call."""
     made = sum(check.status == "made" for check in found.checks)
     out.print(
         Text(
-            f"examined: {', '.join(found.examined)}; {made} of {len(found.checks)} checks were made "
-            f"in {found.seconds:.1f} s",
+            f"examined: {', '.join(found.examined)}; {made} of {len(found.checks)} checks ran in {found.seconds:.1f} s",
             style="dim",
         )
     )
@@ -261,14 +270,19 @@ def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
     for number, suspect in enumerate(found.ranked, 1):
         _suspect(number, suspect, out)
     if not found.ranked:
-        out.print(Text("? unknown: no cause was found, and it cannot be said that all is well", style="bold yellow"))
-    for doubt in [one for one in found.why if not found.ranked or "could not be looked at" in one]:
+        out.print(
+            Text(
+                "? unknown: no cause was found, but some checks could not confirm that the services are healthy",
+                style="bold yellow",
+            )
+        )
+    for doubt in [one for one in found.why if not found.ranked or UNSEEN in one]:
         out.print(Padding(Text(f"? {one_line(doubt)}", style="yellow"), (0, 0, 0, 2), expand=False))
     _contacts(found, inventory, out)
 
 
 def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
-    """Whom the likeliest cause's remedy names; where it names nobody, all contacts of the inventory."""
+    """Print the contacts named by the likeliest cause's remedy; if there are none, all contacts of the inventory."""
     named = found.ranked[0].contacts if found.ranked else ()
     if inventory.contacts and not named:
         out.print(Text("contacts", style="bold"))
@@ -281,16 +295,16 @@ def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
 
 
 def _healthy(found: Diagnosis, out: Console) -> None:
-    """Say that all is well, and on what that does not rest."""
+    """Print that the services are healthy, and list the checks that did not run or had an unexpected answer."""
     groups = {
-        "not called for": [one for one in found.checks if one.status == "left out"],
+        "skipped, not needed": [one for one in found.checks if one.status == "left out"],
         "not made": [one for one in found.checks if one.status == "not made"],
-        "without the wanted answer": [one for one in found.checks if one.status == "made" and not one.ok],
+        "unexpected answer": [one for one in found.checks if one.status == "made" and not one.ok],
     }
     if not any(groups.values()):
-        out.print(Text("✓ healthy: every check was made, and none found anything wrong", style="green"))
+        out.print(Text("✓ healthy: every check ran, and none found a problem", style="green"))
         return
-    out.print(Text("✓ healthy: no check that was made found anything wrong", style="green"))
+    out.print(Text("✓ healthy: no check that ran found a problem", style="green"))
     for word, checks in groups.items():
         if checks:
             named = ", ".join(f"{one.check} of {one.subject}" for one in checks)

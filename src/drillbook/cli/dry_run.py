@@ -1,4 +1,4 @@
-"""Dry runs: what a task would do is told, and nothing is done. Reads the project's own files; no host is contacted."""
+"""Dry runs: show the effects of a task without executing it. Reads only the project's files; no host is contacted."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rich.text import Text
 
 from drillbook.cli import scaffold, show_plan
 from drillbook.cli.console import console
-from drillbook.engine.recovery import needs_recovery
+from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import DrillbookError
 from drillbook.events.runs import opening
-from drillbook.journal.damaged import damage, settled
 from drillbook.journal.intents import Intent, intents
-from drillbook.journal.journal import FILE, alive, read
+from drillbook.journal.journal import alive
+from drillbook.journal.run_state import RunState
 from drillbook.plan.planner import checked
 from drillbook.project.project import Project
 
@@ -22,7 +22,7 @@ NOTHING = "dry run: nothing was touched"
 
 
 def tell(*lines: str) -> int:
-    """Print what would be done, and that it was not; returns 0."""
+    """Print ``lines``, then a line which says that this was a dry run and changed nothing; returns 0."""
     out = console()
     for line in lines:
         out.print(Text(line), soft_wrap=True)
@@ -31,7 +31,7 @@ def tell(*lines: str) -> int:
 
 
 def drill(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:
-    """Show the plan of a drill in place of running, checking or approving it; 4 when it would be refused now."""
+    """Show the plan of a drill instead of running, checking or approving the drill; return 4 when it would be refused."""
     status = show_plan.plans(project, name, inventory, as_json=as_json)
     if not as_json:
         tell()
@@ -39,34 +39,35 @@ def drill(project: Project, name: str, inventory: str, *, as_json: bool = False)
 
 
 def recover(project: Project, run: str, *, closes: bool = False, from_backup: bool = False) -> int:
-    """Name every change that a recovery would put back, newest first, or whose proof it would ask before it ``closes``.
+    """Print the changes that a recovery would undo, newest first.
 
-    ``from_backup``: what only a restore mends would be restored from the backup that the run proved.
+    With ``closes``, print the changes that ``drill.recover --settled`` would check again and close. With ``from_backup``,
+    show lost data as restored from the backup that the run verified, in place of the drill's restore steps.
     """
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
     newest_first = sorted(folders, key=lambda one: one.name, reverse=True)
-    lines = [line for folder in newest_first for line in _left(folder, closes=closes, from_backup=from_backup)]
-    return tell(*(lines or ["nothing to recover: every run ended and put everything back"]))
+    lines = [line for folder in newest_first for line in _left(RunState(folder), closes=closes, from_backup=from_backup)]
+    return tell(*(lines or ["nothing to recover: every run has ended and undone all its changes"]))
 
 
-def _left(folder: Path, *, closes: bool, from_backup: bool) -> Iterable[str]:
-    if alive(folder):
-        return [f"{folder.name} is running: it would be refused"]
-    if damage(folder):
-        return [] if settled(folder) else [f"{folder.name}: its journal is damaged; nothing would be put back from it"]
+def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
+    folder = state.folder
+    if state.alive:
+        return [f"{folder.name} is running: its recovery would be refused"]
+    if not state.open:
+        return []
+    if state.damage:
+        return [f"{folder.name}: its journal is damaged; nothing would be undone"]
     try:
-        history = read(folder / FILE) if (folder / FILE).stat().st_size else None
-        if history is None or not needs_recovery(history):
-            return []
-        plan = checked(opening(history.events).plan)
-        unsettled = [one for one in reversed(intents(history.events, plan.steps)) if not one.settled]
+        plan = checked(opening(state.events).plan)
+        unsettled = [one for one in reversed(intents(state.events, plan.steps)) if not one.settled]
     except DrillbookError as error:
         return [f"{folder.name}: {error.message}"]
     if closes:
         return [
             f"{folder.name}:",
-            *(f"  would ask {one.step.action} ({one.step.id}) on {one.host} whether it is gone" for one in unsettled),
-            "  would close what is gone, or what a second person approved",
+            *(f"  would check if the fault {one.step.action} ({one.step.id}) on {one.host} is gone" for one in unsettled),
+            "  would close changes that are gone, or whose closing a second person approved",
         ]
     return [
         f"{folder.name}:",
@@ -82,31 +83,32 @@ def _undo(intent: Intent, from_backup: bool) -> str:
     if undo.kind == "action":
         return f"would undo {what}: by {undo.action}"
     if undo.kind == "restore":
-        how = "from the backup that the run proved, and" if from_backup else "as the drill says, and"
+        how = "from the backup that the run verified, and" if from_backup else "by the steps of the drill, and"
         return f"would restore {how} verify for {what}: {undo.why}"
     return f"would leave {what} as it is: {undo.why}"
 
 
 def stop(project: Project, run: str, inventory: str) -> int:
-    """Name the runs of this project that would be asked to stop, and the targets that would be asked for others."""
+    """Print the runs of this project that would be asked to stop, and the targets that would be searched for other runs."""
     running = [folder.name for folder in project.runs() if run in ("", folder.name) and alive(folder)]
     targets = ", ".join(project.inventory(inventory).hosts) or "none"
     return tell(
-        *(f"would ask {name} to stop; it puts everything back first" for name in running),
+        *(f"would ask {name} to stop; the run first undoes its changes" for name in running),
         f"would look for locks of {run or 'any run'} on the targets of {inventory}: {targets}",
     )
 
 
 def report(project: Project, run: str) -> int:
-    """Name the folders whose reports would be rendered again."""
+    """Print the run folders whose reports would be rendered again."""
     return tell(*(f"would render the reports in {folder} again" for folder in project.runs_of(run)))
 
 
-def init(folder: Path) -> int:
-    """Name the files that a new project would get. Raises UsageError when one of them is there already."""
-    return tell(f"would make a new project in {folder.resolve()}:", *(f"  {name}" for name in scaffold.free(folder)))
+def init(folder: Path, answers: Answers | None = None) -> int:
+    """Print the files of a new project. Raises UsageError when one of them exists, or an answer has the wrong form."""
+    names = scaffold.free(folder, answers)
+    return tell(f"would create a new project in {folder.resolve()}:", *(f"  {name}" for name in names))
 
 
 def lab(folder: Path, kind: str, what: str) -> int:
-    """Say what would become of a lab."""
+    """Print the effect of a task on the lab; ``what`` is the task's verb, such as ``start``."""
     return tell(f"would {what} the {kind} lab in {folder}")

@@ -1,4 +1,4 @@
-"""The labs of a project, by kind: ``embedded`` on this machine's own processes, ``docker`` on a Docker engine."""
+"""The labs of a project, by kind: ``embedded`` as processes on this machine, ``docker`` on a Docker engine."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from drillbook.project.project import Project
 
 KINDS = ("embedded", "docker")
 FILES = "lab"
-"""Folder of a project that holds the files of its Docker lab."""
+"""Name of the project's folder that holds the files of its Docker lab."""
 
 
 def _known(kind: str) -> bool:
-    """True for the Docker lab, False for the embedded one. Raises UsageError."""
+    """Return True if ``kind`` is the Docker lab, False if it is the embedded lab. Raises UsageError for any other kind."""
     if kind not in KINDS:
-        raise UsageError(f"there is no lab of the kind {kind!r}", hint=f"there are: {', '.join(KINDS)}")
+        raise UsageError(f"{kind!r} is not a kind of lab", hint=f"kinds: {', '.join(KINDS)}")
     return kind == "docker"
 
 
 def folder(project: Project, kind: str) -> Path:
-    """The folder of the project's lab of ``kind``. Raises UsageError."""
+    """Folder of the project's lab of ``kind``. Raises UsageError for an unknown kind."""
     return project.docker_lab if _known(kind) else project.lab
 
 
 def started(project: Project, kind: str, progress: Callable[[str], None], *, as_it_is: bool = True) -> None:
-    """Have the lab run; with ``as_it_is`` one whose machines are up is taken as it is. Raises LabError, UsageError."""
+    """Start the lab if needed. Raises LabError, UsageError.
+
+    With ``as_it_is``, a lab with running machines is accepted, whatever the state of the lab's services.
+    """
     if _known(kind):
         from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
 
@@ -40,7 +43,7 @@ def started(project: Project, kind: str, progress: Callable[[str], None], *, as_
 
 
 def docker_stands(project: Project) -> bool:
-    """Do the machines of the project's Docker lab run, so that nothing is started for it? Raises LabError."""
+    """Return True when the machines of the project's Docker lab run, so that no start is needed. Raises LabError."""
     from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
 
     return docker.status(project.docker_lab).standing
@@ -55,14 +58,14 @@ def up(project: Project, kind: str, *, build_only: bool = False) -> int:
             raise UsageError("only the Docker lab has images to build", hint="lab.up --kind docker --build-only")
         from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
 
-        progress(f"the images are there, tag {docker.build(project.root / FILES, progress=progress)}")
+        progress(f"the images are built, tag {docker.build(project.root / FILES, progress=progress)}")
         return 0
     started(project, kind, progress, as_it_is=False)
     return status(project, kind)
 
 
 def down(project: Project, kind: str, *, images: bool = False) -> int:
-    """Stop a lab and remove all that it made; of the Docker lab the images stay, unless they are to go too."""
+    """Stop a lab and remove everything it created; images of the Docker lab stay unless ``images`` is set."""
     if _known(kind):
         from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
 
@@ -71,13 +74,13 @@ def down(project: Project, kind: str, *, images: bool = False) -> int:
         from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
 
         control.down(project.lab)
-    stays = " but its images" if kind == "docker" and not images else ""
-    console().print(f"the lab is down; nothing of it is left{stays}")
+    stays = " except its images" if kind == "docker" and not images else ""
+    console().print(f"the lab is down; everything that it created was removed{stays}")
     return 0
 
 
 def status(project: Project, kind: str) -> int:
-    """Print what runs."""
+    """Print the state of a lab's components."""
     if _known(kind):
         from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
 

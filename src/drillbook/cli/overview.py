@@ -1,6 +1,6 @@
-"""What there is and how it stands: ``drill.list`` with what is due, and ``report.list`` with every run.
+"""Overviews: ``drill.list`` with due dates, and ``report.list`` with every run.
 
-Fast with hundreds of runs: of a run only the name, the beginning of its result and the end of its journal are read.
+Fast with hundreds of runs: of each run, only its name, the start of its result and the end of its journal are read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rich.text import Text
 from drillbook.cli.console import console
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
+from drillbook.journal.run_state import RunState
 from drillbook.project.project import Project
 from drillbook.report import folders
 from drillbook.report.figures import count, moment, one_line
@@ -40,26 +41,26 @@ WORDS = {
 }
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HEAD = 4096
-"""Bytes at the beginning of a result that hold its verdict."""
+"""Number of bytes at the start of a result file that are searched for the verdict."""
 MOST_RUNS = 30
 VERDICT = re.compile(rb'^ {2}"verdict": "([a-z ]+)",$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the file of a drill or a suite says, as far as the list shows it."""
+    """Fields of a drill's or suite's file that ``drill.list`` shows."""
 
     name: str
     title: str
     suite: bool
     every: Duration | None
     broken: str = ""
-    """Why the file cannot be read."""
+    """Reason why the file cannot be read; empty when it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one drill or suite stands: its newest run, and its newest pass."""
+    """State of one drill or suite: its newest run, and its newest run that passed."""
 
     last: dict[str, Any] | None
     passed: dict[str, Any] | None
@@ -67,7 +68,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A run that is not settled: ``state`` is ``unfinished``, ``damaged``, ``running``, ``residue``, ``gone``, ``lost``."""
+    """A run in progress, or one that still needs a recovery.
+
+    ``state`` is ``running``, ``unfinished``, ``residue`` (changes were not undone), ``damaged`` (the journal is damaged),
+    ``lost`` (the journal is missing), or ``gone`` (the lab no longer exists); ``said`` explains the state.
+    """
 
     run: str
     state: str
@@ -75,7 +80,7 @@ class Open:
 
 
 def drills(project: Project) -> int:
-    """Every drill and suite: how it last ended, when it last passed, when it is due; then what is not settled."""
+    """List drills and suites with last result, last pass and due date; then the runs in progress or in need of a recovery."""
     out = console()
     runs = list(project.runs())
     standings = _standings([folder for folder in runs if not damaged.lost(folder)], project)
@@ -112,12 +117,12 @@ def _row(table: Table, wanted: Wanted, standing: Standing, now: datetime) -> Non
 
 
 def _left(result: dict[str, Any]) -> str:
-    """Words behind the verdict of a run with residue."""
+    """Text appended to the verdict of a run whose changes were not all undone; else empty."""
     return "" if result["exit"] != 5 else " + residue, closed" if result["settled"] else " + residue"
 
 
 def _due(every: Duration | None, passed: dict[str, Any] | None, now: datetime) -> Text:
-    """When it has to pass again."""
+    """Text with the time until the drill or suite must pass again, or the time for which this has been overdue."""
     if every is None:
         return Text("-", style="dim")
     at = moment(str(passed["started"])) if passed else None
@@ -141,7 +146,7 @@ def _day(started: str) -> str:
 
 
 def _wanted(name: str, path: Path) -> Wanted:
-    """What the file of ``name`` says: only these lines are read, so that the list stays fast."""
+    """Read only the listed fields from the file of the drill or suite ``name``, so that the list stays fast."""
     title, suite, every = "", False, None
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -157,7 +162,7 @@ def _wanted(name: str, path: Path) -> Wanted:
 
 
 def _broken(text: str, path: Path) -> str:
-    """Why a file is no YAML with a title; whether all in it is right is not looked at, so that the list stays fast."""
+    """Reason why ``text`` is not YAML with a title; empty when it is. Checks nothing else, so that the list stays fast."""
     try:
         for _ in yaml.parse(text, Loader=_LOADER):
             pass
@@ -167,18 +172,18 @@ def _broken(text: str, path: Path) -> str:
         return f"{path.name}{where}: {error.problem}"
     except yaml.YAMLError as error:
         return f"{path.name}: {error}"
-    return "" if re.search(r"^title:", text, re.MULTILINE) else f"{path.name}: it has no title"
+    return "" if re.search(r"^title:", text, re.MULTILINE) else f"{path.name}: the file has no title"
 
 
 def _duration(text: str) -> Duration | None:
     try:
         return Duration.parse(text.partition(" #")[0].strip().strip("\"'"))
     except ValueError:
-        return None  # `drill.plan` says what is wrong with it
+        return None  # `drill.plan` reports an invalid value
 
 
 def _standings(runs: Sequence[Path], project: Project) -> dict[str, Standing]:
-    """How every drill and suite stands. Newest first; older results are read only to find the last pass."""
+    """State of every drill and suite. Reads newest runs first, and older results only to find the last pass."""
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
     found: dict[str, Standing] = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
@@ -205,7 +210,7 @@ def _says_passed(folder: Path) -> bool:
 
 
 def _result(folder: Path) -> dict[str, Any] | None:
-    """What a result says; None where there is none, or a damaged one: `invoke report RUN` makes it again."""
+    """Read the result in ``folder``; None for a missing or damaged file (`invoke report RUN` writes it again)."""
     try:
         result = json.loads((folder / "result.json").read_bytes())
         return {
@@ -220,7 +225,7 @@ def _result(folder: Path) -> dict[str, Any] | None:
 
 
 def _unsettled(runs: Sequence[Path]) -> list[Open]:
-    """The runs that did not end, or left something, newest first."""
+    """Runs that did not end, and runs whose changes were not all undone; newest first."""
     found = []
     for folder in reversed(runs):
         word = folders.last_word(folder)
@@ -230,16 +235,17 @@ def _unsettled(runs: Sequence[Path]) -> list[Open]:
 
 
 def _open(folder: Path, *, ended: bool) -> Open:
-    if folders.alive(folder):
-        return Open(folder.name, "running", "it is going on")
-    if not ended and (gone := damaged.lost(folder)):
-        return Open(folder.name, "lost", gone)
+    state = RunState(folder)
+    if state.alive:
+        return Open(folder.name, "running", "still running")
+    if not ended and state.lost:
+        return Open(folder.name, "lost", state.lost)
     from drillbook.engine import lab_gone  # noqa: PLC0415  loads the plan's models; most projects have no such run
 
     if gone := lab_gone.lab_gone(folders.first_event(folder)):
         return Open(folder.name, "gone", gone)
-    if damaged.damage(folder):
-        return Open(folder.name, "damaged", "what is known, and what to do by hand")
+    if state.damage:
+        return Open(folder.name, "damaged", "for the steps of the manual cleanup")
     return Open(folder.name, "residue" if ended else "unfinished", "")
 
 
@@ -247,20 +253,20 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
     for one in unsettled:
         out.print()
         if one.state in ("unfinished", "residue"):
-            what = "unfinished" if one.state == "unfinished" else "it left something behind"
+            what = "unfinished" if one.state == "unfinished" else "changes not undone"
             out.print(Text(f"✗ {what}: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  put it back: invoke drill.recover {one.run}"), soft_wrap=True)
+            out.print(Text(f"  undo them: invoke drill.recover {one.run}"), soft_wrap=True)
         elif one.state == "damaged":
             out.print(Text(f"✗ unfinished, and its journal is damaged: {one.run}", style="bold red"), soft_wrap=True)
             out.print(Text(f"  {one.said}: invoke drill.recover {one.run}"), soft_wrap=True)
         elif one.state == "lost":
-            out.print(Text(f"✗ its journal is lost: {one.run}", style="bold red"), soft_wrap=True)
+            out.print(Text(f"✗ journal lost: {one.run}", style="bold red"), soft_wrap=True)
             out.print(Padding(Text(f"{one.said}: invoke report.verify {one.run}"), (0, 0, 0, 2), expand=False))
         elif one.state == "gone":
             out.print(Text(f"- {one.run}"), soft_wrap=True)
             out.print(
                 Padding(
-                    Text(f"{one.said}. Nothing is left to put back; to write that down: invoke drill.recover"),
+                    Text(f"{one.said}. Nothing is left to undo; to record this: invoke drill.recover"),
                     (0, 0, 0, 2),
                     expand=False,
                 )
@@ -271,14 +277,14 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
 
 
 def runs(project: Project, *, everything: bool = False) -> int:
-    """Every run, newest first: when, verdict, name; the drills of a suite below it."""
+    """List runs, newest first: time, verdict, name; the drills of a suite follow the suite."""
     out = console()
     found = _with_lost(list(project.runs()), project)
     tops = {folder if folder.parent == project.reports else folder.parent for folder in found}
     listed = sorted(tops, key=lambda folder: folder.name, reverse=True)
     shown = listed if everything else listed[:MOST_RUNS]
     if not listed:
-        out.print("no drill has run yet; begin with: invoke drill.list")
+        out.print("no drill has run yet; to see the drills: invoke drill.list")
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("begun (UTC)", "verdict", "run"):

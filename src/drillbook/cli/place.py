@@ -1,4 +1,4 @@
-"""The project that a task works on, with the plugins of it that are trusted."""
+"""Finds the project of the current folder for a task, and loads the project's trusted plugins."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from drillbook.sdk import discovery
 
 
 def here(*, spare: bool = False) -> Project:
-    """The project of the current folder; see ``Project.here``. Raises UsageError, PluginError.
+    """Return the project of the current folder; see ``Project.here``. Raises UsageError, PluginError.
 
-    With ``spare`` a plugin that cannot be used is left out, for what stops something, or needs no plugin.
+    With ``spare``, unusable plugins are skipped, for tasks that stop something or need no plugin.
     """
     if spare:
         discovery.spare()
@@ -18,16 +18,16 @@ def here(*, spare: bool = False) -> Project:
 
 
 def of_runs() -> Project:
-    """The project of the current folder, for what ends runs or reads them; see ``Project.of_runs``. Raises UsageError.
+    """Return the project of the current folder, for tasks that end or read runs. Raises UsageError.
 
-    A plugin that cannot be used is left out: it keeps nobody from putting back what another one broke.
+    See ``Project.of_runs``. Unusable plugins are skipped, so that they cannot block the recovery of runs.
     """
     discovery.spare()
     return _with_plugins(Project.of_runs())
 
 
 def anywhere() -> None:
-    """Know the plugins of the project of the current folder, if there is one. Raises PluginError."""
+    """Load the plugins of the project around the current folder; outside a project, do nothing. Raises PluginError."""
     try:
         project = Project.here()
     except UsageError:
@@ -37,7 +37,7 @@ def anywhere() -> None:
 
 def _with_plugins(project: Project) -> Project:
     if (project.root / "plugins").is_dir():
-        from drillbook.trust import plugins  # noqa: PLC0415  most projects have none
+        from drillbook.trust import plugins  # noqa: PLC0415  most projects have no plugins
 
         plugins.use(project.root)
     return project

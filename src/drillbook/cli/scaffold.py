@@ -1,13 +1,16 @@
-"""A new project folder, ready to run: inventories, a first drill and its suite, tasks, files for CI and for editors."""
+"""Files of a new project, ready to run: inventories, a first drill and its suite, tasks, files for CI and for editors."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from rich.text import Text
 
+from drillbook.cli import rehearsal_project
 from drillbook.cli.console import console
+from drillbook.cli.rehearsal_project import Answers, blanks
 from drillbook.cli.views import program
 from drillbook.errors import UsageError
 from drillbook.plan import schema
@@ -24,15 +27,28 @@ FILES = {
     ".gitlab-ci.yml": "gitlab-ci.yml",
     ".github/workflows/drills.yml": "github.yml",
 }
-"""Files of a new project, and their templates."""
+"""Files of a new project, each with the name of its template."""
+FIRST = (
+    ("drill.plan first", "shows what the first drill would do"),
+    ("drill first", "runs the first drill on the lab; then describe your own hosts in inventory/staging.yml"),
+)
+"""Next commands in a new project, each with its effect."""
+REHEARSAL = (
+    ("drill.check rehearse --inventory rehearsal", "tells if the rehearsal could begin now; reads only"),
+    ("drill rehearse --inventory rehearsal", "restores the newest backup into the sandbox"),
+)
+"""Next commands in a project that rehearses backups."""
 TREES = "diagnosis"
-"""Folder of templates whose files are a new project's diagnosis trees."""
+"""Folder of templates for a new project's diagnosis trees."""
 SCHEMA_OF_TREES = "# yaml-language-server: $schema=../../.drillbook/tree.schema.json\n"
 
 
-def init(folder: Path) -> int:
-    """Make a project in ``folder``. Raises UsageError when a file of it is there already; nothing is then written."""
-    content = free(folder)
+def init(folder: Path, answers: Answers | None = None) -> int:
+    """Create a project in ``folder``; with ``answers`` one that rehearses a team's own backups.
+
+    Raises UsageError, before writing anything, when one of the project's files exists, or an answer has the wrong form.
+    """
+    content = free(folder, answers)
     for name, text in content.items():
         path = folder / name
         try:
@@ -41,24 +57,25 @@ def init(folder: Path) -> int:
                 target.write(text)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
-    _tell(folder, list(content))
+    missing = blanks(answers) if answers else []
+    _tell(folder, list(content), REHEARSAL if answers else FIRST, missing)
     return 0
 
 
-def free(folder: Path) -> dict[str, str]:
-    """The files of a new project in ``folder``, none of which is there yet. Raises UsageError."""
-    content = contents()
+def free(folder: Path, answers: Answers | None = None) -> dict[str, str]:
+    """Contents of a new project's files by path. Raises UsageError when one of them exists in ``folder``."""
+    content = rehearsal_project.contents(answers, program(), contents()) if answers else contents()
     taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
     if taken:
         raise UsageError(
-            f"{folder.resolve()} holds {', '.join(taken[:3])} already; nothing was written",
+            f"{folder.resolve()} already contains {', '.join(taken[:3])}; nothing was written",
             hint="name a new folder: init FOLDER",
         )
     return content
 
 
 def contents() -> dict[str, str]:
-    """The files of a new project by their path."""
+    """Contents of a new project's files, by path."""
     templates = files("drillbook.cli").joinpath("templates")
     found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
     found |= {
@@ -69,7 +86,7 @@ def contents() -> dict[str, str]:
     return found | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}
 
 
-def _tell(folder: Path, names: list[str]) -> None:
+def _tell(folder: Path, names: list[str], commands: Sequence[tuple[str, str]], missing: Sequence[str]) -> None:
     out = console()
     out.print(Text(f"a new project in {folder.resolve()}:", style="bold"), soft_wrap=True)
     for name in names:
@@ -77,6 +94,8 @@ def _tell(folder: Path, names: list[str]) -> None:
     out.print(Text("\nNext", style="bold"))
     if folder.resolve() != Path.cwd():
         out.print(Text(f"  cd {folder}"))
-    for command, what in (("drill.plan first", "what the first drill would do"), ("drill first", "run it on the lab")):
-        out.print(Text(f"  {program()} {command:18}{what}"))
-    out.print(Text("  then describe your own hosts in inventory/staging.yml"))
+    if missing:
+        out.print(Text(f"  replace {', '.join(missing)} in inventory/rehearsal.yml"), soft_wrap=True)
+    width = max(len(command) for command, _ in commands)
+    for command, effect in commands:
+        out.print(Text(f"  {program()} {command:{width}}  {effect}"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The task `schema`: prints the JSON Schema of a kind of file."""
+"""The task `schema`: prints the JSON Schema of drills, inventories or diagnosis trees."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from drillbook.plan.schema import KINDS, text
 
 
 def show(kind: str) -> int:
-    """Print the schema of ``kind``. Raises UnknownName."""
+    """Print the schema of ``kind``. Raises UnknownName for an unknown kind."""
     if kind not in KINDS:
         raise UnknownName(
-            f"there is no schema {kind!r}" if kind else "which schema? its name is missing",
-            hint=f"{did_you_mean(kind, KINDS)}there are: {', '.join(KINDS)}",
+            f"there is no schema {kind!r}" if kind else "the name of the schema is missing",
+            hint=f"{did_you_mean(kind, KINDS)}schemas: {', '.join(KINDS)}",
         )
     stdout().write(text(kind))
     return 0

@@ -1,4 +1,4 @@
-"""The dry run: what a drill would do, whether it might begin now, how long it should take. No host is contacted."""
+"""``drill.plan``: show a drill's steps, its likely duration, and reasons to refuse it now. No host is contacted."""
 
 from __future__ import annotations
 
@@ -14,30 +14,35 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook.cli import conduct
+from drillbook.cli import orchestration
 from drillbook.cli.console import console, stdout
 from drillbook.errors import UsageError
 from drillbook.findings import Finding
 from drillbook.judge.result import EXIT, Verdict
-from drillbook.plan import approval, guard
-from drillbook.plan import planner as plan
+from drillbook.plan import approval, guard, planner
 from drillbook.plan.plan import Plan, PlannedCondition, PlannedStep
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
 from drillbook.report.figures import one_line
-from drillbook.sdk.action import Effect, find
+from drillbook.sdk.action import Action, Effect, find
 from drillbook.sdk.host import shown
+from drillbook.sdk.service import S3
 from drillbook.signing.texts import Look
 from drillbook.values import Duration
 
 RUNS = 20
-"""So many of the newest runs of a drill tell how long its steps take."""
-KINDS = {"commands": "commands", "action": "another action", "restore": "the drill's restore phase", "nothing": "nothing"}
+"""Number of the newest runs that are read to estimate the durations of steps."""
+KINDS = {
+    "commands": "commands",
+    "action": "another action",
+    "restore": "the drill's restore phase",
+    "nothing": "nothing",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """How a step is put back, as far as it can be said without asking a host."""
+    """Undo of a step, as far as known without contacting a host; ``leased`` if the target can also run it by itself."""
 
     kinds: tuple[str, ...]
     leased: bool
@@ -46,13 +51,13 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """How long earlier runs of a drill took: seconds of whole runs, and of each step by id and action."""
+    """Durations in previous runs of a drill, in seconds: of whole runs, and of each step by its id and action."""
 
     runs: tuple[float, ...] = ()
     steps: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     def about(self, step: PlannedStep) -> dict[str, Any]:
-        """Median seconds of ``step`` and the number of runs that it is from."""
+        """Median seconds of ``step`` in previous runs, and the number of those runs."""
         return _median(self.steps.get((step.id, step.action), ()))
 
 
@@ -61,10 +66,10 @@ def _median(seconds: Sequence[float]) -> dict[str, Any]:
 
 
 def plans(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:
-    """Show the plan of a drill or of each drill of a suite; 0, 3 when it is not run here, 4 when it would be refused now."""
+    """Show the plan of a drill, or of each drill of a suite; return 0, 3 (cannot run here) or 4 (would be refused)."""
     found, made = _plans(project, name, inventory)
     now = datetime.now(UTC)
-    views = [_View(one, earlier(project, one.drill), conduct.look(project, one, now), now) for one in made]
+    views = [_View(one, earlier(project, one.drill), orchestration.look(project, one, now), now) for one in made]
     if as_json:
         values = [view.value() for view in views]
         stdout().write(json.dumps(values[0] if isinstance(found, Drill) else values, indent=2) + "\n")
@@ -79,11 +84,11 @@ def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, 
     found = project.drill(name)
     names = found.drills if isinstance(found, Suite) else (name,)
     loaded = project.inventory(inventory)
-    return found, [plan.make(drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
+    return found, [planner.make(drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
 
 
 def approve(project: Project, name: str, inventory: str, until: str, key: str) -> int:
-    """Show the plan and sign an approval of it, or of each drill of a suite. Raises UsageError."""
+    """Show the plan and sign an approval of it; for a suite, the plan of each drill. Raises UsageError."""
     try:
         span = timedelta(seconds=Duration.parse(until))
     except (ValueError, OverflowError) as error:
@@ -103,14 +108,16 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
             )
             out.print(Text(f"  key {given.fingerprint}"), soft_wrap=True)
             out.print(
-                Text(f"  {files.text.relative_to(project.root)} and its .sig: bring both to the operator, or commit them"),
+                Text(
+                    f"  {files.text.relative_to(project.root)} and its .sig: give both files to the operator, or commit them"
+                ),
                 soft_wrap=True,
             )
     return 0
 
 
 def earlier(project: Project, drill: str) -> Earlier:
-    """What the newest runs of ``drill`` took, from their results."""
+    """Read durations from the results of the newest runs of ``drill``."""
     paths = [*project.reports.glob("*/result.json"), *project.reports.glob("*/*/result.json")]
     found = Earlier()
     runs: list[float] = []
@@ -127,7 +134,7 @@ def earlier(project: Project, drill: str) -> Earlier:
             for key, seconds in _seconds(result["steps"]).items():
                 found.steps.setdefault(key, []).append(seconds)
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # a damaged result: `invoke report RUN` makes it again from the journal
+            continue  # a damaged result: `invoke report RUN` writes it again from the journal
         if len(runs) == RUNS:
             break
     return Earlier(tuple(runs), found.steps)
@@ -138,7 +145,7 @@ def _moment(text: str) -> datetime:
 
 
 def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """Seconds of each step that was done, on the host where it took longest."""
+    """Seconds of each successful step on its slowest host, by step id and action."""
     found: dict[tuple[str, str], float] = {}
     for step in steps:
         if step["status"] == "done" and step["seconds"] is not None:
@@ -148,11 +155,11 @@ def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
 
 
 def undo_of(step: PlannedStep) -> Undo:
-    """How ``step`` is put back; a fault that commands undo, and what is leased like one, also by its lease."""
+    """Describe the undo of ``step``; a fault with undo commands has a lease, so the target can also run them by itself."""
     if step.effect is Effect.READ:
-        return Undo(("nothing",), False, "nothing: it only looks")
+        return Undo(("nothing",), False, "nothing: the step is read-only")
     if step.restore_only:
-        return Undo(("restore",), False, "restore only: nothing but the drill's restore phase mends it")
+        return Undo(("restore",), False, "restore only: only the drill's restore phase can undo it")
     action = find(step.action)
     kinds = action.undo_kinds()
     leased = action.may_lease(step.effect)
@@ -160,8 +167,8 @@ def undo_of(step: PlannedStep) -> Undo:
     if isinstance(declared, list | tuple):
         return Undo(("commands",), leased, shown(tuple(str(part) for part in declared), limit=300))
     said = (action.undo.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-    inherited = said.startswith(("How to put", "How to mend"))
-    words = " or ".join(KINDS[kind] for kind in kinds) or "known when it begins"
+    inherited = action.undo.__module__ == Action.__module__
+    words = " or ".join(KINDS[kind] for kind in kinds) or "known when the step begins"
     if inherited or not said or kinds == ("nothing",):
         return Undo(kinds, leased, f"{words}: {said[0].lower()}{said[1:]}" if said and not inherited else words)
     return Undo(kinds, leased, f"{said[0].lower()}{said[1:]} ({words})")
@@ -169,7 +176,7 @@ def undo_of(step: PlannedStep) -> Undo:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """One plan, as JSON and on a terminal."""
+    """Output of one plan, as JSON or on a terminal."""
 
     plan: Plan
     earlier: Earlier
@@ -179,27 +186,27 @@ class _View:
 
     @property
     def refusals(self) -> list[Finding]:
-        """Why it would be refused now."""
+        """Reasons to refuse the plan now."""
         return guard.check(self.plan, now=self.now, approval=self.approval) if self.asked else []
 
     @property
     def lacking(self) -> list[Finding]:
-        """Why it is not run here."""
+        """Reasons why the plan cannot run on this machine."""
         return guard.lacking(self.plan)
 
     @property
     def exit(self) -> int:
-        """Exit status that a run would have now, as far as no host has to be asked."""
+        """Exit status of a run started now, as far as known without contacting a host."""
         return EXIT[Verdict.REFUSED if self.refusals else Verdict.NOT_RUN if self.lacking else Verdict.PASSED]
 
     @property
     def leased(self) -> list[str]:
-        """Hosts that will hold a lease, in the order of the inventory."""
+        """Names of the hosts that will undo faults by themselves (lease) if the controller dies, in the inventory's order."""
         named = {host for step in self.plan.steps if undo_of(step).leased for host in step.hosts}
         return [host for host in self.plan.hosts() if host in named]
 
     def value(self) -> dict[str, Any]:
-        """Everything as JSON."""
+        """The plan as JSON."""
         made = self.plan.model_dump(mode="json")
         for written, step in zip(made["steps"], self.plan.steps, strict=True):
             undo = undo_of(step)
@@ -221,7 +228,7 @@ class _View:
         }
 
     def show(self, out: Console) -> None:
-        """Print it; right at 80 columns."""
+        """Print the plan; needs a terminal of at least 80 columns."""
         one = self.plan
         out.print(Text(f"{one.drill}: {one_line(one.title)}", style="bold"))
         for line in self._head():
@@ -257,6 +264,16 @@ class _View:
         held = ", ".join(f"{lock.title} on {lock.host}" for lock in one.locks())
         yield Text(f"locks {held}")
         yield from (Text(f"{host}: {self._reboot(host)}") for host in self.leased)
+        yield from (Text(line) for line in self._kept())
+
+    def _kept(self) -> Iterator[str]:
+        """Yield a line for each store that has a retention rule (`keep`) and receives a backup from a step of the plan."""
+        targets = [str(step.params.get("to", "")) for step in self.plan.steps if step.effect is Effect.WRITE]
+        for name, one in self.plan.inventory.services.items():
+            if not isinstance(one, S3) or one.keep is None:
+                continue
+            if any(f"services.{name}." in to or to.startswith(f"s3://{one.bucket}/") for to in targets):
+                yield f"{name} keeps {one.keep}; a run that passes removes older backups of settled runs"
 
     def _guard(self) -> Iterator[str]:
         rules = self.plan.guard
@@ -265,27 +282,27 @@ class _View:
         for limits, unit in ((rules.max_hosts, ""), (rules.max_percent, " %")):
             for group, most in limits.items():
                 yield f"faults hit at most {most}{unit} of the hosts of {group}"
-        yield from (f"ended at once when not good: {_condition(condition)}" for condition in rules.conditions)
+        yield from (f"the run ends at once when this fails: {_condition(condition)}" for condition in rules.conditions)
         if rules.hosts:
-            yield f"ended at once when not reachable twice in a row: {', '.join(rules.hosts)}"
+            yield f"the run ends at once when a host is unreachable twice in a row: {', '.join(rules.hosts)}"
         if guard.needs_approval(self.plan):
             signed = self.approval.approval if self.approval and self.approval.refusal is None else None
             said = f"approved by {signed.principal} until {signed.until:%Y-%m-%d %H:%M} UTC" if signed else "an approval"
             yield f"needs --confirm {self.plan.inventory.environment} and {said}"
 
     def _reboot(self, host: str) -> str:
-        """What becomes of a fault on ``host`` when its controller falls silent, or when the host is rebooted."""
-        silent = f"reverts by itself {self.plan.guard.lease_s:g} s after the controller falls silent"
+        """Describe the undo of faults on ``host`` after the controller lost contact, and after a reboot of the host."""
+        silent = f"undoes faults by itself {self.plan.guard.lease_s:g} s after the last contact with the controller"
         boot = self.plan.inventory.target(host).lease.boot
         if boot == "none":
-            return f"{silent}; a reboot leaves the fault until `invoke drill.recover` (`boot: none` in the inventory)"
-        how = "if `drill.check` finds systemd or cron there" if boot == "auto" else f"by {boot}"
+            return f"{silent}; after a reboot the fault stays until `invoke drill.recover` (`boot: none` in the inventory)"
+        how = "if `drill.check` finds systemd or cron on the host" if boot == "auto" else f"by {boot}"
         return f"{silent}, and at boot {how}"
 
     def _step(self, step: PlannedStep, out: Console) -> None:
-        """One step: what it does where, how long it takes, and how it is put back."""
+        """Print one step: action, hosts, duration, and undo."""
         colour = {"fault": "red", "write": "yellow"}.get(step.effect, "dim")
-        side = f", at once with the others of group {step.group}" if step.group is not None else ""
+        side = f", in parallel with the other steps of group {step.group}" if step.group is not None else ""
         times = (
             f"timeout {step.timeout_s:g} s"
             + (f", {step.retries} retries" if step.retries else "")
@@ -305,7 +322,7 @@ class _View:
             _line(out, Text(f"only when {step.when}"), 8)
         if step.effect is not Effect.READ:
             undo = undo_of(step)
-            lease = f"; by its lease too, after {self.plan.guard.lease_s:g} s of silence" if undo.leased else ""
+            lease = f"; also by its lease, after {self.plan.guard.lease_s:g} s without renewal" if undo.leased else ""
             _line(out, Text(f"undo: {undo.text}{lease}"), 8)
 
 
@@ -326,6 +343,6 @@ def _condition(condition: PlannedCondition) -> str:
     lasting = f"for {condition.for_s:g} s" if condition.for_s else "once"
     name = f"{one_line(condition.name)}: " if condition.name else ""
     return (
-        f"{name}{condition.what}{where}{wanted} (every {condition.every_s:g} s; bad {lasting}, or "
-        f"{condition.tries} looks without an answer)"
+        f"{name}{condition.what}{where}{wanted} (every {condition.every_s:g} s; bad {lasting}, or {condition.tries} "
+        "checks without an answer)"
     )

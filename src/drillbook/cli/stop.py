@@ -1,4 +1,4 @@
-"""Stopping runs from elsewhere: whoever reaches the targets leaves a request beside the locks that the runs hold there."""
+"""Stopping runs from any machine, by stop requests next to the locks that the runs hold on their targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import conduct
+from drillbook.cli import access, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.views import program
 from drillbook.engine import stop_requests
@@ -30,12 +30,12 @@ ANSWER_S = 10.0
 POLL_S = 0.25
 LEASE_S = 30.0
 ENDING_S = 120.0
-"""Seconds in which a run that was asked to stop is expected to have put everything back."""
+"""Maximum seconds to wait until a run that was asked to stop has undone its changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that some run holds on a target; ``name`` says which of the inventory's services it locks."""
+    """A lock that a run holds on a target; ``name`` is the text for messages, with the services that the lock protects."""
 
     name: str
     host: str
@@ -46,7 +46,7 @@ class Held:
 def held(
     inventory: Inventory, open_host: Callable[[str], Host], runs: Collection[str] = ()
 ) -> tuple[list[Held], dict[str, str]]:
-    """The locks that runs hold on the targets of ``inventory``, all or those of ``runs``; and the hosts that were silent."""
+    """Return the locks on the inventory's targets held by ``runs`` (empty: by any run), and the errors of silent hosts."""
     found: list[Held] = []
     silent: dict[str, str] = {}
     for name, host, title in _locks(inventory):
@@ -64,7 +64,7 @@ def held(
 
 
 def _locks(inventory: Inventory) -> list[tuple[str, str, str]]:
-    """Name, host and title of every lock that there may be on the targets, by host."""
+    """Name, host and title of every lock that a run on this inventory could hold, sorted by host."""
     services: dict[tuple[str, str], list[str]] = {
         (service.host, inventory.thing(name).name): [] for name, service in inventory.services.items()
     }
@@ -82,7 +82,7 @@ def request(locks: list[Held], who: str) -> None:
 
 
 def await_release(locks: list[Held], seconds: float) -> list[Held]:
-    """Wait until the runs that held ``locks`` hold them no more; returns those that they still hold after ``seconds``."""
+    """Wait until the runs have released ``locks``; return the locks that are still held after ``seconds``."""
     until = time.monotonic() + seconds
     pause = Deadline.after(seconds + 1)
     while True:
@@ -98,25 +98,25 @@ def _holds(one: Held) -> bool:
 
 
 def stop(project: Project, run: str, inventory_name: str) -> int:
-    """Stop ``run``, or every run on the inventory's targets and in this project, and wait until they have ended.
+    """Stop ``run``, or every run of this project and on the inventory's targets, and wait until the stopped runs end.
 
-    Returns 0 when they ended, 5 when one did not, 4 when there was none and some target gave no answer. Raises
-    UnknownName for a run that is neither here nor on the targets.
+    Returns 0 when all stopped runs ended, 5 when one did not, 4 when no run was found but a target did not answer. Raises
+    UnknownName for a run that is neither in the project nor on the targets.
     """
     out = console()
-    who = conduct.operator()
+    who = run_identity.operator()
     going = [folder for folder in project.runs() if run in ("", folder.name, folder.parent.name) and alive(folder)]
     inventory = project.inventory(inventory_name)
     for folder in going:
         (folder / stop_requests.FILE).write_text(who + "\n", encoding="utf-8")
-    hosts = Hosts(lambda name: conduct.connect(inventory, name))
+    hosts = Hosts(lambda name: access.connect(inventory, name))
     try:
         locks, silent = held(inventory, hosts.get, {run, *(folder.name for folder in going)} if run else ())
         for host, why in silent.items():
             out.print(Text(f"? {host}: {why}", style="yellow"))
         request(locks, who)
         for name in sorted({*(folder.name for folder in going), *(one.state.owner.run for one in locks)}):
-            out.print(Text(f"asked {name} to stop; it puts everything back first"))
+            out.print(Text(f"asked {name} to stop; the run first undoes its changes"))
         left = await_release(locks, ENDING_S)
         alive_yet = _await_end(going, ENDING_S)
     finally:
@@ -133,7 +133,7 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
 
 
 def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
-    """Say why nothing was stopped: no run at all, one that has ended, one that died. Raises UnknownName for another name."""
+    """Print the reason why no run was stopped, and return its exit status. Raises UnknownName for an unknown run."""
     here = {folder.name: folder for folder in project.runs()}
     known = here | {folder.parent.name: folder.parent for folder in here.values() if folder.parent != project.reports}
     if run in known:
@@ -141,29 +141,29 @@ def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
     if run and not silent:
         going = [name for name, folder in here.items() if alive(folder)]
         raise UnknownName(
-            f"there is no run {run!r}: neither in {project.reports} nor with a lock on a target",
+            f"there is no run {run!r}, neither in {project.reports} nor with a lock on a target",
             hint=did_you_mean(run, going or known)
-            + (f"running here: {', '.join(going)}" if going else "no run of this project is going on"),
+            + (f"runs in progress: {', '.join(going)}" if going else "no run of this project is in progress"),
         )
-    out.print(Text("no run was found" + (" where an answer came from" if silent else "")))
+    out.print(Text("no run was found" + (" on the targets that answered" if silent else "")))
     return Exit.REFUSED if silent else 0
 
 
 def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
-    """Say that a run is over: ended, or its controller died and a recovery is due."""
+    """Print that a run has ended, or that its controller died and a recovery is due; return the exit status."""
     dead = [one.name for one in inside if folders.last_word(one) is None]
     for name in dead:
         out.print(Text(f"✗ {name} is not running: its controller died", style="bold red"))
-        out.print(Text(f"  put back what it left: {program()} drill.recover {name}"), soft_wrap=True)
+        out.print(Text(f"  undo its changes: {program()} drill.recover {name}"), soft_wrap=True)
     if dead:
         return Exit.RESIDUE
     verdict = folders.verdict(folder)
-    out.print(Text(f"{run} has ended already{f': {verdict}' if verdict else ''}; there was nothing to stop"), soft_wrap=True)
+    out.print(Text(f"{run} has ended already{f': {verdict}' if verdict else ''}; nothing was stopped"), soft_wrap=True)
     return 0
 
 
 def _await_end(folders: Sequence[Path], seconds: float) -> list[Path]:
-    """Wait until the runs in ``folders`` have ended; returns those that have not after ``seconds``."""
+    """Wait until the runs in ``folders`` have ended; return those that are still running after ``seconds``."""
     pause = Deadline.after(seconds + 1)
     until = time.monotonic() + seconds
     while (left := [folder for folder in folders if alive(folder)]) and time.monotonic() < until:

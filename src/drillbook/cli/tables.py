@@ -1,4 +1,4 @@
-"""Tables for the terminal: plans, actions, the lab. Reads files only; no host is contacted."""
+"""Tables for the terminal: actions with their parameters, and components of the lab. No host is contacted."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from drillbook.sdk.action import Action, find, known_names
 from drillbook.sdk.probe import Probe
 
 SPARE = ("db-2", "spare")
-"""The host of a lab on which nothing runs until a drill restores to it."""
+"""Hosts of a lab that run no programs until a drill restores a service to them."""
 
 
 def actions(name: str) -> int:
-    """One action or probe with its parameters, or all of them."""
+    """Show one action or probe with its parameters, or list all of them."""
     kinds: list[type[Any]] = [Action, Probe]
     out = console()
     if name:
@@ -59,7 +59,7 @@ def _action(found: type[Any], out: Console) -> None:
 
 
 def lab(status: Any, out: Console) -> int:
-    """What of the lab runs, host by host."""
+    """Show the components of the lab, host by host."""
     kind = " --kind docker" if status.folder.name.endswith("-docker") else ""
     if not status.components:
         out.print(Text(f"the lab in {status.folder} is down; start it with `invoke lab.up{kind}`"), soft_wrap=True)
@@ -68,7 +68,7 @@ def lab(status: Any, out: Console) -> int:
     for column in ("host", "part", "state", "port", "pid"):
         table.add_column(column)
     for part in sorted(status.components, key=lambda part: part.host):
-        spare = part.host in SPARE and part.name not in ("ssh", "machine")
+        spare = getattr(part, "standby", False) or (part.host in SPARE and part.name not in ("ssh", "machine"))
         state = ("up", "green") if part.up else ("off: a drill starts it", "dim") if spare else ("down", "red")
         table.add_row(part.host, part.name, Text(*state), str(part.port or "-"), str(part.pid or "-"))
     out.print(table)

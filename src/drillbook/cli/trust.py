@@ -1,4 +1,4 @@
-"""``invoke trust`` in a terminal: what reading would execute, what has changed of it, and the question."""
+"""``invoke trust`` in a terminal: show the project's code that read-only commands execute, and ask to trust it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from drillbook.trust.standing import Trust
 
 
 def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool = True, as_json: bool = False) -> int:
-    """Show what is executed when ``project`` is only read, and trust it if somebody agrees, or says ``yes`` before.
+    """Show the project's code that read-only commands execute, and trust it after confirmation; ``yes`` skips the question.
 
-    Plugins come first: what their drills execute is known once they are imported. Without ``ask`` it is only shown.
-    Returns 0, or 4 when they do not agree. Raises UsageError, Unusable, PluginError.
+    Asks about plugins first, since commands in the drills of a plugin are known only after its import. With ``ask`` False,
+    only shows the code. Returns 0, or 4 without confirmation. Raises UsageError, Unusable, PluginError.
     """
     brought = plugins.read(project.root)
     if not as_json:
         _show_plugins(brought, console())
     if brought.doubt and ask:
-        if not yes and not _agreed("let every task here import these plugins, until a byte of them changes?"):
+        if not yes and not _agreed("let every task in this project import these plugins, until one of their files changes?"):
             stdout().write("nothing was trusted\n")
             return Exit.REFUSED
         _trust_plugins(brought, None if as_json else console())
@@ -47,46 +47,46 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
         _show(found, console())
     if not ask or not found.scan.items or (not found.doubt and not yes):
         return 0
-    if not yes and not _agreed("let these be executed by what only reads, until one of them changes?"):
+    if not yes and not _agreed("let read-only tasks execute these commands, until one of them changes?"):
         stdout().write("nothing more was trusted\n" if brought.names else "nothing was trusted\n")
         return Exit.REFUSED
     path = record.write(project.root, _record(found), found.outside)
     if not as_json:
-        console().print(Text(f"✓ trusted; {path} says so", style="green"), soft_wrap=True)
+        console().print(Text(f"✓ trusted; recorded in {path}", style="green"), soft_wrap=True)
     return 0
 
 
 def revoke(project: Project, inventory: str = "") -> int:
-    """Forget what was trusted of ``project``. Raises UsageError."""
+    """Remove the recorded trust in ``project``. Raises UsageError."""
     gone = record.remove(project.root, Trust(project, inventory).outside)
     gone = (not inventory and record.remove(project.root, plugins.FOLDER)) or gone
-    console().print("nothing of this project is trusted any more" if gone else "nothing of this project was trusted")
+    console().print("the trust in this project was removed" if gone else "this project was not trusted")
     return 0
 
 
 def left_out(items: Sequence[Item], why: str, out: Console) -> None:
-    """Say which ``items`` were left out of a check, where they stand, and what to do."""
+    """Print the untrusted ``items`` that a check skipped: their positions, the reason ``why``, and the command to trust them."""
     head = f"  ? left out: {count(len(items), 'command')} of the project, since {one_line(why)}"
     out.print(Text(head, style="bold yellow"), soft_wrap=True)
     for item in items:
         out.print(Text(f"    {told(item)}", style="yellow"), soft_wrap=True)
-    out.print(Text(f"    see them, and trust them if they do no harm: {program()} trust"), soft_wrap=True)
+    out.print(Text(f"    read them, and trust them if they do no harm: {program()} trust"), soft_wrap=True)
 
 
 def told(item: Item) -> str:
-    """One item on one line, nothing of it shortened or obeyed by a terminal."""
+    """Describe ``item`` on one line, unshortened, with control characters escaped."""
     return f"{one_line(item.where)}: {item.kind}: {one_line(item.text)}"
 
 
 def _show(found: Trust, out: Console) -> None:
     scan = found.scan
     for problem in scan.unread:
-        out.print(Text(f"? not looked at, and not usable: {one_line(problem)}", style="yellow"), soft_wrap=True)
+        out.print(Text(f"? not examined, and not usable: {one_line(problem)}", style="yellow"), soft_wrap=True)
     if not scan.items:
-        out.print("reading this project executes nothing of its own: there is nothing to trust")
+        out.print("read-only tasks execute no code of this project: there is nothing to trust")
         return
     out.print(
-        Text(f"checking or diagnosing what {found.project.root} describes executes {count(len(scan.items), 'text')} of it:"),
+        Text(f"a check or diagnosis in {found.project.root} executes {count(len(scan.items), 'text')} of the project:"),
         soft_wrap=True,
     )
     before = _before(found)
@@ -108,7 +108,7 @@ def _tell_standing(digest: str, doubt: str, out: Console) -> None:
 
 def _show_plugins(found: Plugins, out: Console) -> None:
     if found.skipped:
-        out.print(Text(f"? not looked at: {one_line(found.skipped)}", style="yellow"), soft_wrap=True)
+        out.print(Text(f"? not examined: {one_line(found.skipped)}", style="yellow"), soft_wrap=True)
     if not found.names:
         return
     out.print(
@@ -135,12 +135,12 @@ def _plugins_before(found: Plugins) -> dict[str, str]:
 
 
 def _trust_plugins(found: Plugins, out: Console | None) -> None:
-    """Keep that the plugins are trusted, and import them."""
+    """Record the plugins as trusted, and import them."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     items = {path: {"text": path, "digest": held} for path, held in found.digests.items()}
     path = record.write(found.root, Record(found.digest, now, account.told(), items), plugins.FOLDER)
     if out is not None:
-        out.print(Text(f"✓ the plugins are trusted; {path} says so", style="green"), soft_wrap=True)
+        out.print(Text(f"✓ the plugins are trusted; recorded in {path}", style="green"), soft_wrap=True)
     plugins.use(found.root)
 
 
@@ -168,7 +168,7 @@ def _before(found: Trust) -> Mapping[str, Mapping[str, str]]:
 
 
 def _mark(item: Item, before: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
-    """State of an item against what was trusted before: new, changed or as it was."""
+    """Mark and style of an item: new, changed or unchanged since the user last trusted the project (record ``before``)."""
     if not before:
         return "•", ""
     known = before.get(_key(item))
@@ -212,11 +212,11 @@ def _value(found: Trust) -> dict[str, object]:
 
 
 def _agreed(question: str) -> bool:
-    """Has somebody who was asked agreed? Raises UsageError where nobody can be asked."""
+    """Ask for confirmation. Raises UsageError when there is nobody to ask."""
     if not sys.stdin.isatty():
         raise UsageError(
-            "nobody can be asked whether to trust this",
-            hint=(f"read it, then: {program()} trust --yes; in CI set {VARIABLE} to the digest"),
+            "trusting this project needs a confirmation, but there is no terminal to ask at",
+            hint=(f"read the items above, then: {program()} trust --yes; in CI set {VARIABLE} to the digest"),
         )
     stdout().write(f"{question} [y/N] ")
     stdout().flush()

@@ -1,4 +1,4 @@
-"""The ways in which a run is told: live on a terminal, as plain lines, quietly, or as one JSON object a line."""
+"""Output of a run in four forms: live in a terminal, as plain lines, verdict and findings only, or JSON lines."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
 from drillbook.report.terminal import next_steps, summary
-from drillbook.report.terminal.live import LiveView
-from drillbook.report.terminal.progress import Progress
+from drillbook.report.terminal.event_lines import Progress
+from drillbook.report.terminal.live_view import LiveView
 
 
 class Manner(Enum):
-    """How a person or a program wants to be told."""
+    """Amount and format of a run's output, selected by options."""
 
     FULL = "full"
     QUIET = "quiet"
@@ -33,46 +33,46 @@ class Manner(Enum):
 
 
 def program() -> str:
-    """What to type to get this program again: ``drillbook``, or ``invoke``."""
+    """Name of the program as typed: ``drillbook`` or ``invoke``."""
     name = sys.argv[0].rpartition("/")[2] if sys.argv else ""
     return "invoke" if name.startswith(("invoke", "inv")) else "drillbook"
 
 
 def ignore(event: Event) -> None:
-    """An observer that says nothing."""
+    """Observer that ignores every event, and so prints nothing."""
     del event
 
 
 def tell_missed(missed: Sequence[str]) -> None:
-    """Say on standard error which anchors and timestamps of what was signed could not be had."""
+    """Print messages about anchors and timestamps that could not be obtained, on standard error."""
     for text in missed:
         sys.stderr.write(f"! {one_line(text)}\n")
 
 
 @dataclass(slots=True)
 class JsonLines:
-    """An observer that writes every event as one line of JSON."""
+    """Observer that writes every event as one line of JSON."""
 
     out: IO[str] = field(default_factory=stdout)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, event: Event) -> None:
-        """Write ``event`` as it stands in the journal."""
+        """Write ``event`` in the form of a journal line."""
         line = event.model_dump(mode="json")
         self.write({key: value for key, value in line.items() if value is not None or key not in ("step", "host")})
 
     def write(self, value: dict[str, Any]) -> None:
-        """Write one line."""
+        """Write ``value`` as one line of JSON."""
         with self._lock:
             self.out.write(json.dumps(value, ensure_ascii=True) + "\n")
             self.out.flush()
 
 
 class Teller:
-    """Tells one drill or suite in one manner, from its first event to its closing summary."""
+    """Output of one drill or suite: progress and summary, in the selected form."""
 
     def __init__(self, manner: Manner, inventory: str = "") -> None:
-        """``inventory`` is named in the commands of the closing summary."""
+        """Create the output; ``inventory`` appears in the commands that the final summary suggests."""
         self.manner, self.inventory = manner, inventory
         self.console: Console = console()
         self._lines = JsonLines()
@@ -80,7 +80,7 @@ class Teller:
 
     @contextmanager
     def watching(self) -> Iterator[Observer]:
-        """An observer for the runs that go on inside the ``with``."""
+        """Provide an observer that shows the events of runs; valid during the ``with`` block."""
         if self.manner is Manner.JSON:
             yield self._lines
         elif self.manner is Manner.QUIET:
@@ -94,25 +94,25 @@ class Teller:
             self._live = None
 
     def note(self, text: str) -> None:
-        """A line on what comes before a run; standard error when standard output is for a program."""
+        """Print a line before a run; with JSON output, to standard error; in quiet output, nothing."""
         if self.manner is Manner.FULL:
             self.say(Text(text, style="dim"))
         elif self.manner is Manner.JSON:
             sys.stderr.write(text + "\n")
 
     def say(self, what: RenderableType) -> None:
-        """Print above what is going on."""
+        """Print ``what``, above the live view if one is shown."""
         (self._live.say if self._live is not None else self.console.print)(what)
 
     def between(self, view: RunView) -> None:
-        """The end of one drill of a suite."""
+        """Show the result of one drill of a suite."""
         if self.manner is Manner.JSON:
             self._lines.write({"kind": "result", "data": view.result.model_dump(mode="json", by_alias=True)})
         else:
             self.say(summary.short_summary(view) if self.manner is Manner.QUIET else summary.summary(view))
 
     def end(self, view: RunView, report: str, *, newest: bool = False) -> None:
-        """The end of a run; the newest needs no name in commands."""
+        """Show the result of a run and suggest next commands; these omit the run's name if it is the ``newest``."""
         if self.manner is not Manner.FULL:
             self.between(view)
             return
@@ -130,7 +130,7 @@ class Teller:
         self.say(next_steps.shown_steps(steps))
 
     def end_suite(self, suite: SuiteResult, views: list[RunView], report: str) -> None:
-        """The end of a suite."""
+        """Show the result of a suite."""
         if self.manner is Manner.JSON:
             self._lines.write({"kind": "result", "data": suite.model_dump(mode="json", by_alias=True)})
             return
@@ -139,7 +139,7 @@ class Teller:
             return
         self.say(summary.suite_summary(suite, views, report))
         steps = [
-            ("put back what is left", f"{program()} drill.recover {view.result.run}")
+            ("undo the remaining changes", f"{program()} drill.recover {view.result.run}")
             for view in views
             if view.result.open_residue
         ]

@@ -1,7 +1,7 @@
-"""Diagnosis: decision trees over reading actions, asked at once under one deadline, and causes ranked by what was seen.
+"""Diagnosis: decision trees of read-only actions, executed in parallel under one deadline; causes are ranked by evidence.
 
-Lives here: trees and their files, gathering, ranking, and the actions `diagnosis.*`, which sit above all systems.
-Lives elsewhere: the checks that trees ask (`systems`), the task `diagnose` (`cli`).
+Lives here: trees and their files, running the checks, ranking causes, and the actions `diagnosis.*`, which use all systems.
+Lives elsewhere: the actions that trees use as checks (`systems`), the task `diagnose` (`cli`).
 """
 
 from drillbook.sdk.discovery import System

@@ -1,4 +1,4 @@
-"""Diagnosis as a step of a drill: does it name the cause that was injected?"""
+"""Diagnosis as a step of a drill: compare the diagnosed cause with the injected one."""
 
 from __future__ import annotations
 
@@ -21,33 +21,37 @@ from drillbook.values import Duration
 
 MOST_RANKED = 10
 AGAIN_S = 0.5
-"""Seconds after an answer `unknown` until it is looked at again."""
+"""Seconds to wait after a diagnosis with the result `unknown`, before the next diagnosis."""
 
 
 class Finds(Read):
-    """Diagnose a service and all that it needs, as `invoke diagnose` does, and compare the cause with the expected one.
+    """Diagnose a service and all its dependencies, as `invoke diagnose` does, and compare the cause with the expected one.
 
-    It applies the trees of `drills/diagnosis/`, which are part of the drill's plan; see diagnosis.md. While the answer is
-    `unknown`, as where a busy machine does not answer a check in time, it looks again as long as there is time for another
-    look; a wrong answer stands. `seconds` count from the first look.
+    Uses the trees of `drills/diagnosis/`, which are part of the drill's plan; see diagnosis.md. A result `unknown`, such as
+    after a check that timed out on a busy machine, is followed by another diagnosis while time remains. A wrong cause is
+    final. `seconds` count from the first diagnosis.
     """
 
     PLACE = Place.CONTROLLER
 
-    service: Annotated[str, Field(description="Name of the service that is diagnosed.")]
+    service: Annotated[str, Field(description="Name of the service to diagnose.")]
     cause: Annotated[
         str,
         Field(
             pattern=r"^[a-z0-9][a-z0-9-]*$",
-            description=("The expected cause, as the trees name it; `healthy`: that nothing is wrong."),
+            description=("Expected cause, by its name in the trees, or `healthy`."),
         ),
     ]
-    within: Annotated[Duration, Field(gt=0, description="Time for all looks together.")] = Duration(25)
+    within: Annotated[Duration, Field(gt=0, description="Time limit of all checks together.")] = Duration(25)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``expected found correct seconds error_s ranked why evidence``; fails when another cause was found."""
+        """Facts: ``expected`` and ``found`` (causes), ``correct`` (they are equal), ``seconds`` and their error ``error_s``.
+
+        Also ``ranked`` (the 10 likeliest causes), ``why`` (reasons not to report `healthy`) and ``evidence`` (the file with the
+        whole diagnosis). The step fails when another cause was found.
+        """
         if not isinstance(ctx.book, Book):
-            raise PlanError(f"{ctx.step}: no diagnosis trees are known here")
+            raise PlanError(f"{ctx.step}: no diagnosis trees are available")
         services = scope.around(ctx.book.inventory.services, self.service)
         facts = _facts(self.cause, self._known(ctx, ctx.book, services), ctx)
         ctx.note(Diagnosed(**facts))
@@ -65,7 +69,7 @@ class Finds(Read):
         return facts
 
     def _known(self, ctx: Context, book: Book, services: Sequence[str]) -> Diagnosis:
-        """The first answer that is not `unknown`, or the last one for which there was time."""
+        """Diagnose until the result is not `unknown`, or until no time remains; return the last result."""
         begun = time.monotonic()
         left = float(self.within)
         while True:

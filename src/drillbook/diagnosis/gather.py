@@ -1,4 +1,4 @@
-"""Carrying out the checks of a diagnosis: all that can be made at once are, and nothing outlives the deadline."""
+"""Runs the checks of a diagnosis in parallel, each as soon as the facts that it uses are known, under one deadline."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from drillbook.sdk.service import kind_of
 from drillbook.values import canonical
 
 GRACE_S = 1.0
-"""Seconds in which a check that ran into its time may still say so itself."""
+"""Extra seconds after a check's timeout in which the check can still report the timeout itself."""
 WEIGHING_S = 1.0
-"""Seconds, at most a twentieth of all, that are kept for what comes after the checks: with it the whole ends in its time."""
+"""Maximum seconds of the time limit that are reserved for ranking causes after the checks; at most a twentieth of it."""
 LISTEN_S = 0.2
-"""Seconds after which one who waits for answers looks again whether the diagnosis was stopped."""
+"""Maximum seconds of waiting for answers before the cancel flag of the diagnosis is checked again."""
 Status = Literal["made", "left out", "not made"]
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one check of one case."""
+    """Outcome of a check in one case (tree and service): ``facts`` from its action, and ``seconds`` that the action took."""
 
     case: Case
     check: Check
@@ -47,7 +47,7 @@ class Made:
 
 @dataclass(slots=True)
 class _Question:
-    """One action on one host, which several checks may ask."""
+    """One action on one host; its result is the answer to every check in ``asked_by``."""
 
     action: Action
     host: str
@@ -57,7 +57,7 @@ class _Question:
 
 
 class Gathering:
-    """The checks of several cases, carried out once."""
+    """Runs the checks of several cases (a tree applied to a service); an action that several checks share runs only once."""
 
     def __init__(
         self,
@@ -67,9 +67,10 @@ class Gathering:
         within_s: float,
         barred: Mapping[tuple[str, ...], str] | None = None,
     ) -> None:
-        """``ctx`` is where actions act; all ends ``within_s`` seconds from now, whatever hangs.
+        """Prepare to run the checks of ``cases`` with the context ``ctx``.
 
-        ``barred`` are checks that are not made, by tree and name, and why.
+        All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred`` maps checks that must not
+        run, by tree and name, to the reason.
         """
         self.ctx, self.inventory, self.barred = ctx, inventory, barred or {}
         end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)
@@ -82,18 +83,18 @@ class Gathering:
         self._answers: queue.SimpleQueue[tuple[str, Made]] = queue.SimpleQueue()
 
     def run(self) -> dict[tuple[Case, str], Made]:
-        """Carry out all checks; the result holds every one of them. Raises Cancelled."""
+        """Run all checks, and return an outcome for every check."""
         while True:
             self._begin()
             if not self._running:
                 break
             self._collect()
         for case, check in self._waiting:
-            self._settle(case, check, "not made", "there was no time left for it")
+            self._settle(case, check, "not made", "no time was left for the check")
         return self.made
 
     def names(self, case: Case) -> dict[str, Any]:
-        """What expressions of ``case`` see now: what stands fast, and the facts of its checks that were made."""
+        """Names that expressions of ``case`` can use so far: the fixed names, and the facts of its finished checks."""
         facts = {
             check.id: {"ok": made.ok, "message": made.message, **made.facts}
             for check in case.tree.checks
@@ -105,7 +106,7 @@ class Gathering:
         self.made[case, check.id] = Made(case, check, status, message=why)
 
     def _begin(self) -> None:
-        """Start every check whose turn it is; again, as long as one that is left out makes it another's turn."""
+        """Start or skip each check whose inputs are known; repeat, since other checks may depend on a skipped one."""
         before = -1
         while before != len(self._waiting):
             before = len(self._waiting)
@@ -116,23 +117,23 @@ class Gathering:
 
     def _try(self, case: Case, check: Check) -> None:
         if why := self.barred.get((case.tree.tree, check.id)):
-            return self._settle(case, check, "not made", f"it was left out, since {why}")
+            return self._settle(case, check, "not made", f"the check was skipped, since {why}")
         kinds = {kind_of(service) for service in self.inventory.services.values() if not service.missing}
         lacking = [kind for kind in check.words.needs if kind not in kinds]
         if lacking:
             return self._settle(case, check, "left out", f"the inventory has no service of kind {', '.join(lacking)}")
         for other in _sees(check):
             if self.made[case, other].status != "made":
-                return self._settle(case, check, "left out", f"it depends on {other}, which was not made")
+                return self._settle(case, check, "left out", f"the check depends on {other}, which did not run")
         names = self.names(case)
         try:
             if check.words.when is not None and not template.expression(check.words.when, names):
-                return self._settle(case, check, "left out", f"not {check.words.when}")
+                return self._settle(case, check, "left out", f"its condition is false: {check.words.when}")
             params = template.evaluate(check.params, names)
             action = find(check.action).model_validate(params)
         except (ValidationError, ValueError) as error:
             seen = [self.made[case, other] for other in sorted(_sees(check))]
-            failed = [f"{one.check.id} said: {one.message}" for one in seen if not one.ok]
+            failed = [f"{one.check.id} failed: {one.message}" for one in seen if not one.ok]
             return self._settle(case, check, "not made", printable("; ".join(failed) or str(error), limit=300))
         return self._ask(case, check, action, self._host(case, action, params))
 
@@ -144,7 +145,7 @@ class Gathering:
 
     def _ask(self, case: Case, check: Check, action: Action, host: str) -> None:
         if not self.deadline.remaining():
-            return self._settle(case, check, "not made", "there was no time left for it")
+            return self._settle(case, check, "not made", "no time was left for the check")
         key = canonical([check.action, action.model_dump(mode="json"), host]).decode()
         if key in self._answered:
             self.made[case, check.id] = replace(self._answered[key], case=case, check=check)
@@ -153,7 +154,7 @@ class Gathering:
         else:
             seconds = min(float(check.words.timeout), self.deadline.remaining())
             self._running[key] = _Question(action, host, seconds, [(case, check)], time.monotonic() + seconds + GRACE_S)
-            # A thread that no hung target can keep the process alive with.
+            # a daemon thread, so that a hanging target cannot keep the process alive
             threading.Thread(
                 target=self._answer, args=(key, self._running[key], case, check), name=f"check {check.id}", daemon=True
             ).start()
@@ -172,7 +173,7 @@ class Gathering:
                 facts = question.action.run(ctx)
         except StepFailed as error:
             facts, ok, message = error.facts, False, error.message
-        except Exception as error:  # noqa: BLE001  whatever it raises: the check was not made
+        except Exception as error:  # noqa: BLE001  after any error the check counts as not made
             status, ok = "not made", False
             message = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
         text = printable(self.ctx.redactor.text(message), limit=300)
@@ -180,7 +181,7 @@ class Gathering:
         self._answers.put((key, made))
 
     def _collect(self) -> None:
-        """Wait for the next answer; give up on whoever is over their time."""
+        """Wait for the next answer, and mark checks that exceeded their time limit."""
         now = time.monotonic()
         next_end = min(*(one.until for one in self._running.values()), self.deadline.at)
         try:
@@ -206,7 +207,7 @@ class Gathering:
 
 
 def _sees(check: Check) -> set[str]:
-    """Checks of the same tree whose facts ``check`` refers to."""
+    """Names of the checks whose facts ``check`` uses."""
     texts = [(check.words.when, True)] if check.words.when is not None else []
     texts += [(text, False) for text in template.texts(check.params) if template.is_template(text)]
     found = {reference[0] for text, bare in texts for reference in template.references(text, bare=bare)}

@@ -1,4 +1,4 @@
-"""Weighing causes by what the checks showed. Pure."""
+"""Ranks causes by the results of the checks; pure functions, without input or output."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class _Value(BaseModel):
 
 
 class Seen(_Value):
-    """One observation that was made."""
+    """An observation whose condition is true, with its weight."""
 
     says: str
     weight: int
 
 
 class Suspect(_Value):
-    """A cause that something speaks for: its weight, the observations for and against it, the unseen, whom to call."""
+    """A possible cause: its score, the observations for it, against it or undecided, its remedy, and the contacts to call."""
 
     cause: str
     title: str
@@ -45,7 +45,7 @@ class Suspect(_Value):
 
 
 def text(template_text: str, names: Mapping[str, Any]) -> str:
-    """A text of a tree with its expressions evaluated; what cannot be evaluated is said as it is written."""
+    """Evaluate the expressions in a text of a tree; if that fails, return the text as written."""
     try:
         return printable(str(template.evaluate(template_text, names)).strip(), limit=SAID)
     except ValueError:
@@ -53,7 +53,7 @@ def text(template_text: str, names: Mapping[str, Any]) -> str:
 
 
 def holds(when: str, names: Mapping[str, Any]) -> bool | None:
-    """Is the expression true? ``None``: a check that it refers to was not made, or its facts do not tell."""
+    """Evaluate a condition; ``None`` when a check named in the condition did not run, or did not supply the named fact."""
     if any(reference[0] not in names for reference in template.references(when, bare=True)):
         return None
     try:
@@ -63,7 +63,7 @@ def holds(when: str, names: Mapping[str, Any]) -> bool | None:
 
 
 def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
-    """The causes of ``case`` that more speaks for than against, in the order of the tree."""
+    """Causes of ``case`` with more evidence for than against them (by weight), in the order of the tree."""
     found = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
     return [one for one in found if one.supports and one.score > 0]
 
@@ -99,7 +99,7 @@ def _seen(observations: Sequence[Observation], names: Mapping[str, Any]) -> tupl
 
 
 def _step(cause: Cause, names: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The remedy as a step of a drill; none when its values are not known, or could be taken for expressions."""
+    """Remedy of a cause as a step of a drill; None if the cause has no step, or a value in it is unknown or a template."""
     if cause.remedy.step is None:
         return None
     try:
@@ -110,7 +110,7 @@ def _step(cause: Cause, names: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def order(found: Sequence[Suspect]) -> tuple[Suspect, ...]:
-    """The most likely cause first; of equal ones the one that was examined first. A cause of one service is named once."""
+    """Sort causes by score, highest first; equal scores keep their order. Each cause of a service appears once."""
     best: dict[tuple[str, str], Suspect] = {}
     for one in sorted(found, key=lambda one: -one.score):
         best.setdefault((one.cause, one.service), one)

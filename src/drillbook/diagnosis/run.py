@@ -1,4 +1,4 @@
-"""One diagnosis: trees applied to services, checks made, causes ranked. The one way for `invoke diagnose` and for drills."""
+"""One diagnosis: applies trees to services, runs the checks, ranks the causes. Shared by `invoke diagnose` and drills."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.service import kind_of
 
 CLOCK_ERROR_S = 0.001
-"""Of a duration: both ends are read from one monotonic clock, and the figure is rounded to a millisecond."""
+"""Error of a measured duration, in seconds: one monotonic clock is read twice, and the result is rounded to 1 ms."""
+UNSEEN = "could not be examined"
+"""Phrase in every doubt about something that was not examined; such doubts are shown even when a cause was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What a diagnosis knows before it looks: the trees and the inventory."""
+    """Inputs of a diagnosis: the decision trees, the inventory, and the checks that must not run."""
 
     trees: tuple[Tree, ...]
     inventory: Inventory
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
-    """Checks that are not made, by tree and name, and why."""
+    """Reasons why checks must not run, by tree and name of the check."""
 
 
 class CheckResult(BaseModel):
-    """What became of one check."""
+    """Outcome of one check in the result of a diagnosis."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +52,7 @@ class CheckResult(BaseModel):
 
 
 class Diagnosis(BaseModel):
-    """What was found, how long it took on the controller's monotonic clock, and all that it rests on."""
+    """Result of a diagnosis: the cause found, the duration by the controller's monotonic clock, and the evidence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,8 +68,8 @@ class Diagnosis(BaseModel):
 def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) -> Diagnosis:
     """Diagnose ``services`` of the inventory within ``within_s`` seconds; changes nothing.
 
-    ``found`` is the likeliest cause, ``healthy`` when no doubt is left, and ``unknown`` otherwise,
-    with what is not known in ``why``. Raises Cancelled, and PlanError for a service that is not there.
+    In the result, ``found`` is the likeliest cause, or ``healthy`` without causes and doubts, else ``unknown`` with the doubts
+    in ``why``. Raises Cancelled, and PlanError for an unknown service.
     """
     begun = time.monotonic()
     cases = scope.cases(book.trees, book.inventory.services, services)
@@ -105,19 +107,19 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
 
 
 def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
-    """With those contacts alone that the inventory has: trees are shared between inventories."""
+    """Return ``suspect`` without contacts that are missing in this inventory, since several inventories share the trees."""
     return suspect.model_copy(update={"contacts": tuple(one for one in suspect.contacts if one in inventory.contacts)})
 
 
 def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: Sequence[str]) -> tuple[str, ...]:
-    """Why it cannot be said that all is well: checks that were not made, signs of health that are missing."""
-    doubts: list[str] = [] if services else ["the inventory has no service that could be examined"]
+    """Reasons not to report `healthy`: checks that did not run, and health conditions that are false or unknown."""
+    doubts: list[str] = [] if services else ["the inventory has no service that can be examined"]
     shown: set[str] = set()
     for case in cases:
         for check in case.tree.checks:
             one = gathering.made[case, check.id]
             if one.status == "not made" and not check.words.optional:
-                doubts.append(f"{case.subject}: {check.words.name or check.id} could not be looked at: {one.message}")
+                doubts.append(f"{case.subject}: {check.words.name or check.id} {UNSEEN}: {one.message}")
         for text in case.tree.healthy:
             if _left_out(gathering, case, text):
                 continue
@@ -136,16 +138,16 @@ def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: S
         if name not in {case.service for case in cases}:
             doubts.append(f"{name}: no tree examines services of kind {kind_of(book.inventory.services[name])}")
         elif name not in shown:
-            doubts.append(f"{name}: nothing that was looked at shows that it is well")
+            doubts.append(f"{name}: no check shows that it is healthy")
     return tuple(dict.fromkeys(doubts))
 
 
 def _behind(gathering: Gathering, case: Case, text: str) -> list[tuple[Check, Made]]:
-    """The checks that ``text`` refers to, with what became of them."""
+    """Outcomes of the checks to which the expression ``text`` refers."""
     names = {reference[0] for reference in template.references(text, bare=True)}
     return [(check, gathering.made[case, check.id]) for check in case.tree.checks if check.id in names]
 
 
 def _left_out(gathering: Gathering, case: Case, text: str) -> bool:
-    """Does ``text`` refer to a check that does not fit this inventory, or was not called for?"""
+    """Return True when ``text`` refers to a check that was left out because it does not apply to this case."""
     return any(one.status == "left out" for _, one in _behind(gathering, case, text))

@@ -1,4 +1,4 @@
-"""Which trees are applied to which services: a service, what it needs, and the paths between them. Pure."""
+"""Selects trees for a service, its dependencies, and the paths to them; pure functions, without input or output."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from drillbook.diagnosis.tree import Tree
 from drillbook.errors import PlanError
 from drillbook.inventory.inventory import Inventory, service_names
 from drillbook.language.strict import did_you_mean
-from drillbook.sdk.service import Service, kind_of
+from drillbook.sdk.service import Service, is_sandbox, kind_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One tree applied to one service, or to a service and one that it needs; equal to itself alone."""
+    """One tree applied to one service, or to a service and its dependency ``peer``; compared by identity, not by content."""
 
     tree: Tree
     service: str
@@ -23,24 +23,26 @@ class Case:
 
     @property
     def subject(self) -> str:
-        """What is examined, for a person."""
+        """Name of the examined service, or ``service -> peer`` for two services, as shown to the user."""
         return f"{self.service} -> {self.peer}" if self.peer else self.service
 
 
 def needed(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
-    """The services that the service ``name`` needs, as the inventory names them."""
+    """Services that the service ``name`` needs, if they are in the inventory and installed."""
     return tuple(one for one in services[name].needed if one in services and not services[one].missing)
 
 
 def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
-    """``name``, all that it needs, and the relays on the way. Raises PlanError when there is no such service."""
+    """Return the service ``name``, all services that it needs, and the relays on its host that lead to one of these.
+
+    Raises PlanError for a service that is unknown or not installed."""
     if name not in services:
         raise PlanError(
             f"there is no service {name!r} in the inventory",
             hint=f"{did_you_mean(name, services)}services: {', '.join(services) or 'none'}",
         )
     if services[name].missing:
-        raise PlanError(f"the service {name!r} is not there", hint=f"install {services[name].missing}")
+        raise PlanError(f"the service {name!r} is not installed", hint=f"install {services[name].missing}")
     found = [name]
     for one in found:
         found += [other for other in needed(services, one) if other not in found]
@@ -53,13 +55,20 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
 
 
 def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
-    """All services that are there and meant to run: those that are no standby, and those that others need."""
-    wanted = {other for name, one in services.items() if not one.standby for other in needed(services, name)}
-    return tuple(name for name, one in services.items() if (not one.standby or name in wanted) and not one.missing)
+    """All services that should be running: every service that is no standby, and each standby that such a service needs.
+
+    Folders and backup sources are left out, since they have no processes; so are sandboxes, which run only in rehearsals.
+    """
+    running = {name: one for name, one in services.items() if one.RUNS and not is_sandbox(one)}
+    wanted = {other for name, one in running.items() if not one.standby for other in needed(services, name)}
+    return tuple(name for name, one in running.items() if (not one.standby or name in wanted) and not one.missing)
 
 
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:
-    """Every tree that fits one of the services ``names``, applied to it."""
+    """Cases to examine: one for each of the services ``names`` and each tree that fits its kind.
+
+    A tree with peers has one case for each service that the examined service needs.
+    """
     found: list[Case] = []
     for name in names:
         for tree in trees:
@@ -71,7 +80,7 @@ def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterabl
 
 
 def used(trees: Sequence[Tree], inventory: Inventory, names: Iterable[str]) -> tuple[Tree, ...]:
-    """The trees that a diagnosis of the services ``names`` applies."""
+    """Trees that a diagnosis of the services ``names`` uses."""
     wanted = {
         case.tree.tree
         for name in names
@@ -82,7 +91,10 @@ def used(trees: Sequence[Tree], inventory: Inventory, names: Iterable[str]) -> t
 
 
 def names(inventory: Inventory, case: Case) -> dict[str, Any]:
-    """What expressions of ``case`` see before any check: ``service``, ``peer``, ``host``, and ``the`` first of each kind."""
+    """Names that expressions of ``case`` can use before any check has run: ``service``, ``peer``, ``host``, and ``the``.
+
+    ``the`` maps each kind of service to the name of the inventory's first service of that kind.
+    """
     known = service_names(inventory.services)
     first: dict[str, str] = {}
     for name, one in known.items():
@@ -98,7 +110,7 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
 
 
 def _path(services: Mapping[str, Service], case: Case) -> str:
-    """By what name the service reaches its peer: a relay on its own host that leads there, or the peer itself."""
+    """Service through which the examined service reaches the peer: a relay on the same host, or else the peer itself."""
     own = services[case.service].host
     return next(
         (name for name, one in services.items() if one.leads_to == case.peer and one.host == own),

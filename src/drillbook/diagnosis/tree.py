@@ -1,4 +1,7 @@
-"""A diagnosis tree as a value: checks that read, causes with what speaks for and against each. A plan holds it as data."""
+"""A diagnosis tree as a value: read-only checks, and causes with the observations for and against each cause.
+
+A plan stores trees as data.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,31 @@ from drillbook.values import Duration
 Impact = Literal["unavailable", "degraded", "wrong-data", "wrong-function"]
 CauseName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 CHECK_S = 15.0
-"""Seconds that a check may take when it names no ``timeout``."""
+"""Default timeout of a check, in seconds."""
 
 
 class Part(BaseModel):
-    """What all parts of a tree share."""
+    """Base of the models for all parts of a diagnosis tree."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Words(Part):
-    """What a check may say beside its action."""
+    """Keys of a check that do not belong to its action, such as ``when`` and ``timeout``."""
 
-    name: str = Field(default="", description="What it looks at, in a few words.")
-    when: str | None = Field(default=None, description="Expression; the check is left out when it is false.")
+    name: str = Field(default="", description="Subject of the check, in a few words.")
+    when: str | None = Field(default=None, description="Expression; when it is false the check is skipped.")
     needs: tuple[str, ...] = Field(
-        default=(), description="Kinds of service that the inventory must have; else the check is left out."
+        default=(), description="Kinds of service that the inventory must have; otherwise the check is skipped."
     )
-    timeout: Duration = Field(default=Duration(CHECK_S), gt=0, description="Time for it.")
-    optional: bool = Field(default=False, description="True: that it could not be made hinders no `healthy`.")
+    timeout: Duration = Field(default=Duration(CHECK_S), gt=0, description="Time limit of the check.")
+    optional: bool = Field(
+        default=False, description="True: the service may be `healthy` even when this check could not run."
+    )
 
 
 class Check(Part):
-    """One reading action with its parameters, and the words beside it."""
+    """A check: one read-only action with its parameters, and the check's other keys (``words``)."""
 
     id: str
     action: str
@@ -42,53 +47,56 @@ class Check(Part):
 
 
 class Observation(Part):
-    """What speaks for or against a cause, when it is true."""
+    """Evidence for or against a cause, which counts when its condition is true."""
 
     when: str = Field(description="Expression over the facts of checks.")
-    weight: int = Field(default=1, ge=1, le=10, description="How much it counts.")
-    says: str = Field(default="", description="What was seen, in words; default: the expression.")
+    weight: int = Field(default=1, ge=1, le=10, description="Weight of the observation.")
+    says: str = Field(default="", description="Description of the observation; default: the expression.")
 
 
 class Remedy(Part):
-    """What helps: words, and where Drillbook can do it, a step."""
+    """Remedy of a cause: instructions for a person, and a step if Drillbook can execute the remedy."""
 
-    text: str = Field(min_length=3, description="What to do, for a person.")
+    text: str = Field(min_length=3, description="Instructions for a person.")
     contacts: tuple[str, ...] = Field(
-        default=(), description="Whom to call: names of the inventory's contacts; those that it has not are left out."
+        default=(),
+        description="Contacts to call, by their names in the inventory; names that the inventory lacks are skipped.",
     )
     step: dict[str, Any] | None = Field(default=None, description="One action with its parameters, which `--apply` runs.")
 
 
 class Cause(Part):
-    """A cause, what it does to the service, and what speaks for and against it."""
+    """A cause, its effect on the service, and the evidence for and against it."""
 
-    title: str = Field(min_length=3, description="The cause in one line; may hold expressions.")
-    impact: Impact = Field(alias="class", description="unavailable, degraded, wrong-data or wrong-function.")
-    supports: tuple[Observation, ...] = Field(alias="for", min_length=1, description="What speaks for it.")
-    against: tuple[Observation, ...] = Field(default=(), description="What speaks against it.")
+    title: str = Field(min_length=3, description="Description of the cause in one line; may contain expressions.")
+    impact: Impact = Field(
+        alias="class", description="Effect of the cause: unavailable, degraded, wrong-data or wrong-function."
+    )
+    supports: tuple[Observation, ...] = Field(alias="for", min_length=1, description="Observations that support the cause.")
+    against: tuple[Observation, ...] = Field(default=(), description="Observations that contradict the cause.")
     remedy: Remedy
 
 
 class Head(Part):
-    """The keys of a tree beside its checks."""
+    """Keys of a diagnosis tree that are not checks."""
 
-    tree: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the tree; the same as its file's.")
-    title: str = Field(min_length=3, description="What it examines, in one line.")
-    kind: str | tuple[str, ...] = Field(description="Kind, or kinds, of service that it examines.")
+    tree: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the tree; must equal the name of its file.")
+    title: str = Field(min_length=3, description="Subject of the tree, in one line.")
+    kind: str | tuple[str, ...] = Field(description="Kind, or kinds, of service that the tree examines.")
     peers: bool = Field(
         default=False,
-        description=("True: it examines a service together with each service that it needs (`peer`), once for each."),
+        description=("True: the tree examines a service together with each service that it needs (`peer`), once for each."),
     )
-    healthy: tuple[str, ...] = Field(default=(), description="Expressions that are true of a healthy service.")
+    healthy: tuple[str, ...] = Field(default=(), description="Expressions that are true for a healthy service.")
     causes: dict[CauseName, Cause] = Field(default_factory=dict, description="Causes by name.")
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Kinds of service that it examines."""
+        """Kinds of services that the tree examines."""
         return (self.kind,) if isinstance(self.kind, str) else self.kind
 
 
 class Tree(Head):
-    """A whole tree."""
+    """A complete diagnosis tree: its head, and its checks by name."""
 
     checks: tuple[Check, ...] = ()

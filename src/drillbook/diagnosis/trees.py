@@ -1,4 +1,4 @@
-"""Diagnosis trees from their files: strict YAML below ``drills/diagnosis/``, every mistake with its place."""
+"""Loads diagnosis trees from ``drills/diagnosis/``: strict YAML; every mistake is reported with its position."""
 
 from __future__ import annotations
 
@@ -16,30 +16,33 @@ from drillbook.sdk.discovery import service_kinds
 
 FOLDER = "diagnosis"
 NAMES = ("service", "host", "the")
-"""What expressions of a tree see beside its checks; ``peer`` too, where the tree examines peers."""
+"""Names that expressions of a tree can use besides those of its checks; also ``peer`` if the tree examines peers."""
 
 
 def beside(path: Path) -> Path | None:
-    """The folder of trees that belongs to the drill in ``path``: ``diagnosis`` in its folder or the nearest above it."""
+    """Folder ``diagnosis`` nearest to the drill file ``path``: in its folder or one of the next three above; else None."""
     return next((found for parent in path.absolute().parents[:4] if (found := parent / FOLDER).is_dir()), None)
 
 
 def load_all(folder: Path | None) -> tuple[Tree, ...]:
-    """Every tree in ``folder`` and those that plugins ship, by name; its own win. Raises SpecError with file, line and column."""
+    """Load all trees of ``folder`` and of plugins, sorted by name; the folder's trees replace those of plugins.
+
+    Raises SpecError with file, line and column.
+    """
     paths = {**discovery.shipped("trees"), **{path.stem: path for path in (folder.glob("*.yml") if folder else ())}}
     return tuple(load(paths[name]) for name in sorted(paths))
 
 
 def load(path: Path) -> Tree:
-    """Read one tree. Raises SpecError with file, line and column."""
+    """Load one tree. Raises SpecError with file, line and column."""
     document = strict.load(path, error_type=SpecError)
     written = {key: value for key, value in document.value.items() if key != "checks"}
     head = document.validate(Head, written)
     if head.tree != path.stem:
         raise document.error(
             ("tree",),
-            f"the tree is named {head.tree!r}, but its file {path.name!r}",
-            hint=f"name the file {head.tree}.yml, or the tree {path.stem}",
+            f"the tree is named {head.tree!r}, but its file is named {path.name!r}",
+            hint=f"rename the file to {head.tree}.yml, or the tree to {path.stem}",
         )
     _kinds(document, head.kinds, ("kind",))
     checks = tuple(_check(document, name, item) for name, item in _mapping(document, "checks").items())
@@ -54,7 +57,7 @@ def load(path: Path) -> Tree:
 def _mapping(document: Document, key: str) -> dict[str, Any]:
     value = document.value.get(key) or {}
     if not isinstance(value, dict):
-        raise document.error((key,), f"{key!r} must be a mapping of names to what they are")
+        raise document.error((key,), f"{key!r} must be a mapping of names to values")
     return value
 
 
@@ -73,30 +76,33 @@ def _check(document: Document, name: str, item: Any) -> Check:
     if not name.isidentifier() or name in (*NAMES, "peer"):
         raise document.error(
             place,
-            f"{name!r} cannot name a check",
+            f"{name!r} is not a valid name of a check",
             key=True,
-            hint="a name is a word that expressions can use, and none that they know already",
+            hint="choose an identifier that expressions can use and that is not already defined",
         )
     action, params = entries.named(document, item, place, "a check", tuple(Words.model_fields))
     kind = entries.find_class(document, action, (*place, action), Action)
-    if not issubclass(kind, Read) or _changes(kind, params):
-        raise document.error(
-            (*place, action),
-            f"{action} may change something; a check of a diagnosis only looks",
-            key=True,
-            hint="use an action whose effect is read: see `invoke actions`",
-        )
+    changes = document.error(
+        (*place, action),
+        f"{action} may make changes, but a check of a diagnosis must be read-only",
+        key=True,
+        hint="use a read-only action; see `invoke actions`",
+    )
+    if not issubclass(kind, Read):
+        raise changes
     words = document.validate(Words, {key: value for key, value in item.items() if key != action}, place)
     _kinds(document, words.needs, (*place, "needs"))
     entries.check_params(document, kind, params, _dynamic(params), (*place, action))
+    if _changes(kind, params):
+        raise changes
     return Check(id=name, action=action, params=params, words=words)
 
 
 def _changes(kind: type[Action], params: Mapping[str, Any]) -> bool:
-    """Does this use of a reading action say that it changes something, or leave that to an expression?"""
+    """Return True unless the parameters known before the diagnosis make certain that the action is read-only."""
     dynamic = _dynamic(params)
     known = {key: value for key, value in params.items() if key not in dynamic}
-    return "effect" in params or "by" in dynamic or kind.model_construct(**known).effect is not Effect.READ
+    return "effect" in params or "by" in dynamic or kind.with_unknown(known, dynamic).effect is not Effect.READ
 
 
 def _dynamic(params: Mapping[str, Any]) -> frozenset[str]:
@@ -110,7 +116,7 @@ def _remedy(document: Document, step: dict[str, Any], place: Place) -> None:
 
 
 class _References:
-    """Looks that every expression of a tree refers to what it can see."""
+    """Checks every expression of a tree for unknown names."""
 
     def __init__(self, document: Document, tree: Tree) -> None:
         self.document, self.tree = document, tree
@@ -118,7 +124,7 @@ class _References:
         self.known = (*self.static, *(check.id for check in tree.checks))
 
     def check(self) -> None:
-        """Raise SpecError at the first that does not."""
+        """Raise SpecError at the first unknown name."""
         for number, check in enumerate(self.tree.checks):
             place: Place = ("checks", check.id)
             before = (*self.static, *(one.id for one in self.tree.checks[:number]))
@@ -152,9 +158,9 @@ class _References:
         except ValueError as error:
             raise self.document.error(place, f"not an expression: {error}") from None
         for name in sorted(names - set(known)):
-            later = " yet: a check sees those above it" if name in self.known else ""
+            later = " yet: a check can use only checks above it" if name in self.known else ""
             raise self.document.error(
                 place,
-                f"nothing is known as {name!r}{later}",
-                hint=(f"{strict.did_you_mean(name, known)}known here: {', '.join(known)}"),
+                f"the name {name!r} is not defined{later}",
+                hint=(f"{strict.did_you_mean(name, known)}names known here: {', '.join(known)}"),
             )

@@ -1,7 +1,6 @@
-"""Watching the guard's conditions during a run: each on its own schedule, beside the steps; the first that trips ends it.
+"""Checks the abort conditions during a run, each on its own schedule; the first condition that fails ends the run.
 
-What cannot be looked at is not good: a condition that gives no answer trips after its ``tries``, and so does one that
-hangs, since each look is waited for only as long as its timeout.
+A check without an answer in time is unreadable; after ``tries`` unreadable checks in a row, the condition has failed.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from drillbook.engine.steps import Stage, build
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import build
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.events.holds import GuardCondition, GuardTripped, OfCondition
 from drillbook.findings import Finding, finding
@@ -31,10 +31,10 @@ from drillbook.sdk.probe import Availability, find_probe
 REACH_EVERY_S = 2.0
 REACH_TIMEOUT_S = 5.0
 REACH_TRIES = 2
-"""A host of ``guard.hosts`` trips when this many looks in a row did not reach it."""
+"""Number of failed checks in a row after which an unreachable host of ``guard.hosts`` ends the run."""
 PROBE_TIMEOUT_S = 1.0
 GRACE_S = 2.0
-"""A look may take so much longer than its timeout before it counts as one without an answer."""
+"""Seconds that a check may exceed its timeout before it counts as unanswered."""
 STOP_S = 5.0
 TEXT = 400
 
@@ -43,7 +43,7 @@ State = Literal["good", "bad", "unreadable"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one look found."""
+    """Result of one check: ``state`` of the condition, and ``measured``, the text of the measurement or of the error."""
 
     state: State
     measured: str = ""
@@ -51,7 +51,7 @@ class Reading:
 
 @dataclass(slots=True)
 class Eye:
-    """One condition on one host, and what was seen of it so far."""
+    """One abort condition on one host, with its schedule, its latest state and its count of unreadable checks."""
 
     id: str
     title: str
@@ -65,10 +65,10 @@ class Eye:
     state: State | None = field(default=None, init=False)
     misses: int = field(default=0, init=False)
     since: float | None = field(default=None, init=False)
-    """When the first look of the present stretch that was not good began."""
+    """Monotonic time at which the first check since the last good one began; None while the condition is good."""
 
     def saw(self, reading: Reading, began: float, ended: float) -> str:
-        """Take in one look; returns what tripped, or nothing."""
+        """Record one check; returns the reason to end the run because of this condition, or an empty text."""
         self.state = reading.state
         if reading.state == "good":
             self.misses, self.since = 0, None
@@ -76,7 +76,7 @@ class Eye:
         self.since = began if self.since is None else self.since
         self.misses = self.misses + 1 if reading.state == "unreadable" else 0
         if self.misses >= self.tries:
-            return f"no answer {self.misses} times in a row: {reading.measured}"
+            return f"could not be checked {self.misses} times in a row: {reading.measured}"
         lasted = ended - self.since
         if reading.state == "bad" and lasted >= self.hold_s:
             return reading.measured + (f" (not good for {lasted:.1f} s)" if self.hold_s else "")
@@ -84,15 +84,18 @@ class Eye:
 
 
 class Watch:
-    """The conditions of a run's guard; ``first`` before anything is broken, then ``start``, and ``stop`` before undoing."""
+    """The abort conditions of a run: call ``first`` before any fault, then ``start``, and ``stop`` before the undo."""
 
     def __init__(self, stage: Stage, on_trip: Callable[[Finding], object] | None = None) -> None:
-        """``stage`` has the plan and its hosts; a trip calls ``on_trip``, which ends the run, and sets its stop flag."""
+        """Prepare to check the abort conditions in the plan of the run (``stage``).
+
+        When a condition fails, ``on_trip`` is called and the stage's stop flag is set, to end the run.
+        """
         self.stage = stage
         self.eyes = list(_eyes(stage))
         self._on_trip = on_trip
         self._forward = stage.cancel
-        """The flag of the way forward, kept: while things are put back the stage has another, which no trip may set."""
+        """Stop flag of the phases before the undo; during the undo the stage has another flag, which conditions must not set."""
         self._halt = threading.Event()
         self._lock = threading.Lock()
         self._finding: Finding | None = None
@@ -100,11 +103,11 @@ class Watch:
 
     @property
     def tripped(self) -> Finding | None:
-        """What tripped: the condition, what was measured, and when."""
+        """Finding about the condition that ended the run, with the measurement and the time; None if none did so."""
         return self._finding
 
     def first(self) -> list[Finding]:
-        """Look at every condition until it was good once or its tries are over; a finding for each that was never good."""
+        """Check each condition until it can be read, at most ``tries`` times; returns a finding for each that is not good."""
         with ThreadPoolExecutor(max_workers=max(1, min(16, len(self.eyes))), thread_name_prefix="guard") as pool:
             return [one for one in pool.map(self._first, self.eyes) if one]
 
@@ -121,7 +124,7 @@ class Watch:
             return None
         return finding(
             "not-ready",
-            title=f"guard: {eye.title}",
+            title=f"abort condition: {eye.title}",
             wanted=eye.wanted,
             measured=self._clean(reading.measured),
             step=eye.id,
@@ -129,14 +132,14 @@ class Watch:
         )
 
     def start(self) -> None:
-        """Look at each condition on its schedule, from threads of their own, until ``stop``."""
+        """Check each condition on its schedule, in separate threads, until ``stop``."""
         for eye in self.eyes:
             thread = threading.Thread(target=self._watch, args=(eye,), name=f"{eye.id}@{eye.host}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def stop(self) -> None:
-        """Look no more; after this returns nothing trips. Safe to call twice, and without ``start``."""
+        """Stop checking; after this method returns, no condition ends the run. Safe to call twice, and without ``start``."""
         with self._lock:
             self._halt.set()
         until = time.monotonic() + STOP_S
@@ -155,7 +158,7 @@ class Watch:
             self._halt.wait(max(0.0, began + eye.every_s - time.monotonic()))
 
     def _saw(self, eye: Eye, reading: Reading, began: float) -> bool:
-        """Take in a reading; True when this eye need look no more."""
+        """Record a reading; returns True when this condition needs no further checks."""
         with self._lock:
             if self._halt.is_set() or self._finding is not None:
                 return True
@@ -191,7 +194,7 @@ class Watch:
         return True
 
     def _note(self, what: OfCondition, eye: Eye, *, sync: bool = False) -> None:
-        """Write it down; a journal that cannot be written must not keep a trip from ending the run."""
+        """Journal an event; a failure to write the journal also ends the run."""
         try:
             self.stage.journal.append(what, host=eye.host, sync=sync)
         except DrillbookError:
@@ -202,7 +205,7 @@ class Watch:
 
 
 class _Asking:
-    """One look under way, in a thread of its own, so that one that hangs holds up nobody."""
+    """One check in progress, in its own thread, so that a hanging check delays no other check."""
 
     def __init__(self, eye: Eye, cancel: threading.Event) -> None:
         self.done = threading.Event()
@@ -217,7 +220,7 @@ class _Asking:
                 self.answer = eye.ask(deadline, Path(folder))
         except StepFailed as error:
             self.answer = Reading("bad", error.message)
-        except Exception as error:  # noqa: BLE001  whatever keeps a look from being taken leaves the condition unknown
+        except Exception as error:  # noqa: BLE001  any other error of a check leaves the state of the condition unknown
             self.answer = Reading(
                 "unreadable", error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
             )
@@ -240,10 +243,10 @@ def _eyes(stage: Stage) -> Iterator[Eye]:
     for host in guard.hosts:
         yield Eye(
             id=f"guard.host.{host}",
-            title=f"{host} stays reachable",
+            title=f"{host} must stay reachable",
             host=host,
             ask=_reach(stage, host),
-            wanted=f"`true` succeeds on {host}",
+            wanted=f"the command `true` succeeds on {host}",
             every_s=REACH_EVERY_S,
             hold_s=0.0,
             timeout_s=REACH_TIMEOUT_S,
@@ -253,7 +256,7 @@ def _eyes(stage: Stage) -> Iterator[Eye]:
 
 def _condition(stage: Stage, condition: PlannedCondition) -> Iterator[Eye]:
     times: dict[str, Any] = {"every_s": condition.every_s, "hold_s": condition.for_s, "tries": condition.tries}
-    wanted = f"good, never bad for {condition.for_s:g} s" if condition.for_s else "good at every look"
+    wanted = f"good, never bad for {condition.for_s:g} s" if condition.for_s else "good at every check"
     if probe := condition.probe:
         yield Eye(
             id=condition.id,
@@ -309,7 +312,7 @@ def _step(stage: Stage, step: PlannedStep, host: str) -> Callable[[Deadline, Pat
 
 
 def _expected(expressions: Sequence[str], facts: Facts, names: Mapping[str, Any]) -> Reading:
-    """Good when every expression holds; one that has no value was not read."""
+    """Evaluate the expressions; return good when all are true, bad when one is false, unreadable when one has no value."""
     for text in expressions:
         try:
             held = template.expression(text, {**names, "result": facts})
@@ -331,7 +334,7 @@ def _reach(stage: Stage, host: str) -> Callable[[Deadline, Path], Reading]:
 
 
 def _context(stage: Stage, condition: str, host: str, deadline: Deadline, folder: Path) -> Context:
-    """A context whose commands are not journalled: a look is taken every second, and only its changes are told."""
+    """Make a context that does not journal commands: checks run often, and only changes of their result are recorded."""
     return Context(
         run_id=stage.run["id"],
         step=condition,

@@ -1,66 +1,92 @@
-"""The gate: what only a restore mends is destroyed only when a backup of that very thing was proven in this very run."""
+"""Gate before faults that destroy data: each is injected only after this run verified a backup of exactly that data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from drillbook.engine.provenance import Proven, measured, points_to, service_of, source
-from drillbook.engine.steps import Stage, build
+from drillbook.engine.provenance import Proven, ProvenSource, measured, points_to, service_of, source
+from drillbook.engine.source_gate import Refused, SourceGate, VerifiedSource
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import build
 from drillbook.errors import PlanError
 from drillbook.events.event import Event, each
-from drillbook.events.steps import BackupProven, Done
-from drillbook.findings import Finding, finding
+from drillbook.events.steps import BackupProven, Done, SourceProven
+from drillbook.findings import Finding
 from drillbook.language import template
 from drillbook.plan.plan import PlannedStep
-from drillbook.plan.restorable import of_one_system, proves, same_service, source_of
-from drillbook.sdk.action import Action
+from drillbook.plan.restorable import lost_service, of_one_system, of_source, proves, same_service, source_of
+from drillbook.sdk.action import Action, Facts
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.store import Reference
 
 ASK_S = 15.0
-"""Seconds in which a target must say what a fault is about to destroy."""
+"""Seconds within which a target must report the identity of the data that a fault is about to destroy."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """A proof of this run that ended well on ``host``."""
+    """A successful verification of a backup in this run, by a step on ``host``."""
 
     step: PlannedStep
     host: str
     action: Action
     identity: Identity | None
+    facts: Facts
 
     @property
     def location(self) -> Reference:
-        """Of the backup that was read, with the digest of its manifest."""
+        """Location of the verified backup, with the digest of its manifest; ``unknown`` when the step names no location."""
         origin, digest = source(self.action), self.identity.manifest if self.identity else ""
         return Reference(origin.bucket, origin.key, digest) if origin else Reference("unknown", "unknown", digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Looks before the injection; ``events`` are those of the run so far."""
+    """Check that each fault which destroys data has a verified backup; ``events`` are the events of the run so far."""
 
     stage: Stage
     events: Sequence[Event]
 
     def refusals(self, steps: Sequence[PlannedStep]) -> list[Finding]:
-        """Why some of ``steps`` must not be injected. What may be is written to the journal. Raises Cancelled."""
+        """Return a finding for each fault in ``steps`` that destroys data without a verified backup of that data.
+
+        Without findings, journals the verified backups. Raises Cancelled.
+        """
         wrong: list[Finding] = []
         proven: list[tuple[str, Proven, Identity]] = []
+        sources: list[tuple[str, str, SourceProven]] = []
         for step in steps:
             if not step.restore_only or not self._wanted(step):
                 continue
             for host in step.hosts:
                 try:
-                    proven += [(host, *pair) for pair in self._proven(step, host)]
-                except _Refused as refused:
+                    if found := self._sources(step, host):
+                        sources += [(host, step.id, one) for one in found]
+                    else:
+                        proven += [(host, *pair) for pair in self._proven(step, host)]
+                except Refused as refused:
                     wrong.append(refused.finding.model_copy(update={"step": step.id, "host": host}))
         if not wrong:
             for host, one, identity in proven:
                 self._write(host, one, identity)
+            for host, fault, source_ in sources:
+                self._write_source(host, fault, source_)
         return wrong
+
+    def _sources(self, step: PlannedStep, host: str) -> list[SourceProven]:
+        """Verified backups, from backup sources, that the restore phase restores into the fault's service; may be empty.
+
+        Raises Refused.
+        """
+        gate = SourceGate(self.stage, step, host, lost_service(self.stage.plan, step))
+        if not gate.restores():
+            return []
+        return gate.proven(self._built(step), [VerifiedSource(one.step, one.facts) for one in self._proofs(sourced=True)])
+
+    def _write_source(self, host: str, fault: str, one: SourceProven) -> None:
+        self.stage.provenance.sources.append(ProvenSource(one.service, one.source, one.backup, one.proof, fault))
+        self.stage.journal.append(one, step=fault, host=host, sync=True)
 
     def _write(self, host: str, one: Proven, identity: Identity) -> None:
         self.stage.provenance.proven.append(one)
@@ -72,45 +98,52 @@ class Gate:
         )
 
     def _wanted(self, step: PlannedStep) -> bool:
-        """Will it be injected? What only a step of the injection itself decides may be."""
+        """Return True unless the condition `when` of the step is false; a condition that cannot be evaluated yet counts as true."""
         try:
             return step.when is None or bool(template.expression(step.when, self.stage.names()))
         except ValueError:
             return True
 
     def _proven(self, step: PlannedStep, host: str) -> list[tuple[Proven, Identity]]:
-        """The proven backups that the restore of this fault comes from, each with what the fault destroys."""
+        """Verified backups from which the restore phase restores the data that ``step`` destroys, with the data's identity.
+
+        Raises Refused when there is none.
+        """
         proofs = [one for one in self._proofs() if proves(self.stage.plan.inventory, one.step, step)]
         if not proofs:
-            raise _Refused("a backup that was proven in this run", "none")
+            raise Refused("a backup that was verified in this run", "none")
         action = self._built(step)
         thing, fitting = self._of_thing(action, step, host, proofs)
         if own := source(action):
             fitting = [one for one in fitting if points_to(own, one.location)]
             if not fitting:
-                raise _Refused(_said(proofs), f"{step.action} reads {own}")
+                raise Refused(_said(proofs), f"a backup that {step.action} verifies: {own}")
         used = self._restored_from(action, fitting, proofs)
         service = service_of(action) or service_of(used[0].action)
         return [(Proven(service, one.location, one.step.action, step.id), thing) for one in used]
 
-    def _proofs(self) -> Iterator[_Proof]:
-        backup = {step.id: step for step in self.stage.plan.phase("backup") if step.proves_backup}
+    def _proofs(self, *, sourced: bool = False) -> Iterator[_Proof]:
+        """Yield this run's successful verifications: of backups of a source if ``sourced``, else of its own backups."""
+        steps = [step for step in self.stage.plan.phase("backup") if step.proves_backup and of_source(step) is sourced]
+        backup = {step.id: step for step in steps}
         for event, done in each(self.events, Done):
             if event.step in backup:
                 step = backup[event.step]
-                yield _Proof(step, str(event.host), self._built(step), Identity.read(done.facts.get("identity")))
+                identity = Identity.read(done.facts.get("identity"))
+                yield _Proof(step, str(event.host), self._built(step), identity, done.facts)
 
     def _built(self, step: PlannedStep) -> Action:
         try:
             return build(step, self.stage.names())
         except (ValueError, PlanError) as error:
-            raise _Refused("parameters that are known before anything is broken", str(error)) from None
+            raise Refused("parameters that are known before the fault is injected", str(error)) from None
 
     def _of_thing(
         self, fault: Action, step: PlannedStep, host: str, proofs: Sequence[_Proof]
     ) -> tuple[Identity, list[_Proof]]:
-        """Identity of the thing that ``fault`` would destroy, asked from its target, and the proofs of a backup of it."""
-        if type(fault).subject is Action.subject:  # a command of the drill's own: what its proven backup is of
+        """Identity of the data that ``fault`` would destroy on its target, and the verifications of backups of that same data."""
+        # a custom command cannot identify its data: ask the action that verified the backup of that data
+        if type(fault).subject is Action.subject:
             asked = [(one, *self._ask(one.action, one.step.id, one.host)) for one in proofs]
         else:
             thing, why = self._ask(fault, step.id, host)
@@ -122,14 +155,14 @@ class Gate:
         ]
         if not fitting:
             now = "; ".join(dict.fromkeys(str(thing) if thing else f"unknown: {why}" for _, thing, why in asked))
-            raise _Refused(f"a proven backup of {now}", _said(proofs))
+            raise Refused(f"a verified backup of {now}", _said(proofs))
         return fitting[0][1], [one for one, _ in fitting]
 
     def _ask(self, action: Action, step: str, host: str) -> tuple[Identity | None, str]:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
 
     def _restored_from(self, fault: Action, fitting: Sequence[_Proof], proofs: Sequence[_Proof]) -> list[_Proof]:
-        """Those of ``fitting`` that the restore phase restores from; of its service it restores from ``proofs`` alone."""
+        """Verifications in ``fitting`` of backups that `restore` uses. Raises Refused for none or an unverified one."""
         service = service_of(fault) or service_of(fitting[0].action)
         used: list[_Proof] = []
         for step in self.stage.plan.phase("restore"):
@@ -138,13 +171,13 @@ class Gate:
             origin = source(self._built(step))
             used += [one for one in fitting if origin and points_to(origin, one.location)]
             if not any(origin and points_to(origin, one.location) for one in proofs):
-                raise _Refused(_said(fitting), f"{step.id} {step.action} restores from {origin or 'nothing that is known'}")
+                raise Refused(_said(fitting), f"{step.id} {step.action} restores from {origin or 'an unknown backup'}")
         if not used:
-            raise _Refused(f"a restore from {_said(fitting)}", "no step of `restore` reads it")
+            raise Refused(f"a restore from {_said(fitting)}", "no step of `restore` uses this backup")
         return list({one.location: one for one in used}.values())
 
     def _restores(self, step: PlannedStep, service: str, fitting: Sequence[_Proof]) -> bool:
-        """Does ``step`` write from a backup into what a fault destroys?"""
+        """Return True when ``step`` restores the service that the fault destroys, from a backup."""
         said = source_of(step)
         return (
             said is not None
@@ -154,13 +187,5 @@ class Gate:
 
 
 def _said(proofs: Sequence[_Proof]) -> str:
-    told = [str(one.identity) if one.identity else f"{one.location}, which does not say what it is of" for one in proofs]
+    told = [str(one.identity) if one.identity else f"{one.location}, whose data is not identified" for one in proofs]
     return "; ".join(dict.fromkeys(told))
-
-
-class _Refused(Exception):
-    """Why one fault must not be injected."""
-
-    def __init__(self, wanted: str, measured_: str) -> None:
-        super().__init__(measured_)
-        self.finding = finding("backup-unproven", title="what would be destroyed", wanted=wanted, measured=measured_)

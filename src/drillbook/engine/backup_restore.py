@@ -1,12 +1,12 @@
-"""Restoring from the backup that a run proved, by the system's own action, where the drill's own runbook does not help."""
+"""Restore from the backup that a run verified, by the system's own action, when the drill's restore phase does not work."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drillbook.engine.steps import Stage, groups
-from drillbook.engine.steps import carry_out as carried_out
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import carry_out, groups
 from drillbook.errors import PlanError, UsageError
 from drillbook.events.event import Event, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted, StepAdded
@@ -15,24 +15,25 @@ from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import Intent, added, intents
 from drillbook.language import template
 from drillbook.plan.plan import PlannedStep
-from drillbook.plan.restorable import is_free, lost_service, proves, restorers
+from drillbook.plan.restorable import is_free, lost_service, of_source, proves, restorers, verified_origin
 from drillbook.sdk.action import Action, Effect, Place, find
 from drillbook.values import canonical
 
 
 def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
-    """A step for each fault of the run that only a restore mends and that is not mended: its restore from the proven backup.
+    """Plan a restore step for each fault whose destroyed data is still lost, from the backup that the run verified for the fault.
 
-    Touches nothing. Raises UsageError when there is no such fault, or when the run proved no backup of it.
+    Contacts no host. Raises UsageError when no data is lost, or the run verified no backup of the data.
     """
     todo = [intent for intent in intents(events, stage.plan.steps) if intent.undo.kind == "restore" and not intent.settled]
     run = stage.run["id"]
     if not todo:
         raise UsageError(
-            f"{run} left nothing that only a restore brings back", hint=f"put back the rest: invoke drill.recover {run}"
+            f"{run} lost no data that needs a restore", hint=f"undo its other changes: invoke drill.recover {run}"
         )
     before = len(added(events))
-    found: dict[bytes, PlannedStep] = {}  # a command on many hosts is one loss of one service
+    # a custom command on several hosts destroys the data of one service: one restore is enough
+    found: dict[bytes, PlannedStep] = {}
     for intent in todo:
         step = _step(stage, events, intent, before + len(found) + 1)
         found.setdefault(canonical([step.action, step.params, step.hosts]), step)
@@ -46,6 +47,8 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
     own = {info.alias or key for key, info in action.model_fields.items()}
     params = {key: value for key, value in given.items() if key in own}
     params |= {**_taken(stage, events, action, params.get("service")), **_closed(stage, action, params), "from": location}
+    if of_source(proof) and "at" in proof.params:
+        params["at"] = proof.params["at"]
     return PlannedStep(
         id=f"recovery.{number}",
         phase="restore",
@@ -53,7 +56,7 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
         action=action.name(),
         params=params,
         effect=Effect.WRITE,
-        name="Restore from the proven backup of this run",
+        name="Restore from the verified backup of this run",
         restore_only=False,
         proves_backup=False,
         hosts=(_host(stage, action, intent),),
@@ -69,26 +72,35 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
 
 
 def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[PlannedStep, str]:
-    """The newest step that proved a backup of what ``intent`` destroyed, and where that backup lies. Raises UsageError."""
+    """Newest step that verified a backup of the data that ``intent`` destroyed, and the backup's location.
+
+    Raises UsageError when there is none.
+    """
     done = {str(event.step) for event, _ in each(events, Done)}
     for proof in reversed(stage.plan.phase("backup")):
-        if proof.id in done and proves(stage.plan.inventory, proof, intent.step) and restorers(proof, intent.step):
+        origin = verified_origin(proof)
+        if (
+            origin
+            and proof.id in done
+            and proves(stage.plan.inventory, proof, intent.step)
+            and restorers(proof, intent.step)
+        ):
             try:
-                return proof, str(template.evaluate(proof.params["from"], stage.names()))
+                return proof, str(template.evaluate(origin, stage.names()))
             except (ValueError, KeyError, PlanError):
                 continue
     declared = [intent.step.params["proven_by"]] if is_free(intent.step) else find(intent.step.action).RESTORED_BY
     known = " or ".join(f"`{name}`" for name in declared) or "nothing"
     raise UsageError(
-        f"{stage.run['id']}: this run proved no backup from which {intent.step.action} ({intent.step.id}) on "
-        f"{intent.host} could be restored: {known} would",
-        hint="restore it with a drill of its own that only restores, from a backup that you know; such a drill "
-        "may run although this one left something",
+        f"{stage.run['id']}: this run verified no backup of the data that {intent.step.action} ({intent.step.id}) "
+        f"destroyed on {intent.host}; {known} would have verified such a backup",
+        hint="restore the data with a separate drill that only restores, from a backup that is known to be good; such a "
+        "drill may run although this run has not been recovered",
     )
 
 
 def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service: Any) -> dict[str, Any]:
-    """Parameters of the restore that earlier steps of this run on the same service gave as facts."""
+    """Parameters of a restore step with values from the facts of earlier steps of this run on the same service."""
     by_id = {step.id: step for step in stage.plan.steps}
     found: dict[str, Any] = {}
     for key, (name, fact) in action.TAKES.items():
@@ -100,7 +112,10 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 
 
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep clients out of what is restored where the verification lets them in: they would write before it compares."""
+    """Return the parameter that locks clients out during the restore, if the verify phase admits clients; else ``{}``.
+
+    Clients that are admitted at once would write before the content is compared.
+    """
     same = [
         step
         for step in stage.plan.phase("verify")
@@ -117,25 +132,27 @@ def _host(stage: Stage, action: type[Action], intent: Intent) -> str:
     return service.host if service and (intent.host == CONTROLLER or is_free(intent.step)) else intent.host
 
 
-def carry_out(stage: Stage, todo: Sequence[PlannedStep]) -> None:
-    """Restore by ``todo``, then verify as the drill does; the restore has ended well only when it is verified.
+def restore(stage: Stage, todo: Sequence[PlannedStep]) -> None:
+    """Run the restore steps ``todo``, then the verify phase; only when both succeed is the restore journalled as done.
 
-    A recovery that dies on the way thus leaves a restore that did not end.
+    A recovery that dies in between thus leaves an unfinished restore, which the next recovery repeats.
     """
     journal = stage.journal
     journal.append(PhaseStarted(phase="restore"))
     for step in todo:
         journal.append(
-            StepAdded(step=step.model_dump(mode="json"), why="the drill's own restore did not help"), step=step.id, sync=True
+            StepAdded(step=step.model_dump(mode="json"), why="the drill's own restore did not recover the data"),
+            step=step.id,
+            sync=True,
         )
-    restored = all(carried_out(stage, [step]) for step in todo)
+    restored = all(carry_out(stage, [step]) for step in todo)
     verified = restored and replay(stage, "verify")
     journal.append(PhaseEnded(phase="restore", status="done" if verified else "failed"), sync=True)
 
 
 def replay(stage: Stage, phase: str) -> bool:
-    """Carry out a phase of the drill in a recovery; True when it ended well."""
+    """Run a phase of the drill again in a recovery; returns True on success."""
     stage.journal.append(PhaseStarted(phase=phase))
-    done = all(carried_out(stage, group) for group in groups(stage.plan.phase(phase)))
+    done = all(carry_out(stage, group) for group in groups(stage.plan.phase(phase)))
     stage.journal.append(PhaseEnded(phase=phase, status="done" if done else "failed"), sync=True)
     return done

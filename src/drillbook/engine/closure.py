@@ -1,7 +1,8 @@
-"""Closing the residue of a run: a named person says why nothing is left to put back, and every proof is asked first.
+"""Closing of residue, the changes that a run could not undo: a person states why nothing is left to undo.
 
-What is proven still there is never closed. What nobody can tell needs the approval of a second person. The run keeps its
-verdict and its exit status; it is closed in its journal, and drills on its hosts may run again.
+Each change is first checked again. A fault that is still active is never closed. A fault in an unknown state needs the
+approval of a second person. The run keeps its verdict and its exit status; its journal records the closing, and drills on
+its hosts may run again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Literal
 
 from drillbook.engine.recovery import Recovery
 from drillbook.engine.revert import never_happened
-from drillbook.engine.steps import Stage, fault_gone
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import fault_gone
 from drillbook.engine.teardown import release
 from drillbook.events.event import Event, each
 from drillbook.events.runs import ResidueSettled, Session, SettlementRefused
@@ -20,7 +22,7 @@ from drillbook.events.steps import FaultGone
 from drillbook.findings import Finding, finding
 from drillbook.journal.intents import NEVER_HAPPENED, Intent, intents
 from drillbook.journal.journal import read
-from drillbook.judge import residue as left
+from drillbook.judge.residue import residue, unsettled
 from drillbook.judge.result import Residue, SettledChange
 from drillbook.signing.texts import Look
 
@@ -28,32 +30,32 @@ GONE: Literal["gone"] = "gone"
 ACTIVE: Literal["active"] = "active"
 UNKNOWN: Literal["unknown"] = "unknown"
 Approved = Callable[[str], Look]
-"""Looks for the approval of a second person, for the journal whose last event has this hash."""
+"""Function that looks for the approval of a second person, given the hash of the last event in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of an attempt to close: the findings that speak against it; it is closed when there are none."""
+    """Result of an attempt to close a run's remaining changes; the changes are closed if there are no ``refusals``."""
 
     refusals: tuple[Finding, ...] = ()
     kept: tuple[str, ...] = ()
-    """Locks and leases left on hosts that do not answer."""
+    """Locks and leases that remain on hosts that do not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Closes what one run left, for ``reason``."""
+    """Attempt to close the changes that one run could not undo, for the stated ``reason``."""
 
     recovery: Recovery
     reason: str
     approved: Approved
 
     def run(self, header: Session) -> Outcome:
-        """Ask every proof, and close the residue when nothing speaks against it. Raises JournalError, Locked."""
+        """Check every remaining change again, and close all of them unless there are findings. Raises JournalError, Locked."""
         with self.recovery.resumed() as (stage, history):
             self.recovery.begin(stage, history, header)
-            residue = left.residue(history.events, stage.plan)
-            changes = [_asked(stage, one) for one in left.unsettled(_events(stage), stage.plan)]
+            found = residue(history.events, stage.plan)
+            changes = [_asked(stage, one) for one in unsettled(_events(stage), stage.plan)]
             if not any(one.proof == ACTIVE for one in changes):
                 changes += [_not_removed(one) for one in self.recovery.clean(stage, history)]
             look = self._look(changes, history.head)
@@ -75,7 +77,7 @@ class Settlement:
                     reason=self.reason,
                     changes=told,
                     approval=look.facts() if look else None,
-                    residue=tuple(one.model_dump(mode="json") for one in residue),
+                    residue=tuple(one.model_dump(mode="json") for one in found),
                     intents=tuple(one.seq for one in intents(_events(stage), stage.plan.steps) if not one.settled),
                 ),
                 sync=True,
@@ -84,7 +86,7 @@ class Settlement:
             return Outcome(kept=self.recovery.close(stage, release(stage)))
 
     def _look(self, changes: Sequence[SettledChange], head: str) -> Look | None:
-        """The approval, where a second person has to decide; None where the proofs do."""
+        """Look for a second person's approval, needed if the state of a change is unknown and no change is active; else None."""
         proofs = {one.proof for one in changes}
         return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None
 
@@ -94,40 +96,41 @@ def _events(stage: Stage) -> Sequence[Event]:
 
 
 def _asked(stage: Stage, intent: Intent) -> SettledChange:
-    """The change with what its own proof says now."""
+    """Check again if the change of ``intent`` is still active; returns the change with the result."""
     found = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
     try:
         gone = fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0)
         if gone is None and intent.undo.kind == "restore" and never_happened(stage, intent):
             return found.model_copy(update={"proof": GONE, "detail": NEVER_HAPPENED})
-    except Exception as error:  # noqa: BLE001  what cannot be asked is unknown, whatever the reason
+    except Exception as error:  # noqa: BLE001  a proof that cannot be checked leaves the state unknown
         return found.model_copy(update={"detail": getattr(error, "message", "") or f"{type(error).__name__}: {error}"})
     said = next(
         what
         for event, what in reversed(list(each(_events(stage), FaultGone)))
         if (event.step, event.host) == (intent.step.id, intent.host)
     )
-    detail = said.detail or ("" if gone is not None else f"{intent.step.action} has no proof")
+    detail = said.detail or ("" if gone is not None else f"{intent.step.action} has no check of its fault")
     return found.model_copy(update={"proof": UNKNOWN if gone is None else GONE if gone else ACTIVE, "detail": detail})
 
 
 def _not_removed(one: Residue) -> SettledChange:
-    """Rows of a canary or temporary files of the run that could not be removed: an unknown change."""
+    """Describe a probe's rows (canaries) or temporary files that could not be removed, as a change in an unknown state."""
     return SettledChange(step=one.step, host=one.host, what=one.what, proof=UNKNOWN, detail=one.why)
 
 
 def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Finding, ...]:
-    """Findings against closing: every active change; else every unknown one, unless a second person approved it."""
+    """Findings against closing: one for each active change; else, without approval, one for each change in an unknown state."""
     still = [one for one in changes if one.proof == ACTIVE]
     if still:
         return tuple(
-            _finding("residue-active", one, "proof that it is gone", "its proof says that it is there") for one in still
+            _finding("residue-active", one, "proof that the fault is gone", "the check shows that the fault is active")
+            for one in still
         )
     if look is None or look.refusal is None:
         return ()
     return (
         *(
-            _finding("residue-unknown", one, "a proof, or the approval of a second person", "it is not known")
+            _finding("residue-unknown", one, "a proof, or the approval of a second person", "unknown state")
             for one in changes
             if one.proof == UNKNOWN
         ),

@@ -1,6 +1,7 @@
-"""A run's hold on its targets: locks against other runs, leases that revert by themselves, both renewed while we live.
+"""Locks and leases of a run on its targets, both renewed while the controller lives.
 
-One thread per host renews, so that a hung host cannot keep the others from being renewed.
+Locks keep other runs away; a lease makes its target undo faults by itself when renewals stop. A separate thread renews for
+each host, so that a hanging host does not block the renewals on other hosts.
 """
 
 from __future__ import annotations
@@ -40,39 +41,39 @@ from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.identity import LockName
 
 ANSWER_S = 10.0
-"""Seconds in which a target must answer a lock or a lease command."""
+"""Seconds within which a target must answer a lock or a lease command."""
 RENEWALS = 6
-"""Renewals within one lease: several may be lost before it ends."""
+"""Number of renewals within the duration of one lease, so that several may fail before the lease expires."""
 REVERT_S = 120.0
-"""Seconds that a recovery waits at most while a target still reverts by itself."""
+"""Longest time in seconds that a recovery waits for a target that is running its undo."""
 POLL_S = 0.25
 
 
 @dataclass(slots=True)
 class _Grip:
-    """What the run holds on one host."""
+    """Locks and the lease of the run on one host."""
 
     host: str
     tokens: dict[str, int] = field(default_factory=dict)
     lease: Lease | None = None
     armed: set[int] = field(default_factory=set)
     leased: bool = False
-    """A lease was armed there, and has not ended."""
+    """True while an armed lease exists on the host."""
     renewed: float = 0.0
-    """Monotonic time at which the last renewal that was answered had been sent."""
+    """Monotonic time at which the last successful renewal was sent."""
     missed: set[str] = field(default_factory=set)
-    """Locks that could not be taken over; what a dead controller of this run left of them is removed at the end."""
+    """Locks that could not be taken because the host did not answer. Those of this run are released at the end."""
     lost: str = ""
-    """Why it is not held any more."""
+    """Reason why the locks or the lease were lost; empty while they are held."""
     log: bytes | None = None
-    """What the lease left, once it has ended."""
+    """The target's log of the lease, fetched when the controller ended the lease; None before that."""
 
 
 @dataclass(slots=True)
 class Hold:
     """The locks and leases of one run.
 
-    ``over`` names a run whose locks may be taken before their lease ends, because its controller is known to be dead.
+    ``over`` is the id of a run whose locks may be taken before they expire, because its controller is proven dead.
     """
 
     plan: Plan
@@ -82,7 +83,7 @@ class Hold:
     stop: Stop
     over: str = ""
     also: tuple[LockName, ...] = ()
-    """Locks besides those of the plan, as a run of an earlier version of Drillbook named them."""
+    """Locks in addition to those of the plan: the same services under the lock names of an older version of Drillbook."""
     _grips: dict[str, _Grip] = field(default_factory=dict)
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event)
@@ -90,7 +91,7 @@ class Hold:
 
     @property
     def lease_s(self) -> float:
-        """Seconds after which what is not renewed ends."""
+        """Duration of leases in seconds."""
         return self.plan.guard.lease_s
 
     @property
@@ -101,9 +102,9 @@ class Hold:
         return Lock(self.open_host(lock.host), lock.name, self.lease_s, lock.title)
 
     def take(self, patience: float = 0.0, *, lenient: bool = False) -> None:
-        """Take every lock of the plan, for at most ``patience`` seconds; those taken are kept until ``end``.
+        """Take every lock of the plan, waiting at most ``patience`` seconds; the locks are held until ``end``.
 
-        With ``lenient`` a host that cannot be reached is left out. Raises Locked, HostError.
+        With ``lenient``, unreachable hosts are skipped. Raises Locked, HostError.
         """
         until = time.monotonic() + patience
         for named in self._locks:
@@ -138,20 +139,20 @@ class Hold:
         self._renew_from_now_on(named.host)
 
     def _shared(self, lock: Lock) -> int | None:
-        """The token of ``lock`` when this very run took it already, by another name of the same host."""
+        """Token of ``lock`` if this run already took that lock under another name of the same machine."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         mine = {grip.tokens.get(lock.name) for grip in list(self._grips.values())} - {None}
         return state.token if state and state.owner.run == self.owner.run and state.token in mine else None
 
     def _dead(self, lock: Lock) -> bool:
-        """Is the holder a controller of this machine whose process has ended?"""
+        """Return True when the lock's holder is a controller process of the run ``over`` that died on this machine."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
     def adopt(self, host: str, armed: Sequence[int]) -> None:
-        """Take on what a dead controller of this run armed on ``host``: it stays armed while it is put back from here.
+        """Adopt the lease of a dead controller of this run on ``host``, and renew it while this process undoes its changes.
 
-        A host that does not answer is taken to hold what the journal says: ``armed``.
+        If the host does not answer, its lease is assumed to contain the intents ``armed``, as in the journal.
         """
         grip = self._grip(host)
         grip.armed = set(armed)
@@ -169,14 +170,14 @@ class Hold:
         if grip.armed:
             with suppress(DrillbookError, TimeoutError):
                 self._beat(grip)
-                self._quiet(host)  # it may have begun just before that
+                self._quiet(host)  # the target may have begun its undo just before the renewal
             self._renew_from_now_on(host)
 
     def _quiet(self, host: str) -> LeaseState | None:
-        """The run's lease on ``host`` once the target reverts nothing there, or has done so for too long.
+        """Wait until the target is not running its undo, at most REVERT_S; returns the state of the run's lease on ``host``.
 
-        Two that put back the same thing at once could undo each other's work: one stops a unit that the other has started.
-        Raises HostError, TimeoutError.
+        Two undos of the same change at once could interfere: one stops a unit that the other has started. Raises HostError,
+        TimeoutError.
         """
         patience = Deadline.after(REVERT_S)
         while True:
@@ -190,14 +191,14 @@ class Hold:
             return self._grips.setdefault(host, _Grip(host, renewed=time.monotonic()))
 
     def lease_on(self, host: str) -> Lease:
-        """The run's lease on ``host``, armed or not."""
+        """Return the run's lease on ``host``, made at the first call; it may not be armed yet."""
         grip = self._grip(host)
         if grip.lease is None:
             grip.lease = Lease(self.open_host(host), self.owner.run, self.lease_s)
         return grip.lease
 
     def others(self) -> list[str]:
-        """Who holds a lock that the run would take; only looks. Raises HostError, NotReady."""
+        """Describe the locks of the plan that other runs hold; takes no lock. Raises HostError, NotReady."""
         found = []
         for named in self._locks:
             state = self._named(named).state(deadline=Deadline.after(ANSWER_S))
@@ -206,13 +207,16 @@ class Hold:
         return found
 
     def ready(self) -> None:
-        """Make sure that every host whose faults would be armed can keep a lease. Raises NotReady, HostError."""
+        """Check that every host that needs a lease has the tools for one. Raises NotReady, HostError."""
         for host in leased(self.plan):
             kind, boot = self.lease_on(host).ready(deadline=Deadline.after(ANSWER_S))
             self.journal.append(LeaseReady(kind=kind, boot=boot), host=host)
 
     def arm(self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]]) -> None:
-        """Let ``host`` carry out ``commands`` by itself when renewal stops. Raises HostError, Lapsed, StepFailed."""
+        """Arm the undo ``commands`` on ``host``: the target runs them when renewals stop.
+
+        Raises HostError, Lapsed, StepFailed.
+        """
         lease = self.lease_on(host)
         grip = self._grip(host)
         sent = time.monotonic()
@@ -224,16 +228,16 @@ class Hold:
         self._renew_from_now_on(host)
 
     def disarm(self, intent: int, host: str) -> None:
-        """The change ``intent`` is put back: its lease has nothing to do any more. Raises HostError."""
+        """Remove the undo of ``intent`` from the lease, after the controller undid the change. Raises HostError."""
         grip = self._grip(host)
         if intent in grip.armed and grip.lease is not None:
             grip.lease.disarm(intent, deadline=Deadline.after(ANSWER_S))
             grip.armed.discard(intent)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
-        """What keeps a command from starting on ``host`` once one of its locks belongs to somebody else.
+        """Return a function that wraps a command so that ``host`` starts the command only while this run holds the host's locks.
 
-        A ``fault`` does not start either once the target has begun to revert: nobody there would put it back.
+        With ``fault`` the command also does not start once the target has begun its undo, since nothing would undo the fault.
         """
         grip = self._grips.get(host)
         if grip is None or not grip.tokens:
@@ -248,20 +252,20 @@ class Hold:
         return fenced
 
     def promise(self, intent: int, host: str) -> str:
-        """What the target does by itself about the change ``intent`` that is still armed there; '' when it is not."""
+        """Sentence for a message: the undo of ``intent`` is still armed on ``host``; empty when it is not armed."""
         grip = self._grips.get(host)
         if grip is None or intent not in grip.armed:
             return ""
         return (
-            f"{host} was told before the change to put it back by itself once it has heard nothing for "
-            f"{self.lease_s:.0f} s; `invoke drill.recover` looks whether it did"
+            f"{host} has a lease that undoes the change by itself {self.lease_s:.0f} s after its last renewal; `invoke "
+            "drill.recover` checks if it did"
         )
 
     def check(self, host: str = "") -> None:
-        """Make sure that everything is still held; asks the targets when the last answer is old.
+        """Check that all locks and leases are still held; renew those whose last renewal is older than half the lease.
 
-        For a change on ``host`` only that host is asked when it has a lock of its own, so that one which hangs does not
-        keep the others waiting. Raises Fenced, HostError.
+        If ``host`` has a lock of its own, only that host is asked, so that a hanging host does not delay the others.
+        Raises Fenced, HostError.
         """
         for grip in list(self._grips.values()):
             if grip.lost:
@@ -274,7 +278,7 @@ class Hold:
                 raise Fenced(grip.lost)
 
     def affirm(self) -> None:
-        """Ask every target now: what is not held any more, or was reverted there, ends the run. Raises HostError."""
+        """Renew all locks and leases at once; a lost lock, or an undo by a target, ends the run. Raises HostError."""
         for grip in list(self._grips.values()):
             if grip.tokens or grip.armed:
                 self._beat(grip)
@@ -292,13 +296,13 @@ class Hold:
         while not self._halt.wait(every) and not grip.lost:
             try:
                 self._beat(grip)
-            except Exception as error:  # noqa: BLE001  a thread that dies would let the lease end unseen
+            except Exception as error:  # noqa: BLE001  a thread that dies would let the lease expire unnoticed
                 self._silent(grip, error)
 
     def _beat(self, grip: _Grip) -> None:
-        """Renew everything on one host, and hear what it has to say. Raises HostError."""
+        """Renew the locks and the lease of one host, and handle the answer. Raises HostError."""
         sent = time.monotonic()
-        # Also when nothing is armed any more: else its log would tell of a revert that had nothing to do.
+        # Renew the lease also when no undo is armed: if it expired, its log would report a revert that undid nothing.
         lease = self.owner.run if grip.leased else None
         patience = max(1.0, min(ANSWER_S, self.lease_s / 3))
         heard = beat(self.open_host(grip.host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
@@ -306,23 +310,24 @@ class Hold:
         if heard.fenced and not self._halt.is_set():
             titles = {one.name: one.title for one in self._locks if one.host == grip.host}
             lost = ", ".join(titles.get(name, name) for name in heard.fenced)
-            grip.lost = f"the lock of {lost} on {grip.host} belongs to another run now"
+            grip.lost = f"the lock of {lost} on {grip.host} now belongs to another run"
             self._ended("lock-lost", LockLost(message=grip.lost, names=tuple(heard.fenced)), grip.host)
         if heard.lapsed and grip.armed and not self._halt.is_set():
-            message = f"the lease on {grip.host} ended, and the target put back by itself what was armed there"
+            message = f"the lease on {grip.host} expired, so the target undid the changes by itself"
             self._ended("lease-lapsed", LeaseLapsed(message=message), grip.host)
-        if heard.stop and self.stop.ask(f"the run was stopped from elsewhere: {heard.stop}"):
+        if heard.stop and self.stop.ask(f"the run was stopped by a request on the target: {heard.stop}"):
             self.journal.append(StopRequested(by=heard.stop, from_="lock"), host=grip.host)
 
     def _silent(self, grip: _Grip, error: Exception) -> None:
-        """A renewal got no answer: when that lasts, the target is about to revert by itself, so the run ends."""
+        """Handle an unanswered renewal: end the run once the last answered renewal is older than two thirds of the lease."""
         age = time.monotonic() - grip.renewed
         if age > self.lease_s * 2 / 3:
             why = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
             self._ended(
                 "lease-unrenewed",
                 LeaseUnrenewed(
-                    message=f"nothing could be renewed on {grip.host} for {age:.0f} s: {why}", age_s=round(age, 3)
+                    message=f"the locks and the lease on {grip.host} could not be renewed for {age:.0f} s: {why}",
+                    age_s=round(age, 3),
                 ),
                 grip.host,
             )
@@ -334,10 +339,11 @@ class Hold:
     def end(
         self, *, keep: Sequence[int] | None = None, reach: Deadline | None = None
     ) -> tuple[dict[str, bytes], dict[str, str]]:
-        """Give everything back: the log of each lease by host, and what could not be given back by host.
+        """Release all locks and leases; returns the logs of the leases, and the failures, both by host.
 
-        Leases with an intent in ``keep`` stay armed, without it all of them: the target goes on trying what could not be
-        undone from here. A host that does not answer is tried again while ``reach`` lasts. Does nothing a second time.
+        A lease with an intent in ``keep`` stays armed, so that its target retries undos that failed from the controller.
+        Without ``keep`` every lease with an armed undo stays armed. An unreachable host is retried until ``reach``. A
+        second call does nothing.
         """
         if self._halt.is_set():
             return {}, {}
@@ -360,7 +366,7 @@ class Hold:
         return logs, failed
 
     def _give_back(self, grip: _Grip, keep: set[int]) -> bytes | None:
-        """Give back what is held on one host; the log of its lease, if it had one. Safe to do twice. Raises HostError."""
+        """Release the locks and the lease of one host, safe to call twice; returns the log of the lease. Raises HostError."""
         host = self.open_host(grip.host)
         if grip.log is None and (grip.lease or grip.armed) and not grip.armed & keep:
             grip.log = Lease(host, self.owner.run, self.lease_s).end(deadline=Deadline.after(ANSWER_S))
@@ -382,7 +388,7 @@ def _lost(code: str, message: str, host: str) -> Finding:
 
 
 def leased(plan: Plan) -> list[str]:
-    """Hosts on which a change of ``plan`` may be armed."""
+    """Hosts on which ``plan`` may make changes under a lease."""
     return sorted(
         {
             host

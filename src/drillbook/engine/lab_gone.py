@@ -1,4 +1,4 @@
-"""Runs whose lab is gone: what they broke went with it, so nothing is left to put back, and that is journalled."""
+"""Detects runs whose lab no longer exists, and records in their journals that no fault is left to undo."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from drillbook.events.event import Event
 from drillbook.events.runs import RecoveryFinished, RecoveryStarted, Session, opening
 from drillbook.events.steps import Undone
 from drillbook.journal.intents import intents
-from drillbook.journal.journal import Journal, Observer, read
+from drillbook.journal.journal import Journal, Observer
 from drillbook.plan.planner import checked
 from drillbook.redact import Redactor
 
 MARKER = "OWNER"
-"""The file that a lab writes first when it is made, and never again."""
+"""File of a lab that is written only when the lab is made, so that its modification time is the age of the lab."""
 
 
 def lab_gone(first: Mapping[str, Any]) -> str:
-    """Why the lab that a run ran on is not there any more; empty when it is there, or when that cannot be told.
+    """Reason why the lab of a run no longer exists; empty when it exists, or when that is unknown.
 
-    ``first`` is the first event of the run's journal. A lab that was taken down is gone; so is one in whose place a new
-    one was made after the run began. On another machine than the run's nothing is claimed.
+    ``first`` is the first event of the run's journal. A lab is gone when it was taken down, or replaced by a newer
+    lab. Only the machine that ran the drill can detect this; on another machine the reason is empty.
     """
     data = first.get("data")
     plan = data.get("plan") if isinstance(data, dict) else None
@@ -39,19 +39,23 @@ def lab_gone(first: Mapping[str, Any]) -> str:
 
 
 def _since(folder: Path, at: str) -> str:
-    """Why the lab that was in ``folder`` at that time is not there now; or empty."""
+    """Reason why the lab that was in ``folder`` at the time ``at`` no longer exists; empty when that lab still exists."""
     try:
         made = datetime.fromtimestamp((folder / MARKER).stat().st_mtime, UTC)
         begun = datetime.fromisoformat(at)
     except (FileNotFoundError, NotADirectoryError):
-        return f"its lab in {folder} is gone"
+        return f"the lab of the run in {folder} no longer exists"
     except (OSError, ValueError):
         return ""
-    return f"its lab is gone: the one in {folder} was made later, {made:%Y-%m-%d %H:%M} UTC" if made > begun else ""
+    return (
+        f"the lab of the run no longer exists: the lab in {folder} is newer, made at {made:%Y-%m-%d %H:%M} UTC"
+        if made > begun
+        else ""
+    )
 
 
 def _folder(inventory: Mapping[str, Any]) -> Path | None:
-    """The folder of the lab: where all its hosts keep their host keys."""
+    """Folder of the lab, derived from the `known_hosts` file of its hosts; None when they name no such file, or several."""
     hosts = inventory.get("hosts")
     known = (
         {str(host.get("known_hosts")) for host in hosts.values() if isinstance(host, dict)}
@@ -63,15 +67,18 @@ def _folder(inventory: Mapping[str, Any]) -> Path | None:
 
 
 def settle(folder: Path, why: str, header: Session, observer: Observer, written: Observer) -> None:
-    """Write down that nothing is left to put back. Raises JournalError while the run is alive."""
+    """Journal that nothing of the run is left to undo, for the reason ``why``.
+
+    Raises JournalError while the run is alive.
+    """
     journal = Journal.resume(folder, Redactor([]), origin=time.monotonic(), observer=observer)
     journal.also(written)
     try:
-        events = read(journal.path).events
+        events = journal.before.events
         journal.append(RecoveryStarted(**header), sync=True)
         for intent in _open(events):
             journal.append(
-                Undone(intent=intent[0], message=f"{why}: nothing is left to put back"), step=intent[1], host=intent[2]
+                Undone(intent=intent[0], message=f"{why}: nothing is left to undo"), step=intent[1], host=intent[2]
             )
         journal.append(RecoveryFinished(residue=(), gone=why), sync=True)
     finally:

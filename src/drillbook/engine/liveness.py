@@ -1,7 +1,7 @@
-"""The identity of a controller's process, and proof that it does not run any more.
+"""Identity of a controller process, and a test that the process is dead.
 
-A pid alone says little: its number is used again, and a process that has died keeps it until its parent asks for its
-status. So an identity names the machine since its boot, the pid, and when that process began.
+A pid alone is ambiguous: pids are reused, and a dead process keeps its pid until its parent reads its status. So an identity
+consists of the machine with its boot id, the pid, and the start time of the process.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import NamedTuple
 
 
 class _Process(NamedTuple):
-    """A process as /proc/PID/stat shows it; see proc(5)."""
+    """State of a process from /proc/PID/stat; see proc(5)."""
 
     dead: bool
     begun: int
-    """Clock ticks since boot."""
+    """Start time in clock ticks since boot."""
 
 
 def controller() -> str:
-    """This machine since its start, and this process since it began: ``MACHINE PID@START``."""
+    """Identity of this process, as ``MACHINE PID@START``; the machine includes its boot id."""
     process = _process(os.getpid())
     return f"{_machine()} {os.getpid()}" + (f"@{process.begun}" if process else "")
 
 
 def ended(other: str) -> bool:
-    """True when ``other`` is a controller of this machine, as ``controller`` wrote it, that does not run any more.
+    """Return True when the process with the identity ``other`` (see ``controller``) is dead, or is this process itself.
 
-    A zombie does not run, and neither does one whose pid another process has now. An identity without the start of its
-    process, as older versions wrote it, is told by the pid alone.
+    False for a process of another machine. A zombie counts as dead, and so does a process whose pid was reused. An identity
+    without a start time, from an older version of Drillbook, is judged by the pid alone.
     """
     machine, _, process = other.rpartition(" ")
     pid, at, begun = process.partition("@")
@@ -43,16 +43,16 @@ def ended(other: str) -> bool:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
-    except OSError:  # it is there, and somebody else's
+    except OSError:  # the process exists, and belongs to another user
         pass
     seen = _process(int(pid))
     return seen is not None and (seen.dead or bool(at and seen.begun != int(begun)))
 
 
 def _process(pid: int) -> _Process | None:
-    """The process with that number now; None where the system does not show it.
+    """State of the process with this pid; None when the system does not show the process.
 
-    A process whose first thread alone has ended is shown as a zombie too, while its other threads go on.
+    A process whose main thread has exited looks like a zombie, but is alive while its other threads run.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -63,7 +63,7 @@ def _process(pid: int) -> _Process | None:
 
 
 def _machine() -> str:
-    """Name, start and process namespace of this machine, in one word."""
+    """Name, boot id and process namespace of this machine, joined to one word."""
     parts = [platform.node()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())

@@ -1,10 +1,9 @@
-"""What a person does by hand after a run whose journal is damaged: told from the lines that are whole."""
+"""Instructions for a manual cleanup after a run with a damaged journal, derived from the journal's intact lines."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from drillbook.engine.lab_gone import lab_gone
 from drillbook.engine.leases import lease_folders
@@ -12,79 +11,74 @@ from drillbook.errors import JournalError, PlanError
 from drillbook.events.event import Event
 from drillbook.events.runs import opening
 from drillbook.journal.intents import intents
-from drillbook.journal.journal import FILE, legible, salvage
+from drillbook.journal.journal import FILE, legible
 from drillbook.journal.manual_undo import PAGE, by_hand
+from drillbook.journal.run_state import RunState
 from drillbook.plan.planner import Plan, checked
 from drillbook.sdk.target_folders import scratch_of
 
-TITLE = "its journal is damaged: what is left has to be put back by hand"
+TITLE = "the journal of the run is damaged: the remaining changes must be undone by hand"
 
 
-def steps(folder: Path, wrong: str) -> list[str]:
-    """Lines that say what is known of the run in ``folder``, whose journal is damaged: ``wrong``; and what to do."""
-    events = _whole(folder)
-    lines = [wrong]
+def steps(state: RunState) -> list[str]:
+    """Lines of text about a run with a damaged journal: everything known about the run, and the steps of the manual cleanup."""
+    folder, events = state.folder, state.events
+    lines = [state.damage]
     try:
         plan = checked(opening(events).plan) if events else None
     except (PlanError, JournalError):
         plan = None
     if plan is None:
         lines.append(
-            "its first line, which names its hosts and what it would do, is not whole: look at every host that a "
-            "drill of this project has touched"
+            "the first line of the journal, which contains the plan with its hosts, is damaged: check every host that a "
+            "drill of this project has used"
         )
-    elif gone := lab_gone(events[0].model_dump()):
-        return [*lines, f"{gone}: nothing is left to put back. Move {folder} out of reports/ and keep it"]
+    elif gone := lab_gone(state.first):
+        return [*lines, f"{gone}: nothing is left to undo. Move {folder} out of reports/ and keep it"]
     else:
+        readable = legible(folder / FILE)
         lines += [
-            _how_whole(events, legible(folder / FILE)),
-            f"its hosts: {', '.join(sorted(plan.hosts()))}",
-            *_changes(plan, legible(folder / FILE)),
+            _how_whole(events, readable),
+            f"the hosts of the run: {', '.join(sorted(plan.hosts()))}",
+            *_changes(plan, readable),
         ]
     lines += _leases(plan, folder.name)
     return [
         *lines,
-        f"all of it is explained in {PAGE}",
+        f"{PAGE} explains each step",
         (
-            f"when every host is as it should be, move {folder} out of reports/ and keep it; until then drills on "
+            f"when every host is in its normal state, move {folder} out of reports/ and keep it; until then drills on "
             f"{'these' if plan else 'any'} hosts are refused"
         ),
     ]
 
 
-def _whole(folder: Path) -> Sequence[Event]:
-    try:
-        return salvage(folder / FILE)[0].events
-    except JournalError:
-        return ()
-
-
 def _how_whole(events: Sequence[Event], readable: Sequence[Event]) -> str:
     behind = len(readable) - len(events)
     return (
-        f"lines that are whole: {len(events)} up to the damage, {behind} behind it; what the others said is not known, "
-        "and some may be gone"
+        f"intact lines of the journal: {len(events)} before the damage, {behind} after it; the content of the damaged "
+        "lines is unknown, and lines may be missing"
     )
 
 
 def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
-    """Every change that these lines announce and do not tell to be put back, newest first."""
+    """Lines about changes that intact events announce and no intact event reports as undone, newest first."""
     left = [one for one in reversed(intents(events, plan.steps)) if not one.settled]
     if not left:
-        yield "these lines tell of no change that was not put back; the damaged ones may have"
+        yield "these lines report the undo of every change that they announce; the damaged ones may have announced others"
     for number, intent in enumerate(left, 1):
         yield (
-            f"{number}. {intent.host}: {intent.step.action} ({intent.step.id}) was announced, and no line says that "
-            "it was put back; is it there? Then"
+            f"{number}. {intent.host}: {intent.step.action} ({intent.step.id}) was announced, but no line reports its "
+            "undo. If the change is still there:"
         )
         yield from (f"   {line}" for line in by_hand(intent).splitlines())
 
 
 def _leases(plan: Plan | None, run: str) -> Iterator[str]:
-    """What the targets themselves still hold of the run."""
-    yield "on each host, as its SSH user: do what it was told to put back by itself, and read the log of that"
+    """Lines about the leases of the run on its targets."""
+    yield "on each host, as its SSH user: run the undo of the run's lease, and read its log"
     if plan is None:
-        yield f"   lease=STATE/leases/{run}   # STATE: where leases lie there, see {PAGE}"
+        yield f"   lease=STATE/leases/{run}   # STATE: the folder of leases on the host, see {PAGE}"
     targets = [plan.inventory.target(name) for name in plan.hosts()] if plan else []
     for target in targets:
         looked = " || ".join(f'{{ lease={path}; test -d "$lease"; }}' for path in lease_folders(target, run))

@@ -1,4 +1,4 @@
-"""The hosts of one run: opened together, each once, used by steps and probes at once, closed together."""
+"""Connections to the hosts of one run: opened in parallel, one for each host, shared by steps and probes, closed together."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from drillbook.sdk.host import Host
 
 
 class Hosts:
-    """The hosts of one run: opened together, each once, closed together."""
+    """Connections to the hosts of one run, one for each host."""
 
     def __init__(self, open_one: Callable[[str], Host]) -> None:
-        """``open_one`` makes a host of an inventory name and connects it."""
+        """``open_one`` makes and connects the host with the given inventory name."""
         self._open_one = open_one
         self._open: dict[str, Host] = {}
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
 
     def open(self, names: Sequence[str]) -> dict[str, HostError]:
-        """Connect to all ``names`` at once; returns the error of each that could not be reached."""
+        """Connect to all ``names`` in parallel; returns the errors of unreachable hosts."""
         failed: dict[str, HostError] = {}
 
         def connect(name: str) -> None:
@@ -35,7 +35,7 @@ class Hosts:
         return {name: failed[name] for name in names if name in failed}
 
     def get(self, name: str) -> Host:
-        """The host ``name``, connected; of several threads that ask at once, one connects. Raises HostError."""
+        """Return the connected host ``name``; concurrent callers share one connection. Raises HostError."""
         with self._lock:
             if name in self._open:
                 return self._open[name]
@@ -49,7 +49,7 @@ class Hosts:
                 return self._open.setdefault(name, host)
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for host in reversed(list(self._open.values())):
             host.close()
         self._open.clear()

@@ -1,7 +1,7 @@
-"""The controller's own pulse: it notes when the controller stood still, so that no service is blamed for that.
+"""Detects stalls of the controller itself, so that a slow answer is not blamed on a service.
 
-A process that is starved of its processor, frozen, or held up by one of its own threads hears no answer, however quick
-the service was. A thread that wants to run every 20 ms knows how late it is; the journal keeps each time it was late.
+A process without CPU time, frozen, or blocked by one of its own threads receives no answer, however fast the service was. A
+thread wakes up every 20 ms and measures its delay; long delays go to the journal.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from drillbook.judge.samples import Stalls
 
 BEAT_S = 0.02
 STALL_S = 0.1
-"""A beat that comes so much late is a stall; an ordinary scheduler takes a fraction of it."""
+"""Delay of a beat, in seconds, from which the beat counts as a stall; normal scheduling causes far shorter delays."""
 FLUSH_S = 0.5
 KEPT = 4096
-"""Stalls that are remembered for probes; the journal keeps all."""
+"""Number of the latest stalls held in memory for probes; the journal records every stall."""
 
 
 class Pulse:
-    """Beats from ``start`` to ``stop``; times are seconds on the run's clock."""
+    """Thread that wakes up every 20 ms and records late wake-ups as stalls; times are seconds on the run's clock."""
 
     def __init__(self, journal: Journal) -> None:
-        """``journal`` keeps the stalls, and has the run's clock."""
+        """``journal`` records the stalls, and supplies the run's clock."""
         self.journal = journal
         self._halt = threading.Event()
         self._lock = threading.Lock()
@@ -37,24 +37,24 @@ class Pulse:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to beat; does nothing a second time."""
+        """Start the thread; a second call does nothing."""
         if self._thread is None:
             self._due = self._now() + BEAT_S
             self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """End, and write down what was noted; safe to call twice, and without ``start``."""
+        """Stop the thread, and journal the remaining stalls; safe to call twice, and without ``start``."""
         self._halt.set()
         if self._thread is not None:
             self._thread.join()
         self._flush()
 
     def stood(self, start: float, end: float) -> float:
-        """Seconds between ``start`` and ``end`` in which the controller stood still, also when it has only just gone on."""
+        """Seconds of stalls between ``start`` and ``end``, including a present stall that is not recorded yet."""
         with self._lock:
             spans, due = tuple(self._recent), self._due
-        if self._thread is not None and end - due > STALL_S:  # the beat comes later than whoever asks
+        if self._thread is not None and end - due > STALL_S:  # the beat is late: a stall not recorded yet
             spans = (*spans, (due, end))
         return Stalls(spans).during(start, end)
 
@@ -80,6 +80,6 @@ class Pulse:
         try:
             if spans:
                 self.journal.append(ControllerStalled(spans=tuple(spans)))
-        except DrillbookError:  # a journal that cannot be written ends the run elsewhere
+        except DrillbookError:  # a run whose journal cannot be written is ended by its own check
             with self._lock:
                 self._unwritten = [*spans, *self._unwritten]

@@ -1,7 +1,7 @@
-"""Running probes beside a drill: open-loop at a fixed rate, on the run's clock, recorded in the journal.
+"""Running probes during a drill: at a fixed rate (open loop), on the run's clock, recorded in the journal.
 
-An availability sample never waits for the one before it: a hanging service gives many bad samples, not one long
-pause. Numbers of a canary follow the schedule, so a number also tells when it was due.
+An availability sample never waits for the previous one: a hanging service causes many bad samples, not one long pause.
+A canary numbers its writes by the slots of its schedule, so that a number also tells when its write was due.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from drillbook.sdk.web import traced
 FLUSH_S = 0.5
 WORKERS = 32
 SETTLE_LIMIT_S = 60.0
-"""Seconds that a probe has to become good for long enough."""
+"""Maximum seconds to wait until a probe has been good for long enough."""
 
 
 class _Track:
-    """What availability and canary share: a thread on a schedule, a buffer, and a thread that flushes it."""
+    """Base class of running probes: a thread for the schedule, a buffer of samples, and a thread that flushes the buffer."""
 
     def __init__(self, probe_id: str, every: float, timeout: float, probes: Probes) -> None:
         self.id, self.every, self.timeout, self.journal, self.beat = probe_id, every, timeout, probes.journal, probes.beat
@@ -58,12 +58,12 @@ class _Track:
         ]
 
     def start(self) -> None:
-        """Begin the schedule."""
+        """Start the probe on its schedule: an availability probe takes samples, a canary writes numbered records."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End it and write down all that it saw; safe to call twice."""
+        """Stop the probe and journal the remaining samples; safe to call twice."""
         if self.halt.is_set():
             return
         self.halt.set()
@@ -75,14 +75,14 @@ class _Track:
         self.journal.append(ProbeEnded(probe=self.id, error=self.error))
 
     def _begins(self) -> float:
-        """Note that a sample begins now, on the run's clock."""
+        """Record the begin of a sample; returns the time on the run's clock."""
         start = time.monotonic() - self.journal.origin
         with self.beat:
             self._under_way.append(start)
         return start
 
     def _saw(self, *, good: bool, start: float, end: float) -> None:
-        """Take in a sample; one that the controller could not have heard tells nothing."""
+        """Record the result of a sample; ignore a failure that a stall of the controller may explain."""
         told = not unheard(Sample(start, end, good, None), self.timeout, self.pulse.stood(start, end))
         with self.beat:
             self._under_way.remove(start)
@@ -99,33 +99,36 @@ class _Track:
             self.beat.notify_all()
 
     def good_for(self, seconds: float, since: float = -math.inf) -> bool:
-        """Was it good without a break or a hole for ``seconds`` until now, and in a sample that began after ``since``?"""
+        """Return True when the probe was good without a failure or gap for the last ``seconds``.
+
+        At least one good sample must have begun after ``since``.
+        """
         with self.beat:
             return (
                 self._first_good is not None and self._last_begun > since and self._last_good - self._first_good >= seconds
             )
 
     def bad_since(self, clock: float) -> bool:
-        """Was there a bad sample that ended after ``clock``?"""
+        """Return True when a bad sample ended after the time ``clock``."""
         with self.beat:
             return self._last_bad > clock
 
     def answered(self, clock: float) -> bool:
-        """Has every sample ended that began before ``clock``? One that hangs may still turn out bad."""
+        """Return True when every sample that began before the time ``clock`` has ended; a hanging one may turn out bad."""
         with self.beat:
             return not any(start < clock for start in self._under_way)
 
     def _keep_schedule(self) -> None:
         try:
             self._schedule()
-        except Exception as error:  # noqa: BLE001  a probe that died is told, not shown as silence
+        except Exception as error:  # noqa: BLE001  the error is journalled, so that a dead probe is not mistaken for silence
             self.error = f"{type(error).__name__}: {error}"
 
     def _schedule(self) -> None:
         raise NotImplementedError
 
     def _drain(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the samples in progress to end."""
 
     def flush(self) -> None:
         raise NotImplementedError
@@ -134,11 +137,12 @@ class _Track:
         while not self.halt.wait(FLUSH_S):
             try:
                 self.flush()
-            except JournalError as error:  # before anything is broken; the run then ends, and the probe says what it lost
+            # this raises only before a fault; the run then ends, and the probe reports the error
+            except JournalError as error:
                 self.error = self.error or error.message
 
     def _slots(self) -> Iterable[tuple[int, float]]:
-        """Slot number and the time it was due, each when it is due; slots that were missed are left out."""
+        """Wait for each slot of the schedule, then yield its number and due time; missed slots are skipped."""
         begin, number = time.monotonic(), 0
         while not self.halt.is_set():
             number = max(number + 1, math.floor((time.monotonic() - begin) / self.every))
@@ -149,10 +153,10 @@ class _Track:
 
 
 class AvailabilityTrack(_Track):
-    """An availability probe that runs."""
+    """A running availability probe: takes a sample of the service on a schedule."""
 
     def __init__(self, probe_id: str, probe: Availability, context: Context, probes: Probes) -> None:
-        """A probe on its schedule; call ``start``."""
+        """Prepare the probe; ``start`` begins its schedule."""
         super().__init__(probe_id, float(probe.every), float(probe.timeout), probes)
         self.probe, self.context = probe, context
         self._samples: list[tuple[float, float, bool, str | None]] = []
@@ -170,7 +174,7 @@ class AvailabilityTrack(_Track):
         try:
             with traced(self.context.traceparent):
                 why = self.probe.check(self.context)
-        except Exception as error:  # noqa: BLE001  a probe that breaks saw nothing good
+        except Exception as error:  # noqa: BLE001  any error of a probe is a bad sample
             why = f"{type(error).__name__}: {error}"
         end = time.monotonic() - self.journal.origin
         with self._lock:
@@ -182,7 +186,7 @@ class AvailabilityTrack(_Track):
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def flush(self) -> None:
-        """Write the samples since the last time to the journal."""
+        """Journal the samples since the last flush."""
         with self._lock:
             samples, self._samples = self._samples, []
             late, self._late = self._late, 0
@@ -192,7 +196,7 @@ class AvailabilityTrack(_Track):
 
 @dataclass(slots=True)
 class _Kept:
-    """Writes of a canary that are not in the journal yet, as ``CanaryWrites`` has them."""
+    """Buffer of a canary's writes that are not journalled yet, with the fields of the event ``CanaryWrites``."""
 
     acknowledged: list[tuple[int, float, float]] = field(default_factory=list)
     in_doubt: list[tuple[int, float, str, float]] = field(default_factory=list)
@@ -200,10 +204,10 @@ class _Kept:
 
 
 class CanaryTrack(_Track):
-    """A canary that writes."""
+    """A running canary: a probe that writes numbered rows on a schedule, to measure lost writes."""
 
     def __init__(self, probe_id: str, probe: Canary, context: Context, probes: Probes) -> None:
-        """A canary on its schedule; call ``start``."""
+        """Prepare the canary; ``start`` begins its schedule."""
         super().__init__(probe_id, float(probe.every), float(probe.timeout), probes)
         self.probe, self.context = probe, context
         self._lock = threading.Lock()
@@ -221,7 +225,7 @@ class CanaryTrack(_Track):
         sent = self._begins()
         try:
             lost = writer.write(number)
-        except Exception as error:  # noqa: BLE001  not acknowledged, and it may have happened
+        except Exception as error:  # noqa: BLE001  not acknowledged, but the write may have happened
             lost = Lost(f"{type(error).__name__}: {error}", doubt=True)
         end = time.monotonic() - self.journal.origin
         with self._lock:
@@ -233,7 +237,7 @@ class CanaryTrack(_Track):
         self._saw(good=lost is None, start=sent, end=end)
 
     def flush(self) -> None:
-        """Write the numbers since the last time to the journal."""
+        """Journal the writes since the last flush."""
         with self._lock:
             kept, self._kept = self._kept, _Kept()
         if kept.acknowledged or kept.in_doubt or kept.lost:
@@ -247,28 +251,28 @@ class CanaryTrack(_Track):
             )
 
     def read_back(self, context: Context) -> None:
-        """Write down which numbers are there now."""
+        """Read the canary's rows from the service, and journal their numbers: those missing are lost writes."""
         read_back(self.journal, self.id, self.probe, context)
 
 
 def read_back(journal: Journal, probe_id: str, probe: Canary, context: Context) -> None:
-    """Write down which numbers of a canary are there now, also when the run that wrote them has died."""
+    """Read a canary's rows from the service, and journal their numbers; a recovery does this for a run that died."""
     try:
         numbers = sorted(probe.survivors(context))
         journal.append(CanarySurvivors(probe=probe_id, ranges=tuple(ranges(numbers)), count=len(numbers)))
-    except Exception as error:  # noqa: BLE001  whatever the driver raises, the loss is then not known
+    except Exception as error:  # noqa: BLE001  after any error of the driver the loss is unknown
         journal.append(CanarySurvivors(probe=probe_id, error=str(error)))
 
 
 Track = AvailabilityTrack | CanaryTrack
-"""A probe that runs."""
+"""A running probe of either kind."""
 
 
 class Probes:
     """All probes of a run."""
 
     def __init__(self, journal: Journal) -> None:
-        """``journal`` keeps what they see."""
+        """``journal`` records the samples of the probes."""
         self.journal = journal
         self.beat = threading.Condition()
         self.pulse = Pulse(journal)
@@ -276,7 +280,7 @@ class Probes:
         self.canaries: list[CanaryTrack] = []
 
     def add(self, probe_id: str, probe: Availability | Canary, context: Context) -> None:
-        """Prepare and start a probe. Raises NotReady when a canary has nowhere to write."""
+        """Prepare and start a probe. Raises NotReady when a canary cannot create its table."""
         track: Track
         self.pulse.start()
         if isinstance(probe, Canary):
@@ -300,11 +304,11 @@ class Probes:
         track.start()
 
     def all(self) -> list[Track]:
-        """Every probe that was started."""
+        """All started probes."""
         return [*self.availability, *self.canaries]
 
     def wait(self, ready: Callable[[], bool], seconds: float, cancel: threading.Event) -> bool:
-        """Wait until ``ready`` after some sample, or until ``seconds`` are over or ``cancel`` is set."""
+        """Wait until ``ready()`` is True, tried after each sample; False at the time limit or when ``cancel`` is set."""
         until = time.monotonic() + seconds
         with self.beat:
             while not ready():
@@ -314,10 +318,11 @@ class Probes:
         return True
 
     def settle(self, tracks: Sequence[Track], cancel: threading.Event, after: str, since: float = -math.inf) -> None:
-        """Wait until each of ``tracks`` was good for long enough, and in the end all at once: one may relapse meanwhile.
+        """Wait until each of the probes ``tracks`` was good for long enough, and then until all are good at the same time.
 
-        What was asked before that is waited for too: a sample that hangs beside good ones may be a relapse. The journal
-        holds how the wait ``after`` something ended.
+        The second wait is needed because a probe may fail again while others are awaited. Samples in progress must end
+        as well: a hanging sample may turn out bad. The outcome is journalled with ``after``, the part of the run before
+        the wait, such as ``verify``.
         """
         begun = self.journal.append(SettleStarted(after=after)).clock
         waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
@@ -334,7 +339,7 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Tells when all are good, and all that was asked before they were is answered."""
+        """Return a test: True when all probes are good and every sample begun before they became good has ended."""
         since: float | None = None
 
         def settled() -> bool:
@@ -348,7 +353,7 @@ class Probes:
         return settled
 
     def stop(self) -> None:
-        """End all probes."""
+        """Stop all probes."""
         for track in self.all():
             track.stop()
         self.pulse.stop()

@@ -1,7 +1,7 @@
-"""Provenance: ties the backup, its proof, the fault and the restore of one run together by what they are of.
+"""Provenance: checks that backup, verification, fault, restore and comparison of one run are about the same data.
 
-A proof is of the service as it is now, a restore comes from the backup that the gate found proven, and what a restore made
-takes the place of what was lost: later steps are compared with it.
+Three checks: the verified backup is of the data that the service has now; a restore uses a backup that was accepted
+before the fault; content is compared on the data that the run restored, not on other data in its place.
 """
 
 from __future__ import annotations
@@ -13,61 +13,89 @@ from typing import Any
 
 from drillbook.errors import Cancelled, StepFailed
 from drillbook.events.event import Event
-from drillbook.events.steps import BackupProven, Done
+from drillbook.events.steps import BackupProven, Done, SourceProven
 from drillbook.findings import finding
 from drillbook.sdk.action import Action, Context, Effect, Facts, find
 from drillbook.sdk.host import once_more
 from drillbook.sdk.identity import Identity
+from drillbook.sdk.in_place import RestoresSource, VerifiesSource
+from drillbook.sdk.service import is_sandbox
 from drillbook.sdk.store import Reference
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A backup that was proven in this run for what a fault destroys; ``service`` is the fault's."""
+    """A backup, verified in this run, of the data that a fault destroys in ``service``."""
 
     service: str
     location: Reference
-    """With the digest of its manifest."""
+    """Location of the backup, with the digest of its manifest."""
     proof: str
-    """Name of the action that proved it."""
+    """Name of the action that verified the backup."""
     fault: str
-    """The fault's step."""
+    """Id of the fault's step."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenSource:
+    """A team's own backup, verified in this run, of the data that a fault destroys in ``service``.
+
+    ``source`` is the backup's source in the inventory, ``fault`` the id of the fault's step.
+    """
+
+    service: str
+    source: str
+    backup: str
+    """Id of the backup."""
+    proof: str
+    """Name of the action that verified the backup."""
+    fault: str
 
 
 @dataclass(slots=True)
 class Provenance:
-    """Backups that the gate of a run found proven, and the things that its restores made of them."""
+    """Backups that a run verified before its faults; ``made``: identities of the data that its restores made."""
 
     proven: list[Proven] = field(default_factory=list)
+    sources: list[ProvenSource] = field(default_factory=list)
     made: list[Identity] = field(default_factory=list)
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Provenance:
-        """As a journal tells it; of a run of before it tells nothing."""
+        """Rebuild the provenance from the events of a journal; empty when an older version wrote the journal."""
         found = cls()
         for event in events:
             match event.what:
                 case BackupProven(service=service, location=location, proof=proof):
                     found.proven.append(Proven(service, Reference.parse(location), proof, str(event.step)))
+                case SourceProven(service=service, source=name, backup=backup, proof=proof):
+                    found.sources.append(ProvenSource(service, name, backup, proof, str(event.step)))
                 case Done(facts=facts):
                     found.remember(facts)
         return found
 
+    def proofs(self, fault: str) -> frozenset[str]:
+        """Names of the actions that verified a backup that the fault step ``fault`` requires."""
+        found: list[Proven | ProvenSource] = [*self.proven, *self.sources]
+        return frozenset(one.proof for one in found if one.fault == fault)
+
     def remember(self, facts: Facts) -> None:
-        """Take in what a step that is done has made."""
+        """Record the identity of the data that a successful step restored, if ``facts`` contain one."""
         if made := Identity.read(facts.get("made")):
             self.made.append(made)
 
     def holds(self, backup: Identity, thing: Identity) -> bool | None:
-        """Is ``backup`` one of ``thing``, or has this run made ``thing`` of it? None: nobody can tell."""
+        """Tell if ``backup`` is of the data ``thing``, or this run restored ``thing`` from it; None when unknown."""
         equal = backup.equals(thing)
         return equal or any(one.manifest == backup.manifest != "" and one.equals(thing) for one in self.made) or equal
 
     def pinned(self, action: Action, context: Context) -> Action:
-        """``action``, when it restores what a fault destroys, from the very backup that was proven for that fault.
+        """Return a restore with the digest of the verified backup added to its parameter `from`; other actions unchanged.
 
-        Raises StepFailed when it would restore from another one; then nothing was written.
+        Raises StepFailed, before anything is written, when the restore would use a backup that this run did not verify.
         """
+        if isinstance(action, RestoresSource):
+            return self._pinned_source(action, context)
         origin = source(action)
         if origin is None or action.effect is not Effect.WRITE:
             return action
@@ -76,18 +104,34 @@ class Provenance:
         if known and not fitting:
             wanted = " or ".join(sorted({str(one.location) for one in known}))
             raise StepFailed(
-                f"{action.name()} would restore from a backup that this run did not prove; nothing was written",
+                f"{action.name()} would restore from a backup that this run did not verify; nothing was written",
                 findings=[finding("backup-unproven", title=service_of(action), wanted=wanted, measured=str(origin))],
             )
         if fitting and origin.sha256 is None and isinstance(getattr(action, "from_", None), str):
             return action.model_copy(update={"from_": str(fitting[0])})
         return action
 
-    def examine(self, action: Action, context: Context, facts: Facts) -> Facts:
-        """``facts`` of an action that has ended well, with what it worked on; compared with what that should be.
+    def _pinned_source(self, action: Action, context: Context) -> Action:
+        """Return a restore in place with the id of the verified backup added. Raises StepFailed for another source."""
+        name, said = service_of(action), str(getattr(action, "from_", ""))
+        known = [one for one in self.sources if context.same_service(one.service, name)]
+        fitting = [one for one in known if one.source == said]
+        if known and not fitting:
+            wanted = " or ".join(sorted({f"{one.backup} of {one.source}" for one in known}))
+            raise StepFailed(
+                f"{action.name()} would restore from a source that this run did not verify; nothing was written",
+                findings=[finding("backup-unproven", title=name, wanted=wanted, measured=said)],
+            )
+        return action.model_copy(update={"backup": fitting[0].backup}) if fitting else action
 
-        Raises StepFailed: a backup of another thing, another thing than a restore of this run made.
+    def examine(self, action: Action, context: Context, facts: Facts) -> Facts:
+        """Return ``facts`` of a successful action, plus the checked identity of the data that the action read or wrote.
+
+        Raises StepFailed when the verified backup is of other data than the service's, or when the compared data is not
+        the data that this run restored.
         """
+        if isinstance(action, VerifiesSource | RestoresSource):
+            return facts | _made_in_place(action, context)
         if action.PROVES_BACKUP:
             return facts | self._proof(action, context, facts)
         if action.COMPARES:
@@ -107,14 +151,14 @@ class Provenance:
         held = self.holds(backup, now) if backup and now else None
         if backup and now and held is False:
             raise StepFailed(
-                f"the backup is whole, but it is not of {service_of(action)}",
+                f"the backup is intact, but is not a backup of {service_of(action)}",
                 facts=facts,
                 findings=[finding("backup-of-another", title=service_of(action), wanted=str(now), measured=str(backup))],
             )
-        return {"of_this_service": held if held is not None else f"unknown: {why or 'not all of it is recorded'}"}
+        return {"of_this_service": held if held is not None else f"unknown: {why or 'it is only partly recorded'}"}
 
     def _made_by_command(self, action: Action, context: Context) -> Facts:
-        """Identity of the thing that a command of the drill's own made of a proven backup, asked as its proof asks."""
+        """Fact ``made``: identity of the data that a custom command restored, measured by the verifying action."""
         origin, name = source(action), service_of(action)
         for one in self.proven:
             if origin and points_to(origin, one.location) and context.same_service(one.service, name):
@@ -125,30 +169,38 @@ class Provenance:
         return {}
 
     def _comparison(self, action: Action, context: Context) -> Facts:
-        """Require that the compared thing is the one that a restore of this run made there, if there was one."""
+        """Raise StepFailed when the compared data has replaced the data that this run restored in the same place."""
         now, _ = measured(action, context) if self.made else (None, "")
         before = [one for one in self.made if now and one.place == now.place]
         if now and before and before[-1].equals(now) is False:
             raise StepFailed(
-                f"{service_of(action)} is not what this run restored",
+                f"{service_of(action)} is not the data that this run restored",
                 findings=[finding("thing-replaced", title=service_of(action), wanted=str(before[-1]), measured=str(now))],
             )
         return {}
 
 
+def _made_in_place(action: Action, context: Context) -> Facts:
+    """Fact ``made``: identity of the data that a restore in place made; empty for a sandbox or a verification."""
+    if not isinstance(action, RestoresSource) or is_sandbox(context.services.get(service_of(action))):
+        return {}
+    now, why = measured(action, context)
+    return {"made": now.model_dump() if now else {"unknown": why}}
+
+
 def measured(action: Action, context: Context) -> tuple[Identity | None, str]:
-    """Identity of the thing that ``action`` works on now, or the reason why it is unknown. Raises Cancelled."""
+    """Measure the identity of the data that ``action`` works on; return it, or None and the reason. Raises Cancelled."""
     try:
         found = once_more(partial(action.subject, context))
     except Cancelled:
         raise
-    except Exception as error:  # noqa: BLE001  a driver may raise anything; what could not be asked is unknown
+    except Exception as error:  # noqa: BLE001  a driver may raise any error; the identity is then unknown
         return None, f"{getattr(error, 'message', '') or f'{type(error).__name__}: {error}'}"
-    return found, "" if found else f"{action.name()} does not tell"
+    return found, "" if found else f"{action.name()} does not report it"
 
 
 def source(action: Action) -> Reference | None:
-    """The backup that ``action`` reads: its `from`, or what it says that it restores from."""
+    """Location of the backup that ``action`` reads: its parameter `from`, or the `from` of its parameter `restores`."""
     value = getattr(action, "from_", None) or getattr(getattr(action, "restores", None), "from_", None)
     try:
         found = Reference.parse(value) if isinstance(value, str) else None
@@ -158,14 +210,14 @@ def source(action: Action) -> Reference | None:
 
 
 def points_to(origin: Reference, proven: Reference) -> bool:
-    """Is ``origin`` the backup ``proven``? By the digest of its manifest, or by its place where it names none."""
+    """Return True when ``origin`` names the backup ``proven``: by its digest if ``origin`` has one, else by its location."""
     if origin.sha256 is not None:
         return origin.sha256 == proven.sha256
     return (origin.bucket, origin.key) == (proven.bucket, proven.key)
 
 
 def service_of(action: Action) -> str:
-    """The service that ``action`` works on: its `service`, or that of what it says that it restores."""
+    """Name of the service that ``action`` works on: its parameter `service`, or the `service` of its parameter `restores`."""
     named: Any = getattr(action, "restores", None) or action
     return str(getattr(named, "service", "") or "")
 

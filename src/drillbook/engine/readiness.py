@@ -1,10 +1,11 @@
-"""Whether a drill may begin, asked without changing anything: a finding for each thing that is not ready."""
+"""Read-only checks if a drill could begin: one finding for each probe, step or lease that is not ready."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from drillbook.engine.steps import Stage, for_ready
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import for_ready
 from drillbook.errors import DrillbookError
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
@@ -15,18 +16,21 @@ from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.probe import Availability, Canary, find_probe
 
 READY_S = 30.0
-"""Time for one such question."""
+"""Time limit of one check in seconds."""
 
 
 def made(stage: Stage, planned: PlannedProbe) -> Availability | Canary:
-    """The probe with its parameters. Raises ValueError when these have no value."""
+    """Create the planned probe, with every expression in its parameters evaluated. Raises ValueError for an unknown value."""
     params = template.evaluate(planned.params, stage.names())
     probe: Availability | Canary = find_probe(planned.name).model_validate(params)
     return probe
 
 
 def of_probes(stage: Stage) -> list[Finding]:
-    """One sample of each availability probe; a canary is not tried, since it writes."""
+    """Take one sample of each availability probe; returns a finding for each bad sample.
+
+    Canaries write, so they are skipped.
+    """
     wrong: list[Finding] = []
     for planned in stage.plan.probes:
         try:
@@ -34,17 +38,23 @@ def of_probes(stage: Stage) -> list[Finding]:
             context = stage.context(planned.id, CONTROLLER, Deadline.after(READY_S))
             with under(context.deadline):
                 bad = probe.check(context) if isinstance(probe, Availability) else None
-        except Exception as error:  # noqa: BLE001  a driver may raise anything
+        except Exception as error:  # noqa: BLE001  a driver may raise any error
             bad = str(error)
         if bad is not None:
             wrong.append(
-                finding("not-ready", title=f"probe {planned.name}", wanted="a good sample", measured=bad, step=planned.id)
+                finding(
+                    "not-ready",
+                    title=f"probe {planned.name}",
+                    wanted="a good sample of the probe",
+                    measured=bad,
+                    step=planned.id,
+                )
             )
     return wrong
 
 
 def of_steps(stage: Stage) -> list[Finding]:
-    """Ask every step on each of its hosts."""
+    """Run the `ready` check of every step on each of its hosts; returns a finding for each failure."""
     return [problem for step in stage.plan.steps for host in step.hosts if (problem := _of_step(stage, step, host))]
 
 
@@ -53,7 +63,7 @@ def _of_step(stage: Stage, step: PlannedStep, host: str) -> Finding | None:
         context = stage.context(step.id, host, stage.deadline(READY_S))
         with under(context.deadline):
             once_more(partial(for_ready(step, stage.names()).ready, context))
-    except Exception as error:  # noqa: BLE001  whatever keeps a step from being ready refuses the drill
+    except Exception as error:  # noqa: BLE001  any error of a `ready` check refuses the drill
         hint = getattr(error, "hint", "")
         return finding(
             "not-ready",
@@ -67,7 +77,7 @@ def _of_step(stage: Stage, step: PlannedStep, host: str) -> Finding | None:
 
 
 def of_leases(stage: Stage) -> list[Finding]:
-    """Can the targets keep the leases of this drill?"""
+    """Check that each host that needs a lease has the tools for one; returns a finding when a host has not."""
     try:
         if stage.hold:
             stage.hold.ready()

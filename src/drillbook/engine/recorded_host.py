@@ -1,4 +1,4 @@
-"""A host as one step sees it: its commands are journalled and redacted, and those that change something are fenced."""
+"""Host for the actions of one step: journals commands, hides secrets in output, and refuses changes without the lock."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ TAIL = 4000
 PUT_S = 30.0
 
 Fence = Callable[[Sequence[str]], Sequence[str]]
-"""Makes of a command one that starts only while the run holds its lock."""
+"""Function that wraps a command so that it starts only while the run holds its lock."""
 
 
 @dataclass(slots=True)
 class RecordingHost:
-    """A host whose commands are written to the journal, for one step.
+    """A host whose commands are journalled for one step.
 
-    What a command printed is redacted before anybody sees it, the action too: whatever an action then makes of it,
-    cut or not, holds no secret. Bulk goes to a sink and is not touched.
+    Output is redacted before the action sees it, so that no text made from it contains a secret. Bulk data goes to a sink
+    and is not redacted.
     """
 
     inner: Host
@@ -40,12 +40,12 @@ class RecordingHost:
 
     @property
     def name(self) -> str:
-        """See Host."""
+        """Name of the host in the inventory."""
         return self.inner.name
 
     @property
     def target(self) -> Target:
-        """See Host."""
+        """Description of the host in the inventory."""
         return self.inner.target
 
     def run(
@@ -58,7 +58,7 @@ class RecordingHost:
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run and record; see Host. Raises Fenced when the run no longer holds its lock there."""
+        """Run a command and journal it; see ``Host.run``. Raises Fenced when the run has lost its lock or its lease on the host."""
         start = time.monotonic()
         try:
             carried = self.fence(argv) if self.fence else argv
@@ -67,15 +67,7 @@ class RecordingHost:
         except DrillbookError as error:
             self._without_outcome(argv, start, error.message)
             raise
-        out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
-        output = replace(
-            raw,
-            argv=tuple(argv),
-            stdout=out,
-            stderr=err,
-            stdout_bytes=raw.stdout_bytes - len(raw.stdout) + len(out),
-            stderr_bytes=raw.stderr_bytes - len(raw.stderr) + len(err),
-        )
+        output = self._redacted(raw, argv)
         self.note(
             CommandRun(
                 argv=self._shown(argv),
@@ -91,15 +83,27 @@ class RecordingHost:
         )
         return output
 
+    def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:
+        """Return ``raw`` without secrets, and with the original command ``argv``, not the wrapped one that was run."""
+        out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
+        return replace(
+            raw,
+            argv=tuple(argv),
+            stdout=out,
+            stderr=err,
+            stdout_bytes=raw.stdout_bytes - len(raw.stdout) + len(out),
+            stderr_bytes=raw.stderr_bytes - len(raw.stderr) + len(err),
+        )
+
     def _hidden(self, kept: bytes, total: int) -> bytes:
-        """What was kept of a stream, without secrets; where it was cut off, without the beginning of one either."""
+        """Hide secrets in ``kept``, the first bytes of a stream, also a secret of which only the beginning was stored."""
         return self.redactor.data(kept) if len(kept) == total else self.redactor.cut(kept)
 
     def _unless_fenced(self, output: Output) -> None:
         if self.fence and was_fenced(output):
             raise Fenced(
-                f"{self.name}: the run lost its lock or its lease there, so nothing more is changed",
-                hint="see who holds it: `invoke drill.list`; when that run has ended: `invoke drill.recover`",
+                f"{self.name}: the run lost its lock or its lease on this host, so the command was not started",
+                hint="`invoke drill.list` shows which run has the lock; when that run has ended: `invoke drill.recover`",
             )
 
     def _look_at_fence(self, deadline: Deadline) -> None:
@@ -125,15 +129,17 @@ class RecordingHost:
         return tuple(printable(self.redactor.text(part), limit=2000) for part in argv)
 
     def note(self, what: Content) -> None:
-        """See Notes."""
+        """Journal the event ``what`` for this step and host."""
         self.journal.append(what, step=self.step, host=self.name)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """See Piped; what goes through it is not recorded. Raises CouldNotVerify where the host has no such way, Fenced."""
+        """Start a command and return a channel to its standard streams; traffic is not recorded. Raises CouldNotVerify, Fenced."""
         inner, start, failed = self.inner, time.monotonic(), None
         try:
             if not isinstance(inner, Piped):
-                raise CouldNotVerify(f"{self.name}: no protocol can be carried over it")
+                raise CouldNotVerify(
+                    f"{self.name}: this kind of host cannot connect the controller to the streams of a command"
+                )
             self._look_at_fence(deadline)
             return inner.pipe(self.fence(argv) if self.fence else argv, deadline=deadline)
         except DrillbookError as error:
@@ -143,17 +149,17 @@ class RecordingHost:
             self._without_outcome(argv, start, failed)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """See Host. Raises Fenced as ``run`` does."""
+        """Write a file; see ``Host.put``. Raises Fenced when the run has lost its lock or its lease on the host."""
         self._look_at_fence(Deadline.after(PUT_S))
         self.inner.put(data, path, mode=mode)
 
     def get(self, path: str, *, limit: int = 1 << 20) -> bytes:
-        """See Host."""
+        """Read a file; see ``Host.get``."""
         return self.inner.get(path, limit=limit)
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """See Host."""
+        """Forward a port on loopback; see ``Host.forward``."""
         return self.inner.forward(address, port)
 
     def close(self) -> None:
-        """The runner closes hosts, not a step."""
+        """Do nothing: the runner closes the hosts at the end of the run."""

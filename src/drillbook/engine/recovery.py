@@ -1,4 +1,4 @@
-"""Recovering from a run that died: put back what it left, from its journal alone, newest first; safe to run twice."""
+"""Recovery of a run that died: undoes its changes, newest first, from its journal alone; safe to run twice."""
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ from drillbook.engine.revert import (
     settle,
     uncompared,
 )
-from drillbook.engine.steps import Stage, fault_gone, saved_facts
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import fault_gone, saved_facts
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.teardown import ANSWER_S, release
 from drillbook.errors import DrillbookError, JournalError, PlanError, PluginError, UnknownName
-from drillbook.events.event import contents, each, last
+from drillbook.events.event import contents, each
 from drillbook.events.holds import LockTaken
 from drillbook.events.probes import CanarySurvivors, ProbePrepared
-from drillbook.events.runs import Ended, PhaseEnded, RecoveryFinished, RecoveryStarted, Session, opening
+from drillbook.events.runs import PhaseEnded, RecoveryFinished, RecoveryStarted, Session, opening
 from drillbook.events.steps import StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
-from drillbook.journal import damaged
 from drillbook.journal.intents import Intent, intents
-from drillbook.journal.journal import FILE, History, Journal, Observer, alive, read, salvage
+from drillbook.journal.journal import FILE, History, Journal, Observer, first
 from drillbook.journal.manual_undo import PAGE
 from drillbook.journal.own_writes import Written
+from drillbook.journal.run_state import RunState, needs_recovery
 from drillbook.judge.residue import settled
 from drillbook.judge.result import Residue
 from drillbook.language import template
@@ -60,56 +61,43 @@ from drillbook.sdk.vouchers import Vouchers
 LATE_S = 10.0
 READ_BACK_S = 30.0
 Place = tuple[str, int | None, str]
-"""Address, port and scratch folder: what makes two hosts of inventories the same one."""
-
-
-def needs_recovery(history: History) -> bool:
-    """True for a run that ended without its last word, or said that something is left."""
-    end = last(history.events, Ended)
-    return end is None or bool(end[1].residue)
+"""Address, port and scratch folder; equal for two hosts of the inventory that are the same machine."""
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
-    """Runs that left something on hosts of ``plan``: they must be recovered before anything else is broken there.
+    """One finding for each run that left changes on hosts of ``plan``: that run must be recovered first.
 
-    A drill that only restores may run all the same: it is how they are mended. A run whose journal is damaged keeps it
-    away too.
-
-    A run whose journal is damaged may have left anything on the hosts of its plan, which the first line names; where
-    even that one is damaged, or the journal is gone, on any host.
+    A drill that only restores may run nevertheless, since its restore may be the repair, unless a journal is damaged. A run
+    with a damaged journal may have left changes on any host of its plan. Without a readable plan (the first line of the
+    journal) the changes may be on any host at all.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()
-    found = [
-        _in_the_way(targets, folder, mends=mends) for folder in folders if not damaged.settled(folder) and not alive(folder)
-    ]
+    others = (state for state in map(RunState, folders) if not state.settled and not state.alive)
+    found = [_in_the_way(targets, state, mends=mends) for state in others]
     return [one for one in found if one is not None]
 
 
-def _in_the_way(targets: set[Place], folder: Path, *, mends: bool) -> Finding | None:
-    """Why the run in ``folder`` keeps ``targets`` from being changed; None when it does not."""
-    wrong = damaged.damage(folder)
-    try:
-        events = salvage(folder / FILE)[0].events
-    except JournalError:
-        events = ()
-    if not events:
-        return _refusal(folder, wrong, "so its hosts are not known: they may be the same") if wrong else None
-    if not needs_recovery(History(events, torn=False)) or lab_gone(events[0].model_dump()):
+def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
+    """Finding that the run of ``state`` left changes on one of ``targets``; None when it left none there."""
+    folder, wrong = state.folder, state.damage
+    if not state.events:
+        return _refusal(folder, wrong, "so the hosts of that run are unknown and may be the same") if wrong else None
+    if not state.needs_recovery or lab_gone(state.first):
         return None
     try:
-        other = checked(opening(events).plan)
+        other = checked(opening(state.events).plan)
     except (PlanError, JournalError):
         return None
     if not targets & {_place(other, name) for name in other.hosts()} or (mends and not wrong):
         return None
     if wrong:
-        return _refusal(folder, wrong, "so it is not known what it left on the same hosts")
+        return _refusal(folder, wrong, "so its remaining changes on the same hosts are unknown")
     return finding(
         "unfinished-run",
         title=folder.name,
-        wanted="no run that died or left something",
-        measured=f"{folder.name} is not finished on the same hosts",
+        wanted="no run that died or left changes",
+        measured=f"the run {folder.name} is not finished on the same hosts",
         remedy=f"Recover it first: invoke drill.recover {folder.name}",
     )
 
@@ -118,10 +106,10 @@ def _refusal(folder: Path, wrong: str, so: str) -> Finding:
     return finding(
         "unfinished-run",
         title=folder.name,
-        wanted="no run that died or left something",
+        wanted="no run that died or left changes",
         measured=f"the journal of {folder.name} is damaged, {so}: {wrong}",
-        remedy=f"`invoke drill.recover {folder.name}` says what is known and what to do by hand. When that is "
-        f"done, move {folder} out of reports/.",
+        remedy=f"`invoke drill.recover {folder.name}` shows the steps of the manual cleanup. When they are done, move {folder} "
+        "out of reports/.",
     )
 
 
@@ -132,24 +120,24 @@ def _place(plan: Plan, name: str) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Recovers one run; ``redactor_for`` gives what hides the secrets of its plan."""
+    """Recovery of one run; ``redactor_for`` makes the redactor for the secrets of the run's plan."""
 
     folder: Path
     open_host: Callable[[Plan, str], Host]
     redactor_for: Callable[[Plan], Redactor]
     observer: Observer
     others: Sequence[Path] = ()
-    """Folders of the project's other runs: one that only restores may have mended what this run destroyed."""
+    """Folders of the project's other runs; one of a drill that only restores may have repaired the data that this run lost."""
     from_backup: bool = False
-    """Restore from the backup that the run proved, by the system's own action, in place of the drill's restore phase."""
+    """Restore from the backup that the run verified, by the system's own action, instead of the drill's restore phase."""
     vouchers: Vouchers | None = None
     written: Written = field(default_factory=Written)
-    """What this recovery wrote of the journal."""
+    """Records the part of the journal that this recovery wrote."""
 
     def run(self, header: Session) -> list[Residue]:
-        """Put everything back; returns what is still left.
+        """Undo all changes of the run; returns the changes that could not be undone.
 
-        Raises JournalError while the run is alive, and UsageError when it proved no backup to restore ``from_backup``.
+        Raises JournalError while the run is alive, and UsageError with ``from_backup`` when the run verified no backup.
         """
         with self.resumed() as (stage, history):
             if not needs_recovery(history):
@@ -157,7 +145,7 @@ class Recovery:
             steps = backup_restore.steps(stage, history.events) if self.from_backup else []
             self.begin(stage, history, header)
             residue = self._put_back(stage, history, steps)
-            if settled(history.events):  # closed by somebody who died right after that
+            if settled(history.events):  # an earlier process recorded the closing of the residue and died right after
                 self.close(stage, residue)
                 return []
             told = tuple(one.model_dump(mode="json") for one in residue)
@@ -165,10 +153,10 @@ class Recovery:
             return residue
 
     def close(self, stage: Stage, residue: Sequence[Residue]) -> tuple[str, ...]:
-        """Write down the end of a run whose residue was closed; returns what of it stays on hosts that do not answer."""
+        """End the recovery of a run whose changes a person declared settled; returns a text for each item of ``residue``."""
         kept = tuple(
-            f"{one.host}: {one.what}: {one.why}; an undo that is armed there may still be carried out when the "
-            f"host comes back (see {PAGE})"
+            f"{one.host}: {one.what}: {one.why}; the lease may still undo changes on this host when the host comes back "
+            f"(see {PAGE})"
             for one in residue
         )
         stage.journal.append(RecoveryFinished(residue=(), kept=kept), sync=True)
@@ -176,17 +164,17 @@ class Recovery:
 
     @contextmanager
     def resumed(self) -> Iterator[tuple[Stage, History]]:
-        """The run as its journal tells it, with its journal locked and its hosts at hand. Raises JournalError."""
-        plan = checked(opening(read(self.folder / FILE).events).plan)
+        """Continue the run from its journal: lock the journal, and open access to the run's hosts. Raises JournalError."""
+        plan = checked(opening((first(self.folder / FILE),)).plan)
         journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
         journal.also(self.written)
         hosts = Hosts(lambda name: self.open_host(plan, name))
         stage: Stage | None = None
         try:
-            history = read(journal.path)
-            first = opening(history.events)
-            run = {"id": first.run, "started": history.events[0].at, "operator": first.operator}
-            journal.patient = True  # something is broken: it is put back, whatever can be recorded of it
+            history = journal.before
+            begun = opening(history.events)
+            run = {"id": begun.run, "started": history.events[0].at, "operator": begun.operator}
+            journal.patient = True  # a fault may be active: undo it even if the journal cannot be written
             stage = Stage(
                 plan,
                 journal,
@@ -201,24 +189,27 @@ class Recovery:
             yield stage, history
         finally:
             if stage is not None and stage.hold is not None:
-                stage.hold.end()  # nothing happens when that was done
+                stage.hold.end()  # has no effect when the hold has already ended
             hosts.close()
             journal.close()
 
     def begin(self, stage: Stage, history: History, header: Session) -> None:
-        """Write down that a recovery begins, and take over locks and leases. Raises Locked while the run is alive."""
+        """Journal the begin of a recovery, and take over locks and leases. Raises Locked while the run is alive."""
         stage.journal.append(RecoveryStarted(**header), sync=True)
         stage.hold = self._hold(stage, history, header)
         stage.former = _former(stage, history)
 
     def _hold(self, stage: Stage, history: History, header: Session) -> Hold:
-        """The locks and leases of the dead run, taken over. Raises Locked while another run, or this one, is alive."""
+        """Take over the locks and leases of the dead run.
+
+        Raises Locked while that run is alive, or another run holds a lock.
+        """
         run = stage.run["id"]
         owner = Owner(run=run, operator=header["operator"], controller=controller(), drill=stage.plan.drill)
         hold = Hold(stage.plan, stage.journal, stage.host, owner, Stop(), over=run, also=_older_locks(stage.plan, history))
         try:
             hold.take(patience=stage.plan.guard.lease_s + LATE_S, lenient=True)
-            # By intent, not by `lease.armed`: the controller may have died between arming and writing that down.
+            # From the intents, not from `lease.armed` events: the controller may have died between arming and journalling.
             armed = [
                 intent
                 for intent in intents(history.events, stage.plan.steps)
@@ -235,26 +226,26 @@ class Recovery:
         done, _ = restored(history.events, stage.plan)
         self._accept(stage, history)
         if (steps or not done) and awaits_restore(stage):
-            put_back(stage, stage.journal.decisive(), restores=False)  # first what may stand in the way of a restore
+            put_back(stage, stage.journal.decisive(), restores=False)  # first the faults that may obstruct a restore
             if needs_restore(stage, stage.journal.decisive()):
                 _restore(stage, steps)
         residue = put_back(stage, stage.journal.decisive())
         return residue + self.clean(stage, history, scratch=not awaits_restore(stage)) + release(stage)
 
     def _accept(self, stage: Stage, history: History) -> None:
-        """Write down as put back each fault that is proven gone and that another run restored and compared."""
+        """Journal a fault as undone if it is gone, and another run restored and compared the data that it destroyed."""
         for intent in intents(history.events, stage.plan.steps):
             if intent.settled or intent.undo.kind != "restore":
                 continue
             by = restored_since(stage.plan, history.events, intent, self.others)
-            with suppress(DrillbookError):  # what cannot be asked is not accepted
+            with suppress(DrillbookError):  # a fault that cannot be checked does not count as gone
                 if by and fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0):
-                    settle(stage, intent, f"the run {by.run} restored it from {by.source} and compared its content")
+                    settle(stage, intent, f"the run {by.run} restored the data from {by.source} and compared the content")
 
     def clean(self, stage: Stage, history: History, *, scratch: bool = True) -> list[Residue]:
-        """Remove what the run only needed itself: rows of canaries and temporary files; returns what could not be.
+        """Remove the canary rows and temporary files of the run; returns those that could not be removed.
 
-        Without ``scratch`` its temporary files stay, for a restore that is still to come.
+        Without ``scratch`` the temporary files stay, for a restore that is still to come.
         """
         residue: list[Residue] = []
         for planned in _canaries(stage.plan, history):
@@ -271,7 +262,7 @@ class Recovery:
 
 
 def _may_lease(intent: Intent) -> bool:
-    """May a lease hold the undo of ``intent``? One of a plugin that is not here may: its undo is in the journal."""
+    """Return True when a lease may contain the undo of ``intent``; assumed True when the plugin of its action is missing."""
     try:
         return bool(find(intent.step.action).may_lease(intent.effect))
     except (UnknownName, PluginError):
@@ -279,25 +270,25 @@ def _may_lease(intent: Intent) -> bool:
 
 
 def _rows(planned: PlannedProbe, why: str) -> Residue:
-    """Rows that a canary wrote whose plugin is not installed here."""
+    """Describe canary rows that stay in the service, because the canary's plugin is not usable on this machine (``why``)."""
     return Residue(
         step=planned.id,
         host=CONTROLLER,
         what=f"rows of {planned.name}",
         why=why,
-        by_hand=f"once its plugin is there: invoke drill.recover; or remove what {planned.name} wrote for this run",
+        by_hand=f"install its plugin, then: invoke drill.recover; or remove the rows that {planned.name} wrote in this run",
     )
 
 
 def _touched(history: History) -> list[str]:
-    """Hosts on which a step began: each may hold temporary files."""
+    """Names of hosts on which a step began; temporary files may exist there."""
     return sorted({str(event.host) for event, _ in each(history.events, StepStarted)})
 
 
 def _former(stage: Stage, history: History) -> frozenset[str]:
-    """Hosts on which the run has its temporary files where a version before this one had them."""
+    """Hosts on which the run's temporary files are in the folder that older versions of Drillbook used."""
     hosts = opening(history.events).plan["inventory"]["hosts"].values()
-    if hosts and all("state" in target for target in hosts):  # this version, or a newer one, made the plan
+    if hosts and all("state" in target for target in hosts):  # the plan was made by this version or a newer one
         return frozenset()
     touched = _touched(history)
     with ThreadPoolExecutor(max_workers=max(1, min(64, len(touched)))) as pool:
@@ -306,18 +297,19 @@ def _former(stage: Stage, history: History) -> frozenset[str]:
 
 
 def _has_former(stage: Stage, name: str) -> bool:
-    with suppress(DrillbookError, TimeoutError):  # of one that is away nothing can be used
+    with suppress(DrillbookError, TimeoutError):  # a host that does not answer counts as having no temporary files
         return is_former(stage.host(name), stage.run["id"], deadline=Deadline.after(ANSWER_S))
     return False
 
 
 def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
-    """Restore by ``steps``; without any, replay the drill's restore and verify phases.
+    """Run the restore ``steps``; without ``steps``, run the drill's restore and verify phases again.
 
-    What only was not compared any more, because the run died before that, is compared first: it may be restored already.
+    When the run died between a successful restore and the end of the verify phase, the verify phase is run first, and the
+    restore only if that fails.
     """
     if steps:
-        backup_restore.carry_out(stage, steps)
+        backup_restore.restore(stage, steps)
         return
     events = stage.journal.decisive()
     ended = {what.phase: what.status for what in contents(events, PhaseEnded)}
@@ -334,13 +326,13 @@ def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
 
 
 def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
-    """Locks that the run took by names which this version of Drillbook does not give: it may still be alive elsewhere."""
+    """Locks that the run took under names of an older version of Drillbook; that run may be alive on another machine."""
     names = {(one.name, one.host) for one in plan.locks()}
     taken = {(what.name, str(event.host)) for event, what in each(history.events, LockTaken)}
     return tuple(LockName(name, host) for name, host in sorted(taken - names))
 
 
 def _canaries(plan: Plan, history: History) -> list[PlannedProbe]:
-    """The canaries that may have made their table."""
+    """Canaries that may have created their table in the service."""
     prepared = {what.probe for what in contents(history.events, ProbePrepared)}
     return [planned for planned in plan.probes if planned.id in prepared]

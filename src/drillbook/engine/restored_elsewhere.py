@@ -1,4 +1,4 @@
-"""Restores by another run of the project: a drill that only restores may have mended what a dead run destroyed."""
+"""Search for a run of a restore-only drill that repaired the data which a dead run destroyed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drillbook.events.event import Event, contents, last
 from drillbook.events.runs import PhaseEnded, RunFinished, opening
 from drillbook.events.steps import Done, IntentRecorded, StepStarted, UndoStarted
 from drillbook.journal.intents import Intent, intents
-from drillbook.journal.journal import FILE, alive, read
+from drillbook.journal.run_state import RunState
 from drillbook.plan.planner import Plan, PlannedStep, checked
 from drillbook.plan.restorable import compares, is_free, lost_service, proves, restorers, same_service, source_of
 from drillbook.sdk.action import Fault, find
@@ -20,7 +20,7 @@ from drillbook.sdk.action import Fault, find
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A restore by another run, and the backup that it restored from."""
+    """Id of another run that restored the data, and the location of the backup it used (``source``)."""
 
     run: str
     source: str
@@ -28,23 +28,24 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run that only restores, and restored and verified everything."""
+    """A successful run of a drill that injects no fault, but restores and verifies."""
 
     id: str
     plan: Plan
     events: Sequence[Event]
 
     def done(self, step: PlannedStep) -> Done | None:
-        """The event by which ``step`` ended well."""
+        """Event that reports the success of ``step``; None when the step did not succeed."""
         found = last((event for event in self.events if event.step == step.id), Done)
         return found and found[1]
 
 
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
-    """The newest run among ``folders`` that restored what ``intent`` of a run with ``events`` destroyed, and compared it.
+    """Newest run in ``folders`` that restored and compared the data destroyed by the fault ``intent``; None without one.
 
-    It began after the last change that this run made, restored with an action that belongs to the fault, and a comparison
-    of the content with the backup's manifest ended well in it. That the fault is gone must be proven besides.
+    ``plan`` and ``events`` are those of the dead run. The other run must have begun after the dead run's last change,
+    restored with an action meant for this fault, and compared the content with the backup's manifest. The caller must also
+    check that the fault is gone.
     """
     since = max(event.at for event in events if isinstance(event.what, IntentRecorded | StepStarted | UndoStarted))
     own = opening(events).run
@@ -56,11 +57,12 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
 
 
 def _whole(folder: Path, since: str) -> _Run | None:
-    """The run in ``folder`` when it only restores, began after ``since``, restored, verified, and left nothing."""
+    """Return the run in ``folder`` if it only restores, began after ``since``, succeeded, and undid all its changes."""
+    state = RunState(folder)
     try:
-        if alive(folder):
+        if state.alive:
             return None
-        events = read(folder / FILE).events
+        events = state.history.events
         first = events[0]
         plan = checked(opening(events).plan)
     except (JournalError, PlanError):
@@ -78,7 +80,7 @@ def _whole(folder: Path, since: str) -> _Run | None:
 
 
 def _source(run: _Run, plan: Plan, intent: Intent) -> str:
-    """The backup that ``run`` restored what ``intent`` destroyed from, and compared it with; empty when it did not."""
+    """Location of the backup from which ``run`` restored and compared the data destroyed by ``intent``; else empty."""
     service = lost_service(plan, intent.step)
     if not _same_service(plan, run.plan, service):
         return ""
@@ -97,7 +99,7 @@ def _source(run: _Run, plan: Plan, intent: Intent) -> str:
 
 
 def _wanted(plan: Plan, intent: Intent) -> set[str]:
-    """Names of the actions that restore what ``intent`` destroyed."""
+    """Names of the actions that can restore the data destroyed by ``intent``."""
     fault = find(intent.step.action)
     proofs = [step for step in plan.phase("backup") if proves(plan.inventory, step, intent.step)]
     return {name for proof in proofs for name in restorers(proof, intent.step)} | set(
@@ -106,7 +108,7 @@ def _wanted(plan: Plan, intent: Intent) -> set[str]:
 
 
 def _same_service(one: Plan, other: Plan, name: str) -> bool:
-    """Do both plans mean the same thing by the service ``name``?"""
+    """Return True when the name ``name`` denotes the same service in the inventories of both plans."""
     inventories = (one.inventory, other.inventory)
     return all(name in inventory.services for inventory in inventories) and inventories[0].thing(name) == inventories[
         1
@@ -114,7 +116,7 @@ def _same_service(one: Plan, other: Plan, name: str) -> bool:
 
 
 def _covers(restored: dict[str, Any], intent: Intent) -> bool:
-    """Was the very table, path or prefix restored that ``intent`` hit?"""
+    """Return True when the restored table, path or prefix is exactly the one that ``intent`` destroyed."""
     return is_free(intent.step) or all(
         restored[key] == value for key, value in intent.params.items() if key in restored and key not in ("from", "service")
     )

@@ -1,4 +1,4 @@
-"""Putting back what a run changed: newest first, past every failure, proven gone, from the journal's intents alone."""
+"""Undo of a run's changes, from the journal alone: newest first, each checked afterwards, continuing after failures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
 
-from drillbook.engine.steps import PROOF_S, Stage, fault_gone
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import PROOF_S, fault_gone
 from drillbook.engine.unreachable import AGAIN_S, LOST, patiently
 from drillbook.errors import DrillbookError
 from drillbook.events.event import Event, contents, each
@@ -29,21 +30,20 @@ from drillbook.sdk.target_folders import scratch_of
 
 UNDO_S = 60.0
 ACTION_S = 600.0
-"""The most seconds that an undo by an action has; such an action may take longer than commands do."""
+"""Longest timeout in seconds for an undo by an action; actions may take longer than commands."""
 TURN_S = 10.0
-"""Seconds that an undo waits for newer ones on other hosts."""
+"""Seconds that an undo waits, before it starts, for the undos of newer changes on other hosts."""
 
 
 def put_back(
     stage: Stage, events: Sequence[Event], *, restores: bool = True, reach: Deadline | None = None
 ) -> list[Residue]:
-    """Undo every unsettled intent of ``events``, newest first; returns what could not be put back.
+    """Undo every change in ``events`` that is not undone yet, newest first; returns the changes that could not be undone.
 
-    Without ``restores`` only faults that can be undone are, as before a restore that they may stand in the way of.
-
-    What only a restore mends counts as put back when its fault is gone and the restore phase ended well. An undo waits
-    for the newer ones on other hosts, but not for long: a host that hangs must not keep the others broken. A host that
-    cannot be reached is tried again while ``reach`` lasts.
+    Without ``restores`` only faults with an undo of their own are undone: they may obstruct the restore that follows. A
+    fault that only a restore repairs counts as undone when it is gone and the restore phase succeeded. Each undo waits for
+    newer undos on other hosts, but at most TURN_S, since a host may hang. An unreachable host is retried until the deadline
+    ``reach``.
     """
     done, why = restored(events, stage.plan)
     todo = [
@@ -66,10 +66,10 @@ def put_back(
 
 
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
-    """Is there anything that only the drill's restore phase mends?
+    """Return True when data is still lost that only the drill's restore phase can repair.
 
-    A fault that proves that it changed nothing, that did not end well, and that no restore has touched, never happened:
-    that is written down. That it is not active proves nothing here: it may have done half of its damage.
+    A fault whose step did not succeed is journalled as never happened if no restore has begun and its check finds the data
+    untouched. A check that finds the fault inactive is not enough: half of the damage may be done.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
     happened = {(event.step, event.host) for event, _ in each(events, Done)}
@@ -78,21 +78,31 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     for intent in intents(events, stage.plan.steps):
         if intent.undo.kind != "restore" or intent.settled:
             continue
-        if not begun and (intent.step.id, intent.host) not in happened and never_happened(stage, intent):
+        ended = begun or (intent.step.id, intent.host) in happened
+        if not ended and _started_again(stage, intent) and never_happened(stage, intent):
             settle(stage, intent, NEVER_HAPPENED)
         else:
             needed = True
     return needed
 
 
+def _started_again(stage: Stage, intent: Intent) -> bool:
+    """Restart the processes that an interrupted injection stopped before destroying data; returns False on failure."""
+    try:
+        _interrupted(stage, intent)
+    except Exception:  # noqa: BLE001  after any error the data is restored
+        return False
+    return True
+
+
 def never_happened(stage: Stage, intent: Intent) -> bool:
-    """Does a fault prove that it changed nothing? False where it cannot be asked."""
+    """Return True when the check of the fault shows that nothing was changed; False when it cannot be checked."""
     try:
         action = intent.action()
         context = stage.context(intent.step.id, intent.host, stage.deadline(UNDO_S))
         with under(context.deadline):
             return isinstance(action, Fault) and once_more(partial(action.untouched, context)) is True
-    except Exception:  # noqa: BLE001  what cannot be looked at may have happened
+    except Exception:  # noqa: BLE001  a fault that cannot be checked may have happened
         return False
 
 
@@ -109,7 +119,10 @@ def _in_turn(
 
 
 def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
-    """Did the last restore phase end well, and if not, why? What a free step restored is compared besides."""
+    """Tell if the last restore phase succeeded, with the reason if not.
+
+    A restore by a custom step must also be followed by a successful comparison of the content.
+    """
     ended = [what.status for what in contents(events, PhaseEnded) if what.phase == "restore"]
     if ended[-1:] == ["done"]:
         wrong = uncompared(events, plan)
@@ -117,14 +130,14 @@ def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
     phases = {step.id: step.phase for step in (*plan.phase("restore"), *plan.phase("verify"), *added(events))}
     failed = [(str(event.step), what.message) for event, what in each(events, Failed) if event.step in phases]
     if not failed:
-        return False, "no restore was carried out"
+        return False, "no restore was run"
     step, message = failed[-1]
     what = "the verification after the restore" if phases[step] == "verify" else "the restore"
     return False, f"{what} failed: {message}"
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
-    """Say what a free step restored last that no comparison of the content has confirmed since; empty when there is none."""
+    """Name a custom step of the latest restore phase whose restored content was not compared afterwards; else empty."""
     begun = max((event.seq for event, what in each(events, PhaseStarted) if what.phase == "restore"), default=0)
     done = {(event.step, event.host) for event, _ in each(events, Done) if event.seq > begun}
     for step in plan.phase("restore"):
@@ -137,7 +150,7 @@ def uncompared(events: Sequence[Event], plan: Plan) -> str:
             and all((other.id, host) in done for host in other.hosts)
             for other in plan.phase("verify")
         ):
-            return f"no comparison has shown that {step.id} {step.action} brought the content of {source.service} back"
+            return f"no comparison has proven that {step.id} {step.action} restored the content of {source.service}"
     return ""
 
 
@@ -150,12 +163,15 @@ def _one(
     why: str,
     ended: Collection[tuple[str | None, str | None]],
 ) -> Residue | None:
-    """Undo one intent; None when it is put back, or there was nothing to put back. ``ended`` are steps with their hosts."""
+    """Undo one announced change; returns the change if it could not be undone, else None.
+
+    ``restored``: the restore phase succeeded; ``why`` it did not. ``ended``: (step, host) of steps that finished.
+    """
     undo = intent.undo
     try:
         fault = intent.effect is Effect.FAULT
         acts = undo.kind in ("commands", "action")
-        # An undo of a fault that can be carried out always is: "not active" may only mean "not yet".
+        # Run every undo that can run: a fault that is not active may become active later.
         looks = undo.kind != "nothing" if not fault else not acts
         patience = PROOF_S if undo.kind == "restore" and restored else 0.0
         if intent.effect is Effect.WRITE and (intent.step.id, intent.host) not in ended:
@@ -170,9 +186,9 @@ def _one(
             return _left(stage, intent, undo.why)
         stage.journal.append(_begun(intent), step=intent.step.id, host=intent.host, sync=True)
         if not patiently(partial(_undone, stage, intent), reach):
-            return _left(stage, intent, "the undo ended well, but the fault is not proven gone")
+            return _left(stage, intent, "the undo succeeded, but the fault is not proven gone")
         patiently(partial(settle, stage, intent, UNDONE), reach)
-    except Exception as error:  # noqa: BLE001  one failing undo must not keep the others from being tried
+    except Exception as error:  # noqa: BLE001  a failed undo must not keep the others from being tried
         return _left(stage, intent, str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}")
     return None
 
@@ -185,7 +201,10 @@ def _begun(intent: Intent) -> UndoStarted:
 
 
 def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
-    """Is it gone? What can be undone is then undone although its host does not answer: the undo may go another way."""
+    """Return True when the fault is gone, according to its check.
+
+    Returns False when the host does not answer and an undo exists, since the undo may reach the host by another path.
+    """
     try:
         return fault_gone(stage, intent.step, intent.action(), intent.host, patience=patience) is True
     except LOST:
@@ -195,7 +214,7 @@ def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
 
 
 def _undone(stage: Stage, intent: Intent) -> bool:
-    """Undo, and prove that a fault is gone."""
+    """Run the undo. Then check a fault: returns False unless it is gone. Other changes are not checked: returns True."""
     carry_out_undo(stage, intent)
     return (
         intent.effect is not Effect.FAULT
@@ -204,18 +223,18 @@ def _undone(stage: Stage, intent: Intent) -> bool:
 
 
 def _interrupted(stage: Stage, intent: Intent) -> None:
-    """Remove what a step that never ended left where nobody looks. Raises what its action raises."""
+    """Call the method ``interrupted`` of the step's action, which cleans up after a broken-off step. Raises its errors."""
     if stage.hold:
         stage.hold.check(intent.host)
     action = intent.action()
-    if isinstance(action, Write):
+    if isinstance(action, Write | Fault):
         context = stage.context(intent.step.id, intent.host, Deadline.after(UNDO_S), changes=True)
         with under(context.deadline):
             action.interrupted(context)
 
 
 def carry_out_undo(stage: Stage, intent: Intent) -> None:
-    """Do what the undo says. Raises what its commands or its action raise."""
+    """Execute an undo: its commands or its action. Raises their errors."""
     if stage.hold:
         stage.hold.check(intent.host)
     action = find(intent.undo.action) if intent.undo.kind == "action" else None
@@ -229,7 +248,7 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
 
 
 def settle(stage: Stage, intent: Intent, how: str) -> None:
-    """Write down that ``intent`` is put back, and take it off the target's lease."""
+    """Journal that ``intent`` is undone (``how``), and remove its undo from the target's lease."""
     if stage.hold:
         stage.hold.disarm(intent.seq, intent.host)
     stage.journal.append(Undone(intent=intent.seq, message=how), step=intent.step.id, host=intent.host, sync=True)
@@ -248,12 +267,12 @@ def _left(stage: Stage, intent: Intent, why: str) -> Residue:
 
 
 def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
-    """Remove the rows that a canary wrote in this run; a service that is too busy to answer in time is asked again."""
+    """Remove the rows that a canary wrote in this run; retried when the service is too busy to answer in time."""
     deadline = Deadline.after(UNDO_S)
     while True:
         try:
             canary.clean(stage.context(probe_id, CONTROLLER, deadline))
-        except Exception as error:  # noqa: BLE001  a driver may raise anything; it becomes residue
+        except Exception as error:  # noqa: BLE001  a driver may raise any error; it becomes residue
             if _timed_out(error) and deadline.remaining() > AGAIN_S and not deadline.cancel.wait(AGAIN_S):
                 continue
             return [
@@ -262,24 +281,27 @@ def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
                     host=CONTROLLER,
                     what=f"rows of {canary.name()}",
                     why=str(error),
-                    by_hand=f"once the service is back, remove what {canary.name()} wrote there for this run",
+                    by_hand=f"once the service works again, remove the rows that {canary.name()} wrote in this run",
                 )
             ]
         return []
 
 
 def _timed_out(error: BaseException | None) -> bool:
-    """Was an answer not there in time, by the name that the driver has for that?"""
+    """Return True when ``error``, or its cause, is a timeout, recognised by the name of its class."""
     return error is not None and ("Timeout" in type(error).__name__ or _timed_out(error.__cause__))
 
 
 def awaits_restore(stage: Stage) -> bool:
-    """Is something still lost that only a restore brings back? It may need temporary files of the run, such as a log."""
+    """Return True when destroyed data is not restored yet: the restore may need temporary files of the run, such as a log."""
     return any(one.undo.kind == "restore" and not one.settled for one in intents(stage.journal.decisive(), stage.plan.steps))
 
 
 def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:
-    """Remove the run's temporary files on ``hosts``; one that cannot be reached is tried again while ``reach`` lasts."""
+    """Remove the run's temporary files on ``hosts``; returns those that could not be removed.
+
+    An unreachable host is retried while ``reach`` lasts.
+    """
     with ThreadPoolExecutor(max_workers=max(1, min(64, len(hosts))), thread_name_prefix="scratch") as pool:
         return [left for left in pool.map(partial(_remove_scratch, stage, reach), hosts) if left]
 

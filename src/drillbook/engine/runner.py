@@ -1,103 +1,60 @@
-"""Running a plan: the phases in order, probes beside them, everything journalled, and at the end everything put back.
+"""Running a plan: phases in order, probes in parallel, every event journalled, and in the end every change undone.
 
-The runner decides what happens next; it judges nothing. What a run showed is read from its journal by ``judge``.
+The runner executes the run but does not judge it. The result of a run is derived from its journal by ``judge``.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from drillbook.engine import readiness
-from drillbook.engine.abort_conditions import Watch
 from drillbook.engine.backup_gate import Gate
-from drillbook.engine.probing import Probes, Track
+from drillbook.engine.preparation import EndedEarly, Preparation
 from drillbook.engine.revert import needs_restore
-from drillbook.engine.steps import Stage, carry_out, groups
-from drillbook.engine.stop_requests import Stop, by_signals
+from drillbook.engine.steps import carry_out, groups
+from drillbook.engine.stop_requests import by_signals
 from drillbook.engine.teardown import Ending
-from drillbook.errors import CouldNotVerify, DrillbookError, HostError, HostUnreachable, JournalError, Locked
+from drillbook.errors import DrillbookError, HostUnreachable
 from drillbook.events.event import contents, each
 from drillbook.events.runs import (
     CapacityHistory,
     PhaseEnded,
     PhaseStarted,
-    RunEndedEarly,
     RunFinished,
     RunSession,
     RunStarted,
     Session,
 )
-from drillbook.events.steps import Failed, IntentRecorded, Skipped
-from drillbook.findings import Finding, finding
-from drillbook.inventory.inventory import CONTROLLER
+from drillbook.events.steps import Failed, IntentRecorded
+from drillbook.findings import finding
 from drillbook.judge.result import Residue
 from drillbook.judge.samples import enough_s
-from drillbook.plan import guard
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planner import PlannedStep
 from drillbook.sdk.action import Effect
-from drillbook.sdk.host import Deadline
 
-BASELINE_S = 15.0
-"""Time in which every probe must be good once before anything is broken."""
-FIT_S = 1.0
-"""A probe is ready once it was good without a break for this long, or for five intervals where these are shorter."""
 DETECT_LIMIT_S = 10.0
-NOT_RUN = "not run here"
-"""End of a run of which a service is not there."""
-
-
-class EndedEarly(Exception):
-    """The run goes no further, for a reason that the journal holds."""
 
 
 @dataclass(slots=True)
-class Runner:
+class Runner(Preparation):
     """One run of a plan."""
 
-    stage: Stage
-    open_hosts: Callable[[Sequence[str]], dict[str, HostError]]
-    header: Session | RunSession
-    stop: Stop = field(default_factory=Stop)
-    refusals: Sequence[Finding] = ()
-    """Why the drill may not begin, found before any host was asked."""
-    history: Callable[[], list[dict[str, Any]]] | None = None
-    """What earlier runs measured of the size of services; asked at the end, when the plan measures it too."""
-    vouch: Callable[[str], None] = field(default=lambda occasion: None)  # signs the head of the journal
-    probes: Probes = field(init=False)
-    watch: Watch = field(init=False)
+    header: Session | RunSession = field(kw_only=True)
+    """Extra fields of the `run.started` event."""
+    history: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
+    """Function that returns the sizes of services measured by earlier runs; called at the end of the run."""
+    vouch: Callable[[str], None] = field(default=lambda occasion: None, kw_only=True)  # signs the latest hash of the journal
     injected: bool = field(default=False, init=False)
     injected_at: float = field(default=0.0, init=False)
-    changed_at: float = field(default=-math.inf, init=False)
-    """When the last step ended that may have changed something."""
     underway: bool = field(default=False, init=False)
-    """True once the drill was found ready: before that nothing was touched, and there is nothing to clean up."""
-    replays: bool = field(default=False, init=False)
-    """True when the run ended between the injection and the restore, so that the restore is still to be carried out."""
-    restoring: bool = field(default=False, init=False)
-    """True once the restore has begun: what is told from then on does not end it."""
+    """True once the preparation succeeded; before that nothing was changed, and no cleanup is needed."""
     recovered: bool = field(default=False, init=False)
-    """True when the verification went well, and was not stopped."""
-    early: bool = field(default=False, init=False)
-    """True once the run ended early."""
-
-    def __post_init__(self) -> None:
-        self.probes = Probes(self.stage.journal)
-        self.stage.cancel = self.stop.flag
-        self.stage.journal.alarm = self._unrecorded
-        self.watch = Watch(self.stage, self._tripped)
-
-    @property
-    def plan(self) -> Plan:
-        """The plan that is run."""
-        return self.stage.plan
+    """True when the verify phase succeeded and was not stopped."""
 
     def run(self) -> list[Residue]:
-        """Run the plan to its end, whatever happens; the journal then holds ``run.finished``. Returns what is left."""
+        """Run the plan and undo its changes, whatever fails; journals ``run.finished``. Returns the changes not undone."""
         stage = self.stage
         stage.journal.append(
             RunStarted(
@@ -112,7 +69,7 @@ class Runner:
                 self._forward()
             except EndedEarly:
                 pass
-            except Exception as error:  # noqa: BLE001  what nobody foresaw must not keep the rest from being put back
+            except Exception as error:  # noqa: BLE001  after any unexpected error the changes must still be undone
                 self._unforeseen(error)
             finally:
                 self.watch.stop()
@@ -135,151 +92,36 @@ class Runner:
         return residue
 
     def _remember(self) -> None:
-        """Put what earlier runs measured into this journal, so that its report shows the same wherever it is made again."""
+        """Copy sizes and restore times of earlier runs into the journal: the report then needs no other journal."""
         if self.history is None:
             return
         try:
             self.stage.journal.append(CapacityHistory(points=tuple(self.history())))
-        except Exception as error:  # noqa: BLE001  a look at the past must not cost this run its last word
+        except Exception as error:  # noqa: BLE001  a failure to read earlier runs must not prevent the final event
             self.stage.journal.append(CapacityHistory(points=(), message=f"{type(error).__name__}: {error}"))
 
-    def _unforeseen(self, error: Exception) -> None:
-        self.stage.journal.patient = True
-        self.replays = self.replays or not any(
-            what.phase == "restore" for what in contents(self.stage.journal.decisive(), PhaseEnded)
-        )
-        message = str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
-        self._note_early("inconclusive" if isinstance(error, JournalError) else "failed", message)
-
-    def _unrecorded(self, why: str) -> None:
-        """Go no further than what puts things back; a restore that has begun already does."""
-        if not self.restoring:
-            self.stop.ask(f"the run could not be recorded: {why}", why="inconclusive")
-
     def _forward(self) -> None:
-        self._guard()
-        self._here()
-        self._open()
-        self._take()
-        self._start_probes()
-        self._ready()
-        self._baseline()
-        self._watch()
+        self._prepare()
         self.underway = True
-        self._must("backup", "failed", "the backup failed; nothing was injected")
+        self._must("backup", "failed", "the backup failed; no fault was injected")
         self._inject()
         self._detect()
         self._diagnose()
         self._restore()
         self._verify()
 
-    def _guard(self) -> None:
-        if self.refusals:
-            self._end("refused", guard.message(self.refusals), self.refusals)
-
-    def _here(self) -> None:
-        """A drill of which a service is not there could not be judged: it is not run."""
-        if lacking := guard.lacking(self.plan):
-            self._end(NOT_RUN, "; ".join(one.measured for one in lacking), lacking)
-
-    def _open(self) -> None:
-        failed = self.open_hosts(self.plan.hosts())
-        if failed:
-            self._end(
-                "refused",
-                "not every host can be reached: " + "; ".join(error.message for error in failed.values()),
-                [
-                    finding(
-                        "not-ready",
-                        title="host cannot be reached",
-                        wanted="an SSH connection",
-                        measured=error.message,
-                        remedy=error.hint,
-                        host=name,
-                    )
-                    for name, error in failed.items()
-                ],
-            )
-
-    def _take(self) -> None:
-        """Take the locks, so that no other drill works on the same services."""
-        if self.stage.hold is None:
-            return
-        try:
-            self.stage.hold.take()
-        except Locked as error:
-            self._end(
-                "refused",
-                error.message,
-                [finding("locked", title=self.plan.service, measured=error.message, remedy=error.hint)],
-            )
-        except (DrillbookError, TimeoutError) as error:
-            message, unread = getattr(error, "message", str(error)), isinstance(error, CouldNotVerify)
-            self._end(
-                "inconclusive" if unread else "refused",
-                f"no lock could be taken: {message}",
-                [finding("not-ready", title="lock", measured=message, remedy=getattr(error, "hint", ""))],
-            )
-
-    def _start_probes(self) -> None:
-        for planned in self.plan.probes:
-            try:
-                context = self.stage.context(planned.id, CONTROLLER, Deadline.after(readiness.READY_S))
-                self.probes.add(planned.id, readiness.made(self.stage, planned), context)
-            except Exception as error:  # noqa: BLE001  a driver may raise anything; the drill then never begins
-                self._end(
-                    "refused",
-                    f"{planned.line}: the probe {planned.name} cannot start: {error}",
-                    [finding("not-ready", title=f"probe {planned.name}", measured=str(error), step=planned.id)],
-                )
-
-    def _ready(self) -> None:
-        self._must("ready", "refused", "the system is not ready; nothing was touched")
-        wrong = [*readiness.of_steps(self.stage), *readiness.of_leases(self.stage)]
-        self._stopped()  # a check that was stopped found nothing out
-        if wrong:
-            self._end("refused", "the system is not ready; nothing was touched", wrong)
-
-    def _baseline(self) -> None:
-        """Wait until every probe is good."""
-        if track := self._not_good(lambda track: -math.inf):
-            self._end(
-                "inconclusive",
-                f"the probe {track.id} was never good, so nothing was broken",
-                [finding("probe-never-good", title=f"{track.id} {track.probe.name()}", step=track.id)],
-            )
-
     def _good_still(self) -> None:
-        """Every probe must be good right before the injection too, or what it sees is not the fault's.
+        """Require that every probe is good right before the injection; a later failure can then be blamed on the fault.
 
-        It takes no time where they are, and were since the last step that changed something.
+        Does not wait for probes that have been good since the last step that changed something.
         """
         begun = self.stage.journal.clock()
         if track := self._not_good(lambda track: max(self.changed_at, begun - enough_s(track.every))):
             self._end(
                 "inconclusive",
-                f"the probe {track.id} was not good right before the fault, so nothing was broken",
+                f"the probe {track.id} was not good right before the fault, so no fault was injected",
                 [finding("probe-bad-before", title=f"{track.id} {track.probe.name()}", step=track.id)],
             )
-
-    def _not_good(self, since: Callable[[Track], float]) -> Track | None:
-        """The first probe that does not become good in time; ``since`` tells from when on a sample must be of it."""
-        for track in self.probes.all():
-            enough = partial(track.good_for, min(FIT_S, 5 * track.every), since(track))
-            if not self.probes.wait(enough, BASELINE_S, self.stage.cancel):
-                self._stopped()
-                return track
-        return None
-
-    def _watch(self) -> None:
-        """Look at what must stay good, and from now on beside everything; when it is not good now, nothing is touched."""
-        wrong = self.watch.first()
-        if wrong:
-            self._end("refused", "what must stay good is not good now; nothing was touched", wrong)
-        self.watch.start()
-
-    def _tripped(self, found: Finding) -> None:
-        self.stop.ask(f"a guard stopped the run: {found.title}: {found.measured}", [found])
 
     def _inject(self) -> None:
         steps = self.plan.phase("inject")
@@ -295,13 +137,16 @@ class Runner:
             self._end("inconclusive", "the fault could not be injected as planned")
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
-        """Require a backup proven in this run, of the very thing that a restore-only fault destroys, and its restore."""
+        """Require a backup, verified in this run, of exactly the data that each fault destroys for good.
+
+        The restore phase must use that backup.
+        """
         refusals = Gate(self.stage, self.stage.journal.decisive()).refusals(steps)
         self._stopped()
         if refusals:
             self._end(
                 "inconclusive",
-                "no backup was proven whole in this run of what would be destroyed, so nothing was broken",
+                "no backup of the data to be destroyed was verified in this run, so no fault was injected",
                 refusals,
             )
 
@@ -321,12 +166,12 @@ class Runner:
         self._stopped()
 
     def _diagnose(self) -> None:
-        """Look for the cause; what is found or not is judged later, and keeps nothing from being restored."""
+        """Run the diagnosis; its result is judged later, and a failure does not prevent the restore."""
         self._phase("diagnose")
         self._stopped()
 
     def _restore(self) -> None:
-        """Restore; one that failed because a host was lost on the way is carried out again once the host answers."""
+        """Run the restore; a restore that failed because a host was lost is repeated once the host answers."""
         self.restoring = True
         if not self._phase("restore"):
             self._stopped()
@@ -344,7 +189,7 @@ class Runner:
         self._stopped()
 
     def _affirm(self) -> None:
-        """A run that stood still may have lost its locks, and its targets their faults, without having heard of it yet."""
+        """Renew locks and leases at the end of the verification, since they may have expired during a stall of the controller."""
         try:
             if self.stage.hold and not self.stage.cancel.is_set():
                 self.stage.hold.affirm()
@@ -352,11 +197,11 @@ class Runner:
             self._stopped()
             self._end(
                 "inconclusive",
-                f"whether the targets were held to the end could not be asked: {getattr(error, 'message', str(error))}",
+                f"the locks and leases could not be checked at the end of the run: {getattr(error, 'message', str(error))}",
             )
 
     def _verify_phase(self, cancel: threading.Event) -> None:
-        """Carry out the verify phase; when it went well, it ends once every probe was good for long enough."""
+        """Run the verify phase; a successful one ends only when every probe was good for long enough."""
         self.stage.journal.append(PhaseStarted(phase="verify"))
         done = self._look_on(self.plan.phase("verify"))
         if done:
@@ -366,15 +211,15 @@ class Runner:
         self.stage.journal.append(PhaseEnded(phase="verify", status=status), sync=True)
 
     def _cleanup(self) -> None:
-        """Carry out the cleanup."""
+        """Run the cleanup phase; if a step changed something, wait until the service is good."""
         changes = any(step.effect is not Effect.READ for step in self.plan.phase("cleanup"))
         if self._phase("cleanup") and changes and self.recovered:
             self._settle_anew()
 
     def _settle_anew(self) -> None:
-        """Wait for services that the drill's own cleanup or undo interrupted.
+        """Wait until all availability probes are good again after the cleanup or an undo, which may interrupt services.
 
-        Not after a verification that failed: that decides.
+        Does nothing after a failed verification, since the drill has failed already.
         """
         if self.recovered or self._broken_off():
             self.probes.settle(
@@ -382,69 +227,28 @@ class Runner:
             )
 
     def _broken_off(self) -> bool:
-        """Did the run end early after a fault was announced? Its probes may then still see what is being put back."""
+        """Return True when the run ended early and had announced a fault: probes may still be bad from that fault."""
         return self.early and any(
             what.effect == Effect.FAULT for what in contents(self.stage.journal.decisive(), IntentRecorded)
         )
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
-        """Verify: after a failure the steps that only read go on, to see all that is wrong; the first other one ends it."""
+        """Run the verification steps; returns True when all succeed.
+
+        After a failure read-only steps still run, to find all problems; the next step with changes, and all after it, are
+        skipped.
+        """
         good = True
         for number, group in enumerate(found := groups(steps)):
             if not good and any(step.effect is not Effect.READ for step in group):
-                self._skip([step for later in found[number:] for step in later], "a verification before it failed")
+                self._skip([step for later in found[number:] for step in later], "an earlier verification failed")
                 return False
             if self.stage.cancel.is_set():
                 return False
             good = carry_out(self.stage, group) and good
         return good
 
-    def _must(self, phase: str, ended: str, message: str) -> None:
-        if not self._phase(phase):
-            self._stopped()
-            self._end(ended, message)
-        self._stopped()
-
-    def _phase(self, phase: str) -> bool:
-        steps = self.plan.phase(phase)
-        if not steps:
-            return True
-        self.stage.journal.append(PhaseStarted(phase=phase))
-        done = self._steps(steps)
-        self.stage.journal.append(PhaseEnded(phase=phase, status="done" if done else "failed"), sync=True)
-        return done
-
-    def _steps(self, steps: Sequence[PlannedStep]) -> bool:
-        for number, group in enumerate(found := groups(steps)):
-            done = not self.stage.cancel.is_set() and carry_out(self.stage, group)
-            if any(step.effect is not Effect.READ for step in group):
-                self.changed_at = self.stage.journal.clock()
-            if not done:
-                self._skip([step for later in found[number + 1 :] for step in later], "a step before it failed")
-                return False
-        return True
-
-    def _skip(self, steps: Sequence[PlannedStep], why: str) -> None:
-        for step in steps:
-            self.stage.journal.append(Skipped(why=why), step=step.id)
-
-    def _stopped(self) -> None:
-        """End the run when somebody stopped it; a fault that only a restore mends is mended first."""
-        if self.stage.cancel.is_set():
-            self.replays = True
-            self._end(self.stop.why, self.stop.message, self.stop.findings)
-
     def _replay(self) -> None:
-        """Restore and verify when something only a restore can mend was, or may have been, broken."""
+        """Run the restore and verify phases if a fault destroyed data, or may have."""
         if needs_restore(self.stage, self.stage.journal.decisive()) and self._phase("restore"):
             self._verify_phase(self.stop.hurry)
-
-    def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
-        self.early = True
-        self.stage.journal.append(
-            RunEndedEarly(why=why, message=message, findings=tuple(one.model_dump(mode="json") for one in found)), sync=True
-        )
-
-    def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
-        self._note_early(why, message, found)
-        raise EndedEarly

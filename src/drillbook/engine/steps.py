@@ -1,145 +1,44 @@
-"""Carrying out one planned step: on its hosts in parallel, with attempts, deadlines and expectations, all journalled."""
+"""Execution of one planned step: on its hosts in parallel, with attempts, deadlines and expectations, all journalled."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from drillbook.diagnosis.run import Book
-from drillbook.engine.hold import Hold
-from drillbook.engine.provenance import Provenance
-from drillbook.engine.recorded_host import RecordingHost
+from drillbook.engine.stage import Stage
 from drillbook.engine.unreachable import LOST
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
-from drillbook.events.content import Content
 from drillbook.events.event import Event, each
 from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentRecorded, Skipped, StepStarted
 from drillbook.findings import Finding, finding
-from drillbook.journal.journal import Journal
 from drillbook.language import template
 from drillbook.plan.planner import Plan, PlannedStep
-from drillbook.redact import Redactor
 from drillbook.sdk import vouchers
 from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, find
 from drillbook.sdk.deadline import under
-from drillbook.sdk.host import Deadline, Host, excerpt, once_more, printable
-from drillbook.sdk.vouchers import Vouchers
+from drillbook.sdk.host import Deadline, excerpt, once_more, printable
 from drillbook.sdk.web import traced
-from drillbook.telemetry.ids import traceparent
 
 PROOF_S = 10.0
-"""Seconds in which a fault must show that it is active, or gone."""
+"""Seconds within which a check must show that a fault is active after its injection, or gone after its undo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step ended on one host."""
+    """Outcome of a step on one host."""
 
     status: str  # done, failed, unverified, error, cancelled
     facts: Facts
 
 
-@dataclass(slots=True)
-class Stage:
-    """What all steps of a run share: plan, journal, hosts, the names saved so far, and the flag that stops them."""
-
-    plan: Plan
-    journal: Journal
-    host: Callable[[str], Host]
-    folder: Path
-    run: dict[str, str]
-    redactor: Redactor
-    cancel: threading.Event = field(default_factory=threading.Event)
-    saved: dict[str, Any] = field(default_factory=dict)
-    traced: str = ""
-    """The run, or the suite's, whose trace requests carry the context of; empty: none."""
-    hold: Hold | None = None
-    """The locks and leases of the run; ``None`` where nothing is changed."""
-    provenance: Provenance = field(default_factory=Provenance)
-    """Backups found proven before the injection, and the things that restores made of them."""
-    vouchers: Vouchers | None = None
-    """Keys that sign the manifests of backups; ``None``: none are signed, and none are checked."""
-    former: frozenset[str] = frozenset()
-    """Hosts on which a run that is recovered has its temporary files where a version before this one had them."""
-
-    def names(self) -> dict[str, Any]:
-        """What expressions see now."""
-        return {**self.plan.names(self.run), **self.saved}
-
-    def context(
-        self, step: str, host: str, deadline: Deadline, *, changes: bool = False, fault: bool = False, breaks: bool = False
-    ) -> Context:
-        """A context for an action of ``step`` on ``host``; one that ``changes`` something does so only under our lock.
-
-        A ``fault`` needs its lease as well. One that ``breaks`` something must be able to keep its evidence.
-        """
-
-        def named(name: str) -> Host:
-            fence = self.hold.fence(name, fault=fault) if changes and self.hold else None
-            return RecordingHost(self.host(name), self.journal, step, self.redactor, fence)
-
-        def note(what: Content) -> None:
-            self.journal.append(what, step=step, host=host)
-
-        return Context(
-            run_id=self.run["id"],
-            step=step,
-            host=named(host),
-            services=self.plan.inventory.services,
-            host_named=named,
-            deadline=deadline,
-            folder=self.folder,
-            note=note,
-            redactor=self.redactor,
-            book=Book(self.plan.diagnosis, self.plan.inventory),
-            proofs=self._proofs(step),
-            spares=self.journal.patient and not breaks,
-            traceparent=self._traceparent(step, host),
-            hosts=self.plan.inventory.hosts,
-            vouchers=self.vouchers,
-            former=self.former,
-        )
-
-    def _proofs(self, step: str) -> frozenset[str]:
-        """Actions that proved the backups from which this fault is restored; before the gate, those that are sure to run."""
-        if found := [one.proof for one in self.provenance.proven if one.fault == step]:
-            return frozenset(found)
-        fault = next((one for one in self.plan.steps if one.id == step), None)
-        return frozenset(
-            one.action
-            for one in self.plan.phase("backup")
-            if fault
-            and one.proves_backup
-            and one.when is None
-            and one.allow_failure is None
-            and self._same_service(one, fault)
-        )
-
-    def _same_service(self, one: PlannedStep, other: PlannedStep) -> bool:
-        names = [str(step.params.get("service") or "") for step in (one, other)]
-        return self.plan.inventory.same_thing(*names)
-
-    def _traceparent(self, step: str, host: str) -> str:
-        if not self.traced:
-            return ""
-        probe = any(one.id == step for one in self.plan.probes)
-        return traceparent(self.run["id"], step, "" if probe else host, trace=self.traced)
-
-    def deadline(self, seconds: float) -> Deadline:
-        """A deadline that the run's stop flag ends."""
-        return Deadline.after(seconds, self.cancel)
-
-
 def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
-    """The action of ``step`` with every expression evaluated. Raises PlanError."""
+    """Build the action of ``step`` with every expression evaluated. Raises PlanError."""
     try:
         action = find(step.action).model_validate(template.evaluate(step.params, names))
     except ValidationError as error:
@@ -148,32 +47,25 @@ def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
         raise PlanError(f"{step.line}: {step.action}: {key}: {first['msg']}, after its expressions were evaluated") from None
     except ValueError as error:
         raise PlanError(f"{step.line}: {step.action}: {error}") from None
-    assert isinstance(action, Action)  # noqa: S101  find() gives actions
+    assert isinstance(action, Action)  # noqa: S101  find() returns actions
     return action
 
 
 def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
-    """The action of ``step`` for its ``ready`` check: without the parameters that depend on earlier steps."""
+    """Build the action of ``step`` for its ``ready`` check, without the parameters that depend on facts of earlier steps."""
     kind: type[Action] = find(step.action)
-    by_alias = {info.alias or name: name for name, info in kind.model_fields.items()}
     known: dict[str, Any] = {}
     unknown: set[str] = set()
     for key, value in step.params.items():
         try:
             known[key] = template.evaluate(value, names)
         except ValueError:
-            unknown.add(by_alias.get(key, key))
-    if not unknown:
-        return kind.model_validate(known)
-    values = {by_alias.get(key, key): value for key, value in known.items()}
-    action = kind.model_construct(**values)
-    for name in unknown:
-        action.__dict__.pop(name, None)
-    return action
+            unknown.add(key)
+    return kind.with_unknown(known, unknown)
 
 
 def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
-    """Carry out ``steps`` at once, each on its hosts in parallel; True when all succeeded or were allowed to fail."""
+    """Run ``steps`` in parallel, each on its hosts in parallel; True when all succeeded or were allowed to fail."""
     with ThreadPoolExecutor(max_workers=max(1, len(steps)), thread_name_prefix="step") as pool:
         return all(list(pool.map(lambda step: _step(stage, step), steps)))
 
@@ -213,67 +105,87 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
     begun, attempts = time.monotonic(), 0
     poll = step.every_s is not None and not step.retries
     deadline = stage.deadline(step.timeout_s)
-    intended, named, doubt = False, action, Facts()
+    attempt = _Attempt(stage, step, host, action)
     while True:
         attempts += 1
         if not poll:
             deadline = stage.deadline(step.timeout_s)
         try:
-            context = stage.context(
-                step.id,
-                host,
-                deadline,
-                changes=action.effect is not Effect.READ,
-                fault=action.may_lease(action.effect),
-                breaks=action.effect is Effect.FAULT,
-            )
-            if not intended and action.effect is not Effect.READ:
-                named = stage.provenance.pinned(named, context)
-            action, doubted = _vouched(stage, named, context)
-            doubt |= doubted
-            if not intended and action.effect is not Effect.READ:
-                _announce(stage, step, action, context)
-                intended, named = True, action
-            deadline.check()
-            with traced(context.traceparent), under(deadline):
-                facts = stage.provenance.examine(action, context, _carried_out(action, context)) | doubt
-            _expect(stage, step, facts)
-            if isinstance(action, Fault) and action.effect is Effect.FAULT:
-                _prove(stage, step, action, context, wanted=True)
-            stage.provenance.remember(facts)
+            facts = attempt.carry_out(deadline)
             stage.journal.append(
                 Done(facts=facts, seconds=time.monotonic() - begun, attempts=attempts), step=step.id, host=host
             )
             return Outcome("done", facts)
-        except Exception as error:  # noqa: BLE001  whatever an action raises must end in the journal
+        except Exception as error:  # noqa: BLE001  any error of an action must be journalled
             again = attempts <= step.retries or (poll and deadline.remaining() > float(step.every_s or 0))
             if isinstance(error, Cancelled | PlanError) or not again or stage.cancel.is_set():
                 return _failed(stage, step, host, error, seconds=time.monotonic() - begun, attempts=attempts)
             stage.cancel.wait(float(step.every_s or 0))
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """Attempts of one step on one host; all use the backup and the announced undo of the first attempt."""
+
+    stage: Stage
+    step: PlannedStep
+    host: str
+    action: Action
+    announced: bool = False
+    doubt: Facts = field(default_factory=dict)
+
+    def carry_out(self, deadline: Deadline) -> Facts:
+        """Announce the action in the journal, run it, check expectations, and check that a fault is active; returns the facts."""
+        stage, step = self.stage, self.step
+        changes, breaks = self.action.effect is not Effect.READ, self.action.effect is Effect.FAULT
+        leased = self.action.may_lease(self.action.effect)
+        context = stage.context(step.id, self.host, deadline, changes=changes, fault=leased, breaks=breaks)
+        action = self._pinned(context, changes=changes)
+        deadline.check()
+        with traced(context.traceparent), under(deadline):
+            facts = stage.provenance.examine(action, context, _carried_out(action, context)) | self.doubt
+        _expect(stage, step, facts)
+        if breaks and isinstance(action, Fault):
+            _prove(stage, step, action, context, wanted=True)
+        stage.provenance.remember(facts)
+        return facts
+
+    def _pinned(self, context: Context, *, changes: bool) -> Action:
+        """Return the action with the digest of the backup it reads; the first attempt also announces a change."""
+        first = changes and not self.announced
+        if first:
+            self.action = self.stage.provenance.pinned(self.action, context)
+        action, doubt = _vouched(self.stage, self.action, context)
+        self.doubt |= doubt
+        if first:
+            _announce(self.stage, self.step, action, context)
+            self.announced, self.action = True, action
+        return action
+
+
 def _carried_out(action: Action, context: Context) -> Facts:
-    """Run the action; one that only reads is asked once more when it was lost on the way."""
+    """Run the action; a read-only one is retried once when the connection was lost."""
     run = partial(action.run, context)
     return once_more(run) if action.effect is Effect.READ else run()
 
 
 def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
-    """Pin the backup that ``action`` reads, which must be vouched for; once something is broken, a restore goes on without.
+    """Return ``action`` with the digest of the backup that it reads, and check that the backup's signature is trusted.
 
-    Raises CouldNotVerify. Returns also the fact that nobody vouches for it.
+    Raises CouldNotVerify when it is not trusted. Once a fault was announced, a restore proceeds nevertheless, and the reason
+    for the doubt is returned as the fact ``unvouched``.
     """
     action, doubt = vouchers.pinned(action, context)
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):
         raise CouldNotVerify(
-            f"{action.name()}: {doubt}; nothing was read or written",
-            hint="take a new backup; one that you know is named with its digest: s3://...#sha256=HEX",
+            f"{action.name()}: {doubt}; the backup was not used",
+            hint="take a new backup; if this one is known to be good, name it with its digest: s3://...#sha256=HEX",
         )
     return action, {"unvouched": doubt} if doubt else {}
 
 
 def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context) -> None:
-    """Before anything is changed: the lock is still ours, the undo is on our disk, and a fault's on the target as well."""
+    """Prepare a change: check the locks, journal its undo, and, where leases apply, arm the undo on the target."""
     if stage.hold:
         stage.hold.check()
     with under(context.deadline):
@@ -286,13 +198,13 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
     )
     if stage.redactor.value(what.data()) != what.data():
         raise PlanError(
-            f"{step.line}: {step.action}: a secret stands in its parameters or its undo, so it could not be put "
-            "back from the journal",
-            hint="let the action read the secret from the inventory",
+            f"{step.line}: {step.action}: its parameters or its undo contain a secret, which the journal cannot store, "
+            "so the change could not be undone from the journal",
+            hint="have the action read the secret from the inventory",
         )
     fault = action.effect is Effect.FAULT
     event = stage.journal.append(what, step=step.id, host=host, sync=True, required=fault)
-    stage.journal.patient = stage.journal.patient or fault  # from now on nothing may depend on what can be recorded
+    stage.journal.patient = stage.journal.patient or fault  # a fault may be active from here on
     if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":
         stage.hold.arm(event.seq, step.action, host, undo.commands)
 
@@ -319,10 +231,10 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
 def _prove(
     stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool, patience: float = PROOF_S
 ) -> tuple[bool | None, HostError | None]:
-    """Ask until the fault is as wanted or ``patience`` seconds are over; the answer is journalled.
+    """Check the fault until it is active (``wanted``) or gone (not ``wanted``), at most ``patience`` seconds; journal the answer.
 
-    Returns it, and the error when the host could not be asked. A proof that breaks is tried again: it may have looked at
-    what a lease was just putting back.
+    Returns the answer, and the error when the host did not answer. A failed check is repeated: it may have coincided with
+    the undo by a lease.
     """
     until = time.monotonic() + patience
     while True:
@@ -333,9 +245,9 @@ def _prove(
                 active = once_more(partial(action.active, context))
         except LOST as error:
             detail, lost = error.message, error
-        except Exception as error:  # noqa: BLE001  a proof that breaks proves nothing and stops nothing
+        except Exception as error:  # noqa: BLE001  an error in the check proves nothing, and must not end the run
             detail = f"{type(error).__name__}: {error}"
-        settled = active is wanted or (active is None and not detail)  # it never tells
+        settled = active is wanted or (active is None and not detail)  # the action cannot determine the state
         if settled or lost or time.monotonic() >= until:
             break
         context.deadline.wait(0.1)
@@ -345,9 +257,9 @@ def _prove(
 
 
 def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, patience: float) -> bool | None:
-    """Is the fault of ``step`` on ``host`` gone, at the latest after ``patience`` seconds? ``None``: it cannot tell.
+    """Return True when the fault of ``step`` on ``host`` is gone within ``patience`` seconds; ``None`` when unknown.
 
-    The answer is journalled. Raises HostError when the host could not be asked.
+    The answer is journalled. Raises HostError when the host did not answer.
     """
     context = stage.context(step.id, host, stage.deadline(PROOF_S + 5))
     active, lost = _prove(stage, step, action, context, wanted=False, patience=patience)
@@ -380,7 +292,7 @@ def _failed(
 
 
 def classify(error: Exception) -> tuple[str, str, str]:
-    """Outcome, code and message of what an action raised."""
+    """Outcome, error code and message for an exception that an action raised."""
     if isinstance(error, StepFailed):
         return "failed", error.code, error.message
     if isinstance(error, Cancelled):
@@ -390,12 +302,12 @@ def classify(error: Exception) -> tuple[str, str, str]:
     if isinstance(error, NotReady | PlanError | HostError | DrillbookError):
         return "error", error.code, str(error)
     if isinstance(error, TimeoutError):
-        return "error", "timeout", str(error) or "the step's timeout is over"
+        return "error", "timeout", str(error) or "the step's timeout expired"
     return "error", "unexpected", f"{type(error).__name__}: {error}"
 
 
 def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
-    """``steps`` in order, those of one ``parallel`` group together."""
+    """Group consecutive ``steps``: those of one ``parallel`` group together, each other step alone."""
     result: list[list[PlannedStep]] = []
     for step in steps:
         if result and step.group is not None and result[-1][-1].group == step.group:
@@ -406,7 +318,7 @@ def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
 
 
 def saved_facts(plan: Plan, events: Sequence[Event]) -> dict[str, Any]:
-    """What steps saved, as a journal tells it."""
+    """Facts that steps stored with `save`, rebuilt from the events of a journal."""
     by_step = {step.id: step for step in plan.steps if step.save}
     saved: dict[str, Any] = {}
     for event, done in each(events, Done):

@@ -1,4 +1,4 @@
-"""Stopping a run from outside: signals, a stop file, another machine, a guard. The first reason is the one that is told."""
+"""Requests to stop a run: by a signal, a stop file, another machine or the guard. The first reason is the one reported."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from drillbook.findings import Finding
 from drillbook.journal.journal import Journal
 
 FILE = "stop"
-"""A file of this name in a run's folder, or in the folder of all runs, stops the run; its text says who and why."""
+"""Name of a file that stops the run, in the run's folder or the folder of all runs; its text says who asked, and why."""
 LOOK_S = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True)
 class Stop:
-    """Whether the way forward is to end, why, and whether what can wait is to be left out."""
+    """State of a stop request: the stop flag, the reason, and a second flag to skip measurements."""
 
     flag: threading.Event = field(default_factory=threading.Event)
     hurry: threading.Event = field(default_factory=threading.Event)
-    """Set when somebody asked a second time: everything is still put back, what only measures is left out."""
+    """Set by a second request: changes are still undone, but pure measurements are skipped."""
     message: str = "the run was stopped"
     why: str = "aborted"
-    """End of the run in the journal: ``aborted``, or ``inconclusive`` where it could not be recorded."""
+    """Reason in the journal for ending the run: ``aborted``, or ``inconclusive`` when the run could not be recorded."""
     findings: tuple[Finding, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, message: str, findings: Sequence[Finding] = (), why: str = "aborted") -> bool:
-        """End the way forward; False when that was asked before, and then the first reason stays."""
+        """Request a stop of the run; returns False, and keeps the first reason, when a stop was already requested."""
         with self._lock:
             if self.flag.is_set():
                 return False
@@ -46,7 +46,7 @@ class Stop:
 
 @contextmanager
 def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
-    """INT, TERM and HUP stop the run, a second one hurries it; what was broken is put back in both cases."""
+    """Stop the run at INT, TERM or HUP; at a second signal also skip measurements. Changes are undone in both cases."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -61,7 +61,7 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
-        # In a thread, since the flag's lock, or the journal's, may be held right here.
+        # In a new thread: the interrupted code may hold the lock of the flag or of the journal.
         threading.Thread(target=told, args=(number,), daemon=True).start()
 
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
@@ -74,7 +74,7 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
 
 @contextmanager
 def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
-    """Stop the run when a stop file appears in one of ``folders``; notice when its ``journal`` was taken away."""
+    """During the `with`, stop the run when a stop file appears in one of ``folders``; also detect a removed ``journal``."""
     over = threading.Event()
 
     def look() -> None:
@@ -99,6 +99,6 @@ def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
 
 def _said(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()[:200] or "it says nothing"
+        return path.read_text(encoding="utf-8", errors="replace").strip()[:200] or "the file is empty"
     except OSError:
-        return "it cannot be read"
+        return "the file cannot be read"

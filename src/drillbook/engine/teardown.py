@@ -1,4 +1,4 @@
-"""The end of a run: everything is put back, whatever broke on the way; no part of it can keep another from being done."""
+"""Teardown of a run: undoes every change, whatever failed before; a failed part of the teardown never prevents other parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 
 from drillbook.engine.probing import Probes
 from drillbook.engine.revert import awaits_restore, clean_canary, put_back, remove_scratch
-from drillbook.engine.steps import Stage
+from drillbook.engine.stage import Stage
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.unreachable import patiently
 from drillbook.errors import DrillbookError
@@ -23,32 +23,32 @@ from drillbook.sdk.host import Deadline
 
 READ_BACK_S = 30.0
 REACH_S = 10.0
-"""Hosts that cannot be reached are tried again until their leases have ended, and for so many seconds more."""
+"""Seconds after the leases expire for which unreachable hosts are still retried."""
 ANSWER_S = 10.0
 
 
 @dataclass(slots=True)
 class Ending:
-    """Puts back what a run changed; ``cleanup`` carries out the drill's cleanup phase."""
+    """Teardown of one run, which undoes its changes; ``cleanup`` runs the drill's cleanup phase."""
 
     stage: Stage
     probes: Probes
     stop: Stop
     cleanup: Callable[[], object] | None
     replay: Callable[[], object] | None = None
-    """Carries out restore and verify, when the run ended before them."""
+    """Function that runs the restore and verify phases, if the run ended before these phases."""
     settle: Callable[[], object] | None = None
-    """Waits until the service is good again: an undo at the end may have restarted it."""
+    """Function that waits until the service is good again, because an undo at the end may have restarted it."""
     early: bool = False
-    """The run ended early after a fault was announced: the service is waited for whatever put it back."""
+    """True when the run ended early after the intent of a fault; the teardown then always waits for the service."""
     residue: list[Residue] = field(default_factory=list)
     _reach: Deadline | None = field(default=None, init=False)
 
     @property
     def reach(self) -> Deadline:
-        """Until when a host that cannot be reached is tried again: one patience for all parts, begun when first needed.
+        """Deadline for retrying unreachable hosts, shared by all parts of the teardown and started when first needed.
 
-        Whoever asks a second time to stop does not want it.
+        A second request to stop ends the retries.
         """
         if self._reach is None:
             lease_s = self.stage.hold.lease_s if self.stage.hold else 0.0
@@ -56,9 +56,9 @@ class Ending:
         return self._reach
 
     def run(self) -> list[Residue]:
-        """Do all of it; returns what is left.
+        """Run all parts of the teardown; returns the changes that could not be undone.
 
-        A run that ended early undoes first, and restores then; otherwise the canary is read while all is as verified.
+        A run that still has to restore undoes its faults first, then restores. The canary is read back before the cleanup.
         """
         self.stage.journal.patient = True
         if self.replay:
@@ -79,31 +79,31 @@ class Ending:
     def _part(self, what: str, work: Callable[[], list[Residue]]) -> None:
         try:
             self.residue += work()
-        except Exception as error:  # noqa: BLE001  it becomes residue
+        except Exception as error:  # noqa: BLE001  any error becomes residue
             self.residue.append(
                 Residue(
                     step=what,
                     host=CONTROLLER,
-                    what=f"the part `{what}` of putting things back broke off",
+                    what=f"the part `{what}` of the teardown failed",
                     why=f"{type(error).__name__}: {error}",
                     by_hand="invoke drill.recover",
                 )
             )
 
     def _undo(self, *, before_restore: bool = False) -> list[Residue]:
-        """Undo what is not undone; what cannot be before the restore is tried once more after it, and told then."""
+        """Undo all open changes; returns those not undone. Before the restore returns none: the second undo reports them."""
         left = put_back(self.stage, self._events(), restores=not before_restore, reach=self.reach)
         return [] if before_restore else left
 
     def _settle(self, begun: float) -> list[Residue]:
-        """After an undo that was carried out since ``begun``, or an early end; not where something could not be put back."""
+        """Wait until probes are good, if an undo ran since ``begun`` or the run ended early; skipped when changes remain."""
         undone = any(event.clock >= begun for event, _ in each(self._events(), UndoStarted))
         if self.settle is not None and not self.residue and (undone or self.early):
             self.settle()
         return []
 
     def _restore(self, replay: Callable[[], object]) -> list[Residue]:
-        """Carry out the restore, once its hosts answer or the patience for that is over."""
+        """Run the restore as soon as its hosts answer, or when the deadline for retries is over."""
         for name in sorted({host for step in self.stage.plan.phase("restore") for host in step.hosts} - {CONTROLLER}):
             with suppress(DrillbookError, TimeoutError):
                 patiently(partial(self._answers, name), self.reach)
@@ -127,7 +127,7 @@ class Ending:
         return []
 
     def _remove_scratch(self) -> list[Residue]:
-        """Remove temporary files, unless a restore that is still to come may need them, such as a received log."""
+        """Remove temporary files, unless a pending restore may need them, such as a received log."""
         return [] if awaits_restore(self.stage) else remove_scratch(self.stage, self._touched(), self.reach)
 
     def _stop_probes(self) -> list[Residue]:
@@ -135,7 +135,7 @@ class Ending:
         return []
 
     def _touched(self) -> list[str]:
-        """Hosts on which a step began: each may hold temporary files."""
+        """Names of hosts on which a step began; temporary files may exist there."""
         return sorted({event.host for event, _ in each(self._events(), StepStarted) if event.host})
 
     def _events(self) -> Sequence[Event]:
@@ -143,7 +143,10 @@ class Ending:
 
 
 def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
-    """End the leases, keep their logs as evidence, release the locks; what an undo still has to mend stays armed."""
+    """End the leases, store their logs as evidence, and release the locks; returns the locks and leases not released.
+
+    The undo of a change that is still open stays armed: the target runs it when the lease expires.
+    """
     if stage.hold is None:
         return []
     open_ones = [one.seq for one in intents(stage.journal.decisive(), stage.plan.steps) if not one.settled]
@@ -160,7 +163,7 @@ def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
             host=host,
             what="the run's lock or lease",
             why=why,
-            by_hand=f"it ends by itself after {stage.hold.lease_s:.0f} s; see docs/safety.md for its folder",
+            by_hand=f"it expires by itself after {stage.hold.lease_s:.0f} s; see docs/safety.md for its folder",
         )
         for host, why in failed.items()
     ]

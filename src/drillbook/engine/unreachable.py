@@ -1,4 +1,4 @@
-"""Hosts that cannot be reached for a while: what must be done there is tried again until the patience for it is over."""
+"""Retrying of work on hosts that are unreachable for a while, within a deadline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drillbook.errors import CommandTimedOut, HostUnreachable
 from drillbook.sdk.host import Deadline
 
 LOST = (HostUnreachable, CommandTimedOut)
-"""What a command raises whose host does not answer."""
+"""Errors of a command whose host does not answer."""
 
 AGAIN_S = 1.0
 
@@ -17,9 +17,9 @@ Answer = TypeVar("Answer")
 
 
 def patiently(work: Callable[[], Answer], reach: Deadline | None) -> Answer:
-    """Do ``work``, again and again while its host does not answer and ``reach`` lasts; without ``reach`` once.
+    """Run ``work``; while its host does not answer, repeat it until the deadline ``reach``. Without ``reach`` run it once.
 
-    ``work`` must be safe to do twice. Raises what it raises in the end.
+    ``work`` must be safe to run twice. Raises the last error of ``work``.
     """
     while True:
         try:

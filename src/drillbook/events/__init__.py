@@ -1,5 +1,5 @@
-"""Events of a journal, one frozen model a kind: what each says, field by field. `docs/journal.md` is made from them.
+"""Events of a journal: one immutable model for each kind of event. `docs/journal.md` is generated from the models.
 
-Lives here: the models, in one file a subject; whoever records an event constructs one, whoever reads matches on its type.
+Lives here: the models, grouped in files by topic; writers construct models, readers match on their type.
 Lives elsewhere: the chain of hashes, the file and its locks (`journal`).
 """

@@ -1,4 +1,4 @@
-"""The content of an event: the base of all models, and the content of kinds that this version does not know."""
+"""Content of an event: the base class of all kinds, and the content of unknown kinds."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from pydantic import BaseModel, ConfigDict
 
 RUN_FINISHED, RECOVERY_FINISHED = "run.finished", "recovery.finished"
 ENDS = (RUN_FINISHED, RECOVERY_FINISHED)
-"""Kinds by which a run or its recovery ended; their names are here for those who look for them without the models."""
+"""Kinds that end a run or its recovery, as constants for code that does not load the models."""
 Json = dict[str, Any]
-"""A JSON object whose own form is described elsewhere, such as a plan, a finding or the facts of an action."""
+"""A JSON object with a format of its own, such as a plan, a finding or the facts of an action."""
 
 
 class Content(BaseModel):
-    """Base of all kinds of events. Fields that a newer version added are kept; a field of a wrong type is an error."""
+    """Base of all kinds of events. Unknown fields, of newer versions, are preserved; a field of a wrong type is an error."""
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True, hide_input_in_errors=True)
 
     KIND: ClassVar[str] = ""
-    """Name of the kind in the journal."""
+    """Name of the event's kind in the journal."""
     PLACE: ClassVar[str] = ""
-    """Fields beside the content that its events name: `step`, `host`."""
+    """Fields outside the content that locate the event, such as `step and host`, as text for `docs/journal.md`."""
     DECISIVE: ClassVar[bool] = False
-    """True when it decides what is put back: it is kept in memory too, since the disk may fill up or be taken away."""
+    """True when the undo depends on events of this kind: they are also held in memory, in case the disk is full or fails."""
     STAMPED: ClassVar[bool] = False
-    """True when the journal adds for how long the controller was suspended since it was opened."""
+    """True when the journal adds a field to the content: the seconds for which the controller was suspended so far."""
     BULK: ClassVar[bool] = False
-    """True when it is left out first where there is no room for it on the disk."""
+    """True when events of this kind are the first to be dropped on a full disk."""
 
     def kind_name(self) -> str:
-        """Name of the kind in the journal."""
+        """Name of the event's kind in the journal."""
         return self.KIND
 
     def data(self) -> Json:
-        """The content as the journal holds it: the fields that were given, and those that a newer version added."""
+        """Content as stored in the journal: the fields that were set, and unknown fields of newer versions."""
         fields = type(self).model_fields
         return {
             (fields[name].serialization_alias or name) if name in fields else name: getattr(self, name)
@@ -43,15 +43,15 @@ class Content(BaseModel):
 
 
 class Unknown(Content):
-    """Content of a kind that this version does not know: kept as it is, and handled by nobody."""
+    """Content of a kind that this version does not know, preserved unchanged."""
 
     name: str
     content: Json
 
     def kind_name(self) -> str:
-        """Name of the kind in the journal."""
+        """Name of the event's kind in the journal."""
         return self.name
 
     def data(self) -> Json:
-        """The content as the journal holds it."""
+        """Content as stored in the journal."""
         return self.content

@@ -1,4 +1,4 @@
-"""One line of a journal, and picking the events of one kind."""
+"""Event of a journal, and functions that select events by their kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Kind = TypeVar("Kind", bound=Content)
 
 
 class Event(BaseModel):
-    """One line of the journal."""
+    """One line of the journal: number, times, kind, content, and hashes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,14 +30,14 @@ class Event(BaseModel):
 
     @cached_property
     def what(self) -> Content:
-        """The content as the model of its kind. Raises ValueError that names the kind and the field of a wrong type."""
+        """Content as the model of its kind. Raises ValueError that names the kind and the invalid field."""
         from drillbook.events.kinds import parse  # noqa: PLC0415  the models take time to load; most commands read none
 
         return parse(self.kind, self.data)
 
 
 def readable(event: Event) -> Content:
-    """The content of ``event``; as of an unknown kind where a field has a wrong type, which only another version wrote."""
+    """Content of ``event``; `Unknown` when a field has a wrong type, which only another version writes."""
     try:
         return event.what
     except ValueError:
@@ -45,17 +45,17 @@ def readable(event: Event) -> Content:
 
 
 def each(events: Iterable[Event], kind: type[Kind]) -> Iterator[tuple[Event, Kind]]:
-    """The events of one kind, oldest first, each with its content."""
+    """Events of one kind with their contents, oldest first."""
     for event in events:
         if isinstance(event.what, kind):
             yield event, event.what
 
 
 def contents(events: Iterable[Event], kind: type[Kind]) -> list[Kind]:
-    """The contents of the events of one kind, oldest first."""
+    """Contents of the events of one kind, oldest first."""
     return [what for _, what in each(events, kind)]
 
 
 def last(events: Iterable[Event], kind: type[Kind]) -> tuple[Event, Kind] | None:
-    """The newest event of one kind with its content; None when there is none."""
+    """The newest event of one kind with its content; None when no event has that kind."""
     return next(iter(reversed(list(each(events, kind)))), None)

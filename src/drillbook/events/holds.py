@@ -1,4 +1,4 @@
-"""Locks and leases on targets, the guard's conditions, and who was told of a run."""
+"""Events about locks and leases on targets, abort conditions, messages to contacts, and traces."""
 
 from __future__ import annotations
 
@@ -9,33 +9,36 @@ from pydantic import Field
 from drillbook.events.content import Content, Json
 
 LockName = Annotated[str, Field(description="Name of the lock on the target.")]
-Token = Annotated[int, Field(description="Number of this holding; a later one is higher.")]
+Token = Annotated[int, Field(description="Fencing token: number of this acquisition of the lock; each later one is higher.")]
 
 
 class OnHost(Content):
-    """Base of the events of a host."""
+    """Base of the events that name a host."""
 
     PLACE: ClassVar[str] = "host"
 
 
 class LockTaken(OnHost):
-    """A lock was taken."""
+    """The run took a lock on a host."""
 
     KIND: ClassVar[str] = "lock.taken"
 
     name: LockName
     token: Token
-    taken_from: Annotated[Json | None, Field(description="The owner before, who had not released it; or null.")] = None
+    taken_from: Annotated[Json | None, Field(description="Previous owner, who had not released the lock; or null.")] = None
     services: Annotated[
         tuple[str, ...],
         Field(
-            description=("Services of the inventory that it locks; absent in older journals, where `name` is the service's.")
+            description=(
+                "Services of the inventory that the lock protects; absent in older journals, in which `name` is the "
+                "name of the service."
+            )
         ),
     ] = ()
 
 
 class LockReleased(OnHost):
-    """A lock was released."""
+    """The run released a lock on a host."""
 
     KIND: ClassVar[str] = "lock.released"
 
@@ -44,97 +47,106 @@ class LockReleased(OnHost):
 
 
 class LockFailed(OnHost):
-    """A recovery could not take a lock."""
+    """A recovery could not take a lock, because of an error on the host; it continues without that lock."""
 
     KIND: ClassVar[str] = "lock.failed"
 
     name: LockName
-    message: Annotated[str, Field(description="Why not.")]
+    message: Annotated[str, Field(description="Reason why the lock could not be taken.")]
 
 
 class LockLost(OnHost):
-    """Locks belong to another run now: this one ends."""
+    """Another run took over locks that this run held: this run ends."""
 
     KIND: ClassVar[str] = "lock.lost"
 
-    message: Annotated[str, Field(description="What was lost.")]
+    message: Annotated[str, Field(description="The lock or lease that was lost.")]
     names: Annotated[tuple[str, ...], Field(description="Names of the locks.")] = ()
 
 
 class LeaseReady(OnHost):
-    """A host was found able to keep a lease."""
+    """The target was checked, and can hold a lease and undo changes by itself."""
 
     KIND: ClassVar[str] = "lease.ready"
 
-    kind: Annotated[str, Field(description="What keeps it there: `systemd` or `watcher`.")]
-    boot: Annotated[str, Field(description="What takes it up after a restart: `systemd`, `cron` or `none`.")]
+    kind: Annotated[str, Field(description="Watcher of the lease on the target: `systemd` or `watcher`.")]
+    boot: Annotated[
+        str,
+        Field(
+            description="Boot hook that starts the watcher again after a reboot of the target: `systemd`, `cron` or `none`."
+        ),
+    ]
 
 
 class LeaseArmed(OnHost):
-    """From now on the target puts a change back by itself when it hears nothing for too long."""
+    """The undo of a change was armed: from now on, the target runs it by itself when the lease is not renewed in time."""
 
     KIND: ClassVar[str] = "lease.armed"
 
     intent: Annotated[int, Field(description="`seq` of the intent.")]
     what: Annotated[str, Field(description="Name of the action that makes the change.")] = ""
-    lease_s: Annotated[float | None, Field(description="Seconds without word after which it does.")] = None
+    lease_s: Annotated[
+        float | None, Field(description="Seconds without a renewal after which the target undoes the changes by itself.")
+    ] = None
 
 
 class LeaseAdopted(OnHost):
-    """A recovery found a lease of the run that died."""
+    """A recovery found a lease of the dead run on a target."""
 
     KIND: ClassVar[str] = "lease.adopted"
 
     armed: Annotated[tuple[int, ...], Field(description="`seq` of the intents that are armed.")]
-    reverted: Annotated[bool, Field(description="True when the target has put them back.")]
+    reverted: Annotated[bool, Field(description="True when the target has undone the changes.")]
 
 
 class LeaseFailed(OnHost):
-    """A recovery could not look at a lease of the run that died."""
+    """A recovery could not inspect a lease of the dead run."""
 
     KIND: ClassVar[str] = "lease.failed"
 
-    message: Annotated[str, Field(description="Why not.")]
+    message: Annotated[str, Field(description="Reason why the lease could not be inspected.")]
 
 
 class LeaseUnrenewed(OnHost):
-    """The target is about to put everything back, since nothing could be renewed: the run ends."""
+    """The lease could not be renewed, so the target is about to undo the armed changes by itself: the run ends."""
 
     KIND: ClassVar[str] = "lease.unrenewed"
 
-    message: Annotated[str, Field(description="Why not.")]
+    message: Annotated[str, Field(description="Reason why the lease could not be renewed.")]
     age_s: Annotated[float | None, Field(description="Seconds since the last renewal, on the monotonic clock.")] = None
 
 
 class LeaseLapsed(OnHost):
-    """The target put back by itself what was armed there: the run ends."""
+    """The lease expired and the target ran the undo of the armed changes: the run ends."""
 
     KIND: ClassVar[str] = "lease.lapsed"
 
-    message: Annotated[str, Field(description="What happened.")] = ""
+    message: Annotated[str, Field(description="Report of the target about the expired lease.")] = ""
 
 
 class LeaseLog(OnHost):
-    """The target's own log of a lease came back as evidence."""
+    """The target's own log of a lease was fetched as evidence, or could not be fetched."""
 
     KIND: ClassVar[str] = "lease.log"
 
-    file: Annotated[str, Field(description="The file in the folder of the run; absent when it could not be kept.")] = ""
-    sha256: Annotated[str, Field(description="Its digest.")] = ""
-    bytes: Annotated[int | None, Field(description="Its size.")] = None
-    error: Annotated[str, Field(description="Why it could not be kept; absent when it was.")] = ""
+    file: Annotated[
+        str, Field(description="Path of the log's copy in the run's folder; absent when no copy could be stored.")
+    ] = ""
+    sha256: Annotated[str, Field(description="Digest of the copy.")] = ""
+    bytes: Annotated[int | None, Field(description="Size of the copy in bytes.")] = None
+    error: Annotated[str, Field(description="Reason why no copy could be stored; absent when the log was stored.")] = ""
 
 
 class OfCondition(OnHost):
-    """Base of the events of a condition that must stay good."""
+    """Base of the events of an abort condition, which must stay good during the run."""
 
     condition: Annotated[str, Field(description="Id of the condition.")]
-    title: Annotated[str, Field(description="The condition in words.")] = ""
-    measured: Annotated[str, Field(description="What was seen.")] = ""
+    title: Annotated[str, Field(description="Description of the condition.")] = ""
+    measured: Annotated[str, Field(description="Measurement of the condition.")] = ""
 
 
 class GuardCondition(OfCondition):
-    """The state of a condition changed."""
+    """The state of an abort condition changed."""
 
     KIND: ClassVar[str] = "guard.condition"
 
@@ -142,50 +154,52 @@ class GuardCondition(OfCondition):
 
 
 class GuardTripped(OfCondition):
-    """A condition was not good for too long: the run ends."""
+    """An abort condition was not good for too long: the run ends."""
 
     KIND: ClassVar[str] = "guard.tripped"
 
-    wanted: Annotated[str, Field(description="What was wanted.")] = ""
-    not_good_for_s: Annotated[float | None, Field(description="For how long, in seconds on the monotonic clock.")] = None
+    wanted: Annotated[str, Field(description="State that the condition requires.")] = ""
+    not_good_for_s: Annotated[
+        float | None, Field(description="Time without a good state, in seconds on the monotonic clock.")
+    ] = None
 
 
 class OfContact(Content):
-    """Base of the events of messages to contacts. Those of the end of a run stand behind `run.finished`."""
+    """Base of the events of messages to contacts. For the message at the end of a run, they come after `run.finished`."""
 
     contact: Annotated[str, Field(description="Name of the contact.")]
     occasion: Annotated[str, Field(description="`start`, `end`, `abort` or `residue`.")]
     way: Annotated[int, Field(description="Number of the contact's service URL, from 1.")]
-    service: Annotated[str, Field(description="Scheme of that URL; the address is never written down.")] = ""
+    service: Annotated[str, Field(description="Scheme of that URL; the address is never recorded.")] = ""
 
 
 class ContactTold(OfContact):
-    """A contact was told."""
+    """A message to a contact was delivered."""
 
     KIND: ClassVar[str] = "contact.told"
 
 
 class ContactMissed(OfContact):
-    """A contact could not be told."""
+    """A message to a contact could not be delivered."""
 
     KIND: ClassVar[str] = "contact.missed"
 
-    message: Annotated[str, Field(description="Why not.")]
+    message: Annotated[str, Field(description="Reason why the message was not delivered.")]
 
 
 class TraceSent(Content):
-    """The trace of the run arrived at the collector; stands behind `run.finished`."""
+    """The collector received the trace of the run; follows `run.finished`."""
 
     KIND: ClassVar[str] = "trace.sent"
 
     to: Annotated[str, Field(description="The collector, without credentials.")]
-    spans: Annotated[int, Field(description="How many spans.")]
+    spans: Annotated[int, Field(description="Number of spans.")]
 
 
 class TraceMissed(Content):
-    """The trace of the run did not arrive; stands behind `run.finished`."""
+    """The trace of the run did not arrive at the collector; follows `run.finished`."""
 
     KIND: ClassVar[str] = "trace.missed"
 
     to: Annotated[str, Field(description="The collector, without credentials.")]
-    message: Annotated[str, Field(description="Why not.")]
+    message: Annotated[str, Field(description="Reason why the spans were not delivered.")]

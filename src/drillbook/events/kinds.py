@@ -1,4 +1,4 @@
-"""All kinds of events by name, and reading the content of one."""
+"""All kinds of events by name, and parsing the content of an event."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ KINDS = MappingProxyType(
         if isinstance(found, type) and issubclass(found, Content) and found.__module__ == module.__name__ and found.KIND
     }
 )
-"""Every kind that this version knows, in the order of the pages."""
+"""All kinds that this version knows, in the order of `docs/journal.md`."""
 
 
 def parse(kind: str, data: dict[str, Any]) -> Content:
-    """The content of an event, as its model or as `Unknown`. Raises ValueError that names the field of a wrong type."""
+    """Parse the content of an event into its model or `Unknown`. Raises ValueError that names the invalid field."""
     model = KINDS.get(kind)
     if model is None:
         return Unknown(name=kind, content=data)

@@ -1,4 +1,4 @@
-"""The page of the journal, `docs/journal.md`: its format in words, and every kind of event from its model."""
+"""Generator of `docs/journal.md`: a text about the format, then a section for each kind of event, made from its model."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ WORDS = {
 
 
 def page() -> str:
-    """The whole page, without the line that says how it is made."""
+    """The whole page as Markdown, without the line that marks generated pages."""
     parts = [FORMAT]
     for module in (runs, steps, probes, holds):
         parts.append(f"### {_title(module)}\n")
@@ -116,7 +116,7 @@ def _fields(model: type[Content]) -> Iterator[tuple[str, str, str]]:
 
 
 def _form(annotation: Any) -> str:
-    """The type of a field in JSON's words."""
+    """Name of the JSON type of a field annotated ``annotation``, such as ``number`` or ``list``."""
     if get_origin(annotation) in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_form(one) for one in get_args(annotation)))
     return WORDS[get_origin(annotation) or annotation]

@@ -1,4 +1,4 @@
-"""The probes of a run, and the alerts that its steps waited for; all seconds are on the run's clock."""
+"""Events about probes, and about alerts that a step waits for; times in seconds are on the run's clock."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ Sample = tuple[float, float, bool, str | None]
 Write = tuple[int, float, float]
 Lost = tuple[int, float, str, float] | tuple[int, float, str]
 Alert = Annotated[str, Field(description="Name of the alert.")]
-AgoSeconds = Annotated[float, Field(description="Since when, in seconds before this event.")]
-AlertError = Annotated[
-    float | None, Field(description=("Error of that time, in seconds; null: it may have been so for any time."))
-]
+AgoSeconds = Annotated[float, Field(description="Age of the alert's state, in seconds before this event.")]
+AlertError = Annotated[float | None, Field(description=("Error of that age, in seconds; null: the true age is unknown."))]
 
 
 class OfProbe(Content):
@@ -27,7 +25,7 @@ class OfProbe(Content):
 
 
 class ProbePrepared(OfProbe):
-    """A canary is about to prepare its table: from now on it may be there."""
+    """A canary is about to create its table, so from now on the table may exist."""
 
     KIND: ClassVar[str] = "probe.prepared"
 
@@ -44,17 +42,17 @@ class ProbeStarted(OfProbe):
 
 
 class ProbeSamples(OfProbe, Stamped):
-    """Samples that an availability probe took since the last such event."""
+    """Samples that an availability probe took since the previous `probe.samples`."""
 
     KIND: ClassVar[str] = "probe.samples"
     BULK: ClassVar[bool] = True
 
     samples: Annotated[tuple[Sample, ...], Field(description="`[start, end, ok, why]`, in seconds on the run's clock.")]
-    late: Annotated[int, Field(description="How many were started more than one interval late.")] = 0
+    late: Annotated[int, Field(description="Number of samples that started more than one interval late.")] = 0
 
 
 class CanaryWrites(OfProbe, Stamped):
-    """Numbers that a canary wrote since the last such event."""
+    """Numbers that a canary wrote since the previous `canary.writes`."""
 
     KIND: ClassVar[str] = "canary.writes"
     BULK: ClassVar[bool] = True
@@ -66,39 +64,43 @@ class CanaryWrites(OfProbe, Stamped):
         tuple[Lost, ...],
         Field(
             description=(
-                "Not acknowledged, and perhaps there: `[number, sent, why, ended]`; without `ended` in older journals."
+                "Unacknowledged writes that may have happened: `[number, sent, why, ended]`; without `ended` in older journals."
             )
         ),
     ] = ()
     lost: Annotated[
         tuple[Lost, ...],
-        Field(description="Not written: the same."),
+        Field(description="Writes that certainly did not happen, in the same form."),
     ] = ()
 
 
 class CanarySurvivors(OfProbe):
-    """Numbers of a canary that were there when it was read back."""
+    """Numbers written by a canary that were found when its rows were read back."""
 
     KIND: ClassVar[str] = "canary.survivors"
 
-    ranges: Annotated[tuple[tuple[int, int], ...] | None, Field(description="`[first, last]` of what is there.")] = None
-    count: Annotated[int | None, Field(description="How many are there.")] = None
-    error: Annotated[str, Field(description="Why it could not be read back; absent when it was.")] = ""
+    ranges: Annotated[
+        tuple[tuple[int, int], ...] | None, Field(description="`[first, last]`: ranges of the numbers that were read back.")
+    ] = None
+    count: Annotated[int | None, Field(description="Number of writes that were read back.")] = None
+    error: Annotated[
+        str, Field(description="Reason why the writes could not be read back; absent when they were read back.")
+    ] = ""
 
 
 class ProbeEnded(OfProbe):
-    """A probe ended."""
+    """A probe stopped sampling."""
 
     KIND: ClassVar[str] = "probe.ended"
 
-    error: Annotated[str | None, Field(description="What broke it, or null.")]
+    error: Annotated[str | None, Field(description="The error that ended the probe, or null.")]
 
 
-After = Annotated[str, Field(description="After what: `verify`, `undo` or `early end`.")]
+After = Annotated[str, Field(description="Part of the run before the wait: `verify`, `undo` or `early end`.")]
 
 
 class SettleStarted(Content):
-    """The probes are waited for until each was good for long enough."""
+    """The run begins to wait until each probe has been good for long enough."""
 
     KIND: ClassVar[str] = "settle.started"
 
@@ -106,14 +108,16 @@ class SettleStarted(Content):
 
 
 class SettleEnded(Content):
-    """The wait for the probes ended."""
+    """The run stopped waiting for the probes."""
 
     KIND: ClassVar[str] = "settle.ended"
 
     after: After
-    good: Annotated[bool, Field(description="True when each was good for long enough.")]
-    interrupted: Annotated[bool, Field(description="True when a stop ended it; at the end of a run, a second one.")]
-    seconds: Annotated[float, Field(description="How long it took, on the run's clock.")]
+    good: Annotated[bool, Field(description="True when every probe was good for long enough.")]
+    interrupted: Annotated[
+        bool, Field(description="True when a stop of the run ended the wait; at the end of a run, a second stop.")
+    ]
+    seconds: Annotated[float, Field(description="Duration in seconds, on the run's clock.")]
 
 
 class OfAlert(Content):
@@ -125,14 +129,14 @@ class OfAlert(Content):
 
 
 class AlertFiring(OfAlert):
-    """The expected alert fires."""
+    """The expected alert fires in Prometheus."""
 
     KIND: ClassVar[str] = "alert.firing"
 
     ago_s: AgoSeconds
     error_s: AlertError
-    evaluation_s: Annotated[float | None, Field(description="Seconds between two evaluations of its rule.")] = None
-    scrape_s: Annotated[float | None, Field(description="Seconds between two scrapes.")] = None
+    evaluation_s: Annotated[float | None, Field(description="Seconds between two evaluations of the alert's rule.")] = None
+    scrape_s: Annotated[float | None, Field(description="Seconds between two scrapes of the metrics.")] = None
 
 
 class AlertReceived(OfAlert):
@@ -142,23 +146,23 @@ class AlertReceived(OfAlert):
 
     ago_s: AgoSeconds
     error_s: AlertError
-    receivers: Annotated[tuple[str, ...], Field(description="Receivers that it is sent to.")] = ()
+    receivers: Annotated[tuple[str, ...], Field(description="Receivers that Alertmanager sends the alert to.")] = ()
 
 
 class AlertAbsent(OfAlert):
-    """The expected alert did not fire, or not arrive, within its time."""
+    """The expected alert did not fire, or did not arrive at Alertmanager, within the step's time limit."""
 
     KIND: ClassVar[str] = "alert.absent"
 
-    message: Annotated[str, Field(description="What was seen of it instead.")]
+    message: Annotated[str, Field(description="Actual state of the alert.")]
 
 
 class AlertRemains(OfAlert):
-    """The alert did not clear within its time."""
+    """The alert did not clear within the step's time limit."""
 
     KIND: ClassVar[str] = "alert.remains"
 
-    message: Annotated[str, Field(description="What was seen of it instead.")]
+    message: Annotated[str, Field(description="Actual state of the alert.")]
 
 
 class AlertCleared(OfAlert):

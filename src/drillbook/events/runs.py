@@ -1,4 +1,4 @@
-"""A run from its beginning to its end: phases, signals, requests to stop, recoveries, and how what was left was closed."""
+"""Events about a run as a whole: phases, signals, requests to stop, recoveries, changes declared settled."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ Slept = Annotated[
     Field(
         description=(
             "Seconds for which the controller was suspended since the journal was opened, by its own clocks; "
-            "absent where the system does not tell."
+            "absent if the system does not report it."
         )
     ),
 ]
 Residue = Annotated[
     tuple[Json, ...],
     Field(
-        description=("What could not be put back: `step`, `host`, `what`, `why`, and `by_hand`, the commands that do it.")
+        description=(
+            "Changes that could not be undone: `step`, `host`, `what`, `why`, and `by_hand`, the commands that undo them."
+        )
     ),
 ]
 Unwritten = Annotated[
     str,
     Field(
         description=(
-            "Why lines could not be written in time, or would not be found; empty when all of them were. The verdict is then "
-            "*inconclusive* at best."
+            "Reason why lines of the journal could not be written in time, or would be lost; the verdict is then "
+            "*inconclusive* at best. Empty when all lines were written."
         )
     ),
 ]
 
 
 class Session(TypedDict):
-    """Controller and operator of a run or of its recovery, as their first event names them."""
+    """Controller and operator of a run or of its recovery, for the first event of its session."""
 
     tool: str
     operator: str
@@ -47,13 +49,13 @@ class Session(TypedDict):
 
 
 class RunSession(Session):
-    """The same of a run, with the approval that it has."""
+    """Controller and operator of a run, with the run's approval."""
 
     approval: NotRequired[Json | None]
 
 
 class Stamped(Content):
-    """Base of the events that say for how long the controller was suspended."""
+    """Base of the events that record how many seconds the controller was suspended."""
 
     STAMPED: ClassVar[bool] = True
 
@@ -61,16 +63,20 @@ class Stamped(Content):
 
 
 class Begun(Content):
-    """Base of the events that begin a session: from each of them on, `clock` is another one."""
+    """Base of the events that begin a run or recovery: `clock` of the events after it counts from that start."""
 
-    operator: Annotated[str, Field(description="Who ran it, as the pipeline or the account says.")]
+    operator: Annotated[
+        str, Field(description="Operator of the run, by the variables of the pipeline or the name of the account.")
+    ]
     tool: Annotated[str, Field(description="Name and version of the program.")] = ""
     controller: Annotated[str, Field(description="Host, system and Python of the controller.")] = ""
-    account: Annotated[str | None, Field(description="Who ran it, as the kernel says; absent in older journals.")] = None
+    account: Annotated[
+        str | None, Field(description="Account of the operator, as reported by the kernel; absent in older journals.")
+    ] = None
 
 
 class RunStarted(Begun):
-    """The run began: always the first line."""
+    """The run began: always the first line of its journal."""
 
     KIND: ClassVar[str] = "run.started"
 
@@ -79,12 +85,16 @@ class RunStarted(Begun):
     plan_digest: Annotated[str, Field(description="SHA-256 over the plan.")]
     approval: Annotated[
         Json | None,
-        Field(description=("Who approved it until when, and the key; null: nobody had to. Absent in older journals.")),
+        Field(
+            description=(
+                "The approval: who approved, until when, and the key; null where none is needed. Absent in older journals."
+            )
+        ),
     ] = None
 
 
 class CheckStarted(Content):
-    """A check of a drill began; its journal is removed at its end."""
+    """A check of a drill began; its journal is removed when the check ends."""
 
     KIND: ClassVar[str] = "check.started"
 
@@ -108,43 +118,55 @@ class PhaseEnded(Stamped):
 
     phase: Annotated[str, Field(description="Name of the phase.")]
     status: Annotated[
-        str, Field(description=("`done`, `failed` or `skipped`; of a verification that was stopped `interrupted`."))
+        str, Field(description=("`done`, `failed` or `skipped`; `interrupted` for a verification that was stopped."))
     ]
 
 
 class SignalReceived(Content):
-    """The controller received a signal that stops the run."""
+    """The controller received a signal to stop the run."""
 
     KIND: ClassVar[str] = "signal"
 
     name: Annotated[str, Field(description="Name of the signal, such as `SIGINT`.")]
     again: Annotated[
-        bool, Field(description=("True from the second one on, which leaves out what can wait; absent in older journals."))
+        bool,
+        Field(
+            description=(
+                "True from the second signal on, which also skips the steps that can wait; absent in older journals."
+            )
+        ),
     ] = False
 
 
 class StopRequested(Content):
-    """Somebody asked the run to stop."""
+    """A person asked the run to stop."""
 
     KIND: ClassVar[str] = "stop.requested"
-    PLACE: ClassVar[str] = "host, when it came through a lock"
+    PLACE: ClassVar[str] = "host of the lock through which the request came"
 
-    by: Annotated[str, Field(description="Who asked, and why.")]
-    from_: Annotated[str, Field(validation_alias="from", serialization_alias="from", description="`lock`, or the file.")]
+    by: Annotated[str, Field(description="Name of the person who asked for the stop, and the reason.")]
+    from_: Annotated[
+        str,
+        Field(
+            validation_alias="from",
+            serialization_alias="from",
+            description="`lock`, or the file by which the stop was requested.",
+        ),
+    ]
 
 
 class RunEndedEarly(Content):
-    """The run went no further than this; what it changed is put back behind it."""
+    """The run ends before its last step; the undo follows."""
 
     KIND: ClassVar[str] = "ended.early"
 
     why: Annotated[str, Field(description="`refused`, `inconclusive`, `failed`, `aborted` or `not run here`.")]
     message: Annotated[str, Field(description="The reason in one sentence.")]
-    findings: Annotated[tuple[Json, ...], Field(description="What was wrong, as [findings](findings.md).")] = ()
+    findings: Annotated[tuple[Json, ...], Field(description="The problems, as [findings](findings.md).")] = ()
 
 
 class ControllerStalled(Content):
-    """The controller itself stood still, and heard no probe's answer meanwhile."""
+    """The controller itself stalled: during these `spans` it could not receive answers to probes."""
 
     KIND: ClassVar[str] = "controller.stalled"
 
@@ -152,37 +174,71 @@ class ControllerStalled(Content):
 
 
 class ObserverFailed(Content):
-    """Whoever showed the run, such as a terminal, is gone; the run goes on."""
+    """The observer of the run, such as a terminal, failed; the run continues without it."""
 
     KIND: ClassVar[str] = "observer.failed"
 
-    message: Annotated[str, Field(description="What broke.")]
+    message: Annotated[str, Field(description="The error.")]
 
 
 class CapacityHistory(Content):
-    """Sizes and restore times that earlier runs measured, when the plan measures them too."""
+    """Sizes and restore times that previous runs measured, recorded because this plan measures them too."""
 
     KIND: ClassVar[str] = "capacity.history"
 
-    points: Annotated[tuple[Json, ...], Field(description="One for each measurement of an earlier run.")]
-    message: Annotated[str, Field(description="Why earlier runs could not be read; absent when they were.")] = ""
+    points: Annotated[tuple[Json, ...], Field(description="One entry for each measurement of an earlier run.")]
+    message: Annotated[str, Field(description="Reason why earlier runs could not be read; absent when they were read.")] = ""
 
 
 class Ended(Content):
-    """Base of the events by which a run or its recovery ended."""
+    """Base of the events that end a run or its recovery."""
 
     residue: Residue
     unwritten: Unwritten = ""
 
 
 class RunFinished(Ended):
-    """The run ended, and put back what it could: its last word but for what stands behind it about messages and traces."""
+    """The run ended, after its undo: the last event of a run, except events about messages and traces."""
 
     KIND: ClassVar[str] = RUN_FINISHED
 
 
+class PruningStarted(Content):
+    """Older backups of the project are about to be removed by the retention rule of a store; follows `run.finished`."""
+
+    KIND: ClassVar[str] = "pruning.started"
+
+    store: Annotated[str, Field(description="Name of the store in the inventory.")]
+    backups: Annotated[tuple[str, ...], Field(description="Locations of the backups, with the digests of their manifests.")]
+
+
+class PruningFinished(Content):
+    """The removal of older backups ended, or was not begun."""
+
+    KIND: ClassVar[str] = "pruning.finished"
+
+    store: Annotated[str, Field(description="Name of the store in the inventory.")]
+    pruned: Annotated[tuple[str, ...], Field(description="Locations of the removed backups.")] = ()
+    bytes: Annotated[int, Field(description="Size of the removed objects together, as the store listed them.")] = 0
+    kept: Annotated[int | None, Field(description="Number of the project's backups that remain; absent when unknown.")] = (
+        None
+    )
+    left: Annotated[
+        tuple[Json, ...], Field(description="Backups that stay although the rule does not keep them: `location` and `why`.")
+    ] = ()
+    older_versions: Annotated[
+        int | None,
+        Field(
+            description=(
+                "Bytes of the removed backups that remain as older object versions; null when the bucket is not versioned."
+            )
+        ),
+    ] = None
+    message: Annotated[str, Field(description="Reason why nothing, or not all, was removed; empty without one.")] = ""
+
+
 class RecoveryStarted(Begun):
-    """A recovery, or an attempt to close what was left, goes on with the journal."""
+    """A recovery of the run starts, or a person's attempt to declare the remaining changes settled."""
 
     KIND: ClassVar[str] = "recovery.started"
 
@@ -192,58 +248,58 @@ class RecoveryFinished(Ended):
 
     KIND: ClassVar[str] = RECOVERY_FINISHED
 
-    gone: Annotated[str, Field(description="Why nothing is left to put back: the lab of the run is gone.")] = ""
+    gone: Annotated[str, Field(description="Reason why nothing is left to undo: the lab of the run is gone.")] = ""
     kept: Annotated[
         tuple[str, ...] | None,
-        Field(description=("Only where the run was closed: what could not be given back on hosts that did not answer.")),
+        Field(description=("Only for a closed run: locks and files that remain on hosts that did not answer.")),
     ] = None
 
 
 class StepAdded(Content):
-    """A recovery carries out a step that the plan does not have."""
+    """A recovery executes a step that is not in the plan."""
 
     KIND: ClassVar[str] = "step.added"
     PLACE: ClassVar[str] = "step"
     DECISIVE: ClassVar[bool] = True
 
     step: Annotated[Json, Field(description="The step, as in a plan.")]
-    why: Annotated[str, Field(description="Why it is carried out.")] = ""
+    why: Annotated[str, Field(description="Reason why the step is run.")] = ""
 
 
 class ResidueSettled(Content):
-    """A named person closed what was left."""
+    """A named person declared the remaining changes (residue) settled: these changes need no undo any more."""
 
     KIND: ClassVar[str] = "residue.settled"
     DECISIVE: ClassVar[bool] = True
 
-    by: Annotated[str, Field(description="Who closed it.")]
-    reason: Annotated[str, Field(description="Why nothing is left to put back.")]
+    by: Annotated[str, Field(description="Person who closed the run.")]
+    reason: Annotated[str, Field(description="Reason why nothing is left to undo.")]
     changes: Annotated[
         tuple[Json, ...],
         Field(description=("Each change: `step`, `host`, `what`, `proof` (`gone` or `unknown`), `detail`.")),
     ]
     approval: Annotated[Json | None, Field(description="Approval of a second person, and the key; or null.")]
-    residue: Annotated[tuple[Json, ...], Field(description="What was left.")]
-    intents: Annotated[tuple[int, ...], Field(description="`seq` of each intent that counts as put back from now on.")]
+    residue: Annotated[tuple[Json, ...], Field(description="The remaining changes.")]
+    intents: Annotated[tuple[int, ...], Field(description="`seq` of each intent that counts as undone from now on.")]
 
 
 class SettlementRefused(Content):
-    """The closing of a run's residue was refused."""
+    """A person wanted to declare the remaining changes of a run settled, and was refused."""
 
     KIND: ClassVar[str] = "settlement.refused"
 
-    by: Annotated[str, Field(description="Who wanted to close it.")]
+    by: Annotated[str, Field(description="Person who wanted to close the run.")]
     reason: Annotated[str, Field(description="The reason that was given.")]
     changes: Annotated[
         tuple[Json, ...],
         Field(description=("Each change: `step`, `host`, `what`, `proof` (`gone`, `active` or `unknown`), `detail`.")),
     ]
-    findings: Annotated[tuple[Json, ...], Field(description="What speaks against it, as [findings](findings.md).")]
+    findings: Annotated[tuple[Json, ...], Field(description="Reasons against the closing, as [findings](findings.md).")]
 
 
 def opening(events: Sequence[Event]) -> RunStarted:
-    """The content of the first event. Raises JournalError when the journal is not that of a run."""
+    """Content of the first event. Raises JournalError when the journal is not that of a run."""
     first = events[0]
     if not isinstance(first.what, RunStarted):
-        raise JournalError(f"the journal begins with {first.kind!r}, not with {RunStarted.KIND}")
+        raise JournalError(f"the journal begins with the event {first.kind!r}, not with {RunStarted.KIND}")
     return first.what

@@ -1,4 +1,4 @@
-"""The steps of a run: what each did and printed, the intents before changes, and how changes were put back."""
+"""Events about steps: their outcomes and output, announced changes (intents), and the undo of changes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pydantic import Field
 
 from drillbook.events.content import Content, Json
 
-Seconds = Annotated[float, Field(description="How long it took, in seconds on the controller's monotonic clock.")]
-Attempts = Annotated[int, Field(description="How often it was tried.")]
-Facts = Annotated[Json, Field(description="What the action found, as its page in [actions](actions.md) says.")]
+Seconds = Annotated[float, Field(description="Duration in seconds, on the controller's monotonic clock.")]
+Attempts = Annotated[int, Field(description="Number of attempts.")]
+Facts = Annotated[Json, Field(description="Facts that the action found; its page in [actions](actions.md) describes them.")]
 OfIntent = Annotated[int, Field(description="`seq` of the intent.")]
 
 
@@ -28,49 +28,51 @@ class StepStarted(OnStep):
 
     action: Annotated[str, Field(description="Name of the action.")]
     phase: Annotated[str, Field(description="Phase of the step.")]
-    name: Annotated[str, Field(description="Its name in the drill, or empty.")] = ""
+    name: Annotated[str, Field(description="Name of the step in the drill, or empty.")] = ""
     effect: Annotated[str, Field(description="`read`, `write` or `fault`.")]
-    params: Annotated[Json, Field(description="Its parameters, secrets as their source.")]
+    params: Annotated[Json, Field(description="Parameters of the action; a secret as its source.")]
 
 
 class IntentRecorded(OnStep):
-    """A change is about to be made. Without an outcome behind it, it counts as made."""
+    """A change is about to be made. Without a later event with its outcome, the change counts as made."""
 
     KIND: ClassVar[str] = "intent"
     DECISIVE: ClassVar[bool] = True
 
     action: Annotated[str, Field(description="Name of the action.")]
-    params: Annotated[Json, Field(description="Its parameters, with every expression evaluated.")]
+    params: Annotated[Json, Field(description="Parameters of the action, with every expression evaluated.")]
     effect: Annotated[str, Field(description="`write` or `fault`.")]
     undo: Annotated[
         Json,
         Field(
             description=(
-                "How to put it back: `kind` (`commands`, `action`, `restore`, `nothing`), `commands`, `action`, `params`, `why`."
+                "The undo: `kind` (`commands`, `action`, `restore`, `nothing`), `commands`, `action`, `params`, `why`."
             )
         ),
     ]
 
 
 class CommandRun(OnStep):
-    """A command ran on the host, for the step."""
+    """A command ran on the host for the step."""
 
     KIND: ClassVar[str] = "command"
     BULK: ClassVar[bool] = True
 
     argv: Annotated[tuple[str, ...], Field(description="The command and its arguments, without secrets.")]
-    exit: Annotated[int | None, Field(description="Its exit status; null when it has none.")]
-    signal: Annotated[str | None, Field(description="The signal that ended it, or null.")]
-    seconds: Annotated[float, Field(description="How long it took, in seconds on the controller's monotonic clock.")]
-    stdout: Annotated[str, Field(description="The printable end of what it printed.")]
-    stderr: Annotated[str, Field(description="The printable end of what it printed as errors.")]
-    stdout_bytes: Annotated[int, Field(description="Bytes that it printed.")]
-    stderr_bytes: Annotated[int, Field(description="Bytes that it printed as errors.")]
-    error: Annotated[str | None, Field(description="Why it had no outcome; null when it had one.")] = None
+    exit: Annotated[int | None, Field(description="Exit status of the command; null when it has none.")]
+    signal: Annotated[str | None, Field(description="The signal that terminated the command, or null.")]
+    seconds: Annotated[float, Field(description="Duration in seconds, on the controller's monotonic clock.")]
+    stdout: Annotated[str, Field(description="Printable end of the command's standard output.")]
+    stderr: Annotated[str, Field(description="Printable end of the command's standard error.")]
+    stdout_bytes: Annotated[int, Field(description="Number of bytes on standard output.")]
+    stderr_bytes: Annotated[int, Field(description="Number of bytes on standard error.")]
+    error: Annotated[str | None, Field(description="Reason why the command has no exit status; null when it has one.")] = (
+        None
+    )
 
 
 class Done(OnStep):
-    """A step ended well on a host."""
+    """A step succeeded on a host."""
 
     KIND: ClassVar[str] = "done"
     DECISIVE: ClassVar[bool] = True
@@ -81,7 +83,7 @@ class Done(OnStep):
 
 
 class Failed(OnStep):
-    """A step did not end well on a host."""
+    """A step failed on a host."""
 
     KIND: ClassVar[str] = "failed"
     DECISIVE: ClassVar[bool] = True
@@ -90,50 +92,52 @@ class Failed(OnStep):
         str,
         Field(
             description=(
-                "`failed`: it found something wrong; `unverified`: it could not be carried out; `error`: something broke; "
-                "`cancelled`."
+                "`failed`: the step found a problem; `unverified`: the step could not be completed; `error`: the step "
+                "itself failed; `cancelled`."
             )
         ),
     ]
     code: Annotated[str, Field(description="Code of the [error](errors.md).")]
-    message: Annotated[str, Field(description="What was wrong.")]
-    findings: Annotated[tuple[Json, ...], Field(description="What was wrong, as [findings](findings.md).")] = ()
+    message: Annotated[str, Field(description="The problem in one sentence.")]
+    findings: Annotated[tuple[Json, ...], Field(description="The problems, as [findings](findings.md).")] = ()
     facts: Facts
     seconds: Seconds
     attempts: Attempts
-    allowed: Annotated[str | None, Field(description="The written reason why it may fail, or null.")]
+    allowed: Annotated[str | None, Field(description="The drill's written reason why the step may fail, or null.")]
 
 
 class Skipped(Content):
-    """A step was left out on all its hosts."""
+    """A step was skipped on all its hosts."""
 
     KIND: ClassVar[str] = "skipped"
     PLACE: ClassVar[str] = "step"
 
-    why: Annotated[str, Field(description="Its condition, or what failed before it.")]
+    why: Annotated[str, Field(description="The step's condition, or the earlier step that failed.")]
 
 
 class OfFault(OnStep):
-    """Base of the answers to the question whether a fault is active."""
+    """Base of the events about the state of a fault."""
 
-    active: Annotated[bool | None, Field(description="True, false, or null: it cannot be told.")]
-    detail: Annotated[str, Field(description="Why it could not be asked, or empty.")] = ""
+    active: Annotated[
+        bool | None, Field(description="True when the fault is active, false when it is not, null when unknown.")
+    ]
+    detail: Annotated[str, Field(description="Reason why the state is unknown, or empty.")] = ""
 
 
 class FaultActive(OfFault):
-    """The fault was asked whether it is active, after it was injected."""
+    """State of the fault, checked after its injection."""
 
     KIND: ClassVar[str] = "fault.active"
 
 
 class FaultGone(OfFault):
-    """The fault was asked whether it is gone."""
+    """State of the fault, checked after its undo."""
 
     KIND: ClassVar[str] = "fault.gone"
 
 
 class UndoStarted(OnStep):
-    """A change is about to be put back."""
+    """The undo of a change began."""
 
     KIND: ClassVar[str] = "undo"
     DECISIVE: ClassVar[bool] = True
@@ -141,51 +145,75 @@ class UndoStarted(OnStep):
     intent: OfIntent
     kind: Annotated[str, Field(description="`commands` or `action`.")]
     commands: Annotated[tuple[tuple[str, ...], ...], Field(description="Commands on the host of the step, in order.")] = ()
-    action: Annotated[str, Field(description="Name of the action that puts it back, or empty.")] = ""
+    action: Annotated[str, Field(description="Name of the action that undoes the change, or empty.")] = ""
     params: Annotated[Json | None, Field(description="Parameters of that action.")] = None
-    why: Annotated[str, Field(description="Why there is nothing to do, or nothing but a restore; or empty.")] = ""
+    why: Annotated[str, Field(description="Reason why there is nothing to undo, or why only a restore can; or empty.")] = ""
 
 
 class OfUndo(OnStep):
-    """Base of the outcomes of putting a change back."""
+    """Base of the events that report the outcome of an undo."""
 
     DECISIVE: ClassVar[bool] = True
 
     intent: OfIntent
-    message: Annotated[str, Field(description="How it was put back, or why it could not be.")]
+    message: Annotated[str, Field(description="The way in which the change was undone, or the reason why it could not be.")]
 
 
 class Undone(OfUndo):
-    """A change is put back, or there was nothing to put back."""
+    """A change was undone, or needed no undo."""
 
     KIND: ClassVar[str] = "undone"
 
 
 class UndoFailed(OfUndo):
-    """A change could not be put back."""
+    """A change could not be undone."""
 
     KIND: ClassVar[str] = "undo.failed"
 
 
 class BackupProven(OnStep):
-    """A backup of what a fault will destroy was proven whole in this run."""
+    """A backup of the data that a fault destroys was verified in this run, before the fault."""
 
     KIND: ClassVar[str] = "backup.proven"
     PLACE: ClassVar[str] = "step and host of the fault"
 
-    service: Annotated[str, Field(description="Service that it is a backup of.")]
-    location: Annotated[str, Field(description="Where it lies, with the digest of its manifest.")]
-    proof: Annotated[str, Field(description="Name of the action that proved it.")]
+    service: Annotated[str, Field(description="Service whose data the backup contains.")]
+    location: Annotated[str, Field(description="Location of the backup, with the digest of its manifest.")]
+    proof: Annotated[str, Field(description="Name of the action that verified the backup.")]
     identity: Annotated[
         Json,
         Field(
-            description=("What the fault destroys, as its target told right before the injection; empty in older journals.")
+            description=(
+                "Identity of the data to be destroyed, as the target reported it right before the fault; empty in older journals."
+            )
         ),
     ] = {}
 
 
+class SourceProven(OnStep):
+    """A team's own backup, verified in this run, can restore the data that a fault destroys, within the objective `rpo`."""
+
+    KIND: ClassVar[str] = "source.proven"
+    PLACE: ClassVar[str] = "step and host of the fault"
+
+    service: Annotated[str, Field(description="Service whose data the fault destroys.")]
+    source: Annotated[str, Field(description="Name of the backup source in the inventory.")]
+    backup: Annotated[str, Field(description="Id of the verified backup.")]
+    proof: Annotated[str, Field(description="Name of the action that verified the backup.")]
+    moment: Annotated[str, Field(description="Newest moment that a restore brings back, in UTC.")]
+    basis: Annotated[str, Field(description="Source of `moment`: a field and a clock.")]
+    loss_s: Annotated[float, Field(description="Seconds from `moment` to this event, by the controller's clock.")]
+    error_s: Annotated[
+        float, Field(description="Largest distance of `moment` from the truth in seconds, as its basis tells.")
+    ]
+    rpo_s: Annotated[float, Field(description="Objective `rpo` of the drill in seconds.")]
+    identity: Annotated[
+        Json, Field(description="Identity of the data to be destroyed, as the target reported it right before the fault.")
+    ] = {}
+
+
 class TransferProgress(OnStep):
-    """A transfer is under way."""
+    """Progress of a running transfer."""
 
     KIND: ClassVar[str] = "progress"
 
@@ -195,25 +223,31 @@ class TransferProgress(OnStep):
 
 
 class Waited(Content):
-    """Time was spent waiting for a person."""
+    """A person answered the question of a manual step, or the wait for the answer ended."""
 
     KIND: ClassVar[str] = "waiting"
     PLACE: ClassVar[str] = "step and host"
 
-    seconds: Annotated[float, Field(description="How long, in seconds on the controller's monotonic clock.")]
-    why: Annotated[str, Field(description="What the person was asked.")] = ""
+    seconds: Annotated[float, Field(description="Duration of the pause in seconds, on the controller's monotonic clock.")]
+    why: Annotated[str, Field(description="The question that the person was asked.")] = ""
 
 
 class Diagnosed(OnStep):
-    """The step that diagnoses found a cause, or none."""
+    """A diagnosis step ended, with or without a cause."""
 
     KIND: ClassVar[str] = "diagnosed"
 
     expected: Annotated[str, Field(description="The cause that the drill expects.")]
     found: Annotated[str, Field(description="The cause that was found.")]
     correct: Annotated[bool, Field(description="True when they are the same.")]
-    seconds: Annotated[float | None, Field(description="How long it took, on the controller's monotonic clock.")]
-    error_s: Annotated[float | None, Field(description="Error of that time, in seconds.")]
-    ranked: Annotated[tuple[Json, ...], Field(description="The causes with what was seen, the likeliest first.")]
-    why: Annotated[tuple[str, ...], Field(description="What spoke for the cause, or why none was found.")]
-    evidence: Annotated[Json | None, Field(description="`file`, `sha256` and `bytes` of all that was seen.")] = None
+    seconds: Annotated[float | None, Field(description="Duration in seconds, on the controller's monotonic clock.")]
+    error_s: Annotated[float | None, Field(description="Error of the duration, in seconds.")]
+    ranked: Annotated[
+        tuple[Json, ...], Field(description="All causes with the observations for and against each, the likeliest first.")
+    ]
+    why: Annotated[
+        tuple[str, ...], Field(description="Observations that support the cause, or the reason why none was found.")
+    ]
+    evidence: Annotated[
+        Json | None, Field(description="`file`, `sha256` and `bytes` of the file with all observations.")
+    ] = None

@@ -1,7 +1,7 @@
-"""Findings: what was wrong, in words that a person can act on, each with a stable code.
+"""Findings: problems described in plain language, so that a person can act, each with a stable code.
 
-Lives here: the model of a finding, and the catalogue: title, severity and remedy of each code, in one file a subject.
-Lives elsewhere: who notices what (`systems`, `engine`, `judge`), findings of a plugin (its own package).
+Lives here: the model of a finding, and the catalogue (title, severity and remedy of each code) in files by topic.
+Lives elsewhere: detecting problems (`systems`, `engine`, `judge`), findings of a plugin (its own package).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["CATALOGUE", "CRITICAL", "HIGH", "LOW", "MEDIUM", "Finding", "Kind", 
 
 
 class Finding(BaseModel):
-    """One thing that was wrong: what was wanted, what was measured, where the evidence is, what to do."""
+    """One problem: the wanted state, the measured state, the evidence, and the remedy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,14 +33,14 @@ class Finding(BaseModel):
 
 
 CATALOGUE: dict[str, Kind] = {**backups.FINDINGS, **content.FINDINGS, **services.FINDINGS, **runs.FINDINGS}
-"""Every code."""
+"""Kind of finding by code, for all codes."""
 
 
 def register(more: Mapping[str, Kind]) -> None:
-    """Add codes of a plugin. Raises ValueError for one that stands for something else already."""
+    """Register finding codes of a plugin. Raises ValueError for a code that already has another meaning."""
     for code, kind in more.items():
         if CATALOGUE.get(code, kind) != kind:
-            raise ValueError(f"the finding {code!r} is another one's already")
+            raise ValueError(f"the finding code {code!r} is already defined elsewhere")
     CATALOGUE.update(more)
 
 
@@ -55,10 +55,9 @@ def finding(
     step: str | None = None,
     host: str | None = None,
 ) -> Finding:
-    """A finding with title, severity and remedy from the catalogue.
+    """Make a finding with title, severity and remedy from the catalogue.
 
-    ``title`` adds the particular to the general title; ``remedy`` replaces the catalogue's. Raises KeyError for
-    a code that is not in the catalogue.
+    ``title`` adds details to the general title; ``remedy`` replaces the catalogue's. Raises KeyError for an unknown code.
     """
     kind = CATALOGUE[code]
     return Finding(

@@ -1,99 +1,197 @@
-"""Findings on what came back: rows, keys, objects, files."""
+"""Findings about restored content: rows, keys, vectors, objects, files."""
 
 from __future__ import annotations
 
 from drillbook.findings.kind import CRITICAL, HIGH, LOW, MEDIUM, Kind
 
 FINDINGS: dict[str, Kind] = {
-    # What came back
+    # Restored content
     "table-missing": Kind(
         CRITICAL,
-        "A table of the backup is not in the restored database",
+        "A table of the backup is missing in the restored database",
         "Check that the backup covers every schema, and that nobody drops tables after the restore.",
     ),
     "table-unexpected": Kind(
         MEDIUM,
-        "The restored database holds a table that the backup does not know",
-        "Something wrote to the database between restore and verification: keep clients out until it is verified.",
+        "The restored database contains a table that is not in the backup",
+        "A client wrote to the database between restore and verification: refuse clients until the verification has passed.",
     ),
     "table-content": Kind(
         CRITICAL,
         "A table's content differs from the backup",
         "Compare row by row with a second restore. If a client wrote meanwhile, restore with `closed: true`.",
     ),
+    "copy-differs": Kind(
+        HIGH,
+        "The restored copy differs from production in rows that should be equal",
+        "Compare these rows in both. Where production changes rows after it wrote them, compare the table by another key, or not.",
+    ),
+    "copy-volume": Kind(
+        HIGH,
+        "The restored copy has far fewer or more rows than production",
+        "Find out whether the backup leaves rows out, or production grew as much since; widen `tolerance` for the latter.",
+    ),
+    "table-corrupt": Kind(
+        CRITICAL,
+        "A table or an index is corrupt, or a view cannot be used",
+        "Do not repair the copy: restore an older backup, and check it too. If production has the same damage, repair it "
+        "there first, then take a new backup.",
+    ),
     "sequence-behind": Kind(
         HIGH,
-        "A sequence stands behind its value in the backup",
+        "A sequence is lower than its value in the backup",
         "Set it with setval() above the largest key, or new rows will collide; find out why the restore missed it.",
     ),
     "schema-differs": Kind(
         HIGH,
         "The schema differs from the backup",
-        "Read the difference in the evidence: constraints, triggers, owners and grants do not come back by themselves.",
+        "Read the difference in the evidence: constraints, triggers, owners and grants are not restored by themselves.",
+    ),
+    "view-stale": Kind(
+        HIGH,
+        "A materialized view has neither the rows of the backup nor those that its query returns now",
+        "Run REFRESH MATERIALIZED VIEW, and find out why the restore did not: readers of the view get outdated rows.",
+    ),
+    "database-missing": Kind(
+        CRITICAL,
+        "A database of the cluster is missing",
+        "A dump contains only one database: restore the missing one from its own backup, or use base backups of the cluster.",
+    ),
+    "cluster-differs": Kind(
+        HIGH,
+        "The cluster differs from the backup",
+        "Roles, memberships, passwords and settings of roles come from `globals.sql`: apply what is missing, revert what is "
+        "not intended, or name the difference under `accept`.",
+    ),
+    "access-differs": Kind(
+        HIGH,
+        "The rules of pg_hba.conf differ from the backup",
+        "The rules decide who may log in, and how; a rule `trust` asks for no password. Restore the file, reload the server.",
+    ),
+    "setting-differs": Kind(
+        HIGH,
+        "A setting of the server differs from the backup",
+        "Set it again in postgresql.conf or with ALTER SYSTEM: for example, with `fsync` off a crash loses data.",
+    ),
+    "index-corrupt": Kind(
+        CRITICAL,
+        "An index is corrupt, or does not have every row of its table",
+        "REINDEX it from its table, then look for the cause: hardware, a copied data directory, another collation version.",
+    ),
+    "heap-corrupt": Kind(
+        CRITICAL,
+        "A table is corrupt",
+        "Do not write to it. Restore the table from a backup on sound storage, and look for the cause before anything else.",
+    ),
+    "collation-version": Kind(
+        HIGH,
+        "A collation's library has another version than when the indexes were built",
+        "REINDEX every index that uses it, then ALTER DATABASE or ALTER COLLATION ... REFRESH VERSION; else queries miss rows.",
     ),
     "key-missing": Kind(
         CRITICAL,
-        "A key of the backup is not in the restored keyspace",
-        "Check for eviction (maxmemory) and for clients that delete; restore again with clients kept out.",
+        "A key of the backup is missing in the restored keyspace",
+        "Check for eviction (maxmemory) and for clients that delete; restore again while clients are refused.",
     ),
     "key-content": Kind(
         HIGH,
         "A key has another type, value or time of expiry than in the backup",
-        "If a client wrote meanwhile, keep clients out until it is verified, or name the key under `ignore`.",
+        (
+            "If a client wrote since the restore, refuse clients until the verification has passed, or name the key "
+            "under `ignore`."
+        ),
     ),
     "key-unexpected": Kind(
         LOW,
-        "The restored keyspace holds a key that the backup does not know",
-        "Something wrote between restore and verification: keep clients out, or name the key under `ignore`.",
+        "The restored keyspace contains a key that is not in the backup",
+        "A client wrote between restore and verification: refuse clients, or name the key under `ignore`.",
+    ),
+    "server-setting": Kind(
+        HIGH,
+        "A setting of the server differs from its value at the time of the backup",
+        "A value set with CONFIG SET is lost at the next start, such as that of a restore: set it again, and store it with "
+        "CONFIG REWRITE. If the new value is intended, name the setting under `ignore_server`.",
+    ),
+    "server-user": Kind(
+        HIGH,
+        "A user of the server has other rights or passwords than at the time of the backup",
+        "An RDB file contains no users, and users made with ACL SETUSER are lost at the next start: make the user again, "
+        "and store it with ACL SAVE or CONFIG REWRITE.",
+    ),
+    "server-function": Kind(
+        HIGH,
+        "A library of functions is missing, or differs from the backup",
+        "Load it again with FUNCTION LOAD, or restore again; find out who deleted or replaced it.",
     ),
     "vector-missing": Kind(
         HIGH,
-        "A vector that must be there is not in the collection",
-        "Index it: `qdrant.reconcile` brings it from a backup or from a query; find out which job failed to write it.",
+        "A required vector is missing in the collection",
+        "Index it with `qdrant.reconcile`, from a backup or from a query; find out which job failed to write it.",
     ),
     "vector-content": Kind(
         HIGH,
-        "A vector or its payload is another than in the backup",
+        "A vector or its payload differs from the backup",
         "If a client wrote meanwhile, compare with a newer backup; else restore it with `qdrant.restore`.",
     ),
     "vector-unexpected": Kind(
         MEDIUM,
-        "The collection holds a vector that nothing stands behind",
-        "Searches find what is not there any more: delete it with `qdrant.reconcile`, and find out who left it.",
+        "The collection contains a vector whose source no longer exists",
+        (
+            "Searches find documents that no longer exist: delete the vector with `qdrant.reconcile`, and find out why "
+            "it was left behind."
+        ),
     ),
     "vector-config": Kind(
         CRITICAL,
-        "The collection is made for other vectors than those of the backup",
-        "Size and distance come from the model: restore into a collection of the backup's settings, or index anew.",
+        "The collection has other vector settings than the backup",
+        (
+            "Size and distance come from the model: restore into a collection of the backup's settings, or index the "
+            "vectors again."
+        ),
     ),
-    "object-missing": Kind(CRITICAL, "An object is not in the store", "Restore it from a version or from the backup."),
+    "object-missing": Kind(CRITICAL, "An object is missing in the store", "Restore it from a version or from the backup."),
     "object-content": Kind(
         CRITICAL,
-        "An object has another content than expected",
+        "An object has other content than expected",
         "Restore it from a version or from the backup; scrub the store.",
     ),
     "object-unexpected": Kind(
         LOW,
-        "The store holds an object that the manifest does not know",
-        "A client may have written it meanwhile; if nobody did, find out who did.",
+        "The store contains an object that is not in the manifest",
+        "A client may have written it since the backup; else find out where the object comes from.",
     ),
     "object-no-version": Kind(
         CRITICAL,
         "An object has no version with the wanted content",
         "Versions are expired or were deleted: restore it from the copy with `s3.restore`, and check the lifecycle rules.",
     ),
-    "file-missing": Kind(CRITICAL, "A file of the archive is not there", "Extract it from the archive."),
+    "object-undeleted": Kind(
+        HIGH,
+        "A deleted object has lost its delete marker",
+        "Somebody removed the marker, so the deleted content can be read again: delete the object again, and find out who did it.",
+    ),
+    "versioning-off": Kind(
+        HIGH,
+        "Versioning of a bucket was turned off",
+        "Turn versioning on again: while it is off, every write and every deletion destroys the old content.",
+    ),
+    "file-missing": Kind(
+        CRITICAL,
+        "A file is missing",
+        "Extract it from the archive. If the backup itself lacks it, find out why: it is excluded, or the backup job has no "
+        "permission to read it.",
+    ),
     "file-mode": Kind(
         HIGH,
         "A file has another type or other permissions than in the archive",
-        "Set them with chmod; find out whether the extraction ran with `--same-permissions` and without an ACL above.",
+        "Set them with chmod; check that the extraction ran with `--same-permissions`, and that no default ACL applied.",
     ),
     "file-owner": Kind(
         HIGH,
         "A file has another owner than in the archive",
         "Set it with chown; only root can extract files of several owners.",
     ),
-    "file-link": Kind(HIGH, "A symbolic or hard link leads elsewhere than in the archive", "Make the link again."),
+    "file-link": Kind(HIGH, "A symbolic or hard link has another target than in the archive", "Create the link again."),
     "file-xattr": Kind(
         MEDIUM,
         "A file has other extended attributes than in the archive",
@@ -101,13 +199,24 @@ FINDINGS: dict[str, Kind] = {
     ),
     "file-time": Kind(
         LOW,
-        "A file has another time of change than in the archive",
-        "Harmless for most programs; backup tools and build tools look at it.",
+        "A file has another modification time than in the archive",
+        "Harmless for most programs; backup tools and build tools use it.",
     ),
     "file-unexpected": Kind(
         MEDIUM,
-        "There is a file that the archive does not know",
-        "Something wrote it since; if nobody did, find out who did.",
+        "The folder contains a file that is not in the archive",
+        "A program may have written it since the backup; else find out where the file comes from.",
     ),
-    "file-content": Kind(HIGH, "A file has another content than expected", "Restore it from the backup."),
+    "reference-dangling": Kind(
+        HIGH,
+        "Rows name objects of a store that are not there as the rows say",
+        "Restore the objects of the same moment: their versions, or a copy; or back both up at one moment. Compare with production.",
+    ),
+    "reference-broken": Kind(
+        HIGH,
+        "Rows refer to rows that do not exist",
+        "If production has the same broken references, the application caused them. Otherwise the copy was taken in the "
+        "middle of changes: take it with the database's own tool.",
+    ),
+    "file-content": Kind(HIGH, "A file has other content than expected", "Restore it from the backup."),
 }

@@ -1,4 +1,4 @@
-"""A finding code: how much it weighs, what it is called, what to do."""
+"""The kind of a finding: its severity, title and remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """Severity of a finding for the recovery."""
+    """Severity of a finding, by its effect on the recovery."""
 
     CRITICAL = "critical"
     HIGH = "high"

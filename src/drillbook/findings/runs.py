@@ -1,11 +1,11 @@
-"""Findings on the run itself: guards, faults, measurements, leases, alerts, its end."""
+"""Findings about the run itself: guards, faults, measurements, leases, alerts, the end of the run."""
 
 from __future__ import annotations
 
 from drillbook.findings.kind import CRITICAL, HIGH, LOW, MEDIUM, Kind
 
 FINDINGS: dict[str, Kind] = {
-    # The fault and the measurement
+    # Faults and measurements
     "fault-unproven": Kind(
         HIGH,
         "The fault was not proven active",
@@ -13,44 +13,47 @@ FINDINGS: dict[str, Kind] = {
     ),
     "fault-remains": Kind(
         CRITICAL,
-        "The fault is still active after it was undone",
-        "Undo it by hand as the residue section says, then run `invoke drill.recover`.",
+        "The fault is still active after its undo",
+        "Undo it by hand as described in the report's section on residue, then run `invoke drill.recover`.",
     ),
     "probe-never-good": Kind(
         HIGH,
         "A probe was never good before the disruption",
-        "The probe does not measure the service: check its address from the controller; nothing was injected.",
+        "The probe does not measure the service: check its address from the controller.",
     ),
     "probe-bad-before": Kind(
         HIGH,
-        "A probe was bad already before the fault",
-        "What it measured is not the fault's alone: find out what was wrong before it, or what the backup interrupted.",
+        "A probe was already bad before the fault",
+        "Its figures are not due to the fault alone: find out which problem existed before, or which service the backup interrupted.",
     ),
-    "probe-failed": Kind(HIGH, "A probe could not do its work", "Read the probe's error; its figures are not verified."),
+    "probe-failed": Kind(HIGH, "A probe could not measure", "Read the probe's error; its figures are not verified."),
     "not-recovered": Kind(
         CRITICAL,
         "The service was not good again by the end of the verification",
-        "Bring the service back by hand now; then find out which restore step did not do what it says.",
+        "Recover the service by hand now; then find out which restore step had no effect.",
     ),
     "recovery-not-awaited": Kind(
         HIGH,
-        "Nobody waited until the service was good again",
-        "What the drill broke was put back, and the run ended before a probe saw the service good: look whether it is now.",
+        "The run did not wait until the service was good again",
+        "The drill undid its fault, but the run ended before a probe saw the service good again: check the service now.",
     ),
     "controller-suspended": Kind(
         HIGH,
-        "The controller was suspended while it measured",
-        "Its clock stood still meanwhile: keep the machine from sleeping while a drill runs, and run it again.",
+        "The controller was suspended during the measurement",
+        "Its clock stopped during the suspension: prevent the machine from sleeping while a drill runs, and run the drill again.",
     ),
     "controller-stalled": Kind(
         LOW,
-        "The controller itself stood still while it listened for answers",
-        "What it could not have heard counts as neither good nor bad: give it more of its processor, and look at its load.",
+        "The controller itself stalled while it waited for answers",
+        (
+            "The time in which it could receive no answers counts as neither good nor bad: give the controller more CPU "
+            "time, and check its load."
+        ),
     ),
     "no-outage-seen": Kind(
         LOW,
-        "The probe saw no outage, though the fault was active",
-        "The service hid the fault, or the outage was shorter than the probe's interval.",
+        "The probe saw no outage, although the fault was active",
+        "The service masked the fault, or the outage was shorter than the probe's interval.",
     ),
     "acknowledged-writes-lost": Kind(
         MEDIUM,
@@ -59,77 +62,88 @@ FINDINGS: dict[str, Kind] = {
     ),
     "hole-in-survivors": Kind(
         CRITICAL,
-        "Writes are missing from before the recovery point",
+        "Writes from before the recovery point are missing",
         "The restored data is not a state that ever existed: check that the backup used one snapshot.",
     ),
     "objective-missed": Kind(
-        HIGH, "An objective was missed", "Shorten the slowest phase (see the timeline), or agree on an objective that holds."
+        HIGH,
+        "An objective was missed",
+        "Shorten the slowest phase (see the timeline), or agree on an objective that can be met.",
     ),
     "objective-not-verified": Kind(
         HIGH,
         "An objective could not be verified",
-        "The reason is beside the figure; without a measurement an objective is never met.",
+        "The reason is next to the figure; without a measurement an objective is never met.",
     ),
     # Guards, locks and leases
     "guard-tripped": Kind(
         HIGH,
-        "A guard stopped the run",
-        "Look at the system that the condition watches, before the drill is run again; what was broken was put back.",
+        "An abort condition stopped the run",
+        "Check the system that the condition monitors before the drill is run again; all faults were undone.",
     ),
     "lease-lapsed": Kind(
         HIGH,
-        "A target reverted by itself, since it heard nothing from the controller",
-        "Look at the network between controller and target, and at the controller's load, or lengthen `guard.lease`.",
+        "A target undid the faults by itself, because its lease was not renewed",
+        "Check the network between controller and target, and the controller's load, or lengthen `guard.lease`.",
     ),
     "lease-unrenewed": Kind(
         HIGH,
-        "A target could not be reached for so long that it is about to revert by itself",
+        "A target could not be reached for so long that it will soon undo the faults by itself",
         "Find out why the controller lost it: network, load, or the target itself.",
     ),
     "lock-lost": Kind(
         HIGH,
-        "The run lost its lock to another run while it was at work",
-        "See why this controller stood still; when the other run has ended: `invoke drill.recover`.",
+        "The run lost its lock to another run",
+        "Find out why this controller stalled; when the other run has ended: `invoke drill.recover`.",
     ),
     "unfinished-run": Kind(
-        HIGH, "A run before this one died or left something on the same hosts", "Recover it first: `invoke drill.recover`."
+        HIGH, "An earlier run died or left changes on the same hosts", "Recover it first: `invoke drill.recover`."
     ),
     "locked": Kind(
         HIGH,
-        "Another run holds the lock of the service",
-        "Wait until it ends, or stop it with `invoke drill.stop`; one drill runs per service.",
+        "Another run has the lock of the service",
+        "Wait until it ends, or stop it with `invoke drill.stop`; only one drill can run per service.",
     ),
     "lock-taken-over": Kind(
-        LOW, "The lock was taken over from another run", "Look at that run: `invoke drill.recover` puts back what it left."
+        LOW,
+        "The lock was taken over from another run",
+        "Check that run: `invoke drill.recover` undoes its remaining changes.",
     ),
     # Alerts
     "alert-missing": Kind(
         HIGH,
         "The expected alert did not come in time",
-        "See in Prometheus whether the rule's expression has a value, how long its `for:` is, and that its target answers.",
+        (
+            "Check in Prometheus that the rule's expression has a value, that its `for:` is short enough, and that its "
+            "target answers."
+        ),
     ),
     "alert-remains": Kind(
         HIGH,
         "The alert did not clear after the recovery",
-        "Look at the alert's labels and value: either something is still wrong, or its window is longer than `within`.",
+        "Check the alert's labels and value: either the problem still exists, or its window is longer than `within`.",
     ),
     # The end of the run
-    "residue": Kind(CRITICAL, "Something could not be put back", "Run `invoke drill.recover`, or the commands shown."),
+    "residue": Kind(CRITICAL, "A change could not be undone", "Run `invoke drill.recover`, or the commands in this report."),
     "residue-active": Kind(
         CRITICAL,
-        "A change is still there, so it is not closed",
-        "Put it back: `invoke drill.recover`, or by hand as the report says; then close it.",
+        "A change is still active, so the run was not closed",
+        "Undo it: `invoke drill.recover`, or by hand as the report describes; then close the run again.",
     ),
     "residue-unknown": Kind(
         HIGH,
-        "Nobody can tell whether a change is still there",
-        "Let its host answer, or look there by other means; without a proof a second person has to approve closing it.",
+        "It is unknown if a change is still active",
+        "Make its host reachable, or check it by other means; if its state stays unknown, a second person must approve the closing.",
     ),
     "contact-not-told": Kind(
         LOW,
-        "A contact could not be told of the run",
-        "Tell them by other means now; then put right the service URL that their `notify` names, or the way to it.",
+        "A contact could not be notified of the run",
+        "Notify them by other means now; then correct the service URL that their `notify` names, or the network path to it.",
     ),
-    "allowed-failure": Kind(LOW, "A step failed that the drill allows to fail", "The written reason is beside it."),
-    "aborted": Kind(MEDIUM, "The run was stopped before its end", "Run the drill again when the reason is gone."),
+    "allowed-failure": Kind(
+        LOW, "A step failed that the drill allows to fail", "The reason that the drill states is next to the step."
+    ),
+    "aborted": Kind(
+        MEDIUM, "The run was stopped before its end", "Run the drill again once the reason for the stop no longer exists."
+    ),
 }

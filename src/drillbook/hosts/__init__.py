@@ -1,7 +1,7 @@
-"""Carriers of the Host port: SSH, this machine, and a fake held to the same contract.
+"""Implementations of the interface `Host`: SSH, this machine, and a fake that passes the same contract tests.
 
-Lives here: opening a host of an inventory, running commands, files, forwarded ports.
-Lives elsewhere: the port itself (`sdk.host`), journalled commands of a step (`engine.recorded_host`).
+Lives here: opening a host of an inventory, running commands, reading and writing files, forwarding ports.
+Lives elsewhere: the interface itself (`sdk.host`), journalled commands of a step (`engine.recorded_host`).
 """
 
 from drillbook.hosts.fake import FakeHost

@@ -1,4 +1,4 @@
-"""What every way of writing a file at once has in common."""
+"""Helpers for atomic file writes, shared by all hosts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from drillbook.errors import HostError
 
 
 def beside(path: str) -> str:
-    """A new name in the folder of ``path``, so that the file can be renamed onto it in one go."""
+    """Return a random path in the folder of ``path``, for a temporary file that is then renamed to ``path``."""
     folder, name = posixpath.split(path)
     return posixpath.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
 
 
 def unreadable(host: str, path: str, error: Exception, *, verb: str) -> HostError:
-    """The error for a file that could not be ``verb``."""
+    """Make the error for a file operation that failed; ``verb`` is its participle, such as ``read`` or ``written``."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return HostError(f"{host}: {path} cannot be {verb}: {reason}", host=host)

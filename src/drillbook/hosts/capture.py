@@ -1,21 +1,24 @@
-"""What is kept of a command's output while it runs: bounded, counted, or streamed on."""
+"""Capture of a command's output: stores the first bytes or passes all to a sink, and counts every byte."""
 
 from __future__ import annotations
 
+import time
 from typing import BinaryIO
 
+from drillbook.sdk.host import Output
+
 PIECE = 256 * 1024
-"""The most that a sink is given at once."""
+"""Largest piece, in bytes, that a sink receives at once."""
 
 NOISE = 64 * 1024
-"""How much a login shell may say before the marker; more, and the marker is given up."""
+"""Maximum number of bytes that a login shell may print before the marker line; after that, all bytes count as output."""
 
 
 class Capture:
-    """One stream of a command: the first ``limit`` bytes, or all of them to ``sink``, and the count of all."""
+    """Capture of one output stream: keeps the first ``limit`` bytes or passes all to ``sink``; counts every byte."""
 
     def __init__(self, limit: int, sink: BinaryIO | None = None) -> None:
-        """With ``sink`` nothing is kept."""
+        """Start an empty capture; with a ``sink`` no bytes are kept in memory."""
         self.total = 0
         self._limit = limit
         self._sink = sink
@@ -23,11 +26,11 @@ class Capture:
 
     @property
     def kept(self) -> bytes:
-        """The bytes that were kept."""
+        """The first ``limit`` bytes of the stream; empty with a sink."""
         return bytes(self._kept)
 
     def feed(self, data: bytes) -> None:
-        """Take what the stream gave next. Raises what the sink raises."""
+        """Add the next bytes of the stream. Raises any exception of the sink."""
         self.total += len(data)
         if self._sink is not None:
             for start in range(0, len(data), PIECE):
@@ -37,10 +40,13 @@ class Capture:
 
 
 class MarkedCapture(Capture):
-    """A stream whose start holds a line of ``token``, a process id and the login shell, which is taken out of it."""
+    """Capture of a stream that begins with a marker line, which is removed from the output.
+
+    The line holds a token, the process id of the command, and the path of the login shell.
+    """
 
     def __init__(self, limit: int, token: str) -> None:
-        """``token`` is random, so that no program prints it by chance."""
+        """Expect a marker line with ``token``, which is random, so that no program prints it by chance."""
         super().__init__(limit)
         self.pid: int | None = None
         self.shell = ""
@@ -48,7 +54,7 @@ class MarkedCapture(Capture):
         self._held: bytes | None = b""
 
     def feed(self, data: bytes) -> None:
-        """Take what the stream gave next; held back until the marker is whole."""
+        """Add the next bytes of the stream; bytes are held back until the marker line is complete."""
         if self._held is None:
             super().feed(data)
             return
@@ -65,7 +71,31 @@ class MarkedCapture(Capture):
             self.flush()
 
     def flush(self) -> None:
-        """The stream has ended: what was held back is output after all."""
+        """Handle the end of the stream: bytes held back in search of the marker line become output."""
         held, self._held = self._held, None
         if held:
             super().feed(held)
+
+
+def captured(
+    host: str,
+    argv: tuple[str, ...],
+    exit_status: int | None,
+    signal: str | None,
+    *,
+    out: Capture,
+    err: Capture,
+    since: float,
+) -> Output:
+    """Build the Output of a finished command; ``since`` is its start in seconds on the monotonic clock."""
+    return Output(
+        host=host,
+        argv=argv,
+        exit=exit_status,
+        signal=signal,
+        stdout=out.kept,
+        stderr=err.kept,
+        seconds=time.monotonic() - since,
+        stdout_bytes=out.total,
+        stderr_bytes=err.total,
+    )

@@ -1,4 +1,4 @@
-"""A host that is only memory: for tests of what uses hosts, held to the same contract as the real ones."""
+"""A host in memory, for tests of code that uses hosts; passes the same contract tests as the real hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from drillbook.errors import Cancelled, CommandTimedOut, HostError, HostUnreachable
-from drillbook.hosts.capture import Capture
+from drillbook.hosts.capture import Capture, captured
 from drillbook.hosts.forward import FarSocket, forwarded
 from drillbook.hosts.shell import checked, revealed
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
@@ -20,7 +20,7 @@ from drillbook.values import Secret
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How a fake command ends and what it leaves."""
+    """Result of a fake command."""
 
     exit: int | None = 0
     stdout: bytes = b""
@@ -30,7 +30,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Call:
-    """One command that a FakeHost was told to run."""
+    """One command passed to a FakeHost."""
 
     argv: tuple[str, ...]
     stdin: bytes
@@ -39,18 +39,18 @@ class Call:
     deadline: Deadline = field(repr=False)
 
     def sleep(self, seconds: float) -> None:
-        """Pass the time as a real command would: ended by the deadline and the flag."""
+        """Wait for ``seconds``, like a real command. Raises when the command's deadline passes or is cancelled."""
         self.deadline.wait(seconds)
 
 
 Handler = Callable[[Call], Reply | bytes | str]
-"""What a fake command does; bytes or text are standard output with exit 0."""
+"""Behaviour of a fake command; a result of bytes or text is standard output with exit 0."""
 
 
 class FakeHost:
-    """A host with a dictionary for a disk and Python functions for commands.
+    """A simulated host, with a dictionary as its disk and Python functions as its commands.
 
-    ``calls`` records what was run; ``running`` is what runs just now.
+    ``calls`` records all commands; ``running`` holds the commands in progress.
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class FakeHost:
         latency: float = 0.0,
         unreachable: bool = False,
     ) -> None:
-        """``commands`` are found by the longest beginning of argv; ``forwards`` lead to ports on loopback.
+        """Commands are matched by the longest prefix of argv in ``commands``.
 
-        ``latency`` is added to every call; ``unreachable`` may be set and cleared at any time.
+        ``forwards`` maps an address and port to a port on loopback. ``latency`` in seconds is added to every call.
+        ``unreachable`` may be set and cleared at any time.
         """
         self._target = target or Target(name=name)
         self.files: dict[str, bytes] = dict(files or {})
@@ -84,25 +85,25 @@ class FakeHost:
 
     @property
     def name(self) -> str:
-        """Inventory name."""
+        """Name of the host in the inventory."""
         return self._target.name
 
     @property
     def target(self) -> Target:
-        """The inventory's description."""
+        """The inventory's description of the host."""
         return self._target
 
     def on(self, words: str | tuple[str, ...], handler: Handler | Reply | bytes | str) -> None:
-        """From now on ``handler`` answers commands that begin with ``words``."""
+        """Use ``handler`` for every command whose first arguments are ``words``."""
         self.commands[(words,) if isinstance(words, str) else words] = handler
 
     def _reach(self, deadline: Deadline | None = None) -> None:
         if self._closed:
-            raise HostError(f"{self.name}: was closed; it is not opened again", host=self.name)
+            raise HostError(f"{self.name}: the host is closed, and cannot be opened again", host=self.name)
         if self.latency:
             (deadline or Deadline.after(self.latency + 1)).wait(self.latency)
         if self.unreachable:
-            raise HostUnreachable(f"{self.name}: cannot connect: told to be unreachable", host=self.name)
+            raise HostUnreachable(f"{self.name}: cannot connect: set to unreachable", host=self.name)
 
     def run(
         self,
@@ -114,34 +115,25 @@ class FakeHost:
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Have the handler for ``argv`` answer; see ``Host.run``. Without one: exit 127."""
+        """Run the handler for ``argv``; see ``Host.run``. Exit 127 without a handler."""
         call = Call(checked(argv), stdin, revealed(env), cwd, deadline)
         started = time.monotonic()
         try:
             self._reach(deadline)
             reply = self._answer(call)
-            self._reach()  # made unreachable in the meantime
+            self._reach()  # the test may have made the host unreachable in the meantime
             deadline.check()
         except TimeoutError:
             raise CommandTimedOut(
-                f"{self.name}: `{shown(call.argv)}` ran into its deadline; it was ended", host=self.name
+                f"{self.name}: `{shown(call.argv)}` exceeded its time limit; it was killed", host=self.name
             ) from None
         except Cancelled:
-            raise Cancelled(f"{self.name}: `{shown(call.argv)}` was stopped; it was ended") from None
+            raise Cancelled(f"{self.name}: `{shown(call.argv)}` was stopped; it was killed") from None
         out, err = Capture(CAPTURE_LIMIT, sink), Capture(CAPTURE_LIMIT)
         out.feed(reply.stdout)
         err.feed(reply.stderr)
-        return Output(
-            host=self.name,
-            argv=call.argv,
-            exit=None if reply.signal else reply.exit,
-            signal=reply.signal,
-            stdout=out.kept,
-            stderr=err.kept,
-            seconds=time.monotonic() - started,
-            stdout_bytes=out.total,
-            stderr_bytes=err.total,
-        )
+        status = None if reply.signal else reply.exit
+        return captured(self.name, call.argv, status, reply.signal, out=out, err=err, since=started)
 
     def _answer(self, call: Call) -> Reply:
         with self._lock:
@@ -152,7 +144,7 @@ class FakeHost:
             answer = handler(call) if callable(handler) else handler
         finally:
             with self._lock:
-                # By identity: two calls of the same command are equal.
+                # Compare by identity, since two calls of the same command are equal.
                 self.running = [other for other in self.running if other is not call]
         if isinstance(answer, Reply):
             return answer
@@ -173,7 +165,7 @@ class FakeHost:
             self.files[path], self.modes[path] = data, mode
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """The first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
         self._reach()
         try:
             return self.files[path][:limit]
@@ -181,13 +173,13 @@ class FakeHost:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """A port on loopback that leads to the one that ``forwards`` names, or to ``port`` on loopback."""
+        """Open a loopback port that leads to the loopback port listed in ``forwards``; without an entry, to ``port``."""
         self._reach()
         there = self.forwards.get((address, port), port)
         return forwarded(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)))
 
     def close(self) -> None:
-        """Refuse from now on."""
+        """Close the host; every later call raises HostError."""
         self._closed = True
 
 
@@ -207,4 +199,4 @@ BUILT_IN: dict[tuple[str, ...], Handler | Reply | bytes | str] = {
     ("cat",): _cat,
     ("sleep",): _sleep,
 }
-"""The commands that every FakeHost knows."""
+"""Commands that every FakeHost has."""

@@ -1,4 +1,4 @@
-"""A port on the controller's loopback that leads somewhere else."""
+"""Port forwarding: connections to a port on the controller's loopback are relayed to a remote address."""
 
 from __future__ import annotations
 
@@ -9,40 +9,61 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 BLOCK = 64 * 1024
+UNIX_SOCKET = """
+if command -v socat >/dev/null; then exec socat - "UNIX-CONNECT:$1"; fi
+if command -v python3 >/dev/null; then exec python3 -c "$(cat <<'PROGRAM'
+import os, socket, sys, threading
+line = socket.socket(socket.AF_UNIX)
+line.connect(sys.argv[1])
+def send():
+    while data := os.read(0, 65536):
+        line.sendall(data)
+    line.shutdown(socket.SHUT_WR)
+threading.Thread(target=send, daemon=True).start()
+while data := line.recv(65536):
+    while data:
+        data = data[os.write(1, data):]
+PROGRAM
+)" "$1"; fi
+if nc -h 2>&1 | grep -q -- -U; then exec nc -U "$1"; fi
+echo "socat, python3 or netcat-openbsd is needed to reach $1" >&2
+exit 127
+"""
+"""Shell script that connects its standard streams to the Unix socket at the path in its first argument."""
 
 
 class Far(Protocol):
-    """The far end of a forwarded connection."""
+    """Far end of a forwarded connection: the connection from the host to the forwarded address."""
 
     def receive(self) -> bytes:
-        """What came next; nothing at the end."""
+        """Receive the next bytes; empty at the end of the stream."""
 
     def send(self, data: bytes) -> bool:
-        """Send all of it; False when the other side has gone."""
+        """Send all of ``data``; return False when the other side has closed the connection."""
 
     def finish(self) -> None:
-        """Nothing more will be sent."""
+        """Signal the end of the data to the other side."""
 
     def close(self) -> None:
-        """End it; a ``receive`` that waits returns."""
+        """Close the connection, so that a waiting ``receive`` returns."""
 
 
 class FarSocket:
-    """The far end as this machine reaches it."""
+    """Far end of a forwarded connection that is a socket of this machine."""
 
     def __init__(self, sock: socket.socket) -> None:
-        """A connected socket."""
+        """Wrap the connected socket ``sock``."""
         self._sock = sock
 
     def receive(self) -> bytes:
-        """What came next."""
+        """Receive the next bytes; empty at the end of the stream."""
         try:
             return self._sock.recv(BLOCK)
         except OSError:
             return b""
 
     def send(self, data: bytes) -> bool:
-        """Send all of it."""
+        """Send all of ``data``; return False when the other side has closed the connection."""
         try:
             self._sock.sendall(data)
         except OSError:
@@ -50,20 +71,20 @@ class FarSocket:
         return True
 
     def finish(self) -> None:
-        """Nothing more will be sent."""
+        """Signal the end of the data to the other side."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """End it."""
-        # close() alone leaves a recv() in another thread waiting.
+        """Close the connection, so that a waiting ``receive`` returns."""
+        # close() alone would leave a recv() in another thread waiting.
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
 
 class _Pair:
-    """One forwarded connection: what comes in at one end goes out at the other."""
+    """One forwarded connection: relays data between the loopback connection (``near``) and the far end."""
 
     def __init__(self, near: socket.socket, far: Far) -> None:
         self._near, self._far = near, far
@@ -76,8 +97,8 @@ class _Pair:
 
     @property
     def over(self) -> bool:
-        """Whether both directions have ended."""
-        return self._left == 0
+        """Return True when both directions have ended, and their threads with them."""
+        return not (self._out.is_alive() or self._in.is_alive())
 
     def _outward(self) -> None:
         try:
@@ -106,7 +127,7 @@ class _Pair:
             self._near.close()
 
     def stop(self) -> None:
-        """End both directions now and wait until they have."""
+        """Stop relaying in both directions, and wait for the two threads."""
         with contextlib.suppress(OSError):
             self._near.shutdown(socket.SHUT_RDWR)
         self._far.close()
@@ -115,7 +136,7 @@ class _Pair:
 
 
 class _Forwarder:
-    """Accepts on a loopback port and leads each connection to what ``dial`` reaches."""
+    """Accepts connections on a loopback port and connects each to the far end that ``dial`` opens."""
 
     def __init__(self, dial: Callable[[], Far]) -> None:
         self._dial = dial
@@ -133,24 +154,24 @@ class _Forwarder:
                 return
             try:
                 pair = _Pair(near, self._dial())
-            except Exception:  # noqa: BLE001  (whatever keeps the far end away, the near end sees a closed connection)
+            except Exception:  # noqa: BLE001  (after any error of dial, the near end is closed)
                 near.close()
                 continue
             self._pairs = [known for known in self._pairs if not known.over] + [pair]
 
     def close(self) -> None:
-        """Accept nothing more, and end what runs."""
+        """Stop accepting connections, and close all existing ones."""
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+            self._listener.shutdown(socket.SHUT_RDWR)  # makes accept() return
         self._listener.close()
-        self._accepting.join(15)  # a dial in progress has a limit of its own
+        self._accepting.join(15)  # a connection attempt in progress ends at its own timeout
         for pair in self._pairs:
             pair.stop()
 
 
 @contextlib.contextmanager
 def forwarded(dial: Callable[[], Far]) -> Iterator[int]:
-    """A loopback port whose connections lead to what ``dial`` reaches; it accepts when this is entered."""
+    """Provide a loopback port whose connections are forwarded to the far end that ``dial`` opens, during the `with`."""
     forwarder = _Forwarder(dial)
     try:
         yield forwarder.port

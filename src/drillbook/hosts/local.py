@@ -1,4 +1,4 @@
-"""The Host port on this machine itself, without SSH."""
+"""Implementation of the interface `Host` for this machine itself, without SSH."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import IO, BinaryIO
 
 from drillbook.errors import Cancelled, CommandTimedOut, HostError
 from drillbook.hosts.atomic import beside, unreadable
-from drillbook.hosts.capture import Capture
+from drillbook.hosts.capture import Capture, captured
 from drillbook.hosts.forward import FarSocket, forwarded
 from drillbook.hosts.shell import ENDING, checked, revealed, through_sudo
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
@@ -29,26 +29,26 @@ END_SECONDS = 4.5
 
 
 class LocalHost:
-    """The controller as a host."""
+    """The controller's own machine as a host."""
 
     def __init__(self, name: str = "controller", *, target: Target | None = None) -> None:
-        """``target`` is the inventory's description, where it has one."""
+        """Open the host; ``target`` is its entry in the inventory, if the inventory has one."""
         self._target = target or Target(name=name, local=True)
         self._closed = False
 
     @property
     def name(self) -> str:
-        """Inventory name."""
+        """Name of the host in the inventory."""
         return self._target.name
 
     @property
     def target(self) -> Target:
-        """The inventory's description."""
+        """The inventory's description of the host."""
         return self._target
 
     def _check_open(self) -> None:
         if self._closed:
-            raise HostError(f"{self.name}: was closed; it is not opened again", host=self.name)
+            raise HostError(f"{self.name}: the host is closed, and cannot be opened again", host=self.name)
 
     def run(
         self,
@@ -60,61 +60,35 @@ class LocalHost:
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run ``argv`` and wait for its end; see ``Host.run``. ``cwd`` that cannot be entered gives exit 126."""
+        """Run ``argv`` and wait until it terminates; see ``Host.run``. Exit 126 when ``cwd`` cannot be entered."""
         words, values = checked(argv), revealed(env)
         self._check_open()
         out, err = Capture(CAPTURE_LIMIT, sink), Capture(CAPTURE_LIMIT)
         started = time.monotonic()
-        status = _unfit_folder(cwd, err)
-        if status is None:
-            try:
-                child = subprocess.Popen(
-                    words,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env={**os.environ, **values},
-                    cwd=cwd,
-                    start_new_session=True,
-                    bufsize=0,
-                )
-            except OSError as error:
-                status = 127 if isinstance(error, FileNotFoundError) else 126
-                err.feed(f"{words[0]}: {error.strerror}\n".encode())
-            else:
-                status = self._finish(_Streams(child, stdin, out, err), words, deadline)
+        child = _started(words, values, cwd, err)
+        status = child if isinstance(child, int) else self._finish(_Streams(child, stdin, out, err), words, deadline)
         died = signal.Signals(-status).name.removeprefix("SIG") if status < 0 else None
-        return Output(
-            host=self.name,
-            argv=words,
-            exit=None if died else status,
-            signal=died,
-            stdout=out.kept,
-            stderr=err.kept,
-            seconds=time.monotonic() - started,
-            stdout_bytes=out.total,
-            stderr_bytes=err.total,
-        )
+        return captured(self.name, words, None if died else status, died, out=out, err=err, since=started)
 
     def _finish(self, streams: _Streams, words: Sequence[str], deadline: Deadline) -> int:
-        """Wait for the end of a child; whatever else happens first, end it."""
+        """Wait until a child terminates and return its status; kill it at the deadline or on any error."""
         with streams:
             child = streams.child
             try:
                 while deadline.remaining() > 0 and not deadline.cancel.is_set():
                     if streams.step(deadline.remaining()):
                         return child.wait()
-            except BaseException:  # a sink that fails, Ctrl-C
+            except BaseException:  # the sink failed, or Ctrl-C was pressed
                 _end(child, words)
                 raise
             gone = _end(child, words)
-        tail = "it was ended" if gone else "it could not be ended"
+        tail = "it was killed" if gone else "it could not be killed"
         if deadline.cancel.is_set():
             raise Cancelled(f"{self.name}: `{shown(words)}` was stopped; {tail}")
-        raise CommandTimedOut(f"{self.name}: `{shown(words)}` ran into its deadline; {tail}", host=self.name)
+        raise CommandTimedOut(f"{self.name}: `{shown(words)}` exceeded its time limit; {tail}", host=self.name)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path``, atomically. Raises HostError."""
+        """Write ``data`` to ``path`` atomically. Raises HostError."""
         self._check_open()
         temporary = Path(beside(path))
         try:
@@ -127,7 +101,7 @@ class LocalHost:
             raise unreadable(self.name, path, error, verb="written") from None
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """The first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
         self._check_open()
         try:
             with Path(path).open("rb") as file:
@@ -138,17 +112,29 @@ class LocalHost:
             raise unreadable(self.name, path, error, verb="read") from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """A port on loopback that leads to ``address:port``, while open."""
+        """Open a loopback port that leads to ``address:port``, or to the Unix socket ``address``, during the `with`."""
         self._check_open()
-        return forwarded(lambda: FarSocket(socket.create_connection((address, port), timeout=10)))
+
+        def dial() -> FarSocket:
+            if not address.startswith("/"):
+                return FarSocket(socket.create_connection((address, port), timeout=10))
+            near = socket.socket(socket.AF_UNIX)
+            try:
+                near.connect(address)
+            except OSError:
+                near.close()
+                raise
+            return FarSocket(near)
+
+        return forwarded(dial)
 
     def close(self) -> None:
-        """Refuse from now on."""
+        """Close the host; every later call raises HostError."""
         self._closed = True
 
 
 class _Streams:
-    """The three streams of a child, moved by one thread."""
+    """Standard input, output and error of a child, served by one thread."""
 
     def __init__(self, child: subprocess.Popen[bytes], stdin: bytes, out: Capture, err: Capture) -> None:
         self.child = child
@@ -160,7 +146,7 @@ class _Streams:
             if stream is not None:
                 self._open[stream] = capture
                 self._selector.register(stream, selectors.EVENT_READ)
-        # Without it the end of a child is seen at the next tick.
+        # Without a pidfd, the termination of a child is noticed only at the next tick.
         self._pidfd = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else -1
         if self._pidfd >= 0:
             self._selector.register(self._pidfd, selectors.EVENT_READ)
@@ -183,7 +169,7 @@ class _Streams:
                     stream.close()
 
     def step(self, seconds: float) -> bool:
-        """Move what can be moved, waiting a tick at most; True when the child and its output have ended."""
+        """Transfer data that arrives within one tick; True once the child has terminated and its output ended or stopped."""
         moved = False
         for key, _ in self._selector.select(min(TICK, seconds)):
             if key.fileobj is self.child.stdin:
@@ -192,13 +178,16 @@ class _Streams:
                 self._selector.unregister(self._pidfd)
             else:
                 moved = self._read(key.fileobj) or moved  # type: ignore[arg-type]
-        if moved or self.child.poll() is None:
+        ended = self.child.poll() is not None
+        if ended and not self._open:
+            return True
+        if moved or not ended:
             self._silent = 0.0
             return False
         if not self._silent:
             self._silent = time.monotonic()
-        # Something that the child started may hold its output open for ever.
-        return not self._open or time.monotonic() - self._silent > LINGER
+        # A process that the child started may keep the output open for ever.
+        return time.monotonic() - self._silent > LINGER
 
     def _read(self, stream: IO[bytes]) -> bool:
         data = os.read(stream.fileno(), BLOCK)
@@ -221,16 +210,32 @@ class _Streams:
             stream.close()
 
 
-def _unfit_folder(cwd: str | None, err: Capture) -> int | None:
-    """126, as a shell has it, when ``cwd`` cannot be entered."""
-    if cwd is None or (os.access(cwd, os.X_OK) and Path(cwd).is_dir()):
-        return None
-    err.feed(f"cd: can't cd to {cwd}\n".encode())
-    return 126
+def _started(words: Sequence[str], env: Mapping[str, str], cwd: str | None, err: Capture) -> subprocess.Popen[bytes] | int:
+    """Start a child in a new session.
+
+    Returns a shell's exit status, 126 or 127, if the child cannot be started; the reason is then in ``err``.
+    """
+    if cwd is not None and not (os.access(cwd, os.X_OK) and Path(cwd).is_dir()):
+        err.feed(f"cd: can't cd to {cwd}\n".encode())
+        return 126
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **env},
+            cwd=cwd,
+            start_new_session=True,
+            bufsize=0,
+        )
+    except OSError as error:
+        err.feed(f"{words[0]}: {error.strerror}\n".encode())
+        return 127 if isinstance(error, FileNotFoundError) else 126
 
 
 def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
-    """End the session that ``child`` leads and all that descends from it; whether it is gone."""
+    """Kill the session that ``child`` leads, and all its descendants; return True when all are gone."""
     sudo = "sudo -n" if through_sudo(words) else ""
     try:
         ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""From the inventory's description to a host."""
+"""Creates a host from the inventory's description."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str = "") -> Host:
-    """The host that ``target`` describes; nothing is connected before it is used.
+    """Create the host that ``target`` describes; it connects at its first use.
 
-    ``targets`` are all of the inventory, among them ``target.gateway``; ``ssh_config`` is read in place of
-    ~/.ssh/config. Hosts behind the same gateway share its connection, which ends when the last of them is closed.
-    Raises UsageError for a gateway that is not there, is local, or leads back to itself.
+    ``targets`` are all hosts of the inventory, among them the gateway of ``target``. ``ssh_config`` is read instead of
+    ~/.ssh/config. Hosts behind one gateway share its connection, which closes with the last of these hosts. Raises UsageError
+    for a gateway that is unknown, local, or its own gateway.
     """
     if target.local:
         return LocalHost(target=target)
@@ -40,16 +40,16 @@ def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, pat
     name = target.gateway
     through = targets.get(name)
     if through is None:
-        raise UsageError(f"{target.name}: its gateway {name} is no host of the inventory")
+        raise UsageError(f"{target.name}: its gateway {name} is not a host in the inventory")
     if through.local:
-        raise UsageError(f"{target.name}: its gateway {name} is this machine; leave `gateway` out")
+        raise UsageError(f"{target.name}: its gateway {name} is this machine; omit `gateway`")
     if name in path:
-        raise UsageError(f"the gateways lead in a circle: {' -> '.join([*path, name])}")
+        raise UsageError(f"the gateways form a cycle: {' -> '.join([*path, name])}")
     return GATEWAYS.join((through, ssh_config), lambda: _ssh_host(through, targets, ssh_config, (*path, name)))
 
 
 def _jumps(jumps: tuple[Target, ...], ssh_config: str) -> Gateway | None:
-    """The last host of ProxyJump, reached through those before it."""
+    """Create the gateway for ProxyJump: its last host, reached through the hosts listed before; None without ``jumps``."""
     from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415  loads the SSH client
 
     if not jumps:

@@ -1,4 +1,4 @@
-"""The few lines of shell that a command travels in, and the ones that end it."""
+"""Shell command lines that wrap a command on a host, and the script that kills a command."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from drillbook.errors import HostError
 from drillbook.values import Secret
 
 LINE_LIMIT = 120_000
-"""The kernel takes 128 KiB in one argument, and sshd hands the whole command line over as one."""
+"""Longest command line in bytes: the kernel limits one argument to 128 KiB, and sshd passes the line as one argument."""
 
 FRONT = 8
-"""Words of a command among which the program that it is really about is named: a fence has six before it."""
+"""Number of leading arguments, without fences, that are searched for `sudo`; a shell or `env` may come before it."""
+FENCE_MARK = "drillbook: fenced off, did not start"
+"""Text in the script of a fence, the wrapper that checks a lock before a command starts, and in its refusal."""
+FENCE_WORDS = 7
+"""Number of arguments that one fence puts in front of a command; a command has one fence for each lock."""
 
 ENDING = r"""
 p=$1 s=$2 m=" $1 "
+[ "$(id -u)" != 0 ] || s=
 look() {
   for pass in 1 2 3; do
     found=
@@ -71,60 +76,62 @@ for n in 1 2 3 4 5; do
 done
 exit 1
 """
-"""Ends the session that ``$1`` leads and all that descends from it: TERM, 2 s, KILL. Exit 0 when they are gone.
+"""Script that kills the session led by ``$1`` and all its descendants: TERM, 2 s, KILL. Exit 0 when all are gone.
 
-The set only grows, because a descendant in a session of its own is nobody's child any more when its parent has gone.
-It is looked for again when all seem gone: one that ends may have started another just before. Three passes find
-children listed ahead of their parents, and come to an end though somebody may fork without end. ``$2`` is ``sudo -n``
-when the command itself ran through sudo, else empty.
+A found process is never dropped from the set: when it terminates, a child with its own session loses its parent and
+could not be found again. The search is repeated when all seem gone, because a terminating process may just have started
+another. Three passes find children listed before their parents, and terminate even if processes fork endlessly. ``$2`` is
+``sudo -n`` when the command itself ran through sudo, else empty; root needs none.
 """
 
 
 def checked(argv: Sequence[str]) -> tuple[str, ...]:
-    """``argv`` as a tuple; raises ValueError when it is empty or holds a NUL, which no process can be given."""
+    """Return ``argv`` as a tuple. Raises ValueError when it is empty or contains a NUL, which no process can receive."""
     if isinstance(argv, str) or not argv:
-        raise ValueError("a command is a list of words, and has at least one")
+        raise ValueError("a command must be a list of at least one argument")
     if any("\0" in word for word in argv):
-        raise ValueError("a command's words hold no NUL")
+        raise ValueError("the arguments of a command must not contain NUL")
     return tuple(argv)
 
 
 def revealed(env: Mapping[str, str | Secret] | None) -> dict[str, str]:
-    """The environment with its secrets revealed; raises ValueError for what no shell takes, SecretError."""
+    """Environment with its secrets revealed. Raises SecretError, and ValueError for an invalid name or value."""
     values = {}
     for name, value in (env or {}).items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ValueError(f"{name!r} is no name of an environment variable")
+            raise ValueError(f"{name!r} is not a valid name of an environment variable")
         values[name] = value.reveal() if isinstance(value, Secret) else value
         if "\0" in values[name]:
-            raise ValueError(f"the value of {name} holds a NUL")
+            raise ValueError(f"the value of {name} contains a NUL")
     return values
 
 
 def exports(env: Mapping[str, str]) -> bytes:
-    """What the wrapper evaluates, read from standard input ahead of the command's own; empty without ``env``."""
+    """Shell text that exports the variables in ``env``; empty when ``env`` is empty.
+
+    The wrapper evaluates this text from standard input, before the command's own input.
+    """
     if not env:
         return b""
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in env.items()]
-    # The last assignment tells a whole text from one that a dying connection cut at a line end.
+    # If this last assignment is missing, a dying connection has cut the text at the end of a line.
     return "".join([*lines, "_drillbook=all\n"]).encode("utf-8", "surrogateescape")
 
 
 KNOWN_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "busybox"})
-"""Login shells that can run a short line themselves; fish and csh cannot."""
+"""Login shells that can run the short command line directly, unlike fish and csh."""
 
 
 def new_token() -> str:
-    """A marker that no output holds by chance."""
+    """Create a random token for the marker line, which no output contains by chance."""
     return f"drillbook-{secrets.token_hex(8)}-"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A command for a host behind SSH, and the line that starts it there.
+    """A command for a host behind SSH, with the shell line that starts it.
 
-    The first thing that a line writes, to standard error, is ``token`` and the process id, by which the command can be
-    ended.
+    The line first writes ``token`` and the process id to standard error, so that the command can be killed by its id.
     """
 
     host: str
@@ -136,23 +143,23 @@ class Order:
 
     @property
     def input(self) -> bytes:
-        """What the line reads: the environment, then what the command reads."""
+        """Standard input of the shell line: the environment, then the command's own input."""
         return self.preamble + self.stdin
 
     def check(self) -> None:
-        """Raise HostError when the line is longer than a kernel takes."""
+        """Raise HostError when the shell line is longer than LINE_LIMIT."""
         length = len(self.line())
         if length > LINE_LIMIT:
             raise HostError(
-                f"{self.host}: the command is {length} bytes long, and sshd can start {LINE_LIMIT}",
+                f"{self.host}: the command is {length} bytes long, and sshd accepts at most {LINE_LIMIT}",
                 host=self.host,
-                hint="hand the data over by standard input",
+                hint="pass the data on standard input",
             )
 
     def line(self, shell: str = "") -> bytes:
-        """The line for the login shell ``shell``, or for any."""
+        """The shell line for the login shell ``shell``; empty means an unknown shell."""
         if shell in KNOWN_SHELLS and not self.preamble and self.cwd is None:
-            text = f"echo {self.token}$$ >&2; exec {shlex.join(self.words)}"  # saves the start of a second shell
+            text = f"echo {self.token}$$ >&2; exec {shlex.join(self.words)}"  # avoids starting a second shell
         else:
             text = self._wrapped()
         return text.encode("utf-8", "surrogateescape")
@@ -161,7 +168,7 @@ class Order:
         script = f'echo "{self.token}$$ $SHELL" >&2; '
         words = list(self.words)
         if self.preamble:
-            # dd with one byte a time leaves the command's own input unread, where head would take a block.
+            # dd reads one byte at a time and leaves the command's own input unread; head would read a whole block.
             script += (
                 f"_drillbook=$(dd bs=1 count={len(self.preamble)} 2>/dev/null) || exit 126; "
                 'eval "$_drillbook"; [ "$_drillbook" = all ] || exit 126; unset _drillbook; '
@@ -170,10 +177,12 @@ class Order:
             script += 'CDPATH= cd -- "$1" >/dev/null || exit 126; shift; '
             words.insert(0, self.cwd if self.cwd.startswith("/") else f"./{self.cwd}")
         script += 'exec "$@"'
-        # exec: no shell stays behind that would turn a death by signal into a status.
+        # exec replaces the shell, which would turn a death by signal into an exit status.
         return f"exec sh -c {shlex.quote(script)} sh {shlex.join(words)}"
 
 
 def through_sudo(words: Sequence[str]) -> bool:
-    """True when a command runs through sudo, also one that a fence, a shell or ``env`` starts."""
+    """Return True when a command runs through sudo, even if the sudo is wrapped in lock checks, a shell or ``env``."""
+    while len(words) > FENCE_WORDS and words[1] == "-c" and FENCE_MARK in words[2]:
+        words = words[FENCE_WORDS:]
     return any(word.rpartition("/")[2] == "sudo" for word in words[:FRONT])

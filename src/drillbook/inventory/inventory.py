@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drillbook.errors import LabError, PlanError, SecretError
-from drillbook.inventory import protection, yaml_files
-from drillbook.inventory.kinds import OfItsKind
-from drillbook.inventory.yaml_files import AnsibleSource
+from drillbook.errors import PlanError, SecretError
+from drillbook.inventory import merging, protection
+from drillbook.inventory.kinds import OfItsKind, SourceOfItsKind
+from drillbook.inventory.sources.ansible import AnsibleSource
+from drillbook.inventory.sources.source import LabLookup, expanded
 from drillbook.language import strict
 from drillbook.language.patterns import PatternError
 from drillbook.language.patterns import expand as pattern_hosts
@@ -23,9 +23,7 @@ from drillbook.sdk.service import Service
 from drillbook.values import PATIENCE_S, Secret, SecretName
 
 CONTROLLER = "controller"
-"""The name of the machine that Drillbook itself runs on; every inventory has it."""
-
-LabLookup = Callable[[str], str | int]
+"""Name of the machine that runs Drillbook; it is a host of every inventory."""
 
 Occasion = Literal["start", "end", "abort", "residue"]
 OCCASIONS: tuple[Occasion, ...] = ("start", "end", "abort", "residue")
@@ -35,61 +33,78 @@ YES_OR_NO: dict[str, Any] = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no
 
 
 class Contact(BaseModel):
-    """A person or team to turn to."""
+    """A person or team to call."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    role: str = Field(description="What they are, such as 值班工程师 or DBA.")
-    duty: str = Field(default="", description="What they answer for.")
+    role: str = Field(description="Role of the contact, such as 值班工程师 or DBA.")
+    duty: str = Field(default="", description="Responsibility of the contact.")
     email: str = Field(default="", description="Mail address.")
     phone: str = Field(default="", description="Telephone number.")
     notify: tuple[Secret, ...] = Field(
-        default=(), description="How to tell them: service URLs of apprise, each a secret; see below."
+        default=(), description="Service URLs of apprise for notifications, each a secret; see below."
     )
-    on: tuple[Occasion, ...] = Field(default=OCCASIONS, description="What they are told of.")
+    on: tuple[Occasion, ...] = Field(default=OCCASIONS, description="Occasions on which the contact is notified.")
 
 
 class Inventory(BaseModel):
-    """Everything that drills may name."""
+    """An inventory: everything that drills may name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     include: str | tuple[str, ...] | None = Field(
-        default=None, exclude=True, description="Inventory files to read first; what this file says wins."
+        default=None, exclude=True, description="Other inventory files to include; values of this file override theirs."
     )
     ansible: str | tuple[str, ...] | AnsibleSource | None = Field(
-        default=None, exclude=True, description="Ansible inventories whose hosts and groups are taken; see inventory.md."
+        default=None, exclude=True, description="Ansible inventories whose hosts and groups are added; see inventory.md."
     )
     environment: str = Field(
-        min_length=1, description=("lab, dev, test or staging; production; or any other word, which then needs `protected`.")
+        min_length=1,
+        description=(
+            "Name of the environment: lab, dev, test or staging; production; or any other word, which then needs "
+            "`protected`."
+        ),
     )
     protected: bool | None = Field(
         default=None,
         json_schema_extra=YES_OR_NO,
         description=(
-            "yes: drills need `--confirm ENVIRONMENT` and a signed approval. lab, dev, test and staging are not protected "
-            "unless this says so, production always is, every other word must say it."
+            "yes: drills need `--confirm ENVIRONMENT` and a signed approval. Default: no for lab, dev, test and "
+            "staging; production is always protected; for any other word this key is required."
         ),
     )
-    lab: str = Field(default="", description=("`embedded` or `docker`: drills start that lab when it is down."))
+    lab: str = Field(
+        default="", description=("Lab of this environment, `embedded` or `docker`; drills start it when it is down.")
+    )
     hosts: dict[str, Target] = Field(default_factory=dict, description="Hosts by name.")
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Names of hosts by group.")
     services: dict[str, Annotated[Service, OfItsKind]] = Field(default_factory=dict, description="Services by name.")
+    backups: dict[str, Annotated[Service, SourceOfItsKind]] = Field(
+        default_factory=dict,
+        exclude=True,
+        description="Backups that a team takes with its own tools, by name; steps name them like services. See backups.md.",
+    )
     contacts: dict[str, Contact] = Field(default_factory=dict, description="Contacts by name.")
     approvers: str = Field(
-        default="", description="Who may approve drills: an allowed-signers file as in ssh-keygen(1), beside this file."
+        default="",
+        description=(
+            "File with the public keys of people who may approve drills, in the allowed-signers format of "
+            "ssh-keygen(1), next to this file."
+        ),
     )
 
     @model_validator(mode="before")
     @classmethod
     def _names(cls, data: Any) -> Any:
-        """Give hosts and services the name of their key."""
+        """Set the name of each host, service and backup source to its key in the file."""
         if not isinstance(data, dict):
             return data
         named = dict(data)
-        for part in ("hosts", "services"):
+        for part in ("hosts", "services", "backups"):
             if isinstance(data.get(part), dict):
                 named[part] = {key: cls._named(part, key, value) for key, value in data[part].items()}
+        if isinstance(named.get("backups"), dict) and isinstance(named.get("services"), dict):
+            named["backups"] = {key: on_host(value, named["services"]) for key, value in named["backups"].items()}
         return named
 
     @staticmethod
@@ -97,8 +112,27 @@ class Inventory(BaseModel):
         if value is not None and not isinstance(value, dict):
             return value
         if (value or {}).get("name", key) != key:
-            raise strict.Misplaced(f"the name of {key!r} is its key", (part, key, "name"), "remove `name`")
+            raise strict.Misplaced(f"the name of {key!r} must be its key", (part, key, "name"), "remove `name`")
         return {**(value or {}), "name": key}
+
+    @model_validator(mode="after")
+    def _sources(self) -> Self:
+        """Make each backup source a service as well, so that steps can name it."""
+        for key, source in self.backups.items():
+            if key in self.services and self.services[key] != source:
+                raise strict.Misplaced(
+                    f"{key!r} is the name of a service and of a backup", ("backups", key), "rename one of them"
+                )
+            if (saved := getattr(source, "service", "")) and saved not in self.services:
+                raise strict.Misplaced(
+                    f"backup {key!r} saves the service {saved!r}, which is not in `services`",
+                    ("backups", key, "service"),
+                    f"{strict.did_you_mean(saved, self.services)}services: {', '.join(self.services)}",
+                )
+        if self.backups:
+            # Frozen for all others: this model alone completes what it was made of.
+            self.__dict__["services"] = {**self.services, **self.backups}
+        return self
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -120,8 +154,10 @@ class Inventory(BaseModel):
         for key, service in self.services.items():
             if service.host not in hosts:
                 raise strict.Misplaced(
-                    f"service {key!r} runs on {service.host!r}, which is not in `hosts`",
-                    ("services", key, "host"),
+                    f"{key!r} is on {service.host!r}, which is not in `hosts`"
+                    if key in self.backups
+                    else f"service {key!r} runs on {service.host!r}, which is not in `hosts`",
+                    ("backups" if key in self.backups else "services", key, "host"),
                     strict.did_you_mean(service.host, hosts) + known,
                 )
             self._needs(key, getattr(service, "needs", ()))
@@ -136,7 +172,7 @@ class Inventory(BaseModel):
         return self
 
     def _needs(self, key: str, names: Sequence[str]) -> None:
-        """What a service depends on must be other services."""
+        """Check that the service ``key`` needs only other services of the inventory."""
         others = [name for name in self.services if name != key]
         for index, name in enumerate(names):
             if name not in others:
@@ -148,40 +184,40 @@ class Inventory(BaseModel):
                 )
 
     def _circle(self, name: str) -> None:
-        """Gateways must end somewhere."""
+        """Check that the chain of gateways of the host ``name`` contains no host twice."""
         way = [name]
         while (gateway := self.hosts[way[-1]].gateway) in self.hosts:
             if gateway in way:
                 raise strict.Misplaced(
-                    f"the gateways lead in a circle: {' > '.join([*way, gateway])}",
+                    f"the gateways form a cycle: {' > '.join([*way, gateway])}",
                     ("hosts", name, "gateway"),
-                    "the first of them is reached directly: no `gateway`",
+                    "the gateway nearest to the controller must be reached directly, without `gateway`",
                 )
             way.append(gateway)
 
     @property
     def is_protected(self) -> bool:
-        """Do drills here need the environment's name and an approval?"""
+        """True when drills in this environment need an approval, and ``--confirm`` with the environment's name."""
         return protection.is_protected(self.environment, self.protected)
 
     def target(self, name: str) -> Target:
-        """The host ``name``; the controller is a local one."""
+        """Return the host ``name``; ``controller`` is this machine unless the inventory describes it."""
         if name == CONTROLLER and name not in self.hosts:
             return Target(name=CONTROLLER, local=True)
         return self.hosts[name]
 
     def thing(self, service: str) -> Thing:
-        """The thing that the service is, whatever its name: equal things are one and the same."""
+        """Identity of the server or data behind ``service``; two services with equal identities are two names for one thing."""
         return thing(self.services[service], self.hosts)
 
     def same_thing(self, a: str, b: str) -> bool:
-        """Do the names ``a`` and ``b`` of services mean the same thing?"""
+        """Return True when ``a`` and ``b`` are two names for the same server or data."""
         return same_thing(self.services, self.hosts, a, b)
 
     def expand(self, patterns: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-        """Hosts that patterns such as ``db:!db-2`` stand for, in the order of the inventory. Raises PlanError.
+        """Names of the hosts that match patterns such as ``db:!db-2``, in the order of the inventory. Raises PlanError.
 
-        ``controller`` is a host for every inventory, but ``all`` means those that the inventory describes.
+        ``controller`` is a host of every inventory, but ``all`` matches only the hosts that the inventory describes.
         """
         try:
             wanted = pattern_hosts(patterns, tuple(self.hosts), self.groups, aside=(CONTROLLER,))
@@ -190,15 +226,15 @@ class Inventory(BaseModel):
         return tuple(name for name in dict.fromkeys((*self.hosts, CONTROLLER)) if name in wanted)
 
     def secrets_of(self, services: Iterable[str]) -> dict[str, Secret]:
-        """The secrets of ``services`` by their keys, such as ``services.cache.password``."""
+        """Secrets of ``services``, each under its path in the inventory, such as ``services.cache.password``."""
         return dict(pair for key in services for pair in _secrets(self.services[key], f"services.{key}"))
 
     def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
-        """Values to hide where ``services`` are at work: those of each of their secrets, read now.
+        """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
-        Other secrets, and ways to contacts, are hidden as well where nothing has to be run for them and nobody has to be
-        waited for: a target may show them. ``hide`` learns those that are read after all. Raises SecretError, which names
-        the secret by its keys.
+        Secrets of other services and addresses of contacts are included too, since output may contain them, but only those
+        that can be read without a command or pipe. ``hide`` is called with the value of any of them that is read later.
+        Raises SecretError, which names the secret by its keys in the inventory.
         """
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
         others = self.secrets_of(name for name in self.services if name not in services).values()
@@ -209,6 +245,15 @@ class Inventory(BaseModel):
         return found
 
 
+def on_host(source: Any, services: Mapping[str, Any]) -> Any:
+    """Return a backup source; one without a host gets the host of the service that it backs up."""
+    if not isinstance(source, dict) or source.get("host") is not None:
+        return source
+    service = services.get(source.get("service", ""))
+    host = service.get("host") if isinstance(service, dict) else getattr(service, "host", None)
+    return {**source, "host": host} if host is not None else source
+
+
 def _secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
     if isinstance(value, Secret):
         yield place, value
@@ -216,10 +261,13 @@ def _secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
         for name, inner in value:
             field = type(value).model_fields.get(name)
             yield from _secrets(inner, f"{place}.{(field and field.alias) or name}")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _secrets(inner, f"{place}.{name}")
 
 
 def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str:
-    """The value of the secret at the keys ``place`` of an inventory. Raises SecretError, which names them."""
+    """Read the secret at the keys ``place`` of an inventory. Raises SecretError, whose message names ``place``."""
     try:
         return secret.reveal(within_s)
     except SecretError as error:
@@ -227,26 +275,26 @@ def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str
 
 
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
-    """Read an inventory file, the files that it includes, and the Ansible inventories that these name.
+    """Read an inventory file, its includes, and the Ansible inventories that these files name.
 
-    ``lab`` answers the tags ``!lab`` and ``!lab_secret``: values that only a running lab knows. Paths in
-    a file are relative to its folder. Raises InventoryError with file, line and column.
+    ``lab`` resolves the tags ``!lab`` and ``!lab_secret``: values that only a running lab knows. Paths in a file are
+    relative to its folder. Raises InventoryError with file, line and column.
     """
-    found = yaml_files.documents(path, lambda folder: _tags(folder, lab))
-    made = yaml_files.resolve(Inventory, found)
+    found = merging.documents(path, lab)
+    made = merging.resolve(Inventory, found)
     _decided(made, found)
     if not made.approvers:
         return made
     said = next(document for document in reversed(found) if "approvers" in document.value)
-    approvers = Path(said.file).parent.absolute() / os.path.expanduser(made.approvers)  # noqa: PTH111  Path raises for ~nobody
+    approvers = expanded(Path(said.file).parent.absolute(), made.approvers)
     return made.model_copy(update={"approvers": str(approvers)})
 
 
 def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
-    """Refuse an inventory that leaves open if its environment is protected. Raises InventoryError with its place.
+    """Raise InventoryError when the inventory must state whether its environment is protected, and does not.
 
-    What an included file says of its own environment decides nothing for another word that a later file puts there,
-    except that it is protected.
+    If a later file sets another environment, `protected: false` of an included file does not apply to that environment, but
+    `protected: true` does.
     """
     named, said = (
         max((number for number, document in enumerate(found) if document.value.get(key) is not None), default=-1)
@@ -258,42 +306,16 @@ def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
         raise found[named if counts is None else said].error(
             (key,),
             why,
-            hint=("write `protected: yes`, or `protected: no`, beside it" if counts is None else "remove `protected`"),
+            hint=(
+                "write `protected: yes`, or `protected: no`, next to `environment`"
+                if counts is None
+                else "remove `protected`"
+            ),
         )
 
 
-def _tags(folder: Path, lab: LabLookup | None) -> Mapping[str, strict.TagReader]:
-    def env(value: Any) -> Secret:
-        if not isinstance(value, str) or not (value.isidentifier() and value.isascii()):
-            raise ValueError("expected the name of an environment variable")
-        return Secret(source="env", name=value)
-
-    def file(value: Any) -> Secret:
-        if not isinstance(value, str) or not value or "\0" in value:
-            raise ValueError("expected the path of a file")
-        return Secret(source="file", name=str(folder / os.path.expanduser(value)))  # noqa: PTH111  Path raises for ~nobody
-
-    def command(value: Any) -> Secret:
-        if not (isinstance(value, list) and value and all(isinstance(part, str) for part in value)):
-            raise ValueError("expected a list: the program and its arguments")
-        return Secret(source="command", name=tuple(value))
-
-    def of_lab(value: Any) -> str | int:
-        if lab is None or not isinstance(value, str):
-            raise ValueError("only a lab's inventory has values of the lab")
-        try:
-            return lab(value)
-        except LabError as error:
-            raise ValueError(f"{error.message}; {error.hint}".removesuffix("; ")) from None
-
-    def lab_secret(value: Any) -> Secret:
-        return Secret(source="file", name=str(of_lab(f"secrets.{value}")))
-
-    return {"!env": env, "!file": file, "!command": command, "!lab": of_lab, "!lab_secret": lab_secret}
-
-
 def service_names(services: Mapping[str, Service]) -> dict[str, Any]:
-    """Services as expressions see them: plain values, and the places of secrets."""
+    """Fields of ``services`` for use in expressions; in place of a secret, its keys in the inventory (a SecretName)."""
     return {
         name: {
             key: SecretName(f"services.{name}.{key}") if isinstance(value, Secret) else value

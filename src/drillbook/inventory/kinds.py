@@ -1,10 +1,10 @@
-"""Services of an inventory as values of the model of their kind; models are loaded for the kinds that are there."""
+"""Validates services of an inventory with the model of their kind; only models of kinds in use are loaded."""
 
 from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
@@ -17,29 +17,61 @@ from drillbook.values import Secret
 
 
 class OfItsKind:
-    """Annotation of a field: a service is validated by the model that its key `kind` names."""
+    """Annotation of a field that makes pydantic validate a service by the model of its `kind`."""
+
+    SOURCES: ClassVar[bool] = False
+    """True where the kinds of backup sources are documented, in place of those of services."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(_validated, serialization=core_schema.simple_ser_schema("any"))
+        return core_schema.with_info_plain_validator_function(
+            cls._validated, serialization=core_schema.simple_ser_schema("any")
+        )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         union: Any = reduce(or_, cls.models())
         return handler(TypeAdapter(Annotated[union, Field(discriminator="kind")]).core_schema)
 
-    @staticmethod
-    def models() -> list[type[Service]]:
-        """Models of all kinds, for explanations of what is wrong in a file."""
-        return [service_class(kind) for kind in service_kinds()]
+    @classmethod
+    def models(cls) -> list[type[Service]]:
+        """Models of all kinds of services, or of all kinds of backup sources; used to explain validation errors."""
+        from drillbook.sdk.backup_source import BackupSource  # noqa: PLC0415  few inventories name backups
+
+        models = [service_class(kind) for kind in service_kinds()]
+        return [model for model in models if issubclass(model, BackupSource) is cls.SOURCES]
+
+    @classmethod
+    def _validated(cls, value: Any, info: core_schema.ValidationInfo) -> Service:
+        return _validated(value, info)
+
+
+class SourceOfItsKind(OfItsKind):
+    """Annotation of a field that makes pydantic validate a backup source by the model of its `kind`."""
+
+    SOURCES = True
+
+    @classmethod
+    def _validated(cls, value: Any, info: core_schema.ValidationInfo) -> Service:
+        from drillbook.sdk.backup_source import BackupSource  # noqa: PLC0415  few inventories name backups
+
+        source = _validated(value, info)
+        if not isinstance(source, BackupSource):
+            kinds = ", ".join(str(model.model_fields["kind"].default) for model in cls.models())
+            raise PydanticCustomError(
+                "kind_of_service",
+                "{tag} is a kind of service, and no kind of backup; kinds of backups: {kinds}",
+                {"tag": repr(discovery.kind_default(type(source))), "kinds": kinds},
+            )
+        return source
 
 
 JOURNAL = {"journal": True}
-"""Context of a validation that reads a journal: services of kinds that are not known here are kept as they are."""
+"""Validation context of a plan from a journal: accepts services of unknown kinds unchanged."""
 
 
 class Unknown(Service):
-    """A service of a kind whose plugin is not here, as a journal holds it."""
+    """A service from a journal whose kind belongs to a missing plugin."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Secret | Any, Field(union_mode="left_to_right")]]
@@ -72,6 +104,6 @@ def _validated(value: Any, info: core_schema.ValidationInfo) -> Service:
 
 
 def _below(kind: str, detail: Any) -> Any:
-    """A problem with the kind in its place, as a union that is discriminated by it tells it."""
+    """Put ``kind`` in front of the location of a validation error, as a discriminated union would."""
     kept = {key: detail[key] for key in ("type", "input", "ctx") if key in detail}
     return {**kept, "loc": (kind, *detail["loc"])}

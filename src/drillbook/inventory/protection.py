@@ -1,27 +1,30 @@
-"""Protected environments: those where a drill needs ``--confirm`` and an approval. The inventory says which they are."""
+"""Protected environments, in which a drill needs ``--confirm`` and an approval; set by the inventory's key `protected`."""
 
 from __future__ import annotations
 
 import re
 
 OPEN = frozenset({"lab", "dev", "test", "staging"})
-"""Words for environments that are not protected unless the inventory says so."""
+"""Names of environments that are unprotected unless the inventory sets `protected`."""
 
 
 def is_production(environment: str) -> bool:
-    """``production`` and ``prod``, also as a word of a longer name, with a number or not, in any case."""
+    """Return True when the name contains the word ``production`` or ``prod`` in any letter case; digits separate words."""
     return bool(set(re.split(r"[^a-z]+", environment.casefold())) & {"production", "prod"})
 
 
 def is_protected(environment: str, said: bool | None) -> bool:
-    """Is ``environment`` protected, given what the inventory said of it? A word that nobody explained is."""
+    """Return True when ``environment`` is protected; ``said`` is the inventory's key `protected`.
+
+    Production is always protected. Without the key, an environment is protected unless its name is in OPEN.
+    """
     return is_production(environment) or (environment not in OPEN if said is None else said)
 
 
 def problem(environment: str, said: bool | None) -> str:
-    """Why an inventory that ``said`` this of ``environment`` is refused; empty when it is not."""
+    """Reason to refuse ``said`` as value of the inventory's key `protected` for ``environment``; empty for a valid one."""
     if is_production(environment):
         return f"{environment!r} is production, which is always protected" if said is False else ""
     if said is None and environment not in OPEN:
-        return f"nobody can tell from the word {environment!r} if drills there need an approval"
+        return f"the name {environment!r} does not show if drills in this environment need an approval"
     return ""

@@ -1,5 +1,5 @@
-"""The journal: a run's append-only record, hash-chained, on the disk before anything is changed. See docs/journal.md.
+"""The journal: append-only, hash-chained record of a run; each change is on disk before it is made. See docs/journal.md.
 
-Lives here: writing and reading it, intents of changes, reading a damaged one, commands for undoing by hand.
-Lives elsewhere: what a run showed (`judge`), what its journal is signed with (`attestation`).
+Lives here: writing and reading a journal, the state of a run, intents of changes, salvage of damaged journals, manual undo.
+Lives elsewhere: the result of a run (`judge`), the signatures of its journal (`attestation`).
 """

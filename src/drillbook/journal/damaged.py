@@ -1,4 +1,4 @@
-"""What a run's folder still tells where its journal is damaged, empty or gone; nothing of it is taken as a journal."""
+"""Information about a run whose journal is damaged, empty or missing, from other files in the run's folder."""
 
 from __future__ import annotations
 
@@ -7,63 +7,52 @@ import re
 from pathlib import Path
 from typing import Any
 
-from drillbook.errors import JournalError
-from drillbook.journal.journal import FILE, salvage
+from drillbook.journal.journal import FILE
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+)-[0-9a-f]{4}")
-"""The name of a run: when it began, its drill or suite, and four random digits."""
+"""Pattern of a run's name: time of the start, name of the drill or suite, and four random hexadecimal digits."""
 ATTESTATION = "attestation.json"
 RESULT = "result.json"
 MOST_NAMES = 3
 
 
-def damage(folder: Path) -> str:
-    """Damage of a run's journal: a broken line, or that it is empty or gone. Empty when every line is whole."""
-    if not _begun(folder):
-        return lost(folder)
-    try:
-        return salvage(folder / FILE)[1]
-    except JournalError as error:
-        return error.message
-
-
 def lost(folder: Path) -> str:
-    """Why the journal of a run was emptied or taken away; empty when it holds a line.
+    """Describe the loss of a journal that was emptied or removed; returns an empty text when it has a complete first line.
 
-    A run's folder appears when its journal holds the first event, so one without any lost it.
+    A run's folder appears only once the first event is in its journal. So a folder without an event has lost its journal.
     """
     if _begun(folder):
         return ""
     path = folder / FILE
-    state = "is gone" if not path.exists() else "holds no line" if path.stat().st_size else "is empty"
+    state = "is gone" if not path.exists() else "contains no line" if path.stat().st_size else "is empty"
     if signed := signed_events(folder):
         return f"{signed} events were signed, the journal {state}"
     beside = _beside(folder)
     if not beside:
-        return f"the journal {state}, and nothing lies beside it: what the run did is not known"
+        return f"the journal {state}, and the folder has no other files: the actions of the run are unknown"
     more = f" and {len(beside) - MOST_NAMES} more" if len(beside) > MOST_NAMES else ""
-    return f"the journal {state}, and what lies beside it is of a run that went on: {', '.join(beside[:MOST_NAMES])}{more}"
+    return f"the journal {state}, but other files show that the run had begun: {', '.join(beside[:MOST_NAMES])}{more}"
 
 
 def signed_events(folder: Path) -> int:
-    """The number of events that the attestation of a run vouches for; 0 when there is none that says so."""
+    """Number of events that the attestation of a run covers; 0 without a valid attestation file."""
     events = _object(folder / ATTESTATION).get("events")
     return events if isinstance(events, int) and events > 0 else 0
 
 
 def settled(folder: Path) -> bool:
-    """Does the result of a run say that nothing is left, or that what is left was closed?"""
+    """Return True when the run's result file reports no remaining changes, or that a person closed them."""
     found = _object(folder / RESULT)
     return found.get("residue") == [] or bool(found.get("settled"))
 
 
 def is_suite(folder: Path) -> bool:
-    """Does a folder without a journal say that it is of a suite?"""
+    """Return True when a folder without a journal is that of a suite, judged by its other files."""
     return any("suite" in _object(folder / name) for name in (ATTESTATION, RESULT))
 
 
 def drills_in(folder: Path) -> list[Path]:
-    """The folders of runs inside the folder of a suite, oldest first; also those whose journal was taken away."""
+    """Folders of runs inside the folder of a suite, oldest first, including those whose journal was removed."""
     return sorted(
         path
         for path in folder.iterdir()
@@ -75,7 +64,7 @@ def drills_in(folder: Path) -> list[Path]:
 
 
 def _begun(folder: Path) -> bool:
-    """Does the journal hold a whole first line? A folder that cannot be looked into is taken to."""
+    """Return True when the journal has a complete first line, or cannot be read."""
     try:
         with (folder / FILE).open("rb") as file:
             return file.readline().endswith(b"\n")
@@ -86,7 +75,7 @@ def _begun(folder: Path) -> bool:
 
 
 def _beside(folder: Path) -> list[str]:
-    """What lies beside a journal and is of its run: not a request to stop, which anybody may leave there."""
+    """Names of files in the folder, except the journal, hidden files, and the stop file, which is no sign of a run."""
     try:
         return sorted(
             path.name for path in folder.iterdir() if path.name not in (FILE, "stop") and not path.name.startswith(".")

@@ -1,4 +1,4 @@
-"""Intents: the changes that a journal announces, each with how to put it back."""
+"""Intents: changes announced in a journal before they are made, each with its undo."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from drillbook.plan.planner import PlannedStep
 from drillbook.sdk.action import Action, Effect, Undo, find
 
 NEVER_HAPPENED = "it never happened"
-"""Message of the event ``undone`` of a fault that proves that it changed nothing."""
+"""Message of the event ``undone`` for a fault that was proven to have changed nothing."""
 GONE, UNDONE = "gone already", "undone"
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A change that was announced: what, where, how to put it back, and whether that was done."""
+    """An announced change: its step, host, parameters and undo; ``settled`` when undone, or declared so by a person."""
 
     seq: int
     step: PlannedStep
@@ -30,19 +30,19 @@ class Intent:
     settled: bool
 
     def action(self) -> Action:
-        """The action with the parameters it had."""
+        """Build the action with its recorded parameters."""
         action = find(self.step.action).model_validate(self.params)
-        assert isinstance(action, Action)  # noqa: S101  find() gives actions
+        assert isinstance(action, Action)  # noqa: S101  find() returns actions
         return action
 
 
 def added(events: Sequence[Event]) -> list[PlannedStep]:
-    """Steps that recoveries carried out beside those of the plan."""
+    """Steps that recoveries added to the steps of the plan."""
     return [PlannedStep.model_validate(what.step) for what in contents(events, StepAdded)]
 
 
 def intents(events: Sequence[Event], steps: Sequence[PlannedStep]) -> list[Intent]:
-    """Every intent of a journal, oldest first. An intent without an outcome counts as if it had happened."""
+    """Intents of a journal, oldest first; open until undone or declared settled, even if the step failed."""
     by_id = {step.id: step for step in (*steps, *added(events))}
     settled = {what.intent for what in contents(events, Undone)}
     settled |= {seq for what in contents(events, ResidueSettled) for seq in what.intents}

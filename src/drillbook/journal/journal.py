@@ -1,11 +1,10 @@
-"""The journal: the run's append-only record, hash-chained, fsynced before anything is changed. See docs/journal.md."""
+"""The journal: append-only, hash-chained record of a run; each change is fsynced before it is made. See docs/journal.md."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import json
-import math
 import os
 import threading
 import time
@@ -20,42 +19,21 @@ from pydantic import ValidationError
 from drillbook.errors import JournalError
 from drillbook.events.content import Content
 from drillbook.events.event import Event
+from drillbook.journal.json_values import jsonable
+from drillbook.journal.suspension import suspended
 from drillbook.redact import Redactor
 from drillbook.sdk.run_folder import RunFolder, sync_path
 from drillbook.values import canonical, digest
 
 FILE = "journal.jsonl"
-SAFE_INTEGER = 2**53 - 1
-"""Larger numbers are not exact in JSON (RFC 8785, section 3.2.2.3); they are written as text."""
 
-
-READS = 5
-"""Readings of two clocks, of which the one that took least time counts."""
 MOST_WAITING = 4 << 20
-"""Bytes of lines that wait for room on the disk; beyond them those of bulky kinds are left out."""
-
-
-def suspended() -> float | None:
-    """Seconds for which this machine was suspended since it booted; None where the system does not tell.
-
-    Linux has two clocks for it: CLOCK_BOOTTIME goes on while the machine sleeps, CLOCK_MONOTONIC does not; see
-    clock_gettime(2).
-    """
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    if clock is None:
-        return None
-    found = []
-    for _ in range(READS):
-        before = time.monotonic()
-        boot = time.clock_gettime(clock)
-        after = time.monotonic()
-        found.append((after - before, boot - (before + after) / 2))
-    return min(found)[1]
+"""Limit in bytes for lines that wait for disk space; beyond it events of bulky kinds are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A journal as read: its events, and whether its last line was torn by a power loss."""
+    """Content of a journal: its events, and ``torn`` when its last line is incomplete."""
 
     events: tuple[Event, ...]
     torn: bool
@@ -70,7 +48,7 @@ Observer = Callable[[Event], None]
 
 
 class Journal:
-    """Writes one journal; every method may be called from several threads at once."""
+    """Writer of one journal; all methods are thread-safe."""
 
     def __init__(
         self,
@@ -82,22 +60,24 @@ class Journal:
         observer: Observer | None = None,
         place: RunFolder | None = None,
     ) -> None:
-        """Open a new ``journal.jsonl`` in ``folder``; it is locked against other writers until it is closed.
+        """Open ``journal.jsonl`` in ``folder``, new or existing; it stays locked against other writers until ``close``.
 
-        ``origin`` is the monotonic time at which the run's clock shows 0; ``prev`` is the head of the run before.
-        ``observer`` sees each event after it is written. ``place`` is shown as ``folder`` once the first event is on the
-        disk. Raises JournalError when another process writes it.
+        ``origin`` is the monotonic time at which the run's clock shows 0; ``prev`` is the hash of the last
+        event of the previous run. ``observer`` receives each event after it is written. ``place`` makes ``folder`` visible
+        once the first event is on disk. Raises JournalError when another process writes the journal.
         """
         self.path = folder / FILE
         self._place, inside = place, place.inside if place else folder
         self.origin = origin
         self.patient = False
-        """True once something is broken: what cannot be written then waits in memory for room, and ``failure`` tells it."""
+        """True once a fault may be active: lines that cannot be written then wait in memory; ``failure`` has the reason."""
         self.failure = ""
-        """Why lines could not be written in time, or would not be found; the first reason. Empty: all of them were."""
+        """First reason why lines could not be written in time, or would be lost; empty while there is none."""
         self.alarm: Callable[[str], None] | None = None
-        """Told of ``failure`` once, when it comes."""
+        """Function that is called once, with the text of ``failure``, when ``failure`` is set."""
         self.redactor = redactor
+        self.before = History((), torn=False)
+        """Content of the resumed journal, read under its lock; without events for a new journal."""
         self._decisive: list[Event] = []
         self._waiting: list[bytes] = []
         self._asleep = suspended()
@@ -111,7 +91,7 @@ class Journal:
 
     @classmethod
     def resume(cls, folder: Path, redactor: Redactor, *, origin: float, observer: Observer | None = None) -> Journal:
-        """Continue a journal that exists: lock it first, so that what is then read is all there is. Raises JournalError."""
+        """Continue an existing journal; it is locked before it is read, so that no event is missed. Raises JournalError."""
         journal = cls(folder, redactor, origin=origin, observer=observer)
         try:
             history = read(journal.path)
@@ -123,10 +103,11 @@ class Journal:
         journal._seq, journal._prev = len(history.events), history.head
         journal._size = os.lseek(journal._file, 0, os.SEEK_END)
         journal._decisive = [event for event in history.events if event.what.DECISIVE]
+        journal.before = History(history.events, torn=False)
         return journal
 
     def decisive(self) -> tuple[Event, ...]:
-        """The events that decide what is put back, in order, from memory: also those that the disk does not hold."""
+        """Events that the undo needs, oldest first; held in memory, so those that wait for disk space are included."""
         with self._lock:
             return tuple(self._decisive)
 
@@ -136,17 +117,17 @@ class Journal:
         except OSError:
             os.close(self._file)
             raise JournalError(
-                f"{self.path} is being written by another process: the run is alive",
-                hint="wait until it has ended, or stop that process; then try again",
+                f"{self.path} is being written by another process: the run is still running",
+                hint="wait until the run has ended, or stop that process; then try again",
             ) from None
 
     def append(
         self, what: Content, *, step: str | None = None, host: str | None = None, sync: bool = False, required: bool = False
     ) -> Event:
-        """Write one event with the content ``what``; with ``sync`` it is on the disk when this returns.
+        """Write one event with the content ``what``; with ``sync`` it is on disk when this method returns.
 
-        Raises JournalError when it cannot be; while ``patient`` is set it then waits for room instead, unless it is
-        ``required``.
+        Raises JournalError when the write fails. But once a fault may be active (``self.patient``), an event that is not
+        ``required`` waits in memory instead.
         """
         clean = self._redacted(what)
         before = self.failure
@@ -173,10 +154,10 @@ class Journal:
         return event
 
     def _redacted(self, what: Content) -> dict[str, Any]:
-        """The data of an event without secrets. Names of fields are none: whoever reads the journal needs them."""
+        """Data of an event with secrets hidden. Field names are not redacted, because readers need the names."""
         fields = type(what).model_fields
         names = {info.serialization_alias or name for name, info in fields.items()} if what.KIND else set()
-        data = _jsonable({**what.data(), **self._slept(what)})
+        data = jsonable({**what.data(), **self._slept(what)})
         rest: dict[str, Any] = self.redactor.value({key: value for key, value in data.items() if key not in names})
         return rest | {key: self.redactor.value(value) for key, value in data.items() if key in names}
 
@@ -185,11 +166,11 @@ class Journal:
             try:
                 self._place.show()
             except OSError as error:
-                raise JournalError(f"{self.path.parent} cannot be made: {error.strerror}; nothing was touched") from None
+                raise JournalError(f"{self.path.parent} cannot be created: {error.strerror}; nothing was touched") from None
             self._place = None
 
     def look(self) -> None:
-        """Notice that the file was taken away or shortened, also while nothing is written."""
+        """Check, between writes, that the file was not removed, replaced or cut; stores a problem in ``failure``."""
         before = self.failure
         with self._lock:
             if self._file >= 0:
@@ -197,7 +178,7 @@ class Journal:
         self._raise_alarm(before)
 
     def displaced(self) -> str:
-        """Why what was written would not be found where it belongs; empty when it would."""
+        """Reason why the written events are no longer in the file; empty when they are."""
         if self._place is not None:
             return ""
         if self._file < 0:
@@ -206,17 +187,17 @@ class Journal:
         try:
             there = self.path.stat()
         except OSError as error:
-            return f"{self.path} is gone: {error.strerror}"
+            return f"{self.path} no longer exists: {error.strerror}"
         if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
-            return f"{self.path} is another file now"
-        return f"{self.path} was shortened by somebody else" if mine.st_size < self._size else ""
+            return f"{self.path} was replaced by another file"
+        return f"{self.path} was shortened by another program" if mine.st_size < self._size else ""
 
     def _raise_alarm(self, before: str) -> None:
         if self.alarm is not None and self.failure and not before:
             self.alarm(self.failure)
 
     def also(self, observer: Observer) -> None:
-        """Show each event from now on to ``observer`` too; one that breaks does not end the others."""
+        """Add an ``observer`` for the following events; a broken observer does not affect the others."""
         self._observers = [*self._observers, observer]
 
     def _slept(self, what: Content) -> dict[str, float]:
@@ -224,16 +205,16 @@ class Journal:
         return {} if now is None or self._asleep is None else {"slept_s": round(now - self._asleep, 3)}
 
     def _tell(self, event: Event) -> None:
-        """Show ``event`` to the observers; one that breaks (a closed terminal) is dropped: the run matters more."""
+        """Pass ``event`` to the observers; an observer that raises, as on a closed terminal, is removed."""
         for observer in self._observers:
             try:
                 observer(event)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it must not keep an undo from being done
+            except (Exception, SystemExit) as error:  # noqa: BLE001  no error of an observer may prevent an undo
                 self._observers = [other for other in self._observers if other is not observer]
                 self.append(_observer_failed(error))
 
     def _keep(self, line: bytes, sync: bool, *, lenient: bool, bulk: bool) -> bool:
-        """Write ``line`` behind those that wait for room, or let it wait too; False when it is left out.
+        """Write the waiting lines and ``line``; without disk space, ``line`` waits too. Returns False when it is dropped.
 
         Raises JournalError unless ``lenient``.
         """
@@ -246,7 +227,7 @@ class Journal:
         except OSError as error:
             why = f"{self.path} cannot be written: {error.strerror or error}"
         if why and not lenient:
-            raise JournalError(why, hint="free some space; nothing is injected that cannot be recorded first")
+            raise JournalError(why, hint="free some disk space; a fault is injected only after it was recorded")
         self.failure = self.failure or why
         if bulk and sum(map(len, waiting)) > MOST_WAITING:
             return False
@@ -254,7 +235,7 @@ class Journal:
         return True
 
     def _write(self, lines: bytes, sync: bool) -> None:
-        """Write whole lines or none of them. Raises OSError."""
+        """Write all of ``lines``, or nothing when that fails. Raises OSError."""
         whole = os.lseek(self._file, 0, os.SEEK_END)
         left = lines
         try:
@@ -268,11 +249,11 @@ class Journal:
         self._size = whole + len(lines)
 
     def clock(self) -> float:
-        """Seconds on the run's clock now."""
+        """Present time on the run's clock, in seconds."""
         return time.monotonic() - self.origin
 
     def close(self) -> None:
-        """Flush to the disk and close; safe to call twice."""
+        """Write the waiting lines to disk and close the file; safe to call twice."""
         with self._lock:
             if self._file >= 0:
                 with contextlib.suppress(OSError):
@@ -284,24 +265,26 @@ class Journal:
 
 
 def alive(folder: Path) -> bool:
-    """True while a process of this machine writes the journal in ``folder``."""
+    """Return True while a process of this machine writes the journal in ``folder``."""
     try:
         descriptor = os.open(folder / FILE, os.O_RDONLY)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:
+        return False  # no run writes to a file system without locks
     finally:
         os.close(descriptor)
     return False
 
 
 def read(path: Path) -> History:
-    """Read a journal and check its chain.
+    """Read a journal and verify its hash chain.
 
-    A torn last line is left out and reported by ``torn``. Raises JournalError that names the first line which was
+    An incomplete last line is left out and reported by ``torn``. Raises JournalError that names the first line that was
     changed, removed or moved.
     """
     history, wrong = salvage(path)
@@ -311,14 +294,16 @@ def read(path: Path) -> History:
 
 
 def salvage(path: Path) -> tuple[History, str]:
-    """A journal as far as it is whole, and what is wrong with the line behind that; '' when nothing is.
+    """Read the intact part of a journal; returns that part, and the problem of the line after it (empty without a problem).
 
-    Raises JournalError when it cannot be read at all.
+    Raises JournalError when the file cannot be read at all.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error.strerror}") from None
+    return parse(path, content_of(path))
+
+
+def parse(path: Path, data: bytes) -> tuple[History, str]:
+    """Parse the bytes of a journal, as ``salvage`` does; ``path`` is for messages."""
+    lines = data.split(b"\n")
     torn = lines.pop() != b""
     events: list[Event] = []
     wrong = ""
@@ -329,33 +314,42 @@ def salvage(path: Path) -> tuple[History, str]:
             wrong = error.message
             break
     if not events and not wrong:
-        wrong = f"{path} holds no event"
+        wrong = f"{path} contains no event"
     return History(tuple(events), torn), wrong
 
 
 def legible(path: Path) -> tuple[Event, ...]:
-    """Every line of a damaged journal whose own hash fits, whatever became of those around it, in their order.
+    """Events of a damaged journal whose own hash is correct, whatever the state of other lines, in order.
 
-    For people who have to clear up by hand, never in place of ``read``. Raises JournalError when it cannot be read at all.
+    For a manual cleanup, never as a substitute for ``read``. Raises JournalError when the file cannot be read at all.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error.strerror}") from None
     found = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(content_of(path).split(b"\n"), 1):
         with contextlib.suppress(JournalError):
             found.append(_event(path, number, line))
     return tuple(found)
 
 
+def first(path: Path) -> Event:
+    """Read the first event of a journal, without checking the others. Raises JournalError."""
+    return _event(path, 1, content_of(path).partition(b"\n")[0])
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a journal. Raises JournalError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from None
+
+
 def _next(path: Path, number: int, line: bytes, events: list[Event]) -> Event:
-    """The event of ``line``, which must continue ``events``. Raises JournalError."""
+    """Parse ``line``, which must follow ``events`` in the chain. Raises JournalError."""
     event = _event(path, number, line)
     if events and event.prev != events[-1].hash:
         raise JournalError(f"{path}:{number}: the chain is broken: a line before this one was changed, removed or moved")
     if event.seq != len(events):
-        raise JournalError(f"{path}:{number}: the line numbers itself {event.seq}, expected {len(events)}")
+        raise JournalError(f"{path}:{number}: the line has the number {event.seq}, expected {len(events)}")
     return event
 
 
@@ -364,15 +358,21 @@ def _event(path: Path, number: int, line: bytes) -> Event:
         content = json.loads(line)
         event = Event.model_validate(content)
         claimed = content.pop("hash")
-        if digest(canonical(content)) != claimed:
-            raise JournalError(f"{path}:{number}: the line was changed: its hash does not fit")
+        if digest(_fast_canonical(content)) != claimed and digest(canonical(content)) != claimed:
+            raise JournalError(f"{path}:{number}: the line was changed: its hash does not match")
     except (ValueError, ValidationError, RecursionError) as error:
-        raise JournalError(f"{path}:{number}: not a line of a journal: {str(error).splitlines()[0]}") from None
+        raise JournalError(f"{path}:{number}: this is not a line of a journal: {str(error).splitlines()[0]}") from None
     try:
-        event.what  # noqa: B018  read once, and kept
+        event.what  # noqa: B018  parsed and cached at the first use
     except ValueError as error:
-        raise JournalError(f"{path}:{number}: the event cannot be read: {error}") from None
+        raise JournalError(f"{path}:{number}: the event is invalid: {error}") from None
     return event
+
+
+def _fast_canonical(content: dict[str, Any]) -> bytes:
+    """Return canonical JSON by the encoder of the standard library, a tenth as slow; numbers with exponents may differ."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _observer_failed(error: BaseException) -> Content:
@@ -385,26 +385,8 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _jsonable(value: Any) -> Any:
-    """``value`` with all that JSON cannot carry exactly written as text."""
-    if isinstance(value, dict):
-        return {_text(str(key)): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_jsonable(item) for item in value]
-    if value is None:
-        return value
-    if isinstance(value, int | float):  # a bool is one of them, and stays one
-        return value if math.isfinite(value) and abs(value) <= SAFE_INTEGER else str(value)
-    return _text(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
-
-
-def _text(text: str) -> str:
-    """``text`` without lone surrogates, which UTF-8 cannot carry."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def _set_aside_tail(path: Path) -> None:
-    """Move what stands behind the last line end into a file beside the journal, so that new lines stay readable."""
+    """Move an incomplete last line to a separate file, so that lines written after it can be parsed."""
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     path.with_name(f"torn-{whole}").write_bytes(data[whole:])

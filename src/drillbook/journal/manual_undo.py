@@ -1,4 +1,4 @@
-"""What a person can do by hand where an undo did not work: the commands themselves, on the host that they belong to."""
+"""Instructions for a manual undo after the undo failed: the commands themselves, with their host."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ import shlex
 
 from drillbook.journal.intents import Intent
 
-PAGE = "docs/safety.md, `What lies on a target, and clearing it by hand`"
+PAGE = "docs/safety.md, `Files on a target, and removing them by hand`"
 
 
 def by_hand(intent: Intent) -> str:
-    """The steps that put ``intent`` back without Drillbook; `invoke drill.recover` is named beside them, not in them."""
+    """Instructions to undo ``intent`` without Drillbook; the caller suggests `invoke drill.recover` separately."""
     undo, host = intent.undo, intent.host
     if undo.kind == "commands":
         return "\n".join([f"on {host}, in this order:", *(shlex.join(argv) for argv in undo.commands)])
     if undo.kind == "action":
         params = json.dumps(undo.params, ensure_ascii=False, sort_keys=True)
         return (
-            f"on {host}, do what {undo.action} does, with {params};\n"
-            f"`invoke actions {undo.action}` says what that is, and a drill with this one step does it"
+            f"on {host}, do the work of the action {undo.action} with {params};\n`invoke actions {undo.action}` "
+            "describes it, and a drill with this single step runs it"
         )
     if undo.kind == "restore":
         return (
-            f"on {host}, restore the service from its newest verified backup as your own runbook says: {undo.why};\n"
-            "where that backup lies stands in the facts of the backup steps, `location`"
+            f"on {host}, restore the service from its newest verified backup by your own runbook: {undo.why};\nthe fact "
+            "`location` of the backup steps names the backup"
         )
     return (
-        f"on {host}, look at what the step did (its parameters and commands are in the report) and put it back: {undo.why}"
+        f"on {host}, find out what the step did (the report has its parameters and commands) and undo that by hand: "
+        f"{undo.why}"
     )

@@ -1,4 +1,4 @@
-"""The part of a journal that this very process wrote: only for that can it vouch by itself."""
+"""Record of the part of a journal that this process itself wrote, and may therefore sign."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from drillbook.events.event import Event
 
 @dataclass(slots=True)
 class Written:
-    """An observer of a journal that remembers the first and the last event it saw; safe from several threads."""
+    """Observer of a journal that remembers the first event and the last event it received; thread-safe."""
 
     first: int = -1
-    """Number of the first event; -1 while there is none."""
+    """Number of the first event received; -1 while there is none."""
     events: int = 0
-    """Number of events in the journal up to the last one written."""
+    """Number of events in the journal up to the last event received."""
     head: str = ""
-    """Hash of the last event written."""
+    """Hash of the last event received."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __call__(self, event: Event) -> None:
-        """Take in an event that was just written; one that found no room has the number of the one after it."""
+        """Record an event that was just written; the journal reuses the number of a dropped event for the next event."""
         with self._lock:
             if self.first < 0:
                 self.first = event.seq
@@ -29,6 +29,6 @@ class Written:
                 self.events, self.head = event.seq + 1, event.hash
 
     def now(self) -> tuple[int, str]:
-        """Number of events and head as of the last one written."""
+        """Number of events in the journal and hash of the last event, both after the last event received."""
         with self._lock:
             return self.events, self.head

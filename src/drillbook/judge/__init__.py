@@ -1,5 +1,5 @@
-"""The judge: from a run's journal to clocks, losses, findings and a verdict. Pure: the same events, the same verdict.
+"""The judge: derives clocks, losses, findings and a verdict from a run's journal. The same events give the same verdict.
 
-Lives here: RTO and outage, data loss and RPO, detection, diagnosis, residue, growth, and `result.json`.
-Lives elsewhere: words and pages (`report`), putting back what is left (`engine.recovery`).
+Lives here: RTO and outage, data loss and RPO, detection, diagnosis, changes not undone (residue), growth, `result.json`.
+Lives elsewhere: texts and pages of reports (`report`), undoing remaining changes (`engine.recovery`).
 """

@@ -1,4 +1,4 @@
-"""When a drill's expected alert fired: read from what its detect phase noted. Pure functions of the journal's events."""
+"""Detection by an expected alert, from the events of the detect phase; functions of the journal's events alone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """``seconds`` from the disruption to the alert with their error, or the ``reason`` why there are none.
+    """Detection by an alert: ``seconds`` after the disruption and their ``error``, or the ``reason`` why there is no figure.
 
-    ``missed``: the alert did not come within its time, which is a measurement too, or it came and did not clear.
+    ``missed`` is True when the alert did not fire within its time limit, or did not clear: the objective is then missed.
     """
 
     seconds: float | None
@@ -26,13 +26,13 @@ class Detected:
 
 
 def expected(plan: Plan) -> list[PlannedStep]:
-    """The steps of the detect phase that wait for an alert: to fire, or, where there is none of these, to be received."""
+    """Steps `prometheus.alert_fires` of the detect phase; without such steps, the steps `alertmanager.received`."""
     steps = plan.phase("detect")
     return [step for step in steps if step.action == FIRES] or [step for step in steps if step.action == RECEIVED]
 
 
 def by_alert(events: Sequence[Event], plan: Plan, disruption: float) -> Detected | None:
-    """How long the expected alert took; of several the last one. None when the drill expects none."""
+    """Detection by the expected alert, or by the last of several expected alerts; None when the drill expects no alert."""
     steps = expected(plan)
     if not steps:
         return None
@@ -48,11 +48,11 @@ def _of(events: Sequence[Event], step: PlannedStep, disruption: float) -> Detect
                 return Detected(None, None, message, missed=True)
             case AlertFiring() | AlertReceived() as what:
                 return _seen(events, what, event.clock, disruption)
-    return Detected(None, None, f"{step.id} {step.action} did not see whether the alert fired")
+    return Detected(None, None, f"{step.id} {step.action} could not determine if the alert fired")
 
 
 def _seen(events: Sequence[Event], what: AlertFiring | AlertReceived, clock: float, disruption: float) -> Detected:
-    """When the alert that ``what`` tells of at ``clock`` began."""
+    """Compute the detection from the alert event ``what``, journalled at ``clock`` (seconds on the run's clock)."""
     seconds = clock - what.ago_s - disruption
     error = seconds if what.error_s is None else what.error_s
     if seconds + error < 0:

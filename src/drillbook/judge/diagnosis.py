@@ -1,4 +1,4 @@
-"""What a run diagnosed, read from its journal: the cause that was named against the one that was injected."""
+"""Diagnosis of a run, from its journal: the diagnosed cause compared with the injected one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from drillbook.plan.spec import DIAGNOSIS
 
 
 def diagnosis(events: Sequence[Event], plan: Plan) -> DiagnosisResult | None:
-    """The diagnosis of the phase `diagnose`; ``found`` is None when the run did not get that far. None: it plans none."""
+    """Result of the phase `diagnose`; ``found`` is None when no diagnosis was recorded.
+
+    Returns None when the drill plans no diagnosis.
+    """
     planned = next((step for step in plan.phase("diagnose") if step.action == DIAGNOSIS), None)
     if planned is None:
         return None

@@ -1,4 +1,4 @@
-"""What earlier runs measured, read from their journals for the journal of a later one."""
+"""Sizes measured by earlier runs, read from their journals to be recorded in the journal of a new run."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Any
 
 from drillbook.errors import DrillbookError
 from drillbook.journal.journal import FILE, read
-from drillbook.judge.judge import judge, points
+from drillbook.judge.capacity import points
+from drillbook.judge.judge import judge
 from drillbook.judge.size_points import ACTION, Point
 from drillbook.plan.planner import Plan
 
 MOST_RUNS = 100
-"""The newest runs with sizes that are looked at."""
+"""Maximum number of journals with sizes to read, newest first."""
 
 
 def collects(plan: Plan) -> bool:
-    """Does the plan measure the size of a service?"""
+    """Return True when the plan measures the size of a service."""
     return any(step.action == ACTION for step in plan.steps)
 
 
 def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
-    """The points of the runs in ``folders`` (oldest first) in the environment of ``plan``, oldest first, as JSON.
+    """Sizes measured by the runs in ``folders``, if in the environment of ``plan``; oldest first, each a ``Point`` as JSON.
 
-    A journal that is damaged, unfinished or of another version has none.
+    Unreadable journals and unfinished runs are skipped.
     """
     found: list[Point] = []
     for folder in [folder for folder in folders if _collected(folder)][-MOST_RUNS:]:
@@ -38,7 +39,7 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 
 
 def _collected(folder: Path) -> bool:
-    """Does the journal of a run hold a size? Judging all of them would take long."""
+    """Return True when the journal contains the name of the size action; other runs need not be judged, which is slow."""
     try:
         return f'"{ACTION}"'.encode() in (folder / FILE).read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""The state of each fault of a run, derived once from its journal: every sentence and figure of a report follows it."""
+"""State of each fault of a run, derived once from the journal, so that all parts of a report agree on the state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
 def faults(
     own: Sequence[Event], events: Sequence[Event], plan: Plan, residue: Sequence[Residue] = ()
 ) -> tuple[FaultResult, ...]:
-    """The state of every planned fault on every host; ``own`` are the events of the run without later recoveries."""
+    """State of every planned fault on each of its hosts; ``own`` are the events of the run before its first recovery."""
     left = {(one.step, one.host) for one in residue}
     open_ = "closed" if any(isinstance(event.what, ResidueSettled) for event in events) else "residue"
     return tuple(
@@ -32,7 +32,7 @@ def _state(step: PlannedStep, host: str, own: Sequence[Event], events: Sequence[
     mine = [event for event in own if event.step == step.id and event.host == host]
     announced = next(each(mine, IntentRecorded), None)
     if announced is None:
-        return FaultResult(step=step.id, host=host, injection=Injection.NOT, why="it was not injected")
+        return FaultResult(step=step.id, host=host, injection=Injection.NOT, why="the fault was not injected")
     event, intent = announced
     undone = next((what for what in reversed(contents(events, Undone)) if what.intent == event.seq), None)
     injection, why = _injection(mine, undone)
@@ -47,28 +47,28 @@ def _state(step: PlannedStep, host: str, own: Sequence[Event], events: Sequence[
 
 
 def _injection(mine: Sequence[Event], undone: Undone | None) -> tuple[Injection, str]:
-    """State of the injection, and the reason why it is not proven."""
+    """Return the state of the injection, and the reason why it is not proven (empty if it is proven)."""
     proof = next(iter(reversed(contents(mine, FaultActive))), None)
     outcome = next((event.what for event in reversed(mine) if isinstance(event.what, Done | Failed)), None)
     if proof is not None and proof.active is True:
         return Injection.INJECTED, ""
     if undone is not None and undone.message == NEVER_HAPPENED:
-        return Injection.NEVER, f"{NEVER_HAPPENED}: it proves that it changed nothing"
+        return Injection.NEVER, f"{NEVER_HAPPENED}: the fault proves that it changed nothing"
     if proof is not None:
         return Injection.UNPROVEN, proof.detail or f"active: {proof.active}"
     if isinstance(outcome, Done):
-        return Injection.UNPROVEN, "it was not asked whether it is active"
-    return Injection.UNKNOWN, f"whether the fault was injected is not known: {_interrupted(outcome)}"
+        return Injection.UNPROVEN, "the fault was not checked after the injection"
+    return Injection.UNKNOWN, f"it is unknown if the fault was injected: {_interrupted(outcome)}"
 
 
 def _interrupted(failed: Failed | None) -> str:
     if failed is None:
-        return "the controller died on the way"
-    return "it was stopped on the way" if failed.outcome == "cancelled" else failed.message
+        return "the controller died during the injection"
+    return "the injection was stopped" if failed.outcome == "cancelled" else failed.message
 
 
 def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
-    """Outcome of the change that ``intent`` announced as the last event of its undo tells it; empty when none does."""
+    """Outcome of the change announced by ``intent``, from the last event of its undo; empty when there is no such event."""
     if intent is None or last is None:
         return ""
     message, undo = last.message, intent.undo
@@ -82,15 +82,18 @@ def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
 
 
 def begun(found: Sequence[FaultResult]) -> float | None:
-    """When the first fault was announced that did not prove that it never happened."""
+    """Time on the run's clock at which the first fault began; None without a fault.
+
+    A fault whose check showed that it changed nothing does not count.
+    """
     return min(
         (one.since_s for one in found if one.since_s is not None and one.injection is not Injection.NEVER), default=None
     )
 
 
 def withheld(found: Sequence[FaultResult]) -> str:
-    """Why the run has no figure of a disruption; empty when a fault was injected, so that it has."""
+    """Reason why the run has no figures of a disruption; empty when a fault was injected, proven or not."""
     if any(one.injection in _HAPPENED for one in found):
         return ""
     unknown = next((one for one in found if one.injection is Injection.UNKNOWN), None)
-    return unknown.why if unknown else "nothing was injected"
+    return unknown.why if unknown else "no fault was injected"

@@ -1,4 +1,4 @@
-"""The figures of a run: each clock with its error, or the reason why there is none; and when its phases were."""
+"""Figures of a run: each clock with its error, or the reason why it has no value; and the times of the phases."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from drillbook.findings import Finding
 from drillbook.judge.result import FaultResult, ProbeTrack, Span
 
 SLEEP_S = 0.1
-"""A suspension that is longer counts; less is within what two clocks differ in when they are read one after the other."""
+"""Shortest suspension that counts, in seconds; shorter ones may result from reading two clocks one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measurement in seconds with its error, or the reason why there is none."""
+    """A measurement in seconds with its error, or the reason why there is no measurement."""
 
     seconds: float | None
     error: float | None
     reason: str | None = None
     missed: bool = False
-    """True when what was waited for did not come: the objective is missed, although there is no time to tell."""
+    """True when the awaited event never came: the objective is missed although there is no time to report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """The controller was suspended for so many seconds, at some time between two moments of the run's clock."""
+    """A suspension of the controller for ``seconds``, at an unknown time between two moments on the run's clock."""
 
     before: float
     after: float
@@ -37,7 +37,7 @@ class Sleep:
 
 @dataclass(slots=True)
 class Figures:
-    """Everything that was measured."""
+    """All measurements of a run."""
 
     end: float
     clocks: dict[str, float | None] = field(default_factory=dict)
@@ -46,18 +46,21 @@ class Figures:
     marks: dict[str, float] = field(default_factory=dict)
     tracks: tuple[ProbeTrack, ...] = ()
     findings: list[Finding] = field(default_factory=list)
+    rpo_clock: str = ""
+    """Basis of the RPO, when it is not the canaries' acknowledged writes."""
     lost_writes: int | None = None
     acknowledged: int | None = None
     lost_numbers: list[tuple[int, int]] = field(default_factory=list)
     faults: tuple[FaultResult, ...] = ()
     sleeps: tuple[Sleep, ...] = ()
     slept: float = 0.0
-    """Seconds of sleep that a figure spans."""
+    """Longest time in seconds for which the controller was suspended during the measurement of a figure."""
 
     def keep(self, clock: str, figure: Figure, span: tuple[float, float] | None = None) -> Figure:
-        """Note ``figure`` under ``clock`` with its error, or with the reason why it is missing.
+        """Store ``figure`` under ``clock`` with its error, or with the reason why it is missing; returns the stored figure.
 
-        None of a figure is measured whose ``span``, first and last moment on the run's clock, the controller slept in.
+        If the controller was suspended during ``span``, a reason replaces the figure. ``span`` is the first and last moment
+        of the measurement on the run's clock.
         """
         asleep = [one for one in self.sleeps if span and one.before < span[1] and one.after > span[0]]
         if asleep and (figure.seconds is not None or figure.missed):
@@ -76,7 +79,7 @@ def _round(value: float | None) -> float | None:
 
 
 def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
-    """When the controller was suspended: its clock stood still meanwhile. Older journals do not tell."""
+    """Suspensions of the controller, which stop the run's clock; empty for older journals that do not record them."""
     told = [(event.clock, what.slept_s) for event, what in each(events, Stamped) if what.slept_s is not None]
     return tuple(
         Sleep(one[0], following[0], following[1] - one[1])
@@ -86,13 +89,13 @@ def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
 
 
 def session(events: Sequence[Event]) -> list[Event]:
-    """Events of the run itself: those of a later recovery tick on another clock."""
+    """Events of the run itself, which are those before its first recovery; a recovery uses another clock."""
     later = next((index for index, event in enumerate(events) if isinstance(event.what, RecoveryStarted)), len(events))
     return list(events[:later])
 
 
 def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
-    """When each phase began and ended."""
+    """Begin and end of each phase on the run's clock."""
     spans: dict[str, Span] = {}
     for event in session(events):
         match event.what:

@@ -1,4 +1,4 @@
-"""Notes of a run on its locks, leases, guards, stops, alerts and contacts: one short line each."""
+"""Notes of a run about its locks, leases, guards, stops, alerts and contacts: one short line each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from drillbook.events.holds import (
     TraceMissed,
 )
 from drillbook.events.probes import AlertAbsent, AlertCleared, AlertFiring, AlertReceived, AlertRemains
-from drillbook.events.runs import StopRequested
+from drillbook.events.runs import PruningFinished, StopRequested
 from drillbook.findings import Finding, finding
 from drillbook.judge.result import Note
 
@@ -30,12 +30,12 @@ MARK_OF: dict[type[Content], str] = {
     StopRequested: "stop_requested",
     LeaseLapsed: "lease_lapsed",
 }
-"""Kinds of events that a timeline marks."""
+"""Name of the timeline mark for each kind of event that has one."""
 MOST = 300
 
 
 def told(event: Event) -> str:
-    """``event`` in a few words; empty when its kind is none of those that are noted."""
+    """Note about ``event``, shortened to MOST characters; empty for kinds of events without a note."""
     text = _told(event.what)
     return text if len(text) <= MOST else text[:MOST] + "…"
 
@@ -46,11 +46,11 @@ def _told(what: Content) -> str:
         case LockTaken() | LeaseArmed() | LeaseLapsed() | LeaseLog():
             text = _hold(what)
         case LockLost() | LeaseUnrenewed():
-            text = what.message or "the run lost its hold on a target"
+            text = what.message or "the run lost its locks or its lease on a target"
         case GuardTripped(title=title, condition=condition, measured=measured):
             text = f"guard tripped: {title or condition}" + (f", measured {measured}" if measured else "")
         case StopRequested(by=by, from_=place):
-            text = f"stop requested by {by or 'somebody'}" + (f" from {place}" if place else "")
+            text = f"stop requested by {by or 'an unknown person'}" + (f" from {place}" if place else "")
         case AlertFiring() | AlertReceived():
             exact = "" if what.error_s is None else f" ± {what.error_s:.3f} s"
             how = "was received" if isinstance(what, AlertReceived) else "began to fire"
@@ -61,23 +61,27 @@ def _told(what: Content) -> str:
             text = f"the alert {alert} has cleared"
         case OfContact():
             text = contact(what)
+        case PruningFinished():
+            text = _pruning(what)
         case TraceMissed(to=to, message=message):
-            text = f"the trace did not reach {to or 'the collector'}: {message}"
+            text = f"the trace could not be sent to {to or 'the collector'}: {message}"
     return text
 
 
 def loud(event: Event) -> bool:
-    """Is it one that must not be overlooked?"""
+    """Return True when the note of the event needs attention."""
     match event.what:
         case GuardTripped() | StopRequested() | LeaseLapsed():
             return True
         case LockTaken(taken_from=before):
             return bool(before)
+        case PruningFinished(message=message):
+            return bool(message)
     return False
 
 
 def notes(events: Sequence[Event]) -> tuple[Note, ...]:
-    """Everything that was noted in one session, in order; times on its clock."""
+    """Notes about ``events`` in order; the events must be of one session, since times are on its clock."""
     return tuple(
         Note(at=event.clock, kind=event.kind, host=event.host or "", step=event.step or "", text=text, loud=loud(event))
         for event in events
@@ -86,7 +90,7 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
 
 
 def marks(events: Sequence[Event]) -> dict[str, float]:
-    """The first of each kind that a timeline marks."""
+    """Time of the first event of each kind that has a timeline mark, by the name of the mark."""
     found: dict[str, float] = {}
     for event in events:
         if mark := MARK_OF.get(type(event.what)):
@@ -95,7 +99,7 @@ def marks(events: Sequence[Event]) -> dict[str, float]:
 
 
 def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]:
-    """Findings of it, without those whose code is among ``known``."""
+    """Findings from the events that have notes, except those whose code is already among ``known``."""
     codes = {one.code for one in known}
     found = []
     for event in events:
@@ -109,7 +113,7 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
                 found.append(
                     finding(
                         "lease-lapsed",
-                        wanted="a target that hears from the controller all the time",
+                        wanted="a lease that is renewed without a gap",
                         measured=told(event),
                         step=event.step,
                         host=host,
@@ -119,37 +123,50 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
                 found.append(finding("lock-taken-over", measured=told(event), host=host))
             case ContactMissed() as what:
                 found.append(
-                    finding("contact-not-told", title=what.contact, wanted=f"told of: {what.occasion}", measured=told(event))
+                    finding(
+                        "contact-not-told", title=what.contact, wanted=f"notified of: {what.occasion}", measured=told(event)
+                    )
                 )
     return found
 
 
 def contact(what: OfContact) -> str:
-    """Contacts that were told, or could not be told and why."""
+    """Sentence about a contact that was notified, or could not be notified, with the reason."""
     who, of = what.contact or "a contact", what.occasion or "run"
-    way = f" by way {what.way}" + (f", {what.service}" if what.service else "")
+    way = f" by service {what.way}" + (f", {what.service}" if what.service else "")
     match what:
         case ContactMissed(message=why):
-            return f"{who} could not be told of the {of}{way}: {why}"
+            return f"{who} could not be notified of the {of}{way}: {why}"
         case ContactTold():
-            return f"{who} was told of the {of}{way}"
+            return f"{who} was notified of the {of}{way}"
     return ""
+
+
+def _pruning(what: PruningFinished) -> str:
+    kept = "" if what.kept is None else f", {what.kept} remain"
+    done = f"{len(what.pruned)} older backups removed from {what.store} ({what.bytes} bytes{kept})"
+    older = f"the bucket holds {what.older_versions} bytes of them as older versions" if what.older_versions else ""
+    left = f"{len(what.left)} stay, such as {what.left[0].get('location')}: {what.left[0].get('why')}" if what.left else ""
+    told = [f"{what.store}: {what.message}" if what.message and not what.pruned else done, older, left]
+    return "; ".join(filter(None, [*told, what.message if what.pruned else ""]))
 
 
 def _hold(what: LockTaken | LeaseArmed | LeaseLapsed | LeaseLog) -> str:
     match what:
         case LockTaken():
-            over = f", over from {_owner(what.taken_from)}" if what.taken_from else ""
+            over = f", taken over from {_owner(what.taken_from)}" if what.taken_from else ""
             return f"lock on {', '.join(what.services) or what.name or 'the service'} taken{over} (token {what.token})"
         case LeaseArmed():
             length = (
-                "" if what.lease_s is None else (f"; the target reverts by itself after {what.lease_s:g} s without word")
+                ""
+                if what.lease_s is None
+                else (f"; the target undoes faults by itself {what.lease_s:g} s after the last renewal")
             )
             return "lease armed" + (f": {what.what}" if what.what else "") + length
         case LeaseLapsed():
-            return f"lease lapsed: {what.message or 'the target heard nothing from the controller and reverted by itself'}"
+            return f"lease lapsed: {what.message or 'the lease was not renewed, so the target undid the changes by itself'}"
         case LeaseLog():
-            return "the target's own log of the lease came back" + (f": {what.file}" if what.file else "")
+            return "the target's own log of the lease was stored" + (f": {what.file}" if what.file else "")
 
 
 def _owner(owner: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""From the points of several runs to what they say of the future, each claim with its 95 % interval or a reason for none.
+"""Predictions from the sizes in several runs: growth, full disk, restore time; each with its 95 % interval, or a reason.
 
-Growth is a straight line through the sizes over time. The restore is taken to need time in proportion to the size, and the
-rest of the RTO (detection, decisions) to stay as it was: a restore with a fixed part is so expected too early, not too late.
+Growth is a straight line through the sizes over time. The restore is assumed to take time in proportion to the size, and the
+rest of the RTO (detection, decisions) to stay constant. For a restore with a fixed part the prediction is therefore too
+early, not too late.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from drillbook.statistics.line import FEWEST, Line, fit, student
 
 DAY_S = 86400.0
 FARTHEST = 36500.0
-"""Days beyond which no date is named."""
+"""Maximum number of days ahead for which a date is predicted."""
 
 
 class _Value(BaseModel):
@@ -25,7 +26,10 @@ class _Value(BaseModel):
 
 
 class When(_Value):
-    """In how many days from this run, at the earliest and at the latest (None: perhaps never); or why it is not known."""
+    """Number of days from this run to an event, with its interval, or the reason why it is unknown.
+
+    ``latest`` is None when the event may never come.
+    """
 
     days: float | None = None
     earliest: float | None = None
@@ -35,7 +39,7 @@ class When(_Value):
 
 
 class Outlook(_Value):
-    """One service: what it holds, how it grows, when it is full, when its restore outgrows the RTO."""
+    """Predictions for one service: its size, its growth, and the times until its disk is full and its restore exceeds the RTO."""
 
     service: str
     points: int
@@ -55,7 +59,7 @@ class Outlook(_Value):
 
 
 def outlooks(own: Sequence[Point], earlier: Sequence[Point], rto_target_s: float | None) -> tuple[Outlook, ...]:
-    """The outlook of each service of this run, whose points are ``own``, with those of ``earlier`` runs."""
+    """Predict growth and restore time of each service: ``own`` are the sizes in this run, ``earlier`` those in other runs."""
     return tuple(
         _outlook(one, [*(old for old in earlier if old.service == one.service and old.run != one.run), one], rto_target_s)
         for one in own
@@ -88,15 +92,18 @@ def _outlook(now: Point, points: Sequence[Point], target: float | None) -> Outlo
 
 
 def _no_growth(line: Line | None, count: int) -> str | None:
-    """Why nothing can be said of the future; None when something can."""
+    """Reason why growth cannot be predicted; None when a prediction is possible."""
     if line is None:
-        return f"{'1 run' if count == 1 else f'{count} runs'} measured it; at least {FEWEST} at different times are needed"
-    return None if line.rises else "the runs do not show that it grows"
+        return (
+            f"{'1 run' if count == 1 else f'{count} runs'} measured the service; at least {FEWEST} at different times "
+            "are needed"
+        )
+    return None if line.rises else "the runs do not show that the service grows"
 
 
 def _full(now: Point, line: Line | None, flat: str | None) -> When:
     if now.free_bytes is None:
-        return When(reason="the free space is not known")
+        return When(reason="the free space is unknown")
     if line is None or flat:
         return When(reason=flat)
     limit = float(now.bytes + now.free_bytes)
@@ -107,7 +114,7 @@ def _outgrows(now: Point, line: Line | None, flat: str | None, restores: Sequenc
     if target is None:
         return When(reason="the drill sets no RTO")
     if len(restores) < FEWEST:
-        return When(reason=f"{len(restores)} of its runs measured a restore and its RTO; at least {FEWEST} are needed")
+        return When(reason=f"{len(restores)} of the runs measured a restore and its RTO; at least {FEWEST} are needed")
     if line is None or flat:
         return When(reason=flat)
     per_byte = [(one.restore_s or 0.0) / one.bytes for one in restores]
@@ -118,7 +125,9 @@ def _outgrows(now: Point, line: Line | None, flat: str | None, restores: Sequenc
     size, smallest = (target - sum(rest) / len(rest)) / mean, (target - max(rest)) / (mean + error)
     surest = (target - min(rest)) / (mean - error) if mean > error else None
     if surest is not None and surest <= now.bytes:
-        return When(days=0.0, earliest=0.0, latest=0.0, date=now.at[:10], reason="already now, by the restores so far")
+        return When(
+            days=0.0, earliest=0.0, latest=0.0, date=now.at[:10], reason="already now, according to the restores so far"
+        )
     latest = line.reaches(surest)[2] if surest is not None else None
     if size <= now.bytes:
         return _when(now, 0.0, 0.0, latest)

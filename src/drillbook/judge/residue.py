@@ -1,4 +1,4 @@
-"""The residue of a run as its journal tells it: what is left, and whether a named person closed it."""
+"""Residue: changes that a run could not undo, from its journal. A person may close it: it then needs no undo any more."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from drillbook.plan.planner import Plan
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
-    """Residue that the last end of the run names; without an end, every intent that is not settled.
+    """Changes not undone, as listed at the latest end of the run or a recovery; without an end, the announced ones.
 
-    What was closed is left all the same: nobody put it back.
+    Includes changes that a person closed, since they were not undone.
     """
     for event in reversed(events):
         if isinstance(event.what, Ended | ResidueSettled) and not _closes(event):
@@ -25,7 +25,7 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
             step=intent.step.id,
             host=intent.host,
             what=intent.step.action,
-            why="the run ended without putting it back",
+            why="the run ended without undoing the change",
             by_hand=by_hand(intent),
         )
         for intent in unsettled(events, plan)
@@ -33,12 +33,12 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
 
 
 def _closes(event: Event) -> bool:
-    """Is it the end of the session that closed the run? What was left stands in the event before it."""
+    """Return True when the event ends a closing: a person declared that the residue needs no undo any more."""
     return isinstance(event.what, RecoveryFinished) and event.what.kept is not None
 
 
 def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
-    """Changes that are not put back, oldest first, without those of which nothing has to be put back."""
+    """Announced faults, and other changes with an undo, that were neither undone nor closed; oldest first."""
     return [
         intent
         for intent in intents(events, plan.steps)
@@ -47,7 +47,7 @@ def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
 
 
 def settled(events: Sequence[Event]) -> Settled | None:
-    """Closing of the run's residue: person, time and reason; None when nobody closed it."""
+    """Person, time and reason with which the residue was closed (needs no undo any more); None when nobody closed it."""
     found = last(events, ResidueSettled)
     if found is None:
         return None

@@ -1,7 +1,7 @@
-"""What the judge says of a run: the contract of ``result.json``, and the view that reports are rendered from.
+"""Result of a run: the contract of ``result.json``, and the view from which reports are rendered.
 
-All ``_s`` and timeline figures are seconds on the controller's monotonic clock; timeline points count from the
-start of the run.
+All ``_s`` and timeline figures are seconds on the controller's monotonic clock; timeline points count from the start of the
+run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SCHEMA = "drillbook/result/1"
 
 
 class Verdict(StrEnum):
-    """What a run showed; see ``EXIT`` for the exit status of each."""
+    """Verdict of a run; ``EXIT`` maps each verdict to an exit status."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     ABORTED = "aborted"
     NOT_RUN = "not run here"
-    """A service that it needs is not there; nothing was touched."""
+    """A service that the drill needs does not exist on this machine; nothing was touched."""
 
 
 EXIT = {
@@ -45,7 +45,7 @@ class _Value(BaseModel):
 
 
 class Objective(_Value):
-    """One objective against its measurement; ``met`` is None when it could not be verified, and ``reason`` says why."""
+    """One objective with its measurement; ``met`` is None when it could not be verified, and ``reason`` then says why."""
 
     target_s: float
     measured_s: float | None
@@ -56,7 +56,7 @@ class Objective(_Value):
     lost_writes: int | None = None
     acknowledged_writes: int | None = None
     lost_numbers: tuple[tuple[int, int], ...] | None = None
-    """The lost writes as ranges of their numbers, first and last."""
+    """Numbers of the lost writes as ranges, each with its first and last number."""
 
 
 class Injection(StrEnum):
@@ -64,30 +64,30 @@ class Injection(StrEnum):
 
     NOT = "not injected"
     NEVER = "never happened"
-    """It was announced, and proves that it changed nothing."""
+    """An intent was recorded, and the fault was proven to have changed nothing."""
     UNKNOWN = "unknown"
-    """It was announced, did not end well, and was not proven active."""
+    """An intent was recorded; the injection failed, and the fault was not proven active."""
     UNPROVEN = "unproven"
-    """It was carried out, and not proven active."""
+    """The injection succeeded, but the fault was not proven active."""
     INJECTED = "injected"
 
 
 class FaultResult(_Value):
-    """The state of one fault on one host: every sentence and every figure of a report follows it."""
+    """State of one fault on one host, from which reports derive all sentences and figures about the fault."""
 
     step: str
     host: str
     injection: Injection
     why: str = ""
-    """Why it is not proven that it was injected."""
+    """Reason why the injection is not proven."""
     since_s: float | None = None
-    """When it was announced; None: never."""
+    """Time of the intent on the run's clock; None without an intent."""
     ended: str = ""
-    """Way in which it was put back; ``open``, ``residue`` or ``closed`` where it was not."""
+    """Outcome of the undo; ``open``, ``residue`` or ``closed`` when the fault was not undone."""
 
 
 class PhaseResult(_Value):
-    """One phase of the drill."""
+    """Outcome and duration of one phase of the drill."""
 
     phase: str
     status: Literal["done", "failed", "skipped", "interrupted"]
@@ -95,7 +95,7 @@ class PhaseResult(_Value):
 
 
 class StepResult(_Value):
-    """One step on one host."""
+    """Outcome and duration of one step on one host."""
 
     id: str
     action: str
@@ -106,7 +106,7 @@ class StepResult(_Value):
 
 
 class Residue(_Value):
-    """Something that could not be put back: where, what, why, and what to do by hand."""
+    """A change that could not be undone: step, host, change, reason, and instructions for a manual undo."""
 
     step: str
     host: str
@@ -116,7 +116,7 @@ class Residue(_Value):
 
 
 class SettledChange(_Value):
-    """One change that was closed: where it is, and what its own proof said then."""
+    """One change that a person closed, with its state as checked right before the closing."""
 
     step: str
     host: str
@@ -126,7 +126,10 @@ class SettledChange(_Value):
 
 
 class Settled(_Value):
-    """The residue of a run was closed by a named person: ``approval`` is that of a second one, where a proof was unknown."""
+    """Record of the closing of residue: a named person declared that the changes not undone need no undo any more.
+
+    ``approval`` was given by a second person; it is required when the state of a change was unknown.
+    """
 
     at: str
     by: str
@@ -134,11 +137,11 @@ class Settled(_Value):
     changes: tuple[SettledChange, ...]
     approval: dict[str, Any] | None
     kept: tuple[str, ...] = ()
-    """Locks and leases left on hosts that did not answer."""
+    """Locks and leases that remain on hosts that did not answer."""
 
 
 class DiagnosisResult(_Value):
-    """What the drill diagnosed: ``found`` is None when it did not get there, ``ranked`` the causes with what was seen."""
+    """Result of the phase `diagnose`: ``found`` is None without a recorded cause; ``ranked`` has causes and evidence."""
 
     service: str
     expected: str
@@ -148,11 +151,11 @@ class DiagnosisResult(_Value):
     error_s: float | None
     ranked: tuple[dict[str, Any], ...] = ()
     why: tuple[str, ...] = ()
-    """What could not be known, and what kept it from being called healthy."""
+    """Open questions, and reasons not to report `healthy`."""
 
 
 class Result(_Value):
-    """``result.json`` of one drill; keys are added, never renamed."""
+    """``result.json`` of one drill; keys may be added but are never renamed."""
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     run: str
@@ -177,21 +180,21 @@ class Result(_Value):
     faults: tuple[FaultResult, ...] = ()
     findings: tuple[Finding, ...]
     diagnosis: DiagnosisResult | None = None
-    """None: the drill plans no diagnosis."""
+    """None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Closing of the residue; None: not closed. ``residue`` and ``exit`` stay as they were."""
+    """Closing of the remaining changes, which alters neither ``residue`` nor ``exit``; None when nobody closed them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @property
     def open_residue(self) -> tuple[Residue, ...]:
-        """Residue that is not closed."""
+        """Changes that were not undone, and that nobody has closed; empty when a person closed them."""
         return () if self.settled else self.residue
 
 
 class Span(_Value):
-    """A stretch of time; ``end`` is None when it was still going on at the end of the run."""
+    """A span of time; ``end`` is None when the span was still open at the end of the run."""
 
     start: float
     end: float | None
@@ -200,7 +203,7 @@ class Span(_Value):
 
 
 class ProbeTrack(_Value):
-    """What one probe saw: for availability ``good`` and ``bad`` stretches; for a canary acknowledged and lost ones."""
+    """Observations of one probe over the run, with its settings, counts and latencies."""
 
     probe: str
     name: str
@@ -211,27 +214,32 @@ class ProbeTrack(_Value):
     bad: int
     late: int
     stretches: tuple[Span, ...]
-    """Back to back; label is ``good``, ``bad``, ``kept`` (acknowledged and survived), ``lost`` (acknowledged, gone),
-    ``unproven`` (acknowledged, never read back),
-    ``refused`` (not acknowledged); ``count`` is the number of samples or writes in it."""
+    """Consecutive spans, each with the number of its samples or writes in ``count``.
+
+    Labels: ``good``, ``bad``, ``kept`` (acknowledged and survived), ``lost`` (acknowledged, gone), ``unproven``
+    (acknowledged, never read back), ``refused`` (not acknowledged), ``unheard`` (missed because the controller stalled).
+    """
     latency_p50_s: float | None = None
     latency_p99_s: float | None = None
     error: str | None = None
 
 
 class Timeline(_Value):
-    """Everything that the timeline draws."""
+    """Data of the timeline of a run."""
 
     seconds: float
     phases: tuple[Span, ...]
     probes: tuple[ProbeTrack, ...]
     marks: dict[str, float]
-    """``disruption``, ``first_bad``, ``recovered``, ``verified``, ``recovery_point`` (ack of the newest surviving
-    write, may be before the disruption), ``last_acknowledged``; only those that were measured."""
+    """Times by name, only of measured moments.
+
+    Names: ``disruption``, ``first_bad``, ``recovered``, ``verified``, ``alerted``, ``recovery_point`` (acknowledgement of
+    the newest surviving write, perhaps before the disruption), ``last_acknowledged``, and those of ``notes.MARK_OF``.
+    """
 
 
 class CommandView(_Value):
-    """One command of a step."""
+    """One command of a step, with its outcome and the stored part of its output."""
 
     argv: tuple[str, ...]
     exit: int | None
@@ -245,7 +253,7 @@ class CommandView(_Value):
 
 
 class StepView(_Value):
-    """One step on one host with all that it did, for the report."""
+    """One step on one host with all details for the report."""
 
     result: StepResult
     name: str
@@ -260,7 +268,7 @@ class StepView(_Value):
 
 
 class Note(_Value):
-    """What a run noted of its locks, leases, guards and stops; ``loud`` ones must not be overlooked."""
+    """A note about locks, leases, guards, stops, alerts or contacts; one that is ``loud`` needs attention."""
 
     at: float
     kind: str
@@ -271,7 +279,7 @@ class Note(_Value):
 
 
 class RunView(_Value):
-    """One run as reports show it."""
+    """One run with all data for its reports."""
 
     result: Result
     plan: dict[str, Any]
@@ -287,7 +295,7 @@ class RunView(_Value):
 
 
 class SuiteResult(_Value):
-    """``result.json`` of a suite; its verdict is its worst."""
+    """``result.json`` of a suite; its verdict is the worst verdict of its drills."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -301,6 +309,9 @@ class SuiteResult(_Value):
     started: str
     finished: str | None
     drills: tuple[str, ...] = ()
-    """Names of all its drills, in order, those that did not run too."""
+    """Names of all drills of the suite in order, including those that did not run."""
     runs: tuple[dict[str, Any], ...]
-    """One a drill, in order: ``run``, ``drill``, ``folder`` (relative), ``verdict``, ``exit``, ``objectives``."""
+    """One entry for each drill, in order.
+
+    Keys: ``run``, ``drill``, ``folder`` (relative), ``verdict``, ``exit``, ``objectives``.
+    """

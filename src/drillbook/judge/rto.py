@@ -1,13 +1,12 @@
-"""RTO, outage and detection, measured from what the probes of a run saw. Pure functions of the journal's events.
+"""RTO, outage and detection, measured from the probes of a run; functions of the journal's events alone.
 
-Every figure carries its error: how far the truth can lie from it. The clocks are defined in docs/clocks.md.
+Every figure carries its error: the largest possible distance from the true value. docs/clocks.md defines the clocks.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from drillbook.events.event import Event, contents, each
@@ -16,13 +15,14 @@ from drillbook.events.runs import PhaseEnded, RunEndedEarly, RunFinished
 from drillbook.events.steps import IntentRecorded, StepStarted, Undone, UndoStarted
 from drillbook.findings import Finding, finding
 from drillbook.judge.figures import Figure, Figures, phase_spans, session
-from drillbook.judge.samples import Sample, Stalls, canaries, enough_s, hole_s, samples_of, silent_s, unheard_of
+from drillbook.judge.outage import Look, Outage
+from drillbook.judge.samples import Sample, Stalls, canaries, samples_of, unheard_of
 
 
 def availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
-    """RTO, outage and detection: of the probe that recovered last, a canary too where it was refused."""
+    """Measure RTO, outage and detection by the probe that recovered last, or by a canary whose writes failed for longer."""
     probes = samples_of(events)
-    why = "nothing was injected" if disruption is None else "the drill has no availability probe" if not probes else None
+    why = "no fault was injected" if disruption is None else "the drill has no availability probe" if not probes else None
     looks = _looks(events, result.end)
     result.findings += _stalled(events, looks)
     lasting = [] if disruption is None else _refused(result, events, disruption, looks)
@@ -35,10 +35,12 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
         _none(result, f"{never[0]} was never good before the disruption")
         return
     if _cut_off(events) and all(s.ok or s.end < disruption for samples in probes.values() for s in samples):
-        _none(result, "no bad sample was recorded before the controller died, with what its probes saw last")
+        _none(result, "no bad sample was recorded before the controller died; the newest samples of its probes are lost")
         return
     if silent := [key for key, samples in probes.items() if looks[key].silent(samples, disruption)]:
-        result.findings.append(finding("probe-failed", step=silent[0], measured="it took no samples after the disruption"))
+        result.findings.append(
+            finding("probe-failed", step=silent[0], measured="the probe took no samples after the disruption")
+        )
         _none(result, f"{silent[0]} took no samples after the disruption")
         return
     seen = [looks[key].outage(samples, disruption) for key, samples in probes.items()]
@@ -52,9 +54,9 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 
 
 def _measured(
-    result: Figures, bad: Sequence[_Outage], lasting: Sequence[_Outage], disruption: float, events: Sequence[Event]
+    result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """The figures of outages that availability probes saw, as long as those that canaries saw last."""
+    """Measure the outages in ``bad``, seen by availability probes, and in ``lasting``, seen by canaries, as one outage."""
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]
@@ -64,10 +66,10 @@ def _measured(
                 "probe-bad-before",
                 step=earlier[0].probe,
                 measured=earlier[0].earlier,
-                wanted="good when the fault was injected",
+                wanted="a good probe when the fault was injected",
             )
         )
-        _none(result, f"{earlier[0].probe} was bad already before the fault")
+        _none(result, f"{earlier[0].probe} was already bad before the fault")
         return
     first_bad = min(outage.first_bad for outage in bad)
     result.marks["first_bad"] = first_bad.start
@@ -93,10 +95,10 @@ def _measured(
     result.keep("outage_s", Figure(last.recovered.end - first_bad.start, error + first_bad.start - first_bad.before), span)
 
 
-def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, _Look]) -> list[_Outage]:
-    """What canaries that had been acknowledged saw of the outage; a finding for one that was not again by the end.
+def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, Look]) -> list[Outage]:
+    """Outages that canaries saw, if they had worked before the fault; adds a finding for a canary that did not recover.
 
-    Nothing where no verification ended: nobody has then waited for them.
+    Empty when no verification ended, since the run then did not wait until the canaries recovered.
     """
     if _verification(events) is None:
         return []
@@ -108,7 +110,9 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
         if looks[record.probe].silent(samples, disruption):
             result.findings.append(
                 finding(
-                    "probe-failed", step=record.probe, measured="it wrote nothing after the disruption, or not until the end"
+                    "probe-failed",
+                    step=record.probe,
+                    measured="the canary wrote nothing after the disruption, or stopped before the end",
                 )
             )
         elif outage := looks[record.probe].outage(samples, disruption):
@@ -117,8 +121,8 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
     return found
 
 
-def _stalled(events: Sequence[Event], looks: Mapping[str, _Look]) -> list[Finding]:
-    """A finding when samples say nothing, since the controller itself stood still."""
+def _stalled(events: Sequence[Event], looks: Mapping[str, Look]) -> list[Finding]:
+    """Make a finding about the samples that a stalled controller missed; empty list when it missed none."""
     missed = {key: len(look.unheard) for key, look in looks.items() if look.unheard}
     if not missed:
         return []
@@ -127,13 +131,13 @@ def _stalled(events: Sequence[Event], looks: Mapping[str, _Look]) -> list[Findin
     return [
         finding(
             "controller-stalled",
-            wanted="a controller that listens all the time",
-            measured=f"not measured: {counts}; it stood still for up to {longest:.3f} s",
+            wanted="a controller that never stalls",
+            measured=f"not measured: {counts}; the controller stalled for up to {longest:.3f} s",
         )
     ]
 
 
-def _not_recovered(outage: _Outage, events: Sequence[Event]) -> Finding:
+def _not_recovered(outage: Outage, events: Sequence[Event]) -> Finding:
     last, back = outage.last_bad, _put_back(events)
     measured = f"the last bad sample began at {last.start:.3f} s" + (f": {last.why}" if last.why else "")
     if _verification(events) is None and (early := _settling(events)):
@@ -142,8 +146,8 @@ def _not_recovered(outage: _Outage, events: Sequence[Event]) -> Finding:
         ""
         if back is None
         else (
-            f"What the drill broke was put back at {back:.3f} s, too late to count: look whether the service is good now, then "
-            "find out why no restore had brought it back before."
+            f"The faults were undone at {back:.3f} s, too late to count as recovery: check if the service is good now, "
+            "then find out why no restore had recovered it before."
         )
     )
     return finding(
@@ -156,28 +160,28 @@ def _not_recovered(outage: _Outage, events: Sequence[Event]) -> Finding:
 
 
 def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> Finding:
-    """A finding for a service that was not good at the end of a run: what was broken had been put back before.
+    """Make a finding for a service that was not good at the end of a run that undid its faults.
 
-    It failed to recover where it was waited for in vain. Where nobody waited, nobody knows.
+    If the run waited until its limit, the service did not recover. If the run did not wait, the service's state is unknown.
     """
-    wanted = "good again once what the drill broke, or interrupted, was put back"
+    wanted = "good again after the drill had undone its faults"
     if settling.interrupted:
         return finding("recovery-not-awaited", step=probe, wanted=wanted, measured=measured)
     one = finding(
         "not-recovered",
         step=probe,
         wanted=wanted,
-        measured=f"{measured}; it was waited for {settling.seconds:.3f} s",
-        remedy="Bring the service back by hand now; then find out why it did not "
-        "come back when what the drill broke was put back.",
+        measured=f"{measured}; the run waited {settling.seconds:.3f} s for it",
+        remedy="Recover the service by hand now; then find out why it did not recover when the faults were undone.",
     )
     return one.model_copy(update={"title": "The service was not good again by the end of the run"})
 
 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
-    """Outcome of the wait at the end of the run; a run that ended early and put everything back without one did not wait.
+    """Return the outcome of the run's last wait until the service is good.
 
-    ``None``: nothing tells, as when something could not be put back.
+    If the run ended early and undid all its faults without such a wait, returns an interrupted wait. Returns ``None`` when
+    the outcome is unknown, for example because an undo failed.
     """
     early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
     waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]
@@ -189,19 +193,19 @@ def _settling(events: Sequence[Event]) -> SettleEnded | None:
 
 
 def _open_end(events: Sequence[Event]) -> str:
-    """Why an outage has no end."""
+    """Return the reason why an outage has no measured end."""
     if _verification(events) is not None:
-        return "the service was not back for good by the end of the verification"
-    return "the service was not back for good by the end of the run"
+        return "the service had not recovered for good by the end of the verification"
+    return "the service had not recovered for good by the end of the run"
 
 
 def _cut_off(events: Sequence[Event]) -> bool:
-    """Did the controller die? What its probes had seen and not yet written is then lost."""
+    """Return True when the controller died before the end of the run: buffered samples of its probes are then lost."""
     return not any(isinstance(event.what, RunFinished) for event in events)
 
 
 def _put_back(events: Sequence[Event]) -> float | None:
-    """When the run itself had put back every fault, by its undo; None where it has not."""
+    """Time at which the run had undone every fault; None when a fault was not undone."""
     faults = {event.seq for event, what in each(events, IntentRecorded) if what.effect == "fault"}
     undone = {what.intent: event.clock for event, what in each(events, Undone)}
     return max(undone[seq] for seq in faults) if faults and faults <= undone.keys() else None
@@ -213,7 +217,7 @@ def _none(result: Figures, why: str) -> None:
 
 
 def _limit(events: Sequence[Event], end: float) -> float:
-    """Until when a recovery counts: the end of the verification; without one that of the probes, or of the run."""
+    """Time until which a recovery counts: the end of the verification, else of the availability probes, else of the run."""
     verified = _verification(events)
     if verified is not None:
         return verified
@@ -223,16 +227,16 @@ def _limit(events: Sequence[Event], end: float) -> float:
 
 
 def _verification(events: Sequence[Event]) -> float | None:
-    """When the verification ended; None where there was none, or one that was interrupted."""
+    """Time at which the verification ended; None when there was none, or it was interrupted."""
     verify = next((span for span in phase_spans(events) if span.label == "verify"), None)
     status = [what.status for what in contents(events, PhaseEnded) if what.phase == "verify"]
     return verify.end if verify and status[-1:] != ["interrupted"] else None
 
 
 def _cleaned(events: Sequence[Event]) -> float:
-    """When the cleanup, or an undo after a verification that went well, began to change something.
+    """Time at which the cleanup, or an undo after a successful verification, began to change something.
 
-    An interruption from then on is the drill's own.
+    From that time on the drill itself causes interruptions. Infinite when nothing was changed.
     """
     verified = False
     for event in session(events):
@@ -246,17 +250,17 @@ def _cleaned(events: Sequence[Event]) -> float:
     return math.inf
 
 
-def _looks(events: Sequence[Event], end: float) -> dict[str, _Look]:
+def _looks(events: Sequence[Event], end: float) -> dict[str, Look]:
     limit, cleaned = _limit(events, end), _cleaned(events)
     missed = unheard_of(events) | {record.probe: list(record.unheard) for record in canaries(events)}
     return {
-        what.probe: _Look(what.probe, what.every_s, what.timeout_s, limit, cleaned, missed[what.probe])
+        what.probe: Look(what.probe, what.every_s, what.timeout_s, limit, cleaned, missed[what.probe])
         for what in contents(events, ProbeStarted)
     }
 
 
 def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Finding]:
-    """A finding when a service that was good before the cleanup or the undo was not after it."""
+    """Make a finding about a service that was good before the cleanup or undo but not afterwards; else an empty list."""
     if (waited := _settling(events)) and waited.interrupted:
         return [_not_good_again(waited, None, f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
     return [
@@ -270,8 +274,8 @@ def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Fi
     ][:1]
 
 
-def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, _Look]) -> None:
-    """The fault was there and every sample was good: an outage can only have been shorter than the probe's grid."""
+def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, Look]) -> None:
+    """Report that a fault caused no bad sample, with the longest outage that could go unseen between two samples."""
     limit = max(look.limit for look in looks.values())
     grid = max(
         b.end - a.start
@@ -280,126 +284,4 @@ def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float,
         if b.end >= disruption and a.start <= limit
     )
     result.findings.append(finding("no-outage-seen", measured=f"no bad sample; an outage up to {grid:.3f} s goes unseen"))
-    _none(result, "no probe saw the fault, so none can tell when it was over")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Bad:
-    """A bad sample, and when the last good one before it began."""
-
-    start: float
-    end: float
-    before: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Outage:
-    probe: str
-    first_bad: _Bad
-    last_bad: Sample
-    recovered: Sample | None
-    earlier: str
-    """What shows that it was bad already before the disruption; empty when it was good."""
-    blind: str
-    """Why it cannot be told when, or if, it was good again for long enough; empty when it can."""
-
-    @property
-    def left_bad(self) -> bool:
-        """Was it seen not to be good again for long enough by the end of the verification?"""
-        return self.recovered is None and not self.blind
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """How one probe looks: every so often, and until when what it sees counts. Seconds on the run's clock."""
-
-    probe: str
-    every: float
-    timeout: float
-    limit: float
-    """The end of the verification."""
-    cleaned: float
-    """From then on interruptions are the drill's own."""
-    unheard: Sequence[Sample]
-    """Samples that say nothing, since the controller itself stood still."""
-
-    @property
-    def enough(self) -> float:
-        """How long good samples must last; the runner waits for an interval more."""
-        return enough_s(self.every) - self.every
-
-    def silent(self, samples: Sequence[Sample], disruption: float) -> bool:
-        """Did it stop sampling long before the end, so that it says nothing of what came then?"""
-        after = [sample.end for sample in samples if sample.end >= disruption]
-        return not after or self.limit - max(after) > enough_s(self.every) + 2.0
-
-    def left_bad(self, samples: Sequence[Sample]) -> Sample | None:
-        """The last bad sample since the cleanup or the undo, unless good ones followed for long enough."""
-        bad = [sample for sample in samples if not sample.ok and sample.end >= self.cleaned]
-        if not bad:
-            return None
-        last = max(bad, key=lambda sample: sample.start)
-        good = [sample for sample in samples if sample.ok and sample.start > last.start]
-        lasted = max((sample.end for sample in good), default=0.0) - min((sample.start for sample in good), default=0.0)
-        return last if lasted < self.enough else None
-
-    def outage(self, all_of_it: Sequence[Sample], disruption: float) -> _Outage | None:
-        """The outage after ``disruption``: a sample under way at that moment already counts when it ends bad.
-
-        The recovery is the first good sample after the last bad one, when it ends before the limit and the good ones
-        last. Samples say what was before the cleanup or the undo; one that was under way then says it when it is good.
-        """
-        samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
-        bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
-        if not bad:
-            return None
-        first, last = min(bad, key=lambda s: s.end), max(bad, key=lambda s: s.start)
-        good = [sample for sample in samples if sample.ok and sample.start > last.start]
-        recovered, blind = min(good, key=lambda s: s.end, default=None), ""
-        if recovered is None or recovered.end > self.limit or max(s.end for s in good) - recovered.start < self.enough:
-            recovered, blind = None, self._unwatched(last)
-        else:
-            again = self._after_holes(good)
-            if again.end > self.limit:
-                hole = max(sample.end for sample in good if sample.start < again.start)
-                blind = f"took no samples from {hole:.3f} s to {again.start:.3f} s"
-            recovered = again
-        start = max(first.start, disruption)
-        before = max((s.start for s in samples if s.ok and s.start < first.start), default=disruption)
-        return _Outage(
-            self.probe,
-            _Bad(start, first.end, min(before, start)),
-            last,
-            recovered,
-            self._earlier(samples, first, disruption),
-            blind,
-        )
-
-    def _after_holes(self, good: Sequence[Sample]) -> Sample:
-        """The first good sample behind every hole that was too long for what had been seen until then.
-
-        Nothing is known of a hole: the service may have been bad in it.
-        """
-        begin = good[0]
-        for one, following in pairwise(good):
-            hole = min(following.start, self.limit) - one.start
-            lasted = one.end - begin.start >= self.enough
-            if hole > (silent_s if lasted else hole_s)(self.every, self.timeout):
-                begin = following
-        return min((one for one in good if one.start >= begin.start), key=lambda one: one.end)
-
-    def _unwatched(self, last: Sample) -> str:
-        """Why nothing shows that it stayed bad after its last bad sample; empty when it was watched."""
-        missed = [one for one in self.unheard if last.start < one.start < self.limit]
-        return f"was not measured from {missed[0].start:.3f} s on: the controller itself stood still" if missed else ""
-
-    def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:
-        """Why the outage is not the fault's: there was no good sample between what was bad before it and ``first``."""
-        good = max((s for s in samples if s.ok and s.start < first.start), key=lambda s: s.start, default=None)
-        bad = [s for s in samples if not s.ok and s.end < disruption and (good is None or s.start > good.start)]
-        if bad:
-            why = f": {bad[0].why}" if bad[0].why else ""
-            return f"bad from {bad[0].start:.3f} s on, {disruption - bad[0].start:.3f} s before the fault{why}"
-        if good is not None and disruption - good.end > hole_s(self.every, self.timeout):
-            return f"it took no sample in the last {disruption - good.end:.3f} s before the fault"
-        return ""
+    _none(result, "no probe saw the fault, so its end could not be measured")

@@ -1,4 +1,4 @@
-"""What probes recorded in a journal, as values: samples, acknowledged writes, and the stretches that a timeline draws."""
+"""Samples, acknowledged writes and timeline spans of probes, read from a journal."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from drillbook.events.runs import ControllerStalled
 from drillbook.judge.result import ProbeTrack, Span
 
 MOST_REASONS = 3
-"""Different reasons of bad samples that a finding names."""
+"""Maximum number of different reasons of bad samples in a finding."""
 
 
 def enough_s(every_s: float) -> float:
-    """Seconds for which a service must be good without a break to count as recovered; its probe asks every ``every_s``."""
+    """Seconds without a bad sample that count as recovered, for a probe with the interval ``every_s``."""
     return max(1.0, 5 * every_s)
 
 
 def hole_s(every_s: float, timeout_s: float) -> float:
-    """Seconds from the start of a sample to that of the next from which on nothing is known of what lay between them.
+    """Longest time in seconds between the starts of two samples, if the state between them is to count as known.
 
-    A probe whose samples all hang may lag behind by their timeout.
+    Allows for a probe whose samples all hang until their timeout, so that later samples begin late.
     """
     return max(enough_s(every_s), timeout_s + 2 * every_s)
 
 
 def silent_s(every_s: float, timeout_s: float) -> float:
-    """Seconds without a sample after which a probe has fallen silent, also where it was good for long before."""
+    """Seconds without a sample after which a probe counts as silent, even after many good samples."""
     return max(enough_s(every_s) + 2.0, timeout_s + 2 * every_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question of an availability probe, or one write of a canary; seconds on the run's clock."""
+    """One sample of an availability probe, or one write of a canary; seconds on the run's clock."""
 
     start: float
     end: float
@@ -43,10 +43,10 @@ class Sample:
 
 
 def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
-    """True for a sample without an answer that the controller could not have heard in the time its probe allows.
+    """Return True for a bad sample that is not reliable, because a stalled controller listened for less than the timeout.
 
-    The controller itself stood still for ``stood_s`` of it: it listened for less than ``timeout_s``. An answer that says
-    bad came earlier than that, and counts.
+    The controller stood still for ``stood_s`` of the sample. A sample that ended before ``timeout_s`` is reliable: it failed
+    for another reason than the timeout.
     """
     lasted = sample.end - sample.start
     return not sample.ok and stood_s > 0 and lasted - stood_s < timeout_s <= lasted
@@ -54,17 +54,17 @@ def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """When the controller itself stood still, on the run's clock: starved of its processor, or frozen."""
+    """Spans in which the controller itself stood still, without CPU time or frozen; seconds on the run's clock."""
 
     spans: tuple[tuple[float, float], ...] = ()
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Stalls:
-        """Those of a run; older journals do not tell."""
+        """Read the stalls from the events of a run; older journals do not record them."""
         return cls(tuple(span for what in contents(events, ControllerStalled) for span in what.spans))
 
     def during(self, start: float, end: float) -> float:
-        """Seconds between ``start`` and ``end`` in which it stood still."""
+        """Seconds of stalls between ``start`` and ``end``."""
         return sum(max(0.0, min(end, last) - max(start, first)) for first, last in self.spans)
 
 
@@ -78,7 +78,7 @@ class Write:
 
 
 def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Sorted ``numbers`` as first and last of each run without a gap."""
+    """Group sorted ``numbers`` into ranges without gaps, each as (first, last)."""
     result: list[tuple[int, int]] = []
     for number in numbers:
         if result and number == result[-1][1] + 1:
@@ -89,10 +89,10 @@ def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 
 class Numbers:
-    """A set of numbers kept as ranges."""
+    """Set of write numbers of a canary, stored as ranges."""
 
     def __init__(self, ranges: Iterable[Sequence[int]]) -> None:
-        """``ranges`` are ``[first, last]``, sorted."""
+        """``ranges`` are pairs of first and last number, sorted."""
         self._ranges = [(first, last) for first, last in ranges]
 
     def __contains__(self, number: int) -> bool:
@@ -101,21 +101,21 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class CanaryRecord:
-    """Everything that one canary recorded; ``survivors`` is None when it could not be read back."""
+    """Writes of one canary, a probe that writes numbered rows; ``survivors`` are those read back, None if unreadable."""
 
     probe: str
     every: float
     acknowledged: tuple[Write, ...]
     refused: tuple[Sample, ...]
-    """Writes that were not acknowledged; an older journal does not tell when they ended, only when they were sent."""
+    """Writes that were not acknowledged; older journals record only the time when they were sent."""
     unheard: tuple[Sample, ...]
-    """Writes whose acknowledgement the controller could not have heard."""
+    """Writes whose acknowledgement a stalled controller could not have received."""
     survivors: Numbers | None
     error: str | None
 
     @property
     def samples(self) -> list[Sample]:
-        """Its writes as an availability probe would have seen them, in the order in which they were sent."""
+        """Writes of the canary as samples, like those of an availability probe, in sending order."""
         good = [Sample(write.sent, write.acknowledged, ok=True, why=None) for write in self.acknowledged]
         return sorted([*good, *self.refused], key=lambda one: one.start)
 
@@ -125,13 +125,13 @@ def _started(events: Sequence[Event], kind: str) -> dict[str, ProbeStarted]:
 
 
 def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """The samples of every availability probe, in the order of their start, without those that were not heard."""
+    """Samples of every availability probe, in the order of their start, without those that a stalled controller missed."""
     missed = unheard_of(events)
     return {probe: [one for one in samples if one not in missed[probe]] for probe, samples in _asked(events).items()}
 
 
 def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """The samples of every availability probe that the controller could not have heard: neither good nor bad."""
+    """Samples of every availability probe that a stalled controller missed: they count as neither good nor bad."""
     stalls, started = Stalls.of(events), _started(events, "availability")
     return {probe: _unheard(samples, started[probe], stalls) for probe, samples in _asked(events).items()}
 
@@ -153,7 +153,7 @@ def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
 
 
 def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
-    """The record of every canary."""
+    """Writes and survivors of every canary of the run."""
     return [_canary(probe, started, events) for probe, started in _started(events, "canary").items()]
 
 
@@ -187,7 +187,7 @@ def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> Canar
 
 
 def last_reasons(events: Sequence[Event], probe: str) -> str:
-    """What a probe was answered last, and how often: ``40 of 40 samples bad, the last: answered 404``."""
+    """Sentence about the last failures of a probe, with counts: ``40 of 40 samples bad, the last: answered 404``."""
     bad: list[tuple[float, str]] = []
     total = 0
     for event in events:
@@ -201,12 +201,12 @@ def last_reasons(events: Sequence[Event], probe: str) -> str:
                 bad += [(write[1], write[2] or "no reason given") for write in refused]
     reasons = list(dict.fromkeys(why for _, why in sorted(bad, reverse=True)))[:MOST_REASONS]
     if not total:
-        return "it took no sample"
+        return "the probe took no sample"
     return f"{len(bad)} of {total} samples bad, the last: " + "; before it: ".join(reasons) if reasons else ""
 
 
 def probe_tracks(events: Sequence[Event]) -> tuple[ProbeTrack, ...]:
-    """Every probe as the timeline draws it."""
+    """Observations of all probes for the timeline, one ``ProbeTrack`` for each probe."""
     ended = {what.probe: what.error for what in contents(events, ProbeEnded)}
     late: dict[str, int] = {}
     for what in contents(events, ProbeSamples):
@@ -272,7 +272,7 @@ def _canary_track(begun: ProbeStarted, record: CanaryRecord, error: str | None) 
 
 
 def _stretches(points: Sequence[tuple[float, float, str]]) -> tuple[Span, ...]:
-    """Back-to-back stretches of equal labels: each lasts until the next one begins."""
+    """Merge consecutive samples (start, end, label) with equal labels into spans; each span lasts until the next begins."""
     spans: list[tuple[float, float, str, int]] = []
     for start, end, label in points:
         if spans and spans[-1][2] == label:
@@ -285,5 +285,5 @@ def _stretches(points: Sequence[tuple[float, float, str]]) -> tuple[Span, ...]:
 
 
 def _quantile(values: Sequence[float], share: float) -> float | None:
-    """The value below which ``share`` of the sorted ``values`` lie, without interpolation."""
+    """Quantile ``share`` (0 to 1) of the sorted ``values``, without interpolation; None without values."""
     return values[min(len(values) - 1, int(share * len(values)))] if values else None

@@ -1,4 +1,4 @@
-"""What one run says of the size of a service and of the time that its restore took: a point of later fits."""
+"""Size of a service and duration of its restore in one run: a point for the fit of growth over several runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ACTION = "capacity.collect"
 
 
 class Point(BaseModel):
-    """One service in one run. ``at`` is the run's start, UTC, by the controller's clock.
+    """Size of one service in one run; ``at`` is the run's start in UTC by the controller's clock.
 
     ``rto_s`` and ``restore_s`` are set when that run measured the RTO of this service and its verification passed.
     """
@@ -40,10 +40,10 @@ def of_run(
     rto_s: float | None,
     restore_s: float | None,
 ) -> list[Point]:
-    """The points of a run: of each service the last ``capacity.collect`` that was done.
+    """Points of a run: for each service, the size from its last successful step with the action ``capacity.collect``.
 
-    ``steps`` are action, status and facts in their order; ``service`` is the one that the drill protects, whose clocks
-    ``rto_s`` and ``restore_s`` are (seconds; None: they do not count).
+    ``steps`` are triples of action, status and facts, in order. ``service`` is the drill's service; its measured times are
+    ``rto_s`` and ``restore_s``, in seconds; None when they do not count.
     """
     found: dict[str, Point] = {}
     for action, status, facts in steps:

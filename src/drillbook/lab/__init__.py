@@ -1,5 +1,5 @@
 """The embedded lab: four small hosts with a database, a cache, an object store and an API, on loopback, in one folder.
 
-Lives here: bringing labs up and down, their programs, their sample content and the sample application.
-Lives elsewhere: drills on them (top-level `drills/`), the tasks `lab.*` (`cli`).
+Lives here: starting and stopping labs, their programs, their sample content and the sample application.
+Lives elsewhere: drills that use labs (top-level `drills/`), the tasks `lab.*` (`cli`).
 """

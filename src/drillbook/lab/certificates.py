@@ -1,4 +1,6 @@
-"""Certificates by which the parts of the lab's store know one another: nobody else gets an answer at their inner ports."""
+"""Certificates with which the components of the lab's store authenticate one another, so that no other process can use
+their internal ports.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _HTTP = ("MASTER", "VOLUME", "FILER", "ADMIN", "CLIENT")
 
 
 def write(folder: Path) -> None:
-    """Make an authority, whose key is kept nowhere, and the one certificate that all parts share, in ``folder``."""
+    """Create a CA and the certificate shared by all components, in ``folder``; the CA's private key is discarded."""
     folder.mkdir(mode=0o700, exist_ok=True)
     signing, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _draft("authority", signing).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -56,7 +58,7 @@ def _name(name: str) -> x509.Name:
 
 
 def settings(folder: Path) -> Mapping[str, str]:
-    """Environment by which SeaweedFS asks every caller for that certificate, over gRPC and HTTP, and shows it itself."""
+    """Environment variables that make SeaweedFS present the shared certificate, and require it, over gRPC and HTTP."""
     files = {"CERT": str(folder / CERTIFICATE), "KEY": str(folder / KEY)}
     http = files | {"CA": str(folder / AUTHORITY)}
     return {

@@ -1,4 +1,4 @@
-"""Bringing a lab up and down, and saying how it is."""
+"""Starting and stopping a lab, and its status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from drillbook.errors import LabError
 from drillbook.lab import identity, monitoring, processes, programs, serve, supervision
 from drillbook.lab.folder import begin, checked, empty, locked
-from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, PORTS, Lab, default_folder, lookup
+from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, PORTS, Lab, default_folder, lookup, weed_sockets
 
 __all__ = ["Component", "Lab", "LabStatus", "default_folder", "down", "lookup", "status", "up"]
 
@@ -26,23 +26,25 @@ START_WITHIN = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One part of a lab."""
+    """One component of a lab; ``port`` or ``pid`` is None when the component has none."""
 
     name: str
     host: str
     up: bool
     port: int | None
     pid: int | None
+    standby: bool = False
+    """True for a program that runs only while a drill wants it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabStatus:
-    """How a lab is: its daemon, and each component."""
+    """Status of a lab's daemon and of each component."""
 
     folder: Path
     running: bool
     standing: bool
-    """Its machines are up, whatever runs on them."""
+    """True when the lab's machines are up, even if programs on the machines are down."""
     healthy: bool
     identity: str
     pid: int | None
@@ -50,24 +52,24 @@ class LabStatus:
 
 
 def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_it_is: bool = False) -> Lab:
-    """A healthy lab in ``folder``: the one that runs there, else a new one. Raises LabError.
+    """Return a healthy lab in ``folder``: the running lab, else a new lab. Raises LabError.
 
-    With ``as_it_is`` a lab whose machines are up is taken although a service of it is down: a drill may be at work there.
+    With ``as_it_is`` a lab whose machines are up is accepted even if a service is down, since a drill may be using the lab.
     """
     folder = checked(folder)
     with locked(folder):
         lab = Lab.read(folder)
         found = status(folder) if lab is not None and lab.ready else None
         if lab is not None and found is not None and (found.healthy or (as_it_is and found.standing)):
-            progress(f"the lab in {folder} runs already")
+            progress(f"the lab in {folder} already runs")
             return lab
         if found is not None and found.standing and (held := _held(folder)):
             raise LabError(
-                f"the lab in {folder} is not whole, and a run is at work in it, or has died there: {held}",
-                hint="let it end, or recover it: invoke drill.recover; or remove the lab: invoke lab.down",
+                f"the lab in {folder} is not healthy, but a run, alive or dead, still has locks or leases there: {held}",
+                hint="wait until the run has ended, or recover it: invoke drill.recover; or remove the lab: invoke lab.down",
             )
         if lab is not None:
-            progress("the lab there is not whole: it is removed first")
+            progress("the existing lab is not healthy and is removed first")
             _end(folder)
         _prepare(folder)
         try:
@@ -79,7 +81,7 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
 
 
 def down(folder: Path) -> None:
-    """End every process of the lab and remove its folder; nothing happens when there is none. Raises LabError."""
+    """Kill every process of the lab and remove its folder; does nothing when there is no lab. Raises LabError."""
     folder = checked(folder)
     if not folder.exists():
         return
@@ -89,21 +91,21 @@ def down(folder: Path) -> None:
 
 
 def status(folder: Path) -> LabStatus:
-    """How the lab is now; asks every component."""
+    """Read the status of the lab from every component."""
     folder = folder.resolve()
     lab = Lab.read(folder)
     if lab is None:
         return LabStatus(folder, running=False, standing=False, healthy=False, identity="", pid=None, components=())
     running = processes.alive(lab.pid, lab.started)
     components = tuple(_ssh(lab)) + tuple(_programs(lab))
-    expected = [component.up for component in components if component.host != "db-2" or component.name == "ssh"]
+    expected = [one.up for one in components if not one.standby and (one.host != "db-2" or one.name == "ssh")]
     standing = running and lab.ready and all(one.up for one in components if one.name in ("ssh", "supervisor"))
     healthy = standing and all(expected) and serve.api_is_healthy(lab)
     return LabStatus(folder, running, standing, healthy, lab.identity, lab.pid if running else None, components)
 
 
 def _held(folder: Path) -> str:
-    """What runs hold, or dead ones have left, on the lab's machines: names of locks and leases."""
+    """Names of the locks and leases that runs, alive or dead, hold on the lab's machines."""
     found = {
         path.name
         for host in HOSTS
@@ -128,7 +130,8 @@ def _programs(lab: Lab) -> Iterator[Component]:
             name = f"postgres.{host}" if program.name == "postgresql" else program.name
             port = lab.port(name) if name in PORTS else None
             pid = (known or {}).get(program.name, 0)
-            yield Component(program.name, host, pid > 0 and (port is None or _accepts(port)), port, pid or None)
+            serving = pid > 0 and (port is None or _accepts(port))
+            yield Component(program.name, host, serving, port, pid or None, program.standby)
 
 
 def _accepts(port: int) -> bool:
@@ -161,7 +164,7 @@ def _start(folder: Path, progress: Callable[[str], None]) -> Lab:
         if lab is not None and lab.ready:
             return lab
         if lab is not None and lab.pid and not processes.alive(lab.pid, lab.started):
-            raise LabError("the lab does not start: " + "\n".join(_lines(folder / "daemon.log")[-12:]))
+            raise LabError("the lab could not be started: " + "\n".join(_lines(folder / "daemon.log")[-12:]))
         time.sleep(0.03)
     raise LabError(f"the lab did not start within {START_WITHIN:.0f} s: " + "\n".join(_lines(folder / "daemon.log")[-12:]))
 
@@ -182,7 +185,7 @@ def _launch(folder: Path, mode: str, how: str, *module: str) -> None:
         timeout=30,
     )
     if done.returncode != 0:
-        raise LabError(f"the lab does not start: {done.stderr.strip()[-800:]}")
+        raise LabError(f"the lab could not be started: {done.stderr.strip()[-800:]}")
 
 
 def _lines(path: Path) -> list[str]:
@@ -193,7 +196,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _end(folder: Path) -> None:
-    """End every process and remove every file, except the folder itself."""
+    """End every process of the lab and remove every file in its folder, but not the folder."""
     lab = Lab.read(folder)
     if lab is not None and processes.alive(lab.pid, lab.started):
         os.kill(lab.pid, signal.SIGTERM)
@@ -201,21 +204,20 @@ def _end(folder: Path) -> None:
         while processes.alive(lab.pid, lab.started) and time.monotonic() < until:
             time.sleep(0.01)
     if lab is not None and lab.identity == "ambient" and os.geteuid() == 0:
-        # Only that identity may look into its own processes where root lacks CAP_SYS_PTRACE, as in a container.
+        # Without CAP_SYS_PTRACE, as in a container, root cannot read the environment of the lab's processes.
         with contextlib.suppress(LabError, subprocess.TimeoutExpired):
             _launch(folder, "ambient", "run", "drillbook.lab.processes", str(folder))
     left = processes.sweep(folder)
     if left:
-        raise LabError(f"processes of the lab do not end: {sorted(left)}")
+        raise LabError(f"processes of the lab could not be killed: {sorted(left)}")
     empty(folder)
     if lab is not None:
         _remove_sockets(lab)
 
 
 def _remove_sockets(lab: Lab) -> None:
-    """SeaweedFS puts sockets into /tmp, and one that is left there keeps it from starting."""
-    for offset in range(BLOCK):
-        for path in Path("/tmp").glob(f"seaweedfs-*-{lab.base + offset}.sock"):
-            with contextlib.suppress(OSError):
-                if stat.S_ISSOCK(path.lstat().st_mode):
-                    path.unlink()
+    """Remove SeaweedFS's sockets in /tmp, since a stale socket prevents the next start of SeaweedFS."""
+    for path in weed_sockets(range(lab.base, lab.base + BLOCK)):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(path.lstat().st_mode):
+                path.unlink()

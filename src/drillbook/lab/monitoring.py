@@ -1,7 +1,7 @@
-"""The lab's Prometheus and Alertmanager on store-1, which watch the API and PostgreSQL by the handbook's rules.
+"""The lab's Prometheus and Alertmanager on store-1, which monitor the API and PostgreSQL by the handbook's rules.
 
-They are the machine's own programs (Debian: `prometheus`, `prometheus-alertmanager`); no wheel has them. Where they are
-missing the lab has neither, its inventory says so, and a drill that needs them is not run here.
+Both programs come from the machine's packages (Debian: `prometheus`, `prometheus-alertmanager`); no wheels of them exist.
+On a machine without them, the lab has no monitoring, its inventory states that, and drills that need it are skipped.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from drillbook.lab.layout import ADDRESS, Lab, put
 HOST = "store-1"
 RULES = "handbook.rules.yml"
 SHORTER = (("[5m]", "[10s]"), ("for: 1m", "for: 2s"))
-"""What the windows of the handbook's rules are in a lab, where a drill waits for them."""
+"""Replacements that shorten the time windows of the handbook's rules, since drills wait for the alerts."""
 EVERY = "1s"
 KEPT = "2h"
 
 
 def servers(path: str) -> tuple[str, str] | None:
-    """Prometheus and Alertmanager in the search path ``path``; None unless both are there."""
+    """Paths of Prometheus and Alertmanager found in the search path ``path``; None unless both exist."""
     prometheus = shutil.which("prometheus", path=path)
     alertmanager = shutil.which("prometheus-alertmanager", path=path) or shutil.which("alertmanager", path=path)
     return (prometheus, alertmanager) if prometheus and alertmanager else None
 
 
 def commands(lab: Lab, path: str) -> dict[str, str]:
-    """The programs that monitor the lab, by name; none where the machine has no Prometheus."""
+    """Commands that start the monitoring programs, by name; empty when Prometheus or Alertmanager is missing."""
     found = servers(path)
     if found is None:
         return {}
@@ -47,7 +47,7 @@ def commands(lab: Lab, path: str) -> dict[str, str]:
 
 
 def rules() -> str:
-    """The handbook's rules with shorter windows."""
+    """The handbook's alert rules with shorter time windows."""
     text = files("drillbook.lab").joinpath(RULES).read_text(encoding="utf-8")
     for window, shorter in SHORTER:
         text = text.replace(window, shorter)
@@ -55,7 +55,7 @@ def rules() -> str:
 
 
 def configure(lab: Lab) -> None:
-    """Write what the programs of ``commands`` read."""
+    """Write the configuration files of the monitoring programs."""
     home = lab.home(HOST)
     jobs = {"api": "api", "postgres": "exporter"}
     prometheus = {
@@ -69,7 +69,7 @@ def configure(lab: Lab) -> None:
         "receivers": [{"name": "oncall"}],
     }
     put(home / RULES, rules())
-    put(home / "prometheus.yml", json.dumps(prometheus, indent=1) + "\n")  # JSON is YAML too
+    put(home / "prometheus.yml", json.dumps(prometheus, indent=1) + "\n")  # JSON is valid YAML
     put(home / "alertmanager.yml", json.dumps(alertmanager, indent=1) + "\n")
 
 

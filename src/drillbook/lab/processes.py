@@ -1,8 +1,7 @@
-"""Processes of a lab: telling them from others, and ending every one of them.
+"""Processes of a lab: identifying them, and killing them all.
 
-A pid alone says little, because numbers are used again: a process is its pid with its start time. A process belongs to
-a lab when it is the daemon or a supervisor of its pid files, when it descends from one of those, or when its
-environment carries the lab's mark.
+Pids are reused, so a process is identified by its pid and start time. Processes of a lab are its daemon, the supervisors
+in its pid files, their descendants, and every process whose environment has the lab's mark.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process as /proc shows it; ``started`` is in clock ticks since boot."""
+    """A process in /proc; ``started`` is its start time in clock ticks since boot."""
 
     pid: int
     parent: int
@@ -33,7 +32,7 @@ class Process:
 
 
 def find(pid: int) -> Process | None:
-    """The process of that number now."""
+    """Read the process ``pid`` from /proc; None when it does not exist."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
@@ -42,19 +41,19 @@ def find(pid: int) -> Process | None:
 
 
 def alive(pid: int, started: int) -> bool:
-    """Whether the process that had this number at that time still runs."""
+    """Return True when the process with this pid and start time still runs and is not a zombie."""
     process = find(pid)
     return process is not None and process.started == started and not process.zombie
 
 
 def everything() -> dict[int, Process]:
-    """All processes, by number."""
-    found = (find(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208  only names
+    """Read all processes from /proc, by pid."""
+    found = (find(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208  only names are needed
     return {process.pid: process for process in found if process is not None}
 
 
 def below(roots: Iterable[int], table: dict[int, Process]) -> set[int]:
-    """Numbers of the processes that descend from ``roots``, without these."""
+    """Pids of the descendants of ``roots``, without the roots themselves."""
     children: dict[int, list[int]] = {}
     for process in table.values():
         children.setdefault(process.parent, []).append(process.pid)
@@ -69,7 +68,7 @@ def below(roots: Iterable[int], table: dict[int, Process]) -> set[int]:
 
 
 def marked(folder: Path, table: Iterable[int]) -> set[int]:
-    """Numbers of the processes whose environment carries the lab's mark, as far as it may be read."""
+    """Pids of the processes whose environment carries the lab's mark; unreadable environments are skipped."""
     mark = f"{MARK}={folder}".encode()
     found = set()
     for pid in table:
@@ -80,13 +79,13 @@ def marked(folder: Path, table: Iterable[int]) -> set[int]:
 
 
 def record(folder: Path, name: str, pid: int) -> None:
-    """Write a pid file; it holds the number and the start time."""
+    """Write the pid file ``name`` with the pid and the start time of a process."""
     process = find(pid)
     put(folder / "run" / f"{name}.pid", f"{pid} {process.started if process else 0}\n")
 
 
 def recorded(folder: Path) -> dict[str, int]:
-    """Processes of the pid files that are still the ones that were started, by name."""
+    """Pids of the running processes in the pid files, by name; reused pids are skipped."""
     found = {}
     for file in (folder / "run").glob("*.pid"):
         with contextlib.suppress(OSError, ValueError):
@@ -97,7 +96,7 @@ def recorded(folder: Path) -> dict[str, int]:
 
 
 def kill(process: Process) -> None:
-    """End exactly this process; nothing happens when its number has gone to another one."""
+    """Kill exactly ``process``; does nothing when another process has reused its pid."""
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(process.pid)
         try:
@@ -108,7 +107,7 @@ def kill(process: Process) -> None:
 
 
 def sweep(folder: Path, seconds: float = 10.0) -> set[int]:
-    """End every process of the lab; returns the numbers of those that did not end in time."""
+    """Kill every process of the lab; return the pids of the processes that still run after ``seconds``."""
     until = time.monotonic() + seconds
     while True:
         left = _of_lab(folder)
@@ -130,7 +129,7 @@ def _of_lab(folder: Path) -> list[Process]:
 
 
 def ancestors(pid: int, table: dict[int, Process]) -> set[int]:
-    """Numbers of the processes that ``pid`` descends from, and its own."""
+    """Return the pids of ``pid`` itself and of all its ancestors."""
     found: set[int] = set()
     while pid in table and pid not in found:
         found.add(pid)
@@ -139,7 +138,7 @@ def ancestors(pid: int, table: dict[int, Process]) -> set[int]:
 
 
 def end_children(seconds: float = 10.0) -> None:
-    """End and reap every descendant of this process, which must be a subreaper."""
+    """Kill and reap every descendant of this process for at most ``seconds``; this process must be a subreaper."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         table = everything()
@@ -155,12 +154,12 @@ def end_children(seconds: float = 10.0) -> None:
 
 
 def adopt_orphans() -> None:
-    """Make this process the one that inherits, and can reap, descendants whose parent ended."""
+    """Make this process a subreaper: it becomes the parent of descendants whose parent ended, and can reap them."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent() -> None:
-    """Let the kernel end this process when its parent ends."""
+    """Make the kernel kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 

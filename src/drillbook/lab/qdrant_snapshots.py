@@ -1,7 +1,7 @@
 """Snapshots of the lab's stand-in for a Qdrant server: a collection's files in one archive, with its SHA-256.
 
-Requests and answers are Qdrant's (https://qdrant.tech/documentation/snapshots/); the archive is the stand-in's own: the
-engine reads Qdrant's and writes none. Standard library only.
+Requests and answers are Qdrant's (https://qdrant.tech/documentation/snapshots/). The archive has a format of its own,
+because the engine can read Qdrant's format but not write it. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 WITHIN_S = 60.0
-"""Seconds within which an address that is to be recovered from must answer."""
+"""Seconds that the source of a snapshot may take to answer."""
 CHUNK = 1 << 20
 
 
 def make(collection: Path, folder: Path) -> dict[str, Any]:
-    """Archive the files of a collection that nobody writes to now; describes the archive as Qdrant does."""
+    """Archive the files of the idle ``collection`` in ``folder``; returns Qdrant's description of the archive."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = datetime.now(UTC)
     path = folder / f"{collection.name}-{now:%Y-%m-%d-%H-%M-%S-%f}.snapshot"
@@ -41,9 +41,12 @@ def _digest(path: Path) -> str:
 
 
 def unpack(location: str, checksum: str | None, target: Path) -> None:
-    """Fetch the archive at ``location`` and unpack it as ``target``. Raises ValueError, OSError; then it is not there."""
+    """Fetch the archive at ``location`` and unpack it to ``target``.
+
+    Raises ValueError or OSError; ``target`` does not exist then.
+    """
     if not location.startswith(("http://", "https://")):
-        raise ValueError(f"the lab's stand-in recovers from http alone, not from {location.partition(':')[0]!r}")
+        raise ValueError(f"the lab's stand-in recovers only over http, not over {location.partition(':')[0]!r}")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with tempfile.TemporaryDirectory(dir=target.parent) as draft:
         path = Path(draft, "snapshot")

@@ -2,13 +2,13 @@
 
 ``python -m drillbook.lab.qdrant_stand_in --port N --folder F``
 
-It is for labs and tests only. A Qdrant server comes as an image or a binary and not as a wheel; its engine does
-(``qdrant-edge-py``), so vectors, ids, payloads and their storage here are Qdrant's, and only the HTTP around them is not.
-It needs nothing but that wheel, the standard library and its own modules beside this one (``qdrant_*.py``). An API key comes
-from QDRANT__SERVICE__API_KEY, as in Qdrant.
+For labs and tests only. Qdrant's server is distributed as an image or a binary, not as a wheel; its engine is a wheel
+(``qdrant-edge-py``). So vectors, ids, payloads and their storage are Qdrant's, and only the HTTP layer is not. The program
+needs only that wheel, the standard library and its sibling modules (``qdrant_*.py``). The API key comes from the variable
+QDRANT__SERVICE__API_KEY, as in Qdrant.
 
-What it does not have, such as filters, aliases or clusters, it refuses: nothing is quietly left out.
-Paths and bodies are those of https://api.qdrant.tech.
+Unsupported requests, such as filters, aliases or clusters, are refused and never ignored. Paths and bodies are those of
+https://api.qdrant.tech.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from drillbook.lab import qdrant_snapshots as snapshots
+from drillbook.lab import qdrant_snapshots
 from drillbook.lab.qdrant_collection import Collection, Params, Refused
 
 KEY = "QDRANT__SERVICE__API_KEY"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}"
 LARGEST_BODY = 64 << 20
 IDLE_S = 60.0
-"""Seconds after which a connection on which nothing comes is closed."""
+"""Seconds after which an idle connection is closed."""
 
 
 class Collections:
-    """All collections of a folder; one request at a time is at work on them."""
+    """All collections in a folder; requests are handled one at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """Load what is there; what was never made wholly is removed."""
+        """Load all collections in ``folder``, and remove incomplete ones."""
         self._folder, self._snapshots = folder / "collections", folder / "snapshots"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
@@ -57,43 +57,43 @@ class Collections:
                 shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
-        """Write everything to disk and end."""
+        """Close all collections, which flushes their data to disk."""
         with self._lock:
             for one in self._all.values():
                 one.shard.close()
             self._all = {}
 
     def do(self, method: str, path: str, body: Params) -> Any:
-        """The result of one request. Raises Refused."""
+        """Handle one request, and return its result. Raises Refused for an unknown route or a refused request."""
         for wanted, pattern, act in _ROUTES:
             if wanted == method and (match := re.fullmatch(pattern, path)):
                 with self._lock:
                     return act(self, *match.groups(), body)
-        raise Refused(404, f"the lab's stand-in does not know {method} {path}")
+        raise Refused(404, f"the lab's stand-in does not support {method} {path}")
 
     def named(self, name: str) -> Collection:
-        """The collection of that name. Raises Refused."""
+        """The collection ``name``. Raises Refused when it does not exist."""
         if name not in self._all:
             raise Refused(404, f"Not found: Collection `{name}` doesn't exist!")
         return self._all[name]
 
     def names(self) -> Params:
-        """The list of all."""
+        """Names of all collections, in the format of Qdrant's API."""
         return {"collections": [{"name": name} for name in sorted(self._all)]}
 
     def exists(self, name: str) -> Params:
-        """Is there one of that name?"""
+        """Existence of the collection ``name``, in the format of Qdrant's API."""
         return {"exists": name in self._all}
 
     def make(self, name: str, wanted: Params) -> bool:
-        """Make one. Raises Refused when it is there."""
+        """Create the collection ``name``. Raises Refused when it exists."""
         if name in self._all:
             raise Refused(409, f"Wrong input: Collection `{name}` already exists!")
         self._all[name] = Collection.create(self._folder / name, wanted)
         return True
 
     def drop(self, name: str) -> bool:
-        """Delete one; False when there is none."""
+        """Delete the collection ``name``; return False when it does not exist."""
         found = self._all.pop(name, None)
         if found is None:
             return False
@@ -103,7 +103,7 @@ class Collections:
         return True
 
     def point(self, name: str, text: str) -> Params:
-        """One point. Raises Refused when it is not there."""
+        """The point with the id ``text``. Raises Refused when it does not exist."""
         number: int | str = int(text) if text.isdecimal() else text
         found = self.named(name).retrieve({"ids": [number], "with_vector": True})
         if not found:
@@ -111,38 +111,38 @@ class Collections:
         return found[0]
 
     def snapshot(self, name: str) -> Params:
-        """Archive a collection as it is now."""
+        """Archive the current content of the collection ``name``; returns Qdrant's description of the archive."""
         self.named(name).shard.flush()
-        return snapshots.make(self.named(name).folder, self._snapshots / name)
+        return qdrant_snapshots.make(self.named(name).folder, self._snapshots / name)
 
     def archives(self, name: str) -> list[Params]:
-        """The snapshots that are kept."""
+        """Names and sizes in bytes of the snapshots of the collection ``name``."""
         self.named(name)
         return [{"name": path.name, "size": path.stat().st_size} for path in sorted((self._snapshots / name).glob("*"))]
 
     def archive(self, name: str, file: str) -> Path:
-        """Where a snapshot is. Raises Refused."""
+        """Path of the snapshot ``file``. Raises Refused when it does not exist."""
         path = self._snapshots / name / file
         if not path.is_file():
             raise Refused(404, f"Not found: Snapshot `{file}`")
         return path
 
     def forget(self, name: str, file: str) -> bool:
-        """Delete a snapshot."""
+        """Delete the snapshot ``file``. Raises Refused when it does not exist."""
         self.archive(name, file).unlink()
         return True
 
     def recover(self, name: str, asked: Params) -> bool:
-        """Put what a snapshot holds in the place of a collection."""
+        """Replace the collection ``name`` by the content of a snapshot."""
         draft = self._folder / f".{name}"
-        snapshots.unpack(asked["location"], asked.get("checksum"), draft)
+        qdrant_snapshots.unpack(asked["location"], asked.get("checksum"), draft)
         self.drop(name)
         draft.replace(self._folder / name)
         self._all[name] = Collection.load(self._folder / name)
         return True
 
     def change(self, name: str, act: Callable[[Collection], None]) -> Params:
-        """Change one, and say so as Qdrant does."""
+        """Apply ``act`` to the collection ``name``; returns Qdrant's answer to a write."""
         act(self.named(name))
         return {"operation_id": 0, "status": "completed"}
 
@@ -175,7 +175,7 @@ _ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection of a client."""
+    """HTTP handler of one client connection."""
 
     protocol_version = "HTTP/1.1"
     server_version = "drillbook-lab-qdrant-stand-in"
@@ -213,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(401, "Must provide an API key or an Authorization bearer token")
         body = json.loads(data) if data else {}
         if not isinstance(body, dict):
-            raise Refused(400, "the body is no JSON object")
+            raise Refused(400, "the body is not a JSON object")
         return self.collections.do(self.command, path, body) if path else True
 
     def _answer(self, status: int, answer: Params) -> None:
@@ -228,25 +228,25 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  its name in the standard library
-        """Refusals alone go to the log."""
+        """Log only refused requests."""
         if len(args) > 1 and str(args[1]) >= "400":
             logging.info("%s " + format, self.client_address[0], *args)
 
 
 def engine_version() -> str:
-    """Version of the engine's wheel."""
+    """Version of the wheel of Qdrant's engine."""
     return version("qdrant-edge-py")
 
 
 class Server(ThreadingHTTPServer):
-    """The listener."""
+    """HTTP server with one thread for each connection."""
 
     daemon_threads = True
     request_queue_size = 64
 
 
 def main() -> int:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description="The lab's stand-in for a Qdrant server.")
     parser.add_argument("--port", type=int, required=True)

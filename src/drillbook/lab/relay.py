@@ -1,14 +1,15 @@
 """A TCP relay whose path can be broken on purpose, without root.
 
-``python -m drillbook.lab.relay FOLDER NAME=PORT:[HOST:]PORT ...`` listens on the first port of each name and carries to
-the second, on this machine or on HOST. The file FOLDER/NAME says how, in one line ``KIND MILLISECONDS OWNER``; without
-it the path is open.
+``python -m drillbook.lab.relay FOLDER NAME=PORT:[HOST:]PORT ...`` listens on the first port of each name and relays to
+the second port, on this machine or on HOST. The file FOLDER/NAME sets the mode, in one line ``KIND MILLISECONDS OWNER``;
+without the file the path is open.
 
-drop   nothing passes and nothing is lost, as when packets vanish: what is sent waits and passes later; nobody is accepted
-delay  every answer comes that much later
-reset  every connection is reset, also each new one
+drop   data and new connections wait until the mode ends, as with lost packets and their retransmission
+delay  every answer is delayed by MILLISECONDS
+reset  every existing and new connection is reset
 
-Memory is bounded: BACKLOG connections wait, LIMIT are carried, each holds at most DEPTH pieces of PIECE bytes a way.
+Memory is limited: at most BACKLOG connections wait, and at most LIMIT connections are relayed. Each relayed connection
+holds at most DEPTH buffers of PIECE bytes in each direction.
 """
 
 from __future__ import annotations
@@ -38,30 +39,30 @@ KINDS = ("open", "drop", "delay", "reset")
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 Held = asyncio.Queue[tuple[float, bytes]]
-"""Pieces on their way, each with the time at which it may arrive; an empty one is the end."""
+"""Pieces in transit with their earliest delivery times (monotonic seconds); an empty piece marks the end of the stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How a path behaves; ``delay`` in seconds."""
+    """Mode of a relayed path; ``delay`` in seconds."""
 
     kind: str = "open"
     delay: float = 0.0
 
     @classmethod
     def parse(cls, text: str) -> Mode:
-        """The mode of a control file. Raises ValueError for one that says nothing known."""
+        """Parse the line of a control file. Raises ValueError for an unknown kind."""
         kind, milliseconds, *_ = [*text.split(), "0"]
         if kind not in KINDS:
-            raise ValueError(f"no such kind: {kind[:40]!r}")
+            raise ValueError(f"unknown kind of fault: {kind[:40]!r}")
         return cls(kind, min(60.0, max(0.0, int(milliseconds) / 1000)))
 
 
 class Relayed:
-    """One relayed port."""
+    """One relayed port, with its current connections and mode."""
 
     def __init__(self, control: Path, listen: int, target: int, host: str = ADDRESS) -> None:
-        """``control`` is the file that says how the path behaves. Raises OSError when the port is taken."""
+        """Bind the port ``listen``, and read the mode from ``control``. Raises OSError when the port is taken."""
         self.mode = Mode()
         self._control = control
         self._target = (host, target)
@@ -78,13 +79,13 @@ class Relayed:
         self._listener.listen(BACKLOG)
 
     async def watch(self) -> None:
-        """Follow the control file for ever."""
+        """Check the control file for ever, and apply each new mode."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
             self.look()
 
     def look(self) -> None:
-        """Behave as the control file says now."""
+        """Read the control file, and apply its mode if it changed."""
         mode = self._read()
         if mode is None or mode == self.mode:
             return
@@ -98,7 +99,7 @@ class Relayed:
                 task.cancel()
 
     def _read(self) -> Mode | None:
-        """The mode in the file; None when it did not change since the last look, or cannot be understood."""
+        """Read the mode from the control file; None when the file is unchanged or invalid."""
         try:
             found = self._control.stat()
             seen = (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -110,11 +111,11 @@ class Relayed:
             self._seen = None
             return Mode()
         except (OSError, ValueError) as error:
-            logging.error("%s is passed over: %s", self._control, error)
+            logging.error("%s is ignored: %s", self._control, error)
             return None
 
     async def accept(self) -> None:
-        """Take connections for ever, except while nothing passes."""
+        """Accept connections for ever, except in the mode `drop`."""
         loop = asyncio.get_running_loop()
         while True:
             await self._slots.acquire()
@@ -123,8 +124,8 @@ class Relayed:
                 near, _ = await loop.sock_accept(self._listener)
             except OSError as error:
                 self._slots.release()
-                logging.error("no connection can be taken: %s", error)
-                await asyncio.sleep(0.2)  # out of descriptors: trying again at once would only spin
+                logging.error("no connection can be accepted: %s", error)
+                await asyncio.sleep(0.2)  # such as too many open files: an immediate retry would fail too
                 continue
             task = asyncio.create_task(self._carry(near))
             self._carried.add(task)
@@ -135,7 +136,7 @@ class Relayed:
         self._slots.release()
 
     async def _carry(self, near: socket.socket) -> None:
-        """Carry one connection to its end; one that breaks on one side is reset on the other."""
+        """Relay one connection until it ends; if one side breaks, both sides are reset."""
         far = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         whole = False
         try:
@@ -183,7 +184,7 @@ class Relayed:
                 await asyncio.sleep(early)
             await self._passable.wait()
             if not piece:
-                sink.shutdown(socket.SHUT_WR)  # only this way has ended; the other may go on
+                sink.shutdown(socket.SHUT_WR)  # only this direction has ended; the other may continue
                 return
             await loop.sock_sendall(sink, piece)
 
@@ -202,7 +203,7 @@ async def serve(folder: Path, names: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Serve what the command line says."""
+    """Serve the paths given on the command line."""
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(serve(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,4 +1,4 @@
-"""The sample application's tables and their deterministic content, as SQL statements in order."""
+"""The sample application's tables and their deterministic content, as an ordered list of SQL statements."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CREATE SEQUENCE import_batches START 1000;
 SELECT nextval('import_batches') FROM generate_series(1, 24);
 """
 
-# Every 97th document failed and has no chunks; every 13th has no language, every 40th is archived.
+# Every 97th document has failed and has no chunks; every 13th has no language; every 40th is archived.
 CONTENT = f"""
 INSERT INTO documents (title, status, mime, size, sha256, language, created_at, archived_at, metadata)
 SELECT format('%s %s', (ARRAY['Invoice','Contract','Report','Minutes','Manual','Letter'])[1 + i % 6], i),
@@ -78,9 +78,9 @@ SELECT d, o, format('Section %s of document %s. %s; %s; %s; %s; %s; %s. Referenc
 FROM generate_series(1, {DOCUMENTS}) AS d, generate_series(1, {CHUNKS_EACH}) AS o,
      (SELECT ARRAY[{",".join(f"'{phrase}'" for phrase in _PHRASES)}]) AS phrases(p)
 WHERE d % 97 <> 0 ORDER BY d, o;
-"""  # noqa: S608  made of constants
+"""  # noqa: S608  built from constants only
 
-# After the content: an index is built faster than it is kept.
+# Created after the rows: building an index once is faster than updating it for every row.
 INDEXES = """
 ALTER TABLE chunks ADD CONSTRAINT chunks_document FOREIGN KEY (document_id) REFERENCES documents ON DELETE CASCADE;
 ALTER TABLE chunks ADD CONSTRAINT chunks_ordinal UNIQUE (document_id, ordinal);

@@ -1,6 +1,6 @@
-"""Fill a lab: documents and chunks, originals, vectors, the cache. The same bytes every time: no clock, no chance.
+"""Fills a lab with documents and chunks, originals, vectors and cache entries.
 
-``python -m drillbook.lab.seed FOLDER``
+The content is deterministic (no clock, no randomness). ``python -m drillbook.lab.seed FOLDER``
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from drillbook.sdk.web import ask
 ORIGINALS = 200
 CACHED = 400
 EMBEDDED = 400
-"""The chunks of so many documents have vectors."""
+"""Number of documents whose chunks have vectors."""
 DIMENSIONS = 32
 START_WITHIN = 40.0
 
@@ -38,10 +38,10 @@ T = TypeVar("T")
 
 
 def main() -> int:
-    """Fill everything at once: each part mostly waits for its own server."""
+    """Fill all servers in parallel, since each part mostly waits for its own server; returns the exit status."""
     lab = Lab.read(Path(sys.argv[1]))
     if lab is None:
-        raise LabError(f"no lab in {sys.argv[1]}")
+        raise LabError(f"there is no lab in {sys.argv[1]}")
     with ThreadPoolExecutor() as pool:
         for task in [pool.submit(part, lab) for part in (fill_database, fill_store, fill_cache)]:
             task.result()
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def fill_database(lab: Lab) -> None:
-    """Make the application's role, its database and the documents in it; then the vectors of the first."""
+    """Create the application's role, its database and the documents, then the vectors of the first documents."""
     with _connect(lab, "postgres", "pg_admin", "postgres") as connection:
         create_database(connection, DATABASE, lab.secret("pg_app"))
     with _connect(lab, DATABASE, "pg_app", DATABASE) as connection:
@@ -64,14 +64,14 @@ def _connect(lab: Lab, user: str, secret: str, database: str) -> psycopg.Connect
 
 
 def create_database(connection: psycopg.Connection[Any], name: str, password: str) -> None:
-    """Make a role that owns a database of its own name."""
+    """Create a role that owns a database of the same name."""
     role = sql.Identifier(name)
     connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(password)))
     connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(role, role))
 
 
 def fill_documents(connection: psycopg.Connection[Any]) -> None:
-    """Make and fill the tables in one transaction, so that the API sees all of it or nothing."""
+    """Create and fill the tables in one transaction, so that the API sees either no table or complete ones."""
     with connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = off")
         connection.execute("SET LOCAL maintenance_work_mem = '128MB'")
@@ -81,7 +81,7 @@ def fill_documents(connection: psycopg.Connection[Any]) -> None:
 
 
 def fill_vectors(lab: Lab, connection: psycopg.Connection[Any]) -> None:
-    """Make the collection and put a vector for each chunk of the first documents."""
+    """Create the collection and store a vector for each chunk of the first documents."""
     where, key = f"{lab.vectors}/collections/{COLLECTION}", lab.secret("vectors")
     _patiently(lambda: _put(where, key, {"vectors": {"size": DIMENSIONS, "distance": "Cosine"}}), OSError)
     _put(f"{where}/index", key, {"field_name": "document_id", "field_schema": "integer"})
@@ -97,7 +97,7 @@ def fill_vectors(lab: Lab, connection: psycopg.Connection[Any]) -> None:
 
 
 def embedding(content: str) -> list[float]:
-    """What stands for a model's output: a vector that depends on the text alone."""
+    """Vector computed from the text alone, in place of a model's embedding."""
     return [(byte - 127.5) / 128 for byte in hashlib.sha256(content.encode()).digest()[:DIMENSIONS]]
 
 
@@ -114,7 +114,7 @@ def _put(url: str, key: str, body: Any) -> None:
 
 
 def fill_store(lab: Lab) -> None:
-    """Make the buckets and put the originals of the first documents."""
+    """Create the buckets and store the originals of the first documents."""
     store = objects.connect(lab.s3, REGION, lab.secret("s3_key"), lab.secret("s3_secret"))
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[0]), *STORE_ERRORS)
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[1]), *STORE_ERRORS)
@@ -132,7 +132,7 @@ def _put_original(store: Any, number: int) -> None:
 
 
 def original(number: int) -> bytes:
-    """The original file of a seeded document: a few kilobytes of text."""
+    """Original file of a seeded document: a few kilobytes of text."""
     lines = [
         f"document {number}, line {line}: {hashlib.sha256(f'{number}/{line}'.encode()).hexdigest()}"
         for line in range(20 + number % 30)
@@ -141,7 +141,7 @@ def original(number: int) -> bytes:
 
 
 def fill_cache(lab: Lab) -> None:
-    """Put sessions and counters as the application would have left them."""
+    """Store sessions and counters like those of a real application in the cache."""
     client = redis.Redis(host=ADDRESS, port=lab.port("redis"), password=lab.secret("redis"), socket_timeout=2)
     _patiently(client.ping, redis.RedisError)
     with client.pipeline(transaction=False) as pipe:
@@ -154,7 +154,10 @@ def fill_cache(lab: Lab) -> None:
 
 
 def _patiently(attempt: Callable[[], T], *expected: type[Exception]) -> T:
-    """The result of ``attempt``, which fails in an expected way until its server has started."""
+    """Call ``attempt`` until it succeeds, and return its result.
+
+    Retries the ``expected`` exceptions for up to 40 s while the server starts, then raises the last one.
+    """
     until = time.monotonic() + START_WITHIN
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Bring up the hosts of a lab and serve them: SSH, one supervisor a host, the seed; then wait for ever."""
+"""Starts the hosts of a lab, each with an SSH server and a supervisor; fills them with content, and then waits for ever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEALTHY_WITHIN = 30.0
 
 
 def main(lab: Lab) -> None:
-    """Serve the lab; returns only by an exception."""
+    """Serve the lab for ever; ends only with an exception."""
     environment = programs.environment(lab.folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -42,7 +42,7 @@ async def _serve(lab: Lab, environment: dict[str, str]) -> None:
     supervisors = [await _supervise(lab, host, environment) for host in ("store-1", "app-1")]
     await asyncio.to_thread(database.create, lab, "db-1")
     supervisors += [await _supervise(lab, host, environment) for host in ("db-1", "db-2")]
-    _progress(lab, "PostgreSQL, SeaweedFS, Valkey, the vectors and the API start")
+    _progress(lab, "PostgreSQL, SeaweedFS, Valkey, the vectors and the API are starting")
     await _seed(lab, environment)
     _progress(lab, "documents, originals, vectors and cache are filled")
     await _until_healthy(lab)
@@ -94,7 +94,7 @@ async def _supervise(lab: Lab, host: str, environment: dict[str, str]) -> asynci
 
 
 async def _report(lab: Lab, host: str, process: asyncio.subprocess.Process) -> None:
-    """Wait for a supervisor that should never end."""
+    """Wait for a supervisor to end, log that as an error, and remove its pid file."""
     status = await process.wait()
     logging.error("the supervisor of %s ended with status %d", host, status)
     with suppress(OSError):
@@ -102,7 +102,7 @@ async def _report(lab: Lab, host: str, process: asyncio.subprocess.Process) -> N
 
 
 async def _seed(lab: Lab, environment: dict[str, str]) -> None:
-    """In a process of its own: its libraries are large, and the daemon lives long."""
+    """Run the seed in a separate process, because its libraries are large and the daemon lives long. Raises LabError."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
@@ -117,7 +117,7 @@ async def _seed(lab: Lab, environment: dict[str, str]) -> None:
     )
     output, _ = await process.communicate()
     if process.returncode != 0:
-        raise LabError(f"the lab cannot be filled: {output.decode('utf-8', 'replace')[-2000:]}")
+        raise LabError(f"the content of the lab cannot be created: {output.decode('utf-8', 'replace')[-2000:]}")
 
 
 async def _until_healthy(lab: Lab) -> None:
@@ -129,7 +129,7 @@ async def _until_healthy(lab: Lab) -> None:
 
 
 def _monitor(lab: Lab) -> None:
-    """Let the monitoring begin, where the machine has the programs for it, and wait until it answers."""
+    """Start the monitoring programs, if installed, and wait until they answer. Raises LabError."""
     names = list(monitoring.commands(lab, programs.search_path()))
     supervision.start(lab.home(monitoring.HOST), names)
     until = time.monotonic() + HEALTHY_WITHIN
@@ -138,7 +138,7 @@ def _monitor(lab: Lab) -> None:
             if time.monotonic() > until:
                 raise LabError(
                     f"{name} does not answer after {HEALTHY_WITHIN:.0f} s",
-                    hint=f"see {lab.home(monitoring.HOST) / 'log' / name}.log",
+                    hint=f"read {lab.home(monitoring.HOST) / 'log' / name}.log",
                 )
             time.sleep(0.02)
 
@@ -151,7 +151,7 @@ def _listens(port: int) -> bool:
 
 
 def api_is_healthy(lab: Lab) -> bool:
-    """Whether the API answers and reaches everything that it needs."""
+    """Return True when the API answers and reaches all its backends."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{lab.api}/health", timeout=2) as answer:

@@ -1,4 +1,4 @@
-"""An SSH server for one host of the lab: commands, terminals, SFTP and forwarding to loopback, as OpenSSH does them."""
+"""An SSH server for one host of the lab, which behaves like OpenSSH: commands, terminals, SFTP, forwarding to loopback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import asyncssh
 from drillbook.lab.layout import ADDRESS, USER
 
 ACCEPTED_VARIABLES = ("LANG", "LC_*", "DRILLBOOK_*")
-"""Environment that a client may set, as AcceptEnv in sshd_config; the rest is refused."""
+"""Environment variables that a client may set, like AcceptEnv in sshd_config; others are ignored."""
 
 _CHUNK = 256 * 1024
 Process = asyncssh.SSHServerProcess[bytes]
@@ -31,7 +31,7 @@ Process = asyncssh.SSHServerProcess[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The one user of a host."""
+    """The only user of a host."""
 
     home: Path
     environment: Mapping[str, str]
@@ -39,41 +39,41 @@ class Account:
 
 
 class Gate(asyncssh.SSHServer):
-    """Who may come in, and where forwarding may go."""
+    """Access rules of the SSH server: permitted logins, and targets of forwarding."""
 
     def __init__(self, account: Account) -> None:
-        """Let in the account's key and nothing else."""
+        """Accept only logins with the key of ``account``."""
         self._key = account.key.public_data
 
     def begin_auth(self, username: str) -> bool:
-        """Everybody has to prove who they are."""
+        """Require authentication for every user name."""
         return True
 
     def public_key_auth_supported(self) -> bool:
-        """Keys are the only way."""
+        """Allow authentication by key only."""
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """The lab's user with the lab's key."""
+        """Accept only the lab's user with the lab's key."""
         return username == USER and key.public_data == self._key
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
-        """Forward to loopback only."""
+        """Allow forwarding to loopback only."""
         return dest_host in (ADDRESS, "localhost", "::1")
 
 
 class Files(asyncssh.SFTPServer):
-    """SFTP on the whole file system, where relative paths start at the home."""
+    """SFTP on the whole file system; relative paths start at the home folder."""
 
     home = b"/"
 
     def map_path(self, path: bytes) -> bytes:
-        """The local path of a client's path."""
+        """Local path of the path that a client requested."""
         return os.path.join(self.home, path)  # noqa: PTH118  paths are bytes here
 
 
 async def listen(port: int, host_key: asyncssh.SSHKey, account: Account) -> asyncssh.SSHAcceptor:
-    """Serve one host on a port."""
+    """Serve one host on ``port``."""
 
     async def session(process: Process) -> None:
         await Session(process, account).run()
@@ -99,10 +99,10 @@ async def listen(port: int, host_key: asyncssh.SSHKey, account: Account) -> asyn
 
 
 class Session:
-    """One command or shell. It lives in a session of its own, so that it can be signalled, or left running, as a whole."""
+    """One command or shell; as a process session of its own, it can be signalled as a whole, or left to run."""
 
     def __init__(self, process: Process, account: Account) -> None:
-        """Nothing runs yet."""
+        """Store the client's process and the account, without starting a command."""
         self._client = process
         self._account = account
         self._child: asyncio.subprocess.Process | None = None
@@ -110,7 +110,7 @@ class Session:
         self._outputs: dict[int, asyncssh.SSHWriter[bytes]] = {}
 
     async def run(self) -> None:
-        """Start it, carry its streams, report how it ended."""
+        """Start the command, relay its streams, and report its exit status to the client."""
         try:
             child = await self._start()
         except OSError as error:
@@ -128,7 +128,7 @@ class Session:
             self._report(ended.result())
         elif self._client.term_type:
             self._signal("HUP")
-        await ended  # a command whose client left goes on, as with any sshd; it is waited for so that it can be reaped
+        await ended  # after a disconnect the command continues, as with any sshd; wait to reap the process
 
     async def _start(self) -> asyncio.subprocess.Process:
         term = self._client.term_type
@@ -180,7 +180,7 @@ class Session:
         return env
 
     async def _feed(self) -> None:
-        """Carry standard input, and act on what arrives among it: signals and new window sizes."""
+        """Relay standard input, and handle the signals and window sizes that arrive in the same stream."""
         stdin = self._client.stdin
         while True:
             try:
@@ -199,7 +199,7 @@ class Session:
                     self._end_input()
                     return
                 if not await _write(self._input, data):
-                    self._end_input()  # and read on, or the client's window fills
+                    self._end_input()  # keep reading, else the client's SSH window fills
 
     def _end_input(self) -> None:
         if self._client.term_type:
@@ -217,7 +217,7 @@ class Session:
     async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)  # they still hold descriptors whose numbers get used again
+        await asyncio.gather(*tasks, return_exceptions=True)  # the tasks use the descriptors until they have ended
         for descriptor in {self._input, *self._outputs} - {-1}:
             os.close(descriptor)
         self._input, self._outputs = -1, {}
@@ -236,9 +236,9 @@ class Session:
 
 
 async def _pump(source: int, sink: asyncssh.SSHWriter[bytes]) -> None:
-    """Carry output until its end, no faster than the client takes it.
+    """Relay output from ``source`` until its end, no faster than the client reads it.
 
-    By hand: asyncssh's own redirection loses the exit status when the process ends while data is under way.
+    Replaces asyncssh's own redirection, which loses the exit status when the process ends while data is in transit.
     """
     while True:
         try:
@@ -246,7 +246,7 @@ async def _pump(source: int, sink: asyncssh.SSHWriter[bytes]) -> None:
         except BlockingIOError:
             await _until(source, write=False)
             continue
-        except OSError:  # a terminal whose other side is closed
+        except OSError:  # the last process has closed the terminal
             return
         if not data:
             return
@@ -258,7 +258,7 @@ async def _pump(source: int, sink: asyncssh.SSHWriter[bytes]) -> None:
 
 
 async def _write(descriptor: int, data: bytes) -> bool:
-    """Write all of ``data``; False when nobody reads it any more."""
+    """Write all of ``data``; return False when the reader has gone."""
     view = memoryview(data)
     while view and descriptor >= 0:
         try:
@@ -282,7 +282,7 @@ async def _until(descriptor: int, *, write: bool) -> None:
 
 
 def _login_name() -> str:
-    """Who the processes really are, whatever name the client logged in with."""
+    """Name of the account that runs the server's processes, regardless of the client's login name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

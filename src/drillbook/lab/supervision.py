@@ -1,4 +1,4 @@
-"""Asking the supervisor of a lab's host what runs, and letting it start something."""
+"""Client of the supervisor of a lab's host: reads the state of programs, and starts programs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FAILED = (OSError, xmlrpc.client.Error, http.client.HTTPException)
 
 
 class _Socket(xmlrpc.client.Transport):
-    """XML-RPC over a unix socket."""
+    """XML-RPC transport over a unix socket."""
 
     def __init__(self, path: Path) -> None:
-        """Talk to whoever listens at ``path``."""
+        """Use the socket at ``path``."""
         super().__init__()
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        """A connection whose socket is the unix socket."""
+        """Create a connection over the unix socket. Raises OSError."""
         connection = http.client.HTTPConnection("localhost", timeout=ANSWER_S)
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.settimeout(ANSWER_S)
@@ -43,7 +43,7 @@ def _asked(home: Path) -> Iterator[Any]:
 
 
 def pids(home: Path) -> dict[str, int] | None:
-    """The pid of each program of the host at ``home``, 0 for one that does not run; None when nobody answers."""
+    """Pid of each program of the host at ``home``, 0 for a stopped program; None when the supervisor does not answer."""
     try:
         with _asked(home) as supervisor:
             return {entry["name"]: int(entry["pid"]) for entry in supervisor.getAllProcessInfo()}
@@ -52,7 +52,7 @@ def pids(home: Path) -> dict[str, int] | None:
 
 
 def start(home: Path, names: Iterable[str]) -> None:
-    """Start programs without waiting until they are up; one that runs already, or cannot start, shows in ``pids``."""
+    """Start programs without waiting for them; a program that fails to start has the pid 0 in ``pids``."""
     for name in names:
         with contextlib.suppress(*FAILED), _asked(home) as supervisor:
             supervisor.startProcess(name, False)

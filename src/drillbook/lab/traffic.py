@@ -1,4 +1,4 @@
-"""Background traffic, as users would cause it: about four reads and nearly one new document a second.
+"""Background traffic like that of users: about four reads and nearly one new document per second.
 
 ``python -m drillbook.lab.traffic URL``
 """
@@ -18,7 +18,7 @@ SEEDED = 24_000
 
 
 def main() -> None:
-    """Go on for ever; an outage only makes requests fail."""
+    """Send requests for ever; errors during an outage are ignored."""
     url = urlsplit(sys.argv[1])
     host, port = url.hostname or "127.0.0.1", url.port or 80
     due = time.monotonic()
@@ -26,7 +26,7 @@ def main() -> None:
     while True:
         number += 1
         _request(host, port, *_next(number))
-        due = max(due + PERIOD, time.monotonic())  # after an outage there is nothing to catch up
+        due = max(due + PERIOD, time.monotonic())  # after an outage, missed requests are not sent later
         time.sleep(max(0.0, due - time.monotonic()))
 
 

@@ -1,5 +1,5 @@
-"""The language of drills and inventories: YAML with places, expressions, host patterns, and what a mistake was meant to be.
+"""The language of drills and inventories: YAML with source positions, expressions, host patterns, and explained mistakes.
 
 Lives here: strict reading of YAML, `{{ }}` and `${ }`, budgets of expressions, explanations of validation errors.
-Lives elsewhere: what a drill or an inventory contains (`plan.spec`, `inventory`).
+Lives elsewhere: the keys of drills and inventories (`plan.spec`, `inventory`).
 """

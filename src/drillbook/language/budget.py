@@ -1,7 +1,7 @@
-"""Expressions that cannot grow or go on without bound: whatever a file of a project asks for, an answer comes at once.
+"""Budgets for template expressions, so that no expression in a project's files can exhaust memory or time.
 
-An operator, a filter or a method that would make more than ``MOST`` of anything is refused before it begins, and all of it
-ends after ``SECONDS``. Of Jinja's statements there are `if` and `for`: with the others, a value grows with every line.
+Operators, filters and methods are refused before they run if their result would exceed ``MOST``. Evaluation stops after
+``SECONDS``. Of Jinja's statements only `if` and `for` are allowed, since others can make a value grow with every line.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 MOST = 4 << 20
-"""Characters, or things, that a value may have; a target's output of 1 MiB may be looked through and put together."""
+"""Largest size of a value in characters or items; enough to search and combine a target's output of 1 MiB."""
 ROUNDS = 100_000
-"""How often all `for` of a text go round together, and what makes one thing of each other."""
+"""Maximum number of iterations of all `for` loops in one evaluated text, and of items taken from an iterator."""
 BITS = 1 << 16
-"""Size of a whole number."""
+"""Largest size of an integer, in bits."""
 SECONDS = 5.0
 _STATEMENTS = (nodes.Output, nodes.If, nodes.For)
 _WIDE = re.compile(r"%[^%a-zA-Z]*(\*|\d{5,})|\{[^{}]*(:[^{}]*\d{5,}|\{)")
 _WIDENED = ("center", "ljust", "rjust", "zfill", "batch", "slice", "round", "to_bytes")
 _LINED = ("indent", "expandtabs", "tojson")
 _SPREAD = ("translate", "wordwrap", "urlize", "xmlattr")
-_GO_ROUND = "rounds of a for"
+_GO_ROUND = "iterations of a for"
 _ENDS: ContextVar[float] = ContextVar("ends", default=float("inf"))
 _LEFT: ContextVar[list[int]] = ContextVar("left")
 
 
 class TooLarge(SecurityError):
-    """An expression would give, or take, more than it may."""
+    """Raised when an expression exceeds its budget."""
 
 
 def large(what: str) -> TooLarge:
-    """The refusal of ``what``."""
-    return TooLarge(f"{what} makes more than an expression may: {MOST} characters or things")
+    """Make the error whose message says that ``what`` exceeds the budget."""
+    return TooLarge(f"{what} exceeds the limit of an expression: {MOST} characters or items")
 
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """What is evaluated meanwhile ends after ``SECONDS`` at its next step, and after ``ROUNDS``."""
+    """Limit the evaluation inside the `with` to ``SECONDS`` and to ``ROUNDS`` loop iterations."""
     ends, left = _ENDS.set(time.monotonic() + SECONDS), _LEFT.set([ROUNDS])
     try:
         yield
@@ -59,7 +59,7 @@ def limited() -> Iterator[None]:
 
 
 def rendered(template: Template, names: Mapping[str, Any]) -> str:
-    """The text that a template gives. Raises TooLarge."""
+    """Render a template. Raises TooLarge when the text exceeds the budget."""
     pieces, left = [], MOST
     for piece in template.generate(names):
         left -= len(piece)
@@ -72,11 +72,11 @@ def rendered(template: Template, names: Mapping[str, Any]) -> str:
 
 def _in_time() -> None:
     if time.monotonic() > _ENDS.get():
-        raise TooLarge(f"it takes longer than an expression may: {SECONDS:g} s")
+        raise TooLarge(f"the evaluation exceeds the time limit of an expression: {SECONDS:g} s")
 
 
 def size(value: object) -> int:
-    """How much ``value`` is when it is written out, at least; beyond ``MOST`` it is not looked at further."""
+    """Estimate a lower bound of the size of ``value`` written as text; counting stops once it exceeds ``MOST``."""
     total, waiting = 0, [value]
     while waiting and total <= MOST:
         one = waiting.pop()
@@ -93,7 +93,7 @@ def size(value: object) -> int:
 
 
 def _operator(name: str, left: Any, right: Any) -> bool:
-    """Does the operator make too much of these?"""
+    """Return True when the result of an operator would exceed the budget."""
     if isinstance(left, int) and isinstance(right, int):
         bits = left.bit_length(), right.bit_length()
         return (bits[0] * max(0, right) if name == "**" else sum(bits)) > BITS
@@ -106,7 +106,7 @@ def _operator(name: str, left: Any, right: Any) -> bool:
 
 
 def _between(glue: object, parts: object) -> int:
-    """How much it is to put ``glue`` between ``parts``."""
+    """Estimate the size of the text made of ``parts`` joined by the separator ``glue``."""
     return size(parts) + len(str(glue)) * (len(parts) if isinstance(parts, Sequence | Mapping) else 1)
 
 
@@ -119,7 +119,7 @@ def _texts(given: Sequence[Any]) -> int:
 
 
 def _made(name: str, value: Any, given: Sequence[Any], *, method: bool) -> int:
-    """How much a filter or method makes of ``value``, at most."""
+    """Estimate an upper bound for the size of the result of the filter or method ``name`` on ``value``."""
     if name == "replace" and isinstance(value, str) and len(given) > 1:
         return len(value) + value.count(str(given[0])) * len(str(given[1]))
     if name == "join":
@@ -133,7 +133,7 @@ def _made(name: str, value: Any, given: Sequence[Any], *, method: bool) -> int:
 
 
 def _check(name: str, value: Any, given: Sequence[Any], *, method: bool) -> None:
-    """Raise TooLarge when a filter or method would make too much."""
+    """Raise TooLarge when a filter's or method's result would exceed the budget, or when time has run out."""
     _in_time()
     wide = name in ("format", "format_map") and isinstance(value, str) and _WIDE.search(value)
     if wide or _made(name, value, given, method=method) > MOST:
@@ -141,7 +141,7 @@ def _check(name: str, value: Any, given: Sequence[Any], *, method: bool) -> None
 
 
 def _whole(name: str, value: Any) -> Any:
-    """``value``, of which there is not too much; what comes one by one is gathered."""
+    """Return ``value``; an iterator becomes a list of its items. Raises TooLarge when the value exceeds the budget."""
     if not isinstance(value, str | bytes | Mapping | Sequence | Undefined) and isinstance(value, Iterable):
         value = list(islice(value, ROUNDS + 1))
         if len(value) > ROUNDS:
@@ -152,7 +152,7 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter of Jinja's within the budget; some are given the context before the value."""
+    """Wrap a filter of Jinja in budget checks; some filters receive Jinja's context before the value."""
     before = 1 if getattr(filter_, "jinja_pass_arg", None) else 0
 
     @wraps(filter_)
@@ -166,30 +166,30 @@ def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _rounds(values: Iterable[Any]) -> Iterator[Any]:
-    """What a `for` goes through, as long as there are rounds left for this text."""
+    """Yield ``values`` to a `for` loop, and count each iteration. Raises TooLarge after ``ROUNDS`` iterations."""
     left = _LEFT.get()
     for one in values:
         left[0] -= 1
         if left[0] < 0:
-            raise TooLarge(f"`for` goes round at most {ROUNDS} times")
+            raise TooLarge(f"a `for` may have at most {ROUNDS} iterations")
         _in_time()
         yield one
 
 
 def check(tree: nodes.Template) -> None:
-    """Raise TemplateSyntaxError for a statement that no drill needs."""
+    """Raise TemplateSyntaxError for any statement except `if` and a non-recursive `for`."""
     for node in tree.find_all(nodes.Stmt):
         recursive = isinstance(node, nodes.For) and node.recursive
         if recursive or not isinstance(node, _STATEMENTS):
             said = "`recursive`" if recursive else f"the statement `{type(node).__name__.lower()}`"
-            raise TemplateSyntaxError(f"{said} is not possible here: there are `if` and `for`", node.lineno)
+            raise TemplateSyntaxError(f"{said} is not supported here, only `if` and `for`", node.lineno)
 
 
 class _Rewrite(NodeTransformer):
-    """Puts what Jinja does by itself in terms of what has a budget."""
+    """Rewrites syntax that Jinja evaluates by itself into operators and filters that have a budget."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  Jinja's name
-        """`a ~ b` adds two texts."""
+        """Rewrite `a ~ b` as an addition of two strings."""
         self.generic_visit(node)
         first, *rest = (nodes.Filter(one, "string", [], [], None, None, lineno=node.lineno) for one in node.nodes)
         sum_: nodes.Expr = first
@@ -198,38 +198,41 @@ class _Rewrite(NodeTransformer):
         return sum_
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  Jinja's name
-        """A `for` goes through a list that has an end."""
+        """Make the loop iterate through the filter that counts iterations."""
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, _GO_ROUND, [], [], None, None, lineno=node.lineno)
         return node
 
 
 class Budgeted(ImmutableSandboxedEnvironment):
-    """A sandbox in which nothing grows beyond its budget."""
+    """Jinja sandbox that refuses results beyond the budget."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        """No globals; undefined names are errors. Nothing is worked out before its budget counts."""
+        """Set up the sandbox: no globals, undefined names are errors, every filter has a budget.
+
+        Constants are not folded, since folding would run before the budget counts.
+        """
         super().__init__(undefined=StrictUndefined, autoescape=False, optimized=False)
         self.globals.clear()
         self.filters = {name: _limited(name, one) for name, one in self.filters.items()} | {_GO_ROUND: _rounds}
 
     def _generate(self, source: nodes.Template, *more: Any, **named: Any) -> str:
         body = source.body
-        if not (len(body) == 1 and isinstance(body[0], nodes.Assign)):  # how Jinja evaluates a bare expression
+        if not (len(body) == 1 and isinstance(body[0], nodes.Assign)):  # Jinja wraps a bare expression in such an assignment
             check(source)
         return super()._generate(_Rewrite().visit(source).set_environment(self), *more, **named)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Raise TooLarge in place of a value beyond the budget."""
+        """Apply an operator. Raises TooLarge when the result would exceed the budget."""
         _in_time()
         if _operator(operator, left, right):
             raise large(f"`{operator}`")
         return super().call_binop(context, operator, left, right)
 
     def call(self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Raise TooLarge in place of a value beyond the budget."""
+        """Call a method. Raises TooLarge when the result would exceed the budget."""
         owner = getattr(getattr(__obj, "__wrapped__", __obj), "__self__", None)
         name = str(getattr(__obj, "__name__", "call"))
         _check(name, owner, [*args, *kwargs.values()], method=True)

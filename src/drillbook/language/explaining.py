@@ -1,4 +1,4 @@
-"""What was expected: pydantic's problems in words of the file, and what was probably meant."""
+"""Explains pydantic's validation errors in the terms of the file, with the likely intended spelling."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Place = tuple[str | int, ...]
 
 
 class Misplaced(ValueError):
-    """What a model's own check found, with its place below the model and what to do."""
+    """Error from a model's own validator, with the position of the faulty value in the model and a hint."""
 
     def __init__(self, message: str, place: Place, hint: str = "") -> None:
-        """``place`` is the way from the model to what is wrong."""
+        """Store the message and hint; ``place`` is the path from the model to the faulty value."""
         super().__init__(message)
         self.place = place
         self.hint = hint
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``did you mean 'x'? `` for the nearest of ``known``, or nothing."""
+    """Return ``did you mean 'x'? `` for the most similar word in ``known``; empty when none is similar."""
     words = list(known) if len(word) < 80 else []
     twisted = [other for other in words if len(word) > 1 and sorted(other) == sorted(word)]
     near = twisted or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
@@ -46,7 +46,7 @@ EXPECTED = {
     "none_required": "nothing",
     "finite_number": "a number",
 }
-"""What a value should have been, by pydantic's kind of problem."""
+"""Expected kind of value in plain language, by pydantic's error type."""
 
 PATTERNS = {
     r"^[a-z0-9][a-z0-9-]{0,62}$": "lower-case letters, digits and hyphens",
@@ -55,7 +55,7 @@ PATTERNS = {
 
 
 def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: Place) -> tuple[str, str]:
-    """Message and hint of a pydantic problem in words of the file."""
+    """Message and hint for a pydantic problem, in the terms of the file; ``held`` is the path of the faulty value in it."""
     kind, key = detail["type"], location[-1] if location else ""
     path = ".".join(str(part) for part in held)
     if kind == "extra_forbidden":
@@ -63,11 +63,11 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
         return f"unknown key {_cut(key)}", f"{did_you_mean(str(key), known)}known keys: {', '.join(known)}"
     if kind == "missing":
         what = _describe(model, location)
-        return f"the key {path!r} is missing", f"write `{key}: ...`" + (f"; it is: {what}" if what else "")
+        return f"the key {path!r} is missing", f"write `{key}: ...`" + (f"; its meaning: {what}" if what else "")
     if is_secret(detail):
         return (
             f"{path}: expected the source of a secret, not a value",
-            "a secret is named, never written: !env NAME, !file PATH or !command [PROGRAM, ARGUMENT]",
+            "name the source of the secret, not its value: !env NAME, !file PATH or !command [PROGRAM, ARGUMENT]",
         )
     if kind == "value_error":
         error = detail["ctx"]["error"]
@@ -78,7 +78,7 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
 
 
 def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: str) -> tuple[str, str]:
-    """Message and hint of a key `kind` that is missing or unknown."""
+    """Message and hint for a missing or unknown `kind`."""
     kinds = [str(t.model_fields["kind"].default) for t in _models_at(model, location) if "kind" in t.model_fields]
     if detail["type"] == "union_tag_not_found":
         return f"{path}: the key 'kind' is missing", f"kinds: {', '.join(kinds)}"
@@ -88,18 +88,18 @@ def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: 
 
 
 def _how(kind: str, value: Any) -> str:
-    """How to write what was expected."""
+    """Hint that shows how to write a value of the expected kind; empty when there is no hint for the error ``kind``."""
     if kind == "string_type" and isinstance(value, bool | int | float):
         return f"put it in quotation marks: '{str(value).lower()}'"
     if kind == "tuple_type" and isinstance(value, str):
-        return "write a list: [one, two], or each entry in a line that begins with `- `"
+        return "write a list: [one, two], or each entry on its own line that begins with `- `"
     if kind in ("dict_type", "model_type"):
         return "write {key: value}, or `key: value` in indented lines below"
     return ""
 
 
 def is_secret(detail: Any) -> bool:
-    """True when a value stands where a secret's source should: it is shown nowhere."""
+    """Return True if a plain value was given where a secret's source is needed; messages must then not show the value."""
     return bool(detail["type"] == "model_type" and detail.get("ctx", {}).get("class_name") == "Secret")
 
 
@@ -126,7 +126,7 @@ def _expected(kind: str, detail: Any) -> str:
 
 
 def _cut(value: Any) -> str:
-    """A value for a message: in one line, short, and as YAML has it."""
+    """Format a value for a message: on one line, shortened, spelled as in YAML."""
     words = {None: "nothing", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return words[value]
@@ -135,7 +135,7 @@ def _cut(value: Any) -> str:
 
 
 def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
-    """What the model says of the key at ``location``."""
+    """Description of the key at ``location`` in the model; empty without one."""
     for info_name, info in _model_at(model, location[:-1]).model_fields.items():
         if location and (info.alias or info_name) == location[-1]:
             return info.description or ""
@@ -152,12 +152,12 @@ def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 
 def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
-    """The model at ``location`` below ``model``; ``model`` itself where the way cannot be followed."""
+    """Model at the path ``location`` in ``model``; if the path leads beyond all models, the deepest model on it."""
     return _models_at(model, location)[0]
 
 
 def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[BaseModel]]:
-    """The models that may stand at ``location``: several, until the way names a kind."""
+    """Models possible at ``location``: several, until a `kind` on the path selects one of them."""
     found = [model]
     for part in location:
         if by_kind := [t for t in found if "kind" in t.model_fields and t.model_fields["kind"].default == part]:
@@ -170,7 +170,7 @@ def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[B
 
 
 def _types(annotation: Any) -> list[Any]:
-    """Types that an annotation names; those of its alternatives where its metadata lists `models`."""
+    """Types inside ``annotation``; if its metadata has a method `models`, the models which that method returns."""
     for note in getattr(annotation, "__metadata__", ()):
         if hasattr(note, "models"):
             return list(note.models())

@@ -1,7 +1,7 @@
-"""Host patterns as Ansible has them: ``db:!db-2``, ``all``, ``app[0]``, ``db[0:1]``, ``web*``, ``web:&spare``, ``~web\\d+``.
+"""Host patterns as in Ansible: ``db:!db-2``, ``all``, ``app[0]``, ``db[0:1]``, ``web*``, ``web:&spare``, ``~web\\d+``.
 
-One difference, on purpose: a part that matches no host is an error, also behind ``!`` and ``&``. A misspelt exception
-must not let a drill loose on the host that it was meant to spare.
+One intentional difference: a part that matches no host is an error, also behind ``!`` and ``&``. Otherwise a misspelt
+exclusion would let a drill run on the host that was meant to be excluded.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 
 
 class PatternError(ValueError):
-    """A pattern cannot be read or matches nothing; ``hint`` says what there is."""
+    """Raised for a host pattern that is invalid or matches nothing; ``hint`` lists the possible names."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        """``message`` is what happened, ``hint`` what to do next."""
+        """Store the problem as ``message``, and the suggested correction as ``hint``."""
         super().__init__(message)
         self.hint = hint
 
@@ -28,11 +28,10 @@ class PatternError(ValueError):
 def expand(
     patterns: str | Iterable[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], *, aside: Sequence[str] = ()
 ) -> set[str]:
-    """Names of the hosts that ``patterns`` stand for.
+    """Names of the hosts that match ``patterns``.
 
-    ``hosts`` are all of them in order, ``groups`` the names of hosts by group, ``aside`` hosts that must be named in
-    full: neither ``all`` nor a glob means them. Raises PatternError when a part
-    matches nothing, or when no host is left.
+    ``hosts`` are all hosts in order, ``groups`` the names of hosts by group. Hosts in ``aside`` must be named in full:
+    neither ``all`` nor a glob matches them. Raises PatternError when a part matches nothing, or when no host remains.
     """
     written = [patterns] if isinstance(patterns, str) else list(patterns)
     parts = [part for pattern in written for part in _split(pattern, hosts)]
@@ -50,14 +49,16 @@ def expand(
 
 
 def _split(pattern: str, hosts: Sequence[str]) -> list[str]:
-    """Single patterns; a comma separates as well as a colon, but not inside brackets."""
+    """Split a pattern into its parts at commas and colons, except inside brackets."""
     if pattern in hosts or pattern.startswith("~"):
         return [pattern]
     if "," in pattern:
         return [inner for part in pattern.split(",") for inner in _split(part.strip(), hosts)]
     parts = PART.findall(pattern)
     if "".join(parts).replace(":", "") != re.sub(r"[\s:]", "", pattern):
-        raise PatternError(f"{pattern!r} is no host pattern", "write such as `db:!db-2`, `app[0]`, `db[0:1]` or `web*`")
+        raise PatternError(
+            f"{pattern!r} is not a host pattern", "write a pattern such as `db:!db-2`, `app[0]`, `db[0:1]` or `web*`"
+        )
     return parts
 
 
@@ -67,7 +68,7 @@ def _one(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]
     match = None if pattern.startswith("~") else SUBSCRIPT.fullmatch(pattern)
     name = match[1] if match else pattern
     found = list(dict.fromkeys(_named(name, hosts, groups)))
-    if not found and match:  # brackets may also be those of a glob, such as web[12]
+    if not found and match:  # the brackets may belong to a glob, such as web[12]
         name, match = pattern, None
         found = list(dict.fromkeys(_named(name, hosts, groups)))
     if not found and name in groups:
@@ -88,14 +89,17 @@ def _subscript(found: list[str], match: re.Match[str], pattern: str) -> list[str
         kept = found[int(start) : (int(end) + 1 if end else len(found))]
     if not kept:
         raise PatternError(
-            f"{pattern!r} is beyond the end: {match[1]!r} has {len(found)} host(s)",
+            f"the index in {pattern!r} is too large: {match[1]!r} has {len(found)} host(s)",
             f"the first is {match[1]}[0], the last {match[1]}[-1]",
         )
     return kept
 
 
 def _named(name: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """As Ansible: groups that match; hosts too where none does or the name is a glob."""
+    """Hosts that match ``name``, as in Ansible: first the hosts of all matching groups.
+
+    Hosts whose own name matches follow only when no group matches, or when ``name`` is a glob or a regular expression.
+    """
     if name == "all":
         yield from hosts
         return
@@ -113,7 +117,9 @@ def _matcher(name: str) -> Callable[[str], object]:
     try:
         return re.compile(name[1:]).match
     except (re.error, OverflowError, RecursionError) as error:
-        raise PatternError(f"{name!r} is no regular expression: {error}", "without the ~ it is a name or a glob") from None
+        raise PatternError(
+            f"{name!r} is not a regular expression: {error}", "without the ~ the text is a name or a glob"
+        ) from None
 
 
 def _there_is(hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> str:

@@ -1,6 +1,6 @@
-"""``${name}`` in the requests of a flow: values of earlier answers, put in while it runs.
+"""``${name}`` in the requests of a flow: values of previous answers, inserted while the flow runs.
 
-Not ``{{ }}``, which is evaluated before an action begins. What an answer says is only ever put in, never read again.
+In contrast, ``{{ }}`` is evaluated before an action begins. Inserted values are never parsed again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MARK = re.compile(r"\$\{([a-z][a-z0-9_]*)\}")
 
 
 def names(value: Any) -> set[str]:
-    """Every name that ``value``, or anything in it, refers to."""
+    """Names of all placeholders in ``value`` and its nested values."""
     if isinstance(value, str):
         return set(_MARK.findall(value))
     if isinstance(value, Mapping):
@@ -25,7 +25,7 @@ def names(value: Any) -> set[str]:
 
 
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
-    """``value`` with everything put in; text that is one mark and nothing else becomes the value itself."""
+    """Replace all placeholders in ``value``; a text that is only one placeholder becomes the value, with its type."""
     if isinstance(value, str):
         whole = _MARK.fullmatch(value)
         return values[whole[1]] if whole else text(value, values)
@@ -37,12 +37,12 @@ def fill(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def text(value: str, values: Mapping[str, Any]) -> str:
-    """Text with everything put in as text."""
+    """Replace all placeholders in a text."""
     return _MARK.sub(lambda match: _shown(values[match[1]]), value)
 
 
 def url(value: str, values: Mapping[str, Any]) -> str:
-    """A URL with everything put in, quoted, so that a value stays one part of it."""
+    """Replace all placeholders in a URL; values are percent-encoded, so that no value can add parts to the URL."""
     return _MARK.sub(lambda match: quote(_shown(values[match[1]]), safe=""), value)
 
 
@@ -51,7 +51,10 @@ def _shown(value: Any) -> str:
 
 
 def follow(data: Any, path: str) -> Any:
-    """The text, number or truth value at ``path``, such as ``documents.0.id``. Raises LookupError with where it ends."""
+    """Return the text, number or boolean at ``path`` (such as ``documents.0.id``) in ``data``.
+
+    Raises LookupError that names the missing part of the path, or the kind of the value if that is unsuitable.
+    """
     at = data
     for part in path.split("."):
         if isinstance(at, dict) and part in at:
@@ -61,12 +64,12 @@ def follow(data: Any, path: str) -> Any:
         else:
             raise LookupError(f"there is no {part!r}")
     if not isinstance(at, str | int | float):
-        raise LookupError(f"what is there is {'null' if at is None else 'a list' if isinstance(at, list) else 'a mapping'}")
+        raise LookupError(f"the value is {'null' if at is None else 'a list' if isinstance(at, list) else 'a mapping'}")
     return at
 
 
 def hide(message: str, secret: Iterable[str]) -> str:
-    """``message`` without the values ``secret``; those of fewer than six characters are too common to hide."""
+    """Replace each value of ``secret`` in ``message`` by ``***``, except values under six characters (too common)."""
     for value in sorted(secret, key=len, reverse=True):
         if len(value) >= 6:
             message = message.replace(value, "***")

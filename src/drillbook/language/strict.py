@@ -1,7 +1,7 @@
-"""YAML as people read it: with places, and without surprises.
+"""Strict YAML: every value has a source position, and no value is converted implicitly.
 
-Only ``true`` and ``false`` are booleans, only decimal digits are numbers (no octal, no sexagesimal), dates stay text,
-duplicate keys are errors, and a tag means something only where the reader says so. Every value knows its line.
+Only ``true`` and ``false`` are booleans, only decimal digits are numbers (no octal, no sexagesimal). Dates stay text,
+duplicate keys are errors, and only tags that the caller registers are known.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from drillbook.language.explaining import Misplaced, did_you_mean, is_secret, pl
 __all__ = ["Document", "Misplaced", "Place", "TagReader", "did_you_mean", "load", "parse", "scalar"]
 
 Place = tuple[str | int, ...]
-"""The way to a value: keys and indexes from the top."""
+"""Path to a value: keys and indexes from the top of the document."""
 
 TagReader = Callable[[Any], Any]
-"""Makes a value of what stands behind a tag; raises ValueError with what was expected."""
+"""Function that converts the content behind a tag to a value; raises ValueError that names the expected content."""
 
 
 @runtime_checkable
 class Placed(Protocol):
-    """A value behind a tag that can say later where it stands."""
+    """Protocol of values that a YAML tag creates, and that store their position in the file."""
 
     def stands(self, where: str) -> None:
-        """Take the file and line."""
+        """Store ``where``, the file and line of the value."""
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -46,7 +46,10 @@ BYTE_LIMIT = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file: its value and the place of every part of it. ``parts`` are the files that it was merged from."""
+    """A YAML file: its value, and the position of each part of the value.
+
+    For a merged document, ``parts`` are the documents from which it was made.
+    """
 
     file: str
     value: Any
@@ -57,7 +60,7 @@ class Document:
     parts: tuple[Document, ...] = ()
 
     def part(self, place: Place) -> Document:
-        """The file that says most of ``place``; of two, the later one."""
+        """Return the document of ``parts`` that contains most of the path ``place``; the last of equally good ones."""
 
         def held(document: Document) -> int:
             return max((end for end in range(len(place) + 1) if place[:end] in document.marks), default=-1)
@@ -65,7 +68,7 @@ class Document:
         return max(reversed(self.parts), key=held) if self.parts else self
 
     def where(self, place: Place, *, key: bool = False) -> Where:
-        """File, line and column of ``place``, or of its nearest parent that the file holds; ``key``: of its key."""
+        """File, line and column of the value at ``place``, else of its nearest parent; with ``key``, of the value's key."""
         if self.parts:
             return self.part(place).where(place, key=key)
         for end in range(len(place), -1, -1):
@@ -75,7 +78,7 @@ class Document:
         return Where(self.file, 1, 1)
 
     def error(self, place: Place, message: str, *, hint: str = "", key: bool = False) -> SourceError:
-        """An error at ``place`` that shows the line."""
+        """Make an error at ``place`` with an excerpt of the line."""
         if self.parts:
             return self.part(place).error(place, message, hint=hint, key=key)
         where = self.where(place, key=key)
@@ -83,16 +86,16 @@ class Document:
         return self.error_type(message, where=where, excerpt=excerpt, hint=hint)
 
     def validate(self, model: type[Model], value: Any, place: Place = ()) -> Model:
-        """``value`` as ``model``; raises the document's error at the first place that does not fit."""
+        """Validate ``value`` as ``model``; raises the document's error type at the position of the first mistake."""
         try:
             return model.model_validate(value)
         except ValidationError as error:
             raise self.explain(error, model, place) from None
 
     def explain(self, error: ValidationError, model: type[BaseModel], place: Place = ()) -> SourceError:
-        """The telling problem of a pydantic error at its line, and how many more there are.
+        """Make an error for one problem of a validation error, at its line, with the number of other problems.
 
-        An unknown key comes first: it is most often the misspelt one that is then missing.
+        An unknown key is chosen first, since it is often the misspelt form of a key that is also reported as missing.
         """
         details = error.errors()
         first = next((one for one in details if one["type"] == "extra_forbidden"), details[0])
@@ -111,7 +114,7 @@ class Document:
         return self.error_type(found.message, where=found.where, hint=hint) if is_secret(first) else found
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
-        """``location`` without the parts that pydantic adds, such as the kind in a discriminated union."""
+        """Return ``location`` without the parts that are not in the file, such as a union's `kind` added by pydantic."""
         kept: list[str | int] = []
         for part in location:
             if (*place, *kept, part) in self.marks:
@@ -122,11 +125,11 @@ class Document:
 def load(
     path: Path, *, tags: Mapping[str, TagReader] | None = None, error_type: type[SourceError] = SourceError
 ) -> Document:
-    """Read a YAML file that holds one mapping. Raises ``error_type`` with the place of what is wrong."""
+    """Read a YAML file that holds one mapping. Raises ``error_type`` with the position of the mistake."""
     try:
         data = path.read_bytes()
         if len(data) > BYTE_LIMIT:
-            raise error_type(f"{path} has {len(data)} bytes; more than {BYTE_LIMIT} is no file written by people")
+            raise error_type(f"{path} has {len(data)} bytes, more than the limit of {BYTE_LIMIT}")
         text = data.decode("utf-8-sig")
     except OSError as error:
         raise error_type(f"{path} cannot be read: {error.strerror}") from None
@@ -140,7 +143,7 @@ def load(
 def parse(
     text: str, file: str, *, tags: Mapping[str, TagReader] | None = None, error_type: type[SourceError] = SourceError
 ) -> Document:
-    """Read YAML text; see ``load``."""
+    """Parse YAML text that holds one mapping; see ``load``."""
     lines = tuple(text.splitlines())
     builder = _Builder(file, lines, dict(tags or {}), error_type)
     try:
@@ -152,13 +155,13 @@ def parse(
     except yaml.reader.ReaderError as error:
         raise builder.unprintable(text, error.position) from None
     except RecursionError:
-        raise builder.fail(None, "the file is nested too deep", "50 levels are more than a file needs") from None
+        raise builder.fail(None, "the file is nested too deep", "at most 50 levels are allowed") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise builder.fail(None, f"this is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(node, yaml.MappingNode):
         raise builder.fail(
             node.start_mark if node else None,
-            "the file must hold one mapping of keys to values",
+            "the file must contain one mapping of keys to values",
             "begin with `drill: NAME`, `suite: NAME` or `environment: NAME`",
         )
     value = builder.build(node, ())
@@ -166,7 +169,7 @@ def parse(
 
 
 class _Builder:
-    """Makes plain values of YAML nodes and remembers where each stood."""
+    """Builder of plain values from YAML nodes; records the position of each value and key."""
 
     def __init__(self, file: str, lines: tuple[str, ...], tags: dict[str, TagReader], error_type: type[SourceError]) -> None:
         self.file, self.lines, self.tags, self.error_type = file, lines, tags, error_type
@@ -181,11 +184,11 @@ class _Builder:
         return self.error_type(message, where=Where(self.file, mark.line + 1, mark.column + 1), excerpt=excerpt, hint=hint)
 
     def unprintable(self, text: str, position: int) -> SourceError:
-        """An error at a character that no YAML file holds."""
+        """Make the error for a character that YAML does not allow."""
         before = text[:position]
         where = Where(self.file, before.count("\n") + 1, position - before.rfind("\n"))
         return self.error_type(
-            f"the character U+{ord(text[position]):04X} cannot stand in YAML",
+            f"the character U+{ord(text[position]):04X} is not allowed in YAML",
             where=where,
             hint="remove it; in double quotes it can be written as an escape",
         )
@@ -195,7 +198,7 @@ class _Builder:
             raise self.fail(
                 node.start_mark,
                 "the file is too deep, too large or refers to itself",
-                f"at most 50 levels and {NODE_LIMIT} values",
+                f"at most 50 levels and {NODE_LIMIT} values are allowed",
             )
         self.marks[place] = (node.start_mark.line, node.start_mark.column)
         self._open.add(id(node))
@@ -226,10 +229,12 @@ class _Builder:
             raise self.fail(node.start_mark, f"{tag}: {error}") from None
 
     def _writable(self, node: yaml.Node) -> None:
-        """NUL and halves of surrogate pairs can be escaped in YAML, but no path, command or journal can hold them."""
+        """Raise an error for NUL and lone surrogates, which YAML can escape but no path, command or journal can hold."""
         if bad := re.search("[\x00\ud800-\udfff]", node.value):
             raise self.fail(
-                node.start_mark, f"this text holds the character U+{ord(bad[0]):04X}, which cannot be passed on", "remove it"
+                node.start_mark,
+                (f"this text contains the character U+{ord(bad[0]):04X}, which no path, command or journal can represent"),
+                "remove it",
             )
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
@@ -238,22 +243,22 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.fail(
                     key_node.start_mark,
-                    "a key must be a word, not a list or a mapping",
+                    "a key must be text, not a list or a mapping",
                     "put a text that begins with {{, { or [ in quotation marks",
                 )
             key = key_node.value
             self._writable(key_node)
             if key == "<<":
-                raise self.fail(key_node.start_mark, "merge keys (<<) are not supported", "write the keys out")
+                raise self.fail(key_node.start_mark, "merge keys (<<) are not supported", "write each key in full")
             if key in result:
-                raise self.fail(key_node.start_mark, f"the key {key!r} is here twice", "remove one of them")
+                raise self.fail(key_node.start_mark, f"the key {key!r} occurs twice", "remove one of them")
             self.keys[(*place, key)] = (key_node.start_mark.line, key_node.start_mark.column)
             result[key] = self.build(value_node, (*place, key))
         return result
 
 
 def scalar(text: str) -> Any:
-    """The value of a plain word: null, true, false, a decimal number, or the word itself."""
+    """Value of a plain (unquoted) scalar: null, true, false, a decimal number, or the text itself."""
     words: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
     if text in words:
         return words[text]
@@ -265,9 +270,9 @@ def scalar(text: str) -> Any:
 
 
 def _short(line: str, column: int) -> str:
-    """A line for a message: control characters made visible, not longer than a screen; columns stay.
+    """Shorten a line for a message, with control characters replaced and columns unchanged.
 
-    Nothing of a line that may hold a secret: what is shown may end in the log of a pipeline.
+    Returns an empty text for a line that may contain a secret, since messages may end up in the log of a pipeline.
     """
     if re.search(r"(pass\w*|secret\w*|token\w*)['\"]?\s*[:=]\s*[^!\s]", line, re.IGNORECASE):
         return ""
@@ -276,18 +281,18 @@ def _short(line: str, column: int) -> str:
 
 
 def _yaml_hint(problem: str) -> str:
-    """What was probably meant, for the mistakes that people make most."""
+    """Hint for a common syntax error; empty for others."""
     for part, hint in (
-        ("mapping values are not allowed", "put a text that holds `: ` in quotation marks"),
+        ("mapping values are not allowed", "put a text that contains `: ` in quotation marks"),
         ("'\\t'", "indent with spaces, not tabs"),
-        ("expected ',' or '}'", "close the `{`, or put a text that holds `{`, `,` or `}` in quotation marks"),
-        ("expected ',' or ']'", "close the `[`, or put a text that holds `[`, `,` or `]` in quotation marks"),
-        ("could not find expected ':'", "write `key: value`, with a space behind the colon, here and in the line above"),
-        ("expected <block end>", "entries of one list or mapping begin in one column; or a quotation mark is open"),
-        ("end of stream", "a quotation mark is opened and not closed"),
+        ("expected ',' or '}'", "close the `{`, or put a text that contains `{`, `,` or `}` in quotation marks"),
+        ("expected ',' or ']'", "close the `[`, or put a text that contains `[`, `,` or `]` in quotation marks"),
+        ("could not find expected ':'", "write `key: value`, with a space after the colon, here and in the line above"),
+        ("expected <block end>", "indent all entries of one list or mapping equally; or a quotation mark is not closed"),
+        ("end of stream", "a quotation mark is not closed"),
         ("undefined alias", "put a text that begins with * in quotation marks"),
         ("cannot start any token", "put a text that begins with this character in quotation marks"),
-        ("but found another document", "one file holds one document: remove the line `---`"),
+        ("but found another document", "a file must contain only one document: remove the line `---`"),
         ("unknown escape character", "in double quotes write \\\\ for a backslash, or use single quotes"),
     ):
         if part in problem:

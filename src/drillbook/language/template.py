@@ -1,4 +1,4 @@
-"""``{{ }}`` in drills: Jinja expressions in a sandbox, undefined names as errors, references known before anything runs."""
+"""Jinja expressions ``{{ }}`` in drills: sandboxed; undefined names are errors; names are checked before the run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from drillbook.language.strict import did_you_mean
 
 
 class OverBudget(ValueError):
-    """An expression makes, or takes, more than it may."""
+    """Raised when an expression exceeds its budget."""
 
 
 Reference = tuple[str, ...]
-"""A name and the constant attributes behind it: ``("services", "api", "url")``."""
+"""A name, followed by its constant attributes: ``("services", "api", "url")``."""
 
 _WHOLE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 _LENGTH_LIMIT = 10_000
@@ -28,12 +28,12 @@ _WRONG = (TemplateError, ArithmeticError, TypeError, LookupError, RecursionError
 
 
 def is_template(value: object) -> bool:
-    """True for text that holds an expression."""
+    """Return True for a text that contains an expression or a statement."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
 def texts(value: object) -> Iterator[str]:
-    """Every text in ``value``, which may be nested."""
+    """All texts in ``value``, including nested ones."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list | tuple):
@@ -42,7 +42,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 def has_template(value: object) -> bool:
-    """True when ``value`` or anything in it is a template."""
+    """Return True when ``value``, or a value nested in it, contains a template."""
     if isinstance(value, Mapping):
         return any(has_template(item) for item in value.values())
     if isinstance(value, list | tuple):
@@ -51,9 +51,9 @@ def has_template(value: object) -> bool:
 
 
 def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
-    """``value`` with every expression in it replaced; raises ValueError with what is wrong.
+    """Evaluate every expression in ``value``. Raises ValueError.
 
-    Text that is one expression and nothing else gives the expression's own value; otherwise the result is text.
+    A text that is only one expression becomes the value of that expression, with its type; any other text remains text.
     """
     if isinstance(value, Mapping):
         return {key: evaluate(item, names) for key, item in value.items()}
@@ -71,7 +71,7 @@ def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
 
 
 def expression(text: str, names: Mapping[str, Any]) -> Any:
-    """The value of one expression, with or without braces; raises ValueError."""
+    """Value of one expression, with or without braces. Raises ValueError."""
     whole = _WHOLE.fullmatch(text)
     try:
         with budget.limited():
@@ -89,9 +89,9 @@ def _told(text: str, error: Exception) -> ValueError:
 
 
 def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
-    """Every name that ``text`` refers to; ``bare``: an expression without braces. Raises ValueError on bad syntax."""
+    """Names, with attributes, that ``text`` refers to; ``bare`` means without braces. Raises ValueError for bad syntax."""
     if len(text) > _LENGTH_LIMIT:
-        raise ValueError("an expression this long is not written by people")
+        raise ValueError("the expression is too long")
     source = "{{" + text + "}}" if bare and not is_template(text) else text
     try:
         tree = ENVIRONMENT.parse(source)

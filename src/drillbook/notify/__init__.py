@@ -1,5 +1,5 @@
-"""Messages to the inventory's contacts: a drill starts, ends, was aborted, or left something.
+"""Messages to the inventory's contacts: a drill starts, ends, is aborted, or leaves changes that were not undone.
 
-Lives here: who is told what, the words of a message, and sending it by apprise.
+Lives here: the selection of contacts, the text of a message, and sending messages with apprise.
 Lives elsewhere: contacts themselves (`inventory`), reports (`report`).
 """

@@ -1,4 +1,4 @@
-"""Who is told what of one run, and whether it arrived: messages go out beside the run and hold up nothing of it."""
+"""The messages of one run: sent in the background, so that they do not delay the run."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from drillbook.plan.planner import Plan
 from drillbook.values import Secret
 
 DEADLINE_S = 10.0
-"""A message that has not arrived by then counts as not delivered."""
+"""Seconds until an undelivered message counts as failed."""
 
 Record = Callable[[ContactMissed | ContactTold], object]
-"""Writes down that a contact was told, or not: the journal's ``append``."""
+"""Function that records the outcome of a message, such as the journal's ``append``."""
 
 
 @dataclass(slots=True)
 class _Telling:
-    """One message on its way to one contact by one service."""
+    """Delivery of one message to one contact through one service URL."""
 
     contact: str
     occasion: str
@@ -40,23 +40,24 @@ class _Telling:
     done: threading.Event = field(default_factory=threading.Event)
 
     def told(self) -> ContactTold:
-        """Record of its arrival; never the address."""
+        """Make the event for a delivered message, without the contact's address."""
         return ContactTold(contact=self.contact, occasion=self.occasion, way=self.number, service=self.kind)
 
     def missed(self, why: str) -> ContactMissed:
-        """Record that it did not arrive; never the address."""
+        """Make the event for an undelivered message, with the reason ``why`` and without the contact's address."""
         return ContactMissed(contact=self.contact, occasion=self.occasion, way=self.number, service=self.kind, message=why)
 
 
 class Messenger:
-    """Tells the contacts of one run; ``saw`` is an observer of its journal."""
+    """Sends messages to the contacts of one run; its method ``saw`` receives every event of the run's journal."""
 
     def __init__(
         self, plan: Plan, run: str, report: str, record: Record, deadline_s: float | None = None, *, folder: str = ""
     ) -> None:
-        """``report`` is the path of the report-to-be; ``deadline_s`` holds for each message, in seconds (DEADLINE_S).
+        """Prepare the messages; ``report`` is the path at which the report will be written.
 
-        ``folder`` is the run's, relative to ``reports/``; with it each message is an anchor of the journal as it is then.
+        ``deadline_s`` limits the delivery of each message, in seconds (default: DEADLINE_S). ``folder`` is the run's folder
+        relative to ``reports/``; if given, each message contains an anchor: the journal's number of events and latest hash.
         """
         self.plan, self.run, self.report = plan, run, report
         self._folder = folder
@@ -65,17 +66,17 @@ class Messenger:
         self._lock = threading.Lock()
         self._under_way: list[_Telling] = []
         if self.wanted():
-            with suppress(NotDelivered):  # each message then says so
+            with suppress(NotDelivered):  # the delivery of each message then reports the problem
                 sending.prepare()
 
     def wanted(self, occasion: str = "") -> bool:
-        """Is there a contact to be told of ``occasion``, or of anything?"""
+        """Return True when a contact wants messages about ``occasion``; without ``occasion``, about anything."""
         return any(
             contact.notify and (not occasion or occasion in contact.on) for contact in self.plan.inventory.contacts.values()
         )
 
     def saw(self, event: Event) -> None:
-        """Send what ``event`` is the occasion for; returns at once, and raises nothing."""
+        """Send the messages for ``event``; returns at once, and raises nothing."""
         self._last = event
         match event.what:
             case RunStarted(operator=operator) if self.wanted("start"):
@@ -86,14 +87,17 @@ class Messenger:
                 self._tell("residue", wording.residue(self.plan, self.run, residue))
 
     def ended(self, result: Callable[[], Result]) -> None:
-        """Tell how the run ended, and wait for all messages, each until its deadline; nothing is left to be put back."""
+        """Send the message about the end of the run, and wait until each message is delivered or its deadline has passed.
+
+        Called after the run has undone its changes.
+        """
         if self.wanted("end"):
-            with suppress(JournalError):  # the run itself tells that its record is lost
+            with suppress(JournalError):  # the run reports the loss of its journal itself
                 self._tell("end", wording.end(self.plan, result(), self.report))
         self._settle()
 
     def recovered(self, result: Result, last: Event | None = None) -> None:
-        """Tell what a recovery of the run achieved, and wait for the messages; ``last`` is the last event of its journal."""
+        """Send the message about the result of a recovery, and wait for it; ``last`` is the last event of the journal."""
         self._last = last
         if result.settled:
             self._tell("residue", wording.settled(self.plan, result.run, result.settled, self.report))
@@ -125,12 +129,15 @@ class Messenger:
         self._over(telling, why)
 
     def _over(self, telling: _Telling, why: str) -> None:
-        """Write down how a message ended, once: the thread that sends it, or whoever lost patience, whichever is first."""
+        """Record that a message was delivered, or the reason ``why`` it was not, unless this message already has an outcome.
+
+        Called by the thread that sends and by the thread that waits for the delivery; only the first call has an effect.
+        """
         with self._lock:
             if telling.over:
                 return
             telling.over = True
-            with suppress(DrillbookError, OSError):  # a full disk is told elsewhere
+            with suppress(DrillbookError, OSError):  # the journal itself reports a full disk
                 self._record(telling.missed(why) if why else telling.told())
         telling.done.set()
 
@@ -138,7 +145,7 @@ class Messenger:
         for telling in self._under_way:
             try:
                 arrived = telling.done.wait(max(0.0, telling.due - time.monotonic()))
-            except KeyboardInterrupt:  # whoever presses Ctrl-C does not want to wait; the reports are still to be written
+            except KeyboardInterrupt:  # Ctrl-C ends only this wait: the reports are still written
                 arrived = False
             if not arrived:
                 self._over(telling, f"no answer within {self._deadline_s:g} s")

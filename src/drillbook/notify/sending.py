@@ -1,7 +1,8 @@
-"""One message by one service URL of apprise, which knows the protocols: https://github.com/caronc/apprise/wiki.
+"""Delivery of one message through a service URL of apprise, which implements the protocols of the services:
+https://github.com/caronc/apprise/wiki.
 
-Apprise writes what it does to its logger, addresses and tokens among it; nothing of that goes anywhere. What is told of
-a failure is made here, from the status that the service answered.
+Apprise logs addresses and tokens, so its log is discarded. The reason for a failure is composed in this module, from the
+status that the service answered.
 """
 
 from __future__ import annotations
@@ -21,44 +22,44 @@ MISSING = "apprise is not installed; install drillbook[notify]"
 
 
 class NotDelivered(Exception):
-    """A message could not be delivered; ``str()`` says why, and never where to."""
+    """Raised when a message could not be delivered; its text is the reason, without the address."""
 
 
 _HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
-"""What is logged of the message under way; apprise hands the context on to threads of its own."""
+"""Apprise's log texts about the message being sent; apprise passes this context on to its threads."""
 
 
 class _Overhearing(logging.Handler):
-    """Keeps what apprise logs of a message beside that message."""
+    """Log handler that collects apprise's log texts about the message being sent."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the text, unless no message is under way."""
+        """Collect the text of ``record`` if a message is being sent."""
         heard = _HEARD.get()
         if heard is not None:
             heard.append(record.getMessage())
 
 
 def prepare() -> None:
-    """Load apprise, which takes a while, before anything waits for it. Raises NotDelivered when it is not installed."""
+    """Load apprise before the first message, since loading is slow. Raises NotDelivered when it is not installed."""
     LOGGER.propagate = False
     if not any(isinstance(one, _Overhearing) for one in LOGGER.handlers):
         LOGGER.addHandler(_Overhearing(logging.WARNING))
     if "apprise" in sys.modules:
         return
     try:
-        with warnings.catch_warnings():  # what its own modules import is nothing that a reader could put right
+        with warnings.catch_warnings():  # warnings of apprise's own imports are of no use to the user
             warnings.simplefilter("ignore")
             import apprise  # noqa: PLC0415  an extra, and slow to load
 
             apprise.Apprise.instantiate("json://127.0.0.1:9/", asset=apprise.AppriseAsset(async_mode=False))
     except ImportError:
         raise NotDelivered(MISSING) from None
-    except Exception as error:  # noqa: BLE001  a notification never keeps a drill from being run
+    except Exception as error:  # noqa: BLE001  a notification never prevents a drill
         raise NotDelivered(f"apprise cannot be loaded: {type(error).__name__}") from None
 
 
 def deliver(way: Secret, message: Message) -> None:
-    """Send ``message`` by the service URL ``way``. Raises NotDelivered."""
+    """Send ``message`` through the service URL ``way``. Raises NotDelivered."""
     prepare()
     import apprise  # noqa: PLC0415  an extra, and slow to load
 
@@ -72,7 +73,7 @@ def deliver(way: Secret, message: Message) -> None:
         asset = apprise.AppriseAsset(async_mode=False, storage_mode="memory", app_id="Drillbook", app_desc="Drillbook")
         service = apprise.Apprise.instantiate(url, asset=asset)
         if service is None:
-            raise NotDelivered("its secret is no service URL of apprise; see docs/inventories.md")
+            raise NotDelivered("its secret is not a service URL of apprise; see docs/inventories.md")
         everybody = apprise.Apprise(asset=asset)
         everybody.add(service)
         if not everybody.notify(body=message.text, title=message.title, notify_type=message.weight, body_format="text"):
@@ -80,20 +81,20 @@ def deliver(way: Secret, message: Message) -> None:
     except NotDelivered:
         raise
     except Exception as error:  # noqa: BLE001  a service of apprise may raise anything; its text may hold the address
-        raise NotDelivered(f"the service broke: {type(error).__name__}") from None
+        raise NotDelivered(f"the service failed: {type(error).__name__}") from None
     finally:
         _HEARD.reset(before)
 
 
 def _reason(text: str) -> str:
-    """Why a service says no, in words of our own."""
+    """Reason for a failed delivery, composed from apprise's log ``text`` without its addresses."""
     if status := re.search(r"\berror=(\d{3})\b", text):
-        return f"it answered with status {status[1]}"
-    return "it cannot be reached" if "onnection" in text else "it did not take the message"
+        return f"the service answered with status {status[1]}"
+    return "the service cannot be reached" if "onnection" in text else "the service did not accept the message"
 
 
 def kind_of(way: Secret) -> str:
-    """The scheme of a service URL, such as ``slack``: all that may be told of it; empty when it cannot be read."""
+    """Scheme of the service URL ``way``, such as ``slack``, the only part that may be shown; empty when unreadable."""
     try:
         found = re.match(r"[a-z][a-z0-9+]{1,20}(?=://)", way.reveal().strip())
     except SecretError:

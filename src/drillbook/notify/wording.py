@@ -1,4 +1,4 @@
-"""What contacts are told, as a title and a text; pure."""
+"""Texts of the messages to contacts, each with a title and a body; pure functions, without input or output."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from drillbook.report.figures import against, seconds
 from drillbook.sdk.host import printable
 
 LONGEST = 3500
-"""Characters of a text: the chat services cut or refuse longer ones (4,000 is the smallest limit among them)."""
+"""Longest text in characters; chat services shorten or refuse longer texts (their smallest limit is 4,000)."""
 MOST = 10
-"""Lines of one list in a text."""
+"""Maximum number of lines of one list in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A title, a text, and how serious it is in the words of apprise: ``info success warning failure``."""
+    """A message: title, text, and severity in apprise's terms (``info success warning failure``)."""
 
     title: str
     text: str
@@ -36,7 +36,7 @@ def _cut(text: str) -> str:
 
 
 def start(plan: Plan, run: str, operator: str) -> Message:
-    """A run begins: what it will break, and who runs it."""
+    """Message about the start of a run: its faults, operator and objectives."""
     faults = [f"- {step.action} on {', '.join(step.hosts)}" for step in plan.steps if step.effect == "fault"]
     aims = ", ".join(f"{key.upper()} {seconds(target)}" for key, target in plan.objectives.items())
     return _message(
@@ -48,7 +48,7 @@ def start(plan: Plan, run: str, operator: str) -> Message:
             f"operator: {operator}",
             f"service: {plan.service}",
             f"objectives: {aims or 'none'}",
-            "it will break:" if faults else "it breaks nothing",
+            "faults:" if faults else "no faults",
             *_few(faults),
         ],
         "warning",
@@ -56,12 +56,12 @@ def start(plan: Plan, run: str, operator: str) -> Message:
 
 
 def abort(plan: Plan, run: str, message: str) -> Message:
-    """A run was stopped before its end, and is putting everything back now."""
-    return _message(plan, "stopped", [f"run: {run}", message, "What it broke is being put back now."], "warning")
+    """Message about a run that was stopped early and is undoing its changes."""
+    return _message(plan, "stopped", [f"run: {run}", message, "Its faults are being undone now."], "warning")
 
 
 def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
-    """Something could not be put back: where it is, why, and what to do."""
+    """Message about changes that were not undone: host, change, reason, and the commands that undo each change by hand."""
     lines = [
         line
         for one in left[:MOST]
@@ -70,14 +70,14 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
     more = [f"and {len(left) - MOST} more: see the report"] if len(left) > MOST else []
     return _message(
         plan,
-        f"{len(left)} could not be put back",
-        [f"run: {run}", "This is still changed on the hosts:", *lines, *more, f"to try again: invoke drill.recover {run}"],
+        f"changes that could not be undone: {len(left)}",
+        [f"run: {run}", "These changes remain on the hosts:", *lines, *more, f"to try again: invoke drill.recover {run}"],
         "failure",
     )
 
 
 def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
-    """Message about residue that was closed: by whom, and why."""
+    """Message that a person closed the changes not undone: who, the reason, and the checked state of each change."""
     lines = [f"- {one.host}: {one.what}: {one.proof}" + (f", {one.detail}" if one.detail else "") for one in closed.changes]
     second = [f"approved by {closed.approval['principal']}"] if closed.approval else []
     return _message(
@@ -87,7 +87,7 @@ def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
             f"run: {run}",
             f"closed by {closed.by}: {closed.reason}",
             *second,
-            "What each proof said:",
+            "Result of each check:",
             *_few(lines),
             *closed.kept,
             f"report: {report}",
@@ -97,8 +97,8 @@ def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
 
 
 def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> Message:
-    """How a run ended: its verdict, what was measured with its errors, and where the report is."""
-    how = "recovered; everything is put back" if recovered else str(result.verdict)
+    """Message about the end of a run: its verdict, the measurements with their errors, and the path of the report."""
+    how = "recovered; all changes are undone" if recovered else str(result.verdict)
     weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
     return _message(
         plan,
@@ -117,7 +117,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
 
 
 def objective(key: str, one: Objective) -> str:
-    """One objective against what was measured, with its error."""
+    """One objective as a line: the measurement and its error compared with the target, and the result."""
     met = {True: "met", False: "missed", None: "not verified"}[one.met]
     measured = "not measured" if one.measured_s is None else against(one.measured_s, one.error_s, one.target_s)
     why = f" ({one.reason})" if one.reason else ""

@@ -1,11 +1,10 @@
-"""Approvals: who allows which plan until when, signed with an SSH key (``ssh-keygen -Y``) and verified before a run.
+"""Approvals: a named person permits one plan until a given time, by an SSH signature that is checked before a run.
 
-An approval is two files below ``approvals/`` of the project: the text, JSON, and its signature. Who may approve says
-the inventory's ``approvers``: an allowed-signers file as in ssh-keygen(1), which may limit keys to times of its own.
-
-Not promised: that operator and approver are two people. What is known of the operator is the account that the kernel
-tells and the key that signs the run; whoever holds an approver's private key can approve as that approver, and whoever
-may edit the approvers' file can add one.
+The signature is made with ``ssh-keygen -Y``. An approval is two files in ``approvals/`` of the project: a JSON text and its
+signature. The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1). That file lists who may approve,
+and may limit the time in which a key is valid. An approval does not prove that operator and approver are two people. The
+operator is known only by the account that the kernel reports and the key that signs the run. Whoever holds an approver's
+private key can approve as that approver, and whoever may edit the approvers' file can add a person.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from drillbook.signing.texts import FOLDER, Look, Refused, Signed
 
 
 class Approval(Signed):
-    """The text that is signed."""
+    """The signed text of an approval of a plan."""
 
     format: Literal["drillbook/approval/1"] = "drillbook/approval/1"
     drill: str
@@ -33,19 +32,19 @@ class Approval(Signed):
 
 
 class Files(texts.Files):
-    """Where the approval of a plan lies."""
+    """Paths of an approval: its text and its signature."""
 
     @classmethod
     def of(cls, root: Path, plan: Plan) -> texts.Files:
-        """Below ``approvals/`` of the project's folder ``root``."""
+        """Paths of the approval of ``plan`` in ``approvals/`` of the project's folder ``root``."""
         return cls.named(root, f"{plan.drill}.{plan.digest.removeprefix('sha256:')[:8]}.json")
 
 
 def look(plan: Plan, root: Path, *, now: datetime, operator: str, signing: str = "") -> Look:
     """Find and verify the approval of exactly this plan in the project's folder ``root``.
 
-    ``operator`` is who wants to run it, ``signing`` the fingerprint of the key that will sign the run. Asks no host; runs
-    ``ssh-keygen``.
+    ``operator`` is the person who will run the plan, ``signing`` the fingerprint of the key that will sign the run. Contacts
+    no host; runs ``ssh-keygen``.
     """
     files = Files.of(root, plan)
     try:
@@ -72,28 +71,29 @@ def _of_plan(plan: Plan, name: str, approval: Approval) -> None:
 
 
 def _absent(plan: Plan, path: Path) -> Refused:
-    """There is no approval of this plan; perhaps one of another state of it."""
+    """Make the refusal for an approval that is missing, lacks its signature, or is for another version of the plan."""
     others = sorted(path.parent.glob(f"{plan.drill}.????????.json"), key=lambda other: other.stat().st_mtime)
     remedy = (
-        f"Let somebody else approve it: `invoke drill.approve {plan.drill}`, and bring the two files below {FOLDER}/ here."
+        f"Have another person approve the plan: `invoke drill.approve {plan.drill}`, and copy the two files below "
+        f"{FOLDER}/ to this project."
     )
     if path.suffix == ".sig":
-        return Refused("approval-bad-signature", f"{path} is not there", wanted="the approval's signature", remedy=remedy)
+        return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)
     if others:
         return Refused(
             "approval-changed",
             f"the newest approval is {others[-1].name}",
             wanted=path.name,
-            remedy=f"Look at the plan with `invoke drill.plan {plan.drill}`, and let it be approved again: "
+            remedy=f"Read the plan with `invoke drill.plan {plan.drill}`, and have it approved again: "
             f"`invoke drill.approve {plan.drill}`.",
         )
-    return Refused("approval-missing", f"there is no {path}", wanted=path.name, remedy=remedy)
+    return Refused("approval-missing", f"{path} does not exist", wanted=path.name, remedy=remedy)
 
 
 def approve(plan: Plan, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, texts.Files]:
-    """Sign an approval of ``plan`` with ``key`` and keep it below the project's folder ``root``; see ``signed.signed``.
+    """Sign an approval of ``plan`` with ``key``, valid from ``now`` for the time ``until``, and store it below ``root``.
 
-    Raises UsageError with what to do.
+    ``texts.signed`` describes ``key``. Raises UsageError with a hint.
     """
     files = Files.of(root, plan)
     approval, fingerprint = texts.signed(

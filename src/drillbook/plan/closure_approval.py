@@ -1,4 +1,4 @@
-"""Approvals to close the residue of a run that nobody can look at any more: of exactly this run, journal and reason."""
+"""Approvals to close changes that a run could not undo, such as on hosts that are gone; each for one run, journal and reason."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from drillbook.signing.texts import FOLDER, Files, Look, Refused, Signed
 
 
 class Approval(Signed):
-    """The text that is signed."""
+    """The signed text of an approval to close the remaining changes of a run."""
 
     format: Literal["drillbook/closing/1"] = "drillbook/closing/1"
     run: str
     environment: str
     head: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
-    """Hash of the last event of the run's journal: what the approver has seen of it."""
+    """Hash of the last event in the run's journal at the time of the approval."""
     reason: str = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Residue to be closed, and the reason; ``approvers`` is the file of those who may approve it."""
+    """Request to close a run's residue for ``reason``; ``approvers`` is the file that lists who may approve."""
 
     run: str
     environment: str
@@ -37,19 +37,20 @@ class Closing:
     approvers: str
 
     def files(self, root: Path) -> Files:
-        """Where an approval of it lies in the project's folder ``root``."""
+        """Paths of the two files of an approval of this closing, in the project's folder ``root``."""
         return Files.named(root, f"{self.run}.{self.head.removeprefix('sha256:')[:8]}.json")
 
     @property
     def command(self) -> str:
-        """The command by which another person approves it."""
+        """Command line with which another person approves this closing."""
         return f"invoke drill.approve {self.run} --reason {shlex.quote(self.reason)}"
 
 
 def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
-    """Find and verify the approval of exactly this closing. Asks no host.
+    """Find and verify the approval of exactly this closing of a run. Contacts no host.
 
-    None of ``operators`` may have given it, nor the key with the fingerprint ``signing``, which will sign the run anew.
+    The approver must be none of ``operators``, and the key of the approval must differ from ``signing``, the key that will
+    sign the run again.
     """
     files = closing.files(root)
     try:
@@ -71,31 +72,31 @@ def _of_closing(closing: Closing, name: str, approval: Approval) -> None:
             "approval-changed",
             f"{name} approves closing {approval.run} at {approval.head[:15]}... because: {approval.reason}",
             wanted=f"{closing.run} at {closing.head[:15]}... because: {closing.reason}",
-            remedy=f"Let somebody else approve it as it is now: `{closing.command}`.",
+            remedy=f"Have another person approve the present closing: `{closing.command}`.",
         )
 
 
 def _absent(closing: Closing, path: Path) -> Refused:
-    """There is no approval of this closing; perhaps one for the journal as it was before."""
+    """Make the refusal for a missing approval, or for an approval of an earlier state of the journal."""
     others = sorted(path.parent.glob(f"{closing.run}.????????.json"), key=lambda other: other.stat().st_mtime)
     remedy = (
-        f"Let another person look at the hosts and approve it: `{closing.command}`, and bring the two files below "
-        f"{FOLDER}/ here. An approval holds for this reason, and for the journal as it is now."
+        f"Have another person check the hosts and approve the closing: `{closing.command}`, and copy the two files below "
+        f"{FOLDER}/ to this project. An approval is valid only for this reason and for the present journal."
     )
     if path.suffix == ".sig":
-        return Refused("approval-bad-signature", f"{path} is not there", wanted="the approval's signature", remedy=remedy)
+        return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)
     if others:
         return Refused(
             "approval-changed",
-            f"the journal has gone on since the newest approval, {others[-1].name}",
+            f"the journal has new events since the newest approval, {others[-1].name}",
             wanted=path.name,
             remedy=remedy,
         )
-    return Refused("approval-missing", f"there is no {path}", wanted=path.name, remedy=remedy)
+    return Refused("approval-missing", f"{path} does not exist", wanted=path.name, remedy=remedy)
 
 
 def approve(closing: Closing, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, Files]:
-    """Sign an approval of ``closing`` with ``key`` and keep it below ``root``; see ``signed.signed``. Raises UsageError."""
+    """Sign an approval of ``closing`` with ``key`` and store it below ``root``. Raises UsageError with a hint."""
     files = closing.files(root)
     approval, fingerprint = texts.signed(
         Approval,

@@ -1,4 +1,4 @@
-"""The guard: may this plan begin now? Pure: plan, clock and approval are given, nothing is asked."""
+"""Guard: decides if a plan may begin at a given time, from the plan, the time and the approval alone."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from drillbook.plan.plan import Plan
 from drillbook.plan.window import DAYS, Window
 
 HORIZON_DAYS = 15
-"""How far ahead the next window is looked for: each opens once a week, or in two when a change of clocks skips its hour."""
+"""Days to search for the next window: a window opens once a week, or after two when a clock change skips its hour."""
 MINUTE = timedelta(minutes=1)
 
 
 class Approved(Protocol):
-    """What was found out about an approval; see ``approval.Look``."""
+    """Protocol of the result of a search for an approval, such as ``approval.Look``."""
 
     @property
     def refusal(self) -> Finding | None:
-        """Why it does not count; ``None``: it does."""
+        """Finding with the reason why the approval is not valid; ``None`` for a valid approval."""
 
 
 def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Approved | None = None) -> list[Finding]:
-    """Every reason why ``plan`` may not begin now; none: it may.
+    """Reasons why ``plan`` may not start at the time ``now``, as findings; empty when it may start.
 
-    ``now`` must know its zone. ``confirm`` is the environment that the operator named; ``None``: they are not asked
-    yet, as in a dry run. ``approval`` is what ``approval.look`` found; a plan that needs one is refused without it.
+    ``now`` must have a time zone. ``confirm`` is the environment that the operator named, ``None`` before the operator was
+    asked, as in a dry run. ``approval`` is the result of ``approval.look``. When it is None, a plan that needs an approval
+    is refused.
     """
     found: list[Finding] = []
     environment = plan.inventory.environment
@@ -45,7 +46,7 @@ def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Ap
                 "guard-confirm",
                 wanted=f"--confirm {environment}",
                 measured=f"--confirm {confirm}" if confirm else "no --confirm",
-                remedy=f"If you mean {environment}, run it with `--confirm {environment}`.",
+                remedy=f"To run the drill in {environment}, add `--confirm {environment}`.",
             )
         )
     refusal = finding("approval-missing") if approval is None else approval.refusal
@@ -53,12 +54,15 @@ def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Ap
 
 
 def needs_approval(plan: Plan) -> bool:
-    """Protected environments do, and every drill whose guard says so; both then need ``--confirm`` as well."""
+    """Return True when the environment is protected or the drill's guard demands an approval.
+
+    Such a plan also needs ``--confirm``.
+    """
     return plan.guard.approval or plan.inventory.is_protected
 
 
 def message(refusals: Sequence[Finding]) -> str:
-    """All ``refusals`` in one sentence."""
+    """Join all ``refusals`` to one sentence."""
     return "; ".join(f"{one.title[0].lower()}{one.title[1:]}{_figures(one)}" for one in refusals)
 
 
@@ -71,22 +75,21 @@ def _window(windows: Sequence[Window], now: datetime) -> Finding | None:
     if not windows or any(is_open(window, now) for window in windows):
         return None
     opens = next_opening(windows, now)
-    when = f"it opens {said(*opens, now)}" if opens else f"none opens within {HORIZON_DAYS} days"
+    when = f"the window opens {said(*opens, now)}" if opens else f"no window opens within {HORIZON_DAYS} days"
     zone = ZoneInfo(windows[0].zone)
     return finding(
         "guard-window",
         wanted="; ".join(map(str, windows)),
         measured=f"it is {now.astimezone(zone):%a %Y-%m-%d %H:%M} {windows[0].zone}; {when}",
-        remedy=f"Wait: {when}. Or change `guard.windows` with those who agreed on it.",
+        remedy=f"Wait: {when}. Or change `guard.windows` in agreement with its owners.",
     )
 
 
 def is_open(window: Window, now: datetime) -> bool:
-    """Does the wall clock of the window's zone stand in it?
+    """Return True when the window is open at ``now``, by the wall clock of its zone.
 
-    The wall clock alone decides, so an hour that a change of clocks skips is in no window, and one that comes twice
-    is in a window twice. A window that closes at or before the time at which it opens closes on the next day, and
-    belongs to the day on which it opened.
+    An hour that a clock change skips is thus in no window, and an hour that it repeats is in a window twice. A window whose
+    end is not later than its start closes on the next day, and belongs to the day on which it opened.
     """
     local = now.astimezone(ZoneInfo(window.zone))
     minute = local.hour * 60 + local.minute
@@ -102,7 +105,10 @@ def _minutes(text: str) -> int:
 
 
 def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
-    """When the next of ``windows`` opens after ``now``, in its zone, and which it is."""
+    """Find the window in ``windows`` that opens next after ``now``: its opening time, in its own time zone, and the window.
+
+    None when no window opens within HORIZON_DAYS.
+    """
     moment = now.astimezone(UTC).replace(second=0, microsecond=0)
     for _ in range(HORIZON_DAYS * 24 * 60):
         moment += MINUTE
@@ -113,7 +119,7 @@ def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Wi
 
 
 def said(opens: datetime, window: Window, now: datetime) -> str:
-    """A moment for a person: wall clock, zone, and how long until then."""
+    """Format the opening time ``opens`` of a window: wall clock, zone, and the time from ``now`` until then."""
     minutes = math.ceil((opens.astimezone(UTC) - now.astimezone(UTC)) / MINUTE)
     days, rest = divmod(minutes, 24 * 60)
     hours, rest = divmod(rest, 60)
@@ -122,7 +128,7 @@ def said(opens: datetime, window: Window, now: datetime) -> str:
 
 
 def lacking(plan: Plan) -> list[Finding]:
-    """A finding for everything that has to be installed before services are there that the plan needs."""
+    """Make a finding for each package that must be installed because the plan needs its services on this machine."""
     found: dict[str, list[str]] = {}
     for name, what in plan.lacking.items():
         found.setdefault(what, []).append(name)
@@ -130,10 +136,10 @@ def lacking(plan: Plan) -> list[Finding]:
         finding(
             "not-run-here",
             title=", ".join(names),
-            wanted=f"services that are there: {', '.join(names)}",
-            measured=f"it needs {' and '.join(names)}, and {'they are' if len(names) > 1 else 'it is'} not there: "
+            wanted=f"installed services: {', '.join(names)}",
+            measured=f"the drill needs {' and '.join(names)}, but {'they are' if len(names) > 1 else 'it is'} not installed: "
             f"install {what}",
-            remedy=f"Install {what}, then bring the environment up again; nothing was touched.",
+            remedy=f"Install {what}, then start the environment again; nothing was touched.",
         )
         for what, names in found.items()
     ]

@@ -1,4 +1,4 @@
-"""The services that a plan or a diagnosis works with: only their secrets are read. Rather one too many than one too few."""
+"""Services that a plan or a diagnosis uses, in doubt rather too many; only the secrets of these services are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BUCKET = re.compile(r"s3://([^/]+)")
 
 
 def of_plan(plan: Plan) -> frozenset[str]:
-    """The services that steps, probes, conditions and diagnoses of ``plan`` name, and what those need."""
+    """Services named by steps, probes, conditions and diagnoses of ``plan``, and the services on which those depend."""
     looking = [one.step or one.probe for one in plan.guard.conditions]
     texts = [
         text
@@ -39,14 +39,14 @@ def of_plan(plan: Plan) -> frozenset[str]:
 
 
 def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) -> frozenset[str]:
-    """The services of ``inventory`` that ``trees`` work with when they examine ``names``."""
+    """Services of ``inventory`` that a diagnosis of the services ``names`` uses, also those in checks of ``trees``."""
     checks = [check for tree in trees for check in tree.checks]
     used = _named([check.params for check in checks], [check.words.when for check in checks if check.words.when], inventory)
     return _whole({*names, *used}, inventory)
 
 
 def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> set[str]:
-    """Services whose name stands in ``params`` as a text of its own, in an expression, or behind their bucket or kind."""
+    """Services that ``params`` or the expressions ``bare`` (without braces) refer to, by name, by kind or by bucket."""
     texts = list(template.texts(params))
     references = [one for text in texts if template.is_template(text) for one in template.references(text)]
     references += [one for text in bare for one in template.references(text, bare=True)]
@@ -63,7 +63,7 @@ def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> 
 
 
 def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
-    """``names`` with all that these services are said to need, and what lies behind a relay among them."""
+    """Add to ``names`` the services on which the named services depend, and the target of each named relay."""
     found = [name for name in names if name in inventory.services]
     for name in found:
         service = inventory.services[name]
@@ -76,7 +76,7 @@ def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
 def plugins(
     steps: Iterable[PlannedStep], probes: Iterable[PlannedProbe], guard: PlannedGuard, inventory: Inventory
 ) -> dict[str, str]:
-    """The plugins that bring what a plan uses, or the kind of a service in its inventory; their versions by origin."""
+    """Plugins that the plan uses for steps, probes, conditions or kinds of services, each with its version."""
     watched = [one.step or one.probe for one in guard.conditions]
     names = [one.action if isinstance(one, PlannedStep) else one.name for one in (*steps, *probes, *watched) if one]
     return discovery.plugins(names, map(kind_of, inventory.services.values()))

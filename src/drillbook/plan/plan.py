@@ -1,4 +1,4 @@
-"""A plan as a value: what will be done where, its guard, and the digest that names it."""
+"""A plan as a value: steps with their hosts, guard, inventory, and the digest that identifies the plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drillbook.values import canonical, digest
 
 FORMAT = "drillbook/plan/2"
 WITH_LINES = "drillbook/plan/1"
-"""The format whose digest also covered the lines of the drill's file."""
+"""Name of the older plan format, whose digest also covers line numbers in the drill's file."""
 
 
 class _Value(BaseModel):
@@ -28,7 +28,7 @@ class _Value(BaseModel):
 
 
 class PlannedStep(_Value):
-    """One step: what will be done where. Its parameters may hold expressions over earlier steps."""
+    """One step with its hosts. Its parameters may contain expressions that use facts of earlier steps."""
 
     id: str
     phase: str
@@ -50,7 +50,7 @@ class PlannedStep(_Value):
     line: str
 
     def services(self) -> tuple[str, ...]:
-        """The services that it names: the one that it works on, and the one that it says it restores."""
+        """Services that the step names: the one that it works on, and the one in its parameter `restores`."""
         said = self.params.get("restores")
         return tuple(
             str(params["service"]) for params in (self.params, said) if isinstance(params, dict) and params.get("service")
@@ -58,7 +58,7 @@ class PlannedStep(_Value):
 
 
 class PlannedProbe(_Value):
-    """One probe that runs beside the whole drill."""
+    """One probe that runs during the whole drill."""
 
     id: str
     name: str
@@ -67,7 +67,7 @@ class PlannedProbe(_Value):
 
 
 class PlannedCondition(_Value):
-    """What must stay good during the whole run: a probe, or a step that reads."""
+    """An abort condition, which must stay good during the whole run: a probe, or a read-only step."""
 
     id: str
     name: str
@@ -79,17 +79,17 @@ class PlannedCondition(_Value):
 
     @property
     def what(self) -> str:
-        """Name of the action or probe."""
+        """Name of the action or probe that checks the condition."""
         return self.step.action if self.step else self.probe.name if self.probe else ""
 
     @property
     def title(self) -> str:
-        """The condition in a few words."""
+        """Short description of the condition: its name, or the name of its action or probe."""
         return self.name or self.what
 
 
 class PlannedGuard(_Value):
-    """When the run may begin, how far it may reach, what ends it at once, and how long a target waits for its controller."""
+    """Limits of a run: its windows, the number of hosts that faults may hit, abort conditions, and the lease duration."""
 
     windows: tuple[Window, ...] = ()
     max_hosts: dict[str, int] = {}
@@ -101,7 +101,7 @@ class PlannedGuard(_Value):
 
 
 class Plan(_Value):
-    """Everything that a run will do; its digest names it."""
+    """A complete plan of a run, identified by its digest."""
 
     format: str = FORMAT
     drill: str
@@ -116,13 +116,13 @@ class Plan(_Value):
     probes: tuple[PlannedProbe, ...]
     steps: tuple[PlannedStep, ...]
     diagnosis: tuple[Tree, ...] = ()
-    """The trees that its steps may use, so that a run does what was planned whatever becomes of their files."""
+    """Diagnosis trees that the steps use, stored so that later changes of the files do not affect the run."""
     plugins: dict[str, str] = {}
-    """The plugins that it needs, by origin, each with the version or the digest of its files."""
+    """Plugins that the plan needs, by origin, each with its version or the digest of its files."""
 
     @property
     def digest(self) -> str:
-        """Two plans with one digest do the same; see ``digest_of``."""
+        """Digest of the plan; plans with equal digests execute the same steps and checks, see ``digest_of``."""
         return digest_of(self.model_dump(mode="json"))
 
     def phase(self, name: str) -> tuple[PlannedStep, ...]:
@@ -130,10 +130,10 @@ class Plan(_Value):
         return tuple(step for step in self.steps if step.phase == name)
 
     def only_restores(self) -> bool:
-        """Does it break nothing, and change nothing but what it restores?
+        """Return True when the plan injects no fault and is certain to write, and only in the restore and verify phases.
 
-        Such a drill mends what an earlier run left. Writes of its verification count as part of the restore: they let the
-        clients in.
+        Such a drill repairs data that an earlier run destroyed. Writes in its verify phase count as part of the restore,
+        since they let clients connect again.
         """
         changing = [step for step in self.steps if step.effect is not Effect.READ]
         sure = [step for step in changing if step.when is None and step.allow_failure is None]
@@ -150,17 +150,17 @@ class Plan(_Value):
         asking = [one.probe for one in self.guard.conditions if one.probe]
         steps, probes = (*self.steps, *watching), (*self.probes, *asking)
         named = {*self.guard.hosts, *(host for step in steps for host in step.hosts)}
-        services = [name for step in steps for name in step.services()]
+        services = [name for step in steps for name in (*step.services(), str(step.params.get("from")))]
         services += [str(probe.params.get("service")) for probe in probes]
         named |= {self.inventory.services[name].host for name in services if name in self.inventory.services}
         return self.inventory.expand(tuple(named))
 
     def locks(self) -> tuple[LockName, ...]:
-        """The locks that a run takes, in one order for every run.
+        """Locks that a run takes, in the same order for every run.
 
-        They are of the drill's own service, of every service that a step changes, and, by the name ``host``, of every
-        host that a fault hits as a whole, or without a service of it being locked. A lock bears the name of what the
-        service is: another name for the same thing, in this inventory or in another one, has the same lock.
+        There is one lock for the drill's own service and one for every service that a step changes. A host hit by a fault
+        gets a lock named ``host`` if it is hit as a whole, or has no service lock. A service's lock is named after the
+        server or data behind the service, so that all names of one server, in any inventory, share one lock.
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
@@ -176,13 +176,13 @@ class Plan(_Value):
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Services that its steps need and that are not there, each with what has to be installed."""
+        """Services that the plan uses and that do not exist on this machine, each with the package to install."""
         used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
         named = {self.service} | {name for one in used if one for name in _services(one.params)}
         return {name: one.missing for name, one in self.inventory.services.items() if one.missing and name in named}
 
     def names(self, run: dict[str, str]) -> dict[str, Any]:
-        """What expressions can refer to before any step has run."""
+        """Names that expressions may use before any step has run, with their values."""
         return {
             "run": run,
             "environment": self.inventory.environment,
@@ -206,7 +206,8 @@ def _services(params: Any) -> set[str]:
 def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
     """Hosts that the faults of ``steps`` hit.
 
-    A fault of a service hits the service's host, wherever the step runs: it may reach it through its own protocol.
+    A fault of a service hits the host of that service, even when the step runs on another host, since the step may reach the
+    service over the network.
     """
     hit: set[str] = set()
     for step in steps:
@@ -217,14 +218,14 @@ def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
 
 
 def digest_of(plan: Mapping[str, Any]) -> str:
-    """Digest of a plan's JSON, as it stands in a journal too.
+    """Digest of a plan in JSON form, also of a plan from a journal.
 
-    It covers all that is done, where and with what: drill, texts, objectives, guard, probes, every step with its
-    parameters and times, the version of each plugin that it needs (of a project's own: the digest of all their files), and
-    the whole inventory with its addresses, ports, users and the sources of its secrets.
-    It leaves out what does not change the run and differs between two copies of one project: lines of files, the
-    folder that a secret's file lies in, and the path of the approvers' file. It holds no time and no host name of
-    the controller, so that one person can approve what another person runs.
+    The digest covers everything that a run does: drill, texts, objectives, guard, probes, every step with its parameters and
+    times, the version of each needed plugin (for the project's own plugins the digest of all their files), and the whole
+    inventory with its addresses, ports, users and the sources of its secrets. It omits fields that do not change the run and
+    differ between two copies of one project: line numbers, the folder of a secret's file, and the path of the approvers'
+    file. It covers no time and no host name of the controller, so that one person can approve a plan that another person
+    runs.
     """
     if plan.get("format") == WITH_LINES:
         return digest(canonical(plan))
@@ -232,7 +233,7 @@ def digest_of(plan: Mapping[str, Any]) -> str:
 
 
 def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """``plan`` without what its digest leaves out; what is no plan at all is taken as it is."""
+    """Fields covered by the plan digest; fields of an unexpected type are copied unchanged."""
     guard, inventory = plan.get("guard"), plan.get("inventory")
     if isinstance(guard, dict):
         guard = {**guard, "conditions": [_unplaced(one) for one in _list(guard.get("conditions"))]}
@@ -254,7 +255,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _unplaced(value: Any) -> Any:
-    """A step or probe, or a mapping of them, without the line in the drill's file; parameters are left as they are."""
+    """Remove the line number in the drill's file from a step or probe, or from each in a mapping, but not in parameters."""
     if not isinstance(value, dict):
         return value
     if "line" in value and "params" in value:
@@ -263,7 +264,7 @@ def _unplaced(value: Any) -> Any:
 
 
 def _unrooted(value: Any) -> Any:
-    """``value`` with each secret that lies in a file named by the file alone."""
+    """Copy ``value`` with the path of each secret's file reduced to the file's name."""
     if isinstance(value, list):
         return [_unrooted(item) for item in value]
     if not isinstance(value, dict):
@@ -274,8 +275,8 @@ def _unrooted(value: Any) -> Any:
 
 
 def checked(data: Any) -> Plan:
-    """A plan as a journal holds it, also one that needs a plugin that is not here. Raises PlanError when it is none."""
+    """Validate a plan from a journal, even if its plugins are missing. Raises PlanError when the plan is invalid."""
     try:
         return Plan.model_validate(data, context=JOURNAL)
     except ValueError as error:
-        raise PlanError(f"the journal's plan cannot be read: {str(error).splitlines()[0]}") from None
+        raise PlanError(f"the plan in the journal is invalid: {str(error).splitlines()[0]}") from None

@@ -1,4 +1,4 @@
-"""A plan: a drill and an inventory, resolved and checked before anything runs. Pure: no host, no clock, no file."""
+"""The planner: resolves and checks a drill and an inventory before any step runs, without hosts, clock or files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from drillbook.inventory.inventory import CONTROLLER, Inventory, service_names
 from drillbook.language import template
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
-from drillbook.plan import needed
+from drillbook.plan import needed, step_rules
 from drillbook.plan.plan import Plan, PlannedCondition, PlannedGuard, PlannedProbe, PlannedStep, checked, faulted
 from drillbook.plan.restorable import RUN_NAMES, Restorable
+from drillbook.plan.source_rules import SourceRules
 from drillbook.plan.spec import DIAGNOSIS, Condition, Drill, ProbeUse, Step
-from drillbook.sdk.action import Action, Effect, Fault, Place
+from drillbook.sdk.action import Action, Fault, Place
 from drillbook.sdk.service import kind_of
 from drillbook.values import Duration, SecretName
 
@@ -24,17 +25,17 @@ __all__ = ["Plan", "PlannedProbe", "PlannedStep", "checked", "make"]
 
 POLL_S = 1.0
 LOOK_S = 1.0
-"""Seconds between two looks at a condition of `abort_if` that names no `every`."""
+"""Default interval, in seconds, between two checks of a condition of `abort_if`."""
 SHORTEST_LOOK_S = 0.1
 
 
 def make(drill: Drill, inventory: Inventory) -> Plan:
-    """The plan of ``drill`` on ``inventory``. Raises PlanError with the place in the drill's file."""
+    """Make the plan of ``drill`` on ``inventory``. Raises PlanError with the position in the drill's file."""
     return _Planner(drill, inventory).plan()
 
 
 class _Planner:
-    """Resolves one drill; keeps the names that expressions may refer to so far."""
+    """Resolves one drill, step by step; remembers the names that earlier steps define for expressions in later steps."""
 
     def __init__(self, drill: Drill, inventory: Inventory) -> None:
         self.drill, self.inventory = drill, inventory
@@ -64,6 +65,7 @@ class _Planner:
         probes = tuple(self._probe(f"probe.{index}", use) for index, use in enumerate(self.drill.probes, 1))
         guard = self._guard()
         steps = tuple(step for phase, written in self.drill.phases.items() for step in self._phase(phase, written))
+        SourceRules(self.drill, self.inventory, steps, self.fail).check()
         Restorable(self.drill, self.inventory, self.static, steps, self.fail).check()
         self._limits(steps)
         objectives = {key: float(value) for key, value in head.objectives if value is not None}
@@ -84,7 +86,7 @@ class _Planner:
         )
 
     def _trees(self, steps: Sequence[PlannedStep]) -> tuple[Tree, ...]:
-        """The trees that the diagnoses among ``steps`` apply."""
+        """Diagnosis trees needed by those of ``steps`` that make a diagnosis."""
         return scope.used(
             self.drill.trees,
             self.inventory,
@@ -92,7 +94,7 @@ class _Planner:
         )
 
     def _guard(self) -> PlannedGuard:
-        """The guard; its conditions are planned before any step, so that they refer to nothing that a step saves."""
+        """Plan the guard; called before any step is planned, so that its conditions cannot use facts that a step saves."""
         guard = self.drill.head.guard
         conditions = tuple(self._condition(f"guard.{number}", use) for number, use in enumerate(self.drill.conditions, 1))
         return PlannedGuard(
@@ -129,7 +131,7 @@ class _Planner:
         )
 
     def _limits(self, steps: Sequence[PlannedStep]) -> None:
-        """Faults hit no more hosts than the guard allows."""
+        """Check that the faults hit no more hosts than the guard allows. Raises PlanError."""
         guard, hit = self.drill.head.guard, faulted(steps, self.inventory)
         for kind, limits in (("max_hosts", guard.max_hosts), ("max_percent", guard.max_percent)):
             written = isinstance((self.drill.document.value.get("guard") or {}).get(kind), dict)
@@ -145,7 +147,7 @@ class _Planner:
             raise self.fail(
                 place,
                 f"the faults hit {len(inside)} hosts of {group!r} ({', '.join(inside)}); the guard allows {allowed}",
-                "let the steps in `inject` hit fewer hosts, or raise the limit",
+                "choose fewer hosts for the steps in `inject`, or raise the limit",
                 key=True,
             )
 
@@ -167,7 +169,9 @@ class _Planner:
     def _new_name(self, planned: PlannedStep, taken: dict[str, str], step: Step) -> None:
         if planned.save in taken or planned.save in self.static or planned.save == "result":
             by = taken.get(str(planned.save), "Drillbook itself")
-            raise self.fail((*step.place, "save"), f"the name {planned.save!r} is taken by {by}", "choose another name")
+            raise self.fail(
+                (*step.place, "save"), f"the name {planned.save!r} is already used by {by}", "choose another name"
+            )
 
     def _step(self, step_id: str, phase: str, step: Step) -> PlannedStep:
         words, name = step.keywords, step.action.name()
@@ -183,9 +187,9 @@ class _Planner:
         if isinstance(restores := step.params.get("restores"), dict):
             self._service(str(restores["service"]), (*step.place, name, "restores", "service"), None)
         known = {key: value for key, value in step.params.items() if key not in step.dynamic}
-        use = _use(step.action, known)
+        use = step.action.with_unknown(known, step.dynamic)
         effect = use.effect
-        self._may_stand(phase, step, effect)
+        step_rules.check(step, phase, effect, self.fail)
         return PlannedStep(
             id=step_id,
             phase=phase,
@@ -207,50 +211,6 @@ class _Planner:
             line=self._line(step.place),
         )
 
-    def _may_stand(self, phase: str, step: Step, effect: Effect) -> None:
-        """Faults stand in `inject`, where they are guarded, and cannot be taken lightly; `ready` only reads."""
-        name = step.action.name()
-        place = (*step.place, name)
-        if template.has_template(step.params.get("effect")):
-            raise self.fail(
-                (*place, "effect"),
-                "the effect of a step must be known before anything runs",
-                "write `read`, `write` or `fault`",
-            )
-        if effect is not Effect.READ and phase == "guard":
-            raise self.fail(
-                place, f"{name} changes something; a condition only looks", "use an action that reads, or a probe", key=True
-            )
-        if effect is not Effect.READ and template.is_template(step.params.get("service")):
-            raise self.fail(
-                (*place, "service"),
-                "the service that a step changes must be known before anything runs: its "
-                "lock and the guard's limits depend on it",
-                "write its name",
-            )
-        if effect is not Effect.READ and phase == "diagnose":
-            raise self.fail(
-                place, f"{name} changes something; a diagnosis only looks", "move the step to another phase", key=True
-            )
-        if effect is Effect.FAULT and phase != "inject":
-            raise self.fail(
-                place,
-                f"{name} breaks something; that belongs in `inject`, not in `{phase}`",
-                "move the step to `inject`",
-                key=True,
-            )
-        if effect is Effect.FAULT and step.keywords.allow_failure:
-            raise self.fail(
-                (*step.place, "allow_failure"),
-                "a fault may not fail: without it the drill shows nothing",
-                "remove `allow_failure`",
-                key=True,
-            )
-        if effect is not Effect.READ and phase == "ready":
-            raise self.fail(
-                place, f"{name} changes something; the phase `ready` only reads", "move the step to a later phase", key=True
-            )
-
     def _hosts(self, step: Step) -> tuple[str, ...]:
         if step.keywords.hosts is not None:
             return self._expand(step.keywords.hosts, (*step.place, "hosts"))
@@ -259,7 +219,11 @@ class _Planner:
         service = self.inventory.services.get(str(step.params.get("service", "")))
         if step.action.PLACE is Place.SERVICE and service:
             return (service.host,)
-        raise self.fail(step.place, f"{step.action.name()} needs `hosts`", "write the names of hosts or groups beside it")
+        raise self.fail(
+            step.place,
+            f"{step.action.name()} needs `hosts`",
+            "write `hosts` with the names of hosts or groups next to the action",
+        )
 
     def _expand(self, patterns: str | tuple[str, ...], place: FilePlace, *, key: bool = False) -> tuple[str, ...]:
         try:
@@ -288,8 +252,8 @@ class _Planner:
             fitting = [key for key, service in services.items() if isinstance(service, wanted)]
             raise self.fail(
                 place,
-                f"{name!r} is of kind {kind_of(services[name])}, which this action does not work on",
-                f"services that fit: {', '.join(fitting) or 'none'}",
+                f"{name!r} has the kind {kind_of(services[name])}, which this action does not support",
+                f"suitable services: {', '.join(fitting) or 'none'}",
             )
 
     def _references(self, value: Any, place: FilePlace) -> None:
@@ -303,21 +267,21 @@ class _Planner:
             self._refer(value, place)
 
     def _secrets(self, params: dict[str, Any], place: FilePlace, takes: frozenset[str]) -> None:
-        """A secret is handed over as a whole where an action takes one, and is no part of any other parameter."""
+        """Check that each secret is the whole value of a parameter that accepts secrets. Raises PlanError."""
         for key, value in params.items():
             for where, name, whole in secretive(value, (*place, key), self.static["services"]):
                 if not whole or key not in takes:
                     fits = (
-                        f"hand it over as a whole, in {' or '.join(sorted(takes))}: `{{{{ {name} }}}}`"
+                        f"write it as the whole value, in {' or '.join(sorted(takes))}: `{{{{ {name} }}}}`"
                         if takes
-                        else ("let the action read it from the service itself, or use `env` of a command.run")
+                        else ("let the action read the secret of the service by itself, or use `env` of a command.run")
                     )
-                    raise self.fail(where, f"{name} is a secret, and this would show it as `***`", fits)
+                    raise self.fail(where, f"{name} is a secret, which would appear as `***` here", fits)
                 if isinstance(params.get("undo"), list):
                     raise self.fail(
                         where,
-                        f"{name} is a secret, which cannot be kept on the target for the undo",
-                        "let the command and its `undo` read it there by themselves",
+                        f"{name} is a secret, which cannot be stored on the target for the undo",
+                        "have the command and its `undo` read the secret on the target",
                     )
 
     def _refer(self, text: str, place: FilePlace, *, bare: bool = False, extra: tuple[str, ...] = ()) -> None:
@@ -335,7 +299,10 @@ class _Planner:
             self._affordable(text, place)
 
     def _affordable(self, text: str, place: FilePlace) -> None:
-        """Refuse what makes too much whatever the steps give; else it is worked out when its step begins."""
+        """Refuse an expression that exceeds its evaluation budget; it is tried with the names that are known before the run.
+
+        Any other error is reported when the step begins.
+        """
         try:
             template.evaluate(text, self.static)
         except template.OverBudget as error:
@@ -349,12 +316,12 @@ class _Planner:
             where = self.drill.document.where(later[0].place)
             return self.fail(
                 place,
-                f"{name!r} is not known yet: it is saved later, in line {where.line}",
-                "refer only to steps that have ended before this one begins",
+                f"{name!r} has no value yet: it is saved later, in line {where.line}",
+                "refer only to steps that finish before this step begins",
             )
         known = [*self.static, *self.saved, *extra]
         return self.fail(
-            place, f"nothing is saved as {name!r}", f"{did_you_mean(name, known)}known here: {', '.join(known)}"
+            place, f"no step saves the name {name!r}", f"{did_you_mean(name, known)}names known here: {', '.join(known)}"
         )
 
     def _follow(self, reference: template.Reference, place: FilePlace) -> None:
@@ -367,7 +334,7 @@ class _Planner:
                 raise self.fail(
                     place,
                     f"{path} has no {part!r}",
-                    f"{did_you_mean(part, value)}it has: {', '.join(map(str, value)) or 'nothing'}",
+                    f"{did_you_mean(part, value)}its keys: {', '.join(map(str, value)) or 'nothing'}",
                 )
             value = value[part]
 
@@ -377,7 +344,7 @@ class _Planner:
 
 
 def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterable[tuple[FilePlace, str, bool]]:
-    """Every secret that expressions in ``value`` name: where, which, and whether it is all that stands there."""
+    """Yield each secret named in ``value``: its place, its name, and True when the expression is the whole value."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from secretive(item, (*place, key), services)
@@ -388,12 +355,6 @@ def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterabl
                 found = found.get(part) if isinstance(found, dict) else None
             if isinstance(found, SecretName):
                 yield place, found.place, value.strip().strip("{}").strip() == found.place
-
-
-def _use(action: type[Action], known: dict[str, Any]) -> Action:
-    """This use of an action, as far as it is known: some declare their effect and their undo in their parameters."""
-    by_name = {info.alias or name: name for name, info in action.model_fields.items()}
-    return action.model_construct(**{by_name.get(key, key): value for key, value in known.items()})
 
 
 def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Rules for faults that only a restore mends: a drill must hold the backup, its proof, the restore, and a comparison."""
+"""Rules for faults that destroy data: the drill must contain the backup, its verification, the restore, and a comparison."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from drillbook.language.strict import Place as FilePlace
 from drillbook.plan.plan import Plan, PlannedStep
 from drillbook.plan.spec import Drill
 from drillbook.sdk.action import Effect, Fault, Place, find, known_names
+from drillbook.sdk.backup_source import BackupSource
 from drillbook.sdk.identity import host_place
+from drillbook.sdk.in_place import VerifiesSource
 from drillbook.sdk.service import S3
 from drillbook.sdk.store import Reference
 
@@ -23,7 +25,7 @@ RUN_NAMES = ("id", "started", "operator")
 
 
 class Source(NamedTuple):
-    """Service that a step restores, and the backup that it reads, as its parameters write them."""
+    """Service that a step restores, and the backup ``origin`` that it reads; ``free`` is True for a custom command."""
 
     service: str
     origin: Any
@@ -31,7 +33,7 @@ class Source(NamedTuple):
 
 
 def source_of(step: PlannedStep) -> Source | None:
-    """Return what ``step`` restores, and from which backup; None when it restores nothing that is known."""
+    """Service and backup of a restore by ``step``; None when the step does not restore from a backup."""
     if step.effect is not Effect.WRITE:
         return None
     said = step.params.get("restores")
@@ -43,29 +45,46 @@ def source_of(step: PlannedStep) -> Source | None:
 
 
 def same_service(inventory: Inventory, one: Any, other: Any) -> bool:
-    """Do two names of services mean the same thing? Two steps without a service work on the same hosts."""
+    """Return True when the two names are equal, or are names of the same service."""
     a, b = str(one or ""), str(other or "")
     return a == b or inventory.same_thing(a, b)
 
 
+def of_source(step: PlannedStep) -> bool:
+    """Return True when ``step`` verifies a backup of a backup source, which the step names as its `service`."""
+    return issubclass(find(step.action), VerifiesSource)
+
+
+def verified_service(inventory: Inventory, proof: PlannedStep) -> str:
+    """Name of the service whose backup ``proof`` verifies."""
+    named = str(proof.params.get("service") or "")
+    source = inventory.services.get(named) if of_source(proof) else None
+    return source.service if isinstance(source, BackupSource) else named
+
+
+def verified_origin(proof: PlannedStep) -> Any:
+    """Backup that ``proof`` verifies, in the form that a restore step has in its parameter `from`."""
+    return proof.params.get("service" if of_source(proof) else "from")
+
+
 def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
-    """Is ``proof`` one of what proves a backup of what ``fault`` destroys: the step that it names, or of its own service?"""
+    """Return True when ``proof`` verifies a backup for ``fault``: the fault names that step, or action and service match."""
     if is_free(fault):
         return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)
     return (
         proof.proves_backup
         and proof.action in find(fault.action).PROVEN_BY
-        and same_service(inventory, proof.params.get("service"), fault.params.get("service"))
+        and same_service(inventory, verified_service(inventory, proof), fault.params.get("service"))
     )
 
 
 def is_free(fault: PlannedStep) -> bool:
-    """Is ``fault`` a command of the drill's own, which nothing is known of but what proves the backup for it?"""
+    """Return True when ``fault`` is a custom command, which names the step that verifies its backup in ``proven_by``."""
     return isinstance(fault.params.get("proven_by"), str)
 
 
 def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
-    """Name the actions that restore what ``fault`` destroys from a backup that ``proof`` proves."""
+    """Names of the actions that restore the data lost by ``fault`` from a backup verified by ``proof``."""
     kind = find(fault.action)
     if is_free(fault):
         return tuple(find(proof.action).RESTORES_WITH)
@@ -74,18 +93,18 @@ def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
 
 
 def lost_service(plan: Plan, fault: PlannedStep) -> str:
-    """Name the service whose content ``fault`` destroys: its own, or that of what proves the backup for it."""
-    proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), fault)
-    return str(proof.params.get("service") or "")
+    """Service whose data ``fault`` destroys: the one it names, or for a custom command the one whose backup is verified."""
+    proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), None)
+    return verified_service(plan.inventory, proof) if proof else str(fault.params.get("service") or "")
 
 
 def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
-    """Does ``step`` restore backups of the kind of system that ``proof`` is of? A free step may restore any."""
+    """Return True when ``step`` restores backups of the same system as ``proof``; a custom step may restore any system."""
     return isinstance(step.params.get("restores"), dict) or _family(step) == _family(proof)
 
 
 def compares(inventory: Inventory, step: PlannedStep, service: str, fault: PlannedStep) -> bool:
-    """Does ``step`` compare the content of ``service``, all of it unless ``fault`` hits a part, or nobody knows what?"""
+    """Return True when ``step`` compares ``service``: all its tables, unless ``fault`` destroys only one table."""
     part = step.params.get("tables") and "table" not in fault.params and not is_free(fault)
     return find(step.action).COMPARES and same_service(inventory, step.params.get("service"), service) and not part
 
@@ -95,7 +114,7 @@ def _family(step: PlannedStep) -> str:
 
 
 def _names(*values: Any) -> set[str]:
-    """The names that ``values`` refer to."""
+    """Names to which expressions in ``values`` refer, such as ids of steps."""
     return {reference[0] for value in values if template.is_template(value) for reference in template.references(value)}
 
 
@@ -105,7 +124,7 @@ def _sure(step: PlannedStep) -> bool:
 
 @dataclass(frozen=True)
 class Restorable:
-    """Checks the steps of one drill; ``fail`` makes the error at a place of its file."""
+    """Checks the faults of one drill that destroy data; ``fail`` makes the error for a position in the drill's file."""
 
     drill: Drill
     inventory: Inventory
@@ -114,7 +133,10 @@ class Restorable:
     fail: Callable[..., SourceError]
 
     def check(self) -> None:
-        """Raise PlanError where what is destroyed is not sure to be proven, restored and, if need be, compared."""
+        """Raise PlanError unless all data that faults destroy is certain to be backed up, verified and restored.
+
+        If a custom command restores the data, a step must also compare the data with the backup.
+        """
         for fault in [step for step in self.steps if step.restore_only]:
             for phase in ("backup", "restore", "verify"):
                 if not self.drill.phases[phase]:
@@ -127,9 +149,11 @@ class Restorable:
             if not self._writes():
                 message = (
                     f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail, "
-                    "or only reads"
+                    "or is read-only"
                 )
-                raise self.fail(("restore",), message, "have one that writes, without `when` and `allow_failure`", key=True)
+                raise self.fail(
+                    ("restore",), message, "add a restore step that writes, without `when` and `allow_failure`", key=True
+                )
             proofs = self._proofs(fault)
             self._kept_elsewhere(fault, proofs)
             self._restored(fault, proofs)
@@ -141,7 +165,7 @@ class Restorable:
         return [step for step in self.steps if step.phase == phase and _sure(step)]
 
     def _kept_elsewhere(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """The backup must not lie in what the fault breaks."""
+        """Check that no step of the backup phase writes to the bucket that ``fault`` breaks. Raises PlanError."""
         broken = self.inventory.services.get(self._lost(fault, proofs))
         if not isinstance(broken, S3):
             return
@@ -151,14 +175,17 @@ class Restorable:
                 if place.startswith((f"s3://{broken.bucket}/", f"s3://{broken.bucket}#")):
                     raise self.fail(
                         ("backup",),
-                        f"{step.action} keeps its backup in {place.partition('#')[0]}, and "
-                        f"{fault.action} breaks that very bucket",
-                        f"let `{key}` be in another bucket",
+                        f"{step.action} stores its backup in {place.partition('#')[0]}, but {fault.action} damages that "
+                        "same bucket",
+                        f"set `{key}` to another bucket",
                         key=True,
                     )
 
     def _proofs(self, fault: PlannedStep) -> list[PlannedStep]:
-        """The steps that are sure to read back what a backup step is sure to save of what ``fault`` destroys."""
+        """Steps that verify for certain a backup, made in this drill, which contains the data that ``fault`` destroys.
+
+        Raises PlanError when there is none.
+        """
         wrong: list[tuple[PlannedStep, str]] = []
         found: list[PlannedStep] = []
         for proof in [step for step in self.steps if step.phase == "backup" and step.proves_backup]:
@@ -173,30 +200,37 @@ class Restorable:
         return found
 
     def _why_no_proof(self, proof: PlannedStep, fault: PlannedStep) -> str:
-        """Why ``proof`` is not sure to prove a backup of what ``fault`` destroys; empty when it is."""
+        """Reason why the step ``proof`` verifies no backup for ``fault``; empty when it verifies one."""
         if not proves(self.inventory, proof, fault):
-            return f"is for {proof.params.get('service')!r}, and {fault.id} destroys {fault.params.get('service')!r}"
+            return (
+                f"verifies a backup of {verified_service(self.inventory, proof)!r}, but {fault.id} destroys "
+                f"{fault.params.get('service')!r}"
+            )
         if not _sure(proof):
             return "may be skipped or fail"
+        if of_source(proof):
+            return ""
         meant = _names(*fault.params.values()) & self._saved.keys()
         read = _names(*proof.params.values()) & {step.save for step in self._sure("backup") if step.effect is Effect.WRITE}
         if read & (meant or read):
             return ""
-        return "does not read what a backup step of this drill is sure to save" + (f" and {fault.id} reads" if meant else "")
+        return "does not read a backup that a step of this drill is certain to save" + (
+            f" and {fault.id} reads" if meant else ""
+        )
 
     def _unproven(self, fault: PlannedStep, wrong: Sequence[tuple[PlannedStep, str]]) -> SourceError:
-        message = f"{fault.action} can only be undone by a restore, and no step proves a backup of this run"
+        message = f"{fault.action} can only be undone by a restore, and no step verifies a backup of this run"
         if is_free(fault) and not wrong:
             such = [step for step in self.steps if step.phase == "backup" and step.proves_backup]
             return self.fail(
                 (*self._place(fault), fault.action, "proven_by"),
-                f"{fault.params['proven_by']!r} is no step of `backup` that proves a backup",
+                f"{fault.params['proven_by']!r} is not a step of `backup` that verifies a backup",
                 "such steps: " + (", ".join(f"{step.save or step.id} ({step.action})" for step in such) or "none"),
             )
         proofs = " or ".join(f"`{name}`" for name in find(fault.action).PROVEN_BY)
         hint = (
-            f"add {proofs or 'one'} that reads back, for the fault's own service, what a backup step of this drill "
-            "saved, without `when` and `allow_failure`"
+            f"add {proofs or 'a step'} that verifies, for the fault's service, the backup saved by a step of this drill, "
+            "without `when` and `allow_failure`"
         )
         if not wrong:
             return self.fail(("backup",), message, hint, key=True)
@@ -204,7 +238,7 @@ class Restorable:
         return self.fail((*self._place(step), step.action), f"{message}: {why}", hint, key=True)
 
     def _restored(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """The restore phase is sure to bring back what ``fault`` destroys, from a backup of ``proofs``."""
+        """Check that a step is certain to restore the data that ``fault`` destroys, from a backup verified by ``proofs``."""
         good: list[PlannedStep] = []
         wrong: list[tuple[PlannedStep, str]] = []
         for step in [step for step in self.steps if step.phase == "restore" and step.effect is Effect.WRITE]:
@@ -212,23 +246,25 @@ class Restorable:
             if not why and _sure(step):
                 good.append(step)
             elif why or not good:
-                wrong.append((step, why or "it may be skipped or fail"))
+                wrong.append((step, why or "the step may be skipped or fail"))
             self._from_proven(step, fault, proofs)
         if good and self._where_lost(fault, good):
             self._compared(fault, good, proofs)
             return
         if good:
-            wrong = [(good[0], f"it restores on {', '.join(good[0].hosts)}, what is lost was on {', '.join(fault.hosts)}")]
+            wrong = [
+                (good[0], f"it restores on {', '.join(good[0].hosts)}, but the data is lost on {', '.join(fault.hosts)}")
+            ]
         step, why = next((one for one in wrong if source_of(one[0])), wrong[0])
         raise self.fail(
             (*self._place(step), step.action),
-            f"{step.action} does not restore what {fault.id} {fault.action} destroys: {why}",
+            f"{step.action} does not restore the data that {fault.id} {fault.action} destroys: {why}",
             self._right(fault, proofs[0]),
             key=True,
         )
 
     def _where_lost(self, fault: PlannedStep, good: Sequence[PlannedStep]) -> bool:
-        """Do the restores ``good`` reach every machine that ``fault`` destroys something on?"""
+        """Return True when the restores ``good`` reach every machine on which ``fault`` destroys data."""
         lost, restored = (
             {host_place(host, self.inventory.hosts) for host in hosts}
             for hosts in (set(fault.hosts) - {CONTROLLER}, {host for step in good for host in step.hosts})
@@ -240,25 +276,27 @@ class Restorable:
         )
 
     def _why_not(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
-        """Why ``step`` does not bring back what ``fault`` destroys; empty when it does."""
+        """Reason why ``step`` does not restore the data that ``fault`` destroys; empty when ``step`` restores that data."""
         source, service = source_of(step), self._lost(fault, proofs)
         if source is None:
-            return "it does not say that it restores anything"
+            return "it does not declare `restores`"
         known = proofs if source.free else [proof for proof in proofs if step.action in restorers(proof, fault)]
         if not known:
-            return f"it is no restore from what {' or '.join(sorted({proof.action for proof in proofs}))} proves"
+            return (
+                f"it cannot restore from the backup that {' or '.join(sorted({proof.action for proof in proofs}))} verifies"
+            )
         if not same_service(self.inventory, source.service, service):
-            return f"it restores {source.service!r}, and what is lost is {service!r}"
+            return f"it restores {source.service!r}, but the lost data is of {service!r}"
         if not any(self._same_backup(source.origin, proof) for proof in known):
-            return f"nothing proves the backup {source.origin}"
+            return f"no step verifies the backup {source.origin}"
         return "" if source.free else self._narrower(step, fault)
 
     def _lost(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
-        """The service whose content ``fault`` destroys."""
-        return str(fault.params.get("service") or proofs[0].params.get("service") or "")
+        """Name of the service whose data ``fault`` destroys."""
+        return str(fault.params.get("service") or verified_service(self.inventory, proofs[0]))
 
     def _narrower(self, step: PlannedStep, fault: PlannedStep) -> str:
-        """Name the part that ``step`` restores and ``fault`` does not destroy, such as another table; empty: none."""
+        """Reason why ``step`` selects other data than ``fault`` destroys, such as another table; empty if the same."""
         kinds = [find(one.action).model_fields for one in (step, fault)]
         fields = [{info.alias or name: info for name, info in kind.items()} for kind in kinds]
         for key in (fields[0].keys() & fields[1].keys() & step.params.keys()) - {"service", "from"}:
@@ -266,11 +304,11 @@ class Restorable:
             lost = str(fault.params.get(key, fields[1][key].get_default()) or "")
             same = {"prefix": lost.startswith(given), "table": _qualified(given) == _qualified(lost)}.get(key, given == lost)
             if not same:
-                return f"its `{key}` is {given!r}, and {fault.id} destroys {lost!r}"
+                return f"its `{key}` is {given!r}, but {fault.id} destroys {lost!r}"
         return ""
 
     def _from_proven(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Nothing is restored in the place of what ``fault`` destroys from a backup that this drill does not prove."""
+        """Check that ``step`` restores the lost data only from a backup that this drill verifies."""
         source = source_of(step)
         known = [proof for proof in self.steps if proof.phase == "backup" and proof.proves_backup and _sure(proof)]
         if (
@@ -282,13 +320,13 @@ class Restorable:
             key = ("restores", "from") if source.free else ("from",)
             raise self.fail(
                 (*self._place(step), step.action, *key),
-                f"{step.action} restores {source.service!r} from a "
-                f"backup that no step of this drill proves: {source.origin}",
+                f"{step.action} restores {source.service!r} from a backup that no step of this drill verifies: "
+                f"{source.origin}",
                 self._right(fault, proofs[0]),
             )
 
     def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
-        """Require a comparison of the content that a free step restores."""
+        """Require a comparison of the content that a custom step restores."""
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)
         if len(free) < len(good) or any(
@@ -301,16 +339,16 @@ class Restorable:
         comparison = next((name for name in family if find(name).COMPARES), "")
         raise self.fail(
             (*self._place(free[0]), free[0].action, "restores"),
-            f"{free[0].action} says that it restores "
-            f"{service!r}, and no step of `verify` is sure to compare its content with the backup",
+            f"{free[0].action} declares that it restores {service!r}, but no step of `verify` is certain to compare its "
+            "content with the backup",
             f"add `{comparison}` for that service, with the `manifest` of this backup, without `when` and `allow_failure`",
             key=True,
         )
 
     def _right(self, fault: PlannedStep, proof: PlannedStep) -> str:
-        """The restore to write instead."""
-        service, ends = self._lost(fault, [proof]), f'from: "{proof.params.get("from")}"}}`'
-        found = [f"a command of your own with `restores: {{service: {service}, {ends}, and compare the content in `verify`"]
+        """Hint that shows a correct restore step for ``fault``."""
+        service, ends = self._lost(fault, [proof]), f'from: "{verified_origin(proof)}"}}`'
+        found = [f"a custom command with `restores: {{service: {service}, {ends}, and compare the content in `verify`"]
         for name in restorers(proof, fault)[:1]:
             given = {**fault.params, "service": service}
             needed = [key for key, info in find(name).model_fields.items() if info.is_required() and key in given]
@@ -318,8 +356,8 @@ class Restorable:
         return f"write {', or '.join(found)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
-        """Is ``said`` the backup that ``proof`` reads, as far as the drill alone can tell?"""
-        mine = proof.params.get("from")
+        """Return True when ``said`` (a value of `from`) is the backup that ``proof`` reads, as far as the drill shows."""
+        mine = verified_origin(proof)
         if said == mine:
             return True
         if named := _names(said) & self._saved.keys():
@@ -333,7 +371,7 @@ class Restorable:
         return {step.save: step for step in self.steps if step.save}
 
     def _known(self, value: Any) -> str:
-        """``value`` as text, where it depends on no step; empty where it does."""
+        """Evaluate ``value`` to text if it does not depend on a step; otherwise return an empty text."""
         with contextlib.suppress(ValueError):
             return str(template.evaluate(value, {**self.static, "run": dict.fromkeys(RUN_NAMES, "run")}))
         return ""

@@ -1,7 +1,7 @@
-"""JSON Schema of drills, inventories and trees, from the models and every action: editors complete and check by it.
+"""JSON Schema of drills, inventories and trees, for completion and checks in editors; generated from models and actions.
 
-An editor sees a file without its tags and before its expressions are evaluated: wherever a value may be an expression
-or a tag, text that looks like one is accepted too. What the schema accepts is checked again, fully, by Drillbook.
+An editor sees a file with its tags and expressions unevaluated. So wherever a value may be an expression or a tag, the
+schema also accepts text that looks like one. Drillbook itself checks every value again, fully.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from drillbook.diagnosis import tree as trees
-from drillbook.diagnosis import trees as source
+from drillbook.diagnosis.tree import Head as TreeHead
+from drillbook.diagnosis.tree import Words as CheckWords
+from drillbook.diagnosis.trees import NAMES
 from drillbook.inventory.inventory import Inventory
+from drillbook.inventory.kinds import SourceOfItsKind
 from drillbook.plan.spec import PHASES, ConditionWords, Head, Keywords, Suite
 from drillbook.sdk.action import Action, Place, Read, find, known_names
 from drillbook.sdk.discovery import service_kinds
@@ -31,7 +33,7 @@ EXPRESSION: Schema = {
 LAB_VALUE: Schema = {
     "type": "string",
     "pattern": r"^[a-z0-9_]+(\.[a-z0-9_-]+)+$",
-    "description": "With the tag !lab: a value of the lab.",
+    "description": "With the tag !lab: the name of a value that the lab supplies.",
 }
 SECRET: Schema = {
     "description": "A secret's source: !env NAME, !file PATH, or !command [program, argument]. Never the secret itself.",
@@ -40,13 +42,13 @@ SECRET: Schema = {
 
 
 def text(kind: str) -> str:
-    """The schema of ``kind`` as it is written into a file."""
+    """JSON Schema of ``kind`` (drill, inventory or tree) as the text of a file."""
     make = {"drill": drill, "inventory": inventory, "tree": tree}[kind]
     return json.dumps(make(), indent=1, ensure_ascii=False) + "\n"
 
 
 def drill() -> Schema:
-    """The schema of a drill or a suite."""
+    """Make the schema of a drill or a suite."""
     parts: Schema = {}
     step, probe = _uses(parts, Action), _uses(parts, Probe)
     keywords = _model(parts, Keywords)
@@ -54,7 +56,7 @@ def drill() -> Schema:
     parts["step"] = step
     parts["parallel"] = {
         "type": "object",
-        "description": "Steps that run at once.",
+        "description": "Steps that run in parallel.",
         "required": ["parallel"],
         "properties": {"parallel": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}},
         "additionalProperties": False,
@@ -64,20 +66,10 @@ def drill() -> Schema:
     head["properties"]["probes"] = {
         "type": ["array", "null"],
         "items": {"$ref": "#/$defs/probe"},
-        "description": "Measurements that run beside the whole drill.",
+        "description": "Measurements that run during the whole drill.",
     }
     parts["Guard"]["properties"]["abort_if"]["items"] = _condition(parts, step, probe)
-    steps = {
-        "if": {"type": "object", "required": ["parallel"]},
-        "then": {"$ref": "#/$defs/parallel"},
-        "else": {"$ref": "#/$defs/step"},
-    }
-    for phase in PHASES:
-        head["properties"][phase] = {
-            "type": ["array", "null"],
-            "items": steps,
-            "description": f"Steps of the phase {phase}.",
-        }
+    head["properties"] |= {phase: _phase(phase) for phase in PHASES}
     head["anyOf"] = [{"required": [phase]} for phase in PHASES]
     parts["drill"], parts["suite"] = head, _model(parts, Suite)
     return {
@@ -91,15 +83,25 @@ def drill() -> Schema:
     }
 
 
+def _phase(phase: str) -> Schema:
+    """Schema of a phase: a list of steps, and of groups of steps that run in parallel."""
+    steps = {
+        "if": {"type": "object", "required": ["parallel"]},
+        "then": {"$ref": "#/$defs/parallel"},
+        "else": {"$ref": "#/$defs/step"},
+    }
+    return {"type": ["array", "null"], "items": steps, "description": f"Steps of the phase {phase}."}
+
+
 def _condition(parts: Schema, step: Schema, probe: Schema) -> Schema:
-    """What may stand in ``abort_if``: an action or an availability probe, and the words of a condition."""
+    """Schema of an entry of ``abort_if``: an action or an availability probe, and the keys of a condition."""
     names = {name: what for name, what in step["properties"].items() if "." in name}
     names |= {name: what for name, what in probe["properties"].items() if find(name, Probe).KIND == "availability"}
     return _one_of(names, _model(parts, ConditionWords)["properties"])
 
 
 def _one_of(names: Schema, words: Schema) -> Schema:
-    """Exactly one of ``names``, and any of ``words``."""
+    """Schema of an object with exactly one of the keys in ``names``; the keys in ``words`` are optional."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -109,21 +111,21 @@ def _one_of(names: Schema, words: Schema) -> Schema:
 
 
 def tree() -> Schema:
-    """The schema of a diagnosis tree."""
+    """Make the schema of a diagnosis tree."""
     parts: Schema = {}
     parts["step"] = _uses(parts, Action, hosts=False)
     reads = {name: what for name, what in parts["step"]["properties"].items() if issubclass(find(name), Read)}
-    words = _model(parts, trees.Words)["properties"]
+    words = _model(parts, CheckWords)["properties"]
     kind: Schema = {"enum": list(service_kinds())}
     words["needs"]["items"] = kind
     parts["check"] = _one_of(reads, words)
-    head = _model(parts, trees.Head)
+    head = _model(parts, TreeHead)
     head["properties"]["kind"] |= {"anyOf": [kind, {"type": "array", "items": kind}]}
     head["properties"]["checks"] = {
         "type": ["object", "null"],
         "additionalProperties": {"$ref": "#/$defs/check"},
-        "propertyNames": {"pattern": r"^[^\W\d]\w*$", "not": {"enum": [*source.NAMES, "peer"]}},
-        "description": "Checks by name: reading actions, each of which sees the facts of those above it.",
+        "propertyNames": {"pattern": r"^[^\W\d]\w*$", "not": {"enum": [*NAMES, "peer"]}},
+        "description": "Checks by name: read-only actions, each of which can use the facts of the checks above it.",
     }
     head["properties"]["causes"]["additionalProperties"] = False
     step = parts["Remedy"]["properties"]["step"]
@@ -132,7 +134,7 @@ def tree() -> Schema:
 
 
 def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
-    """Exactly one action or probe, each with its own parameters, and ``hosts`` where it needs them."""
+    """Schema of an object with one action or probe and its parameters; actions that run on hosts require ``hosts``."""
     properties: Schema = {}
     choices: list[Schema] = []
     for name in known_names(kind):
@@ -148,7 +150,7 @@ def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
 
 
 def _model(parts: Schema, model: type[BaseModel]) -> Schema:
-    """The schema of one model; those that it refers to go to ``parts``."""
+    """Schema of one model; schemas of the models it refers to are added to ``parts``."""
     made = model.model_json_schema(by_alias=True)
     for name, inner in made.pop("$defs", {}).items():
         parts[name] = SECRET if name == "Secret" else inner
@@ -156,7 +158,7 @@ def _model(parts: Schema, model: type[BaseModel]) -> Schema:
 
 
 def _expressive(schema: Schema, parts: Schema, *, top: bool = False) -> Schema:
-    """``schema`` with an expression allowed wherever a value stands."""
+    """Extend ``schema`` so that it also accepts an expression wherever it accepts a value."""
     if "$ref" in schema:
         inner = parts.get(str(schema["$ref"]).rpartition("/")[2], {})
         return {**{key: value for key, value in schema.items() if key != "$ref"}, **_expressive(deepcopy(inner), parts)}
@@ -174,20 +176,27 @@ def _expressive(schema: Schema, parts: Schema, *, top: bool = False) -> Schema:
 
 
 def inventory() -> Schema:
-    """The schema of an inventory."""
+    """Make the schema of an inventory."""
     parts: Schema = {}
     made = _model(parts, Inventory)
     for part in parts.values():
         if part is not SECRET:
             part.get("properties", {}).pop("name", None)
             part["properties"] = {key: _taggable(value) for key, value in part.get("properties", {}).items()}
+    for source in SourceOfItsKind.models():
+        parts[source.__name__]["required"].remove("host")  # by default that of the service that it saves
+    for part in parts.values():
+        if "sandbox" in part.get("properties", {}) and "data_directory" in part.get("required", ()):
+            part["required"].remove("data_directory")  # a sandbox has one of its own
     hosts = made["properties"]["hosts"]
     hosts["additionalProperties"] = {"anyOf": [hosts["additionalProperties"], {"type": "null"}]}
     return {"$schema": DIALECT, "title": "An inventory of Drillbook", **made, "$defs": parts}
 
 
 def _taggable(schema: Schema) -> Schema:
-    """``schema`` with a value of the lab allowed where a number, or a text of a certain form, stands."""
+    """Extend ``schema``: where it accepts a number, or a text with a pattern, it then also accepts a tag such as `!lab`."""
+    if "items" in schema:
+        return {**schema, "items": _taggable(schema["items"])}
     kinds = schema.get("anyOf", [schema])
     if not any(one.get("type") == "integer" or "pattern" in one for one in kinds):
         return schema

@@ -1,4 +1,4 @@
-"""A drill or a suite, read from its file and checked as far as a file alone can be."""
+"""A drill or a suite, read from its file and checked as far as possible without an inventory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic import field_validator as check_field
 
-from drillbook.diagnosis import trees as source
 from drillbook.diagnosis.tree import Tree
+from drillbook.diagnosis.trees import FOLDER, beside, load_all
 from drillbook.errors import SpecError, UnknownName
 from drillbook.language import strict, template
 from drillbook.language.strict import Document, Place
@@ -23,10 +23,10 @@ from drillbook.sdk.action import Action, find, known_names
 from drillbook.sdk.probe import Probe
 from drillbook.values import Duration
 
-NOT_DRILLS = frozenset({source.FOLDER})
-"""Folders of ``drills/`` that hold something else."""
+NOT_DRILLS = frozenset({FOLDER})
+"""Folders in ``drills/`` that contain no drills."""
 DIAGNOSIS = "diagnosis.finds"
-"""The action that applies diagnosis trees."""
+"""Name of the action that applies diagnosis trees."""
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -36,7 +36,7 @@ class _Part(BaseModel):
 
 
 class Objectives(_Part):
-    """What the recovery must reach."""
+    """Time limits that the recovery has to meet."""
 
     rto: Duration | None = Field(default=None, description="Longest time from the disruption to sustained recovery.")
     rpo: Duration | None = Field(default=None, description="Longest span of acknowledged writes that may be lost.")
@@ -44,7 +44,7 @@ class Objectives(_Part):
 
 
 def _everywhere(value: object) -> object:
-    """A bare number is the limit over all hosts."""
+    """Convert a number to ``{"all": number}``, a limit for all hosts together; return any other value unchanged."""
     return {"all": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -63,29 +63,31 @@ Shares = Annotated[
 
 
 class Guard(_Part):
-    """Where and when the drill may run, how far it may reach, and what ends it at once."""
+    """Guard of a drill: where and when it may run, how many hosts it may hit, and its abort conditions."""
 
-    environments: tuple[str, ...] = Field(default=("lab",), description="Where it may run; elsewhere it is refused.")
+    environments: tuple[str, ...] = Field(
+        default=("lab",), description="Environments in which the drill may run; in others it is refused."
+    )
     windows: tuple[Window, ...] = Field(
-        default=(), description="When it may begin: `days`, `from`, `to`, `zone`; default: always."
+        default=(), description="Times at which the drill may begin: `days`, `from`, `to`, `zone`; default: always."
     )
     max_hosts: Counts = Field(
-        default_factory=dict, description="Most hosts that faults may hit: a number, or a number by group."
+        default_factory=dict, description="Maximum number of hosts that faults may hit: a number, or a number by group."
     )
-    max_percent: Shares = Field(default_factory=dict, description="Largest share of hosts that faults may hit, by group.")
+    max_percent: Shares = Field(default_factory=dict, description="Maximum share of hosts that faults may hit, by group.")
     abort_if: tuple[dict[str, Any], ...] = Field(
-        default=(), description="What must stay good: probes and reading actions; once one is not, all is put back at once."
+        default=(), description="Abort conditions: probes and read-only actions; when one fails, the run ends at once."
     )
     hosts: str | tuple[str, ...] = Field(
-        default=(), description="Hosts that must stay reachable; two failures in a row end the run."
+        default=(), description="Hosts that must stay reachable; two failed checks in a row end the run."
     )
     lease: Duration = Field(
         default=Duration(30),
-        description=("A target reverts faults by itself when it has not heard of the controller for so long: 5s to 1h."),
+        description="Duration of leases: time without renewal after which a target undoes faults by itself; 5s to 1h.",
     )
     approval: bool = Field(
         default=False,
-        description=("True: needs `--confirm ENVIRONMENT` and a signed approval, as protected environments always do."),
+        description="True: needs `--confirm ENVIRONMENT` and a signed approval, as protected environments always do.",
     )
 
     @check_field("lease")
@@ -97,47 +99,53 @@ class Guard(_Part):
 
 
 class ConditionWords(_Part):
-    """What a condition of `abort_if` may say beside its action or probe."""
+    """Keys of an abort condition other than its action or probe."""
 
-    name: str = Field(default="", description="What must stay good, in a few words.")
-    hosts: str | tuple[str, ...] | None = Field(default=None, description="Action: where; default: the service's host.")
+    name: str = Field(default="", description="Description of the condition, in a few words.")
+    hosts: str | tuple[str, ...] | None = Field(
+        default=None, description="For an action: hosts or groups on which it runs; default: the service's host."
+    )
     expect: str | tuple[str, ...] | None = Field(
-        default=None, description="Action: expressions over `result` that must stay true."
+        default=None, description="For an action: expressions over `result` that must stay true."
     )
-    every: Duration | None = Field(default=None, ge=0.1, description="Time between two looks; default: 1s.")
+    every: Duration | None = Field(default=None, ge=0.1, description="Time between two evaluations; default: 1s.")
     hold: Duration = Field(
-        default=Duration(0), alias="for", ge=0, description="How long it must be bad before it ends the run."
+        default=Duration(0), alias="for", ge=0, description="Time that the condition must be bad before it ends the run."
     )
-    timeout: Duration | None = Field(default=None, gt=0, description="Action: time for one look.")
-    tries: int = Field(default=3, ge=1, le=100, description="So many looks in a row without an answer end the run too.")
+    timeout: Duration | None = Field(default=None, gt=0, description="For an action: time limit of one evaluation.")
+    tries: int = Field(
+        default=3, ge=1, le=100, description="Number of consecutive evaluations without an answer that also end the run."
+    )
 
 
 class Keywords(_Part):
-    """What a step may say beside its action."""
+    """Keys of a step other than its action."""
 
-    name: str = Field(default="", description="What the step is for, in a few words.")
-    hosts: str | tuple[str, ...] | None = Field(default=None, description="Hosts or groups; default: the service's host.")
+    name: str = Field(default="", description="Purpose of the step, in a few words.")
+    hosts: str | tuple[str, ...] | None = Field(
+        default=None, description="Hosts or groups of the step; default: the service's host."
+    )
     save: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = Field(
-        default=None, description="Name under which later steps see the facts."
+        default=None, description="Name by which later steps refer to the facts of this step."
     )
     when: str | None = Field(
         default=None,
-        description=("Expression; the step is skipped when it is false. A verification that was skipped was not passed."),
+        description=("Expression; when it is false the step is skipped. A skipped verification does not count as passed."),
     )
     timeout: Duration | None = Field(
-        default=None, gt=0, description="Time for one attempt, or for all of them with `every`."
+        default=None, gt=0, description="Time limit of one attempt, or of all attempts together with `every`."
     )
-    retries: int = Field(default=0, ge=0, le=100, description="Further attempts after a failure.")
+    retries: int = Field(default=0, ge=0, le=100, description="Number of further attempts after a failure.")
     every: Duration | None = Field(
-        default=None, gt=0, description="Poll: attempt again and again until it succeeds or `timeout`."
+        default=None, gt=0, description="Interval for polling: the step is repeated until it succeeds or `timeout` expires."
     )
     expect: str | tuple[str, ...] | None = Field(default=None, description="Expressions over `result` that must be true.")
-    allow_failure: str | None = Field(default=None, min_length=3, description="The reason why a failure may pass.")
+    allow_failure: str | None = Field(default=None, min_length=3, description="Reason why the step may fail.")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as written: an action, its parameters, its keywords, and where it stands."""
+    """One step as written in the file: action, parameters, keywords, position; ``group`` numbers its parallel group."""
 
     action: type[Action]
     params: dict[str, Any]
@@ -147,13 +155,13 @@ class Step:
 
     @property
     def dynamic(self) -> frozenset[str]:
-        """Parameters whose value is an expression."""
+        """Names of the parameters whose value contains an expression."""
         return frozenset(key for key, value in self.params.items() if template.has_template(value))
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeUse:
-    """One probe as written."""
+    """One probe as written in the drill's file."""
 
     probe: type[Probe]
     params: dict[str, Any]
@@ -162,7 +170,7 @@ class ProbeUse:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition of ``guard.abort_if`` as written: a step that reads, or a probe."""
+    """One condition of ``guard.abort_if`` as written in the drill's file: a read-only step, or a probe."""
 
     use: Step | ProbeUse
     words: ConditionWords
@@ -170,23 +178,23 @@ class Condition:
 
 
 class Head(_Part):
-    """The keys of a drill beside its phases."""
+    """Keys of a drill other than its phases."""
 
-    drill: Name = Field(description="Name of the drill; the same as its file's.")
-    title: str = Field(min_length=1, description="What it shows, in one line.")
-    description: str = Field(default="", description="Why, for the reader of the report.")
-    service: str = Field(description="The service that it is about.")
-    owner: str = Field(default="", description="A contact of the inventory.")
-    objectives: Objectives = Field(default_factory=Objectives, description="RTO, RPO and time to detect.")
-    guard: Guard = Field(default_factory=Guard, description="Where and when it may run, and what ends it.")
+    drill: Name = Field(description="Name of the drill; must equal the name of its file.")
+    title: str = Field(min_length=1, description="Purpose of the drill, in one line.")
+    description: str = Field(default="", description="Background for the reader of the report.")
+    service: str = Field(description="Name of the service under test.")
+    owner: str = Field(default="", description="Name of the responsible contact in the inventory.")
+    objectives: Objectives = Field(default_factory=Objectives, description="Objectives: RTO, RPO and time to detect.")
+    guard: Guard = Field(default_factory=Guard, description="Where and when the drill may run, and its abort conditions.")
     every: Duration | None = Field(
-        default=None, gt=0, description="How often it must pass, such as 90d: `drill.list` says when it is due."
+        default=None, gt=0, description="Maximum time between passed runs, such as 90d; see `drill.list`."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """A drill: its head, its probes, and the steps of each phase."""
+    """A drill as written in its file: its head, its probes, and the steps of each phase."""
 
     head: Head
     probes: tuple[ProbeUse, ...]
@@ -194,7 +202,7 @@ class Drill:
     document: Document
     conditions: tuple[Condition, ...] = ()
     trees: tuple[Tree, ...] = ()
-    """The diagnosis trees of its project, when a step makes a diagnosis."""
+    """Diagnosis trees of the project, if a step of the drill makes a diagnosis; otherwise empty."""
 
     @property
     def name(self) -> str:
@@ -205,18 +213,19 @@ class Drill:
 class Suite(_Part):
     """Several drills, run one after another."""
 
-    suite: Name = Field(description="Name of the suite; the same as its file's.")
-    title: str = Field(min_length=1, description="What it is for, in one line.")
-    drills: tuple[Name, ...] = Field(min_length=1, description="Names of its drills, in order.")
+    suite: Name = Field(description="Name of the suite; must equal the name of its file.")
+    title: str = Field(min_length=1, description="Purpose of the suite, in one line.")
+    drills: tuple[Name, ...] = Field(min_length=1, description="Names of the drills to run, in this order.")
     every: Duration | None = Field(
-        default=None, gt=0, description="How often it must pass, such as 90d: `drill.list` says when it is due."
+        default=None, gt=0, description="Maximum time between passed runs, such as 90d; see `drill.list`."
     )
 
 
 def load(path: Path, trees: Path | None = None, known: Collection[str] | None = None) -> Drill | Suite:
-    """Read a drill or a suite; ``trees`` is the folder of its diagnosis trees, where that is not beside it.
+    """Read a drill or a suite; ``trees`` is the folder of diagnosis trees, by default the one next to the drill.
 
-    With ``known``, the names of all drills, those of a suite must be among them. Raises SpecError with its place.
+    With ``known``, the names of all drills, a suite that names any other drill is refused.
+    Raises SpecError with the position in the file.
     """
     document = strict.load(path, error_type=SpecError)
     if "suite" in document.value and "drill" not in document.value:
@@ -250,30 +259,30 @@ def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
     conditions = tuple(
         _condition(document, dict(item), ("guard", "abort_if", index)) for index, item in enumerate(head.guard.abort_if)
     )
-    return Drill(head, probes, phases, document, conditions, _trees(document, trees or source.beside(path), phases))
+    return Drill(head, probes, phases, document, conditions, _trees(document, trees or beside(path), phases))
 
 
 def _trees(document: Document, folder: Path | None, phases: dict[str, tuple[Step, ...]]) -> tuple[Tree, ...]:
-    """The trees beside the drill, when one of its steps needs them. Raises SpecError."""
+    """Diagnosis trees of the drill, if one of its steps makes a diagnosis; otherwise empty. Raises SpecError."""
     using = next((step for steps in phases.values() for step in steps if step.action.name() == DIAGNOSIS), None)
     if using is None:
         return ()
     if folder is None and not discovery.shipped("trees"):
         raise document.error(
             (*using.place, DIAGNOSIS),
-            f"{DIAGNOSIS} needs diagnosis trees, and there are none",
+            f"{DIAGNOSIS} needs diagnosis trees, but the project has none",
             key=True,
-            hint=f"put trees in the folder {source.FOLDER} beside the drills",
+            hint=f"put trees into the folder {FOLDER} next to the drills",
         )
-    return source.load_all(folder)
+    return load_all(folder)
 
 
 def _same_name(document: Document, key: str, name: str, path: Path) -> None:
     if name != path.stem:
         raise document.error(
             (key,),
-            f"the {key} is named {name!r}, but its file {path.name!r}",
-            hint=f"name the file {name}.yml, or the {key} {path.stem}",
+            f"the {key} is named {name!r}, but its file is named {path.name!r}",
+            hint=f"rename the file to {name}.yml, or the {key} to {path.stem}",
         )
 
 
@@ -296,7 +305,7 @@ def _steps(document: Document, phase: str) -> tuple[Step, ...]:
             if len(item) > 1 or not isinstance(item["parallel"], list) or not item["parallel"]:
                 raise document.error(
                     place,
-                    "`parallel` stands alone and holds a list of steps",
+                    "`parallel` must be the only key, and its value a list of steps",
                     hint="write `- parallel:` and below it, indented, each step with its own `- `",
                 )
             steps += [
@@ -313,7 +322,7 @@ def _step(document: Document, item: Any, place: Place, group: int | None) -> Ste
     action = entries.find_class(document, name, (*place, name), Action)
     keywords = document.validate(Keywords, {key: value for key, value in item.items() if key != name}, place)
     if keywords.every and not keywords.timeout:
-        raise document.error((*place, "every"), "`every` polls until `timeout`, which is missing", hint="add `timeout: 30s`")
+        raise document.error((*place, "every"), "`every` needs a `timeout`, which is missing", hint="add `timeout: 30s`")
     step = Step(action, params, keywords, place, group)
     entries.check_params(document, action, params, step.dynamic, (*place, name))
     return step
@@ -342,16 +351,15 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
         if getattr(words, key) is not None:
             raise document.error(
                 (*place, key),
-                f"{key!r} belongs to an action, and {name} is a probe",
+                f"the key {key!r} is only for actions, but {name} is a probe",
                 key=True,
-                hint="a probe is asked from the controller, and its answer is good or bad; "
-                "`timeout` is among its own parameters",
+                hint="a probe runs on the controller and its result is good or bad; `timeout` is one of its own parameters",
             )
     return Condition(ProbeUse(found, params, place), words, place)
 
 
 def _condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
-    """The availability probe or the action ``name``; of two, the action when ``acting``. Raises SpecError."""
+    """Class of the availability probe or action ``name``; ``acting`` prefers the action if both exist. Raises SpecError."""
     found: dict[bool, type[Any]] = {}
     for acts, kind in ((False, Probe), (True, Action)):
         with contextlib.suppress(UnknownName):
@@ -359,22 +367,25 @@ def _condition_class(document: Document, name: str, place: Place, *, acting: boo
     if not found:
         known = [*known_names(Probe), *known_names()]
         near = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
-        hint = f"there are: {', '.join(dict.fromkeys(near))}" if near else "see `invoke actions`"
+        hint = f"available names: {', '.join(dict.fromkeys(near))}" if near else "see `invoke actions`"
         hint = discovery.hint(strict.did_you_mean(name, known) + hint)
         raise document.error(place, f"there is no action or probe {name!r}", key=True, hint=hint)
     chosen = found.get(acting) or next(iter(found.values()))
     if issubclass(chosen, Probe) and chosen.KIND != "availability":
         raise document.error(
             place,
-            f"{name} writes; a condition only looks",
+            f"{name} writes, but a condition must be read-only",
             key=True,
-            hint="use a probe of the kind availability, such as http.available, or an action that reads",
+            hint="use a probe of the kind availability, such as http.available, or a read-only action",
         )
     return chosen
 
 
 def names_in(folder: Path) -> dict[str, Path]:
-    """Drills and suites below ``folder`` by name, without reading them. Raises SpecError for a name that two files have."""
+    """Paths of the drills and suites below ``folder`` by name, from their file names alone.
+
+    Raises SpecError for a name that two files have.
+    """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.yml")):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", path.stem) or path.relative_to(folder).parts[0] in NOT_DRILLS:
@@ -382,7 +393,7 @@ def names_in(folder: Path) -> dict[str, Path]:
         if path.stem in found:
             raise SpecError(
                 f"two drills are named {path.stem!r}: {found[path.stem]} and {path}",
-                hint="give one of them another name, in its file and in its `drill:`",
+                hint="rename one of them, both the file and its `drill:`",
             )
         found[path.stem] = path
     return dict(sorted(found.items()))

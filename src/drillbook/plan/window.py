@@ -1,4 +1,4 @@
-"""When a drill may begin: days and hours by the wall clock of a time zone."""
+"""Windows in which a drill may begin: days and times of day by the wall clock of a time zone."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Window(BaseModel):
-    """When a drill may begin, by the wall clock of a time zone."""
+    """A window in which a drill may begin, by the wall clock of a time zone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    days: tuple[Day, ...] = Field(default=DAYS, min_length=1, description="Days on which it opens: mon, tue and so on.")
-    start: str = Field(alias="from", description="Time of day at which it opens, such as 22:00.")
-    end: str = Field(alias="to", description="Time of day at which it closes; earlier than `from`: on the next day.")
+    days: tuple[Day, ...] = Field(
+        default=DAYS, min_length=1, description="Days on which the window opens: mon, tue and so on."
+    )
+    start: str = Field(alias="from", description="Time of day at which the window opens, such as 22:00.")
+    end: str = Field(
+        alias="to", description="Time of day at which the window closes; if earlier than `from`, on the next day."
+    )
     zone: str = Field(description="IANA name of the time zone, such as Asia/Shanghai.")
 
     @check_field("start", "end")
@@ -30,7 +34,7 @@ class Window(BaseModel):
     def _time(cls, value: str, info: ValidationInfo) -> str:
         midnight = info.field_name == "end" and value == "24:00"
         if not midnight and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
-            raise ValueError(f"{value!r} is no time of day; write hours and minutes, such as 09:30 or 22:00")
+            raise ValueError(f"{value!r} is not a time of day; write hours and minutes, such as 09:30 or 22:00")
         return value
 
     @check_field("zone")
@@ -50,7 +54,7 @@ class Window(BaseModel):
 
 
 def _near_zone(word: str) -> str:
-    """What was probably meant: a city stands for its zone."""
+    """Suggest an existing time zone for ``word``: one of the same city, or the most similar name; else empty."""
     known = sorted(zoneinfo.available_timezones())
     city = word.rpartition("/")[2].replace(" ", "_").casefold()
     by_city = [name for name in known if name.rpartition("/")[2].casefold() == city]

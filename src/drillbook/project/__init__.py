@@ -1,5 +1,5 @@
-"""A project: the folder that holds `drills/`, `inventory/`, `plugins/` and `reports/`, and what is in them by name.
+"""A project: the folder that holds `drills/`, `inventory/`, `plugins/` and `reports/`, and access to its files by name.
 
 Lives here: finding and loading drills, suites, inventories and runs of a project.
-Lives elsewhere: making a new project (`cli.scaffold`), what is in the files (`plan`, `inventory`).
+Lives elsewhere: creating a new project (`cli.scaffold`), the content of the files (`plan`, `inventory`).
 """

@@ -1,4 +1,4 @@
-"""A project: the folder that holds ``drills/``, ``inventory/`` and ``reports/``, and what is in them by name."""
+"""A project: the folder that holds ``drills/``, ``inventory/``, ``plugins/`` and ``reports/``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from drillbook.sdk import discovery
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project folder."""
+    """A project, with its folder ``root``."""
 
     root: Path
 
     @classmethod
     def here(cls) -> Project:
-        """The project of the current folder, or of the nearest folder above that holds ``drills/``. Raises UsageError."""
+        """Project in the current folder or the nearest folder above, known by its folder ``drills/``. Raises UsageError."""
         for folder in (Path.cwd(), *Path.cwd().parents):
             if (folder / "drills").is_dir():
                 return cls(folder)
@@ -35,9 +35,9 @@ class Project:
 
     @classmethod
     def of_runs(cls) -> Project:
-        """As ``here``, for what needs no more than ``reports/``: the nearest folder that holds runs counts as well.
+        """Project for commands that need only ``reports/``. Raises UsageError.
 
-        Raises UsageError.
+        Nearest folder with ``drills/`` or with runs; if there is none, the nearest folder with ``reports/``.
         """
         around = (Path.cwd(), *Path.cwd().parents)
         for folder in around:
@@ -48,60 +48,61 @@ class Project:
                 return cls(folder)
         raise UsageError(
             f"there is no folder `reports` or `drills` in {Path.cwd()} or above it",
-            hint="change to the folder that holds `reports`",
+            hint="change to the folder that contains `reports`",
         )
 
     @property
     def reports(self) -> Path:
-        """The folder of all runs; it may be missing, see ``ready_reports``."""
+        """Folder of all runs, which may not exist yet; ``ready_reports`` creates it."""
         return self.root / "reports"
 
     def ready_reports(self) -> Path:
-        """The folder of all runs, made when it is missing. Raises UsageError."""
+        """Return the folder of all runs, created if it is missing. Raises UsageError."""
         try:
             self.reports.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise UsageError(
-                f"{self.reports} cannot be made: {error.strerror}; nothing was touched",
-                hint=f"a run keeps its journal there: let {self.root} be written, or make the folder yourself",
+                f"{self.reports} cannot be created: {error.strerror}; nothing was touched",
+                hint=f"a run stores its journal there: make {self.root} writable, or create the folder",
             ) from None
         return self.reports
 
     @property
     def lab(self) -> Path:
-        """The folder of this project's embedded lab."""
+        """Folder of this project's embedded lab."""
         from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
 
         return control.default_folder(self.root)
 
     @property
     def docker_lab(self) -> Path:
-        """The folder of this project's Docker lab."""
+        """Folder of this project's Docker lab."""
         from drillbook.lab.containers import layout  # noqa: PLC0415  the lab is an extra
 
         return layout.default_folder(self.root)
 
     def drill_names(self) -> dict[str, Path]:
-        """Every drill and suite by name, also those that plugins ship; the project's own win."""
+        """Files of all drills and suites by name, including those of plugins; the project's own take precedence."""
         return dict(sorted({**discovery.shipped("drills"), **spec.names_in(self.root / "drills")}.items()))
 
     def drill(self, name: str) -> spec.Drill | spec.Suite:
-        """The drill or suite ``name``. Raises UnknownName, SpecError."""
+        """Load the drill or suite ``name``. Raises UnknownName, SpecError."""
         known = self.drill_names()
         if name not in known:
             raise UnknownName(
                 f"there is no drill or suite {name!r} in {self.root / 'drills'}",
-                hint=discovery.hint(f"{did_you_mean(name, known)}there are: {', '.join(known) or 'none'}"),
+                hint=discovery.hint(f"{did_you_mean(name, known)}drills and suites: {', '.join(known) or 'none'}"),
             )
         return spec.load(known[name], known=known)
 
     def inventory(self, name: str) -> Inventory:
-        """The inventory ``name``: a file in ``inventory/``, or a path. Raises UnknownName, InventoryError."""
+        """Load the inventory ``name``: a file in ``inventory/``, or a path. Raises UnknownName, InventoryError."""
         path = Path(name) if name.endswith((".yml", ".yaml")) else self.root / "inventory" / f"{name}.yml"
         if not path.is_file():
             known = [found.stem for found in sorted((self.root / "inventory").glob("*.yml"))]
             raise UnknownName(
-                f"there is no inventory {name!r}", hint=f"{did_you_mean(name, known)}there are: {', '.join(known) or 'none'}"
+                f"there is no inventory {name!r}",
+                hint=f"{did_you_mean(name, known)}inventories: {', '.join(known) or 'none'}",
             )
         return inventory.load(path, lab=self._lab_value)
 
@@ -109,12 +110,12 @@ class Project:
         from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
         from drillbook.lab.containers import layout  # noqa: PLC0415  keeps start-up fast
 
-        if layout.PREFIX in path:  # also in `secrets.docker.NAME`
+        if layout.PREFIX in path:  # the prefix also occurs in `secrets.docker.NAME`
             return layout.lookup(self.docker_lab, path.replace(layout.PREFIX, "", 1))
         return control.lookup(self.lab, path)
 
     def runs(self) -> Iterator[Path]:
-        """Folders of all runs of drills, oldest first, those inside suites too. Raises UsageError."""
+        """Folders of all runs of drills, including runs inside suites, oldest first. Raises UsageError."""
         self.look_into_reports()
         found = [
             path.parent
@@ -124,7 +125,10 @@ class Project:
         yield from sorted(found, key=lambda folder: folder.name)
 
     def lost(self) -> list[Path]:
-        """Folders of runs whose journal is gone, those inside suites too, oldest first; also empty ones. Raises UsageError."""
+        """Folders of runs whose journal is missing, oldest first. Raises UsageError.
+
+        Includes empty folders, and runs inside suites.
+        """
         self.look_into_reports()
         found: list[Path] = []
         for folder in _run_folders(self.reports):
@@ -137,7 +141,7 @@ class Project:
         return sorted(found, key=lambda folder: folder.name)
 
     def look_into_reports(self) -> None:
-        """Make sure that the folder of all runs can be looked into, or is not there. Raises UsageError."""
+        """Raise UsageError when the folder of all runs exists but cannot be read."""
         try:
             with os.scandir(self.reports):
                 pass
@@ -145,15 +149,14 @@ class Project:
             pass
         except OSError as error:
             raise UsageError(
-                f"{self.reports} cannot be read: {error.strerror}", hint="it is the folder that holds a folder for each run"
+                f"{self.reports} cannot be read: {error.strerror}", hint="`reports` must be the folder of all runs"
             ) from None
 
     def run(self, name: str = "", *, suites: bool = False, lost: bool = False) -> Path:
-        """The folder of one run. Raises UnknownName.
+        """Folder of one run. Raises UnknownName.
 
-        ``name`` is a run, the beginning or a part of its name that no other has, a drill (its newest run), or
-        ``latest``, which is also what an empty one means. With ``suites`` it may be a suite, or a run of one; with
-        ``lost`` a run whose journal is gone.
+        ``name`` is the name of a run or a unique part of it, a drill (for its newest run), or ``latest`` (the default). With
+        ``suites``, the run of a suite is allowed; with ``lost``, a run whose journal is missing.
         """
         known = [*self.runs(), *self.lost()] if lost else list(self.runs())
         found = {folder.name: folder for folder in known}
@@ -162,7 +165,9 @@ class Project:
             found |= {folder.parent.name: folder.parent for folder in found.values() if folder.parent != self.reports}
             latest = max((run for run, folder in found.items() if folder.parent == self.reports), default="")
         if name and name not in found and any(folder.name == name for folder in self.lost()):
-            raise UnknownName(f"the journal of {name} is gone", hint=f"see what is left of it: invoke report.verify {name}")
+            raise UnknownName(
+                f"the journal of {name} no longer exists", hint=f"verify the remaining files: invoke report.verify {name}"
+            )
         if not found:
             raise UnknownName(
                 f"there is no run {name!r} in {self.reports}" if name else f"there is no run in {self.reports} yet",
@@ -178,11 +183,11 @@ class Project:
         if len(near) == 1:
             return found[near[0]]
         newest = near[-5:] or sorted(found)[-5:]
-        what = f"{len(near)} runs are named like {name!r}" if near else f"there is no run {name!r} in {self.reports}"
+        what = f"{len(near)} runs match the name {name!r}" if near else f"there is no run {name!r} in {self.reports}"
         raise UnknownName(what, hint=f"{'did you mean one of' if near else 'the newest are'}: {', '.join(reversed(newest))}")
 
     def runs_of(self, name: str, *, lost: bool = False) -> list[Path]:
-        """The folders that ``name`` means, see ``run``: one, or for a suite those of its drills. Raises UnknownName."""
+        """Folders of the runs that ``name`` selects (see ``run``); for a suite, its drills' runs. Raises UnknownName."""
         folder = self.run(name, suites=bool(name), lost=lost)
         if lost and not (folder / FILE).exists():
             return damaged.drills_in(folder) or [folder]
@@ -194,7 +199,7 @@ def _journals(reports: Path) -> Iterator[Path]:
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
-    """Folders in ``folder`` that have the name of a run."""
+    """Subfolders of ``folder`` that are named like runs."""
     try:
         with os.scandir(folder) as found:
             names = [one.name for one in found if RUN_ID.fullmatch(one.name) and one.is_dir(follow_symlinks=False)]

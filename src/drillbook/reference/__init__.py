@@ -1,5 +1,5 @@
-"""The reference pages of docs/, made from the code, so that they cannot drift from it.
+"""The reference pages of docs/, generated from the code so that they stay true.
 
 Lives here: pages of actions, probes, findings, errors and file formats, and the page of the handbook.
-Lives elsewhere: pages that people write (top-level `docs/`).
+Lives elsewhere: hand-written pages (top-level `docs/`).
 """

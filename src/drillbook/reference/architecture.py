@@ -1,4 +1,4 @@
-"""The page of the architecture, made from the packages: their docstrings, and a drawing of who imports whom."""
+"""The architecture page, generated from the packages: their docstrings, and a graph of their imports."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ GROUND = "ground"
 INTRO = """\
 # Architecture
 
-One way through: `plan` (a drill and an inventory) -> `engine` -> `journal` -> `judge` -> `report`. Each package imports only
-those below it in the drawing; `tests/test_layers.py` holds the order as data. A system imports the ground, `signing`,
-`statistics`, `language` and `sdk`, and the systems that it declares to need; no package imports a system by its name:
-discovery finds them, built in or not: [plugins](plugins.md).
+The data flow: `plan` (a drill and an inventory) -> `engine` -> `journal` -> `judge` -> `report`. Each package imports only
+packages below it in the diagram; `tests/repository/test_layers.py` enforces this order. A system may import `ground`, `signing`,
+`statistics`, `language`, `sdk`, and the systems that it declares as needed. No package imports a system by its name:
+discovery finds all systems, built-in ones and [plugins](plugins.md).
 
 ```mermaid
 flowchart BT
 %s
 ```
 
-The drawing is made from the imports; an arrow that follows from others is left out. `ground` are the modules beside the
-packages: %s.
+The diagram is generated from the imports; arrows that follow from other arrows are omitted. `ground` stands for the modules
+outside any package: %s.
 """
 
 
 def page() -> str:
-    """The page, with a drawing and the rooms in the order of their imports."""
+    """The architecture page as Markdown, with a graph and the packages in import order."""
     found = imports()
     lines = [f"    {name} --> {other}" for name, others in found.items() for other in sorted(_direct(name, found) & others)]
     modules = ", ".join(f"`{path.stem}`" for path in sorted(_root().glob("*.py")) if path.stem != "__init__")
@@ -47,7 +47,10 @@ def page() -> str:
 
 
 def imports() -> dict[str, set[str]]:
-    """Packages that each package imports, also inside functions; in an order in which each comes after what it imports."""
+    """Packages that each package imports, also inside functions; a package comes after the packages that it imports.
+
+    Raises ValueError when packages import each other in a circle.
+    """
     every: dict[str, set[str]] = {GROUND: set()}
     for path in sorted(_root().iterdir()):
         if (path / "__init__.py").is_file():
@@ -56,7 +59,7 @@ def imports() -> dict[str, set[str]]:
     while len(ordered) < len(every):
         free = sorted(name for name, others in every.items() if name not in ordered and others <= ordered.keys())
         if not free:
-            raise ValueError(f"packages import each other in a circle: {sorted(every.keys() - ordered.keys())}")
+            raise ValueError(f"packages import each other in a cycle: {sorted(every.keys() - ordered.keys())}")
         ordered[free[0]] = every[free[0]]
     return ordered
 
@@ -71,13 +74,13 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def room(name: str) -> str:
-    """The package in which a dotted name lives; ``ground`` for the modules beside the packages."""
+    """Package of the dotted name ``name``; ``ground`` for a module outside any package."""
     part = name.split(".")[1]
     return part if (_root() / part).is_dir() else GROUND
 
 
 def _direct(name: str, found: Mapping[str, set[str]]) -> set[str]:
-    """Packages that ``name`` imports and that none of its other imports reaches."""
+    """Packages that ``name`` imports, without those that it would import anyway through another package."""
     return found[name] - {far for other in found[name] for far in _reached(other, found)}
 
 
@@ -86,7 +89,7 @@ def _reached(name: str, found: Mapping[str, set[str]]) -> set[str]:
 
 
 def _said(package: Path) -> str:
-    """The docstring of a package as Markdown."""
+    """Docstring of a package as Markdown."""
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
     return text.replace("\nLives", "\n\nLives").replace("\n\n\n", "\n\n") + "\n"
 

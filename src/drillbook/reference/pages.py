@@ -1,5 +1,6 @@
-"""The reference pages, made from the code, so that they cannot drift from it: actions, probes, findings, errors, files,
-the journal.
+"""The reference pages, generated from the code so that they stay true.
+
+Pages of actions, probes, findings, errors, drills, inventories, the journal and the architecture.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from drillbook import errors, findings
-from drillbook.events import page as journal
+from drillbook.events import page
 from drillbook.exits import Exit
 from drillbook.inventory.inventory import Contact, Inventory
 from drillbook.judge import result
@@ -94,6 +95,19 @@ verify:
   - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
 ```
 
+A fault may also be mended from a backup that the team takes itself, where its kind restores in place
+([Backup methods](backup-methods.md)); the run is refused right before the fault when more than `rpo` would be lost:
+
+```yaml
+objectives: {rpo: 26h}
+backup:
+  - backup.check: {service: nightly}
+inject:
+  - postgres.lose_data: {service: database}
+restore:
+  - backup.restore: {service: database, from: nightly}
+```
+
 A command may also be the fault: `effect: fault` with `proof`, which ends with 0 while the fault is active and with 1
 when it is gone, and with `undo`, the command that puts it back. Where nothing but a restore does:
 
@@ -168,7 +182,7 @@ later that a run was removed or changed.
 
 
 def pages() -> dict[str, str]:
-    """Every generated page by its file name below ``docs/``."""
+    """Text of every generated page, by its file name in ``docs/``."""
     made = {
         "actions.md": _actions(),
         "probes.md": _probes(),
@@ -176,14 +190,14 @@ def pages() -> dict[str, str]:
         "errors.md": _errors(),
         "drills.md": _drills(),
         "inventories.md": _inventories(),
-        "journal.md": journal.page(),
+        "journal.md": page.page(),
         "architecture.md": architecture.page(),
     }
     return {name: HEAD + text.rstrip() + "\n" for name, text in made.items()}
 
 
 def write(docs: Path) -> list[str]:
-    """Write the pages that differ; returns their names."""
+    """Write the pages that changed; return their file names."""
     changed = [
         name
         for name, text in pages().items()
@@ -249,10 +263,10 @@ def _traits(found: type[Action]) -> str:
     effect = "as the drill declares" if declared else f"`{found.EFFECT}`"
     traits = [f"Effect: {effect}", f"runs {where}", f"timeout {found.TIMEOUT:g} s"]
     if issubclass(found, Fault) and found.RESTORE_ONLY:
-        traits.append("only a restore mends it: the drill needs a backup that it proves, a restore and a verification")
+        traits.append("only a restore can undo it: the drill needs a backup, its verification, a restore and a comparison")
         traits.append("restored by " + " or ".join(f"`{name}`" for name in dict.fromkeys(found.RESTORED_BY.values())))
     if found.PROVES_BACKUP:
-        traits.append("proves a backup")
+        traits.append("verifies a backup")
     if found.COMPARES:
         traits.append("compares the content with a backup's manifest")
     return "; ".join(traits) + "."

@@ -1,4 +1,4 @@
-"""Reports, rendered from the judged journal alone: one file a format.
+"""Reports, rendered from the judged journal alone: one file for each format.
 
 Lives here: HTML, Markdown, JUnit, timeline, index of runs, and the words and rows that all formats share.
 Lives elsewhere: figures and verdicts (`judge`), the audit of a period (`audit`).

@@ -1,4 +1,4 @@
-"""What runs diagnosed, as rows for all formats: one drill's causes, and over a suite injected against diagnosed cause."""
+"""Diagnoses as table rows for all formats: suspected causes in one drill, and injected compared with diagnosed causes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from drillbook.judge.result import DiagnosisResult, Injection, RunView
 from drillbook.report.figures import one_line
 
 NOT_DIAGNOSED = "not diagnosed"
-"""The column of drills that did not get as far as their diagnosis."""
+"""Heading of the table column that counts drills which ended before their diagnosis."""
 MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class CauseRow:
-    """A cause that was suspected, with what spoke for and against it."""
+    """A suspected cause, with the evidence for and against it."""
 
     number: int
     cause: str
@@ -30,7 +30,7 @@ class CauseRow:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How often ``cause`` was diagnosed; ``right``: it is the one that was injected."""
+    """Number of diagnoses that named ``cause``; ``right`` is True when ``cause`` is the injected cause of the row."""
 
     cause: str
     count: int
@@ -39,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Injected causes as rows, diagnosed ones as columns."""
+    """Table of injected causes (rows) against diagnosed causes (columns), with a summarizing sentence."""
 
     columns: list[str]
     rows: list[tuple[str, list[Cell]]]
@@ -47,17 +47,17 @@ class Confusion:
 
 
 def sentence(found: DiagnosisResult) -> str:
-    """One line: what was diagnosed, against what was injected, how long it took."""
+    """Sentence about a diagnosis: the diagnosed cause, the injected one, and the duration."""
     if found.found is None or found.seconds is None:
-        return f"The run did not get as far as its diagnosis of {found.service}; {found.expected} was to be found."
+        return f"The run ended before its diagnosis of {found.service}; the expected cause was {found.expected}."
     took = f"in {found.seconds:.3f} s ± {found.error_s or 0:.3f} s"
     if found.correct:
-        return f"The diagnosis of {found.service} named {found.found} {took}, which is the cause that was expected."
-    return f"The diagnosis of {found.service} named {found.found} {took}; expected was {found.expected}."
+        return f"The diagnosis of {found.service} named {found.found} {took}, which is the expected cause."
+    return f"The diagnosis of {found.service} named {found.found} {took}; the expected cause was {found.expected}."
 
 
 def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
-    """The likeliest causes, first one first."""
+    """Table rows of the likeliest causes (at most MOST_SHOWN), likeliest first."""
     return [
         CauseRow(
             number=number,
@@ -74,13 +74,13 @@ def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
 
 
 def _remedy(suspect: Mapping[str, Any]) -> str:
-    """What helps, and whom to call."""
+    """Remedy for a suspected cause, with the contacts to call."""
     contacts = ", ".join(map(str, suspect.get("contacts", ())))
     return str(suspect.get("remedy", "")) + (f" Call: {contacts}." if contacts else "")
 
 
 def confusion(views: Sequence[RunView]) -> Confusion | None:
-    """Injected against diagnosed, over the drills that plan a diagnosis and injected its cause; None when none did."""
+    """Make the table from the drills with a diagnosis whose cause may have been injected; None without such drills."""
     found = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
     if not found:
         return None
@@ -94,18 +94,18 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
 
 
 def _injected(view: RunView) -> bool:
-    """True unless every fault of the run is known not to have happened."""
+    """Return True when at least one fault of the run was or may have been injected, or when the run has no faults."""
     return not view.result.faults or any(one.injection not in (Injection.NOT, Injection.NEVER) for one in view.result.faults)
 
 
 def cell_text(cell: Cell) -> str:
-    """A count as it is shown: the diagonal is marked, also where nothing stands on it."""
+    """Text of a cell: ``✓ 2`` for two correct diagnoses, ``✗ 0`` for none; other cells show the count, empty for zero."""
     if cell.right:
         return f"✓ {cell.count}" if cell.count else "✗ 0"
     return str(cell.count) if cell.count else ""
 
 
 def causes_text(row: CauseRow) -> str:
-    """What spoke for and against a cause, on one line."""
+    """Evidence for (+) and against (-) a cause, on one line."""
     seen = [*(f"+ {one_line(one)}" for one in row.supports), *(f"- {one_line(one)}" for one in row.against)]
     return "; ".join(seen)

@@ -1,4 +1,4 @@
-"""How reports write figures and foreign text: seconds with their error, times in UTC, sizes, and data made visible."""
+"""Formatting of figures and foreign text for reports: seconds with their error, times in UTC, sizes, and escaped text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Characters that a reader cannot see, or that reorder what a reader sees; tab and line feed are none of them."""
+"""Characters that are invisible or reorder text; tab and line feed are not among them."""
 
 
 def shown(text: object) -> str:
-    """``text`` with every character that hides or reorders text written as its escape, such as ``\\x1b``."""
+    """Escape every character in ``text`` that is invisible or reorders text, for example as ``\\x1b``."""
     return _HIDDEN.sub(_escape, str(text).replace("\r\n", "\n"))
 
 
@@ -29,12 +29,12 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def one_line(text: object) -> str:
-    """``text`` made visible and on one line: line feeds and tabs are written as escapes too."""
+    """Escape ``text`` into one line: like ``shown``, and line feeds and tabs too."""
     return shown(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def seconds(value: float, digits: int | None = None) -> str:
-    """A length of time, such as ``7.4 s`` or ``2 h 3 min 4 s``; ``digits`` behind the point, or as many as it needs."""
+    """Format a duration, such as ``7.4 s`` or ``2 h 3 min 4 s``, with ``digits`` decimals; by default as many as needed."""
     sign = "\N{MINUS SIGN}" if value < 0 else ""
     left = round(abs(value), 3 if digits is None else digits)
     parts: list[str] = []
@@ -51,12 +51,12 @@ def seconds(value: float, digits: int | None = None) -> str:
 
 
 def took(value: float) -> str:
-    """How long something lasted, with the digits that matter to a reader: ``0.04 s``, ``8.3 s``, ``2 min 5 s``."""
+    """Format a duration with the digits that matter to a reader: ``0.04 s``, ``8.3 s``, ``2 min 5 s``."""
     return seconds(value, 0 if value >= 60 else 1 if value >= 10 else 2)
 
 
 def error_digits(error: float) -> int:
-    """Digits behind the point that an error of this size allows: one significant digit, two when it begins with 1."""
+    """Number of decimals to show for ``error``: one significant digit if that is exact, else two; 3 for zero or infinity."""
     if not error or not math.isfinite(error):
         return 3
     digits = -math.floor(math.log10(abs(error)))
@@ -65,13 +65,13 @@ def error_digits(error: float) -> int:
 
 
 def rounded_up(error: float, digits: int) -> float:
-    """``error`` rounded up to ``digits``: an error is never stated smaller than it is."""
+    """Round ``error`` up to ``digits`` decimals, so that the error is never understated."""
     factor = 10.0**digits
     return float(math.ceil(round(error * factor, 6)) / factor)
 
 
 def figure(value: float, error: float | None, digits: int | None = None) -> str:
-    """A measured figure with its error, such as ``7.4 s ± 0.1 s``."""
+    """Format a measurement with its error, such as ``7.4 s ± 0.1 s``."""
     if error is None:
         return f"{seconds(value)} (error not stated)"
     places = error_digits(error) if digits is None else digits
@@ -79,7 +79,7 @@ def figure(value: float, error: float | None, digits: int | None = None) -> str:
 
 
 def against(value: float, error: float | None, target: float) -> str:
-    """A measured figure, with as many digits as it needs to stand on the right side of its target."""
+    """Format a measurement with enough digits to be on the same side of its target as the exact value."""
     digits = 3 if error is None else error_digits(error)
     while digits < MOST_DIGITS and value != target and (value > target) != (round(value, digits) > target):
         digits += 1
@@ -87,14 +87,14 @@ def against(value: float, error: float | None, target: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """A short length of time: ``12 ms``, ``0.4 ms``; from one second on, ``1.2 s``."""
+    """Format a short duration: ``12 ms``, ``0.4 ms``; from one second on, ``1.2 s``."""
     if value >= 1:
         return seconds(value, 1)
     return f"{value * 1000:.{0 if value >= 0.01 else 1}f} ms"
 
 
 def moment(started: str, offset: float = 0.0) -> datetime | None:
-    """The wall time ``offset`` seconds after ``started`` in UTC; None when ``started`` cannot be read."""
+    """Wall time in UTC, ``offset`` seconds after ``started``; None when ``started`` cannot be parsed."""
     try:
         begin = datetime.fromisoformat(started)
         return (begin if begin.tzinfo else begin.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=offset)
@@ -111,13 +111,13 @@ def utc(started: str | None, offset: float = 0.0) -> str:
 
 
 def utc_time(started: str, offset: float) -> str:
-    """Time of day in UTC to the second."""
+    """Time of day in UTC to the second, such as ``10:00:03 UTC``."""
     at = moment(started, offset)
     return f"{at:%H:%M:%S} UTC" if at else f"{seconds(offset, 1)} after the start"
 
 
 def size(count: int) -> str:
-    """A number of bytes, such as ``1.4 MiB``."""
+    """Format a number of bytes, such as ``1.4 MiB``."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024:
@@ -127,23 +127,23 @@ def size(count: int) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """``1 write``, ``41 writes``."""
+    """Format a count with its noun: ``1 write``, ``41 writes``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def tight(text: str) -> str:
-    """``text`` with spaces inside figures that no line breaks at."""
+    """Replace spaces inside figures by no-break spaces."""
     return re.sub(
         r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±)|(?<=±) ", "\N{NO-BREAK SPACE}", text
     )
 
 
 def pretty(value: Any) -> str:
-    """A JSON value for people, keys sorted so that equal values read alike."""
+    """Format a JSON value for readers; keys are sorted so that equal values look alike."""
     return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, default=str)
 
 
 def link(path: str) -> str | None:
-    """``path`` as a relative link below the report's folder; None when it is anything else."""
+    """Return ``path`` if it is a safe relative link below the report's folder; otherwise None."""
     safe = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]*(/[A-Za-z0-9_][A-Za-z0-9._+@=,-]*)*", path)
     return path if safe and ".." not in path else None

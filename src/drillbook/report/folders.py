@@ -1,8 +1,7 @@
-"""What a run's folder says without being read as a whole: its drill, when it began, whether it ended or is alive."""
+"""Facts about a run that are read without its whole journal: drill, start, verdict, end, and liveness."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -11,26 +10,28 @@ from typing import Any
 
 from drillbook.events.content import ENDS
 from drillbook.journal.damaged import RUN_ID
-from drillbook.journal.journal import FILE
+from drillbook.journal.journal import FILE, alive
+
+__all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "verdict"]
 
 TAIL = 8192
-"""Bytes at the end of a journal that nearly always hold its last word."""
+"""Number of bytes read from the end of a journal first; they almost always contain the event that ended the run."""
 
 
 def drill_of(run: str) -> str:
-    """The drill or suite that the name of a run says it is of; empty when it says none."""
+    """Name of the drill or suite in the name of a run; empty when the name has another form."""
     found = RUN_ID.fullmatch(run)
     return found[8] if found else ""
 
 
 def begun(run: str) -> str:
-    """When a run began, as its name says; empty when it does not."""
+    """Start of a run in UTC, from its name; empty when the name has another form."""
     found = RUN_ID.fullmatch(run)
     return "{}-{}-{}T{}:{}:{}.{}Z".format(*found.groups()[:7]) if found else ""
 
 
 def verdict(folder: Path) -> str:
-    """The verdict in the result of a run or a suite; empty when it has none that can be read."""
+    """Verdict in the result of a run or suite; empty without a readable result."""
     try:
         return str(_object((folder / "result.json").read_bytes()).get("verdict") or "")
     except OSError:
@@ -38,7 +39,7 @@ def verdict(folder: Path) -> str:
 
 
 def first_event(folder: Path) -> dict[str, Any]:
-    """The first event of a run's journal; empty when it has none that can be read."""
+    """First event of a run's journal; empty when it cannot be read."""
     try:
         with (folder / FILE).open("rb") as file:
             return _object(file.readline())
@@ -47,7 +48,7 @@ def first_event(folder: Path) -> dict[str, Any]:
 
 
 def last_word(folder: Path) -> dict[str, Any] | None:
-    """Data of the newest event by which a run or its recovery ended; None when the run has no ending."""
+    """Data of the newest event that ended the run or its recovery; None while the journal has no such event."""
     try:
         with (folder / FILE).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -62,7 +63,7 @@ def last_word(folder: Path) -> dict[str, Any] | None:
 
 
 def _ends(data: bytes) -> Iterator[dict[str, Any]]:
-    """Data of the ending events in ``data``, newest first; what stands behind the last line end is torn and left out."""
+    """Yield the data of the ending events in ``data``, newest first; an incomplete last line is ignored."""
     for line in reversed(data.split(b"\n")[:-1]):
         if any(f'"{kind}"'.encode() in line for kind in ENDS):
             event = _object(line)
@@ -76,15 +77,3 @@ def _object(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def alive(folder: Path) -> bool:
-    """Is the journal in ``folder`` being written right now?"""
-    try:
-        with (folder / FILE).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

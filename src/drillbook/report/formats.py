@@ -1,6 +1,6 @@
-"""The one list of report formats: a format is a file of its name in this package, and a line here.
+"""List of the report formats: each is a module of the same name in this package, and an entry in FORMATS.
 
-Whoever writes reports, signs them or renders them again to compare goes through this list.
+Writing, signing and re-rendering of reports all use this list.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from drillbook.report import html, junit, markdown
 
 
 class Format(NamedTuple):
-    """One file that is made of a run, and of a suite where ``suite`` says how."""
+    """A file rendered for a run, and also for a suite if ``suite`` is set."""
 
     file: str
     run: Callable[[RunView], str]
@@ -22,7 +22,7 @@ class Format(NamedTuple):
 
 
 def as_json(value: Any) -> str:
-    """JSON as people read it; keys in the order of the contract."""
+    """Format ``value`` as indented JSON; keys stay in the given order, which is that of the documented format."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -39,14 +39,14 @@ FORMATS = (
     Format("junit.xml", junit.render, junit.render_suite),
 )
 FILES = tuple(one.file for one in FORMATS)
-"""Files that are made from the journal alone."""
+"""Names of the files that are rendered from the journal alone."""
 
 
 def of_run(view: RunView) -> dict[str, str]:
-    """The text of each file of a run."""
+    """Render each file of a run; returns the texts by file name."""
     return {one.file: one.run(view) for one in FORMATS}
 
 
 def of_suite(suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:
-    """The text of each file of a suite."""
+    """Render each file of a suite; returns the texts by file name."""
     return {one.file: one.suite(suite, views) for one in FORMATS if one.suite is not None}

@@ -1,4 +1,4 @@
-"""What a report says of the capacity of the services that a run measured: rows of words and figures."""
+"""Report rows about the growth of the services that a run measured."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from drillbook.judge.outlook import Outlook, When
 from drillbook.report.figures import count, seconds, size
 
 NOTE = (
-    "Straight lines through the sizes that this run and earlier ones measured, by the controller's wall clock; the "
-    "intervals hold with 95 %, if growth goes on as it did. The restore is taken to need time in proportion to the "
-    "size. The points are in this run's journal."
+    "Straight lines through the sizes measured by this run and earlier runs, by the controller's wall clock. The "
+    "intervals are 95 % intervals, if the growth continues as before. The duration of a restore is assumed to be "
+    "proportional to the size. The points are in this run's journal."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthRow:
-    """One service: what it holds, its growth, when it is full, when its restore outgrows the RTO."""
+    """One service as texts: its size, its growth, the times until its disk is full and its restore exceeds the RTO."""
 
     service: str
     holds: str
@@ -27,7 +27,7 @@ class GrowthRow:
 
 
 def growth_rows(found: Sequence[Outlook]) -> list[GrowthRow]:
-    """A row for each service that was measured."""
+    """Make a row for each measured service."""
     return [GrowthRow(one.service, _holds(one), _growth(one), _when(one.full), _outgrows(one)) for one in found]
 
 
@@ -36,13 +36,13 @@ def _holds(one: Outlook) -> str:
     if one.items is not None:
         average = f" of {size(round(one.bytes / one.items))} on average" if one.items else ""
         parts.append(f"{one.items} {one.unit}{average}")
-    parts.append(f"{size(one.free_bytes)} free" if one.free_bytes is not None else "free space not known")
+    parts.append(f"{size(one.free_bytes)} free" if one.free_bytes is not None else "free space unknown")
     return ", ".join(parts)
 
 
 def _growth(one: Outlook) -> str:
     if one.growth_bytes_per_day is None:
-        return f"not claimed: {one.growth_reason}"
+        return f"not predicted: {one.growth_reason}"
     return (
         f"{_bytes(one.growth_bytes_per_day)} ± {_bytes(one.growth_error or 0.0)} a day, "
         f"by {count(one.points, 'run')} since {one.since[:10]}"
@@ -55,7 +55,7 @@ def _bytes(value: float) -> str:
 
 def _when(one: When) -> str:
     if one.days is None:
-        return f"not claimed: {one.reason}"
+        return f"not predicted: {one.reason}"
     if one.reason:
         return one.reason
     latest = "perhaps never" if one.latest is None else _days(one.latest)

@@ -1,4 +1,4 @@
-"""Reports as HTML: one file each, without scripts and without anything from elsewhere."""
+"""Reports as HTML: one file for each run or suite, without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drillbook.judge.result import Result, RunView, SuiteResult
-from drillbook.report import diagnosis, growth, pages, record, rows, suites, timeline, wording
+from drillbook.report import diagnosis, growth, losses, pages, record, rehearsal, rows, suites, timeline, wording
 from drillbook.report.rows import ObjectiveRow
 
 BAR = 260.0
@@ -14,7 +14,7 @@ BAR = 260.0
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An objective as a bar: the measurement and its error against the target, in pixels."""
+    """Bar of an objective: ``width`` of the measurement, target, and lower and upper end of the error, in pixels."""
 
     width: float
     target: float
@@ -23,7 +23,7 @@ class Bar:
 
 
 def render(view: RunView) -> str:
-    """``report.html`` of one run."""
+    """Render ``report.html`` of one run."""
     drawings = [("wide", timeline.WIDE), ("narrow", timeline.NARROW)] if _has_timeline(view) else []
     close_up = timeline.wants_close_up(view)
     return (
@@ -41,7 +41,10 @@ def render(view: RunView) -> str:
             notes=rows.note_rows(view),
             growth=growth.growth_rows(view.result.capacity),
             growth_note=growth.NOTE,
+            losses=losses.loss_rows(view),
+            losses_note=losses.NOTE,
             clock_rows=rows.clock_rows(view.result),
+            backup_rows=rehearsal.rows(view.result),
             phases=rows.phase_rows(view),
             moments=rows.moment_rows(view),
             contacts=rows.contact_rows(view),
@@ -62,18 +65,18 @@ def render(view: RunView) -> str:
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:
-    """Closing of the residue with the answer of each proof; None when nobody closed it."""
+    """Sentence and rows about changes that could not be undone and that a person closed; None when nothing was closed."""
     return (rows.settled_sentence(result.settled), rows.settled_rows(result.settled)) if result.settled else None
 
 
 def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str, ...]] | None:
-    """Sentence, causes and what was not known; None when the drill plans no diagnosis."""
+    """Sentence, causes and open questions of the diagnosis; None when the drill plans no diagnosis."""
     found = view.result.diagnosis
     return (diagnosis.sentence(found), diagnosis.cause_rows(found), found.why) if found else None
 
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
-    """``report.html`` of a suite."""
+    """Render ``report.html`` of a suite."""
     found = suites.suite_rows(suite, views)
     return (
         pages.environment()
@@ -91,7 +94,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
 
 
 def bar(row: ObjectiveRow) -> Bar | None:
-    """The bar of an objective; None without a measurement or a target to hold it against."""
+    """Make the bar of an objective; None when the measurement or the target is missing."""
     if row.measured_s is None or row.target_s <= 0:
         return None
     error = row.error_s or 0.0
@@ -109,7 +112,7 @@ def _has_timeline(view: RunView) -> bool:
 
 
 def _kinds(view: RunView) -> list[str]:
-    """Kinds of stretches that the timeline shows, for its key."""
+    """Kinds of spans in the timeline, for its legend."""
     found = {
         "unproven" if track.error and span.label == "kept" else span.label
         for track in view.timeline.probes

@@ -1,4 +1,4 @@
-"""``reports/index.html``: all runs, newest first, and how each drill's figures went over time."""
+"""``reports/index.html``: all runs, newest first, and the trend of each drill's figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNFINISHED = "unfinished"
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One run as the index lists it; ``href`` is relative to the folder of reports."""
+    """One run in the index; ``href`` is relative to the folder of reports, ``children`` are the drills of a suite."""
 
     run: str
     kind: str
@@ -36,14 +36,14 @@ class IndexEntry:
     href: str
     children: tuple[IndexEntry, ...] = field(default=())
     closed: str = ""
-    """Person who closed its residue; empty: not closed, or nothing was left."""
+    """Name of the person who closed the run's remaining changes; empty when nobody did."""
     note: str = ""
-    """What is to be done about a run without an ending, in place of its exit status."""
+    """Note about a run that has not ended, shown instead of its exit status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A run in the table."""
+    """Row of the table: a run, or one drill of a suite when ``child`` is True."""
 
     entry: IndexEntry
     child: bool
@@ -54,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in a trend; ``y`` of one without a figure lies on the ground line and is drawn hollow."""
+    """A run in a trend; a run without a figure is drawn as a hollow point on the base line."""
 
     x: float
     y: float
@@ -63,7 +63,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """One objective of one drill over time."""
+    """Trend of one objective of one drill over its runs."""
 
     title: str
     description: str
@@ -75,7 +75,7 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class DrillTrends:
-    """The trends of one drill in one environment."""
+    """Trends of one drill in one environment."""
 
     name: str
     environment: str
@@ -85,7 +85,7 @@ class DrillTrends:
 
 
 def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) -> IndexEntry:
-    """The entry of a ``result.json``; for a suite, ``inner`` holds the results of its drills."""
+    """Make the entry from a ``result.json``; for a suite, ``inner`` are the results of its drills."""
     run = str(result["run"])
     folders = {str(one.get("run")): str(one.get("folder", "")) for one in result.get("runs", ())}
     children = tuple(_entry(one, f"{run}/{folders.get(str(one['run']), '..')}") for one in inner)
@@ -93,11 +93,11 @@ def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) ->
 
 
 def unfinished(run: str, environment: str, *, alive: bool, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
-    """The entry of a run without a result: it is still going on, or its controller died. A suite's has ``children``."""
+    """Make the entry of a run that has no result yet or whose controller died; ``children`` are the drills of a suite."""
     if alive:
-        verdict, note = "running", "still going on when this page was written"
+        verdict, note = "running", "still running when this page was written"
     else:
-        verdict, note = UNFINISHED, "its controller died" if children else f"put it back: invoke drill.recover {run}"
+        verdict, note = UNFINISHED, "its controller died" if children else f"undo its changes: invoke drill.recover {run}"
     return IndexEntry(
         run=run,
         kind="suite" if children else "drill",
@@ -142,7 +142,7 @@ def _lasted(result: Mapping[str, Any]) -> float | None:
 
 
 def render(entries: Iterable[IndexEntry]) -> str:
-    """The index of ``entries``, whatever their order."""
+    """Render the index of ``entries``, which may be in any order."""
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
     return (
@@ -180,7 +180,7 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
 
 
 def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
-    """The last runs that set this objective, oldest first; runs without a figure stay visible as gaps."""
+    """Trend of the objective ``key`` in the newest runs that set ``key``, oldest first; runs without a figure are gaps."""
     kept = [entry.objectives[key] for entry in runs if key in entry.objectives][-MOST_POINTS:]
     if not kept:
         return None
@@ -219,7 +219,7 @@ def _y(value: float, top: float) -> float:
 
 
 def _lines(points: Sequence[Point]) -> tuple[str, ...]:
-    """Lines through neighbours that both have a verified figure."""
+    """Lines between neighbouring runs that both have a verified figure, as SVG point lists."""
     found: list[list[str]] = [[]]
     for point in points:
         if point.kind == "gap":

@@ -1,4 +1,4 @@
-"""Reports as JUnit XML, as Jenkins and GitLab read it. What was not verified is an error, never a pass."""
+"""Reports as JUnit XML for Jenkins and GitLab. A state that is not verified is an error, never a pass."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ OUTCOMES = {
     "aborted": "error",
     "not run here": "skipped",
 }
-"""Element of each state; an unknown state is an error."""
+"""XML element for each state, None for success; any other state is an error."""
 COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
 def render(view: RunView) -> str:
-    """``junit.xml`` of one run: a test suite with a case for each step on each host, and one for each objective."""
+    """Render ``junit.xml`` of one run: a test suite with cases for steps, objectives, changes not undone, and the verdict."""
     return _document([_suite_of(view)], view.result.title)
 
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
-    """``junit.xml`` of a suite: one test suite for each of its drills, and one for the suite's own verdict."""
+    """Render ``junit.xml`` of a suite: one test suite for each of its drills, and one for the suite's own verdict."""
     drills = suite_rows(suite, views)
     found = [_suite_of(row.view) if row.view else _missing(row) for row in drills]
     own = _suite(suite.suite, suite.started, {"verdict": suite.verdict, "exit": str(suite.exit), "run": suite.run})
@@ -99,7 +99,7 @@ def _suite_of(view: RunView) -> Tree.Element:
             f"{result.drill}.residue",
             f"{one.step} {one.what} [{one.host}]",
             "error",
-            f"could not be put back: {one.why}\nby hand: {one.by_hand}{closed}",
+            f"could not be undone: {one.why}\nby hand: {one.by_hand}{closed}",
         )
     reason = "; ".join([*rows.contradictions(view), result.reason])
     trusted = "contradictory" if rows.contradictions(view) else result.verdict
@@ -126,7 +126,7 @@ def _step_case(suite: Tree.Element, drill: str, step: StepView) -> None:
 
 
 def _verdict_case(suite: Tree.Element, name: str, verdict: str, status: int, reason: str) -> None:
-    """The verdict as a case of its own: no run is green because none of its steps came to fail."""
+    """Add the verdict as a test case, so that a run which did not pass shows as such even when no step failed."""
     state = "residue" if status == Exit.RESIDUE and verdict == Verdict.PASSED else verdict
     case = _case(suite, f"{name}.verdict", "verdict", state, f"{state}: {reason}")
     Tree.SubElement(case, "system-out").text = shown(f"{state}: {reason}")

@@ -1,4 +1,4 @@
-"""Placing the labels of a timeline so that none lies over another, and no mark's line runs through one."""
+"""Placement of a timeline's labels without overlaps with each other or with the lines of marks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 ROW = 18.0
 FONT = 12.0
 BOLD = FONT * 1.14
-"""Bold text needs the room of a larger font."""
+"""Effective font size of bold text."""
 GAP = 4.0
 THIN = "ijl.,·|'! ()"
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle."""
+    """A rectangle in pixels."""
 
     x: float
     y: float
@@ -25,11 +25,11 @@ class Box:
 
     @property
     def right(self) -> float:
-        """Its right edge."""
+        """Right edge of the box."""
         return self.x + self.width
 
     def overlaps(self, other: Box) -> bool:
-        """Do the two share any area?"""
+        """Return True when the two boxes overlap."""
         return (
             self.x < other.right
             and other.x < self.right
@@ -40,7 +40,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A text with the place it is written at and the box it may fill."""
+    """A text with its position and the box that it occupies."""
 
     x: float
     y: float
@@ -50,12 +50,12 @@ class Label:
 
 
 def text_width(text: str, font: float = FONT) -> float:
-    """Room that ``text`` needs in any system font, rather too much than too little."""
+    """Upper estimate of the width of ``text`` in any system font."""
     return font * sum(_char_width(char) for char in text)
 
 
 def _char_width(char: str) -> float:
-    """In ems of DejaVu Sans, the widest of the fonts that pages are likely to be shown in."""
+    """Width of a character in ems of DejaVu Sans, the widest font likely to be used."""
     if char in THIN:
         return 0.37
     if unicodedata.east_asian_width(char) in "WF":
@@ -64,14 +64,14 @@ def _char_width(char: str) -> float:
 
 
 def label(text: str, x: float, top: float, *, anchor: str = "start", font: float = FONT, height: float = ROW) -> Label:
-    """A label whose text begins, is centred, or ends at ``x``, in a row that begins at ``top``."""
+    """Make a label that starts, is centred, or ends at ``x`` (see ``anchor``), in a row whose top is ``top``."""
     width = text_width(text, font)
     left = {"start": x, "middle": x - width / 2, "end": x - width}[anchor]
     return Label(x, top + height * 0.72, anchor, text, Box(left, top, width, height))
 
 
 def fit(text: str, room: float, font: float = FONT) -> str:
-    """``text``, cut with an ellipsis so that it fits into ``room``."""
+    """Shorten ``text`` with an ellipsis to the width ``room``."""
     if text_width(text, font) <= room:
         return text
     while text and text_width(text + "…", font) > room:
@@ -81,7 +81,7 @@ def fit(text: str, room: float, font: float = FONT) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A label beside the top of a vertical line at ``x``."""
+    """A label next to the top of a vertical line at ``x``."""
 
     x: float
     row: int
@@ -89,7 +89,7 @@ class Flag:
 
 
 def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
-    """Labels beside vertical lines, in as few rows as they fit into; ``texts`` are sorted by their x."""
+    """Place labels next to vertical lines in as few rows as possible; ``texts`` are sorted by x."""
     for rows in range(1, len(texts) + 1):
         found = _search(texts, [], rows, width, crossing=False)
         if found is not None:
@@ -100,7 +100,7 @@ def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
 
 
 def _clamped(x: float, text: str, row: int, width: float) -> Flag:
-    """A label in a row of its own, moved sideways until it lies inside."""
+    """Place a label in its own row, shifted sideways to be inside the drawing."""
     text = fit(text, width)
     return Flag(x, row, label(text, max(0.0, min(x + GAP, width - text_width(text))), row * ROW))
 
@@ -129,12 +129,12 @@ def _clear(one: Flag, other: Flag, *, crossing: bool) -> bool:
 
 
 def _crosses(line: Flag, flag: Flag) -> bool:
-    """Does the line of one flag, which runs down from its own row, go through the label of the other?"""
+    """Return True when the line of one flag, drawn down from its row, crosses the label of the other."""
     return line.row <= flag.row and flag.label.box.x < line.x < flag.label.box.right
 
 
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
-    """The first of the ``wanted`` places between ``left`` and ``right`` that touches none of ``boxes``."""
+    """First label of ``wanted`` that lies between ``left`` and ``right`` and overlaps no box; None when there is none."""
     taken = list(boxes)
     return next(
         (

@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from drillbook.exits import Exit
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import CommandView, RunView, StepView, SuiteResult
-from drillbook.report import diagnosis, growth, record, rows, wording
-from drillbook.report.figures import link, one_line, seconds, shown, took, utc, utc_time
+from drillbook.report import diagnosis, growth, losses, record, rehearsal, rows, wording
+from drillbook.report.figures import link, one_line, seconds, took, utc, utc_time
+from drillbook.report.markdown_syntax import block, code, escape, table
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
 
 MOST_FACTS, MOST_CHARACTERS = 8, 100
-"""Facts of a step that the report names, and characters of each."""
-
-
-def escape(text: object) -> str:
-    """``text`` on one line, so that Markdown shows it as it is: no markup, no HTML, no column of a table."""
-    found = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", one_line(text))
-    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("://", "&#58;//")):
-        found = found.replace(char, entity)
-    found = re.sub(r"^(\s*\d+)\.(?=\s|$)", r"\1\\.", found)  # a number and a dot begin a list
-    return re.sub(r"^(\s*)-", r"\1\\-", found)
-
-
-def code(text: object) -> str:
-    """``text`` as inline code, whatever backticks are in it."""
-    found = one_line(text)
-    ticks = "`" * (max((len(run) for run in re.findall("`+", found)), default=0) + 1)
-    pad = " " if found.startswith("`") or found.endswith("`") or not found.strip() else ""
-    return f"{ticks}{pad}{found}{pad}{ticks}"
-
-
-def block(text: object) -> str:
-    """``text`` as a fenced block that nothing in it can end."""
-    found = shown(text).rstrip("\n")
-    fence = "`" * max(3, max((len(run) for run in re.findall("`+", found)), default=0) + 1)
-    return f"{fence}text\n{found}\n{fence}"
-
-
-def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """A table; its cells are Markdown already, and no pipe in them ends a column."""
-    cells = [[re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row] for row in body]
-    lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(row) for row in cells)]
-    return "\n".join(f"| {line} |" for line in lines)
+"""Maximum number of facts of a step in a report, and maximum length of the text of each fact."""
 
 
 def render(view: RunView) -> str:
-    """``report.md`` of one run."""
+    """Render ``report.md`` of one run."""
     result = view.result
     parts = [
         f"# {escape(result.title)}",
@@ -64,6 +33,7 @@ def render(view: RunView) -> str:
         "## Findings",
         *_findings(view),
         *capacity(result.capacity),
+        *losses.section(view),
         *_notes(view),
         "## Phases and steps",
         *_phases(view),
@@ -78,7 +48,7 @@ def render(view: RunView) -> str:
 
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
-    """``report.md`` of a suite."""
+    """Render ``report.md`` of a suite."""
     found = suite_rows(suite, views)
     parts = [
         f"# {escape(suite.title)}",
@@ -110,7 +80,7 @@ def _verdict(verdict: str, residue: str, status: int) -> str:
 
 
 def _figures(view: RunView) -> list[str]:
-    """Objectives, moments, probes and clocks; one sentence when nothing was measured."""
+    """Sections with objectives, timeline and clocks; only one sentence when nothing was measured."""
     nothing = rows.nothing_measured(view)
     if nothing:
         return ["## Objectives", escape(nothing)]
@@ -120,6 +90,7 @@ def _figures(view: RunView) -> list[str]:
         "## Timeline",
         _moments(view),
         _probes(view),
+        *rehearsal.markdown(view.result),
         "## Clocks",
         _clocks(view),
         _glossary(view),
@@ -137,7 +108,7 @@ def _diagnosis(view: RunView) -> list[str]:
     return [
         "## Diagnosis",
         escape(diagnosis.sentence(found)),
-        table(("Cause", "Where", "Weight", "What was seen", "Remedy"), causes)
+        table(("Cause", "Where", "Weight", "Evidence", "Remedy"), causes)
         if causes
         else "\n".join(f"- {escape(one)}" for one in found.why),
     ]
@@ -162,7 +133,7 @@ def _notes(view: RunView) -> list[str]:
 
 
 def capacity(found: Sequence[Outlook], head: str = "## Capacity") -> list[str]:
-    """How the measured services grow; nothing when none was measured."""
+    """Section about the growth of the measured services; empty when no service was measured."""
     if not found:
         return []
     return [
@@ -185,7 +156,7 @@ def _facts(view: RunView) -> str:
         ("Environment", result.environment),
         ("Drill", result.drill),
         ("Begun", utc(result.started)),
-        ("Ended", utc(result.finished) if result.finished else "the journal holds no end"),
+        ("Ended", utc(result.finished) if result.finished else "the journal contains no end"),
         ("Operator", f"{result.operator} on {view.controller}"),
         ("Made with", result.tool),
         ("Run", result.run),
@@ -200,15 +171,15 @@ def _contradictions(found: Sequence[str]) -> list[str]:
 
 def _residue(view: RunView) -> list[str]:
     closed = view.result.settled
-    found = [f"## Could not be put back ({len(view.result.residue)})"] if view.result.residue or closed else []
+    found = [f"## Changes that could not be undone ({len(view.result.residue)})"] if view.result.residue or closed else []
     if closed:
         found += [
             f"**{escape(rows.settled_sentence(closed))}**",
             "\n".join(f"- {escape(text)}" for text in rows.settled_rows(closed)),
-            "What had been left:",
+            "Residue before it was closed:",
         ]
     elif found:
-        found.append(f"First try {code(f'invoke drill.recover {view.result.run}')}. Where that does not help, by hand:")
+        found.append(f"First try {code(f'invoke drill.recover {view.result.run}')}. If that does not help, by hand:")
     for one in view.result.residue:
         found += [
             f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {escape(one.why)}",
@@ -218,7 +189,7 @@ def _residue(view: RunView) -> list[str]:
 
 
 def objectives(found: Sequence[ObjectiveRow]) -> str:
-    """The table of objectives, or that there are none."""
+    """Table of the objectives, or a sentence that there are none."""
     if not found:
         return "The drill sets no objectives."
     return table(
@@ -305,7 +276,7 @@ def _evidence(file: str) -> str:
 
 
 def _phases(view: RunView) -> list[str]:
-    """Phases and steps as two tables; facts in short, and everything about the steps that did not go well."""
+    """Tables of phases and steps, a list of short facts, and details of the steps that did not succeed."""
     phases = rows.phase_rows(view)
     if not phases:
         return ["The run has no phases."]
@@ -328,7 +299,7 @@ def _phases(view: RunView) -> list[str]:
         found.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in steps]))
     facts = [line for step in steps if (line := _short(step))]
     if facts:
-        found += ["What the steps found, in short; the whole is in `result.json` and in the journal:", "\n".join(facts)]
+        found += ["Facts of the steps, shortened; all are in `result.json` and in the journal:", "\n".join(facts)]
     return found + [part for step in steps for part in _details(step)]
 
 
@@ -344,7 +315,7 @@ def _step(step: StepView) -> tuple[str, ...]:
 
 
 def _short(step: StepView) -> str:
-    """The facts of a step that are a word or a number, and how it was put back, as an item of a list."""
+    """List item with a step's short facts (texts, numbers and truth values) and its undo; empty if the step has neither."""
     short = [
         f"{escape(name)} {code(_cut(value))}"
         for name, value in sorted(step.result.facts.items())
@@ -361,7 +332,7 @@ def _cut(value: object) -> str:
 
 
 def _details(step: StepView) -> list[str]:
-    """What a step that did not simply go well has to say, and its commands that failed."""
+    """Message of a step, and the failed commands of a step that did not succeed."""
     found = []
     if step.message:
         found += [
@@ -414,14 +385,14 @@ def _record(view: RunView) -> list[str]:
         ("File", "Step", "Size", "SHA-256"),
         [(_evidence(row.file), escape(row.step), row.size, code(row.sha256)) for row in files],
     )
-    return [table(("Journal", "Value"), lines), listed if files else "No step kept a file of evidence."]
+    return [table(("Journal", "Value"), lines), listed if files else "No step stored an evidence file."]
 
 
 def _glossary(view: RunView) -> str:
     lead = (
-        "Every figure was measured in this run on the controller's monotonic clock; times of day are UTC. "
-        "The true value lies no further from a figure than its error, which is rounded up. A clock that could not be "
-        "read has no figure, and its objective is not verified."
+        "Every figure was measured in this run on the controller's monotonic clock; times of day are UTC. The true "
+        "value differs from a figure by no more than its error, which is rounded up. A clock that could not be measured "
+        "has no figure, and its objective is not verified."
     )
     errors: dict[str, list[str]] = {}
     for clock in wording.clocks_of(view.result):

@@ -1,4 +1,7 @@
-"""The Jinja environment of all reports. Whatever a template prints is data: escaped, and made visible."""
+"""The Jinja environment of all reports.
+
+Printed values are treated as data: escaped, with invisible characters made visible.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from drillbook.report import figures, wording
 
 
 def _printed(value: Any) -> Any:
-    """What ``{{ }}`` prints. Raises TypeError for None: what is missing must be said in words."""
+    """Format a value printed by ``{{ }}``. Raises TypeError for None: templates must print a text for a missing value."""
     if isinstance(value, Markup):
         return value
     if value is None:
-        raise TypeError("a report would print None")
+        raise TypeError("a template of a report printed None in place of a text")
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
     return figures.shown(value)
@@ -24,7 +27,7 @@ def _printed(value: Any) -> Any:
 
 @cache
 def environment() -> Environment:
-    """The environment with the filters and words that templates use; it keeps what it has compiled."""
+    """Jinja environment with the filters, symbols and texts that templates use; compiled templates are cached."""
     env = Environment(
         loader=PackageLoader("drillbook.report"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Writing a run's reports into its folder, each atomically, and the index over all runs."""
+"""Writing of the reports of a run and the index of all runs, each file atomically."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from drillbook.report.index import IndexEntry
 
 
 def write_run(folder: Path, view: RunView) -> None:
-    """Every file of one run, see ``formats``."""
+    """Write every report file of one run; see ``formats``."""
     for name, text in formats.of_run(view).items():
         write(folder / name, text)
 
 
 def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> None:
-    """The reports over all drills of a suite."""
+    """Write every report file of a suite; see ``formats``."""
     for name, text in formats.of_suite(suite, views).items():
         write(folder / name, text)
 
 
 def write_index(reports: Path, latest: str = "") -> None:
-    """``index.html`` over all runs, newest first; ``latest`` names the folder that the link ``latest`` leads to."""
+    """Write ``index.html`` of all runs, newest first; if ``latest`` names a run, point the link ``latest`` to that run."""
     entries = [
         _listed(folder)
         for folder in sorted(reports.iterdir())
@@ -46,7 +46,7 @@ def write_index(reports: Path, latest: str = "") -> None:
 
 
 def _listed(folder: Path) -> IndexEntry | None:
-    """The entry of a run's or a suite's folder; None when it is neither."""
+    """Index entry for the folder of a run or a suite; None for any other folder."""
     result = _result(folder)
     if result is not None:
         inner = [_result(folder / str(run["folder"])) for run in result.get("runs", [])]
@@ -74,7 +74,7 @@ def _unfinished(folder: Path) -> IndexEntry:
 
 
 def _result(folder: Path) -> dict[str, Any] | None:
-    """``result.json`` of a folder; None when it is not there, or damaged: `invoke report RUN` makes it again."""
+    """Read ``result.json`` of a folder; None for a missing or damaged file (`invoke report RUN` writes it again)."""
     try:
         found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -83,7 +83,7 @@ def _result(folder: Path) -> dict[str, Any] | None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file of a run atomically, readable by its owner alone."""
+    """Write a file of a run atomically, readable only by its owner."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

@@ -1,4 +1,4 @@
-"""What a report says of the record itself: the plan that was carried out, the evidence files, and the journal."""
+"""Report rows about the record of a run: its plan, its evidence files, and its journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drillbook.report.figures import one_line, shown, size
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """A file of evidence, and which step kept it."""
+    """An evidence file, and the step that stored it."""
 
     file: str
     sha256: str
@@ -22,7 +22,7 @@ class EvidenceRow:
 
 
 def evidence_rows(view: RunView) -> list[EvidenceRow]:
-    """Every file that the facts of steps or the findings name."""
+    """Rows of all files named by facts of steps or by findings, sorted by name."""
     found: dict[str, EvidenceRow] = {}
     for step in view.steps:
         for fact in _files(step.result.facts):
@@ -50,18 +50,25 @@ def _files(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _files(item)
 
 
+def _reached(name: str, host: Mapping[str, Any]) -> str:
+    """Name of a host, with the user, address and port if the inventory sets them."""
+    place = str(host.get("address") or "")
+    if place and host.get("port"):
+        place += f":{host['port']}"
+    if place and host.get("user"):
+        place = f"{host['user']}@{place}"
+    return f"{name} ({place})" if place else name
+
+
 def plan_rows(view: RunView) -> list[tuple[str, str]]:
-    """The plan in short: its digest, and what it would touch."""
+    """Rows that summarize the plan: digest, environments, hosts, services, probes and steps."""
     plan = view.plan
     inventory = _mapping(plan.get("inventory"))
     services = [
         f"{name} ({_mapping(entry).get('kind', 'unknown kind')} on {_mapping(entry).get('host', 'no host')})"
         for name, entry in sorted(_mapping(inventory.get("services")).items())
     ]
-    hosts = [
-        f"{name} ({entry.get('user')}@{entry.get('address')}:{entry.get('port')})" if "address" in entry else str(name)
-        for name, entry in sorted((key, _mapping(value)) for key, value in _mapping(inventory.get("hosts")).items())
-    ]
+    hosts = [_reached(name, _mapping(entry)) for name, entry in sorted(_mapping(inventory.get("hosts")).items())]
     effects = [str(_mapping(step).get("effect")) for step in _list(plan.get("steps"))]
     counts = [f"{effects.count(effect)} {effect}" for effect in ("read", "write", "fault") if effect in effects]
     probes = [str(_mapping(probe).get("name")) for probe in _list(plan.get("probes"))]
@@ -85,12 +92,12 @@ def _list(value: Any) -> list[Any]:
 
 
 def command_line(command: CommandView) -> str:
-    """The command as a shell would take it, on one line."""
+    """Format the command as a shell line."""
     return one_line(shlex.join(command.argv))
 
 
 def command_outcome(command: CommandView) -> str:
-    """How a command ended: its status, its signal, or that nobody knows."""
+    """Outcome of a command: its exit status, its signal, or the lack of an outcome."""
     if command.error:
         return f"no outcome: {one_line(command.error)}"
     if command.signal:
@@ -99,6 +106,6 @@ def command_outcome(command: CommandView) -> str:
 
 
 def cut(text: str, total: int) -> str:
-    """What part of an output the journal kept; empty when it kept all."""
+    """Note such as ``the last 4 KiB of 9 MiB`` if ``text`` is only the end of an output; empty if ``text`` is complete."""
     kept = len(text.encode("utf-8", "replace"))
     return f"the last {size(kept)} of {size(total)}" if total > kept else ""

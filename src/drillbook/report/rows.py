@@ -1,4 +1,4 @@
-"""What every format of a report says, as rows of text: made once, so that all formats say the same."""
+"""Rows of text that every report format shows, made in one place so that all formats agree."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
+from drillbook.report import rehearsal
 from drillbook.report.figures import against, one_line, seconds, shown, utc
 from drillbook.report.wording import (
     CLOCKS,
@@ -26,7 +27,7 @@ from drillbook.report.wording import (
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveRow:
-    """One objective against its measurement."""
+    """One objective with its measurement, as texts and in seconds."""
 
     key: str
     name: str
@@ -44,7 +45,7 @@ class ObjectiveRow:
 
 @dataclass(frozen=True, slots=True)
 class ClockRow:
-    """One clock with its figure, or the reason why there is none."""
+    """One clock (a duration such as the RTO) with its figure, or the reason why it was not measured."""
 
     clock: Clock
     figure: str | None
@@ -63,14 +64,17 @@ class PhaseRow:
 
 
 def state_of(objective: Objective) -> str:
-    """Met, missed or not verified; without a measurement an objective is never met, but what did not come is missed."""
+    """State of an objective: met, missed or not verified.
+
+    An objective without a measurement is never met; it is missed if the awaited event never came.
+    """
     if objective.met is None or (objective.met and objective.measured_s is None):
         return NOT_VERIFIED
     return MET if objective.met else MISSED
 
 
 def objective_rows(objectives: dict[str, Objective]) -> list[ObjectiveRow]:
-    """RTO, RPO and detection first, then any other by name."""
+    """Rows of the objectives: RTO, RPO and detection first, then any other by name."""
     known = [key for key in OBJECTIVES if key in objectives]
     return [_objective(key, objectives[key]) for key in [*known, *sorted(set(objectives) - set(known))]]
 
@@ -106,14 +110,18 @@ def _measured(objective: Objective) -> str:
 
 
 def clock_rows(result: Result) -> list[ClockRow]:
-    """Every clock there is, also those that could not be read; none when the run ended before anything was broken."""
-    return [] if untouched(result) else [_clock(result, clock) for clock in CLOCKS]
+    """Rows of all clocks, including those without a figure; empty when the run ended before any fault.
+
+    A rehearsal injects no fault, so that most clocks do not apply to it: it shows those that have a figure.
+    """
+    found = [] if untouched(result) else [_clock(result, clock) for clock in CLOCKS]
+    return [row for row in found if row.figure] if rehearsal.facts(result) else found
 
 
 def _clock(result: Result, clock: Clock) -> ClockRow:
     value, error = measured(result, clock.key)
     if value is None:
-        reason = unmeasured(result, clock.key) or "the result does not hold this clock"
+        reason = unmeasured(result, clock.key) or "the result does not contain this clock"
         return ClockRow(clock, None, reason, exact=False)
     if error == 0:
         return ClockRow(clock, seconds(value, 3), "", exact=True)
@@ -121,7 +129,7 @@ def _clock(result: Result, clock: Clock) -> ClockRow:
 
 
 def untouched(result: Result) -> str:
-    """Why there is no figure at all, when the run ended before anything was broken; empty when there are figures."""
+    """Reason why a run has no figures, if it ended before any fault; empty for any other run."""
     if any(one.injection is Injection.UNKNOWN for one in result.faults):
         return ""
     if result.verdict is Verdict.PASSED or any(
@@ -132,12 +140,12 @@ def untouched(result: Result) -> str:
 
 
 def targets(found: Sequence[ObjectiveRow]) -> str:
-    """What the objectives ask for, on one line."""
+    """Targets of the objectives, on one line."""
     return ", ".join(f"{row.name} at most {row.target}" for row in found)
 
 
 def nothing_measured(view: RunView) -> str:
-    """One sentence in place of tables without a figure; empty when there are figures."""
+    """Sentence shown in place of the tables of figures when nothing was measured; empty when there are figures."""
     why = untouched(view.result)
     if not why:
         return ""
@@ -147,12 +155,12 @@ def nothing_measured(view: RunView) -> str:
     return (
         f"{lead}: {why}. The drill "
         + (f"asks for: {asked}." if asked else "sets no objectives.")
-        + (f" People were waited for {seconds(waited, 1)}." if waited else "")
+        + (f" The drill waited {seconds(waited, 1)} for people." if waited else "")
     )
 
 
 def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
-    """Locks, leases, guards and stops: when, what, and whether it must not be overlooked."""
+    """Rows about locks, leases, guards and stops: time, text, and True for a note that needs attention."""
     return [
         (
             seconds(one.at, 2),
@@ -166,7 +174,7 @@ def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
 
 
 def phase_rows(view: RunView) -> list[PhaseRow]:
-    """Phases in their order with their steps; a phase that never began is skipped, never done."""
+    """Phases in order with their steps; a phase that did not begin has the status skipped."""
     results: dict[str, PhaseResult] = {phase.phase: phase for phase in view.result.phases}
     steps: dict[str, list[StepView]] = {}
     for step in view.steps:
@@ -185,13 +193,13 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
 
 
 def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
-    """Name, meaning and time of every moment that was measured, in order of time."""
+    """Name, meaning and time of every measured moment, in order of time."""
     known = sorted((at, key) for key, at in view.timeline.marks.items() if key in MARKS)
     return [(MARKS[key], MOMENTS[key], at) for at, key in known]
 
 
 def contradictions(view: RunView) -> list[str]:
-    """What in a passed result does not go with a pass: such a record must not be believed."""
+    """Facts that contradict the verdict ``passed``, such as a failed step; empty for a plausible record."""
     result = view.result
     if result.verdict is not Verdict.PASSED:
         return []
@@ -206,21 +214,21 @@ def contradictions(view: RunView) -> list[str]:
         for step in result.steps
         if step.status == "skipped" and step.id.startswith("verify.")
     ]
-    found += ["something could not be put back"] if result.residue else []
+    found += ["some changes could not be undone"] if result.residue else []
     return [one_line(text) for text in found]
 
 
 def settled_sentence(one: Settled) -> str:
-    """Sentence about a closing: person, time, reason and approval."""
+    """Sentence about a person who closed changes that could not be undone: name, time, reason and approval."""
     second = one.approval
     approved = f", approved by {second['principal']} until {utc(str(second['until']))}" if second else ""
     return shown(f"Closed by {one.by} at {utc(one.at)}{approved}, because: {one.reason}")
 
 
 def settled_rows(one: Settled) -> list[str]:
-    """For each change that was closed, what its own proof said; then what could not be given back."""
+    """Texts about changes that a person closed: the checked state of each change, then locks and leases left on targets."""
     found = [
-        f"{change.what} on {change.host} (step {change.step}): its proof said {change.proof}"
+        f"{change.what} on {change.host} (step {change.step}): its check reported {change.proof}"
         + (f": {change.detail}" if change.detail else "")
         for change in one.changes
     ]
@@ -228,7 +236,7 @@ def settled_rows(one: Settled) -> list[str]:
 
 
 def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:
-    """Contacts by name, the owner first; the flag says which is the owner."""
+    """Name, details, and True if it is the owner, for each contact; the owner comes first, then the others by name."""
     names = sorted(view.contacts, key=lambda name: (name != view.owner, name))
     return [
         (name, {key: shown(value) for key, value in sorted(view.contacts[name].items())}, name == view.owner)

@@ -1,4 +1,4 @@
-"""The drills of a suite as rows, made once for all formats."""
+"""The drills of a suite as rows, made in one place for all formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drillbook.report.rows import ObjectiveRow
 
 @dataclass(frozen=True, slots=True)
 class SuiteRow:
-    """One drill of a suite; ``view`` is None when its record is missing."""
+    """One drill of a suite; ``view`` is None when the record of its run is missing."""
 
     number: int
     drill: str
@@ -28,7 +28,7 @@ class SuiteRow:
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:
-    """The drills of a suite, each with its view when there is one."""
+    """Rows of a suite's drills, each with the view of its run if there is one."""
     by_run = {view.result.run: view for view in views}
     return [_row(number, run, by_run.get(str(run.get("run")))) for number, run in enumerate(suite.runs, 1)]
 
@@ -47,27 +47,27 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         objectives=rows.objective_rows(view.result.objectives) if view else [],
         sentence=wording.sentence(view)
         if view
-        else f"The record of this drill is missing. The suite says {one_line(said)}, and nothing here verifies it.",
+        else f"The record of this drill is missing. The suite reports {one_line(said)}, which no record here confirms.",
     )
 
 
 def _verdict(said: str, view: RunView | None) -> str:
-    """A pass counts only with the record that shows it."""
+    """Verdict of a drill; ``not verified`` for a pass whose record is missing or contradicts the pass."""
     if view is None:
         return wording.NOT_VERIFIED if said == Verdict.PASSED else said
     return wording.NOT_VERIFIED if rows.contradictions(view) else str(view.result.verdict)
 
 
 def suite_sentence(found: Sequence[SuiteRow]) -> str:
-    """How many drills of a suite ended with which verdict."""
+    """Sentence with the number of drills of a suite by verdict."""
     verdicts = [row.verdict for row in found]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
     counts = [f"{verdicts.count(verdict)} {one_line(verdict)}" for verdict in order if verdict in verdicts]
-    return f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none was run'}."
+    return f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none ran'}."
 
 
 def suite_contradictions(suite: SuiteResult, found: Sequence[SuiteRow]) -> list[str]:
-    """What in a passed suite does not go with a pass."""
+    """Facts that contradict a suite's verdict ``passed``, such as a drill that did not pass."""
     if suite.verdict is not Verdict.PASSED:
         return []
     if not found:

@@ -1,4 +1,4 @@
-"""The timeline of a run as geometry: lanes, marks, spans and an axis, all in pixels, ready to be drawn."""
+"""The timeline of a run as geometry in pixels: lanes, marks, spans and an axis, ready to be drawn."""
 
 from __future__ import annotations
 
@@ -46,39 +46,39 @@ STEPS = (
     86400,
 )
 CLOSE_UP = 0.2
-"""A close-up is drawn when all marks lie within this share of the run."""
+"""Fraction of the run's duration: marks that all lie within a shorter span are also drawn as a close-up."""
 WORDS = {
     "good": "good",
     "bad": "bad",
     "kept": "acknowledged and survived",
     "lost": "acknowledged and lost",
     "refused": "not acknowledged",
-    "unproven": "acknowledged, survival not known",
+    "unproven": "acknowledged, survival unknown",
 }
-UNHEARD = "not measured, the controller itself stood still"
+UNHEARD = "not measured, the controller itself stalled"
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Seconds to pixels."""
+    """Mapping of seconds on the run's clock to pixels."""
 
     start: float
     end: float
     width: float
 
     def x(self, at: float) -> float:
-        """Where a moment lies."""
+        """Horizontal position of the time ``at``, limited to the drawing."""
         share = (at - self.start) / (self.end - self.start)
         return EDGE + min(1.0, max(0.0, share)) * (self.width - 2 * EDGE)
 
     def holds(self, at: float) -> bool:
-        """Is the moment inside?"""
+        """Return True when the time ``at`` is inside the scale."""
         return self.start <= at <= self.end
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One stretch of a lane."""
+    """One span of a lane, in pixels."""
 
     x: float
     width: float
@@ -89,7 +89,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A row of stretches under its name."""
+    """A named row of spans: the phases, or the samples of one probe."""
 
     name: Label
     note: Label | None
@@ -101,7 +101,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A span between two marks with its figure."""
+    """A measured span between two marks, with its figure as label."""
 
     x1: float
     x2: float
@@ -111,7 +111,7 @@ class Dimension:
 
     @property
     def lines(self) -> list[tuple[float, float]]:
-        """From where to where it is drawn: around its label when that stands between its ends."""
+        """Segments of the line as start and end in pixels: two if the label interrupts the line, else one."""
         box = self.label.box
         if self.x1 < box.x and box.right < self.x2 and box.y < self.y < box.y + box.height:
             return [(self.x1, box.x - 4), (box.right + 4, self.x2)]
@@ -120,7 +120,7 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment: a line through all lanes with its label at the top."""
+    """A moment: a vertical line through all lanes with a label at the top."""
 
     key: str
     x: float
@@ -143,7 +143,7 @@ class Drawing:
     axis_y: float
 
     def labels(self) -> list[Label]:
-        """Every text in the drawing."""
+        """Every label in the drawing."""
         found = [mark.label for mark in self.marks] + list(self.ticks) + [one.label for one in self.dimensions]
         for lane in self.lanes:
             found += [lane.name, *([lane.note] if lane.note else []), *lane.counts]
@@ -152,7 +152,7 @@ class Drawing:
 
 
 def draw(view: RunView, width: float = WIDE, *, close_up: bool = False) -> Drawing:
-    """The whole run, or a close-up of the stretch that holds all marks."""
+    """Lay out the timeline of the whole run, or a close-up of the part that contains all marks."""
     line = view.timeline
     start, end = window(view) if close_up else (0.0, max(line.seconds, *_ends(view), 0.001))
     scale = Scale(start, end, width)
@@ -174,14 +174,14 @@ def draw(view: RunView, width: float = WIDE, *, close_up: bool = False) -> Drawi
 
 
 def window(view: RunView) -> tuple[float, float]:
-    """The stretch of time that holds all marks, with some air around it."""
+    """Span of time that contains all marks, with a margin; seconds on the run's clock."""
     moments = sorted(view.timeline.marks.values())
     air = max((moments[-1] - moments[0]) * 0.12, 0.05)
     return moments[0] - air, moments[-1] + air
 
 
 def wants_close_up(view: RunView) -> bool:
-    """Do the marks lie so close together that the whole run does not show them apart?"""
+    """Return True when the marks are too close together to be distinguished in the drawing of the whole run."""
     if len(view.timeline.marks) < 3:
         return False
     start, end = window(view)
@@ -277,7 +277,7 @@ def _note(track: ProbeTrack) -> str:
 
 
 def _counts(track: ProbeTrack, end: float, scale: Scale, top: float) -> tuple[Label, ...]:
-    """How many writes were lost, below each lost stretch where there is room."""
+    """Numbers of lost writes, below each span of losses that has room for the text."""
     found: list[Label] = []
     for span in _inside(track.stretches, end, scale):
         if span.label == "lost" and span.count is not None:
@@ -300,7 +300,7 @@ def _piece(span: Span, end: float, kind: str, title: str, scale: Scale) -> Piece
 
 
 def _merged(pieces: Sequence[Piece]) -> list[Piece]:
-    """Pieces that matter most last, so that they are drawn on top; neighbours that fall on one pixel become one."""
+    """Sort pieces so that the most important are drawn last, on top; merge touching neighbours of the same kind."""
     order = ["good", "kept", "unproven", "other", "refused", "bad", "lost"]
     found: list[Piece] = []
     for piece in sorted(pieces, key=lambda one: (order.index(one.kind), one.x)):
@@ -334,7 +334,7 @@ def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension,
         wanted = wanted if wanted[0].box.width + 40 <= x2 - x1 else []
         wanted += [label(text, x2 + 10, y, font=BOLD), label(text, x1 - 10, y, anchor="end", font=BOLD)]
         placed = first_free([], wanted, 0, scale.width)
-        if placed is None:  # no room beside the line: the label gets a row of its own above it
+        if placed is None:  # no room next to the line: the label gets its own row above the line
             placed = label(text, EDGE, y, font=BOLD)
             y += ROW
         found.append(Dimension(x1, x2, y + ROW / 2, clock, placed))
@@ -364,7 +364,7 @@ def _tick(scale: Scale, at: float, y: float, digits: int) -> Label:
 
 
 def _description(view: RunView) -> str:
-    """The same in words, for those who cannot see the drawing."""
+    """Text about the timeline, as alternative to the drawing."""
     line = view.timeline
     parts = [f"{seconds(line.seconds, 1)} from start to end"]
     parts += [f"{MARKS[key]} at {seconds(line.marks[key], 2)}" for key in MARKS if key in line.marks]

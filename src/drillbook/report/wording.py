@@ -1,4 +1,4 @@
-"""The words of reports: what verdicts, states and clocks are called, and one sentence on what a run showed."""
+"""Words of reports: names of verdicts, states and clocks, and a sentence about the result of a run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 
 from drillbook.judge import detection
 from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView, Verdict
+from drillbook.report import rehearsal
 from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
 
 VERDICTS = {
-    Verdict.PASSED: "Every step was done, every objective was measured and met, and every verification passed.",
+    Verdict.PASSED: "Every step succeeded, every objective was measured and met, and every verification passed.",
     Verdict.FAILED: "A backup, a restore or a verification failed, or an objective was missed.",
-    Verdict.INCONCLUSIVE: "The drill could not show whether the service recovers as it should. This is not a pass.",
+    Verdict.INCONCLUSIVE: "The drill could not determine if the service recovers as it should. This is not a pass.",
     Verdict.REFUSED: "The drill was not allowed to start, or the system was not ready for it.",
     Verdict.ABORTED: "The run was stopped before its end.",
-    Verdict.NOT_RUN: "A service that the drill needs is not there, so it was not run. This is not a pass.",
+    Verdict.NOT_RUN: "A service that the drill needs is not installed, so the drill was not run. This is not a pass.",
 }
 SHAPES = {
     Verdict.PASSED: "\N{CHECK MARK}",
@@ -41,30 +42,30 @@ STEP_SHAPES = {
 }
 STEP_WORDS = {
     "done": "done",
-    "failed": "failed: it found something wrong",
-    "error": "error: something broke",
-    "unverified": "unverified: it could not be carried out",
-    "unknown": "unknown: begun, and its outcome was never recorded",
+    "failed": "failed: the step found a problem",
+    "error": "error: the step itself failed",
+    "unverified": "unverified: the step could not be completed",
+    "unknown": "unknown: the step began, but its outcome was not recorded",
     "allowed": "failed, which the drill allows with a written reason",
     "skipped": "skipped",
     "cancelled": "cancelled",
-    "interrupted": "interrupted: it began and never ended",
+    "interrupted": "interrupted: the phase began but did not finish",
 }
 
 OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
 ENDED = {
-    "open": "nothing says that it was put back",
-    "residue": "it could not be put back",
-    "closed": "it could not be put back, and was closed since",
+    "open": "no event reports its undo",
+    "residue": "it could not be undone",
+    "closed": "it could not be undone, and was closed later",
 }
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A clock: from where to where it runs, and how the error of its figure is made."""
+    """A duration that reports show, such as the RTO: its start and end (``span``), and the origin of its error."""
 
     key: str
     name: str
@@ -95,8 +96,8 @@ CLOCKS = (
     ),
 )
 _ALERTED = (
-    "What it took to ask Prometheus since when the alert fires, the interval at which its rule is evaluated, and "
-    "the longest one at which a target is scraped."
+    "The duration of the query to Prometheus for the start of the alert, plus the evaluation interval of its rule and "
+    "the longest scrape interval of its targets."
 )
 MARKS = {
     "recovery_point": "recovery point",
@@ -118,15 +119,15 @@ MOMENTS = {
     "first_bad": "the first bad probe sample began",
     "recovered": "the first good sample of the sustained recovery ended",
     "verified": "the verification ended",
-    "guard_tripped": "a condition of `abort_if` came true",
-    "stop_requested": "somebody asked for the run to be stopped",
-    "lease_lapsed": "a target heard nothing from the controller for too long, and reverted by itself",
+    "guard_tripped": "an abort condition tripped",
+    "stop_requested": "a stop of the run was requested",
+    "lease_lapsed": "a lease was not renewed in time, so its target undid the changes by itself",
     "alerted": "the expected alert began to fire",
 }
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:
-    """CLOCKS; where an alert was expected, with the error of the detection as an alert has it."""
+    """Return all clocks; if the run waited for an alert, the clock ``detection`` describes the error of the alert query."""
     alerted = any(
         step.action in (detection.FIRES, detection.RECEIVED) and step.id.startswith("detect.") for step in result.steps
     )
@@ -134,12 +135,12 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
 
 
 def residue(result: Result) -> str:
-    """Words about residue behind a verdict: none, left, or closed by somebody."""
+    """Text next to a verdict: ``residue`` for changes not undone, ``residue, closed`` if a person closed them, or empty."""
     return "residue, closed" if result.settled else "residue" if result.residue else ""
 
 
 def sentence(view: RunView) -> str:
-    """What the run showed, in plain words, made of measured figures only."""
+    """Result of the run in sentences, from measured figures only."""
     result, marks = view.result, view.timeline.marks
     service = one_line(result.service)
     if "disruption" not in marks:
@@ -151,7 +152,7 @@ def sentence(view: RunView) -> str:
 
 
 def _fault(one: FaultResult) -> str:
-    """A sentence on a fault that was announced and not shown to be injected; empty for any other."""
+    """Sentence about a fault whose injection was not proven; empty for other faults."""
     if one.injection in (Injection.NOT, Injection.INJECTED):
         return ""
     place = f"{one_line(one.step)} on {one_line(one.host)}"
@@ -175,7 +176,7 @@ def _not_disrupted(result: Result) -> str:
         Verdict.REFUSED: "The drill was refused.",
         Verdict.ABORTED: "The run was stopped before its end.",
         Verdict.NOT_RUN: "The drill was not run here.",
-    }.get(result.verdict, "No disruption was measured.")
+    }.get(result.verdict, rehearsal.sentence(result) or "No disruption was measured.")
 
 
 def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
@@ -205,7 +206,7 @@ def _loss(result: Result) -> str:
 
 
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
-    """Value and error of a clock, from the clocks or from its objective."""
+    """Value and error of a clock in seconds; a value that is missing in the result's clocks is taken from the objective."""
     value, error = result.clocks.get(f"{clock}_s"), result.clocks.get(f"{clock}_error_s")
     objective = _objective_of(result, clock)
     if objective is not None:
@@ -215,7 +216,7 @@ def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
 
 
 def written(result: Result, clock: str) -> str:
-    """The figure of a clock as every format and every place writes it; empty when there is none."""
+    """Value of a clock with its error as text, as in the table of objectives; empty when the clock was not measured."""
     value, error = measured(result, clock)
     if value is None:
         return ""
@@ -230,7 +231,7 @@ def _objective_of(result: Result, clock: str) -> Objective | None:
 
 
 def unmeasured(result: Result, clock: str) -> str:
-    """Why a clock has no figure; empty when nobody said."""
+    """Reason why a clock has no figure; empty when no reason is recorded."""
     keys = [clock, f"{clock}_s", *(key for key, name in OBJECTIVE_CLOCKS.items() if name == clock)]
     reasons = [result.unmeasured[key] for key in keys if result.unmeasured.get(key)]
     objectives = [result.objectives[key].reason for key in keys if key in result.objectives]

@@ -1,5 +1,5 @@
-"""The SDK: all that a system is written against, built in or a plugin.
+"""SDK: the interfaces that every system implements, both built-in systems and plugins.
 
-Lives here: Host, Action, Probe, Service, Context, Undo, Store, backups in a store, service managers, budgets of answers.
-Lives elsewhere: every system (`systems`), carriers of hosts (`hosts`), whoever calls actions (`engine`).
+Lives here: Host, Action, Probe, Service, Context, Undo, Store, backups in a store, service managers, limits for answers.
+Lives elsewhere: every system (`systems`), implementations of hosts (`hosts`), the callers of actions (`engine`).
 """

@@ -1,6 +1,7 @@
-"""An action: a named operation with typed parameters. Its fields are the YAML keys, its name is its place.
+"""Base classes of actions: named operations with typed parameters, where the fields of the class are the keys in YAML.
 
-Class ``Dump`` in the family ``postgres`` is ``postgres.dump``; plan, documentation and contract tests follow by themselves.
+The name of an action consists of its family and its class: class ``Dump`` in the family ``postgres`` is ``postgres.dump``.
+Plans, documentation and contract tests include every action automatically.
 """
 
 from __future__ import annotations
@@ -8,35 +9,35 @@ from __future__ import annotations
 import inspect
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from drillbook.errors import HostError, PlanError
 from drillbook.events.content import Content
 from drillbook.redact import RedactingWriter, Redactor
-from drillbook.sdk import discovery
-from drillbook.sdk import target_folders as scratch
+from drillbook.sdk import discovery, target_folders
 from drillbook.sdk.evidence_file import EvidenceFile
 from drillbook.sdk.host import Deadline, Host, Output, Target
 from drillbook.sdk.identity import Identity, same_thing
+from drillbook.sdk.late_values import NotKnownYet, validator_of
 from drillbook.sdk.service import S3, Service
 from drillbook.sdk.target_folders import scratch_of
-from drillbook.sdk.undo import Undo as Undo  # noqa: PLC0414  actions are written with what is named here
+from drillbook.sdk.undo import Undo as Undo  # noqa: PLC0414  re-exported: modules of actions import everything from here
 
 Facts = dict[str, Any]
-"""What an action found or made; JSON. Bulk goes to an evidence file and the fact holds its digest."""
+"""Results of an action, as JSON. Large data goes to an evidence file, and the fact holds the SHA-256 of that file."""
 
 ServiceT = TypeVar("ServiceT", bound=Service)
 
 
 class Effect(StrEnum):
-    """What an action does to its target."""
+    """Effect of an action on its target."""
 
     READ = "read"
     WRITE = "write"
@@ -44,16 +45,16 @@ class Effect(StrEnum):
 
 
 class Place(StrEnum):
-    """Where a step runs when it names no ``hosts``."""
+    """Default place of a step that names no ``hosts``."""
 
     SERVICE = "service"  # on the host of the service in its `service` field
     HOSTS = "hosts"  # the step must name hosts
-    CONTROLLER = "controller"  # here
+    CONTROLLER = "controller"  # on the machine that runs Drillbook
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an action may use: one host, the inventory's services, a deadline, and a place for evidence."""
+    """Context of an action: one host, the inventory's services, a deadline, and storage for evidence."""
 
     run_id: str
     step: str
@@ -65,33 +66,33 @@ class Context:
     note: Callable[[Content], None] = field(default=lambda what: None)
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     book: object | None = None
-    """Trees and inventory of a diagnosis, for the actions that make one."""
+    """Diagnosis trees and inventory, for actions that diagnose a service."""
     proofs: frozenset[str] = frozenset()
-    """Actions that prove a backup of the step's service in the backup phase of this drill."""
+    """Names of the actions that verify a backup of the step's service in the backup phase of this drill."""
     spares: bool = False
-    """True once something is broken: evidence that cannot be written is left out then, and its facts say so."""
+    """True after a fault was injected: evidence that cannot be written is then skipped with a note instead of an error."""
     hosts: Mapping[str, Target] = field(default_factory=dict)
     """The hosts of the inventory by name."""
     traceparent: str = ""
-    """The W3C header that makes a request part of the run's trace; empty: the run is not traced."""
-    vouchers: Any = None  # Vouchers, or None where no signatures are made or checked
+    """W3C header that makes a request part of the run's trace; empty when the run is not traced."""
+    vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
     former: frozenset[str] = frozenset()
-    """Hosts on which a run that is recovered has its temporary files where a version before this one had them."""
+    """Names of hosts where the run being recovered has its temporary files in the folder that an older version used."""
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
-        """The service ``name``, which must be of ``kind``. Raises PlanError otherwise."""
+        """Return the service ``name``. Raises PlanError when the inventory lacks it, or it is not of ``kind``."""
         service = self.services.get(name)
         if not isinstance(service, kind):
-            found = f"is of kind {getattr(service, 'kind', '?')}" if service else "is not in the inventory"
+            found = f"has the kind {getattr(service, 'kind', '?')}" if service else "is not in the inventory"
             raise PlanError(f"{self.step} needs a service of kind {kind.__name__.lower()}, but {name!r} {found}")
         return service
 
     def same_service(self, a: str, b: str) -> bool:
-        """Do two names of services mean the same thing? Two steps without a service work on the same host."""
+        """Return True when the names ``a`` and ``b`` denote the same service, or when both are empty (steps without a service)."""
         return a == b or same_thing(self.services, self.hosts, a, b)
 
     def bucket(self, uri: str) -> S3:
-        """The S3 service that holds ``s3://bucket/...``. Raises PlanError when the inventory has none, or two."""
+        """Return the S3 service that holds ``s3://bucket/...``. Raises PlanError unless the inventory has exactly one."""
         match = re.match(r"s3://([^/#]+)", uri)
         found = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]
         if len(found) != 1:
@@ -99,12 +100,12 @@ class Context:
         return found[0]
 
     def run(self, *argv: str, **options: Any) -> Output:
-        """Run a command on the step's host under the step's deadline; see Host.run for ``options``."""
+        """Run a command on the step's host within the step's deadline; see Host.run for ``options``."""
         return self.host.run(argv, deadline=self.deadline, **options)
 
     @property
     def scratch(self) -> str:
-        """Folder for this run's temporary files on the step's host; the runner removes it at the end."""
+        """Folder for this run's temporary files on the step's host; the runner removes it at the end of the run."""
         return self.scratch_on(self.host)
 
     def scratch_on(self, host: Host) -> str:
@@ -112,12 +113,12 @@ class Context:
         return scratch_of(host, self.run_id, former=host.name in self.former)
 
     def make_scratch(self, name: str = "") -> str:
-        """Make ``scratch``, and an empty folder in it, for this user alone; its path. Raises NotReady, HostError."""
-        return scratch.make(self.host, self.scratch, name, deadline=self.deadline)
+        """Create ``scratch`` and in it an empty, private folder ``name``; return the path of ``name``. Raises NotReady, HostError."""
+        return target_folders.make(self.host, self.scratch, name, deadline=self.deadline)
 
     @contextmanager
     def temporary(self, name: str) -> Iterator[str]:
-        """An empty folder of this step on its host, removed at the end, also when it could only half be made."""
+        """Yield a new, empty folder for this step on its host; the folder is removed after the `with`, also after an error."""
         path = f"{self.scratch}/{name}-{self.step}"
         try:
             yield self.make_scratch(f"{name}-{self.step}")
@@ -126,9 +127,9 @@ class Context:
                 self.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
 
     def evidence(self, name: str, content: bytes | str, *, sync: bool = False) -> Facts:
-        """Keep ``content`` in the run's folder; returns ``{"file", "sha256", "bytes"}`` for the facts.
+        """Store ``content`` as an evidence file of the run; returns ``{"file", "sha256", "bytes"}`` for the facts.
 
-        With ``sync`` it is on disk before this returns, or OSError is raised: for what a recovery must know.
+        With ``sync`` the file is flushed to the disk, and a failure raises OSError: for data that a recovery needs.
         """
         with self.evidence_stream(name, sync=sync) as (writer, facts):
             writer.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
@@ -136,10 +137,10 @@ class Context:
 
     @contextmanager
     def evidence_stream(self, name: str, *, sync: bool = False) -> Iterator[tuple[RedactingWriter, Facts]]:
-        """A sink that streams into a file of evidence, see there; and the facts about it, complete when it is closed."""
+        """Open an evidence file for writing; yield the writer, and the facts, which are filled in when the file is closed."""
         folder = self.folder / "evidence"
         name, taken = self._evidence_file(name), len(self.kept_evidence(name))
-        file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), spared=self.spares, vital=sync)
+        file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), optional=self.spares, vital=sync)
         facts: Facts = {"file": f"evidence/{file.path.name}"}
         writer = self.redactor.writer(file)
         try:
@@ -150,7 +151,7 @@ class Context:
             facts |= file.facts
 
     def kept_evidence(self, name: str) -> list[Path]:
-        """What this step kept under ``name`` on this host, one for each time that it did."""
+        """Return the evidence files that this step stored under ``name`` on this host, in all its attempts."""
         file, folder = self._evidence_file(name), self.folder / "evidence"
         return [path for path in (folder.iterdir() if folder.is_dir() else ()) if path.name.partition("~")[0] == file]
 
@@ -159,9 +160,9 @@ class Context:
 
     @contextmanager
     def reach(self, service: Any) -> Iterator[tuple[str, int]]:
-        """Address and port at which the controller reaches ``service``: its own, or through its host's SSH."""
-        if getattr(service, "reach", "direct") == "ssh":
-            with self.host_named(service.host).forward(service.address, service.port) as port:
+        """Yield an address and port at which the controller reaches ``service``, through an SSH tunnel if needed."""
+        if service.socket or getattr(service, "reach", "direct") == "ssh":
+            with self.host_named(service.host).forward(service.socket or service.address, service.port) as port:
                 yield "127.0.0.1", port
         else:
             yield service.address, service.port
@@ -173,42 +174,45 @@ class Action(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     PART: ClassVar[str] = "actions"
-    """Part of a system's declaration that names its module."""
+    """Name of the field of ``System`` that lists the modules with these classes."""
     EFFECT: ClassVar[Effect] = Effect.READ
     PLACE: ClassVar[Place] = Place.SERVICE
     SERVICE: ClassVar[type[Service] | None] = None
-    """Kind of the service that the field ``service`` must name; ``None``: any."""
+    """Kind of the service that the field ``service`` must name; ``None`` for any."""
     PROVES_BACKUP: ClassVar[bool] = False
-    """True when a successful step shows that a backup is whole where it lies: the gate before a restore-only fault."""
+    """True when a successful step verifies a stored backup, which is required before a fault that only a restore can undo."""
     RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
-    """For what proves a backup: the actions that restore from such a one, first the one that restores all of it."""
+    """For a step that verifies backups: names of the actions that restore them; first the action that restores all data."""
     COMPARES: ClassVar[bool] = False
     """True when a successful step shows that the content of its service equals the manifest of a backup."""
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
-    """For a restore: parameters that are facts of this run's own steps on its service, as the action and its fact."""
+    """For a restore: parameters whose values are facts of earlier steps on the same service, each with (action, fact)."""
     OPENED_BY: ClassVar[str] = ""
-    """For a restore with a parameter `closed`, which keeps clients out: the action that lets them in."""
+    """For a restore whose parameter `closed` locks clients out: name of the action that admits clients again."""
     SECRETS: ClassVar[frozenset[str]] = frozenset()
-    """Parameters, of the type ``Handed``, that take a secret of the inventory."""
+    """Names of the parameters of type ``Handed``, whose values may refer to a secret in the inventory."""
     CODE: ClassVar[str] = ""
-    """Parameter whose text a host, a container or a server executes as it is written: `argv`, `query`."""
+    """Parameter whose text is executed literally by a host, a container or a server, such as `argv` or `query`."""
     READY_CODE: ClassVar[str] = ""
-    """The same for a parameter whose text is executed when `ready` asks."""
+    """Parameter whose text is executed already by the action's `ready` check, before the drill begins."""
     TIMEOUT: ClassVar[float] = 60.0
-    """Seconds that a step of this action may take when it names no ``timeout``."""
+    """Default timeout of a step with this action, in seconds."""
     LEASED: ClassVar[bool] = False
-    """True for a change that a target must not keep when its controller falls silent: it is leased as a fault is."""
+    """True for a change that the target undoes by itself when the run stops renewing its lease, as for a fault."""
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
-    """Kinds that ``undo`` may give: ``commands``, ``action``, ``restore``, ``nothing``."""
+    """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
+
+    _unknown: frozenset[str] = PrivateAttr(default=frozenset())
+    """Fields whose value is not known yet, see ``with_unknown``."""
 
     @classmethod
     def name(cls) -> str:
-        """The name in YAML: family and class, such as ``postgres.lose_data``."""
+        """Return the name in YAML: family and class, such as ``postgres.lose_data``."""
         return discovery.name_of(cls)
 
     @property
     def effect(self) -> Effect:
-        """Effect of this very use; only actions that declare it in YAML differ from their class."""
+        """Effect of this step; it differs from ``EFFECT`` only for actions whose effect the drill declares in YAML."""
         return self.EFFECT
 
     @abstractmethod
@@ -216,85 +220,121 @@ class Action(BaseModel):
         """Carry out the action. Raises StepFailed, CouldNotVerify, HostError, Cancelled."""
 
     def ready(self, ctx: Context) -> None:
-        """Check before anything runs that this action could; reads only.
+        """Check before the drill begins that ``run`` could succeed; reads only.
 
-        Fields whose value comes from an earlier step are not set yet: look at ``known``. Raises NotReady.
+        A field whose value an earlier step supplies has no value yet: call ``known`` first. Raises NotReady.
         """
 
+    @classmethod
+    def with_unknown(cls, params: Mapping[str, Any], unknown: Collection[str]) -> Self:
+        """Build the action from ``params`` (by YAML key); earlier steps have yet to supply the values of ``unknown``.
+
+        Raises ValidationError.
+        """
+        if not unknown:
+            return cls.model_validate(params)
+        names = {info.alias or name: name for name, info in cls.model_fields.items()}
+        known = {names.get(key, key): value for key, value in params.items()}
+        action = cls.model_construct(
+            **{name: validator_of(cls, name).validate_python(value) for name, value in known.items()}
+        )
+        action._unknown = frozenset(names.get(key, key) for key in unknown)
+        for name in action._unknown:
+            action.__dict__.pop(name, None)  # remove the default: it is not the value that the step will have
+        return action
+
     def known(self, field_name: str) -> bool:
-        """False in ``ready`` for a field that depends on an earlier step."""
-        return field_name in self.__dict__
+        """Return False for a field whose value an earlier step has yet to supply; reading it then raises NotKnownYet."""
+        if field_name not in type(self).model_fields:
+            raise AttributeError(f"{self.name()} has no field {field_name!r}")
+        return field_name not in self._unknown
+
+    def if_known(self, field_name: str, otherwise: Any = None) -> Any:
+        """Return the value of a field, or ``otherwise`` when it is not known."""
+        return getattr(self, field_name) if self.known(field_name) else otherwise
+
+    if not TYPE_CHECKING:  # hidden from type checkers, so that fields keep their declared types
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise NotKnownYet for a field that has no value yet, AttributeError for any other missing attribute."""
+            if name in type(self).model_fields:
+                raise NotKnownYet(f"`{name}` of {self.name()} has no value until an earlier step has finished")
+            return super().__getattr__(name)
 
     def undo(self, ctx: Context) -> Undo:
-        """How to put back what ``run`` changes, known before it starts."""
+        """Return the undo of ``run``; called before ``run`` starts."""
         return Undo.nothing("reads only")
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity, measured now, of the thing that this destroys, proves a backup of, compares or has restored.
+        """Measure the identity of data that this action destroys, compares or restored, or whose backup the action verifies.
 
-        ``None``: this has none. Raises what asking raises.
+        Returns ``None`` for an action without such data. Raises the errors of the measurement.
         """
         return None
 
     @classmethod
     def may_lease(cls, effect: Effect) -> bool:
-        """Does the target undo by itself what commands undo, for a use with ``effect``, when its controller falls silent?"""
+        """Return True when a step with ``effect`` has a lease: the target undoes the step when the run stops renewing the lease."""
         return (effect is Effect.FAULT or cls.LEASED) and "commands" in cls.undo_kinds()
 
     @classmethod
     def undo_kinds(cls) -> tuple[str, ...]:
-        """Kinds that ``undo`` may give, known without a host."""
+        """Return the kinds of undo that ``undo`` may return, without contacting a host."""
         return cls.UNDO
 
     def active(self, ctx: Context) -> bool | None:
-        """Is there anything for the undo to put back now? ``None``: this action cannot tell."""
+        """Return True when the change of this step is in effect and the undo would remove it; ``None`` when unknown."""
         return None
 
     @classmethod
     def check_declaration(cls) -> None:
-        """Raise TypeError unless the class says all that planning relies on; asked when its module is first looked into."""
+        """Raise TypeError unless the class declares everything that planning needs.
+
+        Called when the module of the class is first inspected.
+        """
         _check_declaration(cls)
 
 
 class Read(Action):
-    """Looks and changes nothing."""
+    """Base of actions that only read."""
 
 
 class Write(Action):
-    """Changes something on purpose: a backup, a restore."""
+    """Base of actions that change something on purpose, such as a backup or a restore."""
 
     EFFECT = Effect.WRITE
     UNDO: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:
-        """How to put it back, or ``Undo.nothing`` and why."""
+        """Return the undo, or ``Undo.nothing`` with the reason."""
 
     def interrupted(self, ctx: Context) -> None:
-        """Remove what a step that never ended leaves where nobody looks, such as an upload, beside what ``undo`` says.
+        """Remove leftovers of an interrupted step that ``undo`` does not cover, such as an unfinished upload.
 
-        Must be safe to carry out twice, and when the step never began. Raises what asking raises.
+        Must be safe to run twice, and when the step never began. Raises the errors of its requests.
         """
 
 
 class Fault(Action):
-    """Breaks something."""
+    """Base of actions that break something."""
 
     EFFECT = Effect.FAULT
     UNDO: ClassVar[tuple[str, ...]] = ()
     RESTORE_ONLY: ClassVar[bool] = False
-    """True when nothing but a restore mends it: the plan then demands a backup phase and a restore phase."""
+    """True when only a restore undoes the fault: the plan then requires a backup phase and a restore phase."""
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
-    """For what only a restore mends: the actions each of which proves a backup of what this fault destroys."""
+    """For a fault that only a restore undoes: the actions that verify a backup of the data that this fault destroys."""
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}
-    """For what only a restore mends: the action that restores it, by the action that proves the backup it restores from.
+    """For a fault that only a restore undoes: name of the restoring action, by name of the action that verifies the backup.
 
-    It takes the backup's ``location`` as ``from``, and from this fault the parameters that both have: service, table.
+    The restoring step gets the ``location`` of the backup as ``from``, and the parameters that it shares with the fault,
+    such as ``service`` and ``table``.
     """
 
     @property
     def restore_only(self) -> bool:
-        """Does nothing but a restore mend this very use? Only a fault whose undo a drill declares differs from its class."""
+        """True when only a restore undoes this step; differs from ``RESTORE_ONLY`` only when the drill declares the undo."""
         return self.RESTORE_ONLY
 
     def run(self, ctx: Context) -> Facts:
@@ -303,23 +343,30 @@ class Fault(Action):
 
     @abstractmethod
     def inject(self, ctx: Context) -> Facts:
-        """Break it."""
+        """Break the target; returns the facts. Raises the errors of ``run``."""
 
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:
-        """How to mend it, or ``Undo.by_restore``."""
+        """Return the undo, or ``Undo.by_restore``."""
 
     @abstractmethod
     def active(self, ctx: Context) -> bool | None:
-        """Proof that the fault is there, and later that it is gone. Half of it is neither: ``None``, or an error."""
+        """Return True when the fault is verified active, False when verified gone; for a partial fault ``None`` or an error."""
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Is it proven that ``inject`` changed nothing? Only for what only a restore mends; only reads.
+        """Return True when ``inject`` verifiably changed nothing, ``None`` when unknown; for faults that only a restore undoes.
 
-        Asked after an injection that failed or died, before any restore: True means that none is needed. That the fault
-        is not ``active`` is no such proof, since half of the damage may be done. ``None``: nobody can tell.
+        Read-only. Called after an injection that failed or was killed, before any restore: True means that no restore is needed.
+        An inactive fault is not enough, since half of the damage may be done.
         """
         return None
+
+    def interrupted(self, ctx: Context) -> None:
+        """Restart the processes, such as a server, that an interrupted injection stopped before it destroyed anything.
+
+        Only for faults that only a restore undoes; called right before ``untouched``. Must not touch damaged data. Must be safe
+        to run twice, and when the injection never began. Raises the errors of its requests.
+        """
 
 
 def _check_declaration(cls: type[Action]) -> None:
@@ -331,20 +378,20 @@ def _check_declaration(cls: type[Action]) -> None:
         (not (cls.__doc__ or "").strip(), "has no docstring"),
         (undescribed, f"field {undescribed[:1]} has no description"),
         (changes and cls.undo in (Write.undo, Fault.undo), "declares no undo"),
-        (changes and not cls.UNDO, "does not say which kinds of undo it may give (`UNDO`)"),
-        ((proof or lost) and cls.subject is Action.subject, "does not say what it works on (`subject`)"),
-        (proof and not cls.RESTORES_WITH, "does not say what restores from what it proves (`RESTORES_WITH`)"),
+        (changes and not cls.UNDO, "declares no kinds of undo (`UNDO`)"),
+        ((proof or lost) and cls.subject is Action.subject, "does not identify its data (`subject`)"),
+        (proof and not cls.RESTORES_WITH, "names no action that restores the backup it verifies (`RESTORES_WITH`)"),
         (fault and fault.active is Fault.active, "declares no proof (`active`)"),
         (lost and lost.untouched is Fault.untouched, "declares no proof that it changed nothing (`untouched`)"),
-        (lost and not lost.PROVEN_BY, "does not say what proves a backup of it (`PROVEN_BY`)"),
-        (lost and not set(lost.RESTORED_BY) & set(lost.PROVEN_BY), "does not say what restores it (`RESTORED_BY`)"),
+        (lost and not lost.PROVEN_BY, "names no action that verifies its backup (`PROVEN_BY`)"),
+        (lost and not set(lost.RESTORED_BY) & set(lost.PROVEN_BY), "names no action that restores its data (`RESTORED_BY`)"),
     ):
         if wrong and not cls.__name__.startswith("_"):
             raise TypeError(f"{cls.name()} {said}")
 
 
 def find(name: str, kind: type[Any] = Action) -> type[Any]:
-    """The class of ``kind`` with this name; imports its own family alone. Raises UnknownName."""
+    """Return the class of ``kind`` with this name; imports only the modules of its family. Raises UnknownName."""
     return discovery.find(name, kind)
 
 

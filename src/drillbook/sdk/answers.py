@@ -1,4 +1,4 @@
-"""Answers of targets that are read whole: each has a budget, so that no host makes the controller grow without bound."""
+"""Size limits for answers that the controller reads into memory, so that no host can exhaust its memory."""
 
 from __future__ import annotations
 
@@ -9,103 +9,103 @@ from typing import Any, Protocol
 from drillbook.errors import CouldNotVerify
 
 MOST_BYTES = 32 << 20
-"""Bytes of an answer; of a folder that is archived these are about 130,000 entries."""
+"""Default limit of an answer in bytes; a listing of about 130,000 archived files fits."""
 MOST_THINGS = 3_000_000
-"""Values in an answer that is JSON: in memory, one takes many times its bytes."""
+"""Default limit of the number of values in a JSON answer: in memory, a value takes many times its size in bytes."""
 
 
-_HINT = "look at what is sent from there; a healthy one stays far below that"
+_HINT = "check the answers of the server; a healthy server stays far below this limit"
 
 
 class Sink(Protocol):
-    """Anything that bytes can be written to."""
+    """A writable stream of bytes."""
 
     def write(self, data: bytes, /) -> int:
-        """Take all of ``data``."""
+        """Write all of ``data``."""
 
 
 class Budget:
-    """Bytes and values that one answer may have: whoever reads it counts each piece before keeping it."""
+    """Limits of bytes and values for one answer: readers add each chunk to the running totals before storing it."""
 
     def __init__(self, what: str, most: int = MOST_BYTES, values: int = MOST_THINGS) -> None:
-        """``what`` names the answer in a message."""
+        """Allow ``most`` bytes and ``values`` values; ``what`` names the answer in messages."""
         self.what, self.most, self.values = what, most, values
         self._bytes = self._values = 0
 
     def take(self, size: int, values: int = 0) -> None:
-        """Count a piece of ``size`` bytes that holds so many values. Raises CouldNotVerify beyond the budget."""
+        """Add ``size`` bytes and ``values`` values to the running totals. Raises CouldNotVerify over a limit."""
         self._bytes += size
         self._values += values
         if self._bytes > self.most:
             raise too_large(self.what, self.most)
         if self._values > self.values:
-            raise CouldNotVerify(f"{self.what} holds more than the {self.values} values that are read of it", hint=_HINT)
+            raise CouldNotVerify(f"{self.what} contains more than {self.values} values, the limit", hint=_HINT)
 
     def take_json(self, piece: bytes) -> None:
-        """Count a piece of an answer in JSON. Raises CouldNotVerify beyond the budget."""
+        """Add a chunk of a JSON answer to the running totals of bytes and values. Raises CouldNotVerify over a limit."""
         self.take(len(piece), signs(piece))
 
 
 def signs(data: bytes) -> int:
-    """Most values that ``data`` can have in JSON."""
+    """Return an upper bound of the number of values in the JSON text ``data``."""
     return sum(data.count(sign) for sign in (b",", b"[", b"{"))
 
 
 def too_large(what: str, most: int) -> CouldNotVerify:
-    """An error for an answer of more than ``most`` bytes."""
-    return CouldNotVerify(f"{what} is larger than the {most} bytes that are read of it", hint=_HINT)
+    """Return the error for an answer of more than ``most`` bytes."""
+    return CouldNotVerify(f"{what} is larger than the limit of {most} bytes", hint=_HINT)
 
 
 class Answer(io.BytesIO):
-    """A sink that keeps what a command prints, up to ``most`` bytes; more raises CouldNotVerify and ends the command."""
+    """Sink that stores a command's output up to ``most`` bytes; more output raises CouldNotVerify and terminates the command."""
 
     def __init__(self, what: str, most: int = MOST_BYTES) -> None:
-        """``what`` names the answer in a message."""
+        """Allow ``most`` bytes; ``what`` names the answer in messages."""
         super().__init__()
         self.what, self.most = what, most
 
     def write(self, data: Any) -> int:
-        """Keep ``data``."""
+        """Store ``data``. Raises CouldNotVerify beyond the limit."""
         if self.tell() + len(data) > self.most:
             raise too_large(self.what, self.most)
         return super().write(data)
 
     @property
     def text(self) -> str:
-        """All of it, bytes that are no UTF-8 kept as surrogates."""
+        """Stored output as text; bytes that are invalid UTF-8 become surrogate escapes."""
         return self.getvalue().decode("utf-8", "surrogateescape")
 
     def json(self) -> Any:
-        """The value that it is in JSON. Raises CouldNotVerify."""
+        """Parse the stored output as JSON. Raises CouldNotVerify."""
         return parsed(self.getvalue(), self.what)
 
 
 class Limited(io.RawIOBase):
-    """Passes output on to another sink, up to ``most`` bytes; more raises CouldNotVerify and ends the command."""
+    """Sink that forwards up to ``most`` bytes to another sink; more output raises CouldNotVerify and terminates the command."""
 
     def __init__(self, sink: Sink, what: str, most: int) -> None:
-        """``what`` names the answer in a message."""
+        """Forward at most ``most`` bytes to ``sink``; ``what`` names the answer in messages."""
         super().__init__()
         self._sink, self._budget = sink, Budget(what, most)
 
     def write(self, data: Any) -> int:
-        """Pass ``data`` on."""
+        """Forward ``data``. Raises CouldNotVerify beyond the limit."""
         self._budget.take(len(data))
         return self._sink.write(data)
 
 
 class Ignored(io.BytesIO):
-    """A sink for what nobody looks at: nothing of it is kept."""
+    """A sink that discards all output."""
 
     def write(self, data: Any) -> int:
-        """Count ``data`` as written."""
+        """Discard ``data`` and report all of it as written."""
         return len(data)
 
 
 def parsed(data: bytes, what: str) -> Any:
-    """The value that ``data`` is in JSON. Raises CouldNotVerify when it is none, or has more values than are read."""
+    """Parse ``data`` as JSON. Raises CouldNotVerify when it is invalid or has too many values."""
     Budget(what, len(data)).take_json(data)
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise CouldNotVerify(f"{what} cannot be read") from error
+        raise CouldNotVerify(f"{what} cannot be parsed") from error

@@ -1,7 +1,7 @@
-"""A backup set that is being taken: the files of one backup in a folder of a store, and last the manifest that names them.
+"""Write a backup set: upload the files of one backup to a folder of a store, and the manifest as the last file.
 
-It is there whole or not at all: a folder that holds a manifest is never written to, and what was sent before a failure is
-removed again. Every kind of backup is taken through here; what it consists of is the kind's own.
+The set is complete or absent: a folder with a manifest is never written to, and after a failure all uploads are removed.
+All kinds of backups are written with ``BackupSet``, each with its own files.
 """
 
 from __future__ import annotations
@@ -9,39 +9,58 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from drillbook.errors import DrillbookError, StepFailed
-from drillbook.sdk import vouchers
+from pydantic import Field
+
+from drillbook.errors import DrillbookError, NotReady, StepFailed
+from drillbook.sdk import host_encryption, vouchers
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.store import Reference, Store
-from drillbook.sdk.stored_backup import FILE, SIGNATURE, sha256
-from drillbook.sdk.transfer import Carrier, File, Upload
+from drillbook.sdk.service import S3
+from drillbook.sdk.store import Reference, Store, Uri
+from drillbook.sdk.stored_backup import FILE, SIGNATURE, BackupManifest, StoredFile, entries, sha256
+from drillbook.sdk.transfer import PART_LEAST, Carrier, File, Upload
+from drillbook.values import Size
+
+BackupFolder = Annotated[
+    Uri, Field(description="Folder for the backup in a store, `s3://bucket/prefix`; it must not contain a backup yet.")
+]
+PartSize = Annotated[Size, Field(ge=PART_LEAST, description="Size of the parts in which larger files are uploaded.")]
+PART_SIZE = Size(32 << 20)
+"""Default part size in bytes for the upload of large files."""
 
 
 @dataclass(slots=True)
 class BackupSet:
-    """One that is being taken into ``folder``; made by ``taking``."""
+    """Writer of one backup set to ``folder``; created by ``taking``."""
 
     store: Store
     folder: Reference
     upload: Upload
     sizes: dict[str, int] = field(default_factory=dict)
-    """Of what was sent, by name."""
+    """Sizes of the files sent so far, in bytes, by name."""
     manifest: bytes = b""
 
-    def send(self, carrier: Carrier, path: str, found: Sequence[File], part_size: int) -> None:
-        """Send the files ``found`` below ``path`` from the carrier's host; ``part_size`` in bytes.
+    def send(self, carrier: Carrier, path: str, found: Sequence[File], part_size: int) -> dict[str, StoredFile]:
+        """Send the files ``found`` below ``path`` to the store, from the host of ``carrier``; ``part_size`` is in bytes.
 
-        Raises StepFailed, HostError, CouldNotVerify, Cancelled.
+        Files for a store whose rule is to encrypt are replaced by their cipher text first. Returns the manifest's entries,
+        by the name of the content. Raises StepFailed, NotReady, HostError, CouldNotVerify, Cancelled.
         """
-        carrier.send(path, found, self.upload, part_size)
+        rule = self.store.service.encrypt
+        sent = host_encryption.encrypt(carrier, path, found, rule, part_size) if rule else found
+        carrier.send(path, sent, self.upload, part_size)
         carrier.deadline.check()
         self.upload.commit()
-        self.sizes.update({one.name: one.size for one in found})
+        self.sizes.update({one.name: one.size for one in sent})
+        return entries(sent)
 
     def put(self, name: str, data: bytes) -> str:
-        """Write one file from here; its SHA-256. Raises StepFailed, CouldNotVerify."""
+        """Upload ``data`` from the controller as file ``name``; returns the SHA-256.
+
+        Raises StepFailed, NotReady for a store whose rule is to encrypt, CouldNotVerify.
+        """
+        need_clear(self.store.service)
         key, digest = self.folder.below(name).key, sha256(data)
         self.upload.small.append(key)
         self.store.put(key, data, digest)
@@ -49,10 +68,12 @@ class BackupSet:
         return digest
 
     def stream(self, name: str, parts: Iterable[bytes]) -> None:
-        """Write one large file from here, which shows once ``parts`` has ended; each but the last has ``PART_LEAST`` bytes.
+        """Write the large file ``name`` from the controller; it becomes visible once all ``parts`` are sent.
 
-        Raises what ``parts`` does, CouldNotVerify.
+        Every part except the last must have at least ``PART_LEAST`` bytes. Raises the errors of ``parts``, NotReady for a
+        store whose rule is to encrypt, CouldNotVerify.
         """
+        need_clear(self.store.service)
         key = self.folder.below(name).key
         begun, size = self.store.begin(key), 0
         self.upload.begun[key] = begun
@@ -65,22 +86,26 @@ class BackupSet:
         self.sizes[name] = size
 
     def remove(self, name: str) -> None:
-        """Take a file out that was sent. Raises CouldNotVerify."""
+        """Remove the file ``name`` of this set from the store. Raises CouldNotVerify."""
         self.store.delete([self.folder.below(name).key])
         del self.sizes[name]
 
-    def seal(self, manifest: bytes) -> None:
-        """Write the manifest, once the store shows every file in its size. Raises StepFailed, CouldNotVerify."""
+    def seal(self, manifest: BackupManifest) -> None:
+        """Write the manifest, with the store's recipients, after checking that the store lists every file with its size.
+
+        Raises StepFailed, CouldNotVerify.
+        """
         sizes = self.store.sizes(self.folder.key + "/")
         if wrong := [name for name, size in self.sizes.items() if sizes.get(name) != size]:
-            raise StepFailed(f"the store does not show what was uploaded: {', '.join(wrong[:5])}")
-        self.manifest = manifest
-        self.store.put(self.folder.below(FILE).key, manifest, sha256(manifest))
+            raise StepFailed(f"the store does not list the uploaded files as sent: {', '.join(wrong[:5])}")
+        self.manifest = manifest.model_copy(update={"encrypted": self.store.service.encrypt}).encoded()
+        self.store.put(self.folder.below(FILE).key, self.manifest, sha256(self.manifest))
 
     def facts(self, ctx: Context) -> Facts:
-        """``location`` and ``manifest``, which pin the manifest that was written, and the ``evidence`` that holds it.
+        """Return the facts of the backup, and sign its manifest if the run has a signing key. Raises CouldNotVerify.
 
-        The manifest is signed, where the run has a key. Raises CouldNotVerify.
+        Facts: ``location`` (the folder) and ``manifest``, both with the SHA-256 of the manifest; ``evidence`` (a copy of the
+        manifest); ``signed``, and ``unsigned`` with the reason.
         """
         digest = sha256(self.manifest)
         self.upload.small.append(self.folder.below(SIGNATURE).key)
@@ -93,7 +118,7 @@ class BackupSet:
         }
 
     def discard(self) -> None:
-        """Remove what was sent, as far as the store lets it: first the manifest, if it is there and this one's."""
+        """Remove all uploaded files, as far as the store permits; the manifest first, and only if this set wrote it."""
         key = self.folder.below(FILE).key
         with suppress(DrillbookError):
             if self.manifest and self.store.get(key) == self.manifest:
@@ -101,8 +126,17 @@ class BackupSet:
         self.upload.discard()
 
 
+def need_clear(service: S3) -> None:
+    """Check that the backups of a store may be in the clear, for kinds that cannot be encrypted. Raises NotReady."""
+    if service.encrypt:
+        raise NotReady(
+            f"backups in {service.name} are encrypted, and this kind of backup cannot be: a server or the store itself copies it",
+            hint="name a store without `encrypt`",
+        )
+
+
 def drop_uploads(ctx: Context, to: str) -> None:
-    """Drop the uploads below the folder ``to`` that were never completed: they take space, and no list of objects shows it.
+    """Abort unfinished multipart uploads below the folder ``to``, which occupy space although no list of objects shows them.
 
     Raises CouldNotVerify.
     """
@@ -113,13 +147,13 @@ def drop_uploads(ctx: Context, to: str) -> None:
 
 @contextmanager
 def taking(store: Store, folder: Reference, what: Literal["backup", "archive"] = "backup") -> Iterator[BackupSet]:
-    """A backup set in ``folder``, of which nothing stays when the block fails. ``what`` is its name in messages.
+    """Yield a writer of a backup set in ``folder``; the uploads are removed when the `with` block fails.
 
-    Raises StepFailed where there is one already, CouldNotVerify.
+    Error messages name the set by ``what``. Raises StepFailed when the folder already contains a backup set, CouldNotVerify.
     """
     if store.size(folder.below(FILE).key) is not None:
         name = f"{'an' if what == 'archive' else 'a'} {what}"
-        raise StepFailed(f"there is {name} in {folder} already; {name} is never overwritten")
+        raise StepFailed(f"{folder} already contains {name}; {name} is never overwritten")
     made = BackupSet(store, folder, Upload(store, folder.key))
     try:
         yield made

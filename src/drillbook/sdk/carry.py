@@ -1,12 +1,12 @@
-"""The program that runs on a host to carry files to and from a store; the controller never touches their bytes.
+"""Program that transfers files between a host and a store; the data never passes the controller.
 
 Standard library only, Python 3.7 or later: ``python3 -I - MODE ...`` reads this file from standard input.
 
-``survey FOLDER PART_SIZE``  sizes and digests of the files below FOLDER, and of their parts when they are larger
-``send PLAN``                PUTs what the JSON file PLAN lists
-``fetch PLAN``               GETs what PLAN lists and compares size and digest
+``survey FOLDER PART_SIZE``  prints sizes and digests of the files below FOLDER, and digests of the parts of larger files
+``send PLAN``                PUTs the files listed in the JSON file PLAN
+``fetch PLAN``               GETs the files listed in PLAN and compares sizes and digests
 
-Addresses are secrets that expire; they come in a file that only its owner reads, and no message repeats them.
+URLs are secrets that expire: they are passed in a file that only its owner can read, and messages never repeat them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PATIENCE = 60
 
 
 def survey(folder: str, part_size: int) -> list[dict[str, Any]]:
-    """List ``{"name", "size", "sha256", "parts"}`` of every file, sorted; ``parts`` is empty for a small file."""
+    """List ``{"name", "size", "sha256", "parts"}`` of every file, sorted by name; ``parts`` is empty for a small file."""
     root = Path(folder)
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -59,7 +59,10 @@ def _digests(root: Path, name: str, part_size: int) -> dict[str, Any]:
 
 
 def send(plan: dict[str, Any]) -> list[dict[str, str]]:
-    """PUT every ``{"name", "offset", "length", "url", "sha256"}``; gives ``{"etag"}`` or ``{"problem"}`` for each."""
+    """Upload the parts of files in ``plan["puts"]`` by HTTP PUT; returns ``{"etag"}`` or ``{"problem"}`` for each part.
+
+    Each part is ``{"name", "offset", "length", "url", "sha256"}``, with the name of its file in the folder ``plan["root"]``.
+    """
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda one: _put(Path(plan["root"]), one), plan["puts"]))
 
@@ -74,7 +77,7 @@ def _put(root: Path, one: dict[str, Any]) -> dict[str, str]:
 
 
 def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
-    """One request with retries: status, ETag, first bytes of an error; status 0 when there was no answer."""
+    """Send a request with retries; returns status (0 without an answer), ETag, and the error code or message."""
     outcome = (0, "", "no answer")
     for attempt in range(ATTEMPTS):
         try:
@@ -92,7 +95,7 @@ def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[i
 
 
 def _code(answer: bytes) -> str:
-    """The error code of a store's answer; the rest of it may repeat parts of the signature."""
+    """Return only the error code in a store's answer, since the rest of the answer may repeat parts of the signature."""
     found = re.search(rb"<Code>([A-Za-z0-9]+)</Code>", answer)
     return found.group(1).decode() if found else ""
 
@@ -106,7 +109,12 @@ def _open(method: str, url: str, body: bytes | None = None, headers: dict[str, s
 
 
 def fetch(plan: dict[str, Any]) -> list[dict[str, str]]:
-    """GET every ``{"name", "url", "size", "sha256"}``; gives ``{"problem", "measured"}``, both empty when it is right."""
+    """Download the files in ``plan["gets"]``; returns ``{"problem", "measured"}`` for each file.
+
+    ``problem`` is the kind of error, such as `size`, and ``measured`` the actual value; both are empty on success.
+
+    Each file is ``{"name", "url", "size", "sha256"}``, and is written to the folder ``plan["root"]``.
+    """
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda one: _get(Path(plan["root"]), one), plan["gets"]))
 
@@ -149,7 +157,7 @@ def _receive(path: Path, one: dict[str, Any]) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Do one mode and print its result as JSON."""
+    """Run the mode that ``arguments`` name and print its result as JSON."""
     os.umask(0o077)
     if arguments[0] == "survey":
         result = survey(arguments[1], int(arguments[2]))

@@ -1,11 +1,11 @@
 # shellcheck shell=sh
-# The program that runs on a host without python3 to carry files to and from a store; see carry.py. POSIX sh with curl
-# and sha256sum: `sh -s -- MODE ...` reads it from standard input. A PLAN is a folder, then one object a line:
-# NAME OFFSET LENGTH SHA256 URL. Answers are JSON, as those of carry.py.
+# Program that transfers files between a host without python3 and a store; see carry.py. POSIX sh with curl and
+# sha256sum: `sh -s -- MODE ...` reads it from standard input. A PLAN is one line with a folder, then one line for each
+# object: NAME OFFSET LENGTH SHA256 URL. Output is JSON in the format of carry.py.
 set -u
 umask 077
 
-# Addresses reach curl by its configuration on standard input, never by its arguments.
+# URLs are passed to curl in its configuration on standard input, never as arguments, which other users could see.
 ask() { # URL, then options of curl; gives status and ETag
   url=$1; shift
   printf 'url = "%s"\n' "$url" | curl --config - --noproxy '*' --silent --show-error --connect-timeout 10 \
@@ -69,7 +69,7 @@ fetch() { # NAME OFFSET LENGTH SHA256 URL
   printf '{"problem":"%s","measured":"%s"}' "$problem" "$measured"
 }
 
-# shellcheck disable=SC1003 # a backslash is meant
+# shellcheck disable=SC1003 # one literal backslash is meant
 code() { cat "$work/answer" "$work/error" 2>/dev/null | tr -d '"\\' | tr '\n' ' ' | sed -n 's|.*<Code>\([A-Za-z0-9]*\)</Code>.*|\1|p;t;s|.*curl: \(([0-9]*)\).*|curl \1|p'; }
 
 if test "$1" = survey; then

@@ -1,7 +1,7 @@
-"""The contract of a system, for its author's tests: what Drillbook relies on in whatever a system declares.
+"""Contract checks that the author of a plugin calls in tests: they verify the declarations in a system.
 
-``assert problems(SYSTEM) == []`` is such a test; see docs/plugins.md. Nothing is asked of a host. That actions do what they
-say needs a real server, and tests of its author's own.
+``assert problems(SYSTEM) == []`` is such a test; see docs/plugins.md. No host is contacted; tests of the actions themselves
+need a real server. For backup sources there is also ``source_problems``.
 """
 
 from __future__ import annotations
@@ -22,31 +22,30 @@ from drillbook.sdk import discovery
 from drillbook.sdk.action import Action
 from drillbook.sdk.discovery import System
 from drillbook.sdk.probe import Availability, Canary, Probe
+from drillbook.sdk.source_contract import Artefact, source_problems
+
+__all__ = ["Artefact", "problems", "source_problems"]
 
 UNDO_KINDS = {"commands", "action", "restore", "nothing"}
 _FAMILY = re.compile(r"[a-z][a-z0-9_]*")
-_KIND = re.compile(r"[a-z][a-z0-9-]*")
+_KIND = re.compile(r"[a-z][a-z0-9_-]*")
+_CODE = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def problems(system: System) -> list[str]:
-    """All that is wrong with a system, a line each, naming what it is about; an empty list: nothing."""
-    known = next((one for one in discovery.systems() if one.package == system.package), None)
+    """Return one line for each problem in the declarations of a system, with the name of the class, field or file."""
     try:
-        if known is None:
-            discovery.add(system)
-        return [*_names(system), *_classes(system), *_services(system), *_findings(system), *_files(system)]
+        with discovery.registered(system):
+            return [*_names(system), *_classes(system), *_services(system), *_findings(system), *_files(system)]
     except (DrillbookError, TypeError) as error:
         return [str(error)]
-    finally:
-        if known is None and system in discovery.systems():
-            discovery.remove(system)
 
 
 def _names(system: System) -> Iterator[str]:
     for part, pattern in (("actions", _FAMILY), ("probes", _FAMILY), ("services", _KIND)):
         for name in getattr(system, part):
             if not pattern.fullmatch(name):
-                yield f"{part}: {name!r} is no name: write lower-case letters, digits and underscores"
+                yield f"{part}: {name!r} is not a valid name: use lower-case letters, digits and underscores"
     if not (importlib.import_module(system.package).__doc__ or "").strip():
         yield f"{system.package} has no docstring"
 
@@ -57,7 +56,7 @@ def _classes(system: System) -> Iterator[str]:
         for family in getattr(system, part):
             found = [name for name in discovery.known_names(kind) if name.startswith(f"{family}.")]
             if not found:
-                yield f"{part}: the family {family!r} holds none"
+                yield f"{part}: the family {family!r} contains none"
             for name in found:
                 yield from (f"{name}: {wrong}" for wrong in _of_class(discovery.find(name, kind)))
 
@@ -67,7 +66,7 @@ def _of_class(cls: type[Any]) -> Iterator[str]:
     yield from _fields(cls)
     if issubclass(cls, Action):
         if odd := set(cls.UNDO) - UNDO_KINDS:
-            yield f"there is no kind of undo {sorted(odd)[0]!r}"
+            yield f"{sorted(odd)[0]!r} is not a kind of undo"
     elif not issubclass(cls, Availability | Canary):
         yield "is neither an availability probe nor a canary"
 
@@ -77,7 +76,7 @@ def _said(cls: type[Any]) -> Iterable[str]:
     if not text:
         return ["has no docstring"]
     first = text.splitlines()[0]
-    return [] if first.endswith((".", "?", "!")) else [f"the first line of its docstring is no sentence: {first!r}"]
+    return [] if first.endswith((".", "?", "!")) else [f"the first line of its docstring is not a sentence: {first!r}"]
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:
@@ -86,8 +85,8 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
             yield f"field {name!r} has no description"
     try:
         model.model_json_schema()
-    except Exception as error:  # noqa: BLE001  whatever a type of a plugin raises
-        yield f"there is no JSON Schema of it: {error}"
+    except Exception as error:  # noqa: BLE001  a plugin's own type may raise any error
+        yield f"its JSON Schema cannot be generated: {error}"
 
 
 def _services(system: System) -> Iterator[str]:
@@ -103,8 +102,8 @@ def _findings(system: System) -> Iterator[str]:
     for code, kind in module.FINDINGS.items():
         if not isinstance(kind, Kind) or not kind.title or not kind.remedy:
             yield f"finding {code!r} needs a severity, a title and a remedy"
-        if not _KIND.fullmatch(code):
-            yield f"finding {code!r} is no code: write lower-case letters, digits and hyphens"
+        if not _CODE.fullmatch(code):
+            yield f"finding {code!r} is not a valid code: use lower-case letters, digits and hyphens"
 
 
 def _files(system: System) -> Iterator[str]:

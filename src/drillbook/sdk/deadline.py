@@ -1,4 +1,4 @@
-"""The deadline of a step for libraries that know only timeouts of one read: it ends the connections that they wait on."""
+"""Enforce a step's deadline on libraries whose timeouts cover only a single read, by closing their connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def under(deadline: Deadline) -> Iterator[None]:
-    """Put connections that this thread makes meanwhile under ``deadline``; see ``current``."""
+    """Set the deadline for connections that this thread opens during the `with`; see ``current``."""
     token = _CURRENT.set(deadline)
     try:
         yield
@@ -29,29 +29,29 @@ def under(deadline: Deadline) -> Iterator[None]:
 
 
 def current() -> Deadline:
-    """The deadline of the step that this thread carries out; without one it is years away."""
+    """Return the deadline that ``under`` set for this thread; without ``under``, a deadline ten years ahead."""
     return _CURRENT.get() or Deadline.after(ENDLESS_S)
 
 
 class Lines:
-    """Connections that are ended when ``deadline`` is over or its flag is set, so that whoever waits on one returns.
+    """Connections that are closed when ``deadline`` passes or its cancel flag is set, so that blocked reads return.
 
-    A timeout of a library holds for each read anew: a server that sends a byte a second would never reach it.
+    A library's timeout starts anew with each read: a server that sends one byte a second would never reach it.
     """
 
     def __init__(self, deadline: Deadline) -> None:
-        """No connection yet; from now on they are watched until ``close``."""
+        """Start with no connections; ``add`` adds connections to watch until ``close``."""
         self.deadline = deadline
         self._ends: list[Callable[[], object]] = []
         self._lock = threading.Lock()
         _WATCHER.watch(self)
 
     def add(self, connection: Any) -> None:
-        """End ``connection``, a socket or an SSH channel, when the time is over; at once when it is over now."""
+        """Close ``connection``, a socket or an SSH channel, when the deadline passes; at once if it has passed already."""
         self.ended_by(lambda: _end(connection))
 
     def ended_by(self, end: Callable[[], object]) -> None:
-        """Call ``end`` when the time is over."""
+        """Call ``end`` when the deadline passes or the run is cancelled."""
         with self._lock:
             self._ends.append(end)
         if self.over:
@@ -59,19 +59,19 @@ class Lines:
 
     @property
     def over(self) -> bool:
-        """Is the time over, or the flag set?"""
+        """True when the deadline has passed or its cancel flag is set."""
         return self.deadline.cancel.is_set() or self.deadline.remaining() <= 0
 
     def cut(self) -> None:
-        """End every connection now."""
+        """Close every connection immediately."""
         with self._lock:
             ends, self._ends = self._ends, []
         for end in ends:
-            with suppress(Exception):  # one that is closed already
+            with suppress(Exception):  # the connection may be closed already
                 end()
 
     def close(self) -> None:
-        """Watch no more; the connections are left as they are."""
+        """Stop watching; the connections stay open."""
         _WATCHER.forget(self)
         with self._lock:
             self._ends = []
@@ -84,14 +84,14 @@ class Lines:
 
 
 def _end(connection: Any) -> None:
-    if hasattr(connection, "in_buffer"):  # an SSH channel, on this side alone: sending to a host that hangs could wait
+    if hasattr(connection, "in_buffer"):  # an SSH channel: close only this side, since a hanging host could block more
         connection.in_buffer.close()
         return
     connection.shutdown(2)
 
 
 class _Watcher:
-    """One thread for all lines, which lives while there are any."""
+    """The single thread that watches all connections; it runs only while there are connections to watch."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -125,10 +125,10 @@ _WATCHER = _Watcher()
 
 
 def bounded(work: Callable[[], T], deadline: Deadline, *, late: Callable[[T], object], what: str = "") -> T:
-    """Wait for the result of ``work`` until ``deadline``; a result that comes after it is handed to ``late``.
+    """Wait for the result of ``work`` until ``deadline``; call ``late`` with a result that comes after the deadline.
 
-    For what can be left to itself, such as a connection that is being made; ``what`` names who is waited for. Raises
-    what ``work`` raises, TimeoutError, Cancelled.
+    For work that may finish in the background, such as connecting; ``what`` names it in messages. Raises the errors of
+    ``work``, TimeoutError, Cancelled.
     """
     done, lock = threading.Event(), threading.Lock()
     results: list[T] = []
@@ -138,7 +138,7 @@ def bounded(work: Callable[[], T], deadline: Deadline, *, late: Callable[[T], ob
     def run() -> None:
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001  handed to the one who waits
+        except BaseException as error:  # noqa: BLE001  raised again in the waiting thread
             errors.append(error)
             done.set()
             return

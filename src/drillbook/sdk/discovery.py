@@ -1,7 +1,7 @@
-"""Discovery of systems: which packages bring actions, probes and service kinds, and the classes behind their names.
+"""Find systems (packages with actions, probes and service kinds), and look up their classes by name.
 
-A system is a package whose ``SYSTEM`` declares by module what it brings. Only that declaration is read until one of its
-names is asked for: then the module is imported.
+A system is a package whose ``SYSTEM`` declares its modules. Only that declaration is read at first; a module is imported
+when one of its names is used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib.util
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -25,37 +26,37 @@ from drillbook.sdk.service import Service
 T = TypeVar("T")
 
 BUILT_IN = "drillbook.systems"
-"""The package that holds the systems that Drillbook brings."""
+"""Package of the built-in systems."""
 ABOVE = ("drillbook.diagnosis",)
-"""Packages above the systems that bring actions of their own."""
+"""Packages that declare actions but are not in ``BUILT_IN``."""
 GROUP = "drillbook.systems"
-"""Group of the entry points by which installed distributions name their systems."""
+"""Entry point group through which installed distributions declare their systems."""
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Declaration of a system: its package, and the modules in it by what they bring."""
+    """Declaration of a system: its package, and the modules in it that define actions, probes and service kinds."""
 
     package: str
-    """Dotted name of the package; modules are named relative to it, such as ``.actions``."""
+    """Dotted name of the package; modules are named relative to that package, such as ``.actions``."""
     actions: Mapping[str, str] = field(default_factory=dict)
-    """Module or package by family, the part of an action's name before the dot."""
+    """Module or package that defines each family of actions; the family is the part of an action's name before the dot."""
     probes: Mapping[str, str] = field(default_factory=dict)
-    """Module or package by family, the part of a probe's name before the dot."""
+    """Module or package that defines each family of probes; the family is the part of a probe's name before the dot."""
     services: Mapping[str, str] = field(default_factory=dict)
-    """Module by kind of service, as inventories write it."""
+    """Module that defines each kind of service; the kind is written in inventories."""
     needs: tuple[str, ...] = ()
-    """Names of the systems whose packages this one imports."""
+    """Names of the other systems that this system imports."""
     findings: str = ""
-    """Module with ``FINDINGS``, its finding codes and their kinds; empty: it has none of its own."""
+    """Module whose ``FINDINGS`` holds the system's finding codes and their kinds; empty for a system without findings."""
     trees: str = ""
-    """Folder in the package that holds its diagnosis trees; empty: none."""
+    """Folder in the package with diagnosis trees; empty for a system without trees."""
     drills: str = ""
-    """Folder in the package that holds the drills that ship with it; empty: none."""
+    """Folder in the package with drills; empty for a system without drills."""
     origin: str = ""
-    """Distribution or folder that it comes from, set when it is found; empty: Drillbook itself."""
+    """Distribution or folder that a plugin comes from, set by discovery; empty for built-in systems."""
     version: str = ""
-    """Version of its distribution, or digest of its files, set when it is found; empty: Drillbook's own."""
+    """Version of a plugin's distribution, or digest of its files, set by discovery; empty for built-in systems."""
 
     @property
     def name(self) -> str:
@@ -63,13 +64,13 @@ class System:
         return self.package.rpartition(".")[2]
 
     def folder(self, part: str) -> Path | None:
-        """Folder of its ``trees`` or ``drills``; None when it ships none."""
+        """Return the folder of the system's ``trees`` or ``drills``; None when the system has none."""
         declared: str = getattr(self, part)
         module = importlib.import_module(self.package)
         return Path(str(module.__file__)).parent / declared if declared else None
 
     def modules(self, part: str) -> Mapping[str, str]:
-        """Absolute names of modules by family or kind; ``part`` is ``actions``, ``probes`` or ``services``."""
+        """Return absolute module names by family or kind; ``part`` is ``actions``, ``probes`` or ``services``."""
         declared: Mapping[str, str] = getattr(self, part)
         return {name: importlib.util.resolve_name(module, self.package) for name, module in declared.items()}
 
@@ -82,44 +83,57 @@ _known: dict[tuple[str, type[Any]], tuple[type[Any], ...]] = {}
 
 
 def add(system: System) -> None:
-    """Make a system known beside those that are there. Raises PluginError when it cannot be used."""
+    """Register a system. Raises PluginError when one of its names is taken."""
     _fitting(system, systems())
     _added.append(system)
     _forget()
 
 
 def left_out(why: str) -> None:
-    """Remember why some plugins are not used: whoever asks for an unknown name is told."""
+    """Store the reason why plugins were not loaded, for messages about unknown names; an empty text removes the reason."""
     _left_out[:] = [why] if why else []
 
 
 def spare() -> None:
-    """Leave out plugins that cannot be used from now on, as they were left out for trust: a recovery must not wait for them."""
+    """Skip unusable plugins from this call on instead of raising an error, so that they cannot block a recovery."""
     _lenient[:] = [True]
     _forget()
 
 
 def unused(error: PluginError) -> None:
-    """Leave out a plugin that cannot be used, after ``spare``. Raises ``error`` before."""
+    """Skip an unusable plugin if ``spare`` was called. Raises ``error`` otherwise."""
     if not _lenient:
         raise error
-    _broken[:] = [*dict.fromkeys((*_broken, f"left out: {error.message}"))]
+    _broken[:] = [*dict.fromkeys((*_broken, f"not loaded: {error.message}"))]
 
 
 def broken() -> tuple[str, ...]:
-    """Plugins that are left out since they cannot be used, and why."""
+    """Return a line for each plugin that was skipped because it is unusable, with the reason."""
     return tuple(_broken)
 
 
 def hint(*said: str) -> str:
-    """``said``, and why some plugins are not used; empty: nothing was said, and all are."""
+    """Join the hints ``said`` and the reasons why plugins were not loaded; empty without either."""
     return "; ".join(text for text in (*said, *_left_out, *_broken) if text)
 
 
 def remove(system: System) -> None:
-    """Take back ``add``."""
+    """Unregister a system that ``add`` registered."""
     _added.remove(system)
     _forget()
+
+
+@contextmanager
+def registered(system: System) -> Iterator[None]:
+    """Register a system during the `with`, unless its package is known already. Raises PluginError."""
+    if any(known.package == system.package for known in systems()):
+        yield
+        return
+    add(system)
+    try:
+        yield
+    finally:
+        remove(system)
 
 
 def _forget() -> None:
@@ -130,7 +144,7 @@ def _forget() -> None:
 
 @cache
 def systems() -> tuple[System, ...]:
-    """All systems that are known, those that are built in first."""
+    """Return all known systems, built-in ones first."""
     packages = pkgutil.iter_modules(importlib.import_module(BUILT_IN).__path__, f"{BUILT_IN}.")
     names = [*sorted(info.name for info in packages), *ABOVE]
     found = [importlib.import_module(name).SYSTEM for name in names]
@@ -146,7 +160,7 @@ def systems() -> tuple[System, ...]:
 
 
 def _installed(point: importlib.metadata.EntryPoint) -> System:
-    """The system that an installed distribution names. Raises PluginError."""
+    """Load the system of an installed distribution. Raises PluginError."""
     dist = point.dist
     return declared(
         point.load, f"the distribution {dist.name if dist else point.value}", f"version {dist.version}" if dist else ""
@@ -154,20 +168,20 @@ def _installed(point: importlib.metadata.EntryPoint) -> System:
 
 
 def declared(load: Callable[[], Any], origin: str, version: str) -> System:
-    """The declaration that ``load`` gives, the object or its package. Raises PluginError that names ``origin``."""
+    """Load a declaration by ``load``, which returns a System or its package. Raises PluginError that names ``origin``."""
     found = _loaded(load, origin)
     system = getattr(found, "SYSTEM", found)
     if not isinstance(system, System):
         raise PluginError(
-            f"the plugin of {origin} declares no system",
-            hint="write SYSTEM = System(__name__, ...) into its package; see docs/plugins.md",
+            f"the plugin of {origin} has no SYSTEM declaration",
+            hint="define SYSTEM = System(__name__, ...) in its package; see docs/plugins.md",
         )
     parts = (system.actions, system.probes, system.services)
     for module in (*(name for part in parts for name in part.values()), system.findings):
         if module and not module.startswith("."):
             raise PluginError(
                 f"the plugin of {origin} names the module {module!r} outside its package",
-                hint=f"name it relative to its package, such as {'.' + module!r}",
+                hint=f"use a name relative to its package, such as {'.' + module!r}",
             )
     return replace(system, origin=origin, version=version)
 
@@ -181,19 +195,25 @@ def _loaded(load: Callable[[], T], origin: str) -> T:
         said = " ".join(str(error).split())
         raise PluginError(
             f"the plugin of {origin} cannot be loaded: {type(error).__name__}{': ' * bool(said)}{said}",
-            hint="mend it, or take it away: until then no drill is planned, since what it brings is not known",
+            hint=(
+                "correct or remove the plugin: until then no drill can be planned, because the names that it defines "
+                "are unknown"
+            ),
         ) from error
 
 
 def _fitting(system: System, known: Iterable[System]) -> None:
-    """Raise PluginError unless what ``system`` brings has names of its own."""
+    """Raise PluginError when names of ``system`` are already taken by systems in ``known``."""
     for other in known:
         for part, what in (("actions", "actions"), ("probes", "probes"), ("services", "services of the kind")):
             for name in getattr(system, part).keys() & getattr(other, part).keys():
                 holder = other.origin or "Drillbook itself"
                 raise PluginError(
-                    f"the plugin of {system.origin or system.package} brings {what} {name!r}, which {holder} brings already",
-                    hint="give them another name in its SYSTEM",
+                    (
+                        f"the plugin of {system.origin or system.package} defines {what} {name!r}, which {holder} "
+                        "already defines"
+                    ),
+                    hint="choose another name in the SYSTEM of the plugin",
                 )
     if system.findings:
         name = importlib.util.resolve_name(system.findings, system.package)
@@ -207,12 +227,12 @@ def _modules(part: str) -> dict[str, str]:
 
 @cache
 def _families() -> dict[str, str]:
-    """Family by the module that holds it."""
+    """Return the family of actions or probes that each module defines, by the module's name."""
     return {module: name for part in ("actions", "probes") for name, module in _modules(part).items()}
 
 
 def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
-    """Versions by origin of the plugins that bring actions and probes ``names`` and ``kinds`` of services."""
+    """Return the versions, by origin, of the plugins that define the actions and probes ``names`` or service kinds ``kinds``."""
     used, of = {name.partition(".")[0] for name in names}, set(kinds)
     return {
         system.origin: system.version
@@ -222,14 +242,14 @@ def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
 
 
 def families(part: str) -> list[str]:
-    """Families of actions or probes, sorted."""
+    """Return the families of ``actions`` or ``probes``, sorted."""
     return sorted(_modules(part))
 
 
 def family_of(module: str) -> str | None:
-    """The family that a module belongs to; None when no system declares it."""
+    """Return the family that a module belongs to; None when no system declares the module."""
     if module.startswith(f"{__package__}."):
-        return None  # the base classes of the SDK itself: the systems need not be looked for
+        return None  # a base class of the SDK itself belongs to no system
     while module:
         if module in _families():
             return _families()[module]
@@ -238,13 +258,13 @@ def family_of(module: str) -> str | None:
 
 
 def name_of(cls: type[Any]) -> str:
-    """The YAML name of an action or a probe: its family and its class, such as ``postgres.lose_data``."""
+    """Return the YAML name of an action or a probe: its family and its class, such as ``postgres.lose_data``."""
     family = family_of(cls.__module__) or cls.__module__.rpartition(".")[2]
     return f"{family}.{re.sub(r'(?<!^)(?=[A-Z])', '_', cls.__name__).lower()}"
 
 
 def find(name: str, kind: type[Any]) -> type[Any]:
-    """The class of ``kind``, Action or Probe, with this name; imports its family alone. Raises UnknownName."""
+    """Return the class ``name`` of ``kind``, Action or Probe; imports only modules of its family. Raises UnknownName."""
     module = _modules(kind.PART).get(name.partition(".")[0])
     for found in _classes(module, kind) if module else ():
         if name_of(found) == name:
@@ -253,12 +273,12 @@ def find(name: str, kind: type[Any]) -> type[Any]:
 
 
 def known_names(kind: type[Any]) -> list[str]:
-    """Names of all classes of ``kind``, sorted; imports the modules of every system."""
+    """Return the names of all classes of ``kind``, sorted; imports the modules of every system."""
     return sorted(name_of(found) for module in _modules(kind.PART).values() for found in _classes(module, kind))
 
 
 def _classes(name: str, kind: type[Any]) -> tuple[type[Any], ...]:
-    """Classes of ``kind`` that are defined in a module, or in the modules of a package."""
+    """Return the classes of ``kind`` defined in a module, or in the modules of a package."""
     if (name, kind) not in _known:
         _known[name, kind] = tuple(_defined(name, kind))
     return _known[name, kind]
@@ -276,18 +296,18 @@ def _defined(name: str, kind: type[Any]) -> Iterator[type[Any]]:
 
 
 def imported(name: str) -> ModuleType:
-    """A module of a system. Raises PluginError for one of a plugin that cannot be imported."""
+    """Import the module ``name`` of a system. Raises PluginError when it belongs to a plugin and cannot be imported."""
     return _of_plugin(name, partial(importlib.import_module, name))
 
 
 def _of_plugin(module: str, load: Callable[[], T]) -> T:
-    """``load`` something of a module; for one of a plugin, whatever it raises is a PluginError that names the plugin."""
+    """Run ``load`` for a module; any error in a module of a plugin becomes a PluginError that names the plugin."""
     plugin = next((one for one in systems() if one.origin and f"{module}.".startswith(f"{one.package}.")), None)
     return _loaded(load, plugin.origin) if plugin else load()
 
 
 def shipped(part: str) -> Mapping[str, Path]:
-    """Files that systems ship by name, of ``trees`` or ``drills``. Raises PluginError for a name that two of them ship."""
+    """Return the files of ``trees`` or ``drills`` that systems contain, by name. Raises PluginError for a duplicate name."""
     return _shipped(part)
 
 
@@ -299,20 +319,20 @@ def _shipped(part: str) -> dict[str, Path]:
         for path in sorted(folder.glob("*.yml")) if folder else ():
             if path.stem in found:
                 raise PluginError(
-                    f"two plugins ship {part} named {path.stem!r}: {found[path.stem]} and {path}",
-                    hint="give one of them another name",
+                    f"two plugins contain {part} named {path.stem!r}: {found[path.stem]} and {path}",
+                    hint="rename one of the two files",
                 )
             found[path.stem] = path
     return found
 
 
 def service_kinds() -> tuple[str, ...]:
-    """All kinds of services, sorted."""
+    """Return all kinds of services, sorted."""
     return tuple(sorted(_modules("services")))
 
 
 def service_class(kind: str) -> type[Service]:
-    """The model of a kind of service. Raises UnknownName."""
+    """Return the model of a kind of service. Raises UnknownName."""
     module = _modules("services").get(kind)
     for found in vars(imported(module)).values() if module else ():
         if isinstance(found, type) and issubclass(found, Service) and kind_default(found) == kind:
@@ -321,6 +341,6 @@ def service_class(kind: str) -> type[Service]:
 
 
 def kind_default(model: type[Service]) -> str:
-    """The kind that services of ``model`` are of; empty for the base of all."""
+    """Return the kind of the services of ``model``; empty for the base class."""
     info = model.model_fields.get("kind")
     return "" if info is None else str(info.default)

@@ -1,4 +1,4 @@
-"""One action or probe with its parameters, as drills and diagnosis trees write it: `- name.of_action: {parameters}`."""
+"""Parse one action or probe with its parameters in drills and diagnosis trees: `- name.of_action: {parameters}`."""
 
 from __future__ import annotations
 
@@ -16,44 +16,21 @@ from drillbook.sdk.free import Free
 
 
 def named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
-    """The one key of ``item`` that is no keyword, and the parameters behind it. Raises the document's error."""
+    """Return the name and the parameters of the action in ``item``; all other keys must be in ``keywords``.
+
+    Raises the document's error.
+    """
     if not isinstance(item, dict):
-        raise document.error(place, f"{what} must be a mapping", hint="such as `- http.responds: {url: ...}`")
+        raise document.error(place, f"{what} must be a mapping", hint="write the entry as `- http.responds: {url: ...}`")
     names = [key for key in item if key not in keywords]
-    odd = [key for key in names if "." not in key]
-    if "parallel" in odd:
-        raise document.error(
-            (*place, "parallel"),
-            "`parallel` cannot stand inside `parallel`",
-            key=True,
-            hint="write all steps that run at once in one list",
-        )
-    if odd and len(odd) == len(names):
-        raise document.error(
-            (*place, odd[0]),
-            f"{odd[0]!r} is no action: a name has two parts with a dot between",
-            key=True,
-            hint=f"such as service.{odd[0]}; see `invoke actions`",
-        )
-    if odd:
-        raise document.error(
-            (*place, odd[0]),
-            f"unknown keyword {odd[0]!r}",
-            key=True,
-            hint=f"{strict.did_you_mean(odd[0], keywords)}"
-            + (
-                f"keywords: {', '.join(keywords)}" if keywords else "a probe has parameters only: write them behind its name"
-            ),
-        )
+    _refuse_odd(document, names, place, keywords)
     if len(names) != 1:
         raise document.error(
             place,
-            f"{what} names exactly one action, this one names {len(names)}",
-            hint=f"found: {', '.join(names)}" if names else "write its action first, such as `command.run`",
+            f"{what} must name exactly one action, but names {len(names)}",
+            hint=f"found: {', '.join(names)}" if names else "begin with its action, such as `command.run`",
         )
-    params = item[names[0]]
-    if params is None:
-        params = {}
+    params = {} if item[names[0]] is None else item[names[0]]
     if not isinstance(params, dict):
         raise document.error(
             (*place, names[0]),
@@ -63,23 +40,52 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
     return names[0], params
 
 
+def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
+    """Raise the document's error for the first of ``names`` without a dot, which cannot be the name of an action."""
+    odd = [key for key in names if "." not in key]
+    if "parallel" in odd:
+        raise document.error(
+            (*place, "parallel"),
+            "`parallel` must not be nested in `parallel`",
+            key=True,
+            hint="write all parallel steps in one list",
+        )
+    if odd and len(odd) == len(names):
+        raise document.error(
+            (*place, odd[0]),
+            f"{odd[0]!r} is not the name of an action, which has two parts separated by a dot",
+            key=True,
+            hint=f"such as service.{odd[0]}; see `invoke actions`",
+        )
+    if odd:
+        raise document.error(
+            (*place, odd[0]),
+            f"unknown keyword {odd[0]!r}",
+            key=True,
+            hint=f"{strict.did_you_mean(odd[0], keywords)}"
+            + (f"keywords: {', '.join(keywords)}" if keywords else "a probe has only parameters: write them after its name"),
+        )
+
+
 def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> type[Any]:
-    """The class of ``kind``, Action or Probe, with this name. Raises the document's error at ``place``."""
+    """Return the class of ``kind``, Action or Probe, with this name. Raises the document's error at ``place``."""
     try:
         return find(name, kind)
     except UnknownName as error:
         known = known_names(kind)
         family = [n for n in known if n.startswith(name.partition(".")[0] + ".")]
-        hint = strict.did_you_mean(name, known) + (f"there are: {', '.join(family)}" if family else "see `invoke actions`")
+        hint = strict.did_you_mean(name, known) + (
+            f"available names: {', '.join(family)}" if family else "see `invoke actions`"
+        )
         raise document.error(place, error.message, hint=discovery.hint(hint), key=True) from None
 
 
 def check_params(
     document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str], place: Place
 ) -> None:
-    """Check ``params`` against ``model`` as far as they are known now.
+    """Validate the ``params`` whose values are known against ``model``.
 
-    A parameter whose value is an expression is checked when it has one. Raises the document's error.
+    A parameter with an expression is validated later, once it has a value. Raises the document's error.
     """
     try:
         model.model_validate(params)

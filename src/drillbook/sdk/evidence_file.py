@@ -1,4 +1,4 @@
-"""A file of evidence while it is written into a run's folder; one that may be left out keeps nothing from going on."""
+"""Write evidence files to a run's folder; a failure to write an optional file never stops the run."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from drillbook.errors import visible
 from drillbook.sdk.run_folder import sync_path
 
 MOST_FILE = 512 << 20
-"""Bytes of one file of evidence."""
+"""Largest evidence file in bytes."""
 MOST_RUN = 2 << 30
-"""Bytes of all evidence of a run; what a recovery must know is written beyond it too."""
+"""Maximum size of all evidence of a run together, in bytes; data for a recovery may exceed this limit."""
 LOOK = 1 << 20
-"""After so many bytes it is looked anew what the other files of the run have."""
+"""Number of bytes written after which the total size of the run's other evidence files is measured again."""
 
 
 class EvidenceFile:
-    """A new file, readable by its owner alone, with a budget: what is beyond it is dropped, and ``cut`` says so.
+    """New evidence file, readable only by its owner; data beyond the size limit is dropped, and ``cut`` is then that limit.
 
-    With ``spared`` an error of the disk removes what was written of it, and ``why`` tells the reason; otherwise it is
-    raised as OSError.
+    After a disk error an ``optional`` file is removed, and ``why`` holds the reason. For other files the
+    error is raised as OSError.
     """
 
-    def __init__(self, path: Path, *, spared: bool, vital: bool = False) -> None:
-        """Open ``path``, which must not exist yet; its folder is made in the folder of the run.
+    def __init__(self, path: Path, *, optional: bool, vital: bool = False) -> None:
+        """Open ``path``, which must not exist yet; its folder is created in the folder of the run.
 
-        What is ``vital`` is never cut or left out: OSError is raised, also beyond the budget of one file.
+        A ``vital`` file is never cut or omitted: a disk error, or data beyond the limit of one file, raises OSError.
         """
         self.path, self.why, self.cut = path, "", ""
         self.bytes, self._looked_at, self._others = 0, -LOOK, 0
         self._digest = hashlib.sha256()
-        self._spared, self._vital = spared and not vital, vital
+        self._optional, self._vital = optional and not vital, vital
         self._file: BinaryIO | None = None
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -45,7 +45,7 @@ class EvidenceFile:
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """Name, digest and bytes of what was written, and where it was cut; or why there is no file."""
+        """Name, SHA-256 and size of the file, and the limit if it was cut; or the reason why the file is missing."""
         if self.why:
             return {"file": f"not kept: {self.why}"}
         return {
@@ -56,7 +56,7 @@ class EvidenceFile:
         }
 
     def write(self, data: bytes) -> int:
-        """Write ``data``, or drop it once the file is left out or has all that it may have."""
+        """Write ``data``, or drop it when the file is omitted or its limit is reached."""
         if self._file is None or self.cut:
             return len(data)
         for at in range(0, len(data), LOOK):
@@ -78,7 +78,7 @@ class EvidenceFile:
             self.bytes += len(data)
 
     def _room(self) -> int:
-        """Bytes that may still be written."""
+        """Return the number of bytes that may still be written to this file."""
         room = MOST_FILE - self.bytes
         if self._vital:
             return max(0, room)
@@ -89,18 +89,18 @@ class EvidenceFile:
 
     def _end_here(self) -> None:
         if self._vital:
-            self._failed(OSError(errno.EFBIG, f"larger than the {MOST_FILE} bytes of a file of evidence"))
+            self._failed(OSError(errno.EFBIG, f"larger than {MOST_FILE} bytes, the limit of an evidence file"))
             return
         whole = self.bytes < MOST_FILE
         self.cut = (
-            f"after {self.bytes} bytes: all evidence of a run has at most {MOST_RUN}"
+            f"after {self.bytes} bytes: the evidence of a run is limited to {MOST_RUN} bytes"
             if whole
-            else f"after {self.bytes} bytes, the most that a file of evidence has"
+            else f"after {self.bytes} bytes, the limit of an evidence file"
         )
         self._keep(f"\n[cut here by Drillbook {self.cut}]\n".encode())
 
     def close(self, *, sync: bool) -> None:
-        """End the file; with ``sync`` it is on the disk then, and its name too."""
+        """Close the file; with ``sync`` flush its content and its name to the disk."""
         if self._file is None:
             return
         try:
@@ -120,7 +120,7 @@ class EvidenceFile:
                 self._file.close()
             self._file = None
             self.path.unlink(missing_ok=True)
-        if not self._spared:
+        if not self._optional:
             raise error
 
 

@@ -1,4 +1,4 @@
-"""Free steps: commands of the drill's own, which say themselves what they do, how it is put back, and what they restore."""
+"""Base of custom steps: commands in a drill, where the drill declares the effect, the undo, and the restored service."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from drillbook.language.explaining import Misplaced
 from drillbook.sdk.action import Action, Effect, Fault
 
 RESTORE = "restore"
-"""The undo of what only a restore brings back."""
+"""Value of `undo` for a step that only a restore can undo."""
 
 
 class Restores(BaseModel):
-    """Service that a free step restores, and the backup that it restores from."""
+    """Declaration of the service that a custom step restores, and of the backup that it uses."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    service: Annotated[str, Field(min_length=1, description="The service that it brings back.")]
-    from_: Annotated[str, Field(alias="from", min_length=1, description="The `location` of the backup that was proven.")]
+    service: Annotated[str, Field(min_length=1, description="Service that the step restores.")]
+    from_: Annotated[str, Field(alias="from", min_length=1, description="Fact `location` of the verified backup.")]
 
 
 class Free(Action):
-    """Base of the actions whose effect a drill declares: nothing else knows what they do."""
+    """Base of actions whose effect is declared by the drill, because their command can do anything."""
 
     CODE = "argv"
 
@@ -32,33 +32,36 @@ class Free(Action):
         Restores | None,
         Field(
             description=(
-                "write: the `service` that it restores, and `from` which backup: the `location` that was proven. The phase `verify` "
-                "then needs a comparison of the content."
+                "With `effect: write`: the `service` that the step restores, and `from`, the `location` of the verified "
+                "backup. The phase `verify` then needs a comparison of the content."
             )
         ),
     ] = None
 
     @property
     def effect(self) -> Effect:
-        """The declared one."""
-        return Effect(self.__dict__.get("effect_", Effect.READ))
+        """Effect that the drill declares."""
+        return Effect(self.if_known("effect_", Effect.READ))
 
     @model_validator(mode="before")
     @classmethod
     def _of_before(cls, values: Any) -> Any:
-        """A plan of a version that did not ask for the effect: what declared none read."""
+        """Set the effect to ``read`` in a plan of an older version that omits the effect."""
         return {"effect": Effect.READ, **values} if isinstance(values, dict) and "effect_" not in values else values
 
     @classmethod
     def check_written(cls, params: Mapping[str, Any]) -> None:
-        """Check what the ``params`` of a step in a file declare, whatever expressions they hold. Raises Misplaced."""
+        """Validate the declarations in ``params`` of a step as written in a file, where expressions are allowed.
+
+        Raises Misplaced.
+        """
         effect, name = params.get("effect"), cls.name()
         if effect is None:
-            breaks = ", or `effect: fault` (it breaks something; with `undo` and `proof`)" if issubclass(cls, Fault) else ""
+            breaks = ", or `effect: fault` (a fault, with `undo` and `proof`)" if issubclass(cls, Fault) else ""
             raise Misplaced(
-                f"{name} does not say what it does: `effect` is missing",
+                f"{name} does not declare its effect: `effect` is missing",
                 (),
-                (f"add `effect: read` (it only looks) or `effect: write` (it changes something on purpose){breaks}"),
+                (f"add `effect: read` (changes nothing) or `effect: write` (an intended change){breaks}"),
             )
         if params.get("restores") is not None and effect != Effect.WRITE:
             raise Misplaced(
@@ -70,38 +73,38 @@ class Free(Action):
             cls._check_fault(params)
         elif params.get("undo") == RESTORE or params.get("proven_by") is not None:
             raise Misplaced(
-                f"{name} breaks nothing, so nothing has to be restored for it",
+                f"{name} is not a fault, so it cannot have `undo: restore`",
                 ("proven_by" if params.get("proven_by") is not None else "undo",),
-                "write `effect: fault`, or the command that puts it back",
+                "write `effect: fault`, or the command that undoes the change",
             )
 
     @classmethod
     def _check_fault(cls, params: Mapping[str, Any]) -> None:
-        """A fault says how it is put back, and how it is seen."""
+        """Check that a fault declares `undo` and `proof`. Raises Misplaced."""
         undo, proven = params.get("undo"), params.get("proven_by")
         if undo is None:
             raise Misplaced(
-                "a command whose effect is `fault` needs `undo`: the command that puts it back",
+                "a command whose effect is `fault` needs `undo`: the command that undoes the fault",
                 (),
-                f"or `undo: {RESTORE}` with `proven_by`, where nothing but a restore brings it back",
+                f"or `undo: {RESTORE}` with `proven_by`, if only a restore can undo it",
             )
         if params.get("proof") is None:
             raise Misplaced(
-                "a command whose effect is `fault` needs `proof`: without it nobody could tell that it is gone",
+                "a command whose effect is `fault` needs `proof`: without it the fault cannot be verified",
                 (),
-                "write a command that ends with 0 while the fault is active, and with 1 when it is gone",
+                "write a command that exits with 0 while the fault is active, and with 1 when it is gone",
             )
         if isinstance(undo, str) and undo != RESTORE:
             raise Misplaced(
-                "the undo of a fault must be known before anything runs",
+                "the undo of a fault must be known before the run",
                 ("undo",),
                 f"write a list: the program and its arguments; or `{RESTORE}`",
             )
         if undo == RESTORE and not isinstance(proven, str):
             raise Misplaced(
-                f"`undo: {RESTORE}` needs `proven_by`: the step of `backup` that proves the backup",
+                f"`undo: {RESTORE}` needs `proven_by`: the step of the phase `backup` that verifies the backup",
                 ("undo",),
-                "write its `save`, or its id such as backup.2",
+                "write the step's `save`, or its id such as backup.2",
             )
         if undo != RESTORE and proven is not None:
-            raise Misplaced(f"`proven_by` belongs to `undo: {RESTORE}`", ("proven_by",), "remove it")
+            raise Misplaced(f"`proven_by` is allowed only with `undo: {RESTORE}`", ("proven_by",), "remove it")

@@ -1,4 +1,4 @@
-"""The port to a machine: what actions see of a host, whoever carries it (SSH, this machine, a fake)."""
+"""Interface to a machine, implemented for SSH and for the local machine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any, BinaryIO, Literal, Protocol, Self, TypeVar, runtime_chec
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from drillbook import redact
-from drillbook.errors import Cancelled, CommandFailed, CommandLost
+from drillbook.errors import Cancelled, CommandFailed, CommandLost, escaped
 from drillbook.events.content import Content
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
-"""Bytes of each stream that an Output keeps; more is counted and dropped, or goes to a sink."""
+"""Limit of each stream that an Output stores, in bytes; the rest is counted and dropped, or goes to a sink."""
 
 
 _ODD_ADDRESS = re.compile(r"""^-|[\s\x00-\x1f\x7f'`"$\\;&<>|(){}]""")
@@ -27,127 +27,140 @@ _ODD_USER = re.compile(r"""^-|\s-|[\x00-\x1f\x7f'`";&<>|(){}]|\\$""")
 
 
 class ManagerConfig(BaseModel):
-    """The service manager of a host."""
+    """Service manager of a host, as configured in the inventory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["systemd", "supervisor", "docker"] = Field(
-        default="systemd", description=("Which service manager; docker: the units are containers, by their names.")
+        default="systemd", description=("Kind of service manager; docker: units are containers, by their names.")
     )
     config: str = Field(default="", description="supervisor: path of supervisord.conf on the host.")
     user: bool = Field(default=False, description="systemd: the user's own manager (`systemctl --user`).")
-    sudo: bool = Field(default=False, description="Call it through `sudo -n`.")
+    sudo: bool = Field(default=False, description="Run the manager's commands through `sudo -n`.")
+
+
+Watcher = Literal["systemd", "watcher"]
+"""Programs that can watch a lease: a systemd unit or a detached shell."""
+BootHook = Literal["systemd", "cron"]
+"""Programs that can run the undo of a lease after a reboot."""
 
 
 class LeaseConfig(BaseModel):
-    """How a host keeps a lease: the undo of a fault, which it carries out by itself when nobody renews it."""
+    """Settings of a host's lease. With a lease, the host undoes a fault by itself when the lease is not renewed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["auto", "systemd", "watcher"] = Field(
+    kind: Literal["auto", Watcher] = Field(
         default="auto",
-        description=("Who watches: a unit of systemd, or a detached shell; auto: systemd where it can be used."),
+        description=("Watcher of the lease: a unit of systemd, or a detached shell; auto: systemd if it can be used."),
     )
-    boot: Literal["auto", "systemd", "cron", "none"] = Field(
+    boot: Literal["auto", BootHook, "none"] = Field(
         default="auto",
         description=(
-            "What reverts after a reboot: a unit of systemd, or cron; auto: whichever is there. none: accept that a reboot of "
-            "the host leaves a fault there until `invoke drill.recover`."
+            "Means to undo faults after a reboot: a unit of systemd, or cron; auto: whichever the host has. none: "
+            "accept that a reboot of the host leaves a fault active until `invoke drill.recover`."
         ),
     )
 
 
 class Target(BaseModel):
-    """A host as the inventory describes it; empty fields come from ~/.ssh/config."""
+    """Description of a host in the inventory; empty fields are taken from ~/.ssh/config."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default="", description="Set from the key in the inventory.")
-    address: str = Field(default="", description="Name or address; empty: the inventory name, as ssh would resolve it.")
+    address: str = Field(
+        default="", description="Name or address of the host; empty: its name in the inventory, resolved as ssh does."
+    )
     port: int | None = Field(default=None, ge=1, le=65535, description="SSH port.")
     user: str = Field(default="", description="SSH user.")
     identity: str = Field(default="", description="Path of the private key on the controller.")
     known_hosts: str = Field(default="", description="Path of a known_hosts file; empty: ~/.ssh/known_hosts.")
-    gateway: str = Field(default="", description="Inventory name of the host to jump through.")
-    local: bool = Field(default=False, description="This machine itself, without SSH.")
+    gateway: str = Field(
+        default="", description="Name of the host in the inventory through which this host is reached (jump host)."
+    )
+    local: bool = Field(default=False, description="True: the controller's own machine, without SSH.")
     scratch: str = Field(
         default="/var/tmp",
         pattern=r"^/",
-        description=("Folder on the host for a run's temporary files and for locks, below `drillbook` in it."),
+        description=("Folder on the host for locks and a run's temporary files, which are in its subfolder `drillbook`."),
     )
     state: str = Field(
         default="",
         pattern=r"^(/|$)",
         description=(
-            "Folder on the host for leases, which outlive a reboot. Empty: `drillbook` in `scratch` where that is named, "
+            "Folder on the host for leases, which outlive a reboot. Empty: `drillbook` in `scratch` if that is set, "
             "otherwise /var/lib/drillbook of root and ~/.local/state/drillbook of others."
         ),
     )
-    manager: ManagerConfig = Field(default_factory=ManagerConfig, description="The service manager.")
-    lease: LeaseConfig = Field(default_factory=LeaseConfig, description="How it puts back a fault by itself.")
+    manager: ManagerConfig = Field(default_factory=ManagerConfig, description="Service manager of the host.")
+    lease: LeaseConfig = Field(
+        default_factory=LeaseConfig, description="Configuration of the lease, by which the host undoes a fault by itself."
+    )
 
     @field_validator("address", "user")
     @classmethod
     def _plain(cls, value: str, info: ValidationInfo) -> str:
-        """Refuse what a ProxyCommand or `Match exec` of ~/.ssh/config could take for options or commands, as ssh(1) does."""
+        """Refuse characters that a ProxyCommand or `Match exec` of ~/.ssh/config could take for options or commands.
+
+        The rules are those of ssh(1).
+        """
         if info.field_name == "address" and (odd := _ODD_ADDRESS.search(value)):
-            raise ValueError(f"no address of a host has {odd[0]!r} there")
+            raise ValueError(f"the address of a host must not contain {odd[0]!r} at this position")
         if odd := _ODD_USER.search(value):
-            raise ValueError(f"no user of a host has {odd[0]!r} there")
+            raise ValueError(f"the user of a host must not contain {odd[0]!r} at this position")
         return value
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if not self.address and not self.local and (odd := _ODD_ADDRESS.search(self.name)):
-            raise ValueError(f"the name {self.name!r} can be no address, because of {odd[0]!r}: give the host an `address`")
+            raise ValueError(
+                f"the name {self.name!r} cannot serve as address, because of {odd[0]!r}: set `address` of the host"
+            )
         return self
 
 
 @runtime_checkable
 class Notes(Protocol):
-    """A host that keeps notes for its step, such as how far a transfer is."""
+    """Interface of a host that records notes for the step that uses it, such as the progress of a transfer."""
 
     def note(self, what: Content) -> None:
-        """Keep one note."""
+        """Record a note."""
 
 
 @runtime_checkable
 class Piped(Protocol):
-    """A host that can carry a protocol over the standard streams of a command, as SSH does."""
+    """Interface of a host that can carry a protocol over the standard streams of a command, as SSH does."""
 
     @property
     def target(self) -> Target:
-        """The inventory's description."""
+        """Description of the host in the inventory."""
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """A channel to the command ``argv``: send, recv, settimeout, close. Raises HostError."""
+        """Start ``argv`` and return a channel to it with send, recv, settimeout and close. Raises HostError."""
 
 
 def printable(data: bytes | str, *, limit: int = 4000) -> str:
-    """Text of a target as it can be shown: control characters escaped, the last ``limit`` characters.
+    """Make a target's text printable: control characters escaped, only the last ``limit`` characters.
 
-    What is cut holds no secret any more, nor the half of one.
+    A secret at the cut is removed as a whole, so that no part of it stays.
     """
     text = _text(data)
-    return _escaped("..." + redact.end(text, limit) if len(text) > limit else text)
+    return escaped("..." + redact.end(text, limit) if len(text) > limit else text, keep="\n\t")
 
 
 def excerpt(data: bytes | str, *, limit: int) -> str:
-    """The first ``limit`` characters of a text of a target, as it can be shown, without secrets."""
-    return _escaped(redact.beginning(_text(data[: limit + redact.FARTHEST]), limit))
+    """Return the first ``limit`` characters of a target's text in printable form, with secrets hidden."""
+    return escaped(redact.beginning(_text(data[: limit + redact.FARTHEST]), limit), keep="\n\t")
 
 
 def _text(data: bytes | str) -> str:
     return data.decode("utf-8", "backslashreplace") if isinstance(data, bytes) else data
 
 
-def _escaped(text: str) -> str:
-    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a command left: its status and the captured part of its streams."""
+    """Result of a command: its exit status and the captured part of its streams."""
 
     host: str
     argv: tuple[str, ...]
@@ -161,21 +174,21 @@ class Output:
 
     @property
     def ok(self) -> bool:
-        """True when the command ended with status 0."""
+        """True when the command exited with status 0."""
         return self.exit == 0
 
     @property
     def text(self) -> str:
-        """Standard output as text without the last line end; invalid UTF-8 is replaced."""
+        """Standard output as text without line ends at its end; invalid UTF-8 is replaced."""
         return self.stdout.decode("utf-8", "replace").rstrip("\n")
 
     @property
     def complete(self) -> bool:
-        """False when a stream was longer than the capture limit."""
+        """False when a stream exceeded the capture limit."""
         return self.stdout_bytes == len(self.stdout) and self.stderr_bytes == len(self.stderr)
 
     def check(self) -> Output:
-        """This output when the command succeeded; raises CommandFailed with the last lines otherwise."""
+        """Return this output when the command succeeded. Raises CommandFailed with the last lines of output otherwise."""
         if self.ok:
             return self
         how = f"was ended by signal {self.signal}" if self.signal else f"ended with status {self.exit}"
@@ -185,11 +198,11 @@ class Output:
 
 
 ELLIPSIS = "…"
-"""What stands for a script in a message."""
+"""Placeholder for a script in messages."""
 
 
 def shown(argv: Sequence[str], *, limit: int = 300) -> str:
-    """A command as a person would type it, shortened for a message; of a script only its arguments are shown."""
+    """Format a command as typed in a shell, shortened for a message; an ellipsis replaces the text of a script."""
     words = [
         ELLIPSIS if before == "-c" and "\n" in word else shlex.quote(word).replace("\n", "\\n")
         for before, word in zip(("", *argv), argv, strict=False)
@@ -200,40 +213,60 @@ def shown(argv: Sequence[str], *, limit: int = 300) -> str:
 
 @dataclass(slots=True)
 class Deadline:
-    """A point on the monotonic clock until which work may go on, and a flag that ends it earlier."""
+    """A point on the monotonic clock at which work must end, with a flag that cancels the work sooner."""
 
     at: float
     cancel: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def after(cls, seconds: float, cancel: threading.Event | None = None) -> Deadline:
-        """The point ``seconds`` from now."""
+        """Return a deadline ``seconds`` from now."""
         return cls(time.monotonic() + seconds, cancel or threading.Event())
 
     def remaining(self) -> float:
-        """Seconds left, never below 0."""
+        """Return the seconds until the deadline, never below 0."""
         return max(0.0, self.at - time.monotonic())
 
     def check(self, what: str = "") -> None:
-        """Raise Cancelled when the flag is set, TimeoutError when the time is over; ``what`` was waited for."""
+        """Raise Cancelled when the flag is set, or TimeoutError that names ``what`` when the deadline has passed."""
         if self.cancel.is_set():
             raise Cancelled("the run was stopped")
         if self.remaining() <= 0:
-            raise TimeoutError(
-                f"{what} gave no answer before the step's timeout was over" if what else "the step's timeout is over"
-            )
+            raise TimeoutError(f"{what} did not answer before the step's timeout" if what else "the step's timeout expired")
 
     def wait(self, seconds: float) -> None:
-        """Wait ``seconds``, or less when the deadline or the flag comes first; then check both."""
+        """Wait ``seconds``, or less if the deadline passes or the flag is set; then raise the errors of ``check``."""
         self.cancel.wait(min(seconds, self.remaining()))
         self.check()
+
+
+# USER PROGRAM...: root without sudo takes setpriv of util-linux, which, like sudo, sets the groups; HOME is the user's own.
+_AS_USER = """
+user=$1
+shift
+if test "$(id -u)" = 0 && ! command -v sudo >/dev/null; then
+  group=$(id -g -- "$user") || exit 1
+  HOME=$(awk -F: -v name="$user" '$1 == name { print $6; exit }' /etc/passwd)
+  export HOME
+  exec setpriv --reuid="$user" --regid="$group" --init-groups -- "$@"
+fi
+exec sudo -n -u "$user" -- "$@"
+"""
+
+
+def as_user(user: str, argv: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the command that runs ``argv`` as ``user``: by sudo, or without it for root; an empty ``user`` is the SSH user.
+
+    The script has the name of sudo, by which a command that must be ended through sudo is recognised.
+    """
+    return (*(("sh", "-c", _AS_USER, "sudo", user) if user else ()), *argv)
 
 
 Answer = TypeVar("Answer")
 
 
 def once_more(look: Callable[[], Answer]) -> Answer:
-    """The answer of ``look``, which only reads; it is asked once more when it was lost on the way."""
+    """Call the read-only function ``look``; call it a second time when the connection was lost."""
     try:
         return look()
     except CommandLost:
@@ -242,18 +275,18 @@ def once_more(look: Callable[[], Answer]) -> Answer:
 
 @runtime_checkable
 class Host(Protocol):
-    """A machine. Every method may be called from several threads at once.
+    """A machine. All methods are thread-safe.
 
-    Implementations pass the contract suite in ``tests/hosts/``.
+    Implementations pass the contract tests in ``tests/hosts/``.
     """
 
     @property
     def name(self) -> str:
-        """Inventory name; the controller itself is ``controller``."""
+        """Name of the host in the inventory; the controller itself is ``controller``."""
 
     @property
     def target(self) -> Target:
-        """The inventory's description."""
+        """Description of the host in the inventory."""
 
     def run(
         self,
@@ -265,22 +298,26 @@ class Host(Protocol):
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run ``argv`` without a shell and wait for its end.
+        """Run ``argv`` without a shell and wait until it exits.
 
-        ``env`` is added to the environment and never shows in a process list; ``stdin`` is all that the command
-        reads; with ``sink`` standard output is streamed there and not captured. A command that cannot be found
-        gives exit 127. Raises CommandTimedOut after ``deadline`` and Cancelled when its flag is set, both after
-        ending the remote process group; HostUnreachable when the connection is lost.
+        ``env`` is added to the environment and never shows in a process list; ``stdin`` is the whole input of the command;
+        with ``sink`` standard output is streamed there and not captured. A missing command results in exit status 127.
+        Raises CommandTimedOut after ``deadline`` and Cancelled when its flag is set, both after killing the remote process
+        group; HostUnreachable when the connection is lost.
         """
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` on the host, atomically. Raises HostError."""
+        """Write ``data`` to ``path`` on the host atomically. Raises HostError."""
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """The first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file on the host. Raises FileNotFoundError, HostError."""
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """A port on the controller's loopback that leads to ``address:port`` as the host sees it, while open."""
+        """Open a port on the controller's loopback address that forwards to ``address:port`` as seen from the host.
+
+        An ``address`` that begins with a slash is the path of a Unix socket; ``port`` is then ignored. The port is open
+        during the `with`, which yields its number.
+        """
 
     def close(self) -> None:
-        """End the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""

@@ -1,4 +1,4 @@
-"""Running a program of a system on a host: the program and its input go in on standard input."""
+"""Run Python programs of a system on a host; program and arguments are sent through standard input."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ _PYTHON = "python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 
 
 def made_in(ctx: Context, folder: str, name: str) -> str:
-    """Make the folder ``name`` in ``folder`` anew, for this user alone; its identity. Raises StepFailed, HostError."""
+    """Create the private folder ``name`` in ``folder``; return its device and inode numbers as identity.
+
+    Raises StepFailed, HostError.
+    """
     output = ctx.run(*inside(folder), "sh", "-c", _MAKE, "sh", f"./{name}")
     refuse(ctx, output)
     return output.check().text.strip()
 
 
 def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = ()) -> Any:
-    """JSON that ``main`` of ``program`` prints on the step's host. Raises HostError, CouldNotVerify.
+    """Run ``main`` of ``program`` on the step's host; return the JSON that ``main`` prints. Raises HostError, CouldNotVerify.
 
-    ``program`` is the dotted name of its module. ``prefix`` is what its command line begins with, such as ``nofollow.inside``.
+    ``program`` is the dotted name of a module. ``prefix`` precedes the command line, such as that of ``nofollow.inside``.
     """
     package, _, name = program.rpartition(".")
     source = files(package).joinpath(f"{name}.py").read_bytes()
@@ -37,11 +40,11 @@ def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = 
 
 
 def has_python(ctx: Context) -> bool:
-    """Does the step's host have a python3 that can run the programs?"""
+    """Return True when the step's host has python3 of version 3.7 or later."""
     return ctx.run("sh", "-c", _PYTHON).ok
 
 
 def need_python(ctx: Context) -> None:
-    """Raise NotReady unless the step's host has python3."""
+    """Raise NotReady unless the step's host has python3 of version 3.7 or later."""
     if not has_python(ctx):
-        raise NotReady(f"{ctx.host.name} has no python3 of 3.7 or later", hint="install python3 on the host")
+        raise NotReady(f"{ctx.host.name} has no python3 (3.7 or later)", hint="install python3 on the host")

@@ -1,7 +1,7 @@
-"""The identity of things: one that a drill works on, told from an inventory, and one that a backup is of, as measured.
+"""Identities of services (from the inventory) and of backed-up data (measured), which show if two names denote the same thing.
 
-Pure: nothing is asked. Names in an inventory are labels: two of them may mean the same database, and one name may mean
-another database in the next inventory.
+No host is contacted. Names in an inventory are labels: two names may denote the same database, and one name may denote
+another database in another inventory.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from drillbook.sdk.host import Target
 from drillbook.sdk.service import LOOPBACK, Service
 
 HOST = "host"
-"""Name of the lock of a whole host."""
+"""Lock name that covers a whole host."""
 ANY = "*"
-"""Value of a part of an identity that covers every one."""
+"""Value in an identity that equals any other value of the same key."""
 
 
 class Identity(BaseModel):
-    """Identity of a thing as measured; of a backup also the digest of its manifest.
+    """Measured identity of data, such as a database; for a backup also the digest of its manifest.
 
-    ``of`` is of each kind of system its own. ``at`` in it is where the thing is, and ``path`` where on a host. What could
-    not be measured is left out: it is unknown, and unknown is not equal.
+    The keys of ``of`` depend on the kind of system; ``at`` is the machine, and ``path`` the path on it. Values that could
+    not be measured are omitted: an unknown value is never equal to another.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,18 +35,21 @@ class Identity(BaseModel):
 
     @classmethod
     def read(cls, value: Any) -> Self | None:
-        """The identity that a fact holds; None when it is none."""
+        """Parse the identity in the fact ``value``; None when it is invalid."""
         try:
             return cls.model_validate(value) if isinstance(value, dict) else None
         except ValidationError:
             return None
 
     def saved(self, manifest: str | None) -> Self:
-        """The same thing, as the backup with the digest ``manifest`` holds it."""
+        """Return this identity with the digest of the manifest of a backup of the data."""
         return self.model_copy(update={"manifest": manifest or ""})
 
     def equals(self, other: Identity) -> bool | None:
-        """Are both the same thing, whatever their manifests? None: something that one of them tells the other does not."""
+        """Return True when both identities denote the same data; their manifests are not compared.
+
+        Returns None when no values differ, but a value is missing in one of the identities.
+        """
         keys = self.of.keys() | other.of.keys()
         pairs = [(self.of.get(key, ""), other.of.get(key, "")) for key in keys]
         if self.kind != other.kind or any(a and b and a != b and ANY not in (a, b) for a, b in pairs):
@@ -55,7 +58,7 @@ class Identity(BaseModel):
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Where it is: only one thing can be there."""
+        """Kind, machine and path of the data, which together are unique."""
         return self.kind, self.of.get("at", ""), self.of.get("path", "")
 
     def __str__(self) -> str:
@@ -64,25 +67,25 @@ class Identity(BaseModel):
 
 
 class Thing(NamedTuple):
-    """A service as an inventory describes it, apart from its name there."""
+    """Identity of the service that an inventory entry denotes; two entries with equal identities denote the same service."""
 
     host: str
-    """Address of the machine that it runs on, and how it is reached."""
+    """Address of the service's machine, and the gateways by which it is reached."""
     name: str
-    """Name of its lock on that machine, such as ``postgres-5432``."""
+    """Lock name of the service on that machine, such as ``postgres-5432``."""
     part: str = ""
-    """Part of it, such as one database of a server."""
+    """Part of the server that the service denotes, such as one database; empty for the whole server."""
     data: str = ""
-    """Where on the host it keeps its data, where the inventory says so."""
+    """Folder of the service's data on the host, if the inventory names it."""
 
     @property
     def place(self) -> str:
-        """Host and name for a person, such as ``postgres-5432 on db1:22``."""
+        """Name and host as text, such as ``postgres-5432 on db1:22``."""
         return f"{self.name} on {self.host}"
 
 
 class LockName(NamedTuple):
-    """A lock that a run takes: its name on the target, the host, and the services of the inventory that it stands for."""
+    """Lock of a run: its name on the host, the address of the host, and the inventory's services that the lock covers."""
 
     name: str
     host: str
@@ -90,30 +93,30 @@ class LockName(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The services that it locks, and its name on the target where that is another."""
+        """Text with the covered services and the name of the lock; only the name when the lock covers no service."""
         named = ", ".join(self.services)
         return f"{named} ({self.name})" if named else self.name
 
 
 def thing(service: Service, hosts: Mapping[str, Target]) -> Thing:
-    """The thing that ``service`` describes; ``hosts`` are those of its inventory."""
+    """Return the identity of the service in the inventory entry ``service``; ``hosts`` are the hosts of that inventory."""
     return Thing(host_place(service.host, hosts), service.lock_name, service.part, service.data)
 
 
 def same_thing(services: Mapping[str, Service], hosts: Mapping[str, Target], a: str, b: str) -> bool:
-    """Do the names ``a`` and ``b`` of one inventory mean the same thing? A name that is not in it means nothing."""
+    """Return True when the names ``a`` and ``b`` of one inventory denote the same service; False when one is unknown."""
     if a not in services or b not in services:
         return False
     return a == b or thing(services[a], hosts) == thing(services[b], hosts)
 
 
 def place_of(services: Mapping[str, Service], hosts: Mapping[str, Target], name: str) -> str:
-    """Where the service ``name`` is, whatever it is called; of a name that is not there, the name."""
+    """Return lock name and host of the service ``name`` as text; for an unknown service, the name."""
     return thing(services[name], hosts).place if name in services else name
 
 
 def host_place(name: str, hosts: Mapping[str, Target]) -> str:
-    """Where the host ``name`` is: its address and SSH port, and the way there; two names of one host give the same."""
+    """Return address, SSH port and gateway of the host ``name`` as text; two names of the same host return the same text."""
     target = hosts.get(name)
     if target is None or target.local:
         return "this machine"

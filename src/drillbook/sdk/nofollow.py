@@ -1,7 +1,7 @@
-"""Files of other users: shell functions that follow no link of theirs, whatever they put in the place of a folder meanwhile.
+"""Shell functions to access files of other users without following these users' symbolic links, even in a race.
 
-A folder that a shell has entered stays the same one. Links are followed where root or this user made them, and nobody
-else, as the kernel does in /tmp (protected_symlinks). POSIX sh on Linux: GNU tools or those of busybox.
+A shell stays in the folder that it entered. Links are followed only if root or this user made them, as the kernel does in
+/tmp (protected_symlinks). POSIX sh on Linux: GNU tools or those of busybox.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Output, printable
 
 REFUSED, NOT_THERE = 96, 95
-"""Exit status of a script that could have been led elsewhere, and did nothing there; that found no such folder."""
+"""Exit statuses of a script that changed nothing: 96, a link could have redirected the script; 95, the folder is missing."""
 MOST_LINKS = 40
 
-# The kernel tells where a process is; a shell may tell where it went to.
+# `where` asks the kernel for the working directory: a shell may report the path by which it got there.
 WALK = re.sub(
     r" # .*",
     "",
@@ -76,7 +76,7 @@ grasped() {{ # NAME ; is the open descriptor 3 what this name itself names, and 
 }}
 """,
 )
-"""Shell functions, without the comments: they stand in undos, and those in journals."""
+"""Shell functions without comments, since they are stored in undos and so in journals."""
 _INSIDE = (
     WALK
     + f"""
@@ -96,21 +96,22 @@ rm --help 2>&1 | grep -q -e "$alone" || alone=
 rm -rf $alone -- "./${1##*/}"
 """
 )
-"""PATH: a script that removes what has this name, if anything has; nothing of what is mounted in it, where `rm` can tell."""
+"""Script that removes the file or folder PATH, its argument; file systems mounted below are spared if `rm` supports that."""
 
 
 def inside(folder: str, identity: str = "") -> tuple[str, ...]:
-    """Beginning of a command line whose command runs in ``folder``, even if somebody changes the path meanwhile.
+    """Return the prefix of a command line that runs in ``folder``, even if another user replaces parts of the path meanwhile.
 
-    With ``identity``, its device and inode, it runs in exactly that folder, which is this user's alone, or not at all.
+    With ``identity``, the device and inode of the folder, the command runs only in exactly that folder, and only if it is
+    private to this user.
     """
     return ("sh", "-c", _INSIDE, "sh", folder, identity)
 
 
 def refuse(ctx: Context, output: Output) -> None:
-    """Raise StepFailed when a command did not run because somebody else could have led it elsewhere."""
+    """Raise StepFailed when a script refused to run because another user could have redirected it to another folder."""
     if output.exit == REFUSED:
         raise StepFailed(
-            f"{ctx.host.name}: {printable(output.stderr).strip()}; nothing was changed there. Name the path "
-            "that the link leads to, or connect as the owner of these files"
+            f"{ctx.host.name}: {printable(output.stderr).strip()}; nothing was changed. Use the path "
+            "that the link points to, or connect as the owner of these files"
         )

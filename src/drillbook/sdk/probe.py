@@ -1,8 +1,8 @@
-"""A probe: a measurement that runs beside the whole drill. Like an action, its fields are its YAML keys.
+"""Base of probes: measurements during the whole drill, where the fields of the class are the keys in YAML.
 
-Two kinds: an ``Availability`` probe asks at a fixed rate whether a service is good, open-loop, so that a hanging
-answer never delays the next question; a ``Canary`` writes numbered rows as a client would, and later reads back
-which of them survived. Both only do one sample; the runner keeps the rate, the clock and the record.
+There are two kinds. An ``Availability`` probe checks a service at a fixed rate; a slow answer never delays the next sample.
+A ``Canary`` writes numbered rows as a client would, and later reads back which of them survived. A probe takes only one
+sample; the runner is responsible for the rate, the clock and the record.
 """
 
 from __future__ import annotations
@@ -30,87 +30,87 @@ class Probe(BaseModel):
     KIND: ClassVar[str] = ""
 
     every: Duration = Field(default=Duration(0.1), gt=0, description="Time between two samples.")
-    timeout: Duration = Field(default=Duration(1.0), gt=0, description="A sample without an answer by then is bad.")
+    timeout: Duration = Field(
+        default=Duration(1.0),
+        gt=0,
+        description="Time limit of a sample; a sample without an answer by then counts as failed.",
+    )
 
     @model_validator(mode="after")
     def _at_once(self) -> Self:
         if self.timeout / self.every > MOST_AT_ONCE:
             raise ValueError(
-                f"`timeout` over `every` is the number of samples that can be under way at once; "
-                f"{self.timeout / self.every:.0f} are more than {MOST_AT_ONCE}"
+                "`timeout` divided by `every` is the number of samples that can be in progress at once; "
+                f"{self.timeout / self.every:.0f} are more than the maximum of {MOST_AT_ONCE}"
             )
         return self
 
     @classmethod
     def name(cls) -> str:
-        """The name in YAML, such as ``http.available``."""
+        """Return the name in YAML, such as ``http.available``."""
         return discovery.name_of(cls)
 
     @classmethod
     def check_declaration(cls) -> None:
-        """Raise TypeError unless the class has a docstring; asked when its module is first looked into."""
+        """Raise TypeError unless the class has a docstring; called when the module of the class is first inspected."""
         if not (cls.__dict__.get("__doc__") or "").strip():
             raise TypeError(f"{cls.name()} has no docstring")
 
-    def known(self, field_name: str) -> bool:
-        """True when the field has a value."""
-        return field_name in self.__dict__
-
 
 class Availability(Probe):
-    """Is a service good, as its clients see it?"""
+    """Base of probes that sample if a service works for its clients."""
 
     KIND = "availability"
 
     @abstractmethod
     def check(self, ctx: Context) -> str | None:
-        """One question with the probe's timeout, from any thread: ``None`` when good, otherwise what was bad."""
+        """Take one sample within the probe's timeout, from any thread; return ``None`` on success, otherwise the failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A write that was not acknowledged; ``doubt`` is True when it may have happened all the same."""
+    """Result of a write that was not acknowledged; ``doubt`` is True when the row may have been stored nevertheless."""
 
     reason: str
     doubt: bool
 
 
 class Canary(Probe):
-    """Numbered writes with acknowledgements."""
+    """Base of probes that write numbered rows and record which were acknowledged."""
 
     KIND = "canary"
 
     def reach(self, ctx: Context) -> None:
-        """Log in, and change nothing: where that fails there is nothing to clean up later. Raises NotReady."""
+        """Log in without changing anything; after a failure here no cleanup is needed. Raises NotReady."""
 
     @abstractmethod
     def prepare(self, ctx: Context) -> None:
-        """Make the place that the writes go to. Raises NotReady."""
+        """Create the table or other place that the rows are written to. Raises NotReady."""
 
     @abstractmethod
     def writer(self, ctx: Context) -> CanaryWriter:
-        """A writer for one thread; it connects by itself and again after a failure."""
+        """Return a writer for one thread, which connects by itself and reconnects after a failure."""
 
     @abstractmethod
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """The numbers that are there now. Raises CouldNotVerify."""
+        """Return the numbers of the rows that are stored now. Raises CouldNotVerify."""
 
     @abstractmethod
     def clean(self, ctx: Context) -> None:
-        """Remove this run's rows; whatever cannot be removed raises HostError or CouldNotVerify."""
+        """Remove this run's rows. Raises HostError or CouldNotVerify when some remain."""
 
 
 class CanaryWriter:
-    """One connection that writes numbers."""
+    """A connection that writes numbered rows."""
 
     def write(self, number: int) -> Lost | None:
-        """Write ``number`` and wait for the acknowledgement: ``None`` when acknowledged."""
+        """Write the row ``number`` and wait for the server; return ``None`` when the row was acknowledged."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """End the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""
 
 
 def find_probe(name: str) -> type[Any]:
-    """The class of the probe ``name``. Raises UnknownName."""
+    """Return the class of the probe ``name``. Raises UnknownName."""
     return discovery.find(name, Probe)

@@ -1,4 +1,7 @@
-"""The folder of a run: hidden until its journal holds the first event, so that an empty one tells of something removed."""
+"""Folder of a run, hidden until its journal contains the first event.
+
+A visible folder without events therefore shows that a journal was removed.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run's folder is until it is shown: under a name that begins with a dot, readable by its owner alone."""
+    """Folder of a run while hidden: its name begins with a dot, and only its owner can read it."""
 
     inside: Path
-    """The run's folder as it is now."""
+    """Path of the run's folder while hidden."""
     hidden: Path
     shown: Path
 
     @classmethod
     def make(cls, folder: Path) -> Self:
-        """Make the folder of a run, and that of its suite where that is not there yet. Raises OSError."""
+        """Create the hidden folder of a run, and the folder of its suite if missing. Raises OSError."""
         outer = folder if folder.parent.exists() else folder.parent
         hidden = outer.with_name(f".{outer.name}")
         inside = hidden if outer == folder else hidden / folder.name
@@ -30,12 +33,12 @@ class RunFolder:
         return cls(inside, hidden, outer)
 
     def show(self) -> None:
-        """Give it its name, for good once this returns. Raises OSError."""
+        """Rename the folder to its visible name and flush the change to the disk. Raises OSError."""
         self.hidden.rename(self.shown)
         sync_path(self.shown.parent)
 
     def drop(self, *names: str) -> None:
-        """Remove what was never shown: files of these names and the folders."""
+        """Remove the folder while it is still hidden, with the files ``names`` in it."""
         with suppress(OSError):
             for name in names:
                 (self.inside / name).unlink(missing_ok=True)
@@ -44,7 +47,7 @@ class RunFolder:
 
 
 def sync_path(path: Path) -> None:
-    """Return once a file's content, or the names in a folder, would outlive a loss of power. Raises OSError."""
+    """Flush the content of a file, or the names in a folder, to the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

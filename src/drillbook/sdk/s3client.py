@@ -1,4 +1,4 @@
-"""The library's client of one S3 service: its connections end with the step, and its answers have budgets."""
+"""boto3 client of one S3 service that closes its connections at the step's deadline and limits the size of answers."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from drillbook.sdk.host import Deadline
 from drillbook.sdk.service import S3
 
 MOST_ANSWER = 8 << 20
-"""Bytes of an answer in XML, which takes up to thirty times as much in memory; a page of a list has 1,000 keys."""
+"""Largest XML answer in bytes; parsed, it takes up to thirty times as much memory. A page of a list has 1,000 keys."""
 PIECE = 1 << 16
 
 _MAKING = threading.Lock()
-"""Held while a client is made: a session is not made for several threads, the clients are."""
+"""Lock held while a client is created, since boto3 clients are thread-safe but sessions are not."""
 
 
 @cache
 def _session() -> Any:
-    """One session for all stores, which reads the description of the service once; credentials are each client's own."""
+    """Return the boto3 session that all clients share, so that boto3 reads its service description only once."""
     import boto3  # noqa: PLC0415  slow to import
 
     return boto3.session.Session()
 
 
 def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
-    """A client of ``service``, and its connections; ``where`` names it in messages. Raises SecretError."""
+    """Create a client for ``service``; return client and connections. Errors name ``where``. Raises SecretError."""
     from botocore.config import Config  # noqa: PLC0415  slow to import
 
     config = Config(
@@ -59,7 +59,7 @@ def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
 
 
 def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
-    """Let the deadline end every connection of ``client``, and give each answer a budget."""
+    """Close every connection of ``client`` at the deadline, and limit the size of each answer."""
     from botocore.awsrequest import (  # noqa: PLC0415  slow to import
         AWSHTTPConnection,
         AWSHTTPConnectionPool,
@@ -75,7 +75,7 @@ def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
                 super().connect()
                 lines.add(self.sock)
 
-        class Pool(pool):  # type: ignore[misc]  # the same
+        class Pool(pool):  # type: ignore[misc]  # the library has no types
             ConnectionCls = Connection
 
             def urlopen(self, *given: Any, **named: Any) -> Any:
@@ -94,7 +94,7 @@ def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
 
 
 def _read_whole(answer: Any, what: str, *given: Any, **named: Any) -> Iterator[bytes]:
-    """Pieces of an answer that the library reads whole: all but the content of objects. Raises CouldNotVerify."""
+    """Yield the chunks of an XML answer, up to the size limit; not for the content of objects. Raises CouldNotVerify."""
     budget = Budget(what, MOST_ANSWER)
     while piece := answer.read(PIECE):
         budget.take(len(piece))

@@ -1,6 +1,6 @@
-"""Services: the base of all kinds, and two kinds of which several systems speak: `s3`, where backups are, and `http`.
+"""Base of all service kinds, and two kinds that several systems use: `s3` (stores of backups) and `http`.
 
-Other kinds live in their systems.
+Each other kind is defined in its system.
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from drillbook.errors import PlanError
+from drillbook.sdk.encryption import AgeIdentity, Encryption
+from drillbook.sdk.health import Health
+from drillbook.sdk.retention import Keep
 from drillbook.values import SECRET_MARK, Secret
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -22,33 +25,49 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Service(BaseModel):
-    """Base of all kinds. ``name`` is the key in the inventory."""
+    """Base of all kinds of services. ``name`` is the key in the inventory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    RUNS: ClassVar[bool] = True
+    """False for kinds without processes of their own, such as a folder: no diagnosis expects one to run."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+    """Fields that were added later: omitted while None, so that the digests of plans without them stay as they were."""
+
     name: str = Field(default="", description="Set from the key in the inventory.")
-    host: str = Field(description="Inventory name of the host that it runs on.")
-    unit: str = Field(default="", description="Its unit in the host's service manager.")
-    standby: bool = Field(default=False, description="True: it is off unless a drill wants it, so that off is no fault.")
+    host: str = Field(description="Inventory name of the host that the service runs on.")
+    unit: str = Field(default="", description="Name of the service's unit in the host's service manager.")
+    standby: bool = Field(
+        default=False, description="True: the service is normally stopped, which does not count as a fault."
+    )
     missing: str = Field(
         default="",
         description=(
-            "What has to be installed for it, where it is not there: drills that need it are not run, and no diagnosis looks at "
-            "it; empty: it is there."
+            "Set for a service that does not exist on this machine: the software to install. Drills that need the "
+            "service are then not run, and no diagnosis checks it. Empty: the service exists."
         ),
     )
     not_drilled: str = Field(
         default="",
         description=(
-            "Reason why no drill of its own is expected, as for a spare or for monitoring: an audit shows it, and counts no "
-            "gap; empty: one is."
+            "Reason why the service needs no drill of its own, as for a spare or for monitoring; an audit shows the "
+            "reason and reports no gap. Empty: a drill is expected."
         ),
     )
-    run_as: str = Field(default="", description="User that its own tools must run as, by `sudo -n -u`; empty: the SSH user.")
+    run_as: str = Field(
+        default="",
+        description="User that runs the service's own tools, by `sudo -n -u` (root without sudo: setpriv); empty: the SSH user.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out the fields of ``ADDED`` that are not used."""
+        return {key: value for key, value in written(self).items() if value is not None or key not in self.ADDED}
 
     @property
     def lock_name(self) -> str:
-        """Kind and place on its host in one word: by its unit, else by its URL or its name."""
+        """Name of the lock by which a run reserves the service (from unit, else URL, else name); valid as a folder name."""
         if self.unit:
             return word("unit", self.unit)
         url = str(getattr(self, "url", ""))
@@ -58,107 +77,149 @@ class Service(BaseModel):
 
     @property
     def part(self) -> str:
-        """Part of the server that it is, such as one database; empty: all of it."""
+        """Part of the server that this service denotes, such as one database; empty for the whole server."""
         return ""
 
     @property
     def data(self) -> str:
-        """Folder on the host of its data, where the inventory says so."""
+        """Folder of the service's data on the host, if the inventory names it."""
         return ""
 
     @property
+    def kept_in(self) -> tuple[str, ...]:
+        """Folders on the host that hold the service's data or backups; no sandbox is created in these."""
+        return (self.data,) if self.RUNS and self.data else ()
+
+    @property
     def needed(self) -> tuple[str, ...]:
-        """Names of the services that it cannot work without."""
+        """Names of the services that this service depends on."""
         return ()
 
     @property
     def greeting(self) -> bytes:
-        """Bytes that its server answers to anybody, before any password; empty: none are known."""
+        """Request, as bytes, that the server answers without a password; empty when no such request is known."""
         return b""
 
     @property
     def listens(self) -> tuple[str, int] | None:
-        """Address and port of its own protocol; None: it has none, or a URL."""
+        """Address and port at which the service listens; None for a service without a port of its own, or with a URL."""
         return None
 
     @property
+    def socket(self) -> str:
+        """Path of the service's Unix socket on its host; empty for a service with a port."""
+        return ""
+
+    @property
     def leads_to(self) -> str:
-        """Name of the service that it is only the way to; empty: none."""
+        """Name of the service to which this service only forwards requests; empty when it does not forward."""
         return ""
 
 
 class S3(Service):
     """One bucket of an S3 store."""
 
+    ADDED: ClassVar[frozenset[str]] = frozenset({"keep", "encrypt", "identity"})
+
     kind: Literal["s3"] = "s3"
-    endpoint: str = Field(description="URL of the store, as controller and hosts reach it.")
+    endpoint: str = Field(description="URL of the store, as seen from the controller and the hosts.")
     bucket: str = Field(description="Name of the bucket.")
-    region: str = Field(default="us-east-1", description="Region name for the signature.")
+    region: str = Field(default="us-east-1", description="Name of the region, used in signatures.")
     access_key: Secret = Field(description="Access key.")
     secret_key: Secret = Field(description="Secret key.")
+    keep: Keep | None = Field(
+        default=None,
+        description=(
+            "Retention of the backups that drills take, such as `{last: 5, days: 30}`: after a passed drill with a "
+            "backup in this bucket, expired backups of the project's finished runs are removed; empty: keep all."
+        ),
+    )
+
+    encrypt: Encryption | None = Field(
+        default=None,
+        description=(
+            "Recipients for whom the files of the drills' own backups here are encrypted, such as `{age: [age1...]}`; empty: "
+            "they are stored in the clear."
+        ),
+    )
+    identity: AgeIdentity | None = Field(
+        default=None,
+        description="Identity of age that decrypts these backups: the content of a file of age-keygen, by `!file` or `!env`.",
+    )
 
     @property
     def lock_name(self) -> str:
-        """Bucket and store."""
+        """Name of the lock by which a run reserves the bucket, made of bucket and store."""
         return bucket_name(self.endpoint, self.bucket)
 
     @property
     def greeting(self) -> bytes:
-        """A request for the head of its root."""
+        """HEAD request for the root of the store."""
         return b"HEAD / HTTP/1.0\r\n\r\n"
 
 
 class Http(Service):
-    """Something that answers HTTP."""
+    """A service with an HTTP interface."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"health"})
 
     kind: Literal["http"] = "http"
-    url: str = Field(description="Root URL, as the controller reaches it, without a slash at the end.")
+    url: str = Field(description="Root URL, as seen from the controller, without a slash at the end.")
     access_log: str = Field(
         default="",
         pattern=r"^(/[^\x00\n]*)?$",
-        description=("Path on the host of its access log; empty: the log of its unit."),
+        description=("Path of the service's access log on its host; empty: the log of its unit."),
     )
     port: Port | None = Field(default=None, description="TCP port on which it listens on its host.")
     env_file: str = Field(
         default="",
         pattern=r"^(/.*)?$",
-        description=("Path on its host of the env file that it reads at its start: lines `NAME=VALUE`."),
+        description=("Path on its host of the env file that the service reads at its start: lines `NAME=VALUE`."),
     )
     env_template: str = Field(
         default="",
         pattern=r"^(/.*)?$",
-        description=("Path on its host of the file beside it that names what must be set: lines `NAME=`."),
+        description=("Path on its host of the template of the env file, which names the variables to set in lines `NAME=`."),
     )
-    needs: tuple[str, ...] = Field(default=(), description="Names of the services that it depends on.")
+    needs: tuple[str, ...] = Field(default=(), description="Names of the services that this service depends on.")
+    health: Health | None = Field(
+        default=None,
+        description="Request that asks the service for its health, and its healthy answer; a text is the path alone.",
+    )
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The services that the inventory says it needs."""
+        """Names of the services that the inventory lists under `needs`."""
         return self.needs
 
     @property
     def lock_name(self) -> str:
-        """Its unit, else its port, else its URL."""
+        """Name of the lock by which a run reserves the service on its host; made of its unit, else port, else URL."""
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 
     @property
     def greeting(self) -> bytes:
-        """A request for the head of its root."""
+        """HEAD request for the root of the service."""
         return b"HEAD / HTTP/1.0\r\n\r\n"
 
 
+def is_sandbox(service: Service | None) -> bool:
+    """Return True for a service of the inventory that is a sandbox."""
+    return getattr(service, "sandbox", None) is not None
+
+
 def kind_of(service: Service) -> str:
-    """The kind of ``service``, as the inventory writes it."""
+    """Return the kind of ``service``, as written in the inventory."""
     return str(getattr(service, "kind", ""))
 
 
 def bucket_name(endpoint: str, bucket: str) -> str:
-    """Name of a bucket and the store that it is in."""
+    """Return the name of the lock by which a run reserves a bucket."""
     return word("s3", bucket, "at", origin(endpoint))
 
 
 def origin(url: str) -> str:
-    """Host and port of ``url``; the port of its scheme where it names none."""
+    """Return host and port of ``url``; without a port, the default port of its scheme."""
     parts, port = urlsplit(url), None
     with suppress(ValueError):
         port = parts.port
@@ -167,12 +228,15 @@ def origin(url: str) -> str:
 
 
 def word(*parts: str) -> str:
-    """``parts`` joined to one word that can be the name of a folder."""
+    """Join ``parts`` with hyphens to a text without slashes and spaces, usable as the name of a folder."""
     return "-".join(re.sub(r"[/\s]+", "-", part).strip("-") for part in parts if part)
 
 
 def handed(value: str, services: Mapping[str, Service]) -> str | Secret:
-    """The secret of ``services`` that a parameter of the type ``Handed`` names, or the text that it is. Raises PlanError."""
+    """Resolve a parameter that is a plain text or refers to a secret in ``services``: return the text or the secret.
+
+    Raises PlanError.
+    """
     if not value.startswith(SECRET_MARK):
         return value
     place = value.removeprefix(SECRET_MARK)

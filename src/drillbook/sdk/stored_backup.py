@@ -1,6 +1,7 @@
-"""A backup as it lies in a store: a folder of files and ``manifest.json``, which is written last and names them all.
+"""Stored backup: a folder with files and ``manifest.json``, which lists all files and is written last.
 
-What every kind of backup shares; what a manifest says beside that is the kind's own.
+This module defines the manifest fields that all kinds of backups share, and reads and verifies backups. Each kind has its
+own manifest class, derived from ``BackupManifest`` or ``FilesManifest``.
 """
 
 from __future__ import annotations
@@ -9,64 +10,196 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
+from drillbook.sdk import encryption, host_encryption
+from drillbook.sdk.action import Context
+from drillbook.sdk.encryption import SUFFIX, Encryption
 from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.transfer import NAME, PART_LEAST, Carrier, File, Problem
+from drillbook.values import canonical
 
 FILE = "manifest.json"
 SIGNATURE = "manifest.json.sig"
-Model = TypeVar("Model", bound=BaseModel)
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 in hexadecimal."""
 
 
-class StoredFile(BaseModel):
-    """One file of a backup, as its manifest names it; ``size`` in bytes."""
+class Part(BaseModel):
+    """Base of the models in a manifest, which reject unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+class StoredFile(Part):
+    """One file of a backup in its manifest, as it is stored; ``size`` is in bytes.
 
-def read(store: Store, where: Reference, wanted: str | None, model: type[Model], form: str) -> Model:
-    """The manifest at ``where`` as ``model``; its content must have the digest ``wanted`` unless that is None.
-
-    ``form`` names the format that it should have. Raises StepFailed with ``backup-missing`` or ``backup-manifest``,
-    CouldNotVerify.
+    Of an encrypted file these are the size and the digest of the cipher text, and ``plain`` holds those of the content.
     """
+
+    size: Annotated[int, Field(ge=0)]
+    sha256: Sha256
+    plain: StoredFile | None = None
+
+    @classmethod
+    def of(cls, file: File) -> StoredFile:
+        """Return the manifest entry for an uploaded file."""
+        return StoredFile(size=file.size, sha256=file.sha256, plain=StoredFile.of(file.plain) if file.plain else None)
+
+    @model_serializer(mode="wrap")
+    def _without_no_plain(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out `plain` of a file that is not encrypted, so that its entry stays as it was."""
+        return {key: value for key, value in written(self).items() if (key, value) != ("plain", None)}
+
+    def stored_as(self, name: str) -> str:
+        """Return the name of the object that holds the file ``name``."""
+        return f"{name}{SUFFIX}" if self.plain else name
+
+    def file(self, name: str) -> File:
+        """Return the stored file of the content ``name``, for transfers."""
+        plain = self.plain.file(name) if self.plain else None
+        return File(self.stored_as(name), self.size, self.sha256, plain=plain)
+
+
+def entries(sent: Sequence[File]) -> dict[str, StoredFile]:
+    """Return the manifest's entries of the uploaded files, by the name of each file before its encryption."""
+    return {one.content.name: StoredFile.of(one) for one in sent}
+
+
+class BackupManifest(Part):
+    """Fields that the manifests of all kinds of backups share. A folder without a manifest is not a backup.
+
+    ``taken_at`` is in UTC, by the controller's clock unless the kind says otherwise.
+    """
+
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+    """Fields that older versions did not write; omitted from the JSON while None, so that the digests of old manifests stay valid."""
+
+    format: str
+    run: str
+    service: str
+    taken_at: str
+    encrypted: Encryption | None = None
+    """Recipients for whom the files are encrypted; None for files in the clear."""
+
+    def encoded(self) -> bytes:
+        """Return the manifest in canonical JSON, as stored."""
+        value = self.model_dump(mode="json", by_alias=True)
+        added = self.ADDED | {"encrypted"}
+        return canonical({key: part for key, part in value.items() if part is not None or key not in added})
+
+    def digest_at(self, origin: Reference) -> str:
+        """Return the digest of this backup: the digest in ``origin`` if given, else the digest of the manifest."""
+        return origin.sha256 or sha256(self.encoded())
+
+    def stored(self) -> Mapping[str, int] | None:
+        """Return the size in bytes of each object in the backup's folder, by name; manifest and signature are omitted.
+
+        None when the manifest does not list its objects; such a backup is never pruned.
+        """
+        return None
+
+    def listed(self) -> list[File]:
+        """Return the files that a host fetches, for transfers; none for a kind whose files stay in the store."""
+        return []
+
+    @classmethod
+    def read(cls, store: Store, origin: Reference) -> Self:
+        """Read the manifest in the folder ``origin``; if ``origin`` contains a digest, the manifest must match the digest.
+
+        Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
+        """
+        return cls.parsed(content(store, origin), origin.below(FILE))
+
+    @classmethod
+    def parsed(cls, data: bytes, where: Reference) -> Self:
+        """Parse the manifest that was read at ``where``. Raises StepFailed with ``backup-manifest`` when it is invalid."""
+        try:
+            return cls.model_validate(json.loads(data))
+        except (ValidationError, ValueError) as error:
+            said, form = re.sub(r"\s+", " ", str(error))[:300], cls.model_fields["format"].default
+            raise StepFailed(
+                f"{where} is not a manifest of format {form}",
+                findings=[
+                    finding("backup-manifest", title=str(where), wanted=f"a manifest of format {form}", measured=said)
+                ],
+            ) from error
+
+
+class FilesManifest(BackupManifest):
+    """Manifest of a backup that consists of files; ``files`` lists each by name."""
+
+    files: Mapping[Annotated[str, Field(pattern=f"^{NAME}$")], StoredFile]
+
+    @classmethod
+    def read_whole(cls, store: Store, origin: Reference) -> Self:
+        """Read the manifest like ``read``, then check that the store shows every file with its size.
+
+        Raises StepFailed with a finding for each file that is missing or has another size, CouldNotVerify.
+        """
+        backup = cls.read(store, origin)
+        if wrong := present(store, origin, backup.stored()):
+            raise StepFailed(f"the backup in {origin} is incomplete or damaged: {summary(wrong)}", findings=wrong)
+        return backup
+
+    def stored(self) -> Mapping[str, int]:
+        """Return the size in bytes of each file, by the name of its object."""
+        return {file.stored_as(name): file.size for name, file in self.files.items()}
+
+    def listed(self) -> list[File]:
+        """Return the files of the backup, for transfers."""
+        return [file.file(name) for name, file in sorted(self.files.items())]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together, in bytes."""
+        return sum(file.size for file in self.files.values())
+
+
+def content(store: Store, origin: Reference) -> bytes:
+    """Return the bytes of the manifest in the folder ``origin``; a digest in ``origin`` must match the manifest.
+
+    Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
+    """
+    where = origin.below(FILE)
     data = store.get(where.key)
     if data is None:
         raise StepFailed(
-            f"there is no {where}",
+            f"{where} does not exist",
             findings=[finding("backup-missing", title=FILE, wanted=str(where), measured="no such object")],
         )
-    found = sha256(data)
-    if wanted is not None and found != wanted:
+    measured = sha256(data)
+    if origin.sha256 not in (None, measured):
         raise StepFailed(
-            f"{where} is not the one that was written",
-            findings=[finding("backup-manifest", title=str(where), wanted=f"sha256 {wanted}", measured=f"sha256 {found}")],
+            f"{where} is not the manifest that was written",
+            findings=[
+                finding(
+                    "backup-manifest",
+                    title=str(where),
+                    wanted=f"sha256 {origin.sha256}",
+                    measured=f"sha256 {measured}",
+                )
+            ],
         )
-    try:
-        return model.model_validate(json.loads(data))
-    except (ValidationError, ValueError) as error:
-        said = re.sub(r"\s+", " ", str(error))[:300]
-        raise StepFailed(
-            f"{where} is no manifest",
-            findings=[finding("backup-manifest", title=str(where), wanted=f"a manifest of format {form}", measured=said)],
-        ) from error
+    return data
 
 
 def split(text: str) -> Reference:
-    """The folder of a backup, from a reference to it or to its manifest; the digest is the manifest's. Raises ValueError."""
+    """Return the folder of a backup from a reference to the folder or to its manifest, with the manifest's digest.
+
+    Raises ValueError.
+    """
     found = Reference.parse(text)
     return Reference(found.bucket, found.key.removesuffix("/" + FILE), found.sha256)
 
 
 def present(store: Store, folder: Reference, wanted: Mapping[str, int]) -> list[Finding]:
-    """What is wrong with the files of a backup, given by name and size, as far as the store's listing shows it.
+    """Return findings for the ``wanted`` files (size by name) that are missing in the store or have another size there.
 
     Raises CouldNotVerify.
     """
@@ -80,11 +213,88 @@ def present(store: Store, folder: Reference, wanted: Mapping[str, int]) -> list[
     return wrong
 
 
+def document(store: Store, origin: Reference, manifest: FilesManifest, name: str) -> bytes:
+    """Return the content of a small file of the backup at ``origin``, read by the controller and compared with its digest.
+
+    Raises StepFailed with ``backup-missing``, ``backup-digest`` or ``backup-key-lost``, CouldNotVerify.
+    """
+    wanted = manifest.files[name]
+    where = origin.below(wanted.stored_as(name))
+    data = store.get(where.key)
+    if data is None or sha256(data) != wanted.sha256:
+        code = "backup-missing" if data is None else "backup-digest"
+        measured = "no such object" if data is None else f"sha256 {sha256(data)}"
+        wrong = finding(code, title=name, wanted=f"sha256 {wanted.sha256}", measured=measured)
+        raise StepFailed(f"{where} is not the one that was written", findings=[wrong])
+    return encryption.decrypted(data, keys_of(store, origin, manifest), name) if wanted.plain else data
+
+
+def keys_of(store: Store, origin: Reference, manifest: BackupManifest) -> tuple[str, ...]:
+    """Return the secret keys that open the backup at ``origin``; none for a backup in the clear.
+
+    Raises StepFailed with ``backup-key-lost``.
+    """
+    if manifest.encrypted is None:
+        return ()
+    return encryption.fitting_keys(store.service.identity, manifest.encrypted, f"s3://{origin.bucket}/{origin.key}")
+
+
+def carry(ctx: Context, store: Store, origin: Reference, manifest: BackupManifest, scratch: str) -> str:
+    """Fetch the files of the backup at ``origin`` to the step's host, compare size and digest of each, and decrypt them.
+
+    Returns the folder of the files, which is made below ``scratch``. Raises StepFailed with a finding for each file that is
+    missing or differs, or about a lost key; NotReady without age; HostError.
+    """
+    folder, keys, files = f"{scratch}/files", keys_of(store, origin, manifest), manifest.listed()
+    ctx.run("mkdir", "-m", "700", "--", folder).check()
+    carrier = Carrier(ctx.host, ctx.deadline, scratch)
+    _must_have_arrived(ctx, origin, carrier.fetch(folder, files, store, origin.key))
+    plain = {one.name: one.plain for one in files if one.plain}
+    if plain:
+        pairs = [(f"{folder}/{name}", f"{folder}/{one.name}") for name, one in plain.items()]
+        host_encryption.decrypt(ctx.host, ctx.deadline, keys, pairs)
+        there = {one.name: one for one in carrier.survey(folder, PART_LEAST)}
+        wrong = [
+            finding(
+                "backup-digest", title=one.name, wanted=f"sha256 {one.sha256}", measured=f"sha256 {there[one.name].sha256}"
+            )
+            for one in plain.values()
+            if there[one.name].sha256 != one.sha256
+        ]
+        if wrong:
+            raise StepFailed(f"the decrypted backup in {origin} is another one: {summary(wrong)}", findings=wrong)
+    return folder
+
+
+def _must_have_arrived(ctx: Context, origin: Reference, problems: Sequence[Problem]) -> None:
+    """Raise StepFailed when there are ``problems`` with fetched files, with a finding for each missing or damaged one."""
+    wrong = [
+        finding(f"backup-{file.kind}", title=file.name, wanted=file.wanted, measured=file.measured, host=ctx.host.name)
+        for file in problems
+        if file.kind != "error"
+    ]
+    if wrong:
+        raise StepFailed(f"the backup in {origin} is damaged: {summary(wrong)}", findings=wrong)
+    if problems:
+        said = "; ".join(f"{file.name}: {file.measured}" for file in problems[:3])
+        raise StepFailed(f"{ctx.host.name} could not fetch {len(problems)} files: {said}")
+
+
 def summary(findings: Sequence[Finding]) -> str:
-    """One line for several findings."""
+    """Summarize several findings in one line."""
     return "; ".join(one.title for one in findings[:3]) + (f" and {len(findings) - 3} more" if len(findings) > 3 else "")
 
 
+def utc(moment: datetime) -> str:
+    """Format ``moment`` as the field ``taken_at`` requires: in UTC, with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def now() -> str:
+    """Return the time of the controller's clock in the format of ``taken_at``."""
+    return utc(datetime.now(UTC))
+
+
 def sha256(data: bytes) -> str:
-    """Hex digest of ``data``."""
+    """Return the SHA-256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -1,23 +1,23 @@
 # shellcheck shell=sh
-# Folders on a target that nobody but its own user can have made, or can put another one in the place of. POSIX sh.
-# What is wrong with one ends the shell: 91 it is not ours alone, 92 it cannot be made.
+# Private folders on a target: no other user can have made them, or can replace them by others. POSIX sh.
+# On a problem the shell exits: 91 the folder is not private to this user, 92 it cannot be made.
 
-fail() { # STATUS WORD... ; also 90 a tool is missing, 93 not in time
+fail() { # STATUS WORD... ; further statuses: 90 a tool is missing, 93 a timeout
   status=$1
   shift
   printf 'drillbook: %s\n' "$*" >&2
   exit "$status"
 }
 
-make() { # PATH ; makes the folder where nothing has this name, closed to others
+make() { # PATH ; makes the folder if nothing has this name, closed to other users
   ! [ -d "$1" ] || return 0
   mkdir -p -- "${1%/*}" 2>/dev/null
   (umask 077 && mkdir -m 700 -- "$1") 2>/dev/null || return 0
-  # A folder inherits the access list of the one that it is in.
+  # A new folder inherits the access control list of its parent folder.
   ! command -v setfacl >/dev/null || setfacl -b -k -m g::-,o::- -- "$1" 2>/dev/null
 }
 
-ours() { # PATH ; of the folder that this shell is in
+ours() { # PATH ; exits with 91 unless the working directory is private to this user
   case $(LC_ALL=C ls -ld .) in
     drwx------+*) fail 91 "$1 has an access control list, by which others may enter it" ;;
     drwx------*) ;;
@@ -30,12 +30,12 @@ ours() { # PATH ; of the folder that this shell is in
     at=${at%/*}
     set -- "$@" "${at:-/}"
   done
-  # shellcheck disable=SC2012 # no find prints this everywhere
+  # shellcheck disable=SC2012 # not every find has -printf
   said=$(LC_ALL=C ls -ldn -- "$@" | others)
   [ -z "$said" ] || fail 91 "$said"
 }
 
-others() { # reads the folders that one lies in, and names the first in which others could put something in its place
+others() { # reads the parent folders from `ls -ldn`, and prints the first in which other users could replace ours
   me=$(id -u)
   while read -r mode _ uid _ _ _ _ _ name; do
     case $uid in 0 | "$me") ;; *) echo "$name belongs to another user, who may put other folders in the place of ours" && return ;; esac
@@ -46,13 +46,13 @@ others() { # reads the folders that one lies in, and names the first in which ot
   done
 }
 
-own() { # ROOT REST ; goes to ROOT, which is ours alone, and makes REST in it
+own() { # ROOT REST ; enters ROOT, which must be private to this user, and makes REST in it
   tries=0
   while :; do
     make "$1"
     if cd -- "$1" 2>/dev/null; then
       ours "$1"
-      # Somebody who has ended may have removed it, being empty.
+      # A program that has just exited may have removed ROOT while it was empty: try again.
       ! (umask 077 && mkdir -p -- "$2") 2>/dev/null || return 0
     fi
     tries=$((tries + 1))

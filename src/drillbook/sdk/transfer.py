@@ -1,7 +1,7 @@
-"""Files between a host and a store, directly: the controller signs addresses, the host carries the bytes.
+"""Direct transfer of files between a host and a store: the controller presigns URLs, the host transfers the data.
 
-On the host ``carry.py`` does the work with whatever ``python3`` is there, otherwise ``carry.sh`` with curl. Every
-upload carries its SHA-256 in a signed header, so that the store refuses damaged bytes.
+On the host the work is done by ``carry.py`` if it has a suitable ``python3``, otherwise by ``carry.sh`` with curl. Every
+upload has its SHA-256 in a signed header, so that the store refuses damaged data.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from drillbook.sdk.host import Deadline, Host, Notes
 from drillbook.sdk.store import Store
 
 PART_LEAST = 5 << 20
-"""The smallest part that S3 takes."""
+"""Smallest part of a multipart upload that S3 accepts, in bytes."""
 
 BATCH = 256 << 20
-"""Bytes that are carried between two words on how far a transfer is."""
+"""Bytes transferred between two progress events."""
 
 _WHICH = """
 if python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null; then echo python3
@@ -33,22 +33,31 @@ fi
 """
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*"
-"""What a file in a backup may be called, so that no name leads out of its folder."""
+"""Pattern of the names of files in a backup: no name can lead out of its folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file by its name below a folder; ``parts`` are the digests of its parts when it is larger than one."""
+    """A file with its path below a folder; ``parts`` are the digests of its parts when it is larger than one part.
+
+    ``plain`` is the file before its encryption, when it is encrypted.
+    """
 
     name: str
     size: int
     sha256: str
     parts: tuple[str, ...] = ()
+    plain: File | None = None
+
+    @property
+    def content(self) -> File:
+        """The plain file."""
+        return self.plain or self
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file that did not arrive as it should have; ``kind`` is also the end of the finding's code."""
+    """File that did not arrive correctly; the code of its finding ends with ``kind``."""
 
     name: str
     kind: Literal["missing", "size", "digest", "error"]
@@ -58,7 +67,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Upload:
-    """Files on their way into a store. Large ones show only after ``commit``; ``discard`` removes all of it."""
+    """Upload to a store. Large files are invisible until ``commit``; ``discard`` removes all uploaded files."""
 
     store: Store
     prefix: str
@@ -75,7 +84,7 @@ class Upload:
         self.done.clear()
 
     def discard(self) -> None:
-        """Remove what was uploaded, as far as the store lets it."""
+        """Remove all files and unfinished uploads, as far as the store permits."""
         for key, upload in self.begun.items():
             with suppress(DrillbookError):
                 self.store.abort(key, upload)
@@ -85,19 +94,19 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """Carries files for one host. ``scratch`` is a folder there for the lists of addresses."""
+    """Transfer of files between a host and a store. Lists of presigned URLs are stored in the host's folder ``scratch``."""
 
     host: Host
     deadline: Deadline
     scratch: str
 
     def survey(self, folder: str, part_size: int) -> list[File]:
-        """The files below ``folder`` on the host, with digests computed there. Raises HostError."""
+        """List the files below ``folder`` on the host, with digests computed there. Raises HostError."""
         found = self._carry("survey", folder, str(part_size))
         return [File(one["name"], one["size"], one["sha256"], tuple(one["parts"])) for one in found]
 
     def send(self, folder: str, found: Sequence[File], upload: Upload, part_size: int) -> None:
-        """Send ``found`` from ``folder``. Raises StepFailed, HostError, CouldNotVerify; then ``discard`` the upload."""
+        """Upload ``found`` from ``folder``. After an error (StepFailed, HostError, CouldNotVerify) call ``discard``."""
         puts: list[dict[str, Any]] = []
         for one in found:
             puts += self._parts(one, upload, part_size) if one.parts else [self._whole(one, upload)]
@@ -133,7 +142,7 @@ class Carrier:
         ]
 
     def fetch(self, folder: str, wanted: Sequence[File], store: Store, prefix: str) -> list[Problem]:
-        """Fetch ``wanted`` into ``folder`` and compare every size and digest there; returns what is wrong.
+        """Download the files ``wanted`` into ``folder``, compare size and digest of each on the host, and return the problems.
 
         Raises HostError, CouldNotVerify.
         """
@@ -152,7 +161,7 @@ class Carrier:
     def _carry_all(
         self, mode: Literal["send", "fetch"], folder: str, key: str, rows: Sequence[dict[str, Any]], sizes: Sequence[int]
     ) -> list[dict[str, Any]]:
-        """Carry ``rows``, in batches, and note after each how many bytes went."""
+        """Transfer the files in ``rows`` in batches, and record the progress after each batch."""
         what, done, total = {"send": "to the store", "fetch": "from the store"}[mode], 0, sum(sizes)
         answers: list[dict[str, Any]] = []
         self._note(what, 0, total)
@@ -185,11 +194,11 @@ class Carrier:
         self.host.run((*argv, mode, *arguments), deadline=self.deadline, stdin=program, sink=sink).check()
         answer: list[dict[str, Any]] = sink.json()
         if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
-            raise CouldNotVerify(f"{sink.what} cannot be read")
+            raise CouldNotVerify(f"{sink.what} cannot be parsed")
         return answer
 
     def tool(self) -> Literal["python3", "curl"]:
-        """What carries files on this host. Raises NotReady when there is nothing."""
+        """Return the program that transfers files on this host. Raises NotReady when it has none."""
         found = self.host.run(("sh", "-c", _WHICH), deadline=self.deadline).text
         if found == "python3":
             return "python3"
@@ -197,12 +206,12 @@ class Carrier:
             return "curl"
         raise NotReady(
             f"{self.host.name} has neither python3 (3.7 or later) nor curl and sha256sum",
-            hint="install one of them: backups go from the host to the store, not through the controller",
+            hint="install python3, or curl and sha256sum: the host itself uploads and downloads backups",
         )
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Where batches of about ``BATCH`` bytes begin and end; one when there is nothing."""
+    """Split ``sizes`` into batches of about ``BATCH`` bytes; yield the first and the end (exclusive) index of each."""
     start, filled = 0, 0
     for index, size in enumerate(sizes):
         if filled and filled + size > BATCH:
@@ -219,12 +228,12 @@ def _problem(one: File, answer: dict[str, str]) -> Problem:
 
 
 def _lines(plan: dict[str, Any]) -> str:
-    """A plan for ``carry.sh``: its folder, then one line an object, with fields that hold no space."""
+    """Format a transfer plan for ``carry.sh``: the folder of the files, then one line of fields for each object."""
     rows = plan.get("puts") or plan.get("gets") or []
     text = [plan["root"]]
     for one in rows:
         if not re.fullmatch(NAME, one["name"]):
-            raise CouldNotVerify(f"{one['name']!r} is not a name that curl can carry")
+            raise CouldNotVerify(f"{one['name']!r} is not a file name that curl can transfer")
         fields = (one["name"], one.get("offset", 0), one.get("length", one.get("size")), one["sha256"], one["url"])
         text.append(" ".join(map(str, fields)))
     return "\n".join(text) + "\n"

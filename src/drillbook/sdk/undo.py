@@ -1,4 +1,4 @@
-"""How to put back what an action changed, as data of the journal."""
+"""Undo of an action, in the form stored in the journal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Undo(BaseModel):
-    """How to put back what an action changed: data, written to the journal before the action starts.
+    """Undo of an action, which is written to the journal before the action starts.
 
-    Must be safe to carry out twice, and when the action never happened.
+    An undo must be safe to run twice, and to run although the action never started.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,20 +23,20 @@ class Undo(BaseModel):
 
     @classmethod
     def by_commands(cls, *commands: tuple[str, ...]) -> Self:
-        """Commands on the step's own host, in order; each must end with status 0."""
+        """Return an undo that runs ``commands`` in order on the step's host; each must exit with status 0."""
         return cls(kind="commands", commands=commands)
 
     @classmethod
     def by_action(cls, name: str, **params: Any) -> Self:
-        """Another action with its parameters, where the step itself ran."""
+        """Return an undo that runs the action ``name`` with ``params`` on the hosts of the step."""
         return cls(kind="action", action=name, params=params)
 
     @classmethod
     def by_restore(cls, why: str) -> Self:
-        """Nothing but the drill's restore phase helps."""
+        """Return an undo for a fault that only a restore in the drill can repair; ``why`` says why no command can."""
         return cls(kind="restore", why=why)
 
     @classmethod
     def nothing(cls, why: str) -> Self:
-        """There is nothing to put back, and ``why``."""
+        """Return the undo of a step that needs none; ``why`` is the reason."""
         return cls(kind="nothing", why=why)

@@ -1,6 +1,6 @@
-"""Vouching for backups: their manifests are signed like runs, and one that is named by its place alone must be vouched for.
+"""Signatures of backups: sign manifests, and require a trusted signature for backups that are referenced without a digest.
 
-Actions know no keys: who composes a run gives them ``Vouchers``, by their context.
+Actions have no access to keys: the engine provides ``Vouchers`` in their context.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from drillbook.sdk.stored_backup import FILE, SIGNATURE, sha256
 
 Acts = TypeVar("Acts", bound=Action)
 FIELDS = ("from_", "manifest")
-"""Fields by which actions name a backup."""
+"""Fields in which actions refer to a backup."""
 UNKNOWN_RUN = "this run checks no signatures"
 
 
 class Vouchers(Protocol):
-    """Keys by which manifests are signed, and known."""
+    """Interface that signs manifests and checks that their signatures are trusted."""
 
     def sign(self, manifest: bytes) -> tuple[bytes, str]:
-        """Give the signature of ``manifest``, or none and the reason why it cannot be signed."""
+        """Sign ``manifest``; returns the signature and an empty text, or an empty signature and the reason."""
 
     def doubt(self, manifest: bytes, signature: bytes | None) -> str:
-        """Say why nobody vouches for ``manifest``; empty when a key that is vouched for signed it."""
+        """Return the reason why the signature of ``manifest`` is not trusted; empty when it is trusted."""
 
 
 def signed(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> Facts:
-    """Put the signature of ``manifest`` beside it; returns the facts of that. Raises CouldNotVerify."""
+    """Store the signature of ``manifest`` next to it; returns the facts about it. Raises CouldNotVerify."""
     if ctx.vouchers is None:
         return {}
     signature, why = ctx.vouchers.sign(manifest)
@@ -40,7 +40,7 @@ def signed(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> Fa
 
 
 def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str:
-    """Say why nobody vouches for the backup in ``folder`` with this ``manifest``; empty when somebody does.
+    """Return the reason why the signature of ``manifest`` in ``folder`` is not trusted; empty when it is trusted.
 
     Raises CouldNotVerify.
     """
@@ -51,11 +51,11 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 
 
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
-    """Pin the backup that ``action`` names by its place alone to the manifest that lies there now.
+    """Add to each backup reference of ``action`` without a digest the digest of the manifest that the store has at present.
 
-    Where none lies, it is pinned to an empty one: what somebody puts there a moment later was not looked at. Returns also
-    why nobody vouches for that one; empty when somebody does, or when the action names no such backup.
-    Raises CouldNotVerify.
+    If the manifest is missing, the digest is that of empty content, so that a manifest stored later is refused. Return the
+    changed action, and the reason why a signature is not trusted (empty when all are trusted, or no backup exists). Raises
+    CouldNotVerify.
     """
     pins, doubts = {}, []
     for name in FIELDS if ctx.vouchers else ():
@@ -64,17 +64,17 @@ def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
             folder = Reference(where.bucket, where.key.removesuffix("/" + FILE))
             pins[name] = str(Reference(where.bucket, where.key, sha256(manifest or b"")))
             if manifest is not None and (why := doubt(ctx, store, folder, manifest)):
-                doubts.append(f"nobody vouches for {pins[name]}: {why}")
+                doubts.append(f"{pins[name]} has no trusted signature: {why}")
     return (action.model_copy(update=pins) if pins else action), "; ".join(doubts)
 
 
 def _unpinned(value: object, ctx: Context) -> tuple[Store, Reference, bytes | None] | None:
-    """The store, the reference and the manifest, if any, of a backup that ``value`` names without a digest; else None."""
+    """Return store, reference and manifest (None if missing) if ``value`` refers to a backup without a digest; else None."""
     try:
         where = Reference.parse(value) if isinstance(value, str) and value.startswith("s3://") else None
         store = Store(ctx.bucket(str(value))) if where and where.sha256 is None else None
     except (ValueError, PlanError):
-        return None  # the action itself says what is wrong with it
+        return None  # the action itself reports a wrong reference
     if where is None or store is None:
         return None
     return store, where, store.get(where.key if where.key.endswith("/" + FILE) else where.below(FILE).key)

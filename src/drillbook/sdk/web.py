@@ -1,4 +1,4 @@
-"""One HTTP request over a new connection, with a deadline for all of it: what probes and checks need, and no more."""
+"""Send one HTTP request over a new connection, with a deadline for the whole exchange; for probes and checks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
 
 @contextmanager
 def traced(traceparent: str) -> Iterator[None]:
-    """Requests of this thread carry the W3C header ``traceparent`` meanwhile; an empty one: none."""
+    """Send the W3C header ``traceparent`` with this thread's requests during the `with`; an empty text sends none."""
     token = _TRACEPARENT.set(traceparent)
     try:
         yield
@@ -32,7 +32,7 @@ def traced(traceparent: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; ``complete`` is False when the body was longer than the limit."""
+    """An HTTP answer; ``complete`` is False when the body exceeded the limit."""
 
     status: int
     body: bytes
@@ -48,38 +48,23 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     limit: int = BODY_LIMIT,
+    ca: str = "",
 ) -> Answer:
     """Send one request on a connection of its own, without proxy, cookies or redirects.
 
-    ``timeout`` is in seconds and holds for the whole exchange. Raises OSError (TimeoutError included) when there is
-    no answer by then, or none that is HTTP.
+    ``timeout`` is in seconds, for the whole exchange; ``ca`` names a file of certificates to use in place of the system's.
+    Raises OSError, such as TimeoutError, when no HTTP answer arrives within ``timeout``.
     """
     start = time.monotonic()
     deadline = Deadline.after(timeout, current().cancel)
-    parts = urlsplit(url)
-    if parts.hostname is None:
-        raise OSError(f"{url!r} names no host")
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=timeout, context=ssl.create_default_context()
-        )
-    else:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    connection, path = _connection(url, timeout, ca)
     lines = Lines(deadline)
     dialled: list[socket.socket] = []
-    connection._create_connection = partial(_dial, lines, dialled)  # type: ignore[attr-defined]  # CPython's own seam for it
+    connection._create_connection = partial(_dial, lines, dialled)  # type: ignore[attr-defined]  # CPython's private hook
     try:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.connect()
         with lines:
-            parent = _TRACEPARENT.get()
-            connection.request(
-                method,
-                path,
-                body=body or None,
-                headers={"User-Agent": "drillbook", **({"traceparent": parent} if parent else {}), **(headers or {})},
-            )
+            connection.request(method, path, body=body or None, headers=_headers(headers or {}))
             response = connection.getresponse()
             data = _body(response, limit)
         deadline.check()
@@ -93,14 +78,32 @@ def ask(
             raise
         raise OSError(f"no HTTP answer: {type(error).__name__} {error}".rstrip()) from None
     finally:
-        lines.close()
-        connection.close()
-        for line in dialled:
-            line.close()
+        for close in (lines.close, connection.close, *(line.close for line in dialled)):
+            close()
+
+
+def _connection(url: str, timeout: float, ca: str) -> tuple[http.client.HTTPConnection, str]:
+    """Return an unconnected connection object for ``url``, and the path to request. Raises OSError."""
+    parts = urlsplit(url)
+    if parts.hostname is None:
+        raise OSError(f"{url!r} contains no host")
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=ca or None)
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context)
+    else:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    return connection, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _headers(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a request: Drillbook's own, overridden by ``given``."""
+    parent = _TRACEPARENT.get()
+    return {"User-Agent": "drillbook", **({"traceparent": parent} if parent else {}), **given}
 
 
 def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
-    """Up to ``limit`` bytes, and one more where there are more. Raises IncompleteRead, which `read(NUMBER)` does not."""
+    """Read up to ``limit`` + 1 bytes of the body. Raises IncompleteRead when it is cut off, unlike `read(NUMBER)`."""
     data = response.read(limit + 1)
     if response.length and len(data) <= limit:
         raise http.client.IncompleteRead(data, response.length)
@@ -110,9 +113,9 @@ def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
 def _dial(
     lines: Lines, dialled: list[socket.socket], address: tuple[str, int], timeout: float, source: object = None
 ) -> socket.socket:
-    """Connect to one address of a name after another, all within the deadline of ``lines``, which ends the connection.
+    """Try the addresses of a host name until one accepts; return its socket, which ``lines`` closes at the deadline.
 
-    Its second descriptor is kept in ``dialled``: the first one is not reached while TLS is being agreed on.
+    ``lines`` closes a duplicate of the descriptor (added to ``dialled``): the TLS handshake detaches the original.
     """
     del timeout, source
     failed: OSError | None = None
@@ -128,4 +131,4 @@ def _dial(
         except OSError as error:
             sock.close()
             failed = error
-    raise failed or OSError(f"{address[0]} has no address")
+    raise failed or OSError(f"the name {address[0]} has no address")

@@ -1,4 +1,4 @@
-"""The account that runs this process, as the kernel tells it: no variable of its environment is asked."""
+"""The account that runs this process, as the kernel reports it: environment variables such as USER are not trusted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 LOGIN = Path("/proc/self/loginuid")
-"""The user who logged in, which survives ``sudo`` and ``su``; Linux with audit alone has it."""
+"""File with the uid of the login user, which ``sudo`` and ``su`` do not change; only on Linux with audit."""
 UNSET = 2**32 - 1
 SEPARATOR = " for "
 
 
 def name(uid: int | None = None) -> str:
-    """Name of the account with ``uid``, by default of this process; its number where it has no name."""
+    """Name of the account ``uid``, by default that of this process; the number when the account has no name."""
     number = os.getuid() if uid is None else uid
     try:
         return pwd.getpwuid(number).pw_name
@@ -23,7 +23,7 @@ def name(uid: int | None = None) -> str:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all accounts that this process runs for: its own, and the one that logged in before any ``sudo``."""
+    """Names of this process's account and of the account that logged in, which ``sudo`` does not change."""
     numbers = [os.getuid()]
     with suppress(OSError, ValueError):
         logged_in = int(LOGIN.read_text(encoding="ascii"))
@@ -32,10 +32,10 @@ def names() -> tuple[str, ...]:
 
 
 def told() -> str:
-    """The accounts, and the number of the first, for the record of a run: such as ``root for alice (uid 0)``."""
+    """Text that names the accounts of this process in a run's record, such as ``root for alice (uid 0)`` after ``sudo``."""
     return f"{SEPARATOR.join(names())} (uid {os.getuid()})"
 
 
 def of(text: str) -> tuple[str, ...]:
-    """Names in a record that ``told`` made."""
+    """Names of the accounts in a text that ``told`` returned."""
     return tuple(filter(None, text.partition(" (uid ")[0].split(SEPARATOR)))

@@ -1,4 +1,4 @@
-"""Signing keys and signatures, all by ``ssh-keygen -Y``: no cryptography of our own, and no new kind of key to keep."""
+"""Signing keys and signatures, all through ``ssh-keygen -Y``: no cryptography and no key format of Drillbook's own."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ NAMESPACE = "drillbook-attestation"
 CHOICE = "DRILLBOOK_SIGNING_KEY"
 ALLOWED = Path("inventory") / "allowed_signers"
 LIMIT_S = 5.0
-"""An agent that asks a person for each signature is not waited for any longer: the run has its verdict already."""
+"""Maximum seconds to wait for a signature: an agent may ask a person, and a finished run does not wait longer."""
 NO_PROGRAM = "ssh-keygen is not installed"
 
 
 class KeyProblem(Exception):
-    """A key or a signature that cannot be used; the text says why."""
+    """Raised when a key or signature cannot be used; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A signature, the public key that it was made with, and its fingerprint."""
+    """A signature, and the public key that belongs to it."""
 
     signature: bytes
     public: str
 
 
 def chosen(root: Path) -> Path:
-    """The signing key of the project ``root``: the one that is named, the project's own, or this person's."""
+    """Path of the signing key: named by the environment, else the project's own, else the user's. Raises KeyProblem."""
     if named := os.environ.get(CHOICE):
         return Path(named).expanduser()
     own = root / ".drillbook" / "signing_key"
@@ -43,16 +43,16 @@ def chosen(root: Path) -> Path:
     try:
         folder = Path(config) if config.startswith("/") else Path.home() / ".config"
     except RuntimeError:
-        raise KeyProblem(f"this user has no home folder to keep a key in; name one in {CHOICE}") from None
+        raise KeyProblem(f"this user has no home folder for a key; name a key in {CHOICE}") from None
     return folder / "drillbook" / "signing_key"
 
 
 def ready_key(root: Path) -> tuple[Path, str]:
-    """The signing key and its public half; this person's key is made when it is not there. Raises KeyProblem."""
+    """Path of the signing key, and its public key as text; creates a user's key if there is none. Raises KeyProblem."""
     key = chosen(root)
     if not key.exists():
         if os.environ.get(CHOICE):
-            raise KeyProblem(f"there is no key {key}, which {CHOICE} names")
+            raise KeyProblem(f"the key {key}, which {CHOICE} names, does not exist")
         _make(key)
     if key == root / ".drillbook" / "signing_key":
         _ignore(key)
@@ -60,7 +60,7 @@ def ready_key(root: Path) -> tuple[Path, str]:
 
 
 def _ignore(key: Path) -> None:
-    """Keep git from ever adding a private ``key`` that lies in a project."""
+    """Add a project's private ``key`` to the folder's `.gitignore`; does nothing when this file cannot be written."""
     path, line = key.parent / ".gitignore", f"/{key.name}"
     with contextlib.suppress(OSError):
         known = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
@@ -69,7 +69,7 @@ def _ignore(key: Path) -> None:
 
 
 def public_of(key: Path) -> str:
-    """The public half of ``key``, as one line. Raises KeyProblem."""
+    """Public key of ``key``, as one line. Raises KeyProblem."""
     path = key if key.suffix == ".pub" else key.with_name(key.name + ".pub")
     try:
         line = path.read_text(encoding="utf-8").strip()
@@ -83,7 +83,7 @@ def public_of(key: Path) -> str:
 
 
 def fingerprint_of(root: Path) -> str:
-    """Fingerprint of the key that signs runs of the project ``root``; empty where none can be read, or none is made yet."""
+    """Fingerprint of the key that signs runs of the project ``root``; empty while there is no readable key."""
     try:
         return fingerprint(public_of(chosen(root)))
     except KeyProblem:
@@ -91,16 +91,16 @@ def fingerprint_of(root: Path) -> str:
 
 
 def fingerprint(public: str) -> str:
-    """``SHA256:...`` of a public key, as ssh prints it. Raises KeyProblem."""
+    """Fingerprint ``SHA256:...`` of a public key, as ssh prints it. Raises KeyProblem for an invalid key."""
     try:
         blob = base64.b64decode(public.split()[1], validate=True)
     except (IndexError, ValueError):
-        raise KeyProblem("it is not a public key of ssh") from None
+        raise KeyProblem("the text is not an SSH public key") from None
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 def sign(data: bytes, key: Path) -> bytes:
-    """A signature over ``data``. Raises KeyProblem; never asks anybody for a passphrase."""
+    """Sign ``data`` with ``key``, and return the signature; never asks for a passphrase. Raises KeyProblem."""
     done = _keygen("-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), data=data)
     if done.returncode or not done.stdout.startswith(b"-----BEGIN SSH SIGNATURE-----"):
         raise KeyProblem(f"the key {key} cannot be used: {_last(done.stderr)}")
@@ -108,9 +108,9 @@ def sign(data: bytes, key: Path) -> bytes:
 
 
 def signer(data: bytes, signature: Path) -> str:
-    """Fingerprint of the key that made ``signature`` over ``data``; empty when the signature does not fit.
+    """Fingerprint of the key that made ``signature`` over ``data``; empty when the signature does not match.
 
-    Says nothing of who holds the key. Raises KeyProblem when it could not be tried.
+    The owner of the key is not checked. Raises KeyProblem when the check could not run.
     """
     done = _keygen("-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(signature), data=data)
     found = re.search(rb"key (SHA256:[A-Za-z0-9+/]+)", done.stdout)
@@ -118,9 +118,9 @@ def signer(data: bytes, signature: Path) -> str:
 
 
 def principal(data: bytes, signature: Path, allowed: Path, at: str) -> str:
-    """Who signed, as ``allowed`` names the key: it must have been valid at ``at``. Empty when nobody there did.
+    """Name of the signer of ``data`` in the allowed-signers file ``allowed``, at the time ``at``; empty when there is none.
 
-    Raises KeyProblem when it could not be tried.
+    Raises KeyProblem when the check could not run.
     """
     when = f"-Overify-time={re.sub(r'[^0-9]', '', at)[:14]}Z"
     done = _keygen("-Y", "find-principals", when, "-s", str(signature), "-f", str(allowed))
@@ -145,7 +145,10 @@ def principal(data: bytes, signature: Path, allowed: Path, at: str) -> str:
 
 
 def names_signers(allowed: Path) -> bool:
-    """Does ``allowed`` name anybody for attestations? Lines may be for other namespaces, such as approvals, alone."""
+    """Return True when a line of the file ``allowed`` can allow a key to sign attestations, or the file cannot be read.
+
+    Lines limited to other namespaces, such as that of approvals, do not count.
+    """
     try:
         lines = [line.strip() for line in allowed.read_text(encoding="utf-8", errors="replace").splitlines()]
     except OSError:
@@ -157,23 +160,23 @@ def names_signers(allowed: Path) -> bool:
 
 
 def _make(key: Path) -> None:
-    """Make an ed25519 key without a passphrase; of two processes that make it at once, one wins."""
+    """Create an ed25519 key without a passphrase. When two processes create it at the same time, one key wins."""
     try:
         key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=key.parent, prefix=".new-") as folder:
             draft = Path(folder) / "key"
             done = _keygen("-q", "-t", "ed25519", "-N", "", "-C", "drillbook", "-f", str(draft))
             if done.returncode:
-                raise KeyProblem(f"no key could be made: {_last(done.stderr)}")
+                raise KeyProblem(f"no key could be created: {_last(done.stderr)}")
             with contextlib.suppress(FileExistsError):
                 os.link(draft, key)
                 draft.with_name("key.pub").replace(key.with_name(key.name + ".pub"))
     except OSError as error:
-        raise KeyProblem(f"no key could be made in {key.parent}: {error.strerror}") from None
+        raise KeyProblem(f"no key could be created in {key.parent}: {error.strerror}") from None
 
 
 def _keygen(*argv: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen in a session of its own, without a terminal that it could ask at. Raises KeyProblem."""
+    """Run ssh-keygen in its own session, so that no terminal can ask for a passphrase. Raises KeyProblem."""
     environment = {**os.environ, "SSH_ASKPASS_REQUIRE": "never", "LC_ALL": "C"}
     environment.pop("DISPLAY", None)
     try:
@@ -189,10 +192,12 @@ def _keygen(*argv: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]
     except FileNotFoundError:
         raise KeyProblem(NO_PROGRAM) from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        why = f"it did not answer within {LIMIT_S:g} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
+        why = (
+            f"ssh-keygen did not finish within {LIMIT_S:g} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
+        )
         raise KeyProblem(f"ssh-keygen cannot be used: {why}") from None
 
 
 def _last(text: bytes) -> str:
     lines = [line.strip() for line in text.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "ssh-keygen says nothing"
+    return lines[-1] if lines else "ssh-keygen gave no output"

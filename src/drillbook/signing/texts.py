@@ -1,7 +1,7 @@
-"""Texts that a named person signs with an SSH key (``ssh-keygen -Y``): made, kept as two files, and verified.
+"""Texts that a named person signs with an SSH key (``ssh-keygen -Y``): created, stored as two files, and verified.
 
-Who may sign says an inventory's ``approvers``: an allowed-signers file as in ssh-keygen(1), which may limit keys to times
-of its own.
+The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1): it lists the keys that may sign, and may
+limit a key to a period.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FOLDER = "approvals"
 NAMESPACE = "drillbook-approval"
 LONGEST = timedelta(days=30)
 CLOCKS = timedelta(minutes=10)
-"""Largest difference between the clocks of approver and operator."""
+"""Largest accepted difference between the clocks of approver and operator."""
 SIZE_LIMIT = 64 * 1024
 KEYGEN_S = 120.0
 KEYS = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
 
 
 class Signed(BaseModel):
-    """A text that is signed: by whom, when, and until when it holds. Subclasses add what it says."""
+    """A signed text: its signer, its time of signing, and its expiry. Subclasses add the content."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +46,7 @@ class Signed(BaseModel):
     @classmethod
     def _zoned(cls, value: datetime) -> datetime:
         if value.tzinfo is None:
-            raise ValueError("a time without a zone")
+            raise ValueError("a time must have a time zone")
         return value
 
 
@@ -55,14 +55,14 @@ Text = TypeVar("Text", bound=Signed)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Result of a search for an approval: its text and key, or the reason why none counts."""
+    """Result of the search for an approval: the approval and the fingerprint of its key, or a finding with the refusal."""
 
     approval: Signed | None = None
     fingerprint: str = ""
     refusal: Finding | None = None
 
     def facts(self) -> dict[str, Any] | None:
-        """The approval for the journal; ``None``: there is none that counts."""
+        """Facts of the approval for the journal; ``None`` without a valid approval."""
         if self.approval is None or self.refusal is not None:
             return None
         return {**self.approval.model_dump(mode="json"), "key": self.fingerprint}
@@ -70,23 +70,23 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where a signed text and its signature lie."""
+    """Paths of a signed text and of its signature."""
 
     text: Path
     signature: Path
 
     @classmethod
     def named(cls, root: Path, name: str) -> Files:
-        """Below ``approvals/`` of the project's folder ``root``."""
+        """Paths of the text ``name`` and its signature, in ``approvals/`` of the project's folder ``root``."""
         text = root / FOLDER / name
         return cls(text, Path(f"{text}.sig"))
 
 
 class Refused(Exception):
-    """The approval does not count; ``finding`` tells why."""
+    """Raised for an approval that is not valid; ``finding`` has the reason."""
 
     def __init__(self, code: str, measured: str, *, wanted: str = "", remedy: str = "") -> None:
-        """Make the finding."""
+        """Create the error with a finding of the code ``code``."""
         super().__init__(measured)
         self.finding = finding(code, measured=measured, wanted=wanted, remedy=remedy)
 
@@ -94,9 +94,10 @@ class Refused(Exception):
 def verified(
     files: Files, model: type[Text], approvers: str, absent: Callable[[Path], Refused], fits: Callable[[Text], None]
 ) -> tuple[Text, str]:
-    """The signed text in ``files`` and the fingerprint of its key. Raises Refused, as ``fits`` does for another text.
+    """Verify the signed text in ``files``; return the text and the fingerprint of its key. Raises Refused.
 
-    ``absent`` says what to do when a file is not there.
+    ``fits`` is called with the text, and must raise Refused when the text is about another run or subject.
+    ``absent`` returns the error to raise for a missing file.
     """
     signers = signers_of(approvers)
     data, signature = _content(files.text, absent), _content(files.signature, absent)
@@ -104,7 +105,7 @@ def verified(
     try:
         text = model.model_validate_json(data)
     except ValidationError as error:
-        raise Refused("approval-not-verified", f"{files.text} is no approval: {error.errors()[0]['msg']}") from None
+        raise Refused("approval-not-verified", f"{files.text} is not an approval: {error.errors()[0]['msg']}") from None
     fits(text)
     _known(data, signature, text.principal, signers, fingerprint)
     return text, fingerprint
@@ -113,15 +114,16 @@ def verified(
 def signed(
     model: type[Text], files: Files, approvers: str, *, now: datetime, until: timedelta, key: Path | None, **fields: str
 ) -> tuple[Text, str]:
-    """Sign a text of ``fields`` with ``key`` and keep it in ``files``; returns it and the key's fingerprint.
+    """Sign a text of ``fields`` with ``key``, store it in ``files``; return the text and the key's fingerprint.
 
-    ``key`` is a private key, or a public one whose private half an agent holds; default: the first of the usual names
-    in ~/.ssh. ssh-keygen asks for a passphrase where the key has one. It is verified at once, and kept only when an
-    approver's key signed it. Raises UsageError with what to do.
+    ``key`` is a private key, or the public key of a private key in an agent; default: the first of the usual names in ~/.ssh.
+    ssh-keygen asks for the passphrase of a protected key. The signature is verified at once, and stored only when the key
+    belongs to an approver. Raises UsageError with a hint.
     """
     if not timedelta() < until <= LONGEST:
         raise UsageError(
-            f"an approval holds for more than nothing and at most {LONGEST.days} days", hint="such as --until 24h"
+            f"the time of an approval must be positive and at most {LONGEST.days} days",
+            hint="write a duration such as --until 24h",
         )
     try:
         signers = signers_of(approvers)
@@ -146,22 +148,22 @@ def signed(
 
 
 def signers_of(approvers: str) -> Path:
-    """The approvers' file that an inventory names. Raises Refused."""
+    """Path of the approvers' file of an inventory. Raises Refused when none is named, or when the file is missing."""
     if not approvers:
         raise Refused(
             "approval-not-verified",
-            "the inventory does not say who may approve",
+            "the inventory names no approvers",
             wanted="`approvers` in the inventory",
-            remedy="Write `approvers: approvers` into the inventory, and into the file `approvers` beside it a "
-            f'line `NAME namespaces="{NAMESPACE}" KEY` for each approver.',
+            remedy="Write `approvers: approvers` into the inventory, and into the file `approvers` next to it a line `NAME "
+            f'namespaces="{NAMESPACE}" KEY` for each approver.',
         )
     path = Path(approvers)
     if not path.is_file():
         raise Refused(
             "approval-not-verified",
-            f"the approvers' file {path} is not there",
+            f"the approvers' file {path} does not exist",
             wanted="an allowed-signers file",
-            remedy="Make it as ssh-keygen(1) says under ALLOWED SIGNERS, or correct `approvers` in the inventory.",
+            remedy="Create it as described in ssh-keygen(1) under ALLOWED SIGNERS, or correct `approvers` in the inventory.",
         )
     return path
 
@@ -175,12 +177,12 @@ def _content(path: Path, absent: Callable[[Path], Refused]) -> bytes:
     except OSError as error:
         raise Refused("approval-not-verified", f"{path} cannot be read: {error.strerror}") from None
     if len(data) > SIZE_LIMIT:
-        raise Refused("approval-not-verified", f"{path} is no approval: it has more than {SIZE_LIMIT} bytes")
+        raise Refused("approval-not-verified", f"{path} is not an approval: the file has more than {SIZE_LIMIT} bytes")
     return data
 
 
 def _fits(text: bytes, signature: bytes) -> str:
-    """Fingerprint of the key that signed exactly ``text``."""
+    """Fingerprint of the key that signed exactly ``text``. Raises Refused when the signature does not match."""
     done = _keygen("check-novalidate", "-n", NAMESPACE, text=text, signature=signature)
     found = re.search(r"\b(SHA256:[A-Za-z0-9+/=]+)", done.stdout)
     if done.returncode or not found:
@@ -199,49 +201,54 @@ def _known(text: bytes, signature: bytes, principal: str, signers: Path, fingerp
 
 
 def timely(approval: Signed, now: datetime) -> None:
-    """Raise Refused for an approval that does not hold ``now``."""
+    """Raise Refused when the approval is not valid at the time ``now``."""
     if approval.made > now + CLOCKS:
         raise Refused(
             "approval-not-verified",
-            f"it says that it was made {_time(approval.made)}, which is still to come",
+            f"the approval is dated {_time(approval.made)}, which is in the future",
             wanted=f"an approval that was made before {_time(now)}",
         )
     if now >= approval.until:
         raise Refused(
             "approval-expired",
             f"{approval.principal} approved until {_time(approval.until)}",
-            wanted=f"an approval that holds at {_time(now)}",
+            wanted=f"an approval that is valid at {_time(now)}",
         )
     if approval.until - approval.made > LONGEST:
         raise Refused(
             "approval-expired",
-            f"it was given for {(approval.until - approval.made).days} days",
+            f"the approval is valid for {(approval.until - approval.made).days} days",
             wanted=f"an approval for at most {LONGEST.days} days",
         )
 
 
 def other_person(approval: Signed, *operators: str) -> None:
-    """Raise Refused when one of ``operators``, or an account that the kernel says this runs for, approved it."""
+    """Raise Refused when the approver is one of ``operators`` or of the accounts that run this process."""
     who = [name for name in dict.fromkeys((*operators, *account.names())) if name and _same_person(name, approval.principal)]
     if who:
         raise Refused(
-            "approval-by-operator", f"{approval.principal} approved it, and {who[0]} is the operator", wanted="two persons"
+            "approval-by-operator",
+            f"{approval.principal} approved the plan, but the operator is {who[0]}",
+            wanted="two persons",
         )
 
 
 def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
-    """Raise Refused when ``signing``, the key that will sign the run, is the one that approved it."""
+    """Raise Refused when one key signed the approval (``fingerprint``) and signs the run (fingerprint ``signing``)."""
     if fingerprint == signing:
         raise Refused(
             "approval-by-operator",
-            f"{approval.principal} approved it with the key {fingerprint}, which is also the key that signs this run",
-            wanted="two keys: one approves, another signs the run",
+            (
+                f"{approval.principal} signed the approval with the key {fingerprint}, which is also the key that signs "
+                "this run"
+            ),
+            wanted="two different keys, one for the approval and one for the run",
             remedy="Let another person approve it, or sign runs with a key of your own (DRILLBOOK_SIGNING_KEY).",
         )
 
 
 def _same_person(one: str, other: str) -> bool:
-    """Names are of one person when they, or what stands before their ``@``, are equal in any case."""
+    """Return True when two names, or the parts of both before ``@``, are equal ignoring case: probably one person."""
     first, second = one.strip().casefold(), other.strip().casefold()
     return first == second or first.partition("@")[0] == second.partition("@")[0]
 
@@ -256,7 +263,7 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _keygen(what: str, *arguments: str, text: bytes, signature: bytes) -> subprocess.CompletedProcess[str]:
-    """Run ``ssh-keygen -Y`` over ``text``. Raises Refused when it cannot be run."""
+    """Run ``ssh-keygen -Y`` to check ``signature`` of ``text``; return its result. Raises Refused when it cannot run."""
     with tempfile.NamedTemporaryFile(prefix="drillbook-") as file:
         file.write(signature)
         file.flush()
@@ -266,7 +273,7 @@ def _keygen(what: str, *arguments: str, text: bytes, signature: bytes) -> subpro
         except FileNotFoundError:
             raise Refused(
                 "approval-not-verified",
-                "the program ssh-keygen is not on this machine",
+                "the program ssh-keygen is not installed on this machine",
                 wanted="ssh-keygen",
                 remedy="Install OpenSSH 8.2 or newer (the package openssh-client).",
             ) from None
@@ -282,32 +289,33 @@ def _key(given: Path | None) -> Path:
         path = given.expanduser()
         if not path.is_file():
             raise UsageError(
-                f"there is no key {path}", hint="name your private key, or the public one when an agent holds it"
+                f"the key {path} does not exist",
+                hint="name your private key, or the public key when an agent has the private one",
             )
         return path
     folder = Path("~/.ssh").expanduser()
     found = next((folder / name for name in KEYS if (folder / name).is_file()), None)
     if found is None:
-        raise UsageError(f"there is no key in {folder}", hint="name one: --key PATH; make one: ssh-keygen -t ed25519")
+        raise UsageError(f"{folder} contains no key", hint="name a key: --key PATH; create one: ssh-keygen -t ed25519")
     return found
 
 
 def _public(key: Path) -> str:
-    """The public key as type and content."""
+    """Type and base64 text of the public key that belongs to ``key``. Raises UsageError."""
     path = key if key.suffix == ".pub" else Path(f"{key}.pub")
     try:
         words = path.read_text(encoding="utf-8", errors="replace").split()
     except OSError as error:
         raise UsageError(
-            f"the public key {path} cannot be read: {error.strerror}", hint=f"make it: ssh-keygen -y -f {key} > {path}"
+            f"the public key {path} cannot be read: {error.strerror}", hint=f"create it: ssh-keygen -y -f {key} > {path}"
         ) from None
     if len(words) < 2:
-        raise UsageError(f"{path} holds no public key", hint=f"make it: ssh-keygen -y -f {key} > {path}")
+        raise UsageError(f"{path} contains no public key", hint=f"create it: ssh-keygen -y -f {key} > {path}")
     return f"{words[0]} {words[1]}"
 
 
 def _principal(signers: Path, public: str) -> str:
-    """The first name that the approvers' file gives to ``public``; ssh-keygen judges it later."""
+    """First name without wildcards that the approvers' file lists for the key ``public``. Raises Refused without one."""
     for line in signers.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split()
         if public in " ".join(words) and not line.lstrip().startswith("#"):
@@ -316,7 +324,7 @@ def _principal(signers: Path, public: str) -> str:
                 return plain[0]
     raise Refused(
         "approval-unknown-signer",
-        "this key does not stand there with a plain name",
+        "this key is not listed with a plain name in the approvers' file",
         wanted=f"a line in {signers}",
         remedy=f'Add a line to {signers}: NAME namespaces="{NAMESPACE}" {public}',
     )
@@ -331,7 +339,7 @@ def _sign(text: bytes, key: Path) -> bytes:
             done = subprocess.run(argv, capture_output=True, timeout=KEYGEN_S, check=False)
         except FileNotFoundError:
             raise UsageError(
-                "the program ssh-keygen is not on this machine",
+                "the program ssh-keygen is not installed on this machine",
                 hint="install OpenSSH 8.2 or newer (the package openssh-client)",
             ) from None
         except (OSError, subprocess.SubprocessError) as error:
@@ -341,13 +349,13 @@ def _sign(text: bytes, key: Path) -> bytes:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise UsageError(
                 f"the key {key} could not sign: {said[-1] if said else 'ssh-keygen gave no reason'}",
-                hint="is the passphrase right, and may you read the key?",
+                hint="check the passphrase, and your permission to read the key",
             )
         return made.read_bytes()
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write ``path`` whole or not at all."""
+    """Replace the content of ``path`` atomically."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.write_bytes(data)
     new.replace(path)

@@ -1,7 +1,8 @@
-"""A straight line through measured points by least squares, with 95 % intervals; pure.
+"""A straight line fitted to measured points by least squares, with 95 % intervals; pure functions.
 
-The intervals are those of ordinary regression (Draper and Smith, Applied Regression Analysis, chapters 1 and 3; Fieller's
-theorem for where the line reaches a value). They hold for points whose errors are independent and alike.
+The intervals are those of ordinary regression (Draper and Smith, Applied Regression Analysis, chapters 1 and 3), and of
+Fieller's theorem for the x at which the line reaches a value. They hold for points with independent errors of equal
+variance.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST = 3
-"""Points below which nothing is said: through two there is always a line, and nothing tells how wrong it is."""
+"""Minimum number of points for a fit: two points always lie exactly on a line, which then has no estimate of its error."""
 _Z = 1.959963984540054
-# Student's t for a 95 % interval with 1 to 10 degrees of freedom.
+# Student's t for a 95 % interval, for 1 to 10 degrees of freedom.
 _T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 
 
 def student(freedom: int) -> float:
-    """Student's t quantile of 0.975; from 11 degrees of freedom on by its expansion, good to four digits."""
+    """Student's t quantile of 0.975; above 10 degrees of freedom, from a series expansion accurate to four digits."""
     if freedom <= len(_T):
         return _T[freedom - 1]
     z = _Z
@@ -28,7 +29,10 @@ def student(freedom: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """y = ``mean_y`` + ``slope`` (x - ``mean_x``); ``reach`` is t times the scatter, ``spread`` the sum of squares of x."""
+    """Fitted line y = ``mean_y`` + ``slope`` (x - ``mean_x``).
+
+    ``reach`` is Student's t times the residual standard deviation. ``spread`` is the sum of the squared deviations of x.
+    """
 
     count: int
     slope: float
@@ -39,23 +43,23 @@ class Line:
 
     @property
     def slope_error(self) -> float:
-        """Half of the 95 % interval of the slope."""
+        """Half-width of the 95 % interval of the slope."""
         return self.reach / math.sqrt(self.spread)
 
     @property
     def rises(self) -> bool:
-        """The slope is above zero, and its whole interval is."""
+        """Return True when the whole 95 % interval of the slope is above zero."""
         return self.slope - self.slope_error > 0
 
     def at(self, x: float) -> tuple[float, float]:
-        """The line's value at ``x``, and half of its 95 % interval."""
+        """The line's value at ``x``, and the half-width of the 95 % interval of that value."""
         away = x - self.mean_x
         return self.mean_y + self.slope * away, self.reach * math.sqrt(1 / self.count + away * away / self.spread)
 
     def reaches(self, y: float) -> tuple[float, float, float]:
-        """Where the line reaches ``y``, and the earliest and latest x by the intervals. Needs a line that ``rises``.
+        """The x at which the line reaches ``y``, with the bounds of its 95 % interval. Requires a line that ``rises``.
 
-        Fieller: all x at which the line's interval holds ``y``.
+        The bounds are Fieller's interval: all x at which the line's own 95 % interval contains ``y``.
         """
         above = y - self.mean_y
         square = self.reach * self.reach
@@ -65,7 +69,7 @@ class Line:
 
 
 def fit(points: Sequence[tuple[float, float]]) -> Line | None:
-    """The line through ``points`` (x, y); None with fewer than ``FEWEST``, or when all have one x."""
+    """Fit a line through ``points`` (x, y); None with fewer than ``FEWEST`` points, or when all have the same x."""
     count = len(points)
     if count < FEWEST:
         return None

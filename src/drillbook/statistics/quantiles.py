@@ -1,4 +1,4 @@
-"""Quantiles and shares of a sample, each with the interval in which the true value lies; pure.
+"""Quantiles and shares of a sample, each with an interval for the true value; pure functions.
 
 The interval of a quantile comes from order statistics and the binomial distribution, so it holds for any distribution of
 the values (David and Nagaraja, Order Statistics, 3rd ed., section 7.1). The interval of a share is Wilson's.
@@ -17,7 +17,7 @@ _Z = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value and its 95 % interval; a bound is None when the sample is too small to have one."""
+    """A value and its 95 % interval; a bound is None when the sample is too small to give one."""
 
     value: float
     low: float | None
@@ -25,9 +25,9 @@ class Estimate:
 
 
 def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
-    """The ``q`` quantile (nearest rank) of values in ascending order; None when there are none, or it is infinite.
+    """The ``q`` quantile (nearest rank) of ascending values; None for an empty sample or an infinite quantile.
 
-    A value of infinity stands for one that is not known to be smaller than anything.
+    Infinity represents a value that is only known to be large.
     """
     count = len(ordered)
     if not count:
@@ -42,9 +42,10 @@ def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
 
 
 def _ranks(count: int, q: float) -> tuple[int, int]:
-    """Ranks (from 1) of the values between which the quantile lies; 0 or ``count`` + 1 where no value bounds it.
+    """Ranks (from 1) of the two sample values that bound the interval; 0 or ``count`` + 1 where there is no such value.
 
-    The quantile is below the value of rank r with the probability that fewer than r of ``count`` values lie below it.
+    The true quantile is below the value of rank r when fewer than r sample values lie below the quantile. The number of
+    values below the quantile has a binomial distribution.
     """
     tail = (1 - CONFIDENCE) / 2
     spread = 8 * math.sqrt(count * q * (1 - q)) + 10
@@ -61,13 +62,13 @@ def _ranks(count: int, q: float) -> tuple[int, int]:
 
 
 def _probability(number: int, count: int, q: float) -> float:
-    """That exactly ``number`` of ``count`` values lie below the quantile."""
+    """Probability that exactly ``number`` of ``count`` values lie below the quantile."""
     ways = math.lgamma(count + 1) - math.lgamma(number + 1) - math.lgamma(count - number + 1)
     return math.exp(ways + number * math.log(q) + (count - number) * math.log(1 - q))
 
 
 def share(part: int, whole: int) -> Estimate | None:
-    """``part`` of ``whole`` with Wilson's 95 % interval; None of nothing."""
+    """The ratio of ``part`` to ``whole`` with Wilson's 95 % interval; None when ``whole`` is zero."""
     if not whole:
         return None
     p, square = part / whole, _Z * _Z

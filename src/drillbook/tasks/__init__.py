@@ -1,5 +1,12 @@
-"""The import path `drillbook.tasks`, which the `tasks.py` of a project names; the tasks live in `drillbook.cli`."""
+"""The import path `drillbook.tasks` for the `tasks.py` of projects; the tasks themselves are in `drillbook.cli`."""
 
-from drillbook.cli.tasks import main, namespace
+from drillbook.cli.tasks import namespace
 
 __all__ = ["main", "namespace"]
+
+
+def main() -> None:
+    """Run the program ``drillbook``."""
+    from drillbook.cli import program  # noqa: PLC0415  not needed by tasks.py of a project
+
+    program.main()

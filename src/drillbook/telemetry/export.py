@@ -1,7 +1,7 @@
-"""Sending a run's spans to an OpenTelemetry collector by OTLP over HTTP, after the run, within a deadline.
+"""Export of a run's spans to an OpenTelemetry collector by OTLP over HTTP, after the run, within a deadline.
 
 Settings are those of OpenTelemetry (https://opentelemetry.io/docs/specs/otel/protocol/exporter/): the endpoint and its
-headers from ``OTEL_EXPORTER_OTLP_*``. A collector that is down costs a run nothing but the deadline, at its very end.
+headers from ``OTEL_EXPORTER_OTLP_*``. A collector that is down only delays the very end of a run, up to the deadline.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class NotExported(Exception):
-    """The spans did not reach the collector; ``str()`` says why."""
+    """Raised when the spans did not reach the collector; its text is the reason."""
 
 
 def endpoint(environment: Mapping[str, str] = os.environ) -> str:
-    """Where spans go, without credentials; empty: nowhere, tracing is off."""
+    """Address of the collector without credentials; empty when tracing is off."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ""
     url = next((environment[name] for name in ENDPOINTS if environment.get(name)), "")
@@ -38,12 +38,12 @@ def endpoint(environment: Mapping[str, str] = os.environ) -> str:
         parts = urlsplit(url)
         place = parts.netloc.rpartition("@")[2]
         return f"{parts.scheme}://{place}" if parts.hostname and parts.port != 0 else ""
-    except ValueError:  # no port, or no address: a run goes on without a trace
+    except ValueError:  # not a URL with a valid port: the run continues without a trace
         return ""
 
 
 def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S, *, suite: str = "") -> None:
-    """Send ``spans`` of ``run``, which is part of the trace of ``suite`` if there is one.
+    """Export ``spans`` of ``run``, as part of the trace of ``suite`` if given.
 
     Raises NotExported, at the latest after ``deadline_s`` seconds.
     """
@@ -60,9 +60,9 @@ def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S, *, s
 
 
 def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str:
-    """Why the spans were not taken; empty when they were."""
+    """Send the spans; return the reason for a failure, empty on success."""
     try:
-        # An extra, and slow to load.
+        # These imports are slow, and need an optional extra.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  an extra, and slow to load
         from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415  an extra, and slow to load
     except ImportError:
@@ -77,18 +77,18 @@ def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str
             for start in range(0, len(spans), BATCH):
                 batch = [_readable(run, trace, span) for span in spans[start : start + BATCH]]
                 if exporter.export(batch) is not SpanExportResult.SUCCESS:
-                    return "the collector did not take them"
+                    return "the collector did not accept the spans"
         finally:
             exporter.shutdown()  # type: ignore[no-untyped-call]
-    except Exception as error:  # noqa: BLE001  whatever an exporter raises is no matter of the run; its text may hold the address
-        return f"the exporter broke: {type(error).__name__}"
+    except Exception as error:  # noqa: BLE001  never affects the run; the error's text may hold the address
+        return f"the exporter failed: {type(error).__name__}"
     return ""
 
 
 def _readable(run: str, trace: str, span: Span) -> ReadableSpan:
-    """A span as the SDK knows it, with the ids that were handed out while the run went on.
+    """Convert ``span`` to the SDK's format, with the ids that the run's requests have already sent in ``traceparent``.
 
-    The first span of a run in another's ``trace``, a suite's, is a child of the first one there.
+    If ``trace`` is that of a suite, the run's first span becomes a child of the suite's first span.
     """
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  an extra, and slow to load
     from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415  an extra, and slow to load

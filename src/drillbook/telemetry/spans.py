@@ -1,6 +1,6 @@
-"""From the events of a journal to the spans of a trace; pure.
+"""Conversion of a journal's events to the spans of a trace; pure functions, without input or output.
 
-Times are wall time at the run's start plus the controller's monotonic clock, so that no span has a length below zero.
+A time is the wall time at the run's start plus the elapsed monotonic time, so that no span has a negative length.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PASSED = "passed"
 
 @dataclass(slots=True)
 class Moment:
-    """An event of a span; ``at`` in nanoseconds since the epoch."""
+    """An event inside a span; ``at`` in nanoseconds since the epoch."""
 
     name: str
     at: int
@@ -49,7 +49,7 @@ class Moment:
 
 @dataclass(slots=True)
 class Span:
-    """One span; ``end`` 0: it had none yet. ``error`` says what was wrong."""
+    """One span; times in nanoseconds since the epoch, ``end`` is 0 while it is open. ``error`` describes a failure."""
 
     key: str
     parent: str
@@ -62,7 +62,7 @@ class Span:
 
 
 def of_run(events: Sequence[Event], verdict: str = "") -> list[Span]:
-    """The spans of a run, the drill's first; what a later recovery did is no part of it."""
+    """Spans of a run, beginning with the span of the drill; a later recovery is not included."""
     maker = _Maker(events[0])
     for event in events:
         if isinstance(event.what, RecoveryStarted):
@@ -72,7 +72,7 @@ def of_run(events: Sequence[Event], verdict: str = "") -> list[Span]:
 
 
 def of_suite(run: str, suite: str, began_ns: int, seconds: float, verdict: str) -> list[Span]:
-    """The span of a suite's run, which holds those of its drills; it began ``began_ns`` after the epoch."""
+    """Span of a suite's run, the parent of its drills' spans. Begins ``began_ns`` nanoseconds after the epoch."""
     return [
         Span(
             ROOT,
@@ -87,7 +87,7 @@ def of_suite(run: str, suite: str, began_ns: int, seconds: float, verdict: str) 
 
 
 class _Maker:
-    """Takes events in their order."""
+    """Builder of spans from the events of a journal, in order."""
 
     def __init__(self, first: Event) -> None:
         self._begun, self._origin = round(datetime.fromisoformat(first.at).timestamp() * 1e9), first.clock
@@ -127,7 +127,7 @@ class _Maker:
             case ProbeEnded(probe=probe, error=error):
                 self._close(step_key(probe), error or "")
             case RunStarted():
-                pass  # it is the span of the drill
+                pass  # the span of the drill stands for the whole run
             case _:
                 self._place(event).moments.append(Moment(event.kind, self._now, _attributes(event.data)))
 
@@ -163,7 +163,7 @@ class _Maker:
             span.attributes["drillbook.attempts"] = what.attempts
 
     def _place(self, event: Event) -> Span:
-        """The narrowest span that an event belongs to."""
+        """Innermost span that the event belongs to."""
         step = event.step or (event.what.probe if isinstance(event.what, OfProbe) else "")
         keys = [step_key(step, event.host or ""), step_key(step)] if step else []
         return next((self._spans[key] for key in (*keys, self._phase) if key in self._spans), self._root)
@@ -175,12 +175,12 @@ class _Maker:
         for span in self._spans.values():
             if not span.end:
                 span.end = self._now
-                span.error = span.error or ("" if span is self._root else "it had not ended when the run did")
+                span.error = span.error or ("" if span is self._root else "unfinished at the end of the run")
         return list(self._spans.values())
 
 
 def _attributes(data: dict[str, Any]) -> dict[str, Value]:
-    """What of an event's data is short: words, numbers, and a command's line."""
+    """Attributes of an event's data, shortened; lists, such as a command, become one text."""
     found: dict[str, Value] = {}
     for key, value in data.items():
         if key in _LEFT_OUT or value is None:

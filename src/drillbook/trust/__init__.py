@@ -1,5 +1,5 @@
-"""Trust in the commands of a project: which there are, the digest that names them, and who trusted it.
+"""Trust in the code of a project: its commands, their digest, and the record of a user's trust in them.
 
-Lives here: collecting the texts that reading would execute, records of trust, the standing of a project.
+Lives here: collecting the commands that read-only tasks would execute, records of trust, the trust state of a project.
 Lives elsewhere: the task `trust` (`cli.trust`).
 """

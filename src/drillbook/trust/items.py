@@ -1,4 +1,4 @@
-"""The text of a project that is executed where Drillbook only reads: commands, statements, programs that tell secrets."""
+"""Code of a project that runs in read-only commands: shell commands, SQL statements, programs that print secrets."""
 
 from __future__ import annotations
 
@@ -24,42 +24,43 @@ from drillbook.values import Secret, canonical, digest
 
 Key = tuple[str, ...]
 TOOL = "tool"
-SILENCING = ("!command", TOOL)
-"""Kinds of items without which no host is asked: nothing of the service could be done, or be hidden."""
+HEALTH = "health command"
+SILENCING = ("!command", TOOL, HEALTH)
+"""Kinds of items that block their service while untrusted: without its secret, tool or command, a check contacts no host."""
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters that are not shown beside the text: they run nothing, or are told as the place."""
+"""Parameters not shown with an item's text: they execute nothing, or are shown as the place of execution."""
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as")
-"""Fields of a service that tell where a text is executed, and as whom."""
+"""Fields of a service that determine where a text is executed, and as which user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One text that reading would execute."""
+    """One command, statement or program in the project's files that a read-only task would execute."""
 
     key: Key
-    """Its step, check, secret or lab; the same in every inventory."""
+    """Key of the item's step, check, secret, tool or lab; the same in every inventory."""
     where: str
-    """File and line, the file relative to the project."""
+    """File and line of the text; the file is relative to the project."""
     kind: str
     text: str
     content: dict[str, Any]
-    """All of it that the digest covers, beside where it is executed."""
+    """Content that the digest covers, other than the places of execution."""
     on: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Where it is executed, by inventory."""
+    """Places of execution, by inventory."""
     files: dict[str, str] = field(default_factory=dict)
-    """Files of the project that it names, with their digests."""
+    """Project files that the text names, with their digests."""
 
     @property
     def digest(self) -> str:
-        """Changes when anything of it does but its line."""
+        """Digest of the item: key, kind, content, places and files, but not the line number."""
         on = {name: list(places) for name, places in self.on.items()}
         return digest(canonical([list(self.key), self.kind, self.content, on, self.files]))
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a plan comes from: the drill's file as the project names it, the project's folder, the inventory's name."""
+    """Origin of a plan: the drill's file as the project names it, the project's folder, the inventory's name."""
 
     file: str
     root: Path
@@ -67,7 +68,7 @@ class Source:
 
 
 def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
-    """Items that a check of ``plan`` would execute on its hosts."""
+    """Yield the items that checking ``plan`` would execute on its hosts."""
     steps = [
         *((step.id, step, step.phase == "ready") for step in plan.steps),
         *((one.id, one.step, True) for one in plan.guard.conditions if one.step),
@@ -78,7 +79,7 @@ def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
 
 
 def _executed(step: PlannedStep, trees: tuple[Tree, ...], *, runs: bool) -> list[str]:
-    """The texts that a check executes for ``step``, which it ``runs``, or asks whether it could be run."""
+    """Texts that a check executes for ``step``: code of its readiness check and, with ``runs``, code of the step itself."""
     kind: type[Action] = find(step.action)
     names = [name for name in (kind.CODE if runs else "", kind.READY_CODE) if name and step.params.get(name) is not None]
     found = [_text(step.params, name) for name in names if not shipped(step.params[name])]
@@ -105,7 +106,7 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
 
 
 def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
-    """Items that a diagnosis with ``tree`` would execute; ``lines`` of its checks in ``file``."""
+    """Yield the items that a diagnosis with ``tree`` would execute; ``lines`` are the lines of its checks in ``file``."""
     for check in tree.checks:
         code = find(check.action).CODE
         if code and check.params.get(code) is not None and not shipped(check.params[code]):
@@ -119,17 +120,22 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
 
 
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
-    """Programs that tell the secrets of ``services``, by default of all, and tools of these that lie in the project."""
+    """Yield code of ``services`` (default: all): programs that print secrets, health commands, and tools in the project."""
     wanted = list(inventory.services if services is None else services)
     for place, secret in inventory.secrets_of(wanted).items():
         if secret.source == "command":
             yield _of_secret(place, secret, root, name)
+    file = name if name.endswith((".yml", ".yaml")) else f"inventory/{name}.yml"
     for key in wanted:
+        on = _service(inventory, {"service": key}, lab=bool(inventory.lab))
+        argv = getattr(inventory.services[key], "check", ())
+        if isinstance(argv, tuple) and argv:  # of a backup source it is a method
+            shown = f"{shlex.join(argv)}  (for services.{key}.check)"
+            entry = ("health", name, f"services.{key}.check")
+            yield Item(entry, f"{file}:1", HEALTH, shown, {"argv": list(argv)}, {name: (on,)}, named(argv, root))
         for tool in ("bin", "program"):
-            path = str(getattr(inventory.services[key], tool, ""))
-            if path and (files := _tools(path, root)) is not None:
-                on = _service(inventory, {"service": key}, lab=bool(inventory.lab))
-                file = name if name.endswith((".yml", ".yaml")) else f"inventory/{name}.yml"
+            path = getattr(inventory.services[key], tool, "")
+            if isinstance(path, str) and path and (files := _tools(path, root)) is not None:
                 yield Item(
                     ("tool", name, f"services.{key}.{tool}"),
                     f"{file}:1",
@@ -142,7 +148,7 @@ def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable
 
 
 def _tools(path: str, root: Path) -> dict[str, str] | None:
-    """Files of a tool, or of a folder of tools, that lies in the project and not in the environment of Drillbook itself."""
+    """Digests, by path, of a tool's files in the project; None for a tool elsewhere or in Drillbook's own environment."""
     whole, own = root.resolve(), Path(sys.prefix).resolve()
     found: dict[str, str] = {}
     inside = False
@@ -180,17 +186,17 @@ def _of_secret(place: str, secret: Secret, root: Path, name: str) -> Item:
 
 
 def shipped(text: object) -> bool:
-    """Is it a statement, and no template, that stands in a drill or tree that Drillbook ships?"""
+    """Return True when ``text`` is, word for word, a statement in Drillbook's own drills or trees; False for a template."""
     return isinstance(text, str) and not template.is_template(text) and of_text(text) in SHIPPED
 
 
 def of_text(text: str) -> str:
-    """Digest of a statement."""
+    """SHA-256 digest of a statement, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _text(params: Mapping[str, Any], code: str) -> str:
-    """The text as a person would type it, and what else decides what it does; nothing is shortened."""
+    """Text of an item: the parameter ``code`` as typed in a shell, then the other parameters in full."""
     value = params[code]
     words = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
     text = shlex.join(value) if words else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -207,7 +213,7 @@ def _host(inventory: Inventory, name: str, *, lab: bool) -> str:
 
 
 def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> str:
-    """The services that a text is for, and where they are; of a lab their names alone, since it chooses its ports."""
+    """Text that lists the services in ``params`` with their addresses, but without addresses in a lab, where ports vary."""
     names = [str(params[key]) for key in ("service", "database") if str(params.get(key)) in inventory.services]
     told = []
     for name in names:
@@ -218,9 +224,9 @@ def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> s
 
 
 def named(value: Any, root: Path) -> dict[str, str]:
-    """Files of the project that words in ``value`` name, with their digests: a script is part of its command.
+    """Digests, by path, of the project's files that ``value`` names: a script counts as part of the command that runs it.
 
-    An empty file is no script.
+    Empty files are left out.
     """
     found: dict[str, str] = {}
     whole = root.resolve()

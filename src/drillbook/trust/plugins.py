@@ -1,7 +1,7 @@
-"""Plugins of a project: packages in its folder `plugins/`, imported only when somebody trusted exactly these files.
+"""Plugins of a project: packages in its folder `plugins/`, imported only when exactly these files are trusted.
 
-All files are read once, and what was compared with the trusted digest is what is imported: no compiled file, and nothing
-that is written there meanwhile.
+All files are read once, and the bytes that were compared with the trusted digest are the bytes that are imported. Compiled
+files and later changes on disk have no effect.
 """
 
 from __future__ import annotations
@@ -27,56 +27,56 @@ from drillbook.values import canonical, digest
 
 FOLDER = "plugins"
 NAMESPACE = "drillbook_plugins"
-"""The package below which plugins of a project are imported: none can take the place of an installed one."""
+"""Parent package of a project's plugins, so that no plugin can shadow an installed package."""
 LARGEST = 16 << 20
-"""Bytes of all files of all plugins of a project."""
+"""Largest size in bytes of all plugin files of a project together."""
 SCHEME = "drillbook-plugin:"
-"""Beginning of the search path of their packages: it is no folder, so that nothing is ever found beside what was read."""
+"""Prefix of the search path of plugin packages; Python finds no folder there, only the files already read."""
 
 
 @dataclass(frozen=True)
 class Plugins:
-    """The files of the plugins of a project, as they were read."""
+    """Plugin files of a project, with the content that was read and is imported."""
 
     root: Path
     files: Mapping[str, bytes]
-    """Content by path, relative to the project."""
+    """Content of each file by path, relative to the project."""
     links: Sequence[str] = ()
-    """Links among them, which are not followed."""
+    """Paths of links among the files, which are not followed."""
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of the packages."""
+        """Names of the plugin packages."""
         inits = (Path(path).parts for path in self.files)
         return sorted({parts[1] for parts in inits if len(parts) == 3 and parts[2] == "__init__.py"})
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Digest of each file."""
+        """Digest of each file, by path."""
         return {path: digest(content) for path, content in self.files.items()}
 
     @cached_property
     def digest(self) -> str:
-        """Names all files together."""
+        """Digest over all files."""
         return digest(canonical(self.digests))
 
     @cached_property
     def doubt(self) -> str:
-        """Why they are not trusted; empty: they are, or there are none."""
+        """Reason why the plugins are not trusted; empty when they are, or when there are none."""
         return record.doubt(self.root, FOLDER, self.digest, several=True) if self.names else ""
 
     def record(self) -> Record | None:
-        """The record of trust in them. Raises Unusable."""
+        """Read the record of trust in the plugins; None when there is none. Raises Unusable."""
         return record.read(self.root, FOLDER)
 
     @property
     def skipped(self) -> str:
-        """What is not looked at, for a person; empty: nothing."""
+        """Message about links that were not followed; empty when there are none."""
         return f"a link is not followed: {', '.join(self.links)}" if self.links else ""
 
 
 def read(root: Path) -> Plugins:
-    """Read all files below `plugins/` but compiled ones; links are not followed. Raises PluginError."""
+    """Read all files below `plugins/` except compiled ones; links are not followed. Raises PluginError."""
     files: dict[str, bytes] = {}
     links: list[str] = []
     size = 0
@@ -90,7 +90,7 @@ def read(root: Path) -> Plugins:
 
 
 def _content(path: Path, most: int) -> bytes:
-    """All of a file that is no link. Raises PluginError, also when it has more than ``most`` bytes."""
+    """Read the file at ``path``. Raises PluginError, also for a link, or for more than ``most`` bytes."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -99,13 +99,14 @@ def _content(path: Path, most: int) -> bytes:
         raise PluginError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > most:
         raise PluginError(
-            f"the files in {FOLDER}/ have more than {LARGEST >> 20} MiB, with {path}", hint="remove what is no plugin"
+            f"the files in {FOLDER}/ have more than {LARGEST >> 20} MiB, with {path}",
+            hint="remove files that do not belong to a plugin",
         )
     return content
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Files and links below ``folder``, which may be a link itself; folders of compiled files are left out."""
+    """Yield files and links below ``folder``, which may be a link itself; hidden folders and compiled files are left out."""
     if folder.is_symlink():
         yield folder
         return
@@ -116,13 +117,13 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def use(root: Path) -> str:
-    """Make the plugins of the project in ``root`` known, if they are trusted; why they are not, or an empty text.
+    """Register the plugins of the project in ``root`` if they are trusted.
 
-    Raises PluginError for one that cannot be used.
+    Returns the reason why they are not trusted, or an empty text. Raises PluginError for an unusable plugin.
     """
     found = read(root)
     doubt = found.doubt
-    why = f"the plugins in {FOLDER}/ ({', '.join(found.names)}) are left out: {doubt}; see `invoke trust`" if doubt else ""
+    why = f"the plugins in {FOLDER}/ ({', '.join(found.names)}) are not loaded: {doubt}; see `invoke trust`" if doubt else ""
     discovery.left_out("; ".join(text for text in (why, found.skipped) if text))
     if found.names and not doubt:
         _import(found)
@@ -133,7 +134,7 @@ def _import(plugins: Plugins) -> None:
     space = sys.modules.get(NAMESPACE)
     if space is not None:
         if vars(space).get("__plugins__") != plugins.digest:
-            raise PluginError(f"other plugins than those in {plugins.root / FOLDER} are in use already", hint="start anew")
+            raise PluginError(f"plugins other than those of {plugins.root} are already loaded", hint="restart the program")
         return
     space = ModuleType(NAMESPACE, "Plugins of the project.")
     space.__path__ = [SCHEME]
@@ -149,20 +150,20 @@ def _import(plugins: Plugins) -> None:
 
 
 def _finder(plugins: Plugins, path: str) -> _Finder:
-    """The finder for a place in the search path of plugins. Raises ImportError for any other."""
+    """Make the finder for ``path``, an entry of Python's search path. Raises ImportError unless the entry is for plugins."""
     if not path.startswith(SCHEME):
         raise ImportError(path)
     return _Finder(plugins, path.removeprefix(SCHEME))
 
 
 class _Finder(importlib.abc.PathEntryFinder):
-    """Finds the modules of one package among the files that were read."""
+    """Import finder for the modules of one plugin package, among the files already read."""
 
     def __init__(self, plugins: Plugins, inner: str) -> None:
         self.plugins, self.folder = plugins, f"{FOLDER}/{inner}".rstrip("/")
 
     def find_spec(self, fullname: str, target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
-        """The module, or None when no file of this name was read."""
+        """Spec of the module ``fullname``; None when its file was not read."""
         inner = f"{self.folder}/{fullname.rpartition('.')[2]}"
         for file, is_package in ((f"{inner}/__init__.py", True), (f"{inner}.py", False)):
             if file in self.plugins.files:
@@ -175,7 +176,7 @@ class _Finder(importlib.abc.PathEntryFinder):
         return None
 
     def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
-        """Names of the modules here, as pkgutil asks for them, and which are packages."""
+        """Yield the name of each module in this package, and True if that module is a package, for pkgutil."""
         for file in self.plugins.files:
             name, _, rest = file.removeprefix(f"{self.folder}/").partition("/")
             if not file.startswith(f"{self.folder}/") or name == "__init__.py":
@@ -187,7 +188,7 @@ class _Finder(importlib.abc.PathEntryFinder):
 
 
 class _Loader(importlib.abc.InspectLoader):
-    """Compiles the source that was read; compiled files of the folder are not looked at."""
+    """Import loader that compiles the source already read; compiled files on disk are ignored."""
 
     def __init__(self, plugins: Plugins, file: str) -> None:
         self.plugins, self.file = plugins, file
@@ -198,15 +199,15 @@ class _Loader(importlib.abc.InspectLoader):
         return str(self.plugins.root / self.file)
 
     def get_source(self, fullname: str) -> str:
-        """The text of the module."""
+        """Source of the module."""
         return importlib.util.decode_source(self.plugins.files[self.file])
 
     def get_code(self, fullname: str) -> CodeType:
-        """The module, compiled."""
+        """Compile the module."""
         return self.source_to_code(self.plugins.files[self.file], self.place)
 
     def get_data(self, path: str) -> bytes:
-        """A file beside it, as pkgutil asks for it: as it was read. Raises OSError."""
+        """Content of a file in the package as already read, for pkgutil. Raises OSError."""
         try:
             return self.plugins.files[relative(Path(path), self.plugins.root)]
         except KeyError:

@@ -1,4 +1,4 @@
-"""Records of trust, one file a project in the user's state folder: outside the repository, private to the user."""
+"""Records of trust, one file for each project in the user's state folder: outside the repository, private to the user."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drillbook.attestation import places
+from drillbook.attestation import anchor_places
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.values import canonical
 
 SCHEMA = "drillbook/trust/1"
 LARGEST = 4 << 20
 VARIABLE = "DRILLBOOK_TRUST"
-"""Holds the digests that are trusted, where nobody can be asked, as in CI; it then counts alone."""
+"""Environment variable with trusted digests, for CI, where nobody can be asked; if set, it replaces the record."""
 
 
 class Unusable(DrillbookError):
-    """The record cannot be believed; the message says why."""
+    """Raised when a record of trust cannot be used, such as one that others could change; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of trust: the digest, when, by whom, and the text and digest of each item by its key."""
+    """A record of trust: the digest, the time, the user, and the text and digest of each item by its key."""
 
     digest: str
     at: str
@@ -37,12 +37,12 @@ class Record:
 
 
 def place(root: Path, outside: str = "") -> Path | None:
-    """The file for the project in ``root``, and an inventory ``outside`` of it; None where this user has no state folder."""
-    return places.in_state("trust", root.resolve() / "trust" / outside.strip("/"), root, ".json")
+    """Path of the record for the project ``root`` and any inventory file ``outside`` it; None without a state folder."""
+    return anchor_places.in_state("trust", root.resolve() / "trust" / outside.strip("/"), root, ".json")
 
 
 def read(root: Path, outside: str = "") -> Record | None:
-    """The record of trust in ``root``; None: nothing is trusted. Raises Unusable."""
+    """Read the record of trust in the project ``root``; None when there is no record. Raises Unusable."""
     path = _ours(root, outside)
     data = _content(path)
     if data is None:
@@ -50,15 +50,15 @@ def read(root: Path, outside: str = "") -> Record | None:
     try:
         content = json.loads(data)
         if content["schema"] != SCHEMA or content["root"] != str(root.resolve()) or content["inventory"] != outside:
-            raise ValueError("it is of another project or version")
+            raise ValueError("the record is of another project or version")
         items = {str(key): {name: str(text) for name, text in one.items()} for key, one in content["items"].items()}
         return Record(str(content["digest"]), str(content["at"]), str(content["by"]), items)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise Unusable(f"{path} is damaged: {error}", hint="trust anew: invoke trust") from None
+        raise Unusable(f"{path} is damaged: {error}", hint="trust the project again: invoke trust") from None
 
 
 def _content(path: Path) -> bytes | None:
-    """Read a private file at ``path``; None: there is none. Raises Unusable."""
+    """Read the private file at ``path``; None when it does not exist. Raises Unusable."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -74,9 +74,9 @@ def _content(path: Path) -> bytes | None:
 
 
 def doubt(root: Path, outside: str, digest: str, *, several: bool) -> str:
-    """Why what ``digest`` names is not trusted, by the record or, where it is set, by the variable; empty: it is.
+    """Reason why ``digest`` is not in DRILLBOOK_TRUST or, if that is not set, in the record; empty when trusted.
 
-    ``several``: the sentence is about several things.
+    With ``several`` the reason speaks of several things (``they were``), otherwise of one (``it was``).
     """
     them, was, has = ("them", "they were", "they have") if several else ("it", "it was", "it has")
     if said := os.environ.get(VARIABLE, ""):
@@ -93,13 +93,13 @@ def doubt(root: Path, outside: str, digest: str, *, several: bool) -> str:
 
 
 def holds(said: str, wanted: str) -> bool:
-    """Is ``wanted`` one of the digests in ``said``, which are separated by commas or spaces?"""
+    """Return True when ``wanted`` is one of the digests in ``said``, which are separated by commas or spaces."""
     given = [one.strip().encode() for one in said.replace(",", " ").split()]
     return any(hmac.compare_digest(one, wanted.encode()) for one in given)
 
 
 def write(root: Path, record: Record, outside: str = "") -> Path:
-    """Keep ``record``; returns its file. Raises UsageError, Unusable."""
+    """Store ``record``; returns the path of its file. Raises UsageError, Unusable."""
     path = _ours(root, outside, make=True)
     items = {key: dict(one) for key, one in record.items.items()}
     content: dict[str, Any] = {
@@ -125,29 +125,34 @@ def write(root: Path, record: Record, outside: str = "") -> Path:
 
 
 def remove(root: Path, outside: str = "") -> bool:
-    """Forget what is trusted in ``root``; False when nothing was. Raises UsageError."""
+    """Remove the record of trust in the project ``root``; returns False when there was none. Raises UsageError."""
     path = place(root, outside)
     try:
         if path is None or not (path.is_symlink() or path.exists()):
             return False
         path.unlink()
     except OSError as error:
-        raise UsageError(f"{path} cannot be removed: {error.strerror}; what it holds is still trusted") from None
+        raise UsageError(f"{path} cannot be removed: {error.strerror}; its content is still trusted") from None
     return True
 
 
 def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
-    """The file, in a folder that nobody else may change, and not in the project. Raises Unusable."""
+    """Path of the record's file, outside the project in a folder that only this user can change. Raises Unusable."""
     path = place(root, outside)
     if path is None:
-        raise Unusable("this user has no state folder", hint="set XDG_STATE_HOME, or DRILLBOOK_TRUST")
+        raise Unusable(
+            "no folder for records of trust: this user has no home", hint="set XDG_STATE_HOME, or DRILLBOOK_TRUST"
+        )
     if path.parent.resolve().is_relative_to(root.resolve()):
         raise Unusable(
-            f"the state folder {path.parent} lies in the project, so whoever writes its files would trust them",
-            hint="set XDG_STATE_HOME to a folder elsewhere, or DRILLBOOK_TRUST",
+            (
+                f"the state folder {path.parent} is in the project, so anybody who can write to the project could also "
+                "record trust in it"
+            ),
+            hint="set XDG_STATE_HOME to a folder outside the project, or DRILLBOOK_TRUST",
         )
     if make:
-        with suppress(OSError):  # told below, or when it is written
+        with suppress(OSError):  # the checks below, or the write itself, report a failure to create the folder
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = path.parent.resolve()
     for number, one in enumerate((folder, *folder.parents)):
@@ -161,15 +166,15 @@ def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
 
 
 def _private(path: Path, found: os.stat_result, kind: Any) -> None:
-    """Raise Unusable unless ``path`` is of that kind, this user's, and written by nobody else."""
+    """Raise Unusable unless ``path`` has the file type ``kind``, is owned by this user, and is not writable by others."""
     if not kind(found.st_mode):
-        raise Unusable(f"{path} is not what it should be: remove it")
+        raise Unusable(f"{path} has the wrong file type; remove it")
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise _open_to_others(path)
 
 
 def _open_to_others(path: Path) -> Unusable:
     return Unusable(
-        f"other users may change {path}, so nothing in it counts as trusted",
-        hint=f"look who did, then: chmod go-w {path}; or set XDG_STATE_HOME to a folder of your own",
+        f"other users can change {path}, so its content does not count as trusted",
+        hint=f"find out who changed it, then: chmod go-w {path}; or set XDG_STATE_HOME to a folder of your own",
     )

@@ -1,4 +1,4 @@
-"""All texts of one project that reading would execute, from its files alone, and the digest that names them together."""
+"""Collects all commands in a project's files that read-only tasks would execute, and a digest over them; reads only files."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from drillbook.trust.items import Item, Source
 from drillbook.values import canonical, digest
 
 LAB = "lab"
-"""Folder of a project that holds the files of its Docker lab, which a check starts when it is down."""
+"""Folder of a project with the files of its Docker lab, which a check starts when the lab is down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was found, in the order of files; ``unread`` are files that hold no drill, tree or inventory that can be used."""
+    """Result of a scan, in the order of files; ``unread`` are messages about files that could not be read."""
 
     items: tuple[Item, ...]
     unread: tuple[str, ...]
 
     @property
     def digest(self) -> str:
-        """Names all of it; the same on every machine that has the same files."""
+        """Digest over all items; the same on every machine with the same files."""
         return digest(canonical(sorted(item.digest for item in self.items)))
 
 
 def scan(project: Project, outside: str = "") -> Scan:
-    """Look at every drill, tree and inventory of ``project``, and at the inventory in the file ``outside`` of it."""
+    """Scan every drill, tree and inventory of ``project``, and the inventory file ``outside`` the project, if given."""
     unread: list[str] = []
     inventories = dict(_inventories(project, outside, unread))
     found: dict[items.Key, Item] = {}
@@ -75,18 +75,18 @@ def _every(project: Project, inventories: dict[str, Inventory], unread: list[str
 
 
 def tree_files(root: Path) -> dict[str, Path]:
-    """Diagnosis trees of the project by name: its own, and those that its `plugins/` ship."""
+    """Paths of the project's diagnosis trees, by name: those in its `drills/` and those of its plugins."""
     shipped = {name: path for name, path in discovery.shipped("trees").items() if brought(root, path)}
     return {**shipped, **{path.stem: path for path in (root / "drills" / trees.FOLDER).glob("*.yml")}}
 
 
 def brought(root: Path, path: Path) -> bool:
-    """Is ``path`` a file of the project? What an installed distribution ships is as trusted as its code."""
+    """Return True when ``path`` is in the project's `drills/` or `plugins/`, not in an installed distribution."""
     return any(path.is_relative_to(root / folder) for folder in ("drills", "plugins"))
 
 
 def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inventory], unread: list[str]) -> Iterator[Item]:
-    """Items of one drill on each inventory that it fits; on one that it does not fit it cannot be checked."""
+    """Yield the commands in a drill that a check would execute, for each inventory on which the drill can be planned."""
     try:
         found = project.drill(name)
     except DrillbookError as error:
@@ -100,7 +100,7 @@ def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inven
 
 
 def _holds_code(drill: Drill) -> bool:
-    """Could a check of ``drill`` execute a text of it? Most hold none, and need not be planned."""
+    """Return True when checking ``drill`` could execute text from its file; other drills need not be planned."""
     steps = [
         *(step for phase in drill.phases.values() for step in phase),
         *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse)),
@@ -109,7 +109,7 @@ def _holds_code(drill: Drill) -> bool:
 
 
 def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:
-    """Items of the diagnosis tree in ``path``."""
+    """Items of the diagnosis tree in the file ``path``; an unusable file is reported in ``unread``."""
     try:
         tree, document = trees.load(path), strict.load(path)
     except DrillbookError as error:
@@ -120,7 +120,7 @@ def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:
 
 
 def of_lab(root: Path) -> Iterator[Item]:
-    """The Docker lab that is made of the project's own files: images that are built, containers that are started."""
+    """Yield the item of a Docker lab made of the project's own files, from which images are built and containers started."""
     folder = root / LAB
     if not (folder / "compose.yml").exists():
         return
@@ -130,5 +130,5 @@ def of_lab(root: Path) -> Iterator[Item]:
 
 
 def relative(path: Path, root: Path) -> str:
-    """``path`` as it is named in the project."""
+    """Return ``path`` relative to the project's folder ``root``."""
     return os.path.relpath(path, root)

@@ -1,4 +1,4 @@
-"""Whether what reading would execute of a project is trusted, and what of it is left out where it is not."""
+"""Trust state of a project, and the commands that checks and diagnoses skip while the project is untrusted."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from drillbook.trust.scan import Scan, brought, of_lab, of_tree, relative, scan,
 
 
 class Trust:
-    """What is trusted of ``project`` when it is read with one inventory; files are looked at when it is asked for."""
+    """Tells which commands of ``project``, used with one inventory, the user does not trust; files are read on demand."""
 
     def __init__(self, project: Project, inventory: str) -> None:
-        """``inventory`` is a name, or the path of one outside the project's own."""
+        """Store the project and ``inventory``: a name, or the path of an inventory file outside the project."""
         self.project = project
         self.name, self.outside = inventory, outside(project, inventory)
 
     @cached_property
     def scan(self) -> Scan:
-        """All that reading would execute."""
+        """All commands of the project that read-only tasks would execute."""
         return scan(self.project, self.outside)
 
     @cached_property
     def record(self) -> Record | None:
-        """What was trusted before. Raises Unusable."""
+        """Existing record of trust in the project; None when there is none. Raises Unusable."""
         return record.read(self.project.root, self.outside)
 
     @cached_property
     def doubt(self) -> str:
-        """Why it is not trusted; empty: it is."""
+        """Reason why the project is not trusted; empty when it is trusted, or has nothing to execute."""
         if not self.scan.items:
             return ""
         return record.doubt(self.project.root, self.outside, self.scan.digest, several=False)
 
     def of_plan(self, plan: Plan) -> tuple[Item, ...]:
-        """The commands and secrets of ``plan`` that a check leaves out, since nobody trusts them."""
+        """Commands and secrets of ``plan`` that a check skips because they are not trusted."""
         path = self.project.drill_names().get(plan.drill)
         file = relative(path, self.project.root) if path else plan.drill
         own = (
@@ -52,7 +52,7 @@ class Trust:
         return self._left([*own, *self._secrets(plan.inventory, needed.of_plan(plan))])
 
     def of_diagnosis(self, inventory: Inventory, trees: Iterable[Tree], services: Collection[str]) -> tuple[Item, ...]:
-        """The same of a diagnosis that applies ``trees`` with ``services``."""
+        """Commands and secrets that a diagnosis of ``services`` with ``trees`` skips because they are not trusted."""
         names = {tree.tree for tree in trees if list(items.of_tree(tree, "", {}))}
         files = tree_files(self.project.root)
         own = [files[name] for name in sorted(names) if name in files]
@@ -60,7 +60,7 @@ class Trust:
         return self._left([*found, *self._secrets(inventory, services)])
 
     def of_lab(self, inventory: Inventory) -> tuple[Item, ...]:
-        """The same of the lab that a check starts."""
+        """Files of the Docker lab that are not trusted, so that the lab must not be started."""
         return self._left(list(of_lab(self.project.root)) if inventory.lab == "docker" else [])
 
     def _secrets(self, inventory: Inventory, services: Collection[str]) -> list[Item]:
@@ -70,7 +70,7 @@ class Trust:
         return tuple(found) if found and self.doubt else ()
 
     def bar(self, inventory: Inventory) -> None:
-        """See to it that no program for a secret of ``inventory`` is run, if it is not trusted."""
+        """Forbid reading secrets of ``inventory`` that a program prints, unless the project is trusted."""
         programs = [secret for secret in inventory.secrets_of(inventory.services).values() if secret.source == "command"]
         if programs and self.doubt:
             for secret in programs:
@@ -78,7 +78,7 @@ class Trust:
 
 
 def outside(project: Project, inventory: str) -> str:
-    """The path of ``inventory`` when it is none of the files in the project's `inventory/`; else empty."""
+    """Path of ``inventory`` if it is a file outside the project's `inventory/`; empty for the project's own inventories."""
     if not inventory.endswith((".yml", ".yaml")):
         return ""
     path = Path(inventory).resolve()

@@ -1,7 +1,7 @@
-"""Locks and leases on a target: who may drill there, and what the target puts back by itself when nobody renews.
+"""Locks and leases on a target: exclusive use by one run, and undos that the target runs when renewals stop.
 
-Lives here: the shell that locks, leases and their watchers are made of, and its one way to a host.
-Lives elsewhere: when they are taken and renewed (`engine.hold`).
+Lives here: the shell scripts of locks, leases and their watchers, and running them on a host.
+Lives elsewhere: when locks and leases are taken and renewed (`engine.hold`).
 """
 
 from drillbook.engine.leases.beat import Beat, Listed, beat, listed

@@ -1,4 +1,4 @@
-"""One command that renews all locks and the lease of a host, and one that lists what a host holds."""
+"""Commands that renew, or list, all locks and leases on a host at once."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from drillbook.sdk.target_folders import root_of
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a renewal found."""
+    """Answer of a host to a renewal."""
 
     stop: str
-    """The text of a request to stop, '' when there is none."""
+    """Text of a request to stop the run; empty when there is none."""
     fenced: tuple[str, ...]
-    """Locks that are not ours any more."""
+    """Names of locks that another run has taken over."""
     lapsed: bool
-    """The target reverts by itself, or the lease is gone."""
+    """True when the target is running its undo, or the lease is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a host holds, whoever left it."""
+    """Names of the locks of all runs on a host, and ids of the runs that have a lease there."""
 
     locks: tuple[str, ...]
     leases: tuple[str, ...]
 
 
 def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: Deadline) -> Beat:
-    """Renew ``locks`` (name and token) and the lease of the run ``lease`` in one command. Raises HostError."""
+    """Renew ``locks`` (token by name), and the lease of the run with the id ``lease``, in one command. Raises HostError."""
     names = [word for name, token in locks.items() for word in (folder_name(name), str(token))]
     run_id = run_id_of(lease) if lease else ""
     lines = call(host, "beat_all", root_of(host), state_of(host), run_id, *names, deadline=deadline).text.split("\n")
@@ -41,7 +41,7 @@ def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: D
 
 
 def listed(host: Host, *, deadline: Deadline) -> Listed:
-    """The names of all locks and the run ids of all leases on ``host``. Raises HostError."""
+    """Names of all locks and run ids of all leases on ``host``. Raises HostError."""
     lines = once_more(lambda: call(host, "lock_list", root_of(host), state_of(host), deadline=deadline)).text.split("\n")
     return Listed(
         locks=tuple(plain_name(line[5:]) for line in lines if line.startswith("lock ")),

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# What locks and leases on a target have in common. POSIX sh with flock (util-linux or busybox), on Linux.
-# Time is the uptime of this boot: the wall clock decides nothing. All that changes the folder happens under a kernel lock
-# on it, which ends with the process that holds it.
+# Functions that locks and leases on a target share. POSIX sh with flock (util-linux or busybox), on Linux.
+# Times are the uptime of this boot; the wall clock is not used. Every change in the folder happens under a kernel lock on
+# the folder, which the kernel releases when the process that holds it exits.
 set -u
-# shellcheck disable=SC2034 # lease.sh writes it down for the undo commands
+# shellcheck disable=SC2034 # lease.sh stores it for the undo commands
 mask=$(umask)
 umask 077
 boot_file=${DRILLBOOK_BOOT_ID:-/proc/sys/kernel/random/boot_id}
@@ -17,10 +17,10 @@ now() { # sets up (whole seconds) and boot
 
 pause() { sleep 0.1 2>/dev/null || sleep 1; }
 
-# A beat has a fixed length and is written over in place: that needs no space on a full disk.
+# A beat has a fixed length and is overwritten in place, which needs no space on a full disk.
 beat() { printf '%-40.40s %12d\n' "$boot" "$up"; }
 
-enter() { # ROOT [make] ; goes there and locks it; status 1 when it is not there
+enter() { # ROOT [make] ; enters ROOT and locks it; status 1 when it does not exist
   root=$1 barred=0
   command -v flock >/dev/null || fail 90 "flock is missing (package util-linux, or busybox)"
   while :; do
@@ -29,7 +29,7 @@ enter() { # ROOT [make] ; goes there and locks it; status 1 when it is not there
       [ -d "$root" ] || fail 92 "cannot make $root"
     fi
     if ! cd -- "$root" 2>/dev/null; then
-      if [ -e "$root" ]; then # or it was made just now
+      if [ -e "$root" ]; then # or it was made after the failed cd
         barred=$((barred + 1))
         [ "$barred" -lt 10 ] || fail 91 "$root cannot be entered"
         continue
@@ -38,14 +38,14 @@ enter() { # ROOT [make] ; goes there and locks it; status 1 when it is not there
       continue
     fi
     { command exec 9<. && flock 9; } 2>/dev/null || fail 92 "cannot lock $root"
-    # Somebody may have removed the folder, as its last user, while this waited.
+    # The last user of the folder may have removed it while this process waited for the lock.
     ! [ . -ef "$root" ] || break
   done
   ours "$root"
 }
 
-# What lies in /var/tmp for long is removed, and then anybody may make it: leases are where that does not happen.
-at_state() { # ROOT STATE RUN ; sets state: the folder that the lease of RUN is in, or belongs into
+# Systems remove old files in /var/tmp, and any user may then create them again; so leases are stored in another folder.
+at_state() { # ROOT STATE RUN ; sets state to the folder where the lease of RUN is, or is to be made
   state=$2
   if [ -z "$state" ]; then
     if [ "$(id -u)" = 0 ]; then state=/var/lib/drillbook; else
@@ -53,10 +53,10 @@ at_state() { # ROOT STATE RUN ; sets state: the folder that the lease of RUN is 
       state=$HOME/.local/state/drillbook
     fi
   fi
-  if [ -n "$3" ] && [ -d "$1/leases/$3" ]; then state=$1; fi # of a version before this one
+  if [ -n "$3" ] && [ -d "$1/leases/$3" ]; then state=$1; fi # a lease of an older version
 }
 
-leave() { # removes what is empty; the kernel lock ends with this process
+leave() { # removes empty folders; the kernel lock ends with this process
   cd -- "$root" && rmdir locks leases runs 2>/dev/null
   cd / && rmdir -- "$root" 2>/dev/null
   return 0

@@ -1,4 +1,4 @@
-"""A lease on a target: undo commands that the target carries out by itself when nobody renews them any more."""
+"""A lease on a target: undo commands that the target runs by itself when the lease is not renewed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from drillbook.engine.leases.backends import BOOT_HOOKS, WATCHERS
 from drillbook.engine.leases.script import call, one_line, run_id_of, source, state_of, unreadable
 from drillbook.errors import Lapsed
 from drillbook.sdk.host import Deadline, Host, LeaseConfig, Output, once_more
@@ -14,42 +15,45 @@ from drillbook.sdk.target_folders import root_of
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """A lease as the target sees it."""
+    """State of a lease as its target reports it."""
 
     run_id: str
     armed: tuple[int, ...]
-    """Undos that are not done; in a lease that the target reverted, those that failed."""
+    """Numbers of the changes whose undo is armed; once the target ran the undo of the lease, of the changes whose undo failed."""
     whats: dict[int, str]
     undone: tuple[int, ...]
-    """What the target reverted by itself."""
+    """Numbers of the changes that the target undid by itself."""
     watcher: bool
-    """The watcher lives."""
+    """True while the watcher process on the target is alive."""
     claim: str
-    """open; reverting or reverted: by the target itself; ended: by the controller."""
+    """``open``; ``reverting`` or ``reverted`` when the target undoes or undid by itself; ``ended`` by the controller."""
     busy: bool
-    """A process on the target reverts right now."""
+    """True while a process on the target is running the undo."""
     boot: str
     age_s: int | None
-    """Seconds since the last renewal; None when the target was started again since."""
+    """Seconds since the last renewal; None when the target was rebooted after the renewal."""
     lease_s: int
     log: bytes
 
     @property
     def reverted(self) -> bool:
-        """The target reverts or has reverted by itself."""
+        """True when the target is running or has run its undo."""
         return self.claim in ("reverting", "reverted")
 
     @property
     def failed(self) -> tuple[int, ...]:
-        """Undos that the target tried and could not do."""
+        """Numbers of the changes whose undo failed on the target."""
         return self.armed if self.claim == "reverted" and not self.busy else ()
 
 
 class Lease:
-    """The lease of one run on one host. Each call is one command on the target."""
+    """The lease of one run on one host. Each method is one command on the target."""
 
     def __init__(self, host: Host, run_id: str, lease_s: float, config: LeaseConfig | None = None) -> None:
-        """Nothing is contacted yet. ``lease_s`` in whole seconds, rounded up; ``config`` defaults to the host's own."""
+        """Set up the lease without contacting the host.
+
+        ``lease_s`` is rounded up to whole seconds; ``config`` defaults to the lease settings of the host in the inventory.
+        """
         self.host, self.run_id = host, run_id_of(run_id)
         self._lease = max(1, -int(-lease_s // 1))
         self._config = config or host.target.lease
@@ -60,30 +64,30 @@ class Lease:
 
     @property
     def folder(self) -> str:
-        """The lease's folder on the target; where the target chose it, known once something is armed."""
+        """Folder of the lease on the target; a guess before the first ``arm`` if the script on the target chooses it."""
         return self._armed_in or f"{self._state or self._root}/leases/{self.run_id}"
 
     def ready(self, *, deadline: Deadline) -> tuple[str, str]:
-        """How the lease would be kept: ("systemd" or "watcher", "systemd", "cron" or "none" for a reboot).
+        """Choose the watcher and the boot hook of the lease; returns their names ("none" for no boot hook). Changes nothing.
 
-        Changes nothing. Raises NotReady when the host cannot keep a lease, or cannot revert at boot and the inventory does
-        not accept that; HostError.
+        Raises NotReady when the host cannot keep a lease, or cannot undo at boot and the inventory does not accept that;
+        HostError.
         """
         words = (self._config.kind, self._config.boot, self._manager)
         said = once_more(lambda: self._call("ready", *words, deadline=deadline))
         kind, _, boot = said.strip().partition(" ")
-        if kind not in ("systemd", "watcher") or boot not in ("systemd", "cron", "none"):
+        if kind not in WATCHERS or boot not in (*BOOT_HOOKS, "none"):
             raise unreadable(self.host, "lease", said)
         return kind, boot
 
     def arm(self, seq: int, what: str, commands: Sequence[Sequence[str]], *, deadline: Deadline) -> None:
-        """Leave an undo with the target: on its disk, and its watcher alive, before this returns.
+        """Arm an undo on the target; on return the undo is stored on disk there, and its watcher is alive.
 
-        ``commands`` are carried out in order, each only when the one before succeeded; an undo of a higher ``seq`` comes
-        first. Raises Lapsed when the target has already begun to revert; NotReady, HostError.
+        ``commands`` run in order, each only if the previous one succeeded; undos with a higher ``seq`` run first. Raises
+        Lapsed when the target has already begun its undo; NotReady, HostError.
         """
         if seq < 0 or not commands or any(not argv for argv in commands):
-            raise ValueError("an undo has a number from 0 on and at least one command")
+            raise ValueError("an undo needs a number of at least 0, and at least one command")
         lines = [shlex.join(argv) for argv in commands]
         words = (
             str(self._lease),
@@ -103,30 +107,30 @@ class Lease:
         self._armed_in = folder
 
     def renew(self, *, deadline: Deadline) -> None:
-        """Keep the target from reverting for another lease. Raises Lapsed when it has begun to; HostError."""
+        """Renew the lease. Raises Lapsed when the target has begun its undo, or the lease is gone; HostError."""
         if "lapsed" in call(self.host, "beat_all", self._root, self._state, self.run_id, deadline=deadline).text.split("\n"):
             raise self._lapsed()
 
     def disarm(self, seq: int, *, deadline: Deadline) -> None:
-        """Take an undo back from the target; nothing happens when it is not there. Raises HostError."""
+        """Disarm the undo ``seq`` on the target; does nothing when that undo is not armed. Raises HostError."""
         self._call("disarm", str(seq), deadline=deadline)
 
     def revert(self, *, deadline: Deadline) -> LeaseState | None:
-        """Let the target carry out now all that is armed, and wait for it; its state afterwards. Raises HostError."""
+        """Make the target run all armed undos at once, and wait for them; returns the state afterwards. Raises HostError."""
         self._call("revert", deadline=deadline)
         return self.state(deadline=deadline)
 
     def end(self, *, deadline: Deadline) -> bytes:
-        """Remove the lease with all that is still armed; returns the watcher's log, empty when there was no lease.
+        """Remove the lease with all armed undos; returns the watcher's log, empty when there was no lease.
 
-        Waits while the target reverts. The watcher, the folder and the hook for a reboot are gone when it returns.
-        Raises HostError, also when the target does not come to an end with reverting.
+        Waits while the target runs its undo. On return the watcher, the lease's folder and the boot hook are gone. Raises
+        HostError, also when the target's undo does not finish in time.
         """
         seconds = max(1, int(deadline.remaining()) - 2)
         return self._output("end", str(seconds), self._manager, deadline=deadline).stdout
 
     def state(self, *, deadline: Deadline) -> LeaseState | None:
-        """What the target holds; None when there is no lease of this run. Raises HostError."""
+        """State of the lease on the target; None when this run has no lease there. Raises HostError."""
         output = once_more(lambda: self._output("state", deadline=deadline))
         head, found, log = output.stdout.partition(b"\nlog\n")
         try:
@@ -144,14 +148,14 @@ class Lease:
 
     def _lapsed(self) -> Lapsed:
         return Lapsed(
-            f"{self.host.name}: the lease of run {self.run_id} was not renewed in time, or the host was started "
-            "again: the target reverts by itself",
-            hint="nothing more may be changed there by this run",
+            f"{self.host.name}: the lease of run {self.run_id} was not renewed in time, or the host was rebooted: the "
+            "target undoes the changes by itself",
+            hint="this run may make no more changes on this host",
         )
 
 
 def _state(run_id: str, head: str, log: bytes) -> LeaseState:
-    """A state from the lines of the script: a word, then its value."""
+    """Parse the output of the script: on each line a keyword, then its value."""
     seqs: dict[str, list[int]] = {"armed": [], "reverted": []}
     whats, values = {}, {}
     for line in head.split("\n"):

@@ -1,189 +1,78 @@
-# shellcheck shell=sh disable=SC2154 # ground.sh, which is read before it, sets up, boot, mask and state
-# leases/RUN holds what the watcher (watch.sh) needs: armed/SEQ/N are undo commands, each a line of sh; beat is the last
-# renewal; of claim.open, claim.reverting, claim.reverted and claim.ended there is one. Renaming it is the only way to
-# change it: one wins, and it needs no space.
+# shellcheck shell=sh disable=SC2154 # ground.sh sets up, boot, mask and state; script.py watchers and boot_hooks
+# leases/RUN has the files of the watcher (watch.sh): armed/SEQ/N are undo commands, each a line of sh; beat is the last
+# renewal; exactly one of claim.open, claim.reverting, claim.reverted and claim.ended exists. It changes only by renaming:
+# of two processes that rename it one succeeds, and renaming needs no disk space.
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-leased() { # FUNCTION ROOT STATE RUN WORD... ; the function with the folder that the lease is in, or belongs into
+leased() { # FUNCTION ROOT STATE RUN ARGUMENT... ; calls FUNCTION with the folder where the lease is, or is to be made
   function=$1 its_run=$4
   at_state "$2" "$3" "$its_run"
   shift 4
   "$function" "$state" "$its_run" "$@"
 }
 
-resolve() { # KIND BOOT MANAGER ; sets kind, hook and ctl, or says why not; MANAGER is "system", "sudo" or "user"
-  kind=$1 hook=$2 ctl='' run_unit='' may=''
-  if [ -d "${DRILLBOOK_SYSTEMD:-/run/systemd/system}" ] && has systemd-run && has systemctl; then
-    case $3 in
-      user) ctl='systemctl --user' run_unit='systemd-run --user' ;;
-      sudo) ctl='sudo -n systemctl' run_unit="sudo -n systemd-run --uid=$(id -u)" ;;
-      *) ctl=systemctl run_unit="systemd-run --uid=$(id -u)" ;;
+resolve() { # KIND BOOT MANAGER ; sets kind and hook to usable backends, or fails with the reason
+  # shellcheck disable=SC2034 # backends use it
+  manager=$3
+  # shellcheck disable=SC2086 # names without spaces
+  choose watch "$1" $watchers
+  kind=$chosen hook=none
+  [ "$2" != none ] || return 0
+  # shellcheck disable=SC2086 # names without spaces
+  choose boot "$2" $boot_hooks
+  hook=$chosen
+}
+
+choose() { # ROLE NAME BACKEND... ; sets chosen: to NAME or, for auto, to the first usable backend
+  role=$1 wanted=$2
+  shift 2
+  for chosen; do
+    case $wanted in
+      auto) if "${role}_${chosen}_usable" auto; then return; fi ;;
+      "$chosen") if "${role}_${chosen}_usable" named; then return; else fail 90 "$why"; fi ;;
     esac
-    if [ "$3" = user ]; then
-      systemctl --user show-environment >/dev/null 2>&1 && may=yes
-    elif [ "$3" = sudo ]; then
-      may_sudo systemctl && may_sudo systemd-run && may=yes
-    else
-      [ "$(id -u)" = 0 ] && may=yes
-    fi
-  fi
-  case $kind in
-    systemd) [ -n "$may" ] || fail 90 "lease kind systemd: PID 1 is not systemd here, or this user may not use systemd-run" ;;
-    auto) if [ -n "$may" ]; then kind=systemd; else kind=watcher; fi ;;
-  esac
-  if [ "$kind" = watcher ]; then
-    has setsid || has nohup || fail 90 "neither setsid nor nohup is there"
-    if [ -d "${DRILLBOOK_SYSTEMD:-/run/systemd/system}" ] &&
-      cat /etc/systemd/logind.conf /usr/lib/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf \
-        /run/systemd/logind.conf.d/*.conf /usr/local/lib/systemd/logind.conf.d/*.conf \
-        /usr/lib/systemd/logind.conf.d/*.conf 2>/dev/null |
-      grep -qi '^KillUserProcesses *= *\(yes\|true\|1\|on\)'; then
-      fail 90 "logind ends this user's processes at logout (KillUserProcesses): let the lease use systemd (manager: sudo or user)"
-    fi
-  fi
-  resolve_hook "$3"
+  done
+  [ "$wanted" = auto ] || fail 90 "this version of Drillbook does not know $wanted: it knows $*"
+  fail 90 "$why"
 }
 
-resolve_hook() { # MANAGER
-  case $hook in
-    none | cron) ;;
-    *)
-      unit=
-      if [ -n "$may" ]; then
-        case $1 in
-          user) [ -e "${DRILLBOOK_LINGER:-/var/lib/systemd/linger}/$(id -un)" ] && unit=yes ;;
-          sudo) may_sudo mkdir && may_sudo tee && may_sudo rm && unit=yes ;;
-          *) unit=yes ;;
-        esac
-      fi
-      if [ -z "$unit" ] && [ "$hook" = systemd ]; then
-        fail 90 "boot systemd: this user cannot have a unit that starts at boot (it takes root, sudo or lingering)"
-      fi
-      if [ -n "$unit" ]; then hook=systemd; fi
-      ;;
-  esac
-  case $hook in none | systemd) return ;; esac
-  has crontab || fail 90 "nothing here can revert at boot: no usable systemd, no crontab"
-  if [ "$hook" = auto ] && ! cron_runs; then fail 90 "nothing here can revert at boot: crontab is there, but no cron runs"; fi
-  cron_lines >/dev/null || fail 90 "nothing here can revert at boot: this user may not use crontab"
-  hook=cron
+unusable() { # REASON ; called by a backend that cannot be used on this host
+  why=$1
+  return 1
 }
 
-may_sudo() { sudo -n -l "$1" >/dev/null 2>&1; }
-
-cron_runs() { cat /proc/[0-9]*/comm 2>/dev/null | grep -q '^\(cron\|crond\|fcron\|busybox-cron\)$'; }
-
-cron_lines() { # the crontab as it is; status 1 when it cannot be read
-  said=$(LC_ALL=C crontab -l 2>&1 >/dev/null) && {
-    crontab -l
-    return
-  }
-  case $said in *"no crontab"* | *"can't open"*"No such file"*) return 0 ;; *) return 1 ;; esac
-}
-
-# What a hook runs lies in a folder that only its user can have made: whoever finds the name free makes another one.
+# The boot hook runs watch.sh only from a private folder of its own user: another user may have made a folder of that name.
+# shellcheck disable=SC2034 # backends that revert at boot use it
 at_boot='cd -P -- "$1" && test -O . && test -O watch.sh && ls -ld . | grep -q ^drwx------ && exec /bin/sh ./watch.sh "$1" boot'
 
-hook_set() { # RUN FOLDER
-  case $hook in
-    cron)
-      line="@reboot /bin/sh -c $(quote "$at_boot") sh $(quote "$2") # drillbook-$1"
-      line=$(printf '%s\n' "$line" | sed 's/%/\\%/g')
-      theirs=$(cron_lines && echo .) || fail 92 "cannot read the crontab"
-      theirs=$(printf '%s' "${theirs%.}" | cron_others "$1"; echo .)
-      printf '%s%s\n' "${theirs%.}" "$line" | crontab - || fail 92 "cannot write the crontab"
-      ;;
-    systemd)
-      unit_folder
-      sudo_if mkdir -p "$units" || fail 92 "cannot make $units"
-      unit_text "$2" | sudo_if tee "$units/drillbook-$1-boot.service" >/dev/null || fail 92 "cannot write in $units"
-      { $ctl daemon-reload && $ctl enable "drillbook-$1-boot.service"; } >/dev/null 2>&1 ||
-        fail 92 "cannot enable drillbook-$1-boot.service"
-      ;;
-  esac
+hook_clear() { # RUN MANAGER ; removes the boot hook of any backend, also when the lease's folder is gone
+  # shellcheck disable=SC2034 # backends use it
+  manager=$2
+  for each in $boot_hooks; do "boot_${each}_clear" "$1"; done
 }
 
-quote() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
-
-cron_others() { LC_ALL=C grep -v "# drillbook-$1\$" || :; }
-
-unit_folder() { # sets units
-  case $ctl in *--user*) units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user ;; *) units=${DRILLBOOK_UNITS:-/etc/systemd/system} ;; esac
-}
-
-sudo_if() { case $ctl in sudo*) sudo -n "$@" ;; *) "$@" ;; esac; }
-
-unit_text() { # FOLDER
-  escaped=$(printf '%s' "$1" | sed 's/[\\"]/\\&/g; s/%/%%/g; s/\$/$$/g')
-  printf '[Unit]\nDescription=Reverts what a Drillbook drill left behind\nAfter=local-fs.target network.target\n\n'
-  printf "[Service]\nType=simple\nKillMode=process\nExecStart=/bin/sh -c '%s' sh \"%s\"\n" \
-    "$(printf '%s' "$at_boot" | sed 's/\$/$$/g')" "$escaped"
-  case $ctl in
-    *--user*) printf '\n[Install]\nWantedBy=default.target\n' ;;
-    *) printf 'User=%s\n\n[Install]\nWantedBy=multi-user.target\n' "$(id -un)" ;;
-  esac
-}
-
-hook_clear() { # RUN ; whatever hook was set, also when the folder is gone
-  if has crontab && crontab -l 2>/dev/null | grep -q "# drillbook-$1\$"; then
-    kept=$(cron_lines && echo .) || fail 92 "cannot read the crontab"
-    kept=$(printf '%s' "${kept%.}" | cron_others "$1"; echo .)
-    kept=${kept%.}
-    if [ -n "$kept" ]; then printf '%s' "$kept" | crontab -; else crontab -r; fi || fail 92 "cannot write the crontab"
-  fi
-  case $2 in
-    user) ctl='systemctl --user' ;;
-    sudo) ctl='sudo -n systemctl' ;;
-    *) ctl=systemctl ;;
-  esac
-  unit_folder
-  if [ -e "$units/drillbook-$1-boot.service" ]; then
-    $ctl disable "drillbook-$1-boot.service" >/dev/null 2>&1
-    sudo_if rm -f "$units/drillbook-$1-boot.service" || fail 92 "cannot remove $units/drillbook-$1-boot.service"
-    $ctl daemon-reload >/dev/null 2>&1
-  fi
-}
-
-alive() { # in the lease's folder; sets pid
+alive() { # in the lease's folder; succeeds while the watcher runs; sets pid
   pid='' begun=''
   { read -r pid begun < watcher; } 2>/dev/null || return 1
   { read -r line < "/proc/$pid/stat"; } 2>/dev/null || return 1
-  # shellcheck disable=SC2086 # the fields of the line
+  # shellcheck disable=SC2086 # split into the fields of the line
   set -- ${line##*) }
   case $1 in [ZXTt]) return 1 ;; esac
   shift 19
   [ "$1" = "$begun" ]
 }
 
-nobody() { printf '%-12d %-24d\n' 0 0; } # in place of a watcher, as long as one
+nobody() { printf '%-12d %-24d\n' 0 0; } # placeholder as long as a watcher's entry
 
-persist() { # PATH... ; on disk before it returns
+persist() { # PATH... ; writes the files to disk before it returns
   sync "$@" 2>/dev/null || sync
 }
 
-launch() { # RUN ; in the lease's folder; the watcher lives when it returns
+launch() { # RUN ; in the lease's folder; starts the watcher, which is alive on return
   folder=$PWD
   nobody 1<> watcher || fail 92 "cannot write $folder/watcher"
-  # Nothing of this session may hold it, or be held by it: no descriptors, no process group, no terminal, no parent.
-  case $kind in
-    systemd)
-      # systemd expands variables in the words of a command.
-      dollars=$(printf '%s' "$folder" | sed 's/\$/$$/g')
-      $ctl reset-failed "drillbook-$1.service" >/dev/null 2>&1
-      # shellcheck disable=SC2086 # two or three words
-      $run_unit --quiet --collect --unit="drillbook-$1" --property=KillMode=process --setenv="PATH=$PATH" \
-        --setenv="HOME=$HOME" /bin/sh "$dollars/watch.sh" "$dollars" watch 9<&- >/dev/null 2>&1 ||
-        fail 92 "systemd-run could not start drillbook-$1"
-      ;;
-    *)
-      if has setsid; then
-        (setsid sh "$folder/watch.sh" "$folder" watch 9<&- </dev/null >/dev/null 2>&1 &)
-      else
-        (nohup sh "$folder/watch.sh" "$folder" watch 9<&- </dev/null >/dev/null 2>&1 &)
-      fi
-      ;;
-  esac
+  "watch_${kind}_start" "$1"
   tries=0
   until alive; do
     tries=$((tries + 1))
@@ -192,9 +81,9 @@ launch() { # RUN ; in the lease's folder; the watcher lives when it returns
   done
 }
 
-relaunch() { # in the lease's folder, as its place says
-  { read -r _ && read -r kind && read -r _ && read -r manager; } < place
-  resolve "$kind" none "$manager"
+relaunch() { # in the lease's folder; starts the watcher with the backend stored in the file place
+  { read -r _ && read -r its_kind && read -r _ && read -r its_manager; } < place
+  resolve "$its_kind" none "$its_manager"
   launch "${PWD##*/}"
 }
 
@@ -224,7 +113,7 @@ lease_arm() { # ROOT RUN LEASE KIND BOOT MANAGER WATCH SEQ WHAT LINE...
       leave
       fail 92 "cannot write in $1/leases"
     }
-    (cd "$run" && hook_set "$run" "$PWD") || {
+    [ "$hook" = none ] || (cd "$run" && "boot_${hook}_set" "$run" "$PWD") || {
       status=$?
       rm -rf "$run"
       leave
@@ -238,11 +127,11 @@ lease_arm() { # ROOT RUN LEASE KIND BOOT MANAGER WATCH SEQ WHAT LINE...
   lease_write "$8" "$9" "$@"
   beat 1<> beat
   alive || relaunch
-  # The watcher may have begun to revert just before the beat.
+  # The watcher may have begun to revert right before the beat was written.
   [ -e claim.open ] && echo "armed $PWD" || echo lapsed
 }
 
-lease_write() { # SEQ WHAT, then all the words of lease_arm
+lease_write() { # SEQ WHAT, then all arguments of lease_arm
   seq=$1
   rm -rf .new
   { mkdir .new && printf '%s\n' "$2" > .new/what; } || fail 92 "cannot write in $PWD"
@@ -258,7 +147,7 @@ lease_write() { # SEQ WHAT, then all the words of lease_arm
   persist armed . .. ../..
 }
 
-lease_alive() { # says lapsed when the target has begun to revert, or was started again
+lease_alive() { # prints lapsed when the target has begun to revert, or was rebooted
   read -r its_boot _ < beat
   if ! [ -e claim.open ]; then
     echo lapsed
@@ -271,7 +160,7 @@ lease_alive() { # says lapsed when the target has begun to revert, or was starte
   fi
 }
 
-lease_beat() { # RUN ; in the root
+lease_beat() { # RUN ; in the root folder
   cd "leases/$1" 2>/dev/null || {
     echo lapsed
     return
@@ -290,7 +179,7 @@ lease_disarm() { # ROOT RUN SEQ
   rm -rf ".gone.$3"
 }
 
-reverting() { # in the lease's folder: a process that reverts holds the kernel lock on beat, or is about to
+reverting() { # in the lease's folder; succeeds while a process reverts, which locks beat, or is about to
   if [ -e claim.reverting ] && alive; then return 0; fi
   { command exec 8< beat; } 2>/dev/null || return 1
   if flock -n 8; then
@@ -323,10 +212,10 @@ lease_end() { # ROOT RUN SECONDS MANAGER
   leave
 }
 
-lease_stop() { # RUN MANAGER ; the watcher is gone when it returns
+lease_stop() { # RUN MANAGER ; stops the watcher, which is gone on return
   { read -r _ && read -r kind; } < place
   if alive; then
-    # The watcher leads its own group; without setsid it is in none that may be ended.
+    # The watcher leads its own process group; without setsid it has none, and is killed by its pid alone.
     kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
   fi
   tries=0
@@ -359,7 +248,7 @@ lease_state() { # ROOT RUN
   tail -c 65536 log
 }
 
-lease_revert() { # ROOT RUN ; the target reverts now; waits for its end
+lease_revert() { # ROOT RUN ; makes the target revert at once, and waits until it has finished
   enter "$1" || return 0
   cd "leases/$2" 2>/dev/null || return 0
   exec 9<&-

@@ -1,4 +1,4 @@
-"""A lock on a target: one drill a service, with a fencing token, taken over only when its lease has ended."""
+"""A lock on a target: one run at a time for each service, with a fencing token; other runs may take an expired lock."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drillbook.engine.leases.script import call, folder_name, one_line, run_id_of, state_of, unreadable
 from drillbook.errors import Fenced, Locked
+from drillbook.hosts.shell import FENCE_MARK
 from drillbook.sdk.host import Deadline, Host, Output, once_more
 from drillbook.sdk.target_folders import root_of
 
 FENCED = 97
-"""Exit status of a fenced command that did not start."""
+"""Exit status of a command that was not started because the run had lost its lock; see ``fence``."""
 
-FENCE_MARK = "drillbook: fenced off, did not start"
-
-FENCE = r"""
-off() { echo "drillbook: fenced off, did not start" >&2; exit 97; }
-[ -e "$1/$2" ] || off
+FENCE = (
+    f"""
+off() {{ echo "{FENCE_MARK}" >&2; exit {FENCED}; }}
+"""
+    r"""[ -e "$1/$2" ] || off
 for entry in "$1"/[0-9]*; do
   number=${entry##*/}
   case $number in *[!0-9]*) continue ;; esac
@@ -32,16 +33,17 @@ done
 shift 3
 exec "$@"
 """
+)
 
 
 class Owner(BaseModel):
-    """Who holds a lock."""
+    """Holder of a lock: the run, its person, its machine and its drill."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     run: str = Field(description="Id of the run.")
-    operator: str = Field(default="", description="Who started it.")
-    controller: str = Field(default="", description="The machine that it runs on.")
+    operator: str = Field(default="", description="Person who started the run.")
+    controller: str = Field(default="", description="Machine from which the run is controlled.")
     drill: str = Field(default="", description="Name of the drill.")
 
     def __str__(self) -> str:
@@ -50,7 +52,7 @@ class Owner(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that was taken; ``taken_from`` had it before and did not release it."""
+    """A lock that this run took; ``taken_from`` is the previous holder if that run did not release the lock."""
 
     name: str
     token: int
@@ -59,7 +61,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class LockState:
-    """A lock as the target sees it; ages are of the target's own uptime."""
+    """State of a lock on the target; ages are in seconds of the target's own uptime."""
 
     owner: Owner
     token: int
@@ -71,30 +73,31 @@ class LockState:
 
     @property
     def held(self) -> bool:
-        """False when the lease of the owner has ended."""
+        """True while the lock has not expired."""
         return self.left_s > 0
 
 
 def fence(argv: Sequence[str], folder: str, token: int, lease: str = "") -> tuple[str, ...]:
-    """``argv`` so that it starts only while ``token`` holds the lock at ``folder``; exit 97 otherwise, see was_fenced.
+    """Wrap ``argv``: the command starts only while ``token`` holds the lock in ``folder``, else exits 97; see was_fenced.
 
-    With ``lease``, the folder of one, it also does not start once the target has begun to revert.
+    With ``lease``, the folder of a lease, the command also does not start once the target has begun its undo.
     """
     return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 
 
 def was_fenced(output: Output) -> bool:
-    """True when ``output`` is of a fenced command that did not start."""
+    """Return True when ``output`` comes from a command that was not started because the lock is lost; see ``fence``."""
     return output.exit == FENCED and FENCE_MARK.encode() in output.stderr
 
 
 class Lock:
-    """The lock of one service on its host. Each call is one command on the target."""
+    """The lock of one service on its host. Each method is one command on the target."""
 
     def __init__(self, host: Host, name: str, lease_s: float, title: str = "") -> None:
-        """Nothing is contacted yet. ``lease_s`` is how long it holds without a renewal, in whole seconds, rounded up.
+        """Set up the lock without contacting the host.
 
-        ``title`` names the lock in messages, when that is not its ``name`` on the target.
+        ``lease_s`` is the time after which the lock expires unless renewed, rounded up to whole seconds. ``title`` names the
+        lock in messages; it defaults to ``name``, the lock's name on the target.
         """
         self.host, self.name, self.title = host, name, title or name
         self._lease = max(1, -int(-lease_s // 1))
@@ -102,53 +105,56 @@ class Lock:
 
     @property
     def folder(self) -> str:
-        """The lock's folder on the target, for ``fence``."""
+        """Folder of the lock on the target, for ``fence``."""
         return f"{self._root}/locks/{self._folder}"
 
     def take(self, owner: Owner, *, deadline: Deadline, over: str = "") -> Held:
-        """Take the lock.
+        """Take the lock; returns it with its token.
 
-        ``over`` is a run whose lock may be taken before its lease has ended, because its controller is proven dead or
-        is this one. Raises Locked when somebody holds it; NotReady, HostError.
+        ``over`` is the id of a run whose lock may be taken before it expires, because its controller is proven dead or is
+        this process. Raises Locked when another run holds the lock; NotReady, HostError.
         """
         words = (run_id_of(owner.run), str(self._lease), str(_seed()), over, owner.model_dump_json())
         lines = self._call("take", *words, deadline=deadline).text.split("\n")
         if lines[0] == "locked":
             state = _state(self.host, lines[1:])
             raise Locked(
-                f"{self.host.name}: {self.title} is locked by {state.owner} for {state.since_s} s; it holds for another "
-                f"{state.left_s} s unless it is renewed",
-                hint=f"wait until it has ended, or end it with `invoke drill.stop {one_line(state.owner.run)}`",
+                f"{self.host.name}: {self.title} is locked by {state.owner} since {state.since_s} s; unless renewed, the "
+                f"lock expires in {state.left_s} s",
+                hint=f"wait until that run has ended, or stop it with `invoke drill.stop {one_line(state.owner.run)}`",
             )
         token = _number(self.host, lines[0].removeprefix("taken "))
         return Held(self.name, token, _owner(lines[1]) if len(lines) > 1 else None)
 
     def renew(self, token: int, *, deadline: Deadline) -> str:
-        """Hold the lock for another lease; returns the text of a request to stop, or ''.
+        """Renew the lock; returns the text of a request to stop, or an empty text.
 
-        Raises Fenced when it belongs to somebody newer or is gone; HostError.
+        Raises Fenced when the lock belongs to a newer run or is gone; HostError.
         """
         words = (self._root, state_of(self.host), "", self._folder, str(token))
         lines = call(self.host, "beat_all", *words, deadline=deadline).text.split("\n")
         if f"fenced {self._folder}" in lines:
             raise Fenced(
-                f"{self.host.name}: the lock on {self.title} is not ours any more: it was not renewed in time and "
-                "somebody else took it over",
-                hint="look with `invoke drill.list` who runs there now",
+                f"{self.host.name}: this run lost the lock on {self.title}: the lock was not renewed in time, and "
+                "another run took it",
+                hint="`invoke drill.list` shows which run uses the host now",
             )
         return next((line.removeprefix("stop ") for line in lines if line.startswith("stop ")), "")
 
     def release(self, token: int, *, deadline: Deadline) -> None:
-        """Give the lock back; nothing happens when it is gone or belongs to somebody newer. Raises HostError."""
+        """Release the lock; does nothing when the lock is gone or belongs to a newer run. Raises HostError."""
         self._call("release", str(token), deadline=deadline)
 
     def request_stop(self, who: str, *, deadline: Deadline) -> Owner | None:
-        """Leave a request to stop, which the holder gets at its next renewal; returns the holder. Raises HostError."""
+        """Leave a stop request, which the lock's holder receives at its next renewal; returns the holder, None if unlocked.
+
+        Raises HostError.
+        """
         text = self._call("stop", one_line(who), deadline=deadline).text
         return _owner(text) if text else None
 
     def state(self, *, deadline: Deadline) -> LockState | None:
-        """Who holds it, None when nobody does. Raises HostError."""
+        """State and holder of the lock; None when nobody holds it. Raises HostError."""
         text = once_more(lambda: self._call("state", deadline=deadline)).text
         return _state(self.host, text.split("\n")) if text else None
 
@@ -163,10 +169,10 @@ def _number(host: Host, word: str) -> int:
 
 
 def _seed() -> int:
-    """The first token where no entry is left that could be counted on: larger than all before, and never the same twice.
+    """Make the first token of a lock, for a target without a reliable old token: larger than all old tokens, and unique.
 
-    Microseconds of the controller's clock, the last thousand by chance. It names, it decides nothing: what holds a lock
-    is decided among the entries that are there. It fits into the 53 bits that JSON can carry.
+    Consists of the microseconds of the controller's clock, with the last three digits random. The token only names a holder:
+    the lock's files on the target decide who holds the lock. Fits into the 53 bits that JSON represents exactly.
     """
     return time.time_ns() // 1_000_000 * 1000 + secrets.randbelow(1000)
 

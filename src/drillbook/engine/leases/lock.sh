@@ -1,8 +1,8 @@
-# shellcheck shell=sh disable=SC2154 # ground.sh, which is read before it, sets up, boot, root and state
+# shellcheck shell=sh disable=SC2154 # ground.sh, which comes first, sets up, boot, root and state
 # locks/NAME/N is an entry, made by a hard link: "BOOT UPTIME LEASE RUN", then the owner as one line of JSON. The highest
-# N holds the lock. N.beat is its last renewal, N.stop a request to stop.
+# N is the holder's. N.beat is its last renewal, N.stop a request to stop.
 
-highest() { # sets top, empty when there is no entry
+highest() { # sets top to the highest entry, empty when there is none
   top=
   for entry in [0-9]*; do
     case $entry in *[!0-9]*) continue ;; esac
@@ -10,7 +10,7 @@ highest() { # sets top, empty when there is no entry
   done
 }
 
-look() { # N ; sets since, lease, run, age (of the last renewal) and left
+look() { # N ; sets since, lease, run, age (seconds since the last renewal) and left
   { read -r its_boot since lease run < "$1"; } 2>/dev/null || return 1
   its_beat=$its_boot its_up=$since
   { read -r its_beat its_up < "$1.beat"; } 2>/dev/null
@@ -53,7 +53,7 @@ lock_take() { # ROOT NAME RUN LEASE SEED OVER OWNER
   done
 }
 
-lock_beat() { # NAME TOKEN ; in the root
+lock_beat() { # NAME TOKEN ; in the root folder
   cd "locks/$1" 2>/dev/null || {
     echo "fenced $1"
     return
@@ -73,7 +73,7 @@ lock_release() { # ROOT NAME TOKEN
   if cd "locks/$2" 2>/dev/null; then
     highest
     if [ "$top" = "$3" ]; then
-      # The highest goes last: an older one is at no time the highest.
+      # Remove the highest entry last, so that no older entry ever becomes the highest.
       for entry in [0-9]*; do
         case $entry in "$3" | "$3".*) ;; *) rm -f "$entry" ;; esac
       done
@@ -102,7 +102,7 @@ lock_state() { # ROOT NAME
   if [ -n "$top" ] && look "$top"; then show "$top"; fi
 }
 
-lock_list() { # ROOT STATE ; lines "lock NAME", "lease RUN"
+lock_list() { # ROOT STATE ; prints lines "lock NAME" and "lease RUN"
   at_state "$1" "$2" ''
   for folder in "$1" "$state"; do
     enter "$folder" || continue
@@ -115,7 +115,7 @@ lock_list() { # ROOT STATE ; lines "lock NAME", "lease RUN"
   done
 }
 
-beat_all() { # ROOT STATE RUN [NAME TOKEN]... ; RUN empty: no lease
+beat_all() { # ROOT STATE RUN [NAME TOKEN]... ; RUN is empty without a lease
   its_root=$1 its_state=$2 its_run=$3 there=
   shift 3
   if [ $# -gt 0 ] && enter "$its_root"; then

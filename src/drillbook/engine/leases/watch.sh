@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# The watcher of a lease: watch.sh FOLDER MODE. `watch` reverts when the last beat is older than the lease, `boot` is what
-# starts at boot, `now` reverts at once. It ends by itself, and leaves the folder with its log for the controller.
-# Undo commands go newest first, past every failure and past every one that hangs.
+# The watcher of a lease: watch.sh FOLDER MODE. `watch` reverts when the last beat is older than the lease, `boot` is
+# started at boot, `now` reverts at once. It exits by itself, and leaves the folder with its log to the controller.
+# Undo commands run newest first; those that fail or hang do not stop the others.
 set -u
 folder=$1 mode=$2
 cd -- "$folder" 2>/dev/null || exit 0
@@ -19,29 +19,29 @@ now() {
   up=${up%%.*}
 }
 
-say() { # the log is evidence, and may be lost when the disk is full
+say() { # the log is evidence; lines are lost when the disk is full
   printf '%s up=%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$up" "$*" 2>/dev/null >> log
 }
 
 pause() { sleep "0.$1" 2>/dev/null || sleep 1; }
 
-record() { # how others know that this process lives
+record() { # stores pid and start time, so that others can tell that this process is alive
   read -r line < "/proc/$$/stat"
   pid=$$
-  # shellcheck disable=SC2086 # the fields of the line
+  # shellcheck disable=SC2086 # split into the fields of the line
   set -- ${line##*) }
   shift 19
   printf '%-12d %-24d\n' "$pid" "$1" 1<> watcher
 }
 
-stale() { # no beat within the lease, or none since the boot
+stale() { # succeeds when there was no beat within the lease, or none since the boot
   now
   read -r its_boot its_beat < beat
   case $its_beat in '' | *[!0-9]*) its_boot=$boot ;; *) its_up=$its_beat ;; esac
   [ "$its_boot" != "$boot" ] || [ "$((up - its_up))" -gt "$lease" ]
 }
 
-command_of() { # FILE ; starts an undo command in a group of its own; sets child
+command_of() { # FILE ; starts an undo command in its own process group; sets child
   if command -v setsid >/dev/null; then
     (cd -- "$HOME" 2>/dev/null || cd /; exec setsid sh "$folder/$1") </dev/null >> log 2>&1 8<&- &
   else
@@ -50,7 +50,7 @@ command_of() { # FILE ; starts an undo command in a group of its own; sets child
   child=$!
 }
 
-one() { # SEQ ; its commands in order, each with a deadline
+one() { # SEQ ; runs the commands of one undo in order, each with a deadline
   for file in "armed/$1"/[0-9]*; do
     [ -e "$file" ] || continue
     now
@@ -77,7 +77,7 @@ one() { # SEQ ; its commands in order, each with a deadline
   mv "armed/$1" "reverted/$1" 2>/dev/null
 }
 
-pass() { # each armed undo once
+pass() { # runs each armed undo once
   started=
   # shellcheck disable=SC2012 # their names are numbers
   for seq in $(ls armed | sort -rn); do
@@ -96,7 +96,7 @@ pass() { # each armed undo once
 
 revert() {
   exec 8< beat
-  flock -n 8 || return 0 # somebody reverts already; the kernel ends this lock with its process
+  flock -n 8 || return 0 # another process is reverting; the kernel releases this lock when its holder exits
   mv claim.open claim.reverting 2>/dev/null || mv claim.reverted claim.reverting 2>/dev/null
   round=0
   while :; do
@@ -127,7 +127,7 @@ case $mode in
   boot)
     ! [ -e claim.ended ] || exit 0
     ! [ -e claim.reverted ] || [ -n "$(ls armed)" ] || exit 0
-    stale || exit 0 # cron was started again, not the host
+    stale || exit 0 # cron was restarted, not the host
     record
     say "the host was started again: reverting"
     revert

@@ -1,5 +1,5 @@
-"""The Host port over SSH: one Fabric connection a host, used by many threads at once.
+"""Implementation of the interface `Host` over SSH: one Fabric connection for each host, shared by many threads.
 
 Lives here: opening and reusing connections, channels, sessions, SFTP, gateways, tunnels, keys.
-Lives elsewhere: what local and remote hosts share (`hosts`).
+Lives elsewhere: code shared by local and remote hosts (`hosts`).
 """

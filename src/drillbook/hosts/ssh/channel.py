@@ -1,4 +1,4 @@
-"""One command on one channel of a connection, without threads of its own unless it has input."""
+"""One command on one channel of a connection; a thread is needed only to write standard input."""
 
 from __future__ import annotations
 
@@ -15,46 +15,50 @@ from drillbook.hosts.capture import Capture, MarkedCapture
 from drillbook.hosts.ssh.transport import close_channel, send_all, send_eof, steady
 
 TICK = 0.2
-"""How often a waiting command looks at its deadline and its flag."""
+"""Seconds between two checks of the deadline and its cancel flag while a command runs."""
 
 LINGER = 2.0
-"""Seconds of silence after a command's end when something it left behind still holds its output open."""
+"""Seconds of silence after a command has terminated until a background process that keeps its output open is ignored."""
 
 READ = 4 << 20
 
 
 class LinkLost(Exception):
-    """The connection broke, or ended the channel without saying how the command ended."""
+    """Raised when the connection broke, or the channel closed without an exit status."""
 
 
 class ExecRefused(Exception):
-    """The server would not start a command."""
+    """Raised when the server refuses to start a command."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a command ended; one of the two is set."""
+    """Exit status or signal of a finished command; exactly one of them is set."""
 
     exit: int | None
     signal: str | None
 
 
 class _Wake(threading.Event):
-    """Set by either stream; paramiko clears an event when one is empty, which says nothing about the other."""
+    """Event that is set when standard output or standard error has data.
+
+    Paramiko calls ``clear`` when one stream is empty, although the other may have data. So ``clear`` does nothing here, and
+    ``reset`` clears the event.
+    """
 
     def clear(self) -> None:
-        """Nothing: ``reset`` clears."""
+        """Do nothing; ``reset`` clears the event."""
 
     def reset(self) -> None:
-        """Before looking at the streams."""
+        """Clear the event, before the streams are read."""
         super().clear()
 
 
 class Exec:
-    """A command that runs on ``channel``; ``step`` moves it on, ``close`` lets go of it."""
+    """A command running on a channel; ``step`` reads its output, ``close`` releases the channel."""
 
     def __init__(self, channel: paramiko.Channel, command: bytes, stdin: bytes, out: Capture, err: MarkedCapture) -> None:
-        """Start ``command`` and begin to write ``stdin``; nothing is waited for."""
+        """Start ``command``, and start writing ``stdin``, without waiting for either."""
         self._transport = steady(channel)
         self._channel: Any = channel
         self._out, self._err = out, err
@@ -70,12 +74,12 @@ class Exec:
 
     @property
     def pid(self) -> int | None:
-        """The process that leads the command's session, once it has said so."""
+        """Process id of the leader of the command's session; None until the marker line has arrived."""
         return self._err.pid
 
     def _request(self, command: bytes, *, last: bool) -> None:
-        # Channel.exec_command waits for the answer without a limit, and not at all for a flag; so the request is
-        # made by hand, and what follows it is not held back for the answer.
+        # Channel.exec_command waits for the answer without a time limit and ignores the cancel flag. So the request
+        # is built by hand, and the following messages do not wait for the answer.
         message = Message()
         message.add_byte(cMSG_CHANNEL_REQUEST)
         message.add_int(self._channel.remote_chanid)
@@ -99,21 +103,21 @@ class Exec:
         ):
             if not ready():
                 continue
-            with self._transport.sending() as held:  # reading may send a window adjustment
+            with self._transport.sending() as held:  # paramiko may send a window adjustment while reading
                 data = receive(READ) if held else b""
             capture.feed(data)
-            moved = True  # what could not be read now is still to come
+            moved = True  # output that could not be read now is read in the next step
         return moved
 
     def step(self, seconds: float) -> End | None:
-        """Wait for output or the end, at most ``seconds`` and a tick; the end, once all output is in.
+        """Wait for output, at most ``seconds`` and one tick; return exit status or signal once all output is read.
 
-        Raises LinkLost, ExecRefused, and what a sink raises.
+        Returns None while the command or its output continues. Raises LinkLost, ExecRefused, and any exception of a sink.
         """
         self._wake.wait(min(TICK, seconds))
         self._wake.reset()
         channel = self._channel
-        # Looked at first, in the opposite order of their arrival: what came until then is in the status and the buffers.
+        # Read these flags first, in reverse order of arrival: the status and buffers then hold all that arrived before.
         closed, alive = channel.closed, self._transport.is_active()
         ended = closed or channel.eof_received
         status, signal = channel.exit_status, self._transport.signals.get(channel.get_id())
@@ -130,24 +134,24 @@ class Exec:
         return None
 
     def mute(self) -> None:
-        """Drop standard output from now on: its sink may be what failed, and the marker is still to come."""
+        """Discard further standard output, for example after its sink failed; standard error is still read."""
         self._out = Capture(0)
 
     def _lingered(self) -> bool:
-        """Whether the command is long gone and only something that it started keeps its streams open."""
+        """Return True after 2 s without output since the command terminated; a background process holds its streams."""
         if not self._silent:
             self._silent = time.monotonic()
         return time.monotonic() - self._silent > LINGER
 
     def _raise_lost(self) -> None:
-        # A connection that breaks closes its channels a moment before it says that it is not active.
+        # A broken connection closes its channels a moment before it is marked inactive.
         alive = self._transport.is_active() and self._transport.saved_exception is None
         if alive and not self._channel.event_ready:
             raise ExecRefused
-        raise LinkLost("the server ended the channel without a status" if alive else "the connection was lost")
+        raise LinkLost("the server closed the channel without an exit status" if alive else "the connection was lost")
 
     def close(self) -> None:
-        """Let go of the channel; the remote process is not touched by that."""
+        """Release the channel; the remote process continues."""
         close_channel(self._channel)
         if self._writer is not None:
             self._writer.join(2 * TICK)

@@ -1,4 +1,4 @@
-"""Opening a connection with Fabric, and saying in plain words why it did not open."""
+"""Opens connections with Fabric, and translates its failures into plain errors."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ KEEPALIVE_SECONDS = 15
 
 
 class _Connection(fabric.Connection):  # type: ignore[misc]
-    """Sets an attribute of its own where Fabric writes into the configuration, which all threads share.
+    """Connection that stores ``inline_ssh_env`` itself, where Fabric would write it to the configuration of all threads.
 
-    Each such write empties the configuration for a moment, in which another connection finds nothing in it.
+    Such a write empties the shared configuration for a moment, in which another connection would read no settings.
     """
 
     inline_ssh_env = None
 
 
 def shared_config(ssh_config: str = "") -> fabric.Config:
-    """The one Fabric configuration of all connections, with ~/.ssh/config or the file ``ssh_config`` in it.
+    """Fabric configuration shared by all connections, with the settings of ~/.ssh/config or of the file ``ssh_config``.
 
-    Raises UsageError when the file is missing or wrong.
+    Raises UsageError when the file is missing or invalid.
     """
     return _config(str(Path(ssh_config).expanduser()) if ssh_config else "", str(Path.home()))
 
 
 @functools.lru_cache(maxsize=16)
 def _config(ssh_config: str, _home: str) -> fabric.Config:
-    # lazy: Fabric's own files (~/.fabric.yaml) could switch off what is promised here about keys.
+    # lazy: Fabric's own files (~/.fabric.yaml) could switch off the verification of host keys.
     config = fabric.Config(lazy=True, runtime_ssh_path=ssh_config or None)
     try:
         config.load_ssh_config()
@@ -50,10 +50,10 @@ def _config(ssh_config: str, _home: str) -> fabric.Config:
 
 
 class Link:
-    """One open connection to a host; ``close`` ends it."""
+    """One open connection to a host."""
 
     def __init__(self, connection: Any, transport: SteadyTransport) -> None:
-        """What ``open_link`` makes."""
+        """Wrap an open connection; created only by ``open_link``."""
         self.connection = connection
         self.transport = transport
         self.lock = threading.Lock()
@@ -62,17 +62,17 @@ class Link:
 
     @property
     def alive(self) -> bool:
-        """Whether the connection still stands, as far as can be seen from here."""
+        """Return True while the connection is up, as far as this side knows."""
         return bool(self.transport.is_active())
 
     def close(self) -> None:
-        """End the connection and what runs over it."""
-        # Not Connection.close(), which leaves the client as it is when the transport died by itself.
+        """Close the connection, with all its channels."""
+        # Connection.close() would not close the client when the transport has already died.
         self.connection.client.close()
 
 
 def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = None) -> Link:
-    """Connect to ``target``, through ``gateway`` if there is one.
+    """Connect to ``target``, through ``gateway`` if given.
 
     Raises HostUnreachable, HostKeyUnknown, HostKeyChanged, AuthenticationFailed, and HostError for an unusable identity.
     """
@@ -82,7 +82,7 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
         user=target.user or None,
         port=target.port,
         config=config,
-        # "" and not None: Fabric would make jump connections of its own, which accept any host key.
+        # "" instead of None, which would let Fabric open jump connections of its own that accept any host key.
         gateway=gateway.connection if gateway else proxy_command(target, ssh_config),
         connect_timeout=CONNECT_SECONDS,
         connect_kwargs={
@@ -111,14 +111,16 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
 
 
 def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts) -> None:
-    """Open ``connection``, with every error of the libraries below put into words."""
+    """Open ``connection``, and translate every error of the libraries into a plain error."""
     name, place = target.name, f"{connection.host}:{connection.port}"
     if connection.gateway:
         place += " through its gateway"
     try:
         connection.open()
         if not connection.transport.is_authenticated():
-            raise AuthenticationFailed(f"{name}: {place} asks {connection.user} for more than a key", host=name)
+            raise AuthenticationFailed(
+                f"{name}: {place} accepted a key of {connection.user}, but requires another login method as well", host=name
+            )
     except DrillbookError:
         raise
     except paramiko.BadHostKeyException as error:
@@ -132,7 +134,7 @@ def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts)
         raise HostUnreachable(f"{name}: no answer from {place} within {CONNECT_SECONDS} s", host=name) from None
     except socket.gaierror as error:
         raise HostUnreachable(
-            f"{name}: the name {connection.host} is not known: {error.strerror}",
+            f"{name}: the name {connection.host} cannot be resolved: {error.strerror}",
             host=name,
             hint="set `address` in the inventory, or HostName in ~/.ssh/config",
         ) from None
@@ -142,28 +144,33 @@ def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts)
 
 
 def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exception) -> HostError:
-    """The error for a host that let nobody in."""
+    """Make the error for a host that refused or broke off the login."""
     name = target.name
     if not connection.client.get_transport().is_active():
         reason = printable(str(error).splitlines()[-1] if str(error) else "connection lost", limit=200)
-        return HostUnreachable(f"{name}: {connection.host}:{connection.port} hung up during login: {reason}", host=name)
-    tried = ", ".join(keys.tried) or "nothing: there is no key to offer"
+        return HostUnreachable(
+            f"{name}: {connection.host}:{connection.port} closed the connection during login: {reason}", host=name
+        )
+    tried = ", ".join(keys.tried) or "nothing: no key is available"
     return AuthenticationFailed(
-        f"{name}: {connection.host}:{connection.port} does not let {connection.user} in; tried {tried}",
+        f"{name}: {connection.host}:{connection.port} refused the login of {connection.user}; tried {tried}",
         host=name,
-        hint=f"put the public key into ~{connection.user}/.ssh/authorized_keys there, or set `user` or `identity`",
+        hint=(
+            f"add the public key to ~{connection.user}/.ssh/authorized_keys on the host, or set `user` or `identity` of "
+            "the host in the inventory"
+        ),
     )
 
 
 def proxy_command(target: Target, ssh_config: str) -> str:
-    """The ProxyCommand of ~/.ssh/config for ``target``, or nothing."""
+    """ProxyCommand of ~/.ssh/config for ``target``; empty without one, or when ProxyJump is set."""
     found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     command = found.get("proxycommand") or ""
     return "" if "proxyjump" in found else str(command)
 
 
 def proxy_jumps(target: Target, ssh_config: str) -> list[Target]:
-    """The hosts of ProxyJump in ~/.ssh/config, nearest to the controller first; none when it leads to itself."""
+    """Hosts of ProxyJump in ~/.ssh/config, nearest to the controller first; empty when ``target`` itself is among them."""
     found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     jumps = []
     for hop in found.get("proxyjump", "none").split(","):

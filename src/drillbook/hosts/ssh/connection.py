@@ -1,4 +1,4 @@
-"""Who holds a host's connection: opened when first needed, once for all threads, and again after it broke."""
+"""Keeper of a host's connection: opens it at first use, shares it among all threads, reopens it after a break."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from drillbook.sdk.host import Deadline
 
 
 def expired(deadline: Deadline) -> bool:
-    """Whether the time is over or the flag is set."""
+    """Return True when the deadline has passed or its cancel flag is set."""
     return deadline.cancel.is_set() or deadline.remaining() <= 0
 
 
 class Keeper:
-    """The connection of one host."""
+    """Keeper of the connection to one host, shared by all threads."""
 
     def __init__(self, host: str, opener: Callable[[], Link]) -> None:
-        """``opener`` connects; it runs in a thread of its own, so that a flag can end the wait for it."""
+        """Store ``opener``, which connects; ``get`` calls it in a thread, so that the cancel flag can end the wait."""
         self._host = host
         self._opener = opener
         self._lock = threading.Lock()
@@ -29,10 +29,13 @@ class Keeper:
         self._link: Future[Link] | None = None
 
     def get(self, deadline: Deadline) -> Link:
-        """The open connection. Raises what ``open_link`` raises, CommandTimedOut, Cancelled, and HostError when closed."""
+        """Return the open connection, opening it if needed.
+
+        Raises the errors of ``open_link``, CommandTimedOut, Cancelled, and HostError when the keeper is closed.
+        """
         with self._lock:
             if self._closed:
-                raise HostError(f"{self._host}: the connection was closed; it is not opened again", host=self._host)
+                raise HostError(f"{self._host}: the connection is closed, and cannot be opened again", host=self._host)
             link = self._link
             if link is None or (link.done() and not _usable(link)):
                 _close(link)
@@ -42,16 +45,16 @@ class Keeper:
                 ).start()
         while not link.done():
             if deadline.cancel.is_set():
-                raise Cancelled(f"{self._host}: stopped while connecting")
+                raise Cancelled(f"{self._host}: the run was stopped while connecting")
             if deadline.remaining() <= 0:
-                raise CommandTimedOut(f"{self._host}: not connected when the time was over", host=self._host)
+                raise CommandTimedOut(f"{self._host}: no connection before the deadline", host=self._host)
             wait([link], timeout=min(TICK, deadline.remaining()))
         return link.result()
 
     def _open(self, link: Future[Link]) -> None:
         try:
             opened = self._opener()
-        except BaseException as error:  # noqa: BLE001  (handed to those who wait)
+        except BaseException as error:  # noqa: BLE001  (raised again in the waiting threads)
             link.set_exception(error)
             return
         with self._lock:
@@ -61,16 +64,16 @@ class Keeper:
             opened.close()
 
     def drop(self, link: Link) -> None:
-        """``link`` is of no more use; the next ``get`` opens another."""
+        """Close the broken ``link``; the next ``get`` opens a new connection."""
         link.close()
 
     def close(self) -> None:
-        """Refuse from now on; the connection stays open until ``hang_up``."""
+        """Refuse further use; an open connection remains until ``hang_up``."""
         with self._lock:
             self._closed = True
 
     def hang_up(self) -> None:
-        """End the connection, after ``close``."""
+        """Close the connection; called after ``close``."""
         with self._lock:
             link, self._link = self._link, None
         _close(link)
@@ -81,6 +84,6 @@ def _usable(link: Future[Link]) -> bool:
 
 
 def _close(link: Future[Link] | None) -> None:
-    # One that is still being opened is closed by the thread that opens it.
+    # A connection that is still being opened is closed by the thread that opens it.
     if link is not None and link.done() and link.exception() is None:
         link.result().close()

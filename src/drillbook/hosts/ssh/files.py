@@ -1,4 +1,4 @@
-"""Files on a host over SFTP, or over ``cat`` where the server has no SFTP."""
+"""Files on a host, over SFTP, or over shell commands when the server has no SFTP."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ cat >"$2" && chmod "$3" "$2" && mv -f "$2" "$1" || { rm -f "$2"; exit 1; }
 """
 GET = '[ -e "$1" ] || exit 66; exec head -c "$2" <"$1"'
 MISSING = 66
-"""The status by which GET says that there is no such file."""
+"""Exit status of the script GET for a missing file."""
 
 SECONDS = 30.0
 
 
 class NoSftp(Exception):
-    """The server offers no SFTP."""
+    """Raised when the server has no SFTP."""
 
 
 def bounded(work: Callable[[], T], link: Link, *, host: str, seconds: float) -> T:
-    """What ``work`` gives, or HostUnreachable after ``seconds``: paramiko waits for some answers without a limit."""
+    """Return the result of ``work``. Raises HostUnreachable after ``seconds``: some calls of paramiko have no timeout."""
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -58,17 +58,17 @@ def bounded(work: Callable[[], T], link: Link, *, host: str, seconds: float) -> 
 
 
 class _Sftp(paramiko.SFTPClient):
-    """An SFTP client that takes no answer larger than a server has reason to give: OpenSSH gives up to 256 KiB."""
+    """SFTP client that refuses answers larger than 1 MiB; OpenSSH sends up to 256 KiB."""
 
     def _read_all(self, n: int) -> bytes:
         if n > MOST_PACKET:
-            raise paramiko.SSHException(f"the server's SFTP gives an answer of {n} bytes")
-        data: bytes = super()._read_all(n)  # type: ignore[misc]  # of its own
+            raise paramiko.SSHException(f"the SFTP server sent an answer of {n} bytes, more than accepted")
+        data: bytes = super()._read_all(n)  # type: ignore[misc]  # Paramiko's own method
         return data
 
 
 def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
-    """The one SFTP client of ``link``; call with its lock held. Raises NoSftp."""
+    """Return the SFTP client of ``link``, opened at the first call; the caller holds the link's lock. Raises NoSftp."""
     if link.sftp is None:
         channel = open_session(link, Deadline.after(SECONDS), host=host)
         try:
@@ -83,7 +83,7 @@ def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
 
 
 def put_file(sftp: paramiko.SFTPClient, data: bytes, path: str, mode: int) -> None:
-    """Write ``data`` to ``path``; nobody ever sees a part of it, nor reads it before ``mode`` holds."""
+    """Write ``data`` to ``path`` atomically; no data is written before the file has the permissions ``mode``."""
     if _is_folder(sftp, path):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
     temporary = beside(path)
@@ -107,10 +107,10 @@ def _is_folder(sftp: paramiko.SFTPClient, path: str) -> bool:
 
 
 def get_file(sftp: paramiko.SFTPClient, path: str, limit: int) -> bytes:
-    """The first ``limit`` bytes of ``path``."""
+    """Read the first ``limit`` bytes of ``path``."""
     with sftp.open(path, "rb") as file:
         size = min(limit, file.stat().st_size or 0)
         file.prefetch(size)
         data = file.read(size)
-        # A file of /proc says that it is empty; and one that grows is read as far as it had grown.
+        # A file in /proc reports the size 0; a growing file is read up to its initial size.
         return data if data or size else file.read(limit)

@@ -1,4 +1,4 @@
-"""Hosts that others are reached through: one connection each, shared, and ended last."""
+"""Gateways: hosts through which other hosts are reached; the shared connection to a gateway is closed last."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 class Gateway:
-    """A shared host to jump through, and the hosts behind it.
+    """A shared gateway host, and the hosts behind it.
 
-    When one connection through an sshd ends while others run, the sshd can drop them all. So the hosts behind a
-    gateway hang up together, when the last of them is closed; then the gateway does.
+    When one connection through an sshd closes while others are in use, the sshd can drop all of them. So the hosts behind a
+    gateway keep their connections until the last of them is closed; then the gateway's connection closes too.
     """
 
     def __init__(self, host: SshHost) -> None:
-        """``host`` is the one to jump through."""
+        """Wrap the gateway ``host``."""
         self.host = host
         self._lock = threading.Lock()
         self._inside = 0
         self._leaving: list[Callable[[], None]] = []
 
     def join(self) -> bool:
-        """One more host is behind this; False when it has ended already."""
+        """Register one more host behind this gateway; return False when the gateway is already closed."""
         with self._lock:
             if self._inside == 0 and self._leaving:
                 return False
@@ -33,7 +33,7 @@ class Gateway:
             return True
 
     def leave(self, hang_up: Callable[[], None]) -> None:
-        """A host is closed: keep ``hang_up`` until all are."""
+        """Unregister a closed host; its ``hang_up`` is called when all hosts behind the gateway are closed."""
         with self._lock:
             self._inside -= 1
             self._leaving.append(hang_up)
@@ -46,15 +46,15 @@ class Gateway:
 
 
 class Gateways:
-    """The gateways that are in use."""
+    """Registry of the gateways in use."""
 
     def __init__(self) -> None:
-        """None yet."""
+        """Start with no gateways."""
         self._lock = threading.Lock()
         self._known: dict[object, Gateway] = {}
 
     def join(self, key: object, make: Callable[[], SshHost]) -> Gateway:
-        """The gateway ``key``, made if it is not in use, with one more host behind it."""
+        """Register a host behind the gateway ``key``; ``make`` creates the gateway's host at its first use."""
         with self._lock:
             gateway = self._known.get(key)
             if gateway is None or not gateway.join():
@@ -64,4 +64,4 @@ class Gateways:
 
 
 GATEWAYS = Gateways()
-"""One for the process, since the hosts of a run are opened one by one."""
+"""Gateways of this process, shared so that hosts opened at different times use one connection to a gateway."""

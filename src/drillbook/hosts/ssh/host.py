@@ -1,4 +1,4 @@
-"""The Host port over SSH: one Fabric connection a host, used by many threads at once."""
+"""Implementation of the interface `Host` over SSH: one Fabric connection for each host, shared by many threads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import paramiko
 
 from drillbook.errors import Cancelled, CommandLost, CommandTimedOut, HostError
 from drillbook.hosts.atomic import beside, unreadable
-from drillbook.hosts.capture import Capture, MarkedCapture
-from drillbook.hosts.forward import forwarded
+from drillbook.hosts.capture import Capture, MarkedCapture, captured
+from drillbook.hosts.forward import UNIX_SOCKET, forwarded
 from drillbook.hosts.shell import Order, checked, exports, revealed, through_sudo
 from drillbook.hosts.ssh import files
 from drillbook.hosts.ssh.channel import TICK, End, Exec, ExecRefused, LinkLost
@@ -31,26 +31,26 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, once_mor
 from drillbook.values import Secret
 
 CHANNELS = 8
-"""Commands at once on one connection: sshd allows 10 channels, of which SFTP and the end of a command need one each."""
+"""Maximum number of concurrent commands on one connection: sshd allows 10 channels, and SFTP and a kill script need one each."""
 
 
 LEAST_S = 5.0
-"""Seconds that a file has at least: what is half made is cleared away once the time of its step is over."""
+"""Minimum seconds for a file operation, so that a partial file can be removed even after the step's time is over."""
 
 
 def _of_step(seconds: float) -> Deadline:
-    """So many seconds, or what is left of the step's own; the flag of the step ends it too."""
+    """Deadline in ``seconds``, or earlier when the step's time is over (but at least 5 s); cancelled with the step."""
     step = current()
     return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)
 
 
 class SshHost:
-    """A host reached with SSH."""
+    """A host reached over SSH."""
 
     def __init__(self, target: Target, *, gateway: Gateway | None = None, ssh_config: str = "") -> None:
-        """Nothing is connected yet.
+        """Prepare the host without connecting.
 
-        ``gateway`` is one that was joined for this host; ``ssh_config`` is read in place of ~/.ssh/config.
+        The host is already registered with ``gateway``; ``ssh_config`` is read instead of ~/.ssh/config.
         """
         self._target = target
         self._gateway = gateway
@@ -63,12 +63,12 @@ class SshHost:
 
     @property
     def name(self) -> str:
-        """Inventory name."""
+        """Name of the host in the inventory."""
         return self._target.name
 
     @property
     def target(self) -> Target:
-        """The inventory's description."""
+        """The inventory's description of the host."""
         return self._target
 
     def _connect(self) -> Link:
@@ -78,11 +78,11 @@ class SshHost:
         return open_link(self._target, ssh_config=self._ssh_config, gateway=behind)
 
     def link(self, deadline: Deadline) -> Link:
-        """The open connection; opened if it is not. Raises what ``open`` raises, CommandTimedOut, Cancelled."""
+        """Return the connection, opening it if needed. Raises the errors of ``open``, CommandTimedOut, Cancelled."""
         return self._keeper.get(deadline)
 
     def open(self) -> None:
-        """Connect now, not at the first use.
+        """Connect at once instead of at the first use.
 
         Raises HostUnreachable, HostKeyUnknown, HostKeyChanged, AuthenticationFailed, HostError.
         """
@@ -98,10 +98,10 @@ class SshHost:
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run ``argv`` and wait for its end; see ``Host.run``.
+        """Run ``argv`` and wait until it terminates; see ``Host.run``.
 
-        A command that leaves something running which holds its output open has ended 2 s after the last output.
-        ``cwd`` that cannot be entered gives exit 126.
+        If a background process keeps the output open, the command counts as finished 2 s after its last output. A ``cwd`` that
+        cannot be entered results in exit 126.
         """
         order = Order(self.name, checked(argv), exports(revealed(env)), stdin, cwd)
         order.check()
@@ -113,18 +113,8 @@ class SshHost:
             except (LinkLost, paramiko.SSHException, EOFError) as error:
                 raise self._lost(order.words, error) from None
             except ExecRefused:
-                raise HostError(f"{self.name}: the server refuses to run commands", host=self.name) from None
-        return Output(
-            host=self.name,
-            argv=order.words,
-            exit=end.exit,
-            signal=end.signal,
-            stdout=out.kept,
-            stderr=err.kept,
-            seconds=time.monotonic() - started,
-            stdout_bytes=out.total,
-            stderr_bytes=err.total,
-        )
+                raise HostError(f"{self.name}: the SSH server refuses to run commands", host=self.name) from None
+        return captured(self.name, order.words, end.exit, end.signal, out=out, err=err, since=started)
 
     def _carry_out(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> End:
         link, channel = self._session(order.words, deadline)
@@ -142,10 +132,10 @@ class SshHost:
 
     @contextmanager
     def _slot(self, words: Sequence[str], deadline: Deadline) -> Iterator[None]:
-        """One of the channels that a server allows."""
+        """Hold one of the connection's CHANNELS slots during the `with`."""
         while not self._slots.acquire(timeout=max(0.001, min(TICK, deadline.remaining()))):
             if expired(deadline):
-                raise self._stopped(words, deadline, "it had not started")
+                raise self._stopped(words, deadline, "the command had not started")
         try:
             with self._lock:
                 self._running += 1
@@ -156,10 +146,10 @@ class SshHost:
             self._slots.release()
 
     def _session(self, words: Sequence[str], deadline: Deadline) -> tuple[Link, paramiko.Channel]:
-        """A fresh channel. A connection that turns out to be broken is opened again, once: nothing has run yet."""
+        """Open a new channel. A broken connection is reopened once, since the command has not started yet."""
         for again in (True, False):
             if expired(deadline):
-                raise self._stopped(words, deadline, "it had not started")
+                raise self._stopped(words, deadline, "the command had not started")
             link = self._keeper.get(deadline)
             try:
                 return link, open_session(link, deadline, host=self.name)
@@ -169,11 +159,11 @@ class SshHost:
                     raise self._lost(words, error) from None
             except TimeoutError:
                 self._suspect(link)
-                raise self._stopped(words, deadline, "it had not started") from None
+                raise self._stopped(words, deadline, "the command had not started") from None
         raise AssertionError("unreachable")
 
     def _finish(self, process: Exec, link: Link, words: Sequence[str], deadline: Deadline) -> End:
-        """Wait for the end of ``process``; whatever else happens first, end it."""
+        """Wait until ``process`` terminates; kill it at the deadline or on any error."""
         try:
             while not expired(deadline):
                 end = process.step(deadline.remaining())
@@ -181,41 +171,41 @@ class SshHost:
                     return end
         except (LinkLost, ExecRefused):
             raise
-        except BaseException:  # a sink that fails, Ctrl-C
+        except BaseException:  # the sink failed, or Ctrl-C was pressed
             self._end(process, link, words)
             raise
         raise self._stopped(words, deadline, self._end(process, link, words))
 
     def _end(self, process: Exec, link: Link, words: Sequence[str]) -> str:
-        """End ``process``; what a message says about it, nothing when it is gone."""
+        """Kill ``process``; return the reason why it could not be killed, empty when it is gone."""
         sudo = through_sudo(words)
         trouble = Ending(self._keeper, process, host=self.name, sudo=sudo).run()
         if trouble:
             self._suspect(link)
-            return f"it could not be ended: {trouble}"
+            return f"it could not be killed: {trouble}"
         return ""
 
     def _suspect(self, link: Link) -> None:
-        """``link`` did not answer: give it up, unless other commands may be doing well on it."""
+        """Close the unresponsive connection ``link``, unless other commands may be using it."""
         if self._running <= 1 or link.transport.gate.locked():
             self._keeper.drop(link)
 
     def _stopped(self, words: Sequence[str], deadline: Deadline, remark: str) -> CommandTimedOut | Cancelled:
-        tail = f"; {remark}" if remark else "; it was ended"
+        tail = f"; {remark}" if remark else "; it was killed"
         if deadline.cancel.is_set():
             return Cancelled(f"{self.name}: `{shown(words)}` was stopped{tail}")
-        return CommandTimedOut(f"{self.name}: `{shown(words)}` ran into its deadline{tail}", host=self.name)
+        return CommandTimedOut(f"{self.name}: `{shown(words)}` exceeded its time limit{tail}", host=self.name)
 
     def _lost(self, words: Sequence[str], error: Exception) -> CommandLost:
         reason = printable(str(error) or "the connection was lost", limit=300)
         return CommandLost(
-            f"{self.name}: lost while `{shown(words)}` ran: {reason}",
+            f"{self.name}: the connection was lost while `{shown(words)}` ran: {reason}",
             host=self.name,
-            hint="whether the command ended there is not known",
+            hint="it is unknown if the command still runs on the host",
         )
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` on the host, atomically. Raises HostError."""
+        """Write ``data`` to ``path`` on the host atomically. Raises HostError."""
         deadline = _of_step(files.SECONDS + len(data) / 1e6)
         link = self._keeper.get(deadline)
 
@@ -232,7 +222,7 @@ class SshHost:
             raise self._file_error(link, path, error, verb="written") from None
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """The first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
         deadline = _of_step(files.SECONDS + limit / 1e6)
         return once_more(lambda: self._get(path, limit, deadline))
 
@@ -263,12 +253,19 @@ class SshHost:
     def _file_error(self, link: Link, path: str, error: Exception, *, verb: str) -> HostError:
         if link.alive:
             return unreadable(self.name, path, error, verb=verb)
-        return CommandLost(f"{self.name}: lost while {path} was to be {verb}", host=self.name)
+        return CommandLost(f"{self.name}: the connection was lost before {path} could be {verb}", host=self.name)
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """A port on the controller's loopback that leads to ``address:port`` as the host sees it, while open."""
+        """Open a port on the controller's loopback that leads to ``address:port`` as seen from the host, during `with`.
+
+        An address that begins with a slash is the path of a Unix socket on the host; ``port`` is then ignored.
+        """
 
         def dial() -> FarChannel:
+            if address.startswith("/"):
+                return FarChannel(
+                    self.pipe(("sh", "-c", UNIX_SOCKET, "sh", address), deadline=Deadline.after(CONNECT_SECONDS))
+                )
             link = self._keeper.get(Deadline.after(CONNECT_SECONDS))
             return FarChannel(
                 link.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS)
@@ -278,7 +275,10 @@ class SshHost:
         return forwarded(dial)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> paramiko.Channel:
-        """A channel to the standard streams of ``argv``, which runs until the channel is closed. Raises HostError."""
+        """Start ``argv``, and return a channel to its standard streams. Raises HostError.
+
+        The command runs until the channel is closed.
+        """
         words = checked(argv)
         _, channel = self._session(words, deadline)
         try:
@@ -289,7 +289,7 @@ class SshHost:
         return channel
 
     def close(self) -> None:
-        """End the connection; behind a gateway, when all that are behind it are closed."""
+        """Close the connection; behind a gateway, it stays open until all hosts behind that gateway are closed."""
         with self._lock:
             if self._closed:
                 return

@@ -1,4 +1,4 @@
-"""The controller's private keys, and the keys by which hosts are known."""
+"""The controller's private keys, and the known keys of hosts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 @functools.lru_cache(maxsize=256)
 def _loaded(path: str, _modified: int) -> paramiko.PKey:
-    # An RSA key costs 0.1 s of CPU to load, so every host shares one.
+    # Loading an RSA key takes 0.1 s of CPU time, so all hosts share the loaded key.
     return paramiko.PKey.from_path(path)
 
 
 def load_key(path: str, *, host: str) -> paramiko.PKey:
-    """The private key in ``path``, with its certificate beside it. Raises HostError when there is none to use."""
+    """Load the private key in the file ``path``, with its certificate. Raises HostError when the key is unusable."""
     file = Path(path).expanduser()
     try:
         return _loaded(str(file), file.stat().st_mtime_ns)
@@ -42,9 +42,9 @@ def load_key(path: str, *, host: str) -> paramiko.PKey:
         raise HostError(
             f"{host}: the identity {path} needs a passphrase",
             host=host,
-            hint=f"run `ssh-add {path}` and leave `identity` empty, or use a key without one",
+            hint=f"run `ssh-add {path}` and leave `identity` empty, or use a key without a passphrase",
         ) from None
-    except Exception:  # noqa: BLE001  (whatever the parsers of five formats raise)
+    except Exception:  # noqa: BLE001  (the parsers of five key formats raise many types)
         raise HostError(
             f"{host}: the identity {path} is not a private key that can be used",
             host=host,
@@ -53,22 +53,22 @@ def load_key(path: str, *, host: str) -> paramiko.PKey:
 
 
 class Offered(InMemoryPrivateKey):
-    """A key that is offered, and the words that name it in a message."""
+    """A key offered at login, with a name for messages."""
 
     def __init__(self, user: str, key: paramiko.PKey, name: str) -> None:
-        """``name`` is its path, or where it came from."""
+        """Offer ``key`` for ``user``; ``name`` is the key's path or source."""
         super().__init__(user, key)
         self.name = name
 
 
 class KeysInOrder(AuthStrategy):
-    """The identity of the inventory and nothing else; without one, what ssh would offer.
+    """Login with the inventory's identity only; without an identity, with the keys that ssh would offer.
 
-    That is the IdentityFile entries of ~/.ssh/config, then the agent's keys, then the default keys.
+    Those are the IdentityFile entries of ~/.ssh/config, then the agent's keys, then the default keys.
     """
 
     def __init__(self, host: str, user: str, identity: str, ssh_config: Any) -> None:
-        """Loads the identity already, so that a missing file is told before anything is connected."""
+        """Load the identity at once, so that a missing file is reported before any connection is opened."""
         super().__init__(ssh_config=ssh_config)
         self._config: Mapping[str, Any] = ssh_config
         self._host, self._user, self._identity = host, user, identity
@@ -77,7 +77,7 @@ class KeysInOrder(AuthStrategy):
         self.tried: list[str] = []
 
     def get_sources(self) -> Iterator[AuthSource]:
-        """The keys, best first; each is noted in ``tried``."""
+        """Yield the keys in order of preference; each is recorded in ``tried``."""
         for source in self._sources():
             self.tried.append(source.name)
             yield source
@@ -100,20 +100,20 @@ class KeysInOrder(AuthStrategy):
             if Path(path).expanduser().exists():
                 try:
                     key = load_key(path, host=self._host)
-                except HostError as error:  # as ssh does: the next one may be good
+                except HostError as error:  # like ssh, try the next key
                     self.tried.append(error.message.removeprefix(f"{self._host}: the identity "))
                     continue
                 yield Offered(self._user, key, path)
 
     def close(self) -> None:
-        """Let go of the agent."""
+        """Close the connection to the SSH agent."""
         if self._agent is not None:
             self._agent.close()
             self._agent = None
 
 
 def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
-    """The files that say which keys hosts have: the inventory's, or ssh's."""
+    """Paths of the known_hosts files: the inventory's file ``chosen``, else those of ssh."""
     if chosen:
         return [str(Path(chosen).expanduser())]
     user = shlex.split(ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts"))
@@ -122,7 +122,7 @@ def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a known_hosts file that speaks of one host: where it is, its marker such as ``@revoked``, and the key."""
+    """A line of a known_hosts file that covers one host: its position, its marker such as ``@revoked``, and the key."""
 
     place: str
     marker: str
@@ -130,9 +130,9 @@ class Line:
 
 
 def known_lines(file: str, name: str) -> Iterator[Line]:
-    """The lines of ``file`` that are for the host ``name``, as ssh reads them: hashed names, patterns and markers.
+    """Lines of ``file`` that cover the host ``name``, including hashed names, patterns and markers.
 
-    Lines that cannot be understood are passed over, as ssh does.
+    Invalid lines are skipped, as in ssh.
     """
     for number, text in enumerate(Path(file).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         words = text.split()
@@ -148,7 +148,7 @@ def known_lines(file: str, name: str) -> Iterator[Line]:
 
 
 def _covers(names: str, name: str) -> bool:
-    """Does the first word of a line speak of ``name``? One pattern that begins with ``!`` and fits excludes it."""
+    """Return True when the names field ``names`` covers ``name``; a matching pattern that begins with ``!`` excludes it."""
     found = False
     for one in names.split(","):
         if one.startswith("|1|"):
@@ -164,16 +164,17 @@ def _covers(names: str, name: str) -> bool:
 
 
 class KnownHosts(paramiko.MissingHostKeyPolicy):
-    """Refuses a host whose key is in none of ``files``, and says how to record it."""
+    """Policy that refuses a host whose key is in none of the known_hosts files, with a hint how to record the key."""
 
     def __init__(self, host: str, address: str, port: int, files: Sequence[str], alias: str = "") -> None:
-        """``files`` need not exist; the first is the one to record a key in. ``alias`` is ssh's HostKeyAlias."""
+        """Verify the host by the known_hosts ``files``, which need not exist; hints name the first for new keys. ``alias`` is
+        HostKeyAlias."""
         self._host, self._address, self._port, self._files = host, address, port, files
         self._alias = alias
         self._lines: list[Line] = []
 
     def load(self, client: paramiko.SSHClient) -> None:
-        """Have ``client`` verify by the files, and refuse what is in none. Raises HostError."""
+        """Make ``client`` verify host keys against the known_hosts files, and refuse unknown keys. Raises HostError."""
         for file in self._files:
             if Path(file).is_file():
                 self._lines += self._read(file)
@@ -184,16 +185,16 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
         client.set_missing_host_key_policy(self)
 
     def _read(self, file: str) -> list[Line]:
-        # ssh looks for a host at another port by both of its names.
+        # For a port other than 22, ssh looks up both `[address]:port` and the plain address.
         names = [self._name] if self._alias or self._port == 22 else [self._name, self._address]
         try:
             return [line for name in names for line in known_lines(file, name)]
         except OSError as error:
-            raise HostError(f"{self._host}: the known hosts in {file} cannot be read: {error}", host=self._host) from None
+            raise HostError(f"{self._host}: the known_hosts file {file} cannot be read: {error}", host=self._host) from None
 
     @property
     def _asked(self) -> str:
-        """The name by which paramiko looks for the key."""
+        """Name under which paramiko looks up the host key."""
         return self._address if self._port == 22 else f"[{self._address}]:{self._port}"
 
     @property
@@ -201,14 +202,14 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
         return self._alias or self._asked
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Raises HostKeyUnknown, and HostKeyChanged for a key that is revoked."""
+        """Raise HostKeyUnknown, or HostKeyChanged when ``key`` is revoked; called by paramiko for a key it does not know."""
         shown = f"{key.get_name()} {key.fingerprint}"
         for line in self._lines:
             if line.marker == "@revoked" and line.key == key:
                 raise HostKeyChanged(
-                    f"{self._host}: {self._address}:{self._port} shows the host key {shown}, which {line.place} revokes",
+                    f"{self._host}: {self._address}:{self._port} has the host key {shown}, which {line.place} revokes",
                     host=self._host,
-                    hint="whoever has that key may not be the host: give it a new one, and record that",
+                    hint="another machine may have that key: generate a new key on the host, and record it",
                 )
         record = shlex.join(["ssh-keyscan", "-p", str(self._port), self._address])
         if self._alias:
@@ -216,19 +217,19 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
         record += f" >> {shlex.quote(self._files[0])}"
         authority = any(line.marker == "@cert-authority" for line in self._lines)
         raise HostKeyUnknown(
-            f"{self._host}: the host key of {self._address}:{self._port} is not known: {shown}"
-            + ("; certificates of hosts (@cert-authority) are not understood" if authority else ""),
+            f"{self._host}: the host key of {self._address}:{self._port} is unknown: {shown}"
+            + ("; host certificates (@cert-authority) are not supported" if authority else ""),
             host=self._host,
-            hint=f"compare the fingerprint with the host's own (`ssh-keygen -lf` there), then record it: {record}",
+            hint=f"check that `ssh-keygen -lf` on the host prints this fingerprint, then record the key: {record}",
         )
 
     def changed(self, shown: paramiko.PKey, recorded: paramiko.PKey) -> HostKeyChanged:
-        """The error for a host that shows another key than the recorded one."""
+        """Make the error for a host key ``shown`` that differs from the ``recorded`` one."""
         where = next((line.place for line in self._lines if line.key == recorded), os.pathsep.join(self._files))
         forget = shlex.join(["ssh-keygen", "-f", where.rpartition(":")[0] or self._files[0], "-R", self._name])
         return HostKeyChanged(
-            f"{self._host}: {self._address}:{self._port} shows the host key {shown.get_name()} {shown.fingerprint}, "
+            f"{self._host}: {self._address}:{self._port} has the host key {shown.get_name()} {shown.fingerprint}, "
             f"but {where} records {recorded.get_name()} {recorded.fingerprint}",
             host=self._host,
-            hint=f"somebody may be in between; when the host was rebuilt, forget the old key: {forget}",
+            hint=f"another machine may intercept the connection; if the host was rebuilt, remove the old key: {forget}",
         )

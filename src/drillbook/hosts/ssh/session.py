@@ -1,4 +1,4 @@
-"""Running a command over a connection, and ending it for good."""
+"""Running a command over a connection, and killing a running command reliably."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from drillbook.hosts.ssh.connection import Keeper, expired
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline
 
 PATIENCE = 30.0
-"""Seconds for which a refused channel is asked for again: sshd frees one a little after its command's end."""
+"""Seconds to retry a refused channel: sshd frees a channel shortly after its command has terminated."""
 
 END_SECONDS = 4.5
-"""The most that ending a command may take: TERM, 2 s, KILL, and the way there and back."""
+"""Maximum seconds to kill a command: TERM, 2 s, KILL, and two network round trips."""
 
 
 class _Until(float):
-    """A timeout that paramiko looks at ten times a second, and that is over as soon as a flag is set."""
+    """Timeout for paramiko that expires early when the cancel flag is set; paramiko checks it ten times a second."""
 
     def __new__(cls, deadline: Deadline) -> _Until:
-        """As long as ``deadline`` has."""
+        """Set the timeout to the remaining time of ``deadline``."""
         until = super().__new__(cls, deadline.remaining())
         until.cancel = deadline.cancel
         return until
@@ -39,7 +39,10 @@ class _Until(float):
 
 
 def open_session(link: Link, deadline: Deadline, *, host: str) -> paramiko.Channel:
-    """A fresh channel. Raises LinkLost, TimeoutError when the deadline or its flag came first, HostError when refused."""
+    """Open a channel.
+
+    Raises LinkLost, TimeoutError when the deadline or its cancel flag came first, HostError when the server refuses.
+    """
     begun, pause = time.monotonic(), 0.02
     while True:
         try:
@@ -51,35 +54,37 @@ def open_session(link: Link, deadline: Deadline, *, host: str) -> paramiko.Chann
                 raise TimeoutError from None
             if time.monotonic() - begun > PATIENCE:
                 raise HostError(
-                    f"{host}: refuses another channel: {error}", host=host, hint="raise MaxSessions in its sshd_config"
+                    f"{host}: the SSH server refuses another channel: {error}",
+                    host=host,
+                    hint="increase MaxSessions in its sshd_config",
                 ) from None
             deadline.cancel.wait(min(pause, deadline.remaining()))
             pause = min(2 * pause, 0.5)
 
 
 class Ending:
-    """Ends one remote command and what it started, within END_SECONDS, and knows why when it could not."""
+    """Kills one remote command and its descendants within END_SECONDS, and reports the reason if that fails."""
 
     def __init__(self, keeper: Keeper, process: Exec, *, host: str, sudo: bool) -> None:
-        """``sudo``: the command runs as somebody whom this user may not signal."""
+        """Prepare to kill ``process``; with ``sudo`` True, its processes can only be signalled through sudo."""
         self._keeper, self._process, self._host, self._sudo = keeper, process, host, sudo
         self._at = time.monotonic() + END_SECONDS
         self._trouble = "the host did not answer"
 
     def run(self) -> str:
-        """Nothing when all of it is gone, else the reason why it may not be."""
+        """Kill the command; return the reason why parts of it may still run, empty when all are gone."""
         if self._over():
             return ""
         if self._process.pid is None:
-            return "its process id did not arrive"
-        # A hung connection can block whoever sends to it without a limit, so somebody else does.
+            return "the process id of the command did not arrive"
+        # Sending on a hung connection can block without a limit, so another thread sends.
         killer = threading.Thread(target=self._kill, args=(self._process.pid,), name="drillbook-end", daemon=True)
         killer.start()
         killer.join(max(0.1, self._at - time.monotonic()))
         return self._trouble
 
     def _over(self) -> bool:
-        """Whether the command ended by itself while its process id was waited for."""
+        """Wait up to 1 s for the command's process id; return True if the command terminates by itself meanwhile."""
         self._process.mute()
         until = time.monotonic() + 1.0
         while self._process.pid is None and time.monotonic() < until:
@@ -100,11 +105,11 @@ class Ending:
             self._trouble = str(error) or self._trouble
             return
         if end is not None:
-            self._trouble = "" if end.exit == 0 else f"process {pid} or one that it started is still there"
+            self._trouble = "" if end.exit == 0 else f"process {pid} or a child of it still runs"
 
 
 def execute(link: Link, argv: Sequence[str], deadline: Deadline, *, host: str) -> End | None:
-    """Run a small command of our own; None when it did not end in time."""
+    """Run a short internal command, and return its end; None when it did not terminate by the deadline."""
     order = Order(host, tuple(argv))
     channel = open_session(link, deadline, host=host)
     process = Exec(channel, order.line(), b"", Capture(CAPTURE_LIMIT), MarkedCapture(CAPTURE_LIMIT, order.token))

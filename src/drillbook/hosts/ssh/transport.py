@@ -1,4 +1,4 @@
-"""Paramiko's transport with what many commands at once on one connection need."""
+"""Paramiko's transport, adapted to many concurrent commands on one connection."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from paramiko.packet import Packetizer
 
 CHUNK = 32 * 1024
 MOST_PACKET = 1 << 20
-"""Bytes of a packet; OpenSSH sends up to 256 KiB."""
+"""Largest accepted packet in bytes; OpenSSH sends up to 256 KiB."""
 MOST_BANNER = 64 << 10
 MOST_WAITING = 16 << 20
-"""Bytes of a channel that nobody has taken yet: a server that heeds the window sends no more than 2 MiB."""
+"""Maximum number of unread bytes of a channel; a server that respects the window sends at most 2 MiB."""
 STUCK = 1.0
-"""Seconds after which a sender that holds the gate is taken to be stuck in a full socket."""
+"""Seconds to wait for the lock ``gate``; after that its holder counts as stuck in sending to a full socket."""
 
-# Paramiko logs what it also raises, traceback included; what is raised here is translated.
+# Paramiko logs each error that it raises, with a traceback; Drillbook translates these errors itself.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
 class _Packets(Packetizer):
-    """Packets as paramiko reads them, none larger than a server has reason to send."""
+    """Paramiko's packet reader, with limits on the size of packets and banner lines."""
 
     _line = 0
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
-        """Read ``n`` bytes. Raises SSHException, EOFError."""
+        """Read ``n`` bytes. Raises SSHException for an invalid size, EOFError."""
         if not 0 <= n <= MOST_PACKET:
-            raise paramiko.SSHException(f"the server sends a packet of {n} bytes")
+            raise paramiko.SSHException(f"the server sends a packet of invalid size: {n} bytes")
         data: bytes = super().read_all(n, check_rekey)
         return data
 
     def readline(self, timeout: float) -> str:
-        """Read a line of what the server says before the keys. Raises SSHException, EOFError."""
+        """Read a line of the server's banner. Raises SSHException for an endless line, EOFError."""
         self._line = 0
         line: str = super().readline(timeout)
         return line
 
     def _read_timeout(self, timeout: float) -> bytes:
-        data: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # of its own
+        data: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # Paramiko's own method
         self._line += len(data)
         if self._line > MOST_BANNER:
-            raise paramiko.SSHException("the server says no line that ends")
+            raise paramiko.SSHException("the server sent a line without an end")
         return data
 
 
 class SteadyTransport(paramiko.Transport):
-    """A transport that knows signals, does not wait for Nagle, and never sends to a channel that has ended.
+    """Transport that records signals, disables Nagle, and never sends to a closed channel.
 
-    Paramiko answers a channel's end from its own thread while another may be about to send to that channel. A server
-    that then gets a packet for a channel it has forgotten drops the whole connection, with all that runs on it. So
-    whoever sends to a channel holds ``gate``, and so does the answer.
+    Paramiko answers the close of a channel from its own thread, while another thread may be about to send to that channel. A
+    server that receives a packet for a channel it has forgotten drops the whole connection, with all its commands. So
+    every sender holds the lock ``gate``, and so does the thread that answers a close.
     """
 
     def __init__(self, sock: Any, **options: Any) -> None:
-        """``sock`` is a socket or, through a gateway, a channel."""
+        """Open a transport on ``sock``: a socket or, through a gateway, a channel."""
         if isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(sock, **options)
@@ -73,10 +73,10 @@ class SteadyTransport(paramiko.Transport):
 
     @contextmanager
     def sending(self) -> Iterator[bool]:
-        """Hold the gate; gives False, without it, when another sender is stuck.
+        """Hold the lock ``gate`` and yield True; yield False, without the lock, when it is not free within STUCK seconds.
 
-        The wait is bounded, since a sender may hold the gate until a key exchange is over that the thread which waits
-        here has to carry on.
+        Without this limit a deadlock is possible: another sender may hold the lock until a key exchange ends, while the
+        waiting thread is the one that performs the exchange.
         """
         held = self.gate.acquire(timeout=STUCK)
         try:
@@ -86,15 +86,15 @@ class SteadyTransport(paramiko.Transport):
                 self.gate.release()
 
     def signal_of(self, channel: paramiko.Channel) -> str | None:
-        """The signal that ended the command on ``channel``, such as ``TERM``; asked once."""
+        """Signal that killed the command on ``channel``, such as ``TERM``, else None; forgotten once returned."""
         return self.signals.pop(channel.get_id(), None)
 
 
 def _handle_close(channel: Any, message: Message) -> None:
-    """Answer the end of a channel; while keys are exchanged, from another thread.
+    """Answer the close of a channel; during a key exchange, from another thread.
 
-    Until the exchange is over nothing may be sent, and the thread that this runs in is the one that carries it on: did
-    it wait here, as paramiko has it, the connection would stand still for 30 s and then break.
+    During the exchange no answer may be sent, and the calling thread performs the exchange. If that thread waited for
+    the end of the exchange, as in paramiko, the connection would stall for 30 s and then break.
     """
     transport = channel.transport
     if transport.clear_to_send.is_set():
@@ -108,7 +108,7 @@ def _handle_close(channel: Any, message: Message) -> None:
 
 
 def _answer(transport: Any, answers: Iterable[Message | None]) -> None:
-    """Send ``answers`` once the keys are exchanged and whoever was about to send has sent."""
+    """Send ``answers`` once the key exchange has finished and no sender holds the lock ``gate``."""
     with transport.gate, contextlib.suppress(paramiko.SSHException, OSError, EOFError):
         for answer in answers:
             if answer is not None:
@@ -116,16 +116,16 @@ def _answer(transport: Any, answers: Iterable[Message | None]) -> None:
 
 
 def _handle_data(channel: Any, message: Message) -> None:
-    """Take what came for a channel, or end the connection of a server that sends more than it was let."""
+    """Receive standard output of a channel; abort the connection when the server exceeds the window."""
     if len(channel.in_buffer) + len(channel.in_stderr_buffer) > MOST_WAITING:
-        raise paramiko.SSHException("the server sends more than the window of a channel allows")
+        raise paramiko.SSHException("the server sends more data than the window of a channel allows")
     paramiko.Channel._feed(channel, message)  # type: ignore[attr-defined]
 
 
 def _handle_more(channel: Any, message: Message) -> None:
-    """The same for the error stream."""
+    """Receive standard error of a channel; abort the connection when the server exceeds the window."""
     if len(channel.in_buffer) + len(channel.in_stderr_buffer) > MOST_WAITING:
-        raise paramiko.SSHException("the server sends more than the window of a channel allows")
+        raise paramiko.SSHException("the server sends more data than the window of a channel allows")
     paramiko.Channel._feed_extended(channel, message)  # type: ignore[attr-defined]
 
 
@@ -135,7 +135,7 @@ def _handle_request(channel: Any, message: Message) -> None:
         channel.transport.signals[channel.get_id()] = message.get_text()
         return
     message.rewind()
-    message.get_int()  # the channel's number, which the caller had read
+    message.get_int()  # skips the channel number, which the caller has read
     paramiko.Channel._handle_request(channel, message)  # type: ignore[attr-defined]
 
 
@@ -149,15 +149,15 @@ SteadyTransport._channel_handler_table = {  # type: ignore[attr-defined]
 
 
 def steady(channel: paramiko.Channel) -> SteadyTransport:
-    """The transport of ``channel``; every connection that Drillbook opens has one of this kind."""
+    """The transport of ``channel``, which is a SteadyTransport on every connection of Drillbook."""
     return cast(SteadyTransport, channel.transport)
 
 
 def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], bool] = lambda: True) -> bool:
-    """Send ``data`` while the other side takes it; False when the channel ended or ``wanted`` says no.
+    """Send all of ``data``; return False when the channel closes or ``wanted`` returns False.
 
-    One thread at a time sends to a channel: then a window that is open stays open, and the gate is never held by
-    somebody who waits for one.
+    The caller ensures that only one thread sends to a channel. So a window found open is still open when this function
+    sends, and the lock ``gate`` is never held while waiting for a window.
     """
     transport = steady(channel)
     view = memoryview(data)
@@ -178,7 +178,7 @@ def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], boo
 
 
 def send_eof(channel: paramiko.Channel) -> None:
-    """Tell the other side that nothing more comes."""
+    """Signal the end of the data to the other side."""
     transport = steady(channel)
     with transport.sending() as held:
         if held:
@@ -186,7 +186,7 @@ def send_eof(channel: paramiko.Channel) -> None:
 
 
 def close_channel(channel: paramiko.Channel) -> None:
-    """End ``channel``; does nothing when a stuck sender has the connection, which then is beyond saving."""
+    """Close ``channel``; does nothing when a stuck sender holds ``gate``, since the connection is then lost anyway."""
     transport = steady(channel)
     with transport.sending() as held:
         if held:

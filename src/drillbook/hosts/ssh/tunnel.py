@@ -1,4 +1,4 @@
-"""The far end of a forwarded connection, where that is behind SSH."""
+"""Far end of a forwarded connection that is a channel of an SSH connection."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from drillbook.hosts.ssh.transport import close_channel, send_all, send_eof
 
 
 class FarChannel:
-    """The far end behind an SSH connection."""
+    """Far end that is a channel of an SSH connection."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
-        """A ``direct-tcpip`` channel."""
+        """Wrap the ``direct-tcpip`` channel ``channel``."""
         self._channel = channel
 
     def receive(self) -> bytes:
-        """What came next."""
+        """Receive the next bytes; empty at the end of the stream."""
         try:
             return self._channel.recv(BLOCK)
         except OSError:
             return b""
 
     def send(self, data: bytes) -> bool:
-        """Send all of it."""
+        """Send all of ``data``; return False when the other side has closed the connection."""
         return send_all(self._channel, data)
 
     def finish(self) -> None:
-        """Nothing more will be sent."""
+        """Signal the end of the data to the other side."""
         send_eof(self._channel)
 
     def close(self) -> None:
-        """End it."""
+        """Close the channel, so that a waiting ``receive`` returns."""
         close_channel(self._channel)

@@ -1,4 +1,4 @@
-"""The files of an Ansible inventory: INI, YAML, folders of them, and the group_vars and host_vars beside them."""
+"""The files of an Ansible inventory: INI, YAML, folders of them, and the group_vars and host_vars next to them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def add(graph: Graph, path: Path) -> None:
     text = _text(path)
     if text is None:
         raise InventoryError(
-            f"{path} is encrypted with ansible-vault", where=_start(path), hint="Drillbook reads no vault; decrypt the file"
+            f"{path} is encrypted with ansible-vault",
+            where=_start(path),
+            hint="Drillbook cannot read vaults; decrypt the file",
         )
     if text.startswith("#!") and os.access(path, os.X_OK):
         raise InventoryError(
@@ -49,12 +51,13 @@ def add(graph: Graph, path: Path) -> None:
 
 
 def _text(path: Path) -> str | None:
-    """Text of a file; None when it is encrypted. Raises InventoryError."""
+    """Text of the file ``path``; None when the file is encrypted with ansible-vault. Raises InventoryError."""
     try:
         data = path.read_bytes()
         if len(data) > BYTE_LIMIT:
             raise InventoryError(
-                f"{path} has {len(data)} bytes; more than {BYTE_LIMIT} is no file written by people", where=_start(path)
+                f"{path} has {len(data)} bytes, more than the limit of {BYTE_LIMIT}",
+                where=_start(path),
             )
         return None if data.startswith(b"$ANSIBLE_VAULT;") else data.decode("utf-8-sig")
     except OSError as error:
@@ -75,13 +78,13 @@ def _looks_like_yaml(text: str) -> bool:
 
 
 def _shown(lines: list[str], number: int) -> str:
-    """A line for a message; nothing of one that may hold a password."""
+    """Line ``number`` of ``lines`` for a message, shortened; empty when the line may contain a password."""
     line = lines[number - 1] if number <= len(lines) else ""
     return "" if re.search("pass|secret|token|key", line, re.IGNORECASE) else visible(line.replace("\t", " "), 200)
 
 
 class _Ini:
-    """One INI file."""
+    """Reader of one INI file of an Ansible inventory."""
 
     def __init__(self, graph: Graph, path: Path, text: str) -> None:
         self.graph, self.path = graph, path
@@ -101,18 +104,20 @@ class _Ini:
             if not line or line[0] in ";#":
                 continue
             if len(line) > LIMIT:
-                raise self.fail(f"a line of {len(line)} characters", f"at most {LIMIT}")
+                raise self.fail(f"a line has {len(line)} characters", f"at most {LIMIT} are allowed")
             if match := SECTION.fullmatch(line):
                 group, state = match[1], match[2] or "hosts"
                 self._section(group, state)
             elif line.startswith("[") and line.endswith("]"):
-                raise self.fail("this section's name cannot be read", "write such as [db], [db:vars] or [site:children]")
+                raise self.fail(
+                    "the name of this section is invalid", "write a name such as [db], [db:vars] or [site:children]"
+                )
             else:
                 {"hosts": self._host, "vars": self._variable, "children": self._child}[state](group, line)
         for name, (what, number) in self.wanted.items():
             if name not in self.declared:
                 raise self.fail(
-                    f"{what}, and there is no group {name!r}",
+                    f"{what}, but there is no group {name!r}",
                     f"{did_you_mean(name, self.declared)}write a section [{name}]",
                     number,
                 )
@@ -120,29 +125,29 @@ class _Ini:
     def _section(self, group: str, state: str) -> None:
         if state not in ("hosts", "vars", "children"):
             raise self.fail(
-                f"a section of unknown kind {state!r}",
+                f"the section has the unknown kind {state!r}",
                 f"{did_you_mean(state, ('vars', 'children', 'hosts'))}write [{group}], [{group}:vars] or [{group}:children]",
             )
         if state != "vars":
             self.declared.add(group)
         elif group not in self.graph.groups:
-            self.wanted.setdefault(group, (f"[{group}:vars] gives variables to a group", self.number))
+            self.wanted.setdefault(group, (f"[{group}:vars] sets variables of a group", self.number))
         self.graph.group(group, Where(str(self.path), self.number, 1))
 
     def _host(self, group: str, line: str) -> None:
         try:
             name, *words = shlex.split(line, comments=True)
         except ValueError as error:
-            raise self.fail(f"this host's line cannot be read: {error}", "close the quotation mark") from None
+            raise self.fail(f"the line of this host cannot be parsed: {error}", "close the quotation mark") from None
         where = Where(str(self.path), self.number, 1)
         variables: dict[str, Variable] = {}
         for word in words:
             key, sign, value = word.partition("=")
             if not sign:
-                raise self.fail(f"expected key=value behind the host, not {word!r}", "quote a value that holds spaces")
+                raise self.fail(f"expected key=value after the host, not {word!r}", "quote a value that contains spaces")
             variables[key] = Variable(_value(value), where)
         if name == "---":
-            raise self.fail("this looks like YAML", "name the file .yml")
+            raise self.fail("this looks like YAML", "give the file a name that ends with .yml")
         self.graph.add_hosts(name, group, variables, where)
 
     def _variable(self, group: str, line: str) -> None:
@@ -161,7 +166,7 @@ class _Ini:
 
 
 def _value(text: str) -> Any:
-    """As Ansible: a Python literal where it is one, else the text itself."""
+    """Parse a value as Ansible does: a Python literal if possible, else the text unchanged."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -172,7 +177,7 @@ def _value(text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A Python literal as JSON has it, the way ``ansible-inventory --list`` shows it."""
+    """Convert a Python literal to JSON values, as ``ansible-inventory --list`` shows them."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -185,7 +190,7 @@ def _plain(value: Any) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Ansible reads it, with vaulted values marked."""
+    """YAML loader with Ansible's tags; values encrypted with ansible-vault become ``Vaulted``."""
 
 
 _Loader.add_constructor("!vault", lambda loader, node: Vaulted())
@@ -194,7 +199,7 @@ _Loader.add_constructor("!unsafe", lambda loader, node: str(node.value))
 
 
 class _Yaml:
-    """One YAML file: of groups, or of variables."""
+    """Reader of one YAML file of groups or variables."""
 
     def __init__(self, graph: Graph, path: Path, text: str) -> None:
         self.graph, self.path = graph, path
@@ -216,7 +221,7 @@ class _Yaml:
         return InventoryError(message, where=where, excerpt=_shown(self.lines, where.line), hint=hint)
 
     def read(self) -> None:
-        for key, node, mark in self.items(self.root, "an inventory is a mapping of groups"):
+        for key, node, mark in self.items(self.root, "an inventory must be a mapping of groups"):
             if key == "plugin":
                 raise self.fail(
                     mark,
@@ -226,7 +231,7 @@ class _Yaml:
             self._group(key, node, mark, 0)
 
     def items(self, node: Any, what: str) -> Iterator[tuple[str, Any, Any]]:
-        """Key, value node and place of every entry of a mapping; nothing for an empty node."""
+        """Key, value node and position of each entry of a mapping; nothing for an empty node. Raises InventoryError."""
         if node is None or (isinstance(node, yaml.ScalarNode) and self.value(node, node.start_mark).value is None):
             return
         if not isinstance(node, yaml.MappingNode):
@@ -246,13 +251,13 @@ class _Yaml:
             self.loader.flatten_mapping(node)
         except (yaml.YAMLError, RecursionError) as error:
             problem = visible(str(error)).splitlines()[0]
-            raise self.fail(node.start_mark, f"these merge keys cannot be read: {problem}") from None
+            raise self.fail(node.start_mark, f"these merge keys are invalid: {problem}") from None
 
     def _group(self, name: str, node: Any, mark: Any, depth: int) -> None:
         if depth > 50:
             raise self.fail(mark, "groups are nested too deep")
         group = self.graph.group(name, self.where(mark))
-        for key, part, place in self.items(node, f"the group {name!r} holds hosts, vars and children"):
+        for key, part, place in self.items(node, f"the group {name!r} must be a mapping of hosts, vars and children"):
             if key not in ("hosts", "vars", "children"):
                 raise self.fail(
                     place,
@@ -265,7 +270,7 @@ class _Yaml:
         if isinstance(part, yaml.ScalarNode) and isinstance(one := self.value(part, mark).value, str):
             entries = iter([(one, None, part.start_mark)])
         else:
-            entries = self.items(part, f"`{key}` of the group {group.name!r} is a mapping")
+            entries = self.items(part, f"`{key}` of the group {group.name!r} must be a mapping")
         for name, inner, place in entries:
             if key == "children":
                 self._group(name, inner, place, depth + 1)
@@ -276,21 +281,21 @@ class _Yaml:
                 self.graph.set_variable(group.name, name, self.value(inner, place))
 
     def variables(self, node: Any) -> dict[str, Variable]:
-        """A mapping of variables."""
-        return {key: self.value(value, mark) for key, value, mark in self.items(node, "variables are a mapping")}
+        """Read a mapping of variables, each with its position."""
+        return {key: self.value(value, mark) for key, value, mark in self.items(node, "variables must be a mapping")}
 
     def value(self, node: Any, mark: Any) -> Variable:
         try:
             return Variable(None if node is None else self.loader.construct_object(node, deep=True), self.where(mark))
         except (yaml.YAMLError, ValueError, RecursionError, TypeError, OverflowError, AttributeError, LookupError) as error:
             problem = getattr(error, "problem", None) or str(error) or type(error).__name__
-            raise self.fail(mark, f"this value cannot be read: {problem}") from None
+            raise self.fail(mark, f"this value cannot be parsed: {problem}") from None
 
 
 def variables_beside(folder: Path, name: str, *, vault: bool) -> dict[str, Variable]:
-    """What the files for ``name`` in a folder group_vars or host_vars say; ``vault``: encrypted files are left out.
+    """Read the variables of the group or host ``name`` from the folder group_vars or host_vars. Raises InventoryError.
 
-    Raises InventoryError.
+    With ``vault``, files encrypted with ansible-vault are skipped.
     """
     found: dict[str, Variable] = {}
     if "/" in name or not name.strip(".") or len(name) > 200:
@@ -321,10 +326,10 @@ def _variables(path: Path, vault: bool) -> dict[str, Variable]:
         if vault:
             return {}
         raise InventoryError(
-            f"{path} is encrypted with ansible-vault, so Drillbook cannot know which variables it sets",
+            f"{path} is encrypted with ansible-vault, so its variables are unknown",
             where=_start(path),
-            hint="if it says nothing of how hosts are reached, write "
-            "`ansible: {files: ..., vault: ignore}`; else decrypt it or set the values in `hosts`",
+            hint="if it does not affect connections to hosts, write `ansible: {files: ..., vault: ignore}`; otherwise "
+            "decrypt it, or set the values in `hosts`",
         )
     reader = _Yaml(Graph(), path, text)
     return reader.variables(reader.root)

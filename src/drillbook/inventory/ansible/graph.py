@@ -1,4 +1,4 @@
-"""Groups, hosts and variables as the files of an Ansible inventory name them, and which variable wins."""
+"""Groups, hosts and variables of an Ansible inventory, and the precedence of variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEPTH_LIMIT = 50
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A value and where it is written."""
+    """A value with its source position."""
 
     value: Any
     where: Where
@@ -24,7 +24,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Vaulted:
-    """A value that is encrypted."""
+    """Placeholder for a value that ansible-vault has encrypted."""
 
 
 @dataclass(slots=True)
@@ -40,21 +40,25 @@ class Group:
 
 @dataclass(slots=True)
 class Graph:
-    """Everything that the files of one inventory say. ``all`` and ``ungrouped`` are always there."""
+    """Groups and hosts of one inventory. ``all`` and ``ungrouped`` always exist."""
 
     groups: dict[str, Group] = field(default_factory=lambda: {name: Group(name) for name in ("all", "ungrouped")})
     hosts: dict[str, dict[str, Variable]] = field(default_factory=dict)
 
     def group(self, name: str, where: Where) -> Group:
-        """The group ``name``; made when it is new. Raises InventoryError."""
+        """Return the group ``name``, created if it does not exist. Raises InventoryError for an invalid name."""
         if not name.isprintable() or not name:
-            raise InventoryError(f"{name!r} is no name of a group", where=where, hint="names have no control characters")
+            raise InventoryError(
+                f"{name!r} is not a valid name of a group", where=where, hint="names must not contain control characters"
+            )
         return self.groups.setdefault(name, Group(name))
 
     def add_hosts(self, pattern: str, group: str, variables: dict[str, Variable], where: Where) -> None:
-        """The hosts of ``pattern`` with their variables into ``group``. Raises InventoryError."""
+        """Add the hosts of ``pattern`` with their variables to ``group``. Raises InventoryError."""
         if not pattern.isprintable() or not pattern:
-            raise InventoryError(f"{pattern!r} is no name of a host", where=where, hint="names have no control characters")
+            raise InventoryError(
+                f"{pattern!r} is not a valid name of a host", where=where, hint="names must not contain control characters"
+            )
         names, port = expand_pattern(pattern, where)
         for name in names:
             if name not in self.hosts:
@@ -65,7 +69,10 @@ class Graph:
             raise InventoryError(f"the inventory has more than {HOST_LIMIT} hosts", where=where)
 
     def set_variable(self, group: str, key: str, value: Variable) -> None:
-        """A variable of a group; ``ansible_group_priority`` orders groups of one depth. Raises InventoryError."""
+        """Set a variable of a group. Raises InventoryError.
+
+        The variable ``ansible_group_priority`` sets the group's precedence among groups of the same depth.
+        """
         if key != "ansible_group_priority":
             self.groups[group].variables[key] = value
             return
@@ -76,7 +83,10 @@ class Graph:
         self.groups[group].priority = int(value.value)
 
     def close(self) -> None:
-        """Once a file is read: groups without a parent are children of ``all``, hosts without a group are ungrouped."""
+        """Complete the graph after the last file.
+
+        Groups without a parent become children of ``all``; hosts in no other group join ``ungrouped``.
+        """
         here = Where("", 1, 1)
         children = {child for group in self.groups.values() for child in group.children}
         for name in self.groups:
@@ -87,7 +97,7 @@ class Graph:
         self.groups["ungrouped"].hosts = {host: None for host in (*free, *self.hosts) if host not in named}
 
     def depths(self) -> dict[str, int]:
-        """The longest way from ``all`` to each group. Raises InventoryError when groups hold each other."""
+        """Length of the longest path from ``all`` to each group. Raises InventoryError when groups contain each other."""
         depths: dict[str, int] = {}
         open_: dict[str, None] = {}
 
@@ -95,12 +105,12 @@ class Graph:
             if name in open_:
                 ring = [*list(open_)[list(open_).index(name) :], name]
                 raise InventoryError(
-                    f"groups are children of each other: {' > '.join(ring)}",
+                    f"these groups are children of each other: {' > '.join(ring)}",
                     where=where,
-                    hint="remove one of these children",
+                    hint="remove one of them from `children`",
                 )
             if depth > DEPTH_LIMIT:
-                raise InventoryError(f"groups are nested more than {DEPTH_LIMIT} deep", where=where)
+                raise InventoryError(f"groups are nested in more than {DEPTH_LIMIT} levels", where=where)
             if depths.get(name, -1) >= depth:
                 return
             depths[name] = depth
@@ -115,7 +125,7 @@ class Graph:
         return depths
 
     def members(self, name: str) -> tuple[str, ...]:
-        """Hosts of a group and of all below it, in Ansible's order: level by level."""
+        """Hosts of a group and of its descendants, in Ansible's order: level by level."""
         order, todo = dict.fromkeys([name]), [name]
         while todo:
             todo = [child for group in todo for child in self.groups[group].children if child not in order]
@@ -123,7 +133,7 @@ class Graph:
         return tuple(dict.fromkeys(host for group in order for host in self.groups[group].hosts))
 
     def groups_of(self) -> dict[str, list[str]]:
-        """Groups of each host but ``all``, the weakest first: by depth, priority and name."""
+        """Groups of each host except ``all``, lowest precedence first: by depth, then priority, then name."""
         depths = self.depths()
         found: dict[str, list[str]] = {host: [] for host in self.hosts}
         for name in sorted(depths, key=lambda name: (depths[name], self.groups[name].priority, name)):
@@ -134,14 +144,16 @@ class Graph:
 
 
 def expand_pattern(pattern: str, where: Where) -> tuple[list[str], int | None]:
-    """Names that a host pattern such as ``web[01:10].example.com:2222`` stands for, and its port. Raises InventoryError."""
+    """Expand a host pattern such as ``web[01:10].example.com:2222`` to names and a port (or None). Raises InventoryError."""
     name, port = pattern, None
     if (match := re.fullmatch(r"\[([^\]]+)\]:([0-9]{1,9})", pattern)) and _is_ipv6(match[1]):
         return [match[1]], int(match[2])
     if match := re.fullmatch(r"((?:[^:\[\]]|\[[^\]]*\])+):([0-9]{1,9})", pattern):
         name, port = match[1], int(match[2])
     elif pattern.endswith(":"):
-        raise InventoryError(f"{pattern!r} ends in a colon", where=where, hint="is this a YAML file? name it .yml")
+        raise InventoryError(
+            f"{pattern!r} ends in a colon", where=where, hint="if this is a YAML file, give it a name that ends with .yml"
+        )
     names = [""]
     for text, bounds in re.findall(r"([^\[]*)(?:\[([^\]]*)\])?", name):
         values = _range(bounds, pattern, where) if bounds or "]" in text else [""]
@@ -165,22 +177,22 @@ def _range(bounds: str, pattern: str, where: Where) -> list[str]:
     elif re.fullmatch("[0-9]{1,9}", first) and re.fullmatch("[0-9]{1,9}", last):
         width = len(first) if first[0] == "0" and len(first) > 1 else 0
         if width and len(last) != width:
-            raise _bad(pattern, where, "with leading zeros, both ends have the same number of digits")
+            raise _bad(pattern, where, "with leading zeros, both ends must have the same number of digits")
         if int(last) - int(first) > HOST_LIMIT * step:
             raise InventoryError(f"{pattern!r} stands for more than {HOST_LIMIT} hosts", where=where)
         chosen = [str(number).zfill(width) for number in range(int(first), int(last) + 1, step)]
     else:
         raise _bad(pattern, where)
     if not chosen:
-        raise _bad(pattern, where, "the beginning must not be behind the end")
+        raise _bad(pattern, where, "the beginning of the range must not be after its end")
     return chosen
 
 
 def _bad(pattern: str, where: Where, hint: str = "") -> InventoryError:
     return InventoryError(
-        f"{pattern!r} holds a range that cannot be read",
+        f"{pattern!r} contains an invalid range",
         where=where,
-        hint=hint or "write such as web[01:10], db-[a:c] or web[1:9:2]",
+        hint=hint or "write a range such as web[01:10], db-[a:c] or web[1:9:2]",
     )
 
 

@@ -1,4 +1,4 @@
-"""From an Ansible inventory to hosts and groups of ours."""
+"""Conversion of an Ansible inventory to hosts and groups of Drillbook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELDS = {
     "user": ("ansible_user", "ansible_ssh_user"),
     "identity": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
 }
-"""Which variables give which field of a host; the last one that is set wins, as in Ansible's SSH connection."""
+"""Ansible variables for each field of a host; the last variable that is set wins, as in Ansible's SSH connection."""
 
 SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
 LOCAL = ("local", "ansible.builtin.local")
@@ -28,21 +28,21 @@ ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_a
 
 @dataclass(frozen=True, slots=True)
 class AnsibleInventory:
-    """What the files say: variables of each host as they win, and hosts of each group."""
+    """Content of an Ansible inventory: the effective variables of each host, and the hosts of each group."""
 
     variables: dict[str, dict[str, Variable]]
     groups: dict[str, tuple[str, ...]]
 
     def hosts(self, ours: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Fields of a Target for each host; fields that ``ours`` sets are not read. Raises InventoryError."""
+        """Fields of a Target by host, except those that the inventory file sets itself (``ours``). Raises InventoryError."""
         return {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
 
 
 def read(paths: Sequence[Path], *, vault: bool = False, limit: str = "") -> AnsibleInventory:
-    """Read inventory files and the variables beside them; later files win.
+    """Read inventory files and the group_vars and host_vars next to them; later files win. Raises InventoryError.
 
-    ``vault``: encrypted files of variables are left out instead of being an error. ``limit`` is a host pattern: only
-    these hosts are taken. Raises InventoryError with the file and line.
+    With ``vault``, encrypted files of variables are skipped, else they are errors. ``limit`` is a host pattern that selects
+    hosts. The error names the file and line.
     """
     graph = Graph()
     for path in paths:
@@ -96,9 +96,9 @@ def _fields(name: str, variables: Mapping[str, Variable], ours: Mapping[str, Any
             return {"local": True}
         if kind not in SSH:
             raise InventoryError(
-                f"host {name!r} has ansible_connection={kind}, and Drillbook reaches hosts by SSH only",
+                f"host {name!r} has ansible_connection={kind}, but Drillbook reaches hosts only by SSH",
                 where=connection.where,
-                hint=f"leave it out: `ansible: {{files: ..., limit: 'all:!{name}'}}`",
+                hint=f"exclude the host: `ansible: {{files: ..., limit: 'all:!{name}'}}`",
             )
     for field, keys in FIELDS.items():
         given = [(key, variables[key]) for key in keys if key in variables and variables[key].value not in (None, "")]
@@ -111,7 +111,7 @@ def _fields(name: str, variables: Mapping[str, Variable], ours: Mapping[str, Any
             text = _plain(name, key, variables[key], "gateway")
             if any(word in text for word in ("ProxyJump", "ProxyCommand", "-J")):
                 raise InventoryError(
-                    f"host {name!r} is reached through another one, by {key}, which Drillbook does not read",
+                    f"host {name!r} is reached through another host by {key}, which Drillbook does not support",
                     where=variables[key].where,
                     hint=f"write `hosts: {{{name}: {{gateway: ...}}}}`, or ProxyJump in ~/.ssh/config",
                 )
@@ -125,15 +125,15 @@ def _plain(host: str, key: str, variable: Variable, field: str) -> str:
         if isinstance(value, Vaulted)
         else f"is an expression, {value!r}"
         if isinstance(value, str) and ("{{" in value or "{%" in value)
-        else f"is no text or number: {value!r}"[:120]
+        else f"is not a text or number: {value!r}"[:120]
         if isinstance(value, bool) or not isinstance(value, str | int)
-        else f"holds control characters: {value!r}"[:120]
+        else f"contains control characters: {value!r}"[:120]
         if not str(value).isprintable()
         else ""
     )
     if what:
         raise InventoryError(
-            f"{key} of host {host!r} {what}, which Drillbook cannot read",
+            f"{key} of host {host!r} {what}, which Drillbook does not support",
             where=variable.where,
             hint=f"write the value itself: `hosts: {{{host}: {{{field}: ...}}}}`",
         )

@@ -1,4 +1,4 @@
-"""Run the document API with the settings of its environment: ``python -m drillbook.lab.app``."""
+"""Run the document API with settings from the environment: ``python -m drillbook.lab.app``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drillbook.lab.app.settings import Settings, SettingsError
 
 
 def _taken(host: str, port: int) -> str:
-    """Why nobody can listen there now, or nothing. Asked early, so that the supervisor sees a start that fails."""
+    """Reason why the port cannot be bound; empty when it can. Checked first, so that the start fails at once."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -22,7 +22,7 @@ def _taken(host: str, port: int) -> str:
 
 
 def main() -> int:
-    """Serve until the supervisor stops it."""
+    """Serve the document API until the supervisor stops the process; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.load()
@@ -32,7 +32,7 @@ def main() -> int:
     if taken := _taken(settings.host, settings.port):
         logging.error("cannot listen on port %d: %s", settings.port, taken)
         return 71
-    # Slow on a loaded machine: the supervisor must not take the start for a success meanwhile.
+    # Slow imports on a loaded machine delay the bind, and the supervisor would count the start as a success before it fails.
     import uvicorn  # noqa: PLC0415  slow to load: a missing setting is told first
 
     from drillbook.lab.app import serving  # noqa: PLC0415  slow to load: a missing setting is told first

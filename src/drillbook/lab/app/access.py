@@ -1,4 +1,4 @@
-"""Around every request: its duration in the access log and in the metrics."""
+"""Middleware that records the duration of every request in the access log and the metrics."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Access:
     """ASGI middleware that times requests."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, switches: Switches) -> None:
-        """Wrap ``app``; ``switches`` act at every request."""
+        """Wrap the ASGI application ``app``; the faults in ``switches`` apply to every request."""
         self._app = app
         self._switches = switches
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on and note how it went."""
+        """Pass a request to the application, and record its status and duration."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -48,6 +48,6 @@ class Access:
 
 
 def _route(scope: dict[str, Any] | Scope) -> str:
-    """The path's pattern, so that each document does not get a series of its own."""
+    """Pattern of the request's path, such as ``/api/v1/documents/{number}``, so that all documents share one metric."""
     route = scope.get("route")
     return str(getattr(route, "path", "other"))

@@ -1,7 +1,8 @@
-"""The API watches where it allocates memory, on demand, by tracemalloc of Python's standard library.
+"""Allocation tracing of the API on demand, with tracemalloc of Python's standard library.
 
-One request watches for its ``seconds`` and answers with what was allocated meanwhile and is still held, by line; then
-tracing ends, also when the client has gone. While it lasts, every allocation is slower. Only places and sizes are told.
+A request traces for ``seconds``. Its answer lists, by source line, the memory allocated in that time and not freed.
+Tracing stops afterwards, also when the client has disconnected. Tracing slows every allocation. The answer holds only
+source lines and sizes.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ LONGEST = 600
 
 
 class Watch:
-    """At most one watching at a time, since tracing is of the whole process."""
+    """Allocation tracing for at most one request at a time, since tracing applies to the whole process."""
 
     def __init__(self) -> None:
-        """Nobody watches yet."""
+        """Start idle: no request is tracing."""
         self._busy = False
 
     async def look(self, seconds: float, most: int) -> dict[str, Any] | None:
-        """What is held after ``seconds``, the ``most`` largest lines of it; None while another request watches."""
+        """Trace memory allocations for ``seconds``; return the source lines that hold most of the new memory.
+
+        ``most`` limits the number of lines. Returns None while another request is tracing.
+        """
         if self._busy:
             return None
         self._busy = True
@@ -54,7 +58,7 @@ class Watch:
 
 
 def _growth(after: tracemalloc.Snapshot, before: tracemalloc.Snapshot) -> list[tracemalloc.StatisticDiff]:
-    """Lines that hold more than before, without those of tracemalloc itself."""
+    """Source lines that hold more memory in ``after`` than in ``before``, without those of tracemalloc itself."""
     without = [tracemalloc.Filter(False, tracemalloc.__file__)]
     found = after.filter_traces(without).compare_to(before.filter_traces(without), "lineno")
     return sorted((one for one in found if one.size_diff > 0), key=lambda one: -one.size_diff)
@@ -77,7 +81,7 @@ def _sums(found: Sequence[tracemalloc.StatisticDiff], most: int) -> dict[str, An
 
 
 def add(app: FastAPI) -> None:
-    """Offer ``GET /debug/allocations?seconds=S&most=N``: 200 with what is held, 409 while another one watches."""
+    """Add ``GET /debug/allocations?seconds=S&most=N``: 200 with the held memory, 409 while another request traces."""
     watch = Watch()
 
     @app.get("/debug/allocations")
@@ -86,4 +90,4 @@ def add(app: FastAPI) -> None:
         most: Annotated[int, Query(ge=1, le=100)] = 15,
     ) -> Response:
         found = await watch.look(seconds, most)
-        return JSONResponse({"error": "another request watches"}, 409) if found is None else JSONResponse(found)
+        return JSONResponse({"error": "another request is already tracing"}, 409) if found is None else JSONResponse(found)

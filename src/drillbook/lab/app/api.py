@@ -22,7 +22,7 @@ from drillbook.lab.app.switches import Switches, resident, serving_processes
 
 
 class NewDocument(BaseModel):
-    """What a client sends to store a document."""
+    """Body of the request that stores a document."""
 
     title: str = Field(min_length=1, max_length=200)
     content: str = Field(min_length=1, max_length=1_000_000)
@@ -30,7 +30,7 @@ class NewDocument(BaseModel):
 
 
 def make(backends: Backends, metrics: Metrics) -> FastAPI:
-    """The application on these backends, which counts in ``metrics``."""
+    """Create the web application, which stores its data in ``backends`` and counts requests in ``metrics``."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +45,8 @@ def make(backends: Backends, metrics: Metrics) -> FastAPI:
     for error in (psycopg.Error, PoolTimeout):
         app.add_exception_handler(error, _database_down)
     _add_operations(app, backends, metrics)
-    _add_documents(app, backends, switches)
+    _add_documents(app, backends)
+    _add_document(app, backends, switches)
     if switches.allowed:
         allocations.add(app)
     return app
@@ -77,7 +78,7 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
     async def show_metrics() -> Response:
         total: int | None
         try:
-            # Whoever asks once a second waits no longer.
+            # Limited to the time of a health check: clients that scrape once a second wait no longer.
             total = await promptly.within(backends.settings.health_within, documents.count(backends.pool))
         except (psycopg.Error, PoolTimeout, TimeoutError):
             total = None
@@ -92,7 +93,7 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
         return Response(metrics.whole().render(gauges), media_type="text/plain; version=0.0.4")
 
 
-def _add_documents(app: FastAPI, backends: Backends, switches: Switches) -> None:
+def _add_documents(app: FastAPI, backends: Backends) -> None:
     @app.get("/api/v1/documents")
     async def list_documents(
         limit: Annotated[int, Query(ge=1, le=200)] = 20,
@@ -116,6 +117,8 @@ def _add_documents(app: FastAPI, backends: Backends, switches: Switches) -> None
             await documents.complete(backends.pool, number)
         return JSONResponse({"id": number, "original": stored}, status_code=201 if stored else 202)
 
+
+def _add_document(app: FastAPI, backends: Backends, switches: Switches) -> None:
     @app.get("/api/v1/documents/{number}")
     async def get_document(number: int) -> Response:
         await switches.work()

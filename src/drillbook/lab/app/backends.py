@@ -1,4 +1,4 @@
-"""What the API stands on: PostgreSQL, Redis, S3. Only the first is needed to answer; the others degrade it."""
+"""Backends of the API: PostgreSQL, Redis, S3. Only PostgreSQL is required; without the others the API is degraded."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ CHECK_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError, 
 
 @dataclass(slots=True)
 class _Memory:
-    """The last answer of a check, so that a fast prober does not multiply its cost."""
+    """Last result of a health check, reused for a short time so that frequent probes do not overload the backends."""
 
     at: float = float("-inf")
     reason: str | None = None
 
 
 class Backends:
-    """Connections of the API, all of which may break and come back at any time."""
+    """Connections of the API to its backends; each connection may break and recover at any time."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connect to nothing yet: the API starts while everything else is down."""
+        """Create the clients without connecting, so that the API starts even when its backends are down."""
         self.settings = settings
         self.pool = documents.pool(settings.database_url, settings.pool_size)
         self.cache = redis.asyncio.from_url(
@@ -47,16 +47,16 @@ class Backends:
         self._memories = {"redis": _Memory(), "s3": _Memory()}
 
     async def open(self) -> None:
-        """Start the pool, without waiting for a connection."""
+        """Start the connection pool without waiting for a connection."""
         await self.pool.open(wait=False)
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await self.pool.close(timeout=0.5)
         await self.cache.aclose()
 
     async def health(self) -> dict[str, str | None]:
-        """Each dependency with None when it works, else why not."""
+        """Check each dependency: None when it works, else the reason."""
         database, cache, store = await asyncio.gather(
             documents.check(self.settings.database_url, self.settings.health_within),
             self._recall("redis", self._ping),
@@ -83,7 +83,7 @@ class Backends:
         await asyncio.to_thread(self.store.head_bucket, Bucket=self.settings.s3_bucket)
 
     async def cached(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The value of ``key``, from the cache when it is there; a cache that is down is passed by."""
+        """Return the value of ``key`` from the cache, or make and cache it; a cache that is down is skipped."""
         try:
             found = await self.cache.get(key)
         except (RedisError, OSError):
@@ -96,7 +96,7 @@ class Backends:
         return value
 
     async def put_original(self, number: int, body: bytes) -> bool:
-        """Store an original; False when the store does not take it."""
+        """Store the original of document ``number``; return False when the store fails."""
         try:
             bucket = self.settings.s3_bucket
             await asyncio.to_thread(self.store.put_object, Bucket=bucket, Key=objects.key(number), Body=body)
@@ -105,7 +105,10 @@ class Backends:
         return True
 
     async def original(self, number: int) -> bytes | None:
-        """An original, or None when there is none. Raises BotoCoreError or ClientError when the store fails."""
+        """Read the original of document ``number``; None when it does not exist.
+
+        Raises BotoCoreError or ClientError when the store fails.
+        """
 
         def read() -> bytes | None:
             try:

@@ -22,10 +22,9 @@ _COPIES = """SELECT id, (SELECT count(*) FROM documents other WHERE other.sha256
 
 
 def pool(url: str, size: int) -> Pool:
-    """A pool for a database that may vanish and come back as another cluster.
+    """Create a connection pool that survives the loss of the database, even if another cluster replaces it.
 
-    A connection is checked before it is lent, and a failed attempt is given up at once instead of being tried again
-    after ever longer pauses: the next request tries again.
+    Connections are checked before use. A failed attempt is not retried with growing pauses: the next request tries again.
     """
     return AsyncConnectionPool(
         url,
@@ -43,7 +42,7 @@ def pool(url: str, size: int) -> Pool:
 
 
 async def check(url: str, within: float) -> str | None:
-    """None when the database answers a real query, else why not. On a connection of its own: no pool is in the way."""
+    """Query the database on a separate connection, outside the pool; return None when it answers, else the reason."""
 
     async def ask() -> None:
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
@@ -59,13 +58,13 @@ async def check(url: str, within: float) -> str | None:
 
 
 async def page(source: Pool, limit: int, offset: int) -> list[Row]:
-    """Documents, newest first."""
+    """Page of at most ``limit`` documents, newest first, starting at ``offset``."""
     async with source.connection() as connection:
         return await (await connection.execute(_LIST, (limit, offset))).fetchall()
 
 
 async def find(source: Pool, number: int) -> Row | None:
-    """A document with its chunks."""
+    """The document ``number`` with its chunks; None when it does not exist."""
     async with source.connection() as connection:
         document = await (await connection.execute("SELECT * FROM documents WHERE id = %s", (number,))).fetchone()
         if document is not None:
@@ -77,7 +76,10 @@ async def find(source: Pool, number: int) -> Row | None:
 
 
 async def duplicates(source: Pool, limit: int) -> list[int]:
-    """Those of the first ``limit`` documents whose content another document has too; ended by the server after 3 s."""
+    """Ids of documents whose content another document shares; only the first ``limit`` documents are examined.
+
+    The server aborts the query after 3 s.
+    """
     async with source.connection() as connection:
         await connection.execute("SET LOCAL statement_timeout = '3s'")
         rows = await (await connection.execute(_COPIES, (limit,))).fetchall()
@@ -85,14 +87,14 @@ async def duplicates(source: Pool, limit: int) -> list[int]:
 
 
 async def count(source: Pool) -> int:
-    """How many documents there are."""
+    """Number of all documents."""
     async with source.connection() as connection:
         row = await (await connection.execute("SELECT count(*) AS total FROM documents")).fetchone()
     return int(row["total"]) if row else 0
 
 
 async def create(source: Pool, title: str, content: str, metadata: dict[str, Any]) -> int:
-    """Store a document as ``received``, with its chunks, in one transaction; returns its number."""
+    """Store a document with the status ``received``, and its chunks, in one transaction; returns the document's number."""
     body = content.encode()
     async with source.connection() as connection:
         row = await (
@@ -114,6 +116,6 @@ async def create(source: Pool, title: str, content: str, metadata: dict[str, Any
 
 
 async def complete(source: Pool, number: int) -> None:
-    """Mark a document as ``completed``: its original is stored too."""
+    """Set the status of a document to ``completed``, after its original has been stored."""
     async with source.connection() as connection:
         await connection.execute("UPDATE documents SET status = 'completed' WHERE id = %s", (number,))

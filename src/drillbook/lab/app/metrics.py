@@ -12,7 +12,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 @dataclass
 class Metrics:
-    """Requests so far: how many by status, how long by route."""
+    """Counters of the requests served by this process: by method, route and status; durations in seconds by route."""
 
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     buckets: Counter[tuple[str, float]] = field(default_factory=Counter)
@@ -20,7 +20,7 @@ class Metrics:
     finished: Counter[str] = field(default_factory=Counter)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request."""
+        """Count one request with its status and its duration in seconds."""
         self.requests[method, route, status] += 1
         self.finished[route] += 1
         self.seconds[route] += seconds
@@ -29,7 +29,7 @@ class Metrics:
                 self.buckets[route, limit] += 1
 
     def state(self) -> dict[str, Any]:
-        """Everything counted, as JSON can hold it."""
+        """All counters as a JSON object."""
         return {
             "requests": [[*key, n] for key, n in self.requests.items()],
             "seconds": list(self.seconds.items()),
@@ -38,7 +38,7 @@ class Metrics:
         }
 
     def add(self, state: Mapping[str, Any]) -> None:
-        """Count what another one's ``state`` holds as well."""
+        """Add the counters of another process; ``state`` is the return value of its method ``state``."""
         for method, route, status, n in state["requests"]:
             self.requests[method, route, status] += n
         for route, limit, n in state["buckets"]:
@@ -49,18 +49,18 @@ class Metrics:
             self.finished[route] += n
 
     def begin(self) -> None:
-        """The process that counts here serves from now on."""
+        """Prepare the counters when this process begins to serve requests; does nothing with a single process."""
 
     def workers(self) -> int:
-        """How many processes serve now."""
+        """Number of processes that are serving requests."""
         return 1
 
     def whole(self) -> Metrics:
-        """The counters of the whole service: these."""
+        """Counters of the whole service; with one process, the counters of that process."""
         return self
 
     def render(self, gauges: Mapping[str, float | None]) -> str:
-        """Everything as text; a gauge that is None is left out."""
+        """Render all metrics as text; a gauge whose value is None is omitted."""
         lines = ["# TYPE http_requests_total counter"]
         for (method, route, status), count in sorted(self.requests.items()):
             lines.append(f'http_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}')

@@ -1,4 +1,4 @@
-"""The object store, as application and seed see it."""
+"""The object store's client and keys, for the application and the seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STORE_ERRORS: tuple[type[Exception], ...] = (BotoCoreError, ClientError)
 
 
 def connect(endpoint: str, region: str, access_key: str, secret_key: str) -> Any:
-    """A client with short timeouts that no proxy setting diverts."""
+    """Create an S3 client with short timeouts that ignores proxy settings."""
     config = Config(
         connect_timeout=0.5,
         read_timeout=5,
@@ -32,5 +32,5 @@ def connect(endpoint: str, region: str, access_key: str, secret_key: str) -> Any
 
 
 def key(number: int) -> str:
-    """The key of a document's original."""
+    """Key of the original of document ``number`` in the object store."""
     return f"originals/{number:08d}"

@@ -1,4 +1,4 @@
-"""Waiting for an answer no longer than one has time."""
+"""Waiting for a coroutine, with a strict time limit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _abandoned: set[asyncio.Task[Any]] = set()
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
-    """What ``work`` returns. Raises TimeoutError after ``seconds``, and what ``work`` raises.
+    """Return the result of ``work``. Raises TimeoutError after ``seconds``, and any exception of ``work``.
 
-    `asyncio.timeout` also waits until what it cancels has ended, and psycopg first asks the server to cancel the statement,
-    for up to 10 s when no packet gets through. Here that goes on in the background, and nobody waits for it.
+    `asyncio.timeout` also waits until the cancelled task ends. On cancellation psycopg first asks the server to cancel the
+    statement, which takes up to 10 s when no packet gets through. So this function does not wait for the cancellation.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -32,4 +32,4 @@ async def within(seconds: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
 def _forget(task: asyncio.Task[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled():
-        task.exception()  # nobody waits for it any more: without this it would be logged as never retrieved
+        task.exception()  # marks the exception as retrieved, else asyncio would log it

@@ -1,4 +1,4 @@
-"""The application as a server runs it, in one process or in each of several workers."""
+"""Starts the application under a server, in one process or in several workers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from drillbook.lab.app.metrics import Metrics
 from drillbook.lab.app.settings import Settings
 
 SHARED = Path("log/workers")
-"""Where each of several workers keeps its counters for the others, one of whom is asked for the metrics."""
+"""Folder in which the workers share their counters, so that any worker can report the metrics of all workers."""
 
 
 def application() -> FastAPI:
-    """The API with the settings of the environment. Raises SettingsError."""
+    """Make the API with settings from the environment. Raises SettingsError."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("psycopg.pool", "httpx", "botocore"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
@@ -36,30 +36,33 @@ def application() -> FastAPI:
 
 
 class SharedMetrics(Metrics):
-    """Metrics of one worker, which shows those of all: of workers that ended too, so that no counter falls."""
+    """Metrics of one worker that report the sum of all workers.
+
+    The sum includes workers that have terminated, so that no counter decreases.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Keep them in ``folder``, which is empty when the first worker starts."""
+        """Choose this worker's file in ``folder``, which the function ``begin`` empties before the first worker starts."""
         super().__init__()
         self._file = folder / f"{os.getpid()}.json"
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """See Metrics; written down at once, or another worker would show less than this one has shown."""
+        """Count one request and write the counters at once, so that no other worker reports an older sum."""
         super().observe(method, route, status, seconds)
         self.begin()
 
     def begin(self) -> None:
-        """See Metrics; its file tells the others."""
+        """Write the counters to this worker's file, so that the other workers can add them to the sum."""
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(self.state()), encoding="ascii")
         new.replace(self._file)
 
     def workers(self) -> int:
-        """See Metrics: those that have begun, and live."""
+        """Number of workers that have started and still run."""
         return sum(Path("/proc", path.stem).exists() for path in self._file.parent.glob("*.json"))
 
     def whole(self) -> Metrics:
-        """See Metrics."""
+        """Sum of the counters of all workers."""
         total = Metrics()
         total.add(self.state())
         for path in sorted(self._file.parent.glob("*.json")):
@@ -69,7 +72,7 @@ class SharedMetrics(Metrics):
 
 
 def begin(folder: Path = SHARED) -> None:
-    """Forget the counters of workers that ended before this start."""
+    """Delete the counters that workers of a previous start left in ``folder``."""
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
         path.unlink()

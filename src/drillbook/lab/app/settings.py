@@ -20,12 +20,12 @@ REQUIRED = (
 
 
 class SettingsError(Exception):
-    """The environment lacks something; the message names what."""
+    """Raised when required environment variables are missing; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the API needs to know."""
+    """Settings of the API."""
 
     host: str
     port: int
@@ -41,14 +41,14 @@ class Settings:
     health_within: float = 0.9
     """Seconds within which each dependency must answer a health check."""
     workers: int = 1
-    """Processes that serve."""
+    """Number of serving processes."""
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the environment. Raises SettingsError with every variable that is missing."""
+        """Read the settings from the environment. Raises SettingsError that names every missing variable."""
         missing = [name for name in REQUIRED if not os.environ.get(name)]
         if missing:
-            raise SettingsError(f"missing in the environment: {', '.join(missing)} (see api.env.template)")
+            raise SettingsError(f"missing environment variables: {', '.join(missing)} (see api.env.template)")
         env = os.environ
         return cls(
             env.get("API_HOST", "127.0.0.1"),

@@ -1,12 +1,11 @@
-"""Faults of the API on demand, for drills: settings of its env file, which no API outside a lab has.
+"""Faults that drills inject into the API by settings in the API's env file; these settings exist only in labs.
 
-``LAB_FAULTS=1`` allows them, and `/debug/allocations`; without it the others mean nothing.
-
-``LAB_LEAK_KIB``          so much is kept in memory for every request, as by a cache that nobody limits
-``LAB_CACHE_LIMIT_KIB``   the oldest of it is let go above this; without it nothing ever is
-``LAB_MEMORY_LIMIT_MIB``  the process ends itself, as the kernel would end it, once it takes more than that
-``LAB_BURN_MS``           so long a document keeps the processor busy when it is asked for
-``LAB_FAIL_PATH``         every request for this path fails, as by a mistake in its code
+``LAB_FAULTS=1`` enables the other settings and `/debug/allocations`; without it the others have no effect.
+``LAB_LEAK_KIB``          KiB of memory retained for every request, like a cache without a limit
+``LAB_CACHE_LIMIT_KIB``   limit of that memory, above which the oldest entries are freed; default: no limit
+``LAB_MEMORY_LIMIT_MIB``  resident memory at which the process kills itself, as the kernel's OOM killer would
+``LAB_BURN_MS``           CPU time in milliseconds that every request for a document takes
+``LAB_FAIL_PATH``         path for which every request fails, as if its code had a bug
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident(pid: int | str = "self") -> int:
-    """Bytes of memory that a process takes now, as the kernel counts them; 0 when it is gone."""
+    """Resident memory of a process in bytes, from the kernel; 0 when the process is gone."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
     except (FileNotFoundError, ProcessLookupError):
@@ -35,7 +34,7 @@ def resident(pid: int | str = "self") -> int:
 
 
 def serving_processes() -> list[int]:
-    """This process, and where it is one of several workers all processes of their parent."""
+    """Pids of the serving processes: this one, or all workers of its parent."""
     if multiprocessing.parent_process() is None:
         return [os.getpid()]
     tasks = Path(f"/proc/{os.getppid()}/task")
@@ -44,7 +43,7 @@ def serving_processes() -> list[int]:
 
 @dataclass(slots=True)
 class Switches:
-    """The switches of one process; sizes in bytes, 0: off."""
+    """The injected faults of one process; sizes in bytes, 0 means off."""
 
     leak: int = 0
     cache_limit: int = 0
@@ -56,7 +55,7 @@ class Switches:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Switches:
-        """The switches that an environment sets."""
+        """Read the switches from environment variables; all are off unless ``LAB_FAULTS`` is 1."""
 
         def number(name: str) -> int:
             value = environment.get(name, "")
@@ -75,11 +74,11 @@ class Switches:
 
     @property
     def kept(self) -> int:
-        """Bytes that are kept."""
+        """Bytes retained so far by the leak."""
         return len(self._kept) * self.leak
 
     def remember(self) -> None:
-        """Keep something for a request, and look at the limit."""
+        """Retain memory for one request, and apply the cache and memory limits."""
         if self.leak:
             self._kept.append(os.urandom(1) * self.leak)
             while self.cache_limit and self.kept > self.cache_limit:
@@ -89,17 +88,17 @@ class Switches:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def stumble(self, path: str) -> None:
-        """Raise RuntimeError for a request that is to fail."""
+        """Raise RuntimeError when ``path`` is the path in ``LAB_FAIL_PATH``."""
         if self.fail_path and path == self.fail_path:
-            raise RuntimeError(f"no layout is known for {path}")
+            raise RuntimeError(f"no page layout is known for {path}")
 
     async def work(self) -> None:
-        """What a document costs, in a thread of its own."""
+        """Spend the CPU time configured for one document, in a separate thread."""
         if self.burn_s:
             await asyncio.to_thread(self.recognise_layout)
 
     def recognise_layout(self) -> None:
-        """Keep the processor busy, as work on every page of a document does."""
+        """Keep the CPU busy for ``burn_s`` seconds; simulates recognising the layout of a page."""
         end = time.monotonic() + self.burn_s
         while time.monotonic() < end:
             sum(range(1000))

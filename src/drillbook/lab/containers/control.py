@@ -1,4 +1,4 @@
-"""Bringing a Docker lab up and down, and saying how it is."""
+"""Starting and stopping a Docker lab, and its status."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PORT_OF = {
     "prometheus": "prometheus",
     "alertmanager": "alertmanager",
 }
-"""The port of each part that has one on the controller."""
+"""Name of the port on the controller, for each component that has a port."""
 _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillbook/leases 2>/dev/null | grep -v :$"
 
 
 def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_it_is: bool = False) -> DockerLab:
-    """A healthy lab in ``folder``: the one that runs there, else a new one of the files in ``files``. Raises LabError.
+    """Return a healthy lab in ``folder``: the running lab, else a new lab made from ``files``. Raises LabError.
 
-    With ``as_it_is`` a lab whose machines are up is taken although a service of it is down: a drill may be at work there.
+    With ``as_it_is`` a lab whose machines are up is accepted even if a service is down, since a drill may be using the lab.
     """
     folder = checked(folder)
     _have(files)
@@ -45,15 +45,18 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
         lab = DockerLab.read(folder)
         found = _settled(folder) if lab is not None and lab.ready else None
         if lab is not None and found is not None and (found.healthy or (as_it_is and found.standing)):
-            progress(f"the lab in {folder} runs already")
+            progress(f"the lab in {folder} already runs")
             return lab
         if lab is not None and found is not None and found.standing and (held := _held(lab)):
             raise LabError(
-                f"the lab in {folder} is not whole, and a run is at work in it, or has died there: {held}",
-                hint="let it end, or recover it: invoke drill.recover; or: invoke lab.down --kind docker",
+                f"the lab in {folder} is not healthy, but a run, alive or dead, still has locks or leases there: {held}",
+                hint=(
+                    "wait until the run has ended, or recover it: invoke drill.recover; or remove the lab: invoke "
+                    "lab.down --kind docker"
+                ),
             )
         if lab is not None:
-            progress("the lab there is not whole: it is removed first")
+            progress("the existing lab is not healthy and is removed first")
             _end(folder)
         tag = images.ready(files, progress)
         try:
@@ -65,14 +68,14 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
 
 
 def build(files: Path, *, progress: Progress = lambda line: None) -> str:
-    """Have the images, and start nothing; returns their tag. Raises LabError."""
+    """Build missing images without starting the lab; returns their tag. Raises LabError."""
     _have(files)
     engine.need()
     return images.ready(files, progress)
 
 
 def down(folder: Path, *, with_images: bool = False) -> None:
-    """Remove containers, networks and volumes of the lab, and its folder; if wanted its images. Raises LabError."""
+    """Remove the lab's containers, networks, volumes and folder, and with ``with_images`` its images. Raises LabError."""
     folder = checked(folder)
     if with_images or folder.exists():
         engine.need()
@@ -85,7 +88,7 @@ def down(folder: Path, *, with_images: bool = False) -> None:
 
 
 def status(folder: Path) -> LabStatus:
-    """How the lab is now; asks the engine and every port."""
+    """Read the status of the lab from the Docker engine and every port."""
     folder = folder.resolve()
     lab = DockerLab.read(folder)
     if lab is None:
@@ -99,7 +102,7 @@ def status(folder: Path) -> LabStatus:
 
 
 def _settled(folder: Path) -> LabStatus:
-    """How the lab is when it has had a little time to get well: a drill may just have ended."""
+    """Status of the lab; waits up to 5 s until the lab is healthy, since services may still be starting after a drill."""
     until = time.monotonic() + SETTLES_WITHIN
     while True:
         found = status(folder)
@@ -130,13 +133,13 @@ def _components(lab: DockerLab, found: dict[str, dict[str, object]]) -> list[Com
 def _have(files: Path) -> None:
     if missing := [name for name in ("compose.yml", "Dockerfile", "etc") if not (files / name).exists()]:
         raise LabError(
-            f"the Docker lab's files are not in {files}: no {', '.join(missing)}",
+            f"the files of the Docker lab are missing in {files}: {', '.join(missing)}",
             hint="copy the folder lab/ of Drillbook's repository into your project",
         )
 
 
 def _held(lab: DockerLab) -> str:
-    """What runs hold, or dead ones have left, on the lab's machines: names of locks and leases."""
+    """Names of the locks and leases that runs, alive or dead, hold on the lab's machines."""
     said = [docker("exec", lab.container(machine), "sh", "-c", _HELD).stdout.split() for machine in MACHINES]
     return ", ".join(sorted({name for names in said for name in names}))
 
@@ -147,7 +150,7 @@ def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab
     begin(folder)
     lab.write()
     settings.write(lab, files, tag)
-    engine.remove(lab.project)  # what a folder that was deleted by hand has left
+    engine.remove(lab.project)  # containers of a previous lab whose folder was deleted by hand
     engine.composed(folder, files, lab.project, "up", "--detach", "--no-build", "--quiet-pull", within=UP_WITHIN)
     progress(f"{len(SERVICES)} containers run")
     with ThreadPoolExecutor() as pool:
@@ -159,7 +162,7 @@ def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab
         if time.monotonic() > until:
             missing = ", ".join(f"{one.name} on {one.host}" for one in status_of(lab) if not one.up)
             raise LabError(
-                f"the lab is not whole after {ANSWERS_WITHIN:.0f} s: {missing or 'the API is not healthy'}",
+                f"the lab is not healthy after {ANSWERS_WITHIN:.0f} s: {missing or 'the API is not healthy'}",
                 hint=f"see `docker ps -a --filter label={engine.LABEL}={lab.project}`",
             )
         time.sleep(0.2)
@@ -170,7 +173,7 @@ def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab
 
 
 def status_of(lab: DockerLab) -> list[Component]:
-    """Every part of the lab."""
+    """Read the status of every component of ``lab``."""
     return _components(lab, engine.containers(lab.project))
 
 
@@ -180,12 +183,18 @@ def _end(folder: Path) -> None:
 
 
 def _greets(port: int) -> bool:
-    """Does an SSH server answer? The engine takes connections to published ports, whoever is behind."""
+    """Return True when an SSH server answers on ``port``.
+
+    A connection alone proves nothing: the engine accepts connections to published ports even without a server behind them.
+    """
     return _first_bytes(port, b"") == b"SSH-"
 
 
 def _answers_as_postgres(port: int) -> bool:
-    return _first_bytes(port, b"\x00\x00\x00\x08\x04\xd2\x16\x2f")[:1] in (b"N", b"S")  # SSLRequest: any server answers it
+    return _first_bytes(port, b"\x00\x00\x00\x08\x04\xd2\x16\x2f")[:1] in (
+        b"N",
+        b"S",
+    )  # SSLRequest: any PostgreSQL server replies
 
 
 def _first_bytes(port: int, greeting: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The Docker engine as its own programs see it: ``docker`` and Compose, and what is missing when they do not work."""
+"""The Docker engine through the programs ``docker`` and Compose, with hints when they are not installed."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ Progress = Callable[[str], None]
 
 
 def docker(*arguments: str, within: float = 60.0, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-    """Run ``docker``; the caller looks at the status. Raises LabError when it is not there or does not answer in time."""
+    """Run ``docker``; the caller checks the exit status. Raises LabError when it is missing or times out."""
     return _run(("docker", *arguments), within=within, stdin=stdin)
 
 
 def socket_path() -> str:
-    """Path of the engine's socket. Raises LabError when the engine is on another machine."""
+    """Path of the engine's socket. Raises LabError when DOCKER_HOST is not a local socket."""
     chosen = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if not chosen.startswith("unix://"):
         raise LabError(
-            f"the Docker lab needs an engine on this machine, and DOCKER_HOST is {chosen}", hint="unset DOCKER_HOST"
+            f"the Docker lab needs a Docker engine on this machine, but DOCKER_HOST is {chosen}", hint="unset DOCKER_HOST"
         )
     return chosen.removeprefix("unix://")
 
 
 def need() -> None:
-    """Raise LabError, with what to install or start, unless engine and Compose can be used."""
+    """Raise LabError unless the Docker engine and Compose work; its hint says how to install or start them."""
     socket_path()
     said = docker("version", "--format", "{{.Server.Version}}", within=20)
     if said.returncode != 0:
         why = said.stderr.strip()
         if "permission denied" in why.lower():
             raise LabError(
-                f"this user may not use the Docker engine: {_last(why)}",
-                hint="add it to the group of the socket: sudo usermod -aG docker $USER, then log in again",
+                f"this user may not access the Docker engine: {_last(why)}",
+                hint="add the user to the group of the socket: sudo usermod -aG docker $USER, then log in again",
             )
         raise LabError(
             f"no Docker engine answers: {_last(why)}",
@@ -53,7 +53,7 @@ def need() -> None:
 
 @functools.cache
 def compose() -> tuple[str, ...]:
-    """The words that call Docker Compose: its plugin, or the program of its own. Raises LabError."""
+    """Command of Docker Compose: the plugin or the stand-alone program. Raises LabError if neither is installed."""
     for words in (("docker", "compose"), ("docker-compose",)):
         if shutil.which(words[0]) and _run((*words, "version", "--short"), within=20).returncode == 0:
             return words
@@ -66,7 +66,7 @@ def compose() -> tuple[str, ...]:
 def composed(
     lab: Path, files: Path, project: str, *arguments: str, within: float, more: Mapping[str, str] | None = None
 ) -> None:
-    """Run Docker Compose on ``files``/compose.yml with the env file in the lab's folder. Raises LabError."""
+    """Run Docker Compose on the file ``files``/compose.yml, with the env file in the lab's folder. Raises LabError."""
     words = (
         *compose(),
         "-p",
@@ -84,16 +84,16 @@ def composed(
     done = _run(words, within=within, more=more)
     if done.returncode != 0:
         lines = [line for line in (done.stdout + done.stderr).strip().splitlines() if line.strip()]
-        raise LabError(f"Docker Compose could not do `{' '.join(arguments)}`:\n" + printable("\n".join(lines[-15:])))
+        raise LabError(f"Docker Compose could not run `{' '.join(arguments)}`:\n" + printable("\n".join(lines[-15:])))
 
 
 def containers(project: str) -> dict[str, dict[str, Any]]:
-    """What the engine says about each container of a project, by the name of its service. Raises LabError."""
+    """Description of each container of a project, as in `docker inspect`, by its service. Raises LabError."""
     found = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={project}")
     if found.returncode != 0 or not (numbers := found.stdout.split()):
         return {}
     answer = docker("inspect", "--type", "container", *numbers)
-    if answer.returncode != 0:  # one of them has just gone
+    if answer.returncode != 0:  # a container has terminated between the two commands
         return {}
     name = "com.docker.compose.service"
     return {str(one["Config"]["Labels"].get(name, one["Name"])): one for one in json.loads(answer.stdout)}
@@ -110,7 +110,7 @@ def remove(project: str) -> None:
         found = docker(*listed, "--filter", label).stdout.split()
         if found and (done := docker(*removed, *found, within=120)).returncode != 0:
             raise LabError(
-                f"the engine does not remove all of {project}: {_last(done.stderr)}",
+                f"the engine did not remove all of {project}: {_last(done.stderr)}",
                 hint=f"see `docker ps -a --filter {label}`",
             )
 
@@ -127,7 +127,7 @@ def _run(
             f"{argv[0]} is not installed", hint="on Debian: apt-get install docker.io docker-cli docker-compose"
         ) from None
     except subprocess.TimeoutExpired:
-        raise LabError(f"`{' '.join(argv[:3])}` did not end within {within:.0f} s") from None
+        raise LabError(f"`{' '.join(argv[:3])}` did not finish within {within:.0f} s") from None
     out, err = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(argv, done.returncode, out, err)
 

@@ -1,4 +1,4 @@
-"""The images of the Docker lab: which base they are made on, and building those that are not there."""
+"""Images of the Docker lab: their base image, and building missing images."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ TARGETS = ("app", "db", "store", "monitoring")
 BASE = f"{NAME}/base:latest"
 OFFICIAL = "debian:trixie-slim"
 CHOICE = "DRILLBOOK_LAB_BASE"
-"""Environment variable that names another image to build on."""
+"""Environment variable that selects another base image."""
 
 PARTS = ("__init__.py", "errors.py", "exits.py", "lab/*.py", "lab/app/*.py")
-"""What of this package runs in the containers."""
+"""Patterns of the files in the package `drillbook` that are copied into the images."""
 BUILD_WITHIN = 1200.0
 
 
 def tag(files: Path) -> str:
-    """The tag of the images that these files make: other files, another tag."""
+    """Tag of the images: a digest of their files, so that changed files lead to a new tag."""
     digest = hashlib.sha256(os.environ.get(CHOICE, "").encode())
     for path in [*sorted(files.glob("etc/*")), files / "Dockerfile", *_sources()]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
@@ -39,12 +39,12 @@ def tag(files: Path) -> str:
 
 
 def present(image: str) -> bool:
-    """Whether the engine has the image."""
+    """Return True when the engine has ``image``."""
     return docker("image", "inspect", "--format", "{{.Id}}", image).returncode == 0
 
 
 def ready(files: Path, progress: Progress) -> str:
-    """Have every image, and return their tag. Raises LabError."""
+    """Build the images unless all exist; returns their tag. Raises LabError."""
     wanted = tag(files)
     if not _all_there(wanted):
         with alone():
@@ -59,7 +59,7 @@ def _all_there(wanted: str) -> bool:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """One build at a time of this user: who comes second finds the images made."""
+    """Hold this user's lock for image builds, so that the images are built only once."""
     path = Path(tempfile.gettempdir()) / f"drillbook-lab-images-{os.getuid()}.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -71,7 +71,7 @@ def alone() -> Iterator[None]:
 
 def _build(files: Path, wanted: str, progress: Progress) -> None:
     on = base(progress)
-    progress(f"images are built on {on}: some minutes, once")
+    progress(f"building images on {on}, which takes some minutes once")
     with tempfile.TemporaryDirectory(prefix="drillbook-lab-") as folder:
         context = Path(folder)
         _fill(context, files)
@@ -88,16 +88,16 @@ def _build(files: Path, wanted: str, progress: Progress) -> None:
 
 
 def remove() -> None:
-    """Remove every image that a lab was made of, the base too when it was made here. Raises LabError."""
+    """Remove every image of the labs, including a base image built on this machine. Raises LabError."""
     found = docker("image", "ls", "-q", f"{NAME}/*").stdout.split()
     if found and (done := docker("image", "rm", "-f", *dict.fromkeys(found), within=120)).returncode != 0:
         raise LabError(
-            f"the engine does not remove the lab's images: {printable(done.stderr)[-300:]}",
-            hint="another lab may run on them: invoke lab.down --kind docker there",
+            f"the engine did not remove the lab's images: {printable(done.stderr)[-300:]}",
+            hint="another lab may use the images: invoke lab.down --kind docker in its project",
         )
 
 
-# Compose wants a value for every variable of its file, also to build.
+# Compose needs a value for every variable of its file, even for a build.
 _PLACEHOLDERS = (
     "".join(
         f"{name}=1\n"
@@ -130,7 +130,7 @@ def _sources() -> list[Path]:
 
 
 def _fill(context: Path, files: Path) -> None:
-    """The build's context: the files of ``lab/``, and the part of this package that runs in the containers."""
+    """Fill the folder ``context`` for the image build: the files of ``lab/``, and the modules that run in the containers."""
     root = Path(drillbook.__file__).parent
     shutil.copy(files / "Dockerfile", context)
     shutil.copytree(files / "etc", context / "etc")
@@ -141,7 +141,10 @@ def _fill(context: Path, files: Path) -> None:
 
 
 def base(progress: Progress) -> str:
-    """The image to build on: the chosen one, an earlier one, Debian's own, or one that is made now. Raises LabError."""
+    """Choose the base image, or build it. Raises LabError.
+
+    Order of preference: the configured image, a base image built before, Debian's own (present or pulled), a new build.
+    """
     if chosen := os.environ.get(CHOICE):
         return chosen
     for image in (BASE, OFFICIAL):
@@ -153,10 +156,10 @@ def base(progress: Progress) -> str:
     why = printable((pulled.stderr.strip().splitlines() or ["no reason"])[-1], limit=300)
     if shutil.which("mmdebstrap") is None:
         raise LabError(
-            f"{OFFICIAL} cannot be pulled ({why}), and there is no mmdebstrap to make a base of packages",
-            hint=f"apt-get install mmdebstrap; or name an image of Debian 13 that is here in {CHOICE}",
+            f"{OFFICIAL} cannot be pulled ({why}), and mmdebstrap, which builds a base image of packages, is not installed",
+            hint=f"apt-get install mmdebstrap; or set {CHOICE} to an image of Debian 13 on this machine",
         )
-    progress(f"{OFFICIAL} cannot be pulled: a base is made of packages")
+    progress(f"{OFFICIAL} cannot be pulled; a base image is built of packages")
     _make_base()
     return BASE
 
@@ -170,8 +173,8 @@ def _make_base() -> None:
         if done.returncode != 0:
             raise LabError(
                 f"mmdebstrap failed: {printable(done.stderr)[-800:]}",
-                hint=f"run it as root; or name an image of Debian 13 that is here in {CHOICE}",
+                hint=f"run the build as root, or set {CHOICE} to an image of Debian 13 on this machine",
             )
         imported = docker("import", "--change", 'CMD ["/bin/bash"]', str(archive), BASE, within=300)
         if imported.returncode != 0:
-            raise LabError(f"the base cannot be imported: {printable(imported.stderr)[-300:]}")
+            raise LabError(f"the base image cannot be imported: {printable(imported.stderr)[-300:]}")

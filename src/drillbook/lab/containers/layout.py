@@ -1,4 +1,4 @@
-"""Where everything of a Docker lab is: its folder, its ports, its names in the engine."""
+"""Layout of a Docker lab: its folder, its ports, and its names in the Docker engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""The machines, each with the host of the embedded lab that it is the equal of, whose port it has."""
+"""Machines of the Docker lab, each with the host of the embedded lab after which its SSH port is named."""
 SERVICES = (
     "app",
     "api",
@@ -28,27 +28,29 @@ SERVICES = (
     "prometheus",
     "alertmanager",
 )
-"""The services of ``lab/compose.yml``."""
+"""The services in ``lab/compose.yml``."""
 ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store", "vectors": "store", "exporter": "db"}
-"""The machine that a container shares network and processes with."""
+"""Machine whose network and process namespaces each container shares."""
+SANDBOX = "/var/tmp/sandbox-db"
+"""Folder of the sandbox for the database, on the machine spare."""
 PREFIX = "docker."
-"""With it begin the values of this lab in an inventory."""
+"""Prefix of paths to the Docker lab's values in an inventory, such as ``docker.ssh.db-1``."""
 
 
 class DockerLab(Lab):
-    """One Docker lab. Its ports have the same names as those of an embedded lab, and the same numbers in its containers."""
+    """One Docker lab. It has the port names of the embedded lab; inside the containers it has the same port numbers too."""
 
     @property
     def project(self) -> str:
-        """Its name in Docker Compose: no two folders have the same."""
+        """Project name in Docker Compose, unique for each folder."""
         return f"drillbook-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
 
     def container(self, service: str) -> str:
-        """Name of the container of a service."""
+        """Name of the container of ``service``."""
         return f"{self.project}-{service}-1"
 
     def values(self) -> dict[str, str | int]:
-        """Every value that an inventory can ask for, by its dotted path."""
+        """All values that inventories can refer to, by dotted path."""
         values: dict[str, str | int] = {
             "folder": str(self.folder),
             "address": ADDRESS,
@@ -59,6 +61,7 @@ class DockerLab(Lab):
             "engine": os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock",
             "api.url": self.api,
             "api.port": self.port("api"),
+            "sandbox.database": SANDBOX,
             "spare_api.url": f"http://{ADDRESS}:{self.port('spare-api')}",
             "s3.endpoint": self.s3,
             "s3.region": REGION,
@@ -80,15 +83,18 @@ class DockerLab(Lab):
 
 
 def default_folder(project: Path) -> Path:
-    """Folder of a project's Docker lab: beside the embedded one's."""
+    """Folder of a project's Docker lab, next to the folder of its embedded lab."""
     beside = layout.default_folder(project)
     return beside.with_name(beside.name + "-docker")
 
 
 def lookup(folder: Path, path: str) -> str | int:
-    """The value of a dotted path without its ``docker.``; when the lab is down what it would prefer. Raises LabError."""
+    """Return the lab's value at a dotted path, given without its prefix ``docker.``. Raises LabError for an unknown path.
+
+    While the lab is down, returns the value that the lab would have on its preferred ports.
+    """
     values = (DockerLab.read(folder) or DockerLab.preferred(folder)).values()
     if path in values:
         return values[path]
     near = difflib.get_close_matches(path, values, n=4, cutoff=0.5) or sorted(values)
-    raise LabError(f"the Docker lab has no value {path!r}", hint="near names: " + ", ".join(near))
+    raise LabError(f"the Docker lab has no value {path!r}", hint="similar names: " + ", ".join(near))

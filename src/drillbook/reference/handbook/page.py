@@ -1,6 +1,6 @@
-"""The page of the handbook: each drill of a suite with its fault, symptom, diagnosis, remedy and proof, from its file.
+"""The page of the handbook: fault, symptom, diagnosis, remedy and verification of each drill, read from the drill's file.
 
-How each last ended is from the record beside the page, so that the page is the same wherever it is made.
+The result of each drill's last run comes from the record in docs/, so that the page is the same on every machine.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ COLUMNS = ("drill", "fault", "symptom", "diagnosis", "remedy", "proof", "last re
 
 
 def names(project: Project) -> tuple[str, ...]:
-    """The drills of the suite. Raises UnknownName, SpecError."""
+    """Names of the drills of the handbook's suite. Raises UnknownName, SpecError."""
     suite = project.drill(SUITE)
     return suite.drills if isinstance(suite, spec.Suite) else ()
 
 
 def page(project: Project) -> str:
-    """The page as Markdown. Raises UnknownName, SpecError, and UsageError for a record that cannot be read."""
+    """The handbook page as Markdown. Raises UnknownName, SpecError, and UsageError for an unreadable record of results."""
     record, files = results.recorded(project), project.drill_names()
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for name in names(project):
@@ -45,9 +45,9 @@ def page(project: Project) -> str:
 
 
 def write(project: Project, *, renew: bool = False) -> list[str]:
-    """Write the page when it differs, with ``renew`` after its record; returns the names of what was written.
+    """Write the page if it changed; with ``renew``, update its record first. Returns the names of the written files.
 
-    Nothing is done for a project without the suite. Raises as ``page`` and ``results.renewed``.
+    Does nothing for a project without the suite. Raises the errors of ``page`` and ``results.renewed``.
     """
     if SUITE not in project.drill_names():
         return []
@@ -68,7 +68,7 @@ def _cells(drill: spec.Drill) -> list[str]:
 
 
 def _steps(drill: spec.Drill, phase: str) -> str:
-    """The steps of a phase in words, with their actions."""
+    """Names and actions of the steps of ``phase``, as a table cell."""
     return "<br>".join(
         f"{step.keywords.name} (`{step.action.name()}`)" if step.keywords.name else f"`{step.action.name()}`"
         for step in drill.phases.get(phase, ())
@@ -76,7 +76,7 @@ def _steps(drill: spec.Drill, phase: str) -> str:
 
 
 def _diagnosis(drill: spec.Drill) -> str:
-    """The cause that has to be found."""
+    """Cause that the diagnosis must find, with its service, as a table cell."""
     return "<br>".join(
         f"`{step.params['cause']}` of {step.params.get('service', '')}"
         for step in drill.phases.get("diagnose", ())

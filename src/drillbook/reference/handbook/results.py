@@ -1,14 +1,14 @@
-"""How each drill of a suite last ended, on each inventory: a small record in docs/, which the page is rendered from.
+"""The last result of each drill of a suite on each inventory, as a small record in docs/ for the handbook page.
 
-The record is made from the journals in reports/ of one machine and committed, so that the page says the same everywhere.
-It holds no path, no host and no text of a target.
+The record is made from the journals in one machine's reports/ and committed, so that the page is the same everywhere. It
+contains no path, no host and no output of a target.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,7 +30,7 @@ from drillbook.sdk import stored_backup
 FILE = "handbook-results.json"
 NOT_RUN = "not run"
 MOST_NAME = 40
-"""Characters of an inventory's name that are kept."""
+"""Maximum length of an inventory's name in the record, in characters."""
 
 
 class _Value(BaseModel):
@@ -38,7 +38,7 @@ class _Value(BaseModel):
 
 
 class Measured(_Value):
-    """A figure in seconds with its error, and the clock that it was measured by; None: it could not be measured."""
+    """A duration with its error, and a text on how it was measured (``clock``); ``seconds`` is None if not measured."""
 
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     error_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
@@ -46,7 +46,10 @@ class Measured(_Value):
 
 
 class Last(_Value):
-    """The newest run of a drill on one inventory; ``drill_sha256`` is None when the drill's file was another one then."""
+    """Newest run of a drill on one inventory.
+
+    ``drill_sha256`` is the digest of the drill's file; None when the file no longer gives the plan of the run.
+    """
 
     inventory: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
     run: Annotated[str, Field(pattern=f"^{RUN_ID.pattern}$")]
@@ -59,19 +62,19 @@ class Last(_Value):
 
 
 class Record(_Value):
-    """The whole record: for each drill its newest run on each inventory."""
+    """The whole record: the newest run of each drill on each inventory."""
 
     format: Literal["drillbook/handbook-results/1"] = "drillbook/handbook-results/1"
     results: dict[str, tuple[Last, ...]] = {}
 
 
 def path_of(project: Project) -> Path:
-    """Where the record of a project is."""
+    """Path of the record of ``project``."""
     return project.root / "docs" / FILE
 
 
 def recorded(project: Project) -> Record:
-    """The record of a project; an empty one when there is none. Raises UsageError when it cannot be read."""
+    """Read the record of a project; an empty record when the file is missing. Raises UsageError when it is unreadable."""
     path = path_of(project)
     try:
         return Record.model_validate_json(path.read_bytes())
@@ -87,19 +90,14 @@ def recorded(project: Project) -> Record:
 
 
 def renewed(project: Project, names: Iterable[str]) -> Record:
-    """The record with the newest runs in reports/ of the drills ``names``; what reports/ does not know stays.
+    """Return the record of the drills ``names``, updated with their newest runs in reports/.
 
-    Raises JournalError for a journal that is damaged, UsageError.
+    Results without a newer run stay. Raises JournalError for a damaged journal, and UsageError.
     """
     names = list(names)
     found = {(name, one.inventory): one for name, some in recorded(project).results.items() for one in some if name in names}
-    seen: set[tuple[str, str]] = set()
-    for folder in reversed(list(project.runs())):
-        name = drill_of(folder.name)
-        inventory = _inventory(folder) if name in names and not alive(folder) else ""
-        if not inventory or (name, inventory) in seen:
-            continue
-        seen.add((name, inventory))
+    for (name, inventory), folders in ended_runs(project, names).items():
+        folder = folders[-1]
         known = found.get((name, inventory))
         if known is None or folder.name[:20] >= known.run[:20]:
             found[name, inventory] = _last(project, name, inventory, folder)
@@ -112,8 +110,18 @@ def renewed(project: Project, names: Iterable[str]) -> Record:
     )
 
 
+def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str], list[Path]]:
+    """Return the folders of runs that have ended, oldest first, by name of the drill and name of the inventory."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    for folder in project.runs():
+        name = drill_of(folder.name)
+        if name in names and not alive(folder) and (inventory := _inventory(folder)):
+            found.setdefault((name, inventory), []).append(folder)
+    return found
+
+
 def write(project: Project, names: Iterable[str]) -> list[str]:
-    """Renew the record's file; returns its name when it differs. Raises as ``renewed``."""
+    """Update the record's file; return its name in a list, ``[]`` if unchanged. Raises the errors of ``renewed``."""
     made = json.dumps(renewed(project, names).model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     path = path_of(project)
     if path.is_file() and path.read_text(encoding="utf-8") == made:
@@ -123,12 +131,12 @@ def write(project: Project, names: Iterable[str]) -> list[str]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file in hex."""
+    """SHA-256 of the file ``path``, in hex."""
     return stored_backup.sha256(path.read_bytes())
 
 
 def cell(record: Record, name: str, now_sha256: str) -> str:
-    """What the page says of a drill whose file has ``now_sha256``: one line for each inventory."""
+    """Table cell with a drill's results, one line for each inventory; ``now_sha256`` is the digest of the drill's file."""
     return "<br>".join(_line(one, now_sha256) for one in record.results.get(name, ())) or NOT_RUN
 
 
@@ -140,7 +148,7 @@ def _line(one: Last, now_sha256: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """``text`` as Markdown shows it; pipes are the table's."""
+    """Escape ``text`` for Markdown, except pipes, which the table code escapes."""
     return re.sub(r"([\\`*_\[\]<>&#!])", r"\\\1", figures.one_line(text))
 
 
@@ -149,7 +157,7 @@ def _figure(value: Measured) -> str:
 
 
 def _inventory(folder: Path) -> str:
-    """Which inventory a run was on: the kind of its lab, or its environment; empty when it does not say."""
+    """Name of a run's inventory: the kind of its lab, or its environment; empty when unknown."""
     data = first_event(folder).get("data")
     inventory: Any = data.get("plan", {}).get("inventory", {}) if isinstance(data, dict) else {}
     return str(inventory.get("lab") or inventory.get("environment") or "")[:MOST_NAME]
@@ -172,7 +180,7 @@ def _last(project: Project, name: str, inventory: str, folder: Path) -> Last:
 
 
 def _same(path: Path, carried_out: dict[str, Any], plan_digest: str) -> bool:
-    """Does the drill's file of now make the plan that was carried out?"""
+    """Return True when the drill's current file still makes the plan that the run executed."""
     try:
         drill = spec.load(path)
         return isinstance(drill, spec.Drill) and planner.make(drill, checked(carried_out).inventory).digest == plan_digest

@@ -1,6 +1,6 @@
-"""What is going on in a run at this moment, from its events: phase, running steps, probes, the outage and its clock.
+"""Present state of a run, updated by its events: phase, running steps, probes, the outage and its duration.
 
-The closing report measures again from the whole journal; this only shows what is known so far.
+Used only for display during the run; the final report measures again from the whole journal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, Tr
 
 @dataclass(slots=True)
 class OnHost:
-    """A step on one host; times on the run's clock."""
+    """A step on one host, with the progress of its transfer in bytes; times are on the run's clock."""
 
     started: float
     ended: float | None = None
@@ -31,7 +31,7 @@ class OnHost:
     moved_at: float = 0.0
 
     def rate(self) -> float | None:
-        """Bytes a second up to the newest word on the transfer."""
+        """Average bytes per second from the transfer's start to its newest progress event; None before any progress."""
         span = self.moved_at - self.moving_since
         return self.moved / span if self.moved and span > 0 else None
 
@@ -45,25 +45,25 @@ class RunningStep:
     on: dict[str, OnHost] = field(default_factory=dict)
 
     def over(self) -> bool:
-        """Has it ended on every host?"""
+        """True when the step has ended on every host."""
         return all(host in self.on and self.on[host].ended is not None for host in self.hosts)
 
 
 @dataclass(slots=True)
 class Watched:
-    """One probe as seen so far."""
+    """State of one probe up to the present time of the run, for the live view."""
 
     name: str
     kind: str
     good: bool | None = None
     last_bad: float = -math.inf
     again: float | None = None
-    """End of the first good sample after the last bad one."""
+    """End of the first good sample after the last bad sample, on the run's clock; None without such a sample."""
     kept: int = 0
     lost: int = 0
 
     def sampled(self, samples: Sequence[Sample]) -> None:
-        """Take in samples of an availability probe."""
+        """Update from samples of an availability probe."""
         for start, end, good, _ in samples:
             self.good = good
             if not good:
@@ -72,7 +72,7 @@ class Watched:
                 self.again = end
 
     def wrote(self, what: CanaryWrites) -> None:
-        """Take in writes of a canary."""
+        """Update the counts of surviving and lost writes from the result of a canary."""
         self.kept += len(what.acknowledged)
         self.lost += len(what.lost) + len(what.in_doubt)
         newest = [
@@ -85,7 +85,7 @@ class Watched:
 
 @dataclass(slots=True)
 class Board:
-    """The state of one run; ``see`` every event of it."""
+    """Displayed state of one run; ``see`` must receive every event."""
 
     drill: str = ""
     run: str = ""
@@ -99,7 +99,7 @@ class Board:
     _planned: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def see(self, event: Event) -> None:
-        """Take in one event."""
+        """Update the state from one event."""
         if isinstance(event.what, Begun):
             self._zero = math.inf
         self._zero = min(self._zero, time.monotonic() - event.clock)
@@ -134,13 +134,13 @@ class Board:
                 self.probes[probe].wrote(what)
 
     def now(self) -> float:
-        """The run's clock now."""
+        """Present time on the run's clock, in seconds."""
         return time.monotonic() - self._zero if math.isfinite(self._zero) else 0.0
 
     def down(self) -> tuple[float, bool] | None:
-        """Time from the disruption until the service was good again, or until now; True while it is down.
+        """Seconds of outage, from the disruption to the recovery or until now, and True while the outage lasts.
 
-        ``None`` before anything was broken, and while no probe saw anything bad.
+        None before the disruption, or when no probe has seen a failure since then.
         """
         seen = [probe for probe in self.probes.values() if probe.kind == "availability"]
         seen = [probe for probe in seen if self.disruption is not None and probe.last_bad > self.disruption]

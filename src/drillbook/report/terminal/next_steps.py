@@ -1,4 +1,4 @@
-"""What to do next, at the end of a run: the commands that help after this very verdict."""
+"""Suggested next commands at the end of a run, by its verdict."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from drillbook.judge.result import Verdict
 def next_steps(
     program: str, drill: str, run: str, verdict: Verdict, inventory: str, *, newest: bool = False, residue: bool = False
 ) -> list[tuple[str, str]]:
-    """What may be done now, and the command that does it, the most urgent first."""
+    """Suggestions as pairs of description and command, most urgent first."""
     on = "" if inventory in ("", "lab") else f" --inventory {inventory}"
     steps: list[tuple[str, str]] = []
     if residue:
-        steps.append(("put back what is left", f"{program} drill.recover {run}"))
+        steps.append(("undo the remaining changes", f"{program} drill.recover {run}"))
     if verdict is Verdict.REFUSED and not residue:
-        steps.append(("mend what was not ready, and check", f"{program} drill.check {drill}{on}"))
+        steps.append(("correct the failed preconditions, then check", f"{program} drill.check {drill}{on}"))
     if verdict is Verdict.NOT_RUN:
-        steps.append(("install what is named, and check", f"{program} drill.check {drill}{on}"))
+        steps.append(("install the missing services, then check", f"{program} drill.check {drill}{on}"))
     again = {
-        Verdict.FAILED: "run it again when it is mended",
-        Verdict.INCONCLUSIVE: "run it again when it can be measured",
+        Verdict.FAILED: "run the drill again after the problem is corrected",
+        Verdict.INCONCLUSIVE: "run the drill again once it can be measured",
         Verdict.REFUSED: "then run it",
-        Verdict.ABORTED: "run it again",
+        Verdict.ABORTED: "run the drill again",
         Verdict.NOT_RUN: "then run it",
     }.get(verdict)
     steps.append(("read the report", f"{program} report.open" + ("" if newest else f" {run}")))
@@ -36,7 +36,7 @@ def next_steps(
 
 
 def shown_steps(steps: list[tuple[str, str]]) -> RenderableType:
-    """``steps`` under a heading."""
+    """Render ``steps`` under a heading."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""The closing summary in a terminal; colour only repeats what words and shapes say."""
+"""Final summary in a terminal; readable without colour, since texts and symbols carry the whole meaning."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COLOURS = {
 
 
 def summary(view: RunView, report: str = "") -> RenderableType:
-    """The end of a run: verdict, objectives, clocks, phases, findings, residue, and where the report is."""
+    """Summary of a run: verdict, objectives, clocks, phases, findings, changes not undone, and the path of the report."""
     result = view.result
     parts: list[RenderableType] = [
         _verdict(result.verdict, result.title, wording.residue(result), result.exit),
@@ -56,21 +56,21 @@ def summary(view: RunView, report: str = "") -> RenderableType:
 
 
 def short_summary(view: RunView) -> RenderableType:
-    """The verdict's line, what could not be put back, and the findings; nothing else."""
+    """Short summary of a run: only the verdict, the changes not undone, and the findings."""
     result = view.result
     parts: list[RenderableType] = [_verdict(result.verdict, result.title, wording.residue(result), result.exit)]
-    if result.open_residue:  # here no list of next steps follows
-        parts.append(Padding(Text(f"first try: invoke drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
+    if result.open_residue:  # the short summary has no list of next steps
+        parts.append(Padding(Text(f"to undo it: invoke drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
     return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
 
 
 def short_suite_summary(suite: SuiteResult) -> RenderableType:
-    """The verdict's line of a suite."""
+    """Line with the verdict of a suite."""
     return _verdict(suite.verdict, suite.title, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit)
 
 
 def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
-    """The end of a suite: each drill with its verdict and objectives, and what could not be put back."""
+    """Summary of a suite: each drill with its verdict and objectives, and the changes not undone."""
     table = _table("Drills", "drill", "verdict", "objectives")
     found = suite_rows(suite, views)
     for row in found:
@@ -158,14 +158,14 @@ def _phases(view: RunView) -> RenderableType:
 
 
 def _notes(view: RunView) -> list[RenderableType]:
-    """Only what must not be overlooked and is no finding below; the report has the rest."""
+    """Lines about requests to stop the run; other notes that need attention are findings, and the report shows all notes."""
     pairs = zip(view.notes, rows.note_rows(view), strict=True)
     lines = [Text(f"! {at}  {text}", style="yellow") for one, (at, text, _) in pairs if one.kind == StopRequested.KIND]
     return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
 
 
 def _findings(view: RunView) -> list[RenderableType]:
-    residue = [("residue", one.step, one.host) for one in view.result.residue]  # told in full above, with what to do
+    residue = [("residue", one.step, one.host) for one in view.result.residue]  # printed above in full, with the next step
     findings = [one for one in view.result.findings if (one.code, one.step, one.host) not in residue]
     if residue and not findings:
         return []
@@ -190,12 +190,12 @@ def _residue(view: RunView) -> list[RenderableType]:
         lines = [rows.settled_sentence(closed), *(f"- {text}" for text in rows.settled_rows(closed))]
         parts.append(Padding(Text("\n".join(one_line(line) for line in lines)), (0, 0, 1, 2)))
     for one in view.result.residue:
-        head = f"! residue, NOT PUT BACK: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
+        head = f"! residue, NOT UNDONE: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
         parts += [
             Padding(Text(head, style="" if closed else "bold red"), (0, 0, 0, 2)),
             Padding(Text(f"why: {shown(one.why)}"), (0, 0, int(bool(closed)), 4)),
         ]
-        by_hand = Text(f"by hand, where `drill.recover` does not help:\n{shown(one.by_hand)}")
+        by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(one.by_hand)}")
         parts += [] if closed else [Padding(by_hand, (0, 0, 1, 4))]
     return parts
 

@@ -1,6 +1,6 @@
-"""Service managers: the commands that ask, start, stop and kill a unit, for supervisor, systemd and Docker.
+"""Service managers: commands to query, start, stop and kill a unit, for supervisor, systemd and Docker.
 
-Lives here: one file a manager, and what they share.
+Lives here: one file for each manager, and their common base.
 Lives elsewhere: the actions `service.*` (`systems.units`).
 """
 
@@ -16,6 +16,6 @@ _KINDS: dict[str, type[Manager]] = {"supervisor": Supervisor, "systemd": Systemd
 
 
 def manager_of(host: Host) -> Manager:
-    """The service manager that the inventory names for ``host``."""
+    """Return the service manager that the inventory configures for ``host``."""
     config = host.target.manager
     return _KINDS[config.kind](config)

@@ -1,8 +1,8 @@
-"""Containers as the units of a host, ruled by its ``docker`` program.
+"""Service manager Docker: containers are the units of a host, controlled by the program ``docker``.
 
-A container whose engine starts it again by itself (restart policy ``always``, ``unless-stopped``, ``on-failure``) is left
-alone by the engine after ``docker stop`` and ``docker kill``, until somebody starts it
-(docs.docker.com/engine/containers/start-containers-automatically); after its process was killed by its number it is not.
+After ``docker stop`` and ``docker kill`` the engine does not restart a container with a restart policy (``always``,
+``unless-stopped``, ``on-failure``) until somebody starts it
+(docs.docker.com/engine/containers/start-containers-automatically). After a kill by process id the engine restarts it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from drillbook.sdk.host import Deadline, Host, once_more
 from drillbook.sdk.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
-"""How long a container must have run to be called running: one that cannot work ends at once."""
+"""Seconds that a container must have run to count as running, because a broken container exits at once."""
 _STATES = {
     "running": "running",
     "created": "stopped",
@@ -24,8 +24,8 @@ _STATES = {
     "removing": "stopping",
     "paused": "paused",
 }
-# UNIT DOCKER...: what the engine says of the container, the time, and the host's own view of the container's processes.
-# Where the host is itself a container, the engine's number of a process is not the one that it has there.
+# UNIT DOCKER...: print the engine's state of the container, the time, and the container's processes as the host sees them.
+# If the host is itself a container, the engine's pid of a process differs from the pid in the host.
 _QUERY = """
 unit=$1; shift
 seen=$("$@" inspect --type container --format '{{.Id}} {{json .State}}' -- "$unit") || exit 1
@@ -36,8 +36,8 @@ for file in $(grep -ls -- "${seen%% *}" /proc/[0-9]*/cgroup); do
 done
 exit 0
 """
-# UNIT DOCKER...: the number of the container's main process as the host has it: the engine's, where the host has that one,
-# else that of the container's oldest process.
+# UNIT DOCKER...: print the pid of the container's main process in the host: the engine's pid, if the host has that process,
+# else the pid of the container's oldest process.
 _MAIN = """
 unit=$1; shift
 seen=$("$@" inspect --type container --format '{{.State.Pid}} {{.Id}}' -- "$unit") || exit 1
@@ -57,26 +57,30 @@ class Docker(Manager):
         return (*self.sudo, "docker")
 
     def start(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.start``."""
         return (*self._tool(), "start", "--", unit)
 
     def stop(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.stop``."""
         return (*self._tool(), "stop", "--", unit)
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """See Manager: the engine removes a container made with ``--rm`` when it ends."""
+        """See ``Manager.passing``: the engine removes a container made with ``--rm`` when that container exits."""
         what = "{{.HostConfig.AutoRemove}}"
         look = (*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit)
         seen = once_more(lambda: host.run(look, deadline=deadline))
-        return "the container was made with --rm, so it is gone once it ends" if seen.text.strip() != "false" else ""
+        return (
+            "the container was created with --rm, so the engine removes it when it stops"
+            if seen.text.strip() != "false"
+            else ""
+        )
 
     def query(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.query``."""
         return ("sh", "-c", _QUERY, "sh", unit, *self._tool())
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """See Manager."""
+        """See ``Manager.read``."""
         lines = text.splitlines()
         try:
             said = json.loads(lines[0].partition(" ")[2])
@@ -94,28 +98,28 @@ class Docker(Manager):
         return UnitState(unit, state, word, _main(lines[2:], int(said.get("Pid", 0))) if there else None)
 
     def main(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.main``."""
         return ("sh", "-c", _MAIN, "sh", unit, *self._tool())
 
     def kill(self, seen: UnitState) -> Argv:
-        """The command that kills the container: by the engine, which otherwise may start it again by itself."""
+        """Return the engine's own kill command: the engine does not restart a container that it killed itself."""
         return (*self._tool(), "kill", "--signal", "KILL", "--", seen.unit)
 
     def log(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.log``."""
         return (*self._tool(), "logs", "--tail", "50", "--", unit)
 
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """See Manager; both streams of the container in one."""
+        """See ``Manager.tail``; one command prints both streams of the container."""
         return (("sh", "-c", 'exec "$@" 2>&1', "sh", *self._tool(), "logs", "--tail", str(lines), "--", unit),)
 
 
 _ENDED = (0, 130, 137, 143)
-"""Statuses of a container that ended well, or by the signal that stopped it: INT, KILL, TERM."""
+"""Exit statuses of a container that exited normally (0), or was stopped by the signal INT, KILL or TERM."""
 
 
 def _age(started: str, now: float) -> float:
-    """Seconds since ``started``, by the clock of the engine's machine."""
+    """Return the seconds since ``started``, by the clock of the engine's machine."""
     try:
         return now - datetime.fromisoformat(started[:26].rstrip("Z") + "+00:00").timestamp()
     except ValueError:
@@ -123,7 +127,7 @@ def _age(started: str, now: float) -> float:
 
 
 def _main(stats: list[str], pid: int) -> int | None:
-    """The main process by the host's own number: the engine's when the host has it, else the container's first."""
+    """Return the pid of the main process on the host: ``pid`` if the host has it, else the container's oldest process."""
     found: dict[int, tuple[int, int]] = {}
     for line in stats:
         before, _, after = line.rpartition(")")

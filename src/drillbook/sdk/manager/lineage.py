@@ -1,4 +1,4 @@
-"""Lineage of a process: its parents and its control groups, by which it is known as one of a unit."""
+"""Lineage of a process: its ancestors and its control groups, which show the unit that it belongs to."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ lineage() {
   done
 }
 """
-"""A function of the POSIX shell: ``lineage PID`` prints lines that ``Lineage.read`` reads. See proc(5)."""
+"""POSIX shell function: ``lineage PID`` prints lines for ``Lineage.read``. See proc(5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The numbers of the parents of a process, and its control groups as ``/proc/PID/cgroup`` lists them."""
+    """Pids of the ancestors of a process, and its control groups as in ``/proc/PID/cgroup``."""
 
     parents: frozenset[int]
     groups: tuple[str, ...]
 
     @classmethod
     def read(cls, lines: Iterable[str]) -> Self:
-        """The lineage in ``lines``, which may hold others as well."""
+        """Parse the lines that the shell function ``lineage`` prints; any other lines are ignored."""
         pairs = [line.partition(" ")[::2] for line in lines]
         return cls(
             frozenset(int(value) for key, value in pairs if key == "parent" and value.strip().isdecimal()),
@@ -38,7 +38,10 @@ class Lineage:
         )
 
     def is_of(self, unit: UnitState, pid: int | None) -> bool:
-        """Is the process ``pid`` of ``unit``: its main process, a child of that, or one in its control group?"""
+        """Return True when the process ``pid`` belongs to ``unit``.
+
+        True for the main process of the unit, a descendant of the main process, and a process in the unit's control group.
+        """
         names = (unit.unit, f"{unit.unit}.service")
         return (unit.pid is not None and unit.pid in self.parents | {pid}) or any(
             part in names for line in self.groups for part in line.split("/")

@@ -1,4 +1,4 @@
-"""Units of supervisor: programs of ``supervisord.conf``, ruled by ``supervisorctl``."""
+"""Service manager supervisor: units are the programs in ``supervisord.conf``, controlled by ``supervisorctl``."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ _START = 'unit=$1; shift; "$@" start "$unit" || "$@" status "$unit"'
 
 
 class Supervisor(Manager):
-    """The supervisor of one host."""
+    """The supervisord of one host."""
 
     def _tool(self) -> Argv:
         return (*self.sudo, "supervisorctl", *(("-c", self.config.config) if self.config.config else ()))
 
     def start(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.start``."""
         return ("sh", "-c", _START, "sh", unit, *self._tool())
 
     def stop(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.stop``."""
         return (*self._tool(), "stop", unit)
 
     def query(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.query``."""
         return (*self._tool(), "status", unit)
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """See Manager."""
+        """See ``Manager.read``."""
         match = re.search(rf"^{re.escape(unit)}\s+([A-Z]+)(?:\s+pid (\d+))?", text, re.MULTILINE)
         if match is None:
             return None
         return UnitState(unit, _STATES.get(match[1], "failed"), match[1], int(match[2]) if match[2] else None)
 
     def main(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.main``."""
         return (*self._tool(), "pid", unit)
 
     def log(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.log``."""
         return (*self._tool(), "tail", unit, "stderr")
 
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """See Manager; supervisor counts bytes."""
+        """See ``Manager.tail``; supervisorctl counts bytes, so each line is assumed to have 300."""
         return tuple((*self._tool(), "tail", f"-{lines * 300}", unit, stream) for stream in ("stderr", "stdout"))

@@ -1,6 +1,6 @@
-"""Units of systemd, ruled by ``systemctl``.
+"""Service manager systemd: units are controlled by ``systemctl``.
 
-What its words mean is in systemctl(1), systemd.unit(5), and org.freedesktop.systemd1(5) for the properties.
+The states are explained in systemctl(1) and systemd.unit(5), the properties in org.freedesktop.systemd1(5).
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from drillbook.sdk.host import Deadline, Host, once_more
 from drillbook.sdk.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
-"""How long a unit that does not say when it is ready must have been active to be called running."""
+"""Seconds for which a unit without readiness notification must have been active to count as running."""
 _STATES = {"active": "running", "reloading": "running", "refreshing": "running", "inactive": "stopped", "failed": "failed"}
 YOUNG = "starting"
 _SILENT = ("simple", "exec", "idle")
-"""Types of service that are active from the moment when their process was begun, also one that cannot work."""
-# UNIT SYSTEMCTL...: what systemd says of the unit, and the time by the clock of its stamps.
+"""Types of service that systemd reports as active as soon as the process exists, even if it is broken."""
+# UNIT SYSTEMCTL...: print the unit's properties, and the host's uptime, to which their timestamps refer.
 _QUERY = """
 unit=$1; shift
 "$@" show -p LoadState,ActiveState,SubState,MainPID,Result,Type,ActiveEnterTimestampMonotonic -- "$unit" || exit
 read -r up _ < /proc/uptime && echo "Up=$up"
 """
-# UNIT PID SYSTEMCTL...: kill the main process, wait until systemd has seen it, and cancel the start that may now be due.
-# What needs the unit is left as systemd left it then.
+# UNIT PID SYSTEMCTL...: kill the main process, wait until systemd notices, and cancel the restart that may be scheduled.
+# Units that require this unit stay as systemd leaves them.
 _KILL = """
 unit=$1 pid=$2; shift 2
 "$@" kill --kill-who=main --signal=KILL -- "$unit" || exit
@@ -32,7 +32,7 @@ while test "$("$@" show -p MainPID --value -- "$unit")" = "$pid" && test "$tries
 done
 "$@" stop --job-mode=ignore-requirements -- "$unit"
 """
-# UNIT SYSTEMCTL...: prints the units that run now and that systemd stops together with the unit, whoever they are for.
+# UNIT SYSTEMCTL...: print all running units that systemd stops together with UNIT.
 _TOGETHER = """
 todo=$1 unit=$1 seen=" "; shift
 while test -n "$todo"; do
@@ -47,12 +47,12 @@ for one in $seen; do
   test "$one" = "$unit" || test "$one" = "$unit.service" || ! "$@" is-active --quiet -- "$one" || echo "$one"
 done
 """
-# UNIT SYSTEMCTL...: prints the units that run now and would start the unit by themselves: its sockets, timers, paths.
+# UNIT SYSTEMCTL...: print the active units that would start UNIT by themselves: its sockets, timers, paths.
 _TRIGGERS = """
 unit=$1; shift
 for one in $("$@" show -p TriggeredBy --value -- "$unit"); do ! "$@" is-active --quiet -- "$one" || echo "$one"; done
 """
-# UNIT JOURNALCTL...: the log. Who may read none of it is told so; journalctl itself ends well then.
+# UNIT JOURNALCTL...: print the log; fail for a user who may not read it, where journalctl itself exits with 0.
 _TAIL = """
 unit=$1; shift
 found=$("$@" -q -u "$unit") || exit
@@ -66,7 +66,7 @@ esac
 
 
 class Systemd(Manager):
-    """The systemd of one host, or of one of its users."""
+    """The systemd manager of one host, or of one user of it."""
 
     def _tool(self) -> Argv:
         return (*self.sudo, "systemctl", *self._whose)
@@ -76,19 +76,19 @@ class Systemd(Manager):
         return ("--user",) if self.config.user else ()
 
     def start(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.start``."""
         return (*self._tool(), "start", unit)
 
     def stop(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.stop``."""
         return (*self._tool(), "stop", unit)
 
     def query(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.query``."""
         return ("sh", "-c", _QUERY, "sh", unit, *self._tool())
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """See Manager."""
+        """See ``Manager.read``."""
         values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         if values.get("LoadState") not in ("loaded", "masked") or "ActiveState" not in values:
             return None
@@ -101,7 +101,7 @@ class Systemd(Manager):
         return UnitState(unit, state, f"{active} ({values.get('SubState', '')}{more})", pid or None)
 
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """See Manager; one that has only just become active is looked at again once it can be told whether it runs."""
+        """See ``Manager.state``; a unit that has just become active is queried again after ``SETTLED_S``."""
         seen = super().state(host, unit, deadline)
         if seen.state == YOUNG and deadline.remaining() > 2 * SETTLED_S:
             deadline.wait(SETTLED_S)
@@ -109,47 +109,47 @@ class Systemd(Manager):
         return seen
 
     def main(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.main``."""
         return (*self._tool(), "show", "-p", "MainPID", "--value", unit)
 
     def log(self, unit: str) -> Argv:
-        """See Manager."""
+        """See ``Manager.log``."""
         return (*self.sudo, "journalctl", *self._whose, "-n", "50", "-u", unit)
 
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """See Manager; fails where this user may read nothing of it."""
+        """See ``Manager.tail``; fails when this user may not read the log."""
         words = (*self.sudo, "journalctl", *self._whose, "--no-pager", "-o", "short-iso", "-n", str(lines))
         return (("sh", "-c", _TAIL, "sh", unit, *words),)
 
     def kill(self, seen: UnitState) -> Argv:
-        """See Manager; a unit that systemd would start again stays down."""
+        """See ``Manager.kill``; the unit stays down even if systemd would restart it."""
         super().kill(seen)
         return ("sh", "-c", _KILL, "sh", seen.unit, str(seen.pid), *self._tool())
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """See Manager: units of ``systemd-run`` are gone once they end, and masked ones are not started."""
+        """See ``Manager.passing``: a unit of ``systemd-run`` is gone once it exits, and a masked unit cannot be started."""
         look = (*self._tool(), "show", "-p", "CanStart,Transient", unit)
         seen = once_more(lambda: host.run(look, deadline=deadline)).text.split()
         if "Transient=yes" in seen:
-            return "the unit was made by systemd-run or the like, so it is gone once it ends"
-        return "" if "CanStart=yes" in seen else "systemd would not start it: it is masked, or has RefuseManualStart="
+            return "the unit is transient (made by systemd-run, for example), so it disappears when it stops"
+        return "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart="
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """See Manager: its sockets, timers and paths."""
+        """See ``Manager.reviving``: the sockets, timers and paths that trigger the unit."""
         return self._units(host, _TRIGGERS, unit, deadline)
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """See Manager: units that require it, are bound to it or part of it, and those of theirs."""
+        """See ``Manager.together``: units that require the unit, are bound to it or part of it, and units needing those."""
         return self._units(host, _TOGETHER, unit, deadline)
 
     def _units(self, host: Host, script: str, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Units that ``script`` prints of ``unit``."""
+        """Run ``script`` for ``unit`` and return the units that it prints."""
         look = ("sh", "-c", script, "sh", unit, *self._tool())
         return tuple(once_more(lambda: host.run(look, deadline=deadline)).check().text.split())
 
 
 def _age(values: dict[str, str]) -> float:
-    """Seconds since the unit became active; -1 when they cannot be told, as where /proc/uptime is a container's own."""
+    """Return the seconds since the unit became active; -1 when unknown, as when /proc/uptime is that of a container."""
     try:
         return max(-1.0, float(values["Up"]) + 0.01 - int(values["ActiveEnterTimestampMonotonic"]) / 1e6)
     except (KeyError, ValueError):

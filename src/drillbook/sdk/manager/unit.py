@@ -1,4 +1,4 @@
-"""A unit of a service manager, and what every kind of manager can do with one."""
+"""Base of service managers: the state of a unit, and the operations that every manager has."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from drillbook.sdk.host import Deadline, Host, ManagerConfig, once_more, shown
 
 Argv = tuple[str, ...]
 ENDED_S = 2.5
-"""How long a unit must be seen ended until nobody is taken to start it again."""
+"""Seconds for which a unit must stay down before a restart by its manager is no longer expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
-    """State of a unit: ``state`` is ``running``, ``stopped`` or ``failed``, or the way there, such as ``starting``.
+    """State of a unit: ``state`` is ``running``, ``stopped`` or ``failed``, or a transition such as ``starting``.
 
-    ``word`` is the manager's own word for it; ``pid`` is its main process as the host numbers it, None when there is none or
-    the host does not see it.
+    ``word`` is the manager's own name of the state; ``pid`` is the main process on the host, None when there is none or the
+    host does not see it.
     """
 
     unit: str
@@ -37,61 +37,61 @@ class Manager(ABC):
 
     @property
     def sudo(self) -> Argv:
-        """What its commands need in front."""
+        """Prefix of the manager's commands: ``sudo -n`` if the inventory sets `sudo`, else empty."""
         return ("sudo", "-n") if self.config.sudo else ()
 
     @abstractmethod
     def start(self, unit: str) -> Argv:
-        """The command that starts ``unit``; succeeds when it runs already, so that it can be an undo."""
+        """Return the command that starts ``unit``; it succeeds when the unit runs already, so that it can be an undo."""
 
     @abstractmethod
     def stop(self, unit: str) -> Argv:
-        """The command that stops ``unit`` in its ordinary way."""
+        """Return the command that stops ``unit`` in the ordinary way."""
 
     @abstractmethod
     def query(self, unit: str) -> Argv:
-        """The command whose output ``read`` understands."""
+        """Return the command that prints the state of ``unit``; ``read`` parses its output."""
 
     @abstractmethod
     def read(self, unit: str, text: str) -> UnitState | None:
-        """The state that the output of ``query`` tells; None when the manager does not know the unit."""
+        """Parse the state in the output of ``query``; None when the manager does not know the unit."""
 
     @abstractmethod
     def main(self, unit: str) -> Argv:
-        """The command that prints the number of the unit's main process, as the host has it; 0 or nothing: there is none."""
+        """Return the command that prints the host's pid of the unit's main process, or 0 or nothing if there is none."""
 
     @abstractmethod
     def log(self, unit: str) -> Argv:
-        """The command that shows a person the end of the unit's log."""
+        """Return the command that shows the end of the unit's log, for messages to the operator."""
 
     @abstractmethod
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """The commands that print the last ``lines`` lines of the unit's log: one, or one for each stream."""
+        """Return commands that print the last ``lines`` lines of the unit's log: one command, or one for each stream."""
 
     def kill(self, seen: UnitState) -> Argv:
-        """The command that ends the unit's main process with SIGKILL. Raises StepFailed when there is none to be seen."""
+        """Return the command that sends SIGKILL to the unit's main process. Raises StepFailed when no process is visible."""
         if not seen.pid:
-            raise StepFailed(f"{seen.unit} is {seen.word}: there is no process to kill")
+            raise StepFailed(f"{seen.unit} is {seen.word}: it has no process to kill")
         return (*self.sudo, "kill", "-KILL", str(seen.pid))
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Why ``unit`` could not be started again once it is stopped; empty: it could."""
+        """Return the reason why ``unit`` could not be started again after a stop; empty when a start is possible."""
         return ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """What runs now and would start ``unit`` again by itself after it was stopped."""
+        """Return the running units that would start ``unit`` again by themselves after a stop."""
         return ()
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Units that run now, and that the manager stops when ``unit`` is stopped but does not start again with it."""
+        """Return the running units that the manager stops together with ``unit`` but does not start with it."""
         return ()
 
     def back(self, host: Host, unit: str, deadline: Deadline) -> tuple[Argv, ...]:
-        """The commands that put back what runs now, once ``unit`` was stopped or has ended. Raises HostError."""
+        """Return commands that start ``unit`` and the units that were stopped with ``unit``. Raises HostError."""
         return (self.start(unit), *(self.start(one) for one in self.together(host, unit, deadline)))
 
     def restart(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """Stop ``unit`` unless it is down, start it and what is stopped with it, and wait. Raises StepFailed."""
+        """Stop ``unit`` if it runs, start it and the units stopped with it, and wait until all run. Raises StepFailed."""
         others = self.together(host, unit, deadline)
         self.ensure(host, unit, "stopped", deadline)
         seen = self.ensure(host, unit, "running", deadline)
@@ -100,22 +100,22 @@ class Manager(ABC):
         return seen
 
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """The state of ``unit`` now. Raises CouldNotVerify when the manager does not know it or does not answer."""
+        """Query the state of ``unit``. Raises CouldNotVerify when the manager does not know it or does not answer."""
         output = once_more(lambda: host.run(self.query(unit), deadline=deadline))
         known = self.read(unit, output.text)
         if known is None:
             said = (output.text + " " + output.stderr.decode("utf-8", "replace")).strip()
             raise CouldNotVerify(
-                f"{host.name}: the service manager does not tell the state of {unit!r}: {said[:300]}",
+                f"{host.name}: the service manager does not report the state of {unit!r}: {said[:300]}",
                 hint="check `unit` in the inventory and that the service manager runs",
             )
         return known
 
     def ensure(self, host: Host, unit: str, wanted: str, deadline: Deadline) -> UnitState:
-        """Start or stop ``unit`` unless it is in the ``wanted`` state (``running`` or ``stopped``), and wait until it is.
+        """Start or stop ``unit`` unless it is in the ``wanted`` state (``running`` or ``stopped``), and wait for that state.
 
-        Raises StepFailed with a finding when it does not get there before the deadline, and as soon as it is seen that
-        the unit has ended and is not started again.
+        Raises StepFailed with a finding when the unit does not reach that state before the deadline, or has failed and its
+        manager does not restart it.
         """
         state = self.state(host, unit, deadline)
         if _is(state, wanted):
@@ -125,7 +125,7 @@ class Manager(ABC):
         output = host.run(self.start(unit) if wanted == "running" else self.stop(unit), deadline=deadline)
         ended_at = 0.0
         while not _is(state := self.state(host, unit, deadline), wanted):
-            # A unit that ended may be about to be started again by its manager.
+            # The manager may be about to restart a unit that has failed.
             ended_at = (ended_at or time.monotonic()) if state.state == "stopped" else 0.0
             ended = ended_at and time.monotonic() - ended_at > ENDED_S
             if ended or state.state == "failed" or deadline.remaining() < 0.2:
@@ -140,7 +140,7 @@ class Manager(ABC):
                             wanted=wanted,
                             measured=f"{state.word}: {said}",
                             host=host.name,
-                            remedy=f"Read its log, on {host.name}: {log}",
+                            remedy=f"Read the log of the unit, on {host.name}: {log}",
                         )
                     ],
                 )

@@ -1,7 +1,7 @@
-"""Capacity: how much a service holds, and how much room is left. Needs the systems postgres and linux.
+"""Capacity: size of a service, and free space on its disk. Needs the systems postgres and linux.
 
 Lives here: the actions `capacity.*`.
-Lives elsewhere: how that grows from run to run (`judge.outlook`).
+Lives elsewhere: growth from run to run (`judge.outlook`).
 """
 
 from drillbook.sdk.discovery import System

@@ -1,4 +1,4 @@
-"""How much a service holds now, and how much room is left for it."""
+"""Action `capacity.collect`: measure the present size of a service and its free disk space."""
 
 from __future__ import annotations
 
@@ -26,33 +26,37 @@ ORDER BY 3 DESC, 1, 2
 
 
 class Collect(Read):
-    """Measure how much a PostgreSQL database or an S3 bucket holds, so that later runs can tell how it grows.
+    """Measure the size of a PostgreSQL database or an S3 bucket, so that later runs can report its growth.
 
-    The report then shows the growth a day, when the disk is full, and when the restore will take longer than the RTO
-    allows, each with its 95 % interval, and nothing from fewer than three runs.
+    The report then shows the growth per day, when the disk will be full, and when a restore will take longer than the RTO
+    allows, each with its 95 % interval. It shows none of these with fewer than three runs.
     """
 
     TIMEOUT = 300.0
 
-    service: Annotated[str, Field(description="A service of kind postgres or s3.")]
+    service: Annotated[str, Field(description="Service to measure, of kind postgres or s3.")]
     count: Annotated[
-        bool, Field(description="Count the rows of the 50 largest tables; false: take the server's estimates.")
+        bool, Field(description="Count the rows of the 50 largest tables; false: use the server's estimates.")
     ] = True
 
     def ready(self, ctx: Context) -> None:
-        """The service must be of a kind that can be measured."""
+        """Check that the kind of service can be measured."""
         if not isinstance(ctx.services.get(self.service), Postgres | S3):
-            raise NotReady(f"{self.service!r} is no service of kind postgres or s3", hint="name one that is")
+            raise NotReady(
+                f"{self.service!r} is not a service of kind postgres or s3", hint="choose a service of one of these kinds"
+            )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``service bytes items unit`` (``rows`` or ``objects``), ``average_bytes``, ``exact`` (of ``items``),
-        ``free_bytes filesystem_bytes`` (of the data directory's file system; null where unknown), ``tables``.
+        """Facts: ``service``, ``bytes``, ``items``, ``unit`` (``rows`` or ``objects``), ``average_bytes``, ``exact``.
+
+        ``items`` is a number, in ``unit``; ``exact`` is true when it was counted, false when it was estimated. Also
+        ``free_bytes`` and ``filesystem_bytes`` of the data directory's file system (null when unknown), and ``tables``.
         """
         service = ctx.service(self.service, Service)
         if isinstance(service, S3):
             return {"service": self.service, **_bucket(service), "free_bytes": None, "filesystem_bytes": None}
         if not isinstance(service, Postgres):
-            raise CouldNotVerify(f"{self.service!r} is of a kind that cannot be measured")
+            raise CouldNotVerify(f"{self.service!r} has a kind whose size cannot be measured")
         return {"service": self.service, **_database(ctx, service, exact=self.count), **_room(ctx, service.data_directory)}
 
 
@@ -81,7 +85,7 @@ def _database(ctx: Context, service: Postgres, *, exact: bool) -> Facts:
                     }
                 )
     except (psycopg.Error, HostError) as error:
-        raise CouldNotVerify(f"{service.name}: its size could not be asked: {reason(error)}") from error
+        raise CouldNotVerify(f"{service.name}: its size could not be queried: {reason(error)}") from error
     return {
         **_sizes(total, sum(one["rows"] for one in tables), "rows"),
         "exact": all(one["exact"] for one in tables),
@@ -94,7 +98,7 @@ def _sizes(size: int, items: int, unit: str) -> Facts:
 
 
 def _room(ctx: Context, folder: str) -> Facts:
-    """Free and whole bytes of the file system of ``folder``, as POSIX `df` tells them; None where it does not."""
+    """Return free and total bytes of the file system of ``folder``, by POSIX `df`; None when `df` reports neither."""
     output = ctx.run(*as_root(ctx), "df", "-Pk", "--", folder)
     words = output.text.splitlines()[-1].split() if output.ok and output.text else []
     if len(words) < 6 or not (words[1].isdigit() and words[3].isdigit()):

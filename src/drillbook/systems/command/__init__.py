@@ -1,7 +1,7 @@
-"""Commands of a drill's own, with their effect and their undo declared in the drill. Needs no other system.
+"""Custom commands, with their effect and undo declared in the drill. Needs no other system.
 
-Lives here: the action `command.run`.
-Lives elsewhere: what all free steps share (`sdk.free`).
+Lives here: the actions `command.run` and `command.check`, the service kind `command`.
+Lives elsewhere: code that all custom steps share (`sdk.free`).
 """
 
 from drillbook.sdk.discovery import System
@@ -9,4 +9,5 @@ from drillbook.sdk.discovery import System
 SYSTEM = System(
     __name__,
     actions={"command": ".actions"},
+    services={"command": ".service"},
 )

@@ -1,4 +1,4 @@
-"""Any command, with its effect and its undo declared in the drill."""
+"""Actions that run a custom command: one that a drill declares with effect and undo, or a service's health command."""
 
 from __future__ import annotations
 
@@ -8,17 +8,61 @@ from pydantic import Field
 
 from drillbook.errors import NotReady, PlanError, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk.action import Context, Effect, Facts, Fault, Place, Undo
+from drillbook.sdk.action import Context, Effect, Facts, Fault, Place, Read, Undo
 from drillbook.sdk.free import RESTORE, Free
-from drillbook.sdk.host import Deadline, Output, printable, shown
+from drillbook.sdk.host import Deadline, Output, as_user, printable, shown
 from drillbook.sdk.service import handed
+from drillbook.systems.command.service import Command
 from drillbook.values import SECRET_MARK, Handed, Secret
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+class Check(Read):
+    """Run the health command that the inventory names for a service of kind `command`; status 0 means healthy."""
+
+    TIMEOUT = 30.0
+
+    service: Annotated[str, Field(description="A service of kind command in the inventory.")]
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the program exists on the host."""
+        _need(ctx, ctx.service(self.service, Command).check[0], "`check` of the service in the inventory")
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``exit`` status, ``stdout`` and ``stderr`` (printable, last 4,000 characters)."""
+        service = ctx.service(self.service, Command)
+        argv = as_user(service.run_as, service.check)
+        output = ctx.run(*argv)
+        facts: Facts = {"exit": output.exit, "stdout": _text(output.stdout), "stderr": _text(output.stderr)}
+        if output.exit != 0:
+            ended = f"signal {output.signal}" if output.signal else f"status {output.exit}"
+            said = (facts["stderr"] or facts["stdout"])[-300:]
+            raise StepFailed(
+                f"{self.service} is not healthy: `{shown(service.check)}` ended with {ended}\n{said}".rstrip(),
+                facts=facts,
+                findings=[
+                    finding("service-state", title=self.service, wanted="status 0", measured=f"{ended} {said}".rstrip())
+                ],
+            )
+        return facts
+
+
+def _need(ctx: Context, program: str, place: str) -> None:
+    """Raise NotReady when the host lacks ``program``; ``place`` is the field that names the program, for the hint."""
+    found = ctx.run("sh", "-c", 'command -v -- "$1" >/dev/null', "sh", program)
+    if found.exit != 0:
+        raise NotReady(
+            f"{ctx.host.name}: the program {program!r} is not installed", hint=f"install the program, or correct {place}"
+        )
+
+
+def _text(data: bytes) -> str:
+    return printable(data).rstrip("\n")
+
+
 class Run(Free, Fault):
-    """Run a command without a shell. Its effect is declared; one that breaks declares its undo and its proof as well.
+    """Run a command without a shell. The drill declares its effect, and for a fault also its undo and a `proof` command.
 
     For a shell write `argv: [sh, -c, "..."]`; values from expressions belong in further arguments, as `$1`.
     """
@@ -31,52 +75,55 @@ class Run(Free, Fault):
         "nothing",
     )
 
-    argv: Annotated[Argv, Field(description="The program and its arguments.")]
-    effect_: Effect = Field(alias="effect", description="What it does: read, write or fault.")
+    argv: Annotated[Argv, Field(description="Program and its arguments.")]
+    effect_: Effect = Field(alias="effect", description="Effect of the command: read, write or fault.")
     undo_: Argv | Literal["restore"] | None = Field(
         default=None,
         alias="undo",
-        description=("Command that puts it back; safe to run twice. `restore`: a fault that only a restore mends."),
+        description=(
+            "Command that undoes the change; it must be safe to run twice. `restore`: only a restore can undo the fault."
+        ),
     )
     proof: Argv | None = Field(
-        default=None, description=("fault, required: ends with 0 while the fault is active, with 1 when gone.")
+        default=None,
+        description=(
+            "Command that verifies a fault, required with `effect: fault`: exits with 0 while the fault is active, with 1 "
+            "when it is gone."
+        ),
     )
     proven_by: Annotated[
         str | None,
         Field(
-            min_length=1, description=("With `undo: restore`: `save` or id of the step of `backup` that proves the backup.")
+            min_length=1,
+            description=("With `undo: restore`: the `save` or id of the step in `backup` that verifies the backup."),
         ),
     ] = None
-    exit: Annotated[tuple[int, ...], Field(description="Exit statuses that are good.")] = (0,)
+    exit: Annotated[tuple[int, ...], Field(description="Exit statuses that count as success.")] = (0,)
     env: Annotated[
         dict[str, Handed],
         Field(
             description=(
-                "Added to its environment; never shown in a process list. A secret is handed over as such: "
-                "`{{ services.cache.password }}` and nothing else."
+                "Variables to add to the environment of the command; never shown in a process list. Write a secret as a "
+                "whole value: `{{ services.cache.password }}` and nothing else."
             )
         ),
     ] = Field(default_factory=dict)
-    cwd: Annotated[str | None, Field(description="Folder that it runs in.")] = None
-    stdin: Annotated[Handed, Field(description="What it reads: text, or a secret, as in `env`.")] = ""
+    cwd: Annotated[str | None, Field(description="Working directory of the command.")] = None
+    stdin: Annotated[Handed, Field(description="Standard input of the command: text, or a secret, as in `env`.")] = ""
     keep: Annotated[bool, Field(description="Stream standard output, of any length, into a file of the run.")] = False
 
     @property
     def restore_only(self) -> bool:
-        """As declared."""
-        return self.__dict__.get("undo_") == RESTORE
+        """True when the drill declares `undo: restore`: no command can undo the fault."""
+        return bool(self.if_known("undo_") == RESTORE)
 
     def ready(self, ctx: Context) -> None:
-        """The program must be there."""
+        """Check that the program exists on the host."""
         if self.known("argv"):
-            found = ctx.run("sh", "-c", 'command -v -- "$1" >/dev/null', "sh", self.argv[0])
-            if found.exit != 0:
-                raise NotReady(
-                    f"{ctx.host.name}: the program {self.argv[0]!r} is not there", hint="install it, or correct `argv`"
-                )
+            _need(ctx, self.argv[0], "`argv`")
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters), ``evidence`` with `keep`."""
+        """Facts: ``exit`` status, ``stdout``, ``stderr`` (printable, last 4,000 characters); ``evidence`` if `keep` is on."""
         said = handed(self.stdin, ctx.services)
         options: dict[str, Any] = {
             "env": self._env(ctx),
@@ -86,8 +133,8 @@ class Run(Free, Fault):
         output, kept = self._ended(ctx, options)
         facts: Facts = {
             "exit": output.exit,
-            "stdout": printable(output.stdout).rstrip("\n"),
-            "stderr": printable(output.stderr).rstrip("\n"),
+            "stdout": _text(output.stdout),
+            "stderr": _text(output.stderr),
             **kept,
         }
         if output.exit not in self.exit:
@@ -110,7 +157,7 @@ class Run(Free, Fault):
         return {name: handed(value, ctx.services) for name, value in self.env.items()}
 
     def _ended(self, ctx: Context, options: dict[str, Any]) -> tuple[Output, Facts]:
-        """Run it; the facts name the evidence file when the output is kept."""
+        """Run the command; return its output, and with `keep` also the fact with the name of the evidence file."""
         if not self.keep:
             return ctx.run(*self.argv, **options), {}
         with ctx.evidence_stream("stdout") as (writer, kept):
@@ -118,19 +165,22 @@ class Run(Free, Fault):
         return output, {"evidence": kept}
 
     def undo(self, ctx: Context) -> Undo:
-        """The declared command, in the same folder and environment, or the drill's restore."""
+        """Run the drill's `undo` command in the folder and environment of the step, if the drill declares one."""
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")
         if isinstance(self.undo_, str):
-            return Undo.by_restore("the drill says that only a restore brings it back")
+            return Undo.by_restore("the drill declares that only a restore can undo it")
         there: Argv = ("sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", self.cwd) if self.cwd else ()
         if any(value.startswith(SECRET_MARK) for value in self.env.values()):
-            raise PlanError("a secret cannot be kept on the target for the undo", hint="let `undo` read it there by itself")
+            raise PlanError(
+                "a secret cannot be stored on the target for the undo",
+                hint="have the `undo` command itself read the secret on the target",
+            )
         values = tuple(f"{key}={value}" for key, value in self.env.items())
         return Undo.by_commands((*there, *(("env", *values) if values else ()), *self.undo_))
 
     def active(self, ctx: Context) -> bool | None:
-        """Ask ``proof``: 0 is active, 1 is gone; any other end, or no proof, tells nothing."""
+        """Run the drill's ``proof`` command: status 0 means active, 1 means gone; None for other statuses or no proof."""
         if self.proof is None:
             return None
         deadline = Deadline.after(10.0, ctx.deadline.cancel)

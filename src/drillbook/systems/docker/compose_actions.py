@@ -1,4 +1,4 @@
-"""A Compose project as a whole: its services looked at, stopped, started in the order of their needs."""
+"""Actions on a Compose project: check, stop and start its services in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from drillbook.systems.docker.engine import Engine, Place, engine, grace, passin
 from drillbook.systems.docker.project import Project
 from drillbook.systems.docker.undo import put_back
 
-ServiceName = Annotated[str, Field(description="Any service of the inventory that is a container of the project.")]
-Only = Annotated[tuple[str, ...], Field(description="Names of services in the compose file; none: all.")]
+ServiceName = Annotated[str, Field(description="A service of the inventory whose container belongs to the Compose project.")]
+Only = Annotated[tuple[str, ...], Field(description="Names of services in the compose file; empty: all services.")]
 _START = 'shift; TOOL start -- "$@"'
 
 
@@ -23,7 +23,7 @@ def _project(one: Engine, where: Place) -> Project:
 
 
 def _can_ask(ctx: Context, name: str, only: tuple[str, ...]) -> Project:
-    """The project. Raises NotReady."""
+    """Return the project of the service ``name``. Raises NotReady when the project or a service in ``only`` is missing."""
     try:
         where = place(ctx, name)
         with engine(ctx, where) as one:
@@ -35,13 +35,13 @@ def _can_ask(ctx: Context, name: str, only: tuple[str, ...]) -> Project:
 
 
 class Ps(Read):
-    """See whether the services of a project run, and are healthy where they have a health check."""
+    """Check that the services of a project run, and are healthy if they have a health check."""
 
     service: ServiceName
     only: Only = ()
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``project``, ``services`` (by name: ``state``, ``health``, ``exit``). Fails when one is not well."""
+        """Facts: ``project``, ``services`` (state, health, exit status of each). Fails when one is down or unhealthy."""
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
             project = _project(one, where)
@@ -66,9 +66,9 @@ def _measured(state: Facts) -> str:
 
 
 class Up(Write):
-    """Start every service of a project that does not run, those first that others need, and wait until each runs.
+    """Start every stopped service of a project in the order of their dependencies, and wait until each runs.
 
-    With a health check, it waits until that says healthy. Containers are not made: they must be there.
+    A service with a health check must also report healthy. Containers are not created: they must exist.
     """
 
     UNDO = ("nothing",)
@@ -77,11 +77,11 @@ class Up(Write):
     only: Only = ()
 
     def ready(self, ctx: Context) -> None:
-        """The containers must be there."""
+        """Check that the containers exist."""
         _can_ask(ctx, self.service, self.only)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``project``, ``started`` (the services that did not run, in order)."""
+        """Facts: ``project``, ``started`` (names of services that did not run, in order)."""
         where, started = place(ctx, self.service), []
         with engine(ctx, where) as one:
             project = _project(one, where)
@@ -96,12 +96,15 @@ class Up(Write):
         return {"project": project.name, "started": started}
 
     def undo(self, ctx: Context) -> Undo:
-        """Running services are what is wanted."""
+        """Change nothing: the services may stay running."""
         return Undo.nothing("running services are the wanted state")
 
 
 def _well(ctx: Context, name: str, container: Any) -> None:
-    """Wait until a container runs and is not unwell. Raises StepFailed at the deadline, or when it has ended."""
+    """Wait until the container of the service ``name`` runs, and is healthy if it has a health check.
+
+    Raises StepFailed at the deadline, or when the container has exited.
+    """
     while True:
         container.reload()
         state = container.attrs["State"]
@@ -117,7 +120,7 @@ def _well(ctx: Context, name: str, container: Any) -> None:
 
 
 class Restart(Write):
-    """Restart services of a project, those first that others need, and wait until each runs."""
+    """Restart services of a project in the order of their dependencies, and wait until each runs."""
 
     UNDO = ("nothing",)
 
@@ -125,11 +128,11 @@ class Restart(Write):
     only: Only = ()
 
     def ready(self, ctx: Context) -> None:
-        """The containers must be there."""
+        """Check that the containers exist."""
         _can_ask(ctx, self.service, self.only)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``project``, ``restarted``."""
+        """Facts: ``project``, ``restarted`` (names of services, in order)."""
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
             project = _project(one, where)
@@ -141,12 +144,12 @@ class Restart(Write):
         return {"project": project.name, "restarted": names}
 
     def undo(self, ctx: Context) -> Undo:
-        """Running services are what is wanted."""
+        """Change nothing: the services may stay running."""
         return Undo.nothing("running services are the wanted state")
 
 
 class Stop(Fault):
-    """Stop services of a project, those last that others need, as an operator does who takes the platform down."""
+    """Stop services of a project in reverse order of their dependencies, as when an operator shuts the platform down."""
 
     UNDO = ("commands", "action")
 
@@ -154,18 +157,21 @@ class Stop(Fault):
     only: Only = ()
 
     def ready(self, ctx: Context) -> None:
-        """All of the services must run."""
+        """Check that all chosen services run, and can be started again after a stop."""
         project = _can_ask(ctx, self.service, self.only)
         if why := [one for name in project.chosen(self.only) if (one := passing(project.containers[name]))]:
-            raise NotReady(f"{project.name}: {why[0]}", hint="name under `only` services whose containers stay")
+            raise NotReady(
+                f"{project.name}: {why[0]}",
+                hint="set `only` to services whose containers are not removed when they stop",
+            )
         if down := set(project.chosen(self.only)) - set(_running(project, self.only)):
             raise NotReady(
-                f"{project.name}: before the drill these do not run: {', '.join(sorted(down))}",
-                hint="start them, or name under `only` those that the drill is about",
+                f"{project.name}: these services do not run before the drill: {', '.join(sorted(down))}",
+                hint="start these services, or set `only` to running services",
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``project``, ``stopped`` (in order)."""
+        """Facts: ``project``, ``stopped`` (names of services, in order)."""
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
             project = _project(one, where)
@@ -176,18 +182,21 @@ class Stop(Fault):
         return {"project": project.name, "stopped": names}
 
     def undo(self, ctx: Context) -> Undo:
-        """Start those that ran."""
+        """Start the services that ran before the fault."""
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
             project = _project(one, where)
         names = _running(project, self.only)
         if not names:
-            raise NotReady(f"{project.name}: none of them runs, so there is nothing to stop", hint="start them first")
+            raise NotReady(
+                f"{project.name}: none of the chosen services runs, so there is nothing to stop",
+                hint="start at least one of these services first",
+            )
         action = Undo.by_action("compose.up", service=self.service, only=names)
         return put_back(ctx, where, _START, tuple(project.containers[name].name for name in names), action)
 
     def active(self, ctx: Context) -> bool:
-        """True while one of the services does not run."""
+        """Return True while one of the chosen services does not run."""
         project = _can_ask(ctx, self.service, self.only)
         return len(_running(project, self.only)) < len(project.chosen(self.only))
 

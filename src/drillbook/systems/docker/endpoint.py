@@ -1,6 +1,6 @@
-"""A container's place on a network: names, addresses, links and options there, as it is and as it was before.
+"""Connection of a container to a network: names, addresses, links and options.
 
-What the engine tells is that of docs.docker.com/reference/api/engine ("EndpointSettings").
+The engine's fields are those of docs.docker.com/reference/api/engine ("EndpointSettings").
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from ipaddress import IPv4Address
 from typing import Any
 
 CONNECTS_MAC = (1, 54)
-"""The API from which an engine gives a container that it connects the MAC address that is asked for; it ignored that before
-(github.com/moby/moby/blob/master/api/docs/CHANGELOG.md, v1.54)."""
+"""First API version whose engines set the requested MAC address on connecting a container; older engines ignore it.
+
+Source: github.com/moby/moby/blob/master/api/docs/CHANGELOG.md, v1.54.
+"""
 DRAWS_MAC = (1, 48)
-"""The API from which engines draw a MAC address by lot; before they made it of the IPv4 address."""
+"""First API version whose engines choose a random MAC address; older engines derive it from the IPv4 address."""
 TELLS_MAC = "1.44"
-"""An API in which every newer engine still tells the MAC address that a container was made with."""
+"""API version to request from newer engines, because it still reports the MAC address set at a container's creation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What was asked for when a container was connected to a network; ``mac`` is empty when nobody set one."""
+    """Settings of a container's connection to a network; ``mac`` is empty unless a user set a MAC address."""
 
     aliases: list[str] = field(default_factory=list)
     address: str = ""
@@ -32,10 +34,10 @@ class Endpoint:
 
     @classmethod
     def of(cls, container: Any, network: str, made_with: str = "") -> Endpoint:
-        """That of ``container`` on ``network``; ``made_with`` is the MAC address that the container was made with."""
+        """Return the connection of ``container`` to ``network``; ``made_with`` is the MAC address set at its creation."""
         there = container.attrs["NetworkSettings"]["Networks"][network]
         fixed = there.get("IPAMConfig") or {}
-        # The engine adds the container's short id by itself.
+        # without the container's short id, which the engine adds by itself
         aliases = [alias for alias in there.get("Aliases") or [] if alias != container.id[:12]]
         return cls(
             aliases,
@@ -48,7 +50,7 @@ class Endpoint:
         )
 
     def options_of_docker(self) -> tuple[str, ...]:
-        """The options of ``docker network connect`` for all but the MAC address, for which it has none."""
+        """Return options of ``docker network connect`` for all settings except the MAC address, for which it has no option."""
         words = [word for alias in self.aliases for word in ("--alias", alias)]
         words += ["--ip", self.address] if self.address else []
         words += ["--ip6", self.address6] if self.address6 else []
@@ -58,7 +60,7 @@ class Endpoint:
         return tuple(words)
 
     def connect(self, network: Any, container: Any) -> None:
-        """Connect ``container`` so. ``network`` is the SDK's; raises what it raises."""
+        """Connect ``container`` to ``network``, an object of the Docker SDK, with these settings. Raises SDK errors."""
         links = [tuple(link.split(":", 1)) for link in self.links]
         network.connect(
             container,
@@ -72,7 +74,7 @@ class Endpoint:
         )
 
     def params(self) -> dict[str, Any]:
-        """The parameters of `docker.connect`."""
+        """Return these settings as parameters of the action `docker.connect`."""
         return {
             "aliases": self.aliases,
             "address": self.address,
@@ -85,13 +87,13 @@ class Endpoint:
 
 
 def version(api: Any) -> tuple[int, int]:
-    """The API that an engine speaks; ``api`` is the SDK's APIClient."""
+    """Return the version of the engine's API; ``api`` is the SDK's APIClient."""
     major, _, minor = str(api._version).partition(".")
     return int(major), int(minor)
 
 
 def made_with(container: Any) -> str:
-    """The MAC address that a container was made with; empty: none. Asks its engine."""
+    """Return the MAC address with which a container was created, as its engine reports it; empty when there is none."""
     api = container.client.api
     if version(api) < tuple(map(int, TELLS_MAC.split("."))):
         return str(container.attrs["Config"].get("MacAddress") or "")
@@ -100,7 +102,7 @@ def made_with(container: Any) -> str:
 
 
 def lost(container: Any, network: str, endpoint: Endpoint) -> str:
-    """What of its place on a network a container would not get back; empty: it gets all back."""
+    """Return a text that names the settings that a reconnection to the network cannot restore; empty when none."""
     there = container.attrs["NetworkSettings"]["Networks"][network]
     gives_mac = version(container.client.api) >= CONNECTS_MAC
     shown = {"a MAC address that was set": "" if gives_mac else endpoint.mac, "a gateway priority": there.get("GwPriority")}
@@ -108,10 +110,11 @@ def lost(container: Any, network: str, endpoint: Endpoint) -> str:
 
 
 def _set_mac(there: dict[str, Any], made_with: str, api: tuple[int, int]) -> str:
-    """The MAC address on a network when it was set there: an engine does not tell it from one that it made itself.
+    """Return the MAC address of a connection if a user set it, else an empty text; the API does not say who set an address.
 
-    One that the engine drew is locally administered (its second-lowest bit is set), so another was set; one of a container
-    connected later that looks drawn is not known to be set.
+    The address set at the container's creation is the user's. Any other address is the user's unless the engine may have
+    chosen it: newer engines choose a random one with the second-lowest bit of the first byte set (locally administered),
+    older ones derive it from the IP address.
     """
     mac = str(there.get("MacAddress") or "")
     if not mac or mac.lower() == made_with.lower():

@@ -1,7 +1,7 @@
-"""An engine, through the Docker SDK: on this machine's socket, by a URL, or through the SSH of the service's host.
+"""Access to a Docker engine with the Docker SDK: by a local socket, by a URL, or through the SSH connection of a host.
 
 The API is that of docs.docker.com/reference/api/engine. Over SSH it is carried by ``docker system dial-stdio`` on the host,
-as the ``docker`` program itself does, in the connection that Drillbook has to the host already.
+as the ``docker`` program itself does, in Drillbook's existing connection to the host.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ SOCKET = "unix:///var/run/docker.sock"
 LONGEST_S = 120.0
 PIECE = 1 << 16
 SPARE_S = 3.0
-"""What a step keeps of its time to see a container killed that did not end by itself."""
+"""Seconds of a step's time reserved for killing a container that did not exit by itself."""
 OLDEST = "1.41"
-"""The API of Docker 20.10, until the engine has said which it speaks."""
+"""API version of Docker 20.10, used until the engine has reported its own version."""
 ONE_OFF = "com.docker.compose.oneoff"
-"""Label of Compose: `True` on a container of `docker compose run`, which is none of the service's own."""
+"""Label of Compose: `True` on a container of `docker compose run`, which does not belong to a service."""
 PROJECT, OF_PROJECT, NEEDS = "com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.depends_on"
-"""Labels that Compose puts on a container: its project, its service there, and the services that it is started after."""
+"""Labels that Compose sets on a container: its project, its service, and the services on which it depends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the container of a service is: the engine's URL, empty for that of the service's host, and its name there."""
+    """Address of a service's container: the engine's URL (empty for the engine of its host) and the container's name."""
 
     service: Service
     engine: str
@@ -44,28 +44,28 @@ class Place:
 
 
 def place(ctx: Context, name: str) -> Place:
-    """Where the container of the service ``name`` is. Raises NotReady when the inventory does not say."""
+    """Return the address of the container of the service ``name``. Raises NotReady when the service is not a container."""
     service = ctx.service(name, Service)
     if isinstance(service, Container):
         return Place(service, service.engine, service.container)
     if service.unit and ctx.host_named(service.host).target.manager.kind == "docker":
         return Place(service, "", service.unit)
     raise NotReady(
-        f"the service {name!r} is no container, as far as the inventory says",
-        hint="give it `kind: container`, or a `unit` on a host with `manager: {kind: docker}`",
+        f"the service {name!r} is not a container according to the inventory",
+        hint="set its `kind` to container, or its `unit`, on a host with `manager: {kind: docker}`",
     )
 
 
 class Engine:
-    """One engine while an action uses it."""
+    """Open connection to a Docker engine, for the duration of one action."""
 
     def __init__(self, client: Any, where: str) -> None:
-        """``client`` is a DockerClient; ``where`` names the engine in messages."""
+        """Wrap ``client``, a DockerClient; ``where`` names the engine in messages."""
         self.client = client
         self.where = where
 
     def container(self, name: str) -> Any:
-        """The container of that name or id, as it is now. Raises CouldNotVerify when there is none."""
+        """Return the container of that name or id in its present state. Raises CouldNotVerify when it does not exist."""
         from docker.errors import NotFound  # noqa: PLC0415  slow to import
 
         try:
@@ -73,13 +73,13 @@ class Engine:
         except NotFound:
             raise CouldNotVerify(
                 f"{self.where}: there is no container {name!r}",
-                hint="check the service in the inventory; `docker ps -a` lists what there is",
+                hint="check the service in the inventory; `docker ps -a` lists all containers",
             ) from None
 
 
 @contextmanager
 def engine(ctx: Context, where: Place) -> Iterator[Engine]:
-    """The engine of a service. Raises CouldNotVerify when it does not answer in time, StepFailed when it refuses."""
+    """Open the engine of a service. Raises CouldNotVerify when it does not answer in time, StepFailed when it refuses."""
     from docker.errors import APIError, DockerException  # noqa: PLC0415  slow to import
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
@@ -93,17 +93,18 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
         )
         _end_with(lines, client.api)
         _bounded_answers(client.api, name)
-        client.api._version = client.version(api_version=False)["ApiVersion"]  # not in its making: it would not be closed
+        # Query the version here, since the constructor would leave the connection open on an error.
+        client.api._version = client.version(api_version=False)["ApiVersion"]
         yield Engine(client, name)
     except DrillbookError:
         raise
     except APIError as error:
-        raise StepFailed(f"{name} refuses: {_reason(error)}") from error
+        raise StepFailed(f"{name} refuses the request: {_reason(error)}") from error
     except (DockerException, RequestException, OSError, EOFError) as error:
         ctx.deadline.check(name)
         raise CouldNotVerify(
             f"{name} does not answer: {_reason(error)}",
-            hint=("see whether it runs there (`docker version`), and whether this user may use its socket"),
+            hint=("check that the engine runs on its host (`docker version`), and that this user may access its socket"),
         ) from error
     finally:
         lines.close()
@@ -112,7 +113,7 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
 
 
 def _end_with(lines: Lines, api: Any) -> None:
-    """Let ``lines`` end every connection that the SDK's session ``api`` makes: sockets, and channels of SSH."""
+    """Give ``lines`` each socket or SSH channel that the SDK's session ``api`` opens, to close it at the deadline."""
 
     def watched(make: Callable[[], Any]) -> Any:
         connection = make()
@@ -137,7 +138,7 @@ def _end_with(lines: Lines, api: Any) -> None:
 
 
 def _bounded_answers(api: Any, where: str) -> None:
-    """Give each answer a budget that the SDK's session ``api`` reads whole; what is streamed has none."""
+    """Limit the size of each answer that the SDK's session ``api`` reads into memory; streamed answers have no limit."""
     send = api.send
 
     def sent(request: Any, *, stream: bool = False, **options: Any) -> Any:
@@ -155,9 +156,9 @@ def _bounded_answers(api: Any, where: str) -> None:
 
 
 def pieces(answer: Any) -> Iterator[bytes]:
-    """The body of ``answer`` as it came: no engine compresses it, and unpacked few bytes could be large.
+    """Yield the raw body of ``answer``, not decompressed: a small compressed body could become large.
 
-    Raises RequestException.
+    Engines do not compress. Raises RequestException.
     """
     from requests.exceptions import ChunkedEncodingError  # noqa: PLC0415  slow to import
     from urllib3.exceptions import HTTPError  # noqa: PLC0415  slow to load
@@ -170,7 +171,10 @@ def pieces(answer: Any) -> Iterator[bytes]:
 
 @contextmanager
 def container_of(ctx: Context, name: str) -> Iterator[Any]:
-    """The container of the service ``name``, the SDK's, while its engine is asked. Raises as ``place`` and ``engine`` do."""
+    """Yield the SDK's container of the service ``name`` while its engine is open.
+
+    Raises the errors of ``place`` and ``engine``.
+    """
     where = place(ctx, name)
     with engine(ctx, where) as one:
         yield one.container(where.container)
@@ -186,41 +190,43 @@ def _client(host: Host, url: str, deadline: Deadline) -> Any:
             _knock((url or SOCKET).removeprefix("unix://"), timeout)
         return docker.DockerClient(base_url=url or SOCKET, version=OLDEST, timeout=timeout)
     if not isinstance(host, Piped):
-        raise CouldNotVerify(f"{host.name}: its engine cannot be reached through it", hint="give the service an `engine`")
+        raise CouldNotVerify(
+            f"{host.name}: its Docker engine cannot be reached through this kind of connection",
+            hint="set `engine` of the service in the inventory",
+        )
     return _through(host, timeout)
 
 
 def _knock(path: str, timeout: float) -> None:
-    """Raise OSError when nobody listens there: the SDK would leave its socket open."""
+    """Connect to the socket ``path`` once. Raises OSError when no program listens; the SDK would leak a socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(timeout)
         probe.connect(path)
 
 
 def _through(host: Piped, timeout: float) -> Any:
-    """A client whose connections are commands on ``host``."""
-    from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter  # noqa: PLC0415  slow to load
-
+    """Return a Docker client whose connections are ``docker system dial-stdio`` commands on ``host``."""
     import docker  # noqa: PLC0415  slow to import
+    from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter  # noqa: PLC0415  slow to load
 
     pool = SSHConnectionPool(ssh_client=_Dialer(host), timeout=timeout)
 
     class Adapter(SSHHTTPAdapter):  # type: ignore[misc]  # the SDK has no types
-        """The SDK's way over SSH, in a connection that is there already."""
+        """The SDK's SSH adapter for HTTP requests, made to use Drillbook's existing connection to a host."""
 
         def get_connection(self, url: str, proxies: object = None) -> Any:
             return pool
 
-    client = docker.DockerClient(base_url=SOCKET, version=OLDEST, timeout=timeout)  # contacts nobody yet
+    client = docker.DockerClient(base_url=SOCKET, version=OLDEST, timeout=timeout)  # the constructor makes no connection yet
     adapter = Adapter("ssh://", timeout=timeout, shell_out=True)
-    client.api.base_url = "http+docker://ssh"  # by this it knows below an answer a channel from a socket
+    client.api.base_url = "http+docker://ssh"  # by this address the SDK distinguishes an SSH channel from a local socket
     client.api.mount("http+docker://ssh", adapter)
-    client.api._custom_adapter = adapter  # it is closed with the client
+    client.api._custom_adapter = adapter  # closing the client then closes the adapter, too
     return client
 
 
 class _Dialer:
-    """What the SDK takes for an SSH client and its transport."""
+    """Substitute for paramiko's SSH client and transport, with just the methods that the Docker SDK calls."""
 
     def __init__(self, host: Piped) -> None:
         self._host = host
@@ -234,13 +240,13 @@ class _Dialer:
 
 
 class _Line:
-    """A channel on which the command runs already."""
+    """An SSH channel on which the command ``docker system dial-stdio`` runs already."""
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
 
     def exec_command(self, command: str) -> None:
-        """Nothing is left to do."""
+        """Return without effect: the command ``docker system dial-stdio`` already runs on this channel."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -252,20 +258,23 @@ def _reason(error: BaseException) -> str:
 
 
 def status_of(container: Any) -> str:
-    """One word for its state: ``running``, ``paused``, ``exited`` and so on, after what ``reload`` brought."""
+    """Return the state of a container at the last ``reload``: ``running``, ``paused``, ``exited`` and so on."""
     return str(container.attrs["State"]["Status"])
 
 
 def grace(ctx: Context, seconds: float) -> int:
-    """How many whole seconds a container may take to end: ``seconds``, or less when the step's time is over before."""
+    """Return the grace period for a container's exit in whole seconds: ``seconds``, or less before the step's deadline."""
     return round(max(0.0, min(seconds, ctx.deadline.remaining() - SPARE_S)))
 
 
 def passing(container: Any) -> str:
-    """Why a container cannot be started again once it has ended; empty: it can.
+    """Return the reason why a container cannot be started again after a stop; empty when it can.
 
-    The engine removes one made with ``--rm`` when it ends (docs.docker.com/reference/cli/docker/container/run/#rm).
+    The engine removes a container made with ``--rm`` when it exits (docs.docker.com/reference/cli/docker/container/run/#rm).
     """
     if container.attrs["HostConfig"].get("AutoRemove"):
-        return f"{container.name} was made with --rm, so it is gone once it ends, and nothing starts it again"
+        return (
+            f"{container.name} was created with --rm, so the engine removes it when it stops, and it could not be "
+            "started again"
+        )
     return ""

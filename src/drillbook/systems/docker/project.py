@@ -1,4 +1,4 @@
-"""A Compose project as its engine shows it: the containers by the name of their service, in the order of their needs."""
+"""Compose project as reported by its engine: containers by service, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from drillbook.systems.docker.engine import NEEDS, OF_PROJECT, ONE_OFF, PROJECT,
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project: its name, and its containers."""
+    """Compose project: its name, and its containers by service."""
 
     name: str
     containers: Mapping[str, Any]
 
     @classmethod
     def of(cls, engine: Engine, container: str) -> Project:
-        """The project of ``container``. Raises CouldNotVerify when it belongs to none, or a service has several containers.
+        """Return the project of ``container``. Raises CouldNotVerify if it has none, or a service has several containers.
 
-        Containers of ``docker compose run`` are no service's.
+        Containers of ``docker compose run`` are ignored.
         """
         name = engine.container(container).labels.get(PROJECT, "")
         if not name:
             raise CouldNotVerify(
-                f"{engine.where}: {container!r} was not made by Compose", hint=("use `docker.*` for a single container")
+                f"{engine.where}: {container!r} was not created by Docker Compose",
+                hint=("use `docker.*` for a single container"),
             )
         found = engine.client.containers.list(all=True, filters={"label": f"{PROJECT}={name}"})
         containers: dict[str, Any] = {}
@@ -37,17 +38,20 @@ class Project:
             if service in containers:
                 raise CouldNotVerify(
                     f"{engine.where}: the service {service!r} of {name} has more than one container",
-                    hint=("scale it to one for the drill, or use `docker.*` for each of its containers"),
+                    hint=("scale the service to one container for the drill, or use `docker.*` for each of its containers"),
                 )
             containers[service] = one
         return cls(name, containers)
 
     def chosen(self, only: Collection[str]) -> list[str]:
-        """The services of ``only``, or all, those first that others need. Raises CouldNotVerify for an unknown one."""
+        """Return the services in ``only`` (all if empty) in the order of their dependencies.
+
+        Raises CouldNotVerify for an unknown service.
+        """
         if unknown := sorted(set(only) - set(self.containers)):
             raise CouldNotVerify(
                 f"the project {self.name} has no service {unknown[0]!r}",
-                hint=f"there are: {', '.join(sorted(self.containers))}",
+                hint=f"services of the project: {', '.join(sorted(self.containers))}",
             )
         order: list[str] = []
         for name in sorted(self.containers):
@@ -62,12 +66,12 @@ class Project:
         order.append(name)
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """State, health and exit status of every service."""
+        """Return state, health and exit status of every service."""
         return {name: told(one) for name, one in sorted(self.containers.items())}
 
 
 def told(container: Any) -> dict[str, Any]:
-    """What the engine says of a container's state: JSON for facts."""
+    """Return the state of a container as facts: status, exit status, health, memory kill, start time, restarts."""
     state = container.attrs["State"]
     return {
         "container": container.name,

@@ -10,17 +10,19 @@ from drillbook.sdk.service import Service, word
 
 
 class Container(Service):
-    """A container of a Docker engine. Its `unit` is only for hosts whose service manager is `docker`."""
+    """A container of a Docker engine. Its `unit` applies only to hosts whose service manager is `docker`."""
 
     kind: Literal["container"] = "container"
     container: str = Field(min_length=1, description="Name of the container.")
     engine: str = Field(
         default="",
         pattern=r"^$|^(unix|ssh)://",
-        description=("URL of its engine, `unix:///path` here or `ssh://user@host:port`; empty: the engine of its host."),
+        description=(
+            "URL of the Docker engine, `unix:///path` on the controller or `ssh://user@host:port`; empty: the engine of the host."
+        ),
     )
 
     @property
     def lock_name(self) -> str:
-        """Name of the container."""
+        """Name of the lock by which a run reserves the container: the name of the container."""
         return word("container", self.container)

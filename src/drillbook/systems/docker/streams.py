@@ -1,4 +1,4 @@
-"""What a container prints, its log or a command in it, read while its step may go on.
+"""Read a container's log or the output of a command in it, within the step's deadline.
 
 The form of the stream is that of docs.docker.com/reference/api/engine ("Attach to a container", stream format).
 """
@@ -16,15 +16,15 @@ from drillbook.systems.docker.engine import pieces
 
 TICK_S = 0.2
 KEPT = 16_000
-"""Bytes of each stream that are kept: the last."""
+"""Number of bytes that are stored from the end of each output stream."""
 _OUT, _ERR = 1, 2
 
 
 def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[int, bytes, bytes]:
-    """Run ``argv`` in a container: its exit status, and the end of both its streams.
+    """Run ``argv`` in a container; return the exit status, and the end of both output streams.
 
-    ``container`` is the SDK's. Raises TimeoutError and Cancelled as the step's deadline does; the engine cannot end the
-    command then.
+    ``container`` is an object of the SDK. Raises TimeoutError and Cancelled at the step's deadline; the engine cannot kill
+    the command then.
     """
     api = container.client.api
     number = api.exec_create(container.id, argv, user=user)["Id"]
@@ -43,10 +43,11 @@ def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[i
 
 
 def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
-    """The last ``lines`` of a container's log, both streams as they came, of it the first ``limit`` bytes.
+    """Return the last ``lines`` lines of a container's log (both streams), cut to their first ``limit`` bytes.
 
-    ``container`` is the SDK's. Raises CouldNotVerify when the log does not end within the step's time, whatever of it came,
-    and Cancelled. The SDK itself waits for the next piece without limit, and takes a broken connection for the log's end.
+    ``container`` is an object of the SDK. Raises CouldNotVerify when the log is not read to its end before the step's
+    deadline; Cancelled. The SDK's own function is not used: it waits without limit, and takes a broken connection for the
+    end of the log.
     """
     api = container.client.api
     answer = api._get(
@@ -64,15 +65,18 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
         ctx.deadline.check()
     if ctx.deadline.remaining() <= 0:
         raise CouldNotVerify(
-            f"the log of {container.name} did not end within the step's time; {len(data)} bytes of it came",
-            hint=f"see whether it is whole on its machine: docker logs --tail {lines} {container.name}",
+            (
+                f"the log of {container.name} could not be read to its end within the step's timeout; {len(data)} bytes "
+                "were read"
+            ),
+            hint=f"read the log on the host itself: docker logs --tail {lines} {container.name}",
         )
     return ctx.redactor.cut(bytes(data[:limit])) if len(data) > limit else bytes(data)
 
 
 @contextmanager
 def _ended(ctx: Context) -> Iterator[None]:
-    """Take any error of a connection for its end once the step's time is over: ``engine`` ends its connections then."""
+    """Convert connection errors after the step's deadline to a timeout, because ``engine`` closes connections at the deadline."""
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
     try:
@@ -83,13 +87,13 @@ def _ended(ctx: Context) -> Iterator[None]:
 
 
 class _Frames:
-    """Takes apart what the streams of a container come in."""
+    """Splitter for the multiplexed streams of a container."""
 
     def __init__(self) -> None:
         self._data, self._left, self._stream = b"", 0, _OUT
 
     def take(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
-        """The parts that ``piece`` completes or goes on with, each with the number of its stream."""
+        """Yield the payloads in the chunk ``piece``, each with the number of its stream; a frame may span several chunks."""
         self._data += piece
         while self._data and (self._left or len(self._data) >= 8):
             if not self._left:
@@ -101,7 +105,7 @@ class _Frames:
 
 
 class _End:
-    """A sink that keeps the end of what is written to it."""
+    """Sink that stores only the end of the data written to it."""
 
     def __init__(self) -> None:
         self.kept = bytearray()
@@ -113,7 +117,7 @@ class _End:
 
 
 def _streams(ctx: Context, file: Any) -> tuple[bytes, bytes]:
-    """The ends of both streams without secrets, once they are closed."""
+    """Read both output streams until the command closes them; return the end of each, with secrets hidden."""
     ends = {_OUT: _End(), _ERR: _End()}
     writers = {stream: ctx.redactor.writer(end) for stream, end in ends.items()}
     line, data = _line(file)
@@ -133,7 +137,7 @@ def _streams(ctx: Context, file: Any) -> tuple[bytes, bytes]:
 
 
 def _line(file: Any) -> tuple[Any, bytes]:
-    """The socket or SSH channel below the file that the answer's head was read from, and what that has read beyond it."""
+    """Return the socket or SSH channel below ``file``, and the bytes already read beyond the HTTP headers."""
     if hasattr(file, "channel"):
         return file.channel, bytes(file._rbuffer)
     line = file.raw._sock

@@ -1,4 +1,4 @@
-"""How a change of a container is put back: by the ``docker`` of its host, which needs nobody, or from here."""
+"""Undo of a change to a container: by ``docker`` on its host (works without the controller), or from the controller."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ Argv = tuple[str, ...]
 
 
 def tool(ctx: Context) -> Argv:
-    """What a command of the host's own ``docker`` begins with."""
+    """Return the beginning of a ``docker`` command line for the host, with ``sudo -n`` if the inventory sets `sudo`."""
     return (*(("sudo", "-n") if ctx.host.target.manager.sudo else ()), "docker")
 
 
 def put_back(ctx: Context, where: Place, script: str, words: Argv, otherwise: Undo) -> Undo:
-    """``script`` with the container's name and ``words``, on the host when its ``docker`` rules this very container.
+    """Return an undo by ``script`` on the host, or ``otherwise`` if the host's ``docker`` does not control the container.
 
-    TOOL in the script stands for ``docker``. Where the host does not rule the container it is ``otherwise``, an action,
-    which only a controller can carry out: nothing puts it back by itself while there is none.
+    In ``script``, the placeholder TOOL is replaced by the command ``docker``. The arguments of ``script`` are the
+    container's name and ``words``. ``otherwise`` is an undo by an action, which needs the controller.
     """
     with engine(ctx, where) as found:
         number = found.container(where.container).id

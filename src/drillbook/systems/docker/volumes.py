@@ -1,6 +1,6 @@
-"""A volume of a container, saved and brought back by a helper container of the same image on the service's own host.
+"""Save and restore a container's volume with a helper container of the same image on the service's host.
 
-The bytes go from there to the store and back; the controller never has them. The helper sees the volume and no network. The
+The data goes directly between host and store, never through the controller. The helper has the volume and no network. The
 image must have ``sh``, ``tar``, ``find`` and ``sha256sum``, as those of distributions and BusyBox have.
 """
 
@@ -9,28 +9,25 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Undo
 from drillbook.sdk.host import Output
-from drillbook.sdk.store import Reference, Store
-from drillbook.sdk.stored_backup import StoredFile
-from drillbook.sdk.transfer import File
+from drillbook.sdk.stored_backup import FilesManifest, Part, Sha256, StoredFile
 from drillbook.systems.docker.engine import PROJECT, Place, engine, passing, place, status_of
 from drillbook.systems.docker.undo import tool
-from drillbook.values import canonical
 
 FORMAT: Literal["drillbook/volume-backup/1"] = "drillbook/volume-backup/1"
-ARCHIVE: Literal["volume.tar"] = "volume.tar"
-# Names, kinds, modes, owners and contents of all in it but what a restore keeps aside: the number of entries, then a digest;
-# then mode and owner of the volume's own folder.
-# A shell without `pipefail` sees the status of the last program of a pipe only: any other that fails ends all by a signal.
+ARCHIVE = "volume.tar"
+# Print the number of entries, a digest of their names, kinds, modes, owners and contents, without files that a restore kept,
+# and mode and owner of the volume's own folder.
+# A shell without `pipefail` sees only the status of a pipe's last program: the others end the script by a signal on failure.
 _DIGEST = """
 export LC_ALL=C
 trap 'echo "not all of it could be read" >&2; exit 1' TERM
@@ -43,8 +40,8 @@ ok stat -c '%a %u %g' .
 exit 0
 """
 _SAVE = "exec tar -C /volume --numeric-owner -cf - ."
-# RUN, the archive on standard input. What was there is moved to `kept`; from the moment at which `in` is there, what is in
-# place is new, and goes when `kept` is put back. `was` is the mode and owner of the volume's own folder until then.
+# RUN, with the archive on standard input. Move the old files to `kept`. Once `in` exists, the files in the volume are new,
+# and are deleted when `kept` is put back. `was` holds the old mode and owner of the volume's own folder.
 _REPLACE = """set -e
 cd /volume
 p=.drillbook-$1
@@ -80,7 +77,7 @@ if test -d "$p-kept"; then
 fi
 rm -rf -- "$p-new" "$p-in" "$p-old" "$p-was"
 """
-# In one step: half of the old files is never taken for all of them.
+# Move the old files in one step, so that half of them is never mistaken for all of them.
 _FORGET = 'cd /volume && p=.drillbook-$1 && mv -- "$p-kept" "$p-old" && rm -rf -- "$p-old" "$p-in" "$p-new" "$p-was"'
 _KEPT, _NONE = "kept", "none"
 _IS_KEPT = """cd /volume || exit 1
@@ -89,7 +86,7 @@ for each in kept new in old was; do
 done
 echo none
 """
-# NAME DOCKER...: a helper outlives its `docker run` when that is killed, and would go on writing.
+# NAME DOCKER...: remove a helper container that outlived its killed `docker run` and would go on writing.
 _ALONE = """name=$1; shift
 tries=0
 while :; do
@@ -105,50 +102,30 @@ _INTO = 'umask 077; to=$1; shift; exec "$@" > "$to"'
 _FROM = 'from=$1; shift; exec "$@" < "$from"'
 
 
-class Root(BaseModel):
-    """The volume's own folder: its mode in octal digits, and the numbers of its owner and group."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Root(Part):
+    """Mode (octal), owner id and group id of the top folder of a volume."""
 
     mode: Annotated[str, Field(pattern=r"^[0-7]{1,4}$")]
     uid: Annotated[int, Field(ge=0)]
     gid: Annotated[int, Field(ge=0)]
 
 
-class Manifest(BaseModel):
-    """Everything about a backup. It is written last: a backup without it is none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Manifest(FilesManifest):
+    """Manifest of a backup of a volume."""
 
     format: Literal["drillbook/volume-backup/1"] = FORMAT
-    run: str
-    service: str
     volume: str
     image: str
-    taken_at: str
     entries: Annotated[int, Field(ge=0)]
-    content: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    content: Sha256
     root: Root | None = None
-    """Absent from backups that were made before it was looked at."""
-    files: dict[Literal["volume.tar"], StoredFile]
-
-    def encoded(self) -> bytes:
-        """Its canonical JSON."""
-        return canonical(self.model_dump(mode="json"))
-
-    def listed(self) -> list[File]:
-        """Its files, for carrying."""
-        return [File(name, one.size, one.sha256) for name, one in self.files.items()]
-
-
-def read(store: Store, origin: Reference) -> Manifest:
-    """The manifest of the backup in the folder ``origin``. Raises StepFailed, CouldNotVerify."""
-    return stored_backup.read(store, origin.below(stored_backup.FILE), origin.sha256, Manifest, FORMAT)
+    """Mode and owner of the top folder of the volume; None in backups made by older versions."""
+    files: Mapping[Annotated[str, Field(pattern=r"^volume\.tar$")], StoredFile]
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What is in a volume: the number of entries, a digest of all of them, and its own folder; ``root`` None: not known."""
+    """Content of a volume: number of entries, digest of all entries, and mode and owner of its top folder (``root``)."""
 
     entries: int
     content: str
@@ -161,9 +138,9 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """One volume: its name in the engine, the image of the helper, and the containers that use it and run.
+    """One volume: its name in the engine, the image of the helper, and the running containers that use the volume.
 
-    ``unfit`` says of each user that could not be stopped and started again why not.
+    ``unfit`` has one reason for each container of the volume that cannot be stopped and started again.
     """
 
     ctx: Context
@@ -174,9 +151,9 @@ class Volume:
 
     @classmethod
     def of(cls, ctx: Context, service: str, wanted: str) -> Volume:
-        """The volume ``wanted`` of a service's container, by name, name in its project, or path in the container.
+        """Return the volume ``wanted`` of a service's container, by name, name in its project, or path in the container.
 
-        Raises NotReady when there is none, or when the service's host does not rule the container.
+        Raises NotReady when there is none, or when the service's host does not control the container.
         """
         where = place(ctx, service)
         try:
@@ -192,15 +169,15 @@ class Volume:
         return cls(ctx, name, str(container.attrs["Image"]), users, unfit)
 
     def must_be_free(self) -> None:
-        """Raise NotReady unless every container that uses it can be stopped, and started again."""
+        """Raise NotReady unless every container that uses the volume can be stopped and started again."""
         if self.unfit:
             raise NotReady(
-                f"the volume {self.name} cannot be replaced: {'; '.join(self.unfit)}",
-                hint="let each container that uses it run, or stop it, before the drill",
+                f"the volume {self.name} cannot be restored: {'; '.join(self.unfit)}",
+                hint="before the drill, start or stop each container that uses the volume",
             )
 
     def helper(self, script: str, *words: str, write: bool = False) -> tuple[str, ...]:
-        """The command on the host that runs ``script`` in a helper container."""
+        """Return the command on the host that runs ``script`` in a helper container."""
         mount = f"{self.name}:/volume" + ("" if write else ":ro")
         named = ("--name", self._writer) if write else ()
         return (
@@ -226,49 +203,52 @@ class Volume:
 
     @property
     def _writer(self) -> str:
-        """The name of the helper that writes, of which there is one at a time."""
+        """Name of the helper container that writes to the volume; always the same, so that only one can exist."""
         return f"drillbook-{self.ctx.run_id}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
 
     def _alone(self) -> tuple[str, ...]:
-        """The command that removes a helper that still writes; it fails while there is one."""
+        """Return a command that removes the writing helper container if it exists, and fails if the container stays."""
         return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
 
     def digest(self) -> Digest:
-        """How many entries there are, and the digest of all. Raises StepFailed."""
-        output = self._do(self.helper(_DIGEST), "it could not be read")
+        """Return number of entries and digest of the volume's content. Raises StepFailed."""
+        output = self._do(self.helper(_DIGEST), "the content could not be read")
         match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\n([0-7]+) (\d+) (\d+)\s*", output.text)
         if not match:
-            raise StepFailed(f"{self.ctx.host.name}: the volume {self.name}: no digest came of it")
+            raise StepFailed(f"{self.ctx.host.name}: the volume {self.name}: the helper container printed no digest")
         return Digest(int(match[1]), match[2], Root(mode=match[3], uid=int(match[4]), gid=int(match[5])))
 
     def save(self, path: str) -> None:
-        """Write the archive to ``path`` on the host. Raises StepFailed, also when a file changes meanwhile."""
-        self._do(("sh", "-c", _INTO, "sh", path, *self.helper(_SAVE)), "it could not be copied")
+        """Write an archive of the volume to ``path`` on the host. Raises StepFailed, also when a file changes meanwhile."""
+        self._do(("sh", "-c", _INTO, "sh", path, *self.helper(_SAVE)), "the content could not be copied")
 
     def replace(self, path: str) -> None:
-        """Put the archive at ``path`` in the place of what is there, which is kept. Raises StepFailed."""
-        self._do(self._alone(), "another helper writes into it")
+        """Replace the content by the archive at ``path``; keep the old content in a folder of the volume. Raises StepFailed."""
+        self._do(self._alone(), "another helper container is writing to the volume")
         argv = self.helper(_REPLACE, self.ctx.run_id, write=True)
-        self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be unpacked into it")
+        self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be extracted to the volume")
 
     def forget(self) -> None:
-        """Remove what was kept. Raises StepFailed."""
-        self._do(self._alone(), "another helper writes into it")
-        self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "what was kept could not be removed")
+        """Remove the old content that ``replace`` kept in a folder of the volume. Raises StepFailed."""
+        self._do(self._alone(), "another helper container is writing to the volume")
+        self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "the old content could not be removed")
 
     def kept(self) -> bool:
-        """Is there something that waits to be put back? Raises CouldNotVerify when the volume cannot be looked at."""
+        """Return True while the volume contains old content that must still be put back.
+
+        Raises CouldNotVerify when the volume cannot be examined.
+        """
         output = self.ctx.run(*self.helper(_IS_KEPT, self.ctx.run_id))
         said = output.text.strip()
         if not output.ok or said not in (_KEPT, _NONE):
             why = output.stderr.decode("utf-8", "replace").strip()[-400:]
             raise CouldNotVerify(
-                f"{self.ctx.host.name}: the volume {self.name} could not be looked at: {why or f'status {output.exit}'}"
+                f"{self.ctx.host.name}: the volume {self.name} could not be examined: {why or f'status {output.exit}'}"
             )
         return said == _KEPT
 
     def undo(self) -> Undo:
-        """Stop who uses it, put back what is kept, start them; nothing but the start when nothing is kept."""
+        """Return an undo that puts old content back while the volume's containers are stopped, and then starts them."""
         back, check = self.helper(_PUT_BACK, self.ctx.run_id, write=True), self.helper(_IS_KEPT, self.ctx.run_id)
         start = (*tool(self.ctx), "start", "--", *self.users)
         stop = (*tool(self.ctx), "stop", "--", *self.users)
@@ -304,13 +284,13 @@ def _named(container: Any, wanted: str) -> str:
         if wanted in (one["Name"], one["Destination"]) or one["Name"] == f"{project}_{wanted}":
             return str(one["Name"])
     known = ", ".join(f"{one['Name']} at {one['Destination']}" for one in mounts) or "none"
-    raise NotReady(f"{container.name} has no volume {wanted!r}", hint=f"it has: {known}")
+    raise NotReady(f"{container.name} has no volume {wanted!r}", hint=f"its volumes: {known}")
 
 
 def _unfit(user: Any) -> str:
-    """Why a container that uses the volume cannot be stopped and started again; empty: it can, or it does not run."""
+    """Return the reason why a container cannot be stopped and started again; empty when it can, or is already down."""
     if (status := status_of(user)) in ("paused", "restarting"):
-        return f"{user.name}, which uses it, is {status}"
+        return f"{user.name}, which uses the volume, is {status}"
     return passing(user) if status == "running" else ""
 
 
@@ -318,6 +298,9 @@ def _ruled(ctx: Context, where: Place, container: Any) -> None:
     seen = ctx.run(*tool(ctx), "inspect", "--type", "container", "--format", "{{.Id}}", "--", where.container)
     if seen.text.strip() != container.id:
         raise NotReady(
-            f"{ctx.host.name} has no `docker` that rules {where.container}, and the volume is copied from there",
-            hint="let `host` of the service be a machine of that engine",
+            (
+                f"{ctx.host.name} has no `docker` command that controls {where.container}, but the volume is copied on "
+                "that host"
+            ),
+            hint="set `host` of the service to the machine on which its engine runs",
         )

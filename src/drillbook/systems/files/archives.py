@@ -1,28 +1,24 @@
-"""An archive of files: its manifest, looking at files on a host, comparing the two, and GNU tar there."""
+"""Archives of files: their manifest, surveys of files on a host, comparison of both, and use of GNU tar on the host."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.findings import Finding, finding
-from drillbook.sdk import host_programs, nofollow
+from drillbook.sdk import host_programs, nofollow, stored_backup
 from drillbook.sdk.action import Context
 from drillbook.sdk.identity import ANY, Identity, host_place
 from drillbook.sdk.store import Reference, Store
-from drillbook.sdk.stored_backup import StoredFile
+from drillbook.sdk.stored_backup import BackupManifest, Part, StoredFile
 from drillbook.sdk.transfer import File
 from drillbook.values import canonical
 
 FORMAT: Literal["drillbook/files-archive/1"] = "drillbook/files-archive/1"
-FILE, ARCHIVE = "manifest.json", "archive.tar.gz"
+ARCHIVE = "archive.tar.gz"
 RESOLVE = 'case $1 in "~/"*) printf %s "$HOME/${1#"~/"}";; *) printf %s "$1";; esac'
 _MACHINE = 'id=$(cat /etc/machine-id 2>/dev/null); if test -n "$id"; then echo "$id"; else uname -n; fi'
 _PROBE = """
@@ -33,10 +29,8 @@ command -v gzip >/dev/null || exit 6
 _KEPT = ("--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner")
 
 
-class Entry(BaseModel):
-    """One file, folder, link, pipe or device as it was; ``same_as`` names the first of its hard links."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Entry(Part):
+    """One file, folder, link, pipe or device in an archive; ``same_as`` names the first hard link to the same file."""
 
     type: Literal["file", "folder", "link", "pipe", "device"]
     mode: str
@@ -50,92 +44,94 @@ class Entry(BaseModel):
     same_as: str | None = None
 
 
-class Manifest(BaseModel):
-    """Everything about an archive. It is written last: an archive without it is none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Manifest(BackupManifest):
+    """Manifest of an archive of files."""
 
     format: Literal["drillbook/files-archive/1"] = FORMAT
-    run: str
-    service: str
     host: str
     path: str
-    taken_at: str
     machine: str = ""
-    """The machine that it was taken on, by its own id; absent from archives of before."""
+    """Id of the machine on which the archive was made; empty in archives of older versions."""
     archive: StoredFile
     entries: dict[str, Entry]
 
     def encoded(self) -> bytes:
-        """Its canonical JSON."""
+        """Return the manifest in canonical JSON, without fields that do not apply to an entry's type."""
         return canonical(self.model_dump(mode="json", exclude_none=True))
 
     @property
     def bytes(self) -> int:
-        """Size of all files."""
+        """Size of all files, in bytes."""
         return sum(one.size or 0 for one in self.entries.values())
 
-    def packed(self) -> File:
-        """The archive, for carrying."""
-        return File(ARCHIVE, self.archive.size, self.archive.sha256)
+    def stored(self) -> Mapping[str, int]:
+        """Return the size in bytes of the compressed archive, by the name of its object."""
+        return {self.archive.stored_as(ARCHIVE): self.archive.size}
+
+    def listed(self) -> list[File]:
+        """Return the compressed archive's file, for transfers."""
+        return [self.archive.file(ARCHIVE)]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is on the host: ``entries`` is None when there is nothing; sockets are never part of an archive."""
+    """Result of a survey of files: ``entries`` is None when the path does not exist; ``sockets`` are never archived."""
 
     entries: dict[str, Entry] | None
     sockets: list[str]
+    changed: Mapping[str, float] = field(default_factory=dict)
+    """Change time (ctime) of each entry in seconds since 1970 by the host's clock, if requested."""
 
 
 def resolve(ctx: Context, path: str) -> str:
-    """``path`` with ``~/`` as the home folder on the step's host, without a slash at its end."""
+    """Return ``path`` with ``~/`` replaced by the home folder on the step's host, and without a trailing slash."""
     return ctx.run("sh", "-c", RESOLVE, "sh", path).check().stdout.decode("utf-8", "surrogateescape").rstrip("/")
 
 
 def machine(ctx: Context) -> str:
-    """The id of the machine that the step's host is, or its own name where it has none. Raises HostError."""
+    """Return the machine id of the step's host, or the host's own name if it has no id. Raises HostError."""
     return ctx.run("sh", "-c", _MACHINE).check().text.strip()
 
 
 def own_mark(ctx: Context) -> str:
-    """Part of the name of everything that this run puts beside files; never part of an archive or a comparison."""
+    """Return the part of a file name that marks this run's temporary files, which are never archived or compared."""
     return f".drillbook-{ctx.run_id}"
 
 
 def lost(ctx: Context, path: str) -> str:
-    """Where what `files.lose` takes from ``path`` lies until it is deleted, or that this goes on."""
+    """Return the path to which `files.lose` moves ``path`` to delete it; this path exists until the deletion is complete."""
     return f"{path}{own_mark(ctx)}-lost"
 
 
 def identity(ctx: Context, path: str = ANY) -> Identity:
-    """The files at ``path`` on the step's host, a resolved one. Raises HostError."""
+    """Return the identity of the files at ``path`` (resolved) on the step's host. Raises HostError."""
     at = host_place(ctx.host.name, ctx.hosts)
     return Identity(kind="files", of={"at": at, "machine": machine(ctx), "path": path})
 
 
-def archived(ctx: Context, manifest: Manifest, digest: str | None) -> Identity:
-    """Identity of the files in the archive with this manifest."""
+def archived(ctx: Context, manifest: Manifest, origin: Reference) -> Identity:
+    """Return the identity of the archived files; ``origin`` is the location of the archive with this manifest."""
     known = {"at": host_place(manifest.host, ctx.hosts), "machine": manifest.machine, "path": manifest.path}
     found = Identity(kind="files", of={key: value for key, value in known.items() if value})
-    return found.saved(digest or hashlib.sha256(manifest.encoded()).hexdigest())
+    return found.saved(manifest.digest_at(origin))
 
 
-def survey(ctx: Context, path: str, prefix: tuple[str, ...] = ()) -> Found:
-    """Look at ``path`` on the step's host. Raises CouldNotVerify when some of it cannot be read."""
-    answer = host_programs.call(ctx, "drillbook.systems.files.tree", path, own_mark(ctx), prefix=prefix)
+def survey(ctx: Context, path: str, prefix: tuple[str, ...] = (), *, changes: bool = False) -> Found:
+    """Survey ``path`` on the step's host; ``changes`` adds change times. Raises CouldNotVerify if an entry is unreadable."""
+    arguments = (path, own_mark(ctx), *(("changes",) if changes else ()))
+    answer = host_programs.call(ctx, "drillbook.systems.files.tree", *arguments, prefix=prefix)
     if answer["problems"]:
         raise CouldNotVerify(
             f"{ctx.host.name}: {len(answer['problems'])} entries of {path} cannot be read: "
             + "; ".join(answer["problems"][:3]),
-            hint="run as a user that may read all of it",
+            hint="run as a user with read permission for the whole folder",
         )
     entries = {name: Entry.model_validate(one) for name, one in answer["entries"].items()}
-    return Found(None if answer["missing"] else entries, answer["sockets"])
+    return Found(None if answer["missing"] else entries, answer["sockets"], answer.get("changed", {}))
 
 
 def need_tar(ctx: Context) -> None:
-    """Raise NotReady unless the step's host has python3, and a GNU tar that keeps extended attributes."""
+    """Raise NotReady unless the step's host has python3, gzip, and a GNU tar with extended attributes."""
     host_programs.need_python(ctx)
     status = ctx.run("sh", "-c", _PROBE, env={"LC_ALL": "C"}).exit
     if status != 0:
@@ -144,12 +140,12 @@ def need_tar(ctx: Context) -> None:
             4: "has no tar",
             5: "has a GNU tar without extended attributes",
             6: "has no gzip",
-        }.get(status or 0, "has no tar that works")
+        }.get(status or 0, "has no working tar")
         raise NotReady(f"{ctx.host.name} {said}", hint="install GNU tar 1.27 or later, and gzip")
 
 
 def pack(ctx: Context, path: str, archive: str) -> None:
-    """Write ``path`` into the file ``archive`` on the host. Raises CommandFailed, also when a file changed meanwhile."""
+    """Archive ``path`` to the file ``archive`` on the host. Raises CommandFailed, also when a file changed meanwhile."""
     parent, _, name = path.rpartition("/")
     output = ctx.run(
         *nofollow.inside(parent),
@@ -171,7 +167,7 @@ def pack(ctx: Context, path: str, archive: str) -> None:
 
 
 def unpack(ctx: Context, archive: str, prefix: tuple[str, ...]) -> None:
-    """Extract an archive on the host into the folder of ``nofollow.inside``. Raises StepFailed, HostError."""
+    """Extract ``archive`` in the folder to which the command prefix ``prefix`` changes. Raises StepFailed, HostError."""
     output = ctx.run(
         *prefix,
         "tar",
@@ -188,43 +184,14 @@ def unpack(ctx: Context, archive: str, prefix: tuple[str, ...]) -> None:
     output.check()
 
 
-def folder_of(text: str) -> Reference:
-    """The folder of an archive, from a reference to it or to its manifest. Raises ValueError."""
-    found = Reference.parse(text)
-    return Reference(found.bucket, found.key.removesuffix("/" + FILE), found.sha256)
-
-
-def read(store: Store, text: str) -> tuple[Reference, Manifest]:
-    """Folder and manifest of the archive at ``text``, of the digest it pins. Raises StepFailed, CouldNotVerify."""
-    folder = folder_of(text)
-    where = folder.below(FILE)
-    data = store.get(where.key)
-    if data is None:
-        raise StepFailed(
-            f"there is no {where}",
-            findings=[finding("backup-missing", title=FILE, wanted=str(where), measured="no such object")],
-        )
-    found = hashlib.sha256(data).hexdigest()
-    if folder.sha256 not in (None, found):
-        raise StepFailed(
-            f"{where} is not the one that was written",
-            findings=[
-                finding("backup-manifest", title=str(where), wanted=f"sha256 {folder.sha256}", measured=f"sha256 {found}")
-            ],
-        )
-    try:
-        return folder, Manifest.model_validate(json.loads(data))
-    except (ValidationError, ValueError) as error:
-        said = re.sub(r"\s+", " ", str(error))[:300]
-        raise StepFailed(
-            f"{where} is no manifest of files",
-            findings=[finding("backup-manifest", title=str(where), wanted=f"a manifest of format {FORMAT}", measured=said)],
-        ) from error
+def read(ctx: Context, text: str) -> Manifest:
+    """Read the manifest of the archive that ``text`` refers to. Raises StepFailed, CouldNotVerify."""
+    return Manifest.read(Store(ctx.bucket(text)), stored_backup.split(text))
 
 
 @dataclass(frozen=True, slots=True)
 class _Property:
-    """What of an entry is compared, and the finding when it differs."""
+    """A property of entries to compare: code of the finding about a difference, value, entries to which it applies."""
 
     code: str
     value: Callable[[Entry], str]
@@ -236,14 +203,16 @@ _PROPERTIES = (
     _Property("file-content", lambda one: f"{one.size} bytes, sha256 {one.sha256}", lambda one: one.type == "file"),
     _Property("file-owner", lambda one: f"{one.uid}:{one.gid}"),
     _Property("file-link", lambda one: str(one.target), lambda one: one.type in ("link", "device")),
-    _Property("file-link", lambda one: f"hard link of {one.same_as}" if one.same_as else "no second name of a file before"),
+    _Property(
+        "file-link", lambda one: f"hard link of {one.same_as}" if one.same_as else "not a hard link of an earlier file"
+    ),
     _Property("file-xattr", lambda one: json.dumps(one.xattrs, sort_keys=True)),
     _Property("file-time", lambda one: f"{one.mtime} s since 1970", lambda one: one.type == "file"),
 )
 
 
 def differences(path: str, wanted: Mapping[str, Entry], found: Mapping[str, Entry], *, unexpected: bool) -> list[Finding]:
-    """A finding for each thing that is not as in the manifest; titles name the path on the host."""
+    """Return a finding for each difference between the entries ``wanted`` and ``found``; titles name ``path``."""
     wrong = []
     for name, entry in sorted(wanted.items()):
         title = path if name == "." else f"{path}/{name}"
@@ -264,8 +233,3 @@ def differences(path: str, wanted: Mapping[str, Entry], found: Mapping[str, Entr
             for name in sorted(found.keys() - wanted.keys())
         ]
     return wrong
-
-
-def summary(findings: Sequence[Finding]) -> str:
-    """One line for several findings."""
-    return "; ".join(one.title for one in findings[:3]) + (f" and {len(findings) - 3} more" if len(findings) > 3 else "")

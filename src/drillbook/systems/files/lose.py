@@ -1,6 +1,6 @@
-"""The program that deletes a file or a folder on a host: out of its place in one step, so that it is never half there.
+"""Program that deletes a file or a folder on a host; it moves the path away first, so that the path never exists in part.
 
-Standard library only, Python 3.7 or later, read from standard input as ``tree.py`` is.
+Standard library only, for Python 3.7 or later; run from standard input like ``tree.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOUNTS = "/proc/self/mountinfo"
 
 
 def mounted(path: bytes) -> str:
-    """The first file system that is mounted on ``path`` or below it, empty when there is none."""
+    """Return the first mount point at or below ``path``; empty when there is none."""
     real = os.path.realpath(path)
     try:
         with open(MOUNTS, "rb") as lines:  # noqa: PTH123
@@ -28,12 +28,15 @@ def mounted(path: bytes) -> str:
 
 
 def _plain(field: bytes) -> bytes:
-    """A field of mountinfo without its octal escapes, see proc_pid_mountinfo(5)."""
+    """Decode the octal escapes in a field of /proc/PID/mountinfo, see proc_pid_mountinfo(5)."""
     return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)
 
 
 def lose(path: bytes, lost: bytes) -> dict[str, Any]:
-    """Delete ``path`` by way of ``lost``: it is moved there first, or only marked there where nothing can be moved."""
+    """Move ``path`` to ``lost`` and delete it there.
+
+    If ``path`` cannot be moved, it is deleted in place while an empty folder ``lost`` marks the deletion in progress.
+    """
     point = "" if os.path.islink(path) else mounted(path)  # noqa: PTH114
     if point:
         return {"refused": f"a file system is mounted on {point}"}
@@ -41,7 +44,7 @@ def lose(path: bytes, lost: bytes) -> dict[str, Any]:
     try:
         os.rename(path, lost)  # noqa: PTH104
     except OSError as error:
-        if error.errno != errno.EXDEV:  # a folder of a lower layer of overlayfs cannot be moved
+        if error.errno != errno.EXDEV:  # EXDEV: a folder in a lower layer of overlayfs, which cannot be moved
             return {"refused": str(error.strerror)}
         os.mkdir(lost, 0o700)  # noqa: PTH102
         rest = path
@@ -53,6 +56,6 @@ def lose(path: bytes, lost: bytes) -> dict[str, Any]:
 
 
 def main(path: str, lost: str) -> None:
-    """Print, as JSON: why nothing was touched (``refused``), or what is ``left`` and what ``rm`` said."""
+    """Delete ``path``, and print JSON: ``refused`` (reason of a refusal), ``left`` (remaining path), ``said`` (by rm)."""
     answer = {"refused": "", "left": "", "said": "", **lose(os.fsencode(path), os.fsencode(lost))}
     json.dump(answer, sys.stdout)

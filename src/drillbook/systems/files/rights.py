@@ -1,11 +1,11 @@
-"""Rights of the host's user on files, asked before anything runs: to read, to take away, to put back. Changes nothing."""
+"""Check the user's permissions to read, remove and restore files before the drill begins. Changes nothing."""
 
 from __future__ import annotations
 
 from drillbook.errors import NotReady
 from drillbook.sdk.action import Context
 
-# PATH: may this user take it out of its folder, and put something there?
+# PATH: succeed when this user may remove PATH from its folder and create another file there.
 _PLACE = """
 folder=${1%/*}; folder=${folder:-/}
 test -d "$folder" || exit 3
@@ -13,35 +13,41 @@ test -w "$folder" && test -x "$folder" || exit 4
 test "$(id -u)" != 0 && test -k "$folder" && ! test -O "$folder" || exit 0
 if test -e "$1" || test -L "$1"; then test "$(stat -c %u -- "$1")" = "$(id -u)" || exit 5; fi
 """
-# PATH: the first thing below it that stands in the way of each: deleting all of it, giving owners back, reading all of it.
+# PATH: print the first entry below PATH whose permissions prevent deleting, reading, or restoring its owner.
 _DELETE = 'find "$1" -xdev -type d \\( ! -writable -o ! -executable \\) -print -quit'
 _OWN = 'test "$(id -u)" = 0 || find "$1" -xdev ! -user "$(id -u)" -print -quit'
 _READ = 'find "$1" -xdev \\( -type d \\( ! -readable -o ! -executable \\) -o -type f ! -readable \\) -print -quit'
+# PATH: exit with 3 or 4 if writing would remove file capabilities or mode bits that only the owner, or nobody, can restore.
+_MODE = """
+PATH=$PATH:/usr/sbin:/sbin
+if command -v getcap >/dev/null && test -n "$(getcap -- "$1" 2>/dev/null)"; then exit 3; fi
+test -O "$1" || test "$(id -u)" = 0 || test "$((0$(stat -L -c %a -- "$1") & 06000))" -eq 0 || exit 4
+"""
 
 
 def need_place(ctx: Context, path: str) -> None:
-    """Raise NotReady unless the user may take ``path`` away, and put something in its place."""
+    """Raise NotReady unless the user may remove ``path`` and create another file at that path."""
     folder = path.rpartition("/")[0] or "/"
     why = {
         3: f"there is no folder {folder}",
         4: f"{folder} may not be written",
-        5: f"{path} belongs to another user, and in {folder} only owners take away what is theirs (sticky bit)",
+        5: f"{path} belongs to another user, and in {folder} only the owner may remove a file (sticky bit)",
     }
     if said := why.get(ctx.run("sh", "-c", _PLACE, "sh", path).exit or 0):
         raise _refused(ctx, said)
 
 
 def need_deletable(ctx: Context, path: str) -> None:
-    """Raise NotReady unless the user may delete all of ``path``, and give it back to its owners from an archive."""
+    """Raise NotReady unless the user may delete everything in ``path``, and restore the owners from an archive."""
     need_place(ctx, path)
     if found := _first(ctx, _DELETE, path):
         raise _refused(ctx, f"{found} may not be written")
     if found := _first(ctx, _OWN, path):
-        raise _refused(ctx, f"{found} belongs to another user, and only root could give it back to them")
+        raise _refused(ctx, f"{found} belongs to another user, and only root could restore that owner")
 
 
 def need_readable(ctx: Context, path: str) -> None:
-    """Raise NotReady unless the user may read all of ``path``."""
+    """Raise NotReady unless the user may read everything in ``path``."""
     if found := _first(ctx, _READ, path):
         raise _refused(ctx, f"{found} cannot be read")
 
@@ -52,8 +58,22 @@ def need_writable(ctx: Context, path: str) -> None:
         raise _refused(ctx, f"{path} may not be written")
 
 
+def need_mode(ctx: Context, path: str) -> None:
+    """Raise NotReady when writing to the file ``path`` would remove capabilities or mode bits that the user cannot restore.
+
+    The kernel removes capabilities from a file that is written to, and set-user-id and set-group-id when an ordinary user
+    writes to it, see capabilities(7) and write(2).
+    """
+    why = {
+        3: f"{path} has file capabilities, which a write would remove for good",
+        4: f"{path} is set-user-id or set-group-id and belongs to another user: a write would remove that for good",
+    }
+    if said := why.get(ctx.run("sh", "-c", _MODE, "sh", path).exit or 0):
+        raise NotReady(f"{ctx.host.name}: {said}", hint="choose another file, or `files.replace`, which keeps the original")
+
+
 def _first(ctx: Context, script: str, path: str) -> str:
-    """The path that ``script`` names; empty when it names none, or its `find` knows no such question (busybox)."""
+    """Return the first path that ``script`` prints; empty without one, also when busybox's `find` lacks an option."""
     output = ctx.run("sh", "-c", script, "sh", path)
     return output.text.strip().partition("\n")[0] if output.text.startswith("/") else ""
 
@@ -61,4 +81,4 @@ def _first(ctx: Context, script: str, path: str) -> str:
 def _refused(ctx: Context, said: str) -> NotReady:
     user = ctx.run("id", "-un").text.strip() or "this user"
     by = f" by {user}" if said.endswith(("written", "read")) else ""
-    return NotReady(f"{ctx.host.name}: {said}{by}", hint="connect as a user that may, or give this one the right")
+    return NotReady(f"{ctx.host.name}: {said}{by}", hint="connect as a user with this permission, or grant it to this user")

@@ -1,7 +1,7 @@
-"""The program that looks at a file or a folder on a host: every entry's type, permissions, owner, attributes, content.
+"""Program that surveys a file or a folder on a host: every entry's type, permissions, owner, attributes, content.
 
-Standard library only, Python 3.7 or later: ``python3 -I -`` reads this file from standard input, and after it a line
-that calls ``main``. Names are shown with a backslash as ``\\\\`` and with bytes that are no UTF-8 as ``\\xHH``.
+Standard library only, Python 3.7 or later: ``python3 -I -`` reads this file from standard input, and after it a line that
+calls ``main``. In names a backslash is shown as ``\\\\``, and a byte that is not UTF-8 as ``\\xHH``.
 """
 
 from __future__ import annotations
@@ -25,38 +25,39 @@ KINDS = {
     stat.S_IFSOCK: "socket",
 }
 NOT_CARRIED = ("security.selinux", "security.ima", "security.evm")
-"""Attributes that a host sets by its own policy."""
+"""Extended attributes that a host sets by its own policy; a comparison ignores them."""
 
 
 def shown(name: bytes) -> str:
-    """A name as text, two different names never the same."""
+    """Return a file name, in bytes, as text; different names always have different texts."""
     return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
 class Survey:
-    """What is found below one root."""
+    """Survey of a file or a folder, with type, permissions, owner, attributes and content of each entry below it."""
 
     def __init__(self, root: bytes, ignored: bytes) -> None:
-        """``root`` is the file or folder; entries whose name contains ``ignored`` are left out."""
+        """Survey the file or folder ``root``; entries whose name contains ``ignored`` are omitted."""
         self.root, self.ignored = root, ignored
         self.entries: dict[str, dict[str, Any]] = {}
         self.problems: list[str] = []
         self.sockets: list[str] = []
         self.first: dict[tuple[int, int], str] = {}
+        self.changed: dict[str, float] = {}
 
     def look(self, path: bytes, name: bytes) -> None:
-        """Look at one entry, and at all below it."""
+        """Examine an entry and everything below it; errors are added to ``problems``."""
         try:
             self.entry(path, shown(name))
             if stat.S_ISDIR(os.lstat(path).st_mode):
-                for below in sorted(os.listdir(path)):  # noqa: PTH208  paths are bytes, which pathlib has not
+                for below in sorted(os.listdir(path)):  # noqa: PTH208  paths are bytes, which pathlib does not support
                     if not (self.ignored and self.ignored in below):
                         self.look(path + b"/" + below, below if name == b"." else name + b"/" + below)
         except OSError as error:
             self.problems.append(f"{shown(name)}: {error.strerror}")
 
     def entry(self, path: bytes, name: str) -> None:
-        """Look at one entry itself."""
+        """Examine the file or folder ``path`` itself, without any entries below it."""
         found = os.lstat(path)
         kind = KINDS[stat.S_IFMT(found.st_mode)]
         if kind == "socket":
@@ -71,7 +72,7 @@ class Survey:
             "xattrs": attributes(path),
         }
         if kind == "link":
-            entry["target"] = shown(os.readlink(path))  # noqa: PTH115  bytes
+            entry["target"] = shown(os.readlink(path))  # noqa: PTH115  a path of bytes, which pathlib does not support
         elif kind == "device":
             entry["target"] = f"{stat.S_IFMT(found.st_mode):o} {found.st_rdev}"
         elif kind == "file":
@@ -80,10 +81,11 @@ class Survey:
             first = self.first.setdefault((found.st_dev, found.st_ino), name)
             entry["same_as"] = first if first != name else None
         self.entries[name] = entry
+        self.changed[name] = found.st_ctime
 
 
 def attributes(path: bytes) -> dict[str, str]:
-    """Extended attributes, base64."""
+    """Return the extended attributes of a file, in base64."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
@@ -96,17 +98,20 @@ def attributes(path: bytes) -> dict[str, str]:
 
 
 def content(path: bytes) -> tuple[int, str]:
-    """Size and SHA-256 of a file."""
+    """Return size in bytes and SHA-256 of a file."""
     size, digest = 0, hashlib.sha256()
-    with open(path, "rb") as file:  # noqa: PTH123  a path of bytes, which pathlib has not
+    with open(path, "rb") as file:  # noqa: PTH123  a path of bytes, which pathlib does not support
         for data in iter(lambda: file.read(CHUNK), b""):
             size += len(data)
             digest.update(data)
     return size, digest.hexdigest()
 
 
-def main(path: str, ignored: str) -> None:
-    """Print all that is there as JSON; ``missing`` when nothing is."""
+def main(path: str, ignored: str, changes: str = "") -> None:
+    """Print the survey of ``path`` as JSON; ``missing`` is true when the path does not exist.
+
+    A nonempty ``changes`` adds ``changed``: the change time (ctime) of each entry, by this host's clock.
+    """
     root = os.fsencode(path)
     survey = Survey(root, os.fsencode(ignored))
     if os.path.lexists(root):
@@ -117,6 +122,7 @@ def main(path: str, ignored: str) -> None:
             "entries": survey.entries,
             "problems": survey.problems,
             "sockets": survey.sockets,
+            **({"changed": survey.changed} if changes else {}),
         },
         sys.stdout,
     )

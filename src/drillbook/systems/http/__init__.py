@@ -1,4 +1,4 @@
-"""HTTP as a client sees it, load at a fixed rate, and access logs. Needs the system linux.
+"""HTTP services: requests, load at a fixed rate, and access logs. Needs the system linux.
 
 Lives here: the actions `http.*`, the probes `http.*` and `content.*`, the service kind `http`.
 Lives elsewhere: one request with a deadline (`sdk.web`).

@@ -1,12 +1,13 @@
-"""Access logs of HTTP servers: which requests took how long; pure.
+"""Parse lines of HTTP access logs, and find the slowest and the failed requests. Pure functions.
 
-Understood is a line with a method and a path, a status, a duration and a time, as these servers write it:
+A line must have a method and a path, a status, a duration and a time, in one of these forms:
 
 - ``2026-11-25 14:03:10,123 GET /documents status=200 duration=0.0123`` (also ``took= elapsed= latency= rt=
-  request_time= duration_ms=``, with a unit ``us ms s`` behind the figure; seconds without one)
+request_time= duration_ms=``, with a unit ``us ms s`` after the number; seconds without one)
 - nginx and Apache, common or combined, with the duration last: ``$request_time`` of nginx
-  (https://nginx.org/en/docs/http/ngx_http_log_module.html), seconds; or with its unit, as ``12ms``
-- uvicorn's own line has no duration: let a middleware or a proxy add it.
+(https://nginx.org/en/docs/http/ngx_http_log_module.html), seconds; or with its unit, as ``12ms``
+
+The default format of uvicorn has no duration: add it by a middleware or a proxy.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ _MOST_LINE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A logged request: when it ended (seconds since the epoch), what was asked, how it went; and the log's resolution.
+    """A logged request: time of its end (``at``, seconds since 1970), method, path, status, duration and rounding error.
 
-    ``zoned``: its line names the zone of its time, which is otherwise taken for the host's.
+    ``zoned`` is False when the line had no time zone, so that the host's zone was assumed.
     """
 
     at: float
@@ -54,13 +55,16 @@ class Request:
 
     @property
     def endpoint(self) -> str:
-        """Method and path; parts that name one thing among many (numbers, digests) stand as ``{}``."""
+        """Method and path, in which parts that identify one of many objects (numbers, digests) are replaced by ``{}``."""
         parts = ("{}" if _VARIABLE.search(part) else part for part in self.path.split("/"))
         return f"{self.method} {'/'.join(parts)}"
 
 
 def read(line: str, zone: datetime.timezone = datetime.UTC) -> Request | None:
-    """The request of a line, without the query of its path; None when it is none. ``zone``: of times that name none."""
+    """Parse a line of the log, without the query of the path; return None when the line does not log a request.
+
+    ``zone`` applies to times without a zone.
+    """
     line = line[:_MOST_LINE].rstrip()
     asked, status, at = _REQUEST.search(line), _STATUS.search(line), _time(line, zone)
     lasted = _lasted(line)
@@ -71,7 +75,7 @@ def read(line: str, zone: datetime.timezone = datetime.UTC) -> Request | None:
 
 
 def _lasted(line: str) -> tuple[float, float] | None:
-    """Seconds, and by how much they may be wrong: half of the last digit."""
+    """Return the duration in a log line in seconds, and its rounding error: half a unit of its last digit."""
     if named := _NAMED.search(line):
         figure, unit = named[2], named[3] or (named[1] or "").lstrip("_")
     elif last := _LAST.search(line):
@@ -82,7 +86,7 @@ def _lasted(line: str) -> tuple[float, float] | None:
 
 
 def _time(line: str, zone: datetime.timezone) -> tuple[float, bool] | None:
-    """Seconds since the epoch, and whether the line names its zone."""
+    """Return the time in a log line as seconds since the epoch, and True when the line has a time zone."""
     try:
         if common := _COMMON.search(line):
             return datetime.datetime.strptime(common[1], "%d/%b/%Y:%H:%M:%S %z").timestamp(), True
@@ -96,7 +100,7 @@ def _time(line: str, zone: datetime.timezone) -> tuple[float, bool] | None:
 
 
 def slowest(requests: Iterable[Request]) -> dict[str, Any]:
-    """Facts: figures of all requests, of the endpoints (slowest p95 first), and the single slowest requests."""
+    """Return facts: statistics of all requests and by endpoint (highest p95 first), and the slowest single requests."""
     found = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
     for one in found:
@@ -124,11 +128,14 @@ def slowest(requests: Iterable[Request]) -> dict[str, Any]:
 
 
 UNAVAILABLE = (502, 503, 504)
-"""Statuses of a service that says that it, or one behind it, cannot serve now (RFC 9110, 15.6): not its own mistake."""
+"""Statuses with which a service reports that it or a service behind it is unavailable (RFC 9110, 15.6).
+
+Other 5xx statuses point to a bug of the service itself.
+"""
 
 
 def errors(requests: Iterable[Request]) -> dict[str, Any]:
-    """Facts: how many requests failed by the server's fault, and of which endpoints, most of all failures first."""
+    """Return facts: number of requests with server errors (5xx), and their endpoints, most failures first."""
     found = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
     for one in found:

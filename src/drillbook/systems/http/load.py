@@ -1,7 +1,7 @@
-"""Load at a fixed rate, open loop: no answer delays the next request, and each latency counts from when it was due.
+"""Load at a fixed rate, open loop: no answer delays the next request, and latency counts from the time a request is due.
 
-A closed loop, in which clients wait for answers, asks less of a slow server and so hides how slow it is (Tene's
-"coordinated omission"). Figures come from the controller's monotonic clock.
+A closed loop, in which clients wait for answers, sends fewer requests to a slow server and so hides its latency (Gil Tene's
+"coordinated omission"). Times are from the controller's monotonic clock.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from drillbook.sdk.host import Deadline
 from drillbook.statistics.quantiles import quantile, share
 
 MOST_AT_ONCE = 200
-"""Requests that may be under way at once."""
+"""Maximum number of requests without an answer at the same time."""
 MOST_REQUESTS = 100_000
 KINDS = 5
-"""Kinds of failure that are told, the most frequent ones."""
+"""Number of different failures that are reported, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: how late it began and how long it took from when it was due, both in seconds; its status or problem."""
+    """One request: delay of its start, and duration since it was due, both in seconds; its status, or the error."""
 
     late: float
     seconds: float
@@ -36,14 +36,15 @@ class Sample:
 
     @property
     def good(self) -> bool:
-        """It was answered, with a status below 400."""
+        """True when the request was answered with a status below 400."""
         return self.status is not None and self.status < 400
 
 
 def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Deadline) -> list[Sample]:
-    """Call ``send`` ``rate`` times a second for ``seconds``, each in a thread; it gives a status or raises OSError.
+    """Call ``send`` at ``rate`` calls per second for ``seconds``, each in a thread; return a sample for each call.
 
-    Raises TimeoutError and Cancelled by the deadline, after the requests under way have ended.
+    ``send`` returns a status or raises OSError. Raises TimeoutError and Cancelled at the deadline, once requests in progress
+    have finished.
     """
     count = max(1, round(rate * seconds))
     begun = time.monotonic()
@@ -66,10 +67,10 @@ def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Dea
 
 
 def summary(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Facts about ``samples``: counts, the share of errors, and latencies with their 95 % intervals.
+    """Return facts about ``samples``: counts, the share of errors, and latencies with their 95 % intervals.
 
-    A request without a good answer counts as one that was never answered: a latency is the time within which that share
-    of all requests was answered well, and None when fewer were.
+    A request without a good answer counts as never answered: a percentile is the time within which that share of all
+    requests had a good answer; None when a smaller share had one.
     """
     ordered = sorted(one.seconds if one.good else math.inf for one in samples)
     good = [one.seconds for one in samples if one.good]

@@ -1,4 +1,4 @@
-"""The access log of an HTTP service, read on its host: a bounded part from its end, of one stretch of time."""
+"""Read the end of an HTTP service's access log on its host, for one period of time."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from drillbook.systems.http import accesslog
 from drillbook.systems.linux.target import as_root
 
 MOST_BYTES = 4 << 20
-"""Bytes of the log that are read, from its end."""
+"""Maximum number of bytes read from the end of the log."""
 MOST_LINES = 3_000
-"""Lines that are asked of a service manager."""
+"""Maximum number of lines requested from a service manager's log."""
 ZONES_S = 900
-"""Zones lie whole quarters of an hour apart (IANA time zone database)."""
+"""Smallest difference between time zone offsets, in seconds (IANA time zone database)."""
 FARTHEST_S = 26 * 3600
-"""From -12:00 to +14:00."""
+"""Largest difference between two time zones in seconds: from -12:00 to +14:00."""
 FRESH_S = 60.0
-"""How old the newest request of a service that is in use may be."""
+"""Largest age in seconds of the newest logged request of a service in use."""
 AHEAD_S = 60.0
-"""How far ahead of the clock that was read before the log a request may be that was written since."""
+"""Seconds by which the time of a logged request may be ahead of the host's clock, which is read before the log."""
 OLDER = 200
-"""So many requests in a row that are too old, and none before them is of late: workers write a little out of order."""
-_FORMATS = "`invoke actions http.slowest` shows the formats that are understood: each line needs the request's duration"
+"""Number of consecutive requests older than the period after which the backward reading of a log stops.
 
-# BYTES FILE: the end of the log, and of the one before it when that was rotated away and there is room.
+The number is above one because workers log their requests slightly out of order.
+"""
+_FORMATS = "`invoke actions http.slowest` shows the supported formats: each line needs the request's duration"
+
+# BYTES FILE: print the end of the log, preceded by the end of the rotated log if the log is shorter than BYTES.
 _TAIL = """
 size=$(wc -c < "$2") || exit 1
 if test -r "$2.1" && test "$size" -lt "$1"; then tail -c "$(($1 - size))" -- "$2.1"; fi
@@ -52,7 +55,7 @@ def _text(ctx: Context, service: Http, most: int) -> str:
         raise CouldNotVerify(
             f"{ctx.host.name}: the access log {service.access_log} cannot be read: "
             f"{printable(output.stderr, limit=200).strip()}",
-            hint="correct `access_log` of the service, or let the SSH user read it",
+            hint="correct `access_log` of the service, or give the SSH user read permission",
         )
     return sink.getvalue().decode("utf-8", "replace")
 
@@ -60,8 +63,8 @@ def _text(ctx: Context, service: Http, most: int) -> str:
 def _of_unit(ctx: Context, service: Http, lines: int) -> str:
     if not service.unit:
         raise CouldNotVerify(
-            f"the service {service.name!r} names neither `access_log` nor `unit`",
-            hint="add `access_log:` with the path of its access log on the host",
+            f"the service {service.name!r} has neither `access_log` nor `unit` in the inventory",
+            hint="set `access_log` of the service to the path of its access log on the host",
         )
     outputs = [ctx.run(*argv) for argv in manager_of(ctx.host).tail(service.unit, lines)]
     if not any(output.ok for output in outputs):
@@ -74,34 +77,40 @@ def _of_unit(ctx: Context, service: Http, lines: int) -> str:
 
 
 def slowest(ctx: Context, service: Http, last: float) -> dict[str, Any]:
-    """Which requests of the ``last`` seconds took longest. Raises CouldNotVerify when lines or zone are not understood."""
+    """Return facts about the slowest requests of the last ``last`` seconds.
+
+    Raises CouldNotVerify when the log's lines or time zone cannot be parsed.
+    """
     of_late, how = _of_late(ctx, service, last)
     return accesslog.slowest(of_late) | how | {"resolution_s": max((one.resolution for one in of_late), default=None)}
 
 
 def errors(ctx: Context, service: Http, last: float) -> dict[str, Any]:
-    """Which requests of the ``last`` seconds failed. Raises CouldNotVerify when lines or zone are not understood."""
+    """Return facts about the failed requests of the last ``last`` seconds.
+
+    Raises CouldNotVerify when the log's lines or time zone cannot be parsed.
+    """
     of_late, how = _of_late(ctx, service, last)
     return accesslog.errors(of_late) | how
 
 
 def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.Request], dict[str, Any]]:
-    """The requests of the ``last`` seconds, and how much of the log they rest on."""
+    """Return the requests of the last ``last`` seconds, and facts about the part of the log that was read."""
     now, zone = _clock(ctx)
     text = _text(ctx, service, MOST_BYTES)
     lines, found = _newest(text.splitlines(), zone, now - last)
     if lines and not found:
         raise CouldNotVerify(
-            f"{ctx.host.name}: none of the last {len(lines)} lines of the access log of {service.name!r} "
-            f"tells of a request and its duration; the last one: {printable(lines[-1], limit=200)}",
+            f"{ctx.host.name}: none of the last {len(lines)} lines of the access log of {service.name!r} contains a "
+            f"request with its duration; the last line: {printable(lines[-1], limit=200)}",
             hint=_FORMATS,
         )
     of_late = [one for one in found if now - last <= one.at <= now + AHEAD_S]
     if not of_late and (hours := _astray(found, now, last)):
         raise CouldNotVerify(
-            f"{ctx.host.name}: the times of the access log of {service.name!r} name no zone, and "
-            f"its newest lies {hours:+g} h from the host's clock: they seem to be of another zone",
-            hint="have the service write its times with their zone, such as 2026-01-31T12:00:00+00:00, or "
+            f"{ctx.host.name}: the times in the access log of {service.name!r} have no time zone, and the newest differs "
+            f"by {hours:+g} h from the host's clock: they seem to be in another time zone",
+            hint="configure the service to log times with their zone, such as 2026-01-31T12:00:00+00:00, or "
             "in the host's zone",
         )
     whole = len(text) < MOST_BYTES * 0.9 or min(one.at for one in found) < now - last
@@ -109,7 +118,10 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
 
 
 def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[list[str], list[accesslog.Request]]:
-    """The lines from the end to where only older ones come, and their requests: a log is in the order of its times."""
+    """Return the lines from the end of the log back to the time ``since``, and the requests in these lines.
+
+    Reading stops after ``OLDER`` consecutive requests before ``since``.
+    """
     found: list[accesslog.Request] = []
     older = 0
     for count, line in enumerate(reversed(lines), 1):
@@ -122,7 +134,7 @@ def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[li
 
 
 def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
-    """Hours by which all requests would have to be moved for the newest to be of late; 0: that is not what is the matter."""
+    """Return the offset in hours by which logged times seem to be in another time zone than the host's; 0 if they do not."""
     if not found or any(one.zoned for one in found):
         return 0.0
     away = max(one.at for one in found) - now
@@ -132,7 +144,7 @@ def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
 
 
 def _clock(ctx: Context) -> tuple[float, datetime.timezone]:
-    """The host's time, and its zone."""
+    """Return the time of the host, and its time zone."""
     now, zone = ctx.run("date", "+%s %z").check().text.split()
     minutes = int(zone[0] + "1") * (int(zone[1:3]) * 60 + int(zone[3:5]))
     return float(now), datetime.timezone(datetime.timedelta(minutes=minutes))

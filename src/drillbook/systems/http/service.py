@@ -1,3 +1,3 @@
-"""The service kind `http`, of which several systems speak: its model lives in the SDK."""
+"""The service kind `http`, which several systems use: its model lives in the SDK."""
 
-from drillbook.sdk.service import Http as Http  # noqa: PLC0414  declared here
+from drillbook.sdk.service import Http as Http  # noqa: PLC0414  the module of the kind must define it

@@ -1,6 +1,7 @@
 """Linux hosts: processes, ports, resources, the network and its packet filter. Needs no other system.
 
-Lives here: the actions `host.* process.* resource.* port.* net.* network.* path.* relay.* tcp.*`, profiles and captures.
+Lives here: CPU profiles, packet captures, and the actions `host.*`, `process.*`, `resource.*`, `port.*`, `net.*`,
+`network.*`, `path.*`, `relay.*` and `tcp.*`.
 Lives elsewhere: units of a service manager (`systems.units`), files (`systems.files`).
 """
 
@@ -20,5 +21,5 @@ SYSTEM = System(
         "tcp": ".actions.tcp",
     },
     probes={"tcp": ".probes"},
-    services={"relay": ".service"},
+    services={"relay": ".service", "tcp": ".service"},
 )

@@ -1,7 +1,7 @@
-"""Where a Python process allocates memory: what memray and tracemalloc tell of it, brought to one form; pure.
+"""Memory allocations of a Python process from memray and tracemalloc, in one form. Pure functions.
 
-Held is what was allocated while it was watched and not freed by the end: caches that fill and work that is under way are
-among it, so what matters is what is on top, and stays there when one looks again.
+Held memory was allocated during the trace and not freed by its end. This includes caches that fill up and work in progress,
+so only the top of the list matters, and only if it stays the same in a second trace.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from drillbook.systems.linux import flamegraph
 
 MOST_STACKS = 2000
 MOST_FRAMES = 100
-"""Frames of a stack that are read, the innermost ones."""
+"""Maximum number of frames that are read of a stack, innermost first."""
 LARGEST_DRAWING = 5 << 20
 NO_FRAME = "(outside of Python)"
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What one stack holds: its frames, outermost first, the bytes, and by how many allocations."""
+    """Memory held by one call stack: its frames, outermost first, the bytes, and the number of allocations."""
 
     stack: tuple[str, ...]
     bytes: int
@@ -33,7 +33,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen of a process: the largest stacks, and the sums over all of them."""
+    """Memory held by a process: the call stacks that hold most, and the sums over all stacks."""
 
     held: tuple[Held, ...]
     bytes: int
@@ -43,7 +43,7 @@ class Seen:
 
 
 def of_memray(text: str) -> Seen:
-    """What the reader of a capture printed. Raises ValueError."""
+    """Parse the output of the program that reads memray's capture. Raises ValueError."""
     try:
         found = json.loads(text)
         places = [_frame(*place) for place in found["places"]]
@@ -55,14 +55,14 @@ def of_memray(text: str) -> Seen:
             held, int(found["held_bytes"]), int(found["held_allocations"]), int(found["peak_bytes"]), float(found["seconds"])
         )
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"no list of allocations: {type(error).__name__}") from None
+        raise ValueError(f"not a list of allocations: {type(error).__name__}") from None
 
 
 def of_tracemalloc(body: bytes) -> Seen:
-    """What an application answers that watches itself. Raises ValueError.
+    """Parse the answer of an application that traces itself. Raises ValueError.
 
-    Expected is ``{"seconds", "held_bytes", "held_allocations", "peak_bytes", "lines": [{"where", "bytes",
-    "allocations"}]}``, with growth in bytes and blocks by line since the watching began; ``where`` is ``file:line``.
+    The answer must be ``{"seconds", "held_bytes", "held_allocations", "peak_bytes", "lines": [{"where", "bytes",
+    "allocations"}]}``. Each line has its growth in bytes and allocations since the trace began; ``where`` is ``file:line``.
     """
     try:
         found = json.loads(body)
@@ -74,7 +74,7 @@ def of_tracemalloc(body: bytes) -> Seen:
             held, int(found["held_bytes"]), int(found["held_allocations"]), int(found["peak_bytes"]), float(found["seconds"])
         )
     except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"no list of allocations: {type(error).__name__}") from None
+        raise ValueError(f"not a list of allocations: {type(error).__name__}") from None
 
 
 def _frame(name: object, file: object, line: object) -> str:
@@ -82,12 +82,12 @@ def _frame(name: object, file: object, line: object) -> str:
 
 
 def _place(text: str) -> str:
-    """A file with its line; of a long path the end."""
+    """Return file and line of an allocation in printable form; of a long path only the end."""
     return printable(text, limit=120)
 
 
 def summary(seen: Seen, most: int) -> dict[str, Any]:
-    """Facts: the sums, and the ``most`` places that hold most, each with its share of all that is held."""
+    """Return facts: the sums, and the ``most`` places that hold most memory, each with its share of all held memory."""
     sizes, counts = Counter[str](), Counter[str]()
     for one in seen.held:
         sizes[one.stack[-1]] += one.bytes
@@ -108,7 +108,7 @@ def summary(seen: Seen, most: int) -> dict[str, Any]:
 
 
 def drawing(seen: Seen, title: str) -> str:
-    """A flame graph of what is held, at most ``LARGEST_DRAWING`` bytes; of very many stacks only the largest are drawn."""
+    """Draw a flame graph of held memory; omit the smallest stacks if the SVG would exceed ``LARGEST_DRAWING`` bytes."""
     count = len(seen.held)
     while True:
         svg = flamegraph.svg(_weights(seen.held[:count]), title, unit="bytes")

@@ -1,9 +1,12 @@
-"""Letting memray (https://bloomberg.github.io/memray/attach.html) watch a running process on its host, bounded in time.
+"""Attach memray (https://bloomberg.github.io/memray/attach.html) to a running process on its host for a limited time.
 
-memray has a debugger load it into the process. The debugger sets breakpoints and waits for the next allocation: were it
-killed meanwhile, they would stay, and the process would die of the first. So it runs apart from the step, is never killed,
-and is asked to let go, by SIGTERM, when the process allocates nothing for too long. The watching is ended by a timer in the
-process itself, also when nobody hears of it any more.
+A debugger loads memray into the process. It sets breakpoints and waits for the next allocation. If the debugger were killed
+meanwhile, the breakpoints would stay, and the first would kill the process. Therefore the debugger runs apart from the step
+and is never killed; when the process allocates nothing for too long, a signal asks the debugger to detach. A timer in the
+process itself ends the trace, even when the controller is gone.
+
+The signal for gdb is SIGINT: gdb then restores the registers of the process, even during a function that gdb calls in it.
+SIGTERM during such a function would make the process crash.
 """
 
 from __future__ import annotations
@@ -23,9 +26,9 @@ from drillbook.systems.linux.spying import MOST_BYTES
 from drillbook.systems.linux.target import Found, as_root
 
 PATIENCE = 60
-"""Seconds within which the process must allocate something, so that the debugger can begin."""
+"""Seconds within which the process must allocate memory; otherwise the debugger detaches."""
 LATE = 60
-"""Seconds after its time within which the watching must have ended."""
+"""Seconds that a trace may last beyond its planned end."""
 LARGEST_CAPTURE = 256 << 20
 
 _SHELL = (
@@ -37,21 +40,24 @@ tracer() { awk '/^TracerPid:/ { print $2; found = 1 } END { if (!found) print 0 
 now() { read -r up idle < /proc/uptime; now=${up%.*}; }
 """
 )
-# PID START PATIENCE FOLDER PROGRAM...: runs by itself, and leaves `said` and `done` in the folder. The debugger is asked to
-# let go only while the process is not held by it (state t), so not in the middle of a call; after 30 s more in any case.
+# PID START PATIENCE FOLDER PROGRAM...: run detached, and write `said` and `done` to the folder. The debugger is asked to
+# detach only while it does not hold the process stopped (state t) and loads nothing into it; after 30 s more in any case.
 _GUARD = (
     _SHELL
     + """
 pid=$1 wanted=$2 patience=$3 folder=$4; shift 4
 "$@" >"$folder/said" 2>&1 </dev/null &
 child=$!
+mapped() { grep -c _inject "/proc/$pid/maps" 2>/dev/null; }
+detach() { case $(cat "/proc/$1/comm" 2>/dev/null) in gdb*) kill -INT "$1" ;; *) kill -TERM "$1" ;; esac 2>/dev/null; }
+before=$(mapped)
 now; end=$((now + patience))
 while kill -0 "$child" 2>/dev/null; do
   now
   if test "$now" -ge "$end" && ours; then
     by=$(tracer)
-    if test "$by" -gt 1 && { test "$state" != t || test "$now" -ge $((end + 30)); }; then
-      echo idle >"$folder/idle"; kill -TERM "$by" 2>/dev/null; end=$((now + 5))
+    if test "$by" -gt 1 && { { test "$state" != t && test "$(mapped)" = "$before"; } || test "$now" -ge $((end + 30)); }; then
+      echo idle >"$folder/idle"; detach "$by"; end=$((now + 5))
     fi
   fi
   rest
@@ -60,7 +66,7 @@ wait "$child"
 echo "$?" >"$folder/status"; mv "$folder/status" "$folder/done"
 """
 )
-# What is in the way, as a word on standard error that WHY explains.
+# Print the obstacle to a trace as one word on standard error; WHY maps each word to an explanation.
 _BEFORE = (
     _SHELL
     + """
@@ -136,42 +142,48 @@ class _Why:
 
 
 _ROOT = "run as its user with ptrace allowed, or as root: `manager: {sudo: true}` for the host"
-_OWN = "install memray in the environment of the application itself, and name that one as `program`"
+_OWN = "install memray in the environment of the application itself, and set `program` to that memray"
 _WHY = {
-    "program": _Why("there is no {program}", "install it (`pip install memray`), or name its path as `program`"),
-    "debugger": _Why("there is neither gdb nor lldb, which memray needs", "install it on the host (package `gdb`)"),
-    "traced": _Why("process {pid} is traced by another program already", "end the debugger or tracer, then try again"),
-    "watched": _Why("memray watches process {pid} already", "wait until that ends, or end it with `memray detach {pid}`"),
-    "rights": _Why("process {pid} may not be looked into", _ROOT),
+    "program": _Why("{program} does not exist", "install it (`pip install memray`), or set `program` to its path"),
+    "debugger": _Why(
+        "neither gdb nor lldb, one of which memray needs, is installed", "install it on the host (package `gdb`)"
+    ),
+    "traced": _Why("process {pid} is already traced by another program", "stop that debugger or tracer, then try again"),
+    "watched": _Why(
+        "memray already traces process {pid}", "wait until that trace ends, or end it with `memray detach {pid}`"
+    ),
+    "rights": _Why("this user may not trace process {pid}", _ROOT),
     "apart": _Why(
-        "process {pid} has files or a network of its own, as in a container or under PrivateTmp",
-        "let the application watch itself: `path`",
+        "process {pid} has a mount or network namespace of its own, as in a container or under PrivateTmp",
+        "let the application trace itself: set `path`",
     ),
-    "folder": _Why("no folder for the capture can be made", "look at `scratch` of the host in the inventory"),
+    "folder": _Why("the folder for the capture cannot be created", "check `scratch` of the host in the inventory"),
     "idle": _Why(
-        f"process {{pid}} allocated nothing within {PATIENCE} s, so memray could not begin; it goes on as before",
-        "ask something of it meanwhile, such as a request",
+        f"process {{pid}} allocated nothing within {PATIENCE} s, so memray could not start; the process continues unchanged",
+        "cause activity in the process during the trace, such as a request",
     ),
-    "attached": _Why("memray still watches process {pid} after its time", "end it with `memray detach {pid}` on the host"),
-    "large": _Why(f"the capture is larger than {LARGEST_CAPTURE} bytes", "watch for fewer `seconds`"),
+    "attached": _Why(
+        "memray still traces process {pid} after the end of the trace", "end it with `memray detach {pid}` on the host"
+    ),
+    "large": _Why(f"the capture is larger than {LARGEST_CAPTURE} bytes", "choose fewer `seconds`"),
     "unread": _Why("the capture cannot be read: {said}", _OWN),
 }
 
 
 def _open_folder(ctx: Context) -> str:
-    """Beginning of the name of the folder that the process writes into, whose user may not enter the run's own.
+    """Return the path prefix of a folder to which the traced process, perhaps of another user, may write.
 
-    It is made by exclusive creation, in `scratch` itself.
+    The folder is created exclusively, directly in `scratch`.
     """
     return f"{root_of(ctx.host)}-{ctx.run_id}.{ctx.step}.allocations"
 
 
 def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
-    """What ``program`` saw in ``seconds``, as the JSON that ``allocations.of_memray`` reads.
+    """Trace the process with memray (``program``) for ``seconds``; return the JSON that ``allocations.of_memray`` parses.
 
-    Raises CouldNotVerify with what stands in the way, StepFailed when the process ended meanwhile.
+    Raises CouldNotVerify when the process cannot be traced, StepFailed when it exited during the trace.
     """
-    sink = Answer(f"{ctx.host.name}: what {program} says", MOST_BYTES)
+    sink = Answer(f"{ctx.host.name}: the output of {program}", MOST_BYTES)
     output = ctx.run(
         *as_root(ctx),
         "sh",
@@ -204,9 +216,11 @@ def _refused(ctx: Context, found: Found, program: str, word: str, said: str) -> 
     name, pid = ctx.host.name, found.pid
     if word == "ended":
         return StepFailed(
-            f"{name}: process {pid} ended while memray watched it",
+            f"{name}: process {pid} exited while memray traced it",
             findings=[
-                finding("step-failed", title=f"process {pid} ended", wanted="a process that goes on", measured="ended")
+                finding(
+                    "step-failed", title=f"process {pid} exited", wanted="a process that keeps running", measured="ended"
+                )
             ],
         )
     why = _WHY.get(word) or _said(said)
@@ -216,13 +230,17 @@ def _refused(ctx: Context, found: Found, program: str, word: str, said: str) -> 
 
 
 def _said(said: str) -> _Why:
-    """What memray itself said, explained."""
+    """Return the explanation of memray's error message ``said``."""
     if "No module named" in said or "open the memray shared library" in said:
-        return _Why("process {pid} finds no memray", _OWN)
+        return _Why("memray is not installed in the environment of process {pid}", _OWN)
     if "running Python" in said:
-        return _Why("process {pid} is no Python", "name the process of the interpreter itself, by `pid_file` or `port`")
+        return _Why(
+            "process {pid} is not a Python process", "select the process of the interpreter itself, by `pid_file` or `port`"
+        )
     if "in remote process" in said:
-        return _Why("memray cannot work in process {pid}: {said}", "look at what its user may read and write")
+        return _Why("memray cannot work in process {pid}: {said}", "check the file permissions of the process's user")
     if re.search(r"permission|different user", said, re.IGNORECASE):
-        return _Why("process {pid} may not be traced", f"{_ROOT}; `sysctl kernel.yama.ptrace_scope` tells who may")
-    return _Why("memray could not watch process {pid}: {said}", "try `memray attach --verbose` on the host")
+        return _Why(
+            "process {pid} may not be traced", f"{_ROOT}; `sysctl kernel.yama.ptrace_scope` shows who may trace processes"
+        )
+    return _Why("memray could not trace process {pid}: {said}", "try `memray attach --verbose` on the host")

@@ -1,4 +1,4 @@
-"""A packet capture on a host by tcpdump, bounded in time and size by commands of the host, so that it ends by itself."""
+"""Capture packets on a host with tcpdump; commands on the host limit time and size, so that the capture ends by itself."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from drillbook.systems.linux.packets import Capture
 from drillbook.systems.linux.target import as_root
 
 _PATH = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH"
-# 176 bytes of each packet: room for the longest headers; what is behind them is dropped here.
-# SECONDS BYTES INTERFACE FILTER: `timeout` ends it in time, `head` when it is large, also when nobody reads any more.
+# 176 bytes of each packet contain the longest headers; content after the headers is dropped by the parser.
+# SECONDS BYTES INTERFACE FILTER: `timeout` limits the time and `head` the size, even when nobody reads the output any more.
 _CAPTURE = (
     _PATH
     + """
@@ -24,24 +24,24 @@ command -v tcpdump >/dev/null || exit 127
 
 
 def present(ctx: Context) -> bool:
-    """Is tcpdump on the host?"""
+    """Return True when tcpdump and timeout are on the host."""
     return ctx.run(*as_root(ctx), "sh", "-c", f"{_PATH}; command -v tcpdump >/dev/null && command -v timeout >/dev/null").ok
 
 
 def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface: str, expression: str) -> Facts:
-    """Feed ``into`` from tcpdump for ``seconds``, or until it gave ``size`` bytes.
+    """Run tcpdump for ``seconds``, or until ``size`` bytes, and write its output to ``into``.
 
-    Facts: ``ended`` (``time`` or ``size``), ``dropped`` (packets that the kernel lost; None where tcpdump did not say).
-    Raises CouldNotVerify when tcpdump is not there, or may not capture.
+    Facts: ``ended`` (``time`` or ``size``), ``dropped`` (packets that the kernel lost; None when tcpdump did not report it).
+    Raises CouldNotVerify when tcpdump is missing, or may not capture.
     """
-    sink = Limited(into, f"{ctx.host.name}: what tcpdump captures", size)
+    sink = Limited(into, f"{ctx.host.name}: the capture of tcpdump", size)
     output = ctx.run(*as_root(ctx), "sh", "-c", _CAPTURE, "sh", f"{seconds:g}", str(size), interface, expression, sink=sink)
     said = output.stderr.decode("utf-8", "replace")
     if output.exit == 127:
-        raise CouldNotVerify(f"{ctx.host.name}: there is no tcpdump", hint="install it on the host (package `tcpdump`)")
+        raise CouldNotVerify(f"{ctx.host.name}: tcpdump is not installed", hint="install the package `tcpdump` on the host")
     if re.search(r"permission|not permitted", said, re.IGNORECASE):
         raise CouldNotVerify(
-            f"{ctx.host.name}: packets may not be captured",
+            f"{ctx.host.name}: this user may not capture packets",
             hint=("log in as root, or allow sudo without a password and set `manager: {sudo: true}` for the host"),
         )
     ended = re.search(r"^status (\d+)$", said, re.MULTILINE)

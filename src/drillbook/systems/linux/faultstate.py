@@ -1,11 +1,11 @@
-"""Where a fault keeps on its host what its undo has to know, and the shell functions that its scripts share."""
+"""State folder of a fault on its host, with the data for its undo, and shell functions that its scripts share."""
 
 from __future__ import annotations
 
 from drillbook.sdk.action import Context
 
-# seen PID: sets `state`, `parent` and `start` (clock ticks since boot); false when there is no such living process.
-# A pid alone says little, because numbers are used again: a process is its pid with its start time.
+# seen PID: set `state`, `parent` and `start` (clock ticks since boot); fails when there is no such living process.
+# A pid alone is ambiguous, because pids are reused: a process is identified by its pid and start time.
 SEEN = """
 seen() {
   line=$(tr '\\n' ' ' 2>/dev/null < "/proc/$1/stat") || return 1
@@ -15,21 +15,22 @@ seen() {
   test "$state" != Z && test "$state" != X
 }
 """
-# rest: a short wait, also where `sleep` knows whole seconds only.
+# rest: sleep briefly, also where `sleep` accepts only whole seconds.
 REST = """
 rest() { sleep 0.1 2>/dev/null || sleep 1; }
 """
 
 
 def state_folder(ctx: Context) -> str:
-    """Folder of this step's state on its host: beside the run's scratch, so that only the undo removes it.
+    """Return the folder of this step's state on its host, next to the run's scratch folder.
 
-    The runner clears the scratch at the end of a run, also when an undo failed; what the next try needs must survive that.
+    Only the undo removes this folder. The runner removes the scratch folder at the end of a run, even when an undo failed;
+    the state must survive for the next attempt.
     """
     return f"{ctx.scratch}.{ctx.step}"
 
 
 def made_state_folder(ctx: Context) -> str:
-    """The same, with all made that it lies in, so that nobody else can reach into it. Raises NotReady, HostError."""
+    """Return the state folder, after making its parent folder accessible to this user only. Raises NotReady, HostError."""
     ctx.make_scratch()
     return state_folder(ctx)

@@ -1,7 +1,7 @@
-"""A flame graph as SVG: width is the share of samples, callers below their callees; pure.
+"""A flame graph as SVG: width is the share of samples, callers are below their callees. Pure functions.
 
-The form is Brendan Gregg's (https://www.brendangregg.com/flamegraphs.html). There is no script in it: names come from the
-target and are text, so the file is safe to open.
+The form is Brendan Gregg's (https://www.brendangregg.com/flamegraphs.html). The SVG has no script: names from the target are
+text, so the file is safe to open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from html import escape
 WIDTH = 1200
 ROW = 18
 THINNEST = 0.5
-"""Pixels below which a frame is left out."""
+"""Smallest width of a frame in pixels; narrower frames are omitted."""
 _LETTER = 6.6
 
 
@@ -26,7 +26,7 @@ class _Node:
 
 
 def svg(samples: Mapping[tuple[str, ...], int], title: str, unit: str = "samples") -> str:
-    """The drawing of ``samples``: stacks, outermost frame first, and how often each was seen, or its weight in ``unit``."""
+    """Draw ``samples``: stacks, outermost frame first, each with its number of samples, or with its weight in ``unit``."""
     root = _Node("all")
     for stack, count in samples.items():
         node = root
@@ -50,7 +50,7 @@ def svg(samples: Mapping[tuple[str, ...], int], title: str, unit: str = "samples
 
 
 def _boxes(root: _Node) -> Iterator[tuple[_Node, int, float, float]]:
-    """Every frame that is wide enough, with its level, left edge and width in pixels."""
+    """Yield every frame that is wide enough, with its level, left edge and width in pixels."""
     todo = [(root, 0, 0.0)]
     scale = WIDTH / max(1, root.count)
     while todo:

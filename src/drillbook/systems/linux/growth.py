@@ -1,4 +1,4 @@
-"""How the memory of one process grows: its resident set over time, as the kernel counts it; pure."""
+"""Growth of one process's memory: a line through its resident set over time. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from drillbook.statistics.line import fit
 
 
 def summary(samples: list[tuple[float, int]]) -> dict[str, Any]:
-    """Facts about ``samples``: seconds and resident bytes. ``growth_*`` is the slope of a line through them, bytes a second.
+    """Return facts about ``samples``, pairs of seconds and resident bytes.
 
-    ``grows`` is true when the slope's whole 95 % interval is above zero, null with fewer than three samples.
+    ``growth_*`` is the slope of a line through them, in bytes a second. ``grows`` is true when the slope's whole 95 %
+    interval is above zero, null with fewer than three samples.
     """
     line = fit([(at, float(size)) for at, size in samples])
     sizes = [size for _, size in samples]

@@ -1,25 +1,39 @@
-"""A helper: a program that keeps a fault up on its host, and ends by itself, whoever dies.
+"""Helper program that maintains a fault on its host and exits by itself, even if the controller dies.
 
-It is detached, gives itself to the kernel's out-of-memory killer first, and ends when its time is over or when the folder
-of the fault is gone. Every process of it carries the fault's mark in its environment, so that the undo finds exactly
-these: also a worker whose number was never written down. POSIX sh; what is run inside may need more, and says so.
+The helper is detached, and the preferred victim of the out-of-memory killer. It exits when its time is over or the folder of
+the fault is gone. All its processes carry the fault's mark in their environment, so that the undo finds exactly these, even
+a worker whose pid was never recorded. It needs only POSIX sh; its body may need more tools, which the fault checks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Undo
 from drillbook.sdk.host import printable
 from drillbook.systems.linux.faultstate import REST, SEEN, made_state_folder, state_folder
 from drillbook.systems.linux.target import need
+from drillbook.values import Duration
 
 VARIABLE = "DRILLBOOK_FAULT"
 LONGEST = 3600.0
-"""Seconds after which every helper has ended, whatever the drill says."""
+"""Longest life of a helper in seconds, whatever the drill declares."""
+Lasting = Annotated[
+    Duration,
+    Field(
+        alias="for",
+        ge=1,
+        le=LONGEST,
+        description="Time after which the fault ends by itself, even without a controller; at most 1h.",
+    ),
+]
+"""Type of the field `for`, the duration of a fault that a helper maintains."""
 
-# FOLDER MARK: `pids` prints the processes of the helper that live: those with its mark, and those of its pid file.
+# FOLDER MARK: `pids` prints the living processes of the helper: those with its mark, and the one in its pid file.
 _PIDS = (
     SEEN
     + REST
@@ -36,8 +50,8 @@ noted=
 test -f "$1/pid" && noted=$(cat -- "$1/pid")
 """
 )
-# FOLDER MARK SECONDS BODY ARGV...: starts BODY detached; waits until it says that it is ready, or has ended. What comes on
-# standard input lies in FOLDER/private, which nobody else can read.
+# FOLDER MARK SECONDS BODY ARGV...: start BODY detached; wait until it reports that it is ready, or has exited. Standard
+# input is stored in FOLDER/private, which nobody else can read.
 _LAUNCH = (
     _PIDS
     + """
@@ -59,7 +73,7 @@ until test -e "$folder/ready"; do
 done
 """
 )
-# FOLDER MARK: no process and no file of the helper is left, or it fails.
+# FOLDER MARK: kill all processes of the helper and remove its files; fails when any process remains.
 _STOP = (
     _PIDS
     + """
@@ -89,43 +103,48 @@ over() { test -d "$folder" || return 0; read -r up other < /proc/uptime; test "$
 note $$ main || exit 1
 """
 )
-"""What every BODY begins with: ``note PID WORD`` writes a worker down, ``over`` tells when to end, ``$folder/ready`` says
-that the fault is there. A folder that is gone means that the undo was here first."""
+"""Shell functions for every BODY, such as ``note PID WORD``, which records a worker, and ``over``, which succeeds at the end.
+
+The file ``$folder/ready`` says that the fault is in place. A missing folder means that the undo has run already.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """The helper of one step on one host."""
+    """Helper program of one step on one host: its start, its processes and its undo."""
 
     ctx: Context
 
     @property
     def folder(self) -> str:
-        """Where it keeps its pid file."""
+        """Folder of the helper's pid file."""
         return state_folder(self.ctx)
 
     @property
     def mark(self) -> str:
-        """What its processes carry in their environment; no other step on any host has the same."""
+        """Mark in the environment of the helper's processes, unique for each step and host."""
         return f"{self.ctx.run_id}/{self.ctx.step}/{self.ctx.host.name}/"
 
     def ready(self) -> None:
-        """Raise NotReady unless the host has what detaches a program, and no such folder yet."""
+        """Raise NotReady unless the host has the tools to detach a program, and the helper's folder does not exist yet."""
         need(self.ctx, "setsid", "grep", "awk")
         if self.ctx.run("test", "-e", self.folder).ok:
             raise NotReady(
-                f"{self.ctx.host.name}: {self.folder} is there already", hint="find out who made it, and remove it"
+                f"{self.ctx.host.name}: {self.folder} already exists", hint="find out what created the folder, and remove it"
             )
 
     def start(self, body: str, seconds: float, *argv: str, private: bytes = b"") -> None:
-        """Start ``body`` and wait until it is up; ``private`` is what it finds in its folder. Raises StepFailed."""
+        """Start the shell script ``body`` as the helper, and wait until it is ready. Raises StepFailed.
+
+        ``private`` is stored for the script in a file that nobody else can read.
+        """
         words = (made_state_folder(self.ctx), self.mark, str(max(1, round(seconds))), PRELUDE + body, *argv)
         output = self.ctx.run("sh", "-c", _LAUNCH, "sh", *words, stdin=private)
         why = {
-            5: "this step's fault is there already",
-            6: "its folder cannot be made in the scratch folder",
-            7: "the helper ended at once",
-            8: "the helper is not up after 20 s",
+            5: "the fault of this step already exists",
+            6: "the helper's folder cannot be created in the scratch folder",
+            7: "the helper program exited at once",
+            8: "the helper program was not ready after 20 s",
         }.get(output.exit or 0)
         if why:
             said = self.ctx.run("sh", "-c", 'test ! -f "$1" || tail -c 500 "$1"', "sh", f"{self.folder}/log")
@@ -133,20 +152,20 @@ class Helper:
         output.check()
 
     def undo(self) -> Undo:
-        """End all its processes and remove its folder."""
+        """Return an undo that kills all processes of the helper and removes its folder."""
         return Undo.by_commands(("sh", "-c", _STOP, "sh", self.folder, self.mark))
 
     def pids(self) -> list[int]:
-        """Its processes that live now."""
+        """Return the pids of the helper's running processes."""
         output = self.ctx.run("sh", "-c", _PIDS + 'pids "$1" "$2"', "sh", self.folder, self.mark).check()
         return [int(word) for word in output.text.split()]
 
     def ended_badly(self) -> bool:
-        """True when its folder is gone, as after an undo, and processes of it are still there."""
+        """Return True when the helper's folder is gone, as after an undo, but some processes of the helper still run."""
         return bool(self.pids()) and not self.ctx.run("test", "-e", self.folder).ok
 
     def workers(self, word: str) -> list[int]:
-        """Those of them that were noted down as ``word``."""
+        """Return the pids of the helper's running processes that the helper recorded under the name ``word``."""
         script = _PIDS + 'pids "$1" "$2"; echo noted; printf "%s\\n" "$noted"'
         living, _, noted = self.ctx.run("sh", "-c", script, "sh", self.folder, self.mark).check().text.partition("noted\n")
         named = {line.split()[0] for line in noted.splitlines() if line.split()[2:] == [word]}

@@ -1,8 +1,8 @@
-"""Which rules of a packet filter stand in the way of a connection: two packets of it walk through the chains; pure.
+"""Search for packet filter rules that block a connection, whose first two packets are traced through the chains.
 
-They walk as the kernel lets them (iptables(8), nft(8)): the first rule that decides, decides; the end of a chain that hangs
-at a hook is its policy. What a rule asks that cannot be told of the packet makes the rule a possible one. So is one at the
-hook `forward`, where only connections of what lives behind the host pass, such as those of its containers.
+Pure functions. The trace follows the kernel (iptables(8), nft(8)): the first matching rule decides; the end of a chain at a
+hook applies its policy. A rule with a condition that cannot be evaluated is uncertain. So is a rule at the hook `forward`,
+which only connections of systems behind the host pass, such as those of its containers.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DEEPEST = 16
-"""Chains within chains: the kernel takes no more jumps than that (NFT_JUMP_STACK_SIZE)."""
+"""Deepest nesting of chains; the kernel allows no more jumps (NFT_JUMP_STACK_SIZE)."""
 CHOSEN = (32768, 60999)
-"""Ports that Linux gives to clients (ip_local_port_range, Documentation/networking/ip-sysctl.rst)."""
+"""Range of ports that Linux assigns to clients (ip_local_port_range, Documentation/networking/ip-sysctl.rst)."""
 HARDLY = 0.01
-"""A rule about so small a part of them hardly stands in the way of a connection."""
+"""Smallest share of client ports that counts: a rule about fewer ports hardly ever blocks a connection."""
 DROP, REJECT, ACCEPT, RETURN, GO_ON, JUMP, GOTO, UNKNOWN = "drop", "reject", "accept", "return", "", "jump", "goto", "?"
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A TCP packet as a host meets it; None: not known, of a port: chosen by the client's system.
+    """TCP packet as a host sees it. A field is None when unknown; a port also when the client's system assigns it.
 
-    ``hooks`` are the places that it passes, in small letters.
+    ``hooks`` are the hooks that the packet passes, in lower case.
     """
 
     hooks: tuple[str, ...]
@@ -41,7 +41,7 @@ class Packet:
 
     @property
     def loopback(self) -> bool | None:
-        """Does it stay on its host? None: neither end is known."""
+        """True when the packet stays on its host, None when neither end is known."""
         ends = [one for one in (self.source, self.target) if one is not None]
         if "forward" in self.hooks:
             return False
@@ -53,7 +53,7 @@ Condition = Callable[[Packet], bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: what it asks, what it does, and how the tool writes it."""
+    """One packet filter rule: its conditions, its verdict, and its text in the syntax of its tool."""
 
     text: str
     verdict: str
@@ -61,18 +61,18 @@ class Rule:
     conditions: tuple[Condition, ...] = ()
 
     def matches(self, packet: Packet) -> bool | None:
-        """True, False, or None: it depends on what is not known."""
+        """Return True or False, or None when the match depends on unknown properties of the packet."""
         asked = [one(packet) for one in self.conditions]
         return False if False in asked else None if None in asked else True
 
     def aims(self, packet: Packet) -> bool:
-        """Does it match for the packet's addresses or ports, and not whatever these are?"""
+        """Return True when the match of the rule depends on the packet's addresses or ports."""
         return self.matches(replace(packet, source=None, target=None, source_port=None, target_port=None)) is not True
 
 
 @dataclass(slots=True)
 class Chain:
-    """Rules in their order; ``hook`` and ``policy`` of one that the kernel begins with."""
+    """A chain of a table: its rules in order; ``hook`` and ``policy`` are those of a base chain."""
 
     hook: str = ""
     policy: str = ACCEPT
@@ -81,7 +81,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Chains by name that may jump to each other."""
+    """A table of a packet filter: its chains by name, which may jump to each other."""
 
     tool: str
     family: str
@@ -91,7 +91,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that drops or rejects a packet, or may: the packet's hook, whether it is certain, and whether meant for it."""
+    """A rule that certainly or possibly drops or rejects a packet, and the hook at which it does.
+
+    ``certain`` is False when the rule only possibly does so; ``aimed`` is True when the rule matches the packet's addresses
+    or ports.
+    """
 
     table: Table
     chain: str
@@ -102,10 +106,11 @@ class Hit:
 
 
 def there_and_back(here: Address | None, peer: Address | None, peer_port: int, version: int, *, opens: bool) -> list[Packet]:
-    """What passes a host of a connection to ``peer_port``: its first packet and the answer.
+    """Return the first two packets of a connection to ``peer_port``: the first packet and the answer.
 
-    ``opens``: the host is the one that connects; else the port is its own, and ``peer`` is who connects. Where ``here``, its
-    own address, is not known, the connection may be that of something behind it: then the two come as forwarded ones, too.
+    With ``opens`` the host is the client; otherwise the port is the host's own, and ``peer`` is the client. If ``here``, the
+    host's address, is unknown, the connection may belong to a system behind the host: then both packets are also traced as
+    forwarded.
     """
     first: dict[str, Any] = {
         "version": version,
@@ -132,10 +137,10 @@ def there_and_back(here: Address | None, peer: Address | None, peer_port: int, v
 
 
 def hits(tables: list[Table], packets: list[Packet]) -> list[Hit]:
-    """Every rule that drops or rejects one of ``packets``, or may do so.
+    """Return every rule that drops or rejects one of ``packets``, or may do so.
 
-    Whether a host forwards the connection is not known: a rule that would stop it there is told as one that may, where it is
-    meant for its addresses or ports, and else not at all.
+    It is not known if the host forwards the connection. Therefore a rule that would stop a forwarded packet is reported as
+    uncertain if it matches the packet's addresses or ports, and otherwise omitted.
     """
     found: dict[tuple[str, str, str, str], Hit] = {}
     for packet in packets:
@@ -162,18 +167,18 @@ def _of_table(table: Table, packet: Packet) -> Iterator[Hit]:
 
 
 class _Walk:
-    """One packet's way through the chains at one hook."""
+    """Trace of one packet through the chains at one hook."""
 
     def __init__(self, table: Table, packet: Packet, hook: str) -> None:
         self.table, self.packet, self.hook = table, packet, hook
         self.passed = False
-        """True once a rule may have let the packet pass."""
+        """True once a rule may have accepted the packet."""
         self.hits: list[Hit] = []
 
     def through(self, name: str, depth: int = 0, *, sure: bool = True, aimed: bool = False) -> bool:
-        """Walk through a chain, of which it is ``sure`` that the packet comes there; True when its way certainly ends.
+        """Trace the packet through a chain; returns True when the packet's path certainly ends in that chain.
 
-        ``aimed``: it comes there for its addresses or ports.
+        ``sure``: the packet certainly reaches the chain. ``aimed``: it reaches the chain because of its addresses or ports.
         """
         if name not in self.table.chains or depth > DEEPEST:
             self.passed = True
@@ -202,7 +207,7 @@ class _Walk:
 
 
 def address(test: Callable[[Address], bool], *, source: bool) -> Condition:
-    """Asks the packet's address."""
+    """Return a condition on the packet's source or target address."""
 
     def asked(packet: Packet) -> bool | None:
         one = packet.source if source else packet.target
@@ -212,7 +217,7 @@ def address(test: Callable[[Address], bool], *, source: bool) -> Condition:
 
 
 def port(ends: Sequence[tuple[int, int]], *, source: bool) -> Condition:
-    """Asks one of the packet's ports for ranges. One that the client's system chose is any of `CHOSEN`."""
+    """Return a condition on the packet's source or target port; an unknown port may be any port of the range ``CHOSEN``."""
 
     def asked(packet: Packet) -> bool | None:
         one = packet.source_port if source else packet.target_port
@@ -226,32 +231,32 @@ def port(ends: Sequence[tuple[int, int]], *, source: bool) -> Condition:
 
 
 def interface(name: str) -> Condition:
-    """Asks for an interface: of those only the loopback is known."""
+    """Return the condition that the packet passes the interface; it can be evaluated only for loopback."""
     return lambda packet: packet.loopback if name == "lo" else False if packet.loopback else None
 
 
 def protocol(names: frozenset[str]) -> Condition:
-    """Asks for a protocol, by name or number."""
+    """Return the condition that the packet's protocol (TCP) is one of ``names``, which are names or numbers."""
     return lambda packet: bool(names & {"tcp", "6", "all", "0", "ip"})
 
 
 def version(number: int) -> Condition:
-    """Asks for IPv4 or IPv6."""
+    """Return a condition on the IP version, 4 or 6."""
     return lambda packet: packet.version == number
 
 
 def state(names: frozenset[str]) -> Condition:
-    """Asks what the connection is by the kernel's tracking."""
+    """Return the condition that the connection tracking state is one of ``names``."""
     return lambda packet: packet.state in names
 
 
 def flags(mask: frozenset[str], wanted: frozenset[str]) -> Condition:
-    """Asks which flags of ``mask`` are set."""
+    """Return the condition that, of the TCP flags in ``mask``, exactly those in ``wanted`` are set."""
     return lambda packet: packet.flags & mask == wanted
 
 
 def negated(one: Condition) -> Condition:
-    """The opposite; what is not known stays so."""
+    """Return the negation of the condition ``one``; an unknown result stays unknown."""
 
     def asked(packet: Packet) -> bool | None:
         said = one(packet)
@@ -261,11 +266,11 @@ def negated(one: Condition) -> Condition:
 
 
 def unknown(packet: Packet) -> None:
-    """Asks what cannot be told."""
+    """Return None for any packet: a condition that cannot be evaluated."""
 
 
 def facts(found: list[Hit], ours: Mapping[str, str], most: int) -> list[dict[str, Any]]:
-    """Hits as facts; ``ours`` holds the beginning of the names and of the comments of rules that drills make."""
+    """Convert hits to facts; ``ours`` are the prefixes of names and comments by which rules of drills are recognised."""
     return [
         {
             "tool": one.table.tool,

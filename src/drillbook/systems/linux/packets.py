@@ -1,7 +1,7 @@
-"""A packet capture as it streams in: TCP headers are counted and kept, what the packets carried is dropped; pure.
+"""Parser of a packet capture as a stream: TCP headers are counted and stored, payload is dropped. Does no input or output.
 
 The format is libpcap's (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html), link types Ethernet, raw IP and
-Linux "cooked" (https://www.tcpdump.org/linktypes.html). Flags and sequence numbers as in RFC 9293.
+Linux "cooked" (https://www.tcpdump.org/linktypes.html). Flags and sequence numbers are those of RFC 9293.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 _MAGIC = {b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">"}
-# Link type: bytes before the network layer, and where in them its protocol stands (none: raw IP).
+# By link type: number of bytes before the network layer, and position of the protocol in them (None for raw IP).
 _LINKS: dict[int, tuple[int, int | None]] = {1: (14, 12), 101: (0, None), 113: (16, 14), 276: (20, 0)}
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _HALF, _WHOLE = 1 << 31, 1 << 32
@@ -21,24 +21,24 @@ Flow = tuple[bytes, bytes]
 
 
 class Sink(Protocol):
-    """Where the shortened capture goes."""
+    """Destination to which the capture is written after its payload was dropped."""
 
     def write(self, data: bytes) -> int:
-        """Take the next piece."""
+        """Write the next chunk of the capture."""
 
 
 @dataclass(slots=True)
 class _Direction:
-    """What one side of a connection has sent."""
+    """State of one direction of a TCP connection: sequence numbers seen so far."""
 
-    sent: int | None = None  # the sequence number behind its newest byte
-    opened: int | None = None  # the sequence number of its SYN
-    asked: bool = False  # it began the connection
+    sent: int | None = None  # sequence number after the newest byte sent
+    opened: int | None = None  # sequence number of the SYN
+    asked: bool = False  # this side opened the connection
     answered: bool = False
     refused: bool = False
 
     def sends(self, sequence: int, payload: int, *, syn: bool, asks: bool) -> bool:
-        """Note a packet; True when it repeats what was sent before."""
+        """Record a packet of this direction; returns True when the packet is a retransmission."""
         if syn:
             again = self.opened == sequence
             self.opened, self.sent, self.asked = sequence, (sequence + 1) % _WHOLE, self.asked or asks
@@ -48,22 +48,22 @@ class _Direction:
         behind = (sequence + payload) % _WHOLE
         newer = self.sent is None or 0 < (behind - self.sent) % _WHOLE < _HALF
         self.sent = behind if newer else self.sent
-        return not newer and payload > 1  # one byte again is how a connection is kept alive
+        return not newer and payload > 1  # a repeated single byte is a keepalive
 
 
 @dataclass(slots=True)
 class Capture:
-    """Takes a capture in pieces by ``write``, passes its headers on to ``sink``, and counts."""
+    """Parses a capture that ``write`` receives in chunks, passes its headers to ``sink``, and counts packets."""
 
     sink: Sink
     packets: int = 0
     size: int = 0
-    """Bytes on the wire."""
+    """Total size of the packets on the wire in bytes, payload included."""
     flags: Counter[str] = field(default_factory=Counter)
     other: int = 0
-    """Packets that are no TCP, or were cut before its header's end."""
+    """Number of packets that are not TCP, or that were cut inside the TCP header."""
     broken: bool = False
-    """It is no capture in the known format, or a known link type."""
+    """True when the capture cannot be parsed, because its format or link type is unknown."""
     _order: str = ""
     _link: int = 0
     _kept: bytearray = field(default_factory=bytearray)
@@ -71,7 +71,7 @@ class Capture:
     _flows: dict[tuple[bytes, Flow], _Direction] = field(default_factory=dict)
 
     def write(self, data: bytes) -> int:
-        """Take the next piece."""
+        """Parse the next chunk of the capture."""
         self._kept += data
         if not self._order and not self.broken and len(self._kept) >= 24:
             self._begin()
@@ -90,7 +90,7 @@ class Capture:
 
     @property
     def cut(self) -> bool:
-        """The capture ended within a packet, which is left out."""
+        """True when the capture ended inside a packet; that packet is not counted."""
         return bool(self._kept)
 
     def _begin(self) -> None:
@@ -118,7 +118,7 @@ class Capture:
 
     def _count(self, frame: bytes, at: int, end: int, flow: Flow, payload: int) -> None:
         sequence, flags = struct.unpack_from(">I", frame, at + 4)[0], frame[at + 13]
-        # One packet may be seen on several interfaces: only what comes again on the same one was sent again.
+        # A packet may appear on several interfaces: only a repetition on the same interface is a retransmission.
         way = frame[4:8] if self._link == 276 else b""
         mine = self._flows.setdefault((way, flow), _Direction())
         theirs = self._flows.get((way, (flow[1], flow[0])))
@@ -131,7 +131,7 @@ class Capture:
             theirs.answered = True
 
     def facts(self) -> dict[str, Any]:
-        """Counts: packets, flags, and how the connections that began in this time were answered."""
+        """Return facts: numbers of packets and of flags, and outcomes of the connections that began during the capture."""
         asked = {flow for (_, flow), one in self._flows.items() if one.asked}
         refused = {flow for (_, flow), one in self._flows.items() if one.refused}
         answered = {flow for (_, flow), one in self._flows.items() if one.answered}
@@ -148,7 +148,7 @@ class Capture:
 
 
 def _tcp(frame: bytes, link: int) -> tuple[int, int, Flow, int] | None:
-    """Where the TCP header begins and ends in ``frame``, between whom it goes, and how much it carries; None: no TCP."""
+    """Return begin and end of the TCP header in ``frame``, both endpoints, and the payload size; None for other packets."""
     before, protocol = _LINKS[link]
     if len(frame) < before + 20:
         return None

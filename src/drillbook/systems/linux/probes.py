@@ -1,4 +1,4 @@
-"""TCP probes."""
+"""Probe `tcp.open`: connect to a TCP port."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from drillbook.sdk.probe import Availability
 
 
 class Open(Availability):
-    """Does a port take connections? A server that hangs often still does: prefer a probe that asks for real work."""
+    """Connect to a port. A hanging server often still accepts connections: prefer a probe that requests real work."""
 
-    address: Annotated[str, Field(min_length=1, description="Name or address, as the controller reaches it.")]
-    port: Annotated[int, Field(ge=1, le=65535, description="The port.")]
+    address: Annotated[str, Field(min_length=1, description="Name or address, as seen from the controller.")]
+    port: Annotated[int, Field(ge=1, le=65535, description="TCP port to check.")]
 
     def check(self, ctx: Context) -> str | None:
-        """One connection, closed at once."""
+        """Open one connection and close it at once."""
         try:
             socket.create_connection((self.address, self.port), timeout=float(self.timeout)).close()
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""The service kind `relay`."""
+"""The service kinds `relay` and `tcp`."""
 
 from __future__ import annotations
 
@@ -10,31 +10,55 @@ from drillbook.sdk.service import Port, Service
 
 
 class Relay(Service):
-    """A TCP relay or proxy on the path to another service; one that takes orders can break that path without root."""
+    """A TCP relay or proxy on the path to another service; with a control file, drills can break the path without root."""
 
     kind: Literal["relay"] = "relay"
-    address: str = Field(default="127.0.0.1", description="Address as `reach` sees it.")
+    address: str = Field(default="127.0.0.1", description="Address of the relay, as seen from where `reach` connects.")
     port: Port = Field(description="Port on which it listens.")
-    reach: Literal["direct", "ssh"] = Field(default="direct", description="`ssh`: through the host's SSH connection.")
-    to: str = Field(description="Name of the service behind it, of kind postgres, redis, http or s3.")
+    reach: Literal["direct", "ssh"] = Field(
+        default="direct", description="`ssh`: connect through the host's SSH connection."
+    )
+    to: str = Field(description="Name of the service behind the relay, of kind postgres, redis, http or s3.")
     control: str = Field(
         default="",
         description=(
-            "Path on the host of the file that says how it behaves, and no file: the path is open; empty: it takes no orders."
+            "Path on the host of the control file that sets the relay's fault; without this file the relay "
+            "forwards. Empty: the relay cannot be controlled."
         ),
     )
 
     @property
     def lock_name(self) -> str:
-        """Kind and port."""
+        """Name under which a run locks the relay: kind and port."""
         return f"{self.kind}-{self.port}"
 
     @property
     def leads_to(self) -> str:
-        """The service behind it."""
+        """Name of the service behind the relay."""
         return self.to
 
     @property
     def listens(self) -> tuple[str, int]:
-        """Its address and port."""
+        """Address and port of the relay."""
+        return self.address, self.port
+
+
+class Tcp(Service):
+    """A server with any protocol: Drillbook knows only address and port, and checks that the port accepts connections."""
+
+    kind: Literal["tcp"] = "tcp"
+    address: str = Field(default="127.0.0.1", description="Address of the server, as seen from where `reach` connects.")
+    port: Port = Field(description="Port on which it listens.")
+    reach: Literal["direct", "ssh"] = Field(
+        default="direct", description="`ssh`: connect through the host's SSH connection."
+    )
+
+    @property
+    def lock_name(self) -> str:
+        """Name under which a run locks the server: its unit, or else kind and port."""
+        return super().lock_name if self.unit else f"{self.kind}-{self.port}"
+
+    @property
+    def listens(self) -> tuple[str, int]:
+        """Address and port of the server."""
         return self.address, self.port

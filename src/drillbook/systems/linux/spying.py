@@ -1,4 +1,4 @@
-"""Running a profiler on the host of a process: as whom, with which bounds, and what it says when it cannot."""
+"""Run a profiler on the host of a process: as the right user, limited in time and output, with readable errors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from drillbook.sdk.host import printable
 from drillbook.systems.linux.target import Found, as_root
 
 MOST_BYTES = 16 << 20
-"""Bytes of a profiler's output that are read."""
+"""Limit of a profiler's output in bytes."""
 
-# BYTES PROGRAM ARGV...: runs it with a pipe as its output, since py-spy opens /dev/stdout by name, which a socket refuses.
+# BYTES PROGRAM ARGV...: run it with a pipe as output, since py-spy opens /dev/stdout by name, which a socket refuses.
 _PIPED = """
 most=$1; shift
 command -v -- "$1" >/dev/null || exit 127
@@ -22,14 +22,17 @@ command -v -- "$1" >/dev/null || exit 127
 
 
 def spy(ctx: Context, program: str, *argv: str) -> str:
-    """The output of py-spy. Raises CouldNotVerify when it is not there, may not look, or what it looks at is no Python."""
-    sink = Answer(f"{ctx.host.name}: what {program} says", MOST_BYTES)
+    """Run py-spy and return its output.
+
+    Raises CouldNotVerify when py-spy is missing or lacks rights, or when the process is not Python.
+    """
+    sink = Answer(f"{ctx.host.name}: the output of {program}", MOST_BYTES)
     output = ctx.run(*as_root(ctx), "sh", "-c", _PIPED, "sh", str(MOST_BYTES), program, *argv, sink=sink)
     said = output.stderr.decode("utf-8", "replace")
     if output.exit == 127 or "status 127" in said:
         raise CouldNotVerify(
-            f"{ctx.host.name}: there is no {program}",
-            hint="install it on the host (`pip install py-spy`), or name its path as `program`",
+            f"{ctx.host.name}: {program} is not installed",
+            hint="install py-spy on the host (`pip install py-spy`), or set `program` to its path",
         )
     if "status 0" not in said:
         raise _refused(ctx, program, said)
@@ -39,19 +42,19 @@ def spy(ctx: Context, program: str, *argv: str) -> str:
 def _refused(ctx: Context, program: str, said: str) -> CouldNotVerify:
     if re.search(r"permission denied|operation not permitted", said, re.IGNORECASE):
         return CouldNotVerify(
-            f"{ctx.host.name}: {program} may not look into the process",
+            f"{ctx.host.name}: {program} may not trace the process",
             hint="run as its user with ptrace allowed, or as root: `manager: {sudo: true}` for the host",
         )
     if "python version" in said.lower() or "python process" in said.lower():
         return CouldNotVerify(
-            f"{ctx.host.name}: {program} finds no Python in the process",
-            hint="name the process of the interpreter itself, by `pid_file` or `port`",
+            f"{ctx.host.name}: {program} found no Python interpreter in the process",
+            hint="select the process of the interpreter itself, by `pid_file` or `port`",
         )
     why = printable(said.partition("Stack backtrace")[0].strip(), limit=300)
-    return CouldNotVerify(f"{ctx.host.name}: {program} could not look into the process: {why}")
+    return CouldNotVerify(f"{ctx.host.name}: {program} could not read the stacks of the process: {why}")
 
 
-# PID START COUNT REST: resident set in KiB with the time of the reading, COUNT times with REST seconds between.
+# PID START COUNT REST: print COUNT times the uptime and the resident set in KiB, with REST seconds in between.
 _RSS = """
 pid=$1 wanted=$2 count=$3 rest=$4
 while test "$count" -gt 0; do
@@ -65,16 +68,16 @@ done
 
 
 def resident(ctx: Context, found: Found, seen: str, count: int, rest: float) -> list[tuple[float, int]]:
-    """``count`` readings of seconds (the host's uptime) and resident bytes, ``rest`` seconds apart.
+    """Return ``count`` readings, ``rest`` seconds apart: the host's uptime in seconds, and the process's resident bytes.
 
-    ``seen`` is the shell function that knows a process again. Raises CouldNotVerify when the process is gone meanwhile.
+    ``seen`` is the shell function that recognises a process. Raises CouldNotVerify when the process exits meanwhile.
     """
     words = (str(found.pid), str(found.start), str(count), f"{rest:.3f}")
     output = ctx.run(*as_root(ctx), "sh", "-c", seen + _RSS, "sh", *words)
     if output.exit == 3:
         raise CouldNotVerify(
-            f"{ctx.host.name}: the process {found.pid} ended while its memory was measured",
-            hint="look in its log for why: a process that runs out of memory is killed",
+            f"{ctx.host.name}: the process {found.pid} exited while its memory was measured",
+            hint="read its log for the reason; the kernel kills a process when memory runs out",
         )
     if not output.ok:
         raise CouldNotVerify(

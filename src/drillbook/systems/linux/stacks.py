@@ -1,6 +1,7 @@
-"""Stacks of a Python process by py-spy (https://github.com/benfred/py-spy): read, shortened, counted; pure.
+"""Stacks of a Python process from py-spy (https://github.com/benfred/py-spy): parsed, shortened, counted.
 
-Arguments and local variables are never asked for, and the command lines of processes are left out: both hold secrets.
+Pure functions. Arguments and local variables are never requested, and command lines of processes are omitted: both may
+contain secrets.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ _PROCESS = re.compile(r'^process (\d+):".*?"(?=;|$)')
 
 
 def threads(text: str) -> list[dict[str, Any]]:
-    """The threads of `py-spy dump --json`, each with its frames, innermost first. Raises ValueError."""
+    """Parse the threads of `py-spy dump --json`, each with its frames, innermost first. Raises ValueError."""
     found = json.loads(text)
     if not isinstance(found, list):
-        raise ValueError("no list of threads")
+        raise ValueError("not a list of threads")
     return [
         {
             "name": printable(str(one.get("thread_name") or one.get("os_thread_id")), limit=80),
@@ -44,7 +45,7 @@ def _frame(frame: Mapping[str, Any]) -> str:
 
 
 def listing(found: list[dict[str, Any]]) -> str:
-    """All threads as a person reads them."""
+    """Format all threads, each with its stack, as readable text."""
     parts = []
     for one in found:
         what = f"{'active' if one['active'] else 'idle'}{', holds the interpreter lock' if one['owns_gil'] else ''}"
@@ -53,13 +54,13 @@ def listing(found: list[dict[str, Any]]) -> str:
 
 
 def shortened(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The threads for the facts: active ones first, with their innermost frames."""
+    """Shorten the threads for the facts: active threads first, each with only its innermost frames."""
     order = sorted(found, key=lambda one: (not one["owns_gil"], not one["active"]))
     return [{**one, "frames": one["frames"][:MOST_FRAMES]} for one in order[:MOST_THREADS]]
 
 
 def collapsed(text: str) -> Counter[Stack]:
-    """Samples by stack, outermost frame first, from `py-spy record --format raw`."""
+    """Parse `py-spy record --format raw`: samples by stack, outermost frame first."""
     found: Counter[Stack] = Counter()
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
@@ -71,9 +72,9 @@ def collapsed(text: str) -> Counter[Stack]:
 
 
 def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:
-    """Functions by the share of samples in which they ran themselves, the busiest first, with 95 % intervals.
+    """Return functions by their own share of the samples, largest first, with 95 % intervals.
 
-    ``share`` counts samples in which the function was the innermost one, ``with_calls`` those in which it was anywhere.
+    ``share`` counts samples in which the function was the innermost one, ``with_calls`` those in which it was at any level.
     """
     whole, own, anywhere = sum(samples.values()), Counter[str](), Counter[str]()
     for stack, count in samples.items():
@@ -83,7 +84,7 @@ def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:
     rows = []
     for name, count in own.most_common(MOST_FUNCTIONS):
         estimate = share(count, whole)
-        assert estimate is not None  # noqa: S101  there is a sample
+        assert estimate is not None  # noqa: S101  there is at least one sample
         rows.append(
             {
                 "function": name,
@@ -98,5 +99,5 @@ def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:
 
 
 def _function(frame: str) -> str:
-    """A frame without its line: one function, wherever in it."""
+    """Return a frame without its line number, so that all lines of a function count together."""
     return re.sub(r":\d+\)$", ")", frame)

@@ -1,6 +1,6 @@
-"""Another content in a file's place, and the way back: the shell scripts that several faults share.
+"""Shell scripts that replace a file and restore the original, for several faults.
 
-The original stays, as it is, under another name in a folder beside it: ``was``; ``is`` is what took its place.
+A folder next to the replaced file has the unchanged original as `was`, and the replacement as `is`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ _PLACE = (
 it=${1##*/} kept=${2##*/}
 """
 )
-# PATH KEPT: content on standard input. The original stays, as it is, under another name of its own; a copy with the same
-# owner, permissions and attributes gets the new content, and then takes its place at once: the path is never missing.
+# PATH KEPT: content on standard input. The original file gets a second name in the folder KEPT; a copy with the same owner,
+# permissions and attributes gets the new content, and replaces the original in one step: the path always exists.
 REPLACE = (
     _PLACE
     + """
@@ -34,16 +34,16 @@ sha256sum < ./is | cut -c 1-64
 """
 )
 REFUSED = {
-    3: "is no ordinary file",
-    4: "is replaced by this run already",
-    5: "cannot be copied beside itself",
-    6: "has that content already",
-    7: "cannot be kept under a second name beside itself",
+    3: "is not an ordinary file",
+    4: "was already replaced by this run",
+    5: "cannot be copied within its folder",
+    6: "already has that content",
+    7: "cannot be hard-linked in its folder",
     8: "cannot be replaced",
 }
-"""What the exit statuses of REPLACE mean; the file is then as it was."""
-# PATH KEPT: puts the original back, unless something else was put in its place meanwhile: that stays. Leaves KEPT/back
-# when it did, also when an attempt before did.
+"""Meaning of the exit statuses of REPLACE; at each of them the file is unchanged."""
+# PATH KEPT: put the original back, unless somebody replaced the file since: then the newer file stays. Leaves KEPT/back when
+# this or a previous attempt put the original back.
 RETURN = (
     _PLACE
     + """
@@ -65,6 +65,6 @@ drop
 """
 )
 STILL = _PLACE + 'enter "${1%/*}" || exit 1; test -e "./$kept" || test -L "./$kept"'
-"""PATH KEPT: is the replacement there, or the original still beside it?"""
+"""Script with the arguments PATH KEPT: succeeds while the replacement or the kept original exists."""
 DROP = WALK + 'enter "${1%/*}" && hold "${1##*/}" || exit 0; drop'
-"""KEPT: forgets what was kept."""
+"""Script with the argument KEPT: removes the kept original."""

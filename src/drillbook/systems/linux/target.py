@@ -1,6 +1,6 @@
-"""Exactly one process of a host: the main process of a unit, the one of a pid file, the one that listens on a port.
+"""Selection of exactly one process of a host: the main process of a unit, that of a pid file, or a port's listener.
 
-Never by a name or a pattern, which could mean others. Who is found is a pid with its start time.
+A process is never selected by a name or a pattern, which could match others. It is identified by its pid and start time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from drillbook.systems.linux.faultstate import SEEN
 
 Argv = tuple[str, ...]
 
-# PID: prints state and start time. 3: not there; 4: of the kernel; 5: carries this very connection; 6: not ours.
+# PID: print state and start time. Status 3: no process; 4: kernel thread or init; 5: own ancestor; 6: of another user
 _LOOK = (
     SEEN
     + """
@@ -30,8 +30,8 @@ kill -0 "$1" 2>/dev/null || exit 6
 echo "$found"
 """
 )
-# PORT as `:%04X`: prints the pids that hold a listening socket of that port, without children of one of them.
-# 3: nobody listens; 6: somebody does whose descriptors may not be seen.
+# PORT as `:%04X`: print the pids that hold a listening socket of that port, without the children of such a process. Exit
+# status 3: nobody listens; 6: the listener's descriptors may not be read.
 _LISTENER = (
     SEEN
     + """
@@ -54,7 +54,7 @@ _PID_FILE = 'test -r "$1" || exit 3; pid=; read -r pid other < "$1"; printf %s "
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A process: its number, when it was started (clock ticks since boot), and its state as /proc shows it."""
+    """A process: its pid, its start time (clock ticks since boot), and its state letter in /proc."""
 
     pid: int
     start: int
@@ -62,22 +62,22 @@ class Found:
 
     @property
     def paused(self) -> bool:
-        """Stopped by a signal, or by a tracer."""
+        """True when the process is stopped by a signal or a tracer (state T or t)."""
         return self.state in ("T", "t")
 
 
 def as_root(ctx: Context) -> Argv:
-    """The prefix of commands that touch services: `sudo -n` where the inventory has it for the service manager."""
+    """Return the prefix of privileged commands: `sudo -n` if the inventory sets `sudo` for the service manager."""
     return ("sudo", "-n") if ctx.host.target.manager.sudo else ()
 
 
 def of_unit(ctx: Context, name: str) -> Found:
-    """The main process of the unit of the service ``name``. Raises NotReady."""
+    """Return the main process of the unit of the service ``name``. Raises NotReady."""
     service = ctx.service(name, Service)
     if not service.unit:
         raise NotReady(
-            f"the service {name!r} names no `unit` in the inventory, so its process is not known",
-            hint="add `unit:` to the service, or name `pid_file` or `port` in the step",
+            f"the service {name!r} has no `unit` in the inventory, so its process is unknown",
+            hint="set `unit` of the service, or `pid_file` or `port` in the step",
         )
     try:
         seen = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
@@ -89,49 +89,56 @@ def of_unit(ctx: Context, name: str) -> Found:
 
 
 def of_pid_file(ctx: Context, path: str) -> Found:
-    """The process whose number stands in the file ``path``. Raises NotReady."""
+    """Return the process whose pid is in the file ``path``. Raises NotReady."""
     output = ctx.run(*as_root(ctx), "sh", "-c", _PID_FILE, "sh", path)
     if not output.ok or not output.text.isdigit():
-        said = "there is no such file, or it cannot be read" if not output.ok else "it holds no number"
+        said = "the file does not exist or cannot be read" if not output.ok else "the file contains no number"
         raise NotReady(
-            f"{ctx.host.name}: no process by the pid file {path}: {said}", hint="start the program, or correct `pid_file`"
+            f"{ctx.host.name}: the pid file {path} contains no pid of a running process: {said}",
+            hint="start the program, or correct `pid_file`",
         )
     return look(ctx, int(output.text), f"the process of {path}")
 
 
 def of_port(ctx: Context, port: int) -> Found:
-    """The process that listens on TCP ``port``. Raises NotReady when there is none, or when several could be meant."""
+    """Return the process that listens on TCP ``port``. Raises NotReady when there is none, or more than one."""
     pids = listeners(ctx, port)
     if not pids:
-        raise NotReady(f"{ctx.host.name}: nobody listens on port {port}", hint="start the service, or correct `port`")
+        raise NotReady(f"{ctx.host.name}: no process listens on port {port}", hint="start the service, or correct `port`")
     if len(pids) > 1:
         raise NotReady(
             f"{ctx.host.name}: port {port} has several listeners: {', '.join(map(str, pids))}",
-            hint="name the service's unit or its pid file instead",
+            hint="select the process by the service's unit or by its pid file",
         )
     return look(ctx, pids[0], f"the listener of port {port}")
 
 
 def listeners(ctx: Context, port: int) -> list[int]:
-    """The processes that listen on ``port``, parents only. Raises NotReady when they are somebody else's."""
+    """Return the pids of processes that listen on ``port``, without their children.
+
+    Raises NotReady when these processes belong to other users.
+    """
     output = ctx.run(*as_root(ctx), "sh", "-c", _LISTENER, "sh", f":{port:04X}")
     if output.exit == 3:
         return []
     if output.exit == 6:
         raise NotReady(
-            f"{ctx.host.name}: somebody listens on port {port} whose process cannot be seen: another user's",
+            f"{ctx.host.name}: the process that listens on port {port} belongs to another user and cannot be identified",
             hint="set `manager: {sudo: true}` for the host, or run as that user",
         )
     return [int(word) for word in output.check().text.split()]
 
 
 def look(ctx: Context, pid: int, what: str) -> Found:
-    """The process ``pid``, which a fault may touch. Raises NotReady, with ``what`` it is."""
+    """Return the process ``pid``. Raises NotReady, naming it ``what``, when it does not exist or no fault may touch it."""
     output = ctx.run(*as_root(ctx), "sh", "-c", _LOOK, "sh", str(pid))
     why = {
-        3: ("is gone", "start it"),
-        4: ("belongs to the kernel, or is the first of all", "name another process"),
-        5: ("carries this very connection", "a drill does not saw off the branch it sits on"),
+        3: ("does not exist", "start the process"),
+        4: ("belongs to the kernel, or is the init process", "name another process"),
+        5: (
+            "carries the connection of this drill",
+            "name another process: without this one the drill would lose its connection",
+        ),
         6: ("belongs to another user", "set `manager: {sudo: true}` for the host, or run as that user"),
     }
     if output.exit in why:
@@ -142,8 +149,10 @@ def look(ctx: Context, pid: int, what: str) -> Found:
 
 
 def need(ctx: Context, *tools: str) -> None:
-    """Raise NotReady unless each of ``tools`` is on the host's PATH."""
+    """Raise NotReady unless each of the programs ``tools`` is on the host's PATH."""
     script = 'for tool; do command -v -- "$tool" >/dev/null || echo "$tool"; done'
     missing = ctx.run("sh", "-c", script, "sh", *tools).check().text.split()
     if missing:
-        raise NotReady(f"{ctx.host.name}: not there: {', '.join(missing)}", hint=f"install {', '.join(missing)} on the host")
+        raise NotReady(
+            f"{ctx.host.name}: not installed: {', '.join(missing)}", hint=f"install {', '.join(missing)} on the host"
+        )

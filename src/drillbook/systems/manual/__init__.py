@@ -1,7 +1,7 @@
 """Manual confirmation steps. Needs no other system.
 
 Lives here: the actions `manual.*`.
-Lives elsewhere: who confirms (`signing.account`).
+Lives elsewhere: identity of the person (`signing.account`).
 """
 
 from drillbook.sdk.discovery import System

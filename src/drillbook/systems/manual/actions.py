@@ -1,4 +1,4 @@
-"""What only a person can tell."""
+"""Action `manual.confirm`: ask a person at the terminal."""
 
 from __future__ import annotations
 
@@ -21,23 +21,30 @@ from drillbook.signing import account
 from drillbook.values import Duration
 
 ASSUME = "DRILLBOOK_ASSUME"
-"""Environment variable with the answer that is taken without asking: ``yes`` or ``no``. `invoke drill --assume` sets it."""
+"""Environment variable with the answer to assume instead of asking: ``yes`` or ``no``. `invoke drill --assume` sets it."""
 
 ANSWERS = {"yes": "yes", "y": "yes", "no": "no", "n": "no", "abort": "abort"}
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class Confirm(Read):
-    """Ask the person at the terminal, and go on when they say yes. The time they take is measured apart."""
+    """Ask the person at the terminal, and continue when the answer is yes. The waiting time is measured separately."""
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 86400.0
 
-    prompt: Annotated[str, Field(min_length=1, max_length=2000, description="What to look at, and the question.")]
-    timeout: Annotated[Duration, Field(gt=0, description="Without an answer by then nothing is verified.")] = Duration(900)
+    prompt: Annotated[
+        str, Field(min_length=1, max_length=2000, description="Instruction for the person, and the question to answer.")
+    ]
+    timeout: Annotated[
+        Duration, Field(gt=0, description="Time limit for the answer; without an answer by then the step is not verified.")
+    ] = Duration(900)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``answer``, ``by``, ``assumed``, ``seconds``; ``findings`` when the answer was assumed."""
+        """Facts: ``answer``, ``by`` (the person), ``assumed`` (true: nobody was asked), ``seconds`` of waiting.
+
+        Also ``findings`` when the answer was assumed.
+        """
         assumed = _assumed()
         begun = time.monotonic()
         try:
@@ -58,10 +65,10 @@ class Confirm(Read):
             facts["findings"] = [found.model_dump(mode="json")]
         if answer == "abort":
             ctx.deadline.cancel.set()
-            raise Cancelled(f"{by} answered abort to: {printable(self.prompt, limit=200)}")
+            raise Cancelled(f"{by} answered `abort` to the question: {printable(self.prompt, limit=200)}")
         if answer == "no":
             raise StepFailed(
-                f"{by} answered no to: {printable(self.prompt, limit=200)}",
+                f"{by} answered `no` to the question: {printable(self.prompt, limit=200)}",
                 facts=facts,
                 findings=[
                     finding("not-confirmed", title=printable(self.prompt, limit=80), wanted="yes", measured=f"no, {by}")
@@ -70,18 +77,18 @@ class Confirm(Read):
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """There must be a terminal, or an answer to assume."""
+        """Check that there is a terminal, or that the environment sets an answer to assume."""
         try:
             answered = _assumed() is not None
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from None
         if not answered and not sys.stdin.isatty():
-            raise NotReady("a person is to be asked, and there is no terminal", hint=_HINT)
+            raise NotReady("the step asks a person, but there is no terminal", hint=_HINT)
 
     def _ask(self, ctx: Context) -> str:
-        """The answer from the terminal. Raises CouldNotVerify, Cancelled."""
+        """Ask at the terminal and return the answer. Raises CouldNotVerify, Cancelled."""
         if not sys.stdin.isatty():
-            raise CouldNotVerify("a person was to be asked, and there is no terminal", hint=_HINT)
+            raise CouldNotVerify("the step asks a person, but there is no terminal", hint=_HINT)
         with _ONE_AT_A_TIME:
             until = time.monotonic() + float(self.timeout)
             _show(f"\n{printable(self.prompt, limit=2000)}\nyes, no or abort, within {self.timeout}: ")
@@ -99,21 +106,21 @@ class Confirm(Read):
             raise CouldNotVerify(f"nobody answered within {self.timeout}: {printable(self.prompt, limit=200)}")
 
 
-_HINT = "run it at a terminal, or say `--assume yes`, which the report shows as an assumption"
+_HINT = "run the drill at a terminal, or use `--assume yes`, which the report shows as an assumption"
 
 
 def _assumed() -> str | None:
-    """The answer to take without asking, if one is set. Raises CouldNotVerify for another word."""
+    """Return the assumed answer from the environment; None when none is set. Raises CouldNotVerify for an invalid one."""
     said = os.environ.get(ASSUME, "")
     if said in ("", "yes", "no"):
         return said or None
     raise CouldNotVerify(
-        f"{ASSUME} is {printable(said, limit=40)!r}, which is neither yes nor no", hint="set it to yes or no"
+        f"{ASSUME} is {printable(said, limit=40)!r}, but must be yes or no", hint="set this variable to yes or no"
     )
 
 
 def _show(text: str) -> None:
-    """Write to the terminal that answers, whatever standard output is."""
+    """Write ``text`` to the terminal that standard input reads, even if standard output is redirected."""
     with suppress(OSError):
         os.write(sys.stdin.fileno(), text.encode("utf-8", "replace"))
 

@@ -1,6 +1,6 @@
-"""PostgreSQL: back up, break, restore, and prove that it came back. Needs the system linux.
+"""PostgreSQL: backup, faults, restore, and verification of the recovery. Needs the system linux.
 
-Lives here: the service kind `postgres`, the actions and probes `postgres.*`, clusters, manifests, comparison.
+Lives here: service kind `postgres`, backup source `pg_dump`, actions and probes `postgres.*`, clusters, manifests, comparison.
 Lives elsewhere: the lab's own PostgreSQL (`lab.database`).
 """
 
@@ -10,6 +10,6 @@ SYSTEM = System(
     __name__,
     actions={"postgres": ".actions"},
     probes={"postgres": ".probes"},
-    services={"postgres": ".service"},
+    services={"postgres": ".service", "pg_dump": ".dump_source"},
     needs=("linux",),
 )

@@ -1,9 +1,8 @@
-"""Keeping clients out of a database, and letting them in again.
+"""Keep clients out of a database during its restore, and admit them afterwards.
 
-A database that is being restored bears a provisional name until it is whole: whoever asks for it meanwhile finds none,
-never an empty one. From then on a connection limit of 0 keeps out everybody but superusers. The limit to go back to, and
-the step of the run that restored it, are kept with the database itself, as its own settings, so that they are known
-whoever opens it, from wherever.
+Until the restore is complete the database has a provisional name, so that clients find no database rather than an empty one.
+After that, a connection limit of 0 refuses everybody except superusers. The original limit, and the step of the run that
+restored the database, are stored in the settings of the database (ALTER DATABASE ... SET), where later runs can read them.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ FROM pg_catalog.pg_database d WHERE d.datname = %s
 """
 
 _LOCK = 0x64726C6C
-"""Class of the advisory locks of those who make a database."""
+"""First key of the advisory locks that protect the creation of databases."""
 _END_OTHERS = """
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_locks
 WHERE locktype = 'advisory' AND objsubid = 2 AND classid = %s AND objid = %s AND granted
@@ -35,27 +34,27 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND classid = %s AND objid = %s AND
 
 
 def exists(session: Connection, database: str) -> bool:
-    """Is there a database of that name? Raises psycopg.Error."""
+    """Return True when the database exists. Raises psycopg.Error."""
     return session.execute("SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s", (database,)).fetchone() is not None
 
 
 def closed(session: Connection, database: str) -> bool:
-    """True while ``database`` is there and keeps clients out because a restore made it so. Raises psycopg.Error."""
+    """Return True while ``database`` exists and a restore keeps clients out of it. Raises psycopg.Error."""
     found = session.execute(_STATE, (database,)).fetchone()
     return found is not None and found[0] == 0 and found[1] is not None
 
 
 def restored_by(session: Connection, database: str) -> str:
-    """The run and step that restored the ``closed`` database, whole; empty where it does not say. Raises psycopg.Error."""
+    """Return the run and the step that restored the closed database; empty when not recorded. Raises psycopg.Error."""
     found = session.execute(_STATE, (database,)).fetchone()
     return str(found[2] or "") if found else ""
 
 
 def create_closed(session: Connection, database: str, by: str, limit: int, properties: sql.Composable) -> str:
-    """Make ``database`` under a provisional name, which is returned, and keep clients out of it. Raises psycopg.Error.
+    """Create ``database`` closed to clients under a provisional name, and return that name. Raises psycopg.Error.
 
-    ``by`` is the run and the step that make it; ``limit`` is what ``open_up`` goes back to. What the same run left when
-    its controller died is dropped first, and a statement of it that still runs is ended.
+    ``by`` is the run and step that create it; ``limit`` is the connection limit that ``open_up`` restores. Other
+    sessions that create ``database`` (of a dead controller) are terminated, and unfinished databases of this run are dropped.
     """
     _alone(session, int(sha256(database.encode()).hexdigest()[:7], 16))
     run = by.partition(" ")[0]
@@ -73,29 +72,32 @@ def create_closed(session: Connection, database: str, by: str, limit: int, prope
 
 
 def naming(provisional: str, database: str) -> sql.Composable:
-    """The statement that gives a database which is whole its name."""
+    """Return the statement that renames a complete database from its provisional name to its real one."""
     return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(provisional), sql.Identifier(database))
 
 
 def _alone(session: Connection, key: int) -> None:
-    """Be the one session that makes this database, until it ends: no other follows from the one before."""
+    """Take the advisory lock for creating a database, after terminating other sessions that hold this lock."""
     session.execute(_END_OTHERS, (_LOCK, key))
     session.execute("SELECT pg_catalog.pg_advisory_lock(%s::int, %s::int)", (_LOCK, key))
 
 
 def provisional_name(database: str, run: str) -> str:
-    """A name for ``database`` while ``run`` restores it: no longer than the server takes, and never given twice."""
+    """Return a new provisional name for ``database`` during its restore by ``run``, within the server's length limit."""
     return f"{_provisional(database, run)}{secrets.token_hex(3)}"
 
 
 def provisional(session: Connection, database: str, run: str) -> list[str]:
-    """Databases that ``run`` began to restore as ``database`` and did not bring to their end. Raises psycopg.Error."""
+    """Return the names of unfinished databases that ``run`` began to restore as ``database``. Raises psycopg.Error."""
     query = "SELECT datname FROM pg_catalog.pg_database WHERE pg_catalog.starts_with(datname, %s) ORDER BY 1"
     return [str(name) for (name,) in session.execute(query, (_provisional(database, run),)).fetchall()]
 
 
 def drop_provisional(session: Connection, database: str, run: str) -> list[str]:
-    """Drop what ``run`` half made of ``database``; returns the names. Raises psycopg.Error."""
+    """Drop the unfinished databases that ``run`` began to restore as ``database``, and return their names.
+
+    Raises psycopg.Error.
+    """
     names = provisional(session, database, run)
     for name in names:
         session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -103,15 +105,15 @@ def drop_provisional(session: Connection, database: str, run: str) -> list[str]:
 
 
 def _provisional(database: str, run: str) -> str:
-    """Beginning of the provisional names that ``run`` gives to ``database``."""
+    """Return the prefix of all provisional names of ``database`` during its restore by ``run``."""
     one, two = (sha256(text.encode()).hexdigest()[:6] for text in (database, run))
     return f"{database.encode()[:24].decode('utf-8', 'ignore')}~restoring~{one}~{two}~"
 
 
 def open_up(session: Connection, database: str, limit: int | None = None) -> int:
-    """Let clients in and return the limit now: ``limit``, or the one from before, or none; safe to call twice.
+    """Admit clients to ``database`` and return the new connection limit. Safe to run twice. Raises psycopg.Error.
 
-    Raises psycopg.Error.
+    The new limit is ``limit`` if given, else the stored original limit, else -1 (no limit).
     """
     current, kept, _ = one(session, _STATE, database)
     name = sql.Identifier(database)

@@ -1,4 +1,4 @@
-"""What an archive of pg_dump holds, and which of it one table needs to be whole again."""
+"""Content of a pg_dump archive, and selection of the entries that restore a single table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _FETCHED = ("VIEW", "MATERIALIZED VIEW", "SEQUENCE")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the archive's list, in its order. ``name`` is schema and name of a relation with a space between."""
+    """One object in a pg_dump archive, in the order of ``pg_restore --list``.
+
+    ``name`` is schema and name of a relation, separated by a space; ``needs`` has the numbers of entries it requires.
+    """
 
     number: int
     line: str
@@ -24,7 +27,7 @@ class Entry:
 
 
 def entries(listed: str, roles: Collection[str]) -> list[Entry]:
-    """The entries that ``pg_restore --list --verbose`` shows; ``roles`` are the possible owners, which end a line."""
+    """Parse the output of ``pg_restore --list --verbose``; each line ends with the owner, which must be one of ``roles``."""
     found: list[Entry] = []
     for line in listed.splitlines():
         if depends := _DEPENDS.fullmatch(line):
@@ -40,7 +43,11 @@ def entries(listed: str, roles: Collection[str]) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What one table needs: the entries, the tables among them, and other tables that depend on it but are there."""
+    """Archive entries that restore one table: their ``lines`` in the list, and the names of the restored objects.
+
+    ``tables`` are the names of tables, ``relations`` those of all relations. ``kept`` are dependent relations that still
+    exist and are not restored.
+    """
 
     lines: tuple[str, ...]
     tables: tuple[str, ...]
@@ -49,10 +56,11 @@ class Selection:
 
 
 def select(found: Sequence[Entry], table: str, there: Callable[[str], bool]) -> Selection | None:
-    """Everything that is gone when ``table`` is dropped with all that depends on it; None when it is not in the archive.
+    """Select the entries of all objects that DROP TABLE ... CASCADE removes; None if the archive lacks the table.
 
-    ``there`` tells of the name of a relation whether it exists now: such a one is left as it is, with all that is its own.
-    What also needs another table that is gone, such as a view of both, comes back with the last of them.
+    ``there`` returns True for the name of a relation that exists in the database. Existing relations, and all objects that
+    belong to these, are not selected. An object that depends on several lost tables, such as a view of two tables, is
+    selected only with the last lost table.
     """
     by_number = {entry.number: entry for entry in found}
     start = next((entry for entry in found if entry.kind == "TABLE" and entry.name == table), None)
@@ -88,7 +96,7 @@ def _more(
             else:
                 yield entry.number
         elif entry.number in wanted:
-            # A view that lists its columns in a rule, or a sequence behind a default, does not need the table itself.
+            # A view with its columns in a rule, or a sequence of a column's default, exists without the table itself.
             for other in (by_number[number] for number in entry.needs if number in by_number):
                 if other.kind in _FETCHED and not there(other.name):
                     yield other.number

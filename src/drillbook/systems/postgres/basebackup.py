@@ -1,36 +1,30 @@
-"""Physical backups: the files of a whole cluster as pg_basebackup copies them, in a store, with the manifest last.
+"""Physical backups: copy the files of a whole cluster with pg_basebackup to a store, the manifest last.
 
-With the log of everything since (see ``wal``) such a backup brings back the last moment, which a dump cannot.
-Source: PostgreSQL's manual, 25.3 "Continuous Archiving and Point-in-Time Recovery".
+With the WAL written since (see ``wal``) such a backup restores the last commit, which a dump cannot. Source: PostgreSQL's
+manual, 25.3 "Continuous Archiving and Point-in-Time Recovery".
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
 
 from drillbook.errors import StepFailed
-from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_writer import BackupSet, taking
 from drillbook.sdk.store import Reference, Store
-from drillbook.sdk.stored_backup import FILE, StoredFile
-from drillbook.sdk.transfer import NAME, Carrier, File
+from drillbook.sdk.stored_backup import FilesManifest, carry, now
+from drillbook.sdk.transfer import Carrier
 from drillbook.systems.postgres.connection import Connection, connected, one
 from drillbook.systems.postgres.dump import failing
-from drillbook.systems.postgres.proof import carry
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
 from drillbook.systems.postgres.tools import Tools
-from drillbook.values import canonical
 
 FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
 FILES = ("base.tar.gz", "pg_wal.tar.gz", "backup_manifest")
-"""What pg_basebackup makes of a cluster without further tablespaces, as tar with its log streamed beside it."""
+"""Files that pg_basebackup writes in tar format with streamed WAL, for a cluster without additional tablespaces."""
 _SERVER = """
 SELECT s.system_identifier::text, pg_catalog.current_setting('server_version_num')::int,
        pg_catalog.current_setting('wal_segment_size'),
@@ -38,7 +32,7 @@ SELECT s.system_identifier::text, pg_catalog.current_setting('server_version_num
 FROM pg_catalog.pg_control_system() s
 """
 _RANGE = re.compile(r'"Timeline": (\d+), "Start-LSN": "([0-9A-F]+/[0-9A-F]+)", "End-LSN": "([0-9A-F]+/[0-9A-F]+)"')
-# Extracted here, where there is room; $3... are the programs, which may run as another user.
+# Extract into the working directory, whose disk has space; $3... are the programs, which may run as another user.
 _EXTRACT = """
 folder=$1 data=$2 waldata=$3; shift 3
 "$@" mkdir -m 700 -- "$data" || exit 3
@@ -47,16 +41,11 @@ folder=$1 data=$2 waldata=$3; shift 3
 """
 
 
-class BaseManifest(BaseModel):
-    """Everything about a physical backup; ``cluster_bytes`` is the size of the cluster's databases when it was taken."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class BaseManifest(FilesManifest):
+    """Manifest of a physical backup; ``cluster_bytes`` is the size of all databases when the backup was taken."""
 
     format: Literal["drillbook/postgres-base/1"] = FORMAT
-    run: str
-    service: str
     host: str
-    taken_at: str
     system_identifier: str
     timeline: int
     server_version_num: int
@@ -65,34 +54,17 @@ class BaseManifest(BaseModel):
     end_lsn: str
     cluster_bytes: int
     tool: str
-    files: dict[Annotated[str, Field(pattern=f"^{NAME}$")], StoredFile]
-
-    def encoded(self) -> bytes:
-        """Its canonical JSON."""
-        return canonical(self.model_dump(mode="json"))
-
-    def listed(self) -> list[File]:
-        """Its files, for carrying."""
-        return [File(name, one.size, one.sha256) for name, one in sorted(self.files.items())]
-
-
-def read(store: Store, folder: Reference) -> BaseManifest:
-    """The manifest of the backup in ``folder``, once the store shows every file in its size. Raises StepFailed."""
-    found = stored_backup.read(store, folder.below(FILE), folder.sha256, BaseManifest, FORMAT)
-    if wrong := stored_backup.present(store, folder, {name: one.size for name, one in found.files.items()}):
-        raise StepFailed(f"the backup in {folder} is not whole: {stored_backup.summary(wrong)}", findings=wrong)
-    return found
 
 
 def other_tablespaces(session: Connection) -> list[str]:
-    """Names of the tablespaces outside the data directory, which a base backup here does not cover."""
+    """Return the tablespaces outside the data directory, which physical backups do not cover."""
     query = "SELECT spcname FROM pg_catalog.pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1"
     return [str(name) for (name,) in session.execute(query).fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """One physical backup that is being taken."""
+    """Physical backup of one cluster to the store."""
 
     ctx: Context
     service: Postgres
@@ -102,7 +74,7 @@ class Base:
     stages: Stages = field(default_factory=Stages)
 
     def take(self) -> Facts:
-        """Take it. Raises StepFailed, HostError, Cancelled; then nothing of it stays in the store or on the host."""
+        """Take the backup. On an error all its files are removed. Raises StepFailed, HostError, Cancelled."""
         with (
             failing("the base backup failed"),
             taking(self.store, self.folder) as backup,
@@ -141,7 +113,7 @@ class Base:
             )
         if not output.ok:
             said = output.stderr.decode("utf-8", "backslashreplace").strip()[-600:]
-            raise StepFailed(f"{tools.host.name}: pg_basebackup ended with status {output.exit}: {said}")
+            raise StepFailed(f"{tools.host.name}: pg_basebackup exited with status {output.exit}: {said}")
 
     def _send(self, server: Facts, scratch: str, backup: BackupSet) -> BaseManifest:
         tools = Tools.of(self.ctx, self.service, self.ctx.host)
@@ -150,31 +122,32 @@ class Base:
             carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
             found = carrier.survey(files, self.part_size)
             if sorted(one.name for one in found) != sorted(FILES):
-                raise StepFailed(f"pg_basebackup made {', '.join(one.name for one in found)}, not {', '.join(FILES)}")
+                raise StepFailed(
+                    f"pg_basebackup wrote the files {', '.join(one.name for one in found)}, not {', '.join(FILES)}"
+                )
             tail = self.ctx.run("tail", "-c", "2000", "--", f"{files}/backup_manifest").check().text
             log = _RANGE.search(tail)
             if log is None:
-                raise StepFailed("pg_basebackup's manifest names no range of its log")
-            backup.send(carrier, files, found, self.part_size)
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                raise StepFailed("the manifest of pg_basebackup contains no WAL range")
+            sent = backup.send(carrier, files, found, self.part_size)
             manifest = BaseManifest(
                 run=self.ctx.run_id,
                 service=self.service.name,
                 host=self.ctx.host.name,
-                taken_at=now,
+                taken_at=now(),
                 timeline=int(log[1]),
                 start_lsn=log[2],
                 end_lsn=log[3],
                 tool=tools.version("pg_basebackup")[1],
                 **server,
-                files={one.name: StoredFile(size=one.size, sha256=one.sha256) for one in found},
+                files=sent,
             )
-            backup.seal(manifest.encoded())
+            backup.seal(manifest)
         return manifest
 
     def _facts(self, manifest: BaseManifest) -> Facts:
         return {
-            "bytes": sum(one.size for one in manifest.files.values()),
+            "bytes": manifest.bytes,
             "cluster_bytes": manifest.cluster_bytes,
             "start_lsn": manifest.start_lsn,
             "end_lsn": manifest.end_lsn,
@@ -186,27 +159,28 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """A physical backup in a store, and the ways to bring it to a host."""
+    """Physical backup in a store, to be fetched to a host, extracted and verified."""
 
     ctx: Context
     store: Store
     origin: Reference
 
     def fetch(self, manifest: BaseManifest, scratch: str) -> str:
-        """Bring its files below ``scratch`` on the host, each compared; the folder. Raises StepFailed, HostError."""
-        folder = f"{scratch}/files"
-        carry(self.ctx, self.store, self.origin, manifest.listed(), folder)
-        return folder
+        """Fetch the files to a folder below ``scratch`` on the host, compare their digests, and return that folder.
+
+        Raises StepFailed, HostError.
+        """
+        return carry(self.ctx, self.store, self.origin, manifest, scratch)
 
     def extract(self, tools: Tools, folder: str, data: str) -> None:
-        """Make the data directory ``data``, which must not exist, of the files in ``folder``. Raises HostError."""
-        owner = tools.as_owner("env")  # a word that runs what follows, as the owner where that is another
+        """Extract the files in ``folder`` into the new data directory ``data``. Raises HostError."""
+        owner = tools.as_owner("env")  # prefix that runs a program as the owner, if the owner is another user
         self.ctx.run("sh", "-c", _EXTRACT, "sh", folder, data, f"{data}/pg_wal", *owner).check()
 
     def verify(self, tools: Tools, folder: str, data: str) -> str:
-        """Let pg_verifybackup look at an extracted backup: every file, and that its log is whole.
+        """Check an extracted backup with pg_verifybackup: every file is intact, and the WAL in the backup is complete.
 
-        Returns what it said. Raises StepFailed, HostError.
+        Returns the output of the tool. Raises StepFailed, HostError.
         """
         argv = (tools.path("pg_verifybackup"), "--exit-on-error", "--manifest-path", f"{folder}/backup_manifest", data)
         output = self.ctx.run(*argv)

@@ -1,7 +1,7 @@
-"""A connection to PostgreSQL whose answers have a budget.
+"""PostgreSQL connection that limits the size of each answer.
 
-libpq keeps the whole of an answer, and all that a server says while it lets somebody in. So bytes are counted as they
-arrive, and the connection is closed once an answer has more than its budget. Rows of a stream are answers of their own.
+libpq buffers a whole answer, and everything that a server sends before the login. Therefore bytes are counted as they
+arrive, and the connection is closed once an answer exceeds its limit. Each row of a stream counts as an answer.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from drillbook.sdk.answers import MOST_BYTES, too_large
 T = TypeVar("T")
 
 MOST_GREETING = 1 << 20
-"""Bytes of what a server says until it has let somebody in: certificates, settings, notices."""
+"""Maximum size in bytes of what a server sends before the login is complete: certificates, settings, notices."""
 _RECEIVED = 128
-"""Offset of `tcpi_bytes_received` in `struct tcp_info` of Linux."""
+"""Offset of `tcpi_bytes_received` in `struct tcp_info` of Linux, in bytes."""
 
 
 class Bounded(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that raises CouldNotVerify, and closes, when an answer is larger than its budget."""
+    """Connection that is closed, with CouldNotVerify raised, when an answer exceeds its limit."""
 
     def wait(self, gen: Generator[Any, Any, T], *given: Any, **named: Any) -> T:
         """Wait for one answer, or one row of a stream. Raises psycopg.Error, CouldNotVerify."""
@@ -63,7 +63,7 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
                 arrived.look()
                 if arrived.bytes > MOST_GREETING:
                     gen.close()
-                    raise too_large("what the server says before it lets somebody in", MOST_GREETING)
+                    raise too_large("the server's output before the login", MOST_GREETING)
                 state = gen.send(ready)
         except StopIteration as done:
             made: Self = done.value
@@ -71,18 +71,18 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
 
 
 class _Arrived:
-    """Bytes that have arrived at a socket since this was made; with ``fresh``, since the socket was.
+    """Counter of bytes received by a socket since the counter was created; with ``fresh``, since the socket was created.
 
-    What is not TCP of Linux tells only what waits to be read: that is counted each time that somebody looks.
+    Only TCP sockets on Linux report the total. For others, each call of ``look`` adds the bytes that wait to be read.
     """
 
     def __init__(self, number: int, *, fresh: bool = False) -> None:
-        """``number`` is the file descriptor of the socket."""
+        """Start counting; ``number`` is the file descriptor of the socket."""
         self._number, self.bytes = number, 0
         self._before = 0 if fresh else self._total() or 0
 
     def look(self) -> None:
-        """Count."""
+        """Update ``bytes``, the number of bytes that have arrived so far."""
         total = self._total()
         self.bytes = self.bytes + self._waiting() if total is None else total - self._before
 

@@ -1,4 +1,4 @@
-"""What differs between a backup and a database, one finding each."""
+"""Differences between a backup and a database, with one finding for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drillbook.systems.postgres.manifest import Sequence_, Table
 
 
 def tables(wanted: Sequence[Table], found: Sequence[Table]) -> Iterator[Finding]:
-    """Missing, unexpected and different tables."""
+    """Yield a finding for each missing, unexpected or different table."""
     there = {table.name: table for table in found}
     known = {table.name for table in wanted}
     for table in wanted:
@@ -28,7 +28,7 @@ def _content(table: Table) -> str:
 
 
 def sequences(wanted: Sequence[Sequence_], found: Sequence[Sequence_]) -> Iterator[Finding]:
-    """Sequences that would give numbers again that they have given before the backup."""
+    """Yield a finding for each sequence that would repeat numbers issued before the backup."""
     there = {one.name: one for one in found}
     for one in wanted:
         now = there.get(one.name)
@@ -40,4 +40,4 @@ def sequences(wanted: Sequence[Sequence_], found: Sequence[Sequence_]) -> Iterat
 
 def _position(one: Sequence_) -> str:
     step = f", in steps of {one.increment}" if one.increment != "1" else ""
-    return f"{one.last_value}{'' if one.is_called else ' (not yet given)'}{step}"
+    return f"{one.last_value}{'' if one.is_called else ' (not yet issued)'}{step}"

@@ -6,9 +6,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -21,11 +21,11 @@ from drillbook.systems.postgres.service import Postgres
 CONNECT_S = 5
 AGAIN_S = 0.2
 CANCEL_S = 2
-"""Seconds that a server has to cancel a query whose time is over; then the connection to it is cut."""
+"""Seconds that a server has to cancel a query at the deadline before the connection is closed."""
 FULL_S = 5.0
-"""Seconds in which the connections kept for superusers (`superuser_reserved_connections`) may all be in use for a moment."""
+"""Seconds to retry a login while all connections reserved for superusers are in use (`superuser_reserved_connections`)."""
 REPLAY_S = 20.0
-"""Seconds in which a server that has just started may still replay its log (SQLSTATE 57P03, `cannot_connect_now`)."""
+"""Seconds to retry a login while a started server replays its WAL (SQLSTATE 57P03, `cannot_connect_now`)."""
 _PASSING = {
     "too many clients": FULL_S,
     "starting up": REPLAY_S,
@@ -33,9 +33,12 @@ _PASSING = {
     "not yet accepting connections": REPLAY_S,
     "in recovery mode": REPLAY_S,
 }
-"""Words of what passes by itself: an error of a connection that was not made has no SQLSTATE in libpq."""
+"""Seconds for which to retry a login, by the text of a transient error: libpq reports no SQLSTATE for it."""
 _ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
+DEADLOCKS = 5
+"""Number of deadlocks with other sessions after which a transaction is not tried again."""
 Connection = psycopg.Connection[tuple[Any, ...]]
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -46,9 +49,9 @@ def connected(
     database: str | None = None,
     as_user: bool = False,
 ) -> Iterator[Connection]:
-    """A connection as the superuser, or as the application's role, in autocommit, ended by the step's deadline.
+    """Connect in autocommit as the superuser, or as the application's role, within the step's deadline.
 
-    Raises psycopg.Error, HostError; Cancelled and TimeoutError when a query was ended by the deadline.
+    Raises psycopg.Error, HostError; Cancelled and TimeoutError when the deadline ended a query.
     """
     with ctx.reach(service) as (address, port):
         options = parameters(service, address, port, as_user=as_user, timeout=CONNECT_S)
@@ -58,7 +61,7 @@ def connected(
 
 
 def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Connection:
-    """A new connection; a superuser's is tried ``again`` while what keeps it away passes by itself."""
+    """Open a connection; with ``again`` retry the login after transient errors."""
     begun = time.monotonic()
     while True:
         try:
@@ -76,12 +79,12 @@ def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Con
 
 
 def _passes_within(error: psycopg.OperationalError) -> float:
-    """Seconds in which what ``error`` tells may pass; 0: it does not."""
+    """Return the number of seconds for which to retry after ``error``; 0 for a permanent error."""
     return max((seconds for words, seconds in _PASSING.items() if words in str(error)), default=0.0)
 
 
 def parameters(service: Postgres, address: str, port: int, *, as_user: bool, timeout: float) -> dict[str, Any]:
-    """What psycopg needs to connect; ``PG*`` variables of the controller decide nothing that matters."""
+    """Return connection parameters for psycopg, which override the corresponding ``PG*`` variables of the controller."""
     password = service.password if as_user else service.admin.password
     given = {
         "host": address,
@@ -106,7 +109,7 @@ def parameters(service: Postgres, address: str, port: int, *, as_user: bool, tim
 
 @contextmanager
 def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
-    """Cancel whatever ``connection`` runs when the deadline passes or its flag is set, and raise for that."""
+    """Cancel the query of ``connection`` when ``deadline`` passes or is cancelled; raise TimeoutError or Cancelled."""
     over = threading.Event()
 
     def cancel() -> None:
@@ -114,7 +117,7 @@ def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
             connection.cancel_safe(timeout=CANCEL_S)
 
     def end() -> None:
-        # Each in a thread of its own: a server that hangs lets who asks it to cancel wait too.
+        # Each cancellation has its own thread, since a server that hangs blocks the cancellation too.
         threading.Thread(target=cancel, name="postgres-cancel", daemon=True).start()
         threading.Thread(target=cut, name="postgres-cut", daemon=True).start()
 
@@ -135,10 +138,22 @@ def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
             over.set()
 
 
-def answers(ctx: Context, service: Postgres) -> bool:
-    """Whether a server is there, even one that lets nobody in: it answers the question for encryption. Raises HostError.
+def after_deadlocks(transaction: Callable[[], Result]) -> tuple[Result, int]:
+    """Call ``transaction``, and again each time the server rolls it back to end a deadlock (SQLSTATE 40P01).
 
-    Not libpq's PQping, which blocks every thread of this process, also the one that carries its connection.
+    Returns the result of ``transaction`` and the number of deadlocks. Any transaction can meet a deadlock, since clients
+    lock in any order (PostgreSQL's manual, 13.3.4). Raises DeadlockDetected after ``DEADLOCKS`` deadlocks.
+    """
+    for before in range(DEADLOCKS - 1):
+        with suppress(psycopg.errors.DeadlockDetected):
+            return transaction(), before
+    return transaction(), DEADLOCKS - 1
+
+
+def answers(ctx: Context, service: Postgres) -> bool:
+    """Return True when a server replies to the encryption request, even if the server refuses logins. Raises HostError.
+
+    Unlike libpq's PQping, this does not block all threads of the process, one of which may forward the connection.
     """
     with ctx.reach(service) as way:
         try:
@@ -150,20 +165,20 @@ def answers(ctx: Context, service: Postgres) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """What the server or the connection said, in one printable line without connection parameters."""
+    """Return the error of a server or a connection as one printable line without connection parameters."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     text = primary or (str(error).strip().splitlines() or [type(error).__name__])[0]
     return printable(text, limit=400).replace("\n", " ")
 
 
 def one(connection: Connection, query: Any, *values: Any) -> tuple[Any, ...]:
-    """The only row of a query. Raises psycopg.Error."""
+    """Return the only row that ``query`` returns. Raises psycopg.Error."""
     row = connection.execute(query, values or None).fetchone()
     if row is None:
-        raise psycopg.DataError("the query gave no row")
+        raise psycopg.DataError("the query returned no row")
     return row
 
 
 def conninfo(database: str) -> str:
-    """A database's name in the form that every tool's ``--dbname`` takes as a name, whatever it holds."""
+    """Return a database name as a conninfo string, so that the ``--dbname`` of every tool accepts any character in it."""
     return psycopg.conninfo.make_conninfo(dbname=database)

@@ -1,7 +1,7 @@
-"""The content of a database in one snapshot: rows and digest of every table, state of every sequence.
+"""Content of a database in one snapshot: rows and digest of every table, state of every sequence.
 
-The digest of a table is a sum over its rows, so it does not depend on their order, and unlike an exclusive or it sees
-a pair of equal rows. Rows are hashed as text: the faster hash of a record depends on internal numbers of enum types,
+The digest of a table is the sum of the hashes of its rows: it does not depend on the order of rows, and, unlike XOR, it
+detects a pair of equal rows. Rows are hashed as text, because the faster hash of a record depends on the OIDs of enum types,
 which a restore changes.
 """
 
@@ -10,26 +10,25 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import sql
 
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline
-from drillbook.systems.postgres import connection as connections
 from drillbook.systems.postgres.bounded import Bounded
-from drillbook.systems.postgres.connection import Connection, watched
+from drillbook.systems.postgres.connection import CONNECT_S, Connection, one, parameters, watched
 from drillbook.systems.postgres.manifest import OWN_SCHEMA, Sequence_, Table
 from drillbook.systems.postgres.service import Postgres
 
 WORKERS = 2
 CHUNK = 128 << 20
 
-# Everything that decides how a value is written as text.
+# All session settings that affect the text output of a value.
 SETTINGS = {
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
@@ -47,7 +46,11 @@ SETTINGS = {
 }
 
 _TABLES = """
-SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), c.relkind, n.nspname, pg_catalog.pg_relation_size(c.oid)
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), c.relkind, n.nspname, pg_catalog.pg_relation_size(c.oid),
+  (SELECT pg_catalog.array_agg(a.attname::text) FROM pg_catalog.pg_attribute a
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND EXISTS (
+     SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+     WHERE i.inhrelid = c.oid AND p.relkind <> 'p'))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -61,10 +64,11 @@ SELECT pg_catalog.format('%%I.%%I', s.schemaname, s.sequencename), s.increment_b
 FROM pg_catalog.pg_sequences s WHERE s.schemaname !~ '^pg_' AND s.schemaname <> %s ORDER BY 1
 """
 
-_DIGEST = """
+DIGEST = """
 SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(("_row_".*)::text, 0)), 0)
 FROM ONLY {table} AS "_row_" {where}
 """
+_DIGEST_OF_ROW = DIGEST.replace('("_row_".*)', "({row})")
 
 _LARGE_OBJECTS = """
 SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(
@@ -76,7 +80,7 @@ LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state of the database that several sessions see; it lives as long as its ``owner``'s transaction."""
+    """A snapshot of the database, shared by several sessions; valid as long as the transaction of its ``owner``."""
 
     service: Postgres
     address: str
@@ -88,8 +92,8 @@ class Snapshot:
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
-        """One more session in the snapshot."""
-        options = connections.parameters(self.service, self.address, self.port, as_user=False, timeout=connections.CONNECT_S)
+        """Open another session that reads the same snapshot."""
+        options = parameters(self.service, self.address, self.port, as_user=False, timeout=CONNECT_S)
         with Bounded.connect(**options) as connection, watched(connection, self.deadline):
             _begin(connection)
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name)))
@@ -99,12 +103,12 @@ class Snapshot:
 
 @contextmanager
 def snapshot(ctx: Context, service: Postgres) -> Iterator[Snapshot]:
-    """Export a snapshot and keep it. Raises psycopg.Error, HostError."""
+    """Export a snapshot that lasts during the `with`. Raises psycopg.Error, HostError."""
     with ctx.reach(service) as (address, port):
-        options = connections.parameters(service, address, port, as_user=False, timeout=connections.CONNECT_S)
+        options = parameters(service, address, port, as_user=False, timeout=CONNECT_S)
         with Bounded.connect(**options) as owner, watched(owner, ctx.deadline):
             _begin(owner)
-            name, at = connections.one(
+            name, at = one(
                 owner,
                 "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.to_char(pg_catalog.timezone('UTC', "
                 'pg_catalog.clock_timestamp()), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')',
@@ -127,20 +131,38 @@ def _pin(connection: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or a materialized view; ``name`` is quoted as SQL writes it."""
+    """A table or a materialized view; ``name`` is quoted for SQL.
+
+    ``columns`` are those of a table that inherits from another, in the order of their names, and empty for all others: a restore
+    gives such a table its inherited columns first, whatever their order was, so that its digest is one of this order.
+    """
 
     name: str
     kind: str
     schema: str
     bytes: int
+    columns: tuple[str, ...] = ()
 
 
 def relations(snap: Snapshot) -> list[Relation]:
-    """The relations that have rows, largest first, except those of extensions."""
+    """Return all relations with rows, largest first, except those of extensions."""
     return [
-        Relation(str(name), _letter(kind), str(schema), int(size))
-        for name, kind, schema, size in snap.owner.execute(_TABLES, ()).fetchall()
+        Relation(str(name), _letter(kind), str(schema), int(size), tuple(sorted(columns or ())))
+        for name, kind, schema, size, columns in snap.owner.execute(_TABLES, ()).fetchall()
     ]
+
+
+def as_recorded(found: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
+    """Return the relations ``found`` for a comparison with a backup's tables, whose manifest may know no order of columns."""
+    ordered = {table.name for table in wanted if table.columns}
+    return [relation if relation.name in ordered else replace(relation, columns=()) for relation in found]
+
+
+def row_of(columns: Sequence[str]) -> sql.Composable:
+    """Return the SQL of the row that is hashed: the given ``columns``, or all of them in the order of the table."""
+    if not columns:
+        return sql.SQL('"_row_".*')
+    return sql.SQL("ROW({})").format(sql.SQL(", ").join(sql.Identifier("_row_", column) for column in columns))
 
 
 def _letter(kind: str | bytes) -> str:
@@ -148,32 +170,35 @@ def _letter(kind: str | bytes) -> str:
 
 
 def hold(snap: Snapshot, found: list[Relation]) -> None:
-    """Keep the tables from being dropped, truncated or changed in form until the snapshot ends."""
-    names = [sql.SQL(one.name) for one in found if one.kind == "r"]  # quoted by the server
+    """Lock the tables against being dropped, truncated or altered until the snapshot ends."""
+    names = [sql.SQL(relation.name) for relation in found if relation.kind == "r"]  # the server has quoted the name
     if names:
         snap.owner.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names)))
 
 
 def sequences(snap: Snapshot) -> list[Sequence_]:
-    """State of every sequence; not part of the snapshot, because sequences belong to no transaction."""
+    """Return the state of every sequence; not as of the snapshot, because sequences are not transactional."""
     found = []
     for name, increment, cycle in snap.owner.execute(_SEQUENCES, (OWN_SCHEMA,)).fetchall():
-        last, called = connections.one(snap.owner, sql.SQL("SELECT last_value, is_called FROM {}").format(sql.SQL(name)))
+        last, called = one(snap.owner, sql.SQL("SELECT last_value, is_called FROM {}").format(sql.SQL(name)))
         found.append(Sequence_(name=name, last_value=str(last), is_called=called, increment=str(increment), cycle=cycle))
     return found
 
 
 def tables(snap: Snapshot, found: list[Relation]) -> list[Table]:
-    """Rows and digest of ``found``, read by several sessions at once; sorted by name. Raises psycopg.Error."""
-    work: queue.SimpleQueue[tuple[str, str, sql.Composable]] = queue.SimpleQueue()
-    block = int(connections.one(snap.owner, "SELECT pg_catalog.current_setting('block_size')::int")[0])
-    for one in found:
-        for where in _ranges(one, block):
-            work.put((one.name, one.kind, where))
-    work.put((LARGE_OBJECTS, "l", sql.SQL("")))
+    """Return row count and digest of each table in ``found``, read in parallel sessions; sorted by name.
+
+    Raises psycopg.Error.
+    """
+    work: queue.SimpleQueue[tuple[Relation, sql.Composable]] = queue.SimpleQueue()
+    block = int(one(snap.owner, "SELECT pg_catalog.current_setting('block_size')::int")[0])
+    for relation in found:
+        for where in _ranges(relation, block):
+            work.put((relation, where))
+    work.put((Relation(LARGE_OBJECTS, "l", "pg_catalog", 0), sql.SQL("")))
     rows: Counter[str] = Counter()
     sums: Counter[str] = Counter()
-    sizes = {LARGE_OBJECTS: 0} | {one.name: one.bytes for one in found}
+    sizes = {LARGE_OBJECTS: 0} | {relation.name: relation.bytes for relation in found}
     lock = threading.Lock()
     failed = threading.Event()
 
@@ -181,16 +206,16 @@ def tables(snap: Snapshot, found: list[Relation]) -> list[Table]:
         with snap.session() as session:
             while not failed.is_set():
                 try:
-                    name, kind, where = work.get_nowait()
+                    relation, where = work.get_nowait()
                 except queue.Empty:
                     return
-                count, total = _measure(session, name, kind, where)
+                count, total = _measure(session, relation, where)
                 with lock:
-                    rows[name] += count
-                    sums[name] += total
+                    rows[relation.name] += count
+                    sums[relation.name] += total
 
     _in_parallel(read, failed)
-    kinds = {one.name: one for one in found}
+    kinds = {relation.name: relation for relation in found}
     return sorted(
         (_table(name, kinds.get(name), rows[name], sums[name], sizes[name]) for name in sizes), key=lambda table: table.name
     )
@@ -206,22 +231,25 @@ def _in_parallel(work: Any, failed: threading.Event) -> None:
 
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="digest") as pool:
         done = [pool.submit(guarded) for _ in range(WORKERS)]
-    for one in done:
-        one.result()
+    for future in done:
+        future.result()
 
 
 def _table(name: str, relation: Relation | None, rows: int, total: int, size: int) -> Table:
     if relation is not None and relation.kind == "m":
         return Table(name=name, rows=rows, digest=None, bytes=size, note="a materialized view, recomputed by the restore")
     if relation is not None and relation.schema == OWN_SCHEMA:
-        return Table(name=name, rows=rows, digest=None, bytes=size, note="the canary of the drill, measured apart")
-    return Table(name=name, rows=rows, digest=format(total % 2**64, "016x"), bytes=size)
+        return Table(
+            name=name, rows=rows, digest=None, bytes=size, note="the canary's own table, which is measured separately"
+        )
+    columns = (relation.columns if relation else ()) or None
+    return Table(name=name, rows=rows, digest=format(total % 2**64, "016x"), bytes=size, columns=columns)
 
 
-def _ranges(one: Relation, block: int) -> Iterator[sql.Composable]:
-    """Conditions that cut a large table into pieces, so that sessions share it."""
-    pages, step = one.bytes // block, CHUNK // block
-    if one.kind != "r" or pages <= step:
+def _ranges(relation: Relation, block: int) -> Iterator[sql.Composable]:
+    """Yield conditions that split a large table into parts for several sessions."""
+    pages, step = relation.bytes // block, CHUNK // block
+    if relation.kind != "r" or pages <= step:
         yield sql.SQL("")
         return
     for first in range(0, pages, step):
@@ -230,15 +258,17 @@ def _ranges(one: Relation, block: int) -> Iterator[sql.Composable]:
         yield low if first + step >= pages else low + high
 
 
-def _measure(session: Connection, name: str, kind: str, where: sql.Composable) -> tuple[int, int]:
+def _measure(session: Connection, relation: Relation, where: sql.Composable) -> tuple[int, int]:
+    name, kind = relation.name, relation.kind
     if kind == "l":
-        count, total = connections.one(session, _LARGE_OBJECTS)
+        count, total = one(session, _LARGE_OBJECTS)
         return int(count), int(total)
-    table = sql.SQL(name)  # quoted by the server
+    table = sql.SQL(name)  # the server has quoted the name
     if kind == "m":
-        populated = connections.one(session, "SELECT relispopulated FROM pg_catalog.pg_class WHERE oid = %s::regclass", name)
+        populated = one(session, "SELECT relispopulated FROM pg_catalog.pg_class WHERE oid = %s::regclass", name)
         if not populated[0]:
             return 0, 0
-        return int(connections.one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(table))[0]), 0
-    count, total = connections.one(session, sql.SQL(_DIGEST).format(table=table, where=where))
+        return int(one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(table))[0]), 0
+    query = sql.SQL(_DIGEST_OF_ROW).format(table=table, where=where, row=row_of(relation.columns))
+    count, total = one(session, query)
     return int(count), int(total)

@@ -1,12 +1,11 @@
-"""Taking a backup: one snapshot, dumped on the host and digested from here at the same time; the manifest comes last."""
+"""Take a backup: dump one snapshot on the host while the controller computes digests; upload the manifest last."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import psycopg
 
@@ -15,22 +14,25 @@ from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_writer import BackupSet, taking
 from drillbook.sdk.host import Output
 from drillbook.sdk.store import Reference, Store
-from drillbook.sdk.stored_backup import StoredFile, sha256
+from drillbook.sdk.stored_backup import now, sha256
 from drillbook.sdk.transfer import Carrier
-from drillbook.systems.postgres import content, properties, schema
+from drillbook.systems.postgres import cluster_state, content, properties, schema, structure
 from drillbook.systems.postgres.connection import reason
 from drillbook.systems.postgres.manifest import ALGORITHM, Manifest
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
 from drillbook.systems.postgres.tools import Tools
 
-COMPRESSION = "1"  # of gzip, the only one whose files carry a checksum of their own; `gzip:1` is unknown before 16
+COMPRESSION = "1"  # level of gzip, the only method with a checksum in its files; versions before 16 do not know `gzip:1`
+GLOBALS_ONLY = ("--globals-only", "--no-sync")
+NOT_RECORDED = ("passwords of roles", "rules of pg_hba.conf", "configuration files", "files of the cluster")
+"""Parts of a managed database that its master user cannot read."""
 ARCHIVE, GLOBALS, SCHEMA, CONFIG = "database", "globals.sql", "schema.sql", "config"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup that is being taken."""
+    """Backup of one database to the store."""
 
     ctx: Context
     service: Postgres
@@ -41,44 +43,45 @@ class Backup:
     stages: Stages = field(default_factory=Stages)
 
     def take(self) -> Facts:
-        """Take it. Raises StepFailed, HostError, Cancelled; then nothing of it stays in the store or on the host."""
+        """Take the backup. On an error all its files are removed. Raises StepFailed, HostError, Cancelled."""
         with failing("the backup failed"), taking(self.store, self.folder) as backup, self.ctx.temporary("dump") as scratch:
             self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
             draft, warnings = self._collect(f"{scratch}/files")
             if not any(table.rows or table.name != content.LARGE_OBJECTS for table in draft.tables):
                 raise StepFailed(
-                    f"the database {self.service.database} holds no table: there is nothing to back up, and "
-                    "nothing that a restore could prove; is `database` of the service right?"
+                    f"the database {self.service.database} contains no tables, so a backup would be empty; check "
+                    "`database` of the service in the inventory"
                 )
             manifest = self._send(draft, scratch, backup)
             return {**backup.facts(self.ctx), **self._facts(manifest, warnings)}
 
     def _collect(self, folder: str) -> tuple[Manifest, list[str]]:
-        """Write every file below ``folder`` on the host; returns the manifest without files, and the tools' warnings."""
+        """Write all backup files below ``folder`` on the host; return the manifest without the files, and the tools' warnings."""
         tools = Tools.of(self.ctx, self.service, self.ctx.host)
         with content.snapshot(self.ctx, self.service) as snap, ThreadPoolExecutor(4, thread_name_prefix="dump") as pool:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            found = content.relations(snap)
+            taken, found = now(), content.relations(snap)
             content.hold(snap, found)
-            sequences = content.sequences(snap)  # before pg_dump reads them, so that they can only be further there
+            sequences = content.sequences(snap)  # read before pg_dump does, so that the values in the dump are not smaller
             facts = properties.of(snap)
             dump = pool.submit(self.stages.timed, "dump", lambda: self._dump(tools, snap.name, f"{folder}/{ARCHIVE}"))
             tables = pool.submit(self.stages.timed, "digest", lambda: content.tables(snap, found))
-            text = pool.submit(self.stages.timed, "schema", lambda: schema.text(tools, snapshot=snap.name).encode())
+            text = pool.submit(self.stages.timed, "schema", lambda: schema.dumped(tools, snapshot=snap.name))
             roles = pool.submit(self.stages.timed, "globals", lambda: self._globals(tools, folder))
+            self._records(snap, found, text, folder)
             warnings = [*dump.result(), *roles.result()]
-            self.ctx.host.put(text.result(), f"{folder}/{SCHEMA}")
+            normalised = schema.normalised(text.result()).encode()
+            self.ctx.host.put(normalised, f"{folder}/{SCHEMA}")
             self._configuration(snap, folder)
             return Manifest(
                 run=self.ctx.run_id,
                 service=self.service.name,
                 host=self.ctx.host.name,
-                taken_at=now,
+                taken_at=taken,
                 server_time=snap.at,
                 tools=tools.need(("pg_dump", "pg_dumpall"), 0),
                 tables=tuple(tables.result()),
                 sequences=tuple(sequences),
-                schema_sha256=sha256(text.result()),
+                schema_sha256=sha256(normalised),
                 files={},
                 **facts,
             ), warnings
@@ -98,28 +101,40 @@ class Backup:
             ),
         )
 
+    def _records(self, snap: content.Snapshot, found: list[content.Relation], text: Future[str], folder: str) -> None:
+        """Write two files to ``folder`` on the host: structure of the database, and state of the cluster."""
+        with self.stages.time("structure"):
+            recorded = structure.recorded(snap, found)
+        with self.stages.time("cluster"):
+            state = cluster_state.recorded(self.ctx, self.service)
+        whole = recorded.model_copy(update={"rest": schema.rest(text.result())})
+        self.ctx.host.put(whole.encoded(), f"{folder}/{structure.FILE}")
+        self.ctx.host.put(state.encoded(), f"{folder}/{cluster_state.FILE}")
+
     def _globals(self, tools: Tools, folder: str) -> list[str]:
+        without = ("--no-role-passwords",) if self.service.managed else ()
         return _checked(
             tools,
             "pg_dumpall",
-            tools.client("pg_dumpall", "--globals-only", "--no-sync", f"--file={folder}/{GLOBALS}", database="postgres"),
+            tools.client("pg_dumpall", *GLOBALS_ONLY, *without, f"--file={folder}/{GLOBALS}", database="postgres"),
         )
 
     def _configuration(self, snap: content.Snapshot, folder: str) -> None:
-        for name, data in properties.configuration(snap).items():
+        if self.service.managed:
+            return
+        for name, data in properties.configuration(snap.owner).items():
             path = f"{folder}/{CONFIG}/{name}"
             self.ctx.run("mkdir", "-p", "--", path.rpartition("/")[0]).check()
             self.ctx.host.put(data, path)
 
     def _send(self, draft: Manifest, scratch: str, backup: BackupSet) -> Manifest:
-        """Bring the files and then the manifest into the store."""
+        """Send the files and then the manifest to the store; return the manifest."""
         with self.stages.time("upload"):
             carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
             found = carrier.survey(f"{scratch}/files", self.part_size)
-            backup.send(carrier, f"{scratch}/files", found, self.part_size)
-            files = {one.name: StoredFile(size=one.size, sha256=one.sha256) for one in found}
+            files = backup.send(carrier, f"{scratch}/files", found, self.part_size)
             manifest = Manifest.model_validate(draft.model_dump() | {"files": files})
-            backup.seal(manifest.encoded())
+            backup.seal(manifest)
         return manifest
 
     def _facts(self, manifest: Manifest, warnings: list[str]) -> Facts:
@@ -135,23 +150,25 @@ class Backup:
             "algorithm": ALGORITHM,
             "seconds": self.stages.seconds,
         }
+        if self.service.managed:
+            facts["not_recorded"] = list(NOT_RECORDED)
         if warnings:
             facts |= {"warnings": len(warnings), "warnings_evidence": self.ctx.evidence("warnings.txt", "\n".join(warnings))}
         return facts
 
 
 def _checked(tools: Tools, name: str, output: Output) -> list[str]:
-    """The warnings of the tool ``name`` that succeeded. Raises StepFailed with its last lines when it did not."""
+    """Return the warnings of the tool ``name``. Raises StepFailed with the last lines of output when the tool failed."""
     lines = output.stderr.decode("utf-8", "backslashreplace").splitlines()
     if not output.ok:
-        ended = f"was ended by signal {output.signal}" if output.signal else f"ended with status {output.exit}"
+        ended = f"was terminated by signal {output.signal}" if output.signal else f"exited with status {output.exit}"
         raise StepFailed(f"{tools.host.name}: {name} {ended}: " + " | ".join(lines[-4:]))
     return lines
 
 
 @contextmanager
 def failing(what: str) -> Iterator[None]:
-    """Turn what a server or a store refuses into StepFailed."""
+    """Context manager that converts errors of a server or a store to StepFailed; ``what`` begins the message."""
     try:
         yield
     except psycopg.Error as error:

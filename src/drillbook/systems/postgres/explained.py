@@ -1,4 +1,4 @@
-"""Tables and indexes that a plan of PostgreSQL reads, from the output of `EXPLAIN (FORMAT JSON)`."""
+"""Tables and indexes that a PostgreSQL plan reads, from the output of `EXPLAIN (FORMAT JSON)`."""
 
 from __future__ import annotations
 
@@ -10,41 +10,45 @@ from drillbook.systems.postgres.connection import Connection
 
 
 def explain(session: Connection, query: str) -> dict[str, Any]:
-    """The plan of a statement, which is not carried out. Raises psycopg.Error."""
+    """Get the plan of a statement without running it. Raises psycopg.Error."""
     session.execute("BEGIN READ ONLY")
-    # Prepared, so that it is one statement: a second one could end the read-only transaction.
+    # The prepared form accepts only one statement: a second one could end the read-only transaction.
     row = session.execute(f"EXPLAIN (FORMAT JSON) {query}".encode(), prepare=True).fetchone()
     session.execute("ROLLBACK")
     return dict(row[0][0]["Plan"]) if row else {}
 
 
 def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The node at the top of a plan, and all below it."""
+    """Yield the top node of a plan and all nodes below it."""
     yield plan
     for inner in plan.get("Plans", ()):
         yield from nodes_of(inner)
 
 
 def indexes_of(plan: dict[str, Any]) -> list[str]:
-    """The indexes that it uses."""
+    """Return the names of the indexes that a plan uses."""
     return sorted({node["Index Name"] for node in nodes_of(plan) if "Index Name" in node})
 
 
 def scanned_by(plan: dict[str, Any]) -> list[str]:
-    """The tables that it reads as a whole."""
+    """Return the names of the tables that a plan reads by a sequential scan."""
     return sorted({node["Relation Name"] for node in nodes_of(plan) if node.get("Node Type") == "Seq Scan"})
 
 
 def reads_of(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
-    """Each node that reads a table as a whole, with how many times it does so in one run, as the planner estimates.
+    """Yield each sequential scan in a plan, with the planner's estimate of how often one execution of the plan repeats it.
 
-    More than once does one in a subquery that is asked anew for every row, and one on the inner side of a nested loop.
+    The number is above 1 for a node in a subquery that runs again for every row, or on the inner side of a nested loop.
     """
     yield from _reads(plan, 1, 1 << 62, json.dumps(plan))
 
 
 def _reads(node: dict[str, Any], times: int, limit: int, whole: str) -> Iterator[tuple[dict[str, Any], int]]:
-    """``limit``: rows after which nobody asks any more; ``whole``: the plan as text; `hashed` there is asked once."""
+    """Yield the sequential scans at and below ``node``, as ``reads_of`` does; ``node`` itself is executed ``times`` times.
+
+    ``limit`` is the number of rows after which the node stops; ``whole`` is the plan as text, which shows that a `hashed`
+    subplan runs only once.
+    """
     if node.get("Node Type") == "Seq Scan":
         yield node, times
     rows = int(node.get("Plan Rows", 1))

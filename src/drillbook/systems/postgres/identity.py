@@ -1,6 +1,6 @@
-"""The identity of a database: where its server is, its cluster's system identifier, and its name in the cluster.
+"""Identity of a database: host and port of its server, its cluster's system identifier, and its name in the cluster.
 
-``initdb`` makes the system identifier: a dump that is restored has a new one, a base backup that is recovered the old one.
+``initdb`` makes the system identifier: a restored dump has a new one, a recovered base backup keeps the old one.
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ _SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 
 
 def measured(ctx: Context, name: str, *, whole: bool = False) -> Identity:
-    """The database of the service ``name`` as its server tells it now, or the ``whole`` cluster. Raises CouldNotVerify."""
+    """Query the server for the identity of the database of the service ``name``, or of the ``whole`` cluster.
+
+    Raises CouldNotVerify.
+    """
     service = ctx.service(name, Postgres)
     try:
         with connected(ctx, service, database="postgres") as session:
             system = str(one(session, _SYSTEM)[0])
     except (psycopg.Error, HostError) as error:
         raise CouldNotVerify(
-            f"{name} cannot be asked which cluster it is: {reason(error)}",
+            f"{name} cannot be queried for the identity of its cluster: {reason(error)}",
             hint="check address, port and `admin` of the service in the inventory",
         ) from error
     return of(ctx, name, system, ANY if whole else service.database)
 
 
 def of(ctx: Context, service: str, system: str, database: str = ANY) -> Identity:
-    """The ``database`` of the cluster ``system`` behind the service that the inventory calls ``service``."""
+    """Return the identity of ``database`` in the cluster with system identifier ``system`` of the service ``service``."""
     at = place_of(ctx.services, ctx.hosts, service)
     return Identity(kind="postgres", of={"at": at, "system": system, "database": database})

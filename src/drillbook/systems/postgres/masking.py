@@ -1,7 +1,7 @@
-"""Passwords that a schema holds: of user mappings, foreign servers and subscriptions, and in settings. All become ``***``.
+"""Masking of passwords in a schema: in user mappings, foreign servers, subscriptions and settings.
 
-No inventory names them, so no redactor knows them; a dump of the schema prints them in clear. They are masked before the
-schema is compared: that one was changed is not noticed.
+A schema dump prints these passwords in clear text, and as no inventory contains them, no redactor hides them. They are
+masked before schemas are compared, so a changed password goes unnoticed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECRET = re.compile(r"pass|pwd|secret|token|credential|private|(?:api|access|cli
 PLAIN = re.compile(
     r"password_(?:encryption|required)|passwordcheck\..*|user|username|user_name|use_.*|.*_method", re.IGNORECASE
 )
-"""Names that hold no secret, although they look like it, or stand beside one."""
+"""Names of options whose values are not masked, although the name contains `password` or is in a user mapping."""
 _USER_MAPPING = re.compile(rf"^CREATE USER MAPPING FOR (?:[^']|{LITERAL})*?;$", re.MULTILINE)
 _OPTIONS = re.compile(rf"\bOPTIONS\s*\((?:[^')]|{LITERAL})*\)")
 _OPTION = re.compile(rf"(?P<name>{NAME})(?P<gap>\s+)(?P<value>{LITERAL})")
@@ -30,7 +30,7 @@ _URL = re.compile(r"(://[^\s:/@']*:)[^\s@']+(?=@)")
 
 
 def masked(schema: str) -> str:
-    """``schema`` with each password that a statement of it declares masked; the same text again for a masked one."""
+    """Mask each password declared in the SQL text ``schema``; masking a second time changes nothing."""
     text = _USER_MAPPING.sub(lambda found: _OPTION.sub(_unless_plain, found[0]), schema)
     text = _OPTIONS.sub(lambda found: _OPTION.sub(_if_secret, found[0]), text)
     text = _SETTING.sub(_if_secret, text)
@@ -38,7 +38,7 @@ def masked(schema: str) -> str:
 
 
 def shown(text: str) -> str:
-    """``text`` of a schema for people: also without what looks like a password in functions, views and comments."""
+    """Mask ``text`` for display: also anything that looks like a password in functions, views and comments."""
     return _URL.sub(r"\1***", _SAID.sub(r"\1***", text))
 
 
@@ -55,7 +55,7 @@ def _if_secret(found: re.Match[str]) -> str:
 
 
 def _connection(literal: str) -> str:
-    """The literal of a connection string without its passwords; all of it masked where it cannot be read."""
+    """Mask the passwords in the literal of a connection string; mask the whole literal when it cannot be parsed."""
     try:
         known = conninfo_to_dict(literal.removeprefix("E").strip("'").replace("''", "'"))
     except psycopg.Error:

@@ -1,4 +1,4 @@
-"""Finding the newest backup of a database in a store, whoever took it."""
+"""Search for the newest backup of a database in a store, made by any run."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ READERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One backup: where it lies, with the digest that its manifest has now, and the moment that it holds."""
+    """One backup: its manifest, and the reference to its folder with the digest of that manifest."""
 
     folder: Reference
     manifest: Manifest
 
     @property
     def at(self) -> datetime:
-        """The moment that the backup shows, on the clock of the server that it was taken from."""
+        """Time of the snapshot, by the clock of the dumped server."""
         return datetime.fromisoformat(self.manifest.server_time).astimezone(UTC)
 
     def age(self, now: datetime) -> float:
-        """Seconds from that moment to ``now``."""
+        """Return the seconds from the snapshot to ``now``."""
         return (now - self.at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a store holds of one database: the newest backup, how many there are, and what is no backup after all."""
+    """Result of a search for backups of one database: the newest, their ``count``, and keys of unreadable manifests."""
 
     newest: Found | None
     count: int
@@ -45,7 +45,7 @@ class Search:
 
 
 def search(store: Store, prefix: str, service: Postgres, deadline: Deadline) -> Search:
-    """Read every manifest below ``prefix``: the newest is told by what it says, not by when it was uploaded.
+    """Read every manifest below ``prefix`` and find the newest by the time in the manifest, not by upload time.
 
     Raises CouldNotVerify when the store does not answer.
     """
@@ -65,7 +65,7 @@ def _newest(found: Sequence[Found]) -> Found | None:
 
 
 def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
-    """The backup whose manifest is ``key``; its key when it says that it is one and cannot be read; None for others."""
+    """Return the backup whose manifest is the object ``key``; ``key`` if that is unreadable; None if it is no manifest."""
     deadline.check()
     data = store.get(key)
     if data is None or FORMAT.encode() not in data:
@@ -73,19 +73,19 @@ def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
     folder = Reference(store.service.bucket, key.removesuffix(FILE).rstrip("/"), sha256(data))
     try:
         found = Found(folder, Manifest.model_validate(json.loads(data)))
-        found.at  # noqa: B018  a moment that cannot be read
+        found.at  # noqa: B018  raises when the time cannot be parsed
     except ValueError:
         return key
     return found
 
 
 def of(store: Store, prefix: str, service: Postgres, deadline: Deadline) -> tuple[Found, Search]:
-    """The newest backup. Raises CouldNotVerify when there is none."""
+    """Return the newest backup of the service, and the search result. Raises CouldNotVerify when there is no backup."""
     result = search(store, prefix, service, deadline)
     if result.newest is None:
         where = f"below {prefix!r} " if prefix else ""
         raise CouldNotVerify(
-            f"the store {store.service.name} holds no backup of {service.name} {where}".rstrip(),
-            hint="take one with `postgres.dump`, or correct `prefix`",
+            f"the store {store.service.name} contains no backup of {service.name} {where}".rstrip(),
+            hint="take a backup with `postgres.dump`, or correct `prefix`",
         )
     return result.newest, result

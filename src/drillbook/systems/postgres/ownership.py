@@ -1,9 +1,9 @@
-"""Owner of a data directory: the server that works in it, the unit that runs that server, and the one at the port.
+"""Ownership of a data directory: the server that uses it, the unit that runs that server, and the server at the port.
 
-An inventory may name the wrong host, port, folder or unit. Before anything is destroyed, and before the first write of a
-restore, the server that answers is shown to be the one of the data directory: by the system identifier of the cluster, and
-by its lock file (``postmaster.pid``: process, folder, time of start, port), as the server itself reads it and as it lies
-in the folder on the host. A copy of a cluster has its identifier, and even its lock file, but not its process.
+An inventory may name the wrong host, port, folder or unit. So before anything is destroyed, and before the first write of a
+restore, the server that answers is verified to be that of the data directory: system identifier and lock file
+(``postmaster.pid``: process, folder, start time, port) must be the same when read through the server and in the folder on the
+host. A copy of a cluster has the same identifier, and even the same lock file, but another process.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from drillbook.sdk.manager.lineage import SCRIPT, Lineage
 from drillbook.systems.postgres.connection import Connection, answers, connected, one, reason
 from drillbook.systems.postgres.tools import Tools
 
-# FOLDER PID: a server works in the folder when its process has it as its working directory. The lock file has the number
-# that the server has for itself, in a container another one than the unit's main process has on the host.
+# FOLDER PID: a server uses the folder when the working directory of its process is that folder. The lock file has the pid
+# as the server sees it, which in a container differs from the pid on the host.
 _LOOK = (
     SCRIPT
     + """
@@ -48,7 +48,11 @@ FROM pg_catalog.pg_control_system()
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The cluster in a data directory, and the server that works in it."""
+    """Cluster in a data directory, and the server that uses the directory.
+
+    ``system`` is the system identifier, ``pid`` the server's main process, ``lineage`` the ancestors and control groups of
+    that process, ``lock`` the content of the lock file.
+    """
 
     system: str
     pid: int | None
@@ -57,7 +61,10 @@ class Cluster:
 
 
 def look(tools: Tools, main: int | None = None) -> Cluster | None:
-    """The cluster in the data directory; ``main`` is the main process of its unit. None: there is none. Raises HostError."""
+    """Examine the data directory; return None when it contains no cluster. Raises HostError.
+
+    ``main`` is the main process of the unit.
+    """
     argv = ("sh", "-c", _LOOK, "sh", tools.service.data_directory, str(main or 0))
     output = once_more(lambda: tools.owned(argv, env={"LC_ALL": "C"}))
     found: dict[str, list[str]] = {}
@@ -72,21 +79,21 @@ def look(tools: Tools, main: int | None = None) -> Cluster | None:
 
 
 def must_answer(session: Connection, tools: Tools) -> None:
-    """Raise StepFailed unless the server of ``session`` is the one that works in the data directory. HostError."""
+    """Raise StepFailed unless the server of ``session`` is the one that uses the data directory. Raises HostError."""
     if why := _difference(session, tools, look(tools)):
         raise _foreign(tools, why)
 
 
 def must_be_free(ctx: Context, tools: Tools) -> None:
-    """Raise StepFailed where a server answers at the port before there is a cluster of its own. HostError."""
+    """Raise StepFailed when a server answers at the port although the data directory has no cluster. Raises HostError."""
     if answers(ctx, tools.service):
-        raise _foreign(tools, f"a server answers there, and no cluster is in {tools.service.data_directory}")
+        raise _foreign(tools, f"a server answers at that port, but {tools.service.data_directory} contains no cluster")
 
 
 def must_own(ctx: Context, tools: Tools) -> None:
-    """Raise CouldNotVerify unless the data directory, the unit and the server at the port belong together. HostError.
+    """Raise CouldNotVerify unless data directory, unit and the server at the port belong together. Raises HostError.
 
-    What does not run is not compared: a server that is down answers nowhere, and its unit is then down as well.
+    If the server is stopped, no server may answer at the port, and the unit must be stopped as well.
     """
     service = tools.service
     unit = manager_of(tools.host).state(tools.host, service.unit, tools.deadline) if service.unit else None
@@ -94,19 +101,22 @@ def must_own(ctx: Context, tools: Tools) -> None:
     works = cluster is not None and cluster.pid is not None
     if unit is not None and cluster is not None and works and not cluster.lineage.is_of(unit, cluster.pid):
         raise CouldNotVerify(
-            f"{tools.host.name}: a server works in {service.data_directory}, and it is not of the unit "
-            f"{unit.unit}, which is {unit.word}",
+            f"{tools.host.name}: the server that uses {service.data_directory} does not belong to the unit {unit.unit} "
+            f"(state: {unit.word})",
             hint=_HINT,
         )
     if unit is not None and unit.state == "running" and not works:
         raise CouldNotVerify(
-            f"{tools.host.name}: the unit {unit.unit} is {unit.word}, and no server works in {service.data_directory}",
+            (
+                f"{tools.host.name}: no server uses {service.data_directory}, but the state of the unit {unit.unit} is: "
+                f"{unit.word}"
+            ),
             hint=_HINT,
         )
     if not answers(ctx, service):
         if works:
             raise CouldNotVerify(
-                f"{tools.host.name}: the server in {service.data_directory} does not answer at "
+                f"{tools.host.name}: the server that uses {service.data_directory} does not answer at "
                 f"{service.address}:{service.port}",
                 hint=_HINT,
             )
@@ -115,7 +125,9 @@ def must_own(ctx: Context, tools: Tools) -> None:
         with connected(ctx, service, database="postgres") as session:
             why = _difference(session, tools, cluster)
     except psycopg.Error as error:
-        raise CouldNotVerify(f"{service.name} cannot be asked which cluster it is: {reason(error)}", hint=_HINT) from error
+        raise CouldNotVerify(
+            f"{service.name} cannot be queried for the identity of its cluster: {reason(error)}", hint=_HINT
+        ) from error
     if why:
         raise CouldNotVerify(_said(tools, why), hint=_HINT)
 
@@ -124,16 +136,19 @@ _HINT = "check `host`, `unit`, `data_directory`, `address` and `port` of the ser
 
 
 def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> str:
-    """Why the server of ``session``, which the host sees too, is not that of ``cluster``; empty when it is."""
+    """Return the reason why the server of ``session`` is not the server of ``cluster``; empty when it is."""
     if cluster is None:
-        return f"no cluster is in {tools.service.data_directory}"
+        return f"{tools.service.data_directory} contains no cluster"
     if cluster.pid is None:
-        return f"no server works in {tools.service.data_directory}"
+        return f"no server uses {tools.service.data_directory}"
     system, lock, folder = one(session, _ASK)
     if str(system) != cluster.system:
-        return f"it serves the cluster {system} in {printable(str(folder), limit=200)}, and here is {cluster.system}"
+        return (
+            f"it serves the cluster {system} in {printable(str(folder), limit=200)}, but the data directory contains "
+            f"{cluster.system}"
+        )
     if not _same(str(lock), cluster.lock):
-        return f"it works in {printable(str(folder), limit=200)}, as another process"
+        return f"it is another process, with the data directory {printable(str(folder), limit=200)}"
     return ""
 
 
@@ -143,7 +158,7 @@ def _same(lock: str, here: tuple[str, ...]) -> bool:
 
 def _said(tools: Tools, why: str) -> str:
     return (
-        f"{tools.host.name}: the server at {tools.service.address}:{tools.service.port} is not the one of "
+        f"{tools.host.name}: the server at {tools.service.address}:{tools.service.port} is not the server that uses "
         f"{tools.service.data_directory}: {why}"
     )
 
@@ -158,14 +173,14 @@ def _foreign(tools: Tools, why: str) -> StepFailed:
                 wanted=f"the server of {tools.service.data_directory}",
                 measured=why,
                 host=tools.host.name,
-                remedy=f"{_HINT}; find out whose the server at the port is.",
+                remedy=f"{_HINT}; find out who owns the server at the port.",
             )
         ],
     )
 
 
 def asked_on_host(tools: Tools) -> None:
-    """Raise StepFailed unless the host's own programs reach the server of the data directory as well. HostError."""
+    """Raise StepFailed unless psql, run on the host, reaches the server that uses the data directory. Raises HostError."""
     output = tools.client(
         "psql",
         "--no-psqlrc",
@@ -180,7 +195,7 @@ def asked_on_host(tools: Tools) -> None:
     system, _, lock = output.text.partition("\n")
     if not output.ok or cluster is None or system.strip() != cluster.system or not _same(lock.strip(), cluster.lock):
         said = output.stderr.decode("utf-8", "replace").strip()[-300:] or f"the cluster {system.strip()[:40]}"
-        raise _foreign(tools, f"the programs on this host reach another one, or none: {said}")
+        raise _foreign(tools, f"PostgreSQL's programs on this host reach another server, or none: {said}")
 
 
 _ON_HOST = (

@@ -34,24 +34,24 @@ _PREPARE = (
         at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (run, number))""",
 )
 _GRANTS = (f"GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO {{}}", f"GRANT SELECT, INSERT ON {_TABLE} TO {{}}")
-_INSERT = f"INSERT INTO {_TABLE} (run, number) VALUES (%s, %s)"  # noqa: S608  constants
+_INSERT = f"INSERT INTO {_TABLE} (run, number) VALUES (%s, %s)"  # noqa: S608  only constants are inserted
 _SURVIVORS = f"SELECT number FROM {_TABLE} WHERE run = %s ORDER BY number"  # noqa: S608
 _DELETE = f"DELETE FROM {_TABLE} WHERE run = %s"  # noqa: S608
 _EMPTY = f"SELECT NOT EXISTS (SELECT 1 FROM {_TABLE})"  # noqa: S608
 
 
 class Planned(Availability):
-    """The server would carry out a statement with the index that it needs; the statement itself is not carried out.
+    """Check that the server's plan of a statement uses the required index; the statement itself is not run.
 
-    A statement without its index is slow on one machine and quick on another; its plan is the same on both.
+    Unlike the duration of a statement, its plan does not depend on the speed of the machine.
     """
 
-    service: Annotated[str, Field(description="The PostgreSQL service in the inventory.")]
-    query: Annotated[str, Field(min_length=1, description="The statement, one that the application's role may carry out.")]
-    index: Annotated[str, Field(min_length=1, description="The index that its plan must use.")]
+    service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
+    query: Annotated[str, Field(min_length=1, description="SQL statement that the application's role may run.")]
+    index: Annotated[str, Field(min_length=1, description="Index that the plan must use.")]
 
     def check(self, ctx: Context) -> str | None:
-        """One question on a new connection, as the application's role."""
+        """Get the plan once on a new connection, as the application's role."""
         service = ctx.service(self.service, Postgres)
         try:
             with ctx.reach(service) as way, Bounded.connect(**_prompt(service, *way, self.timeout)) as session:
@@ -60,11 +60,11 @@ class Planned(Availability):
             return reason(error)
         if Name.parse(self.index).table in indexes_of(plan):
             return None
-        return f"the plan does not use {self.index}; it reads as a whole: {', '.join(scanned_by(plan)) or 'nothing'}"
+        return f"the plan does not use {self.index}; sequential scans: {', '.join(scanned_by(plan)) or 'nothing'}"
 
 
 def _prompt(service: Postgres, address: str, port: int, timeout: float) -> dict[str, Any]:
-    """Options of a connection as the application's role on which each statement is answered within ``timeout`` seconds."""
+    """Return connection options for the application's role, with a statement timeout of ``timeout`` seconds."""
     milliseconds = max(1, int(timeout * 1000))
     return parameters(service, address, port, as_user=True, timeout=timeout) | {
         "options": f"-c statement_timeout={milliseconds}",
@@ -76,14 +76,19 @@ def _prompt(service: Postgres, address: str, port: int, timeout: float) -> dict[
 
 
 class Canary(BaseCanary):
-    """Numbered rows, written as the application's role: what was acknowledged must be there after the recovery."""
+    """Write numbered rows as the application's role; every acknowledged row must exist after the recovery."""
 
-    service: Annotated[str, Field(description="The PostgreSQL service in the inventory.")]
-    every: Duration = Field(default=Duration(0.05), description="Time between two rows; the resolution of the RPO.")
-    timeout: Duration = Field(default=Duration(1.0), description="A row without an acknowledgement by then is in doubt.")
+    service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
+    every: Duration = Field(
+        default=Duration(0.05), description="Time between two writes; the resolution of the measured RPO."
+    )
+    timeout: Duration = Field(
+        default=Duration(1.0),
+        description="Time limit of a write; a row not acknowledged by then may or may not be committed.",
+    )
 
     def reach(self, ctx: Context) -> None:
-        """Log in as both roles. Raises NotReady."""
+        """Log in as the superuser and as the application's role. Raises NotReady."""
         service = ctx.service(self.service, Postgres)
         with self._writing(ctx, service), connected(ctx, service, as_user=True):
             pass
@@ -94,7 +99,8 @@ class Canary(BaseCanary):
             with connected(ctx, service) as session:
                 if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
                     raise NotReady(
-                        f"{self.service} is a standby: a canary cannot write there", hint="name the primary in the inventory"
+                        f"{self.service} is a standby: a canary can write only to a primary",
+                        hint="set `address` and `port` of the service to the primary",
                     )
                 yield session
         except (psycopg.Error, HostError) as error:
@@ -104,7 +110,7 @@ class Canary(BaseCanary):
             ) from error
 
     def prepare(self, ctx: Context) -> None:
-        """Make the table and let the application's role write it. Raises NotReady."""
+        """Create the table and allow the application's role to write to it. Raises NotReady."""
         service = ctx.service(self.service, Postgres)
         with self._writing(ctx, service) as session:
             session.execute("SET client_min_messages = warning")
@@ -116,11 +122,11 @@ class Canary(BaseCanary):
                 one(user, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", _TABLE)
 
     def writer(self, ctx: Context) -> CanaryWriter:
-        """A writer as the application's role, so that a database closed to clients is closed to it."""
+        """Return a writer that logs in with the application's role; a database closed to clients refuses this login."""
         return _Writer(ctx, ctx.service(self.service, Postgres), float(self.timeout))
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """The numbers of this run that are there now; none when the table itself is gone. Raises CouldNotVerify."""
+        """Return the numbers of this run's rows that exist now; none when the table is missing. Raises CouldNotVerify."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 return [number for (number,) in session.execute(_SURVIVORS, (ctx.run_id,)).fetchall()]
@@ -130,22 +136,22 @@ class Canary(BaseCanary):
             raise CouldNotVerify(f"the canary's rows in {self.service} cannot be read: {reason(error)}") from error
 
     def clean(self, ctx: Context) -> None:
-        """Delete this run's rows; drop the table and its schema when nothing else is in them. Raises CouldNotVerify."""
+        """Delete this run's rows; drop the table and its schema when they are otherwise empty. Raises CouldNotVerify."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
-                session.execute(_DELETE, (ctx.run_id,))
-                if one(session, _EMPTY)[0]:
-                    session.execute(f"DROP TABLE {_TABLE}".encode())
-                    with suppress(psycopg.errors.DependentObjectsStillExist):
-                        session.execute(f"DROP SCHEMA {OWN_SCHEMA}".encode())
-        except psycopg.errors.UndefinedTable:
-            return
+                with suppress(psycopg.errors.UndefinedTable):
+                    session.execute(_DELETE, (ctx.run_id,))
+                    if one(session, _EMPTY)[0]:
+                        session.execute(f"DROP TABLE {_TABLE}".encode())
+                # Also without the table: a controller that died here before has dropped the table alone.
+                with suppress(psycopg.errors.DependentObjectsStillExist, psycopg.errors.InvalidSchemaName):
+                    session.execute(f"DROP SCHEMA {OWN_SCHEMA}".encode())
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(f"the canary's rows in {self.service} cannot be removed: {reason(error)}") from error
 
 
 class _Writer(CanaryWriter):
-    """One connection; made again at the next write after a failure."""
+    """Writer of rows over one connection, which is opened again at the next write after a failure."""
 
     def __init__(self, ctx: Context, service: Postgres, timeout: float) -> None:
         self._ctx, self._service, self._timeout = ctx, service, timeout
@@ -154,7 +160,7 @@ class _Writer(CanaryWriter):
         self._since = math.inf
 
     def write(self, number: int) -> Lost | None:
-        """Insert ``number`` and wait until it is committed."""
+        """Insert the row ``number`` and wait until it is committed."""
         try:
             session = self._session or self._connect()
         except (psycopg.Error, HostError, OSError) as error:
@@ -164,7 +170,7 @@ class _Writer(CanaryWriter):
         try:
             session.execute(_INSERT, (self._ctx.run_id, number), prepare=True)
         except psycopg.Error as error:
-            # An ERROR means that the transaction was rolled back; FATAL, or no answer, may come after the commit.
+            # An ERROR means that the transaction was rolled back; a FATAL error, or no answer, may come after the commit.
             refused = error.diag.severity_nonlocalized == "ERROR"
             late = time.monotonic() - self._since >= self._timeout
             if not refused:
@@ -175,7 +181,7 @@ class _Writer(CanaryWriter):
         return None
 
     def _connect(self) -> Connection:
-        """Connect, within the probe's timeout as far as the driver's least of two seconds allows."""
+        """Connect within the probe's timeout; the limit is at least two seconds, the driver's minimum."""
         self.close()
         address, port = self._way.enter_context(self._ctx.reach(self._service))
         options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}
@@ -185,7 +191,7 @@ class _Writer(CanaryWriter):
 
     @contextmanager
     def _cut_off(self, session: Connection) -> Iterator[None]:
-        """Break the connection when an answer is overdue: a server that hangs would never let go of the writer."""
+        """Close the connection when an answer is overdue; a server that hangs would block the writer forever."""
         over = threading.Event()
         line = socket.socket(fileno=os.dup(session.fileno()))
 
@@ -206,7 +212,7 @@ class _Writer(CanaryWriter):
             line.close()
 
     def close(self) -> None:
-        """End the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""
         self._session = None
         with suppress(psycopg.Error, HostError, OSError):
             self._way.close()

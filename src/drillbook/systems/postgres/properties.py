@@ -1,4 +1,4 @@
-"""What a backup records of a database and its server beside the content."""
+"""Properties of a database and its server that a backup records in addition to the content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drillbook.systems.postgres.connection import Connection, one
 from drillbook.systems.postgres.content import Snapshot
 from drillbook.systems.postgres.manifest import Database
 
-# to_jsonb, because the column of the locale has another name in 15 and 16 than from 17 on, and none before.
+# to_jsonb, because the locale's column has one name in PostgreSQL 15 and 16, another from 17 on, and none before.
 _DATABASE = """
 SELECT d.datname, r.rolname, pg_catalog.pg_encoding_to_char(d.encoding), coalesce(j ->> 'datlocprovider', 'c'),
        d.datcollate, d.datctype, coalesce(j ->> 'datlocale', j ->> 'daticulocale', ''), d.datconnlimit,
@@ -35,13 +35,13 @@ SELECT DISTINCT f.path, pg_catalog.current_setting('data_directory') FROM (
 
 
 def database(session: Connection) -> Database:
-    """Properties of the database that ``session`` is in."""
+    """Return the properties of the database that ``session`` is connected to."""
     row = one(session, _DATABASE)
     return Database(**dict(zip(Database.model_fields, row, strict=True)))
 
 
 def of(snap: Snapshot) -> dict[str, Any]:
-    """Fields of a manifest that describe the server and the database."""
+    """Return the fields of a manifest that describe the server and the database."""
     identifier, version, number, checksums = one(snap.owner, _SERVER)
     extensions = snap.owner.execute("SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY 1").fetchall()
     roles = snap.owner.execute("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1").fetchall()
@@ -56,16 +56,17 @@ def of(snap: Snapshot) -> dict[str, Any]:
     }
 
 
-def configuration(snap: Snapshot) -> dict[str, bytes]:
-    """The configuration files that lie in the data directory, by their names in it.
+def configuration(session: Connection) -> dict[str, bytes]:
+    """Return the configuration files in the data directory, by their paths relative to it.
 
-    Those elsewhere, as Debian keeps them below /etc, survive the loss of the data directory and are not backed up.
+    Files outside of that directory, such as Debian's below /etc, survive the loss of the data directory and are not backed
+    up.
     """
     found: dict[str, bytes] = {}
-    for path, data in snap.owner.execute(_CONFIGURATION).fetchall():
+    for path, data in session.execute(_CONFIGURATION).fetchall():
         name = path.removeprefix(data.rstrip("/") + "/")
         if name != path:
             if not re.fullmatch(NAME, name):
-                raise CouldNotVerify(f"the configuration file {name!r} has a name that a backup cannot hold")
-            found[name] = bytes(one(snap.owner, "SELECT pg_catalog.pg_read_binary_file(%s)", path)[0])
+                raise CouldNotVerify(f"the configuration file {name!r} has a name that cannot be stored in a backup")
+            found[name] = bytes(one(session, "SELECT pg_catalog.pg_read_binary_file(%s)", path)[0])
     return found

@@ -1,4 +1,4 @@
-"""The folder of a received log on its host: what is in it, where its last record lies, and laying it into a new cluster."""
+"""Received WAL (write-ahead log) on its host: list its files, find its last record, copy it into a new cluster."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from drillbook.systems.postgres import timelines
 from drillbook.systems.postgres.tools import Tools
 
 HISTORY_LIMIT = 1 << 20
-"""The most bytes of a timeline's history that are read."""
+"""Maximum number of bytes read from a timeline's history file."""
 _LIST = """
 cd -- "$1" 2>/dev/null || exit 6
 find . ! -name . -prune -type f -exec stat -c '%s %n' -- {} +
 """
-# FOLDER DATA PROGRAM..., the names on standard input: the received log goes over what the backup brought; the last segment
-# is not full yet. A pipe has the status of its last program, so the first one's goes to a descriptor of its own.
+# FOLDER DATA PROGRAM..., with file names on standard input: copy the received WAL over the WAL of the backup, whose last
+# segment is not full. A pipe has the exit status of its last program, so the first program reports its success on another
+# descriptor.
 _LAY = """
 folder=$1 data=$2; shift 2
 left=$({
@@ -28,7 +29,7 @@ test "$left" = whole || { echo "the log in $folder could not be read whole" >&2;
   test ! -e "$one" || mv -f -- "$one" "${one%.partial}" || exit 4
 done' sh "$data/pg_wal"
 """
-# A NEW FOLDER, PROGRAM, first and last segment, then a file and the name of its segment each: the last record in them.
+# NEW FOLDER, PROGRAM, first and last segment, then pairs of file and segment name: print the last WAL record in these files.
 _LAST = """
 folder=$1 program=$2 first=$3 last=$4; shift 4
 rm -rf -- "$folder" && mkdir -m 700 -- "$folder" || exit 6
@@ -41,14 +42,17 @@ rm -rf -- "$folder"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A log that lies in ``folder`` on the host of ``tools``, in segments of ``segment_bytes``."""
+    """Received WAL in ``folder`` on the host of ``tools``; a complete segment has ``segment_bytes``."""
 
     tools: Tools
     folder: str
     segment_bytes: int
 
     def way(self, timeline: int, since: int) -> timelines.Way:
-        """What a recovery from the byte ``since`` of ``timeline`` reads. Raises StepFailed, HostError."""
+        """Return the WAL files that a recovery reads, beginning at the WAL location ``since`` (in bytes) on ``timeline``.
+
+        Raises StepFailed, HostError.
+        """
         log = timelines.Log(self._sizes(), self.segment_bytes)
         newest = log.newest(timeline)
         return log.way(timeline, since, self._history(newest) if newest > timeline else ())
@@ -59,9 +63,9 @@ class Received:
         )
         found = re.findall(r"^(\d+) \./([0-9A-F]{8}(?:[0-9A-F]{16}(?:\.[a-z0-9]+)?|\.history))$", listed.text, re.MULTILINE)
         if not listed.ok or not found:
-            raise StepFailed(f"{self.tools.host.name}: there is no log in {self.folder}")
+            raise StepFailed(f"{self.tools.host.name}: there is no WAL in {self.folder}")
         if not listed.complete:
-            raise StepFailed(f"{self.tools.host.name}: there are more files in {self.folder} than can be listed")
+            raise StepFailed(f"{self.tools.host.name}: {self.folder} contains more files than can be listed")
         return {name: int(size) for size, name in found}
 
     def _history(self, timeline: int) -> list[timelines.Switch]:
@@ -70,14 +74,14 @@ class Received:
         return timelines.history(read.text)
 
     def last_record(self, way: timelines.Way, scratch: str) -> int:
-        """The byte at which the last record of the log begins that is whole, as pg_waldump reads it.
+        """Return the WAL location (in bytes) at which the last complete WAL record begins, according to pg_waldump.
 
-        ``scratch`` is a folder on the host. Raises StepFailed where there is none, HostError.
+        ``scratch`` is a folder on the host. Raises StepFailed when there is no such record, HostError.
         """
         said = ""
-        for count in (1, 2):  # the last segment may hold nothing, or nothing but the end of a record before it
+        for count in (1, 2):  # the last segment may be empty, or hold only the end of a record that began before it
             files = way.files[-count:]
-            # Where the last segment is the first of its timeline, the one before has the name of another.
+            # Name both segments after the newest timeline: the segment before its first one belongs to an older timeline.
             names = [f"{way.timeline:08X}{one[8:24]}" for one in files]
             links = [word for one, name in zip(files, names, strict=True) for word in (f"{self.folder}/{one}", name)]
             output = self.tools.host.run(
@@ -98,10 +102,10 @@ class Received:
             if match := re.search(r"\blsn: ([0-9A-F]+/[0-9A-F]+), prev ", output.text):
                 return timelines.position(match[1])
             said = output.stderr.decode("utf-8", "backslashreplace").strip()[-400:]
-        raise StepFailed(f"{self.tools.host.name}: the end of the log in {self.folder} cannot be read: {said}")
+        raise StepFailed(f"{self.tools.host.name}: the end of the WAL in {self.folder} cannot be read: {said}")
 
     def lay(self, files: Sequence[str], data: str) -> None:
-        """Put ``files``, and every history, into the log of the cluster in ``data``. Raises HostError."""
+        """Copy ``files``, and every history file, to ``pg_wal`` of the cluster in ``data``. Raises HostError."""
         names = [*files, *(name for name in self._sizes() if name.endswith(".history"))]
         self.tools.host.run(
             ("sh", "-c", _LAY, "sh", self.folder, data, *self.tools.as_owner("env")),

@@ -1,7 +1,7 @@
-"""Recovery from a physical backup and the log since: a new data directory, replayed to the log's end.
+"""Recovery from a physical backup and the WAL written since: make a data directory, and replay the WAL to its end.
 
-Source: PostgreSQL's manual, 25.3.5 "Recovering Using a Continuous Archive Backup". The log lies in ``pg_wal`` already,
-and the restore command only fails, so that the server takes it from there and opens a new timeline at its end.
+Source: PostgreSQL's manual, 25.3.5 "Recovering Using a Continuous Archive Backup". All WAL files are copied to ``pg_wal``
+before the server starts. The restore command always fails: the server reads ``pg_wal`` alone, then opens a new timeline.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.store import Reference, Store
-from drillbook.systems.postgres import cluster, ownership, timelines, wal
-from drillbook.systems.postgres.basebackup import BaseManifest, Extracted, read
+from drillbook.systems.postgres import cluster, ownership, temporary, timelines, wal
+from drillbook.systems.postgres.basebackup import BaseManifest, Extracted
 from drillbook.systems.postgres.connection import Connection, connected, one
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.received import Received
@@ -27,15 +27,15 @@ from drillbook.systems.postgres.stages import Stages
 from drillbook.systems.postgres.tools import Tools
 
 MARKER = "drillbook.recovered"
-"""File of the data directory that says which step of which run made it."""
+"""File in the data directory that names the run and the step that made the directory."""
 _SETTINGS = b"""
 # Drillbook: replay all of the log, let nobody look on, then open a new timeline
 restore_command = 'false'
 recovery_target_timeline = 'latest'
 hot_standby = off
 """
-# The new timeline's history ends with the place where the log did that was replayed; a server that was started again since
-# knows it from there alone. Servers before PostgreSQL 16 read a file that may be missing only with an offset and a length.
+# The history of the new timeline shows up to which LSN the WAL was replayed; a restarted server has no other record of it.
+# Before PostgreSQL 16, reading a file that may be missing requires an offset and a length.
 _RECOVERED = """
 SELECT ('x' || pg_catalog.substr(name, 1, 8))::bit(32)::int,
        pg_catalog.pg_read_file('pg_wal/' || pg_catalog.substr(name, 1, 8) || '.history', 0, 1048576, true),
@@ -48,25 +48,32 @@ _UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 @dataclass(frozen=True, slots=True)
 class Least:
-    """How far a recovery must come: to the byte ``to``, and beyond ``record``, where the last whole record begins."""
+    """Minimum that a recovery must reach: at least the WAL location ``to``, and beyond ``record`` (both in bytes).
+
+    ``record`` is the beginning of the last complete WAL record.
+    """
 
     to: int
     record: int = -1
 
     def missed(self, end: int) -> str:
-        """What a recovery that ended at ``end`` should have reached; empty: it did."""
+        """Return the minimum that a recovery missed, as text; empty when it missed none.
+
+        ``end`` is the WAL location (in bytes) at which the recovery ended.
+        """
         if end < self.to:
-            return f"replayed to {timelines.lsn(self.to)} at least"
+            return f"WAL replayed at least to {timelines.lsn(self.to)}"
         if end <= self.record:
-            return f"replayed beyond {timelines.lsn(self.record)}, where the log's last record begins"
+            return f"WAL replayed beyond {timelines.lsn(self.record)}, where the last WAL record begins"
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """One cluster that is being recovered from ``origin`` and the log in ``log``, a folder on the host; empty: without.
+    """Recovery of one cluster from the backup ``origin`` and the received WAL in the host's folder ``log``.
 
-    ``reach`` is an LSN that the recovery must reach, empty: any.
+    ``log`` is empty for a recovery without received WAL. ``reach`` is the LSN that the recovery must reach; empty for no
+    such minimum. A ``temporary`` cluster gets a file that marks this run as its owner.
     """
 
     ctx: Context
@@ -75,17 +82,18 @@ class Recovery:
     origin: Reference
     log: str
     reach: str = ""
+    temporary: bool = False
     stages: Stages = field(default_factory=Stages)
 
     @property
     def tools(self) -> Tools:
-        """The programs on the host that it is recovered on."""
+        """Runner of PostgreSQL's programs on the host of the recovery."""
         return Tools.of(self.ctx, self.service, self.ctx.host)
 
     def run(self) -> Facts:
-        """Recover it. Raises StepFailed with findings, HostError, Cancelled."""
+        """Recover the cluster. Raises StepFailed with findings, HostError, Cancelled."""
         with failing("the recovery failed"):
-            manifest = read(self.store, self.origin)
+            manifest = BaseManifest.read_whole(self.store, self.origin)
             with self.ctx.temporary("recover") as scratch:
                 with self.stages.time("total"):
                     made = self._made()
@@ -104,7 +112,10 @@ class Recovery:
                 return self._facts(manifest, len(files), recovered)
 
     def _made(self) -> bool:
-        """Did this very step make the data directory before it died? Raises StepFailed where there is any other."""
+        """Return True when this step made the data directory before its controller died; False when it is absent or empty.
+
+        Raises StepFailed for any other content.
+        """
         found = cluster.state(self.tools)
         if found == "cluster" and self._made_here():
             return True
@@ -113,7 +124,7 @@ class Recovery:
         return False
 
     def _lay_down(self, manifest: BaseManifest, received: Received | None, files: Sequence[str], scratch: str) -> None:
-        """Make the data directory, with the log in it."""
+        """Make the data directory from the backup, and add the received WAL."""
         self._need_room(manifest)
         ownership.must_be_free(self.ctx, self.tools)
         backup = Extracted(self.ctx, self.store, self.origin)
@@ -127,7 +138,7 @@ class Recovery:
             self._configure(made, manifest)
 
     def _need_room(self, manifest: BaseManifest) -> None:
-        """Raise StepFailed where the files, or the cluster beside them, would not fit."""
+        """Raise StepFailed when the disk lacks space for the backup's files and the cluster extracted from them."""
         files = sum(one.size for one in manifest.files.values())
         free = self.tools.free_space()
         try:
@@ -137,25 +148,27 @@ class Recovery:
         if free is not None and free < manifest.cluster_bytes:
             raise StepFailed(
                 f"{self.ctx.host.name}: {self.service.data_directory} has {free >> 20} MiB free, "
-                f"{-(-manifest.cluster_bytes >> 20)} MiB are needed: make room where it is"
+                f"{-(-manifest.cluster_bytes >> 20)} MiB are needed: free space in the file system of the data directory"
             )
 
     def _received(self, manifest: BaseManifest) -> Received | None:
-        """The log, to which nothing is added any more."""
+        """Stop the WAL receiver and return the received WAL; None for a recovery without received WAL."""
         if not self.log:
             return None
         wal.Receiver(self.tools).stop()
         return Received(self.tools, self.log, _bytes(manifest.wal_segment_size))
 
     def _way(self, received: Received | None, manifest: BaseManifest, scratch: str) -> tuple[Sequence[str], Least]:
-        """The files of the log that are replayed, and how far that must lead. Raises StepFailed where one is missing."""
+        """Return the WAL files to replay, and the minimum to reach. Raises StepFailed when a WAL segment is missing."""
         end = timelines.position(manifest.end_lsn)
         to = max(end, timelines.position(self.reach)) if self.reach else end
         if received is None:
             return (), Least(to)
         way = received.way(manifest.timeline, end)
         if way.missing:
-            raise self._gap(f"the log in {self.log} has gaps: {way.missing}", "every segment since the backup", way.missing)
+            raise self._gap(
+                f"the WAL in {self.log} has gaps: {way.missing}", "every WAL segment since the backup", way.missing
+            )
         return way.files, Least(to, received.last_record(way, scratch))
 
     def _gap(self, said: str, wanted: str, measured: str) -> StepFailed:
@@ -173,16 +186,25 @@ class Recovery:
         cluster.write(made, "recovery.signal", b"")
         cluster.write(made, cluster.UNSYNCED, b"")
         cluster.write(made, MARKER, self._mark().encode())
+        if self.temporary:
+            temporary.mark(made, self.ctx.run_id)
 
     def _settle(self, session: Connection, least: Least) -> tuple[str, int, str | None]:
-        """The settings of the recovery go, everything is on disk, and how far it came. StepFailed when before ``least``."""
+        """Remove the recovery's settings and sync to disk; return timeline, LSN of the end, and time of the last commit.
+
+        Raises StepFailed when the recovery did not reach ``least``.
+        """
         timeline, text, last = one(session, _RECOVERED)
         history = timelines.history(text or "")
         if not history:
-            raise StepFailed(f"{self.ctx.host.name}: timeline {timeline} does not tell where the recovery ended")
+            raise StepFailed(
+                f"{self.ctx.host.name}: the history of timeline {timeline} does not show where the recovery ended"
+            )
         end = history[-1].at
         if missed := least.missed(end):
-            raise self._gap("the recovery ended before the log did", missed, f"replayed to {timelines.lsn(end)}")
+            raise self._gap(
+                "the recovery stopped before the end of the WAL", missed, f"WAL replayed to {timelines.lsn(end)}"
+            )
         for name in ("restore_command", "recovery_target_timeline", "hot_standby"):
             session.execute(sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(name)))
         session.execute("SELECT pg_catalog.pg_reload_conf()")
@@ -200,18 +222,7 @@ class Recovery:
         return output.check().text.strip() == self._mark()
 
     def _not_clean(self, measured: str) -> StepFailed:
-        return StepFailed(
-            f"{self.ctx.host.name}: {measured}",
-            findings=[
-                finding(
-                    "restore-target",
-                    title=self.service.name,
-                    wanted="an empty data directory",
-                    measured=measured,
-                    host=self.ctx.host.name,
-                )
-            ],
-        )
+        return cluster.not_clean(self.tools, "an empty data directory", measured)
 
     def _facts(self, manifest: BaseManifest, segments: int, recovered: tuple[str, int, str | None]) -> Facts:
         lsn, timeline, last = recovered
@@ -232,8 +243,8 @@ class Recovery:
 
 
 def _bytes(text: str) -> int:
-    """A size as PostgreSQL writes it, such as 16MB. Raises StepFailed."""
+    """Convert a size of PostgreSQL, such as 16MB, to bytes. Raises StepFailed."""
     match = re.fullmatch(r"(\d+)\s*(B|kB|MB|GB)?", text)
     if match is None:
-        raise StepFailed(f"the manifest's size of a segment cannot be read: {text!r}")
+        raise StepFailed(f"the WAL segment size in the manifest cannot be read: {text!r}")
     return int(match[1]) * _UNITS[match[2] or "B"]

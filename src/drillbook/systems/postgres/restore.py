@@ -1,4 +1,4 @@
-"""Bringing a backup back: prove the files, make a clean target, load it, and let clients in only when asked to."""
+"""Restore a backup: verify the files, create a clean target, load the data, and admit clients unless `closed`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import psycopg
 from psycopg import sql
 
 from drillbook.errors import HostError, StepFailed
-from drillbook.findings import finding
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.store import Reference, Store
-from drillbook.systems.postgres import access, cluster, ownership, temporary
+from drillbook.systems.postgres import access, cluster, ownership, removal, temporary
 from drillbook.systems.postgres.connection import Connection, connected
 from drillbook.systems.postgres.dump import ARCHIVE, CONFIG, GLOBALS, failing
 from drillbook.systems.postgres.manifest import Database, Manifest
@@ -37,8 +36,8 @@ _OF_DATABASE = re.compile(r"^\d+; \d+ \d+ (DATABASE PROPERTIES|(ACL|COMMENT|SECU
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
-    """One backup that is being restored."""
+class Restoring:
+    """Restore of one backup."""
 
     ctx: Context
     service: Postgres
@@ -51,30 +50,31 @@ class Restore:
 
     @property
     def tools(self) -> Tools:
-        """The programs on the host that it is restored to."""
+        """Runner of PostgreSQL's programs on the host of the restore."""
         return Tools.of(self.ctx, self.service, self.ctx.host)
 
     @property
     def proof(self) -> Proof:
-        """Proves the backup before any of it is trusted."""
+        """Verifier that checks the backup before the restore."""
         return Proof(self.ctx, self.store, self.origin)
 
     def run(self) -> Facts:
-        """Restore it. Raises StepFailed with findings, HostError, Cancelled."""
+        """Restore the backup. Raises StepFailed with findings, HostError, Cancelled."""
         with failing("the restore failed"):
             backup = self.proof.manifest()
             if backup.database.name != self.service.database:
-                raise self._not_clean(f"the backup holds the database {backup.database.name}, not {self.service.database}")
+                raise self._not_clean(
+                    f"the backup contains the database {backup.database.name}, not {self.service.database}"
+                )
             with self.ctx.temporary("restore") as scratch:
                 with self.stages.time("total"):
                     fresh = self._restore(backup, scratch)
                 return self._facts(backup, fresh=fresh)
 
     def _restore(self, backup: Manifest, scratch: str) -> bool:
-        """Bring everything back; True when the cluster was made now."""
-        folder = f"{scratch}/files"
+        """Restore cluster, globals and database; return True when a new cluster was created."""
         with self.stages.time("fetch"):
-            self.proof.fetch(backup, self.tools, folder)
+            folder = self.proof.fetch(backup, self.tools, scratch)
         begun = time.monotonic()
         fresh = self._target(backup, folder)
         with cluster.starting(self.ctx, self.tools), connected(self.ctx, self.service, database="postgres") as session:
@@ -88,7 +88,7 @@ class Restore:
         return fresh
 
     def _bring_back(self, session: Connection, backup: Manifest, folder: str, *, fresh: bool) -> None:
-        """Restore the database under a provisional name; it gets its own once it is whole and on disk."""
+        """Restore the database under a provisional name; rename it once it is complete and on disk."""
         self._must_be_clean(session)
         with self.stages.time("globals"):
             self._globals(session, backup, f"{folder}/{GLOBALS}", fresh=fresh)
@@ -110,9 +110,10 @@ class Restore:
         return f"{self.ctx.run_id} {self.ctx.step}"
 
     def _done_before(self, session: Connection) -> bool:
-        """True when this very step restored the database that is there, whole, before its controller died.
+        """Return True when the existing, complete database was restored by this step before its controller died.
 
-        While it is closed it says so itself; once clients are in, nothing but its identity tells it from another.
+        The settings of a closed database name the step. An open database is recognised by its identity in the step's
+        evidence.
         """
         if access.closed(session, self.service.database):
             return access.restored_by(session, self.service.database) == self._by
@@ -121,27 +122,29 @@ class Restore:
         return there is not None and any(json.loads(path.read_bytes() or b"null") == there for path in kept)
 
     def _identity(self, session: Connection, name: str) -> Facts | None:
-        """What no other database, and no later one of the same name, has; None when there is none of that name."""
+        """Return facts that distinguish the database ``name`` from a later one of the same name; None without a database."""
         found = session.execute(_IDENTITY, (name,)).fetchone()
         return {"run": self.ctx.run_id, "system": str(found[0]), "oid": int(found[1])} if found else None
 
     def _drop(self) -> None:
-        """Drop the half-restored database, also when the run was stopped; what stays the undo and a retry drop."""
+        """Drop the unfinished database, even in a stopped run; ignore errors, since the undo or a retry drops it as well."""
         ctx = replace(self.ctx, deadline=Deadline.after(20))
         with suppress(psycopg.Error, HostError, TimeoutError), connected(ctx, self.service, database="postgres") as session:
             access.drop_provisional(session, self.service.database, self.ctx.run_id)
 
     def _target(self, backup: Manifest, folder: str) -> bool:
-        """Make sure that there is a cluster; True when it was made now."""
+        """Ensure that there is a cluster; return True when a new cluster was created."""
         found = cluster.state(self.tools)
         if found == "other":
-            raise self._not_clean(f"{self.service.data_directory} holds something that is no cluster")
+            raise self._not_clean(f"{self.service.data_directory} contains files that are not a cluster")
         if found == "cluster" and self.temporary and temporary.owner(self.tools) == self.ctx.run_id:
-            temporary.stop(self.ctx, self.tools)  # an attempt of this run that did not come to its end
-            cluster.remove(self.tools)
+            temporary.stop(self.ctx, self.tools)  # an incomplete attempt of this run is stopped and removed
+            removal.remove(self.tools)
             found = "absent"
         if found == "cluster" and self.temporary:
-            raise self._not_clean(f"{self.service.data_directory} is not empty, as a temporary cluster needs it")
+            raise self._not_clean(
+                f"{self.service.data_directory} is not empty; a temporary cluster needs an empty data directory"
+            )
         fresh = found != "cluster"
         if fresh:
             ownership.must_be_free(self.ctx, self.tools)
@@ -161,37 +164,29 @@ class Restore:
             cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
-        """Raise StepFailed where a database is in the way; what this run restored and nobody was let into is dropped."""
+        """Drop a closed database that this run restored before. Raises StepFailed for any other database of that name."""
         name = self.service.database
         if not access.exists(session, name):
             return
         if not access.closed(session, name):
             raise self._not_clean(f"the database {name} exists already")
-        # A version before this one gave a database its name before it was whole, and did not say whose it was.
+        # Older versions named a database before it was complete, and did not record the run in it.
         by = access.restored_by(session, name).partition(" ")[0]
         if by not in ("", self.ctx.run_id):
             raise self._not_clean(
-                f"the database {name} was restored by the run {by}, which has not let clients in yet "
-                f"(invoke drill.recover {by})"
+                f"the database {name} was restored by the run {by}, which has not admitted clients yet; to undo that "
+                f"run: invoke drill.recover {by}"
             )
         session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _not_clean(self, measured: str) -> StepFailed:
-        return StepFailed(
-            f"{self.ctx.host.name}: {measured}",
-            findings=[
-                finding(
-                    "restore-target",
-                    title=self.service.name,
-                    wanted="an empty data directory, or a cluster without the database",
-                    measured=measured,
-                    host=self.ctx.host.name,
-                )
-            ],
-        )
+        return cluster.not_clean(self.tools, "an empty data directory, or a cluster that lacks the database", measured)
 
     def _globals(self, session: Connection, backup: Manifest, path: str, *, fresh: bool) -> None:
-        """Roles and tablespaces; the superuser, and in an old cluster what the backup names, may be there already."""
+        """Restore roles and tablespaces. Raises StepFailed on errors, except for roles and tablespaces that exist already.
+
+        A new cluster may have only the superuser already; an existing cluster may have any role of the backup.
+        """
         spaces = [name for (name,) in session.execute("SELECT spcname FROM pg_catalog.pg_tablespace").fetchall()]
         output = self.tools.client("psql", "--no-psqlrc", "--quiet", f"--file={path}", database="postgres")
         tolerated = {f'role "{name}" already exists' for name in ((self.service.admin.user,) if fresh else backup.roles)}
@@ -209,7 +204,7 @@ class Restore:
             must_be_right(self.ctx, "vacuumdb", output)
 
     def _name(self, archive: str, made: str) -> None:
-        """Give the database ``made`` its name and its properties, in one transaction: it is there whole or not at all."""
+        """Rename the database ``made`` to its real name and set its properties, both in one transaction."""
         lines = [
             "BEGIN;",
             "SET LOCAL synchronous_commit = on;",
@@ -228,7 +223,7 @@ class Restore:
         must_be_right(self.ctx, "psql", output)
 
     def _properties(self, archive: str) -> list[str]:
-        """Settings, grants and comment of the database itself, which pg_restore leaves out when it does not create it."""
+        """Return statements for settings, grants and comment of the database, which pg_restore omits for an existing one."""
         pg_restore = self.tools.path("pg_restore")
         listed = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed).check()
@@ -262,7 +257,7 @@ class Restore:
 
 
 def _create_database(session: Connection, name: str, by: str, backup: Manifest) -> str:
-    """Make an empty database like the one that was, under a provisional name, which is returned."""
+    """Create an empty database with the properties in ``backup``, under a provisional name, which is returned."""
     like = backup.database
     locale = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(like.collate), sql.Literal(like.ctype))
     if session.info.server_version >= 150000:

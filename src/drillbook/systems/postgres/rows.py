@@ -1,4 +1,4 @@
-"""Values of rows as JSON."""
+"""Convert values in database rows to JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORMS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON; what JSON has no exact form for becomes text."""
+    """Convert ``value`` to a JSON value; it becomes text when JSON cannot represent it exactly."""
     for kind, form in _FORMS:
         if isinstance(value, kind):
             return form(value)

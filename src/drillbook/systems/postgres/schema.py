@@ -1,4 +1,8 @@
-"""The schema of a database as text, in a form that is equal whenever the schema is."""
+"""Schema of a database as text, normalised so that equal schemas have equal texts.
+
+Objects are compared by catalog queries, see ``structure``; the text is compared only for kinds of objects without such a
+query. Backups made by old versions of Drillbook contain only the text.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,47 @@ _PINNED = "|".join(
         "default_table_access_method",
     )
 )
+_TOKEN = re.compile(
+    r"^-- (?:Data for )?Name: (?P<name>.*); Type: (?P<kind>[A-Z ]+); Schema: [^\n]*|--[^\n]*|'(?:[^']|'')*'"
+    r"|\"(?:[^\"]|\"\")*\"|(?<![\w$])(?P<tag>\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?P=tag)",
+    re.MULTILINE,
+)
+"""Pattern of a comment, a literal or a quoted name; groups ``name`` and ``kind`` match a comment that begins an entry."""
+COVERED = {
+    "AGGREGATE",
+    "CHECK CONSTRAINT",
+    "COLUMN",
+    "CONSTRAINT",
+    "DATABASE",
+    "DATABASE PROPERTIES",
+    "DEFAULT",
+    "DEFAULT ACL",
+    "DOMAIN",
+    "EVENT TRIGGER",
+    "EXTENSION",
+    "FK CONSTRAINT",
+    "FUNCTION",
+    "INDEX",
+    "INDEX ATTACH",
+    "MATERIALIZED VIEW",
+    "POLICY",
+    "PROCEDURE",
+    "PUBLICATION",
+    "PUBLICATION TABLE",
+    "PUBLICATION TABLES IN SCHEMA",
+    "ROW SECURITY",
+    "RULE",
+    "SCHEMA",
+    "SEQUENCE",
+    "SEQUENCE OWNED BY",
+    "STATISTICS",
+    "TABLE",
+    "TABLE ATTACH",
+    "TRIGGER",
+    "TYPE",
+    "VIEW",
+}
+"""Kinds of pg_dump entries that the catalog queries of ``structure`` compare."""
 _NOISE = re.compile(
     r"--(?: (?:Name|Data for Name|Dumped|PostgreSQL database|TOC entry|Dependencies).*)?"
     rf"|SET (?:{_PINNED}) = .*;"
@@ -38,10 +83,10 @@ _NOISE = re.compile(
 )
 
 
-def text(tools: Tools, *, snapshot: str = "") -> str:
-    """The schema of the service's database, owners and grants and the database's own settings included, normalised.
+def dumped(tools: Tools, *, snapshot: str = "") -> str:
+    """Return the schema of the service's database as pg_dump writes it, with owners, grants and the database's own settings.
 
-    ``snapshot`` is the name of an exported one. Raises CouldNotVerify, HostError.
+    ``snapshot`` is the name of an exported snapshot. Raises CouldNotVerify, HostError.
     """
     sink = Answer(f"{tools.host.name}: the schema")
     output = tools.client(
@@ -55,16 +100,34 @@ def text(tools: Tools, *, snapshot: str = "") -> str:
     if not output.ok:
         said = output.stderr.decode("utf-8", "replace").strip()[-400:]
         raise CouldNotVerify(f"{tools.host.name}: pg_dump could not write the schema: {said}")
-    return normalised(sink.getvalue().decode("utf-8", "backslashreplace"))
+    return sink.getvalue().decode("utf-8", "backslashreplace")
 
 
 def normalised(dump: str) -> str:
-    """``dump`` without comments, session settings, passwords, and what differs between two dumps of the same schema."""
+    """Remove comments, session settings, passwords, and other noise that varies between dumps of the same schema."""
     kept = [line for line in masking.masked(dump).splitlines() if line.strip() and not _NOISE.fullmatch(line)]
     return "\n".join(kept) + "\n"
 
 
+def rest(dump: str) -> str:
+    """Return the normalised entries of ``dump`` for kinds of objects that the catalog queries do not cover.
+
+    Each entry begins with a comment by pg_dump that names its kind; comments within a function's body are ignored.
+    """
+    heads = [found for found in _TOKEN.finditer(dump) if found["kind"]]
+    ends = [*(found.start() for found in heads[1:]), len(dump)]
+    kept = (dump[found.end() : end] for found, end in zip(heads, ends, strict=True) if not _covered(found))
+    return normalised("".join(kept))
+
+
+def _covered(head: re.Match[str]) -> bool:
+    kind = head["kind"]
+    if kind in ("ACL", "COMMENT"):  # the name begins with the kind of the object
+        return any(head["name"].startswith(known + " ") for known in COVERED)
+    return kind in COVERED
+
+
 def difference(wanted: str, found: str) -> str:
-    """What has to change in ``wanted`` to become ``found``, as a unified diff that shows no password."""
+    """Return the difference of ``wanted`` and ``found`` as a unified diff without passwords."""
     lines = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "backup", "now", lineterm="")
     return masking.shown("\n".join(lines) + "\n")

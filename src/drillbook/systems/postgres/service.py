@@ -2,57 +2,103 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drillbook.sdk.service import Password, Port, Service
+from drillbook.sdk.sandbox import Sandboxed
+from drillbook.sdk.service import Password, Port
+
+NOWHERE = "/dev/null/managed"
+"""Data directory of a managed database: a path below a file, which cannot exist."""
 
 
 class Admin(BaseModel):
-    """The superuser that backups and restores connect as."""
+    """Login of the superuser, who takes backups and restores them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     user: str = Field(description="Name of the superuser.")
-    password: Password = Field(default=None, description="Its password.")
+    password: Password = Field(default=None, description="Password of the superuser.")
 
 
-class Postgres(Service):
+class Postgres(Sandboxed):
     """A PostgreSQL database in its own cluster."""
 
+    CONTAINED: ClassVar[bool] = True
+
     kind: Literal["postgres"] = "postgres"
-    address: str = Field(default="127.0.0.1", description="Address as `reach` sees it.")
+    address: str = Field(
+        default="127.0.0.1",
+        description="Address of the server, as seen from where `reach` connects, or the folder of its Unix socket.",
+    )
     port: Port = Field(default=5432, description="Port of the server.")
-    reach: Literal["direct", "ssh"] = Field(default="direct", description="`ssh`: through the host's SSH connection.")
+    reach: Literal["direct", "ssh"] = Field(
+        default="direct", description="`ssh`: connect through the host's SSH connection."
+    )
     database: str = Field(description="Name of the database.")
-    user: str = Field(description="The role that the application connects as.")
-    password: Password = Field(default=None, description="Its password.")
-    admin: Admin = Field(description="The superuser for backup and restore.")
-    data_directory: str = Field(description="PGDATA on the host.")
-    bin: str = Field(default="", description="Folder of pg_dump, pg_restore, initdb on the host; empty: on PATH.")
+    user: str = Field(description="Role of the application.")
+    password: Password = Field(default=None, description="Password of that role.")
+    admin: Admin = Field(description="Login of the superuser, who takes backups and restores them.")
+    data_directory: str = Field(description="Data directory (PGDATA) on the host.")
+    managed: bool = Field(
+        default=False,
+        description=(
+            "True: a provider's database, without a superuser and without its host: `admin` is the master user, `host` the one "
+            "whose pg_dump is used, and there is no `data_directory`."
+        ),
+    )
+    bin: str = Field(
+        default="", description="Folder of PostgreSQL's programs such as pg_dump on the host; empty: found on PATH."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_host(cls, data: Any) -> Any:
+        """Set ``data_directory`` of a managed database, which has none, to a path where no directory can exist."""
+        if not isinstance(data, dict) or data.get("managed") is not True:
+            return data
+        if data.get("data_directory", NOWHERE) != NOWHERE or data.get("sandbox") is not None:
+            raise ValueError("a `managed` database has neither a `data_directory` nor a `sandbox`")
+        return {**data, "data_directory": NOWHERE}
+
+    @property
+    def kept_in(self) -> tuple[str, ...]:
+        """Data directory; empty for a managed database."""
+        return () if self.managed else super().kept_in
+
+    @classmethod
+    def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
+        """Return the fields of a service in a sandbox: `address` (``folder``, which has the socket) and `data_directory`."""
+        return {"address": folder, "data_directory": f"{folder}/data"}
 
     @property
     def lock_name(self) -> str:
-        """Kind and port."""
-        return f"{self.kind}-{self.port}"
+        """Name under which a run locks the server: kind and port; for a sandbox its folder."""
+        return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
+
+    @property
+    def socket(self) -> str:
+        """Path of the server's Unix socket, when `address` is a folder."""
+        return f"{self.address}/.s.PGSQL.{self.port}" if self.address.startswith("/") else ""
 
     @property
     def part(self) -> str:
-        """The database."""
+        """Name of the database: the part of the server that a step uses."""
         return self.database
 
     @property
     def data(self) -> str:
-        """PGDATA."""
+        """Path of the data directory (PGDATA)."""
         return self.data_directory.rstrip("/")
 
     @property
     def greeting(self) -> bytes:
-        """SSLRequest of its message flow: answered with one letter."""
+        """SSLRequest of the PostgreSQL protocol, which the server answers with one letter."""
         return b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
     @property
     def listens(self) -> tuple[str, int]:
-        """Its address and port."""
+        """Address and port of the server."""
         return self.address, self.port

@@ -1,4 +1,4 @@
-"""Bringing one table back in one transaction, compared with the backup before anybody can see it."""
+"""Restore one table in one transaction, which compares the rows with the backup before others can see them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drillbook.sdk.answers import Answer, Ignored
 from drillbook.sdk.store import Reference, Store
 from drillbook.systems.postgres import content, tables
 from drillbook.systems.postgres.archive import Selection, entries, select
-from drillbook.systems.postgres.connection import Connection, connected, one
+from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, one
 from drillbook.systems.postgres.dump import ARCHIVE, failing
 from drillbook.systems.postgres.manifest import Manifest, Table
 from drillbook.systems.postgres.proof import Proof, must_be_right
@@ -37,11 +37,11 @@ SELECT n.nspname || ' ' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
 """
 
-# The digest as content.py computes it, in the transaction that brought the rows.
+# The digest of content.py, computed in the transaction that copied the rows.
 COMPARE = """
 DECLARE found bigint; total numeric; digest text;
 BEGIN
-  SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(("_row_".*)::text, 0)), 0)
+  SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(({row})::text, 0)), 0)
     INTO found, total FROM ONLY {table} AS "_row_";
   total := pg_catalog.mod(pg_catalog.mod(total, 18446744073709551616) + 18446744073709551616, 18446744073709551616);
   digest := pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.div(total, 4294967296)::bigint), 8, '0')
@@ -55,7 +55,7 @@ END
 
 @dataclass(frozen=True, slots=True)
 class SingleRestore:
-    """One table that is being brought back from a backup."""
+    """Restore of one table from a backup."""
 
     ctx: Context
     service: Postgres
@@ -68,30 +68,30 @@ class SingleRestore:
 
     @property
     def tools(self) -> Tools:
-        """The programs on the service's host."""
+        """Runner of PostgreSQL's programs on the service's host."""
         return Tools.of(self.ctx, self.service, self.ctx.host)
 
     def run(self) -> Facts:
-        """Restore it. Raises StepFailed with findings, HostError, Cancelled; then the database is as it was."""
+        """Restore the table; on an error the database is unchanged. Raises StepFailed with findings, HostError, Cancelled."""
         with failing(f"the table {self.table} could not be restored"), self.stages.time("total"):
             proof = Proof(self.ctx, self.store, self.origin)
             backup = proof.manifest()
             self._known(backup)
             restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
             if self._committed():
-                return self._facts(restored, None, "in the transaction of an attempt before")
+                return self._facts(restored, None, "in the transaction of an earlier attempt of this step")
             if not self.replace and self._there_already(backup):
-                return self._facts(restored, None, "it was there and equal to the backup")
+                return self._facts(restored, None, "the table existed and equals the backup")
             with self.ctx.temporary("table") as scratch:
                 with self.stages.time("fetch"):
-                    proof.fetch(backup, self.tools, f"{scratch}/files")
+                    proof.fetch(backup, self.tools, scratch)
                 return self._bring_back(backup, scratch)
 
     def _known(self, backup: Manifest) -> None:
         found, _ = tables.chosen(backup.tables, [self.table.quoted])
         if not found and backup.database.name == self.service.database:
             raise StepFailed(
-                f"the backup in {self.origin} holds no table {self.table}",
+                f"the backup in {self.origin} contains no table {self.table}",
                 findings=[
                     finding(
                         "backup-missing", title=f"table {self.table}", wanted=str(self.table), measured="not in its manifest"
@@ -99,16 +99,16 @@ class SingleRestore:
                 ],
             )
         if backup.database.name != self.service.database:
-            raise StepFailed(f"the backup holds the database {backup.database.name}, not {self.service.database}")
+            raise StepFailed(f"the backup contains the database {backup.database.name}, not {self.service.database}")
 
     @property
     def _folder(self) -> str:
         return f"table-{self.ctx.step}"
 
     def _committed(self) -> bool:
-        """True when an attempt of this step came to its end on the server though its controller died.
+        """Return True when an earlier attempt of this step was committed although its controller died.
 
-        Its transaction's number lies on the host: rows that clients wrote since are not to be lost by another.
+        The transaction id of that attempt is stored on the host, because a second restore would lose newer rows of clients.
         """
         try:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
@@ -125,14 +125,18 @@ class SingleRestore:
             return bool(status == "committed")
 
     def _there_already(self, backup: Manifest) -> bool:
-        """True when the table is there and equal to the backup, as after a run that was killed. Raises StepFailed."""
+        """Return True when the table exists and equals the backup, as after a run that was killed.
+
+        Raises StepFailed when it differs.
+        """
         with connected(self.ctx, self.service) as session:
             if not tables.exists(session, self.table):
                 return False
             is_closed = tables.closed(session, self.table)
         if is_closed or not self.closed:
             with content.snapshot(self.ctx, self.service) as snap:
-                found = content.tables(snap, [one for one in content.relations(snap) if Name.parse(one.name) == self.table])
+                there = [one for one in content.relations(snap) if Name.parse(one.name) == self.table]
+                found = content.tables(snap, content.as_recorded(there, backup.tables))
             wanted, _ = tables.chosen(backup.tables, [self.table.quoted])
             now, _ = tables.chosen(found, [self.table.quoted])
             if [(one.rows, one.digest) for one in now] == [(one.rows, one.digest) for one in wanted]:
@@ -144,8 +148,11 @@ class SingleRestore:
                     "restore-target",
                     title=str(self.table),
                     wanted="no such table",
-                    measured="one that differs from the backup",
-                    remedy="If it is really to be replaced by the backup's, say `replace: true`; its newer rows are then lost.",
+                    measured="a table that differs from the backup",
+                    remedy=(
+                        "To replace it by the table of the backup, write `replace: true`; rows newer than the backup "
+                        "are then lost."
+                    ),
                 )
             ],
         )
@@ -168,31 +175,32 @@ class SingleRestore:
             )
             must_be_right(self.ctx, "pg_restore", output)
         with self.stages.time("data"):
-            parts = [f"--file={scratch}/{name}.sql" for name in ("before", "table", "after")]
-            output = self.tools.client(
-                "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", *parts, sink=Ignored()
-            )
+            parts = [f"{scratch}/{name}.sql" for name in ("before", "table", "after")]
+            output = self.tools.transaction(*parts, sink=Ignored())
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
         return self._facts(restored, chosen, "in the transaction that restored it")
 
     def _selection(self, backup: Manifest, archive: str) -> Selection:
-        """What the table needs of the archive."""
+        """Return the entries of the archive that restore the table."""
         sink = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(self.tools.path("pg_restore"), "--list", "--verbose", archive, sink=sink).check()
         found = entries(sink.text, backup.roles)
         with connected(self.ctx, self.service) as session:
-            there = self._relations(session)
+            there, _ = after_deadlocks(lambda: self._relations(session))
         chosen = select(found, self.table.listed, there.__contains__)
         if chosen is None:
             raise CouldNotVerify(
-                f"the archive's list does not show the table {self.table}, though its manifest does",
-                hint="partitioned tables and foreign tables are restored with the whole database",
+                f"the list of the archive lacks the table {self.table}, which the manifest contains",
+                hint="partitioned tables and foreign tables can only be restored with the whole database",
             )
         return chosen
 
     def _relations(self, session: Connection) -> set[str]:
-        """The relations that are there; with `replace`, as they are once the table is dropped, which is then rolled back."""
+        """Return the names of all relations; with ``replace``, of those that remain after a test drop of the table.
+
+        The test drop is rolled back.
+        """
         with session.transaction(force_rollback=True):
             if self.replace:
                 session.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
@@ -200,12 +208,13 @@ class SingleRestore:
             return {name for (name,) in session.execute(_RELATIONS.encode()).fetchall()}
 
     def _before(self, kept: str) -> str:
-        """Statements that begin it; the transaction's number goes to the file ``kept`` on the host."""
+        """Return the first statements of the transaction; they write the transaction id to the file ``kept`` on the host."""
         quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [
             f"\\o '{quoted}'",
             _NUMBER,
             "\\o",
+            "SET LOCAL lc_messages = 'C';",
             "SET LOCAL client_min_messages = warning;",
             "SET LOCAL synchronous_commit = on;",
             f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';",
@@ -215,7 +224,7 @@ class SingleRestore:
         return "\n".join(lines) + "\n"
 
     def _after(self, restored: Sequence[Table], names: Sequence[Name]) -> str:
-        """Statements that end the transaction well only when every restored table equals the backup."""
+        """Return statements that commit the transaction only if every restored table equals the backup."""
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
             if table.digest is not None:
@@ -224,6 +233,7 @@ class SingleRestore:
                     rows=sql.Literal(table.rows),
                     digest=sql.Literal(table.digest),
                     name=sql.Literal(str(name)),
+                    row=content.row_of(table.columns or ()),
                 )
                 parts.append(f"DO {sql.Literal(body.as_string(None)).as_string(None)};")
         parts += [f"ANALYZE {name.quoted};" for name in names]
@@ -237,7 +247,10 @@ class SingleRestore:
             return
         wanted = next((one for one in restored if str(Name.parse(one.name)) == match[3].strip()), None)
         raise StepFailed(
-            f"{self.service.name}: what the backup brought for {match[3]} is not what it recorded; nothing of it was kept",
+            (
+                f"{self.service.name}: the restored content of {match[3]} differs from the digest in the backup's "
+                "manifest; the restore was rolled back"
+            ),
             findings=[
                 finding(
                     "table-content",

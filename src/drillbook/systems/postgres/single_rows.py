@@ -1,4 +1,4 @@
-"""Bringing single rows of a table back from a backup, beside all that was written since."""
+"""Restore single rows of a table from a backup; rows written since the backup stay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from drillbook.systems.postgres.tables import Name, chosen
 from drillbook.systems.postgres.tools import Tools
 
 TEMPORARY = "drillbook_rows"
-# Columns that are written, and those of the primary key.
+# All columns that can be written, each with a flag for those of the primary key.
 _COLUMNS = """
 SELECT a.attname, coalesce(a.attnum = ANY (i.indkey::int2[]), false)
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
@@ -33,7 +33,7 @@ LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attnum
 """
-# The first line of data of the script goes to the temporary table; rows that look like it are left alone.
+# Redirect the script's data to the temporary table: only the first COPY line counts, since a row may look like one.
 _TURN = """
 LC_ALL=C awk '!turned && sub(/^COPY .* \\(/, "COPY pg_temp.drillbook_rows (") { turned = 1 } { print }' "$1" > "$2"
 """
@@ -60,7 +60,7 @@ _COUNTED = re.compile(rb"drillbook restored=(\d+) differing=(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class RowsRestore:
-    """Rows of one table that are being brought back: those that meet ``where`` and whose key is not there now."""
+    """Restore of the rows in a backup of one table that match ``where`` and whose key is missing now."""
 
     ctx: Context
     service: Postgres
@@ -72,18 +72,21 @@ class RowsRestore:
 
     @property
     def tools(self) -> Tools:
-        """The programs on the service's host."""
+        """Runner of PostgreSQL's programs on the service's host."""
         return Tools.of(self.ctx, self.service, self.ctx.host)
 
     def run(self) -> Facts:
-        """Restore them in one transaction. Raises StepFailed with findings, HostError, Cancelled; then nothing changed."""
+        """Restore the rows in one transaction; after an error nothing is changed.
+
+        Raises StepFailed with findings, HostError, Cancelled.
+        """
         with failing(f"rows of {self.table} could not be restored"), self.stages.time("total"):
             proof = Proof(self.ctx, self.store, self.origin)
             backup = proof.manifest()
             known, _ = chosen(backup.tables, [self.table.quoted])
             if not known:
                 raise StepFailed(
-                    f"the backup holds no table {self.table}",
+                    f"the backup contains no table {self.table}",
                     findings=[
                         finding(
                             "backup-missing",
@@ -95,11 +98,11 @@ class RowsRestore:
                 )
             with self.ctx.temporary("rows") as scratch:
                 with self.stages.time("fetch"):
-                    proof.fetch(backup, self.tools, f"{scratch}/files")
+                    proof.fetch(backup, self.tools, scratch)
                 return self._bring_back(known[0], scratch)
 
     def _bring_back(self, table: Table, scratch: str) -> Facts:
-        host, out = self.ctx.host, Answer(f"{self.ctx.host.name}: what psql says")
+        host, out = self.ctx.host, Answer(f"{self.ctx.host.name}: the output of psql")
         host.put(f"{self._entry(f'{scratch}/files/{ARCHIVE}')}\n".encode("utf-8", "surrogateescape"), f"{scratch}/list")
         host.put(self._before().encode(), f"{scratch}/before.sql")
         host.put(self._after(table).encode(), f"{scratch}/after.sql")
@@ -112,58 +115,53 @@ class RowsRestore:
         must_be_right(self.ctx, "pg_restore", output)
         self.ctx.run("sh", "-c", _TURN, "sh", f"{scratch}/read.sql", f"{scratch}/rows.sql").check()
         with self.stages.time("data"):
-            parts = [f"--file={scratch}/{name}.sql" for name in ("before", "rows", "after")]
-            output = self.tools.client(
-                "psql",
-                "--no-psqlrc",
-                "--quiet",
-                "--single-transaction",
-                "--tuples-only",
-                "--no-align",
-                "--set=ON_ERROR_STOP=1",
-                *parts,
-                sink=out,
-            )
+            parts = [f"{scratch}/{name}.sql" for name in ("before", "rows", "after")]
+            output = self.tools.transaction(*parts, flags=("--tuples-only", "--no-align"), sink=out)
             self._look_for_difference(output.stderr, table)
             must_be_right(self.ctx, "psql", output)
-        counted = _COUNTED.search(out.getvalue())
-        if counted is None:
-            raise CouldNotVerify(f"{self.service.name}: psql did not tell how many rows of {self.table} it brought back")
+        counted = list(_COUNTED.finditer(out.getvalue()))[
+            -1:
+        ]  # an attempt that was rolled back may have printed such a line as well
+        if not counted:
+            raise CouldNotVerify(
+                f"{self.service.name}: the output of psql lacks the number of restored rows of {self.table}"
+            )
         return {
             "table": str(self.table),
-            "restored": int(counted[1]),
-            "differing": int(counted[2]),
+            "restored": int(counted[0][1]),
+            "differing": int(counted[0][2]),
             "in_backup": table.rows,
             "seconds": self.stages.seconds,
         }
 
     def _entry(self, archive: str) -> str:
-        """The line of the archive's list that stands for the table's rows."""
+        """Return the line of pg_restore's list that restores the rows of the table."""
         sink = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(self.tools.path("pg_restore"), "--list", archive, sink=sink).check()
         for line in sink.text.splitlines():
             if f" TABLE DATA {self.table.listed} " in line and not line.startswith(";"):
                 return line
         raise CouldNotVerify(
-            f"the archive's list shows no rows of {self.table}", hint="partitioned tables are restored by their partitions"
+            f"the list of the archive contains no rows of {self.table}", hint="restore each partition of a partitioned table"
         )
 
     def _before(self) -> str:
         return (
+            "SET LOCAL lc_messages = 'C';\n"
             f"SET LOCAL client_min_messages = warning;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\n"
             "SET LOCAL synchronous_commit = on;\n"
             f"CREATE TEMP TABLE {TEMPORARY} (LIKE {self.table.quoted} INCLUDING GENERATED) ON COMMIT DROP;\n"
         )
 
     def _after(self, table: Table) -> str:
-        """Statements that end the transaction well only when the rows of the backup are those that it recorded."""
+        """Return statements that commit the transaction only if the backup's rows match its digest."""
         with connected(self.ctx, self.service) as session:
             found = session.execute(_COLUMNS, (self.table.schema, self.table.table)).fetchall()
         keys = [name for name, is_key in found if is_key]
         if not keys:
             raise StepFailed(
-                f"{self.service.name}: the table {self.table} has no primary key, by which its rows are told "
-                "apart; restore the whole table with `postgres.restore_table`"
+                f"{self.service.name}: the table {self.table} has no primary key to identify its rows; restore the whole "
+                "table with `postgres.restore_table`"
             )
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         rows = sql.Identifier(TEMPORARY)
@@ -172,6 +170,7 @@ class RowsRestore:
                 table=sql.Identifier("pg_temp", TEMPORARY),
                 rows=sql.Literal(table.rows),
                 digest=sql.Literal(table.digest),
+                row=content.row_of(table.columns or ()),
                 name=sql.Literal(str(self.table)),
             )
             parts.append(f"DO {sql.Literal(body.as_string(None)).as_string(None)};")
@@ -188,8 +187,8 @@ class RowsRestore:
         match = DIFFERS.search(stderr.decode("utf-8", "replace"))
         if match is not None:
             raise StepFailed(
-                f"{self.service.name}: what the backup brought for {self.table} is not what it recorded; "
-                "nothing was changed",
+                f"{self.service.name}: the restored content of {self.table} differs from the digest in the backup's "
+                "manifest; nothing was changed",
                 findings=[
                     finding(
                         "table-content",

@@ -1,4 +1,4 @@
-"""Time that the stages of a long action took."""
+"""Durations of the stages of a long action."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Stages:
-    """How long each stage took, in seconds."""
+    """Durations of the stages of an action, in seconds by the stage's name."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Measure what happens inside as ``name``."""
+        """Measure the duration of the `with` block as the stage ``name``."""
         begun = time.monotonic()
         try:
             yield
@@ -27,6 +27,6 @@ class Stages:
             self.seconds[name] = round(time.monotonic() - begun, 3)
 
     def timed(self, name: str, work: Callable[[], T]) -> T:
-        """What ``work`` gives, measured as ``name``."""
+        """Run ``work``, record its duration as the stage ``name``, and return its result."""
         with self.time(name):
             return work()

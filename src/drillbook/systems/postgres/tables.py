@@ -1,7 +1,7 @@
-"""One table of a database: its name as people write it, whether it is there, and keeping its writers out.
+"""Operations on one table of a database: parse its name, test if it exists, close it to writers and open it.
 
-A table is kept closed by a trigger that refuses every write and lets reads pass; its function lies in Drillbook's own
-schema, which no comparison looks at. The trigger itself is the state: whoever opens the table needs to know nothing else.
+A closed table has a trigger that refuses every write but permits reads; the trigger's function is in Drillbook's own schema,
+which is never compared. The trigger is the only record that a table is closed.
 """
 
 from __future__ import annotations
@@ -44,32 +44,32 @@ END $closed$;
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Schema and name of a table, without SQL's quotes."""
+    """Schema and name of a table, without SQL quotes."""
 
     schema: str
     table: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The name that ``text`` writes as SQL does; without a schema it is ``public``. Raises ValueError."""
+        """Parse a table name in SQL syntax; without a schema it is in ``public``. Raises ValueError."""
         match = _NAME.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is not the name of a table; write it as SQL does: `orders` or `sales.orders`")
+            raise ValueError(f"{text!r} is not the name of a table; write it in SQL syntax: `orders` or `sales.orders`")
         return cls(_plain(match[1] or "public"), _plain(match[2]))
 
     @property
     def sql(self) -> sql.Composable:
-        """The name as a part of a statement."""
+        """Name as an object for composing SQL statements."""
         return sql.Identifier(self.schema, self.table)
 
     @property
     def quoted(self) -> str:
-        """The name as SQL writes it, always in quotes."""
+        """Name as SQL text, always quoted."""
         return self.sql.as_string(None)
 
     @property
     def listed(self) -> str:
-        """The name as pg_restore lists it."""
+        """Name in the format of pg_restore's list: schema and table separated by a space."""
         return f"{self.schema} {self.table}"
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ def _plain(part: str) -> str:
 
 
 def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table], list[str]]:
-    """Those of ``tables`` that ``wanted`` names, and what it names that is not among them. Raises ValueError."""
+    """Return the ``tables`` whose names are in ``wanted``, and the wanted names without a table. Raises ValueError."""
     known = {Name.parse(table.name): table for table in tables if _NAME.fullmatch(table.name)}
     names = [Name.parse(text) for text in wanted]
     unknown = [str(name) for name in names if name not in known]
@@ -89,17 +89,17 @@ def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table],
 
 
 def exists(session: Connection, name: Name) -> bool:
-    """True when there is a relation of that name. Raises psycopg.Error."""
+    """Return True when a relation of that name exists. Raises psycopg.Error."""
     return bool(one(session, _EXISTS, name.schema, name.table)[0])
 
 
 def closed(session: Connection, name: Name) -> bool:
-    """True while the table is kept closed. Raises psycopg.Error."""
+    """Return True while writers of the table are refused. Raises psycopg.Error."""
     return bool(one(session, _CLOSED, name.schema, name.table, TRIGGER)[0])
 
 
 def closing(names: Sequence[Name]) -> sql.Composable:
-    """Statements that keep writers out of ``names`` from the end of their transaction on."""
+    """Return SQL statements that close the tables ``names`` to writers when their transaction is committed."""
     each = [
         sql.SQL(
             "CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "
@@ -118,7 +118,7 @@ WHERE t.tgname = %s AND t.tgparentid = 0
 
 
 def open_up(session: Connection) -> list[Name]:
-    """Let writers into every table that is kept closed; gives their names. Safe to call twice. Raises psycopg.Error."""
+    """Admit writers to every closed table, and return the names of these tables. Safe to call twice. Raises psycopg.Error."""
     names = [Name(schema, table) for schema, table in session.execute(_ALL_CLOSED, (TRIGGER,)).fetchall()]
     for name in names:
         session.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(TRIGGER), name.sql))

@@ -1,10 +1,11 @@
-"""Which segments of a received log a recovery replays, over every switch of timeline, and what is missing among them.
+"""Segments of received WAL that a recovery replays, across timeline switches, and detection of missing segments.
 
-Each recovery opens a new timeline, whose first segment has the number of the one that it left: the segment of the switch
-lies on both. A listing by numbers alone therefore hides the loss of it, and PostgreSQL does not tell either: where the new
-timeline's segment is not there it reads the old one's, beyond the switch.
-Sources: PostgreSQL's manual, 25.3.6 "Timelines", and 28.6 for the names; for what the server reads, ``findNewestTimeLine``
-and ``XLogFileReadAnyTLI`` of its source.
+Each recovery opens a new timeline, whose first WAL segment has the same number as the last segment of the old timeline: the
+segment of the switch exists on both. A list of numbers alone therefore hides the loss of one of the two. PostgreSQL reports
+no error either: without the new timeline's segment it reads the old timeline's segment beyond the switch.
+
+Sources: PostgreSQL's manual, 25.3.6 "Timelines", and 28.6 for the file names; for the server's behaviour,
+``findNewestTimeLine`` and ``XLogFileReadAnyTLI`` in PostgreSQL's source.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from drillbook.errors import StepFailed
 
 PARTIAL = ".partial"
-"""End of the name of a segment that was not full yet."""
+"""Suffix in the file name of a WAL segment that was still being received."""
 COMPRESSED = (".gz", ".lz4", ".zst")
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _LSN = r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}"
@@ -24,7 +25,7 @@ _LSN = r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """The end of a timeline: what comes from the byte ``at`` of the log on is another's."""
+    """End of a timeline: from the WAL location ``at`` (in bytes) on, the WAL continues on the next timeline."""
 
     timeline: int
     at: int
@@ -32,7 +33,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Files in the order in which a recovery reads them; ``missing`` says what it lacks, empty: nothing."""
+    """WAL files in the order in which a recovery reads them; ``missing`` describes a problem with a file, or is empty."""
 
     timeline: int
     files: tuple[str, ...]
@@ -41,19 +42,22 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A folder of received log: ``sizes`` of its files by name, all of segments of ``segment_bytes`` when full."""
+    """Listing of a folder with WAL: ``sizes`` of its files in bytes by name; a complete segment has ``segment_bytes``."""
 
     sizes: Mapping[str, int]
     segment_bytes: int
 
     def newest(self, timeline: int) -> int:
-        """The timeline that a recovery from ``timeline`` ends on: the last before the first without a history file."""
+        """Return the last timeline that a recovery from ``timeline`` can reach: the next timeline has no history file."""
         while history_file(timeline + 1) in self.sizes:
             timeline += 1
         return timeline
 
     def way(self, timeline: int, since: int, switches: Sequence[Switch]) -> Way:
-        """The way from the byte ``since`` on ``timeline``; ``switches`` is the history of the ``newest`` from there."""
+        """Return the WAL files that a recovery reads, beginning at the WAL location ``since`` (in bytes) on ``timeline``.
+
+        ``switches`` is the history of the newest timeline.
+        """
         newest = self.newest(timeline)
         latest = max([newest, *(int(name[:8], 16) for name in self.sizes if _SEGMENT.match(name))])
         if latest > newest:
@@ -62,14 +66,14 @@ class Log:
         if newest > timeline:
             known = [one.timeline for one in switches]
             if timeline not in known:
-                return Way(newest, (), f"timeline {newest} does not come from timeline {timeline}, that of the backup")
+                return Way(newest, (), f"timeline {newest} does not descend from timeline {timeline} of the backup")
             left = switches[known.index(timeline) :]
             if left[0].at < since:
                 return Way(
                     newest,
                     (),
-                    f"timeline {newest} comes from before the backup's end: it left timeline {timeline} "
-                    f"at {lsn(left[0].at)}",
+                    f"timeline {newest} branched off before the end of the backup: it left timeline {timeline} at "
+                    f"{lsn(left[0].at)}",
                 )
             after = [*(one.timeline for one in left[1:]), newest]
             legs += [(child, switch.at) for child, switch in zip(after, left, strict=True)]
@@ -85,9 +89,12 @@ class Log:
         return Way(newest, tuple(files))
 
     def _wanted(self, legs: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
-        """Names of all segments of the way, and whether it is the last. The segment of a switch is the new timeline's."""
+        """Yield the names of all WAL segments to replay, each with a flag: True for the last segment only.
+
+        The segment of a timeline switch exists on both timelines; that of the new timeline is replayed.
+        """
         size, (final, begin) = self.segment_bytes, legs[-1]
-        # Of one that is not full, and was not even made in its full size, nothing was received.
+        # A partial segment smaller than its full size contains no received data.
         there = [
             number(name, size)
             for name, found in self.sizes.items()
@@ -99,54 +106,60 @@ class Log:
                 yield segment(timeline, this, size), timeline == final and this == end - 1
 
     def _file(self, name: str, *, last: bool) -> tuple[str, str]:
-        """The file of a segment, or what is wrong with it. Only the last may be one that is not full."""
+        """Return the file name of a WAL segment, and a description of the file's problem, which is empty for a good file.
+
+        Only the last segment may be incomplete.
+        """
         if name in self.sizes:
             size = self.sizes[name]
             return name, "" if size == self.segment_bytes else f"{name} has {size} bytes, not {self.segment_bytes}"
         partial = name + PARTIAL
-        if self.sizes.get(partial) == self.segment_bytes:  # it has its full size before anything is written into it
-            return partial, "" if last else f"{name} is not full, but there are later ones"
+        if self.sizes.get(partial) == self.segment_bytes:  # a segment has its full size before its first write
+            return partial, "" if last else f"{name} is incomplete, but later segments exist"
         packed = next((name + end for end in COMPRESSED if name + end in self.sizes), "")
-        return "", f"{packed} is compressed: unpack it" if packed else f"{name} is missing"
+        return "", f"{packed} is compressed: decompress it" if packed else f"{name} is missing"
 
 
 def history(text: str) -> list[Switch]:
-    """What a history file says: the timelines before its own, the oldest first, each with its end. Raises StepFailed."""
+    """Parse a timeline's history file: the timelines before it, oldest first, each with its end. Raises StepFailed."""
     found = []
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = re.match(rf"\s*(\d+)\s+({_LSN})(?:\s|$)", line)
         if match is None:
-            raise StepFailed(f"the history of a timeline cannot be read: {line[:100]!r}")
+            raise StepFailed(f"the history file of a timeline cannot be parsed: {line[:100]!r}")
         found.append(Switch(int(match[1]), position(match[2])))
     return found
 
 
 def history_file(timeline: int) -> str:
-    """The name of the file that says where ``timeline`` comes from; the first has none."""
+    """Return the name of the history file of ``timeline``; the first timeline has no such file."""
     return f"{timeline:08X}.history"
 
 
 def segment(timeline: int, number: int, segment_bytes: int) -> str:
-    """The name of a segment: its timeline, and its number in two parts."""
+    """Return the file name of a WAL segment: its timeline, and its number in two parts, in hexadecimal."""
     part = 0x1_0000_0000 // segment_bytes
     return f"{timeline:08X}{number // part:08X}{number % part:08X}"
 
 
 def number(name: str, segment_bytes: int) -> int:
-    """Which segment of the whole log ``name`` is: its first byte is that number times ``segment_bytes``."""
+    """Return the number of the WAL segment with the file name ``name``.
+
+    The segment begins at the WAL location of that number times ``segment_bytes``.
+    """
     return int(name[8:16], 16) * (0x1_0000_0000 // segment_bytes) + int(name[16:24], 16)
 
 
 def position(text: str) -> int:
-    """The byte of the whole log that an LSN such as 0/16B3748 stands for (PostgreSQL's manual, 8.20). Raises StepFailed."""
+    """Convert an LSN such as 0/16B3748 to a WAL location in bytes (PostgreSQL's manual, 8.20). Raises StepFailed."""
     if re.fullmatch(_LSN, text) is None:
-        raise StepFailed(f"the place in the log cannot be read: {text!r}")
+        raise StepFailed(f"the WAL location cannot be parsed: {text!r}")
     high, low = text.split("/")
     return (int(high, 16) << 32) + int(low, 16)
 
 
 def lsn(position: int) -> str:
-    """The LSN of a byte of the whole log."""
+    """Convert a WAL location in bytes to an LSN such as 0/16B3748."""
     return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs on a service's host, and the rights that they run with."""
+"""Run PostgreSQL's programs on a service's host, as the right operating system user."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
-from drillbook.sdk import target_folders as scratch
+from drillbook.sdk import target_folders
 from drillbook.sdk.action import Context
-from drillbook.sdk.host import Deadline, Host, Output, once_more
-from drillbook.systems.postgres.connection import conninfo
+from drillbook.sdk.host import Deadline, Host, Output, as_user, once_more
+from drillbook.sdk.sandbox import Sandbox
+from drillbook.systems.postgres.connection import DEADLOCKS, conninfo
 from drillbook.systems.postgres.service import Postgres
 
 _FREE = 'd=$1; while test ! -d "$d"; do d=$(dirname -- "$d"); done; df -Pk -- "$d"'
 _PRIVATE = 'umask 077; exec "$@"'
-# ROOT REST FILE PROGRAM...: the first line of the input is the passfile. It is there only while the program runs, in a
-# folder of its user alone, which is made anew when another program that ended just then took it along.
+# ROOT REST FILE PROGRAM...: the first line of the input is the passfile. It exists only while the program runs, in a
+# folder private to its user, which is made again if another program removed it on exit.
 _WITH_PASSFILE = """
 umask 077
 root=$1 rest=$2 PGPASSFILE=$3
@@ -40,20 +41,31 @@ export PGPASSFILE
 "$@"
 """
 
-ENVIRONMENT = {"LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", "PGAPPNAME": "drillbook", "PGOPTIONS": "-c synchronous_commit=off"}
-"""Of client programs. Commits of a restore need not wait for the disk one by one: it ends with a checkpoint."""
+DEADLOCK = b"deadlock detected"
+"""Message of SQLSTATE 40P01 if `lc_messages` is C; psql does not print the SQLSTATE."""
+ENVIRONMENT = {
+    "LC_ALL": "C",
+    "PGCONNECT_TIMEOUT": "10",
+    "PGAPPNAME": "drillbook",
+    "PGOPTIONS": "-c synchronous_commit=off -c quote_all_identifiers=off",
+}
+"""Environment of client programs. Commits do not wait for the disk, since a restore ends with a checkpoint.
+
+`quote_all_identifiers` is set so that the text of a schema does not depend on the server's setting.
+"""
 
 
 def passfile(service: Postgres, *, as_user: bool = False) -> bytes:
-    """The line of a passfile with the password of the superuser, or of the application, for whatever server is asked.
+    """Return a passfile line, valid for any server, with the password of the superuser or of the application.
 
-    Raises CouldNotVerify when libpq could not read the password from there.
+    Raises CouldNotVerify when libpq could not read this password from a passfile.
     """
     secret = service.password if as_user else service.admin.password
     password = secret.reveal() if secret else ""
     if "\n" in password or "\r" in password:
         raise CouldNotVerify(
-            f"a password of {service.name} holds a line break, which no passfile can", hint="give it another password"
+            f"a password of {service.name} contains a line break, which a passfile cannot represent",
+            hint="set a password without a line break",
         )
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     return f"*:*:*:*:{escaped}\n".encode("utf-8", "surrogateescape")
@@ -61,31 +73,47 @@ def passfile(service: Postgres, *, as_user: bool = False) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The programs for one service on one host."""
+    """Runner of PostgreSQL's programs for one service on one host."""
 
     service: Postgres
     host: Host
     deadline: Deadline
     scratch: str
-    """The run's folder for temporary files on the host."""
+    """Path of the run's folder for temporary files on the host."""
 
     @classmethod
     def of(cls, ctx: Context, service: Postgres, host: Host | None = None) -> Tools:
-        """The programs on ``host``, or on the service's own."""
+        """Return a runner for ``host``, by default for the service's host, or for the container of a sandboxed service."""
         where = host or ctx.host_named(service.host)
+        if host is None and service.sandbox is not None and service.sandbox.isolation == "container":
+            where = Sandbox.of(ctx, service).programs
+            service = service.model_copy(update={"run_as": ""})
         return cls(service, where, ctx.deadline, ctx.scratch_on(where))
 
     def path(self, program: str) -> str:
-        """Where ``program`` is: in the service's folder, or on PATH."""
+        """Return the path of ``program`` in the service's folder `bin`, or only its name to search PATH."""
         return str(PurePosixPath(self.service.bin) / program) if self.service.bin else program
+
+    def transaction(self, *files: str, flags: tuple[str, ...] = (), sink: Any) -> Output:
+        """Run SQL files with psql as one transaction; run them again if the server ends a deadlock by a rollback.
+
+        ``sink`` receives the standard output of each attempt. The caller checks the exit status.
+        Raises CouldNotVerify, HostError, Cancelled.
+        """
+        arguments = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", *flags)
+        for _ in range(DEADLOCKS):
+            output = self.client("psql", *arguments, *(f"--file={file}" for file in files), sink=sink)
+            if output.ok or DEADLOCK not in output.stderr:
+                break
+        return output
 
     def client(
         self, program: str, *arguments: str, database: str | None = None, stdin: bytes = b"", **options: Any
     ) -> Output:
-        """Run a client program against the service as the superuser, with private files and plain messages.
+        """Run a client program against the service as the superuser, with private files and untranslated messages.
 
-        The password stands in a file for the time that it runs, which no other user can read, and in no environment.
-        ``options`` go to Host.run. The caller looks at the status. Raises CouldNotVerify, HostError, Cancelled.
+        While the program runs, its password is in a file that no other user can read, not in the environment. ``options``
+        are passed to Host.run. The caller checks the exit status. Raises CouldNotVerify, HostError, Cancelled.
         """
         argv = self.asking(program, *arguments, database=database)
         if self.service.admin.password is None:
@@ -93,24 +121,32 @@ class Tools:
                 ("sh", "-c", _PRIVATE, "sh", *argv), deadline=self.deadline, env=ENVIRONMENT, stdin=stdin, **options
             )
         file = f"{self.scratch}/passfile-{secrets.token_hex(6)}"
-        wrapped = ("sh", "-c", scratch.shell() + _WITH_PASSFILE, "sh", *scratch.parts(self.scratch), file, *argv)
+        wrapped = (
+            "sh",
+            "-c",
+            target_folders.shell() + _WITH_PASSFILE,
+            "sh",
+            *target_folders.parts(self.scratch),
+            file,
+            *argv,
+        )
         try:
             output = self.host.run(
                 wrapped, deadline=self.deadline, env=ENVIRONMENT, stdin=passfile(self.service) + stdin, **options
             )
-        except BaseException:  # the program, and the shell with it, may have been ended hard
+        except BaseException:  # remove the passfile: the program and its shell may have been killed
             with suppress(DrillbookError):
                 self.host.run(("rm", "-f", "--", file), deadline=Deadline.after(10))
             raise
-        scratch.refuse(self.host, output)
+        target_folders.refuse(self.host, output)
         return output
 
     def make_scratch(self) -> None:
-        """Make the run's folder for temporary files. Raises NotReady where somebody else could reach into it, HostError."""
-        scratch.make(self.host, self.scratch, deadline=self.deadline)
+        """Make the run's folder for temporary files. Raises NotReady when other users could write there, HostError."""
+        target_folders.make(self.host, self.scratch, deadline=self.deadline)
 
     def asking(self, program: str, *arguments: str, database: str | None = None) -> tuple[str, ...]:
-        """The command line of a client program that asks the service as the superuser; the password is no part of it."""
+        """Return the command line that runs a client program as the service's superuser, without the password."""
         named = ("--dbname", conninfo(self.service.database if database is None else database))
         return (
             self.path(program),
@@ -130,11 +166,16 @@ class Tools:
         return self.host.run(self.as_owner(*argv), deadline=self.deadline, **options)
 
     def as_owner(self, *argv: str) -> tuple[str, ...]:
-        """``argv`` in the form that runs as the owner of the data directory."""
-        return (*(("sudo", "-n", "-u", self.service.run_as, "--") if self.service.run_as else ()), *argv)
+        """Wrap ``argv`` to run as the owner of the data directory. Raises NotReady for a managed database, which has none."""
+        if self.service.managed:
+            raise NotReady(
+                f"{self.service.name} is a managed database: nothing can be run on its host",
+                hint="use actions that need a login alone: backups, sandboxes, comparisons, canaries; see docs/backup-methods.md",
+            )
+        return as_user(self.service.run_as, argv)
 
     def version(self, program: str) -> tuple[int, str]:
-        """Major version of a program and the whole of what it says. Raises NotReady when it is not there."""
+        """Return the major version of a program, and its whole version text. Raises NotReady when it is missing."""
         argv = (self.path(program), "--version")
         output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env={"LC_ALL": "C"}))
         match = re.search(r"\(PostgreSQL\) (\d+)", output.text)
@@ -146,28 +187,28 @@ class Tools:
         return int(match[1]), output.text
 
     def need(self, programs: Sequence[str], least: int) -> dict[str, str]:
-        """Versions of ``programs``, each of major version ``least`` or newer. Raises NotReady."""
+        """Check that ``programs`` have major version ``least`` or newer; return their version texts. Raises NotReady."""
         versions = {}
         for program in programs:
             major, versions[program] = self.version(program)
             if major < least:
                 raise NotReady(
-                    f"{self.host.name}: {self.path(program)} is of version {major}, the server of {least}",
-                    hint="set `bin` of the service to the folder of the newer programs",
+                    f"{self.host.name}: {self.path(program)} has version {major}, but the server has version {least}",
+                    hint="set `bin` of the service to the folder of programs of the server's version",
                 )
         return versions
 
     def need_space(self, folder: str, wanted: int) -> None:
-        """Look whether ``folder``, or the nearest one above it that exists, has ``wanted`` bytes free. Raises NotReady."""
+        """Check that ``folder``, or its nearest existing parent, has ``wanted`` bytes free. Raises NotReady."""
         free = self._free(("sh", "-c", _FREE, "sh", folder))
         if free is None or free < wanted:
             raise NotReady(
-                f"{self.host.name}: {folder} has {(free or 0) >> 20} MiB free, {-(-wanted >> 20)} MiB are needed",
-                hint="make room, or set `scratch` of the host to a larger disk",
+                f"{self.host.name}: {folder} has {(free or 0) >> 20} MiB free, but {-(-wanted >> 20)} MiB are needed",
+                hint="free space, or set `scratch` of the host to a larger disk",
             )
 
     def free_space(self) -> int | None:
-        """Bytes free where the data directory is, or belongs; None when nobody tells. Raises HostError."""
+        """Return the bytes free on the disk of the data directory; None when unknown. Raises HostError."""
         return self._free(self.as_owner("sh", "-c", _FREE, "sh", self.service.data_directory))
 
     def _free(self, argv: Sequence[str]) -> int | None:

@@ -1,7 +1,7 @@
-"""The write-ahead log, received as it is written: a process on the host that streams it to a folder beside the data.
+"""WAL receiver: a process on the host that streams the server's WAL (write-ahead log) to a folder.
 
-``pg_receivewal`` is started detached and without a slot, so that nothing of it stays on the server. Its folder lies in the
-run's own, outside the data directory: it stands for the archive that a real installation has elsewhere.
+The process, ``pg_receivewal``, is started detached and without a replication slot, so that nothing remains on the server.
+Its folder is in the run's folder, outside the data directory, and stands in for the WAL archive of a real installation.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.postgres.tools import Tools, passfile
 
 FOLDER = "wal"
-"""Name of the folder below the run's."""
-# FOLDER SECONDS PROGRAM...: the passfile is there until the stream has begun. Prints the receiver's number once something
-# came in: what a receiver before it left in the folder is older. `timeout` ends it when nobody else does, and ends with it;
-# the number written down is the receiver's own.
+"""First part of the name of the folder for received WAL, which is in the run's folder on the host."""
+# FOLDER SECONDS PROGRAM...: the passfile exists until the stream has begun. Print the WAL receiver's pid once data has
+# arrived; files older than the passfile are from a previous WAL receiver. `timeout` ends the WAL receiver after SECONDS, and
+# exits together with it. The pid file has the pid of the WAL receiver, not that of `timeout`.
 _START = """
 umask 077
 folder=$1 seconds=$2; shift 2
@@ -38,7 +38,7 @@ begun || { rm -f -- "$folder.passfile"; cat "$folder.log" >&2; kill "$pid" 2>/de
 rm -f -- "$folder.passfile"
 cat -- "$folder.pid"
 """
-# FOLDER: sets pid to the receiver's number when that process still works in this very folder.
+# FOLDER: set pid to the WAL receiver's pid if the working directory of that process is still this folder.
 _OURS = """
 pid=$(cat "$1.pid" 2>/dev/null)
 case $pid in ''|*[!0-9]*) pid=;; esac
@@ -61,19 +61,19 @@ _ALIVE = _OURS + 'if test -n "$pid"; then echo alive; else echo gone; fi'
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """The process that receives the log of one service into ``folder`` on the host of ``tools``."""
+    """WAL receiver of one service, which writes WAL to ``folder`` on the host of ``tools``."""
 
     tools: Tools
 
     @property
     def folder(self) -> str:
-        """Where the segments are."""
+        """Path of the folder with the received WAL segments."""
         return f"{self.tools.scratch}/{FOLDER}-{self.tools.service.name}"
 
     def start(self, seconds: float, name: str) -> int:
-        """Start it and wait until it receives; the process's number. It ends after ``seconds`` by itself.
+        """Start the WAL receiver, which exits by itself after ``seconds``; wait until data arrives, and return its pid.
 
-        ``name`` is what the server knows it by. Raises StepFailed, HostError.
+        ``name`` is its ``application_name`` on the server. Raises StepFailed, HostError.
         """
         self.tools.make_scratch()
         argv = self.tools.asking("pg_receivewal", "--no-loop", "--synchronous", "--status-interval=1", database="postgres")
@@ -85,30 +85,30 @@ class Receiver:
         )
         if not output.ok:
             said = output.stderr.decode("utf-8", "backslashreplace").strip()[-400:]
-            raise StepFailed(f"{self.tools.host.name}: pg_receivewal does not receive the log: {said}")
+            raise StepFailed(f"{self.tools.host.name}: pg_receivewal does not receive WAL: {said}")
         return int(output.text)
 
     def stop(self) -> None:
-        """End it, if it is there; what it received stays. Raises HostError."""
+        """Stop the WAL receiver, if it runs; the received WAL is kept. Raises HostError."""
         self.tools.host.run(("sh", "-c", _STOP, "sh", self.folder), deadline=self.tools.deadline).check()
 
     def alive(self) -> bool:
-        """Does it run? Raises HostError."""
+        """Return True while the WAL receiver runs. Raises HostError."""
         output = self.tools.host.run(("sh", "-c", _ALIVE, "sh", self.folder), deadline=self.tools.deadline)
         return output.check().text == "alive"
 
 
 def name_of(run_id: str) -> str:
-    """What the server knows the receiver of a run by: the ``application_name`` in ``pg_stat_replication``.
+    """Return the ``application_name`` of a run's WAL receiver, by which ``pg_stat_replication`` lists it.
 
-    A digest of the run's id, which may be long: a server keeps the first 63 bytes of a name
+    The name contains a digest in place of the run's id, which may be too long: a server truncates names to 63 bytes
     (PostgreSQL's manual, 20.8 "Error Reporting and Logging", application_name).
     """
     return f"drillbook-wal-{sha256(run_id.encode())[:16]}"
 
 
 def stop_quietly(receiver: Receiver) -> None:
-    """End a receiver whose start went wrong; its host may be what went wrong."""
+    """Stop a WAL receiver whose start failed; errors of its host are ignored."""
     try:
         Receiver(Tools(receiver.tools.service, receiver.tools.host, Deadline.after(20), receiver.tools.scratch)).stop()
     except HostError:

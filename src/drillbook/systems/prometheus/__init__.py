@@ -1,7 +1,7 @@
-"""Prometheus and Alertmanager by their HTTP APIs: queries, rules, alerts. Needs no other system.
+"""Prometheus and Alertmanager through their HTTP APIs: queries, rules, alerts. Needs no other system.
 
 Lives here: the actions `prometheus.*` and `alertmanager.*`, the service kinds of both.
-Lives elsewhere: when an expected alert fired (`judge.detection`).
+Lives elsewhere: detection time of an expected alert (`judge.detection`).
 """
 
 from drillbook.sdk.discovery import System

@@ -1,7 +1,7 @@
-"""Alerting rules of Prometheus: the state of an alert, how often it is evaluated, and since when it has been firing.
+"""Alerting rules of Prometheus: read the state of an alert, its evaluation interval, and the start of its firing.
 
-Times of Prometheus are on the clock of its own machine. None of them is compared with the controller's: only how long ago
-something was, by Prometheus' clock alone, is taken from it.
+Prometheus has the clock of its own machine, which is never compared with the controller's: only ages are used, and both ends
+of an age are measured by Prometheus' clock.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ State = Literal["inactive", "pending", "firing"]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alerting rule with the alerts that it has made now."""
+    """Alerting rule and its active alerts, one for each set of labels."""
 
     name: str
     state: State
-    """The most serious state of those alerts that have the wanted labels."""
+    """Most severe state of the alert's instances that have the wanted labels."""
     active: tuple[dict[str, Any], ...]
     evaluation_s: float
     """Seconds between two evaluations of the rule."""
     evaluated: tuple[str, ...]
-    """When each rule of this name was evaluated last, by Prometheus' clock."""
+    """Time of the last evaluation of each rule of this name, by Prometheus' clock."""
 
 
 def state_of(api: Api, name: str, labels: Mapping[str, str]) -> Alert:
-    """The alert ``name`` now. Raises CouldNotVerify when there is no such rule, or when it cannot be evaluated."""
+    """Return the present alert ``name``. Raises CouldNotVerify when no such rule exists, or its evaluation fails."""
     groups = list(mappings(api.get("/api/v1/rules", [("type", "alert")]), "groups"))
     rules = [(group, rule) for group in groups for rule in mappings(group, "rules") if rule.get("name") == name]
     if not rules:
         known = sorted({str(rule.get("name")) for group in groups for rule in mappings(group, "rules")})
         raise CouldNotVerify(
             f"{api.service.name} has no alerting rule {name!r}",
-            hint=f"{did_you_mean(name, known)}it has: {', '.join(known) or 'none'}",
+            hint=f"{did_you_mean(name, known)}its rules: {', '.join(known) or 'none'}",
         )
     for _, rule in rules:
         if rule.get("health") == "err":
@@ -69,20 +69,19 @@ def _has(alert: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def scrape_s(api: Api) -> float:
-    """The longest interval at which a target is scraped, in seconds. Raises CouldNotVerify when none can be read."""
+    """Return the longest scrape interval of all targets, in seconds. Raises CouldNotVerify when none can be read."""
     targets = mappings(api.get("/api/v1/targets", [("state", "active")]), "activeTargets")
     found = [duration(str(one.get("scrapeInterval", ""))) for one in targets]
     known = [one for one in found if one is not None]
     if not known:
         raise CouldNotVerify(
-            f"{api.service.name} does not tell how often it scrapes its targets, so how exactly an alert "
-            "tells the time of detection is not known"
+            f"{api.service.name} does not report its scrape interval, so the error of the detection time is unknown"
         )
     return max(known)
 
 
 def duration(text: str) -> float | None:
-    """Seconds of a duration as Prometheus writes it, such as ``1m30s``; None when it is none."""
+    """Parse a duration of Prometheus, such as ``1m30s``, to seconds; None when it is invalid."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
@@ -91,17 +90,17 @@ def duration(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """Since when an alert has been firing: ``at`` on the controller's monotonic clock, and how far that may be off."""
+    """Start of an alert's firing: ``at`` on the controller's monotonic clock, and its error in seconds."""
 
     at: float
     error_s: float
 
 
 def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> Fired | None:
-    """Since when ``alert`` has been firing, at most ``back_s`` seconds ago; None when its history does not tell.
+    """Return the start of the firing of ``alert``; None when its history of the last ``back_s`` seconds does not show it.
 
-    Prometheus keeps a sample of ``ALERTS`` at every evaluation. Its own clock says how long ago the first one was; the
-    time between question and answer is the error.
+    Prometheus stores a sample of ``ALERTS`` at every evaluation. The age of the first sample is measured by Prometheus' own
+    clock; the time between request and answer is the error.
     """
     wanted = {"alertname": alert.name, "alertstate": "firing", **labels}
     selector = ",".join(f"{key}={quoted(value)}" for key, value in wanted.items())
@@ -114,7 +113,7 @@ def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> F
     except (KeyError, TypeError, ValueError, IndexError):
         return None
     series = [[float(at) for at, _ in one.get("values", [])] for one in mappings(history, "result")]
-    # A series that ended is an alert of before, for another instance or route.
+    # A series that has ended belongs to an earlier alert, of another instance or route.
     begun = [
         _episode(times, alert.evaluation_s) for times in series if times and clock - times[-1] <= 2.5 * alert.evaluation_s
     ]
@@ -123,7 +122,7 @@ def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> F
 
 
 def _episode(times: list[float], evaluation_s: float) -> float | None:
-    """When the newest stretch without a gap began."""
+    """Return the time of the first sample after the last gap in ``times``; None without samples."""
     start = times[0] if times else None
     for before, after in pairwise(times):
         if after - before > 2.5 * evaluation_s:
@@ -132,6 +131,6 @@ def _episode(times: list[float], evaluation_s: float) -> float | None:
 
 
 def quoted(text: str) -> str:
-    """``text`` as a string of PromQL."""
+    """Quote ``text`` as a string literal of PromQL."""
     inner = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{inner}"'

@@ -1,6 +1,6 @@
-"""The HTTP APIs of Prometheus (``/api/v1``) and Alertmanager (``/api/v2``): one question, one JSON answer.
+"""Client for the HTTP APIs of Prometheus (``/api/v1``) and Alertmanager (``/api/v2``): one request, one JSON answer.
 
-What they are is told at https://prometheus.io/docs/prometheus/latest/querying/api/ and in Alertmanager's OpenAPI file.
+The APIs are documented at https://prometheus.io/docs/prometheus/latest/querying/api/ and in Alertmanager's OpenAPI file.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from drillbook.systems.prometheus.service import Alertmanager, Prometheus
 
 ANSWER_S = 10.0
 HINT = (
-    "see whether it runs; the embedded lab has it where the machine does (Debian packages `prometheus` and "
+    "check that the server runs; the embedded lab has it if it is installed on this machine (Debian packages `prometheus` and "
     "`prometheus-alertmanager`), after `invoke lab.down` and `invoke lab.up`"
 )
 LIMIT = 32 << 20
-"""Bytes of an answer; a longer one is not read, so that no query fills the controller's memory."""
+"""Limit of an answer in bytes, so that no query exhausts the controller's memory."""
 
 Parameters = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One server; ``deadline`` ends every question to it, ``patience_s`` each one."""
+    """HTTP API of one server; ``deadline`` limits all requests together, ``patience_s`` (seconds) each single request."""
 
     service: Prometheus | Alertmanager
     deadline: Deadline
     patience_s: float = ANSWER_S
 
     def get(self, path: str, parameters: Parameters = ()) -> Any:
-        """The answer's data. Raises CouldNotVerify when there is none, or when the server says that it is an error."""
+        """Send a GET request and return the answer's data. Raises CouldNotVerify without an answer, or for an error."""
         return self._data(path, self._ask(path + (f"?{urlencode(parameters)}" if parameters else "")))
 
     def post(self, path: str, parameters: Parameters) -> Any:
-        """As ``get``, for what may be too long for a URL, such as a query."""
+        """Send a POST request, otherwise like ``get``, for parameters that are too long for a URL, such as a query."""
         return self._data(path, self._ask(path, urlencode(parameters).encode()))
 
     def _ask(self, path: str, form: bytes = b"") -> Answer:

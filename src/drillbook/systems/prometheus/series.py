@@ -1,4 +1,4 @@
-"""What a query gives: one value or many series, bounded, as JSON."""
+"""Results of a query: one value or a limited number of series, as JSON."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from drillbook.errors import CouldNotVerify
 from drillbook.systems.prometheus.client import Api
 
 MOST_SERIES = 200
-"""Series that are kept of an answer; the count of all is told."""
+"""Maximum number of series of an answer that are stored; the fact ``count`` includes all."""
 MOST_POINTS = 11_000
-"""Points of one series: more Prometheus refuses."""
+"""Maximum number of points of one series; Prometheus refuses queries with more."""
 
 
 def instant(api: Api, query: str) -> tuple[str, list[dict[str, Any]]]:
-    """Type and series of ``query`` now: ``labels`` and ``value`` of each, None for no number. Raises CouldNotVerify."""
+    """Return type and present series of ``query``: ``labels`` and ``value`` (None if not finite). Raises CouldNotVerify."""
     data = api.post("/api/v1/query", [("query", query)])
     kind, result = _of(data)
     if kind in ("scalar", "string"):
         return kind, [{"labels": {}, "value": _finite(_number(result[1])) if kind == "scalar" else str(result[1])}]
     if kind != "vector":
-        raise CouldNotVerify(f"the query gives a {kind}; ask for a value, or use prometheus.range")
+        raise CouldNotVerify(
+            f"the query returns a {kind}; write a query that returns present values, or use prometheus.range"
+        )
     return kind, [
         {"labels": dict(one["metric"]), "value": _finite(_number(one["value"][1]))} for one in result if "value" in one
     ]
 
 
 def over_time(api: Api, query: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
-    """Series of ``query`` from ``start`` to ``end``, in seconds of Unix time, a point each ``step`` seconds.
+    """Return the series of ``query`` from ``start`` to ``end`` (seconds of Unix time), with points ``step`` seconds apart.
 
-    ``labels`` and ``points`` of each. Raises CouldNotVerify.
+    Each series has ``labels`` and ``points``. Raises CouldNotVerify.
     """
     data = api.post(
         "/api/v1/query_range", [("query", query), ("start", f"{start:.3f}"), ("end", f"{end:.3f}"), ("step", f"{step:.3f}")]
@@ -44,7 +46,7 @@ def over_time(api: Api, query: str, start: float, end: float, step: float) -> li
 
 
 def summary(points: list[list[float]]) -> dict[str, Any]:
-    """``count first last min max mean`` of a series; what is no finite number is left out of all but ``count``."""
+    """Return ``count first last min max mean`` of a series; non-finite values are included only in ``count``."""
     values = [value for _, value in points if math.isfinite(value)]
     if not values:
         return {"count": len(points), "first": None, "last": None, "min": None, "max": None, "mean": None}
@@ -59,27 +61,27 @@ def summary(points: list[list[float]]) -> dict[str, Any]:
 
 
 def finite(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Series whose points are JSON: one that is no number, or without end, is null."""
+    """Replace non-finite values in the points of series by None, so that the series can be written as JSON."""
     return [one | {"points": [[at, _finite(value)] for at, value in one["points"]]} for one in found]
 
 
 def _finite(value: float) -> float | None:
-    """JSON has neither NaN, such as 0/0 gives, nor infinity."""
+    """Replace NaN (such as the result of 0/0) and infinity by None, since JSON has neither."""
     return value if math.isfinite(value) else None
 
 
 def _of(data: Any) -> tuple[str, list[Any]]:
     if not isinstance(data, dict) or not isinstance(data.get("result"), list):
-        raise CouldNotVerify("the answer is none of Prometheus' query API")
+        raise CouldNotVerify("the answer does not have the format of Prometheus' query API")
     return str(data.get("resultType", "")), data["result"]
 
 
 def _number(text: Any) -> float:
-    """Prometheus writes values as text, so that NaN and infinity can be told."""
+    """Parse a value, which Prometheus writes as text since it may be NaN or infinity."""
     return float(text)
 
 
 def mappings(value: Any, key: str) -> Iterator[dict[str, Any]]:
-    """The mappings in the list ``value[key]``; none when it is something else."""
+    """Return the mappings (JSON objects) in the list ``value[key]``; empty when there is no such list."""
     found = value.get(key) if isinstance(value, dict) else None
     return (one for one in (found if isinstance(found, list) else ()) if isinstance(one, dict))

@@ -10,16 +10,16 @@ from drillbook.sdk.service import Password, Service
 
 
 class Prometheus(Service):
-    """A Prometheus server, or what answers its HTTP API (Thanos, VictoriaMetrics, Mimir)."""
+    """A Prometheus server, or another server with the same HTTP API (Thanos, VictoriaMetrics, Mimir)."""
 
     kind: Literal["prometheus"] = "prometheus"
-    url: str = Field(pattern=r"^https?://", description="Root URL, as the controller reaches it.")
-    token: Password = Field(default=None, description="Bearer token, where it wants one.")
+    url: str = Field(pattern=r"^https?://", description="Root URL, as seen from the controller.")
+    token: Password = Field(default=None, description="Bearer token, if the server requires one.")
 
 
 class Alertmanager(Service):
-    """An Alertmanager, which groups alerts and passes them on to people."""
+    """An Alertmanager, which groups alerts and sends notifications to people."""
 
     kind: Literal["alertmanager"] = "alertmanager"
-    url: str = Field(pattern=r"^https?://", description="Root URL, as the controller reaches it.")
-    token: Password = Field(default=None, description="Bearer token, where it wants one.")
+    url: str = Field(pattern=r"^https?://", description="Root URL, as seen from the controller.")
+    token: Password = Field(default=None, description="Bearer token, if the server requires one.")

@@ -1,4 +1,4 @@
-"""Qdrant: collections of vectors, their backup, their comparison. Needs the system postgres (rows that points agree with).
+"""Qdrant: back up, break, restore and compare collections of vectors. Needs the system postgres for source rows of points.
 
 Lives here: the service kind `qdrant`, the actions and probes `qdrant.*`, points and manifests.
 Lives elsewhere: the lab's stand-in for a server (`lab.qdrant_stand_in`).

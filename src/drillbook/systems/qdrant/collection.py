@@ -1,4 +1,4 @@
-"""A collection in a Qdrant server, through qdrant-client over REST: pieces of bounded size, and one kind of error."""
+"""Access to a collection in a Qdrant server with qdrant-client over REST, with size limits and a single kind of error."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ T = TypeVar("T")
 ANSWER_S = 30.0
 """Seconds within which a server must answer one request."""
 PAGE = 500
-"""Points of one request."""
+"""Number of points in one request."""
 IDS_PAGE = 5000
-"""Points of one request that asks for ids alone."""
+"""Number of points in one request for ids only."""
 MOST_POINTS = 5_000_000
-"""Points of a collection whose ids are held at once."""
+"""Maximum number of points in a collection whose ids are all held in memory."""
 MOST_NAMES = 256 << 20
-"""Bytes of their ids."""
+"""Maximum total size in bytes of all ids of a collection that are held in memory."""
 _KEPT = (
     "vectors",
     "sparse_vectors",
@@ -45,7 +45,7 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot on the server's disk: its name, bytes, and SHA-256 where the server tells it."""
+    """Snapshot on the server's disk: its name, size in bytes, and SHA-256 if the server reports one."""
 
     name: str
     size: int
@@ -54,37 +54,37 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A client of one collection. What the server refuses raises errors that ``connected`` makes a CouldNotVerify."""
+    """Client of one collection. Refused requests raise errors that ``connected`` converts to CouldNotVerify."""
 
     client: Any
     collection: str
     deadline: Deadline
     refused: type[Exception]
-    """Root of the errors that the client raises."""
+    """Exception class that qdrant-client raises when a request fails."""
 
     def _ask(self, call: Callable[..., T], **given: Any) -> T:
         self.deadline.check()
         return call(collection_name=self.collection, **given)
 
     def version(self) -> str:
-        """Version of the server."""
+        """Return the version of the server."""
         self.deadline.check()
         return str(self.client.info().version)
 
     def exists(self) -> bool:
-        """Is there such a collection?"""
+        """Return True when the collection exists."""
         return bool(self._ask(self.client.collection_exists))
 
     def status(self) -> str:
-        """``green``, ``yellow``, ``grey`` or ``red``, see Qdrant's documentation of collections."""
+        """Return the status of the collection: ``green``, ``yellow``, ``grey`` or ``red``, see Qdrant's documentation."""
         return str(self._ask(self.client.get_collection).status.value)
 
     def count(self) -> int:
-        """How many points there are, counted one by one."""
+        """Return the exact number of points."""
         return int(self._ask(self.client.count, exact=True).count)
 
     def config(self) -> dict[str, Any]:
-        """What a collection that takes the same points needs: vectors, shards, indexes, and the fields that are indexed."""
+        """Return the settings that a copy of the collection needs: vectors, shards, indexes, and indexed fields."""
         info = self._ask(self.client.get_collection)
         whole = info.config.model_dump(mode="json", exclude_none=True)
         found = whole | whole["params"]
@@ -95,7 +95,7 @@ class Session:
         return {key: found[key] for key in _KEPT if found.get(key)} | {"fields": fields}
 
     def create(self, config: dict[str, Any]) -> None:
-        """Make the collection as ``config`` says, see there."""
+        """Create the collection with the settings from ``config``."""
         from qdrant_client import models  # noqa: PLC0415  slow to import
 
         self.deadline.check()
@@ -106,12 +106,12 @@ class Session:
             self._ask(self.client.http.indexes_api.create_field_index, create_field_index=index, wait=True)
 
     def points(self) -> Iterator[list[Point]]:
-        """Every point, in pieces; one that is there all the time comes exactly once."""
+        """Yield all points, in pages; a point that is neither added nor deleted meanwhile is yielded exactly once."""
         for records in self._scroll(PAGE, with_vectors=True, with_payload=True):
             yield [Point.of(record) for record in records]
 
     def ids(self) -> set[Id]:
-        """The id of every point."""
+        """Return the ids of all points."""
         found: set[Id] = set()
         budget = self._budget()
         for records in self._scroll(IDS_PAGE, with_vectors=False, with_payload=False):
@@ -120,7 +120,7 @@ class Session:
         return found
 
     def digests(self) -> dict[Id, bytes]:
-        """The digest of every point by its id."""
+        """Return the digests of all points, by id."""
         found: dict[Id, bytes] = {}
         budget = self._budget()
         for points in self.points():
@@ -139,7 +139,7 @@ class Session:
             except self.refused as error:
                 if not _over_budget(error) or limit == 1:
                     raise
-                limit = max(1, limit // 8)  # points may be so large that fewer fill an answer
+                limit = max(1, limit // 8)  # the answer was too large: request fewer points, since each may be large
                 continue
             offset = after
             if records:
@@ -148,7 +148,7 @@ class Session:
                 return
 
     def fetch(self, ids: Sequence[Id]) -> dict[Id, Point]:
-        """The points of these ids that are there."""
+        """Return the existing points with one of ``ids``, by id."""
         found: dict[Id, Point] = {}
         for some in pieces(ids):
             for record in self._retrieve(some):
@@ -157,7 +157,7 @@ class Session:
         return found
 
     def _retrieve(self, ids: Sequence[Id]) -> list[Any]:
-        """The points of ``ids``, whole; asked for in parts when one answer is too small for all of them."""
+        """Return the points of ``ids`` with all fields; split the request when one answer would be too large."""
         try:
             return list(self._ask(self.client.retrieve, ids=ids, with_payload=True, with_vectors=True))
         except self.refused as error:
@@ -167,7 +167,7 @@ class Session:
         return self._retrieve(ids[:half]) + self._retrieve(ids[half:])
 
     def present(self, ids: Iterable[Id]) -> set[Id]:
-        """Those of ``ids`` that are there."""
+        """Return the subset of ``ids`` for which the collection has a point."""
         found: set[Id] = set()
         for some in pieces(ids):
             records = self._ask(self.client.retrieve, ids=some, with_payload=False, with_vectors=False)
@@ -175,7 +175,7 @@ class Session:
         return found
 
     def put(self, points: Iterable[Point]) -> None:
-        """Write points, over those that have their ids; returns when the server has applied it."""
+        """Write points, replacing points with the same ids; return after the server has applied them."""
         from qdrant_client.models import PointStruct  # noqa: PLC0415  slow to import
 
         for some in pieces(points):
@@ -183,12 +183,12 @@ class Session:
             self._ask(self.client.upsert, points=made, wait=True)
 
     def delete(self, ids: Iterable[Id]) -> None:
-        """Delete the points of these ids; those that are not there count as deleted."""
+        """Delete the points with these ids; missing ones are ignored."""
         for some in pieces(ids):
             self._ask(self.client.delete, points_selector=some, wait=True)
 
     def snapshot(self) -> Snapshot | None:
-        """Let the server write its own snapshot of the collection; None when it has no such request."""
+        """Make the server write its own snapshot of the collection; return None when it does not support snapshots."""
         from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
 
         try:
@@ -200,13 +200,13 @@ class Session:
         return Snapshot(made.name, made.size, made.checksum)
 
     def forget_snapshot(self, name: str) -> None:
-        """Delete a snapshot from the server's disk."""
+        """Delete the snapshot ``name`` from the server's disk."""
         self._ask(self.client.delete_snapshot, snapshot_name=name)
 
     def recover(self, location: str, sha256: str) -> str:
-        """Let the server put the snapshot at the URL ``location`` in the place of the collection.
+        """Make the server replace the collection by the snapshot at the URL ``location``.
 
-        Returns why it refused, or nothing.
+        Return the reason if the server refuses, or an empty text.
         """
         from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
         from qdrant_client.models import SnapshotPriority  # noqa: PLC0415  an extra, and slow to load
@@ -219,7 +219,7 @@ class Session:
 
 
 def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
-    """``items`` in lists of at most ``size``."""
+    """Split ``items`` into lists of at most ``size``."""
     rest = iter(items)
     while piece := list(itertools.islice(rest, size)):
         yield piece
@@ -227,9 +227,9 @@ def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
 
 @contextmanager
 def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> Iterator[Session]:
-    """A session with the collection of ``service``; each answer must come within ``answer_s`` seconds.
+    """Yield a session with the collection of ``service``; each answer must arrive within ``answer_s`` seconds.
 
-    Raises CouldNotVerify for all that server or connection refuse.
+    Raises CouldNotVerify for any error of server or connection.
     """
     try:
         from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to import
@@ -238,7 +238,7 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
     except ImportError as error:
         raise CouldNotVerify("qdrant-client is not installed", hint="pip install 'drillbook[qdrant]'") from error
 
-    # The key goes as a header: the client's own parameter warns of http, and would turn a URL without port to https.
+    # The key is sent as a header: the client's own parameter warns about http, and changes a URL without a port to https.
     headers = {"Accept-Encoding": "identity"} | ({"api-key": service.api_key.reveal()} if service.api_key else {})
     client: Any = None
     lines = Lines(ctx.deadline)
@@ -260,7 +260,7 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
         ctx.deadline.check(f"{service.name} at {service.url}")
         raise CouldNotVerify(
             f"{service.name}, collection {service.collection!r} at {service.url}: {reason(error)}",
-            hint=("check url, collection and api_key of the service in the inventory, and that it runs"),
+            hint=("check that the server runs, and url, collection and api_key of the service in the inventory"),
         ) from error
     finally:
         lines.close()
@@ -269,7 +269,10 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
 
 
 def _watch(lines: Lines, request: Any) -> None:
-    """Let ``lines`` end the connection of ``request``, one of httpx, which tells of it by this extension alone."""
+    """Register the socket of the httpx request ``request`` with ``lines``, which closes it at the deadline.
+
+    The trace extension of httpx reveals the socket.
+    """
 
     def told(event: str, data: dict[str, Any]) -> None:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
@@ -279,18 +282,18 @@ def _watch(lines: Lines, request: Any) -> None:
 
 
 def _over_budget(error: BaseException) -> CouldNotVerify | None:
-    """The budget's own error, which the client has wrapped in ``error``."""
+    """Return the error for an answer above the size limit that the client wrapped in ``error``; None for any other error."""
     source = getattr(error, "source", None)
     return source if isinstance(source, CouldNotVerify) else None
 
 
 def _bounded(service: Qdrant, answer: Any) -> None:
-    """Give the body of ``answer``, one of httpx, a budget before anything of it is read. Raises CouldNotVerify."""
+    """Limit the size of the body of ``answer``, an httpx response, before it is read. Raises CouldNotVerify."""
     from httpx import SyncByteStream  # noqa: PLC0415  comes with qdrant-client
 
     what = f"an answer of {service.name} at {service.url}"
     if answer.headers.get("content-encoding", "identity") != "identity":
-        raise CouldNotVerify(f"{what} is compressed, which nobody asked for")
+        raise CouldNotVerify(f"{what} is compressed, although no compression was requested")
     stream, budget = answer.stream, Budget(what)
 
     class Counted(SyncByteStream):
@@ -306,7 +309,7 @@ def _bounded(service: Qdrant, answer: Any) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """What the server or the connection said, in one printable line."""
+    """Return the error of a server or a connection as one printable line."""
     content = getattr(error, "content", None)
     text = ""
     if isinstance(content, bytes):

@@ -1,4 +1,4 @@
-"""What differs between points that are wanted and points that are there: a finding a point, up to a limit."""
+"""Differences between expected and present points: a finding for each point, up to a limit."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from drillbook.sdk.host import excerpt
 from drillbook.systems.qdrant.points import Id, ordered
 
 SHOWN = 20
-"""Findings of one code that name their point."""
+"""Maximum number of findings with the same code that each name a point; one more finding counts the others."""
 
 
 def content(wanted: Mapping[Id, bytes], found: Mapping[Id, bytes], place: str) -> list[Finding]:
-    """Findings for points by id and digest; ``place`` names the collection."""
+    """Return findings about missing, different and unexpected points, matched by id; ``place`` names the collection."""
     other = {one for one in wanted.keys() & found.keys() if wanted[one] != found[one]}
     return [
         *_each("vector-missing", wanted.keys() - found.keys(), place, "a point", "no such point"),
-        *_each("vector-content", other, place, "vector and payload as in the backup", "another digest"),
+        *_each("vector-content", other, place, "the same vector and payload as in the backup", "another digest"),
         *_each("vector-unexpected", found.keys() - wanted.keys(), place, "no such point", "a point"),
     ]
 
 
 def sets(missing: Iterable[Id], strays: Iterable[Id], place: str) -> list[Finding]:
-    """Findings for rows without a vector and vectors without a row."""
+    """Return findings about database rows without a vector, and vectors without a database row."""
     return [
-        *_each("vector-missing", set(missing), place, "a vector for the row of that id", "no such point"),
+        *_each("vector-missing", set(missing), place, "a vector for the row with that id", "no such point"),
         *_each("vector-unexpected", set(strays), place, "a row in the database with that id", "no such row"),
     ]
 
@@ -42,7 +42,7 @@ def _each(code: str, ids: Iterable[Id], place: str, wanted: str, measured: str) 
 
 
 def config(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> list[Finding]:
-    """A finding when a collection was made for other vectors than those of the backup."""
+    """Return findings about vector settings that differ from those of the backup."""
     wrong = [key for key in ("vectors", "sparse_vectors") if wanted.get(key) != found.get(key)]
     return [
         finding(

@@ -1,7 +1,7 @@
-"""A scroll export: every point of a collection as a line of JSON, in compressed parts of bounded size, and back.
+"""Export of a collection with Qdrant's scroll API: every point as a line of JSON, in compressed parts of limited size.
 
-It is no view of one moment: each point is as it was when its page was read, and one that is written meanwhile may be in it
-or not. What a later comparison wants is therefore the digest of what was exported, never of what was there.
+The export is not a consistent snapshot: each point has its state when its page was read, and a point written during the export
+may be missing. So a later comparison uses the digest of the exported points, not of the collection.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
@@ -18,7 +17,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.backup_writer import BackupSet
 from drillbook.sdk.host import excerpt
 from drillbook.sdk.store import Reference, Store
-from drillbook.sdk.stored_backup import sha256
+from drillbook.sdk.stored_backup import now, sha256
 from drillbook.systems.qdrant.collection import Session
 from drillbook.systems.qdrant.manifest import Manifest, PointsFile
 from drillbook.systems.qdrant.points import Point, Tally
@@ -26,30 +25,30 @@ from drillbook.systems.qdrant.service import Qdrant
 from drillbook.systems.qdrant.snapshot import Carrying
 
 PART = 8 << 20
-"""Characters of a part before it is compressed; one line may go beyond."""
+"""Maximum size of a part before compression, in characters; the last line of a part may exceed it."""
 
 
 @dataclass(slots=True)
 class Export:
-    """One export that is being taken into ``backup``."""
+    """Export of all points of one collection to the backup set ``backup``."""
 
     backup: BackupSet
     part: int = PART
     files: dict[str, PointsFile] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     left_out: str = ""
-    """Why the server's own snapshot is not in it."""
+    """Reason why the backup does not include the server's own snapshot; empty when it does."""
 
     def take(self, ctx: Context, session: Session, service: Qdrant, *, with_snapshot: bool) -> Manifest:
-        """Take it, with the server's own snapshot where there is one and ``with_snapshot`` is set.
+        """Run the export, including the server's own snapshot if it supports that and ``with_snapshot`` is set.
 
         Raises StepFailed, CouldNotVerify.
         """
-        taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        taken = now()
         config, version = session.config(), session.version()
         self._parts(session)
         if not self.tally.points:
-            raise StepFailed(f"the collection {session.collection!r} holds no point: there is nothing to back up")
+            raise StepFailed(f"the collection {session.collection!r} contains no points, so there is nothing to back up")
         carrying = Carrying(ctx, service, self.backup)
         snapshot, self.left_out = carrying.take(session, self.tally) if with_snapshot else (None, "not wanted")
         manifest = Manifest(
@@ -64,7 +63,7 @@ class Export:
             snapshot=snapshot,
             files=self.files,
         )
-        self.backup.seal(manifest.encoded())
+        self.backup.seal(manifest)
         return manifest
 
     def _parts(self, session: Session) -> None:
@@ -89,7 +88,7 @@ class Export:
 
 
 def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Iterator[list[Point]]:
-    """The points of each part, read where it lies; its bytes must be those that were written.
+    """Yield the points of each part, read from the store and compared with the digest in the manifest.
 
     Raises StepFailed with ``backup-missing`` or ``backup-digest``, CouldNotVerify.
     """
@@ -98,13 +97,13 @@ def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> 
         data = store.get(folder.below(name).key)
         if data is None:
             raise StepFailed(
-                f"there is no {folder.below(name)}",
+                f"{folder.below(name)} does not exist",
                 findings=[finding("backup-missing", title=name, wanted=f"{file.size} bytes", measured="no such object")],
             )
         found = sha256(data)
         if found != file.sha256:
             raise StepFailed(
-                f"{folder.below(name)} is not as it was written",
+                f"{folder.below(name)} was changed after the backup",
                 findings=[
                     finding(
                         "backup-digest",
@@ -118,12 +117,12 @@ def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> 
             yield [Point.parse(line) for line in gzip.decompress(data).splitlines()]
         except (ValueError, OSError, EOFError, zlib.error) as error:
             raise StepFailed(
-                f"{folder.below(name)} holds something else than points",
+                f"{folder.below(name)} contains other data than points",
                 findings=[
                     finding(
                         "backup-digest",
                         title=name,
-                        wanted="points as lines of JSON",
+                        wanted="one point per line, as JSON",
                         measured=excerpt(str(error), limit=200),
                     )
                 ],
@@ -138,7 +137,7 @@ def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) ->
             tally.add(point.digest())
     if (tally.points, tally.digest) != (manifest.points, manifest.digest):
         raise StepFailed(
-            f"the backup in {folder} does not hold what it says",
+            f"the backup in {folder} does not match its manifest",
             findings=[
                 finding(
                     "backup-digest",

@@ -1,7 +1,7 @@
-"""A point of a collection: id, vector, payload; a digest that equal points have on any server; one of a whole collection.
+"""Points of a collection (id, vector, payload), and digests of a point and of a whole collection.
 
-Qdrant keeps vectors as 32-bit floats, and normalises those that it compares by cosine when they arrive: a vector that was
-read and is written again stays bit for bit the same.
+The digests do not depend on the server. Qdrant stores vectors as 32-bit floats, and normalises cosine vectors when they are
+written, so a vector that is read and written again stays the same bit for bit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from drillbook.sdk.host import excerpt
 
 Id = int | str
-"""Number of a point, or its UUID in the usual form with hyphens."""
+"""Id of a point: an integer, or a UUID as text in the usual form with hyphens."""
 
 ALGORITHM = (
     "sum modulo 2^256 of a sha256 of each point, over its id, its vector as 32-bit floats, and its payload as JSON "
@@ -29,34 +29,36 @@ _SPARSE = {"indices", "values"}
 
 
 def id_of(value: Any) -> Id:
-    """The id that ``value`` is: a number, a UUID, or the text of either. Raises ValueError."""
+    """Parse an id: a number, a UUID, or the text of either. Raises ValueError."""
     if isinstance(value, bool):
-        raise ValueError(f"{value!r} is no id of a point: that is a number or a UUID")
+        raise ValueError(f"{value!r} is not the id of a point, which is a number or a UUID")
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = int(value)
     if isinstance(value, int):
         if not 0 <= value <= LARGEST_ID:
-            raise ValueError(f"{value} is no id of a point: numbers are 0 to 2^64 - 1")
+            raise ValueError(f"{value} is not the id of a point: numbers must be from 0 to 2^64 - 1")
         return value
     try:
         return str(value if isinstance(value, UUID) else UUID(value))
     except (ValueError, TypeError, AttributeError):
-        raise ValueError(f"{excerpt(str(value), limit=80)!r} is no id of a point: that is a number or a UUID") from None
+        raise ValueError(
+            f"{excerpt(str(value), limit=80)!r} is not the id of a point, which is a number or a UUID"
+        ) from None
 
 
 def sample(ids: set[Id], count: int = 10) -> list[str]:
-    """The first of ``ids`` as text: numbers first, then UUIDs."""
+    """Return the first ``count`` of ``ids`` as text: numbers first, then UUIDs."""
     return [str(one) for one in ordered(ids)[:count]]
 
 
 def ordered(ids: set[Id]) -> list[Id]:
-    """``ids`` in Qdrant's order: numbers, then UUIDs."""
+    """Sort ``ids`` in Qdrant's order: numbers, then UUIDs."""
     return sorted(ids, key=lambda one: (isinstance(one, str), one if isinstance(one, int) else 0, str(one)))
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point; ``vector`` is as Qdrant's JSON has it: a list, or lists and sparse vectors by name."""
+    """One point; ``vector`` is as in Qdrant's JSON: a list of numbers, or lists and sparse vectors by name."""
 
     id: Id
     vector: Any
@@ -64,23 +66,23 @@ class Point:
 
     @classmethod
     def of(cls, record: Any) -> Self:
-        """The point that a record of qdrant-client holds."""
+        """Convert a record of qdrant-client to a point."""
         return cls(id_of(record.id), _plain(record.vector), dict(record.payload or {}))
 
     @classmethod
     def parse(cls, line: str | bytes) -> Self:
-        """The point that ``line`` holds. Raises ValueError."""
+        """Parse a point from a line of JSON in the format of ``Point.line``. Raises ValueError."""
         found = json.loads(line)
         if not isinstance(found, dict) or found.keys() != {"id", "vector", "payload"}:
             raise ValueError("not a point")
         return cls(id_of(found["id"]), found["vector"], found["payload"])
 
     def line(self) -> str:
-        """The point as one line of JSON, without the end of the line."""
+        """Return the point as one line of JSON, without a line end."""
         return _json({"id": self.id, "vector": self.vector, "payload": self.payload})
 
     def digest(self) -> bytes:
-        """SHA-256 over id, vector and payload."""
+        """Return the SHA-256 over id, vector and payload."""
         found = hashlib.sha256()
         for part in (str(self.id).encode(), _packed(self.vector), _json(self.payload).encode("utf-8", "surrogatepass")):
             found.update(len(part).to_bytes(8, "big") + part)
@@ -100,7 +102,7 @@ def _json(value: Any) -> str:
 
 
 def _packed(value: Any) -> bytes:
-    """A vector as bytes that equal vectors share, whatever their form in JSON (`1`, `1.0`)."""
+    """Encode a vector as bytes that depend only on its values, not on their form in JSON (`1`, `1.0`)."""
     if value is None:
         return b"-"
     if isinstance(value, dict) and value.keys() == _SPARSE:
@@ -120,17 +122,17 @@ def _sized(data: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Tally:
-    """Count and digest of points, in whatever order they come; memory does not grow with them."""
+    """Running count and digest of points added in any order, in constant memory."""
 
     points: int = 0
     total: int = 0
 
     def add(self, digest: bytes) -> None:
-        """Take in the digest of one more point."""
+        """Add the digest of one point to the running count and digest."""
         self.points += 1
         self.total = (self.total + int.from_bytes(digest, "big")) % (1 << 256)
 
     @property
     def digest(self) -> str:
-        """Hex digest of all points so far."""
+        """Hex digest of all points added so far."""
         return f"{self.total:064x}"

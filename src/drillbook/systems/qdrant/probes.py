@@ -1,4 +1,4 @@
-"""Probes of Qdrant."""
+"""Probe `qdrant.available`: request a collection or a point."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from drillbook.sdk.web import ask
 from drillbook.systems.qdrant.points import Id, id_of
 from drillbook.systems.qdrant.service import Qdrant
 
-ServiceName = Annotated[str, Field(description="The Qdrant service in the inventory.")]
+ServiceName = Annotated[str, Field(description="Name of the Qdrant service in the inventory.")]
 
 
 class Available(Availability):
-    """The server answers for the collection; with `point`, that point is there: a server that lost it answers too."""
+    """Request the collection; with `point`, also check that this point exists, since a server without data answers as well."""
 
     service: ServiceName
     point: Annotated[
         Annotated[Id, AfterValidator(id_of)] | None,
-        Field(description="Id of a point that must be there at all times; none: it is enough that the collection is."),
+        Field(description="Id of a point that must always exist; default: the collection alone must exist."),
     ] = None
 
     def check(self, ctx: Context) -> str | None:
-        """One request on a new connection."""
+        """Send one request on a new connection."""
         service = ctx.service(self.service, Qdrant)
         path = f"/collections/{quote(service.collection, safe='')}"
         if self.point is not None:

@@ -15,12 +15,12 @@ class Qdrant(Service):
     kind: Literal["qdrant"] = "qdrant"
     url: str = Field(
         pattern=r"^https?://[^/]",
-        description=("Root URL of its REST API with its port, as the controller reaches it, without a slash at the end."),
+        description=("Root URL of the REST API with its port, as seen from the controller, without a slash at the end."),
     )
     collection: str = Field(min_length=1, description="Name of the collection.")
-    api_key: Password = Field(default=None, description="Its API key.")
+    api_key: Password = Field(default=None, description="API key of the server.")
 
     @property
     def lock_name(self) -> str:
-        """Collection and server."""
+        """Name under which a run locks the collection: collection and server."""
         return word("qdrant", self.collection, "at", origin(self.url))

@@ -1,7 +1,7 @@
-"""The server's own snapshot of a collection beside the points of a backup: from the server's disk to the store, and back.
+"""Server's own snapshot of a collection in a backup: transfer it from the server's disk to the store and back.
 
-A snapshot brings a large collection back with its indexes, where points have to be indexed anew. It is of one node, and goes
-back to the same or the next minor version alone (https://qdrant.tech/documentation/snapshots/); the points go anywhere.
+A snapshot restores a large collection with its indexes, while points must be indexed again. But it belongs to one node, and
+fits only the same or the next minor version (https://qdrant.tech/documentation/snapshots/); points fit every version.
 """
 
 from __future__ import annotations
@@ -19,35 +19,34 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_writer import BackupSet
 from drillbook.sdk.store import Reference, Store
-from drillbook.systems.qdrant.collection import ANSWER_S, Session
-from drillbook.systems.qdrant.collection import Snapshot as Made
+from drillbook.systems.qdrant.collection import ANSWER_S, Session, Snapshot
 from drillbook.systems.qdrant.manifest import SNAPSHOT, Manifest, ServerSnapshot
 from drillbook.systems.qdrant.points import Tally
 from drillbook.systems.qdrant.service import Qdrant
 
 PART = 16 << 20
-"""Bytes of one part of the upload; the controller holds one at a time."""
+"""Size of one part of the upload in bytes; the controller holds one part in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carrying:
-    """The way of a snapshot of ``service`` into ``backup``, through the controller."""
+    """Transfer of a snapshot of the collection of ``service`` to the backup set ``backup``, through the controller."""
 
     ctx: Context
     service: Qdrant
     backup: BackupSet
 
     def take(self, session: Session, tally: Tally) -> tuple[ServerSnapshot | None, str]:
-        """Take one; the points that were read are those of ``tally``. Returns it, or None and why there is none.
+        """Take and store a snapshot; return its manifest entry, or None with the reason.
 
-        Raises StepFailed, CouldNotVerify. Nothing of it stays on the server; until it is gone
-        there, the run's evidence tells its name.
+        ``tally`` has count and digest of the points in the export. Raises StepFailed, CouldNotVerify. The snapshot is
+        removed from the server afterwards; until then its name is in the run's evidence.
         """
         made = session.snapshot()
         if made is None:
-            return None, "the server has none"
+            return None, "the server does not support snapshots"
         try:
-            # Who finds a run that died here knows what to delete on the server.
+            # Recorded, so that the recovery of a run that died before the removal can delete the snapshot on the server.
             self.ctx.evidence("server-snapshot.txt", f"{self.service.collection} {made.name}\n", sync=True)
             found = self._carry(made)
         finally:
@@ -58,10 +57,10 @@ class Carrying:
                 after.add(point.digest())
         if (after.points, after.digest) != (tally.points, tally.digest):
             self.backup.remove(SNAPSHOT)
-            return None, "clients wrote meanwhile, so that nothing says what it holds"
+            return None, "clients wrote during the snapshot, so its content cannot be verified"
         return found, ""
 
-    def _carry(self, made: Made) -> ServerSnapshot:
+    def _carry(self, made: Snapshot) -> ServerSnapshot:
         digest, size = hashlib.sha256(), 0
 
         def counted() -> Iterator[bytes]:
@@ -72,19 +71,19 @@ class Carrying:
                 yield data
             if size != made.size or (made.sha256 and made.sha256 != digest.hexdigest()):
                 raise StepFailed(
-                    f"the snapshot {made.name} came with {size} bytes, sha256 {digest.hexdigest()}; the server "
-                    f"says {made.size} bytes, sha256 {made.sha256}"
+                    f"the snapshot {made.name} arrived with {size} bytes, sha256 {digest.hexdigest()}; the server "
+                    f"reported {made.size} bytes, sha256 {made.sha256}"
                 )
 
         self.backup.stream(SNAPSHOT, counted())
         return ServerSnapshot(size=size, sha256=digest.hexdigest())
 
     def _parts(self, name: str) -> Iterator[bytes]:
-        """The bytes of a snapshot on the server's disk, in parts."""
+        """Yield the bytes of the snapshot ``name`` on the server's disk, in chunks."""
         url = f"{self.service.url.rstrip('/')}/collections/{quote(self.service.collection, safe='')}/snapshots/{quote(name)}"
         headers = {"api-key": self.service.api_key.reveal()} if self.service.api_key else {}
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310  the inventory allows http and https alone
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310  the inventory allows only http and https
         try:
             with opener.open(request, timeout=ANSWER_S) as answer:
                 part = b""
@@ -97,18 +96,20 @@ class Carrying:
                 if part:
                     yield part
         except http.client.HTTPException as error:
-            raise CouldNotVerify(f"{self.service.name}: the snapshot did not come whole: {type(error).__name__}") from error
+            raise CouldNotVerify(
+                f"{self.service.name}: the snapshot was not received completely: {type(error).__name__}"
+            ) from error
 
 
 def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> None:
-    """Read the snapshot where it lies, if the backup has one. Raises StepFailed, CouldNotVerify."""
+    """Verify the server's snapshot in the store, if the backup has one. Raises StepFailed, CouldNotVerify."""
     wanted, where = manifest.snapshot, folder.below(SNAPSHOT)
     if wanted is None:
         return
     found = store.digest(where.key, ctx.deadline)
     if found != (wanted.size, wanted.sha256):
         raise StepFailed(
-            f"{where} is not as it was written",
+            f"{where} was changed after the backup",
             findings=[
                 finding(
                     "backup-digest" if found else "backup-missing",
@@ -121,6 +122,6 @@ def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) ->
 
 
 def recover(ctx: Context, session: Session, store: Store, folder: Reference, wanted: ServerSnapshot) -> str:
-    """Let the server fetch the snapshot from the store and take it; returns why it did not, or nothing."""
+    """Make the server fetch and restore the snapshot from the store; return the reason if it refuses, or an empty text."""
     refused = session.recover(store.sign_get(folder.below(SNAPSHOT).key, ctx.deadline.remaining()), wanted.sha256)
-    return re.sub(r"[?&]X-Amz-\S*", "?...", refused)  # who has the signature may read the snapshot
+    return re.sub(r"[?&]X-Amz-\S*", "?...", refused)  # without the signature, with which anybody can read the snapshot

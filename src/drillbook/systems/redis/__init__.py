@@ -1,6 +1,7 @@
-"""Redis and Valkey: save, flush, restore, and compare key by key. Needs no other system.
+"""Redis and Valkey: save, flush, restore, and comparison key by key. Needs the system `tar`, for its decompression commands.
 
-Lives here: the service kind `redis`, the actions and probes `redis.*`, content and manifests of keyspaces.
+Lives here: the service kind `redis`, the actions and probes `redis.*`, content and manifests of keyspaces, and the backup
+sources `redis_rdb` and `redis_aof`.
 Lives elsewhere: the lab's own server (`lab.programs`).
 """
 
@@ -10,5 +11,6 @@ SYSTEM = System(
     __name__,
     actions={"redis": ".actions"},
     probes={"redis": ".probes"},
-    services={"redis": ".service"},
+    services={"redis": ".service", "redis_rdb": ".rdb", "redis_aof": ".aof"},
+    needs=("tar",),
 )

@@ -1,4 +1,4 @@
-"""What differs between a backup and a keyspace: a finding a key, up to a limit, and one that counts the rest."""
+"""Differences between a backup and a keyspace: a finding for each key, up to a limit, and one that counts the others."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from fnmatch import fnmatchcase
 
 from drillbook.findings import Finding, finding
 from drillbook.systems.redis.content import OWN, Entry, Keys
+from drillbook.systems.redis.fields import Fields, FieldTimes
 
 SHOWN = 20
-"""Findings of one code that name their key."""
+"""Maximum number of findings with the same code that each name a key; one more finding counts the others."""
 TOLERANCE_MS = 2000
-"""How far two times of expiry may be apart: an RDB keeps milliseconds, a client that sets a TTL again does not."""
+"""Largest accepted difference of two expiry times: an RDB stores milliseconds, but a client may set a TTL in seconds."""
 
 
 @dataclass(slots=True)
 class Comparison:
-    """How many keys were compared, were not and why, and what was wrong with the others."""
+    """Result of a comparison: number of compared keys, of skipped keys by reason, and of differing keys by finding code."""
 
     compared: int = 0
     expired: int = 0
@@ -36,18 +37,33 @@ class Comparison:
                 self.findings.append(finding(code, title=f"{count - SHOWN} more keys", measured=f"{count} keys in all"))
 
 
-def compare(wanted: Keys, found: Keys, now_ms: int, ignore: Mapping[str, str]) -> Comparison:
-    """Compare every key of ``wanted`` that has not expired at ``now_ms``, the time at which ``found`` had been read.
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Expiry times of hash fields in the backup (``wanted``) and on the server (``found``); empty if the backup has none."""
 
-    Keys that match a pattern of ``ignore`` are counted and not compared.
+    wanted: Fields = field(default_factory=dict)
+    found: Fields = field(default_factory=dict)
+
+    def of(self, database: str, name: str) -> tuple[FieldTimes | None, FieldTimes | None]:
+        """Return the expiry times of the fields of the hash ``name``, as a pair: in the backup, and on the server."""
+        return self.wanted.get(database, {}).get(name), self.found.get(database, {}).get(name)
+
+
+def compare(wanted: Keys, found: Keys, now_ms: int, ignore: Mapping[str, str], times: Times | None = None) -> Comparison:
+    """Compare every key of ``wanted`` that had not expired at ``now_ms``, the time at which ``found`` was read.
+
+    Keys that match a pattern of ``ignore`` are counted but not compared. A hash with a field that has expired since the
+    backup is counted as expired.
     """
+    times = times or Times()
     result = Comparison(ignored=dict.fromkeys(ignore, 0))
     for database, name, entry in _all(wanted):
         if _leave_out(result, name):
             continue
         now = found.get(database, {}).get(name)
         shown = _shown(database, name)
-        if entry.expires_ms is not None and entry.expires_ms <= now_ms:
+        fields, fields_now = times.of(database, name)
+        if (entry.expires_ms is not None and entry.expires_ms <= now_ms) or (fields and fields.first_ms <= now_ms):
             result.expired += 1
             continue
         result.compared += 1
@@ -55,6 +71,8 @@ def compare(wanted: Keys, found: Keys, now_ms: int, ignore: Mapping[str, str]) -
             result._wrong("key-missing", shown, _content(entry), "no such key")
         elif not _same(entry, now):
             result._wrong("key-content", shown, _content(entry), _content(now))
+        elif fields != fields_now:
+            result._wrong("key-content", shown, _expiring(fields), _expiring(fields_now))
     for database, name, entry in _all(found):
         if name not in wanted.get(database, {}) and not _leave_out(result, name):
             result._wrong("key-unexpected", _shown(database, name), "no such key", _content(entry))
@@ -89,6 +107,12 @@ def _same(wanted: Entry, found: Entry) -> bool:
 def _shown(database: str, name: str) -> str:
     short = name if len(name) <= 200 else name[:197] + "..."
     return short if database == "0" else f"{short} in database {database}"
+
+
+def _expiring(times: FieldTimes | None) -> str:
+    if times is None:
+        return "no field expires"
+    return f"{times.count} fields expire, the first at {times.first_ms} ms, digest {times.sha256[:16]}"
 
 
 def _content(entry: Entry) -> str:

@@ -1,10 +1,11 @@
-"""Connections to a Redis service from the controller: raw answers, a deadline, and one kind of error."""
+"""Connections to a Redis service from the controller: raw answers, a deadline, and a single kind of error."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from drillbook.errors import CouldNotVerify
@@ -17,32 +18,32 @@ from drillbook.systems.redis.service import Redis
 ANSWER_S = 10.0
 """Seconds within which a server must answer one command."""
 MOST_ANSWER = 64 << 20
-"""Bytes of the answer to one command, such as all that one key holds."""
+"""Maximum size of the answer to one command, such as the whole value of a key, in bytes."""
 GARBAGE = (ValueError, RecursionError)
-"""Errors of the library about an answer that is none of the protocol, or nested without end."""
+"""Errors that the redis library raises for an invalid or endlessly nested answer."""
 Command = tuple[str | bytes | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One connection. Answers are as the server gives them: bytes, numbers, None, and lists of these."""
+    """One connection to a server. Answers are raw: bytes, numbers, None, and lists of these."""
 
     line: Any
     deadline: Deadline
 
     def ask(self, *command: str | bytes | int) -> Any:
-        """The answer to one command. Raises redis.RedisError, which ``connected`` makes a CouldNotVerify."""
+        """Send one command; returns the answer. Raises redis.RedisError, which ``connected`` converts to CouldNotVerify."""
         answer = self.batch([command])[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def batch(self, commands: Sequence[Command]) -> list[Any]:
-        """The answers to ``commands``, sent at once; what the server refuses is an exception in its place."""
+        """Send ``commands`` at once; returns their answers. The answer to a refused command is an exception object."""
         return list(self.each(commands))
 
     def each(self, commands: Sequence[Command]) -> Iterator[Any]:
-        """The answers to ``commands``, sent at once, one after another; each has a budget. See ``batch``."""
+        """Send ``commands`` at once and yield the answers one by one; the size of each is limited. See ``batch``."""
         from redis.exceptions import ResponseError  # noqa: PLC0415  slow to import
 
         self.deadline.check()
@@ -55,12 +56,12 @@ class Session:
                 yield error
 
     def info(self, section: str) -> dict[str, str]:
-        """One section of INFO, as text."""
+        """Return one section of the answer to INFO as a mapping of names to text values."""
         lines = self.ask("INFO", section).decode("utf-8", "replace").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
     def settings(self, *names: str) -> dict[str, str]:
-        """The server's settings of these names; those that it does not know are left out."""
+        """Return the server's settings ``names``; unknown names are omitted."""
         found: dict[str, str] = {}
         for name in names:
             answer = self.ask("CONFIG", "GET", name)
@@ -68,12 +69,12 @@ class Session:
         return found
 
     def clock(self) -> int:
-        """The server's time in milliseconds since 1970."""
+        """Return the server's time in milliseconds since 1970."""
         seconds, micros = self.ask("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
 
     def sizes(self) -> dict[int, int]:
-        """How many keys each database holds; empty ones are left out."""
+        """Return the number of keys of each non-empty database."""
         return {
             int(name[2:]): int(text.split(",")[0].removeprefix("keys="))
             for name, text in self.info("keyspace").items()
@@ -82,34 +83,63 @@ class Session:
 
 
 class _Counted:
-    """A socket whose answers have a budget, which counts before the library keeps anything."""
+    """A socket wrapper that limits the size of each answer before the library buffers the answer."""
 
     def __init__(self, sock: Any, what: str) -> None:
         self._sock, self._what = sock, what
         self.begin()
 
     def begin(self) -> None:
-        """Expect a new answer."""
+        """Reset the count of bytes at the beginning of a new answer."""
         self._budget = Budget(self._what, MOST_ANSWER)
 
     def recv(self, size: int) -> bytes:
-        """Receive as a socket does. Raises CouldNotVerify beyond the budget."""
+        """Receive like ``socket.recv``. Raises CouldNotVerify when the answer exceeds the limit."""
         data: bytes = self._sock.recv(size)
         self._take(data)
         return data
 
     def recv_into(self, buffer: Any) -> int:
-        """Receive as a socket does. Raises CouldNotVerify beyond the budget."""
+        """Receive like ``socket.recv_into``. Raises CouldNotVerify when the answer exceeds the limit."""
         size: int = self._sock.recv_into(buffer)
         self._take(bytes(buffer[:size]))
         return size
 
     def _take(self, data: bytes) -> None:
-        # An error among the values of an answer takes ten times the memory of another value.
+        # An error inside an answer takes ten times the memory of another value, so it counts as ten values.
         self._budget.take(len(data), data.count(b"\r\n") + 9 * data.count(b"\r\n-"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
+
+
+@cache
+def _line_class() -> Any:
+    """Return the class ``Line`` of connections, defined on first use because the redis library is slow to load."""
+    from redis.connection import Connection  # noqa: PLC0415  slow to load
+    from redis.exceptions import InvalidResponse  # noqa: PLC0415  slow to load
+
+    class Line(Connection):
+        """A connection that ``lines`` closes at the deadline, even during the login, and that limits the size of answers."""
+
+        lines: Lines | None = None
+
+        def _connect(self) -> Any:
+            sock = super()._connect()  # type: ignore[no-untyped-call]
+            if self.lines is not None:
+                self.lines.add(sock)
+            return _Counted(sock, f"an answer of the server at {self.host}:{self.port}")
+
+        def read_response(self, *given: Any, **named: Any) -> Any:
+            sock: Any = self._sock
+            if sock is not None:
+                sock.begin()
+            try:
+                return super().read_response(*given, **named)
+            except GARBAGE as error:
+                raise InvalidResponse(f"not a valid answer of the Redis protocol: {type(error).__name__}") from None
+
+    return Line
 
 
 def opened(
@@ -121,36 +151,15 @@ def opened(
     timeout: float = ANSWER_S,
     lines: Lines | None = None,
 ) -> Any:
-    """A connection that is made and logged in, and ended with ``lines``.
+    """Open a connection and log in; ``lines`` closes it at the deadline.
 
-    Raises redis.RedisError, OSError, and CouldNotVerify for an answer beyond the budget, here and whenever it is read.
+    Raises redis.RedisError, OSError, and CouldNotVerify for an answer beyond the limit, also on later reads.
     """
     from redis.backoff import NoBackoff  # noqa: PLC0415  slow to import
-    from redis.connection import Connection  # noqa: PLC0415  slow to load
-    from redis.exceptions import InvalidResponse  # noqa: PLC0415  slow to load
     from redis.retry import Retry  # noqa: PLC0415  slow to load
 
-    class Line(Connection):
-        """A connection that is watched before it logs in, and counts what it reads."""
-
-        def _connect(self) -> Any:
-            sock = super()._connect()  # type: ignore[no-untyped-call]
-            if lines is not None:
-                lines.add(sock)
-            return _Counted(sock, f"an answer of the server at {address}:{port}")
-
-        def read_response(self, *given: Any, **named: Any) -> Any:
-            sock: Any = self._sock
-            if sock is not None:
-                sock.begin()
-            try:
-                return super().read_response(*given, **named)
-            except GARBAGE as error:
-                raise InvalidResponse(f"no answer of this protocol: {type(error).__name__}") from None
-
-    # A write that is sent again by itself would hide what the canary measures.
-    make: Any = Line
-    line = make(
+    # A write that the library repeats by itself would hide the failure that the canary measures.
+    line = _line_class()(
         host=address,
         port=port,
         username=user or None,
@@ -161,6 +170,7 @@ def opened(
         socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
     )
+    line.lines = lines
     try:
         line.connect()
     except BaseException:
@@ -171,7 +181,7 @@ def opened(
 
 @contextmanager
 def connected(ctx: Context, service: Redis) -> Iterator[Session]:
-    """A session with ``service``. Raises CouldNotVerify for all that the server or the connection refuses, HostError."""
+    """Open a session with ``service``. Raises CouldNotVerify for any error of the server or the connection, HostError."""
     from redis.exceptions import RedisError  # noqa: PLC0415  slow to import
 
     password = service.password.reveal() if service.password else None
@@ -185,7 +195,7 @@ def connected(ctx: Context, service: Redis) -> Iterator[Session]:
             ctx.deadline.check(f"{service.name} at {service.address}:{service.port}")
             raise CouldNotVerify(
                 f"{service.name} at {service.address}:{service.port}: {reason(error)}",
-                hint=("check address, port and password of the service in the inventory, and that it runs"),
+                hint=("check that the server runs, and address, port and password of the service in the inventory"),
             ) from error
         finally:
             if line is not None:
@@ -193,6 +203,6 @@ def connected(ctx: Context, service: Redis) -> Iterator[Session]:
 
 
 def reason(error: BaseException) -> str:
-    """What the server or the connection said, in one printable line."""
+    """Return the error of a server or a connection as one printable line."""
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return printable(text, limit=300)

@@ -1,4 +1,4 @@
-"""The content of a keyspace, key by key: type, time of expiry, and a digest that equal content has on any server.
+"""Content of a keyspace, key by key: type, expiry time, and a digest that depends only on the value.
 
 DUMP would be simpler, but its bytes depend on the server's version, encodings and hash seed.
 """
@@ -7,55 +7,55 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote_from_bytes
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.answers import Budget
+from drillbook.sdk.stored_backup import Part, Sha256
 from drillbook.systems.redis.connection import Command, Session
 
 ALGORITHM = "sha256 over type and value; sets and hashes sorted, lists, sorted sets and streams in their order"
 OWN = "drillbook:"
-"""Keys of drills begin with this: backed up, because they measure the recovery point, but no part of a comparison."""
+"""Prefix of Drillbook's own keys: backed up, because they measure the recovery point, but never compared."""
 MARK_S = 7 * 86400
-"""Seconds after which a mark goes by itself, when nobody has removed it: a run is recovered before that."""
+"""Lifetime in seconds of the mark that a save leaves in the keyspace; long enough for any recovery."""
 BATCH = 200
 MOST_KEYS = 2_000_000
-"""Keys of one database; a manifest of more is larger than what is read of one."""
+"""Maximum number of keys in one database; the manifest of more keys would be too large to read."""
 MOST_NAMES = 256 << 20
-"""Bytes of their names."""
+"""Maximum total size of the names of all keys in one database, in bytes."""
 ATTEMPTS = 5
 _PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
-class Entry(BaseModel):
-    """One key: ``expires_ms`` is on the server's clock, since 1970; None when it never expires."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Entry(Part):
+    """One key: ``expires_ms`` is in milliseconds since 1970 by the server's clock; None when the key never expires."""
 
     type: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
     expires_ms: int | None = None
 
 
 Keys = dict[str, dict[str, Entry]]
-"""Entries by database number and name, both as text."""
+"""Entries of a keyspace: by database number, then by key name; both are text."""
 
 
 def text_of(key: bytes) -> str:
-    """A key's name as printable text that says exactly which bytes it has: others than ASCII are %-quoted."""
+    """Return a key's name as unambiguous printable text: bytes other than plain ASCII are percent-encoded."""
     return quote_from_bytes(key, safe=_PLAIN)
 
 
 def mark_of(run_id: str) -> str:
-    """The key that a backup leaves in the keyspace, and so in itself: gone after a flush, back after a restore."""
+    """Return the name of the mark: a key that a save writes to the keyspace, so that the backup contains it too.
+
+    A flush deletes the key, and a restore of the backup brings it back.
+    """
     return f"{OWN}{run_id}:saved"
 
 
 def read(session: Session) -> Keys:
-    """Every key of every database. Raises redis.RedisError, CouldNotVerify."""
+    """Read every key of every database. Raises redis.RedisError, CouldNotVerify."""
     found: Keys = {}
     for number in sorted(session.sizes()):
         session.ask("SELECT", number)
@@ -68,7 +68,7 @@ def read(session: Session) -> Keys:
 
 
 def names(session: Session, pattern: str = "*") -> Iterator[list[bytes]]:
-    """The keys of the selected database that match, in pieces; one that is there all the time comes at least once."""
+    """Yield keys that match ``pattern``, in batches; a key that always exists is yielded at least once."""
     cursor, budget = b"0", Budget("the list of keys", MOST_NAMES, MOST_KEYS)
     while True:
         cursor, keys = session.ask("SCAN", cursor, "MATCH", pattern, "COUNT", BATCH)
@@ -80,7 +80,7 @@ def names(session: Session, pattern: str = "*") -> Iterator[list[bytes]]:
 
 
 def _entries(session: Session, keys: Sequence[bytes]) -> dict[bytes, Entry]:
-    """The entries of ``keys``; one that is gone is left out. One that changes its type while it is read is read again."""
+    """Return the entries of ``keys``; missing keys are omitted. A key whose type changes during the read is read again."""
     found: dict[bytes, Entry] = {}
     left = list(keys)
     for _ in range(ATTEMPTS):
@@ -96,7 +96,8 @@ def _entries(session: Session, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         left = [key for key in kinds if key not in digests]
     if left:
         raise CouldNotVerify(
-            f"the key {text_of(left[0])} changes while it is read", hint="keep clients out while the keyspace is compared"
+            f"the key {text_of(left[0])} keeps changing while it is read",
+            hint="keep clients out while the keyspace is compared",
         )
     return found
 
@@ -126,11 +127,11 @@ _ASK: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def _digests(session: Session, kinds: dict[bytes, tuple[str, int | None]]) -> dict[bytes, str]:
-    """Digest of what each key holds, of one key after another: nobody keeps the values of all.
+    """Return a digest of each key's content, read one key at a time, so that the values are never all in memory.
 
-    A refusal means that its type has changed: such a key is left out.
+    A refused command means that the type of the key has changed: such a key is omitted.
     """
-    # A module's own type has no other reading than DUMP.
+    # A value of a module's type can be read only with DUMP.
     asked: dict[bytes, list[Command]] = {
         key: [(*word.split(), key, *rest) for word, *rest in _ASK.get(kind, (("DUMP",),))]
         for key, (kind, _) in kinds.items()
@@ -167,7 +168,7 @@ def _pick(flat: list[Any], *wanted: bytes) -> list[Any]:
 
 
 def _framed(value: Any) -> Iterator[bytes]:
-    """``value`` with lengths, so that no two values give the same bytes."""
+    """Encode ``value`` together with the lengths of its parts, so that different values have different encodings."""
     if isinstance(value, bytes):
         yield b"b%d:" % len(value)
         yield value

@@ -1,7 +1,7 @@
-"""The identity of a keyspace: where its server is, and what the mark says that the run's save left in it.
+"""Identity of a keyspace: host and port of its server, and the text of the mark that the run's save left in it.
 
-A server's own ids change when it is started again, and a restore starts it. The mark is part of the data: it is gone after
-a flush, and back once the save is restored.
+A server's own ids change with a restart, which a restore includes. The mark is part of the data: it is gone after a flush,
+and exists again once the save is restored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from drillbook.systems.redis.service import Redis
 
 
 def mark(session: Session, run_id: str) -> str:
-    """Mark the keyspace as saved by the run, if it is not marked yet; what the mark says. Raises CouldNotVerify."""
+    """Write the mark of the run's save to the keyspace, unless it exists; returns its text. Raises CouldNotVerify."""
     key = content.mark_of(run_id)
     session.ask("SET", key, secrets.token_hex(8), "EX", content.MARK_S, "NX")
     session.ask("EXPIRE", key, content.MARK_S)
@@ -24,13 +24,19 @@ def mark(session: Session, run_id: str) -> str:
 
 
 def measured(ctx: Context, name: str) -> Identity:
-    """The keyspace of the service ``name`` as it is now; without a mark of this run it is unknown. Raises CouldNotVerify."""
+    """Measure the identity of the service ``name``'s keyspace; unknown when it has no mark. Raises CouldNotVerify."""
     with connected(ctx, ctx.service(name, Redis)) as session:
         return of(ctx, name, _text(session.ask("GET", content.mark_of(ctx.run_id))))
 
 
+def marked(ctx: Context, name: str) -> bool:
+    """Return True while the keyspace of the service ``name`` contains the mark key of this run's save. Raises CouldNotVerify."""
+    with connected(ctx, ctx.service(name, Redis)) as session:
+        return bool(session.ask("EXISTS", content.mark_of(ctx.run_id)))
+
+
 def of(ctx: Context, service: str, said: str) -> Identity:
-    """The keyspace with the mark ``said`` of the service that the inventory calls ``service``."""
+    """Return the identity of the keyspace of the service named ``service``, whose mark has the text ``said``."""
     known = {"at": place_of(ctx.services, ctx.hosts, service), "mark": said}
     return Identity(kind="redis", of={key: value for key, value in known.items() if value})
 

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from drillbook.sdk import stored_backup
-from drillbook.sdk.store import Reference, Store
-from drillbook.sdk.stored_backup import FILE, StoredFile
-from drillbook.sdk.transfer import NAME, File
+from drillbook.sdk.stored_backup import FilesManifest, Part
 from drillbook.systems.redis.content import ALGORITHM, Entry
-from drillbook.values import canonical
+from drillbook.systems.redis.fields import FieldTimes
+from drillbook.systems.redis.properties import Properties
 
 FORMAT: Literal["drillbook/redis-backup/1"] = "drillbook/redis-backup/1"
 RDB = "dump.rdb"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Place(_Part):
-    """Where a server keeps what it writes, by its own settings, and the program that reads it."""
+class Place(Part):
+    """Location of a server's data: folder and file names from its settings, and the path of its program."""
 
     program: str
     directory: Annotated[str, Field(pattern=r"^/")]
@@ -33,53 +27,36 @@ class Place(_Part):
     appends: bool
 
 
-class Manifest(_Part):
-    """Everything about a backup. It is written last: a backup without it is none.
+class Manifest(FilesManifest):
+    """Manifest of a saved keyspace. ``taken_at`` is by the server's clock, and is called ``snapshot_at`` in the store.
 
-    ``loaded`` is how many keys the file holds, as a server that loaded it says; the digests are of what it loaded.
+    ``loaded`` is the number of keys in the file as reported by a server that loaded it; the digests are of these keys.
     """
 
+    model_config = ConfigDict(populate_by_name=True)
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"fields", "properties"})
     format: Literal["drillbook/redis-backup/1"] = FORMAT
-    run: str
-    service: str
+    taken_at: Annotated[str, Field(alias="snapshot_at")]
     host: str
     server: str
     server_version: str
-    snapshot_at: str
     place: Place
     algorithm: str = ALGORITHM
     loaded: Annotated[int, Field(ge=0)]
     keys: dict[str, dict[str, Entry]]
     mark: str = ""
     """Text of the mark that the save left in the keyspace; empty in manifests of older versions."""
-    files: dict[Annotated[str, Field(pattern=f"^{NAME}$")], StoredFile]
-
-    def encoded(self) -> bytes:
-        """Its canonical JSON."""
-        return canonical(self.model_dump(mode="json"))
-
-    def listed(self) -> list[File]:
-        """Its files, for carrying."""
-        return [File(name, one.size, one.sha256) for name, one in sorted(self.files.items())]
+    fields: dict[str, dict[str, FieldTimes]] | None = None
+    """Expiry times of hash fields; None in manifests of older versions."""
+    properties: Properties | None = None
+    """Settings, users and functions of the server; None in manifests of older versions."""
 
     def types(self) -> dict[str, int]:
-        """How many keys there are of each type."""
+        """Number of keys of each type."""
         return dict(sorted(Counter(entry.type for keys in self.keys.values() for entry in keys.values()).items()))
 
     @property
     def count(self) -> int:
-        """How many keys there are."""
+        """Number of keys."""
         return sum(map(len, self.keys.values()))
-
-    @property
-    def bytes(self) -> int:
-        """Size of all files."""
-        return sum(one.size for one in self.files.values())
-
-
-def read(store: Store, origin: Reference) -> Manifest:
-    """The manifest of the backup in the folder ``origin``, which carries its digest unless nobody knows it.
-
-    Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
-    """
-    return stored_backup.read(store, origin.below(FILE), origin.sha256, Manifest, FORMAT)

@@ -1,7 +1,7 @@
-"""Owner of a keyspace's folder: the server at the port works in it, and the unit of the inventory runs that server.
+"""Ownership of a keyspace's folder: the server at the port uses it, and the inventory's unit runs that server.
 
-A restore replaces files in the folder that the server names, and starts the unit. Where an inventory names the wrong one of
-two hosts, ports or units, these are of two servers.
+A restore replaces files in the folder that the server reports, and starts the unit. With a wrong host, port or unit in the
+inventory, folder and unit would belong to two different servers.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from drillbook.systems.redis.save import as_owner
 from drillbook.systems.redis.service import Redis
 
 APART_S = 5.0
-"""Seconds that two measurements of one process's age may be apart."""
-# FOLDER PID...: for each process that works in the folder its number here, the one that it has for itself (in a container
-# another), its age in seconds, and its parents and control groups.
+"""Largest accepted difference between two measurements of a process's age, in seconds."""
+# FOLDER PID...: print for each process with this working directory its pid on the host, its pid as it sees itself (in
+# a container they differ), its age in seconds, and its parents and control groups.
 _LOOK = (
     SCRIPT
     + """
@@ -41,7 +41,7 @@ _HINT = "check `host`, `unit`, `address` and `port` of the service in the invent
 
 
 def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> None:
-    """Raise CouldNotVerify unless the server of ``session`` works in ``directory`` here, as a process of the unit."""
+    """Raise CouldNotVerify unless the server of ``session`` uses ``directory`` on this host as a process of the unit."""
     unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
     info = session.info("server")
     number = info.get("process_id", "0")
@@ -50,13 +50,13 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
     process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
     at = f"{ctx.host.name}: the server at {service.address}:{service.port}"
     if process is None or process[1] != number or abs(float(process[2]) - float(info["uptime_in_seconds"])) > APART_S:
-        raise CouldNotVerify(f"{at} is not the one that works in {directory} on this host", hint=_HINT)
+        raise CouldNotVerify(f"{at} is not the server that uses {directory} on this host", hint=_HINT)
     if not Lineage.read(lines).is_of(unit, int(process[0])):
-        raise CouldNotVerify(f"{at} is not of the unit {unit.unit}, which is {unit.word}", hint=_HINT)
+        raise CouldNotVerify(f"{at} does not belong to the unit {unit.unit} (state: {unit.word})", hint=_HINT)
 
 
 def ready(ctx: Context, service: Redis) -> None:
-    """Raise NotReady unless the unit is known, and runs the server at the port where one answers."""
+    """Raise NotReady unless the manager knows the unit, and the server at the port, if any, belongs to that unit."""
     try:
         manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
         if answers(ctx, service):
@@ -68,7 +68,7 @@ def ready(ctx: Context, service: Redis) -> None:
 
 
 def answers(ctx: Context, service: Redis) -> bool:
-    """Does a server answer at the port, and let the service's user in?"""
+    """Return True when a server answers at the port and accepts the service's user."""
     try:
         with connected(ctx, service) as session:
             session.ask("PING")

@@ -19,17 +19,17 @@ from drillbook.systems.redis.server import must_be_master
 from drillbook.systems.redis.service import Redis
 from drillbook.values import Duration
 
-ServiceName = Annotated[str, Field(description="The Redis service in the inventory.")]
+ServiceName = Annotated[str, Field(description="Name of the Redis service in the inventory.")]
 
 
 class Available(Availability):
-    """The server answers; with `key`, that key is there: a flushed server answers everybody, and nobody gets anything."""
+    """Send a PING; with `key`, check that this key exists, since a flushed server answers too."""
 
     service: ServiceName
-    key: Annotated[str, Field(description="A key that must be there at all times; empty: a PING is enough.")] = ""
+    key: Annotated[str, Field(description="Key that must always exist; empty: only send a PING.")] = ""
 
     def check(self, ctx: Context) -> str | None:
-        """One connection and one question."""
+        """Send one command on a new connection."""
         service = ctx.service(self.service, Redis)
         try:
             password = service.password.reveal() if service.password else None
@@ -42,23 +42,27 @@ class Available(Availability):
                     line.disconnect()
         except (RedisError, HostError, OSError) as error:
             return reason(error)
-        return None if answer else f"the key {content.text_of(self.key.encode())} is not there"
+        return None if answer else f"the key {content.text_of(self.key.encode())} does not exist"
 
 
 class Canary(BaseCanary):
-    """Numbered keys, written as a client: what was acknowledged must be there after the recovery."""
+    """Write numbered keys like a client; each key that the server acknowledged must exist after the recovery."""
 
     service: ServiceName
-    every: Duration = Field(default=Duration(0.05), description="Time between two keys; the resolution of the RPO.")
-    timeout: Duration = Field(default=Duration(1.0), description="A key without an acknowledgement by then is in doubt.")
+    every: Duration = Field(
+        default=Duration(0.05), description="Time between two writes; the resolution of the measured RPO."
+    )
+    timeout: Duration = Field(
+        default=Duration(1.0), description="Time limit of a write; a key not acknowledged by then may or may not be written."
+    )
 
     def reach(self, ctx: Context) -> None:
-        """Log in. Raises NotReady."""
+        """Log in to the server. Raises NotReady."""
         with self._writing(ctx):
             pass
 
     def prepare(self, ctx: Context) -> None:
-        """Write and remove one key. Raises NotReady."""
+        """Write and remove one key, to test that writing works. Raises NotReady."""
         with self._writing(ctx) as session:
             session.ask("SET", f"{_prefix(ctx)}0", "")
             session.ask("DEL", f"{_prefix(ctx)}0")
@@ -73,19 +77,19 @@ class Canary(BaseCanary):
         except (CouldNotVerify, HostError) as error:
             raise NotReady(
                 f"the canary cannot write to {self.service}: {error.message}",
-                hint="the inventory's user must be able to write keys that begin with `drillbook:`",
+                hint="the user of the service in the inventory must be able to write keys that begin with `drillbook:`",
             ) from error
 
     def writer(self, ctx: Context) -> CanaryWriter:
-        """A writer over one connection."""
+        """Return a writer of numbered keys over one connection."""
         return _Writer(ctx, ctx.service(self.service, Redis), float(self.timeout))
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """The numbers of this run that are there now. Raises CouldNotVerify."""
+        """Return the numbers of this run whose keys exist on the server now. Raises CouldNotVerify."""
         return sorted({int(key.rpartition(b":")[2]) for keys in self._keys(ctx) for key in keys})
 
     def clean(self, ctx: Context) -> None:
-        """Delete all keys of this run, also the mark that a late restore brought back. Raises CouldNotVerify."""
+        """Delete all keys of this run, and its mark if a restore brought the mark back. Raises CouldNotVerify."""
         keys = [key for piece in self._keys(ctx, "") for key in piece]
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             for at in range(0, len(keys), content.BATCH):
@@ -101,7 +105,7 @@ def _prefix(ctx: Context) -> str:
 
 
 class _Writer(CanaryWriter):
-    """One connection; made again at the next write after a failure. Nothing is sent twice by itself."""
+    """Writer of keys over one connection, which is opened again at the next write after a failure. No write is retried."""
 
     def __init__(self, ctx: Context, service: Redis, timeout: float) -> None:
         self._ctx, self._service, self._timeout = ctx, service, timeout
@@ -109,7 +113,7 @@ class _Writer(CanaryWriter):
         self._line: Any = None
 
     def write(self, number: int) -> Lost | None:
-        """Set the key of ``number`` and wait until it is acknowledged."""
+        """Set the key ``number`` and wait until the server acknowledges the write."""
         try:
             line = self._line or self._connect()
         except (RedisError, HostError, CouldNotVerify, OSError) as error:
@@ -134,7 +138,7 @@ class _Writer(CanaryWriter):
         return self._line
 
     def close(self) -> None:
-        """End the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""
         self._line = None
         with suppress(RedisError, HostError, OSError):
             self._way.close()

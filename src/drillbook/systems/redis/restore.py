@@ -1,8 +1,8 @@
-"""Bringing a keyspace back from its RDB, whether the server appends to a file or not.
+"""Restore a keyspace from its RDB to a server with or without an append-only file.
 
-A server with ``appendonly yes`` reads only its append-only file: an RDB that is put beside it is ignored, silently,
-and overwritten later. So the RDB also becomes the base of a new append-only file, which servers since Redis 7 keep
-as a folder with a list of its parts: a list with one base and no increments is a whole one.
+A server with ``appendonly yes`` reads only its append-only file: an RDB next to it is silently ignored and overwritten
+later. Therefore the RDB also becomes the base of a new append-only file. Servers since Redis 7 store that as a folder with a
+list of its parts; a list with one base and no increments is complete.
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from drillbook.sdk.action import Context, Facts, Undo
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.store import Reference, Store
-from drillbook.systems.redis import manifest as manifests
 from drillbook.systems.redis import ownership, server
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.manifest import RDB, Manifest, Place
-from drillbook.systems.redis.proof import Proof, scratch
 from drillbook.systems.redis.save import as_owner
 from drillbook.systems.redis.service import Redis
 
 PUT_BACK_S = 60.0
-# The new files are whole and on disk before the old ones leave their place: who starts the server meanwhile has those.
-# The first set of files that is kept stays kept: it is what was there before the drill, also when this is done again.
-# What was not there is noted, so that it is not there again when the old files are put back.
+# The new files are complete and on disk before the old ones are moved: a server started before that uses the old ones.
+# If this script runs again, the old files of its first run are kept: they are the state before the drill.
+# Names of files that did not exist before are recorded, so that these files are removed when the old ones are put back.
 _REPLACE = """set -eu
 umask 077
 kept=$1 directory=$2 rdb=$3 folder=$4 aof=$5 new=$1.in
@@ -74,7 +72,7 @@ done
 rm -rf -- "$kept.done" "$kept.in"
 """
 _KEPT = 'test -d "$1" || test -d "$1.new" || test -d "$1.done" || test -d "$1.in"'
-# In one step: half of the old files is never taken for all of them by a revert.
+# Move the old files in one step, so that a revert never mistakes half of them for all.
 _FORGET = 'rm -rf -- "$1.done" && mv -- "$1" "$1.done" && rm -rf -- "$1.done"'
 _STOP = """user=$1 kept=$2
 shift 2
@@ -87,69 +85,43 @@ _FEED = 'from=$1; shift; exec "$@" < "$from"'
 
 
 @dataclass(frozen=True, slots=True)
-class Restore:
-    """One backup that is being restored."""
+class Replacement:
+    """Replacement of the files of a service's server by an RDB, and the undo that puts the old files back."""
 
     ctx: Context
     service: Redis
-    store: Store
-    origin: Reference
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict, kw_only=True)
 
-    def run(self) -> Facts:
-        """Restore it. Raises StepFailed with findings, HostError, Cancelled; then the old files are where they were."""
-        try:
-            proof = Proof(self.ctx, self.store, self.origin)
-            backup = proof.manifest()
-            with scratch(self.ctx, "restore") as folder:
-                begun = time.monotonic()
-                proof.fetch(backup, folder)
-                self._timed("fetch", begun)
-                return self._restore(backup, folder)
-        except CouldNotVerify as error:
-            raise StepFailed(f"the restore failed: {error.message}") from error
-
-    def _timed(self, name: str, since: float) -> None:
+    def timed(self, name: str, since: float) -> None:
+        """Record the duration of a stage that began at ``since``."""
         self.seconds[name] = round(time.monotonic() - since, 3)
 
-    def place(self, backup: Manifest | None = None) -> Place:
-        """Where the server keeps its files: as it says itself, or as it said when the backup was taken.
+    def present(self) -> Place:
+        """Return folder and names of the server's files, as the server itself names them.
 
-        Raises CouldNotVerify when neither can tell, and when the server that answers is not the unit's on this host.
+        Raises CouldNotVerify when the server does not answer, or does not run as the service's unit on this host.
         """
-        try:
-            with connected(self.ctx, self.service) as session:
-                session.ask("PING")
-        except CouldNotVerify as error:
-            return self._remembered(backup or manifests.read(self.store, self.origin), error)
         with connected(self.ctx, self.service) as session:
             server.must_be_master(session, self.service)
             found = server.place(session, self.service)
             ownership.must_own(self.ctx, session, self.service, found.directory)
             return found
 
-    def _remembered(self, backup: Manifest, why: CouldNotVerify) -> Place:
-        if backup.service == self.service.name:
-            return backup.place
-        if self.service.data_directory:
-            return backup.place.model_copy(update={"directory": self.service.data_directory})
-        raise CouldNotVerify(
-            f"{why.message}; and the backup is of {backup.service}, and nobody knows "
-            f"where {self.service.name} keeps its data",
-            hint="set `data_directory` of the service in the inventory",
-        ) from why
+    def exchange(self, place: Place, rdb: str, keys: int) -> tuple[int, bool]:
+        """Restart the server with the RDB at the path ``rdb`` on the host; ``keys`` is the number of keys in the RDB.
 
-    def _restore(self, backup: Manifest, folder: str) -> Facts:
-        place = self.place(backup)
+        That number includes expired keys. Returns the number of loaded keys, and True when the server has an append-only
+        file. The old files are put back unless every key was loaded. Raises StepFailed, HostError, Cancelled.
+        """
         begun = time.monotonic()
         try:
             self._stop()
-            self._replace(place, f"{folder}/files/{RDB}")
-            # Whether it started well shows below: some managers call a unit that ended at once started.
+            self._replace(place, rdb)
+            # The checks below show if the unit started: some managers report it as started although it exited at once.
             self.ctx.run(*manager_of(self.ctx.host).start(self.service.unit))
             found = server.loaded(self.ctx, self.service)
-            self._timed("load", begun)
-            self._must_be_all(backup, found)
+            self.timed("load", begun)
+            self._must_be_all(keys, found)
             appends = self._settled(place)
         except BaseException:
             self._give_up(place)
@@ -157,14 +129,7 @@ class Restore:
         if not appends:
             self._owner("rm", "-rf", "--", f"{place.directory}/{place.aof_directory}")
         self._owner("sh", "-c", _FORGET, "sh", self.kept(place))
-        return {
-            "keys": found,
-            "bytes": backup.bytes,
-            "append_only": appends,
-            "seconds": self.seconds,
-            "snapshot_at": backup.snapshot_at,
-            "manifest": str(self.origin.below(stored_backup.FILE, self.origin.sha256)),
-        }
+        return found, appends
 
     def _stop(self) -> None:
         manager_of(self.ctx.host).ensure(self.ctx.host, self.service.unit, "stopped", self.ctx.deadline)
@@ -184,15 +149,15 @@ class Restore:
         )
         self.ctx.run("sh", "-c", _FEED, "sh", rdb, *put).check()
 
-    def _must_be_all(self, backup: Manifest, found: int) -> None:
-        if found != backup.loaded:
+    def _must_be_all(self, keys: int, found: int) -> None:
+        if found != keys:
             raise StepFailed(
-                f"{self.service.name} came up with {found} of the backup's {backup.loaded} keys",
+                f"{self.service.name} loaded only {found} of the {keys} keys in the backup",
                 findings=[
                     finding(
                         "restore-errors",
                         title=self.service.name,
-                        wanted=f"{backup.loaded} keys loaded",
+                        wanted=f"{keys} keys loaded",
                         measured=f"{found} keys loaded",
                         host=self.ctx.host.name,
                     )
@@ -200,7 +165,7 @@ class Restore:
             )
 
     def _settled(self, place: Place) -> bool:
-        """Does the server append to a file? Its own setting, now that it runs, and is the one that has the new files."""
+        """Return True when the restarted server uses an append-only file, according to its own setting."""
         with connected(self.ctx, self.service) as session:
             ownership.must_own(self.ctx, session, self.service, place.directory)
             return server.place(session, self.service).appends
@@ -209,25 +174,79 @@ class Restore:
         self.ctx.run(*as_owner(self.service), *argv).check()
 
     def kept(self, place: Place) -> str:
-        """Folder of the files that were there before, until the restore is proven."""
+        """Return the folder that holds the old files of the server until the restore is verified."""
         return f"{place.directory.rstrip('/')}/drillbook-{self.ctx.run_id}-kept"
 
     def unfinished(self, place: Place) -> bool:
-        """Do old files still wait to be put back, or is the unit down?"""
+        """Return True while the server's old files must still be put back, or the unit is stopped."""
         kept = self.ctx.run(*as_owner(self.service), "sh", "-c", _KEPT, "sh", self.kept(place)).ok
         state = manager_of(self.ctx.host).state(self.ctx.host, self.service.unit, self.ctx.deadline)
         return kept or state.state != "running"
 
     def undo(self, place: Place) -> Undo:
-        """Put the old files back, where they are kept, and have the unit run."""
+        """Return an undo that puts the old files back, if there are any, and starts the unit."""
         manager, kept = manager_of(self.ctx.host), self.kept(place)
         stop = ("sh", "-c", _STOP, "sh", self.service.run_as, kept, *manager.stop(self.service.unit))
         back = (*as_owner(self.service), "sh", "-c", _PUT_BACK, "sh", kept, place.directory, place.rdb, place.aof_directory)
         return Undo.by_commands(stop, back, manager.start(self.service.unit))
 
     def _give_up(self, place: Place) -> None:
-        """Have the old files again after a failure, also when the run was stopped; what fails here the undo does later."""
+        """Put the old files back after a failure, also when the run was stopped; if that fails, leave it to the undo."""
         later = replace(self.ctx, deadline=Deadline.after(PUT_BACK_S))
         with suppress(DrillbookError, TimeoutError):
             for argv in replace(self, ctx=later).undo(place).commands:
                 later.run(*argv).check()
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring(Replacement):
+    """Restore of one backup to the server of ``service``."""
+
+    store: Store
+    origin: Reference
+
+    def run(self) -> Facts:
+        """Restore the backup; put the old files back on failure. Raises StepFailed with findings, HostError, Cancelled."""
+        try:
+            backup = Manifest.read_whole(self.store, self.origin)
+            with self.ctx.temporary("restore") as scratch:
+                begun = time.monotonic()
+                folder = stored_backup.carry(self.ctx, self.store, self.origin, backup, scratch)
+                self.timed("fetch", begun)
+                return self._restore(backup, folder)
+        except CouldNotVerify as error:
+            raise StepFailed(f"the restore failed: {error.message}") from error
+
+    def place(self, backup: Manifest | None = None) -> Place:
+        """Return folder and names of the server's files: from the server itself, or from the backup's manifest.
+
+        Raises CouldNotVerify when neither is available, or when the server does not run as the service's unit on this host.
+        """
+        try:
+            with connected(self.ctx, self.service) as session:
+                session.ask("PING")
+        except CouldNotVerify as error:
+            return self._remembered(backup or Manifest.read(self.store, self.origin), error)
+        return self.present()
+
+    def _remembered(self, backup: Manifest, why: CouldNotVerify) -> Place:
+        if backup.service == self.service.name:
+            return backup.place
+        if self.service.data_directory:
+            return backup.place.model_copy(update={"directory": self.service.data_directory})
+        raise CouldNotVerify(
+            f"{why.message}; the data folder of {self.service.name} is unknown, because the backup is of {backup.service}",
+            hint="set `data_directory` of the service in the inventory",
+        ) from why
+
+    def _restore(self, backup: Manifest, folder: str) -> Facts:
+        place = self.place(backup)
+        found, appends = self.exchange(place, f"{folder}/{RDB}", backup.loaded)
+        return {
+            "keys": found,
+            "bytes": backup.bytes,
+            "append_only": appends,
+            "seconds": self.seconds,
+            "snapshot_at": backup.taken_at,
+            "manifest": str(self.origin.below(stored_backup.FILE, self.origin.sha256)),
+        }

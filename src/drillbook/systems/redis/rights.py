@@ -1,7 +1,7 @@
-"""Rights of the user by whom a drill works on a Redis server, asked before anything is changed.
+"""Check the permissions of the service's user on a Redis server before anything is changed.
 
-``ACL DRYRUN`` says whether a user may run a command, and carries nothing out (Redis 7, Valkey:
-https://redis.io/docs/latest/commands/acl-dryrun/). An older server, and one that does not let this user ask, tells nothing.
+``ACL DRYRUN`` checks if a user may run a command, without running it (Redis 7, Valkey:
+https://redis.io/docs/latest/commands/acl-dryrun/). On older servers, or if ACL DRYRUN is denied, nothing is checked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FLUSH: tuple[Command, ...] = (("FLUSHALL",),)
 
 
 def saving(run_id: str) -> tuple[Command, ...]:
-    """Commands that a save and its mark need."""
+    """Return the Redis commands that a save uses, including those that write its mark."""
     key = mark_of(run_id)
     return (
         ("BGSAVE", "SCHEDULE"),
@@ -31,7 +31,7 @@ def saving(run_id: str) -> tuple[Command, ...]:
 
 
 def must_allow(session: Session, service: Redis, commands: tuple[Command, ...]) -> None:
-    """Raise CouldNotVerify when the server says that this user may not run some of ``commands``; none of them is run."""
+    """Raise CouldNotVerify when the server denies this user one of ``commands``; the check runs none of them."""
     user = session.batch([("ACL", "WHOAMI")])[0]
     if isinstance(user, Exception):
         return
@@ -44,6 +44,6 @@ def must_allow(session: Session, service: Redis, commands: tuple[Command, ...]) 
     if denied:
         name = user.decode("utf-8", "replace")
         raise CouldNotVerify(
-            f"{service.name} does not let its user {name!r} run {', '.join(denied)}",
-            hint="let an administrator allow it (ACL SETUSER), or name another user in the inventory",
+            f"{service.name} does not permit its user {name!r} to run {', '.join(denied)}",
+            hint="permit these commands as an administrator (ACL SETUSER), or set another `user` of the service in the inventory",
         )

@@ -1,4 +1,4 @@
-"""A running server: what it is, where it keeps its files, and waiting until it has loaded or saved."""
+"""State of a running server: version, location of its files, and waiting for the end of loading or saving."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from drillbook.systems.redis.service import Redis
 
 TICK_S = 0.02
 LOOK_S = 0.5
-"""Time between two questions to the service manager while a server does not answer."""
+"""Seconds between two queries of the service manager while a server does not answer."""
 
 
 def version(session: Session) -> tuple[str, str]:
-    """What server it is, and its version."""
+    """Return name and version of the server."""
     info = session.info("server")
     server = info.get("server_name", "redis")
     return server, info.get(f"{server}_version", info.get("redis_version", "?"))
 
 
 def place(session: Session, service: Redis) -> Place:
-    """Where the server keeps its files. Raises CouldNotVerify when it is one that this cannot handle."""
+    """Return the folder and names of the server's files. Raises CouldNotVerify for an unsupported version or folder."""
     info = session.info("server")
     known = session.settings("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename")
     if int(info.get("redis_version", "0").partition(".")[0]) < 7 or "appenddirname" not in known:
         raise CouldNotVerify(
-            f"{service.name} is of version {info.get('redis_version', '?')}: "
-            "Redis 7.0 or Valkey 7.2 and later can be saved and restored"
+            f"{service.name} has version {info.get('redis_version', '?')}, but a backup or restore needs Redis 7.0 or "
+            "Valkey 7.2, or later"
         )
     if service.data_directory and service.data_directory.rstrip("/") != known["dir"].rstrip("/"):
         raise CouldNotVerify(
@@ -53,7 +53,7 @@ def place(session: Session, service: Redis) -> Place:
         )
     except ValidationError as error:
         said = excerpt(re.sub(r"\s+", " ", str(error)), limit=200)
-        raise CouldNotVerify(f"{service.name} names its files in a way that is not understood: {said}") from error
+        raise CouldNotVerify(f"{service.name} has unsupported names of its data files: {said}") from error
 
 
 def must_be_master(session: Session, service: Redis) -> None:
@@ -61,15 +61,15 @@ def must_be_master(session: Session, service: Redis) -> None:
     role = session.info("replication").get("role", "?")
     if role != "master":
         raise CouldNotVerify(
-            f"{service.name} is a {role}: what a drill does to it, its master undoes",
-            hint="name the master in the inventory",
+            f"{service.name} is a {role}, and its master overwrites every change",
+            hint="set `address` and `port` of the service to the master",
         )
     if session.info("persistence").get("loading", "0") != "0":
-        raise CouldNotVerify(f"{service.name} is loading its data; wait until it has")
+        raise CouldNotVerify(f"{service.name} is still loading its data; wait until it has finished")
 
 
 def save(session: Session, service: Redis) -> None:
-    """Have the server write its RDB in the background, and wait until that very save has ended well. Raises StepFailed."""
+    """Start a background save of the RDB, and wait until exactly that save has succeeded. Raises StepFailed."""
     _wait(session, "rdb_bgsave_in_progress")
     before = int(session.info("persistence")["rdb_saves"])
     session.ask("BGSAVE", "SCHEDULE")
@@ -77,7 +77,7 @@ def save(session: Session, service: Redis) -> None:
         state = session.info("persistence")
         if state["rdb_bgsave_in_progress"] == "0":
             if state["rdb_last_bgsave_status"] != "ok":
-                raise StepFailed(f"{service.name} could not write its RDB file: see the server's log")
+                raise StepFailed(f"{service.name} could not write its RDB file; read the server's log")
             if int(state["rdb_saves"]) > before:
                 return
         session.deadline.wait(TICK_S)
@@ -89,15 +89,15 @@ def _wait(session: Session, flag: str) -> None:
 
 
 def in_file(session: Session) -> int:
-    """How many keys the file held that the server loaded at its start, those included that had expired by then."""
+    """Return the number of keys, including expired ones, in the file that the server loaded at its start."""
     state = session.info("persistence")
     return int(state["rdb_last_load_keys_loaded"]) + int(state["rdb_last_load_keys_expired"])
 
 
 def loaded(ctx: Context, service: Redis) -> int:
-    """Wait until the server answers and has loaded its data; how many keys the file held.
+    """Wait until the server answers and has loaded its data; return the number of keys in the loaded file.
 
-    Raises StepFailed when its unit has ended instead, CouldNotVerify when it does not answer in time, Cancelled.
+    Raises StepFailed when the server's unit has exited, CouldNotVerify when the server does not answer in time, Cancelled.
     """
     look_at = 0.0
     while True:
@@ -112,7 +112,7 @@ def loaded(ctx: Context, service: Redis) -> int:
             state = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
             if state.state not in ("running", "starting", "activating"):
                 raise StepFailed(
-                    f"{service.unit} is {state.word}: the server ended while it loaded the saved file; see its log",
+                    f"{service.unit} is {state.word}: the server exited while it loaded the saved file; read its log",
                     findings=[
                         finding(
                             "service-state", title=service.unit, wanted="running", measured=state.word, host=ctx.host.name

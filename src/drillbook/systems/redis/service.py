@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
-from drillbook.sdk.service import Password, Port, Service
+from drillbook.sdk.sandbox import Sandboxed
+from drillbook.sdk.service import Password, Port
 
 
-class Redis(Service):
+class Redis(Sandboxed):
     """A Redis or Valkey server."""
 
     kind: Literal["redis"] = "redis"
-    address: str = Field(default="127.0.0.1", description="Address as `reach` sees it.")
+    address: str = Field(
+        default="127.0.0.1",
+        description="Address of the server, as seen from where `reach` connects, or the path of its Unix socket.",
+    )
     port: Port = Field(default=6379, description="Port of the server.")
-    reach: Literal["direct", "ssh"] = Field(default="direct", description="`ssh`: through the host's SSH connection.")
-    user: str = Field(default="", description="Name for AUTH; empty: the default user.")
-    password: Password = Field(default=None, description="Its password.")
-    data_directory: str = Field(default="", description="Its `dir` on the host; empty: as the server says.")
-    program: str = Field(default="", description="Path of its program on the host; empty: as the server says.")
+    reach: Literal["direct", "ssh"] = Field(
+        default="direct", description="`ssh`: connect through the host's SSH connection."
+    )
+    user: str = Field(default="", description="Name of the user for AUTH; empty: the default user.")
+    password: Password = Field(default=None, description="Password of that user.")
+    data_directory: str = Field(default="", description="Data folder on the host (`dir`); empty: as the server reports it.")
+    program: str = Field(
+        default="",
+        description=(
+            "Path of the server's program on the host; empty: as the server reports it; for a sandbox valkey-server or redis-server "
+            "on PATH."
+        ),
+    )
+
+    @classmethod
+    def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
+        """Return the fields of a server in the sandbox ``folder``: ``address`` (its Unix socket) and ``data_directory``."""
+        return {"address": f"{folder}/redis.sock", "data_directory": f"{folder}/data"}
 
     @property
     def lock_name(self) -> str:
-        """Kind and port."""
-        return f"{self.kind}-{self.port}"
+        """Name under which a run locks the server: kind and port; for a sandbox its folder, since it has no port."""
+        return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
+
+    @property
+    def socket(self) -> str:
+        """Path of the server's Unix socket, when `address` is a path."""
+        return self.address if self.address.startswith("/") else ""
 
     @property
     def data(self) -> str:
-        """The folder of its files, where the inventory names it."""
+        """Folder of the server's files on its host, if the inventory names it."""
         return self.data_directory.rstrip("/")
 
     @property
     def greeting(self) -> bytes:
-        """PING."""
+        """PING command, which the server answers without a login."""
         return b"PING\r\n"
 
     @property
     def listens(self) -> tuple[str, int]:
-        """Its address and port."""
+        """Address and port of the server."""
         return self.address, self.port

@@ -1,7 +1,7 @@
-"""A server of the drill's own that loads a saved file: what it then holds is what the file is worth.
+"""Trial server that loads a saved RDB, to check the content of a backup.
 
-It runs for a moment on the same host from the same program, on loopback, with a password that nobody knows, and
-writes nothing. It ends with the connection that started it, also when the controller is killed.
+It runs briefly on the same host from the same program, on the loopback address, with a random password, and writes nothing.
+It exits when the connection that started it closes, also when the controller is killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from drillbook.systems.redis.server import TICK_S
 
 PORTS = range(30000, 60000)
 ATTEMPTS = 8
-# Inside a folder that only its owner reads, and never in a list of arguments.
+# The settings are in a folder that only its owner may read, and never in a process's arguments.
 SETTINGS = """bind 127.0.0.1
 port {port}
 protected-mode yes
@@ -36,9 +36,9 @@ set-proc-title no
 maxmemory 0
 """
 
-# PROGRAM: a server that would outlive its connection is ended. Once a second a line is written to whoever reads its
-# output; when nobody does any more, the controller has died. A server in the background reads /dev/null unless told
-# otherwise, hence descriptor 3; the pause holds no output open.
+# PROGRAM: kill a server that would outlive its connection. Write a line per second to the reader of the server's
+# output; when nobody reads it any more, the controller has died. A background process reads /dev/null by default,
+# hence descriptor 3; the `sleep` holds no output open.
 WATCHED = """
 exec 3<&0
 "$1" - <&3 3<&- &
@@ -61,7 +61,7 @@ exit "$status"
 
 @contextmanager
 def loading(ctx: Context, program: str, folder: str) -> Iterator[Session]:
-    """A session with a server that has loaded the RDB in ``folder``. Raises StepFailed when none can."""
+    """Yield a session with a trial server that has loaded the RDB in ``folder``. Raises StepFailed when that fails."""
     for _ in range(ATTEMPTS):
         port, password = secrets.choice(PORTS), secrets.token_hex(24)
         stop = threading.Event()
@@ -84,7 +84,7 @@ def loading(ctx: Context, program: str, folder: str) -> Iterator[Session]:
 
 
 class _Taken(Exception):
-    """Another program has the port."""
+    """Error raised when another program uses the port chosen for the trial server."""
 
 
 def _session(ctx: Context, server: Future[Output], port: int, password: str) -> Iterator[Session]:
@@ -109,13 +109,15 @@ def _session(ctx: Context, server: Future[Output], port: int, password: str) -> 
         ctx.deadline.check()
         if server.done():
             _ended(ctx, server.result())
-        raise CouldNotVerify(f"{ctx.host.name}: the trial server broke off: {type(error).__name__}") from error
+        raise CouldNotVerify(
+            f"{ctx.host.name}: the connection to the trial server failed: {type(error).__name__}"
+        ) from error
     finally:
         line.disconnect()
 
 
 def _ended(ctx: Context, output: Output) -> None:
-    """Raise for a trial server that has ended by itself."""
+    """Raise the error for a trial server that exited by itself."""
     text = printable(output.stdout + output.stderr, limit=20_000)
     if "Address already in use" in text:
         raise _Taken
@@ -127,12 +129,12 @@ def _ended(ctx: Context, output: Output) -> None:
     evidence = ctx.evidence("trial.log", text)
     lines = [line for line in text.splitlines() if line.strip()]
     raise StepFailed(
-        f"{ctx.host.name}: a server cannot load the saved file",
+        f"{ctx.host.name}: the trial server cannot load the saved file",
         findings=[
             finding(
                 "restore-errors",
                 title=RDB,
-                wanted="a server that loads it",
+                wanted="a file that a server can load",
                 measured=" | ".join(lines[-3:])[:800],
                 evidence=(str(evidence["file"]),),
                 host=ctx.host.name,

@@ -1,7 +1,9 @@
-"""Objects of an S3 store: write, copy, lose, corrupt, bring back, compare. Needs the system postgres (its manifests).
+"""Objects of an S3 store: write, copy, delete, corrupt, restore and compare them. Needs the system `postgres`.
+
+`s3.matches` also reads manifests of PostgreSQL dumps, whose format the system `postgres` defines.
 
 Lives here: the actions `s3.*`, manifests of copies, the program that reads objects on a host.
-Lives elsewhere: the store that backups go to, and the service kind `s3` (`sdk`).
+Lives elsewhere: the store of backups, and the service kind `s3` (`sdk`).
 """
 
 from drillbook.sdk.discovery import System

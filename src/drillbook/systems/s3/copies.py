@@ -1,69 +1,67 @@
-"""A copy of objects: its manifest, reading objects where they lie, and comparing them with it."""
+"""Copies of objects: their manifest, reading of objects in the store, and comparison with the manifest."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import ClassVar, Literal
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
-from drillbook.sdk import host_programs
+from drillbook.sdk import host_programs, stored_backup
 from drillbook.sdk.action import Context
-from drillbook.sdk.store import Reference, Store, Version
-from drillbook.values import canonical
+from drillbook.sdk.store import Store, Version
+from drillbook.sdk.stored_backup import BackupManifest, Part, StoredFile
 
 FORMAT: Literal["drillbook/objects-backup/1"] = "drillbook/objects-backup/1"
-FILE = "manifest.json"
 BODIES = "objects"
-"""Folder of the copies in the backup's folder."""
+"""Name of the folder with the copies, below the backup's folder."""
 WORKERS = 6
 
 
-class Entry(BaseModel):
-    """One object as it was: ``version`` is empty where the bucket kept none."""
+class Entry(StoredFile):
+    """Manifest entry of one object at the time of its copy; ``version`` is empty when the bucket kept no versions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     etag: str
     version: str
 
 
-class Manifest(BaseModel):
-    """Everything about a copy. It is written last: a copy without it is none."""
+class Kept(Part):
+    """Version or delete marker of an object in the bucket at the time of a copy; its content is not copied."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    etag: str = ""
+    size: int = 0
+    marker: bool = False
 
+
+class Manifest(BackupManifest):
+    """Manifest of a copy of objects: the bucket, the prefix, and an entry for each object."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"history"})
     format: Literal["drillbook/objects-backup/1"] = FORMAT
-    run: str
-    service: str
     bucket: str
     prefix: str
-    taken_at: str
     versioned: bool
     objects: dict[str, Entry]
-
-    def encoded(self) -> bytes:
-        """Its canonical JSON."""
-        return canonical(self.model_dump(mode="json"))
+    history: dict[str, list[Kept]] | None = None
+    """Versions and delete markers of each key; None in a bucket without versions, and in manifests of older versions."""
 
     @property
     def bytes(self) -> int:
-        """Size of all objects."""
+        """Size of all objects, in bytes."""
         return sum(one.size for one in self.objects.values())
+
+    def stored(self) -> Mapping[str, int] | None:
+        """Return the size in bytes of each copy, by its name below the backup's folder."""
+        return {f"{BODIES}/{key}": one.size for key, one in self.objects.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to read: an object, or one version of it; ``etag`` pins it where there are no versions."""
+    """Object to read, or one version of it; in a bucket without versions ``etag`` identifies the content."""
 
     key: str
     version: str = ""
@@ -72,40 +70,19 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was read."""
+    """Size in bytes and SHA-256 of an object that was read."""
 
     size: int
     sha256: str
 
 
-def manifest_bytes(store: Store, folder: Reference) -> bytes:
-    """The manifest in ``folder``, of the digest that ``folder`` pins. Raises StepFailed, CouldNotVerify."""
-    where = folder.below(FILE)
-    data = store.get(where.key)
-    if data is None:
-        raise StepFailed(
-            f"there is no {where}",
-            findings=[finding("backup-missing", title=FILE, wanted=str(where), measured="no such object")],
-        )
-    found = hashlib.sha256(data).hexdigest()
-    if folder.sha256 not in (None, found):
-        raise StepFailed(
-            f"{where} is not the one that was written",
-            findings=[
-                finding("backup-manifest", title=str(where), wanted=f"sha256 {folder.sha256}", measured=f"sha256 {found}")
-            ],
-        )
-    return data
+def read(ctx: Context, text: str) -> Manifest:
+    """Read the manifest of the copy that ``text`` refers to. Raises StepFailed, CouldNotVerify."""
+    return Manifest.read(Store(ctx.bucket(text)), stored_backup.split(text))
 
 
-def folder_of(text: str) -> Reference:
-    """The folder of a backup, from a reference to it or to its manifest. Raises ValueError."""
-    found = Reference.parse(text)
-    return Reference(found.bucket, found.key.removesuffix("/" + FILE), found.sha256)
-
-
-def is_objects(data: bytes) -> bool:
-    """Is this the manifest of a copy of objects?"""
+def is_copy(data: bytes) -> bool:
+    """Return True when ``data`` is the manifest of a copy of objects."""
     try:
         found = json.loads(data)
     except ValueError:
@@ -113,40 +90,22 @@ def is_objects(data: bytes) -> bool:
     return isinstance(found, dict) and found.get("format") == FORMAT
 
 
-def parsed(data: bytes, where: Reference) -> Manifest:
-    """The manifest. Raises StepFailed with ``backup-manifest`` when it is none."""
-    try:
-        return Manifest.model_validate(json.loads(data))
-    except (ValidationError, ValueError) as error:
-        said = re.sub(r"\s+", " ", str(error))[:300]
-        raise StepFailed(
-            f"{where} is no manifest of objects",
-            findings=[finding("backup-manifest", title=str(where), wanted=f"a manifest of format {FORMAT}", measured=said)],
-        ) from error
-
-
-def read(store: Store, text: str) -> tuple[Reference, Manifest]:
-    """Folder and manifest of the copy at ``text``. Raises StepFailed, CouldNotVerify."""
-    folder = folder_of(text)
-    return folder, parsed(manifest_bytes(store, folder), folder)
-
-
 def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
-    """Its objects whose keys begin with ``prefix``, by key. Raises StepFailed when there is none: nothing would be shown."""
+    """Return the objects whose keys begin with ``prefix``, by key. Raises StepFailed when no key does."""
     found = {key: one for key, one in sorted(manifest.objects.items()) if key.startswith(prefix)}
     if not found:
         raise StepFailed(
-            f"none of the {len(manifest.objects)} objects of the copy begins with {prefix!r}; the first is "
-            f"{min(manifest.objects, default='nothing')!r}"
+            f"none of the {len(manifest.objects)} objects of the copy has a key that begins with {prefix!r}; the first "
+            f"key is {min(manifest.objects, default='nothing')!r}"
         )
     return found
 
 
 def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Content | None]:
-    """Read every object and give its content's size and digest, or None for one that is not there (any more).
+    """Return size and digest of every object, or None for one that does not exist or has changed.
 
-    The step's host reads them when it has python3, so that no byte passes the controller; else the controller does.
-    Raises CouldNotVerify, HostError.
+    The step's host reads the objects if it has python3, so that no data passes the controller; otherwise the controller
+    does. Raises CouldNotVerify, HostError.
     """
     if not wanted:
         return []
@@ -166,7 +125,7 @@ def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Conte
         raise CouldNotVerify(
             f"{ctx.host.name} could not read {len(failed)} of {len(wanted)} objects of "
             f"{store.service.name}: " + "; ".join(failed[:3]),
-            hint="is `endpoint` reachable from the host?",
+            hint="check that the host can reach `endpoint` of the service",
         )
     return [Content(answer["size"], answer["sha256"]) if "sha256" in answer else None for answer in answers]
 
@@ -182,7 +141,7 @@ def _read_here(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Con
 
 
 def differences(wanted: Mapping[str, Entry], found: Mapping[str, Content | None], bucket: str) -> list[Finding]:
-    """A finding for each object that is missing or has another content."""
+    """Return a finding for each object that is missing or has other content."""
     wrong = []
     for key, entry in sorted(wanted.items()):
         content = found.get(key)
@@ -200,8 +159,40 @@ def differences(wanted: Mapping[str, Entry], found: Mapping[str, Content | None]
     return wrong
 
 
+def kept(history: Mapping[str, Sequence[Version]]) -> dict[str, list[Kept]]:
+    """Return the entries of a manifest for all versions and delete markers in ``history``."""
+    return {
+        key: [Kept(id=one.id, etag=one.etag, size=one.size, marker=one.marker) for one in versions]
+        for key, versions in sorted(history.items())
+    }
+
+
+def versioning(manifest: Manifest, store: Store) -> list[Finding]:
+    """Return the finding about a bucket that was versioned at the time of the copy but no longer is."""
+    if not manifest.versioned or store.versioned():
+        return []
+    return [finding("versioning-off", title=manifest.bucket, wanted="versioning Enabled", measured="it is not enabled")]
+
+
+def forgotten(manifest: Manifest, history: Mapping[str, Sequence[Version]], prefix: str) -> list[Finding]:
+    """Return a finding for each version and delete marker in the manifest that is missing or changed in the bucket.
+
+    ``history`` covers the keys that begin with ``prefix``. Newer versions and markers are not reported.
+    """
+    wrong = []
+    for key, wanted in sorted((manifest.history or {}).items()):
+        now = {one.id: Kept(id=one.id, etag=one.etag, size=one.size, marker=one.marker) for one in history.get(key, ())}
+        for one in wanted if key.startswith(prefix) else ():
+            if now.get(one.id) != one:
+                what = "delete marker" if one.marker else f"version of {one.size} bytes"
+                code = "object-undeleted" if one.marker else "object-no-version"
+                measured = "not kept" if one.id not in now else f"{now[one.id].size} bytes, ETag {now[one.id].etag}"
+                wrong.append(finding(code, title=key, wanted=f"{what} {one.id}", measured=measured))
+    return wrong
+
+
 def damages(manifest: Manifest, sizes: Mapping[str, int], found: Mapping[str, Content | None]) -> list[Finding]:
-    """A finding for each object of the copy that is not there as the manifest says; ``found`` may hold fewer."""
+    """Return a finding for each damaged or missing object of the copy; ``found`` may lack some of the objects."""
     wrong = []
     for key, entry in sorted(manifest.objects.items()):
         content = found.get(key)
@@ -217,11 +208,6 @@ def damages(manifest: Manifest, sizes: Mapping[str, int], found: Mapping[str, Co
 
 
 def good_version(versions: Sequence[Version], entry: Entry) -> list[Version]:
-    """Versions that may hold the content of ``entry``, the likeliest first."""
+    """Return the versions that may have the content of ``entry``, the most likely first."""
     fitting = [one for one in versions if not one.marker and one.size == entry.size]
     return sorted(fitting, key=lambda one: (one.id != entry.version, one.etag != entry.etag))
-
-
-def summary(findings: Sequence[Finding]) -> str:
-    """One line for several findings."""
-    return "; ".join(one.title for one in findings[:3]) + (f" and {len(findings) - 3} more" if len(findings) > 3 else "")

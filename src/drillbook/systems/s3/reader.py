@@ -1,7 +1,7 @@
-"""The program that reads objects on a host: sizes and digests come back, the bytes do not.
+"""Program that reads objects on a host and returns their sizes and digests, not their data.
 
-Standard library only, Python 3.7 or later: ``python3 -I -`` reads this file from standard input, and after it a line
-that calls ``main`` with the addresses, which are secrets and so stand in no argument.
+Standard library only, Python 3.7 or later. ``python3 -I -`` gets its program on standard input: this file, then one line that
+calls ``main`` with the URLs. The URLs are secrets, so they are not command line arguments, which other users could see.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ PATIENCE = 60
 
 
 def read(one: dict[str, str]) -> dict[str, Any]:
-    """Read ``{"url", "etag"}``: gives ``{"size", "sha256"}``, or ``{"problem"}``, ``missing`` for no such object."""
+    """Read the object at the URL ``one["url"]``; returns ``{"size", "sha256"}``, or ``{"problem"}`` with an error text.
+
+    The text is ``missing`` when the object does not exist, or no longer has the ETag ``one["etag"]``.
+    """
     outcome: dict[str, Any] = {"problem": "no answer"}
     for attempt in range(ATTEMPTS):
         try:
@@ -56,6 +59,6 @@ def _once(one: dict[str, str]) -> dict[str, Any]:
 
 
 def main(asked: str) -> None:
-    """Read all that the JSON ``asked`` lists and print the answers as JSON."""
+    """Read all objects listed in the JSON ``asked`` and print the results of ``read`` as JSON."""
     with ThreadPoolExecutor(WORKERS) as pool:
         json.dump(list(pool.map(read, json.loads(asked))), sys.stdout)

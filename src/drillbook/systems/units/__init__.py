@@ -1,6 +1,6 @@
-"""Units of a service manager, their env files and settings. Needs the systems files and linux.
+"""Units of a service manager, and env files and settings of services. Needs the systems `files` and `linux`.
 
-Lives here: the actions `service.* settings.* env.*`, the service kind `process`.
+Lives here: the actions `service.*`, `settings.*` and `env.*`, the service kind `process`.
 Lives elsewhere: the managers themselves (`sdk.manager`).
 """
 

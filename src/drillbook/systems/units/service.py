@@ -8,6 +8,6 @@ from drillbook.sdk.service import Service
 
 
 class Process(Service):
-    """A unit of the service manager that has no protocol of its own here."""
+    """A unit of the service manager whose protocol Drillbook does not know."""
 
     kind: Literal["process"] = "process"

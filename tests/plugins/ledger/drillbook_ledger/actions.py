@@ -60,7 +60,7 @@ class Note(Write):
         return Undo.by_commands(("sed", "-i", f"/^[0-9]* {self.text}$/d", ctx.service(self.service, Ledger).file))
 
     def active(self, ctx: Context) -> bool:
-        """Is the line there?"""
+        """Return True when the line exists."""
         return any(text == self.text for _, text in ctx.service(self.service, Ledger).lines())
 
 
@@ -86,7 +86,7 @@ class Freeze(Fault):
         return Undo.by_commands(("rm", "-f", "--", self._flag(ctx)))
 
     def active(self, ctx: Context) -> bool:
-        """Is it frozen?"""
+        """Return True when the ledger is frozen."""
         return ctx.run("test", "-e", self._flag(ctx)).exit == 0
 
     def _flag(self, ctx: Context) -> str:

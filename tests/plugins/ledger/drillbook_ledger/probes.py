@@ -13,7 +13,7 @@ from .service import Ledger, ServiceName
 
 
 class Available(Availability):
-    """Does the ledger take lines?"""
+    """Check that the ledger takes lines."""
 
     service: ServiceName
 

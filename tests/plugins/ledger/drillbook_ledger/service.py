@@ -18,7 +18,7 @@ class Ledger(Service):
     """A ledger."""
 
     kind: Literal["ledger"] = "ledger"
-    url: str = Field(description="Root URL, as the controller reaches it, without a slash at the end.")
+    url: str = Field(description="Root URL, as seen from the controller, without a slash at the end.")
     file: str = Field(pattern=r"^/", description="Path on its host of the file that holds the lines.")
     token: Secret | None = Field(default=None, description="Token that a writer shows.")
 

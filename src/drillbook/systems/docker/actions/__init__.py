@@ -1,1 +1,1 @@
-"""Actions `docker.*`: containers looked at, stopped, killed, paused, cut off, squeezed, and put back."""
+"""Actions `docker.*`: inspecting and changing containers, faults of containers, backups of volumes."""

@@ -1,4 +1,4 @@
-"""Containers put back to work, and commands in them."""
+"""Actions that start, resume, reconnect or limit a container, and that run commands in it."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from drillbook.systems.docker.engine import container_of, place, status_of
 from drillbook.systems.docker.streams import command
 from drillbook.systems.docker.undo import put_back
 
-Argv = Annotated[tuple[str, ...], Field(min_length=1, description="The program and its arguments.")]
+Argv = Annotated[tuple[str, ...], Field(min_length=1, description="Program and its arguments.")]
 KEPT = 4000
 SETTLED_S = 1.0
-"""How long a container must run to be called started: one that cannot work ends at once."""
+"""Seconds that a container must have run to count as started, because a broken container exits at once."""
 
 
 class _PutToWork(Write):
-    """What has a container work, which is what is wanted."""
+    """Base of actions that make a stopped, paused or disconnected container work again."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """The container must be there."""
+        """Check that the container exists."""
         found(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """A container that works is what is wanted."""
+        """Change nothing: the container may stay running."""
         return Undo.nothing("a running container is the wanted state")
 
 
 class Start(_PutToWork):
-    """Start a container and wait until it runs; nothing happens when it runs already."""
+    """Start a container and wait until it runs; does nothing when it runs already."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``was`` (its state before)."""
+        """Facts: ``container`` (name), ``was`` (its state before)."""
         with container_of(ctx, self.service) as container:
             was = status_of(container)
             container.start()
@@ -56,14 +56,14 @@ class Start(_PutToWork):
             if state != "running":
                 code = container.attrs["State"]["ExitCode"]
                 raise StepFailed(
-                    f"{container.name} was started and ended with status {code}",
+                    f"{container.name} was started, but has exited with status {code}",
                     findings=[
                         finding(
                             "service-state",
                             title=container.name,
                             wanted="running",
                             measured=f"exited ({code})",
-                            remedy=f"Read its log: docker logs --tail 50 {container.name}",
+                            remedy=f"Read the log of the container: docker logs --tail 50 {container.name}",
                         )
                     ],
                 )
@@ -71,10 +71,10 @@ class Start(_PutToWork):
 
 
 class Unpause(_PutToWork):
-    """Let a paused container go on; nothing happens to one that is not paused."""
+    """Resume a paused container; does nothing to a container that is not paused."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``was_paused``."""
+        """Facts: ``container`` (name), ``was_paused``."""
         with container_of(ctx, self.service) as container:
             paused = status_of(container) == "paused"
             if paused:
@@ -83,22 +83,35 @@ class Unpause(_PutToWork):
 
 
 class Connect(Write):
-    """Connect a container to a network; nothing happens when it is connected."""
+    """Connect a container to a network; does nothing when it is connected already."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
-    network: Annotated[str, Field(description="The engine's name of the network.")]
-    aliases: Annotated[tuple[str, ...], Field(description="Its names there.")] = ()
-    address: Annotated[str, Field(description="A fixed IPv4 address there; empty: any.")] = ""
-    address6: Annotated[str, Field(description="A fixed IPv6 address there; empty: any.")] = ""
-    link_local: Annotated[tuple[str, ...], Field(description="Link-local addresses there.")] = ()
-    links: Annotated[tuple[str, ...], Field(description="Other containers there, each `NAME:ALIAS`.")] = ()
+    network: Annotated[str, Field(description="Name of the network in the engine.")]
+    aliases: Annotated[
+        tuple[str, ...], Field(description="Additional names (aliases) of the container on the network.")
+    ] = ()
+    address: Annotated[
+        str, Field(description="Fixed IPv4 address of the container on the network; empty: chosen by the engine.")
+    ] = ""
+    address6: Annotated[
+        str, Field(description="Fixed IPv6 address of the container on the network; empty: chosen by the engine.")
+    ] = ""
+    link_local: Annotated[tuple[str, ...], Field(description="Link-local addresses of the container on the network.")] = ()
+    links: Annotated[
+        tuple[str, ...], Field(description="Links to other containers on the network, each as `NAME:ALIAS`.")
+    ] = ()
     options: Annotated[dict[str, str], Field(description="Options of the network's driver.")] = Field(default_factory=dict)
-    mac: Annotated[str, Field(description="Its MAC address there, for an engine of API 1.54 or newer; empty: any.")] = ""
+    mac: Annotated[
+        str,
+        Field(
+            description="MAC address of the container on the network, for engines of API 1.54 or newer; empty: chosen by the engine."
+        ),
+    ] = ""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``network``, ``connected`` (false: it was already)."""
+        """Facts: ``container``, ``network`` (names), ``connected`` (false when it was connected already)."""
         wanted = Endpoint(
             list(self.aliases), self.address, self.address6, list(self.link_local), list(self.links), self.options, self.mac
         )
@@ -111,53 +124,57 @@ class Connect(Write):
             if self.mac and has != self.mac:
                 raise StepFailed(
                     f"{container.name} is on {self.network}, but its MAC address is {has}, not {self.mac}: "
-                    "this engine gives one to new containers alone; make the container anew"
+                    "this engine sets a MAC address only for new containers; create the container again"
                 )
             return {"container": container.name, "network": self.network, "connected": not there}
 
     def undo(self, ctx: Context) -> Undo:
-        """A connected container is what is wanted."""
+        """Change nothing: the container may stay connected."""
         return Undo.nothing("a connected container is the wanted state")
 
 
 class SetMemory(Write):
-    """Set the memory limits of a container, and start it when they had killed it: the undo of `docker.limit_memory`."""
+    """Set the memory limits of a container, and start it if it does not run: the undo of `docker.limit_memory`."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
-    memory: Annotated[int, Field(ge=1, description="Bytes of memory.")]
-    swap: Annotated[int, Field(ge=-1, description="Bytes of memory with swap; -1: as much as there is.")]
+    memory: Annotated[int, Field(ge=1, description="Memory limit in bytes.")]
+    swap: Annotated[int, Field(ge=-1, description="Limit of memory plus swap in bytes; -1: unlimited swap.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``limit_bytes``."""
+        """Facts: ``container`` (name), ``limit_bytes`` (the new memory limit)."""
         with container_of(ctx, self.service) as container:
             container.update(mem_limit=self.memory, memswap_limit=self.swap)
             container.start()
             return {"container": container.name, "limit_bytes": self.memory}
 
     def undo(self, ctx: Context) -> Undo:
-        """It is an undo itself."""
-        return Undo.nothing("it puts back")
+        """Change nothing: this action is itself an undo."""
+        return Undo.nothing("this step is itself an undo")
 
 
 class Exec(Free):
     """Run a command in a container, without a shell.
 
-    The engine cannot end it: a command that outlives the step's timeout goes on in the container.
+    The engine cannot kill the command: after the step's timeout it continues in the container.
     """
 
     UNDO = ("commands", "action", "nothing")
 
     service: ServiceName
     argv: Argv
-    effect_: Literal["read", "write"] = Field(alias="effect", description="What it does: read or write.")
-    undo_: Annotated[Argv | None, Field(alias="undo", description="Command that puts it back; safe to run twice.")] = None
-    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]*$", description="User in the container; empty: its own.")] = ""
-    exit: Annotated[tuple[int, ...], Field(description="Exit statuses that are good.")] = (0,)
+    effect_: Literal["read", "write"] = Field(alias="effect", description="Effect of the command: read or write.")
+    undo_: Annotated[
+        Argv | None, Field(alias="undo", description="Command that undoes the change; it must be safe to run twice.")
+    ] = None
+    user: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9_:-]*$", description="User in the container; empty: the container's default user.")
+    ] = ""
+    exit: Annotated[tuple[int, ...], Field(description="Exit statuses that count as success.")] = (0,)
 
     def ready(self, ctx: Context) -> None:
-        """The container must run."""
+        """Check that the container runs."""
         running(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
@@ -186,7 +203,7 @@ class Exec(Free):
         return facts
 
     def undo(self, ctx: Context) -> Undo:
-        """The declared command, in the container."""
+        """Run the drill's `undo` command in the container, if it declares one."""
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")
         action = Undo.by_action("docker.exec", service=self.service, argv=list(self.undo_), effect="write", user=self.user)

@@ -1,4 +1,4 @@
-"""What happens to containers: stopped, killed, paused, cut off from a network, squeezed in memory."""
+"""Faults of containers: stop, kill, pause, disconnection from a network, lower memory limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNPAUSE = """
 paused=$(TOOL inspect --type container --format '{{.State.Paused}}' -- "$1") || exit 1
 test "$paused" = false || TOOL unpause "$1"
 """
-# CONTAINER NETWORK OPTION...
+# CONTAINER NETWORK OPTION...: connect the container to the network again.
 _CONNECT = """
 name=$1 network=$2
 shift 2
@@ -30,40 +30,40 @@ known=$(TOOL inspect --type container --format "$each" -- "$name") || exit 1
 case " $known" in *" $network "*) exit 0 ;; esac
 TOOL network connect "$@" -- "$network" "$name"
 """
-# A container that died of the limit runs again afterwards.
+# Start the container too if the memory limit has killed it.
 _MEMORY = 'TOOL update --memory "$2" --memory-swap "$3" "$1" >/dev/null && TOOL start -- "$1"'
 NETWORK = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class _OnContainer(Fault):
-    """A fault of one container."""
+    """Base of faults that affect one container."""
 
     UNDO = ("commands", "action")
 
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """The container must be there and run."""
+        """Check that the container exists and runs."""
         running(ctx, self.service)
 
     @abstractmethod
     def _shown(self, container: Any) -> bool:
-        """Is the fault to be seen at the container?"""
+        """Return True when ``container`` is in the state that the fault causes, by its attributes as last read."""
 
     def active(self, ctx: Context) -> bool:
-        """True while the engine shows the container in that state."""
+        """Return True while the engine reports the container in the state that the fault causes."""
         return self._shown(found(ctx, self.service)[1])
 
 
 class _Down(_OnContainer):
-    """What stopping and killing share: the container is down until somebody starts it."""
+    """Base of stop and kill: the container stays down until it is started again."""
 
     def ready(self, ctx: Context) -> None:
-        """The container must run, and be there still once it has ended."""
+        """Check that the container runs, and that the engine will not remove it when it stops."""
         lasting(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the container."""
+        """Start the container again."""
         return put_back(ctx, place(ctx, self.service), _START, (), Undo.by_action("docker.start", service=self.service))
 
     def _shown(self, container: Any) -> bool:
@@ -71,12 +71,14 @@ class _Down(_OnContainer):
 
 
 class Stop(_Down):
-    """Stop a container in its ordinary way, as a deployment or an operator does; its engine does not start it again."""
+    """Stop a container in the ordinary way, as a deployment or an operator does; the engine does not restart it."""
 
-    grace: Annotated[Duration, Field(description="How long its process may take before it is killed.")] = Duration(10)
+    grace: Annotated[Duration, Field(description="Grace period for the main process to exit before it is killed.")] = (
+        Duration(10)
+    )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``exit`` (its process's status)."""
+        """Facts: ``container`` (name), ``exit`` (exit status of its main process)."""
         with container_of(ctx, self.service) as container:
             container.stop(timeout=grace(ctx, float(self.grace)))
             wait(ctx, container, STOPPED)
@@ -84,15 +86,17 @@ class Stop(_Down):
 
 
 class Kill(_Down):
-    """Kill a container with a signal, SIGKILL when no other is named, as when memory is short.
+    """Kill a container with a signal, by default SIGKILL, as when memory is short.
 
-    Its engine does not start it again, whatever its restart policy: it was killed by its user.
+    The engine does not restart a container that a user killed, regardless of its restart policy.
     """
 
-    signal: Annotated[str, Field(pattern=r"^(SIG)?[A-Z][A-Z0-9+-]*$", description="Signal to its main process.")] = "KILL"
+    signal: Annotated[str, Field(pattern=r"^(SIG)?[A-Z][A-Z0-9+-]*$", description="Signal sent to the main process.")] = (
+        "KILL"
+    )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``exit``."""
+        """Facts: ``container`` (name), ``exit`` (exit status of its main process)."""
         with container_of(ctx, self.service) as container:
             container.kill(signal=self.signal)
             wait(ctx, container, STOPPED)
@@ -100,17 +104,17 @@ class Kill(_Down):
 
 
 class Pause(_OnContainer):
-    """Freeze every process of a container: it is there, holds its ports and its connections, and answers nothing."""
+    """Freeze all processes of a container: it keeps its ports and connections, but does not answer."""
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container``."""
+        """Facts: ``container`` (name)."""
         with container_of(ctx, self.service) as container:
             container.pause()
             wait(ctx, container, ("paused",))
             return {"container": container.name}
 
     def undo(self, ctx: Context) -> Undo:
-        """Let its processes go on."""
+        """Resume the processes of the container."""
         action = Undo.by_action("docker.unpause", service=self.service)
         return put_back(ctx, place(ctx, self.service), _UNPAUSE, (), action)
 
@@ -119,22 +123,27 @@ class Pause(_OnContainer):
 
 
 class Disconnect(_OnContainer):
-    """Take a container off a network: its name and address there are gone, and ports published through it are dead."""
+    """Disconnect a container from a network.
 
-    network: Annotated[str, Field(pattern=NETWORK, description="Name of the network, in the engine or in its project.")]
+    The container loses its name and address on the network, and ports published through that network stop working.
+    """
+
+    network: Annotated[
+        str, Field(pattern=NETWORK, description="Name of the network in the engine or in the Compose project.")
+    ]
 
     def ready(self, ctx: Context) -> None:
-        """The container must run and be on that network, with nothing there that the engine would not give back."""
+        """Check that the container runs and is on the network, and that the engine can restore its network settings."""
         _, container = running(ctx, self.service)
         name = self._name(container)
         if gone := lost(container, name, self._endpoint(ctx, name)):
             raise NotReady(
-                f"{container.name} has {gone} on the network {name}, which it would not get back",
-                hint="cut it off by `network.*` on its host, or pause it by `docker.pause`",
+                f"{container.name} has {gone} on the network {name}, which reconnecting it would not restore",
+                hint="isolate the container with `network.*` on its host, or pause it with `docker.pause`",
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``network``, ``aliases``."""
+        """Facts: ``container``, ``network``, ``aliases`` (names that the container had on the network)."""
         with container_of(ctx, self.service) as container:
             name = self._name(container)
             aliases = Endpoint.of(container, name).aliases
@@ -142,9 +151,10 @@ class Disconnect(_OnContainer):
             return {"container": container.name, "network": name, "aliases": aliases}
 
     def undo(self, ctx: Context) -> Undo:
-        """Connect it again with the names, fixed addresses, links and options that it had.
+        """Connect the container again with its names, fixed addresses, links and options.
 
-        A MAC address that was set can only be given by the engine's API: then nothing on the host puts it back by itself.
+        A MAC address that was set can be restored only through the engine's API, so in this case the host cannot run the
+        undo by itself.
         """
         where, container = found(ctx, self.service)
         name = self._name(container)
@@ -153,24 +163,24 @@ class Disconnect(_OnContainer):
         return action if endpoint.mac else put_back(ctx, where, _CONNECT, (name, *endpoint.options_of_docker()), action)
 
     def _endpoint(self, ctx: Context, name: str) -> Endpoint:
-        """How the container is connected to the network ``name``."""
+        """Return the container's connection to the network ``name``."""
         with container_of(ctx, self.service) as container:
             return Endpoint.of(container, name, made_with(container))
 
     def _name(self, container: Any) -> str:
-        """The engine's name of the network. Raises NotReady when the container is not on it."""
+        """Return the name of the step's network in the engine. Raises NotReady when the container is not on that network."""
         known = container.attrs["NetworkSettings"]["Networks"]
         for name in (self.network, f"{container.labels.get(PROJECT, '')}_{self.network}"):
             if name in known:
                 return name
         if str(container.attrs["HostConfig"].get("NetworkMode", "")).startswith("container:"):
             raise NotReady(
-                f"{container.name} shares the network of another container: that one can be cut off",
-                hint="name the service of the container whose network it is",
+                f"{container.name} shares the network of another container; only that container can be disconnected",
+                hint="set `service` to the service of that other container",
             )
         raise NotReady(
             f"{container.name} is not on the network {self.network!r}",
-            hint=f"it is on: {', '.join(sorted(known)) or 'none'}",
+            hint=f"networks of the container: {', '.join(sorted(known)) or 'none'}",
         )
 
     def _shown(self, container: Any) -> bool:
@@ -179,30 +189,33 @@ class Disconnect(_OnContainer):
 
 
 class LimitMemory(_OnContainer):
-    """Lower the memory limit of a container, so that the kernel reclaims from it, and kills in it, earlier.
+    """Lower the memory limit of a container, so that the kernel reclaims memory and kills processes in it sooner.
 
-    Only for a container that has a limit: an engine cannot take one away again.
+    Needs a container with a memory limit: the undo could not remove a new limit, only set the old one again.
     """
 
-    to: Annotated[Size, Field(description="The limit, at least 6MiB, less than the one that is in force.")]
+    to: Annotated[Size, Field(description="New memory limit, at least 6MiB and lower than the present limit.")]
 
     def ready(self, ctx: Context) -> None:
-        """The container must run, be there still when it dies of the limit, and have a higher one."""
+        """Check that the container runs, is not removed when it is killed, and has a memory limit higher than `to`."""
         _, container = lasting(ctx, self.service)
         limit, _ = _limits(container)
         if not limit:
             raise NotReady(
-                f"{container.name} has no memory limit, and an engine cannot take one away again",
-                hint="give it one, such as `mem_limit` in its compose file",
+                (
+                    f"{container.name} has no memory limit, and an engine cannot remove a limit that the undo would have "
+                    "to remove"
+                ),
+                hint="set a limit for the container, such as `mem_limit` in its compose file",
             )
         if self.known("to") and not 6 << 20 <= int(self.to) < limit:
             raise NotReady(
                 f"{self.to} is not between 6MiB and the {limit} bytes that {container.name} may use now",
-                hint="choose a lower limit than the one that is in force",
+                hint="choose a limit lower than the present one",
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``was_bytes``, ``limit_bytes``."""
+        """Facts: ``container`` (name), ``was_bytes`` and ``limit_bytes`` (old and new memory limit)."""
         with container_of(ctx, self.service) as container:
             was, swap = _limits(container)
             limit = int(self.to)
@@ -212,7 +225,7 @@ class LimitMemory(_OnContainer):
             return {"container": container.name, "was_bytes": was, "limit_bytes": limit}
 
     def undo(self, ctx: Context) -> Undo:
-        """Give back the limits of memory and swap that it had; a container that died of the limit is started."""
+        """Restore the limits of memory and swap; start the container if the lower limit killed it."""
         where, container = found(ctx, self.service)
         memory, swap = _limits(container)
         action = Undo.by_action("docker.set_memory", service=self.service, memory=memory, swap=swap)
@@ -223,6 +236,6 @@ class LimitMemory(_OnContainer):
 
 
 def _limits(container: Any) -> tuple[int, int]:
-    """Bytes of memory, and of memory with swap, that a container may use; 0: no limit, -1: as much swap as there is."""
+    """Return the limits of memory, and of memory plus swap, in bytes; 0 means no limit, -1 unlimited swap."""
     config = container.attrs["HostConfig"]
     return int(config.get("Memory") or 0), int(config.get("MemorySwap") or 0)

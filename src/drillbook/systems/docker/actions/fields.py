@@ -1,4 +1,4 @@
-"""Fields that the actions of containers share, and what they must find before anything runs."""
+"""Field types that several container actions share, and checks of a container before the drill begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ ServiceName = Annotated[
 
 
 def found(ctx: Context, name: str) -> tuple[Place, Any]:
-    """The container of a service as it is now; its attributes stay readable, its engine is closed. Raises NotReady."""
+    """Return the address of a service's container, and the container in its present state. Raises NotReady.
+
+    The container's attributes stay readable after the engine is closed.
+    """
     try:
         where = place(ctx, name)
         with engine(ctx, where) as one:
@@ -27,26 +30,29 @@ def found(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def running(ctx: Context, name: str) -> tuple[Place, Any]:
-    """The container, which must run. Raises NotReady."""
+    """Return address and container as ``found`` does, if the container runs. Raises NotReady."""
     where, container = found(ctx, name)
     if (status := status_of(container)) != "running":
         raise NotReady(
-            f"{where.container} is {status} before the drill; it must run",
-            hint=f"start it and find out why it was {status}: docker logs {where.container}",
+            f"{where.container} is {status} before the drill, but it must run",
+            hint=f"start the container and find out why it was {status}: docker logs {where.container}",
         )
     return where, container
 
 
 def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
-    """The container, which must run, and can be started again once it has ended. Raises NotReady."""
+    """Return the same as ``running`` if the container can be started again after a stop. Raises NotReady."""
     where, container = running(ctx, name)
     if why := passing(container):
-        raise NotReady(why, hint="make it without --rm, or let `docker.pause` stand for a service that is down")
+        raise NotReady(why, hint="create the container without --rm, or use `docker.pause` to simulate the outage")
     return where, container
 
 
 def wait(ctx: Context, container: Any, wanted: tuple[str, ...]) -> str:
-    """Wait until the container is in one of the ``wanted`` states, and return which. Raises StepFailed at the deadline."""
+    """Wait until the container is in one of the ``wanted`` states and return its state.
+
+    Raises StepFailed at the deadline.
+    """
     while True:
         container.reload()
         status = status_of(container)

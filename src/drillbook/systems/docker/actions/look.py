@@ -1,4 +1,4 @@
-"""What an engine says of a container: its state, its log, its use of the machine, its settings."""
+"""Read-only actions on a container: state, log, resource use, settings."""
 
 from __future__ import annotations
 
@@ -22,18 +22,24 @@ _ERROR = re.compile(rb"\b(error|exception|traceback|fatal|panic|critical|missing
 
 
 class Running(Read):
-    """Compare the state of a container with the wanted one; why it ended stands in the facts."""
+    """Compare the state of a container with the wanted state; the facts show why it has exited."""
 
     service: ServiceName
-    state: Annotated[Literal["running", "paused", "stopped"], Field(description="The wanted state.")] = "running"
-    healthy: Annotated[bool, Field(description="Its health check must say so too.")] = False
+    state: Annotated[Literal["running", "paused", "stopped"], Field(description="Wanted state of the container.")] = (
+        "running"
+    )
+    healthy: Annotated[bool, Field(description="Wanted result of the container's health check.")] = False
 
     def ready(self, ctx: Context) -> None:
-        """The container must be there."""
+        """Check that the container exists."""
         found(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``, ``restarts``."""
+        """Facts: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``, ``restarts`` (number).
+
+        ``container`` is the name, ``exit`` the exit status; ``oom_killed`` is true if the kernel killed the container for
+        lack of memory.
+        """
         with container_of(ctx, self.service) as container:
             facts = told(container)
         state = str(facts["state"])
@@ -53,20 +59,20 @@ class Running(Read):
                     title=str(facts["container"]),
                     wanted=wanted,
                     measured=measured,
-                    remedy=f"Read its log: docker logs --tail 50 {facts['container']}",
+                    remedy=f"Read the log of the container: docker logs --tail 50 {facts['container']}",
                 )
             ],
         )
 
 
 class Logs(Read):
-    """Collect the last lines of a container's log, and those of them that tell of an error."""
+    """Collect the last lines of a container's log, and those that report errors."""
 
     service: ServiceName
-    lines: Annotated[int, Field(ge=1, le=10_000, description="How many lines; at most 1 MiB of them is kept.")] = 200
+    lines: Annotated[int, Field(ge=1, le=10_000, description="Number of lines; at most 1 MiB of the log is stored.")] = 200
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lines``, ``errors`` (the last 20), ``last`` (the last 10), ``evidence``."""
+        """Facts: ``lines`` (number), ``errors`` (the last 20), ``last`` (the last 10 lines), ``evidence`` (the log)."""
         with container_of(ctx, self.service) as container:
             data = log(ctx, container, self.lines, LOG_LIMIT)
         found_lines = data.splitlines()
@@ -84,15 +90,19 @@ def _line(line: bytes) -> str:
 
 
 class Stats(Read):
-    """Measure what a container uses now: processor over about one second, memory, processes, network."""
+    """Measure the present resource use of a container: CPU over about one second, memory, processes, network."""
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``cpu_percent`` (of one core), ``memory_bytes`` (without cached files), ``limit_bytes`` and others."""
+        """Facts: ``cpu_percent``, ``memory_bytes``, ``limit_bytes``, ``memory_percent``, ``pids``.
+
+        ``cpu_percent`` is the share of one core, ``memory_bytes`` excludes cached files, and ``pids`` is the number of
+        processes. Also ``received_bytes`` and ``sent_bytes``, on all networks since the container's start.
+        """
         with container_of(ctx, self.service) as container:
             if (status := status_of(container)) != "running":
-                raise CouldNotVerify(f"{container.name} is {status}: it uses nothing that could be measured")
+                raise CouldNotVerify(f"{container.name} is {status}, so its resource use cannot be measured")
             return _figures(container.stats(stream=False))
 
 
@@ -117,7 +127,7 @@ def _figures(said: dict[str, Any]) -> Facts:
 
 
 class Inspect(Read):
-    """Collect the settings of a container: image, limits, restart policy, networks, volumes; no value of its environment."""
+    """Collect the settings of a container: image, limits, restart policy, networks, volumes, names of its variables."""
 
     service: ServiceName
 

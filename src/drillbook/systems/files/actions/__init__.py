@@ -1,1 +1,1 @@
-"""Actions `files.*`: digests, archives, what can happen to files, and comparing them."""
+"""Actions `files.*`: digests, archives, faults of files, and comparisons."""

@@ -1,32 +1,30 @@
-"""Archives of files: take one, prove it, extract it, compare with it."""
+"""Archives of files: create, verify and extract an archive, and compare files with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk import host_programs, nofollow
+from drillbook.sdk import host_programs, nofollow, stored_backup
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
-from drillbook.sdk.backup_writer import BackupSet, drop_uploads, taking
+from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, BackupSet, PartSize, drop_uploads, taking
 from drillbook.sdk.host import Deadline
+from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.store import Reference, Store, Uri
-from drillbook.sdk.stored_backup import StoredFile
-from drillbook.sdk.transfer import PART_LEAST, Carrier
+from drillbook.sdk.transfer import Carrier
 from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, Location, ServiceName, refuse_dangerous
 from drillbook.systems.files.archives import ARCHIVE, Entry, Manifest
-from drillbook.values import Size
 
 ROUNDS = 3
-"""How often files that change meanwhile are archived again."""
-# NAME OTHER: run in the folder that holds it. The folder around that one is `..`, wherever its own path leads by now.
+"""Maximum number of attempts to archive files that change during archiving."""
+# NAME OTHER: run in the folder that holds NAME; move it to `../OTHER`, since the parent's path may have changed.
 _MOVE = """
 if test -e "../$2" || test -L "../$2"; then rmdir -- "../$2" 2>/dev/null || exit 3; fi
 mv -T -- "./$1" "../$2" && { sync -f . 2>/dev/null || :; }
@@ -34,18 +32,21 @@ mv -T -- "./$1" "../$2" && { sync -f . 2>/dev/null || :; }
 
 
 class Archive(Write):
-    """Archive a file or a folder with permissions, owners, links, attributes and holes; its manifest is written last."""
+    """Archive a file or a folder with permissions, owners, links, attributes and holes; the manifest is written last."""
 
     TIMEOUT = 3600.0
     UNDO = ("nothing",)
 
     service: ServiceName
     path: HostPath
-    to: Annotated[Uri, Field(description="Folder in a store: `s3://bucket/prefix`. It must hold no archive yet.")]
-    part_size: Annotated[Size, Field(ge=PART_LEAST, description="Larger archives are sent in parts.")] = Size(32 << 20)
+    to: BackupFolder
+    part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` for what comes after, ``path``, ``entries``, ``bytes``, ``packed``."""
+        """Facts: ``location``, ``manifest`` (references), ``path``, ``entries`` (number), ``bytes``, ``packed``.
+
+        ``bytes`` is the size of all files, ``packed`` the size of the compressed archive in bytes.
+        """
         folder, store = Reference.parse(self.to), Store(ctx.bucket(self.to))
         path, begun = archives.resolve(ctx, self.path), ctx.deadline.remaining()
         with _failing(), taking(store, folder, "archive") as backup, ctx.temporary("archive") as scratch:
@@ -60,13 +61,13 @@ class Archive(Write):
             }
 
     def _send(self, ctx: Context, path: str, scratch: str, backup: BackupSet) -> Manifest:
-        """Bring the archive and then the manifest into the store."""
+        """Send the archive and then the manifest to the store; return the manifest."""
         ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
-        taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        taken = stored_backup.now()
         entries = self._pack(ctx, path, f"{scratch}/files/{ARCHIVE}")
         carrier = Carrier(ctx.host, ctx.deadline, scratch)
         found = carrier.survey(f"{scratch}/files", int(self.part_size))
-        backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
+        sent = backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
         manifest = Manifest(
             run=ctx.run_id,
             service=self.service,
@@ -75,18 +76,16 @@ class Archive(Write):
             taken_at=taken,
             machine=archives.machine(ctx),
             entries=entries,
-            archive=StoredFile(size=found[0].size, sha256=found[0].sha256),
+            archive=sent[ARCHIVE],
         )
-        backup.seal(manifest.encoded())
+        backup.seal(manifest)
         return manifest
 
     def _pack(self, ctx: Context, path: str, archive: str) -> dict[str, Entry]:
-        """Archive what is there; what changed between a look before and a look after is archived again."""
+        """Archive the files and return their entries; try up to ``ROUNDS`` times while files change during archiving."""
         before = _there(ctx, path)
         if all(one.type == "folder" for one in before.values()):
-            raise StepFailed(
-                f"{ctx.host.name}: {path} holds no file: there is nothing to archive, and nothing that a restore could prove"
-            )
+            raise StepFailed(f"{ctx.host.name}: {path} contains no files, so there is nothing to archive")
         said = ""
         for _ in range(ROUNDS):
             ctx.run("rm", "-f", "--", archive).check()
@@ -94,7 +93,7 @@ class Archive(Write):
                 archives.pack(ctx, path, archive)
             except CommandFailed as error:
                 said = error.tail
-                if error.exit != 1:  # 1: a file changed while it was read
+                if error.exit != 1:  # exit status 1: a file changed while tar read it
                     raise StepFailed(f"{ctx.host.name}: tar failed: {error.tail}") from error
             after = _there(ctx, path)
             if after == before and not said:
@@ -103,35 +102,35 @@ class Archive(Write):
                 said = "; ".join(f"{path}/{name}" for name in sorted(before | after) if before.get(name) != after.get(name))
             before, said_last, said = after, said, ""
         raise StepFailed(
-            f"{ctx.host.name}: files change while they are archived: {said_last[:500]}; stop what writes them, "
-            "or archive less"
+            f"{ctx.host.name}: files change during archiving: {said_last[:500]}; stop the programs that write them, or "
+            "archive fewer files"
         )
 
     def ready(self, ctx: Context) -> None:
-        """GNU tar with attributes, files that may be read, a way to carry them, and the store."""
+        """Check that the host has GNU tar (with attributes) and a transfer program, the files are readable, the store answers."""
         archives.need_tar(ctx)
         if self.known("path"):
             rights.need_readable(ctx, archives.resolve(ctx, self.path))
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
             Store(ctx.bucket(self.to)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The files that are archived."""
+        """Identity of the archived files: host, machine id and path."""
         return archives.identity(ctx, archives.resolve(ctx, self.path))
 
     def interrupted(self, ctx: Context) -> None:
-        """Drop what was being uploaded."""
+        """Abort the unfinished uploads below the store folder `to`."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """An archive is kept."""
+        """Change nothing: the archive stays in the store."""
         return Undo.nothing("an archive is kept")
 
 
 @contextmanager
 def _failing() -> Iterator[None]:
-    """Turn what the store refuses into StepFailed."""
+    """Context manager that converts errors of the backup store to StepFailed."""
     try:
         yield
     except CouldNotVerify as error:
@@ -147,43 +146,24 @@ def _there(ctx: Context, path: str) -> dict[str, Entry]:
             raise
         found = None
     if found is None:
-        raise StepFailed(f"{ctx.host.name}: there is no {path} to archive")
+        raise StepFailed(f"{ctx.host.name}: the path to archive, {path}, does not exist")
     if found["."].type not in ("file", "folder"):
-        raise StepFailed(f"{ctx.host.name}: {path} is a {found['.'].type}; name the file or folder itself")
+        raise StepFailed(f"{ctx.host.name}: {path} is a {found['.'].type}; set `path` to a file or folder")
     return found
 
 
 def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, scratch: str) -> str:
-    """Bring the archive to the host; returns its path. Raises StepFailed with a finding when it is not as it was."""
-    size = store.size(f"{folder.key}/{ARCHIVE}")
-    if size is None:
-        raise StepFailed(
-            f"the archive in {folder} is not whole",
-            findings=[
-                finding("backup-missing", title=ARCHIVE, wanted=f"{manifest.archive.size} bytes", measured="no such object")
-            ],
-        )
-    if size != manifest.archive.size:
-        raise StepFailed(
-            f"the archive in {folder} is not whole",
-            findings=[
-                finding("backup-size", title=ARCHIVE, wanted=f"{manifest.archive.size} bytes", measured=f"{size} bytes")
-            ],
-        )
-    problems = Carrier(ctx.host, ctx.deadline, scratch).fetch(scratch, [manifest.packed()], store, folder.key)
-    if problems:
-        wrong = [
-            finding(f"backup-{one.kind}", title=one.name, wanted=one.wanted, measured=one.measured, host=ctx.host.name)
-            for one in problems
-            if one.kind != "error"
-        ]
-        said = f"{problems[0].kind}: wanted {problems[0].wanted}, measured {problems[0].measured}"
-        raise StepFailed(f"the archive in {folder} did not arrive as it was: {said}", findings=wrong)
-    return f"{scratch}/{ARCHIVE}"
+    """Fetch the archive to the host and return its path. Raises StepFailed with a finding about a damaged archive."""
+    if wrong := stored_backup.present(store, folder, manifest.stored()):
+        raise StepFailed(f"the archive in {folder} is incomplete or damaged: {stored_backup.summary(wrong)}", findings=wrong)
+    return f"{stored_backup.carry(ctx, store, folder, manifest, scratch)}/{ARCHIVE}"
 
 
 def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, ...]) -> None:
-    """Extract into the empty folder of ``inside`` and compare all of it. Raises StepFailed."""
+    """Extract ``archive`` in the folder to which the command prefix ``inside`` changes, and compare it with ``manifest``.
+
+    Raises StepFailed.
+    """
     try:
         archives.unpack(ctx, archive, inside)
     except CommandFailed as error:
@@ -197,7 +177,7 @@ def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, 
     wrong = archives.differences(manifest.path, manifest.entries, found, unexpected=True)
     if wrong:
         raise StepFailed(
-            f"{ctx.host.name}: what was extracted differs from the manifest: {archives.summary(wrong)}", findings=wrong
+            f"{ctx.host.name}: the extracted files differ from the manifest: {stored_backup.summary(wrong)}", findings=wrong
         )
 
 
@@ -206,7 +186,7 @@ def _name(manifest: Manifest) -> str:
 
 
 class BackupIntact(Read):
-    """Fetch an archive from where it lies, compare its digest, extract it aside and compare every entry."""
+    """Fetch an archive, compare its digest, extract it to a temporary folder and compare every entry."""
 
     TIMEOUT = 3600.0
     PROVES_BACKUP = True
@@ -216,11 +196,12 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``entries``, ``bytes``, ``packed``, ``identity`` of what it is an archive of, ``seconds``."""
+        """Facts: ``entries`` (number), ``bytes``, ``packed`` (bytes of the archive), ``identity``, ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
-        folder, manifest = archives.read(store, self.from_)
+        folder = stored_backup.split(self.from_)
+        manifest = Manifest.read(store, folder)
         if not ctx.same_service(manifest.service, self.service):
-            raise StepFailed(f"{folder} is an archive of {manifest.service}, not of {self.service}")
+            raise StepFailed(f"{folder} contains an archive of the service {manifest.service}, not of {self.service}")
         with ctx.temporary("intact") as scratch:
             archive = _fetch(ctx, store, folder, manifest, scratch)
             ctx.run("mkdir", "-m", "700", "--", f"{scratch}/out").check()
@@ -229,25 +210,25 @@ class BackupIntact(Read):
             "entries": len(manifest.entries),
             "bytes": manifest.bytes,
             "packed": manifest.archive.size,
-            "identity": archives.archived(ctx, manifest, folder.sha256).model_dump(),
+            "identity": archives.archived(ctx, manifest, folder).model_dump(),
             "seconds": round(begun - ctx.deadline.remaining(), 3),
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Files of the service, wherever on its host."""
+        """Identity of the service's files: the step's host, and any path on it."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
-        """GNU tar with attributes, and a way to carry files."""
+        """Check that the host has a GNU tar with extended attributes, and a program to transfer files."""
         archives.need_tar(ctx)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
 
 
 class Extract(Write):
-    """Extract an archive beside its place, compare every entry with the manifest, then move it there in one step.
+    """Extract an archive next to its destination, compare every entry with the manifest, then rename it into place.
 
-    Nothing is overwritten: the place must be empty or not there, or hold exactly what the manifest says, as when the run
-    that is recovered died before it lost anything, or after it had restored it.
+    Nothing is overwritten: the destination must be missing, empty, or exactly equal to the manifest. It is equal when a run
+    died before it deleted the files, or after it restored them, and the extraction is then repeated by `drill.recover`.
     """
 
     TIMEOUT = 3600.0
@@ -255,19 +236,20 @@ class Extract(Write):
 
     service: ServiceName
     from_: Location
-    path: Annotated[HostPath | None, Field(description="Where to; by default where it was.")] = None
+    path: Annotated[HostPath | None, Field(description="Folder to restore to; default: the original path.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``entries``, ``bytes``, ``already`` (nothing had to be extracted), ``seconds``."""
+        """Facts: ``path``, ``entries`` (number), ``bytes``, ``already`` (true if nothing was extracted), ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
-        folder, manifest = archives.read(store, self.from_)
+        folder = stored_backup.split(self.from_)
+        manifest = Manifest.read(store, folder)
         path = archives.resolve(ctx, self.path or manifest.path)
         refuse_dangerous(path)
         found = archives.survey(ctx, path).entries
         already = found is not None and not archives.differences(path, manifest.entries, found, unexpected=True)
         if not already:
             self._bring(ctx, store, folder, manifest, path)
-        with suppress(HostError):  # what is still there keeps `files.lose` from being proven gone
+        with suppress(HostError):  # while these files exist, the fault `files.lose` does not count as undone
             ctx.run("sh", "-c", nofollow.DELETE, "sh", archives.lost(ctx, path))
         return {
             "path": path,
@@ -289,9 +271,9 @@ class Extract(Write):
             nofollow.refuse(ctx, moved)
             if moved.exit == 3:
                 raise StepFailed(
-                    f"{ctx.host.name}: there is something in {path}; nothing was overwritten",
+                    f"{ctx.host.name}: {path} is not empty; nothing was overwritten",
                     findings=[
-                        finding("restore-target", title=path, wanted="nothing, or an empty folder", measured="something")
+                        finding("restore-target", title=path, wanted="a missing or an empty folder", measured="something")
                     ],
                 )
             moved.check()
@@ -300,21 +282,21 @@ class Extract(Write):
                 ctx.host.run(("sh", "-c", nofollow.DELETE, "sh", place), deadline=Deadline.after(60))
 
     def ready(self, ctx: Context) -> None:
-        """GNU tar with attributes, a way to carry files, and a place that the user may write, where it is known."""
+        """Check that the host has GNU tar and a transfer program, and that the destination, if known yet, is writable."""
         archives.need_tar(ctx)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
         if self.known("path") and self.path is not None:
             rights.need_place(ctx, archives.resolve(ctx, self.path))
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The files that were extracted."""
-        _, manifest = archives.read(Store(ctx.bucket(self.from_)), self.from_)
+        """Identity of the extracted files: host, machine id and path."""
+        manifest = archives.read(ctx, self.from_)
         return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 
     def undo(self, ctx: Context) -> Undo:
-        """What was extracted is kept; a half-extracted one beside it is removed."""
+        """Remove an unfinished extraction next to the destination; a finished one stays."""
         if self.path is None:
-            _, manifest = archives.read(Store(ctx.bucket(self.from_)), self.from_)
+            manifest = archives.read(ctx, self.from_)
         path = archives.resolve(ctx, self.path or manifest.path)
         return Undo.by_commands(("sh", "-c", nofollow.DELETE, "sh", _place(ctx, path)))
 
@@ -330,16 +312,19 @@ class Matches(Read):
     COMPARES = True
 
     service: ServiceName
-    manifest: Annotated[Uri, Field(description="The `manifest` that `files.archive` gave.")]
-    path: Annotated[HostPath | None, Field(description="Where they are; by default where they were.")] = None
+    manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `files.archive`.")]
+    path: Annotated[HostPath | None, Field(description="Folder of the files; default: the original path.")] = None
     unexpected: Annotated[
-        Literal["fail", "allow"], Field(description="What a file that the manifest does not know means.")
+        Literal["fail", "allow"], Field(description="Treatment of a file that is not in the manifest.")
     ] = "fail"
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``entries``, ``bytes``, ``unexpected``, ``sockets`` (never archived), ``seconds``."""
+        """Facts: ``path``, ``entries`` (number), ``bytes``, ``unexpected``, ``sockets``, ``seconds``.
+
+        ``unexpected`` is the number of entries that are not in the archive; ``sockets`` that of sockets, never archived.
+        """
         begun = ctx.deadline.remaining()
-        _, manifest = archives.read(Store(ctx.bucket(self.manifest)), self.manifest)
+        manifest = archives.read(ctx, self.manifest)
         path = archives.resolve(ctx, self.path or manifest.path)
         found = archives.survey(ctx, path)
         entries = found.entries or {}
@@ -354,17 +339,19 @@ class Matches(Read):
         }
         if wrong:
             raise StepFailed(
-                f"{ctx.host.name}: {path} differs from its archive: {archives.summary(wrong)}", findings=wrong, facts=facts
+                f"{ctx.host.name}: {path} differs from its archive: {stored_backup.summary(wrong)}",
+                findings=wrong,
+                facts=facts,
             )
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The files that are compared."""
-        _, manifest = archives.read(Store(ctx.bucket(self.manifest)), self.manifest)
+        """Identity of the compared files on the host: host, machine id and path."""
+        manifest = archives.read(ctx, self.manifest)
         return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 
     def ready(self, ctx: Context) -> None:
-        """The host needs python3."""
+        """Check that the host has python3, and that the store answers."""
         host_programs.need_python(ctx)
         if self.known("manifest"):
             Store(ctx.bucket(self.manifest)).check()

@@ -1,4 +1,4 @@
-"""Files as they are: digests; and a folder that is moved out of the way."""
+"""Compute digests of files, and remove a file or a folder."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ _DIGEST = 'cd -- "$1" 2>/dev/null || { sha256sum -b -- "$1"; exit; }; find . -ty
 
 
 class Digest(Read):
-    """SHA-256 of a file, or of every file below a folder, computed on the host."""
+    """Compute the SHA-256 of a file, or of every file below a folder, on the host."""
 
     PLACE = Place.HOSTS
 
     path: AbsolutePath
-    sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="The wanted digest of the file.")] = None
+    sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Expected SHA-256 of the file.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``sha256`` of a single file; ``files`` and ``evidence`` for a folder."""
+        """Facts: ``files`` (number), ``evidence`` (the list of digests), ``sha256`` if there is only one file."""
         output = ctx.run("sh", "-c", _DIGEST, "sh", self.path)
         found = dict(_parse(output.text))
         if not output.ok or not found:
             said = output.stderr.decode("utf-8", "replace").strip()[-300:]
-            raise CouldNotVerify(f"{ctx.host.name}: no digest of {self.path}: {said or 'there is no file'}")
+            raise CouldNotVerify(
+                f"{ctx.host.name}: the digest of {self.path} could not be computed: {said or 'there is no file'}"
+            )
         facts: Facts = {"files": len(found), "evidence": ctx.evidence("sha256.txt", output.text)}
         if len(found) == 1:
             facts["sha256"] = next(iter(found.values()))
         if self.sha256 and facts.get("sha256") != self.sha256:
             measured = str(facts.get("sha256", f"{len(found)} files"))
             raise StepFailed(
-                f"{self.path} is not as expected",
+                f"the digest of {self.path} differs from the expected one",
                 facts=facts,
                 findings=[finding("file-content", title=self.path, wanted=self.sha256, measured=measured)],
             )
@@ -56,7 +58,7 @@ it=${1##*/} kept=${2##*/}
 there() { test -e "./$1" || test -L "./$1"; }
 """
 )
-# PATH KEPT: a name is moved within the folder around it, and what it is does not matter.
+# PATH KEPT: move a file or folder of any kind to another name in the same folder.
 _ASIDE = (
     _PLACE
     + """
@@ -76,7 +78,7 @@ _GONE = _PLACE + 'enter "${1%/*}" || exit 0; there "$kept" || ! there "$it"'
 
 
 class Remove(Fault):
-    """Remove a file or a folder, as an operator's wrong `rm` does. Kept aside on the same disk, so it can be put back."""
+    """Make a file or a folder disappear, like a mistaken `rm`: it is renamed in its folder, and renamed back by the undo."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
@@ -84,23 +86,24 @@ class Remove(Fault):
     path: AbsolutePath
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``kept`` (where it lies until it is put back)."""
+        """Facts: ``path``, ``kept`` (path in the same folder at which the original is stored until the undo)."""
         refuse_dangerous(self.path)
         output = ctx.run("sh", "-c", _ASIDE, "sh", self._path, self._kept(ctx))
         nofollow.refuse(ctx, output)
         if output.exit == 3:
-            raise StepFailed(f"{ctx.host.name}: there is no {self.path} to remove")
+            raise StepFailed(f"{ctx.host.name}: the path to remove, {self.path}, does not exist")
         output.check()
         return {"path": self._path, "kept": self._kept(ctx)}
 
     def ready(self, ctx: Context) -> None:
-        """There must be something to remove, at a place where that is allowed and the user may."""
+        """Check that the path exists, may be removed by a drill, and is in a folder that the user may write to."""
         if not self.known("path"):
             return
         need_harmless(self.path)
         if not ctx.run("sh", "-c", 'test -e "$1" || test -L "$1"', "sh", self._path).ok:
             raise NotReady(
-                f"{ctx.host.name}: there is no {self.path} to remove", hint="name a file or a folder that is there"
+                f"{ctx.host.name}: the path to remove, {self.path}, does not exist",
+                hint="set `path` to an existing file or folder",
             )
         rights.need_place(ctx, self._path)
 
@@ -112,9 +115,9 @@ class Remove(Fault):
         return f"{self._path}.drillbook-{ctx.run_id}"
 
     def undo(self, ctx: Context) -> Undo:
-        """Move it back, unless something else was put in its place meanwhile: then drop the kept one."""
+        """Move the stored original back; if a new file or folder exists at the path, delete the stored original."""
         return Undo.by_commands(("sh", "-c", _BACK, "sh", self._path, self._kept(ctx)))
 
     def active(self, ctx: Context) -> bool:
-        """True while the path is not there, or its kept copy still is."""
+        """Return True while the path is missing, or the stored original exists."""
         return ctx.run("sh", "-c", _GONE, "sh", self._path, self._kept(ctx)).exit == 0

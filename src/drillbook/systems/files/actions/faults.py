@@ -1,4 +1,4 @@
-"""What can happen to files: lost for good, damaged in place."""
+"""Faults of files: permanent deletion, and damage in place."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Annotated
 from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
-from drillbook.sdk import host_programs, nofollow
+from drillbook.sdk import host_programs, nofollow, stored_backup
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Store
+from drillbook.sdk.store import Uri
 from drillbook.systems.files import archives, rights
-from drillbook.systems.files.actions.fields import HostPath, Location, ServiceName, need_harmless, refuse_dangerous
+from drillbook.systems.files.actions.fields import HostPath, ServiceName, need_harmless, refuse_dangerous
 
 _BEGUN, _KEPT = "losing.txt", "kept.txt"
-"""Evidence: a deletion was about to begin; or it was refused."""
-# PATH LOST
+"""Names of evidence files: the first is written right before a deletion begins, the second when a deletion is refused."""
+# PATH LOST: print the state of PATH, which a deletion first moves to LOST: `there`, `half` (unfinished) or `gone`.
 _STATE = """
 if test ! -e "$1" && test ! -L "$1"; then echo gone
 elif test -e "$2" || test -L "$2"; then echo half
@@ -27,37 +27,59 @@ fi
 
 
 class Lose(Fault):
-    """Delete a file or a folder for good, once it is shown to be just what an archive of this run holds."""
+    """Delete a file or a folder permanently, after verifying that an archive of this run has exactly its content.
+
+    Without `from` it deletes the folder of a service, and `backup.restore` restores the folder from a team's own backup.
+    Changes since that backup are lost, at most as many as the drill's objective `rpo` permits.
+    """
 
     RESTORE_ONLY = True
-    PROVEN_BY = ("files.backup_intact",)
-    RESTORED_BY = {"files.backup_intact": "files.extract"}
+    PROVEN_BY = ("files.backup_intact", "backup.check")
+    RESTORED_BY = {"files.backup_intact": "files.extract", "backup.check": "backup.restore"}
     UNDO = ("restore",)
 
     service: ServiceName
     path: HostPath
-    from_: Location
+    from_: Annotated[
+        Uri | None, Field(alias="from", description="The fact `location` of `files.archive`; none for a team's own backup.")
+    ] = None
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``entries``, ``bytes``. Deletes nothing that differs from the archive."""
+        """Facts: ``path``, ``entries`` (number deleted), ``bytes``. Files that differ from the archive are never deleted."""
         path = archives.resolve(ctx, self.path)
         refuse_dangerous(path)
-        _, manifest = archives.read(Store(ctx.bucket(self.from_)), self.from_)
+        if self.from_ is None:
+            return self._lose_saved(ctx, path)
+        manifest = archives.read(ctx, self.from_)
         if (manifest.host, manifest.path) != (ctx.host.name, path):
             raise StepFailed(f"the archive is of {manifest.path} on {manifest.host}, not of {path} on {ctx.host.name}")
         found = archives.survey(ctx, path)
         if found.entries is None:
-            raise StepFailed(f"{ctx.host.name}: there is no {path} to lose")
+            raise StepFailed(f"{ctx.host.name}: the path to delete, {path}, does not exist")
         wrong = archives.differences(path, manifest.entries, found.entries, unexpected=True)
         if wrong or found.sockets:
-            said = archives.summary(wrong) or f"sockets: {', '.join(found.sockets[:3])}"
-            raise self._kept(ctx, f"{path} is not as the archive holds it, so it is not deleted: {said}")
+            said = stored_backup.summary(wrong) or f"sockets: {', '.join(found.sockets[:3])}"
+            raise self._kept(ctx, f"{path} differs from the archive, so it is not deleted: {said}")
         ctx.evidence(_BEGUN, path, sync=True)
         self._delete(ctx, path)
         return {"path": path, "entries": len(found.entries), "bytes": manifest.bytes}
 
+    def _lose_saved(self, ctx: Context, path: str) -> Facts:
+        """Delete the folder of a service for which a backup of its backup source was verified."""
+        if "backup.check" not in ctx.proofs:
+            raise StepFailed(
+                f"{ctx.host.name}: {path} is not deleted: `from` is missing, and no backup of a backup source was verified"
+            )
+        count = ctx.run("sh", "-c", 'find "$1" ! -type d | wc -l', "sh", path).check().text
+        ctx.evidence(_BEGUN, path, sync=True)
+        self._delete(ctx, path)
+        return {"path": path, "entries": int(count)}
+
     def _kept(self, ctx: Context, why: str) -> StepFailed:
-        """The refusal, and a note of it for ``untouched``: what differs from the archive is not lost for that."""
+        """Record as evidence that the deletion was refused because of ``why``, and return the error to raise.
+
+        ``untouched`` reads the record: differences from the archive are then not damage by this fault.
+        """
         ctx.evidence(_KEPT, why)
         return StepFailed(f"{ctx.host.name}: {why}")
 
@@ -70,47 +92,58 @@ class Lose(Fault):
             raise StepFailed(f"{ctx.host.name}: {path} is not deleted: {answer['refused']}")
         if answer["left"]:
             raise StepFailed(
-                f"{ctx.host.name}: not all of {path} could be deleted; what is left lies in "
+                f"{ctx.host.name}: {path} could be deleted only in part; the remaining files are in "
                 f"{folder}/{answer['left'].removeprefix('./')}: "
                 f"{answer['said']}"
             )
 
     def ready(self, ctx: Context) -> None:
-        """There must be something to lose, where that is allowed, and the user may delete it and give it back."""
+        """Check that the path exists, may be removed by a drill, and that the user may delete and restore it."""
         path = archives.resolve(ctx, self.path)
         need_harmless(path)
         host_programs.need_python(ctx)
         if not ctx.run("test", "-e", path).ok:
-            raise NotReady(f"{ctx.host.name}: there is no {path} to lose", hint="name a file or a folder that is there")
+            raise NotReady(
+                f"{ctx.host.name}: the path to delete, {path}, does not exist",
+                hint="set `path` to an existing file or folder",
+            )
         rights.need_deletable(ctx, path)
+        if self.if_known("from_", "") is None and "backup.check" not in ctx.proofs:
+            raise NotReady(
+                f"files.lose names no archive for {path}, and this drill verifies no backup of {self.service}",
+                hint="write `from` with the location of a `files.archive`, or verify a source by `backup.check`",
+            )
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The files that are deleted."""
+        """Identity of the deleted files: host, machine id and path."""
         return archives.identity(ctx, archives.resolve(ctx, self.path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Only a restore brings it back."""
-        return Undo.by_restore("it is deleted; only `files.extract` brings it back")
+        """Change nothing: only a restore can recover the files."""
+        restore = "backup.restore" if self.from_ is None else "files.extract"
+        return Undo.by_restore(f"the files are deleted; only `{restore}` can restore them")
 
     def active(self, ctx: Context) -> bool | None:
-        """True while nothing is there; nobody can tell while some of what was lost still waits to be deleted."""
+        """Return True while the path is missing. Raises CouldNotVerify while the path is deleted only in part."""
         path = archives.resolve(ctx, self.path)
         found = ctx.run("sh", "-c", _STATE, "sh", path, archives.lost(ctx, path)).check().text
         if found == "half":
             raise CouldNotVerify(
-                f"{ctx.host.name}: {archives.lost(ctx, path)} still holds some of what was deleted",
-                hint="it holds nothing that the archive does not hold: remove it",
+                f"{ctx.host.name}: {archives.lost(ctx, path)} still contains some of the files to delete",
+                hint="remove this folder; the archive contains all its files",
             )
         return found == "gone"
 
     def untouched(self, ctx: Context) -> bool | None:
-        """All of it is there as the archive holds it; or it never was, and nothing was deleted for that."""
+        """Return True when the fault deleted nothing: all files equal the archive, or the deletion was refused."""
         if ctx.kept_evidence(_KEPT) and not ctx.kept_evidence(_BEGUN):
             return True
         path = archives.resolve(ctx, self.path)
         if ctx.run("sh", "-c", _STATE, "sh", path, archives.lost(ctx, path)).check().text != "there":
             return False
-        _, manifest = archives.read(Store(ctx.bucket(self.from_)), self.from_)
+        if self.from_ is None:
+            return True  # the folder is moved away in one step before anything in it is deleted
+        manifest = archives.read(ctx, self.from_)
         found = archives.survey(ctx, path).entries
         return found is not None and not archives.differences(path, manifest.entries, found, unexpected=False)
 
@@ -121,10 +154,16 @@ _SLICE = (
 LC_ALL=C; export LC_ALL
 file=/proc/self/fd/3 it= kept=${2##*/}
 cut() { tail -c "+$(($1 + 1))" "$file" | head -c "$2"; }
+mode() { stat -L -c %a -- "$file"; }
+# WAS: gives back set-user-id and set-group-id, which the kernel takes from a file when an ordinary user writes to it.
+keep_mode() {
+  is=$(mode) && test -n "$1" || return 0
+  if test "$((0$1 & ~0$is & 06000))" -ne 0 && test "$(((0$1 ^ 0$is) & ~06000))" -eq 0; then chmod "00$1" -- "$file"; fi
+}
 """
 )
-# PATH KEPT OFFSET LENGTH: keeps the bytes as they were and as they will be, and only then changes them in place. What is
-# read and written is the file that was opened once, and is the one with this name.
+# PATH KEPT OFFSET LENGTH: store the old and the new bytes in KEPT, and only then change the file in place. The file is
+# opened once, read and written by that descriptor, and checked to be the file of this name.
 _CORRUPT = (
     _SLICE
     + """
@@ -132,19 +171,20 @@ damage() {
   test -f "$file" && grasped "./$it" || exit 3
   mkdir -m 700 -- "./$kept" && hold "$kept" || exit 4
   umask 077
-  touch -r "$file" -- ./time && cut "$1" "$2" > ./was &&
+  touch -r "$file" -- ./time && mode > ./mode && cut "$1" "$2" > ./was &&
   tr '\\000-\\377' '\\200-\\377\\000-\\177' < ./was > ./is &&
   test "$(wc -c < ./is)" -eq "$2" && printf %s "$1" > ./where && mv -- ./where ./at || exit 5
   sync -f . 2>/dev/null || sync
   dd if=./is of="$file" bs=1 seek="$1" conv=notrunc 2>/dev/null || exit 5
+  keep_mode "$(cat ./mode)" && rm -f -- ./mode || exit 5
   touch -r ./time -- "$file" 2>/dev/null || :
 }
 walk "$1" last && test -f "./$it" || exit 3
 damage "$3" "$4" 3< "./$it" || exit 5
 """
 )
-# sound: is every byte there one of the two, so that it is the damage, whole or half done, and nobody else's? Every changed
-# byte differs from what it was, so each is equal to at most one of the two.
+# `sound` succeeds when every byte is either the old or the new one: then nobody else has changed the file since. Every
+# changed byte differs from the old one, so a byte can equal only one of the two.
 _SOUND = (
     _SLICE
     + """
@@ -158,14 +198,17 @@ sound() {
 }
 """
 )
-# PATH KEPT: puts the bytes back only where the damaged ones still are; a file that was replaced meanwhile stays.
+# PATH KEPT: put the old bytes back only over damaged ones; a file that was replaced since the fault is not touched.
 _REPAIR = (
     _SOUND
     + """
 repair() {
   sound || return 0
   touch -r "$file" -- ./now
+  # An interrupted damage left the mode unchanged; a complete one restored the mode, which may have been changed again since.
+  mode=$(cat ./mode 2>/dev/null || mode)
   dd if=./was of="$file" bs=1 seek="$at" conv=notrunc 2>/dev/null || exit 1
+  keep_mode "$mode" || exit 1
   sync -f "$file" 2>/dev/null || sync
   if test ! ./now -nt ./time && test ! ./now -ot ./time; then touch -r ./time -- "$file" 2>/dev/null || :; fi
 }
@@ -178,24 +221,24 @@ _DAMAGED = _SOUND + 'walk "$1" last && hold "$kept" && test -f "../$it" || exit 
 
 
 class Corrupt(Fault):
-    """Change bytes of a file in place, as a dying disk does; its size, time and permissions tell nothing."""
+    """Change bytes of a file in place, as a failing disk does; size, times and permissions stay the same."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
 
     path: HostPath
-    bytes: Annotated[int, Field(ge=1, le=4096, description="How many bytes are changed.")] = 16
-    seed: Annotated[int, Field(ge=0, description="Where they are: the same seed, the same place.")] = 0
+    bytes: Annotated[int, Field(ge=1, le=4096, description="Number of bytes to change.")] = 16
+    seed: Annotated[int, Field(ge=0, description="Seed of the position: the same seed gives the same position.")] = 0
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``offset``, ``bytes``."""
+        """Facts: ``path``, ``offset`` of the first changed byte, ``bytes`` (number changed)."""
         path = archives.resolve(ctx, self.path)
         refuse_dangerous(path)
         offset, length = self._where(self._size(ctx, path))
         output = ctx.run("sh", "-c", _CORRUPT, "sh", path, _kept(ctx, path), str(offset), str(length))
         nofollow.refuse(ctx, output)
         if output.exit in (3, 4):
-            said = "is no file" if output.exit == 3 else "is damaged by this run already"
+            said = "is not a file" if output.exit == 3 else "was already damaged by this run"
             raise StepFailed(f"{ctx.host.name}: {path} {said}")
         output.check()
         return {"path": path, "offset": offset, "bytes": length}
@@ -203,17 +246,17 @@ class Corrupt(Fault):
     def _size(self, ctx: Context, path: str) -> int:
         output = ctx.run("sh", "-c", 'test -f "$1" && test -s "$1" && wc -c < "$1"', "sh", path)
         if not output.ok:
-            raise StepFailed(f"{ctx.host.name}: {path} is no file with content")
+            raise StepFailed(f"{ctx.host.name}: {path} is not a file, or is empty")
         return int(output.text)
 
     def _where(self, size: int) -> tuple[int, int]:
-        """Offset and length of what is changed in a file of ``size`` bytes."""
+        """Return offset and length, in bytes, of the part to change in a file of ``size`` bytes."""
         length = min(self.bytes, size)
         number = int.from_bytes(hashlib.sha256(f"{self.seed}".encode()).digest()[:8], "big")
         return number % (size - length + 1), length
 
     def ready(self, ctx: Context) -> None:
-        """There must be a file with content, which the user may write, in a folder that they may write."""
+        """Check that the file exists, is not empty, and that the user may write it and its folder."""
         try:
             path = archives.resolve(ctx, self.path)
             refuse_dangerous(path)
@@ -221,15 +264,16 @@ class Corrupt(Fault):
         except (StepFailed, CouldNotVerify) as error:
             raise NotReady(error.message) from None
         rights.need_writable(ctx, path)
+        rights.need_mode(ctx, path)
         rights.need_place(ctx, _kept(ctx, path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Put back exactly those bytes, unless the file was replaced or changed there meanwhile."""
+        """Restore exactly the changed bytes, unless the file was replaced or these bytes changed again meanwhile."""
         path = archives.resolve(ctx, self.path)
         return Undo.by_commands(("sh", "-c", _REPAIR, "sh", path, _kept(ctx, path)))
 
     def active(self, ctx: Context) -> bool:
-        """True while the changed bytes are there."""
+        """Return True while the changed bytes are in the file."""
         path = archives.resolve(ctx, self.path)
         return ctx.run("sh", "-c", _DAMAGED, "sh", path, _kept(ctx, path)).ok
 

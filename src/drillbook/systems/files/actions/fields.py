@@ -1,4 +1,4 @@
-"""Fields that the file actions share, and paths that no drill touches."""
+"""Field types that several file actions share, and refusal of dangerous paths."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from drillbook.sdk.store import Uri
 
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00]*$", description="Absolute path on the host.")]
 HostPath = Annotated[
-    str, Field(pattern=r"^(/|~/)[^\x00\n]+$", description="Path on the host: absolute, or `~/...` in the home.")
+    str, Field(pattern=r"^(/|~/)[^\x00\n]+$", description="Path on the host: absolute, or `~/...` for the home folder.")
 ]
-ServiceName = Annotated[str, Field(description="The service that the files belong to; they lie on its host.")]
-Location = Annotated[Uri, Field(alias="from", description="The `location` that `files.archive` gave.")]
+ServiceName = Annotated[str, Field(description="Service to which the files belong; the files are on its host.")]
+Location = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `files.archive`.")]
 
 
 def refuse_dangerous(path: str) -> None:
-    """Raise StepFailed for a path at the top of a file system, or with `..` in it."""
+    """Raise StepFailed for a top-level directory of a file system, or a path with `..`."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts or len(parts) < 2:
-        raise StepFailed(f"{path} is refused: a drill removes nothing at the top of a file system, and no path with `..`")
+        raise StepFailed(
+            f"{path} is refused: a drill does not remove top-level directories of a file system, or paths with `..`"
+        )
 
 
 def need_harmless(path: str) -> None:
-    """Raise NotReady where ``refuse_dangerous`` refuses: before anything runs."""
+    """Raise NotReady, before the drill begins, for a path that ``refuse_dangerous`` refuses."""
     try:
         refuse_dangerous(path)
     except StepFailed as error:
-        raise NotReady(error.message, hint="name something deeper") from None
+        raise NotReady(error.message, hint="choose a path at a deeper level") from None

@@ -1,4 +1,4 @@
-"""What can happen to files and comes back by itself: another content, other permissions, a full disk."""
+"""Reversible faults of files: replaced content, changed permissions, a full disk."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from drillbook.values import Size
 
 CONTENT_LIMIT = 64 << 10
 ROOT_FLOOR = 200 << 20
-"""Bytes that always stay free on the root file system."""
+"""Bytes that must stay free on the root file system."""
 _Least = Annotated[Size, Field(ge=1 << 20)]
 
 
 def _resolved(ctx: Context, path: str) -> str:
-    """``path`` on the step's host. Raises NotReady where no drill may change anything."""
+    """Return ``path`` with `~/` resolved on the step's host. Raises NotReady for a path that no drill may change."""
     found = archives.resolve(ctx, path)
     need_harmless(found)
     return found
 
 
 class Replace(Fault):
-    """Put another content in a file's place, as a wrong deployment or a wrong edit does; owner and permissions stay.
+    """Replace the content of a file, as a wrong deployment or a wrong edit does; owner and permissions stay the same.
 
-    The original keeps its identity under a name beside it, and takes its place again. A program that has the file open
-    goes on with the original. What a restore puts there meanwhile, as a file of its own, stays.
+    The original file is renamed within its folder, and renamed back by the undo. A program that has the file open continues
+    to use the original. If a restore creates a new file at the path meanwhile, the undo keeps the new file.
     """
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
 
     path: HostPath
-    content: Annotated[str, Field(max_length=CONTENT_LIMIT, description="What stands in the file instead; no secrets.")]
+    content: Annotated[str, Field(max_length=CONTENT_LIMIT, description="New content of the file; no secrets.")]
 
     def ready(self, ctx: Context) -> None:
-        """There must be an ordinary file in a folder that may be written, not a symbolic link."""
+        """Check that the path is an ordinary file, not a symbolic link, in a writable folder."""
         if not self.known("path"):
             return
         need(ctx, "cmp", "sha256sum")
@@ -52,17 +52,17 @@ class Replace(Fault):
             'test -O "$1" || test "$(id -u)" = 0 || exit 7'
         )
         why = {
-            3: ("is a symbolic link", "name the file that it leads to"),
-            4: ("is no file", "name a file that is there"),
+            3: ("is a symbolic link", "name the target file of the link"),
+            4: ("is not a file", "name an existing file"),
             5: ("cannot be read", "run as its owner"),
-            6: ("is in a folder that may not be written", "run as its owner"),
+            6: ("is in a folder that this user may not write to", "run as its owner"),
             7: ("belongs to another user", "run as its owner"),
         }
         if said := why.get(ctx.run("sh", "-c", script, "sh", path).exit or 0):
             raise NotReady(f"{ctx.host.name}: {path} {said[0]}", hint=said[1])
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``was`` and ``is``: SHA-256 of the content before and now."""
+        """Facts: ``path``, ``was`` and ``is`` (SHA-256 of the old and the new content)."""
         path = _resolved(ctx, self.path)
         output = ctx.run("sh", "-c", swap.REPLACE, "sh", path, self._beside(ctx, path), stdin=self.content.encode())
         nofollow.refuse(ctx, output)
@@ -75,12 +75,12 @@ class Replace(Fault):
         return f"{path}{archives.own_mark(ctx)}-original"
 
     def undo(self, ctx: Context) -> Undo:
-        """The original takes its place again."""
+        """Rename the original file back to its path."""
         path = _resolved(ctx, self.path)
         return Undo.by_commands(("sh", "-c", swap.PUT_BACK, "sh", path, self._beside(ctx, path)))
 
     def active(self, ctx: Context) -> bool:
-        """True while the replacement is there, or the original is still beside it."""
+        """Return True while the replacement or the renamed original exists."""
         path = _resolved(ctx, self.path)
         return ctx.run("sh", "-c", swap.STILL, "sh", path, self._beside(ctx, path)).ok
 
@@ -94,8 +94,8 @@ test -O "./$it" || test "$(id -u)" = 0 || exit 4
 stat -c %a -- "./$it"
 """
 )
-# PATH IS WANTED. The zeros in front let go of set-group-id on a folder too, which GNU chmod would otherwise keep. It is the
-# file that was opened which is changed; what its owner cannot read cannot be opened, and no link leads to others' then.
+# PATH IS WANTED: change the mode IS to WANTED. Leading zeros clear set-group-id on a folder too, which GNU chmod would keep.
+# Change the mode of the opened file; that of an unreadable file, which cannot be opened, by its name, once it is no link.
 _CHMOD = (
     _IT
     + """
@@ -114,39 +114,39 @@ if test -r "./$it"; then opened "$2" "$3" 3< "./$it"; else change "./$it" "$2" "
 
 
 class Chmod(Fault):
-    """Change the permissions of a file or a folder, as a careless `chmod` does. Root does not mind."""
+    """Change the permissions of a file or a folder, as a careless `chmod` does. Root can still access it."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
 
     path: HostPath
-    mode: Annotated[str, Field(pattern=r"^[0-7]{3,4}$", description="The permissions, in octal, such as `000`.")]
+    mode: Annotated[str, Field(pattern=r"^[0-7]{3,4}$", description="New permissions in octal, such as `000`.")]
 
     def ready(self, ctx: Context) -> None:
-        """It must be there, be ours, and have other permissions."""
+        """Check that the path exists, belongs to the user, and does not have these permissions already."""
         if self.known("path") and self.known("mode"):
             self._was(ctx)
 
     @property
     def _wanted(self) -> str:
-        """The mode as `stat` shows it: without zeros in front."""
+        """Wanted permissions as octal text in the form of `stat`, without leading zeros."""
         return f"{int(self.mode, 8):o}"
 
     def _was(self, ctx: Context) -> tuple[str, str]:
-        """The path, and the mode that it has now. Raises NotReady."""
+        """Return the resolved path and its present permissions. Raises NotReady."""
         path = _resolved(ctx, self.path)
         output = ctx.run("sh", "-c", _MODE, "sh", path)
         nofollow.refuse(ctx, output)
         if output.exit in (3, 4):
-            said = "is not there, or is a symbolic link" if output.exit == 3 else "belongs to another user"
-            raise NotReady(f"{ctx.host.name}: {path} {said}", hint="name a file that is there, and run as its owner")
+            said = "does not exist, or is a symbolic link" if output.exit == 3 else "belongs to another user"
+            raise NotReady(f"{ctx.host.name}: {path} {said}", hint="set `path` to an existing file, and run as its owner")
         mode = output.check().text
         if mode == self._wanted:
-            raise NotReady(f"{ctx.host.name}: {path} has the permissions {mode} already", hint="choose others")
+            raise NotReady(f"{ctx.host.name}: {path} already has the permissions {mode}", hint="choose other permissions")
         return path, mode
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``was`` and ``is``: the permissions before and now."""
+        """Facts: ``path``, ``was`` and ``is`` (the old and the new permissions in octal)."""
         path, mode = self._was(ctx)
         output = ctx.run("sh", "-c", _CHMOD, "sh", path, mode, self._wanted)
         nofollow.refuse(ctx, output)
@@ -154,23 +154,23 @@ class Chmod(Fault):
         return {"path": path, "was": mode, "is": self._wanted}
 
     def undo(self, ctx: Context) -> Undo:
-        """Give it the permissions back that it has now, unless somebody changed them again meanwhile."""
+        """Restore the old permissions, unless somebody changed them again meanwhile."""
         path, mode = self._was(ctx)
         return Undo.by_commands(("sh", "-c", _CHMOD, "sh", path, self._wanted, mode))
 
     def active(self, ctx: Context) -> bool:
-        """True while it has those permissions."""
+        """Return True while the path has the changed permissions."""
         path = _resolved(ctx, self.path)
         return ctx.run("stat", "-c", "%a", "--", path).text == self._wanted
 
 
-# FOLDER: is it on the root file system, and how many KiB are free there?
+# FOLDER: print the mount point of its file system, and the KiB free on it.
 _SPACE = """
 test -d "$1" && test -w "$1" || exit 3
 space() { df -Pk -- "$1" | awk 'NR == 2 { print $6, $4 }'; }
 set -- $(space "$1") ; echo "$1 $2"
 """
-# FILE BYTES: fills it. fallocate where the file system can, else zeros in parts, which stop when the file's name is gone.
+# FILE BYTES: fill the file, by fallocate where the file system supports that, else with zeros until the name is removed.
 _FILL = (
     _IT
     + """
@@ -198,7 +198,7 @@ set -C
 fill "$2" 3> "./$it" || exit 3
 """
 )
-# FILE: bytes by its length, and bytes that the file system really gave it.
+# FILE: print its length in bytes, and the bytes that the file system has allocated for it.
 _REALLY = (
     _IT
     + """
@@ -211,38 +211,38 @@ _REMOVE = _IT + 'enter "${1%/*}" || exit 0; rm -f -- "./$it"'
 
 
 class FillDisk(Fault):
-    """Use up the space of a file system with one file, as a log that nobody rotates does.
+    """Fill a file system with one file, like a log without rotation.
 
-    Either by `size`, or until `leave` is left. On the root file system at least 200 MiB always stay free.
+    The file has the size `size`, or fills all free space except `leave`. On the root file system 200 MiB always stay free.
     """
 
     PLACE = Place.HOSTS
     TIMEOUT = 300.0
     UNDO = ("commands",)
 
-    path: Annotated[HostPath, Field(description="A folder on the file system; the file is made in it.")]
-    size: Annotated[_Least | None, Field(description="How much to fill.")] = None
-    leave: Annotated[_Least | None, Field(description="How much to leave free.")] = None
+    path: Annotated[HostPath, Field(description="Folder on the file system to fill, in which the file is created.")]
+    size: Annotated[_Least | None, Field(description="Amount to fill.")] = None
+    leave: Annotated[_Least | None, Field(description="Amount to leave free.")] = None
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
         if (self.size is None) == (self.leave is None):
-            raise ValueError("write either `size` or `leave`")
+            raise ValueError("set either `size` or `leave`")
         return self
 
     def _needed(self, ctx: Context) -> tuple[str, int, int]:
-        """The file, the bytes it will have, and the bytes that are free now. Raises NotReady when that is too much."""
+        """Return path and size of the file to create, and the bytes free before. Raises NotReady if space is short."""
         folder = archives.resolve(ctx, self.path)
         output = ctx.run("sh", "-c", _SPACE, "sh", folder)
         if output.exit == 3:
-            raise NotReady(f"{ctx.host.name}: {folder} is no folder that may be written", hint="correct `path`")
+            raise NotReady(f"{ctx.host.name}: {folder} is not a folder that this user may write to", hint="correct `path`")
         mount, free_kib = output.check().text.split()
         free, floor = int(free_kib) << 10, ROOT_FLOOR if mount == "/" else 0
         wanted = int(self.size) if self.size is not None else free - int(self.leave or 0)
         if wanted <= 0 or free - wanted < floor:
             raise NotReady(
-                f"{ctx.host.name}: {folder} has {free >> 20}MiB free, too little for this",
-                hint=(f"the root file system keeps {ROOT_FLOOR >> 20}MiB; " if floor else "")
+                f"{ctx.host.name}: {folder} has {free >> 20}MiB free, too little to fill the wanted amount",
+                hint=(f"on the root file system {ROOT_FLOOR >> 20}MiB must stay free; " if floor else "")
                 + "choose another `size` or `leave`",
             )
         return self._file(ctx, folder), wanted, free
@@ -251,29 +251,31 @@ class FillDisk(Fault):
         return f"{folder}/{archives.own_mark(ctx)}-{ctx.step}-filler"
 
     def ready(self, ctx: Context) -> None:
-        """The folder must be there and writable, the space free, and no such file there."""
+        """Check that the folder is writable, that there is enough space, and that the file does not exist."""
         if all(map(self.known, ("path", "size", "leave"))):
             file, _, _ = self._needed(ctx)
             if ctx.run("sh", "-c", 'test -e "$1" || test -L "$1"', "sh", file).ok:
-                raise NotReady(f"{ctx.host.name}: {file} is there already", hint="find out who made it, and remove it")
+                raise NotReady(
+                    f"{ctx.host.name}: {file} already exists", hint="find out what created the file, and remove it"
+                )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``file``, ``bytes``, ``free_before``, ``free_after``."""
+        """Facts: ``file`` (path), ``bytes`` written, ``free_before`` and ``free_after`` (bytes)."""
         file, wanted, free = self._needed(ctx)
         output = ctx.run("sh", "-c", _FILL, "sh", file, str(wanted))
         nofollow.refuse(ctx, output)
         if output.exit == 3:
-            raise StepFailed(f"{ctx.host.name}: {file} cannot be made, or is there already; nothing was filled")
+            raise StepFailed(f"{ctx.host.name}: {file} cannot be created or already exists; the disk was not filled")
         output.check()
         after = ctx.run("sh", "-c", _SPACE, "sh", archives.resolve(ctx, self.path)).text.split()
         return {"file": file, "bytes": wanted, "free_before": free, "free_after": int(after[1]) << 10 if after[1:] else None}
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the file."""
+        """Remove the file that fills the disk."""
         return Undo.by_commands(("sh", "-c", _REMOVE, "sh", self._file(ctx, archives.resolve(ctx, self.path))))
 
     def active(self, ctx: Context) -> bool:
-        """True while the file is there and the file system really gave it that space."""
+        """Return True while the file exists and the file system has allocated its whole size."""
         output = ctx.run("sh", "-c", _REALLY, "sh", self._file(ctx, archives.resolve(ctx, self.path)))
         if output.exit == 3:
             return False

@@ -1,1 +1,1 @@
-"""Probes of HTTP services: that they answer (`http.*`), and that they give the right content (`content.*`)."""
+"""Probes of HTTP services: availability (`http.*`) and content (`content.*`)."""

@@ -1,4 +1,4 @@
-"""Probes of what a service gives, not only that it answers."""
+"""Probe `content.unchanged`: compare the content of a URL."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from drillbook.sdk.web import BODY_LIMIT, ask
 
 
 class Unchanged(Availability):
-    """Does a URL go on giving the bytes that it gave when the probe began? Sees damage that a status hides."""
+    """Check that a URL keeps returning the bytes of its first good answer; detects damaged content with status 200."""
 
-    url: Annotated[str, Field(pattern=r"^https?://", description="URL, as the controller reaches it.")]
+    url: Annotated[str, Field(pattern=r"^https?://", description="URL, as seen from the controller.")]
     _first: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def check(self, ctx: Context) -> str | None:
-        """One request on a new connection; the first answer with status 200 is what all others are compared with."""
+        """Send one request on a new connection; later answers are compared with the first answer of status 200."""
         try:
             answer = ask(self.url, timeout=float(self.timeout))
         except TimeoutError:
@@ -33,4 +33,4 @@ class Unchanged(Availability):
             return f"the answer is longer than the {BODY_LIMIT} bytes that are compared"
         digest = hashlib.sha256(answer.body).hexdigest()
         first = self._first.setdefault("sha256", digest)
-        return None if digest == first else f"other content: sha256 {digest}, at first {first}"
+        return None if digest == first else f"different content: sha256 {digest}; of the first answer: {first}"

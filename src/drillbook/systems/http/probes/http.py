@@ -1,4 +1,4 @@
-"""HTTP probes."""
+"""Probe `http.available`: request a URL."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from drillbook.sdk.web import ask
 
 
 class Available(Availability):
-    """Does a URL answer with the wanted status? Choose one that does the service's real work, not a static page."""
+    """Request a URL and compare the status. Choose a URL that needs the service's real work, not a static page."""
 
-    url: Annotated[str, Field(pattern=r"^https?://", description="URL, as the controller reaches it.")]
-    status: Annotated[int, Field(ge=100, le=599, description="The status that counts as good.")] = 200
+    url: Annotated[str, Field(pattern=r"^https?://", description="URL, as seen from the controller.")]
+    status: Annotated[int, Field(ge=100, le=599, description="Status that counts as available.")] = 200
 
     def check(self, ctx: Context) -> str | None:
-        """One request on a new connection."""
+        """Send one request on a new connection."""
         try:
             answer = ask(self.url, timeout=float(self.timeout), limit=4096)
         except TimeoutError:

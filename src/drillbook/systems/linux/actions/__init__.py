@@ -1,1 +1,1 @@
-"""Actions on a Linux host, one module or package a family."""
+"""Actions on a Linux host, in one module or package for each family."""

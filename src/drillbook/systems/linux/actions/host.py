@@ -1,4 +1,4 @@
-"""What a host has left: disk, inodes, memory, and whom the kernel killed for it. Looks only."""
+"""Measure free disk space, inodes and memory of a host, and find processes killed for lack of memory. Read-only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
 from drillbook.systems.linux.target import as_root
 
-Where = Annotated[str | None, Field(description="A service: its host is looked at, where the step names no `hosts`.")]
+Where = Annotated[str | None, Field(description="Service on whose host the step runs when the step names no `hosts`.")]
 MOST_MOUNTS = 50
 MOST_LINES = 20
 _UNREAL = ("tmpfs", "devtmpfs", "proc", "sysfs", "squashfs", "efivarfs", "cgroup", "none", "udev", "shm")
 _MEMORY = ("tmpfs", "ramfs", "devtmpfs")
-"""Types of file systems in memory, whatever device they were mounted by."""
+"""Types of file systems that are in memory, whatever their device name."""
 _KILL = re.compile(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:|Killed process) ?(.*)")
-# The kernel's own log, by whatever tool may read it.
+# Print the kernel's log with the first of several programs that may read it.
 _KERNEL_LOG = """
 dmesg 2>/dev/null && exit 0
 journalctl -k -b --no-pager -q -o short-monotonic -n 5000 2>/dev/null && exit 0
@@ -31,18 +31,22 @@ _CGROUP = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.current 2>/dev/nu
 
 
 class Disk(Read):
-    """Use of a host's file systems: bytes and inodes, as `df` shows them.
+    """Read the use of a host's file systems: bytes and inodes, as `df` shows them.
 
-    Without a `path` those in memory (tmpfs), which hold no service's data, are left out.
+    Without `path`, file systems in memory (tmpfs) are omitted, since they hold no service's data.
     """
 
     service: Where = None
-    path: Annotated[str | None, Field(pattern=r"^/", description="Only the file system that holds this path.")] = None
+    path: Annotated[
+        str | None, Field(pattern=r"^/", description="Examine only the file system that contains this path.")
+    ] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``filesystems`` (``mount device bytes free_bytes used_percent inodes_percent read_only``), ``fullest``,
-        ``used_percent`` and ``free_bytes`` of the one with the least left, ``inodes_percent`` of the one with the fewest
-        inodes left: of those that services write to, which are neither read-only nor below `/boot`.
+        """Facts: ``filesystems``, ``fullest`` (mount point), ``used_percent`` and ``free_bytes`` of the fullest file system.
+
+        Each of ``filesystems`` has ``mount``, ``device``, ``bytes``, ``free_bytes``, ``used_percent``, ``inodes_percent``
+        and ``read_only``. Next to this list, a fact ``inodes_percent`` is that of the file system with the fewest free
+        inodes. For all facts except the list, file systems that are read-only or below `/boot` are ignored.
         """
         only = ("--", self.path) if self.path else ()
         blocks = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", *only)
@@ -67,7 +71,7 @@ class Disk(Read):
         ][:MOST_MOUNTS]
         if not found:
             blocks.check()
-            raise CouldNotVerify(f"{ctx.host.name}: `df` shows no file system", hint="name a `path` that is on the disk")
+            raise CouldNotVerify(f"{ctx.host.name}: `df` shows no file system", hint="set `path`")
         kept = [one for one in found if not one["read_only"] and not f"{one['mount']}/".startswith("/boot/")] or found
         worst = max(kept, key=lambda one: (one["used_percent"], -int(str(one["free_bytes"]))))
         return {
@@ -80,13 +84,13 @@ class Disk(Read):
 
 
 def _rows(text: str) -> list[list[str]]:
-    """Lines of `df -P` as their six columns; a mount point may hold spaces."""
+    """Split the lines of `df -P` into their six columns; a mount point may contain spaces."""
     rows = [line.split(None, 5) for line in text.splitlines()[1:]]
     return [row for row in rows if len(row) == 6 and row[1].isdigit() and row[3].isdigit()]
 
 
 def _mount(text: str) -> str:
-    """A mount point of /proc/mounts, where blanks and backslashes are written in octal."""
+    """Decode a mount point of /proc/mounts, where blanks and backslashes are written in octal."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
@@ -95,16 +99,19 @@ def _percent(text: str) -> int:
 
 
 class Memory(Read):
-    """How much memory a host has left, and how much of its own limit (cgroup) is used."""
+    """Read the free memory of a host, and the use of its memory limit (cgroup)."""
 
     service: Where = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``total_bytes available_bytes used_percent swap_bytes swap_free_bytes limit_bytes limit_used_bytes``."""
+        """Facts: ``total_bytes available_bytes used_percent swap_bytes swap_free_bytes limit_bytes limit_used_bytes``.
+
+        The last two are the memory limit of the host's cgroup and its use.
+        """
         text = ctx.run("cat", "/proc/meminfo").check().text
         values = {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
         if not values.get("MemTotal"):
-            raise CouldNotVerify(f"{ctx.host.name}: /proc/meminfo tells no total")
+            raise CouldNotVerify(f"{ctx.host.name}: /proc/meminfo contains no MemTotal")
         total, free = values["MemTotal"], values.get("MemAvailable", values.get("MemFree", 0))
         limit = [int(word) for word in ctx.run("sh", "-c", _CGROUP).text.split() if word.isdigit()]
         return {
@@ -119,17 +126,19 @@ class Memory(Read):
 
 
 class OomKills(Read):
-    """Whether the kernel killed processes because memory ran out: its counter since boot, and its log where it may be read.
+    """Find processes that the kernel killed for lack of memory: by its counter since boot, and by its log if readable.
 
-    The counter is `oom_kill` of /proc/vmstat (Linux 4.13 and later, proc_vmstat); it counts kills in memory cgroups too.
+    The counter is `oom_kill` of /proc/vmstat (Linux 4.13 and later, proc_vmstat); it includes kills in memory cgroups.
     """
 
     service: Where = None
-    process: Annotated[str, Field(description="Only kills whose line in the log holds this text; empty: all.")] = ""
+    process: Annotated[str, Field(description="Report only kills whose log line contains this text; empty: all.")] = ""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``kills`` (since boot; null: the kernel does not count), ``log_read``, ``events`` (lines, newest last),
-        ``recent`` (those whose own time, in seconds since boot, lies within the last hour).
+        """Facts: ``kills`` (number since boot; null when the kernel does not count), ``log_read``, ``events``, ``recent``.
+
+        ``log_read`` is true when the kernel's log was readable. ``events`` are the log's lines about kills, newest last;
+        ``recent`` are those of the last hour, by the time (seconds since boot) in each line.
         """
         counter = re.search(r"^oom_kill (\d+)$", ctx.run("cat", "/proc/vmstat").text, re.MULTILINE)
         try:
@@ -138,7 +147,7 @@ class OomKills(Read):
             raise CouldNotVerify(error.message) from error
         if counter is None and not log.ok:
             raise CouldNotVerify(
-                f"{ctx.host.name}: neither /proc/vmstat nor the kernel's log tells of kills",
+                f"{ctx.host.name}: neither /proc/vmstat nor the kernel's log can show killed processes",
                 hint="let the user read the kernel's log, or set `manager: {sudo: true}`",
             )
         lines = [printable(line, limit=300) for line in log.text.splitlines() if _KILL.search(line)] if log.ok else []
@@ -152,6 +161,6 @@ class OomKills(Read):
 
 
 def _recent(events: list[str], uptime: str) -> list[str]:
-    """Lines of the last hour: both times count from the host's boot. A line that tells no time may be old."""
+    """Return the lines in ``events`` from the last hour, by their time since boot; lines without a time are omitted."""
     now = re.match(r"\d+\.\d+", uptime)
     return [line for line in events if now and (at := _SINCE_BOOT.match(line)) and float(now[0]) - float(at[1]) <= RECENT_S]

@@ -1,4 +1,4 @@
-"""The way from a host to its peers: names, routes, and whether anybody answers at the other end. Looks only."""
+"""Check the network path from a host to a peer: name resolution, route, answer, packet filters. Read-only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from drillbook.systems.linux import filterdumps, packetfilter
 from drillbook.systems.linux.actions.network.fields import root
 from drillbook.systems.linux.service import Relay
 
-From = Annotated[str | None, Field(description="The service from whose host is looked, where the step names no `hosts`.")]
+From = Annotated[str | None, Field(description="Service on whose host the step runs when the step names no `hosts`.")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
 ANSWER_S = 3
 _RESOLVE = """
@@ -28,7 +28,7 @@ elif command -v python3 >/dev/null; then
   python3 -c 'import socket,sys; [print(i[4][0]) for i in socket.getaddrinfo(sys.argv[1], None)]' "$1" 2>/dev/null
 else exit 127; fi
 """
-# ADDRESS PORT SECONDS GREETING(hex): prints how the exchange went; what it printed last stands.
+# ADDRESS PORT SECONDS GREETING(hex): print each stage of the exchange; the last line is the result.
 _PYTHON = """
 import socket, sys
 address, port, seconds, greeting = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), bytes.fromhex(sys.argv[4])
@@ -56,16 +56,18 @@ _TRY = 'if command -v python3 >/dev/null; then python3 -c "$5" "$1" "$2" "$3" "$
 
 
 class Resolve(Read):
-    """Resolve a name on a host, as its programs do."""
+    """Resolve a name on a host with the host's own resolver."""
 
     service: From = None
-    name_: Annotated[Name, Field(alias="name", description="The name.")]
+    name_: Annotated[Name, Field(alias="name", description="Name to resolve.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``addresses``, ``seconds``. Fails when there is none."""
+        """Facts: ``addresses``, ``seconds``. Fails when the name has no address."""
         output = ctx.run("sh", "-c", _RESOLVE, "sh", self.name_)
         if output.exit == 127:
-            raise CouldNotVerify(f"{ctx.host.name}: nothing there resolves names", hint="install getent or python3")
+            raise CouldNotVerify(
+                f"{ctx.host.name}: no program on this host can resolve names", hint="install getent or python3"
+            )
         addresses = _addresses(output.text)
         facts: Facts = {"addresses": addresses, "seconds": round(output.seconds, 3)}
         if not addresses:
@@ -86,28 +88,31 @@ def _addresses(text: str) -> list[str]:
 
 
 class _ToPeer(Read):
-    """What actions about the way to a peer share."""
+    """Base of actions that examine the path from a host to a peer."""
 
     TIMEOUT = 30.0
 
     service: From = None
-    to: Annotated[str | None, Field(description="Service of the inventory at the other end.")] = None
-    address: Annotated[Name | None, Field(description="In place of `to`: name or address.")] = None
-    port: Annotated[int | None, Field(ge=1, le=65535, description="In place of `to`: TCP port.")] = None
+    to: Annotated[str | None, Field(description="Service of the inventory at the other end of the path.")] = None
+    address: Annotated[Name | None, Field(description="Name or address of the peer, instead of `to`.")] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port of the peer, instead of `to`.")] = None
 
     @model_validator(mode="after")
     def _one_peer(self) -> Self:
         if not self._elsewhere and (self.to is None) == (self.address is None or self.port is None):
-            raise ValueError("name the peer: `to`, or `address` and `port`")
+            raise ValueError("no peer is selected: set `to`, or set `address` and `port`")
         return self
 
     @property
     def _elsewhere(self) -> bool:
-        """Is the peer named in another way?"""
+        """True when the step selects the peer by a field other than `to` or `address`."""
         return False
 
     def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
-        """Address, port and greeting; a loopback address of another host's service means that host's own address."""
+        """Return the peer's address and port, and the greeting: bytes that make its server answer, empty when unknown.
+
+        A loopback address of a service on another host is replaced by the address of that host.
+        """
         if self.to is None:
             return str(self.address), int(self.port or 0), b""
         peer = ctx.services.get(self.to)
@@ -116,7 +121,7 @@ class _ToPeer(Read):
             default = 443 if peer.url.startswith("https") else 80
             return (found[1], int(found[2] or default), b"") if found else (peer.url, default, b"")
         if peer is None or peer.listens is None:
-            raise PlanError(f"{ctx.step}: {self.to!r} is no service with an address of its own")
+            raise PlanError(f"{ctx.step}: {self.to!r} is not a service with its own address")
         address, port = peer.listens
         behind = ctx.services.get(peer.leads_to, peer)
         if address in ("127.0.0.1", "::1", "localhost") and peer.host != ctx.host.name:
@@ -125,19 +130,20 @@ class _ToPeer(Read):
         return address, port, behind.greeting if behind.listens else b""
 
     def _route(self, ctx: Context, address: str) -> str:
-        """What the kernel says of the way; empty where `ip` (iproute2) is not there."""
+        """Return the kernel's route to ``address``; empty without `ip` (iproute2)."""
         output = ctx.run("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin; ip route get "$1" 2>&1', "sh", address)
         return printable(" ".join(output.text.split()), limit=200) if output.exit != 127 else ""
 
 
 class Route(_ToPeer):
-    """Look whether a peer can be reached from a host: its name, the route, a connection, and for servers an answer."""
+    """Check if a host can reach a peer: name, route, connection, and an answer where the kind of server is known."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``to behind address port addresses route reached`` (did it answer), ``how``, ``seconds``.
+        """Facts: ``to``, ``behind``, ``address``, ``port``, ``addresses``, ``route``, ``reached``, ``how``, ``seconds``.
 
-        ``how`` is answered, silence, refused, closed, unresolved, or what the system said. Does not fail when the peer
-        does not answer: let the step `expect` it.
+        ``behind`` is the service behind a relay, ``addresses`` are those of the name; ``reached``: the peer answered.
+        ``how`` is answered, silence, refused, closed, unresolved, or the system's error. Does not fail when the peer does
+        not answer: put the condition into the step's `expect`.
         """
         address, port, greeting = self._peer(ctx)
         facts: Facts = {
@@ -152,7 +158,7 @@ class Route(_ToPeer):
         facts["route"] = self._route(ctx, facts["addresses"][0])
         output = ctx.run("sh", "-c", _TRY, "sh", address, str(port), str(ANSWER_S), greeting.hex(), _PYTHON)
         words = [printable(line, limit=200) for line in output.text.splitlines() if line.strip()]
-        how = words[-1] if words else "nothing was said"
+        how = words[-1] if words else "no reason was given"
         if "efused" in how:
             how = "refused"
         return facts | {"reached": how == "answered", "how": how, "seconds": round(output.seconds, 3)}
@@ -162,7 +168,7 @@ class Route(_ToPeer):
         return peer.to if isinstance(peer, Relay) else self.to or ""
 
 
-# TOOL: what the packet filters hold, each behind a line with its tool; nft twice, as data and as a person reads it.
+# TOOL: print the rules of the packet filters, after a line with the name of their tool; nft twice, as JSON and as text.
 _FILTERS = """
 found=3
 for tool in "$1" nft; do
@@ -176,35 +182,35 @@ exit $found
 """
 MOST_RULES = 20
 MOST_FILTERS = 8 << 20
-"""Bytes of rules; of more not even a part would be told."""
+"""Maximum size of all packet filter rules in bytes; a larger rule set is rejected as a whole."""
 _OURS = {"name": "drillbook-", "comment": 'comment "drillbook '}
-"""By what the rules of `network.*` are known."""
+"""Text in names and comments by which rules made by `network.*` are recognised."""
 
 
 class _Bounded(io.BytesIO):
-    """Keeps what is needed to see that there is more than is read."""
+    """Sink that stores up to one byte more than the limit, which shows that the output exceeded the limit."""
 
     def write(self, piece: Any, /) -> int:
-        """Keep a piece while there is room."""
+        """Store data up to the limit, and report all of it as written."""
         super().write(bytes(piece)[: max(0, MOST_FILTERS + 1 - self.tell())])
         return len(piece)
 
 
 class Filters(_ToPeer):
-    """Which rules of a host's packet filters (iptables, nft) drop or reject a TCP connection to a peer, or from a client.
+    """Find rules of a host's packet filters (iptables, nft) that drop or reject a TCP connection to a peer or from a client.
 
-    As root, by `sudo -n` where the inventory has it for the host's manager. The connection's first packet and the
-    answer are led through the rules on paper, and nothing is sent. Where the host's own address is not known, so are both as
-    packets that it forwards; a rule that would stop these is never certain. A service in a container has a network namespace
-    of its own: its packets are forwarded, mostly under another source address, and the host's OUTPUT rules are not asked;
-    look inside of the container, too. What other tools drop (eBPF, another machine on the way) is not seen.
+    Runs as root, by `sudo -n` if the inventory sets `sudo` of the host's `manager`. The connection's first packet and the
+    answer are traced through the rules without sending anything. If the host's own address is unknown, both are traced once
+    more as forwarded packets; rules that would block forwarded packets are reported as uncertain. A service in a container
+    has its own namespace: its packets are forwarded, usually with another source address, and do not pass the host's OUTPUT
+    rules; also run this action inside the container. Drops by other means (eBPF, another machine on the path) are not found.
     """
 
     client: Annotated[
         str | None,
         Field(
             description=(
-                "In place of `to`: a service whose host connects to `service`; the rules of the latter's host are told."
+                "Instead of `to`: service whose host connects to `service`; the rules on the host of `service` are examined."
             )
         ),
     ] = None
@@ -212,13 +218,15 @@ class Filters(_ToPeer):
     @property
     def _elsewhere(self) -> bool:
         if self.client is not None and (self.to or self.address or self.port or not self.service):
-            raise ValueError("`client` stands in place of `to`, `address` and `port`, beside `service`")
+            raise ValueError("`client` needs `service`, and cannot be combined with `to`, `address` or `port`")
         return self.client is not None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``address port tools``; ``rules`` (the first 20, certain ones first): ``tool table chain hook rule verdict
-        certain drillbook``; ``dropping``: the count of certain ones. A rule is not certain when it asks what cannot be told
-        of a packet here, or one before it does; ``drillbook``: a drill made it. Raises CouldNotVerify without the right.
+        """Facts: ``address``, ``port``, ``tools``, ``rules`` (the first 20), ``dropping`` (number of certain rules).
+
+        Certain rules come first. Each of ``rules`` has ``tool``, ``table``, ``chain``, ``hook``, ``rule``, ``verdict``,
+        ``certain`` and ``drillbook``. A rule is uncertain when its own condition, or one of a rule before it, cannot be
+        evaluated; ``drillbook`` is true when a drill made the rule. Raises CouldNotVerify without root's rights.
         """
         here, peer, port = self._ends(ctx)
         version = next((one.version for one in (peer, here) if one is not None), 4)
@@ -234,7 +242,7 @@ class Filters(_ToPeer):
         }
 
     def _ends(self, ctx: Context) -> tuple[packetfilter.Address | None, packetfilter.Address | None, int]:
-        """Own address and the peer's, where they are known, and the port that is connected to."""
+        """Return the host's address, the peer's address (each None when unknown), and the connection's target port."""
         if self.client is not None:
             peer = ctx.service(self.client, Service).host
             known = ctx.host_named(peer).target.address if peer != ctx.host.name else "127.0.0.1"
@@ -245,10 +253,12 @@ class Filters(_ToPeer):
         name, port, _ = self._peer(ctx)
         resolved = _addresses(ctx.run("sh", "-c", _RESOLVE, "sh", name).text)
         if not resolved:
-            raise CouldNotVerify(f"{ctx.host.name}: the name {name} has no address", hint="correct it in the inventory")
+            raise CouldNotVerify(
+                f"{ctx.host.name}: the name {name} has no address", hint="correct the name in the inventory"
+            )
         address = ipaddress.ip_address(resolved[0])
         if address.is_loopback and self.to and ctx.service(self.to, Service).host != ctx.host.name:
-            return None, None, port  # as the controller reaches it, which tells nothing of the way from here
+            return None, None, port  # a loopback address of the controller does not describe the path from this host
         own = re.search(r"\bsrc (\S+)", self._route(ctx, resolved[0]))
         return (ipaddress.ip_address(own[1]) if own else None), address, port
 
@@ -262,9 +272,11 @@ class Filters(_ToPeer):
         tool, sink = "iptables-save" if family == "ip" else "ip6tables-save", _Bounded()
         output = root(ctx, _FILTERS, tool, sink=sink)
         if output.exit == 3:
-            raise CouldNotVerify(f"{ctx.host.name}: there is neither {tool} nor nft", hint="install iptables or nftables")
+            raise CouldNotVerify(
+                f"{ctx.host.name}: neither {tool} nor nft is installed", hint="install iptables or nftables"
+            )
         if not output.ok or len(sink.getvalue()) > MOST_FILTERS:
-            said = printable(output.stderr, limit=200).strip() or "they are more than 8 MiB"
+            said = printable(output.stderr, limit=200).strip() or "the rules exceed 8 MiB"
             raise CouldNotVerify(
                 f"{ctx.host.name}: the rules of its packet filters cannot be read: {said}",
                 hint="log in as root, or allow sudo without a password and set `manager: {sudo: true}`",
@@ -277,5 +289,5 @@ class Filters(_ToPeer):
             if "nft" in texts:
                 tables += filterdumps.of_nft(texts["nft"], texts["listing"], saved)
         except (ValueError, KeyError, LookupError, TypeError, StopIteration) as error:
-            raise CouldNotVerify(f"{ctx.host.name}: its packet filters' rules are not understood: {error!r}") from None
+            raise CouldNotVerify(f"{ctx.host.name}: the rules of its packet filters cannot be parsed: {error!r}") from None
         return [name for name in texts if name != "listing"], tables

@@ -1,4 +1,4 @@
-"""The path from one service to another, cut by whatever there is on it: a relay that takes orders, or a packet filter."""
+"""Cut the network path from one service to another, by a controllable relay or by a packet filter."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.systems.linux.actions import relay as relays
-from drillbook.systems.linux.actions.network import faults as filters
+from drillbook.systems.linux.actions.network import faults
 from drillbook.systems.linux.actions.network.fields import root
 from drillbook.systems.linux.actions.network.filters import HELD, of_run
 from drillbook.systems.linux.service import Relay
 
-ServiceName = Annotated[str, Field(description="Name of the relay service of the inventory that lies on the path.")]
+ServiceName = Annotated[str, Field(description="Name of the relay service in the inventory that is on the path.")]
 
 
 class Cut(Fault):
-    """Cut the path to the service behind a relay: packets vanish, and nobody is told.
+    """Cut the path to the service behind a relay: packets are dropped silently.
 
-    A relay with a `control` lets nothing pass (`relay.drop`). Behind one without, a chain of this step's own in the
-    packet filter of the relay's host drops what goes to the service behind it and comes from there (`network.drop`): every
-    connection of that host to that address and port, or to that port anywhere where the address in the inventory is a name
-    or a loopback one.
+    A relay with a `control` file stops forwarding (`relay.drop`). For a relay without one, separate rules in the packet
+    filter of its host drop all traffic to and from the service behind it (`network.drop`). The rules match every
+    connection from the relay's host to the port of that service: at its address in the inventory, or at any address if the
+    inventory has a name or a loopback address.
     """
 
     UNDO: ClassVar = ("commands",)
@@ -43,32 +43,35 @@ class Cut(Fault):
             raise PlanError(f"the relay {relay.name!r} leads to {relay.to!r}, which has no port in the inventory")
         if behind.host == relay.host:
             raise NotReady(
-                f"{relay.host}: the relay {relay.name!r} and {relay.to!r} share this host: its packet filter "
-                "would cut everybody off",
-                hint="give the relay a `control`, or use `network.drop`",
+                f"{relay.host}: the relay {relay.name!r} and {relay.to!r} are on the same host, whose packet filter "
+                "would cut off all clients",
+                hint="set `control` of the relay in the inventory, or use `network.drop`",
             )
-        return relay, filters.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))
+        return relay, faults.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))
 
     def ready(self, ctx: Context) -> None:
-        """The path works, nothing has broken it, and what is to break it can."""
+        """Check that the path works and has no fault yet, and that the relay or the packet filter can cut it."""
         if not self.known("service"):
             return
         relay, means = self._means(ctx)
         means.ready(ctx)
-        if not relay.control:  # `relay.drop` has looked already
+        if not relay.control:  # `relay.drop` has made this check already
             relays.healthy(ctx, relay)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``means`` (relay or filter), and those of `relay.drop` or `network.drop`."""
+        """Facts: ``means`` (`relay` or `filter`), and the facts of `relay.drop` or `network.drop`."""
         relay, means = self._means(ctx)
         return {"means": "relay" if relay.control else "filter", **means.inject(ctx)}
 
     def undo(self, ctx: Context) -> Undo:
-        """What is this step's own goes, and nothing else."""
+        """Remove exactly the rules or the control file of this step."""
         return self._means(ctx)[1].undo(ctx)
 
     def active(self, ctx: Context) -> bool | None:
-        """True when it is in force and an exchange through the relay hangs; False when it is gone and one is answered."""
+        """Return True when the cut is set and an exchange through the relay hangs.
+
+        Return False when the cut is not set and an exchange is answered.
+        """
         relay, means = self._means(ctx)
         if relay.control:
             return means.active(ctx)
@@ -80,26 +83,26 @@ class Cut(Fault):
                 return there
             if time.monotonic() > until:
                 state = "there" if there else "gone"
-                raise CouldNotVerify(f"{ctx.host.name}: its rules are {state}, and an exchange through {relay.name} {how}")
+                raise CouldNotVerify(f"{ctx.host.name}: its rules are {state}, but an exchange through {relay.name} {how}")
             ctx.deadline.wait(0.1)
 
 
 def _address(text: str) -> str | None:
-    """An address that means the same on every host; None for a name and for a loopback address."""
+    """Return the IP address ``text`` if it means the same on every host; None for a name or a loopback address."""
     with suppress(ValueError):
         return None if ipaddress.ip_address(text).is_loopback else text
     return None
 
 
 class Open(Write):
-    """Open the path again after `path.cut` of this run; what another run or anybody else has set is left alone."""
+    """Open the path again after `path.cut` of this run; other rules are not touched."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``means`` (relay or filter), ``rules`` that were removed, ``seconds`` of the exchange on it."""
+        """Facts: ``means`` (`relay` or `filter`), ``rules`` (names of removed rules), ``seconds`` of a test exchange."""
         relay = ctx.service(self.service, Relay)
         if relay.control:
             return {"means": "relay", "rules": [], "seconds": relays.Open(service=self.service).run(ctx)["seconds"]}
@@ -113,5 +116,5 @@ class Open(Write):
         return {"means": "filter", "rules": removed, "seconds": round(relays.opened(ctx, relay), 6)}
 
     def undo(self, ctx: Context) -> Undo:
-        """An open path is what is wanted."""
+        """Nothing to undo: the path stays open."""
         return Undo.nothing("an open path is the wanted state")

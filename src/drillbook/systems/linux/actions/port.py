@@ -1,4 +1,4 @@
-"""A port that somebody else holds, and taking it back."""
+"""Actions on the listener of a TCP port: occupy a port, kill its listener, show its owner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drillbook.sdk.action import Context, Facts, Fault, Read, Undo, Write
 from drillbook.sdk.host import printable
 from drillbook.sdk.service import Http, Service
 from drillbook.systems.linux.faultstate import REST
-from drillbook.systems.linux.helper import LONGEST, Helper
+from drillbook.systems.linux.helper import Helper, Lasting
 from drillbook.systems.linux.target import as_root, listeners, need, of_unit
 from drillbook.values import Duration
 
@@ -35,7 +35,7 @@ bind(S, sockaddr_in($ARGV[1], inet_aton($ARGV[0]))) or die "$!\\n";
 listen(S, 1) or die "$!\\n";
 sleep 3600 while 1;
 """
-# ADDRESS PORT :HEX PYTHON PERL: listens with the first tool there is, and watches that it does.
+# ADDRESS PORT :HEX PYTHON PERL: listen with the first tool that exists, and check that it does listen.
 _HOLD = """
 address=$1 port=$2 hex=$3
 run() { timeout -s KILL "$seconds" "$@" & }
@@ -57,11 +57,11 @@ test "$(id -u)" != 0 || { echo 0; exit; }
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024
 """
 
-PortNumber = Annotated[int | None, Field(ge=1, le=65535, description="The TCP port; not given: the `port` of the service.")]
+PortNumber = Annotated[int | None, Field(ge=1, le=65535, description="TCP port; not given: the `port` of the service.")]
 
 
 def _port(ctx: Context, port: int | None, name: str | None) -> int:
-    """The port that a step means. Raises NotReady."""
+    """Return the TCP port that the step or its service names. Raises NotReady."""
     if port is not None:
         return port
     service = ctx.service(name, Service) if name else None
@@ -71,17 +71,17 @@ def _port(ctx: Context, port: int | None, name: str | None) -> int:
         found = parts.port or (443 if parts.scheme == "https" else 80)
     if not isinstance(found, int):
         raise NotReady(
-            f"{ctx.step}: no port is known" if name is None else f"the service {name!r} names no `port`",
-            hint="give the step a `port`, or the service in the inventory",
+            f"{ctx.step}: the port is unknown" if name is None else f"the service {name!r} names no `port`",
+            hint="set `port` of the step, or of the service in the inventory",
         )
     return found
 
 
 class Occupy(Fault):
-    """Listen on a port and never answer, as a program does that was started in a service's place.
+    """Listen on a port and never answer, like a wrong program started in a service's place.
 
-    The port must be free. With `service` it may still be the service's own in the beginning, when a step before this one
-    stops the service.
+    The port must be free. With `service`, that service may hold the port before the drill, if an earlier step stops
+    that service.
     """
 
     UNDO = ("commands",)
@@ -91,42 +91,41 @@ class Occupy(Fault):
         str,
         Field(
             pattern=r"^\d{1,3}(\.\d{1,3}){3}$",
-            description=("IPv4 address to listen at; a service that wants all addresses fails too."),
+            description=("IPv4 address to listen on; a service that listens on all addresses then fails too."),
         ),
     ] = "127.0.0.1"
-    service: Annotated[str | None, Field(description="Service whose port it is; names the host as well.")] = None
-    for_: Annotated[
-        Duration,
-        Field(alias="for", ge=1, le=LONGEST, description="It ends by itself after this time, whatever happens; at most 1h."),
-    ] = Duration(300)
+    service: Annotated[str | None, Field(description="Service whose port and host are used.")] = None
+    for_: Lasting = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """The port must be free, or the service's; the user must be allowed to listen there, and have a tool that can."""
+        """Check that the port is free or belongs to the service, and that the user has a tool and permission to listen on it."""
         Helper(ctx).ready()
         need(ctx, "timeout")
         if not ctx.run("sh", "-c", _TOOL).ok:
-            raise NotReady(f"{ctx.host.name}: nothing there can listen on a port", hint="install python3, perl, socat or nc")
+            raise NotReady(
+                f"{ctx.host.name}: no program on this host can listen on a port", hint="install python3, perl, socat or nc"
+            )
         if not self.known("port"):
             return
-        port = _port(ctx, self.port, self.__dict__.get("service"))
+        port = _port(ctx, self.port, self.if_known("service"))
         first = int(ctx.run("sh", "-c", _FROM).check().text)
         if port < first:
             raise NotReady(
-                f"{ctx.host.name}: an ordinary user may listen from port {first} on, not on {port}",
+                f"{ctx.host.name}: an ordinary user may listen only on ports from {first} on, not on {port}",
                 hint="run as root, or choose another port",
             )
-        if self.__dict__.get("service") and ctx.host.target.manager.kind == "docker":
-            return  # what listens in a container is not seen from here; that the port is free is looked at when it is taken
+        if self.if_known("service") and ctx.host.target.manager.kind == "docker":
+            return  # a host does not see listeners inside a container, so `inject` finds out if the port is free
         taken = listeners(ctx, port)
         if taken and not self._belongs(ctx, taken):
             raise NotReady(
-                f"{ctx.host.name}: port {port} is taken by process {', '.join(map(str, taken))}",
-                hint="name the `service` when it is the service's own port, and stop it in a step before",
+                f"{ctx.host.name}: port {port} is in use by process {', '.join(map(str, taken))}",
+                hint="if this is the port of a service, set `service` and stop that service in an earlier step",
             )
 
     def _belongs(self, ctx: Context, taken: list[int]) -> bool:
-        """Is the listener the main process of the service's unit?"""
-        name = self.__dict__.get("service")
+        """Return True when the only listener is the main process of the service's unit."""
+        name = self.if_known("service")
         if name is None or not ctx.service(name, Service).unit:
             return False
         with suppress(NotReady):
@@ -134,23 +133,23 @@ class Occupy(Fault):
         return False
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``pids`` of the listener. Listens only where nobody does."""
+        """Facts: ``port``, ``pids`` of the listener. Fails when the port is not free."""
         port = _port(ctx, self.port, self.service)
         taken = listeners(ctx, port)
         if taken:
             raise StepFailed(
-                f"{ctx.host.name}: port {port} is taken by process {', '.join(map(str, taken))}; nothing was done"
+                f"{ctx.host.name}: port {port} is in use by process {', '.join(map(str, taken))}; the fault was not injected"
             )
         helper = Helper(ctx)
         helper.start(_HOLD, self.for_, self.address, str(port), f":{port:04X}", _PYTHON, _PERL)
         return {"port": port, "pids": listeners(ctx, port)}
 
     def undo(self, ctx: Context) -> Undo:
-        """End the listener."""
+        """Kill the program that this step started to listen on the port."""
         return Helper(ctx).undo()
 
     def active(self, ctx: Context) -> bool:
-        """True while the kernel shows a process of the helper as the listener, or anything of the helper is left."""
+        """Return True while the helper program listens on the port; after the undo, while any of its processes remains."""
         helper = Helper(ctx)
         pids = helper.pids()
         if not pids or helper.ended_badly():
@@ -161,7 +160,7 @@ class Occupy(Fault):
             return False
 
 
-# PIDS...: asks each to end, and after 3 s does not ask.
+# PIDS...: send SIGTERM to each process, and after 3 s SIGKILL.
 _END = (
     REST
     + """
@@ -175,30 +174,32 @@ exit 0
 
 
 class Release(Write):
-    """End the processes that hold a port, as an engineer does who has found them; only those that are named, only there."""
+    """Kill the processes with the given pids, as an engineer would, but only while they hold the port."""
 
     UNDO = ("nothing",)
 
-    service: Annotated[str | None, Field(description="Service whose port it is; names the host as well.")] = None
+    service: Annotated[str | None, Field(description="Service whose port and host are used.")] = None
     port: PortNumber = None
     pids: Annotated[
         tuple[Annotated[int, Field(ge=2)], ...],
-        Field(min_length=1, description="The processes that may be ended, such as the `pids` that a step found."),
+        Field(
+            min_length=1, description="Pids of the processes that may be killed, such as the fact `pids` of another step."
+        ),
     ]
 
     def ready(self, ctx: Context) -> None:
-        """The port must be known."""
+        """Check that the port is known."""
         if self.known("port"):
             _port(ctx, self.port, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``ended`` (pids). Fails, and ends nobody, when somebody else holds the port."""
+        """Facts: ``port``, ``ended`` (killed pids). Fails, and kills nothing, when another process holds the port."""
         port = _port(ctx, self.port, self.service)
         taken = listeners(ctx, port)
         if others := sorted(set(taken) - set(self.pids)):
             raise StepFailed(
-                f"{ctx.host.name}: port {port} is held by process {', '.join(map(str, others))}, which is "
-                "not to be ended; nobody was",
+                f"{ctx.host.name}: port {port} is also in use by process {', '.join(map(str, others))}, which is not in "
+                "`pids`; no process was killed",
                 findings=[finding("port-state", title=f"port {port}", wanted=f"held by {self.pids}", measured=str(others))],
             )
         if taken:
@@ -206,18 +207,18 @@ class Release(Write):
         while left := listeners(ctx, port):
             if ctx.deadline.remaining() < 0.5:
                 raise StepFailed(
-                    f"{ctx.host.name}: port {port} is still held by {left}",
+                    f"{ctx.host.name}: port {port} is still in use by {left}",
                     findings=[finding("port-state", title=f"port {port}", wanted="free", measured=str(left))],
                 )
             ctx.deadline.wait(0.1)
         return {"port": port, "ended": taken}
 
     def undo(self, ctx: Context) -> Undo:
-        """A free port is what is wanted."""
+        """Nothing to undo: the port stays free."""
         return Undo.nothing("a free port is the wanted state")
 
 
-# PID...: one line each: pid, user, command.
+# PID...: print a line for each process: pid, user, command.
 _WHO = r"""
 for pid; do
   test -r "/proc/$pid/cmdline" || continue
@@ -228,28 +229,33 @@ MOST_OWNERS = 20
 
 
 class Owner(Read):
-    """Who listens on a TCP port of a host: process, user and command."""
+    """Show which process listens on a TCP port of a host, with its user and command."""
 
-    service: Annotated[str | None, Field(description="Service whose host it is, and whose port unless `port` says it.")] = (
-        None
-    )
-    port: Annotated[int | None, Field(ge=1, le=65535, description="The port; default: the service's.")] = None
+    service: Annotated[
+        str | None, Field(description="Service whose host is used, and whose port unless `port` is given.")
+    ] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port; default: the port of the service.")] = None
 
     @model_validator(mode="after")
     def _some_port(self) -> Self:
         if self.service is None and self.port is None:
-            raise ValueError("name the port: `port`, or `service` whose port it is")
+            raise ValueError("set `port` or `service`")
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``listening``, ``owners`` (``pid user command``), ``hidden`` (not to be seen)."""
+        """Facts: ``port``, ``listening``, ``owners`` (``pid user command``), ``hidden``.
+
+        ``hidden`` is true when the user may not see the owner.
+        """
         port = _port(ctx, self.port, self.service)
         try:
             pids = listeners(ctx, port)
         except NotReady:
             return {"port": port, "listening": True, "owners": [], "hidden": True}
         if len(pids) > MOST_OWNERS:
-            raise CouldNotVerify(f"{ctx.host.name}: {len(pids)} processes listen on port {port}")
+            raise CouldNotVerify(
+                f"{ctx.host.name}: {len(pids)} processes listen on port {port}; at most {MOST_OWNERS} can be shown"
+            )
         text = ctx.run(*as_root(ctx), "sh", "-c", _WHO, "sh", *map(str, pids)).check().text if pids else ""
         rows = [line.split(" ", 2) for line in text.splitlines()]
         return {

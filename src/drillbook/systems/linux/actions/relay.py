@@ -1,6 +1,6 @@
-"""A path to a service that goes through a relay, broken there: no root, no packet filter, one small file on the host.
+"""Faults of a network path through a relay, set by a control file on the relay's host: no root or packet filter is needed.
 
-The names are those of ``network.*``; Toxiproxy calls them ``timeout``, ``latency`` and ``reset_peer``.
+The actions are named as in ``network.*``; Toxiproxy calls them ``timeout``, ``latency`` and ``reset_peer``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ServiceName = Annotated[str, Field(description="Name of a relay service of the i
 SILENCE_S = 1.5
 """Seconds without an answer after which a path counts as cut."""
 SETTLED_S = 6.0
-# FILE LINE DRAFT: sets a fault only where none is; a hard link is made with its content or not at all.
+# FILE LINE DRAFT: create the control file if none exists; a hard link appears with its whole content or not at all.
 _SET = """
 umask 077
 test "$(cat -- "$1" 2>/dev/null)" = "$2" && exit 0
@@ -34,7 +34,7 @@ test "$made" = 0 && exit 0
 test -e "$1" && exit 3
 exit 1
 """
-# FILE RUN STEP: opens the path again when a fault of that run holds it; without STEP whichever step set it.
+# FILE RUN STEP: remove the control file if this run and step created it; an empty STEP stands for any step of the run.
 _OPEN = """
 rm -f -- "$1.new-$2"
 test -e "$1" || exit 0
@@ -46,19 +46,19 @@ rm -f -- "$1"
 
 
 def _greeting(ctx: Context, relay: Relay) -> bytes:
-    """What the service behind answers to anybody. Raises PlanError for one that is not known to answer."""
+    """Return bytes that make the service behind the relay answer. Raises PlanError when none are known for its kind."""
     behind = ctx.services.get(relay.to)
     if behind and behind.greeting:
         return behind.greeting
     found = f"of kind {getattr(behind, 'kind', '?')}" if behind else "not in the inventory"
     raise PlanError(
-        f"the relay {relay.name!r} leads to {relay.to!r}, which is {found}: nothing could be proven through it",
-        hint="let `to` name a service of kind postgres, redis, http or s3",
+        f"the relay {relay.name!r} leads to {relay.to!r}, which is {found}: an exchange through it could not show a fault",
+        hint="set `to` of the relay to a service of kind postgres, redis, http or s3",
     )
 
 
 def exchange(ctx: Context, relay: Relay) -> tuple[str, float]:
-    """One exchange through the relay: ``answers``, ``hangs``, ``reset`` or ``refused``, and its seconds."""
+    """Send the greeting; return the outcome (``answers``, ``hangs``, ``reset``, ...) and the duration in seconds."""
     start = time.monotonic()
     try:
         with ctx.reach(relay) as where, socket.create_connection(where, timeout=SILENCE_S) as sock:
@@ -75,7 +75,7 @@ def exchange(ctx: Context, relay: Relay) -> tuple[str, float]:
 
 
 def in_force(ctx: Context, relay: Relay) -> list[str]:
-    """The words of the relay's control file: kind, milliseconds, run, step; none when the path is open."""
+    """Return the fields of the relay's control file: kind, milliseconds, run, step; empty when no fault is set."""
     if not relay.control:
         return []
     try:
@@ -85,7 +85,7 @@ def in_force(ctx: Context, relay: Relay) -> list[str]:
 
 
 def healthy(ctx: Context, relay: Relay) -> float:
-    """Seconds of an exchange on the open path; a busy one is asked again. Raises NotReady when there is none."""
+    """Return the seconds of an answered exchange through the relay; retry while the path is busy. Raises NotReady."""
     until = time.monotonic() + SETTLED_S
     while True:
         how, seconds = exchange(ctx, relay)
@@ -94,13 +94,13 @@ def healthy(ctx: Context, relay: Relay) -> float:
         if time.monotonic() > until:
             raise NotReady(
                 f"{ctx.host.name}: {relay.to} does not answer through the relay {relay.name}, which {how}",
-                hint=f"see whether the relay on {relay.host} and {relay.to} run",
+                hint=f"check that the relay on {relay.host} and {relay.to} are running",
             )
         ctx.deadline.wait(0.05)
 
 
 def opened(ctx: Context, relay: Relay) -> float:
-    """Seconds of the exchange that shows the path to be open, once it has had time to settle. Raises StepFailed."""
+    """Wait until an exchange through the relay is answered; return its duration in seconds. Raises StepFailed."""
     until = time.monotonic() + SETTLED_S
     while True:
         how, seconds = exchange(ctx, relay)
@@ -108,7 +108,7 @@ def opened(ctx: Context, relay: Relay) -> float:
         if how == "answers" and not left:
             return seconds
         if time.monotonic() > until or left:
-            raise _not_open(relay, f"{relay.control} says {' '.join(left)!r}" if left else f"an exchange {how}")
+            raise _not_open(relay, f"{relay.control} contains {' '.join(left)!r}" if left else f"an exchange {how}")
         ctx.deadline.wait(0.05)
 
 
@@ -121,7 +121,7 @@ def _not_open(relay: Relay, said: str, facts: Facts | None = None) -> StepFailed
 
 
 class _Broken(Fault):
-    """What the faults of a relay share: one file, made only where none is, removed only where it is this step's."""
+    """Base of faults of a relay by a control file: created only if none exists, removed only by the step that created it."""
 
     KIND: ClassVar[str]
     UNDO = ("commands",)
@@ -133,45 +133,48 @@ class _Broken(Fault):
         return 0
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``control`` (the file), ``mode``, ``milliseconds``."""
+        """Facts: ``control`` (path of the file), ``mode`` (kind of fault), ``milliseconds`` (of a delay)."""
         relay = ctx.service(self.service, Relay)
         line = f"{self.KIND} {self._milliseconds} {ctx.run_id} {ctx.step}"
         output = ctx.run("sh", "-c", _SET, "sh", relay.control, line, f"{relay.control}.new-{ctx.run_id}")
         if output.exit == 3:
-            raise StepFailed(f"{ctx.host.name}: {relay.control} is there already: {' '.join(in_force(ctx, relay))}")
+            raise StepFailed(f"{ctx.host.name}: {relay.control} already exists: {' '.join(in_force(ctx, relay))}")
         output.check()
         return {"control": relay.control, "mode": self.KIND, "milliseconds": self._milliseconds}
 
     def ready(self, ctx: Context) -> None:
-        """The path must be open and work, and its control file be ours to make."""
+        """Check that the path is open and works, and that the control file can be created."""
         relay = ctx.service(self.service, Relay)
         _greeting(ctx, relay)
         if not relay.control:
             raise NotReady(
-                f"the relay {relay.name!r} takes no orders: it has no `control` in the inventory",
-                hint="`path.cut` breaks its path by the packet filter of its host",
+                f"the relay {relay.name!r} cannot be controlled: it has no `control` in the inventory",
+                hint="use `path.cut`, which breaks its path by the packet filter of its host",
             )
         if found := in_force(ctx, relay):
             raise NotReady(
-                f"{ctx.host.name}: the path through {relay.name} is broken already: {' '.join(found)}",
-                hint=f"`invoke drill.recover` for a run that died; if nobody needs it: rm {relay.control}",
+                f"{ctx.host.name}: the path through {relay.name} is already broken: {' '.join(found)}",
+                hint=f"if an earlier run died: `invoke drill.recover`; if nobody needs the control file: rm {relay.control}",
             )
         folder = relay.control.rpartition("/")[0] or "."
         if not ctx.run("sh", "-c", 'test -d "$1" && test -w "$1"', "sh", folder).ok:
             user = ctx.host.target.user or "the SSH user"
             raise NotReady(
-                f"{ctx.host.name}: {folder} is no folder that {user} may write to",
+                f"{ctx.host.name}: {folder} is not a folder that {user} may write to",
                 hint="check `control` of the relay in the inventory, and that the relay runs",
             )
         healthy(ctx, relay)
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the file if it is this step's."""
+        """Remove the control file if this step created it."""
         relay = ctx.service(self.service, Relay)
         return Undo.by_commands(("sh", "-c", _OPEN, "sh", relay.control, ctx.run_id, ctx.step))
 
     def active(self, ctx: Context) -> bool:
-        """True when the fault is set and an exchange shows it; False when it is not set and one is answered."""
+        """Return True when the fault is set and an exchange shows its effect.
+
+        Return False when the fault is not set and an exchange is answered.
+        """
         relay = ctx.service(self.service, Relay)
         until = time.monotonic() + SETTLED_S
         while True:
@@ -183,17 +186,17 @@ class _Broken(Fault):
             if not mine and said == "answers" and not shown:
                 return False
             if time.monotonic() > until:
-                state = f"says {' '.join(found)!r}" if found else "is not there"
+                state = f"contains {' '.join(found)!r}" if found else "does not exist"
                 raise CouldNotVerify(f"the path through {relay.name} {said}, while {relay.control} {state}")
             ctx.deadline.wait(0.05)
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Does an exchange behave as this fault makes it? And how it was."""
+        """Return two values: True when an exchange shows the effect of this fault, and the outcome of the exchange."""
         raise NotImplementedError
 
 
 class Drop(_Broken):
-    """Let nothing pass, as when packets vanish: connections hang, new ones too, and all go on when the path opens."""
+    """Make the relay forward nothing, as when packets are lost: connections hang, and continue when the path opens."""
 
     KIND = "drop"
 
@@ -203,7 +206,7 @@ class Drop(_Broken):
 
 
 class Reset(_Broken):
-    """Reset every connection and each new one, as a firewall or a crashing proxy does."""
+    """Make the relay reset every existing and new connection, as a firewall or a crashing proxy does."""
 
     KIND = "reset"
 
@@ -213,31 +216,34 @@ class Reset(_Broken):
 
 
 class Delay(_Broken):
-    """Let every answer come later, as on a congested or a far path."""
+    """Make the relay delay every answer, as on a congested or a long path."""
 
     KIND = "delay"
 
     service: ServiceName
-    by: Annotated[Duration, Field(description="How much later, `20ms` to `1s`.")]
+    by: Annotated[Duration, Field(description="Delay of the data, `20ms` to `1s`.")]
 
     @property
     def _milliseconds(self) -> int:
         return round(float(self.by) * 1000)
 
     def ready(self, ctx: Context) -> None:
-        """As the others; and the delay must stand out from the path as it is."""
+        """Check also that the delay is clearly longer than a normal exchange."""
         if self.known("by") and not 20 <= self._milliseconds <= 1000:
-            raise NotReady(f"a delay of {self.by} can be injected, but not proven: 20ms to 1s can")
+            raise NotReady(f"a delay of {self.by} cannot be verified; choose 20ms to 1s")
         super().ready(ctx)
         seconds = min(healthy(ctx, ctx.service(self.service, Relay)) for _ in range(3))
         if self.known("by") and seconds > float(self.by) / 2:
             raise NotReady(
-                f"the path through {self.service} takes {seconds:.3f} s already: {self.by} would not stand out",
-                hint="let the delay be several times what the path takes",
+                (
+                    f"the path through {self.service} takes {seconds:.3f} s without the fault, so a delay of {self.by} "
+                    "could not be detected"
+                ),
+                hint="choose a delay of several times that duration",
             )
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Three exchanges: one may be slow by chance, one that is quicker than the delay cannot have been delayed."""
+        """Return True when three exchanges all take at least the delay, since a single one may be slow by chance."""
         for _ in range(3):
             how, seconds = exchange(ctx, relay)
             if how != "answers" or seconds < float(self.by):
@@ -246,14 +252,14 @@ class Delay(_Broken):
 
 
 class Open(Write):
-    """Open the path again after a fault that this run has set; another run's is left alone."""
+    """Open the path again after a fault of this run; faults of other runs are not touched."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``control``, ``was`` (the line that was in force), ``seconds`` of the exchange that proves it open."""
+        """Facts: ``control`` (path), ``was`` (content of the removed file), ``seconds`` of an exchange on the open path."""
         relay = ctx.service(self.service, Relay)
         was = in_force(ctx, relay)
         if relay.control:
@@ -261,19 +267,23 @@ class Open(Write):
         return {"control": relay.control, "was": " ".join(was), "seconds": round(opened(ctx, relay), 6)}
 
     def undo(self, ctx: Context) -> Undo:
-        """An open path is what is wanted."""
+        """Nothing to undo: the path stays open."""
         return Undo.nothing("an open path is the wanted state")
 
 
 class Status(Read):
-    """See whether a relay's path is open and answers; if not, in which mode the relay is, and who has set it."""
+    """Show if the path through a relay is open and answers, the fault that is set (mode), and the run that set the fault."""
 
     service: ServiceName
-    exchange: Annotated[bool, Field(description="False: only the mode is read, nothing is sent through it.")] = True
+    exchange: Annotated[bool, Field(description="False: only read the mode, without a test exchange through the relay.")] = (
+        True
+    )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``control`` (the file that says how), ``mode`` (``open`` without one), ``by`` (run and step, where a drill
-        has set it), ``how`` an exchange went, its ``seconds`` (null: none). Fails when a fault is set or nothing answers.
+        """Facts: ``control`` (path of the control file), ``mode`` (`open` without a fault), ``by`` (run and step), ``how``.
+
+        ``how`` is the outcome of an exchange, ``seconds`` its duration (null without one). Fails when a fault is set or
+        nothing answers.
         """
         relay = ctx.service(self.service, Relay)
         left = [printable(word, limit=100) for word in in_force(ctx, relay)]
@@ -286,7 +296,7 @@ class Status(Read):
             "seconds": seconds and round(seconds, 6),
         }
         if left or how not in ("answers", "not tried"):
-            said = f"{relay.control} says {' '.join(left)!r}; " if left else ""
+            said = f"{relay.control} contains {' '.join(left)!r}; " if left else ""
             said += f"an exchange {how}" if self.exchange else "no exchange was tried"
             raise _not_open(relay, said, facts)
         return facts

@@ -1,4 +1,4 @@
-"""Resources of a host that somebody else uses up: processors, memory, file descriptors. Bounded in size and in time."""
+"""Faults that exhaust a host's resources: CPU, memory, file descriptors. Limited in size and in time."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic import Field
 
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
-from drillbook.systems.linux.helper import LONGEST, Helper
+from drillbook.systems.linux.helper import Helper, Lasting
 from drillbook.systems.linux.target import need
 from drillbook.values import Duration, Size
 
 LOOK_S = 0.5
-"""Seconds between the two looks that measure processor time."""
+"""Seconds between two readings of the CPU time that the helper used."""
 MEMORY_SHARE = 0.8
-"""At most this part of the available memory is taken."""
+"""Largest share of the available memory that may be taken."""
 MEMORY_LEFT = 256 << 20
-"""Bytes of available memory that always stay."""
+"""Bytes of available memory that must stay free."""
 _TIMES = """
 for pid; do
   line=$(tr '\\n' ' ' 2>/dev/null < "/proc/$pid/stat") || continue
@@ -31,48 +31,45 @@ _OPEN = 'for pid; do ls "/proc/$pid/fd" | wc -l; done 2>/dev/null; :'
 
 
 class _Using(Fault):
-    """A helper that uses something up, until it is ended or its time is over."""
+    """Base of faults in which a helper program uses a resource, until the program is killed or its time is over."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
 
-    for_: Annotated[
-        Duration,
-        Field(alias="for", ge=1, le=LONGEST, description="It ends by itself after this time, whatever happens; at most 1h."),
-    ] = Duration(300)
+    for_: Lasting = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """The host must have the tools, and enough of what is used up."""
+        """Check that the host has the tools, and enough of the resource."""
         Helper(ctx).ready()
         self._enough(ctx)
 
     @abstractmethod
     def _enough(self, ctx: Context) -> None:
-        """Raise NotReady when the host has not enough of it to be safe."""
+        """Raise NotReady when using the resource would leave the host too little of it."""
 
     def _still(self, ctx: Context) -> None:
-        """The same, right before it is injected; reads again. Raises StepFailed."""
+        """Check once more, right before the injection, that the host has enough of the resource. Raises StepFailed."""
         try:
             self._enough(ctx)
         except NotReady as error:
-            raise StepFailed(f"{error.message}; nothing was done") from None
+            raise StepFailed(f"{error.message}; the fault was not injected") from None
 
     def undo(self, ctx: Context) -> Undo:
-        """End the helper."""
+        """Kill the helper, which releases the resource."""
         return Helper(ctx).undo()
 
     @abstractmethod
     def _used(self, ctx: Context, helper: Helper) -> bool:
-        """Is it used up as declared, by measurement?"""
+        """Return True when a measurement shows that the helper uses the resource as declared."""
 
     def active(self, ctx: Context) -> bool:
-        """True while the helper is measured to use it; after the undo, while anything of the helper is left."""
+        """Return True while the helper measurably uses the resource; after the undo, while any of its processes remains."""
         helper = Helper(ctx)
         return bool(helper.pids()) and (helper.ended_badly() or self._used(ctx, helper))
 
 
 def _numbers(ctx: Context, script: str, pids: list[int]) -> list[int]:
-    """One number of each process, by ``script``."""
+    """Run ``script``, which prints one number for each process in ``pids``, and return the numbers."""
     return [int(float(word)) for word in ctx.run("sh", "-c", script, "sh", *map(str, pids)).check().text.split()]
 
 
@@ -90,9 +87,9 @@ wait
 
 
 class Cpu(_Using):
-    """Keep processors busy, as a runaway job does."""
+    """Keep CPUs busy, as a runaway job does."""
 
-    workers: Annotated[int, Field(ge=1, le=1024, description="Busy processes; at most one for each processor.")] = 1
+    workers: Annotated[int, Field(ge=1, le=1024, description="Number of busy processes; at most one per processor.")] = 1
 
     def _enough(self, ctx: Context) -> None:
         if not self.known("workers"):
@@ -105,14 +102,14 @@ class Cpu(_Using):
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pids`` of the workers."""
+        """Facts: ``pids`` of the busy processes."""
         self._still(ctx)
         helper = Helper(ctx)
         helper.start(_BURN, self.for_, str(self.workers))
         return {"pids": helper.workers("worker")}
 
     def _used(self, ctx: Context, helper: Helper) -> bool:
-        """Every worker is there, and the kernel counts processor time for them between two looks."""
+        """Return True when every worker exists and used CPU time between two readings."""
         pids = helper.workers("worker")
         before = _numbers(ctx, _TIMES, pids)
         ctx.deadline.wait(LOOK_S)
@@ -143,16 +140,19 @@ wait
 
 
 class Memory(_Using):
-    """Hold memory, as a leak does. Never more than 80 % of what is available; the kernel ends the holder before others."""
+    """Hold memory, as a leak does; never more than 80 % of the available memory.
 
-    size: Annotated[Size, Field(ge=1 << 20, description="How much is held, such as `512MiB`.")]
+    The kernel kills the holder first when memory is short.
+    """
+
+    size: Annotated[Size, Field(ge=1 << 20, description="Amount of memory to hold, such as `512MiB`.")]
 
     def _enough(self, ctx: Context) -> None:
         if not self.known("size"):
             return
         said = ctx.run("awk", "/^MemAvailable:/ { print $2 }", "/proc/meminfo").check().text
         if not said.strip().isdigit():
-            raise NotReady(f"{ctx.host.name}: the kernel does not tell MemAvailable", hint="this needs Linux 3.14 or newer")
+            raise NotReady(f"{ctx.host.name}: /proc/meminfo contains no MemAvailable", hint="this needs Linux 3.14 or newer")
         available = int(said) << 10
         allowed = min(int(available * MEMORY_SHARE), available - MEMORY_LEFT)
         if self.size > allowed:
@@ -162,14 +162,14 @@ class Memory(_Using):
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pids`` of the holder."""
+        """Facts: ``pids`` of the process that holds the memory."""
         self._still(ctx)
         helper = Helper(ctx)
         helper.start(_HOLD, self.for_, str(int(self.size)), str(MEMORY_LEFT >> 11))
         return {"pids": helper.workers("worker")}
 
     def _used(self, ctx: Context, helper: Helper) -> bool:
-        """The kernel counts as much resident memory for the holder."""
+        """Return True when the resident memory of the holder, as the kernel reports it, is at least 95 % of `size`."""
         return sum(_numbers(ctx, _RESIDENT, helper.workers("worker"))) >= 0.95 * self.size
 
 
@@ -184,14 +184,16 @@ while os.path.isdir(folder) and float(open("/proc/uptime").read().split()[0]) < 
     time.sleep(1)
 """
 _DESCRIPTORS = 'exec python3 -c "$2" "$folder" "$end" "$1"'
-# awk, since a shell reads byte by byte, of which the kernel answers only the first here.
+# awk, since a shell reads byte by byte, and this kernel file returns its content only to the first read.
 _FILES = 'echo "$(awk "{ print \\$1 - \\$2, \\$3 }" /proc/sys/fs/file-nr) $(ulimit -Hn)"'
 
 
 class FileDescriptors(_Using):
-    """Hold open files of the host, as a program that never closes them does. To starve one service, use `process.limit`."""
+    """Hold open files of the host, as a program that never closes them does. For one service use `process.limit`."""
 
-    count: Annotated[int, Field(ge=1, le=1 << 20, description="How many are held; at most half of what is left.")]
+    count: Annotated[
+        int, Field(ge=1, le=1 << 20, description="Number of files to hold open; at most half of the host's free ones.")
+    ]
 
     def _enough(self, ctx: Context) -> None:
         need(ctx, "python3")
@@ -201,22 +203,22 @@ class FileDescriptors(_Using):
         left = (int(most) - int(used)) // 2
         if self.count > left:
             raise NotReady(
-                f"{ctx.host.name}: {self.count} is more than half of the files that the kernel has left",
+                f"{ctx.host.name}: {self.count} is more than half of the files that the kernel can still open",
                 hint=f"at most {max(0, left)} now",
             )
         if own.isdigit() and self.count > int(own) - 64:
             raise NotReady(
-                f"{ctx.host.name}: one process may hold {own} files, not {self.count} and its own",
+                f"{ctx.host.name}: one process may have {own} files open, too few for {self.count} and its own",
                 hint=f"at most {max(0, int(own) - 64)}, or raise the hard limit `nofile` of the user",
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pids`` of the holder."""
+        """Facts: ``pids`` of the process that holds the files."""
         self._still(ctx)
         helper = Helper(ctx)
         helper.start(_DESCRIPTORS, self.for_, str(self.count), _OPENER)
         return {"pids": helper.workers("main")}
 
     def _used(self, ctx: Context, helper: Helper) -> bool:
-        """The kernel shows as many open files of the holder."""
+        """Return True when the holder has at least `count` open files."""
         return sum(_numbers(ctx, _OPEN, helper.workers("main"))) >= self.count

@@ -1,4 +1,4 @@
-"""TCP ports."""
+"""Action `tcp.open`: check a TCP port."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ CONNECT_S = 5.0
 
 
 class Open(Read):
-    """See whether a port takes connections, from the controller."""
+    """Check from the controller if a TCP port accepts connections."""
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 15.0
 
-    address: Annotated[str, Field(min_length=1, description="Name or address, as the controller reaches it.")]
-    port: Annotated[int, Field(ge=1, le=65535, description="The port.")]
-    state: Annotated[Literal["open", "closed"], Field(description="The wanted state; no answer at all is closed.")] = "open"
+    address: Annotated[str, Field(min_length=1, description="Name or address, as seen from the controller.")]
+    port: Annotated[int, Field(ge=1, le=65535, description="TCP port to check.")]
+    state: Annotated[
+        Literal["open", "closed"], Field(description="Expected state; a port that does not answer counts as closed.")
+    ] = "open"
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``state``, ``seconds``, ``why`` when it is closed."""
+        """Facts: ``state`` (`open` or `closed`), ``seconds``, ``why`` (the reason when closed)."""
         start = time.monotonic()
         found, why = "open", ""
         try:
@@ -35,7 +37,7 @@ class Open(Read):
         except socket.gaierror as error:
             raise CouldNotVerify(
                 f"the name {self.address} cannot be resolved: {error.strerror}",
-                hint="check `address`, and the controller's name service",
+                hint="check `address`, and the name resolution of the controller",
             ) from None
         except OSError as error:
             found, why = "closed", error.strerror or str(error)

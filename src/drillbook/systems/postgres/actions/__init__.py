@@ -1,1 +1,1 @@
-"""Actions `postgres.*`: one module for each group of them."""
+"""Actions `postgres.*`, in one module for each group."""

@@ -1,7 +1,7 @@
-"""What a PostgreSQL server is busy with: connections, statements, who waits for whom. Looks only.
+"""Activity of a PostgreSQL server: connections, statements, locks. Read-only.
 
-Facts are of pg_stat_activity, pg_locks and pg_blocking_pids() (PostgreSQL documentation, chapter "Monitoring Database
-Activity"), at one moment, by the server's clock.
+Facts are from pg_stat_activity, pg_locks and pg_blocking_pids() (PostgreSQL documentation, chapter "Monitoring Database
+Activity"). They describe one moment, by the server's clock.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LITERAL = re.compile(r"'(?:[^']|'')*'?|\$\$.*?\$\$|\b\d{6,}\b", re.DOTALL)
 
 
 class _Looking(Read):
-    """Base of the actions that ask the server as its superuser, for whom a connection is kept free."""
+    """Base of read-only actions that log in as superuser, because the server reserves some connections for superusers."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -46,7 +46,7 @@ class _Looking(Read):
 
     @contextmanager
     def _session(self, ctx: Context) -> Iterator[Connection]:
-        """A session in which nothing waits for a lock and nothing can be changed. Raises CouldNotVerify."""
+        """Open a session that waits for no lock and cannot change anything. Raises CouldNotVerify."""
         try:
             with self._connected(ctx) as session:
                 session.execute("SET default_transaction_read_only = on")
@@ -54,13 +54,13 @@ class _Looking(Read):
                 yield session
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(
-                f"{self.service} could not be asked: {reason(error)}",
-                hint=("check that it runs and that its superuser can log in"),
+                f"{self.service} could not be queried: {reason(error)}",
+                hint=("check that the server runs and that the superuser of the inventory can log in"),
             ) from error
 
     @contextmanager
     def _connected(self, ctx: Context) -> Iterator[Connection]:
-        """A connection; while even the superuser's are taken, perhaps by others who look, it waits for one of them."""
+        """Connect; wait for a free connection while all are in use, including those reserved for superusers."""
         service = ctx.service(self.service, Postgres)
         with ExitStack() as stack:
             while True:
@@ -75,13 +75,13 @@ class _Looking(Read):
 
 
 def said(ctx: Context, query: str | None) -> str:
-    """A statement as it may be shown: without its literals and secrets, on one line."""
+    """Return the statement ``query`` on one line in printable form, without literals and secrets."""
     text = " ".join(_LITERAL.sub("?", query or "").split())
     return excerpt(ctx.redactor.text(text), limit=300)
 
 
 def is_upkeep(query: str | None) -> bool:
-    """True for a statement that takes long by its nature, such as COPY and CREATE INDEX; comments before it are passed."""
+    """Return True for a statement that is slow by nature, such as COPY or CREATE INDEX; leading comments are skipped."""
     return _UPKEEP.match(query or "") is not None
 
 
@@ -104,12 +104,13 @@ SELECT pg_catalog.current_setting('max_connections')::int,
 
 
 class Connections(_Looking):
-    """How many connections there are by state, who holds them, and how many are left for ordinary roles."""
+    """Count the connections by state and by client, and the connections still free for ordinary roles."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``used max_connections reserved free percent by_state holders exhausted``.
+        """Facts: ``used``, ``max_connections``, ``reserved``, ``free``, ``percent`` (share in use), ``by_state`` (numbers).
 
-        ``holders`` (the largest 10): ``application user address count states``; the action's own connection is not counted.
+        ``exhausted`` is true when none is free. ``holders`` are the 10 clients with most connections, each with
+        ``application``, ``user``, ``address``, ``count`` and ``states``. The action's own connection is not counted.
         """
         with self._session(ctx) as session:
             most, reserved, limit, own = one(session, _LIMITS)
@@ -156,15 +157,18 @@ ORDER BY query_start LIMIT 50
 
 
 class Statements(_Looking):
-    """Statements that have been running for long, the longest first; literals are left out of their text."""
+    """List the statements that have been running longest; literals are removed from the text."""
 
-    longer_than: Annotated[Duration, Field(ge=0, description="How long they must have run.")] = Duration(5)
+    longer_than: Annotated[
+        Duration, Field(ge=0, description="List only statements that have been running for at least this time.")
+    ] = Duration(5)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``running``: ``pid user application wait seconds query upkeep blocked_by``; ``count working longest_s``.
+        """Facts: ``running`` (the statements), their ``count``, ``working`` (number), ``longest_s`` (seconds).
 
-        ``working`` are those that wait for nobody's lock; ``upkeep`` is true of COPY, VACUUM, ANALYZE, CREATE INDEX and
-        their like, which take long by their nature.
+        Each statement has ``pid``, ``user``, ``application``, ``wait``, ``seconds``, ``query``, ``upkeep`` and
+        ``blocked_by``. ``working`` is the number that wait for no lock. ``upkeep`` is true for COPY, VACUUM, ANALYZE, CREATE
+        INDEX and similar statements, which are slow by nature.
         """
         with self._session(ctx) as session:
             rows = session.execute(_STATEMENTS, (float(self.longer_than),)).fetchall()
@@ -203,16 +207,19 @@ ORDER BY xact_start NULLS LAST LIMIT 500
 
 
 class Blocked(_Looking):
-    """Who waits for whose locks: the sessions at the root of each tree, those that they hold up, and idle transactions."""
+    """Show sessions that wait for locks, the sessions that block them, and transactions that are idle."""
 
-    idle_for: Annotated[Duration, Field(ge=0, description="Idle transactions count from this age on.")] = Duration(10)
+    idle_for: Annotated[Duration, Field(ge=0, description="List only idle transactions that are at least this old.")] = (
+        Duration(10)
+    )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``blocked`` (count), ``roots``, ``waiting``, ``idle_in_transaction``.
+        """Facts: ``blocked`` (number), ``roots`` (sessions that block others), ``waiting``, ``idle_in_transaction``.
 
-        A session is ``pid user application address state transaction_s idle_s query started blocked_by``; a root also
-        ``holds_up``: how many wait for it, directly or not. The state is empty of an autovacuum worker, and `unknown` where
-        this role may not see it. ``idle_in_transaction`` are those that hold nobody up, too.
+        Each session has ``pid``, ``user``, ``application``, ``address``, ``state``, ``transaction_s``, ``idle_s``,
+        ``query``, ``started`` and ``blocked_by``. Each of ``roots`` also has ``holds_up``, the number of sessions that wait
+        for this session directly or indirectly. The state is empty for an autovacuum worker, and `unknown` if this role may
+        not see it. ``idle_in_transaction`` includes sessions that block nobody.
         """
         with self._session(ctx) as session:
             rows = session.execute(_SESSIONS.replace("%%", "%")).fetchall()
@@ -237,7 +244,8 @@ class Blocked(_Looking):
 
 
 def _session_facts(ctx: Context, row: tuple[Any, ...]) -> dict[str, Any]:
-    state = row[4] or ("unknown" if row[1] else "")  # a user's session whose state this role may not see; workers have none
+    # A role may not see the state of another role's session; autovacuum workers have no state.
+    state = row[4] or ("unknown" if row[1] else "")
     idle = state.startswith("idle")
     return {
         "pid": row[0],
@@ -254,7 +262,7 @@ def _session_facts(ctx: Context, row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _held_up(root: int, waiting: list[dict[str, Any]]) -> set[int]:
-    """Everybody who waits for ``root``, directly or behind others."""
+    """Return the pids of the sessions that wait for ``root``, directly or behind other sessions."""
     held: set[int] = set()
     while more := {one["pid"] for one in waiting if one["pid"] not in held and (held | {root}) & set(one["blocked_by"])}:
         held |= more
@@ -272,15 +280,21 @@ WHERE l.pid IS NOT NULL AND l.pid <> pg_catalog.pg_backend_pid()
 
 
 class Locks(_Looking):
-    """The locks of a server: how many are held by mode, and which are waited for."""
+    """Show the locks of a server: counts by mode, and the locks that sessions wait for."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``held`` (count by mode), ``exclusive`` and ``waiting``: ``pid mode type relation seconds``."""
+        """Facts: ``held`` (number by mode), ``exclusive`` (locks), ``waiting`` (locks that are waited for).
+
+        Each lock has ``pid``, ``mode``, ``type``, ``relation`` and ``seconds``.
+        """
         with self._session(ctx) as session:
             if session.info.server_version < 140000:
                 raise CouldNotVerify(
-                    f"{self.service} is older than PostgreSQL 14, which does not tell how long locks are waited for",
-                    hint="use postgres.blocked",
+                    (
+                        f"{self.service} is older than PostgreSQL 14, which does not record how long sessions have "
+                        "waited for locks"
+                    ),
+                    hint="use the action postgres.blocked, which works with older servers",
                 )
             rows = session.execute(_LOCKS).fetchall()
         held: dict[str, int] = {}
@@ -308,13 +322,13 @@ class Locks(_Looking):
 
 
 class DataDirectory(Read):
-    """What lies where the data directory of a server belongs, whether it runs or not."""
+    """Check if a server's data directory contains a cluster; the server need not run."""
 
     SERVICE = Postgres
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``holds``: ``cluster``, ``other`` (files that are no cluster), ``empty`` or ``absent``; ``path``."""
+        """Facts: ``holds``: ``cluster``, ``other`` (other files), ``empty`` or ``absent``; ``path`` of the directory."""
         service = ctx.service(self.service, Postgres)
         return {"holds": cluster.state(Tools.of(ctx, service, ctx.host)), "path": service.data_directory}

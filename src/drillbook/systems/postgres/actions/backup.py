@@ -1,90 +1,87 @@
-"""Backups of a PostgreSQL database: take one, prove it, bring it back, compare."""
+"""Backups of a PostgreSQL database by pg_dump: take, verify and restore them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import psycopg
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
-from drillbook.findings import Finding, finding
 from drillbook.sdk import stored_backup
-from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
-from drillbook.sdk.backup_writer import drop_uploads
+from drillbook.sdk.action import Context, Facts, Read, Undo, Write
+from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, PartSize, drop_uploads
+from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Reference, Store, Uri
-from drillbook.sdk.transfer import PART_LEAST, Carrier
-from drillbook.systems.postgres import access, cluster, compare, content, identity, masking, schema
-from drillbook.systems.postgres import manifest as manifests
-from drillbook.systems.postgres.actions.fields import ServiceName, need_ownership
+from drillbook.sdk.store import Reference, Store
+from drillbook.systems.postgres import access, cluster, identity
+from drillbook.systems.postgres.actions.fields import Location, ServiceName, need_place
 from drillbook.systems.postgres.connection import connected, one, reason
-from drillbook.systems.postgres.dump import SCHEMA, Backup, failing
-from drillbook.systems.postgres.manifest import Manifest, Table
+from drillbook.systems.postgres.dump import Backup, failing
+from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.proof import Proof
-from drillbook.systems.postgres.restore import Restore as Restoring
+from drillbook.systems.postgres.restore import Restoring
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tables import chosen
 from drillbook.systems.postgres.tools import Tools
-from drillbook.values import Size
 
-Named = TypeVar("Named", Table, content.Relation)
-
-
-Jobs = Annotated[int, Field(ge=1, le=64, description="Tables that are worked on at once.")]
-PartSize = Annotated[Size, Field(ge=PART_LEAST, description="Larger files are sent in parts of this size.")]
+Jobs = Annotated[int, Field(ge=1, le=64, description="Number of tables that are processed in parallel.")]
 
 
 class Dump(Write):
-    """Back up a database as of one moment, with a digest of every table taken in that same moment."""
+    """Back up a database in one snapshot, with a digest of every table in the same snapshot."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
     UNDO = ("nothing",)
 
     service: ServiceName
-    to: Annotated[Uri, Field(description="Folder in a store: `s3://bucket/prefix`. It must hold no backup yet.")]
+    to: BackupFolder
     jobs: Jobs = 2
-    part_size: PartSize = Size(32 << 20)
+    part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: see ``Backup``; ``location`` and ``manifest`` are for the restore and the verification."""
+        """Facts: ``location`` and ``manifest`` for restore and verification, ``bytes`` of the backup, ``database_bytes``.
+
+        Also ``snapshot_at``, ``files``, ``tables`` and ``rows`` (numbers), ``server_version``, ``algorithm``, ``tools``
+        (versions), ``seconds`` (duration of each stage), and ``warnings`` (number) with ``warnings_evidence`` if tools
+        warned; for a managed database ``not_recorded`` (parts that its master user cannot read).
+        """
         folder = Reference.parse(self.to)
         service = ctx.service(self.service, Postgres)
         return Backup(ctx, service, Store(ctx.bucket(self.to)), folder, self.jobs, int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """Login, tools of the server's version, room for the dump, a way to carry it, and the store."""
+        """Check login, tools of the server's version, space for the dump, a transfer program, and the store."""
         service = ctx.service(self.service, Postgres)
         version, size = _ask_server(ctx, service)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("pg_dump", "pg_dumpall"), version)
         tools.need_space(ctx.scratch, size)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
             Store(ctx.bucket(self.to)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The database that is dumped."""
+        """Return the measured identity of the database that is dumped."""
         return identity.measured(ctx, self.service)
 
     def interrupted(self, ctx: Context) -> None:
-        """Drop what was being uploaded."""
+        """Abort the unfinished uploads below ``to``."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """A backup is kept."""
+        """Change nothing: the backup is kept."""
         return Undo.nothing("a backup is kept")
 
 
 def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
-    """Major version of the server and size of the database. Raises NotReady."""
+    """Query the server: return its major version, and the size of the database in bytes. Raises NotReady."""
     try:
         with connected(ctx, service) as session:
             if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
-                raise NotReady(f"{service.name} is a standby in recovery", hint="name the primary in the inventory")
+                raise NotReady(
+                    f"{service.name} is a standby in recovery", hint="set `address` and `port` of the service to the primary"
+                )
             superuser = one(session, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")[0]
             size = one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0]
             version = session.info.server_version // 10000
@@ -93,13 +90,16 @@ def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
             f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
             hint="check address, port and `admin` of the service in the inventory",
         ) from error
-    if not superuser:
-        raise NotReady(f"{service.name}: {service.admin.user} is no superuser", hint="a whole backup needs one")
+    if not superuser and not service.managed:
+        raise NotReady(
+            f"{service.name}: {service.admin.user} is no superuser",
+            hint="a whole backup needs one; of a provider's database, write `managed: true` for what its master user can read",
+        )
     return version, int(size)
 
 
 class BackupIntact(Read):
-    """Read a backup where it lies and compare every file with the digests of its manifest."""
+    """Read a backup in the store and compare every file with its digest in the manifest."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
@@ -107,17 +107,17 @@ class BackupIntact(Read):
     RESTORES_WITH = ("postgres.restore", "postgres.restore_table", "postgres.restore_rows")
 
     service: ServiceName
-    from_: Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]
+    from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files``, ``bytes``, ``tables``, ``snapshot_at``, ``identity`` of what it is a backup of, ``seconds``."""
+        """Facts: ``files``, ``tables`` (numbers), ``bytes``, ``snapshot_at``, ``identity`` of the database, ``seconds``."""
         service = ctx.service(self.service, Postgres)
         begun = ctx.deadline.remaining()
         with failing("the backup could not be read"):
             proof = Proof(ctx, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_))
             backup = proof.manifest()
             with ctx.temporary("intact") as scratch:
-                proof.fetch(backup, Tools.of(ctx, service, ctx.host), f"{scratch}/files")
+                proof.fetch(backup, Tools.of(ctx, service, ctx.host), scratch)
         return {
             "files": len(backup.files),
             "bytes": backup.bytes,
@@ -129,20 +129,20 @@ class BackupIntact(Read):
 
     def _identity(self, ctx: Context, backup: Manifest) -> Identity:
         found = identity.of(ctx, backup.service, backup.system_identifier, backup.database.name)
-        return found.saved(stored_backup.split(self.from_).sha256 or stored_backup.sha256(backup.encoded()))
+        return found.saved(backup.digest_at(stored_backup.split(self.from_)))
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The service's database."""
+        """Return the measured identity of the service's database."""
         return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
-        """Tools on the host, and a way to carry the files."""
+        """Check that pg_restore and a transfer program exist on the host."""
         Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host).need(("pg_restore",), 0)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
 
 
 class Restore(Write):
-    """Restore a backup into a new cluster, or into a running one that lacks the database. Nothing is overwritten."""
+    """Restore a backup into a new cluster, or into a running cluster without this database. Nothing is overwritten."""
 
     SERVICE = Postgres
     OPENED_BY = "postgres.admit"
@@ -150,61 +150,59 @@ class Restore(Write):
     UNDO = ("action",)
 
     service: ServiceName
-    from_: Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]
+    from_: Location
     closed: Annotated[bool, Field(description="Keep clients out until `postgres.admit`.")] = False
     jobs: Jobs = 2
-    temporary: Annotated[bool, Field(description="A new cluster for this run only: it is removed at the end.")] = False
+    temporary: Annotated[
+        bool, Field(description="Data directory of a new cluster for this run only, which is removed at the end.")
+    ] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: see ``Restoring``; ``seconds`` tells how long each stage took."""
+        """Facts: ``database``, ``fresh_cluster`` (true: a new cluster was made), ``closed``, ``bytes``, ``database_bytes``.
+
+        Also ``files``, ``tables`` and ``rows`` (numbers), ``bytes_per_second``, ``snapshot_at``, ``manifest``, ``tools``
+        (versions) and ``seconds`` (duration of each stage).
+        """
         service = ctx.service(self.service, Postgres)
         origin = stored_backup.split(self.from_)
         store = Store(ctx.bucket(self.from_))
         return Restoring(ctx, service, store, origin, self.closed, self.jobs, self.temporary).run()
 
     def ready(self, ctx: Context) -> None:
-        """Tools on the host, the owner of the data directory, its unit and server, a way to carry, the store, and room."""
+        """Check tools, owner of the data directory, unit and server of the service, transfer program, store, and space."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("pg_restore", "psql", "initdb", "vacuumdb"), 0)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
-        try:
-            found = cluster.state(tools)
-        except CouldNotVerify as error:
-            raise NotReady(error.message, hint=error.hint) from error
-        if self.temporary and found not in ("absent", "empty"):
-            raise NotReady(
-                f"{ctx.host.name}: {service.data_directory} is not empty, as a temporary cluster needs it",
-                hint="look whose it is; a spare is empty between drills",
-            )
-        need_ownership(ctx, service)
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
+        need_place(ctx, tools, temporary=self.temporary)
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
         self._need_room(ctx, service, tools)
 
     def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
-        """Room for the backup's database where the data directory is, or for what lies there now. Raises NotReady.
+        """Check that the disk of the data directory has space for the backup's database. Raises NotReady.
 
-        A backup that this run is still to take is of the size of what it replaces, so that there is room for it.
+        The space of the present database counts as free, because the drill loses that database before the restore. Without a
+        finished backup nothing is checked: the backup will be as large as the present database.
         """
         free = tools.free_space() if self.known("from_") else None
         if free is None:
             return
         origin = stored_backup.split(self.from_)
         try:
-            size = manifests.read(Store(ctx.bucket(self.from_)), origin, origin.sha256).database.bytes
+            size = Manifest.read(Store(ctx.bucket(self.from_)), origin).database.bytes
         except (StepFailed, CouldNotVerify):
-            return  # the restore itself tells what is wrong with it
+            return  # `run` reports an invalid reference or manifest
         room = free + _present(ctx, service)
         if room < size:
             raise NotReady(
-                f"{ctx.host.name}: {service.data_directory} has room for {room >> 20} MiB, and the database of "
+                f"{ctx.host.name}: {service.data_directory} has {room >> 20} MiB of free space, and the database of "
                 f"the backup takes {-(-size >> 20)} MiB",
-                hint="make room in that file system",
+                hint="free some space in that file system",
             )
 
     def active(self, ctx: Context) -> bool | None:
-        """True while something of this restore is half made or closed, or a temporary cluster is there."""
+        """Return True while the restore is unfinished, its database is closed, or its temporary cluster exists."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         if cluster.left_aside(tools, ctx.run_id):
@@ -221,140 +219,19 @@ class Restore(Write):
             return None
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The database that was restored."""
+        """Return the measured identity of the database that was restored."""
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Keep and open what is whole, unless it is temporary; discard what is half made, and let nobody in."""
+        """Keep a complete restore and admit clients, or remove a temporary cluster; discard an unfinished restore."""
         name = "postgres.remove_cluster" if self.temporary else "postgres.clear_restore"
         return Undo.by_action(name, service=self.service)
 
 
 def _present(ctx: Context, service: Postgres) -> int:
-    """Bytes that the database takes now, 0 when nobody tells: they become free when it is lost."""
+    """Return the present size of the database in bytes, which becomes free when the database is lost; 0 when unknown."""
     try:
         with connected(ctx, service) as session:
             return int(one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])
     except (psycopg.Error, HostError):
         return 0
-
-
-class Matches(Read):
-    """Compare a database with a backup: every row of every table, the sequences, and the whole schema."""
-
-    SERVICE = Postgres
-    PLACE = Place.CONTROLLER
-    TIMEOUT = 1800.0
-    COMPARES = True
-
-    service: ServiceName
-    manifest: Annotated[Uri, Field(description="The `manifest` that a dump gave.")]
-    tables: Annotated[tuple[str, ...], Field(description="Compare the rows of these tables only; empty: of all.")] = ()
-    ignore: Annotated[dict[str, str], Field(description="Tables whose rows are not compared, with the reason.")] = Field(
-        default_factory=dict
-    )
-
-    @model_validator(mode="after")
-    def _either(self) -> Matches:
-        if {"tables", "ignore"} <= self.__dict__.keys() and (both := sorted(set(self.tables) & self.ignore.keys())):
-            raise ValueError(f"{both[0]} cannot be in `tables` and in `ignore`")
-        return self
-
-    @field_validator("ignore")
-    @classmethod
-    def _reasons(cls, value: dict[str, str]) -> dict[str, str]:
-        if empty := [name for name, why in value.items() if not why.strip()]:
-            raise ValueError(f"{empty[0]} needs a reason: it stands in the report")
-        return value
-
-    def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables``, ``rows``, ``sequences``, ``algorithm``, ``seconds``, ``not_compared`` with reasons."""
-        service = ctx.service(self.service, Postgres)
-        store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)
-        backup = manifests.read(store, folder, folder.sha256)
-        begun = ctx.deadline.remaining()
-        try:
-            with ThreadPoolExecutor(1) as pool, content.snapshot(ctx, service) as snap:
-                text = pool.submit(schema.text, Tools.of(ctx, service))
-                tables = content.tables(snap, self._scope(content.relations(snap), backup))
-                sequences = content.sequences(snap)
-                found = text.result()
-        except (psycopg.Error, HostError) as error:
-            raise CouldNotVerify(f"{self.service} could not be compared: {reason(error)}") from error
-        wanted: list[Table] = self._scope(backup.tables, backup)
-        if not any(table.digest is not None and (table.rows or table.name != content.LARGE_OBJECTS) for table in wanted):
-            raise CouldNotVerify(
-                "no table's rows would be compared",
-                hint="the backup holds none, or `tables` and `ignore` leave none of them",
-            )
-        named = {table.name for table in wanted}
-        tables = tables if not self.tables else [table for table in tables if table.name in named]
-        wrong = [
-            *compare.tables(wanted, tables),
-            *compare.sequences(backup.sequences, sequences),
-            *self._schema(ctx, store, folder, backup, found),
-        ]
-        facts: Facts = {
-            "tables": len(tables),
-            "rows": sum(table.rows for table in tables),
-            "sequences": len(sequences),
-            "algorithm": backup.algorithm,
-            "seconds": round(begun - ctx.deadline.remaining(), 3),
-            "not_compared": {table.name: table.note for table in wanted if table.digest is None} | self.ignore,
-        }
-        if self.tables:
-            facts["only"] = sorted(named)
-        if wrong:
-            said = f"{self.service} differs from the backup: {stored_backup.summary(wrong)}"
-            raise StepFailed(said, findings=wrong, facts=facts)
-        return facts
-
-    def subject(self, ctx: Context) -> Identity | None:
-        """The database that is compared."""
-        return identity.measured(ctx, self.service)
-
-    def _scope(self, found: Sequence[Named], backup: Manifest) -> list[Named]:
-        """Those of ``found`` whose rows are compared. Raises StepFailed for a table that the backup does not know."""
-        only, without = self._known(backup, self.tables), self._known(backup, tuple(self.ignore))
-        return [one for one in found if one.name not in without and (not self.tables or one.name in only)]
-
-    @staticmethod
-    def _known(backup: Manifest, names: tuple[str, ...]) -> set[str]:
-        known, unknown = chosen(backup.tables, names)
-        if unknown:
-            raise StepFailed(
-                f"the backup holds no table {', '.join(unknown)}",
-                findings=[
-                    finding("backup-missing", title=f"table {name}", wanted=name, measured="not in its manifest")
-                    for name in unknown
-                ],
-            )
-        return {table.name for table in known}
-
-    def _schema(self, ctx: Context, store: Store, folder: Reference, backup: Manifest, found: str) -> list[Finding]:
-        wanted, measured = backup.schema_sha256, stored_backup.sha256(found.encode())
-        if measured == wanted:
-            return []
-        kept = store.get(folder.below(SCHEMA).key)
-        if kept is None or stored_backup.sha256(kept) != wanted:
-            evidence = ctx.evidence("schema.sql", masking.shown(found))
-        elif (before := masking.masked(kept.decode())) == found:  # the backup was taken before passwords were masked
-            return []
-        else:
-            evidence = ctx.evidence("schema.diff", schema.difference(before, found))
-        return [
-            finding(
-                "schema-differs",
-                title=backup.database.name,
-                wanted=f"sha256 {wanted}",
-                measured=f"sha256 {measured}",
-                evidence=(str(evidence["file"]),),
-            )
-        ]
-
-    def ready(self, ctx: Context) -> None:
-        """The service must be in the inventory, the store reachable."""
-        service = ctx.service(self.service, Postgres)
-        Tools.of(ctx, service).need(("pg_dump",), 0)
-        if self.known("manifest"):
-            Store(ctx.bucket(self.manifest)).check()

@@ -1,4 +1,4 @@
-"""What can happen to a PostgreSQL server."""
+"""Faults of a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -11,32 +11,38 @@ from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.manager import manager_of
-from drillbook.systems.postgres import access, cluster, identity, ownership
+from drillbook.systems.postgres import access, cluster, identity, ownership, removal
 from drillbook.systems.postgres.actions.fields import ServiceName, need_ownership, need_unit
 from drillbook.systems.postgres.connection import answers, connected, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 _WHOLE = "postgres.base_intact"
-"""Proves a backup of all databases; a dump is of one."""
+"""Name of the action that verifies a backup of all databases; a dump contains only one database."""
+_SOURCE = "backup.check"
+"""Name of the action that verifies a team's own backup; its driver compares the databases right before the fault."""
 _OTHERS = """
 SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname <> %s ORDER BY 1
 """
 
 
 class LoseData(Fault):
-    """Kill the server hard and remove its data directory, as when the disk is lost."""
+    """Kill the server with SIGKILL and remove its data directory, as when the disk is lost."""
 
     SERVICE = Postgres
     RESTORE_ONLY = True
-    PROVEN_BY = ("postgres.backup_intact", _WHOLE)
-    RESTORED_BY = {"postgres.backup_intact": "postgres.restore", _WHOLE: "postgres.recover"}
+    PROVEN_BY = ("postgres.backup_intact", _WHOLE, _SOURCE)
+    RESTORED_BY = {
+        "postgres.backup_intact": "postgres.restore",
+        _WHOLE: "postgres.recover",
+        _SOURCE: "backup.restore",
+    }
     UNDO = ("restore",)
 
     service: ServiceName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pid`` of the killed server, ``data_directory``, ``files``, ``bytes``."""
+        """Facts: ``pid`` of the killed server, path of the ``data_directory``, ``files`` (number) and ``bytes`` removed."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         if why := self._not_covered(ctx, service):
@@ -45,11 +51,11 @@ class LoseData(Fault):
             ownership.must_own(ctx, tools)
         except CouldNotVerify as error:
             raise StepFailed(f"{error.message}; nothing was lost") from error
-        pid, removed = cluster.lose(tools)
+        pid, removed = removal.lose(tools)
         return {"pid": pid, "data_directory": service.data_directory, "files": removed.files, "bytes": removed.bytes}
 
     def ready(self, ctx: Context) -> None:
-        """There must be a cluster to lose, of this unit, and it must be the one that answers at the port."""
+        """Check that the data directory contains a cluster, and that its server belongs to the unit and answers at the port."""
         service = ctx.service(self.service, Postgres)
         try:
             found = cluster.state(Tools.of(ctx, service, ctx.host))
@@ -57,44 +63,44 @@ class LoseData(Fault):
             raise NotReady(error.message, hint=error.hint) from error
         if found != "cluster":
             raise NotReady(
-                f"{ctx.host.name}: {service.data_directory} is {found}, not the data directory of a cluster",
+                f"{ctx.host.name}: {service.data_directory} is not the data directory of a cluster (state: {found})",
                 hint="check `data_directory` of the service in the inventory",
             )
         need_ownership(ctx, service)
         if why := self._not_covered(ctx, service):
             raise NotReady(
                 why,
-                hint=f"prove a `postgres.base_backup` with `{_WHOLE}` and restore with `postgres.recover`, "
-                "or let the cluster hold one database",
+                hint=f"verify a `postgres.base_backup` with `{_WHOLE}` and restore it with `postgres.recover`, or use a "
+                "cluster with only one database",
             )
 
     def _not_covered(self, ctx: Context, service: Postgres) -> str:
-        """Why the backup that this drill proves does not hold all that is lost; empty when it does."""
-        if _WHOLE in ctx.proofs:
+        """Return the reason why the verified backup lacks data that this fault destroys; empty when the backup has all data."""
+        if ctx.proofs & {_WHOLE, _SOURCE}:
             return ""
         try:
             with connected(ctx, service, database="postgres") as session:
                 others = [str(name) for (name,) in session.execute(_OTHERS, (service.database,)).fetchall()]
         except (psycopg.Error, HostError) as error:
-            return f"{self.service} cannot be asked which databases it holds: {reason(error)}"
+            return f"{self.service} cannot be queried for its databases: {reason(error)}"
         if not others:
             return ""
         named = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
-        return (
-            f"the cluster of {self.service} also holds {named}, and a dump of {service.database} brings back that "
-            "database alone"
-        )
+        return f"the cluster of {self.service} also contains {named}, which a dump of {service.database} cannot restore"
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The database that is lost with its cluster."""
+        """Return the measured identity of the database that is lost with its cluster."""
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Only a restore brings the data back."""
-        return Undo.by_restore("the data directory is gone; only a restore brings it back")
+        """Change nothing: only a restore can recover the data."""
+        return Undo.by_restore("the data directory is lost; only a restore can recover it")
 
     def active(self, ctx: Context) -> bool | None:
-        """True while there is no cluster, or one without the database; False once the database is there, whole."""
+        """Return True while the cluster is missing or lacks the database; False once the complete database exists.
+
+        Raises CouldNotVerify when data directory and server contradict each other.
+        """
         service = ctx.service(self.service, Postgres)
         found, there = cluster.state(Tools.of(ctx, service, ctx.host)), answers(ctx, service)
         if found in ("absent", "empty") and not there:
@@ -102,19 +108,27 @@ class LoseData(Fault):
         if found == "cluster" and there:
             return not _holds_its_database(ctx, service)
         raise CouldNotVerify(
-            f"{ctx.host.name}: {service.data_directory} is {found}, and {self.service} "
+            f"{ctx.host.name}: {service.data_directory} is in the state `{found}`, but {self.service} "
             f"{'answers' if there else 'does not answer'}"
         )
 
     def untouched(self, ctx: Context) -> bool | None:
-        """The cluster is there and its server answers with the database: one that was killed or half removed does not."""
+        """Return True when the cluster is complete, is not being removed, and its server has the service's database."""
         service = ctx.service(self.service, Postgres)
-        there = cluster.state(Tools.of(ctx, service, ctx.host)) == "cluster" and answers(ctx, service)
-        return there and _holds_its_database(ctx, service)
+        whole = removal.whole(Tools.of(ctx, service, ctx.host))
+        return whole and answers(ctx, service) and _holds_its_database(ctx, service)
+
+    def interrupted(self, ctx: Context) -> None:
+        """Start the server again if this step killed it but then removed no file of its cluster."""
+        service = ctx.service(self.service, Postgres)
+        tools = Tools.of(ctx, service, ctx.host)
+        if not answers(ctx, service) and removal.whole(tools):
+            with cluster.starting(ctx, tools):
+                """Wait until the server accepts writes."""
 
 
 def _holds_its_database(ctx: Context, service: Postgres) -> bool:
-    """Tell if the server of the data directory has the service's database. Raises CouldNotVerify."""
+    """Return True when the server of the data directory contains the service's database. Raises CouldNotVerify."""
     try:
         with connected(ctx, service, database="postgres") as session:
             ownership.must_answer(session, Tools.of(ctx, service, ctx.host))
@@ -122,26 +136,26 @@ def _holds_its_database(ctx: Context, service: Postgres) -> bool:
     except StepFailed as error:
         raise CouldNotVerify(error.message) from error
     except (psycopg.Error, HostError) as error:
-        raise CouldNotVerify(f"{service.name} cannot be asked for its database: {reason(error)}") from error
+        raise CouldNotVerify(f"{service.name} cannot be queried for its database: {reason(error)}") from error
 
 
 class Stop(Fault):
-    """Stop the server, as when somebody stops the wrong unit; `immediate` as when it crashes."""
+    """Stop the server, as when somebody stops the wrong unit; with mode `immediate` as in a crash."""
 
     SERVICE = Postgres
     UNDO = ("commands",)
 
     service: ServiceName
-    mode: Annotated[Literal["fast", "immediate"], Field(description="As pg_ctl has it.")] = "fast"
+    mode: Annotated[Literal["fast", "immediate"], Field(description="Shutdown mode of pg_ctl.")] = "fast"
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``mode``."""
+        """Facts: ``unit`` and ``mode`` of the stop."""
         service = ctx.service(self.service, Postgres)
         cluster.stop(ctx, Tools.of(ctx, service, ctx.host), self.mode)
         return {"unit": service.unit, "mode": self.mode}
 
     def ready(self, ctx: Context) -> None:
-        """The unit must be known to its manager; where the data directory decides, it must be that of the server."""
+        """Check that the service manager knows the unit; for a stop by pg_ctl, that the server uses the data directory."""
         service = ctx.service(self.service, Postgres)
         if self.mode == "immediate" or not service.unit:
             need_ownership(ctx, service)
@@ -149,12 +163,12 @@ class Stop(Fault):
             need_unit(ctx, service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Start it again."""
+        """Start the server again."""
         service = ctx.service(self.service, Postgres)
         if service.unit:
             return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, service.unit, ctx.deadline))
         return Undo.by_commands(cluster.start_command(Tools.of(ctx, service, ctx.host)))
 
     def active(self, ctx: Context) -> bool:
-        """True while it refuses connections."""
+        """Return True while the server refuses connections."""
         return not answers(ctx, ctx.service(self.service, Postgres))

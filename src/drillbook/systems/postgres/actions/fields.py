@@ -1,4 +1,4 @@
-"""What several PostgreSQL actions share: the service that they work on, and its unit."""
+"""Field types that several PostgreSQL actions share, and checks of a service before the drill begins."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.manager import manager_of
-from drillbook.systems.postgres import ownership
+from drillbook.sdk.store import Uri
+from drillbook.systems.postgres import cluster, ownership
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
-ServiceName = Annotated[str, Field(description="The PostgreSQL service in the inventory.")]
+ServiceName = Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
+Location = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `postgres.dump`.")]
+BaseLocation = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `postgres.base_backup`.")]
 
 
 def need_unit(ctx: Context, service: Postgres) -> None:
@@ -25,8 +28,22 @@ def need_unit(ctx: Context, service: Postgres) -> None:
 
 
 def need_ownership(ctx: Context, service: Postgres) -> None:
-    """Raise NotReady unless data directory, unit and the server at the port of ``service`` are shown to belong together."""
+    """Raise NotReady unless data directory, unit and the server at the port of ``service`` verifiably belong together."""
     try:
         ownership.must_own(ctx, Tools.of(ctx, service, ctx.host))
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from error
+
+
+def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
+    """Raise NotReady unless data directory, unit and server belong together; a temporary cluster needs an empty directory."""
+    try:
+        found = cluster.state(tools)
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from error
+    if temporary and found not in ("absent", "empty"):
+        raise NotReady(
+            f"{ctx.host.name}: {tools.service.data_directory} is not empty, but a temporary cluster needs an empty folder",
+            hint="find out who uses it; a spare is empty between drills",
+        )
+    need_ownership(ctx, tools.service)

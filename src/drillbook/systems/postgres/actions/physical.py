@@ -1,4 +1,4 @@
-"""Physical backups of a whole cluster and its log: recovery to the last moment, which no dump can give."""
+"""Physical backups of a whole cluster and its WAL (write-ahead log), which, unlike a dump, can restore the last commit."""
 
 from __future__ import annotations
 
@@ -8,69 +8,74 @@ from typing import Annotated
 import psycopg
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
-from drillbook.sdk.backup_writer import drop_uploads
+from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, PartSize, drop_uploads
+from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Reference, Store, Uri
-from drillbook.sdk.transfer import Carrier
+from drillbook.sdk.store import Reference, Store
 from drillbook.systems.linux.target import need
 from drillbook.systems.postgres import basebackup, cluster, identity, wal
-from drillbook.systems.postgres.actions.backup import PartSize
-from drillbook.systems.postgres.actions.fields import ServiceName, need_ownership
+from drillbook.systems.postgres.actions.fields import BaseLocation, ServiceName, need_place
 from drillbook.systems.postgres.connection import connected, one, reason
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.recovering import Recovery
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
-from drillbook.values import Duration, Size
+from drillbook.values import Duration
 
 
 class BaseBackup(Write):
-    """Copy the files of the whole cluster into a store, as pg_basebackup does, for a recovery with the log since then."""
+    """Copy the files of the whole cluster to a store with pg_basebackup; a recovery also needs the WAL written since."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
     UNDO = ("nothing",)
 
     service: ServiceName
-    to: Annotated[Uri, Field(description="Folder in a store: `s3://bucket/prefix`. It must hold no backup yet.")]
-    part_size: PartSize = Size(32 << 20)
+    to: BackupFolder
+    part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location manifest bytes cluster_bytes start_lsn end_lsn timeline taken_at seconds evidence``."""
+        """Facts: ``location``, ``manifest``, ``bytes`` (size of the backup), ``cluster_bytes`` (size of all databases).
+
+        Also ``start_lsn``, ``end_lsn``, ``timeline``, ``taken_at``, ``seconds`` and ``evidence``.
+        """
         service = ctx.service(self.service, Postgres)
         folder = Reference.parse(self.to)
         return basebackup.Base(ctx, service, Store(ctx.bucket(self.to)), folder, int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """The right to replicate, no tablespace elsewhere, tools of the server's version, room, and the store."""
+        """Check the replication privilege, tablespaces, tools of the server's version, space, and the store."""
         service = ctx.service(self.service, Postgres)
         version, size = _may_replicate(ctx, service)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("pg_basebackup",), version)
         tools.need_space(ctx.scratch, size)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
             Store(ctx.bucket(self.to)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The cluster that is copied."""
+        """Return the measured identity of the cluster that is copied."""
         return identity.measured(ctx, self.service, whole=True)
 
     def interrupted(self, ctx: Context) -> None:
-        """Drop what was being uploaded."""
+        """Abort the unfinished uploads below ``to``."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """A backup is kept."""
+        """Change nothing: the backup is kept."""
         return Undo.nothing("a backup is kept")
 
 
 def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
-    """Major version of the server and the size of its databases. Raises NotReady."""
+    """Return the server's major version and the size of all its databases in bytes.
+
+    Raises NotReady unless the superuser may replicate and all data is in the data directory.
+    """
     try:
         with connected(ctx, service) as session:
             elsewhere = basebackup.other_tablespaces(session)
@@ -83,13 +88,13 @@ def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
     if elsewhere:
         raise NotReady(
             f"{service.name} has tablespaces outside its data directory: {', '.join(elsewhere)}",
-            hint="use postgres.dump: a base backup here covers the data directory alone",
+            hint="use postgres.dump: Drillbook's base backup covers only the data directory",
         )
     if not allowed or level == "minimal" or senders < 3:
         raise NotReady(
-            f"{service.name} cannot be copied: {service.admin.user} "
+            f"{service.name} cannot be backed up physically: {service.admin.user} "
             f"{'may' if allowed else 'may not'} replicate, wal_level is {level}, max_wal_senders {senders}",
-            hint="give the role REPLICATION, set wal_level to replica and max_wal_senders to 3 or more",
+            hint="give the role the attribute REPLICATION, and set wal_level to replica and max_wal_senders to 3 or more",
         )
     return int(version) // 10000, int(size)
 
@@ -103,24 +108,24 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 
 
 def _same(ctx: Context, manifest: basebackup.BaseManifest, service: str) -> None:
-    """Raise StepFailed when the backup is another service's."""
+    """Raise StepFailed when the backup ``manifest`` is from another service than ``service``."""
     if not ctx.same_service(manifest.service, service):
         raise StepFailed(
-            f"the backup is of {manifest.service!r}, not of {service!r}",
+            f"the backup is a backup of the service {manifest.service!r}, not of {service!r}",
             findings=[finding("expectation", title="service", wanted=service, measured=manifest.service)],
         )
 
 
 def _room(tools: Tools, manifest: basebackup.BaseManifest) -> None:
-    """Raise StepFailed where the files and the cluster that is made of them would not fit."""
+    """Raise StepFailed when the disk lacks space for the backup's files and the cluster extracted from them."""
     try:
-        tools.need_space(tools.scratch, manifest.cluster_bytes + sum(one.size for one in manifest.files.values()))
+        tools.need_space(tools.scratch, manifest.cluster_bytes + manifest.bytes)
     except NotReady as error:
         raise StepFailed(f"{error.message}: {error.hint}") from error
 
 
 class BaseIntact(Read):
-    """Fetch a physical backup, unpack it, and let pg_verifybackup read every file of it and its log."""
+    """Fetch a physical backup, unpack it, and check all its files and its WAL with pg_verifybackup."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
@@ -128,15 +133,18 @@ class BaseIntact(Read):
     RESTORES_WITH = ("postgres.recover",)
 
     service: ServiceName
-    from_: Annotated[Uri, Field(alias="from", description="The `location` that a base backup gave.")]
+    from_: BaseLocation
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files bytes start_lsn end_lsn taken_at seconds said``, ``identity`` of what it is a backup of."""
+        """Facts: ``files`` (number), ``bytes``, ``start_lsn``, ``end_lsn``, ``taken_at``, ``seconds``, ``identity``.
+
+        Also ``said``, the output of the tool.
+        """
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         begun = ctx.deadline.remaining()
-        with failing("the base backup could not be read"):
+        with failing("the base backup could not be verified"):
             backup = basebackup.Extracted(ctx, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_))
-            manifest = basebackup.read(backup.store, backup.origin)
+            manifest = basebackup.BaseManifest.read_whole(backup.store, backup.origin)
             _same(ctx, manifest, self.service)
             _room(tools, manifest)
             mine = Tools(tools.service.model_copy(update={"run_as": ""}), tools.host, tools.deadline, tools.scratch)
@@ -146,7 +154,7 @@ class BaseIntact(Read):
                 said = backup.verify(mine, folder, f"{scratch}/data")
         return {
             "files": len(manifest.files),
-            "bytes": sum(one.size for one in manifest.files.values()),
+            "bytes": manifest.bytes,
             "start_lsn": manifest.start_lsn,
             "end_lsn": manifest.end_lsn,
             "taken_at": manifest.taken_at,
@@ -157,24 +165,24 @@ class BaseIntact(Read):
 
     def _identity(self, ctx: Context, manifest: basebackup.BaseManifest) -> Identity:
         found = identity.of(ctx, manifest.service, manifest.system_identifier)
-        return found.saved(stored_backup.split(self.from_).sha256 or stored_backup.sha256(manifest.encoded()))
+        return found.saved(manifest.digest_at(stored_backup.split(self.from_)))
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The service's cluster."""
+        """Return the measured identity of the service's cluster."""
         return identity.measured(ctx, self.service, whole=True)
 
     def ready(self, ctx: Context) -> None:
-        """Tools on the host, and a way to carry the files."""
+        """Check that pg_verifybackup, pg_waldump and a transfer program exist on the host."""
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         tools.need(("pg_verifybackup", "pg_waldump"), 0)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
 
 
 class StreamWal(Write):
-    """Receive the log of the server as it is written, into a folder outside its data directory, until the run ends.
+    """Receive the server's WAL (write-ahead log) continuously, into a folder outside its data directory.
 
-    It ends by itself after `for`, also when nobody is left to end it. It stands for the log archive of a
-    real installation. Start it before the base backup, so that nothing is between.
+    The WAL receiver exits at the end of the run, and after `for` even without a controller. The folder stands in for the WAL
+    archive of a real installation. Run this step before the base backup, so that the WAL has no gap.
     """
 
     SERVICE = Postgres
@@ -188,13 +196,14 @@ class StreamWal(Write):
             ge=1,
             le=43200,
             description=(
-                "It ends by itself after this time, whatever happens; at most 12h. Let it be longer than the drill."
+                "Time after which the WAL receiver exits, even without a controller; at most 12h. Choose a time longer "
+                "than the drill."
             ),
         ),
     ] = Duration(3600)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``folder`` for the recovery, ``pid`` of pg_receivewal."""
+        """Facts: ``folder`` with the received WAL, for `postgres.recover`, and ``pid`` of the WAL receiver."""
         receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
         receiver.stop()
         try:
@@ -204,23 +213,23 @@ class StreamWal(Write):
             raise
 
     def ready(self, ctx: Context) -> None:
-        """The right to replicate, and pg_receivewal of the server's version."""
+        """Check the replication privilege, and that pg_receivewal of the server's version exists on the host."""
         need(ctx, "setsid", "timeout")
         service = ctx.service(self.service, Postgres)
         version, _ = _may_replicate(ctx, service)
         Tools.of(ctx, service, ctx.host).need(("pg_receivewal",), version)
 
     def active(self, ctx: Context) -> bool:
-        """True while it receives."""
+        """Return True while the WAL receiver runs."""
         return wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)).alive()
 
     def undo(self, ctx: Context) -> Undo:
-        """End it; what it received stays until the run has ended, because a restore may need it."""
+        """Stop the WAL receiver; the received WAL is kept until the run ends, because a recovery may need it."""
         return Undo.by_action("postgres.stop_wal", service=self.service)
 
 
 class StopWal(Write):
-    """End what `postgres.stream_wal` of this very run started; what was received stays until the run has ended."""
+    """Stop the WAL receiver that `postgres.stream_wal` of this run started; received WAL is kept until the run ends."""
 
     SERVICE = Postgres
     UNDO = ("nothing",)
@@ -228,23 +237,23 @@ class StopWal(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``stopped``, false when it had ended by itself, as it does when the server is gone."""
+        """Facts: ``stopped``, false when the WAL receiver had exited before, for example because its server exited."""
         receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
         alive = receiver.alive()
         receiver.stop()
         return {"stopped": alive}
 
     def undo(self, ctx: Context) -> Undo:
-        """It was only for this run."""
-        return Undo.nothing("the log was received only for this run")
+        """Change nothing: the WAL receiver stays stopped, because only this run needed its WAL."""
+        return Undo.nothing("the WAL was received only for this run")
 
 
 class WalReceived(Write):
-    """Wait until all that is committed now is on the disk of the receiver that `postgres.stream_wal` of this run started.
+    """Wait until the WAL receiver of `postgres.stream_wal` has flushed all commits made before this step to disk.
 
-    It is received a moment after it is written: without this step nobody knows which of the last commits a recovery must
-    bring back. A commit of its own, a message in the log that changes no data, makes sure that the server has flushed those
-    before it. A standby takes no such commit: name the primary.
+    WAL is received a moment after the server writes it: without this step it is unknown which of the last commits a recovery
+    must restore. The action commits a message in the WAL, which changes no data, so that the server flushes all earlier
+    commits. A standby accepts no such commit: set `service` to the primary.
     """
 
     SERVICE = Postgres
@@ -252,10 +261,10 @@ class WalReceived(Write):
     UNDO = ("nothing",)
 
     service: ServiceName
-    within: Annotated[Duration, Field(gt=0, description="The longest that it may take.")] = Duration(30)
+    within: Annotated[Duration, Field(gt=0, description="Maximum time to wait.")] = Duration(30)
 
     def ready(self, ctx: Context) -> None:
-        """The server must take commits. Raises NotReady."""
+        """Check that the server is a primary, which accepts commits. Raises NotReady."""
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:
@@ -266,33 +275,34 @@ class WalReceived(Write):
                 hint="check address, port and `admin` of the service in the inventory",
             ) from error
         if standby:
-            raise NotReady(f"{service.name} is a standby, which takes no commit", hint="name the primary as the `service`")
+            raise NotReady(f"{service.name} is a standby, which accepts no commit", hint="set `service` to the primary")
 
     def undo(self, ctx: Context) -> Undo:
-        """A message in the log changes no data."""
-        return Undo.nothing("a message in the log changes no data")
+        """Change nothing: the message that stays in the WAL changes no data."""
+        return Undo.nothing("the message in the WAL changes no data")
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lsn`` up to which the log is received, for `reach` of the recovery, and ``seconds`` that it took."""
+        """Facts: ``lsn`` up to which WAL was received, for `reach` of `postgres.recover`, and the ``seconds`` waited."""
         begun, name = time.monotonic(), wal.name_of(ctx.run_id)
         service = ctx.service(self.service, Postgres)
-        with failing("the receiver's place could not be read"), connected(ctx, service) as session:
+        with failing("the position of the WAL receiver could not be read"), connected(ctx, service) as session:
             session.execute("SET synchronous_commit TO local")
             lsn = one(session, "SELECT pg_catalog.pg_logical_emit_message(true, 'drillbook', 'received')::text")[0]
             while not (row := session.execute(_RECEIVED, (lsn, name)).fetchone()) or not row[1]:
                 if row is None:
                     raise StepFailed(
-                        f"nobody receives the log of {self.service}: `postgres.stream_wal` has ended, or did not begin"
+                        f"nothing receives the WAL of {self.service}: the receiver of `postgres.stream_wal` has "
+                        "exited or was not started"
                     )
                 if time.monotonic() - begun > self.within or ctx.deadline.remaining() < 0.5:
                     raise StepFailed(
-                        f"the log of {self.service} was not received up to {lsn} in time",
+                        f"the WAL of {self.service} was not received up to {lsn} in time",
                         findings=[
                             finding(
                                 "wal-behind",
                                 title=self.service,
-                                wanted=f"received up to {lsn} within {self.within:g} s",
-                                measured=f"received up to {row[0] or 'nowhere'}",
+                                wanted=f"WAL received up to {lsn} within {self.within:g} s",
+                                measured=f"WAL received up to {row[0] or 'no position'}",
                             )
                         ],
                     )
@@ -300,7 +310,7 @@ class WalReceived(Write):
         return {"lsn": lsn, "seconds": round(time.monotonic() - begun, 3)}
 
 
-# The furthest of them: a receiver that was ended hard may still be there for a while.
+# Use the WAL receiver that is furthest ahead: the server may list a killed WAL receiver for a while.
 _RECEIVED = """
 SELECT pg_catalog.max(flush_lsn)::text, coalesce(pg_catalog.max(flush_lsn) >= %s::pg_lsn, false)
 FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalog.count(*) > 0
@@ -308,25 +318,27 @@ FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalo
 
 
 class Recover(Write):
-    """Recover a whole cluster from a base backup and the log since, to the log's end; the data directory must be empty.
+    """Recover a whole cluster from a base backup and the WAL received since, to the end of that WAL.
 
-    It fails where the log lacks a segment on any timeline on the way, and where the recovery ended before the log's last
-    record. That the last segments themselves are lost shows only against `reach`: nothing else tells that they were there.
+    The data directory must be empty. The step fails when a WAL segment is missing on any timeline that leads to the end, or
+    when the recovery stopped before the last WAL record. A loss of the last segments is detected only with `reach`, because
+    nothing else records that they existed.
     """
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
     TAKES = {"wal": ("postgres.stream_wal", "folder"), "reach": ("postgres.wal_received", "lsn")}
-    UNDO = ("commands",)
+    UNDO = ("commands", "action")
 
     service: ServiceName
-    from_: Annotated[Uri, Field(alias="from", description="The `location` that a base backup gave.")]
+    from_: BaseLocation
     wal: Annotated[
         str,
         Field(
             pattern=r"^(/[^\x00\n]+)?$",
             description=(
-                "Folder on the host with the log since: the `folder` of `postgres.stream_wal`. Empty: to the backup's end."
+                "Folder on the host with the WAL written since the backup: the fact `folder` of "
+                "`postgres.stream_wal`. Empty: recover to the end of the backup."
             ),
         ),
     ] = ""
@@ -334,40 +346,45 @@ class Recover(Write):
         str,
         Field(
             pattern=r"^([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})?$",
-            description=("The recovery fails when it ends before this LSN: the `lsn` of `postgres.wal_received`."),
+            description=("LSN that the recovery must reach, or it fails: the fact `lsn` of `postgres.wal_received`."),
         ),
     ] = ""
+    temporary: Annotated[
+        bool, Field(description="Directory of a new cluster for this run only, which is removed at the end.")
+    ] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``replayed_to last_commit_at timeline segments cluster_bytes bytes_per_second seconds``."""
+        """Facts: ``replayed_to`` (LSN), ``last_commit_at``, ``timeline``, ``segments`` (number), ``cluster_bytes``.
+
+        Also ``bytes_per_second``, and ``seconds`` of each stage.
+        """
         service = ctx.service(self.service, Postgres)
-        return Recovery(
-            ctx, service, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_), self.wal, self.reach
-        ).run()
+        store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
+        return Recovery(ctx, service, store, origin, self.wal, self.reach, self.temporary).run()
 
     def ready(self, ctx: Context) -> None:
-        """Tools on the host, the owner of the data directory, its unit and server, a way to carry, and the store."""
+        """Check tools, the owner of the data directory, unit and server of the service, transfer program, and store."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("initdb", *(("pg_waldump",) if not self.known("wal") or self.wal else ())), 0)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
-        try:
-            cluster.state(tools)
-        except CouldNotVerify as error:
-            raise NotReady(error.message, hint=error.hint) from error
-        need_ownership(ctx, service)
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
+        need_place(ctx, tools, temporary=self.temporary)
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The cluster that was recovered."""
+        """Return the measured identity of the cluster that was recovered."""
         return identity.measured(ctx, self.service, whole=True)
 
     def active(self, ctx: Context) -> bool:
-        """True while half a cluster lies beside the data directory."""
-        return cluster.left_aside(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host), ctx.run_id)
+        """Return True while this run's temporary cluster exists, or its unfinished cluster next to the data directory."""
+        tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
+        made = self.temporary and cluster.state(tools) not in ("absent", "empty")
+        return made or cluster.left_aside(tools, ctx.run_id)
 
     def undo(self, ctx: Context) -> Undo:
-        """What was recovered stays; half a cluster beside the data directory is removed."""
+        """Remove a temporary cluster, or an unfinished one next to the data directory; keep any other cluster."""
+        if self.temporary:
+            return Undo.by_action("postgres.remove_cluster", service=self.service)
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         return Undo.by_commands(cluster.clear_own(tools, ctx.run_id))

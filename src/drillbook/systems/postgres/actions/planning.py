@@ -1,4 +1,4 @@
-"""Indexes of a PostgreSQL database: one that is missing, and what brings it back; does a statement use one?"""
+"""Actions on indexes of a PostgreSQL database: drop or create an index, and check that a statement uses an index."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ WHERE n.nspname = %s AND c.relname = %s
 
 
 ATTEMPTS, AGAIN_S = 10, 0.5
-"""Attempts to make an index beside a session that works on the same one, and the seconds between them."""
+"""Maximum number of attempts to create an index that other sessions create or drop, and seconds between attempts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """An index as SQL makes it: its name, its table's, and the words behind."""
+    """A CREATE INDEX statement: names of index and table, and the text after the table."""
 
     name: Name
     unique: bool
@@ -55,7 +55,7 @@ class Definition:
 
     @classmethod
     def parse(cls, text: str) -> Definition:
-        """The index that ``text`` makes. Raises ValueError."""
+        """Parse a CREATE INDEX statement. Raises ValueError."""
         match = _DEFINITION.fullmatch(text)
         if match is None or ";" in text:
             raise ValueError("expected one statement such as `CREATE INDEX name ON table (column)`")
@@ -63,7 +63,7 @@ class Definition:
         return cls(Name(table.schema, Name.parse(match["index"]).table), bool(match["unique"]), table, match["rest"])
 
     def statement(self) -> str:
-        """The statement that makes it while others go on writing."""
+        """Return the statement that creates the index without blocking writers."""
         name = sql.Identifier(self.name.table).as_string(None)
         return f"CREATE {'UNIQUE ' if self.unique else ''}INDEX CONCURRENTLY {name} ON {self.table.quoted}{self.rest}"
 
@@ -79,16 +79,16 @@ def _definition(text: str) -> str:
 
 
 def _unmakable(made: str) -> str:
-    """Why ``postgres.create_index`` could not carry out a definition; empty: it can."""
+    """Return the reason why ``postgres.create_index`` cannot run the definition ``made``; empty when it can."""
     try:
         Definition.parse(made)
     except ValueError:
-        return "has a definition that `postgres.create_index` cannot carry out again"
+        return "has a definition that `postgres.create_index` could not create again"
     return ""
 
 
 IndexName = Annotated[
-    str, AfterValidator(_index), Field(description="The index, as SQL writes it; without a schema it is `public`.")
+    str, AfterValidator(_index), Field(description="Name of the index in SQL syntax; the default schema is `public`.")
 ]
 
 
@@ -97,7 +97,7 @@ def _state(session: Connection, name: Name) -> tuple[Any, ...] | None:
 
 
 class DropIndex(Fault):
-    """Drop an index, as a careless migration does: every answer stays right, and comes too late."""
+    """Drop an index, as a careless migration does: queries still return correct results, but too slowly."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -107,33 +107,35 @@ class DropIndex(Fault):
     index: IndexName
 
     def ready(self, ctx: Context) -> None:
-        """The index must be there, valid, of an ordinary table, and one that can be made again as it was."""
+        """Check that the index exists, is valid, belongs to an ordinary table, and can be created again."""
         if self.known("index"):
             self._definition(ctx)
 
     def _definition(self, ctx: Context) -> str:
-        """How it is made. Raises NotReady where this fault could not be taken back."""
+        """Return the definition of the index to drop. Raises NotReady when the index could not be created again."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 found = _state(session, Name.parse(self.index))
         except (psycopg.Error, HostError) as error:
-            raise NotReady(f"{self.service} cannot be asked for {self.index}: {reason(error)}") from error
+            raise NotReady(f"{self.service} cannot be queried for {self.index}: {reason(error)}") from error
         if found is None:
-            raise NotReady(f"{self.service}: there is no index {self.index}", hint="write it as SQL does, with its schema")
+            raise NotReady(
+                f"{self.service}: there is no index {self.index}", hint="write the name in SQL syntax, with its schema"
+            )
         valid, made, kind, _, _, bound, _, special = found
         why = (
             "is not valid"
             if not valid
             else "belongs to a partitioned table"
             if kind != "r"
-            else ("is what a constraint or a replica stands on" if bound else str(special) or _unmakable(str(made)))
+            else ("is needed by a constraint or a replica identity" if bound else str(special) or _unmakable(str(made)))
         )
         if why:
             raise NotReady(f"{self.service}: the index {self.index} {why}", hint="choose an ordinary index")
         return str(made)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``index``, ``table``, ``bytes``, ``definition``."""
+        """Facts: ``index`` and ``table`` (names), ``bytes`` of the index, its ``definition``."""
         name = Name.parse(self.index)
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -147,18 +149,18 @@ class DropIndex(Fault):
         return {"index": str(name), "table": f"{found[3]}.{found[4]}", "bytes": found[6], "definition": found[1]}
 
     def undo(self, ctx: Context) -> Undo:
-        """Make it again from its own definition, while others go on."""
+        """Create the index again from its own definition, without blocking writers."""
         return Undo.by_action("postgres.create_index", service=self.service, definition=self._definition(ctx))
 
     def active(self, ctx: Context) -> bool:
-        """True while there is no such index, or none that is valid."""
+        """Return True while the index is missing or invalid."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             found = _state(session, Name.parse(self.index))
         return found is None or not found[0]
 
 
 class CreateIndex(Write):
-    """Make an index while others go on writing; one that a broken attempt left is made anew, a valid one is left alone."""
+    """Create an index without blocking writers; keep a valid index that has this name already, replace an invalid one."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -169,11 +171,11 @@ class CreateIndex(Write):
     definition: Annotated[
         str,
         AfterValidator(_definition),
-        Field(description="The statement: `CREATE INDEX name ON table (column)`; it is carried out with CONCURRENTLY."),
+        Field(description="Statement such as `CREATE INDEX name ON table (column)`; CONCURRENTLY is added when it is run."),
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``index``, ``already`` (it was there and valid), ``seconds``."""
+        """Facts: ``index`` (name), ``already`` (true when a valid index existed before this step), ``seconds``."""
         wanted, begun = Definition.parse(self.definition), ctx.deadline.remaining()
         for attempt in range(ATTEMPTS):
             try:
@@ -182,13 +184,13 @@ class CreateIndex(Write):
             except (psycopg.Error, HostError) as error:
                 if attempt + 1 == ATTEMPTS or not _raced(error):
                     raise StepFailed(
-                        f"{self.service}: the index {wanted.name} could not be made: {reason(error)}"
+                        f"{self.service}: the index {wanted.name} could not be created: {reason(error)}"
                     ) from error
             ctx.deadline.wait(AGAIN_S)
         return {"index": str(wanted.name), "already": already, "seconds": round(begun - ctx.deadline.remaining(), 3)}
 
     def _made(self, ctx: Context, wanted: Definition) -> bool:
-        """Make the index, unless it is there and valid: then this is True."""
+        """Create the index; return True when a valid index of that name existed already."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             found = _state(session, wanted.name)
             if found is not None and not found[0]:
@@ -198,13 +200,16 @@ class CreateIndex(Write):
             return found is not None and bool(found[0])
 
     def undo(self, ctx: Context) -> Undo:
-        """An index that helps is kept."""
-        return Undo.nothing("the index is meant to be there")
+        """Change nothing: the new index may stay."""
+        return Undo.nothing("the new index is kept on purpose")
 
 
 def _raced(error: Exception) -> bool:
-    """Was it another session that makes or drops the same index, such as one whose client was killed?"""
-    if isinstance(error, psycopg.errors.UniqueViolation):  # of a catalogue, not of the rows that are indexed
+    """Return True when ``error`` shows that another session creates or drops the same index at the same time.
+
+    The client of the other session may be dead already.
+    """
+    if isinstance(error, psycopg.errors.UniqueViolation):  # an error in a system catalogue, not in the indexed rows
         return error.diag.schema_name == "pg_catalog"
     return isinstance(
         error, psycopg.errors.DeadlockDetected | psycopg.errors.DuplicateTable | psycopg.errors.UndefinedObject
@@ -212,7 +217,7 @@ def _raced(error: Exception) -> bool:
 
 
 class Analyze(Write):
-    """Collect the statistics of a table anew, by which the server plans."""
+    """Update the planner statistics of a table."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -223,7 +228,7 @@ class Analyze(Write):
     table: TableName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table``, ``rows`` (the server's estimate)."""
+        """Facts: ``table`` (name), ``rows`` (number as estimated by the server)."""
         name = Name.parse(self.table)
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -238,22 +243,22 @@ class Analyze(Write):
         return {"table": str(name), "rows": rows}
 
     def undo(self, ctx: Context) -> Undo:
-        """Newer statistics are kept."""
+        """Change nothing: the new statistics may stay."""
         return Undo.nothing("newer statistics are kept")
 
 
 class Explain(Read):
-    """Ask the server how it would carry out a statement, without doing so: which indexes, which tables as a whole."""
+    """Get the plan of a statement without running it: the indexes that it uses, and its sequential scans."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
 
     service: ServiceName
-    query: Annotated[str, Field(min_length=1, description="The statement.")]
-    index: Annotated[IndexName | None, Field(description="An index that it must use.")] = None
+    query: Annotated[str, Field(min_length=1, description="SQL statement whose plan is examined.")]
+    index: Annotated[IndexName | None, Field(description="Index that the plan must use.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``indexes`` that it uses, ``scanned`` (tables read as a whole), ``cost`` (the server's), ``plan``."""
+        """Facts: ``indexes`` (used ones), ``scanned`` (tables read by a sequential scan), ``cost`` (estimate), ``plan``."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 plan = explain(session, self.query)
@@ -266,7 +271,7 @@ class Explain(Read):
             "plan": ctx.evidence("plan.json", json.dumps(plan, indent=1)),
         }
         if self.index is not None and Name.parse(self.index).table not in facts["indexes"]:
-            measured = f"indexes: {', '.join(facts['indexes']) or 'none'}; read as a whole: {', '.join(facts['scanned'])}"
+            measured = f"indexes: {', '.join(facts['indexes']) or 'none'}; sequential scans: {', '.join(facts['scanned'])}"
             raise StepFailed(
                 f"{self.service}: the plan does not use {self.index}",
                 facts=facts,

@@ -1,4 +1,4 @@
-"""How a PostgreSQL server carries out the statements that it is busy with. Looks only, and runs none of them."""
+"""Plans of the statements that a PostgreSQL server is running. Read-only; no statement is run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SETTINGS = (
     "statement_timeout = '3s'",
     "plan_cache_mode = force_generic_plan",
 )
-# The server shows only the beginning of a statement that is longer than track_activity_query_size.
+# The server shows only the beginning of a statement longer than track_activity_query_size, so such a text is incomplete.
 _RUNNING = """
 SELECT pid, application_name, extract(epoch FROM pg_catalog.clock_timestamp() - query_start)::float8, query,
        octet_length(query) >= pg_catalog.pg_size_bytes(pg_catalog.current_setting('track_activity_query_size')) - 1
@@ -43,11 +43,11 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 
 
 class Plans(Read):
-    """Ask for the plans of the statements that run for long now, without running them: which tables are read as a whole.
+    """Get the plans of long-running statements, without running them: they show which tables are read by a sequential scan.
 
-    Asked in the application's own role, and of its statements alone, for planning may evaluate what a statement calls
-    (functions that are declared immutable or stable). A plan is the generic one, which knows no values of parameters, and
-    that of a new session with the settings of the role. Literals are left out of what is shown.
+    Only statements of the application's role are examined, in a session of that role, because planning may evaluate
+    functions that a statement calls (those declared immutable or stable). The plan is the generic one, without parameter
+    values, as a new session with the role's settings gets it. Literals are removed from the output.
     """
 
     SERVICE = Postgres
@@ -55,16 +55,25 @@ class Plans(Read):
     TIMEOUT = 30.0
 
     service: ServiceName
-    longer_than: Annotated[Duration, Field(ge=0, description="How long a statement must have run.")] = Duration(5)
-    watch: Annotated[Duration, Field(ge=0, le=60, description="How long to look while there is none.")] = Duration(0)
-    rows: Annotated[int, Field(ge=0, description="Of tables read as a whole only those of so many rows.")] = 10_000
-    most: Annotated[int, Field(ge=1, le=10, description="How many statements that differ, the longest first.")] = 3
+    longer_than: Annotated[
+        Duration, Field(ge=0, description="Examine only statements that have been running for at least this time.")
+    ] = Duration(5)
+    watch: Annotated[
+        Duration, Field(ge=0, le=60, description="Maximum time to wait for such a statement when none is running.")
+    ] = Duration(0)
+    rows: Annotated[int, Field(ge=0, description="Report sequential scans only of tables with at least this many rows.")] = (
+        10_000
+    )
+    most: Annotated[
+        int, Field(ge=1, le=10, description="Maximum number of different statements; the longest-running come first.")
+    ] = 3
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``plans``, of each statement ``pid application seconds query cost indexes scanned why``; ``count``.
+        """Facts: ``count`` (number of statements), ``plans`` (a mapping for each statement).
 
-        ``scanned``: ``table rows filter reads`` of tables that are read from end to end, ``reads`` times in one run as the
-        planner estimates; ``why``: there is no plan, and why not.
+        Keys of a plan: ``pid``, ``application``, ``seconds``, ``query``, ``cost``, ``indexes``, ``scanned``, and ``why``
+        (the reason when there is no plan). ``scanned`` lists the tables read by a sequential scan, each with ``table``,
+        ``rows``, ``filter``, and ``reads`` (the planner's estimate of how often one execution repeats the scan).
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres), as_user=True) as session:
@@ -73,13 +82,13 @@ class Plans(Read):
                 plans = [self._plan(ctx, session, row) for row in self._running(ctx, session)]
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(
-                f"{self.service} could not be asked: {reason(error)}",
-                hint=("check that it runs, and that the role of the application can log in"),
+                f"{self.service} could not be queried: {reason(error)}",
+                hint=("check that the server runs, and that the application's role can log in"),
             ) from error
         return {"plans": plans, "count": len(plans)}
 
     def _running(self, ctx: Context, session: Connection) -> list[tuple[Any, ...]]:
-        """The statements, of each text the one that runs for longest."""
+        """Return the running statements, longest-running first; statements with equal text are listed once."""
         until = ctx.deadline.remaining() - min(float(self.watch), ctx.deadline.remaining() / 2)
         while True:
             rows = session.execute(_RUNNING, (float(self.longer_than),)).fetchall()
@@ -101,7 +110,9 @@ class Plans(Read):
             "why": "",
         }
         if cut:
-            return told | {"why": "the server shows only its beginning (track_activity_query_size)"}
+            return told | {
+                "why": "the server shows only the beginning of the statement (see its setting track_activity_query_size)"
+            }
         try:
             plan = _explained(session, query)
         except psycopg.Error as error:
@@ -130,9 +141,10 @@ class Plans(Read):
 
 
 def _explained(session: Connection, query: str) -> dict[str, Any]:
-    """The plan of one statement, with whatever parameters. Raises psycopg.Error.
+    """Return the generic plan of one statement, valid for any parameter values. Raises psycopg.Error.
 
-    Prepared by SQL and by the extended protocol, which takes one statement alone; EXPLAIN EXECUTE runs nothing.
+    The statement is prepared by SQL and by the extended protocol, which accepts only a single statement; EXPLAIN EXECUTE
+    does not run it.
     """
     session.execute(f"PREPARE drillbook_plan AS {query}".encode(), prepare=True)
     try:

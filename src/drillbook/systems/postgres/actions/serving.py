@@ -1,4 +1,4 @@
-"""A PostgreSQL server that serves: is it healthy, what does it answer, who may connect."""
+"""Actions on a running PostgreSQL server: check its health, run SQL, and admit clients after a restore."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Declared = Literal["read", "write"]
 
 
 class Healthy(Read):
-    """The server serves: its superuser logs in, it is not in recovery, and a write reaches its disk."""
+    """Check that the server works: its superuser can log in, it is not in recovery, and a write reaches the disk."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -31,7 +31,10 @@ class Healthy(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``version database bytes in_recovery uptime_s connections max_connections``."""
+        """Facts: ``version``, ``database`` (name), its size in ``bytes``, ``in_recovery``, ``uptime_s`` of the server.
+
+        Also ``connections`` (number in use), ``max_connections``.
+        """
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:
@@ -39,12 +42,12 @@ class Healthy(Read):
                 cluster.prove_writable(session)
         except (psycopg.Error, HostError) as error:
             raise StepFailed(
-                f"{self.service} does not serve: {reason(error)}",
+                f"{self.service} does not work: {reason(error)}",
                 findings=[
                     finding(
                         "postgres-unhealthy",
                         title=self.service,
-                        wanted="a login and a write that reaches the disk",
+                        wanted="a successful login, and a write that reaches the disk",
                         measured=reason(error),
                     )
                 ],
@@ -70,7 +73,7 @@ SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recover
 
 
 class Sql(Read):
-    """Run one SQL statement; it cannot change anything unless the drill declares `effect: write`."""
+    """Run one SQL statement, in a read-only transaction unless `effect: write` is set."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -81,24 +84,26 @@ class Sql(Read):
     )
 
     service: ServiceName
-    query: Annotated[str, Field(min_length=1, description="The statement.")]
-    database: Annotated[str | None, Field(description="Another database of the same server.")] = None
-    as_: Annotated[Role, Field(alias="as", description="Whose rights: the superuser's or the application's.")] = "user"
-    declared: Annotated[Declared, Field(alias="effect", description="`write`: it may change something.")] = "read"
-    undo_query: Annotated[str | None, Field(description="Statement that puts back what a write changed.")] = None
+    query: Annotated[str, Field(min_length=1, description="SQL statement to run.")]
+    database: Annotated[str | None, Field(description="Name of another database on the same server.")] = None
+    as_: Annotated[
+        Role, Field(alias="as", description="Role that runs the statement: the superuser or the application's role.")
+    ] = "user"
+    declared: Annotated[Declared, Field(alias="effect", description="`write`: the statement may change data.")] = "read"
+    undo_query: Annotated[str | None, Field(description="SQL statement that undoes a write.")] = None
 
     @property
     def effect(self) -> Effect:
-        """What the drill declares."""
-        return Effect(self.declared)
+        """Effect of the statement that the drill declares: read or write."""
+        return Effect(self.if_known("declared", Effect.READ))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``columns``, ``rows`` (the first 1000, as lists), ``rowcount``, ``truncated``, ``value`` (the first)."""
+        """Facts: ``columns``, ``rows`` (the first 1000, as lists), ``rowcount``, ``truncated``, ``value`` (first field)."""
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service, database=self.database, as_user=self.as_ == "user") as session:
                 session.execute("BEGIN READ ONLY" if self.effect is Effect.READ else "BEGIN")
-                # Prepared, so that it is one statement: a second one could end the read-only transaction.
+                # The prepared form accepts only one statement: a second one could end the read-only transaction.
                 cursor = session.execute(self.query.encode(), prepare=True)
                 columns = [column.name for column in cursor.description or ()]
                 rows = cursor.fetchmany(ROWS_LIMIT) if columns else []
@@ -114,14 +119,14 @@ class Sql(Read):
         return facts | {"value": facts["rows"][0][0] if rows and columns else None}
 
     def ready(self, ctx: Context) -> None:
-        """An undo belongs to a write."""
+        """Check that `undo_query` is used only with `effect: write`."""
         if self.undo_query and self.effect is Effect.READ:
             raise PlanError("postgres.sql: `undo_query` needs `effect: write`")
 
     def undo(self, ctx: Context) -> Undo:
-        """The drill's own statement, when it gives one."""
+        """Run the `undo_query` of the drill, if it declares one."""
         if self.effect is Effect.READ or not self.undo_query:
-            return Undo.nothing("reads only" if self.effect is Effect.READ else "the drill gives no `undo_query`")
+            return Undo.nothing("reads only" if self.effect is Effect.READ else "the drill declares no `undo_query`")
         return Undo.by_action(
             "postgres.sql",
             service=self.service,
@@ -133,37 +138,39 @@ class Sql(Read):
 
 
 class Admit(Write):
-    """Let clients into a database that was restored `closed`. Does no harm when they are in already."""
+    """Open a database that a restore with `closed` closed to clients. Does nothing when the database is open already."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
     UNDO = ("nothing",)
 
     service: ServiceName
-    limit: Annotated[int | None, Field(ge=-1, description="Connection limit; not given: the one of the backup.")] = None
+    limit: Annotated[
+        int | None, Field(ge=-1, description="New connection limit; by default the limit recorded in the backup.")
+    ] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``database``, ``connection_limit``."""
+        """Facts: ``database`` (name), ``connection_limit`` (the new one)."""
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service, database="postgres") as session:
                 limit = access.open_up(session, service.database, self.limit)
         except (psycopg.Error, HostError) as error:
             raise StepFailed(
-                f"{self.service}: clients could not be let in: {reason(error)}; when the server is up, run as "
+                f"{self.service}: clients could not be admitted: {reason(error)}; when the server is up, run as "
                 f'superuser: ALTER DATABASE "{service.database}" CONNECTION LIMIT -1'
             ) from error
         return {"database": service.database, "connection_limit": limit}
 
     def undo(self, ctx: Context) -> Undo:
-        """Clients are meant to be in."""
-        return Undo.nothing("clients are meant to be in")
+        """Change nothing: the database stays open to clients."""
+        return Undo.nothing("clients are meant to stay admitted")
 
 
 class ClearRestore(Write):
-    """Discard what a restore of this very run half made; nobody was ever let into it.
+    """Discard a database or cluster that this run did not restore completely, and that no client has used.
 
-    A database that the run restored whole and left `closed` is opened. Any other is left as it is.
+    A database that this run restored completely, but left closed to clients, is opened. Any other database is not touched.
     """
 
     SERVICE = Postgres
@@ -172,7 +179,7 @@ class ClearRestore(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``discarded`` (names of databases), ``opened``."""
+        """Facts: ``discarded`` (names of databases), ``opened`` (true when clients were admitted)."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         ctx.run(*cluster.clear_own(tools, ctx.run_id)).check()
@@ -186,11 +193,11 @@ class ClearRestore(Write):
                     access.open_up(session, service.database)
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(
-                f"{self.service} cannot be asked what a restore left half made: {reason(error)}",
-                hint=f"bring its server up and recover the run: invoke drill.recover {ctx.run_id}",
+                f"{self.service} cannot be queried for unfinished restores: {reason(error)}",
+                hint=f"start its server, then recover the run: invoke drill.recover {ctx.run_id}",
             ) from error
         return {"discarded": discarded, "opened": opened}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: a half-made database was never in use."""
-        return Undo.nothing("what is discarded was never anybody's")
+        """Nothing to undo: the unfinished database was never in use."""
+        return Undo.nothing("the discarded data was never in use")

@@ -1,4 +1,4 @@
-"""Sessions of a PostgreSQL server: too many of them, one that holds locks and stops, and ending those that are meant."""
+"""Actions on sessions of a PostgreSQL server: exhaust the connections, hold a lock, terminate chosen sessions."""
 
 from __future__ import annotations
 
@@ -23,23 +23,34 @@ from drillbook.values import Duration
 
 For = Annotated[
     Duration,
-    Field(alias="for", ge=1, le=LONGEST, description="It ends by itself after this time, whatever happens; at most 1h."),
+    Field(
+        alias="for",
+        ge=1,
+        le=LONGEST,
+        description="Time after which the fault ends by itself, even without a controller; at most 1h.",
+    ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
-"""Of the sessions that are held: no setting of the role ends them. All are there since PostgreSQL 14."""
+"""Options of the fault's sessions, so that no setting of the role terminates them. All exist since PostgreSQL 14."""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
-"""What a server says, by PostgreSQL's sources (proc.c, postinit.c), when it is full, a role is, or a database is."""
+"""Error texts when server, role or database has no free connection, from PostgreSQL's sources (proc.c, postinit.c)."""
 SHOWN = 0.9
-"""Share of the connections that show as sessions once the server is full: a few may be those of clients still coming."""
+"""Fraction of the connections that must be visible as sessions on a full server; clients that are logging in are not visible."""
 LEAST_MAJOR = 14
-"""The first version whose sessions notice in the middle of a statement that their client is gone."""
+"""First major version of PostgreSQL that detects a lost client even while a statement runs."""
+
+REFUSAL = "error: connection to server .* failed: "
+"""Pattern of the line that psql prints once for a session that no address of the server accepted.
+
+A session that was terminated later ends with "connection to server was lost" instead.
+"""
 
 _CLIENT = """
 export PGPASSFILE="$folder/private" PGAPPNAME="$1" PGOPTIONS="$2" PGCONNECT_TIMEOUT=10 LC_ALL=C
 shift 2
 """
-# NAME OPTIONS COUNT PSQL...: as many sessions as COUNT, each by a client that waits. Where the server refuses one it is
-# tried again, until somebody ends one of them: then nobody takes its place.
+# NAME OPTIONS COUNT PSQL...: hold COUNT sessions, each with one waiting client. A session that the server refuses is
+# retried; a session that somebody terminated is not replaced.
 _HOLD = (
     _CLIENT
     + """
@@ -50,8 +61,11 @@ tried=0
 while test "$tried" -lt "$count"; do session "$@"; tried=$((tried + 1)); done
 : > "$folder/ready"
 ended() { grep -qE 'terminating connection|closed the connection' "$folder/refused"; }
-until over || ended; do
-  refused=$(grep -c 'connection to server' "$folder/refused")
+until over; do
+  refused=$(grep -c '"""
+    + REFUSAL
+    + """' "$folder/refused")
+  ended && break
   test "$((tried - refused))" -ge "$count" || { session "$@"; tried=$((tried + 1)); }
   rest; rest
 done
@@ -66,7 +80,7 @@ jobs -p > "$folder/jobs" && kill $(cat -- "$folder/jobs") 2>/dev/null
 wait
 """
 )
-# NAME OPTIONS SQL PSQL...: one client that sends SQL and then nothing more.
+# NAME OPTIONS SQL PSQL...: run one client that sends SQL and then stays idle.
 _STAND = (
     _CLIENT
     + """
@@ -104,7 +118,7 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_lo
 
 
 class _Held(Fault):
-    """What both faults share: clients on the service's own host, kept by a helper that ends with its time."""
+    """Base of faults that hold sessions open, with clients on the service's host that exit after `for`."""
 
     SERVICE = Postgres
     UNDO = ("commands",)
@@ -112,7 +126,7 @@ class _Held(Fault):
     service: ServiceName
 
     def _application(self, ctx: Context) -> str:
-        """The `application_name` of its sessions, which no other step has."""
+        """Return the `application_name` of the fault's sessions, unique to this step."""
         return f"drillbook-{sha256(Helper(ctx).mark.encode()).hexdigest()[:12]}"
 
     def _client(self, ctx: Context) -> tuple[str, ...]:
@@ -141,53 +155,61 @@ class _Held(Fault):
             return int(one(session, _HELD, self._application(ctx), state, state)[0])
 
     def _checked(self, ctx: Context) -> None:
-        """Raise NotReady unless the host has what the helper needs."""
+        """Raise NotReady unless the host has every program that the fault needs."""
         Helper(ctx).ready()
         need(ctx, "mkfifo")
         Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host).need(("psql",), 0)
 
     def undo(self, ctx: Context) -> Undo:
-        """End its clients, and with them their sessions."""
+        """Kill the fault's clients, which ends their sessions."""
         return Helper(ctx).undo()
 
 
 class HoldConnections(_Held):
-    """Hold connections until the server takes no more, as a program does that opens them and never closes any.
+    """Hold connections until the server accepts no more, like a program that opens connections and never closes them.
 
-    They are the application's role's; those kept for superusers stay free. Needs PostgreSQL 14 or newer.
+    The connections belong to the application's role; those reserved for superusers stay free. Needs PostgreSQL 14 or newer.
     """
 
     TIMEOUT = 120.0
 
-    leave: Annotated[int, Field(ge=0, le=1000, description="So many connections are left free.")] = 0
+    leave: Annotated[int, Field(ge=0, le=1000, description="Number of connections that stay free.")] = 0
     for_: For = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """There must be room to take, and psql on the host."""
+        """Check that the server has free connections, and that psql is on the host."""
         self._checked(ctx)
         major, most, used, exempt = self._room(ctx)
         if exempt:
             raise NotReady(
-                f"{self.service}: its `user` is a superuser, and takes what is kept for repair",
-                hint="let `user` of the service be the application's own role",
+                (
+                    f"{self.service}: `user` is a superuser, whose sessions would use up the connections reserved for "
+                    "administrators"
+                ),
+                hint="set `user` of the service to the application's own role",
             )
         if major < LEAST_MAJOR:
             raise NotReady(f"{self.service} is PostgreSQL {major}; this fault needs {LEAST_MAJOR} or newer")
         if self.known("leave") and most - used <= self.leave:
-            raise NotReady(f"{self.service}: {used} of {most} connections are in use already", hint="let `leave` be smaller")
+            raise NotReady(
+                f"{self.service}: {used} of {most} connections are in use already", hint="choose a smaller `leave`"
+            )
 
     def _room(self, ctx: Context) -> tuple[int, int, int, bool]:
-        """Major version, connections for ordinary roles, how many are in use; is the user a superuser? Raises NotReady."""
+        """Return major version, maximum of ordinary connections, connections in use, and True when `user` is a superuser.
+
+        Raises NotReady.
+        """
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:
                 major, most, used, exempt = one(session, _ROOM, service.user)
         except (psycopg.Error, HostError) as error:
-            raise NotReady(f"{self.service} cannot be asked: {reason(error)}") from error
+            raise NotReady(f"{self.service} cannot be queried: {reason(error)}") from error
         return major, most, used, exempt
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``application`` (the sessions' name), ``held``, ``limit`` (connections for ordinary roles)."""
+        """Facts: ``application`` (name of the sessions), ``held`` (number), ``limit`` (maximum for ordinary roles)."""
         _, most, used, _ = self._room(ctx)
         wanted = most if self.leave == 0 else max(0, most - used - self.leave)
         Helper(ctx).start(
@@ -198,12 +220,12 @@ class HoldConnections(_Held):
         return {"application": self._application(ctx), "held": self._count(ctx), "limit": most}
 
     def _taken(self, ctx: Context) -> bool:
-        """Is there no connection left, and do nearly all show as sessions? Those that are still being made take one too."""
+        """Return True when the server refuses new clients and most of its connections (fraction ``SHOWN``) are sessions."""
         _, most, used, _ = self._room(ctx)
         return used >= SHOWN * most and self._refuses(ctx)
 
     def _refuses(self, ctx: Context) -> bool:
-        """Is there no connection left for the application?"""
+        """Return True when the server refuses the application because no connection is free."""
         if not self._count(ctx):
             return False
         try:
@@ -215,52 +237,58 @@ class HoldConnections(_Held):
             if error.sqlstate == "53300" or any(words in str(error) for words in _FULL):
                 return True
             raise CouldNotVerify(
-                f"{self.service}: whether it takes connections cannot be told: {reason(error)}",
+                f"{self.service}: it is unknown if the server accepts connections: {reason(error)}",
                 hint="correct `user` and `password` of the service in the inventory",
             ) from error
 
     def active(self, ctx: Context) -> bool:
-        """True while any of its sessions is there."""
+        """Return True while any session of the fault exists."""
         return self._count(ctx) > 0
 
 
 class IdleInTransaction(_Held):
-    """Open a transaction, lock a table and do nothing more, as a client does that hangs or waits for a person."""
+    """Open a transaction, lock a table and then stay idle, like a client that hangs or waits for a person."""
 
     table: TableName
     mode: Annotated[
         Literal["row exclusive", "share", "exclusive", "access exclusive"],
-        Field(description="The lock, as LOCK TABLE has it; `access exclusive` keeps readers out too."),
+        Field(description="Lock mode of LOCK TABLE; `access exclusive` blocks readers too."),
     ] = "access exclusive"
     for_: For = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """The table must be there, and psql on the host."""
+        """Check that the table exists, and that psql is on the host."""
         self._checked(ctx)
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 if self.known("table") and not exists(session, Name.parse(self.table)):
-                    raise NotReady(f"{self.service}: there is no table {self.table}", hint="write it as SQL does")
+                    raise NotReady(
+                        f"{self.service}: there is no table {self.table}",
+                        hint="write the name in SQL syntax, with its schema",
+                    )
         except (psycopg.Error, HostError) as error:
-            raise NotReady(f"{self.service} cannot be asked: {reason(error)}") from error
+            raise NotReady(f"{self.service} cannot be queried: {reason(error)}") from error
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``application`` (the session's name), ``table``, ``mode``."""
+        """Facts: ``application`` (name of the session), ``table``, ``mode`` of the lock."""
         name, helper = Name.parse(self.table), Helper(ctx)
         lock = f"BEGIN; SET LOCAL lock_timeout = '20s'; LOCK TABLE {name.quoted} IN {self.mode.upper()} MODE;"
         helper.start(_STAND, self.for_, self._application(ctx), "", lock, *self._client(ctx), private=self._private(ctx))
         while not self._locks(ctx):
             if not helper.pids():
-                raise StepFailed(f"{self.service}: the client that was to lock {name} has ended; was it refused?")
+                raise StepFailed(
+                    f"{self.service}: the client that should lock {name} has exited; the server may have refused its "
+                    "connection"
+                )
             ctx.deadline.wait(0.1)
         return {"application": self._application(ctx), "table": str(name), "mode": self.mode}
 
     def active(self, ctx: Context) -> bool:
-        """True while its session is idle in its transaction."""
+        """Return True while the fault's session is idle in its transaction."""
         return self._count(ctx, "idle in transaction") > 0
 
     def _locks(self, ctx: Context) -> bool:
-        """Does its session, idle in its transaction, hold the lock on the table?"""
+        """Return True when the fault's session, idle in its transaction, holds the lock on the table."""
         mode = f"{self.mode.title().replace(' ', '')}Lock"
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             return bool(one(session, _LOCKS, self._application(ctx), Name.parse(self.table).quoted, mode)[0])
@@ -277,26 +305,29 @@ ORDER BY pid
 
 
 class Terminate(Write):
-    """End the sessions of one application, or those that are idle in a transaction for too long; no others."""
+    """Terminate the sessions of one application, or those idle in a transaction for too long, and no others."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
     UNDO = ("nothing",)
 
     service: ServiceName
-    application: Annotated[str | None, Field(min_length=1, description="Their `application_name`, exactly.")] = None
+    application: Annotated[
+        str | None, Field(min_length=1, description="Exact `application_name` of the sessions to terminate.")
+    ] = None
     idle_longer_than: Annotated[
-        Duration | None, Field(gt=0, description="Those that do nothing in an open transaction for longer than this.")
+        Duration | None,
+        Field(gt=0, description="Terminate only sessions that have been idle in an open transaction for longer than this."),
     ] = None
 
     @model_validator(mode="after")
     def _meant(self) -> Self:
         if self.application is None and self.idle_longer_than is None:
-            raise ValueError("say which sessions are meant: `application`, `idle_longer_than`, or both")
+            raise ValueError("choose the sessions by `application`, `idle_longer_than`, or both")
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``terminated`` (how many), ``pids``, ``applications``. None at all is no failure."""
+        """Facts: ``terminated`` (number), ``pids``, ``applications`` (names). Succeeds even when no session matches."""
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:
@@ -306,14 +337,19 @@ class Terminate(Write):
                 while left := {row[0] for row in self._matching(session, service)} & {row[0] for row in found}:
                     if ctx.deadline.remaining() < 0.3:
                         raise StepFailed(
-                            f"{self.service}: {len(left)} sessions do not end",
+                            f"{self.service}: {len(left)} sessions were not terminated",
                             findings=[
-                                finding("expectation", title="sessions", wanted="none of them", measured=f"{len(left)} left")
+                                finding(
+                                    "expectation",
+                                    title="sessions",
+                                    wanted="no session remaining",
+                                    measured=f"{len(left)} sessions remaining",
+                                )
                             ],
                         )
                     ctx.deadline.wait(0.1)
         except (psycopg.Error, HostError) as error:
-            raise StepFailed(f"{self.service}: no session could be ended: {reason(error)}") from error
+            raise StepFailed(f"{self.service}: the sessions could not be terminated: {reason(error)}") from error
         return {
             "terminated": len(found),
             "pids": [row[0] for row in found][:100],
@@ -329,5 +365,5 @@ class Terminate(Write):
         return [(int(pid), str(state), str(name)) for pid, state, name in session.execute(_MATCHING, values).fetchall()]
 
     def undo(self, ctx: Context) -> Undo:
-        """Their clients connect again."""
-        return Undo.nothing("a session that was ended is not brought back; its client connects anew")
+        """Nothing to undo: the clients reconnect by themselves."""
+        return Undo.nothing("a terminated session cannot be restored; its client must reconnect")

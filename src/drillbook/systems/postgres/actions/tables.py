@@ -1,4 +1,4 @@
-"""One table of a PostgreSQL database: drop it, delete from it, bring it back while the rest goes on."""
+"""Actions on one table of a PostgreSQL database: drop it, delete rows, restore it while the other tables stay in use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic import AfterValidator, Field
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo, Write
+from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Store, Uri
-from drillbook.sdk.transfer import Carrier
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import identity, tables
-from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.actions.fields import Location, ServiceName
+from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, one, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.single import SingleRestore
 from drillbook.systems.postgres.single_rows import RowsRestore
@@ -34,23 +34,27 @@ def _table(text: str) -> str:
 
 def _condition(text: str) -> str:
     if not text.strip():
-        raise ValueError("a condition is needed: without one every row would be deleted")
+        raise ValueError("`where` is empty: without a condition every row would be deleted")
     return text
 
 
 TableName = Annotated[
-    str, AfterValidator(_table), Field(description="The table, as SQL writes it; without a schema it is `public`.")
+    str, AfterValidator(_table), Field(description="Name of the table in SQL syntax; the default schema is `public`.")
 ]
 Condition = Annotated[
     str,
     AfterValidator(_condition),
-    Field(description="The rows, as behind SQL's WHERE. Choose rows that no client writes, or the fault cannot be proven."),
+    Field(
+        description=(
+            "SQL condition (as after WHERE) of the rows to delete. Choose rows that no client writes, or the fault cannot "
+            "be verified."
+        )
+    ),
 ]
-Location = Annotated[Uri, Field(alias="from", description="The `location` that a dump gave.")]
 
 
 class DropTable(Fault):
-    """Drop a table with everything that depends on it, as a wrong migration does."""
+    """Drop a table and everything that depends on it, as a wrong migration does."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -63,41 +67,51 @@ class DropTable(Fault):
     table: TableName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``, ``rows``, ``bytes``, ``cascaded`` (what went with it, in the server's words)."""
-        name, said = Name.parse(self.table), list[str]()
+        """Facts: ``table``, its ``rows`` and ``bytes``, ``cascaded`` (objects that the server dropped with it).
+
+        After deadlocks also ``deadlocks``: how often the server rolled the drop back before it was committed.
+        """
         try:
-            with connected(ctx, ctx.service(self.service, Postgres)) as session:
-                session.add_notice_handler(lambda notice: said.extend(_dropped(notice)))
-                session.execute(_begin().encode())
-                session.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name.sql))
-                rows = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
-                size = one(session, "SELECT pg_catalog.pg_total_relation_size(%s::pg_catalog.regclass)", name.quoted)[0]
-                session.execute(sql.SQL("DROP TABLE {} CASCADE").format(name.sql))
-                _note(ctx, session, _DROPPED, rows)
-                session.execute("COMMIT")
+            facts, deadlocks = after_deadlocks(lambda: self._drop(ctx, Name.parse(self.table)))
         except (psycopg.Error, HostError) as error:
-            raise StepFailed(f"{self.service}: {name} was not dropped: {reason(error)}") from error
-        return {"table": str(name), "rows": rows, "bytes": size, "cascaded": said}
+            raise StepFailed(f"{self.service}: {Name.parse(self.table)} was not dropped: {reason(error)}") from error
+        return facts | ({"deadlocks": deadlocks} if deadlocks else {})
+
+    def _drop(self, ctx: Context, name: Name) -> Facts:
+        cascaded: list[str] = []
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            session.add_notice_handler(lambda notice: cascaded.extend(_dropped(notice)))
+            session.execute(_begin().encode())
+            session.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name.sql))
+            rows = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
+            size = one(session, "SELECT pg_catalog.pg_total_relation_size(%s::pg_catalog.regclass)", name.quoted)[0]
+            session.execute(sql.SQL("DROP TABLE {} CASCADE").format(name.sql))
+            _note(ctx, session, _DROPPED, rows)
+            session.execute("COMMIT")
+        return {"table": str(name), "rows": rows, "bytes": size, "cascaded": cascaded}
 
     def ready(self, ctx: Context) -> None:
-        """The table must be there."""
+        """Check that the table exists."""
         _need_table(ctx, self.service, Name.parse(self.table))
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The database that the table is in."""
+        """Identity of the database that the table is in."""
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Only a restore brings it back."""
-        return Undo.by_restore("the table is dropped; only a restore brings it back")
+        """Change nothing: only a restore can recover the table."""
+        return Undo.by_restore("the table is dropped; only a restore can recover it")
 
     def active(self, ctx: Context) -> bool:
-        """True while there is no such table."""
+        """Return True while the table is missing."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             return not tables.exists(session, Name.parse(self.table))
 
     def untouched(self, ctx: Context) -> bool | None:
-        """No transaction of this step was committed; a table that is there may be one that somebody made since."""
+        """Return True when no transaction of this step was committed.
+
+        That the table exists does not suffice: a client may have created it again after the drop.
+        """
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             if found := _noted(ctx, _DROPPED):
                 return _aborted(session, found)
@@ -105,7 +119,7 @@ class DropTable(Fault):
 
 
 _DROPPED, _DELETED = "dropped.json", "deleted.json"
-"""Evidence of what is lost when the transaction is committed, on disk before it is."""
+"""Names of the evidence files about the loss, which are written before the transaction is committed."""
 
 
 def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
@@ -114,12 +128,15 @@ def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
 
 
 def _noted(ctx: Context, name: str) -> list[Facts]:
-    """What the attempts of this step that came as far as their commit noted."""
+    """Return the content of the evidence files ``name``; each attempt of this step writes one right before its commit."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in ctx.kept_evidence(name)]
 
 
 def _aborted(session: Connection, notes: list[Facts]) -> bool:
-    """Does the server know of every transaction that it was not committed? See txid_status in PostgreSQL's manual, 9.27."""
+    """Return True when the server confirms that all transactions in ``notes`` were aborted.
+
+    Source: txid_status in PostgreSQL's manual, 9.27.
+    """
     return all(one(session, "SELECT pg_catalog.txid_status(%s)", note["transaction"])[0] == "aborted" for note in notes)
 
 
@@ -128,7 +145,7 @@ def _begin() -> str:
 
 
 def _dropped(notice: psycopg.errors.Diagnostic) -> list[str]:
-    """What the server says that it dropped as well."""
+    """Return the objects that the server reports as dropped by CASCADE."""
     lines = (notice.message_detail or notice.message_primary or "").splitlines()
     return [line.removeprefix("drop cascades to ") for line in lines if line.startswith("drop cascades to ")]
 
@@ -137,16 +154,16 @@ def _need_table(ctx: Context, service: str, name: Name) -> None:
     try:
         with connected(ctx, ctx.service(service, Postgres)) as session:
             if not tables.exists(session, name):
-                raise NotReady(f"{service}: there is no table {name}", hint="write it as SQL does, with its schema")
+                raise NotReady(f"{service}: there is no table {name}", hint="write the name in SQL syntax, with its schema")
     except (psycopg.Error, HostError) as error:
         raise NotReady(
-            f"{service} cannot be asked for {name}: {reason(error)}",
+            f"{service} cannot be queried for {name}: {reason(error)}",
             hint="check address, port and `admin` of the service in the inventory",
         ) from error
 
 
 class DeleteRows(Fault):
-    """Delete the rows of a table that a condition names, as a wrong statement does."""
+    """Delete the rows of a table that match a condition, as a wrong statement does."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -161,19 +178,27 @@ class DeleteRows(Fault):
     where: Condition
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``, ``rows`` deleted from it, ``left``."""
-        name = Name.parse(self.table)
+        """Facts: ``table``, ``rows`` (number deleted), ``left`` (number remaining).
+
+        After deadlocks also ``deadlocks``: how often the server rolled the deletion back before it was committed.
+        """
         try:
-            with connected(ctx, ctx.service(self.service, Postgres)) as session:
-                session.execute(_begin().encode())
-                rows = session.execute(self._statement("DELETE FROM {table} WHERE ({where}\n)"), prepare=True).rowcount
-                if not rows:
-                    raise StepFailed(f"{self.service}: no row of {name} meets the condition; nothing was deleted")
-                left = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
-                _note(ctx, session, _DELETED, rows)
-                session.execute("COMMIT")
+            facts, deadlocks = after_deadlocks(lambda: self._delete(ctx, Name.parse(self.table)))
         except (psycopg.Error, HostError) as error:
-            raise StepFailed(f"{self.service}: nothing was deleted from {name}: {reason(error)}") from error
+            raise StepFailed(
+                f"{self.service}: nothing was deleted from {Name.parse(self.table)}: {reason(error)}"
+            ) from error
+        return facts | ({"deadlocks": deadlocks} if deadlocks else {})
+
+    def _delete(self, ctx: Context, name: Name) -> Facts:
+        with connected(ctx, ctx.service(self.service, Postgres)) as session:
+            session.execute(_begin().encode())
+            rows = session.execute(self._statement("DELETE FROM {table} WHERE ({where}\n)"), prepare=True).rowcount
+            if not rows:
+                raise StepFailed(f"{self.service}: no row of {name} matches the condition; nothing was deleted")
+            left = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
+            _note(ctx, session, _DELETED, rows)
+            session.execute("COMMIT")
         return {"table": str(name), "rows": rows, "left": left}
 
     def _statement(self, text: str) -> sql.Composed:
@@ -188,35 +213,41 @@ class DeleteRows(Fault):
         return int(found[0]) if found else 0
 
     def ready(self, ctx: Context) -> None:
-        """Some row must meet the condition."""
+        """Check that at least one row matches the condition."""
         name = Name.parse(self.table)
         _need_table(ctx, self.service, name)
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 if not self._matching(session):
-                    raise NotReady(f"{self.service}: no row of {name} meets `where`", hint="there is nothing to delete")
+                    raise NotReady(
+                        f"{self.service}: no row of {name} matches `where`", hint="choose a condition that matches rows"
+                    )
         except psycopg.Error as error:
             raise NotReady(
-                f"{self.service}: `where` does not work on {name}: {reason(error)}", hint="write it as behind SQL's WHERE"
+                f"{self.service}: the condition `where` cannot be evaluated on {name}: {reason(error)}",
+                hint="write an SQL condition as after WHERE",
             ) from error
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The database that the table is in."""
+        """Identity of the database that the table is in."""
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Only a restore brings them back."""
-        return Undo.by_restore("the rows are deleted; only a restore brings them back")
+        """Change nothing: only a restore can recover the rows."""
+        return Undo.by_restore("the rows are deleted; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:
-        """True while no row meets the condition, and this step is known to have deleted some."""
+        """Return True while no row matches the condition and this step is known to have deleted some."""
         if not any(note["rows"] for note in _noted(ctx, _DELETED)):
             return False
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             return self._matching(session) == 0
 
     def untouched(self, ctx: Context) -> bool | None:
-        """No transaction of this step was committed: a row that meets the condition may have been written since."""
+        """Return True when no transaction of this step was committed.
+
+        That matching rows exist does not suffice: clients may have inserted them after the deletion.
+        """
         if not (found := _noted(ctx, _DELETED)):
             return True
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -224,7 +255,7 @@ class DeleteRows(Fault):
 
 
 class _OfOneTable(Write):
-    """An action that brings back what one table of a backup held."""
+    """Base of actions that restore one table of a backup."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
@@ -234,23 +265,23 @@ class _OfOneTable(Write):
     table: TableName
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The database that the table is in."""
+        """Identity of the database that the table is in."""
         return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
-        """Tools on the host, a way to carry the files, and the store."""
+        """Check that the tools and a transfer program exist on the host, and that the store is reachable."""
         service = ctx.service(self.service, Postgres)
         Tools.of(ctx, service, ctx.host).need(("pg_restore", "psql"), 0)
-        Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
 
 
 class RestoreTable(_OfOneTable):
-    """Bring one table back, with all that a drop took along; the rest of the database is not touched.
+    """Restore one table and everything that was dropped with it; the rest of the database is not touched.
 
-    One transaction: what it brought is compared with the backup's digest before anybody can see it. Rows of this table
-    that were written after the backup are lost, whatever a canary in another table says.
+    The restore is one transaction: the restored rows are compared with the backup's digest before anybody can see them. Rows
+    written to this table after the backup are lost, even if a canary in another table reports no loss.
     """
 
     OPENED_BY = "postgres.admit_table"
@@ -259,11 +290,15 @@ class RestoreTable(_OfOneTable):
         "nothing",
     )
 
-    closed: Annotated[bool, Field(description="Readers see it, writers are refused until `postgres.admit_table`.")] = False
-    replace: Annotated[bool, Field(description="Drop the table that is there, in the same transaction.")] = False
+    closed: Annotated[bool, Field(description="Allow readers, but refuse writers until `postgres.admit_table`.")] = False
+    replace: Annotated[bool, Field(description="Drop the existing table in the same transaction.")] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table rows digests relations entries kept closed replaced``; ``seconds`` of each stage."""
+        """Facts: ``table``, ``rows`` (number), ``digests``, ``relations`` (restored), ``entries`` (number in the archive).
+
+        Also ``kept`` (dependent tables that still existed and were not restored), ``compared`` (at which moment), ``closed``
+        and ``replaced`` (true or false), ``seconds`` of each stage.
+        """
         service = ctx.service(self.service, Postgres)
         return SingleRestore(
             ctx,
@@ -276,13 +311,13 @@ class RestoreTable(_OfOneTable):
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """What was restored stays; a closed table is opened."""
+        """Open the restored table to writers if it was restored with `closed`; its rows stay."""
         if self.closed:
             return Undo.by_action("postgres.admit_table", service=self.service)
-        return Undo.nothing("what was restored is kept")
+        return Undo.nothing("restored data is kept")
 
     def active(self, ctx: Context) -> bool | None:
-        """True while its writers are kept out."""
+        """Return True while writers of the restored table are refused; None when this is unknown."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 return tables.closed(session, Name.parse(self.table))
@@ -292,35 +327,37 @@ class RestoreTable(_OfOneTable):
 
 def _plain_condition(text: str) -> str:
     if "\\" in text or ";" in text:
-        raise ValueError("a condition holds no backslash and no semicolon")
+        raise ValueError("a condition must not contain a backslash or a semicolon")
     return _condition(text)
 
 
 class RestoreRows(_OfOneTable):
-    """Bring back the rows of a table that a condition names and whose key is not there now; all others stay as they are.
+    """Restore the rows of a table that match a condition and whose keys are missing now; other rows are not changed.
 
-    One transaction: what it read is compared with the backup's digest before a row of it is written. A row that clients
-    deleted since the backup comes back too when it meets the condition.
+    The restore is one transaction: the backup's rows are compared with its digest before any is written. A row that clients
+    deleted since the backup is restored too when it matches the condition.
     """
 
     UNDO = ("nothing",)
 
-    where: Annotated[str, AfterValidator(_plain_condition), Field(description="The rows, as behind SQL's WHERE.")]
+    where: Annotated[
+        str, AfterValidator(_plain_condition), Field(description="SQL condition (as after WHERE) of the rows to restore.")
+    ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table``, ``restored``, ``differing`` (rows that changed since), ``in_backup``, ``seconds``."""
+        """Facts: ``table``, numbers of rows: ``restored``, ``in_backup``, ``differing`` (from the backup); ``seconds``."""
         service = ctx.service(self.service, Postgres)
         return RowsRestore(
             ctx, service, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_), Name.parse(self.table), self.where
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """What was restored is kept."""
-        return Undo.nothing("what was restored is kept")
+        """Change nothing: the restored rows stay."""
+        return Undo.nothing("restored data is kept")
 
 
 class AdmitTable(Write):
-    """Let writers into every table that was restored `closed`. Does no harm when they are in already."""
+    """Admit writers to every table that was restored with `closed`. Safe to run when no table is closed."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -329,16 +366,16 @@ class AdmitTable(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables`` that were closed."""
+        """Facts: ``tables`` (names of the tables that refused writes and accept them again)."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 return {"tables": [str(name) for name in tables.open_up(session)]}
         except (psycopg.Error, HostError) as error:
             raise StepFailed(
-                f"{self.service}: writers could not be let in: {reason(error)}; when the server is up, run as "
+                f"{self.service}: writers could not be admitted: {reason(error)}; when the server is up, run as "
                 f"superuser for the table: DROP TRIGGER {tables.TRIGGER} ON ..."
             ) from error
 
     def undo(self, ctx: Context) -> Undo:
-        """Writers are meant to be in."""
-        return Undo.nothing("writers are meant to be in")
+        """Change nothing: the tables stay open to writers."""
+        return Undo.nothing("writers are meant to stay admitted")

@@ -1,4 +1,4 @@
-"""Indexes and dead rows of a PostgreSQL database: what is missing, broken, unused or bloated. Looks only."""
+"""Find missing, broken and unused indexes, and tables with many dead rows, in a PostgreSQL database. Read-only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drillbook.systems.postgres.actions.activity import MOST_ROWS, _Looking
 from drillbook.systems.postgres.connection import Connection
 from drillbook.values import Duration, Size
 
-# A foreign key whose columns are not the first ones of any valid index: deletes and joins read the whole table.
+# Select each foreign key whose columns are not the first columns of a valid index: deletes and joins read the whole table.
 _FOREIGN_KEYS = """
 SELECT n.nspname, c.relname, con.conname, pg_catalog.pg_get_constraintdef(con.oid), c.reltuples::bigint
 FROM pg_catalog.pg_constraint con
@@ -41,25 +41,31 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LI
 """
 
 HEAVY = 20
-"""Whole reads of a large table, while the action looks on, that an index would spare."""
+"""Number of sequential scans of a large table during the observation from which on an index is considered missing."""
 
 
 class Indexes(_Looking):
-    """Which indexes a database lacks, which are broken or never used, and which tables are full of dead rows.
+    """Find missing, broken and unused indexes, and tables full of dead rows.
 
-    A missing index shows as a foreign key without one, and as a large table that is read from end to end again and
-    again while the action looks on. How large it is, the server's statistics tell, or what one such read came to: a server
-    that crashed has forgotten its statistics. Dead rows are the statistics' estimate, not a measurement of pages.
+    Two signs of a missing index: a foreign key without an index, and sequential scans of a large table during the
+    observation. The size of a table is its row count in the server's statistics, or, since a crash erases these, the number
+    of rows that one scan read. The number of dead rows is an estimate from the statistics.
     """
 
-    rows: Annotated[int, Field(ge=0, description="Only tables of at least so many rows.")] = 10_000
-    watch: Annotated[Duration, Field(ge=0, le=60, description="How long it looks on between two counts.")] = Duration(2)
-    unused_from: Annotated[Size, Field(ge=0, description="Unused indexes count from this size on.")] = Size(1 << 20)
+    rows: Annotated[int, Field(ge=0, description="Examine only tables with at least this many rows.")] = 10_000
+    watch: Annotated[
+        Duration, Field(ge=0, le=60, description="Duration of the observation, between two readings of the scan counters.")
+    ] = Duration(2)
+    unused_from: Annotated[Size, Field(ge=0, description="Report only unused indexes of at least this size.")] = Size(
+        1 << 20
+    )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``foreign_keys`` (without an index), ``scanned`` (read from end to end meanwhile), ``heavy`` (twenty times
-        or more), ``invalid``, ``unused`` (since the statistics were reset), ``bloated`` (a fifth or more dead), each a list;
-        ``watched_s``.
+        """Facts: ``watched_s`` (duration of the observation in seconds), and six lists.
+
+        ``foreign_keys``: foreign keys without an index. ``scanned``: tables with complete sequential scans during the
+        observation. ``heavy``: tables with twenty or more such scans. ``invalid``: broken indexes. ``unused``: indexes not
+        used since the statistics were reset. ``bloated``: tables in which a fifth or more of the rows are dead.
         """
         with self._session(ctx) as session:
             keys = session.execute(_FOREIGN_KEYS, (self.rows,)).fetchall()
@@ -70,15 +76,7 @@ class Indexes(_Looking):
             after = self._scans(session)
         scanned = _scanned(before, after, self.rows)
         return {
-            "foreign_keys": [
-                {
-                    "table": _name(row[0], row[1]),
-                    "constraint": printable(row[2], limit=100),
-                    "definition": printable(row[3], limit=200),
-                    "rows": row[4],
-                }
-                for row in keys
-            ],
+            "foreign_keys": list(map(_foreign_key, keys)),
             "scanned": scanned,
             "heavy": [one for one in scanned if one["scans"] >= HEAVY],
             "watched_s": float(self.watch),
@@ -88,17 +86,7 @@ class Indexes(_Looking):
                 for row in indexes
                 if not row[3] and not row[5] and row[4] >= self.unused_from
             ][:MOST_ROWS],
-            "bloated": [
-                {
-                    "table": _name(row[1], row[2]),
-                    "dead_rows": row[7],
-                    "live_rows": row[6],
-                    "bytes": row[8],
-                    "dead_percent": round(100 * row[7] / (row[6] + row[7]), 1),
-                }
-                for row in after.values()
-                if row[7] * 4 >= row[6] >= max(1, self.rows)
-            ][:MOST_ROWS],
+            "bloated": [_bloated(row) for row in after.values() if row[7] * 4 >= row[6] >= max(1, self.rows)][:MOST_ROWS],
         }
 
     def _scans(self, session: Connection) -> dict[str, Any]:
@@ -110,8 +98,29 @@ def _name(schema: str, name: str) -> str:
     return printable(name if schema == "public" else f"{schema}.{name}", limit=130)
 
 
+def _foreign_key(row: tuple[Any, ...]) -> Facts:
+    """Convert a row of the query ``_FOREIGN_KEYS`` to facts about a foreign key without an index."""
+    return {
+        "table": _name(row[0], row[1]),
+        "constraint": printable(row[2], limit=100),
+        "definition": printable(row[3], limit=200),
+        "rows": row[4],
+    }
+
+
+def _bloated(row: tuple[Any, ...]) -> Facts:
+    """Convert a row of the query ``_SCANS`` to facts about a table with many dead rows."""
+    return {
+        "table": _name(row[1], row[2]),
+        "dead_rows": row[7],
+        "live_rows": row[6],
+        "bytes": row[8],
+        "dead_percent": round(100 * row[7] / (row[6] + row[7]), 1),
+    }
+
+
 def _scanned(before: dict[str, Any], after: dict[str, Any], least: int) -> list[dict[str, Any]]:
-    """Tables of ``least`` rows or more that were read from end to end at least once between two counts."""
+    """Return tables with at least ``least`` rows and a full sequential scan between the readings ``before`` and ``after``."""
     found = []
     for key in before.keys() & after.keys():
         scans, rows = (after[key][column] - before[key][column] for column in (3, 4))

@@ -1,4 +1,4 @@
-"""Alertmanager: whether an alert came to those who are to be told."""
+"""Action `alertmanager.received`: wait for an alert to arrive and to be routed to a receiver."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ from drillbook.values import Duration
 POLL_S = 0.25
 MOST = 50
 CALM_S = 20.0
-"""How long an alert may take to be resolved before a drill begins."""
+"""Seconds to wait, before a drill, for the resolution of an alert that is still active."""
 
 
 class Received(Read):
-    """Wait until an alert has come to Alertmanager and is on its way to a receiver, neither silenced nor inhibited."""
+    """Wait until an alert has arrived at Alertmanager and is routed to a receiver, neither silenced nor inhibited."""
 
     SERVICE = Alertmanager
     PLACE = Place.CONTROLLER
     TIMEOUT = 86400.0
 
-    service: Annotated[str, Field(description="The Alertmanager in the inventory.")]
+    service: Annotated[str, Field(description="Alertmanager service in the inventory.")]
     alert: Annotated[str, Field(min_length=1, description="Name of the alert.")]
-    labels: Annotated[dict[str, str], Field(description="Labels that it must have.")] = Field(default_factory=dict)
-    within: Annotated[Duration, Field(gt=0, description="How long it may take, from the beginning of the step.")]
+    labels: Annotated[dict[str, str], Field(description="Labels that the alert must have.")] = Field(default_factory=dict)
+    within: Annotated[Duration, Field(gt=0, description="Time limit, from the beginning of the step.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``seconds`` from the beginning of the step, ``error_s``, ``receivers``, ``alerts`` (labels, since)."""
+        """Facts: ``seconds`` from the beginning of the step, ``error_s`` of that time, ``receivers``, ``alerts``.
+
+        ``error_s`` is the uncertainty of ``seconds``; each of ``alerts`` has its labels and the time at which it became
+        active.
+        """
         begun = time.monotonic()
         before: float | None = None
         while True:
@@ -66,14 +70,14 @@ class Received(Read):
             ctx.deadline.wait(POLL_S)
 
     def _look(self, ctx: Context) -> tuple[list[dict[str, Any]] | None, str]:
-        """What Alertmanager holds of the alert now; or None and why it does not tell."""
+        """Return the alert's active instances in Alertmanager; or None and the reason why these are unknown."""
         try:
             return self._found(ctx), ""
         except CouldNotVerify as error:
             return None, error.message
 
     def ready(self, ctx: Context) -> None:
-        """The server must answer, and not hold the alert already."""
+        """Check that the server answers, and that the alert is not active already."""
         if not all(self.known(name) for name in ("alert", "labels")):
             return
         until = min(ctx.deadline.remaining() - 1.0, CALM_S) + time.monotonic()
@@ -84,8 +88,8 @@ class Received(Read):
             raise NotReady(error.message, hint=error.hint) from None
         if held:
             raise NotReady(
-                f"{self.service} holds the alert {self.alert!r} already: it could not show that the fault was noticed",
-                hint="see what it fires for, and put that right first",
+                f"{self.service} already has the alert {self.alert!r}, so its arrival would not show that the fault was detected",
+                hint="find out why the alert fires, and correct that first",
             )
 
     def _found(self, ctx: Context) -> list[dict[str, Any]]:
@@ -94,11 +98,11 @@ class Received(Read):
             "/api/v2/alerts", [("filter", f"{key}={quoted(value)}") for key, value in wanted.items()]
         )
         if not isinstance(found, list):
-            raise CouldNotVerify(f"{self.service} does not answer as an Alertmanager does")
+            raise CouldNotVerify(f"{self.service} did not answer like an Alertmanager")
         return [one for one in found if isinstance(one, dict)]
 
     def _missed(self, ctx: Context, found: list[dict[str, Any]]) -> StepFailed:
-        why = "it did not arrive"
+        why = "the alert did not arrive"
         if found:
             by = sorted(
                 {
@@ -108,7 +112,7 @@ class Received(Read):
                     if _status(one, key)
                 }
             )
-            why = f"it arrived, and nobody is told: {'; '.join(by) or 'it is not processed yet'}"
+            why = f"the alert arrived, but no receiver is notified: {'; '.join(by) or 'not processed yet'}"
         message = f"the alert {self.alert} was not received within {self.within}: {why}"
         ctx.note(AlertAbsent(alert=self.alert, message=message))
         return StepFailed(

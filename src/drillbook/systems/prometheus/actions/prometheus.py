@@ -1,4 +1,4 @@
-"""Prometheus: what it measured, and whether it noticed."""
+"""Actions on Prometheus: query its measurements, and wait for its alerts."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from drillbook.values import Duration
 
 POLL_S = 0.25
 LEAST_S = 1.0
-"""Prometheus is given so long for an answer, even where `within` is over before."""
+"""Minimum time limit for an answer of Prometheus in seconds, even when `within` expires sooner."""
 AWHILE_S = 86400.0
 CALM_S = 20.0
-"""How long an alert may take to become inactive before a drill begins."""
+"""Seconds to wait, before a drill, until an alert that is still active becomes inactive."""
 MOST_ALERTS = 200
 
-ServiceName = Annotated[str, Field(description="The Prometheus in the inventory.")]
-Promql = Annotated[str, Field(min_length=1, description="The query, in PromQL.")]
+ServiceName = Annotated[str, Field(description="Prometheus service in the inventory.")]
+Promql = Annotated[str, Field(min_length=1, description="Query in PromQL.")]
 AlertName = Annotated[str, Field(min_length=1, description="Name of the alerting rule.")]
 Labels = Annotated[dict[str, str], Field(description="Labels that the alert must have.")]
-Within = Annotated[Duration, Field(gt=0, description="How long it may take, from the beginning of the step.")]
+Within = Annotated[Duration, Field(gt=0, description="Time limit, from the beginning of the step.")]
 
 
 def _api(ctx: Context, service: str) -> Api:
@@ -39,7 +39,7 @@ def _api(ctx: Context, service: str) -> Api:
 
 
 def _askable(ctx: Context, service: str, query: str) -> None:
-    """Ask once. Raises NotReady when the server does not answer, or the query is wrong."""
+    """Run the query once, as a check. Raises NotReady when the server does not answer, or the query is invalid."""
     try:
         series.instant(_api(ctx, service), query)
     except CouldNotVerify as error:
@@ -47,7 +47,7 @@ def _askable(ctx: Context, service: str, query: str) -> None:
 
 
 class _Asking(Read):
-    """An action that asks one question of PromQL."""
+    """Base of actions that run one PromQL query."""
 
     SERVICE = Prometheus
     PLACE = Place.CONTROLLER
@@ -56,13 +56,13 @@ class _Asking(Read):
     query: Promql
 
     def ready(self, ctx: Context) -> None:
-        """The server must answer the query."""
+        """Check that the server answers the query."""
         if self.known("query"):
             _askable(ctx, self.service, self.query)
 
 
 class Query(_Asking):
-    """Ask for a value now; what it must be stands in the step's `expect`, such as `result.value < 0.05`."""
+    """Query a present value; put a condition on the value into the step's `expect`, such as `result.value < 0.05`."""
 
     TIMEOUT = 30.0
 
@@ -78,15 +78,15 @@ class Query(_Asking):
 
 
 class Range(_Asking):
-    """Ask how a value went over the last while; every point goes to the evidence."""
+    """Query the values of an expression over a recent period; every point is stored as evidence."""
 
     TIMEOUT = 60.0
 
-    over: Annotated[Duration, Field(gt=0, description="How far back, from now.")]
+    over: Annotated[Duration, Field(gt=0, description="Length of the period to query, which ends now.")]
     step: Annotated[Duration, Field(gt=0, description="Time between two points.")] = Duration(15.0)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``series`` (``labels count first last min max mean`` of the first 200), ``count``, ``points`` (file)."""
+        """Facts: ``series`` (``labels count first last min max mean`` of the first 200), ``count``, ``points`` (a file)."""
         if self.over / self.step > series.MOST_POINTS:
             raise CouldNotVerify(
                 f"{self.over} in steps of {self.step} are more than {series.MOST_POINTS} points",
@@ -103,17 +103,17 @@ class Range(_Asking):
 
 
 class Alerts(Read):
-    """List the alerts that are firing or pending now."""
+    """List the alerts that are firing or pending at this moment."""
 
     SERVICE = Prometheus
     PLACE = Place.CONTROLLER
     TIMEOUT = 30.0
 
     service: ServiceName
-    labels: Annotated[dict[str, str], Field(description="Only alerts that have these labels.")] = Field(default_factory=dict)
+    labels: Annotated[dict[str, str], Field(description="List only alerts with these labels.")] = Field(default_factory=dict)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``firing`` and ``pending`` (names), ``alerts`` (``alert state labels since value`` of the first 200)."""
+        """Facts: ``firing pending`` (names), ``count``, ``alerts`` (``alert state labels since value`` of the first 200)."""
         found = list(series.mappings(_api(ctx, self.service).get("/api/v1/alerts"), "alerts"))
         told = [one for one in map(_told, found) if self.labels.items() <= one["labels"].items()]
         names = {state: sorted({one["alert"] for one in told if one["state"] == state}) for state in ("firing", "pending")}
@@ -133,7 +133,7 @@ def _told(one: dict[str, Any]) -> Facts:
 
 
 class _OfAlert(Read):
-    """What the two actions that wait for an alert share."""
+    """Base of the actions that wait for an alert to fire or to clear."""
 
     SERVICE = Prometheus
     PLACE = Place.CONTROLLER
@@ -145,7 +145,7 @@ class _OfAlert(Read):
     within: Within
 
     def ready(self, ctx: Context) -> None:
-        """The rule must be there, not firing yet, and its intervals known: they are part of the error of the detection."""
+        """Check that the alert's rule exists and is inactive, and that its intervals are known (they limit the precision)."""
         if not all(self.known(name) for name in ("alert", "labels")):
             return
         try:
@@ -154,15 +154,15 @@ class _OfAlert(Read):
             raise NotReady(error.message, hint=error.hint) from None
         if found.state != "inactive":
             raise NotReady(
-                f"the alert {self.alert!r} is {found.state} already: it could not show that the fault was noticed",
-                hint="see what it fires for, and put that right first",
+                f"the alert {self.alert!r} is already {found.state}, so it would not show that the fault was detected",
+                hint="find out why the alert fires, and correct that first",
             )
 
     def _calm(self, ctx: Context) -> Alert:
-        """The alert, once it is inactive or has been given the time to become so.
+        """Return the alert, after waiting for it to become inactive.
 
-        A Prometheus that has just started needs some seconds until it knows its targets, and an alert needs some until
-        what the drill before this one broke has left its window.
+        A Prometheus that has just started needs some seconds to discover its targets, and the alert of a previous drill's
+        fault stays active while its query still covers the time of that fault. After ``CALM_S`` an active alert is returned.
         """
         api, until = _api(ctx, self.service), min(ctx.deadline.remaining() - LEAST_S, CALM_S) + time.monotonic()
         while True:
@@ -178,9 +178,10 @@ class _OfAlert(Read):
             ctx.deadline.wait(POLL_S)
 
     def _wait(self, ctx: Context, wanted: str) -> tuple[Alert, float | None, float]:
-        """Look until the state is ``wanted``; returns it, the start of the last look before, and the end of this one.
+        """Poll until the alert's state is ``wanted``; return the alert and two times, between which the state changed.
 
-        Raises StepFailed when ``within`` is over, and CouldNotVerify when Prometheus does not tell then.
+        The times are the start of the previous answered poll (None: there was none), and the end of the last poll. Raises
+        StepFailed if the alert has another state at the end of ``within``, CouldNotVerify if there is no answer then.
         """
         api, until = _api(ctx, self.service), time.monotonic() + self.within
         first: Alert | None = None
@@ -199,7 +200,7 @@ class _OfAlert(Read):
             ctx.deadline.wait(POLL_S)
 
     def _look(self, api: Api) -> tuple[Alert | None, str]:
-        """The alert now; or None and why it cannot be seen: what is being broken may be on the way to Prometheus."""
+        """Return the alert; or None and the reason when Prometheus does not answer, perhaps because of the fault."""
         try:
             return alerts.state_of(api, self.alert, self.labels), ""
         except CouldNotVerify as error:
@@ -207,15 +208,19 @@ class _OfAlert(Read):
 
     @staticmethod
     def _settled(first: Alert, seen: Alert, wanted: str) -> bool:
-        """An alert counts as cleared only by an evaluation that took place since: a stopped Prometheus clears nothing."""
+        """Return True when the alert ``seen`` is in the state ``wanted``.
+
+        If ``wanted`` is inactive, the alert's rule must also have been evaluated after ``first`` was read: without new
+        evaluations, Prometheus reports an old state.
+        """
         fresh = wanted == "firing" or all(one not in first.evaluated for one in seen.evaluated)
         return seen.state == wanted and fresh
 
     def _missed(self, ctx: Context, seen: Alert, wanted: str) -> StepFailed | CouldNotVerify:
         if seen.state == wanted:
             return CouldNotVerify(
-                f"the rule {self.alert} was not evaluated within {self.within}, so whether it is {wanted} is not known",
-                hint="see whether Prometheus still evaluates its rules",
+                f"the rule {self.alert} was not evaluated within {self.within}, so it is unknown if it is {wanted}",
+                hint="check that Prometheus still evaluates its rules",
             )
         code = "alert-missing" if wanted == "firing" else "alert-remains"
         message = f"the alert {self.alert} is {seen.state} after {self.within}, not {wanted}"
@@ -227,10 +232,13 @@ class _OfAlert(Read):
 
 
 class AlertFires(_OfAlert):
-    """Wait until an alert fires. In the phase `detect` it is what the objective `detect` is measured by."""
+    """Wait until an alert fires. In the phase `detect` this measures the objective `detect`."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``ago_s`` and ``error_s`` (since when it fires), ``evaluation_s``, ``scrape_s``, ``alerts``."""
+        """Facts: ``ago_s`` (seconds since the firing began), its ``error_s``, ``evaluation_s``, ``scrape_s``, ``alerts``.
+
+        ``evaluation_s`` and ``scrape_s`` are the intervals of the rule and of its targets.
+        """
         seen, before, answered = self._wait(ctx, "firing")
         api = _api(ctx, self.service)
         scrape = alerts.scrape_s(api)
@@ -247,10 +255,10 @@ class AlertFires(_OfAlert):
 
 
 class AlertClears(_OfAlert):
-    """Wait until an alert that fired is inactive again, by an evaluation that took place since the step began."""
+    """Wait until a firing alert is inactive again, according to an evaluation after the step began."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``seconds`` that it took from the beginning of the step, ``evaluation_s``."""
+        """Facts: ``seconds`` from the beginning of the step, ``evaluation_s`` (interval of the rule)."""
         begun = time.monotonic()
         seen, _, answered = self._wait(ctx, "inactive")
         ctx.note(AlertCleared(alert=self.alert))

@@ -1,1 +1,1 @@
-"""Actions `qdrant.*`: backups, faults, looks and remedies of collections."""
+"""Actions `qdrant.*` on collections: backups, faults, checks, and repair from source rows."""

@@ -1,4 +1,4 @@
-"""A collection's backup in a store: take it, prove it, bring it back."""
+"""Backups of a Qdrant collection in a store: take, verify and restore them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
-from drillbook.sdk.backup_writer import drop_uploads, taking
+from drillbook.sdk.backup_writer import BackupFolder, drop_uploads, need_clear, taking
 from drillbook.sdk.identity import Identity, place_of
-from drillbook.sdk.store import Reference, Store, Uri
-from drillbook.systems.qdrant import compare, export, manifest, snapshot
+from drillbook.sdk.store import Reference, Store
+from drillbook.systems.qdrant import compare, export, snapshot
 from drillbook.systems.qdrant.actions.fields import Location, ServiceName, store_of
 from drillbook.systems.qdrant.collection import Session, connected, need_collection
 from drillbook.systems.qdrant.manifest import Manifest
@@ -22,10 +22,10 @@ from drillbook.systems.qdrant.service import Qdrant
 
 
 class Snapshot(Write):
-    """Save a collection to a store: every point with vector and payload, its settings, and a digest of all of it.
+    """Save a collection to a store: every point with vector and payload, its settings, and a digest of all points.
 
-    It is read page by page while clients go on: it shows no single moment, and what is written meanwhile may be missing.
-    Beside the points goes the server's own snapshot, when a read before it and one after it give the same points.
+    Points are read page by page while clients may write: the result is not a consistent snapshot, and writes during the export
+    may be missing. The server's own snapshot is also stored if reads before and after it return the same points.
     """
 
     SERVICE = Qdrant
@@ -34,20 +34,22 @@ class Snapshot(Write):
     UNDO = ("nothing",)
 
     service: ServiceName
-    to: Annotated[Uri, Field(description="Folder in a store: `s3://bucket/prefix`. It must hold no backup yet.")]
+    to: BackupFolder
     server_snapshot: Annotated[
         bool,
         Field(
             description=(
-                "Keep the server's own snapshot too, where it makes one. It takes room on the server's disk until it is stored."
+                "Also store the server's own snapshot, if the server supports snapshots. Until it is stored it "
+                "needs space on the server's disk."
             )
         ),
     ] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location manifest points bytes files digest algorithm taken_at server seconds evidence``.
+        """Facts: ``location``, ``manifest``, numbers ``points``, ``files``, ``bytes``; ``digest``, ``algorithm``.
 
-        Also ``snapshot_bytes``, or ``snapshot_left_out``, which says why.
+        Also ``taken_at``, ``server`` (version), ``seconds``, ``evidence`` (a copy of the manifest), and ``snapshot_bytes``,
+        or ``snapshot_left_out`` with the reason why there is no server snapshot.
         """
         service, begun, folder = ctx.service(self.service, Qdrant), time.monotonic(), Reference.parse(self.to)
         try:
@@ -71,26 +73,27 @@ class Snapshot(Write):
         }
 
     def ready(self, ctx: Context) -> None:
-        """The server must answer and have the collection, the store be reachable."""
+        """Check that the server answers and has the collection, and that the store is reachable."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
         if self.known("to"):
+            need_clear(ctx.bucket(self.to))
             store_of(ctx, self.to).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The collection that is saved."""
+        """Identity of the collection that is saved."""
         return _collection(ctx, self.service)
 
     def interrupted(self, ctx: Context) -> None:
-        """Drop what was being uploaded."""
+        """Abort the unfinished uploads below ``to``."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """A backup is kept."""
+        """Change nothing: the backup stays in the store."""
         return Undo.nothing("a backup is kept")
 
 
 def _collection(ctx: Context, service: str) -> Identity:
-    """The collection of a service: no other bears its name on that server."""
+    """Return the identity of a service's collection: address of the server, and name of the collection."""
     return Identity(
         kind="qdrant",
         of={"at": place_of(ctx.services, ctx.hosts, service), "collection": ctx.service(service, Qdrant).collection},
@@ -98,7 +101,7 @@ def _collection(ctx: Context, service: str) -> Identity:
 
 
 class BackupIntact(Read):
-    """Read a backup where it lies: every file, every point and the snapshot must be as when they were taken."""
+    """Read a backup in the store and compare every file, every point and the server's snapshot with its manifest."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -110,18 +113,18 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points``, ``files``, ``bytes``, ``taken_at``, ``identity`` of what it holds, ``seconds``."""
+        """Facts: numbers ``points``, ``files``, ``bytes``; ``taken_at``, ``identity`` of the collection, ``seconds``."""
         begun, store, folder = time.monotonic(), store_of(ctx, self.from_), stored_backup.split(self.from_)
         try:
-            made = manifest.read(store, folder)
+            made = Manifest.read(store, folder)
             if not ctx.same_service(made.service, self.service):
-                raise StepFailed(f"{folder} is a backup of {made.service}, not of {self.service}")
+                raise StepFailed(f"{folder} contains a backup of the service {made.service}, not of {self.service}")
             export.proven(ctx, store, folder, made)
             snapshot.proven(ctx, store, folder, made)
         except CouldNotVerify as error:
-            raise StepFailed(f"the backup could not be read: {error.message}") from error
+            raise StepFailed(f"the backup could not be verified: {error.message}") from error
         known = {"at": place_of(ctx.services, ctx.hosts, made.service), "collection": made.collection}
-        found = Identity(kind="qdrant", of=known).saved(folder.sha256 or stored_backup.sha256(made.encoded()))
+        found = Identity(kind="qdrant", of=known).saved(made.digest_at(folder))
         return {
             "points": made.points,
             "files": len(made.files),
@@ -132,21 +135,21 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The service's collection."""
+        """Identity of the service's collection."""
         return _collection(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
-        """The store must answer."""
+        """Check that the store answers."""
         if self.known("from_"):
             store_of(ctx, self.from_).check()
 
 
 class Restore(Write):
-    """Make a collection what a backup holds, once that is proven: write what differs, delete what it does not know.
+    """Restore a collection from a verified backup: write missing or differing points, delete points not in the backup.
 
-    A collection that is lost is made anew, with its settings and the fields that are indexed. What is right already stays,
-    so that a restore that was cut off is finished by another one. Or the server takes its own snapshot back. Either way all
-    points are read at the end and compared with the backup.
+    A missing collection is created with its settings and indexed fields. Correct points are not rewritten, so that another
+    restore can finish an interrupted one. Alternatively the server restores its own snapshot. In both cases all points are
+    read at the end and compared with the backup.
     """
 
     SERVICE = Qdrant
@@ -160,20 +163,22 @@ class Restore(Write):
         Literal["auto", "points", "snapshot"],
         Field(
             description=(
-                "`points` one by one; `snapshot` the server's own, over all that is there, which the server fetches from the store; "
-                "`auto` the snapshot where the collection is lost and the backup has one, else, or when it is refused, the points."
+                "Method: `points` writes the points one by one; `snapshot` lets the server fetch its own snapshot from "
+                "the store and replace the whole collection; `auto` uses the snapshot if the collection is missing and "
+                "the backup has one, and the points otherwise or when the server refuses the snapshot."
             )
         ),
     ] = "auto"
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points written deleted unchanged created`` (the collection), ``by``, ``seconds``.
+        """Facts: numbers ``points``, ``written``, ``deleted``, ``unchanged``; ``seconds``.
 
-        Also ``snapshot_refused`` when the server did not take its snapshot.
+        Also ``created`` (true when the collection was missing), ``by`` (method of the restore: points or snapshot), and
+        ``snapshot_refused`` with the reason when the server refused its snapshot.
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         store, folder = store_of(ctx, self.from_), stored_backup.split(self.from_)
-        made = manifest.read(store, folder)
+        made = Manifest.read(store, folder)
         export.proven(ctx, store, folder, made)
         try:
             with connected(ctx, service, answer_s=self.TIMEOUT) as session:
@@ -186,16 +191,16 @@ class Restore(Write):
         return {"points": made.points, **facts, "seconds": round(time.monotonic() - begun, 3)}
 
     def _by_snapshot(self, ctx: Context, session: Session, store: Store, folder: Reference, made: Manifest) -> Facts:
-        """Facts about a restore by the server's own snapshot; without ``by`` when it was none."""
+        """Restore from the server's own snapshot; return facts, of which ``by`` is absent when no snapshot was restored."""
         if self.by == "snapshot" and made.snapshot is None:
-            raise StepFailed(f"the backup in {folder} holds no snapshot of the server's own")
+            raise StepFailed(f"the backup in {folder} contains no snapshot of the server")
         lost = not session.exists()
         if made.snapshot is None or self.by == "points" or (self.by == "auto" and not lost):
             return {}
         snapshot.proven(ctx, store, folder, made)
         if refused := snapshot.recover(ctx, session, store, folder, made.snapshot):
             if self.by == "snapshot":
-                raise StepFailed(f"the server did not take its snapshot back: {refused}; `by: points` needs none")
+                raise StepFailed(f"the server refused the snapshot: {refused}; use `by: points`, which needs none")
             return {"snapshot_refused": refused}
         return {"by": "snapshot", "created": lost}
 
@@ -203,7 +208,7 @@ class Restore(Write):
         created = self._make(session, made)
         there = session.digests()
         written = sum(self._write(session, points, there) for points in export.parts(ctx, store, folder, made))
-        # What is left was in no part.
+        # The ids that remain are in no part of the backup.
         session.delete(ordered(set(there)))
         return {
             "by": "points",
@@ -214,18 +219,24 @@ class Restore(Write):
         }
 
     def _make(self, session: Session, made: Manifest) -> bool:
-        """Make the collection when it is not there. Raises StepFailed when there is one for other vectors."""
+        """Create the collection if missing; return True when it was created.
+
+        Raises StepFailed when the existing collection has other vector settings.
+        """
         if not session.exists():
             session.create(made.config)
             return True
         if wrong := compare.config(made.config, session.config(), session.collection):
             raise StepFailed(
-                f"{self.service} is made for other vectors than those of the backup; nothing was written", findings=wrong
+                f"{self.service} has other vector settings than the backup; nothing was written", findings=wrong
             )
         return False
 
     def _write(self, session: Session, points: list[Point], there: dict[Id, bytes]) -> int:
-        """Write those of ``points`` that are not there as they are, and take all of them out of ``there``."""
+        """Write those of ``points`` that are missing or different in the collection; return the number written.
+
+        ``there`` maps the ids of existing points to digests; all ids of ``points`` are removed from it.
+        """
         wrong = [point for point in points if there.get(point.id) != point.digest()]
         session.put(wrong)
         for point in points:
@@ -239,12 +250,12 @@ class Restore(Write):
                 tally.add(point.digest())
         if (tally.points, tally.digest) != (made.points, made.digest):
             raise StepFailed(
-                f"{self.service} is not what was restored: {tally.points} points where {made.points} are "
-                "wanted; does a client write meanwhile? `qdrant.matches` names the points"
+                f"{self.service} differs from the backup after the restore: {tally.points} points instead of "
+                f"{made.points}; check if a client writes during the restore; `qdrant.matches` lists the differences"
             )
 
     def ready(self, ctx: Context) -> None:
-        """The server and the store must answer."""
+        """Check that the server and the store answer."""
         try:
             with connected(ctx, ctx.service(self.service, Qdrant)) as session:
                 session.exists()
@@ -254,9 +265,9 @@ class Restore(Write):
             store_of(ctx, self.from_).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The collection that was restored."""
+        """Identity of the collection that was restored."""
         return _collection(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """What was restored is kept."""
-        return Undo.nothing("what was restored is kept")
+        """Change nothing: the restored points stay."""
+        return Undo.nothing("restored data is kept")

@@ -1,4 +1,4 @@
-"""Fields that the Qdrant actions share."""
+"""Field types that several Qdrant actions share."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def _ids(values: list[int | str]) -> list[int | str]:
     return [id_of(value) for value in values]
 
 
-ServiceName = Annotated[str, Field(description="The Qdrant service in the inventory.")]
-Location = Annotated[Uri, Field(alias="from", description="The `location` that `qdrant.snapshot` gave.")]
-Database = Annotated[str, Field(description="The PostgreSQL service whose rows the vectors belong to.")]
+ServiceName = Annotated[str, Field(description="Name of the Qdrant service in the inventory.")]
+Location = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `qdrant.snapshot`.")]
+Database = Annotated[str, Field(description="PostgreSQL service with the source rows of the points.")]
 Query = Annotated[
     str,
     Field(
         min_length=1,
         description=(
-            "SQL that gives the id of every point that must be there, in one column. It runs as the application's role in a "
-            "transaction that cannot write. Rows must be written before their vectors."
+            "SQL query that returns the id of every point that must exist, in one column. It runs as the application's "
+            "role in a transaction that cannot write. Rows must be written before their vectors."
         ),
     ),
 ]
@@ -33,6 +33,6 @@ Chosen = Annotated[list[int | str], Field(min_length=1, max_length=5000), AfterV
 
 
 def store_of(ctx: Context, uri: str) -> Store:
-    """The store that holds ``uri``. Raises PlanError."""
+    """Return the object store of the bucket that ``uri`` names. Raises PlanError."""
     service: S3 = ctx.bucket(uri)
     return Store(service)

@@ -1,4 +1,4 @@
-"""Looking at a collection: how many points, which of them, and whether they are those of a backup."""
+"""Read-only actions on a collection: count the points, compare their ids with source rows, compare with a backup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drillbook.findings import Finding
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.store import Uri
-from drillbook.systems.qdrant import compare, export, manifest
+from drillbook.systems.qdrant import compare, export
 from drillbook.systems.qdrant.actions import truth
 from drillbook.systems.qdrant.actions.fields import Database, Query, ServiceName, store_of
 from drillbook.systems.qdrant.collection import Session, connected, need_collection
@@ -22,7 +22,7 @@ from drillbook.systems.qdrant.service import Qdrant
 
 
 class Count(Read):
-    """How many points a collection holds, counted one by one, and the state that the server gives it."""
+    """Count the points of a collection exactly, and read the state that the server reports."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -30,17 +30,17 @@ class Count(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points``, ``status`` (`green` when all is indexed), ``version`` of the server."""
+        """Facts: ``points`` (number), ``status`` (`green` when all points are indexed), ``version`` of the server."""
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             return {"points": session.count(), "status": session.status(), "version": session.version()}
 
     def ready(self, ctx: Context) -> None:
-        """The server must answer and have the collection."""
+        """Check that the server answers and has the collection."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
 
 
 class Ids(Read):
-    """Compare the ids of a collection with those of the rows that it was made from, both ways."""
+    """Compare the ids of a collection with those of its source rows, in both directions."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -50,10 +50,13 @@ class Ids(Read):
     service: ServiceName
     database: Database
     query: Query
-    equal: Annotated[bool, Field(description="Fail when they are not the same.")] = False
+    equal: Annotated[bool, Field(description="Fail when the ids differ.")] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``rows points missing strays`` (counts), ``missing_ids`` and ``stray_ids`` (the first), ``seconds``."""
+        """Facts: numbers ``rows``, ``points``, ``missing``, ``strays``; first ``missing_ids``, ``stray_ids``; ``seconds``.
+
+        ``missing`` are source rows without a point, ``strays`` are points without a source row.
+        """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         with connected(ctx, service) as session:
             found = truth.difference(ctx, session, self.database, self.query)
@@ -76,13 +79,13 @@ class Ids(Read):
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """Server, collection and database must answer."""
+        """Check that server and database answer, and that the collection exists."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
         truth.need_database(ctx, self.database)
 
 
 class Matches(Read):
-    """Compare a collection with a backup: the settings of its vectors, and id, vector and payload of every point."""
+    """Compare a collection with a backup: its vector settings, and id, vector and payload of every point."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -90,12 +93,15 @@ class Matches(Read):
     COMPARES = True
 
     service: ServiceName
-    manifest: Annotated[Uri, Field(description="The `manifest` that `qdrant.snapshot` gave.")]
+    manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `qdrant.snapshot`.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points``, ``digest``, ``algorithm``, ``seconds``. Parts of the backup are read only when it differs."""
+        """Facts: ``points`` (number), ``digest``, ``algorithm``, ``seconds``.
+
+        The parts of the backup are read only when the digests differ.
+        """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
-        wanted = manifest.read(store_of(ctx, self.manifest), stored_backup.split(self.manifest))
+        wanted = Manifest.read(store_of(ctx, self.manifest), stored_backup.split(self.manifest))
         with connected(ctx, service) as session:
             wrong = compare.config(wanted.config, session.config(), service.collection)
             tally = Tally()
@@ -113,8 +119,8 @@ class Matches(Read):
         }
         if wrong or not same:
             raise StepFailed(
-                f"{self.service} differs from the backup: {tally.points} points where {wanted.points} are "
-                f"wanted; {stored_backup.summary(wrong) or 'it changed while it was compared'}",
+                f"{self.service} differs from the backup: {tally.points} points instead of {wanted.points}; "
+                f"{stored_backup.summary(wrong) or 'the collection changed during the comparison'}",
                 findings=wrong,
                 facts=facts,
             )
@@ -127,7 +133,7 @@ class Matches(Read):
         return compare.content(known, there, session.collection)
 
     def ready(self, ctx: Context) -> None:
-        """The server must answer and have the collection, the store be reachable."""
+        """Check that the server answers and has the collection, and that the store is reachable."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
         if self.known("manifest"):
             store_of(ctx, self.manifest).check()

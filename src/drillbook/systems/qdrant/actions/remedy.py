@@ -1,4 +1,4 @@
-"""Making a collection agree with the rows that it was made from."""
+"""Action `qdrant.reconcile`: repair a collection from its source rows in a database."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Undo, Write
 from drillbook.sdk.store import Uri
 from drillbook.sdk.stored_backup import sha256
-from drillbook.systems.qdrant import compare, export, manifest, record
+from drillbook.systems.qdrant import compare, export, record
 from drillbook.systems.qdrant.actions import truth
 from drillbook.systems.qdrant.actions.fields import Database, Query, ServiceName, store_of
 from drillbook.systems.qdrant.collection import PAGE, Session, connected, need_collection, pieces
+from drillbook.systems.qdrant.manifest import Manifest
 from drillbook.systems.qdrant.points import Id, ordered, sample
 from drillbook.systems.qdrant.service import Qdrant
 
 
 class Reconcile(Write):
-    """Make a collection agree with the rows that it was made from: index what is missing, delete what has no row.
+    """Make a collection agree with its source rows: index missing points, delete points without a row.
 
-    A vector comes from a backup, or else from `source`; one that is there is never written over. Strays are deleted only
-    when the database still has no row for them at that moment, and the run's folder keeps them.
+    A vector comes from a backup, or else from `source`; existing vectors are never overwritten. A point without a row is
+    deleted only when the database still has no row for it at that moment, and a copy is stored in the run's folder.
     """
 
     SERVICE = Qdrant
@@ -40,7 +41,7 @@ class Reconcile(Write):
         Field(
             alias="from",
             description=(
-                "The `location` that `qdrant.snapshot` gave. It knows a row as it was then: where rows change, use `source`."
+                "Fact `location` of the step `qdrant.snapshot`. For rows that changed since the backup, use `source`."
             ),
         ),
     ] = None
@@ -49,8 +50,8 @@ class Reconcile(Write):
         Field(
             min_length=1,
             description=(
-                "SQL that gives id, vector (an array of numbers, or pgvector's) and payload (JSON) of what can be indexed; it is "
-                "asked for what the backup does not hold. It runs as `query` does."
+                "SQL query that returns id, vector (an array of numbers, or pgvector's type) and payload (JSON) of rows "
+                "to index; used for rows that the backup lacks. It runs like `query`."
             ),
         ),
     ] = None
@@ -59,13 +60,18 @@ class Reconcile(Write):
         Field(
             ge=0,
             description=(
-                "Refuse, and change nothing, when there are more strays: the query is wrong then, or rows were lost."
+                "Maximum number of points without a row that are deleted. With more, nothing is changed: the query "
+                "is probably wrong, or rows were lost."
             ),
         ),
     ] = 1000
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``missing strays`` (found), ``from_backup from_source deleted``, ``left``, ``points seconds evidence``."""
+        """Facts: numbers of points ``missing`` and ``strays`` (before), ``from_backup``, ``from_source``, ``deleted``.
+
+        ``from_backup`` and ``from_source`` are points indexed from the backup or from `source`. Also numbers ``left``
+        (differences after the repair) and ``points`` (after the repair), ``seconds``, ``evidence``.
+        """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         try:
             with connected(ctx, service) as session:
@@ -89,7 +95,7 @@ class Reconcile(Write):
         if after.missing or after.strays:
             raise StepFailed(
                 f"{self.service} and {self.database} still differ: {len(after.missing)} rows have no vector"
-                f"{'' if self.from_ or self.source else ' and nothing gives them (`from`, `source`)'}, "
+                f"{'' if self.from_ or self.source else ' and neither `from` nor `source` is set to supply them'}, "
                 f"{len(after.strays)} vectors have no row",
                 facts=facts,
                 findings=compare.sets(after.missing, after.strays, service.collection),
@@ -97,22 +103,22 @@ class Reconcile(Write):
         return facts
 
     def _refuse(self, found: truth.Difference, place: str) -> None:
-        """Raise StepFailed when so much has no row that the fault is rather in the query or in the database."""
+        """Raise StepFailed when more than ``max_strays`` points have no source row, because the query is probably wrong."""
         if len(found.strays) > self.max_strays or (found.strays and found.strays == found.present):
             raise StepFailed(
-                f"{len(found.strays)} of {len(found.present)} points have no row, more than are deleted unasked "
-                f"(`max_strays: {self.max_strays}`); nothing was changed. First make sure that `query` gives all rows",
+                f"{len(found.strays)} of {len(found.present)} points have no row, more than the permitted `max_strays: "
+                f"{self.max_strays}`; nothing was changed. First check that `query` returns all rows",
                 findings=compare.sets((), found.strays, place),
             )
 
     def _from_backup(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Index those of ``missing`` that the backup holds."""
+        """Index the missing points that are in the backup; return their ids."""
         if self.from_ is None or not missing:
             return set()
         store, folder = store_of(ctx, self.from_), stored_backup.split(self.from_)
-        made = manifest.read(store, folder)
+        made = Manifest.read(store, folder)
         if wrong := compare.config(made.config, session.config(), session.collection):
-            raise StepFailed(f"{self.service} is made for other vectors than those of the backup", findings=wrong)
+            raise StepFailed(f"{self.service} has other vector settings than the backup", findings=wrong)
         written: set[Id] = set()
         for points in export.parts(ctx, store, folder, made):
             chosen = [one for one in points if one.id in missing]
@@ -121,7 +127,7 @@ class Reconcile(Write):
         return written
 
     def _from_source(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Index those of ``missing`` that the database itself gives."""
+        """Index the missing points that ``source`` selects from the database; return their ids."""
         written: set[Id] = set()
         if self.source is not None and missing:
             for points in pieces(truth.points(ctx, self.database, self.source, missing), PAGE):
@@ -130,7 +136,7 @@ class Reconcile(Write):
         return written
 
     def _sweep(self, ctx: Context, session: Session, strays: set[Id]) -> Facts:
-        """Keep the strays as evidence and delete those that have no row at this moment either."""
+        """Store the points ``strays`` as evidence, delete those that still have no source row, and return the facts."""
         if not strays:
             return {"deleted": 0}
         there = session.fetch(list(strays))
@@ -139,20 +145,20 @@ class Reconcile(Write):
         kept = ctx.evidence("strays.jsonl", data, sync=True)
         if kept["sha256"] != sha256(data):
             raise StepFailed(
-                "a payload holds a secret of the inventory, which is never written to a run's folder: the "
-                f"{len(points)} points without a row could not be brought back, so they were not deleted"
+                "a payload contains a secret of the inventory, which is never written to a run's folder; the "
+                f"{len(points)} points without a row could not be restored, so they were not deleted"
             )
         gone = {one.id for one in points} - truth.ids(ctx, self.database, self.query)
         session.delete(gone)
         return {"deleted": len(gone), "deleted_ids": sample(gone), "evidence": kept}
 
     def ready(self, ctx: Context) -> None:
-        """Server, collection and database must answer, and the store of the backup."""
+        """Check that server, database and the backup's store answer, and that the collection exists."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
         truth.need_database(ctx, self.database)
         if self.known("from_") and self.from_ is not None:
             store_of(ctx, self.from_).check()
 
     def undo(self, ctx: Context) -> Undo:
-        """It mends, and keeps what it deletes."""
-        return Undo.nothing("what was indexed stays; what was deleted is in the run's folder")
+        """Change nothing: the repair stays; copies of the deleted points are in the run's folder."""
+        return Undo.nothing("indexed points are kept; deleted points are in the run's folder")

@@ -1,4 +1,4 @@
-"""The rows that a collection must agree with: their ids, and what can be indexed from them."""
+"""Source rows of a collection in a database: read their ids, vectors and payload, and compare ids with the collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from drillbook.systems.qdrant.points import Id, Point, id_of
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What database and collection do not share; ``wanted`` and ``present`` are all ids of each."""
+    """Difference between database and collection: ids ``missing`` in the collection, and ``strays`` without a row.
+
+    ``wanted`` are all ids of the database, ``present`` all ids of the collection.
+    """
 
     wanted: set[Id]
     present: set[Id]
@@ -30,10 +33,10 @@ class Difference:
 
 
 def difference(ctx: Context, session: Session, database: str, query: str) -> Difference:
-    """Compare the ids of both. Raises CouldNotVerify.
+    """Compare the ids of database and collection. Raises CouldNotVerify.
 
-    The collection is read first, and what seems to be missing is looked for once more, so that a row which was written and
-    indexed meanwhile is on neither side.
+    The collection is read first, and missing points are looked up a second time, so that a row that is written and indexed
+    meanwhile does not count as a difference.
     """
     present = session.ids()
     wanted = ids(ctx, database, query)
@@ -43,25 +46,25 @@ def difference(ctx: Context, session: Session, database: str, query: str) -> Dif
 
 
 def ids(ctx: Context, database: str, query: str) -> set[Id]:
-    """The ids that ``query`` gives. Raises CouldNotVerify, also when there are none."""
+    """Return the ids that ``query`` selects. Raises CouldNotVerify, also when the query selects no id."""
     found: set[Id] = set()
     for row in _rows(ctx, database, query, columns=1):
         try:
             found.add(id_of(row[0]))
         except ValueError as error:
-            raise CouldNotVerify(f"the query on {database} gave something else than ids: {error}") from error
+            raise CouldNotVerify(f"the query on {database} returned values that are not ids: {error}") from error
     if not found:
         raise CouldNotVerify(
-            f"the query on {database} gave no id, and nothing can be compared with nothing",
-            hint="try it by hand as the application's role",
+            f"the query on {database} returned no id, so there is nothing to compare",
+            hint="run the query by hand as the application's role",
         )
     return found
 
 
 def points(ctx: Context, database: str, query: str, wanted: set[Id]) -> Iterator[Point]:
-    """The points among ``wanted`` that ``query`` gives as id, vector (array, or pgvector's text) and payload (json).
+    """Yield the points among ``wanted`` that ``query`` selects.
 
-    Raises CouldNotVerify.
+    The columns of the query must be id, vector (array, or pgvector's text) and payload (json). Raises CouldNotVerify.
     """
     for number, vector, payload in _rows(ctx, database, query, columns=3):
         try:
@@ -70,34 +73,34 @@ def points(ctx: Context, database: str, query: str, wanted: set[Id]) -> Iterator
                 yield Point(one, _vector(vector), _payload(payload))
         except (ValueError, TypeError) as error:
             raise CouldNotVerify(
-                f"`source` on {database} gave something else than a point: {error}",
-                hint=("its columns are id, vector (an array of numbers), payload (json)"),
+                f"`source` on {database} returned a row that is not a point: {error}",
+                hint=("the columns must be id, vector (an array of numbers) and payload (json)"),
             ) from error
 
 
 def _vector(value: Any) -> list[float]:
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, list) or not found:
-        raise ValueError(f"{excerpt(str(value), limit=60)!r} is no vector")
+        raise ValueError(f"{excerpt(str(value), limit=60)!r} is not a vector")
     return [float(number) for number in found]
 
 
 def _payload(value: Any) -> dict[str, Any]:
     found = {} if value is None else value
     if not isinstance(found, dict):
-        raise ValueError(f"{excerpt(str(value), limit=60)!r} is no payload: that is a JSON object")
+        raise ValueError(f"{excerpt(str(value), limit=60)!r} is not a payload, which is a JSON object")
     return found
 
 
 def _rows(ctx: Context, database: str, query: str, *, columns: int) -> Iterator[tuple[Any, ...]]:
-    """The rows of one statement that cannot write, one by one."""
+    """Yield the rows of one read-only SQL statement, one by one."""
     service = ctx.service(database, Postgres)
     with _reading(database), connected(ctx, service, as_user=True) as session:
         session.execute("BEGIN READ ONLY")
         with session.cursor() as cursor:
             for row in cursor.stream(query.encode()):
                 if len(row) != columns:
-                    raise CouldNotVerify(f"the query on {database} gave {len(row)} columns where {columns} are expected")
+                    raise CouldNotVerify(f"the query on {database} returned {len(row)} columns instead of {columns}")
                 yield row
         session.execute("ROLLBACK")
 
@@ -108,13 +111,13 @@ def _reading(database: str) -> Iterator[None]:
         yield
     except (psycopg.Error, HostError) as error:
         raise CouldNotVerify(
-            f"{database} could not be asked: {reason(error)}",
+            f"{database} could not be queried: {reason(error)}",
             hint=("check the query, and address, user and password of the service in the inventory"),
         ) from error
 
 
 def need_database(ctx: Context, database: str) -> None:
-    """Raise NotReady unless the database answers the application's role."""
+    """Raise NotReady unless the database accepts the application's role and answers."""
     try:
         with _reading(database), connected(ctx, ctx.service(database, Postgres), as_user=True) as session:
             session.execute("SELECT 1")

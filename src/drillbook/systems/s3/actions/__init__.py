@@ -1,1 +1,1 @@
-"""Actions `s3.*`: objects written and read, copied, lost and damaged, brought back."""
+"""Actions `s3.*`, in one module for each group."""

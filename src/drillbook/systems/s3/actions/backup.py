@@ -1,32 +1,35 @@
-"""Copies of objects: take one inside the store, prove it, bring it back."""
+"""Copies of objects inside a store: take a copy, verify it, restore objects from it."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
-from drillbook.sdk import vouchers
+from drillbook.sdk import stored_backup, vouchers
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
+from drillbook.sdk.backup_writer import need_clear
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.service import S3, bucket_name
 from drillbook.sdk.store import Reference, Store, Uri, Version
-from drillbook.systems.s3 import copies as objects
+from drillbook.sdk.stored_backup import FILE
+from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Location, Prefix, ServiceName, need_same_store
-from drillbook.systems.s3.copies import BODIES, FILE, WORKERS, Content, Entry, Manifest, Wanted
+from drillbook.systems.s3.copies import BODIES, WORKERS, Content, Entry, Manifest, Wanted
 
 ROUNDS = 4
-"""How often an object that changes while it is copied is copied again."""
+"""Maximum number of attempts to copy an object that changes during the copy."""
 
 
 class Copy(Write):
-    """Copy objects inside the store into a backup location, with a manifest of every object's SHA-256 written last."""
+    """Copy objects inside the store into a backup location, with a manifest of every object's SHA-256 written last.
+
+    For a versioned bucket the manifest lists all versions and delete markers, but only current versions are copied.
+    """
 
     SERVICE = S3
     TIMEOUT = 3600.0
@@ -34,32 +37,25 @@ class Copy(Write):
 
     service: ServiceName
     prefix: Prefix = ""
-    to: Annotated[Uri, Field(description="Folder in the same store: `s3://bucket/prefix`. It must hold nothing yet.")]
+    to: Annotated[Uri, Field(description="Folder in the same store, `s3://bucket/prefix`, which must be empty.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` for the restore and the comparison, ``objects``, ``bytes``, ``seconds``."""
+        """Facts: ``location`` and ``manifest`` of the backup, ``objects`` (number), ``bytes`` (total size), ``seconds``.
+
+        Also ``versions`` (number of versions and delete markers), for a bucket that keeps them.
+        """
         service, folder = ctx.service(self.service, S3), Reference.parse(self.to)
         source, target = Store(service), Store(ctx.bucket(self.to))
         need_same_store(service, target.service)
+        need_clear(target.service)
         begun = ctx.deadline.remaining()
         if target.sizes(folder.key + "/"):
-            raise StepFailed(f"there is something in {folder} already; a backup is never overwritten")
-        taken = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            raise StepFailed(f"{folder} is not empty; a backup is never overwritten")
         try:
-            versioned = source.versioned()
-            found = self._take(ctx, source, target, folder)
-            manifest = Manifest(
-                run=ctx.run_id,
-                service=service.name,
-                bucket=service.bucket,
-                prefix=self.prefix,
-                taken_at=taken,
-                versioned=versioned,
-                objects=found,
-            )
+            manifest = self._manifest(ctx, source, target, folder)
             self._look(target, folder, manifest)
             data = manifest.encoded()
-            digest = hashlib.sha256(data).hexdigest()
+            digest = stored_backup.sha256(data)
             target.put(folder.below(FILE).key, data, digest)
             signed = vouchers.signed(ctx, target, folder, data)
         except BaseException as error:
@@ -71,17 +67,36 @@ class Copy(Write):
         return {
             "location": str(Reference(folder.bucket, folder.key, digest)),
             "manifest": str(folder.below(FILE, digest)),
-            "objects": len(found),
+            "objects": len(manifest.objects),
             "bytes": manifest.bytes,
-            "versioned": versioned,
-            "taken_at": taken,
+            "versioned": manifest.versioned,
+            **({"versions": sum(map(len, manifest.history.values()))} if manifest.history is not None else {}),
+            "taken_at": manifest.taken_at,
             "seconds": round(begun - ctx.deadline.remaining(), 3),
             "evidence": ctx.evidence(FILE, data),
             **signed,
         }
 
+    def _manifest(self, ctx: Context, source: Store, target: Store, folder: Reference) -> Manifest:
+        """Copy the objects and compute their digests; return the manifest that lists the copies."""
+        taken = stored_backup.now()
+        versioned = source.versioned()
+        return Manifest(
+            run=ctx.run_id,
+            service=source.service.name,
+            bucket=source.service.bucket,
+            prefix=self.prefix,
+            taken_at=taken,
+            versioned=versioned,
+            objects=self._take(ctx, source, target, folder),
+            history=copies.kept(source.history(self.prefix)) if versioned else None,
+        )
+
     def _take(self, ctx: Context, source: Store, target: Store, folder: Reference) -> dict[str, Entry]:
-        """Copy and digest until every object that is there was copied as it is; what changes meanwhile comes again."""
+        """Copy objects and compute their digests, until every copy equals the present version of its object.
+
+        Objects that change during the copy are copied again.
+        """
         done: dict[str, Entry] = {}
         todo = source.live(self.prefix)
         if not todo:
@@ -93,7 +108,7 @@ class Copy(Write):
                 return done
             now = source.live(self.prefix)
             todo = {key: now[key] for key in missed if key in now}
-        raise StepFailed(f"{len(todo)} objects change faster than they are copied, such as {min(todo)}")
+        raise StepFailed(f"{len(todo)} objects change faster than they can be copied, such as {min(todo)}")
 
     def _round(
         self, ctx: Context, source: Store, target: Store, folder: Reference, todo: Mapping[str, Version]
@@ -105,7 +120,7 @@ class Copy(Write):
         with ThreadPoolExecutor(WORKERS) as pool:
             arrived = [one for one, ok in zip(todo.values(), pool.map(copy, todo.values()), strict=True) if ok]
         wanted = [Wanted(one.key, one.id, "" if one.id else one.etag) for one in arrived]
-        contents = objects.contents(ctx, source, wanted)
+        contents = copies.contents(ctx, source, wanted)
         return {
             one.key: Entry(size=content.size, sha256=content.sha256, etag=one.etag, version=one.id)
             for one, content in zip(arrived, contents, strict=True)
@@ -113,50 +128,51 @@ class Copy(Write):
         }
 
     def _look(self, target: Store, folder: Reference, manifest: Manifest) -> None:
-        wrong = objects.damages(manifest, target.sizes(f"{folder.key}/{BODIES}/"), {})
+        wrong = copies.damages(manifest, target.sizes(f"{folder.key}/{BODIES}/"), {})
         if wrong:
-            raise StepFailed(f"the store does not show what was copied: {objects.summary(wrong)}")
+            raise StepFailed(f"the store does not list the copies as written: {stored_backup.summary(wrong)}")
 
     def ready(self, ctx: Context) -> None:
-        """Both buckets must answer and lie in one store."""
+        """Check that both buckets answer and belong to one store."""
         service = ctx.service(self.service, S3)
         Store(service).check()
         if self.known("to"):
             need_same_store(service, ctx.bucket(self.to))
+            need_clear(ctx.bucket(self.to))
             Store(ctx.bucket(self.to)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The bucket whose objects are copied."""
+        """Identity of the bucket whose objects are copied."""
         return bucket(ctx.service(self.service, S3))
 
     def undo(self, ctx: Context) -> Undo:
-        """A backup is kept."""
+        """Change nothing: the backup stays in the store."""
         return Undo.nothing("a backup is kept")
 
 
 def bucket(service: S3, name: str = "") -> Identity:
-    """The bucket of ``service``, or the bucket ``name`` of the same store: no other bears its name there."""
+    """Return the identity of the bucket of ``service``, or of the bucket ``name`` in the same store."""
     return Identity(kind="s3", of={"at": bucket_name(service.endpoint, name or service.bucket)})
 
 
 def body_key(folder: Reference, key: str) -> str:
-    """Key of the copy of the object ``key``."""
+    """Return the key, below the backup's ``folder``, of the copy of the object ``key``."""
     return f"{folder.key}/{BODIES}/{key}"
 
 
 def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest, keys: list[str]) -> None:
-    """Read the copies of ``keys``, and look at the sizes of all. Raises StepFailed with a finding for each that is wrong."""
+    """Read and verify the copies of ``keys``; of all other copies check only the size. Raises StepFailed with findings."""
     sizes = store.sizes(f"{folder.key}/{BODIES}/")
     there = [key for key in keys if key in sizes]
-    contents = objects.contents(ctx, store, [Wanted(body_key(folder, key)) for key in there])
+    contents = copies.contents(ctx, store, [Wanted(body_key(folder, key)) for key in there])
     found: dict[str, Content | None] = dict(zip(there, contents, strict=True))
-    wrong = objects.damages(manifest, sizes, found)
+    wrong = copies.damages(manifest, sizes, found)
     if wrong:
-        raise StepFailed(f"the copy in {folder} is not whole: {objects.summary(wrong)}", findings=wrong)
+        raise StepFailed(f"the copy in {folder} is incomplete or damaged: {stored_backup.summary(wrong)}", findings=wrong)
 
 
 class BackupIntact(Read):
-    """Read every object of a copy where it lies and compare it with the manifest's digest."""
+    """Read every object of a copy in the store and compare it with its digest in the manifest."""
 
     SERVICE = S3
     TIMEOUT = 3600.0
@@ -167,15 +183,16 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``objects``, ``bytes``, ``identity`` of what it is a copy of, ``seconds``."""
+        """Facts: ``objects`` (number), ``bytes``, ``identity`` of the copied bucket, ``seconds``."""
         begun = ctx.deadline.remaining()
         store = Store(ctx.bucket(self.from_))
-        folder, manifest = objects.read(store, self.from_)
+        folder = stored_backup.split(self.from_)
+        manifest = Manifest.read(store, folder)
         if not ctx.same_service(manifest.service, self.service):
-            raise StepFailed(f"{folder} is a copy of {manifest.service}, not of {self.service}")
+            raise StepFailed(f"{folder} contains a copy of the service {manifest.service}, not of {self.service}")
         proven(ctx, store, folder, manifest, sorted(manifest.objects))
-        found = bucket(store.service, manifest.bucket)  # a copy lies in the store that it was made in
-        found = found.saved(folder.sha256 or hashlib.sha256(manifest.encoded()).hexdigest())
+        found = bucket(store.service, manifest.bucket)  # a copy is in the same store as the original
+        found = found.saved(manifest.digest_at(folder))
         return {
             "objects": len(manifest.objects),
             "bytes": manifest.bytes,
@@ -184,17 +201,17 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The service's bucket."""
+        """Identity of the service's bucket."""
         return bucket(ctx.service(self.service, S3))
 
     def ready(self, ctx: Context) -> None:
-        """The store must answer."""
+        """Check that the store answers."""
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()
 
 
 class Restore(Write):
-    """Bring objects back from a copy, inside the store, once the copies are proven. What is right already stays."""
+    """Restore objects from verified copies, inside the store. Correct objects are not rewritten."""
 
     SERVICE = S3
     TIMEOUT = 3600.0
@@ -203,17 +220,18 @@ class Restore(Write):
     service: ServiceName
     from_: Location
     prefix: Prefix = ""
-    replace: Annotated[bool, Field(description="Also write over objects that are there with another content.")] = False
+    replace: Annotated[bool, Field(description="Also overwrite existing objects that have other content.")] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``restored``, ``unchanged``, ``left`` (other content, not replaced), ``bytes``, ``seconds``."""
+        """Facts: numbers of objects ``restored``, ``unchanged``, ``left`` (different but kept); ``bytes``, ``seconds``."""
         begun = ctx.deadline.remaining()
         source, target = Store(ctx.bucket(self.from_)), Store(ctx.service(self.service, S3))
         need_same_store(source.service, target.service)
-        folder, manifest = objects.read(source, self.from_)
-        wanted = objects.below(manifest, self.prefix)
+        folder = stored_backup.split(self.from_)
+        manifest = Manifest.read(source, folder)
+        wanted = copies.below(manifest, self.prefix)
         there = sorted(target.live(self.prefix).keys() & wanted.keys())
-        contents = objects.contents(ctx, target, [Wanted(key) for key in there])
+        contents = copies.contents(ctx, target, [Wanted(key) for key in there])
         right = {
             key for key, content in zip(there, contents, strict=True) if content and content.sha256 == wanted[key].sha256
         }
@@ -229,11 +247,11 @@ class Restore(Write):
         }
 
     def _bring(self, ctx: Context, source: Store, target: Store, folder: Reference, todo: list[str]) -> None:
-        copies = source.live(f"{folder.key}/{BODIES}/")
+        kept = source.live(f"{folder.key}/{BODIES}/")
 
         def copy(key: str) -> bool:
             ctx.deadline.check()
-            return target.copy(copies[body_key(folder, key)], source.service.bucket, key)
+            return target.copy(kept[body_key(folder, key)], source.service.bucket, key)
 
         try:
             with ThreadPoolExecutor(WORKERS) as pool:
@@ -241,19 +259,19 @@ class Restore(Write):
         except CouldNotVerify as error:
             raise StepFailed(f"the restore failed: {error.message}") from error
         if failed:
-            raise StepFailed(f"{len(failed)} copies changed while they were restored, such as {failed[0]}")
+            raise StepFailed(f"{len(failed)} copies changed during the restore, such as {failed[0]}")
 
     def ready(self, ctx: Context) -> None:
-        """Both buckets must answer and lie in one store."""
+        """Check that both buckets answer and belong to one store."""
         service = ctx.service(self.service, S3)
         Store(service).check()
         if self.known("from_"):
             need_same_store(service, ctx.bucket(self.from_))
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The bucket that the objects were brought back to."""
+        """Identity of the bucket to which the objects were restored."""
         return bucket(ctx.service(self.service, S3))
 
     def undo(self, ctx: Context) -> Undo:
-        """What was brought back is kept."""
-        return Undo.nothing("what was brought back is kept")
+        """Change nothing: the restored objects stay in the bucket."""
+        return Undo.nothing("restored objects are kept")

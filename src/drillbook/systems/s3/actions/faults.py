@@ -1,4 +1,4 @@
-"""What can happen to objects: deleted behind a marker, deleted for good, overwritten with other bytes."""
+"""Faults of objects: hide by a delete marker, delete permanently, or overwrite with other bytes."""
 
 from __future__ import annotations
 
@@ -15,63 +15,65 @@ from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.service import S3, bucket_name
 from drillbook.sdk.store import Store, Version
-from drillbook.systems.s3 import copies as objects
+from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Key, Location, Prefix, ServiceName, need_versions
 
 OBJECT_LIMIT = 64 << 20
-"""The most bytes of an object that is overwritten with others."""
+"""Maximum size in bytes of an object to overwrite."""
 MARK = "drillbook-run"
-"""Metadata of what a drill writes over an object: the run."""
+"""Metadata field of an object with the id of the run that overwrote it."""
 FLIPPED = 1024
 
-Count = Annotated[int, Field(ge=1, le=5000, description="At most so many objects, the first by key.")]
+Count = Annotated[int, Field(ge=1, le=5000, description="Maximum number of objects to delete, in the order of their keys.")]
 Chosen = dict[str, list[str]]
-"""By key: the version that a reader sees, then the delete markers that are there already."""
+"""Objects to delete: for each key the id of its current version, then the ids of its existing delete markers."""
 
 
 class DeleteObjects(Fault):
-    """Delete objects of a bucket that keeps versions, as a wrong lifecycle rule or script does: delete markers hide them."""
+    """Delete objects of a versioned bucket, as a wrong lifecycle rule or script does: delete markers then hide them."""
 
     SERVICE = S3
     UNDO = ("action",)
 
     service: ServiceName
     prefix: Prefix = ""
-    keys: Annotated[list[str] | None, Field(min_length=1, max_length=5000, description="Exactly these keys.")] = None
+    keys: Annotated[list[str] | None, Field(min_length=1, max_length=5000, description="Keys of the objects to delete.")] = (
+        None
+    )
     count: Count = 50
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``deleted``, ``skipped`` (changed since they were chosen), ``keys`` (the first)."""
-        store = need_versions(ctx, self.service, "`s3.lose_objects` deletes where no versions are kept")
+        """Facts: numbers of objects ``deleted`` and ``skipped`` (changed after they were chosen), ``keys`` (first 10)."""
+        store = need_versions(ctx, self.service, "use `s3.lose_objects` for a bucket without versioning")
         chosen = self._recorded(ctx) or self._choose(ctx, store)
         live = _latest(store, self.prefix)
         unchanged = [key for key, (version, *_) in chosen.items() if key in live and live[key].id == version]
         if not unchanged:
-            raise StepFailed(f"none of the {len(chosen)} objects is as it was when they were chosen")
+            raise StepFailed(f"all of the {len(chosen)} objects have changed since they were chosen")
         store.delete(unchanged)
         return {"deleted": len(unchanged), "skipped": len(chosen) - len(unchanged), "keys": unchanged[:10]}
 
     def _choose(self, ctx: Context, store: Store) -> Chosen:
-        """Choose the objects, and keep the choice in the run's folder: the proof needs it, in a recovery too."""
+        """Choose the objects to delete; store the list in the run's folder, where ``active`` and a recovery read it."""
         history = store.history(self.prefix)
         live = {key: one for key, versions in history.items() for one in versions if one.latest and not one.marker}
         missing = [key for key in self.keys or () if key not in live]
         if missing:
-            raise StepFailed(f"there is no {missing[0]} in {store.service.bucket} to delete")
+            raise StepFailed(f"the object to delete, {missing[0]}, does not exist in {store.service.bucket}")
         keys = sorted(self.keys or live)[: len(self.keys) if self.keys else self.count]
         if not keys:
-            raise StepFailed(f"there is no object below s3://{store.service.bucket}/{self.prefix} to delete")
+            raise StepFailed(f"there is no object to delete below s3://{store.service.bucket}/{self.prefix}")
         chosen = {key: [live[key].id, *(one.id for one in history[key] if one.marker)] for key in keys}
         ctx.evidence(self._record(ctx), json.dumps(chosen))
         return chosen
 
     def _record(self, ctx: Context) -> str:
-        """Name of the evidence that holds the choice: one for each way to choose."""
+        """Return the name of the evidence file that lists the chosen objects; it depends on all fields of the step."""
         way = f"{ctx.service(self.service, S3).bucket} {self.model_dump_json()}"
         return f"chosen-{hashlib.sha256(way.encode()).hexdigest()[:12]}.json"
 
     def _recorded(self, ctx: Context) -> Chosen | None:
-        """What an earlier call of this step chose, or None."""
+        """Return the objects that an earlier call of this step chose, or None when no choice is recorded."""
         name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{ctx.step}.{ctx.host.name}.{self._record(ctx)}")
         try:
             found: Chosen = json.loads((ctx.folder / "evidence" / name).read_bytes())
@@ -80,17 +82,17 @@ class DeleteObjects(Fault):
         return found
 
     def ready(self, ctx: Context) -> None:
-        """The bucket must keep versions."""
-        need_versions(ctx, self.service, "turn on versioning, or use `s3.lose_objects`, which only a restore mends")
+        """Check that the bucket keeps versions."""
+        need_versions(ctx, self.service, "enable versioning, or use `s3.lose_objects`, which only a restore can undo")
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the delete markers that were not there before."""
-        store = need_versions(ctx, self.service, "`s3.lose_objects` deletes where no versions are kept")
+        """Remove the delete markers that this fault added."""
+        store = need_versions(ctx, self.service, "use `s3.lose_objects` for a bucket without versioning")
         chosen = self._recorded(ctx) or self._choose(ctx, store)
         return Undo.by_action("s3.undelete", service=self.service, objects=chosen)
 
     def active(self, ctx: Context) -> bool | None:
-        """True while a delete marker that was not there before hides one of the objects."""
+        """Return True while a delete marker of this fault hides a chosen object; None when no choice is recorded."""
         chosen = self._recorded(ctx)
         return None if chosen is None else bool(_hidden(Store(ctx.service(self.service, S3)), chosen))
 
@@ -100,9 +102,9 @@ def _latest(store: Store, prefix: str) -> dict[str, Version]:
 
 
 def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
-    """The new delete markers of every chosen key whose newest entry is one."""
+    """Return the delete markers added since the objects were chosen, by key; keys that no such marker hides are left out."""
     hidden = {}
-    history = store.history(os.path.commonprefix(list(chosen)))  # noqa: RUF071  keys are no paths
+    history = store.history(os.path.commonprefix(list(chosen)))  # noqa: RUF071  keys are not paths
     for key, known in chosen.items():
         new = [one for one in history.get(key, ()) if one.marker and one.id not in known[1:]]
         if any(one.latest for one in new):
@@ -111,18 +113,19 @@ def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
 
 
 class Undelete(Write):
-    """Remove the delete markers that a drill put on objects, and no other: the undo of `s3.delete_objects`."""
+    """Remove exactly the delete markers that a drill added to objects: the undo of `s3.delete_objects`."""
 
     SERVICE = S3
     UNDO = ("nothing",)
 
     service: ServiceName
     objects: Annotated[
-        dict[str, list[str]], Field(description="By key: the version before, then the markers that were there before.")
+        dict[str, list[str]],
+        Field(description="For each key, the version before the deletion, then the delete markers that existed before it."),
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed``. An object that was deleted by somebody else too is left and named."""
+        """Facts: ``removed`` (number of markers). Fails when another client also deleted some objects; these stay hidden."""
         store = Store(ctx.service(self.service, S3))
         hidden = _hidden(store, self.objects)
         single = [(key, markers[0]) for key, markers in hidden.items() if len(markers) == 1]
@@ -130,18 +133,18 @@ class Undelete(Write):
         several = sorted(key for key, markers in hidden.items() if len(markers) > 1)
         if several:
             raise StepFailed(
-                f"{len(several)} objects were deleted more than once since, by somebody else too, such as "
-                f"{several[0]}; decide by hand which of their delete markers go"
+                f"{len(several)} objects, such as {several[0]}, were also deleted by another client; decide by hand "
+                "which of their delete markers to remove"
             )
         return {"removed": len(single)}
 
     def undo(self, ctx: Context) -> Undo:
-        """It is an undo itself."""
-        return Undo.nothing("it puts back")
+        """Nothing to undo: this action is itself an undo."""
+        return Undo.nothing("this step is itself an undo")
 
 
 class LoseObjects(Fault):
-    """Delete objects for good in a bucket that keeps no versions: only those that a copy of this run holds as they are."""
+    """Delete objects permanently from a bucket without versions, but only those that equal the copy made by this run."""
 
     SERVICE = S3
     RESTORE_ONLY = True
@@ -155,13 +158,13 @@ class LoseObjects(Fault):
     count: Count = 50
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``deleted``, ``skipped`` (not as the copy holds them), ``keys`` (the first)."""
+        """Facts: numbers of objects ``deleted`` and ``skipped`` (different from the copy), ``keys`` (first 10 deleted)."""
         store = self._unversioned(ctx)
         chosen = self._chosen(ctx)
         live = store.live(self.prefix)
         same = [key for key, etag in chosen.items() if key in live and live[key].etag == etag]
         if not same:
-            raise StepFailed("none of the objects is as the copy holds it; nothing was deleted")
+            raise StepFailed("all of the objects differ from the copy; nothing was deleted")
         store.delete(same)
         return {"deleted": len(same), "skipped": len(chosen) - len(same), "keys": same[:10]}
 
@@ -173,43 +176,43 @@ class LoseObjects(Fault):
             raise NotReady(error.message, hint=error.hint) from error
         if kept:
             raise NotReady(
-                f"the bucket {store.service.bucket} keeps versions, and a copy does not hold the older ones",
+                f"the bucket {store.service.bucket} keeps versions, but a copy does not contain the older ones",
                 hint="use `s3.delete_objects`, whose delete markers can be removed",
             )
         return store
 
     def _chosen(self, ctx: Context) -> dict[str, str]:
-        """Keys and ETags of the copy's first objects below the prefix: the same at every call."""
-        _, manifest = objects.read(Store(ctx.bucket(self.from_)), self.from_)
+        """Return key and ETag of the objects to delete: always the first objects of the copy below the prefix."""
+        manifest = copies.read(ctx, self.from_)
         if manifest.bucket != ctx.service(self.service, S3).bucket:
-            raise StepFailed(f"{self.from_} is a copy of the bucket {manifest.bucket}")
+            raise StepFailed(f"{self.from_} is a copy of another bucket, {manifest.bucket}")
         keys = [key for key in sorted(manifest.objects) if key.startswith(self.prefix)][: self.count]
         return {key: manifest.objects[key].etag for key in keys}
 
     def ready(self, ctx: Context) -> None:
-        """The bucket must keep no versions."""
+        """Check that the bucket keeps no versions, because otherwise nothing would be deleted permanently."""
         self._unversioned(ctx)
 
     def subject(self, ctx: Context) -> Identity | None:
-        """The bucket whose objects are deleted."""
+        """Identity of the bucket whose objects are deleted."""
         service = ctx.service(self.service, S3)
         return Identity(kind="s3", of={"at": bucket_name(service.endpoint, service.bucket)})
 
     def undo(self, ctx: Context) -> Undo:
-        """Only a restore brings them back."""
-        return Undo.by_restore("the objects are gone; only `s3.restore` brings them back")
+        """Change nothing: only a restore can recover the objects."""
+        return Undo.by_restore("the objects are lost; only `s3.restore` can recover them")
 
     def active(self, ctx: Context) -> bool:
-        """True while one of the objects is not there."""
+        """Return True while at least one of the chosen objects is missing."""
         return bool(self._chosen(ctx).keys() - Store(ctx.service(self.service, S3)).live(self.prefix).keys())
 
     def untouched(self, ctx: Context) -> bool | None:
-        """None of the objects is missing."""
+        """Return True when none of the chosen objects is missing."""
         return not self.active(ctx)
 
 
 class CorruptObject(Fault):
-    """Write other bytes of the same size over an object of a bucket that keeps versions, as a buggy writer does."""
+    """Overwrite an object of a versioned bucket with other bytes of the same size, as a buggy writer does."""
 
     SERVICE = S3
     UNDO = ("action",)
@@ -218,50 +221,55 @@ class CorruptObject(Fault):
     key: Key
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``key``, ``bytes``, ``changed`` (bytes that differ). Never writes over an object that changes meanwhile."""
-        store = need_versions(ctx, self.service, "turn on versioning: without it nothing puts the object back")
+        """Facts: ``key``, ``bytes`` (size), ``changed`` (number of bytes that differ).
+
+        An object that changes meanwhile is never overwritten.
+        """
+        store = need_versions(ctx, self.service, "enable versioning: without it the object could not be restored")
         current = self._current(store)
         data = store.get(self.key, limit=OBJECT_LIMIT)
         if current is None or not data:
-            raise StepFailed(f"there is no {self.key} in {store.service.bucket} that could be damaged")
+            raise StepFailed(f"the object to damage, {self.key}, does not exist in {store.service.bucket}")
         if store.mark(self.key, MARK) == ctx.run_id:
             return {"key": self.key, "bytes": len(data), "changed": 0}
         begin = max(0, (len(data) - FLIPPED) // 2)
         flipped = bytes(one ^ 1 for one in data[begin : begin + FLIPPED])
         if not store.overwrite(current, data[:begin] + flipped + data[begin + FLIPPED :], {MARK: ctx.run_id}):
-            raise StepFailed(f"{self.key} was changed by somebody else at that moment; it was left alone")
+            raise StepFailed(f"{self.key} was changed by another client at the same time; it was not overwritten")
         return {"key": self.key, "bytes": len(data), "changed": len(flipped)}
 
     def _current(self, store: Store) -> Version | None:
         return next((one for one in store.history(self.key).get(self.key, ()) if one.latest and not one.marker), None)
 
     def ready(self, ctx: Context) -> None:
-        """The bucket must keep versions, and the object be there."""
-        store = need_versions(ctx, self.service, "turn on versioning: without it nothing puts the object back")
+        """Check that the bucket keeps versions and has the object."""
+        store = need_versions(ctx, self.service, "enable versioning: without it the object could not be restored")
         if self.known("key") and store.size(self.key) is None:
-            raise NotReady(f"there is no {self.key} in {store.service.bucket}", hint="name an object that is there")
+            raise NotReady(
+                f"the object {self.key} does not exist in {store.service.bucket}", hint="set `key` to an existing object"
+            )
 
     def undo(self, ctx: Context) -> Undo:
         """Remove the version that this run wrote."""
         return Undo.by_action("s3.unwrite", service=self.service, key=self.key, of_run=ctx.run_id)
 
     def active(self, ctx: Context) -> bool:
-        """True while a reader gets the bytes that this run wrote."""
+        """Return True while readers see the bytes that this run wrote."""
         return Store(ctx.service(self.service, S3)).mark(self.key, MARK) == ctx.run_id
 
 
 class Unwrite(Write):
-    """Remove the versions of an object that a run wrote, and no other: the undo of `s3.corrupt_object`."""
+    """Remove exactly the versions of an object that a run wrote: the undo of `s3.corrupt_object`."""
 
     SERVICE = S3
     UNDO = ("nothing",)
 
     service: ServiceName
     key: Key
-    of_run: Annotated[str, Field(min_length=1, description="Name of the run.")]
+    of_run: Annotated[str, Field(min_length=1, description="Id of the run that wrote the versions.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed``."""
+        """Facts: ``removed`` (number of versions)."""
         store = Store(ctx.service(self.service, S3))
         versions = [one for one in store.history(self.key).get(self.key, ()) if not one.marker]
         ours = [(self.key, one.id) for one in versions if store.mark(self.key, MARK, one.id) == self.of_run]
@@ -270,5 +278,5 @@ class Unwrite(Write):
         return {"removed": len(ours)}
 
     def undo(self, ctx: Context) -> Undo:
-        """It is an undo itself."""
-        return Undo.nothing("it puts back")
+        """Nothing to undo: this action is itself an undo."""
+        return Undo.nothing("this step is itself an undo")

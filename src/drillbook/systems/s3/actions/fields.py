@@ -1,4 +1,4 @@
-"""Fields that the S3 actions share, and what they need of a service before anything runs."""
+"""Field types that several S3 actions share, and checks of a store before the drill begins."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.service import S3
 from drillbook.sdk.store import Store, Uri
 
-ServiceName = Annotated[str, Field(description="The S3 service whose objects they are.")]
-Prefix = Annotated[str, Field(max_length=1024, description="Only objects whose key begins with this; empty: all.")]
+ServiceName = Annotated[str, Field(description="S3 service with the objects.")]
+Prefix = Annotated[
+    str, Field(max_length=1024, description="Select only objects whose keys begin with this prefix; empty: all.")
+]
 Key = Annotated[str, Field(min_length=1, max_length=1024, description="Key of the object.")]
-Location = Annotated[Uri, Field(alias="from", description="The `location` that `s3.copy` gave.")]
+Location = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `s3.copy`.")]
 
 
 def need_versions(ctx: Context, name: str, otherwise: str) -> Store:
-    """The store of the service ``name``, whose bucket keeps versions. Raises NotReady, with ``otherwise`` as the hint."""
+    """Return the store of the service ``name`` if its bucket keeps versions.
+
+    Raises NotReady otherwise, with ``otherwise`` as the hint.
+    """
     store = Store(ctx.service(name, S3))
     try:
         kept = store.versioned()
@@ -30,10 +35,10 @@ def need_versions(ctx: Context, name: str, otherwise: str) -> Store:
 
 
 def need_same_store(one: S3, other: S3) -> None:
-    """Raise NotReady unless the two buckets lie in one store, which can then copy between them by itself."""
+    """Raise NotReady unless both buckets belong to one store, which can then copy objects between them."""
     if one.endpoint.rstrip("/") != other.endpoint.rstrip("/"):
         raise NotReady(
-            f"{one.name} and {other.name} lie in different stores ({one.endpoint}, {other.endpoint}), "
-            "and objects are copied inside a store",
-            hint="name a bucket of the same store",
+            f"{one.name} and {other.name} are in different stores ({one.endpoint}, {other.endpoint}), but objects can be "
+            "copied only inside one store",
+            hint="use two buckets of the same store",
         )

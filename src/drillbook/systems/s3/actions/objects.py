@@ -1,4 +1,4 @@
-"""Single objects: write one, read one, compare some with their digests or with a manifest."""
+"""Actions on single objects: write, read, and compare objects with digests or with a manifest."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.sdk.service import S3
 from drillbook.sdk.store import Reference, Store, Uri
-from drillbook.systems.postgres import manifest as manifests
-from drillbook.systems.s3 import copies as objects
+from drillbook.systems.postgres import manifest
+from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.backup import body_key
 from drillbook.systems.s3.actions.fields import Key
 from drillbook.systems.s3.copies import Entry, Manifest, Wanted
@@ -25,31 +25,31 @@ from drillbook.values import Size
 READERS = 4
 
 
-StoreName = Annotated[str, Field(description="The S3 service in the inventory.")]
+StoreName = Annotated[str, Field(description="Name of the S3 service in the inventory.")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Limit = Annotated[Size, Field(description="An object of more bytes is not read.")]
+Limit = Annotated[Size, Field(description="Maximum size of the object; a larger one is not read.")]
 
 
 class Put(Write):
-    """Write a small object from here, with its digest checked by the store."""
+    """Write a small object from the controller; the store verifies its digest."""
 
     PLACE = Place.CONTROLLER
     UNDO = ("nothing",)
 
     store: StoreName
     key: Key
-    text: Annotated[str | None, Field(description="The content.")] = None
+    text: Annotated[str | None, Field(description="Content of the object.")] = None
     file: Annotated[str | None, Field(description="Path of a file on the controller with the content.")] = None
-    overwrite: Annotated[bool, Field(description="Replace an object that is there.")] = False
+    overwrite: Annotated[bool, Field(description="Replace an existing object.")] = False
 
     @model_validator(mode="after")
     def _one_content(self) -> Put:
-        if {"text", "file"} <= self.__dict__.keys() and (self.text is None) == (self.file is None):
-            raise ValueError("give either `text` or `file`")
+        if (self.text is None) == (self.file is None):
+            raise ValueError("set either `text` or `file`")
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``uri``, ``bytes``, ``sha256``."""
+        """Facts: ``uri`` (with the digest), ``bytes`` (size), ``sha256``."""
         service = ctx.service(self.store, S3)
         try:
             data = Path(self.file).expanduser().read_bytes() if self.file is not None else (self.text or "").encode()
@@ -62,16 +62,16 @@ class Put(Write):
         return {"uri": str(Reference(service.bucket, self.key, sha256)), "bytes": len(data), "sha256": sha256}
 
     def ready(self, ctx: Context) -> None:
-        """The store must answer."""
+        """Check that the store answers."""
         Store(ctx.service(self.store, S3)).check()
 
     def undo(self, ctx: Context) -> Undo:
-        """The object is kept."""
+        """Change nothing: the object stays in the store."""
         return Undo.nothing("the object is kept")
 
 
 class Get(Read):
-    """Read a small object and keep it as evidence."""
+    """Read a small object and store it as evidence."""
 
     PLACE = Place.CONTROLLER
 
@@ -79,11 +79,11 @@ class Get(Read):
     limit: Limit = Size(16 << 20)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``uri``, ``bytes``, ``sha256``, ``evidence``."""
+        """Facts: ``uri`` (with the digest), ``bytes`` (size), ``sha256``, ``evidence`` (the stored file)."""
         wanted = Reference.parse(self.uri)
         data = Store(ctx.bucket(self.uri)).get(wanted.key, limit=int(self.limit))
         if data is None:
-            raise StepFailed(f"there is no {wanted}", findings=[_missing(wanted)])
+            raise StepFailed(f"{wanted} does not exist", findings=[_missing(wanted)])
         sha256 = hashlib.sha256(data).hexdigest()
         facts: Facts = {
             "uri": str(Reference(wanted.bucket, wanted.key, sha256)),
@@ -92,19 +92,22 @@ class Get(Read):
             "evidence": ctx.evidence(wanted.key.rpartition("/")[2], data),
         }
         if wanted.sha256 not in (None, sha256):
-            raise StepFailed(f"{wanted.key} has another content", findings=[_other(wanted, f"sha256 {sha256}")], facts=facts)
+            raise StepFailed(
+                f"{wanted.key} has other content than expected", findings=[_other(wanted, f"sha256 {sha256}")], facts=facts
+            )
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """The store must answer."""
+        """Check that the store answers."""
         if self.known("uri"):
             Store(ctx.bucket(self.uri)).check()
 
 
 class Matches(Read):
-    """Compare objects with their digests, given here or by the manifest of a backup, byte by byte.
+    """Compare objects byte by byte with digests, from the step or from the manifest of a backup.
 
-    With `service` and the manifest of `s3.copy` the service's own objects are compared, else those of the backup.
+    With `service`, the objects in its bucket are compared with the manifest of `s3.copy`; otherwise those in the backup
+    or in `store`.
     """
 
     PLACE = Place.CONTROLLER
@@ -112,51 +115,64 @@ class Matches(Read):
     TIMEOUT = 1800.0
     COMPARES = True
 
-    store: Annotated[str | None, Field(description="The S3 service that holds `objects`.")] = None
-    objects: Annotated[dict[str, Digest] | None, Field(min_length=1, description="Wanted SHA-256 by key.")] = None
-    manifest: Annotated[
-        Uri | None, Field(description="The `manifest` of a dump or of a copy: all its files or objects are compared.")
+    store: Annotated[str | None, Field(description="S3 service that contains `objects`.")] = None
+    objects: Annotated[
+        dict[str, Digest] | None, Field(min_length=1, description="Expected SHA-256 of each object, by key.")
     ] = None
-    service: Annotated[str | None, Field(description="The S3 service whose objects must be as in the copy.")] = None
-    prefix: Annotated[str, Field(max_length=1024, description="With `service`: only keys that begin with this.")] = ""
+    manifest: Annotated[
+        Uri | None, Field(description="Fact `manifest` of a dump or of a copy; all its files or objects are compared.")
+    ] = None
+    service: Annotated[str | None, Field(description="S3 service whose own objects are compared with the copy.")] = None
+    prefix: Annotated[
+        str, Field(max_length=1024, description="With `service`: compare only objects whose keys begin with this prefix.")
+    ] = ""
     unexpected: Annotated[
         Literal["allow", "fail"],
         Field(
-            description="With `service`: what an object that the manifest does not know means. Clients may write meanwhile.",
+            description="With `service`: treatment of an object that is not in the manifest. Clients may have written it since.",
         ),
     ] = "allow"
-    versions: Annotated[bool, Field(description="With `service`: every version of the manifest must still be kept.")] = False
+    versions: Annotated[
+        bool | None,
+        Field(
+            description="With `service`: `true`: the version of every copied object must still exist; `null`: so must every older "
+            "version and delete marker in the manifest; `false`: none of them, for example if a lifecycle rule expires them."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Matches:
-        given = self.__dict__
-        if {"objects", "manifest", "store"} <= given.keys() and (
-            (self.objects is None) == (self.manifest is None) or (self.objects is None) != (self.store is None)
-        ):
-            raise ValueError("give either `manifest`, or `objects` and their `store`")
-        if {"service", "manifest"} <= given.keys() and self.service is not None and self.manifest is None:
+        if (self.objects is None) == (self.manifest is None) or (self.objects is None) != (self.store is None):
+            raise ValueError("set either `manifest`, or `objects` and their `store`")
+        if self.service is not None and self.manifest is None:
             raise ValueError("`service` needs the `manifest` of a copy")
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``objects``, ``bytes``, ``seconds``; with `service` also ``unexpected`` and ``unexpected_keys``."""
+        """Facts: ``objects`` (number), ``bytes``, ``seconds``; with `service` also ``unexpected`` and ``unexpected_keys``.
+
+        The last two are the number and the first keys of objects that are not in the manifest.
+        """
         begun = ctx.deadline.remaining()
         facts, wrong = self._compared(ctx)
         facts["seconds"] = round(begun - ctx.deadline.remaining(), 3)
         if wrong:
-            said = f"{len(wrong)} of {facts['objects']} objects are wrong: {stored_backup.summary(wrong)}"
+            said = (
+                f"{len(wrong)} of {facts['objects']} objects differ from the expected content: "
+                f"{stored_backup.summary(wrong)}"
+            )
             raise StepFailed(said, findings=wrong, facts=facts)
         return facts
 
     def _compared(self, ctx: Context) -> tuple[Facts, list[Finding]]:
         if self.manifest is not None:
-            store, folder = Store(ctx.bucket(self.manifest)), objects.folder_of(self.manifest)
-            data = objects.manifest_bytes(store, folder)
+            store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)
+            data = stored_backup.content(store, folder)
             if self.service is not None:
-                return self._live(ctx, objects.parsed(data, folder))
-            if objects.is_objects(data):
-                wanted = {body_key(folder, key): one for key, one in objects.below(objects.parsed(data, folder), "").items()}
-                return self._entries(ctx, store, wanted)
+                return self._live(ctx, Manifest.parsed(data, folder.below(stored_backup.FILE)))
+            if copies.is_copy(data):
+                kept = copies.below(Manifest.parsed(data, folder.below(stored_backup.FILE)), "")
+                return self._entries(ctx, store, {body_key(folder, key): entry for key, entry in kept.items()})
         store, references = self._wanted(ctx)
         with ThreadPoolExecutor(READERS) as pool:
             found = list(pool.map(lambda one: self._compare(ctx, store, one), references))
@@ -166,18 +182,18 @@ class Matches(Read):
         )
 
     def _entries(self, ctx: Context, store: Store, wanted: dict[str, Entry]) -> tuple[Facts, list[Finding]]:
-        found = dict(zip(wanted, objects.contents(ctx, store, [Wanted(key) for key in wanted]), strict=True))
+        found = dict(zip(wanted, copies.contents(ctx, store, [Wanted(key) for key in wanted]), strict=True))
         return (
             {"objects": len(wanted), "bytes": sum(one.size for one in found.values() if one is not None)},
-            objects.differences(wanted, found, store.service.bucket),
+            copies.differences(wanted, found, store.service.bucket),
         )
 
     def _live(self, ctx: Context, manifest: Manifest) -> tuple[Facts, list[Finding]]:
-        """The service's own objects against the manifest of a copy of them."""
+        """Compare the objects in the service's bucket with the manifest of their copy."""
         store = Store(ctx.service(self.service or "", S3))
         if manifest.bucket != store.service.bucket:
             raise StepFailed(f"the manifest is of the bucket {manifest.bucket}, not of {store.service.bucket}")
-        wanted = objects.below(manifest, self.prefix)
+        wanted = copies.below(manifest, self.prefix)
         facts, wrong = self._entries(ctx, store, wanted)
         extra = sorted(
             key
@@ -185,8 +201,7 @@ class Matches(Read):
             if key.startswith(manifest.prefix)
         )
         facts |= {"unexpected": len(extra), "unexpected_keys": extra[:10]}
-        if self.versions:
-            wrong += self._forgotten(store, wanted)
+        wrong += self._forgotten(store, manifest, wanted)
         if wrong or self.unexpected == "fail":
             wrong += [
                 finding("object-unexpected", title=key, wanted="no such object", measured=f"s3://{manifest.bucket}/{key}")
@@ -194,8 +209,13 @@ class Matches(Read):
             ]
         return facts, wrong
 
-    def _forgotten(self, store: Store, wanted: dict[str, Entry]) -> list[Finding]:
-        history = store.history(self.prefix)
+    def _forgotten(self, store: Store, manifest: Manifest, wanted: dict[str, Entry]) -> list[Finding]:
+        """Return findings about versions and delete markers that the bucket no longer has."""
+        if self.versions is False or (self.versions is None and manifest.history is None):
+            return []
+        history = store.history(self.prefix or manifest.prefix)
+        if manifest.history is not None:
+            return [*copies.versioning(manifest, store), *copies.forgotten(manifest, history, self.prefix)]
         return [
             finding("object-no-version", title=key, wanted=f"version {entry.version or 'ids'}", measured="not kept")
             for key, entry in wanted.items()
@@ -207,8 +227,8 @@ class Matches(Read):
             service = ctx.service(self.store or "", S3)
             return Store(service), [Reference(service.bucket, key, sha) for key, sha in sorted((self.objects or {}).items())]
         store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)
-        backup = manifests.read(store, folder, folder.sha256)
-        return store, [folder.below(name, one.sha256) for name, one in sorted(backup.files.items())]
+        backup = manifest.Manifest.read(store, folder)
+        return store, [folder.below(one.name, one.sha256) for one in backup.listed()]
 
     def _compare(self, ctx: Context, store: Store, wanted: Reference) -> tuple[int, Finding | None]:
         ctx.deadline.check()
@@ -219,7 +239,7 @@ class Matches(Read):
         return size, None if sha256 == wanted.sha256 else _other(wanted, f"sha256 {sha256}")
 
     def ready(self, ctx: Context) -> None:
-        """The store must answer."""
+        """Check that the store answers."""
         if self.known("manifest") and self.manifest is not None:
             Store(ctx.bucket(self.manifest)).check()
         elif self.known("store") and self.store is not None:

@@ -1,4 +1,4 @@
-"""Bringing objects back from the versions that their own bucket keeps."""
+"""Action `s3.versions_restore`: restore objects from older versions in the same bucket."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
+from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Undo, Write
 from drillbook.sdk.service import S3
 from drillbook.sdk.store import Store, Uri, Version
@@ -22,7 +23,7 @@ from drillbook.systems.s3.copies import WORKERS, Entry, Wanted
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to bring back, what is right as it is, and what has no good version."""
+    """Versions to restore (``back``), number of ``unchanged`` objects, and findings about objects without a good version."""
 
     back: list[Version]
     unchanged: int
@@ -30,10 +31,10 @@ class Choice:
 
 
 class VersionsRestore(Write):
-    """Bring back the newest good version of objects, as a new version on top: nothing is deleted, history stays.
+    """Restore the newest good version of objects by writing it again: nothing is deleted, all versions are kept.
 
-    Good is what a copy's manifest says, byte for byte, or what was there at a time. Objects that are right are not
-    touched, nor are those that the manifest does not know.
+    A version is good when its content equals the digest in a copy's manifest, or when it was current at a given time. Correct
+    objects, and objects that the manifest does not list, are not touched.
     """
 
     SERVICE = S3
@@ -42,24 +43,29 @@ class VersionsRestore(Write):
 
     service: ServiceName
     prefix: Prefix = ""
-    manifest: Annotated[Uri | None, Field(description="The `manifest` that `s3.copy` gave.")] = None
-    at: Annotated[str | None, Field(description="UTC time such as `2026-01-01T12:00:00Z`, to whole seconds.")] = None
+    manifest: Annotated[Uri | None, Field(description="Fact `manifest` of the step `s3.copy`.")] = None
+    at: Annotated[
+        str | None,
+        Field(
+            description="Restore the versions that were current at this UTC time, such as `2026-01-01T12:00:00Z`, in whole seconds."
+        ),
+    ] = None
 
     @field_validator("at")
     @classmethod
     def _time(cls, text: str | None) -> str | None:
         if text is not None and datetime.fromisoformat(text).tzinfo is None:
-            raise ValueError(f"{text!r} names no time zone; end it with Z")
+            raise ValueError(f"{text!r} has no time zone; end it with Z")
         return text
 
     @model_validator(mode="after")
     def _one_way(self) -> VersionsRestore:
-        if {"manifest", "at"} <= self.__dict__.keys() and (self.manifest is None) == (self.at is None):
-            raise ValueError("give either `manifest` or `at`")
+        if (self.manifest is None) == (self.at is None):
+            raise ValueError("set either `manifest` or `at`")
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``restored``, ``unchanged``, ``bytes``, ``keys`` (the first of those restored), ``seconds``."""
+        """Facts: numbers of objects ``restored`` and ``unchanged``, ``bytes``, ``keys`` (first 10 restored), ``seconds``."""
         begun = ctx.deadline.remaining()
         store = Store(ctx.service(self.service, S3))
         history = store.history(self.prefix)
@@ -73,12 +79,12 @@ class VersionsRestore(Write):
             "seconds": round(begun - ctx.deadline.remaining(), 3),
         }
         if choice.lost:
-            said = f"{len(choice.lost)} objects have no good version: {copies.summary(choice.lost)}"
+            said = f"{len(choice.lost)} objects have no good version: {stored_backup.summary(choice.lost)}"
             raise StepFailed(said, findings=choice.lost, facts=facts)
         return facts
 
     def _by_manifest(self, ctx: Context, store: Store, history: Mapping[str, list[Version]]) -> Choice:
-        _, manifest = copies.read(Store(ctx.bucket(str(self.manifest))), str(self.manifest))
+        manifest = copies.read(ctx, str(self.manifest))
         if manifest.bucket != store.service.bucket:
             raise StepFailed(f"the manifest is of the bucket {manifest.bucket}, not of {store.service.bucket}")
         wanted = copies.below(manifest, self.prefix)
@@ -95,7 +101,7 @@ class VersionsRestore(Write):
                 "object-no-version",
                 title=key,
                 wanted=f"sha256 {entry.sha256}",
-                measured=f"{sum(not one.marker for one in history.get(key, ()))} versions, none with it",
+                measured=f"{sum(not one.marker for one in history.get(key, ()))} versions, none with this content",
             )
             for key, entry in todo.items()
             if key not in good
@@ -105,7 +111,7 @@ class VersionsRestore(Write):
     def _matching(
         self, ctx: Context, store: Store, wanted: Mapping[str, Entry], candidates: Mapping[str, list[Version]]
     ) -> dict[str, Version]:
-        """For each key the first of its candidates whose content is the wanted one, read byte by byte."""
+        """Return for each key the first candidate with the wanted content, compared byte by byte."""
         found: dict[str, Version] = {}
         for place in range(max(map(len, candidates.values()), default=0)):
             asked = [versions[place] for key, versions in candidates.items() if key not in found and place < len(versions)]
@@ -119,7 +125,7 @@ class VersionsRestore(Write):
 
     def _by_time(self, history: Mapping[str, list[Version]]) -> Choice:
         if not history:
-            raise StepFailed(f"the bucket never held an object whose key begins with {self.prefix!r}")
+            raise StepFailed(f"the bucket has never had an object whose key begins with {self.prefix!r}")
         at = datetime.fromisoformat(str(self.at))
         back, unchanged = [], 0
         for _, versions in sorted(history.items()):
@@ -143,12 +149,12 @@ class VersionsRestore(Write):
         except CouldNotVerify as error:
             raise StepFailed(f"the restore failed: {error.message}") from error
         if gone:
-            raise StepFailed(f"{len(gone)} versions vanished while they were brought back, such as that of {gone[0]}")
+            raise StepFailed(f"{len(gone)} versions disappeared during the restore, such as that of {gone[0]}")
 
     def ready(self, ctx: Context) -> None:
-        """The bucket must keep versions."""
-        need_versions(ctx, self.service, "turn on versioning, or bring objects back with `s3.restore`")
+        """Check that the bucket keeps versions."""
+        need_versions(ctx, self.service, "enable versioning, or restore objects with `s3.restore`")
 
     def undo(self, ctx: Context) -> Undo:
-        """What was brought back is kept; every other version is still there."""
-        return Undo.nothing("what was brought back is kept, and the other versions too")
+        """Change nothing: the restored objects stay, and every other version still exists."""
+        return Undo.nothing("restored objects are kept, and so are the other versions")

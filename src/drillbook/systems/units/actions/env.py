@@ -1,4 +1,4 @@
-"""A service's env file against its template: names only, values never leave the host's file."""
+"""Action `env.matches`: compare the names in a service's env file with its template; values are never shown."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ _COMMENTED = re.compile(r"^\s*#\s*optional:?\s*([A-Za-z_][A-Za-z0-9_]*)\s*=", re
 
 
 class Matches(Read):
-    """Compare an env file with its template: which names are missing, extra, or empty. Values are never shown.
+    """Compare an env file with its template: names that are missing, extra, or empty. Values are never shown.
 
-    A name that the template has must be in the file, and not empty unless the template's own value is `''`; a name
-    behind `# optional:` may be missing.
+    Every name of the template must be in the file, with a value unless the template's own value is `''`. A name in a line `#
+    optional:` may be missing.
     """
 
     service: Annotated[
-        str | None, Field(description="A service: its host has the files, where the step names no `hosts`.")
+        str | None, Field(description="Service on whose host the files are when the step names no `hosts`.")
     ] = None
     file: Annotated[str, Field(pattern=r"^/", description="Path of the env file on the host.")]
     template: Annotated[str, Field(pattern=r"^/", description="Path of its template on the host.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``present`` (is there a file), ``missing``, ``extra``, ``empty`` (names), ``names`` (how many match)."""
+        """Facts: ``present`` (true when the file exists), ``missing``, ``extra``, ``empty`` (names), ``names`` (number).
+
+        ``names`` counts the names of the template that the file has.
+        """
         wanted, optional, blank = _wanted(self._text(ctx, self.template))
         try:
             there, present = _names(ctx.host.get(self.file, limit=LIMIT).decode("utf-8", "replace")), True
@@ -51,7 +54,7 @@ class Matches(Read):
         }
         if missing or empty or not present:
             seen = (
-                f"{self.file} is not there"
+                f"{self.file} does not exist"
                 if not present
                 else ", ".join([*(f"{name} is missing" for name in missing), *(f"{name} is empty" for name in empty)])
             )
@@ -66,16 +69,16 @@ class Matches(Read):
         try:
             return ctx.host.get(path, limit=LIMIT).decode("utf-8", "replace")
         except FileNotFoundError:
-            raise CouldNotVerify(f"{ctx.host.name}: there is no template {path}", hint="correct `template`") from None
+            raise CouldNotVerify(f"{ctx.host.name}: the template {path} does not exist", hint="correct `template`") from None
 
 
 def _names(text: str) -> dict[str, str]:
-    """Names and what stands behind their `=`."""
+    """Return the variables of an env file with their values."""
     return {found[1]: found[2].strip() for line in text.splitlines() if (found := _LINE.match(line))}
 
 
 def _wanted(text: str) -> tuple[set[str], set[str], set[str]]:
-    """Names that must be there, those that may, and those that may be empty."""
+    """Return three sets of names in the template: required, optional, and allowed to have an empty value."""
     names = _names(text)
     optional = {found[1] for line in text.splitlines() if (found := _COMMENTED.match(line))}
     return set(names), optional, {name for name, value in names.items() if value in ("''", '""')}

@@ -1,30 +1,37 @@
-"""Units of a host's service manager: ask, stop, start, kill."""
+"""Actions on units of a host's service manager: query the state, stop, start, kill; and a check of a service's port."""
 
 from __future__ import annotations
 
 import re
+import socket
+import time
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk.action import Context, Facts, Fault, Read, Undo, Write
+from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.sdk.host import printable
 from drillbook.sdk.manager import UnitState, manager_of
 from drillbook.sdk.service import Service
+from drillbook.sdk.temporary_unit import TemporaryUnit
 
 NEARLY_S = 2.0
-"""Seconds before the deadline at which a unit that comes to no rest is told as it is."""
-ServiceName = Annotated[str, Field(description="Name of a service of the inventory that has a `unit`.")]
+"""Seconds before the deadline at which a unit's state is reported even if the unit is still starting or stopping."""
+CONNECT_S = 5.0
+EARLY_S = 0.3
+"""Seconds in which a tunnel to a closed port ends a connection."""
+ServiceName = Annotated[str, Field(description="Name of a service in the inventory that has a `unit`.")]
 
 
 def _unit(ctx: Context, name: str) -> str:
     service = ctx.service(name, Service)
     if not service.unit:
         raise NotReady(
-            f"the service {name!r} names no `unit` in the inventory",
-            hint="add `unit:` with its name in the host's service manager",
+            f"the service {name!r} has no `unit` in the inventory",
+            hint="set `unit` of the service to its name in the host's service manager",
         )
     return service.unit
 
@@ -45,14 +52,14 @@ class Status(Read):
     """Compare the state of a service's unit with the wanted one."""
 
     service: ServiceName
-    state: Annotated[Literal["running", "stopped"], Field(description="The wanted state.")] = "running"
+    state: Annotated[Literal["running", "stopped"], Field(description="Wanted state of the unit.")] = "running"
 
     def ready(self, ctx: Context) -> None:
-        """The service manager must know the unit."""
+        """Check that the service manager knows the unit."""
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``state``, ``word`` (the manager's), ``pid``."""
+        """Facts: ``unit``, ``state``, ``word`` (the manager's own name of the state), ``pid``."""
         seen = _state(ctx, self.service)
         facts: Facts = {"unit": seen.unit, "state": seen.state, "word": seen.word, "pid": seen.pid}
         as_wanted = seen.state == self.state or (self.state == "stopped" and seen.state == "failed")
@@ -65,56 +72,146 @@ class Status(Read):
         return facts
 
 
+class Answers(Read):
+    """Check that a service answers at its port, or at the host and port of its URL; for services without a unit."""
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 15.0
+
+    service: Annotated[str, Field(description="Name of a service in the inventory that has a port or a URL.")]
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the inventory names a port or a URL."""
+        _address(ctx.service(self.service, Service))
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``answers`` (true or false), ``address`` and ``port`` connected to, ``seconds``, ``why`` (when false)."""
+        service = ctx.service(self.service, Service)
+        address, port = _address(service)
+        start, why = time.monotonic(), ""
+        try:
+            self._connect(ctx, service, address, port)
+        except (OSError, HostError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+        seconds = round(time.monotonic() - start, 6)
+        facts: Facts = {"answers": not why, "address": address, "port": port, "seconds": seconds, "why": why}
+        if why:
+            raise StepFailed(
+                f"{self.service} does not answer at {address}:{port}: {why}",
+                facts=facts,
+                findings=[finding("port-state", title=f"{address}:{port}", wanted="open", measured=why)],
+            )
+        return facts
+
+    def _connect(self, ctx: Context, service: Service, address: str, port: int) -> None:
+        """Open and close a connection. Raises OSError, HostError."""
+        patience = max(0.1, min(CONNECT_S, ctx.deadline.remaining()))
+        if service.socket or service.listens:
+            with ctx.reach(service) as place, socket.create_connection(place, timeout=patience) as session:
+                _hear(session, service.greeting, patience)
+        else:
+            with socket.create_connection((address, port), timeout=patience) as session:
+                _hear(session, b"" if _encrypted(service) else service.greeting, patience)
+
+
+def _hear(session: socket.socket, greeting: bytes, patience: float) -> None:
+    """Send ``greeting`` and wait for an answer; without a greeting, only check that the connection is not closed at once.
+
+    A tunnel to a closed port accepts a connection and closes it at once. Raises OSError.
+    """
+    session.settimeout(patience if greeting else EARLY_S)
+    try:
+        if greeting:
+            session.sendall(greeting)
+        ended = not session.recv(1)
+    except TimeoutError:
+        if greeting:
+            raise TimeoutError(f"no answer within {patience:g} s") from None
+        return
+    if ended:
+        raise ConnectionError("the connection was closed at once")
+
+
+def _encrypted(service: Service) -> bool:
+    return _url(service).startswith("https:")
+
+
+def _url(service: Service) -> str:
+    return str(getattr(service, "url", "") or getattr(service, "endpoint", ""))
+
+
+def _address(service: Service) -> tuple[str, int]:
+    """Return address and port of ``service``. Raises NotReady when the inventory names none."""
+    if service.listens:
+        return service.listens
+    parts = urlsplit(_url(service))
+    if not parts.hostname:
+        raise NotReady(f"the inventory names neither a port nor a URL of {service.name}", hint="add a port or a URL")
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
 class Start(Write):
-    """Start a service's unit and wait until it runs; nothing happens when it runs already."""
+    """Start a service's unit and wait until it runs; does nothing when it runs already."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """The service manager must know the unit."""
+        """Check that the service manager knows the unit."""
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``pid``."""
+        """Facts: ``unit``, ``pid`` of its main process."""
         seen = manager_of(ctx.host).ensure(ctx.host, _unit(ctx, self.service), "running", ctx.deadline)
         return {"unit": seen.unit, "pid": seen.pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """A running service is what is wanted."""
+        """Change nothing: the service may stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 
+class Serve(TemporaryUnit):
+    """Start a service's unit for the duration of this drill and wait until it runs; the undo stops it."""
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``pid`` of its main process."""
+        seen = manager_of(ctx.host).ensure(ctx.host, _unit(ctx, self.service), "running", ctx.deadline)
+        return {"unit": seen.unit, "pid": seen.pid}
+
+
 class TryStart(Write):
-    """Start a service's unit, as its manager or somebody in a hurry does; whether it comes up is a fact, and no failure."""
+    """Start a service's unit, like its manager or a hasty operator; a failed start is reported as a fact, not an error."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """The service manager must know the unit."""
+        """Check that the service manager knows the unit."""
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``state``, ``word`` (the manager's), ``started``."""
+        """Facts: ``unit``, ``state``, ``word`` (the manager's own name of the state), ``started`` (true when it runs)."""
         ctx.run(*manager_of(ctx.host).start(_unit(ctx, self.service)))
         while (seen := _state(ctx, self.service)).state not in ("running", "stopped", "failed"):
             if ctx.deadline.remaining() < NEARLY_S:
-                break  # its manager starts it over and over
+                break  # the manager keeps restarting the unit
             ctx.deadline.wait(0.1)
         return {"unit": seen.unit, "state": seen.state, "word": seen.word, "started": seen.state == "running"}
 
     def undo(self, ctx: Context) -> Undo:
-        """A running service is what is wanted."""
+        """Change nothing: the service may stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 
 class Restart(Write):
-    """Stop a service's unit if it runs, start it, and wait until it runs: it reads its settings anew.
+    """Stop a service's unit if it runs, start it, and wait until it runs, so that it reads its settings again.
 
-    What its manager stops together with it, such as units of systemd that require it, is started again as well.
+    Other units that the manager stops together with this unit, such as units of systemd that require it, are started again
+    as well.
     """
 
     UNDO = ("nothing",)
@@ -122,65 +219,67 @@ class Restart(Write):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """The service manager must know the unit."""
+        """Check that the service manager knows the unit."""
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``pid``, ``pid_before`` (of the process that was stopped, or none)."""
+        """Facts: ``unit``, ``pid``, ``pid_before`` (pid of the stopped process, null without one)."""
         before = _state(ctx, self.service)
         seen = manager_of(ctx.host).restart(ctx.host, _unit(ctx, self.service), ctx.deadline)
         return {"unit": seen.unit, "pid": seen.pid, "pid_before": before.pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """A running service is what is wanted."""
+        """Change nothing: the service may stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 
 class _Down(Fault):
-    """What stopping and killing share: the unit is down until somebody starts it."""
+    """Base of stop and kill: the unit stays down until it is started again."""
 
     UNDO = ("commands",)
 
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """The unit must run now, or there is nothing to break."""
+        """Check that the unit runs, and that the manager can start it again after a stop."""
         _can_ask(ctx, self.service)
         seen = _state(ctx, self.service)
         if seen.state != "running":
             raise NotReady(
-                f"{ctx.host.name}: {seen.unit} is {seen.word} before the drill; it must run",
+                f"{ctx.host.name}: {seen.unit} is {seen.word} before the drill, but it must run",
                 hint=f"start the unit {seen.unit} and find out why it was down",
             )
         manager = manager_of(ctx.host)
         if why := manager.passing(ctx.host, seen.unit, ctx.deadline):
-            raise NotReady(f"{ctx.host.name}: {seen.unit}: {why}", hint="make it so that it can be started again")
+            raise NotReady(
+                f"{ctx.host.name}: {seen.unit}: {why}", hint="change the unit so that it can be started again after a stop"
+            )
         if others := manager.reviving(ctx.host, seen.unit, ctx.deadline):
             raise NotReady(
-                f"{ctx.host.name}: {seen.unit} would be started again by {', '.join(others)}, which runs",
-                hint="break something that stays broken, or stop that before the drill",
+                f"{ctx.host.name}: {seen.unit} would be started again by {', '.join(others)}, which is active",
+                hint="choose a unit that stays down, or stop the other unit before the drill",
             )
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the unit, and what its manager stops together with it."""
+        """Start the unit, and the units that its manager stopped together with it."""
         return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, _unit(ctx, self.service), ctx.deadline))
 
     def active(self, ctx: Context) -> bool:
-        """True while the unit does not run, also while it is on its way there or back."""
+        """Return True while the unit is down, or is still starting or stopping."""
         return _state(ctx, self.service).state != "running"
 
 
 class Stop(_Down):
-    """Stop a service's unit in its ordinary way, as a wrong deployment or an operator does."""
+    """Stop a service's unit in the ordinary way, as a wrong deployment or an operator does."""
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``word`` (the manager's word for its state)."""
+        """Facts: ``unit``, ``word`` (the manager's own name of the unit's state)."""
         seen = manager_of(ctx.host).ensure(ctx.host, _unit(ctx, self.service), "stopped", ctx.deadline)
         return {"unit": seen.unit, "word": seen.word}
 
 
 class Kill(_Down):
-    """Kill a service's main process with SIGKILL, as the kernel does when memory is short; nobody restarts it."""
+    """Kill a service's main process with SIGKILL, as the kernel does when memory is short; the unit stays down."""
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid`` of the killed process."""
@@ -199,17 +298,17 @@ _ERROR = re.compile(
 
 
 class Log(Read):
-    """The last lines of a service's log as its service manager keeps it, and those of them that tell of errors."""
+    """Collect the last lines of a service's log from its service manager, and the lines that report errors."""
 
     service: ServiceName
-    lines: Annotated[int, Field(ge=1, le=1000, description="How many lines.")] = 100
+    lines: Annotated[int, Field(ge=1, le=1000, description="Number of lines.")] = 100
 
     def ready(self, ctx: Context) -> None:
-        """The service manager must know the unit."""
+        """Check that the service manager knows the unit."""
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lines`` (of 300 characters at most), ``errors`` (the last 20 that differ), ``last_error``."""
+        """Facts: ``lines`` (of 300 characters at most), ``errors`` (the last 20 different ones), ``last_error``."""
         unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
         outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]
         if not any(output.ok for output in outputs):

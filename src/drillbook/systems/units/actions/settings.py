@@ -1,4 +1,4 @@
-"""Settings of a service in its env file: wrong ones, good ones back, others as a remedy. Values are never shown."""
+"""Actions on a service's env file: change settings as a fault or remedy, copy and restore the file. Values are never shown."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from drillbook.systems.linux import swap
 from drillbook.systems.linux.target import as_root, need
 
 LIMIT = 64 << 10
-"""Bytes of an env file that is changed; a larger one is refused."""
+"""Maximum size in bytes of an env file that may be changed."""
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
-# KEPT PID: remember the process that reads the changed file, by its number and its start.
+# KEPT PID: record the process that read the changed file, by its pid and start time.
 _REMEMBER = (
     nofollow.WALK
     + """
@@ -30,11 +30,11 @@ enter "${1%/*}" && hold "${1##*/}" || exit 1
 printf "%s %s\\n" "$2" "$(sed "s/.*) //" "/proc/$2/stat" | cut -d " " -f 20)" > ./reader
 """
 )
-# KEPT PATH COMMAND...: note that the unit must be restarted: where the process lives that read the changed file, or where
-# the unit's own, whose number COMMAND prints, is not known to have begun after the file that is there now took its place.
-# Its manager may have started the unit anew with the changed file; then a restore put another there, and nobody restarted
-# the unit. When the file took its place is told by its inode's change, to a clock tick; a process that began within 0.05 s
-# of it is taken for older. A link, whose own change tells nothing, is too.
+# KEPT PATH COMMAND...: note if the unit needs a restart: when the process that read the changed file lives, or
+# when the unit's main process (COMMAND prints its pid) is not known to have started after the present file was put at PATH.
+# The latter happens when the manager restarted the unit with the changed file, and a restore then replaced the file without
+# a restart. The inode's change time tells when the file was replaced, to a clock tick; a process that started within 0.05 s
+# of that time counts as older. So does every process when the path is a link, whose change time tells nothing.
 _FIND_STALE = (
     nofollow.WALK
     + """
@@ -58,7 +58,7 @@ fi
 test -n "$running" && test ! -L "$path" && newer "$running" || : > ./back
 """
 )
-# KEPT COMMAND...: stop the unit where the original came back, or it was found to be stale.
+# KEPT COMMAND...: stop the unit if the original file was put back, or if the unit was noted for a restart.
 _STOP_IF_STALE = (
     nofollow.WALK
     + """
@@ -67,7 +67,7 @@ shift
 "$@" || true
 """
 )
-# KEPT COMMAND...: start the unit, which ran before the change, or one that was stopped with it, unless there was no change.
+# KEPT COMMAND...: start the unit that ran before the change, or one that was stopped with it, unless nothing was changed.
 _START = nofollow.WALK + '(enter "${1%/*}" && hold "${1##*/}") || exit 0; shift; "$@"'
 _OPENED = (
     nofollow.WALK
@@ -78,7 +78,7 @@ read_() { # reads the file that was opened as descriptor 3
 }
 """
 )
-# PATH BYTES: the beginning of a file.
+# PATH BYTES: print the beginning of a file.
 _HEAD = (
     _OPENED
     + """
@@ -86,8 +86,8 @@ walk "$1" last && test -f "./$it" || exit 1
 read_ head -c "$2" /proc/self/fd/3 3< "./$it"
 """
 )
-# FROM TO [DIGEST]: a copy with the same owner and permissions takes the place of TO at once, when it is on the disk whole.
-# It is made in a folder of its own beside TO, which nobody else may enter.
+# FROM TO [DIGEST]: replace TO in one step by a copy with the same owner and permissions, once the copy is complete on disk.
+# The copy is made in a new folder next to TO, which nobody else may enter.
 _COPY = (
     _OPENED
     + """
@@ -115,7 +115,7 @@ shift
 read_ copy "$@" 3< "./$it"
 """
 )
-# PATH [copy]: removes what a broken attempt left beside PATH, and the copy PATH itself.
+# PATH [copy]: remove the files that a failed attempt left next to PATH; with `copy` also PATH itself.
 _FORGET = (
     nofollow.WALK
     + """
@@ -134,31 +134,31 @@ Value = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:@%+,=-]*$", max_length=100
 
 
 def _file(ctx: Context, name: str) -> str:
-    """Path of the service's env file on its host. Raises NotReady."""
+    """Return the path of the service's env file on its host. Raises NotReady."""
     path = ctx.service(name, Http).env_file
     if not path:
         raise NotReady(
-            f"the service {name!r} names no `env_file` in the inventory",
-            hint="add `env_file:` with the path of the file that it reads at its start",
+            f"the service {name!r} has no `env_file` in the inventory",
+            hint="set `env_file` of the service to the path of the file that the service reads at its start",
         )
     return path
 
 
 def _text(ctx: Context, path: str) -> str:
-    """What stands in the env file. Raises NotReady."""
+    """Return the content of the env file. Raises NotReady."""
     data = _bytes(ctx, path)
     if data is None:
         raise NotReady(
             f"{ctx.host.name}: {path} cannot be read",
-            hint="correct `env_file` in the inventory, or run as a user who may read it",
+            hint="correct `env_file` in the inventory, or connect as a user who may read that file",
         )
     if len(data) > LIMIT:
-        raise NotReady(f"{ctx.host.name}: {path} is larger than {LIMIT >> 10} KiB; is it an env file?")
+        raise NotReady(f"{ctx.host.name}: {path} is larger than {LIMIT >> 10} KiB, the limit for an env file")
     return data.decode("utf-8", "surrogateescape")
 
 
 def _bytes(ctx: Context, path: str) -> bytes | None:
-    """The beginning of a file, which no journal sees; None when it cannot be read."""
+    """Return the beginning of a file; None when it cannot be read. The content is never written to the journal."""
     sink = Answer(f"{ctx.host.name}: {path}", LIMIT + 1)
     done = ctx.run(*as_root(ctx), "sh", "-c", _HEAD, "sh", path, str(LIMIT + 1), sink=sink)
     nofollow.refuse(ctx, done)
@@ -166,45 +166,47 @@ def _bytes(ctx: Context, path: str) -> bytes | None:
 
 
 def changed(text: str, remove: Sequence[str], values: Mapping[str, str]) -> str:
-    """The text of an env file without the variables ``remove``, and with ``values`` in place of those it had."""
+    """Return the text of an env file without the variables ``remove``, and with ``values`` in place of their old values."""
     gone = {*remove, *values}
     lines = [line for line in text.splitlines() if (found := _LINE.match(line)) is None or found[1] not in gone]
     return "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in values.items())])
 
 
 class _Settings(Action):
-    """What changes of settings share: the file with other variables, the unit that reads it, and the way back."""
+    """Base of actions that change settings: they replace the env file and restart the unit; the undo reverts both."""
 
     UNDO: ClassVar[tuple[str, ...]] = ("commands",)
 
     service: ServiceName
-    remove: Annotated[tuple[Variable, ...], Field(description="Names of variables that are taken out.")] = ()
+    remove: Annotated[tuple[Variable, ...], Field(description="Names of variables to remove.")] = ()
     values: Annotated[
         dict[Variable, Value], Field(alias="set", description="Variables with their new values; no secrets.")
     ] = Field(default_factory=dict)
-    restart: Annotated[bool, Field(description="Restart the service's unit, so that it reads the file.")] = True
+    restart: Annotated[bool, Field(description="Restart the service's unit so that it reads the changed file.")] = True
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.remove and not self.values:
-            raise ValueError("say what changes: `remove`, `set`, or both")
+            raise ValueError("set `remove`, `set`, or both")
         return self
 
     def _unit(self, ctx: Context) -> str:
         return ctx.service(self.service, Http).unit if self.restart else ""
 
     def ready(self, ctx: Context) -> None:
-        """The file must be there, hold what is taken out, and be in a folder that may be written; the unit must run."""
+        """Check that the file exists and has the variables to remove, that its folder is writable, and the unit runs."""
         need(ctx, "cmp", "sha256sum", "cp", "ln", "mv")
         path = _file(ctx, self.service)
         names = {found[1] for line in _text(ctx, path).splitlines() if (found := _LINE.match(line))}
         if missing := sorted(set(self.remove) - names):
             raise NotReady(
-                f"{ctx.host.name}: {path} has no variable {', '.join(missing)}, which is to be taken out",
-                hint="name one that it has, or find out who took it out",
+                f"{ctx.host.name}: {path} has no variable {', '.join(missing)} to remove",
+                hint="use an existing variable, or find out what removed it",
             )
         if not ctx.run(*as_root(ctx), "sh", "-c", 'test -w "${1%/*}"', "sh", path).ok:
-            raise NotReady(f"{ctx.host.name}: {path} is in a folder that may not be written", hint="run as its owner")
+            raise NotReady(
+                f"{ctx.host.name}: {path} is in a folder that is not writable", hint="connect as the owner of the folder"
+            )
         if self.restart:
             self._need_running(ctx)
 
@@ -212,8 +214,8 @@ class _Settings(Action):
         unit = self._unit(ctx)
         if not unit:
             raise NotReady(
-                f"the service {self.service!r} names no `unit` in the inventory, so it cannot be restarted",
-                hint="add `unit:` to the service, or say `restart: false`",
+                f"the service {self.service!r} has no `unit` in the inventory, so it cannot be restarted",
+                hint="set `unit` of the service, or write `restart: false`",
             )
         try:
             seen = manager_of(ctx.host).state(ctx.host, unit, ctx.deadline)
@@ -221,7 +223,7 @@ class _Settings(Action):
             raise NotReady(error.message, hint=error.hint) from None
         if seen.state != "running":
             raise NotReady(
-                f"{ctx.host.name}: {unit} is {seen.word} before the drill; it must run",
+                f"{ctx.host.name}: {unit} is {seen.word} before the drill, but it must run",
                 hint=f"start the unit {unit} and find out why it was down",
             )
 
@@ -229,7 +231,7 @@ class _Settings(Action):
         return f"{path}{archives.own_mark(ctx)}-{ctx.step}-settings"
 
     def _swapped(self, ctx: Context) -> Facts:
-        """Put the changed file in the place of the original, which stays beside it. Raises StepFailed."""
+        """Replace the env file; the original is kept in the same folder. Returns the facts. Raises StepFailed."""
         path = _file(ctx, self.service)
         text = changed(_text(ctx, path), self.remove, self.values)
         output = ctx.run(
@@ -249,13 +251,13 @@ class _Settings(Action):
         return {"file": path, "was": was, "is": now, "names": [*self.remove, *self.values]}
 
     def _remember(self, ctx: Context, seen: UnitState) -> None:
-        """Write down who has read the changed file, for the undo; one that ended at once needs none of it."""
+        """Record for the undo the pid of the process that read the changed file; record nothing if the unit exited at once."""
         if seen.pid:
             kept = self._kept(ctx, _file(ctx, self.service))
             ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", kept, str(seen.pid))
 
     def undo(self, ctx: Context) -> Undo:
-        """The original takes its place again; a unit that ended, or may still run with the changed file, is restarted."""
+        """Restore the original file; restart the unit if it has failed or may still use the changed file."""
         path = _file(ctx, self.service)
         kept, root, commands = self._kept(ctx, path), as_root(ctx), []
         if unit := self._unit(ctx):
@@ -270,21 +272,21 @@ class _Settings(Action):
         )
 
     def active(self, ctx: Context) -> bool:
-        """True while the changed file is there, or the original still beside it."""
+        """Return True while the changed env file, or the kept original, exists."""
         path = _file(ctx, self.service)
         return ctx.run(*as_root(ctx), "sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
 
 
 class Change(_Settings, Fault):
-    """Change variables in a service's env file or take them out, and restart it, as a wrong deployment does.
+    """Change or remove variables in a service's env file, and restart its unit, as a wrong deployment does.
 
-    The file keeps owner and permissions; the original stays beside it and takes its place again. What a restore puts
-    there meanwhile, as a file of its own, stays, and the unit is restarted if nobody did that. Whether the service comes up
-    with such settings is part of the fault.
+    The file keeps its owner and permissions; the undo restores the original, which is kept in the same folder. If a restore
+    has put a new file at the path, the undo keeps the new file, and restarts the unit unless the unit already runs with it.
+    A service that does not start with the changed settings is part of the fault.
     """
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``word`` (the unit's state then)."""
+        """Facts: ``file`` (path), ``was`` and ``is`` (SHA-256 of old and new content), ``names``, ``word`` (state)."""
         facts = self._swapped(ctx)
         if unit := self._unit(ctx):
             manager = manager_of(ctx.host)
@@ -299,18 +301,18 @@ class Change(_Settings, Fault):
 
 
 class Apply(_Settings, Write):
-    """Give a service other settings for the time of the drill, as a remedy: a larger pool, more workers; and restart it.
+    """Change settings of a service for the duration of the drill, as a remedy (a larger pool, more workers); restart it.
 
-    The unit must come up with them. At the end of the drill, or when its controller dies, the file that was there takes its
-    place again, as with `settings.change`, and the unit is restarted; unless a `cleanup` has put other settings there, which
-    stay. That restart comes after `verify`: the drill passes only when its probes are good again after it. Whether the
-    service really works with the new settings is for `verify` to show.
+    The unit must start with these settings. At the end of the drill, or when its controller dies, the original file is
+    restored, as with `settings.change`, and the unit is restarted. A new env file that a step of `cleanup` has written is
+    kept. The restart comes after `verify`, and the drill passes only when its probes are good again after the restart. Use
+    `verify` to check that the service really works with the new settings.
     """
 
     LEASED = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``file``, ``was`` and ``is`` (SHA-256 before and now), ``names``, ``pid`` (of the unit, restarted)."""
+        """Facts: ``file`` (path), ``was`` and ``is`` (SHA-256 of old and new content), ``names``, ``pid`` of the unit."""
         facts = self._swapped(ctx)
         if unit := self._unit(ctx):
             seen = manager_of(ctx.host).restart(ctx.host, unit, ctx.deadline)
@@ -320,24 +322,24 @@ class Apply(_Settings, Write):
 
 
 class Keep(Write):
-    """Keep a copy of a service's env file beside it, as private as itself, for the time of the drill."""
+    """Keep a copy of a service's env file in the same folder, with the same permissions, for the duration of the drill."""
 
     UNDO = ("commands",)
 
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """The file must be there."""
+        """Check that the env file exists."""
         need(ctx, "cmp", "sha256sum", "cp", "mv")
         _text(ctx, _file(ctx, self.service))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``kept`` (the copy's path on the host), ``sha256``."""
+        """Facts: ``kept`` (path of the copy on the host), ``sha256`` of the content."""
         path = _file(ctx, self.service)
         output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", path, self._copy(ctx, path))
         nofollow.refuse(ctx, output)
         if output.exit in (3, 5):
-            said = "is no ordinary file" if output.exit == 3 else "cannot be copied beside itself"
+            said = "is not an ordinary file" if output.exit == 3 else "cannot be copied within its folder"
             raise StepFailed(f"{ctx.host.name}: {path} {said}")
         return {"kept": self._copy(ctx, path), "sha256": output.check().text}
 
@@ -345,52 +347,54 @@ class Keep(Write):
         return f"{path}{archives.own_mark(ctx)}-{ctx.step}-copy"
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the copy."""
+        """Remove the copy that this step made."""
         path = self._copy(ctx, _file(ctx, self.service))
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _FORGET, "sh", path, "copy"))
 
     def active(self, ctx: Context) -> bool:
-        """True while the copy is there."""
+        """Return True while the copy of the env file exists."""
         return ctx.run(*as_root(ctx), "test", "-e", self._copy(ctx, _file(ctx, self.service))).ok
 
 
 class PutBack(Write):
-    """Put the kept copy of a service's env file in its place again; restart the service for it to be read."""
+    """Restore a service's env file from the kept copy; only a restart of the service makes it effective."""
 
     UNDO = ("commands",)
 
     service: ServiceName
-    copy_: Annotated[str, Field(alias="from", pattern=r"^/", description="The `kept` that `settings.keep` gave.")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="The `sha256` that it gave.")]
+    copy_: Annotated[str, Field(alias="from", pattern=r"^/", description="Fact `kept` of the step `settings.keep`.")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Fact `sha256` of the step `settings.keep`.")]
 
     def ready(self, ctx: Context) -> None:
-        """The service must have an env file."""
+        """Check that the service has an env file."""
         need(ctx, "cmp", "sha256sum", "cp", "mv")
         _file(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``file``, ``sha256``. Fails, and changes nothing, when the copy is not what was kept."""
+        """Facts: ``file`` (path), ``sha256``. Fails, and changes nothing, when the copy was modified."""
         path = _file(ctx, self.service)
         found = _bytes(ctx, self.copy_)
         if found is None:
             raise StepFailed(f"{ctx.host.name}: {self.copy_} cannot be read")
         if sha256(found) != self.sha256:
-            raise StepFailed(f"{ctx.host.name}: {self.copy_} is not what was kept; nothing was changed")
+            raise StepFailed(f"{ctx.host.name}: {self.copy_} differs from the kept copy; nothing was changed")
         output = ctx.run(*as_root(ctx), "sh", "-c", _COPY, "sh", self.copy_, path, self.sha256)
         nofollow.refuse(ctx, output)
         if output.exit == 4:
-            raise StepFailed(f"{ctx.host.name}: {self.copy_} changed while it was put back; nothing was changed")
+            raise StepFailed(f"{ctx.host.name}: {self.copy_} changed during the restore; the env file was not changed")
         if output.exit in (3, 5):
-            raise StepFailed(f"{ctx.host.name}: {path} cannot be written whole; nothing was changed")
+            raise StepFailed(f"{ctx.host.name}: {path} cannot be written completely; nothing was changed")
         now = output.check().text
         if now != self.sha256:
-            raise StepFailed(f"{ctx.host.name}: {path} is not what was kept, though it was put back; who writes there?")
+            raise StepFailed(
+                f"{ctx.host.name}: {path} was changed right after the restore; find out which program writes it"
+            )
         return {"file": path, "sha256": now}
 
     def undo(self, ctx: Context) -> Undo:
-        """The good settings are kept; what a broken attempt left beside them goes."""
+        """Remove the unfinished file of a failed attempt; the restored settings stay."""
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _FORGET, "sh", _file(ctx, self.service)))
 
     def active(self, ctx: Context) -> bool:
-        """True while there is an unfinished file beside the settings."""
+        """Return True while an unfinished file exists next to the env file."""
         return ctx.run(*as_root(ctx), "test", "-e", f"{_file(ctx, self.service)}.drillbook-new").ok

@@ -1,1 +1,1 @@
-"""Actions `network.*`: faults of a host's own network, in its kernel; they need CAP_NET_ADMIN. Without it see `relay.*`."""
+"""Actions `network.*`: faults of a host's network in its kernel. They need CAP_NET_ADMIN; without it use `relay.*`."""

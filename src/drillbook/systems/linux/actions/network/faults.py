@@ -1,4 +1,4 @@
-"""Packets that vanish, and connections that are reset: by rules of their own in the host's packet filter."""
+"""Faults by separate rules in the host's packet filter: dropped packets and reset connections."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ from drillbook.systems.linux.actions.network.filters import ABSENT, PARTLY, Filt
 from drillbook.systems.linux.actions.network.lockout import Way, refuse_lockout, rehearse, still_reachable, way_of
 
 SETTLED_S = 6.0
-Direction = Annotated[Literal["both", "in", "out"], Field(description="Packets to the host, from it, or both.")]
+Direction = Annotated[
+    Literal["both", "in", "out"], Field(description="Direction of the packets: to the host, from the host, or both.")
+]
 Tool = Annotated[
     Literal["auto", "iptables", "nft"],
-    Field(description="The packet filter's tool; auto: iptables where it is there, else nft."),
+    Field(description="Tool that sets the packet filter rules; auto: iptables if installed, otherwise nft."),
 ]
 
 
 class _Filtered(Fault):
-    """What both share. The controller's address and the host's SSH port are exempt always."""
+    """Base of the faults by packet filter rules. The controller's address and the host's SSH port are always exempt."""
 
     PLACE = Place.HOSTS
     RESET: ClassVar[bool]
     SHOWN: ClassVar[str]
     UNDO = ("commands",)
 
-    peer: Peer | None = Field(default=None, description="Address or network of the other side; none: everybody.")
+    peer: Peer | None = Field(default=None, description="Address or network of the other side; not given: any address.")
     peer_port: PeerPort = None
     own_port: OwnPort = None
     direction: Direction = "both"
@@ -66,7 +68,7 @@ class _Filtered(Fault):
         )
 
     def _filter(self, ctx: Context) -> Filter:
-        """Which rules, by which tool. Raises NotReady when the host has none."""
+        """Return the rules of this step, for a tool that the host has. Raises NotReady without any tool."""
         traffic = self._traffic
         wanted = ("iptables", "nft") if self.tool == "auto" else (self.tool,)
         for tool in wanted:
@@ -74,12 +76,12 @@ class _Filtered(Fault):
             if all(has(ctx, program) for program in programs):
                 return Filter(tool, f"drillbook-{number_of(ctx)}", comment_of(ctx), traffic, self.RESET)
         raise NotReady(
-            f"{ctx.host.name}: there is no {' and no '.join(wanted)}",
-            hint="install the package iptables or nftables; without root see `relay.*`",
+            f"{ctx.host.name}: not installed: {', '.join(wanted)}",
+            hint="install the package iptables or nftables; without root use `relay.*`",
         )
 
     def ready(self, ctx: Context) -> None:
-        """Right and tool, rules that the kernel takes, nothing of that name yet, a path that works, and no lockout."""
+        """Check rights, tool, rule syntax, that the controller stays connected, no such rules exist, and the path works."""
         if not all(self.known(name) for name in type(self).model_fields):
             return
         way = way_of(ctx)
@@ -87,13 +89,16 @@ class _Filtered(Fault):
         need_right(ctx)
         rules = self._filter(ctx)
         if self._there(ctx, rules) != ABSENT:
-            raise NotReady(f"{ctx.host.name}: {rules.name} is there already", hint="`invoke drill.recover`")
+            raise NotReady(
+                f"{ctx.host.name}: the rules {rules.name} already exist",
+                hint="undo the faults of an earlier run with `invoke drill.recover`",
+            )
         for load in rules.loads(way):
             output = root(ctx, load.check, stdin=load.document)
             if not output.ok:
                 said = output.stderr.decode("utf-8", "replace").strip()[-400:]
                 raise NotReady(
-                    f"{ctx.host.name}: its packet filter does not take the rules: {said}",
+                    f"{ctx.host.name}: its packet filter rejects the rules: {said}",
                     hint="the kernel may lack a module: xt_comment, ipt_REJECT, nft_reject_inet",
                 )
         must_connect(ctx, self._traffic)
@@ -105,7 +110,11 @@ class _Filtered(Fault):
         return int(output.exit or 0)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``rules`` (their name), ``tool``, ``exempt`` (the controller), ``shown_by`` (connection or rules)."""
+        """Facts: ``rules`` (name of the rules), ``tool``, ``exempt`` (the controller's address), ``shown_by``.
+
+        ``shown_by`` is the evidence of the fault: ``connection`` (a trial connection) or ``rules`` (the rules in the
+        kernel).
+        """
         way, rules = way_of(ctx), self._filter(ctx)
         refuse_lockout(ctx, way, self._traffic)
         undo = self.undo(ctx).commands
@@ -125,16 +134,16 @@ class _Filtered(Fault):
             output = root(ctx, load.command, stdin=load.document)
             if not output.ok:
                 said = output.stderr.decode("utf-8", "replace").strip()[-400:]
-                raise StepFailed(f"{ctx.host.name}: {rules.tool} does not take the rules: {said}")
+                raise StepFailed(f"{ctx.host.name}: {rules.tool} rejects the rules: {said}")
 
     def undo(self, ctx: Context) -> Undo:
-        """Delete exactly these rules; nothing is ever flushed that is not ours."""
+        """Delete exactly the rules of this step; no other rule is touched."""
         return Undo.by_commands(script(ctx, *self._filter(ctx).undo))
 
     def active(self, ctx: Context) -> bool:
-        """True when the rules are in the kernel and a connection shows it; False when neither is so.
+        """Return True when the rules are in the kernel and a trial connection fails; False when neither is the case.
 
-        Where no connection can be tried, the rules alone tell: see the fact ``shown_by``.
+        If no connection can be tried, the rules alone decide: see the fact ``shown_by``.
         """
         rules = self._filter(ctx)
         until = time.monotonic() + SETTLED_S
@@ -145,48 +154,54 @@ class _Filtered(Fault):
             if there == ABSENT and seen in (None, "connects"):
                 return False
             if time.monotonic() > until:
-                state = {0: "there", ABSENT: "gone"}.get(there, "there in part")
-                raise CouldNotVerify(f"{ctx.host.name}: the rules {rules.name} are {state}, and a connection {seen}")
+                state = {0: "there", ABSENT: "gone"}.get(there, "only partly set")
+                raise CouldNotVerify(f"{ctx.host.name}: the rules {rules.name} are {state}, but a connection {seen}")
             ctx.deadline.wait(0.1)
 
     def _tries(self, ctx: Context) -> str | None:
-        """What a connection to the other side does now; None where none can be tried."""
+        """Return the outcome of a trial connection to the peer; None when no connection can be tried."""
         seen = tries(ctx, self._traffic) if self._tellable else None
         return None if seen is None else seen[0]
 
     @property
     def _tellable(self) -> bool:
-        """Would the host itself see what happens?"""
+        """True when a trial connection from the host itself can show the effect of the fault."""
         return True
 
 
 class Drop(_Filtered):
-    """Let packets vanish without a word, as a cut cable or a wrong firewall rule does."""
+    """Drop packets silently, as a cut cable or a wrong firewall rule does."""
 
     RESET = False
     SHOWN = "hangs"
 
-    protocol: Annotated[Literal["tcp", "udp", "all"], Field(description="all: every protocol, and then no ports.")] = "tcp"
+    protocol: Annotated[
+        Literal["tcp", "udp", "all"],
+        Field(description="Protocol of the packets; all: every protocol, which excludes ports."),
+    ] = "tcp"
 
     @property
     def _protocol(self) -> str:
         return self.protocol
 
     def ready(self, ctx: Context) -> None:
-        """As the other; and ports belong to a protocol."""
+        """Check that a step with `protocol: all` sets no ports, and then everything that each packet filter fault checks."""
         fixed = all(self.known(name) for name in type(self).model_fields)
         if fixed and self.protocol == "all" and (self.peer_port or self.own_port):
-            raise NotReady("`protocol: all` has no ports", hint="write `protocol: tcp` or `udp`, or leave the ports out")
+            raise NotReady(
+                "`protocol: all` cannot be combined with ports",
+                hint="set `protocol` to tcp or udp, or remove the ports",
+            )
         super().ready(ctx)
 
 
 class Reset(_Filtered):
-    """Reset TCP connections and refuse new ones, as a firewall that rejects does."""
+    """Reset TCP connections and refuse new ones, as a rejecting firewall does."""
 
     RESET = True
     SHOWN = "refused"
 
     @property
     def _tellable(self) -> bool:
-        """Of what only comes in, the host itself sees no reset: its peer does."""
+        """False for incoming traffic, since only the peer sees that its connections are reset."""
         return self.direction != "in"

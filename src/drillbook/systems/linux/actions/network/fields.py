@@ -1,4 +1,4 @@
-"""Which traffic a fault means, and how its commands are run on the host."""
+"""Fields that select the traffic of a network fault, and functions that run its commands as root on the host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
-        raise ValueError(f"{text!r} is no address and no network; write it as 10.0.0.7 or 10.0.0.0/24") from None
+        raise ValueError(f"{text!r} is neither an address nor a network; write it as 10.0.0.7 or 10.0.0.0/24") from None
 
 
 Peer = Annotated[
@@ -29,10 +29,10 @@ Peer = Annotated[
     AfterValidator(_network),
     Field(description="Address or network of the other side, such as 10.0.0.7; names are not resolved."),
 ]
-PeerPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the other side; none: all.")]
-OwnPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the host itself; none: all.")]
+PeerPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the other side; not given: all ports.")]
+OwnPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the host itself; not given: all ports.")]
 
-# An account that is not root's often has no sbin on its PATH, and sudo may have another PATH again.
+# Accounts other than root often have no sbin directory on PATH, and sudo may set yet another PATH.
 FIND = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH; "
 _RIGHT = 'while read -r key value; do test "$key" != CapEff: || echo "$value"; done < /proc/self/status'
 _NET_ADMIN = 1 << 12
@@ -40,7 +40,7 @@ _NET_ADMIN = 1 << 12
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is meant: packets between the host and ``peer`` (None: anybody), by ports, in some directions."""
+    """Selected traffic: packets between the host and ``peer`` (None: any address), by port, protocol and direction."""
 
     peer: Network | None
     peer_port: int | None
@@ -51,32 +51,32 @@ class Traffic:
 
     @property
     def families(self) -> tuple[int, ...]:
-        """IP versions that are concerned."""
+        """IP versions (4, 6) of the selected traffic."""
         return (self.peer.version,) if self.peer else (4, 6)
 
 
 def sudo(ctx: Context) -> Argv:
-    """What a command needs in front to have root's rights, as for the service manager."""
+    """Return the command prefix for running as root, as the inventory sets it for the service manager."""
     return ("sudo", "-n") if ctx.host.target.manager.sudo else ()
 
 
 def script(ctx: Context, text: str, *words: str) -> Argv:
-    """A shell script as a command of its own, with positional arguments and the host's system tools on PATH."""
+    """Return the command that runs the shell script ``text`` with arguments, with the host's system tools on PATH."""
     return (*sudo(ctx), "sh", "-c", FIND + text, "sh", *words)
 
 
 def root(ctx: Context, text: str, *words: str, **options: Any) -> Output:
-    """Run a script with root's rights; see Host.run for ``options``."""
+    """Run the shell script ``text`` on the host as root; see Host.run for ``options``."""
     return ctx.run(*script(ctx, text, *words), **options)
 
 
 def has(ctx: Context, tool: str) -> bool:
-    """Is a system tool there?"""
+    """Return True when the system tool ``tool`` exists on the host."""
     return root(ctx, 'command -v "$1" >/dev/null', tool).ok
 
 
 def need_right(ctx: Context) -> None:
-    """Raise NotReady unless commands may change the host's network."""
+    """Raise NotReady unless commands have CAP_NET_ADMIN, the capability to change the host's network."""
     output = root(ctx, _RIGHT)
     try:
         held = int(output.text, 16) & _NET_ADMIN
@@ -85,23 +85,23 @@ def need_right(ctx: Context) -> None:
     if not held:
         said = output.stderr.decode("utf-8", "replace").strip()[:200]
         raise NotReady(
-            f"{ctx.host.name}: the right CAP_NET_ADMIN is missing{f': {said}' if said else ''}",
+            f"{ctx.host.name}: the capability CAP_NET_ADMIN is missing{f': {said}' if said else ''}",
             hint="log in as root, or allow sudo without a password and set `manager: {sudo: true}`; "
             "in a container add the capability NET_ADMIN; without it use `relay.*`",
         )
 
 
 def number_of(ctx: Context) -> str:
-    """Eight hexadecimal digits that name what this step of this run makes on a host."""
+    """Return eight hexadecimal digits that identify this step of this run."""
     return hashlib.sha256(f"{ctx.run_id} {ctx.step}".encode()).hexdigest()[:8]
 
 
 def comment_of(ctx: Context) -> str:
-    """By what a person who finds it knows whose it is."""
+    """Return the comment in the rules of this drill, by which people recognise the rules."""
     return f"drillbook {ctx.run_id} {ctx.step}"[:120]
 
 
-# ADDRESS PORT: connects, and says after how many microseconds where the shell can tell.
+# ADDRESS PORT: connect, and print the duration in microseconds if the shell has a clock for it.
 _CONNECT = """
 exec timeout -k 1 "$3" bash -c '
   start=${EPOCHREALTIME/[.,]/}
@@ -113,7 +113,7 @@ CONNECT_S = 2
 
 
 def can_try(ctx: Context, traffic: Traffic) -> bool:
-    """Can the host try a connection? It must be one address and port over TCP, and bash and timeout be there."""
+    """Return True when the host can try a connection: to one address and TCP port, with bash and timeout installed."""
     one = traffic.peer is not None and traffic.peer.num_addresses == 1
     if not one or traffic.peer_port is None or traffic.own_port is not None or traffic.protocol == "udp":
         return False
@@ -121,9 +121,9 @@ def can_try(ctx: Context, traffic: Traffic) -> bool:
 
 
 def tries(ctx: Context, traffic: Traffic) -> tuple[str, float] | None:
-    """A real connection from the host to the other side: ``connects``, ``hangs`` or ``refused``, and its seconds.
+    """Try to connect from the host to the peer; return ``connects``, ``hangs`` or ``refused``, and the duration in seconds.
 
-    None where none can be tried. Raises CouldNotVerify when it fails in another way.
+    Returns None when no connection can be tried. Raises CouldNotVerify when the connection fails in another way.
     """
     if traffic.peer is None or not can_try(ctx, traffic):
         return None
@@ -141,15 +141,14 @@ def tries(ctx: Context, traffic: Traffic) -> tuple[str, float] | None:
 
 
 def must_connect(ctx: Context, traffic: Traffic) -> float | None:
-    """Seconds of a connection before the fault; None where none can be tried. Raises NotReady when it does not work."""
+    """Return the seconds that a trial connection takes before the fault; None if none can be tried. Raises NotReady."""
     try:
         seen = tries(ctx, traffic)
     except CouldNotVerify as error:
-        raise NotReady(f"{error.message}, before anything was broken") from None
+        raise NotReady(f"{error.message}, even before the fault") from None
     if seen is not None and seen[0] != "connects":
         raise NotReady(
-            f"{ctx.host.name}: a connection to {traffic.peer}, port {traffic.peer_port}, {seen[0]} "
-            "before anything was broken",
-            hint="see why; a fault on a path that does not work proves nothing",
+            f"{ctx.host.name}: a connection to {traffic.peer}, port {traffic.peer_port}, {seen[0]} even before the fault",
+            hint="repair the path first: on a broken path a fault has no effect that could be verified",
         )
     return None if seen is None else seen[1]

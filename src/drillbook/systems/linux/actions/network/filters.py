@@ -1,6 +1,7 @@
-"""Packet filters: what is loaded, what is looked for, and what is deleted. Never is a rule of anybody else touched.
+"""Load, find and delete a fault's rules in packet filters; rules that others created are never touched.
 
-iptables: a direction has an own chain and one jump to it. nft: an own table. Both are made whole or not at all.
+With iptables each direction has a separate chain and one jump to it, with nft the fault has a separate table. Rules are loaded
+completely or not at all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from drillbook.systems.linux.actions.network.lockout import Way
 
 _HOOKS = {"INPUT": "in", "OUTPUT": "out"}
 
-# NAME
+# NAME: exit with 0 when the nft table exists, with 3 when it does not; _NFT_UNDO deletes the table.
 _NFT_LOOK = """
 tables=$(nft list tables) || exit 1
 case "
@@ -29,7 +30,7 @@ _NFT_UNDO = f"""
 case $? in 0) exec nft delete table inet "$1" ;; 3) exit 0 ;; esac
 exit 1
 """
-# NAME COMMENT TOOLS
+# NAME COMMENT TOOLS: delete the jumps and chains of these rules from iptables and ip6tables.
 _IPTABLES_UNDO = """
 status=0
 for tool in $3; do
@@ -46,7 +47,7 @@ for tool in $3; do
 done
 exit $status
 """
-# NAME COMMENT TOOLS HOOKS: 0 when all of it is there, 3 when nothing is, 4 when a part is
+# NAME COMMENT TOOLS HOOKS: exit with 0 when all rules exist, 3 when none does, 4 when only some do.
 _IPTABLES_LOOK = """
 there=0 missing=0
 for tool in $3; do
@@ -61,7 +62,7 @@ test "$there" = 1 || exit 3
 test "$missing" = 0 || exit 4
 """
 ABSENT, PARTLY = 3, 4
-# Everything that the packet filters hold; a tool that is not there holds nothing.
+# Print all rules of the packet filters; a tool that is not installed has no rules.
 HELD = """
 for tool in iptables-save ip6tables-save; do
   command -v "$tool" >/dev/null || continue
@@ -74,7 +75,7 @@ echo "--- nft"; exec nft list ruleset
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A document and the command that reads it; ``check`` is the same without any effect."""
+    """A rule file and the command that loads the file; ``check`` is a command that only validates it."""
 
     command: str
     check: str
@@ -83,9 +84,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The rules of one fault: its traffic is dropped, or reset; the controller and the SSH port are exempt.
+    """Rules of one fault, which drop or reset its traffic; the controller and the SSH port are exempt.
 
-    A reset that was sent because of one rule must not be swallowed by another: resets pass.
+    Packets with the reset flag always pass, so that no rule drops the reset that another rule has sent.
     """
 
     tool: str  # iptables or nft
@@ -95,7 +96,7 @@ class Filter:
     reset: bool
 
     def loads(self, way: Way) -> list[Load]:
-        """What is to be loaded, in order."""
+        """Return the rule files that must be loaded, in this order, to set the rules."""
         if self.tool == "nft":
             return [Load("exec nft -f -", "exec nft -c -f -", self._nft(way))]
         return [
@@ -109,14 +110,14 @@ class Filter:
 
     @property
     def undo(self) -> tuple[str, ...]:
-        """Script and arguments that delete exactly this."""
+        """Return script and arguments of a command that deletes exactly these rules."""
         if self.tool == "nft":
             return (_NFT_UNDO, self.name)
         return (_IPTABLES_UNDO, self.name, self.comment, self._tools)
 
     @property
     def look(self) -> tuple[str, ...]:
-        """Script and arguments that end with 0 when it is there, ABSENT or PARTLY."""
+        """Return script and arguments of a check: status 0 if all rules exist, ABSENT if none, PARTLY if only some do."""
         if self.tool == "nft":
             return (_NFT_LOOK, self.name)
         return (_IPTABLES_LOOK, self.name, self.comment, self._tools, " ".join(hook for hook, _ in self._directions()))
@@ -141,7 +142,7 @@ class Filter:
             chain = f"{self.name}-{side}"
             theirs, ours = ("s", "d") if side == "in" else ("d", "s")
             lines.append(f"-N {chain}")
-            # RETURN, not ACCEPT: what the host's own rules refuse stays refused.
+            # RETURN, not ACCEPT, so that the host's own rules still apply to exempt packets.
             if way.controller.version == family:
                 lines.append(f"-A {chain} -{theirs} {way.controller} {said} -j RETURN")
             lines += [
@@ -153,7 +154,7 @@ class Filter:
         return "\n".join([*lines, "COMMIT", ""]).encode()
 
     def _matches(self, theirs: str, ours: str) -> str:
-        """Words of iptables for the traffic in one direction."""
+        """Return arguments of iptables that match the traffic in one direction."""
         traffic, words = self.traffic, []
         if traffic.protocol != "all":
             words.append(f"-p {traffic.protocol} -m {traffic.protocol}")
@@ -195,7 +196,7 @@ class Filter:
 
 
 def of_run(held: str, run_id: str) -> list[Filter]:
-    """The rules of one run in what ``HELD`` printed, to be undone: each by its tool, name and comment."""
+    """Return the rules of one run, with tool, name and comment, from ``held``: the output of the script ``HELD``."""
     mark = rf'comment "?(?P<comment>drillbook {re.escape(run_id)} [^\s"]+)'
     saved = rf"{mark}.* -j (?P<name>drillbook-\w+)-(?:in|out)\b"
     listed = rf"table inet (?P<name>drillbook-\w+) \{{[^}}]*?{mark}"

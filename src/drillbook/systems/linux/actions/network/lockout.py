@@ -1,4 +1,4 @@
-"""The lockout guard: a fault of the network must never take away the way by which it is put back."""
+"""Lockout guard: prevents a network fault from cutting the SSH connection that its undo needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the controller is connected: its address as the host sees it, and where the host's SSH server is."""
+    """Controller's SSH connection to a host: the controller's address as the host sees it, and the host's SSH server."""
 
     controller: Address
     address: str
@@ -35,11 +35,11 @@ def _address(text: str) -> Address:
 
 
 def way_of(ctx: Context) -> Way:
-    """The SSH connection of this very step. Raises NotReady where it cannot be told, or where there is none."""
+    """Return the controller's SSH connection to the step's host. Raises NotReady when no connection is known."""
     if ctx.host.target.local:
         raise NotReady(
-            f"{ctx.host.name} is the controller itself: it must reach every host of the drill",
-            hint="inject the fault on the other side",
+            f"{ctx.host.name} is the controller itself, and this fault could cut it off from the hosts of the drill",
+            hint="inject the fault on the host at the other end of the path",
         )
     text = ctx.run("sh", "-c", 'printf %s "$SSH_CONNECTION"').text
     try:
@@ -47,29 +47,35 @@ def way_of(ctx: Context) -> Way:
         return Way(_address(controller), address, int(port))
     except ValueError:
         raise NotReady(
-            f"{ctx.host.name}: its SSH server does not tell who is connected (SSH_CONNECTION is {text[:100]!r}), "
-            "so the controller cannot be kept out of the fault",
-            hint="use OpenSSH's sshd there",
+            f"{ctx.host.name}: its SSH server does not report the client's address (SSH_CONNECTION is {text[:100]!r}), "
+            "so the controller cannot be exempted from the fault",
+            hint="use OpenSSH's sshd on this host",
         ) from None
 
 
 def refuse_lockout(ctx: Context, way: Way, traffic: Traffic) -> None:
-    """Raise NotReady when the fault would concern the controller, or the SSH port."""
+    """Raise NotReady when ``traffic`` includes the controller's address or the host's SSH port, or is not limited at all."""
     peer: Network | None = traffic.peer
     if peer is not None and way.controller in peer:
         raise NotReady(
             f"{ctx.host.name}: {peer} includes the controller ({way.controller}), which would be locked out",
-            hint="name the address of the other side alone",
+            hint="set `peer` to the address of the other side only",
         )
     if traffic.own_port == way.port:
-        raise NotReady(f"{ctx.host.name}: port {way.port} is that of its SSH server", hint="name another port")
+        raise NotReady(
+            f"{ctx.host.name}: port {way.port} is the port of its SSH server, which the undo needs",
+            hint="choose another port",
+        )
     if peer is None and traffic.own_port is None and traffic.peer_port is None:
-        raise NotReady(f"{ctx.host.name}: neither `peer` nor a port says which traffic is meant", hint="name one")
+        raise NotReady(
+            f"{ctx.host.name}: the traffic is not selected: neither `peer` nor a port is given",
+            hint="set `peer`, `peer_port` or `own_port`",
+        )
 
 
 @contextmanager
 def _places(ctx: Context, way: Way) -> Iterator[list[tuple[str, int]]]:
-    """Where a new connection to the host's SSH server can be tried from here."""
+    """Yield addresses at which a new connection to the host's SSH server can be tried."""
     target = ctx.host.target
     if target.gateway:
         with ctx.host_named(target.gateway).forward(target.address or target.name, target.port or 22) as port:
@@ -79,7 +85,7 @@ def _places(ctx: Context, way: Way) -> Iterator[list[tuple[str, int]]]:
 
 
 def second_path(ctx: Context, way: Way, *, within: float) -> bool:
-    """Does a new connection from here reach the host's SSH server, at the latest after ``within`` seconds?"""
+    """Return True when a new connection reaches the host's SSH server within ``within`` seconds."""
     until = time.monotonic() + within
     with _places(ctx, way) as places:
         while True:
@@ -96,18 +102,20 @@ def second_path(ctx: Context, way: Way, *, within: float) -> bool:
 
 
 def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
-    """Before the fault: a second path is there, and the undo can be carried out. Raises StepFailed."""
+    """Check before the fault that a second SSH connection works, and that the undo runs without error. Raises StepFailed."""
     if not second_path(ctx, way, within=0.0):
-        raise StepFailed(f"{ctx.host.name}: no second connection to its SSH server could be made; nothing was done")
+        raise StepFailed(
+            f"{ctx.host.name}: no second connection to its SSH server could be made; the fault was not injected"
+        )
     for argv in undo:
         output = ctx.run(*argv)
         if not output.ok:
             said = output.stderr.decode("utf-8", "replace").strip()[-300:]
-            raise StepFailed(f"{ctx.host.name}: the undo was rehearsed and failed, so nothing was done: {said}")
+            raise StepFailed(f"{ctx.host.name}: the undo was rehearsed and failed, so the fault was not injected: {said}")
 
 
 def still_reachable(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
-    """After the fault: the second path is still there, or the fault is taken back at once. Raises StepFailed."""
+    """Check after the fault that a new SSH connection works; otherwise undo the fault at once and raise StepFailed."""
     try:
         reached = second_path(ctx, way, within=PATH_S)
     except DrillbookError:
@@ -116,4 +124,4 @@ def still_reachable(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -
         return
     for argv in undo:
         ctx.host.run(argv, deadline=Deadline.after(UNDO_S)).check()
-    raise StepFailed(f"{ctx.host.name}: with the fault no new SSH connection could be made; it was taken back at once")
+    raise StepFailed(f"{ctx.host.name}: with the fault no new SSH connection could be made; the fault was undone at once")

@@ -1,4 +1,4 @@
-"""What passes on a host's network: a bounded capture of the headers of TCP packets."""
+"""Action that captures traffic on a host's network: the headers of TCP packets, within limits."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ from drillbook.systems.linux.actions.network.fields import Peer
 from drillbook.systems.linux.packets import Capture as Packets
 from drillbook.values import Duration, Size
 
-Seconds = Annotated[Duration, Field(ge=1, le=60, description="How long at most, such as `10s`.")]
-Bytes = Annotated[Size, Field(ge=4096, le=16 << 20, description="How much at most.")]
+Seconds = Annotated[Duration, Field(ge=1, le=60, description="Maximum duration of the capture, such as `10s`.")]
+Bytes = Annotated[Size, Field(ge=4096, le=16 << 20, description="Maximum size of the capture.")]
 
 
 class Capture(Read):
-    """Watch the TCP packets of a port for a while: who is refused, reset or not answered, and what is sent again.
+    """Capture the TCP packets of a port; count connections, among them refused and unanswered ones, and retransmissions.
 
-    By tcpdump, as root, bounded on the host in time and size. Only headers are kept, never what the packets carry.
-    Times in the capture are those of the host's clock.
+    tcpdump runs as root, limited in time and size on the host itself. Only headers are stored, never the payload. Times in
+    the capture are by the host's clock.
     """
 
     TIMEOUT = 90.0
 
     service: Annotated[
         str | None,
-        Field(description="Service whose port is meant, on its host; with `port` or step `hosts` it names only the host."),
+        Field(
+            description="Service whose port is captured on its host; with `port` or the step's `hosts` it selects only the host."
+        ),
     ] = None
-    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port of either side; none: the service's.")] = None
-    peer: Annotated[Peer | None, Field(description="Only packets from or to this address or network.")] = None
+    port: Annotated[
+        int | None, Field(ge=1, le=65535, description="TCP port of either side; not given: the port of the service.")
+    ] = None
+    peer: Annotated[Peer | None, Field(description="Capture only packets from or to this address or network.")] = None
     interface: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,30}$", description="Network interface.")] = "any"
     seconds: Seconds = Duration(10.0)
     size: Bytes = Size(4 << 20)
@@ -42,23 +46,29 @@ class Capture(Read):
     @model_validator(mode="after")
     def _some_port(self) -> Self:
         if self.service is None and self.port is None:
-            raise ValueError("name the traffic: `service` or `port`")
+            raise ValueError("select the traffic: `service` or `port`")
         return self
 
     def ready(self, ctx: Context) -> None:
-        """tcpdump must be on the host, and the port known."""
+        """Check that tcpdump and timeout are on the host, and that the port is known."""
         if self.known("service") and self.known("port"):
             self._port(ctx)
         if not capturing.present(ctx):
-            raise NotReady(f"{ctx.host.name}: tcpdump or timeout is not there", hint="install tcpdump and coreutils")
+            raise NotReady(f"{ctx.host.name}: tcpdump or timeout is not installed", hint="install tcpdump and coreutils")
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``packets bytes``, ``flags`` (``syn syn_ack fin rst``), ``connections`` that began, of them ``refused`` and
-        ``unanswered``; ``retransmissions``, ``other``; ``ended`` (``time`` or ``size``), ``dropped`` (packets that the
-        kernel lost, by which the counts may be too small; null where unknown), ``port``, ``capture`` (evidence, pcap).
+        """Facts: ``packets``, ``bytes``, ``flags`` (numbers: ``syn``, ``syn_ack``, ``fin``, ``rst``), ``connections``.
+
+        ``connections`` is the number that began, ``refused`` and ``unanswered`` are numbers of these connections. Also
+        counted: ``retransmissions``, and ``other`` packets. ``ended`` is ``time`` or ``size``, the limit that was reached.
+        ``dropped`` is the number of packets that the kernel lost, so that other counts may be too small; null when unknown.
+        ``port`` is the captured port, ``capture`` the evidence file in pcap format.
         """
         if ctx.deadline.remaining() < self.seconds:
-            raise PlanError(f"the step's timeout is shorter than {self.seconds} of capture", hint="lengthen its `timeout`")
+            raise PlanError(
+                f"the step's timeout is shorter than the capture of {self.seconds}",
+                hint="set a longer `timeout` for the step",
+            )
         port = self._port(ctx)
         with ctx.evidence_stream("capture.pcap") as (writer, file):
             packets = Packets(writer)
@@ -73,7 +83,7 @@ class Capture(Read):
         return {"port": port, **packets.facts(), **how, "capture": file}
 
     def _port(self, ctx: Context) -> int:
-        """The port that is meant. Raises NotReady."""
+        """Return the port to capture. Raises NotReady when it is unknown."""
         if self.port is not None:
             return self.port
         service = ctx.service(str(self.service), Service)
@@ -82,11 +92,11 @@ class Capture(Read):
             return parts.port or (443 if parts.scheme == "https" else 80)
         port = getattr(service, "port", None)
         if not isinstance(port, int):
-            raise NotReady(f"the service {self.service!r} has no port in the inventory", hint="give the step a `port`")
+            raise NotReady(f"the service {self.service!r} has no port in the inventory", hint="set `port` of the step")
         return port
 
     def _expression(self, port: int) -> str:
-        """The filter in the language of pcap-filter(7); it holds numbers only."""
+        """Return a filter expression in the syntax of pcap-filter(7), built only from numbers."""
         if self.peer is None:
             return f"tcp port {port}"
         return f"tcp port {port} and net {ipaddress.ip_network(self.peer)}"

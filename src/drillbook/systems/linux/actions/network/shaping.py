@@ -1,4 +1,4 @@
-"""Packets that come late: an own queueing discipline on the way to one peer."""
+"""Fault that delays packets, by a separate queueing discipline on the path to one peer."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from drillbook.values import Duration
 
 SETTLED_S = 6.0
 DEFAULTS = {"noqueue", "pfifo_fast", "fq_codel", "fq", "mq", "pfifo"}
-"""What a kernel puts on an interface by itself; only with the handle 0, that is, when nobody asked for it."""
+"""Default queueing disciplines of the kernel; on an unconfigured interface they have the handle 0."""
 
-# DEVICE MAJOR MILLISECONDS PROTOCOL WORD PEER [PORT]: everything goes as before, except to the peer.
+# DEVICE MAJOR MILLISECONDS PROTOCOL WORD PEER [PORT]: delay only packets to the peer.
 _ADD = """
 tc qdisc add dev "$1" root handle "$2:" prio bands 4 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 || exit 1
 tc qdisc add dev "$1" parent "$2:4" netem delay "$3ms" limit 20000 || exit 1
@@ -42,7 +42,7 @@ if test -n "$7"; then
 fi
 exec tc filter add dev "$1" parent "$2:" protocol "$4" prio 1 u32 match "$5" dst "$6" flowid "$2:4"
 """
-# DEVICE MAJOR: 0 when it is there, 3 when it is not
+# DEVICE MAJOR: exit with 0 when the discipline exists, with 3 when it does not.
 _LOOK = """
 test -e "/sys/class/net/$1" || exit 3
 found=$(tc qdisc show dev "$1") || exit 1
@@ -54,7 +54,7 @@ _UNDO = f"""
 case $? in 0) exec tc qdisc del dev "$1" root handle "$2:" ;; 3) exit 0 ;; esac
 exit 1
 """
-# Tried in a network of its own, which nobody else sees and which is gone with it. 90: that is not allowed here.
+# Try the commands in a temporary network namespace, which exists only for them. Status 90: not allowed on this host.
 _REHEARSAL = """
 unshare -n true 2>/dev/null || exit 90
 exec unshare -n sh -c 'tc qdisc add dev lo root handle 1: prio bands 4 && tc qdisc add dev lo parent 1:4 netem delay 1ms &&
@@ -64,45 +64,45 @@ ABSENT = 3
 
 
 class Delay(Fault):
-    """Send packets to a peer later, as on a congested or a far path; only where nobody else has set a queue."""
+    """Delay packets to a peer, as on a congested or long path. The interface must have no configured queueing discipline."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
 
     peer: Peer
     peer_port: PeerPort = None
-    by: Annotated[Duration, Field(description="How much later, `10ms` to `1s`.")]
+    by: Annotated[Duration, Field(description="Delay of each packet, `10ms` to `1s`.")]
 
     @property
     def _traffic(self) -> Traffic:
         return Traffic(ipaddress.ip_network(self.peer), self.peer_port, None, "tcp", incoming=False, outgoing=True)
 
     def _major(self, ctx: Context) -> str:
-        """The number of our discipline, outside of those that the kernel gives by itself (8000 and up)."""
+        """Return the major number of the discipline, outside of the range that the kernel assigns itself (8000 and up)."""
         return f"{0x1000 + int(number_of(ctx), 16) % 0x6000:x}"
 
     def _device(self, ctx: Context) -> str:
-        """The interface on the way to the peer. Raises NotReady when there is none."""
+        """Return the interface of the route to the peer. Raises NotReady when there is none."""
         address = str(ipaddress.ip_network(self.peer).network_address)
         output = root(ctx, 'exec ip -o route get "$1"', address)
         found = re.search(r" dev (\S+)", output.text)
         if not output.ok or found is None:
             raise NotReady(
-                f"{ctx.host.name}: there is no way to {address}",
+                f"{ctx.host.name}: there is no route to {address}",
                 hint="check `peer`, and that the host has `ip` (package iproute2)",
             )
         return found[1]
 
     def ready(self, ctx: Context) -> None:
-        """Right, tools and kernel modules, an interface without a queue of somebody else, a path that works, no lockout."""
+        """Check rights, tools, kernel modules, interface queue, that the path works and the controller stays connected."""
         if not all(self.known(name) for name in type(self).model_fields):
             return
         if not 0.01 <= float(self.by) <= 1:
-            raise NotReady(f"a delay of {self.by} is not from 10ms to 1s")
+            raise NotReady(f"the delay {self.by} is not between 10ms and 1s")
         refuse_lockout(ctx, way_of(ctx), self._traffic)
         need_right(ctx)
         if not has(ctx, "tc") or not has(ctx, "ip"):
-            raise NotReady(f"{ctx.host.name}: there is no tc", hint="install the package iproute2")
+            raise NotReady(f"{ctx.host.name}: tc is not installed", hint="install the package iproute2")
         self._refuse_foreign(ctx, self._device(ctx))
         output = root(ctx, _REHEARSAL)
         if output.exit not in (0, 90):
@@ -114,8 +114,11 @@ class Delay(Fault):
         seconds = must_connect(ctx, self._traffic)
         if seconds is not None and seconds > float(self.by) / 2:
             raise NotReady(
-                f"{ctx.host.name}: a connection takes {seconds:.3f} s already: {self.by} would not stand out",
-                hint="let the delay be several times what the path takes",
+                (
+                    f"{ctx.host.name}: a connection takes {seconds:.3f} s without the fault, so a delay of {self.by} "
+                    "could not be detected"
+                ),
+                hint="choose a delay of several times that duration",
             )
 
     def _refuse_foreign(self, ctx: Context, device: str) -> None:
@@ -123,12 +126,15 @@ class Delay(Fault):
         found = re.search(r"^qdisc (\S+) ([0-9a-f]+): (?:dev \S+ )?root", text, re.MULTILINE)
         if found is not None and not (found[1] in DEFAULTS and int(found[2], 16) == 0):
             raise NotReady(
-                f"{ctx.host.name}: {device} has a queueing discipline of somebody else: {found[0]}",
-                hint="a delay there would replace it; choose another host, or `relay.delay`",
+                f"{ctx.host.name}: {device} has a queueing discipline that this step did not set: {found[0]}",
+                hint="a delay on this interface would replace it; choose another host, or `relay.delay`",
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``device``, ``handle``, ``exempt`` (the controller), ``shown_by`` (connection or queue)."""
+        """Facts: ``device``, ``handle`` of the queueing discipline, ``exempt`` (the controller's address), ``shown_by``.
+
+        ``shown_by`` is the evidence of the fault: ``connection`` (a trial connection) or ``queue`` (the discipline exists).
+        """
         way, device, major = way_of(ctx), self._device(ctx), self._major(ctx)
         refuse_lockout(ctx, way, self._traffic)
         undo = self.undo(ctx).commands
@@ -151,15 +157,18 @@ class Delay(Fault):
         output = root(ctx, _ADD, device, major, str(round(float(self.by) * 1000)), *words, str(peer), port)
         if not output.ok:
             said = output.stderr.decode("utf-8", "replace").strip()[-300:]
-            raise StepFailed(f"{ctx.host.name}: tc does not take the delay: {said}")
+            raise StepFailed(f"{ctx.host.name}: tc rejects the delay: {said}")
 
     def undo(self, ctx: Context) -> Undo:
-        """Delete exactly our discipline; the kernel puts its default back."""
+        """Delete exactly this queueing discipline; the kernel restores its default."""
         argv: Argv = script(ctx, _UNDO, self._device(ctx), self._major(ctx))
         return Undo.by_commands(argv)
 
     def active(self, ctx: Context) -> bool:
-        """True when the queue is there and connections come late; False when it is not and one comes in time."""
+        """Return True when the discipline exists and trial connections are delayed.
+
+        Return False when the discipline is gone and a trial connection is not delayed.
+        """
         device, major = self._device(ctx), self._major(ctx)
         until = time.monotonic() + SETTLED_S
         while True:
@@ -172,15 +181,15 @@ class Delay(Fault):
             if output.exit == ABSENT and not late:
                 return False
             if time.monotonic() > until:
-                there = "there" if output.ok else "gone"
+                there = "exists" if output.ok else "does not exist"
                 raise CouldNotVerify(
-                    f"{ctx.host.name}: the queue {major}: of {device} is {there}, "
-                    f"and a connection comes {'late' if late else 'in time'}"
+                    f"{ctx.host.name}: the queueing discipline {major}: of {device} {there}, "
+                    f"but a test connection is {'delayed' if late else 'not delayed'}"
                 )
             ctx.deadline.wait(0.1)
 
     def _late(self, ctx: Context) -> bool | None:
-        """Do three connections all take the delay? None where none can be tried."""
+        """Return True when three trial connections are all delayed, False when one is not; None when none can be tried."""
         for _ in range(3):
             seen = tries(ctx, self._traffic)
             if seen is None:

@@ -1,1 +1,1 @@
-"""Actions `process.*`: faults of one running process, and what it shows of itself."""
+"""Actions `process.*`: faults of one running process, and its inspection."""

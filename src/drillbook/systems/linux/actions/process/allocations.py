@@ -1,4 +1,4 @@
-"""Where a Python process allocates the memory that it keeps."""
+"""Action that shows the memory allocations of a Python process."""
 
 from __future__ import annotations
 
@@ -22,52 +22,55 @@ _DEBUGGER = "command -v gdb >/dev/null || command -v lldb >/dev/null"
 
 
 class Allocations(_Named, Read):
-    """Where a Python process allocates what it still holds after some seconds; a flame graph in bytes is the evidence.
+    """Show where a Python process allocates memory that it still holds after some seconds.
 
-    With `path` the application watches itself by tracemalloc and answers there; nothing is changed in it from outside.
-    `by: memray` works without its help, but runs code inside the process: a debugger holds it for some seconds and loads
-    memray, which stays loaded; every allocation is slower until the time is over, and a line on its standard error says so.
-    So it must be written out, counts as a write, and no diagnosis uses it. memray must be installed in the environment of
-    the application as well.
+    The evidence is a flame graph in bytes. With `path` the application traces itself by tracemalloc and reports at that URL
+    path; the process is not changed from outside. `by: memray` works without the application's help, but runs code inside
+    the process. A debugger stops the process for some seconds and loads memray, which stays loaded. Every allocation is
+    slower until the time is over, and a line on the standard error of the process says so. Therefore memray must be chosen
+    explicitly, counts as a write, and no diagnosis uses it. memray must also be installed in the environment of the
+    application.
     """
 
     TIMEOUT = 900.0
     CODE = "program"
     UNDO = ("nothing",)
 
-    seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to watch, in whole seconds.")] = Duration(10.0)
+    seconds: Annotated[Duration, Field(ge=1, le=600, description="Duration of the trace, in whole seconds.")] = Duration(
+        10.0
+    )
     by: Annotated[
         Literal["auto", "memray", "tracemalloc"],
-        Field(description="Who watches; auto: the application itself, by tracemalloc, which needs `path`."),
+        Field(description="Tool of the measurement; auto: tracemalloc in the application itself, which needs `path`."),
     ] = "auto"
     path: Annotated[
         str | None,
         Field(
             pattern=r"^/[^\s?#]*$",
             description=(
-                "Path below the service's `url` where the application answers `?seconds=S&most=N`, such as `/debug/allocations`: "
-                "it watches itself for S seconds by tracemalloc and answers `seconds held_bytes held_allocations peak_bytes lines`, "
-                "of each line `where bytes allocations`."
+                "Path below the service's `url` where the application answers `?seconds=S&most=N`, such as "
+                "`/debug/allocations`: the application traces itself for S seconds by tracemalloc and answers with "
+                "`seconds held_bytes held_allocations peak_bytes lines`, of each line `where bytes allocations`."
             ),
         ),
     ] = None
-    most: Annotated[int, Field(ge=1, le=100, description="How many places to list.")] = 15
+    most: Annotated[int, Field(ge=1, le=100, description="Number of places to list.")] = 15
     program: Annotated[
         str,
         Field(
             min_length=1,
             pattern=r"^[^-\x00]",
-            description=("memray on the host: its name, or its path, best that of the application's environment."),
+            description=("Name of memray on the host, or preferably its path in the application's environment."),
         ),
     ] = "memray"
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.by == "memray" and self.path is not None:
-            raise ValueError("`path` is for tracemalloc; leave it out, or `by: memray`")
+            raise ValueError("`path` applies only to tracemalloc; omit it, or omit `by: memray`")
         if self.by != "memray" and self.path is None:
             raise ValueError(
-                "name the `path` where the application answers, or write `by: memray`, which runs code inside the process"
+                "set `path` to where the application answers, or write `by: memray`, which runs code inside the process"
             )
         if self.by != "memray" and self.service is None:
             raise ValueError("`path` needs the `service` whose URL it belongs to")
@@ -75,26 +78,28 @@ class Allocations(_Named, Read):
 
     @property
     def effect(self) -> Effect:
-        """A write with memray, which is loaded into the process."""
-        return Effect.WRITE if self.__dict__.get("by") == "memray" else Effect.READ
+        """Effect of the step: a write with memray, since memray is loaded into the process; otherwise a read."""
+        return Effect.WRITE if self.if_known("by") == "memray" else Effect.READ
 
     def ready(self, ctx: Context) -> None:
-        """With memray: it must be on the host, and a debugger; the process need not be there yet."""
+        """With `by: memray`, check that memray and a debugger are on the host; the process need not exist yet."""
         if self.known("by") and self.by == "memray":
             need(ctx, *((self.program,) if self.known("program") else ()), "setsid")
             if not ctx.run("sh", "-c", _DEBUGGER).ok:
                 raise NotReady(
-                    f"{ctx.host.name}: not there: gdb or lldb, which memray needs", hint="install gdb on the host"
+                    f"{ctx.host.name}: gdb or lldb, which memray needs, is not installed", hint="install gdb on the host"
                 )
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing: a timer in the process ends memray's watching, whatever becomes of the drill."""
-        return Undo.nothing("memray ends its watching by itself" if self.by == "memray" else "reads only")
+        """Nothing to undo: a timer in the process ends memray's tracing, even if the controller dies."""
+        return Undo.nothing("memray ends its trace by itself" if self.by == "memray" else "reads only")
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``by``, ``pid`` (null with tracemalloc), ``seconds`` (by the clock of the process), ``held_bytes`` and
-        ``held_allocations`` (made meanwhile, not freed by the end), ``peak_bytes`` (the most that was held of what is
-        counted), ``largest`` (a place), ``places`` (``where bytes allocations share``), ``flamegraph`` (evidence, SVG).
+        """Facts: ``by``, ``pid``, ``seconds``, ``held_bytes``, ``held_allocations``, ``peak_bytes``, ``places``.
+
+        ``pid`` is null with tracemalloc; ``seconds`` are by the clock of the process. ``held_*`` is memory allocated during
+        the trace and not freed by its end, ``peak_bytes`` its largest amount at one time. Each of ``places`` has ``where``,
+        ``bytes``, ``allocations`` and ``share``; ``largest`` is the first place. ``flamegraph`` is the evidence (SVG).
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
@@ -114,7 +119,7 @@ class Allocations(_Named, Read):
             return found.pid, allocations.of_memray(text)
         except ValueError as error:
             raise CouldNotVerify(
-                f"{ctx.host.name}: what memray saw cannot be read: {error}", hint="memray 1.20 or newer is needed"
+                f"{ctx.host.name}: the output of memray cannot be parsed: {error}", hint="memray 1.20 or newer is needed"
             ) from None
 
     def _by_tracemalloc(self, ctx: Context) -> Seen:
@@ -125,21 +130,21 @@ class Allocations(_Named, Read):
         except OSError as error:
             raise CouldNotVerify(
                 f"{url} does not answer: {printable(str(error), limit=300)}",
-                hint="look whether the application runs: `http.health`",
+                hint="check that the application runs: `http.health`",
             ) from None
         said = excerpt(answer.body, limit=200)
         if answer.status != 200 or not answer.complete:
             raise CouldNotVerify(
                 f"{url} answered {answer.status}: {said}",
                 hint={
-                    404: "the application does not offer it; correct `path`, or write `by: memray`",
-                    409: "somebody else looks there now; try again when that is over",
-                }.get(answer.status, "look in its log"),
+                    404: "the application does not support tracing at this path; correct `path`, or write `by: memray`",
+                    409: "another trace is in progress; try again when it has finished",
+                }.get(answer.status, "read the log of the application"),
             )
         try:
             return allocations.of_tracemalloc(answer.body)
         except ValueError as error:
             raise CouldNotVerify(
-                f"{url} answered something else: {error}: {said}",
+                f"{url} gave an unexpected answer: {error}: {said}",
                 hint="see `invoke actions process.allocations` for the form of its answer",
             ) from None

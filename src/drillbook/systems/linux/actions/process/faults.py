@@ -1,4 +1,4 @@
-"""Faults of one running process: paused, killed, squeezed by limits. Named by unit, pid file or port, never by pattern."""
+"""Faults of one running process: pause, kill, or limit it. The process is selected by unit, pid file or port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drillbook.systems.linux.faultstate import REST, SEEN, made_state_folder, st
 from drillbook.systems.linux.target import Argv, Found, as_root
 from drillbook.values import Duration, Size
 
-# FOLDER PID START TEXT: claims the fault's state folder and keeps in it what the undo has to know, before anything is done.
+# FOLDER PID START TEXT: create the fault's state folder with the data for the undo, before the process is touched.
 _CLAIM = (
     SEEN
     + REST
@@ -27,7 +27,7 @@ mkdir -- "$folder" || exit 5
 printf '%s\\n' "$pid $wanted $kept" > "$folder/new" && mv -- "$folder/new" "$folder/process" || exit 6
 """
 )
-# FOLDER: the kept line; ends the script with success when there is none, since then nothing was done.
+# FOLDER: read the stored line about the process; without such a line nothing was done, so the script exits with success.
 _KEPT = (
     SEEN
     + REST
@@ -39,12 +39,12 @@ ours() { seen "$pid" && test "$start" = "$wanted"; }
 """
 )
 _REFUSED = {
-    3: "is gone, or is another one now",
-    4: "is paused by somebody else",
-    5: "has this step's fault already",
-    6: "cannot be noted down in the scratch folder",
+    3: "has exited, or its pid now belongs to another process",
+    4: "is already paused by another program",
+    5: "already has this step's fault",
+    6: "cannot be recorded in the scratch folder",
 }
-# FOLDER PID START: the same for a process that nobody noted down.
+# FOLDER PID START: define the same shell function for a process without a stored line.
 _STILL_IT = (
     SEEN
     + REST
@@ -57,17 +57,17 @@ _STILL = SEEN + 'test -f "$1/process" && read -r pid wanted kept < "$1/process" 
 
 
 class _OnProcess(_Named, Fault):
-    """A fault of exactly one process."""
+    """Base of faults of exactly one process, which is recorded before the fault so that the undo finds it."""
 
     UNDO = ("commands",)
 
     def _claimed(self, ctx: Context, script: str, kept: str, *argv: str) -> Found:
-        """Find the process, note it down, then do ``script`` to it. Raises NotReady, StepFailed."""
+        """Find and record the process, then run ``script`` on it; returns the process. Raises NotReady, StepFailed."""
         found = self._find(ctx)
         words = (made_state_folder(ctx), str(found.pid), str(found.start), kept, *argv)
         output = ctx.run(*as_root(ctx), "sh", "-c", _CLAIM + script, "sh", *words)
         if output.exit in _REFUSED:
-            raise StepFailed(f"{ctx.host.name}: the process {found.pid} {_REFUSED[output.exit]}; nothing was done to it")
+            raise StepFailed(f"{ctx.host.name}: the process {found.pid} {_REFUSED[output.exit]}; it was not changed")
         output.check()
         return found
 
@@ -75,26 +75,26 @@ class _OnProcess(_Named, Fault):
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _KEPT + script, "sh", state_folder(ctx), *argv))
 
     def _kept(self, ctx: Context, script: str, *argv: str) -> bool | None:
-        """What ``script`` says of the process that was noted down: None when none is, or it is gone."""
+        """Return True if ``script`` succeeds for the recorded process; None if none is recorded or that process is gone."""
         words = (f"{_STILL} || exit 9\n{script}", "sh", state_folder(ctx), *argv)
         status = ctx.run(*as_root(ctx), "sh", "-c", *words).exit
         return None if status == 9 else status == 0
 
 
 class Resume(_Named, Write):
-    """Let a paused process go on, as an engineer does who finds it; nothing happens to one that is not paused."""
+    """Resume a paused process, as an engineer would; does nothing to a process that is not paused."""
 
     UNDO = ("nothing",)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``was_paused``."""
+        """Facts: ``pid``, ``was_paused`` (true or false)."""
         found = self._find(ctx)
         words = (_STILL_IT + _CONTINUE, "sh", state_folder(ctx), str(found.pid), str(found.start))
         ctx.run(*as_root(ctx), "sh", "-c", *words).check()
         return {"pid": found.pid, "was_paused": found.paused}
 
     def undo(self, ctx: Context) -> Undo:
-        """A process that runs is what is wanted."""
+        """Nothing to undo: the process keeps running."""
         return Undo.nothing("a running process is the wanted state")
 
 
@@ -116,39 +116,39 @@ rm -rf -- "$folder"
 
 
 class Pause(_OnProcess):
-    """Stop a process in its tracks (SIGSTOP), as when it hangs: it is there, holds its port, and answers nothing.
+    """Pause a process (SIGSTOP), as if it hangs: it holds its port, but does not answer.
 
-    Its children go on. A service manager that watches its health may kill it.
+    Its child processes continue. A service manager that checks the health of the process may kill the process.
     """
 
     def ready(self, ctx: Context) -> None:
-        """The process must be there, ours to touch, and not paused already."""
+        """Check that the process exists, may be sent signals, and is not paused already."""
         if self._decided() and (found := self._find(ctx)).paused:
             raise NotReady(
-                f"{ctx.host.name}: the process {found.pid} is paused already, by somebody else",
-                hint=f"find out who paused it; `kill -CONT {found.pid}` lets it go on",
+                f"{ctx.host.name}: the process {found.pid} is already paused by another program",
+                hint=f"find out what paused the process; `kill -CONT {found.pid}` resumes it",
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pid``."""
+        """Facts: ``pid`` of the paused process."""
         return {"pid": self._claimed(ctx, _STOP, "").pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """Let exactly that process go on, and see that it does."""
+        """Resume exactly that process, and verify that it continues."""
         return self._undone_by(ctx, _CONTINUE)
 
     def active(self, ctx: Context) -> bool:
-        """True while /proc shows the process as stopped: the one that was noted down, else the one there is now."""
+        """Return True while /proc shows as stopped the recorded process, or without a record the selected process."""
         stopped = self._kept(ctx, "case $state in [Tt]) exit 0 ;; esac; exit 1")
         if stopped is None:
             try:
                 return self._find(ctx).paused
             except NotReady:
-                return False  # a process that is not there is not paused
+                return False  # a process that does not exist is not paused
         return stopped
 
 
-# Is the service there again? KIND NAME: `file PATH`, a pid file of another living process, or `port :HEX`, a listener.
+# KIND NAME: succeed when the service runs again: `file PATH` names another living process, or `port :HEX` has a listener.
 _UP = """
 up() {
   case $1 in
@@ -160,7 +160,7 @@ up() {
   esac
 }
 """
-# KIND NAME ARGV...: starts it by ARGV once the process is gone, unless it is there again; waits until it is.
+# KIND NAME ARGV...: once the process is gone, start the service by ARGV unless it runs again; wait until it runs.
 _REVIVE = (
     _UP
     + """
@@ -189,34 +189,34 @@ done
 
 
 class Kill(_OnProcess):
-    """End a process by a signal. Its unit, or `start`, brings it back.
+    """Kill a process by a signal. The undo starts its unit, or runs `start`.
 
-    A service manager that restarts it at once leaves no fault to prove: use `service.stop` there.
+    If a service manager restarts the process at once, the fault cannot be verified: use `service.stop` instead.
     """
 
-    signal: Annotated[Literal["KILL", "TERM", "ABRT", "QUIT", "SEGV"], Field(description="The signal.")] = "KILL"
+    signal: Annotated[Literal["KILL", "TERM", "ABRT", "QUIT", "SEGV"], Field(description="Signal to send.")] = "KILL"
     start: Annotated[
-        Argv, Field(description="Command that starts it again and returns; needed with `pid_file` and `port`.")
+        Argv, Field(description="Command that starts the process again and returns; required with `pid_file` and `port`.")
     ] = ()
 
     @model_validator(mode="after")
     def _way_back(self) -> Self:
         if (self.pid_file is not None or self.port is not None) and not self.start:
-            raise ValueError("a process that is named by `pid_file` or `port` needs `start`, the command that starts it")
+            raise ValueError("`pid_file` and `port` need `start` as well, the command that starts the process again")
         return self
 
     def ready(self, ctx: Context) -> None:
-        """The process must be there and ours, and so must the program that starts it again."""
+        """Check that the process exists and may be sent signals, and that the program in `start` exists."""
         super().ready(ctx)
         if self.known("start") and self.start:
             target.need(ctx, self.start[0])
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``signal``. Waits until the process is gone."""
+        """Facts: ``pid``, ``signal``. Returns once the process is gone."""
         return {"pid": self._claimed(ctx, _KILL, "", self.signal).pid, "signal": self.signal}
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the unit; without one, run `start` unless the service is there again."""
+        """Start the unit; without a unit, run `start` unless the process runs again."""
         if unit := self._unit(ctx):
             forget = ("rm", "-rf", "--", state_folder(ctx))
             return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, unit, ctx.deadline), (*as_root(ctx), *forget))
@@ -226,7 +226,7 @@ class Kill(_OnProcess):
         return ("file", str(self.pid_file)) if self.pid_file is not None else ("port", f":{self.port:04X}")
 
     def active(self, ctx: Context) -> bool:
-        """True while the process is not there: the unit does not run, the pid file names nobody, nobody listens."""
+        """Return True while the process is gone: its unit is stopped, or its pid file or port has no process."""
         if unit := self._unit(ctx):
             return manager_of(ctx.host).state(ctx.host, unit, ctx.deadline).state != "running"
         script = f'pid=none wanted=none\n{SEEN}{_UP}up "$1" "$2"'
@@ -236,7 +236,7 @@ class Kill(_OnProcess):
 _Files = Annotated[int, Field(ge=3, le=1 << 20)]
 _Memory = Annotated[Size, Field(ge=1 << 20)]
 _Seconds = Annotated[Duration, Field(ge=1)]
-# NAME=SOFT...: sets soft limits. `prlimit --nofile=64:` leaves the hard one, which an ordinary user could not raise again.
+# NAME=SOFT...: set soft limits. With `--nofile=64:` prlimit keeps the hard limit, which an ordinary user could not raise.
 _LOWER = """
 for pair; do prlimit --pid "$pid" "--$pair:" || exit 1; done
 """
@@ -256,26 +256,30 @@ done
 
 
 class Limit(_OnProcess):
-    """Lower the soft limits of a running process: open files, memory, time on the processor.
+    """Lower the soft limits of a running process: open files, memory, CPU time.
 
-    What is open stays open; what it asks for next is refused. A process that cannot bear that may end: with `memory` on
-    a failed allocation, with `cpu_time` by SIGXCPU. Its unit, or `start`, then brings it back.
+    Files that are open stay open; opening more is refused. A process that cannot handle a limit may exit: at a failed
+    allocation (`memory`), or by SIGXCPU (`cpu_time`). The undo then starts its unit, or runs `start`.
     """
 
-    open_files: Annotated[_Files | None, Field(description="Most open files.")] = None
-    memory: Annotated[_Memory | None, Field(description="Most address space, such as `512MiB`.")] = None
-    cpu_time: Annotated[_Seconds | None, Field(description="Most processor time since its start, in whole seconds.")] = None
+    open_files: Annotated[_Files | None, Field(description="Maximum number of open files.")] = None
+    memory: Annotated[_Memory | None, Field(description="Maximum address space, such as `512MiB`.")] = None
+    cpu_time: Annotated[
+        _Seconds | None, Field(description="Maximum CPU time since the start of the process, in whole seconds.")
+    ] = None
     start: Annotated[
         Argv,
-        Field(description="Command that starts it again and returns, should it end; needed with `pid_file` and `port`."),
+        Field(
+            description="Command that starts the process again and returns, in case it exits; required with `pid_file` and `port`."
+        ),
     ] = ()
 
     @model_validator(mode="after")
     def _some_limit(self) -> Self:
         if self.open_files is None and self.memory is None and self.cpu_time is None:
-            raise ValueError("name a limit: `open_files`, `memory` or `cpu_time`")
+            raise ValueError("no limit is set; set at least one of `open_files`, `memory` and `cpu_time`")
         if (self.pid_file is not None or self.port is not None) and not self.start:
-            raise ValueError("a process that is named by `pid_file` or `port` needs `start`, should it end under its limit")
+            raise ValueError("`pid_file` and `port` need `start` as well, in case the process exits because of the limit")
         return self
 
     def _wanted(self) -> dict[str, int]:
@@ -283,14 +287,14 @@ class Limit(_OnProcess):
         return {name: int(value) for name, value in values.items() if value is not None}
 
     def ready(self, ctx: Context) -> None:
-        """prlimit (util-linux) must be there, and every limit lower than what the process has."""
+        """Check that prlimit (util-linux) exists, and that every wanted limit is lower than the present one."""
         super().ready(ctx)
         target.need(ctx, "prlimit", *self.start[:1] if self.known("start") else ())
         if self._decided() and all(map(self.known, ("open_files", "memory", "cpu_time"))):
             self._soft(ctx, self._find(ctx))
 
     def _soft(self, ctx: Context, found: Found) -> dict[str, str]:
-        """The soft limits that it has now. Raises NotReady when one is not above the wanted one."""
+        """Return the present soft limits of the process. Raises NotReady unless each is above the wanted limit."""
         seen = {}
         for name, wanted in self._wanted().items():
             said = ctx.run(
@@ -304,20 +308,20 @@ class Limit(_OnProcess):
             seen[name] = said.text.strip()
             if seen[name].isdigit() and int(seen[name]) <= wanted:
                 raise NotReady(
-                    f"{ctx.host.name}: the limit {name} of process {found.pid} is {seen[name]} already",
-                    hint="choose a lower limit, or find out who lowered it",
+                    f"{ctx.host.name}: the limit {name} of process {found.pid} is already {seen[name]}",
+                    hint="choose a lower limit, or find out what lowered it",
                 )
         return seen
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``was`` and ``is``: the soft limits before and now."""
+        """Facts: ``pid``, ``was`` and ``is`` (the old and the new soft limits)."""
         was = self._soft(ctx, self._find(ctx))
         pairs = [f"{name}={value}" for name, value in self._wanted().items()]
         kept = " ".join(f"{name}={value}" for name, value in was.items())
         return {"pid": self._claimed(ctx, _LOWER, kept, *pairs).pid, "was": was, "is": self._wanted()}
 
     def undo(self, ctx: Context) -> Undo:
-        """Give that process its soft limits back; start it again when it ended under them."""
+        """Restore the soft limits of that process; start the process again if the lowered limits made it exit."""
         if unit := self._unit(ctx):
             back = self._undone_by(ctx, _RAISE + 'rm -rf -- "$folder"')
             return Undo.by_commands(*back.commands, *manager_of(ctx.host).back(ctx.host, unit, ctx.deadline))
@@ -325,7 +329,7 @@ class Limit(_OnProcess):
         return self._undone_by(ctx, _RAISE + _REVIVE, *place, *self.start)
 
     def active(self, ctx: Context) -> bool:
-        """True while the kernel shows the lowered limits for the process, or it ended under them and is not back."""
+        """Return True while the process has the lowered limits, or exited because of them and does not run again."""
         pairs = [f"{name}={value}" for name, value in self._wanted().items()]
         lowered = self._kept(ctx, f"shift\n{_AS_SET}", *pairs)
         if lowered is not None:

@@ -1,4 +1,4 @@
-"""What a running process shows of itself: where its threads are, what it spends its time on, how its memory grows."""
+"""Inspection of a running process: its stacks, CPU profile, memory growth, and resource use."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from drillbook.systems.linux.target import Found, as_root, need
 from drillbook.systems.linux.ticks import load_of
 from drillbook.values import Duration
 
-Program = Annotated[str, Field(min_length=1, pattern=r"^[^-\x00]", description="py-spy on the host: its name, or its path.")]
+Program = Annotated[str, Field(min_length=1, pattern=r"^[^-\x00]", description="Name or path of py-spy on the host.")]
 
 
 def _present(action: _Named, ctx: Context) -> Found:
-    """The process now. Raises CouldNotVerify when it is not there."""
+    """Return the running process that ``action`` selects. Raises CouldNotVerify when it does not exist."""
     try:
         return action._find(ctx)
     except NotReady as error:
@@ -27,13 +27,15 @@ def _present(action: _Named, ctx: Context) -> Found:
 
 
 def _too_short(seconds: Duration) -> PlanError:
-    return PlanError(f"the step's timeout is shorter than the {seconds} that it looks", hint="give it a longer `timeout`")
+    return PlanError(
+        f"the step's timeout is shorter than the observation of {seconds}", hint="set a longer `timeout` for the step"
+    )
 
 
 class Stacks(_Named, Read):
-    """Where each thread of a Python process is now, by py-spy, without restarting or changing it.
+    """Show the stack of each thread of a Python process, by py-spy, without restarting or changing the process.
 
-    It is held for some milliseconds while its stacks are read. Local variables are not read.
+    The process is stopped for some milliseconds while its stacks are read. Local variables are not read.
     """
 
     CODE = "program"
@@ -41,17 +43,21 @@ class Stacks(_Named, Read):
     program: Program = "py-spy"
 
     def ready(self, ctx: Context) -> None:
-        """py-spy must be on the host; the process need not be there yet."""
+        """Check that py-spy is on the host; the process need not exist yet."""
         need(ctx, self.program)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``threads`` (``name active owns_gil frames``, innermost first), ``count``, ``stacks`` (file)."""
+        """Facts: ``pid``, ``count`` (number of threads), ``threads``, ``stacks`` (evidence file with all threads).
+
+        Each of ``threads`` has ``name``, ``active``, ``owns_gil`` and ``frames``, innermost first.
+        """
         found = _present(self, ctx)
         try:
             seen = stacks.threads(spying.spy(ctx, self.program, "dump", "--json", "--pid", str(found.pid)))
         except (ValueError, AttributeError, TypeError):
             raise CouldNotVerify(
-                f"{ctx.host.name}: what {self.program} prints is no list of threads", hint="py-spy 0.4 or newer is needed"
+                f"{ctx.host.name}: the output of {self.program} is not a list of threads",
+                hint="py-spy 0.4 or newer is needed",
             ) from None
         return {
             "pid": found.pid,
@@ -62,25 +68,29 @@ class Stacks(_Named, Read):
 
 
 class Profile(_Named, Read):
-    """What a Python process and its children spend processor time on, sampled by py-spy; a flame graph is the evidence.
+    """Profile the CPU time of a Python process and its children with py-spy; the evidence is a flame graph.
 
-    Sampled are the threads that py-spy takes for running. Each sample holds the process for some milliseconds.
+    Only threads that py-spy considers running are sampled. Each sample stops the process for some milliseconds.
     """
 
     TIMEOUT = 900.0
     CODE = "program"
 
-    seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to sample, such as `10s`.")] = Duration(10.0)
-    rate: Annotated[int, Field(ge=1, le=1000, description="Samples a second.")] = 100
+    seconds: Annotated[Duration, Field(ge=1, le=600, description="Duration of the sampling, such as `10s`.")] = Duration(
+        10.0
+    )
+    rate: Annotated[int, Field(ge=1, le=1000, description="Samples per second.")] = 100
     program: Program = "py-spy"
 
     def ready(self, ctx: Context) -> None:
-        """py-spy must be on the host; the process need not be there yet."""
+        """Check that py-spy is on the host; the process need not exist yet."""
         need(ctx, self.program)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``samples``, ``busiest`` (a function, null when nothing ran), ``functions`` (``function samples
-        share low high with_calls``: its own share of the samples with the 95 % interval), ``flamegraph`` (evidence, SVG).
+        """Facts: ``pid``, ``samples`` (number), ``busiest`` (function, null when none ran), ``functions``, ``flamegraph``.
+
+        Each of ``functions`` has ``function``, ``samples``, ``share`` (of the samples, without calls), ``low`` and ``high``
+        (95 % interval of the share), and ``with_calls`` (share including calls). ``flamegraph`` is the evidence (SVG).
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
@@ -117,16 +127,20 @@ class Profile(_Named, Read):
 
 
 class MemoryProfile(_Named, Read):
-    """How the memory of one process grows while it is watched: its resident set, as the kernel counts it."""
+    """Measure the growth of one process's memory: its resident set, as the kernel reports it."""
 
     TIMEOUT = 900.0
 
-    seconds: Annotated[Duration, Field(ge=1, le=600, description="How long to watch, such as `10s`.")] = Duration(10.0)
-    samples: Annotated[int, Field(ge=3, le=600, description="How often to look in that time.")] = 20
+    seconds: Annotated[Duration, Field(ge=1, le=600, description="Duration of the measurement, such as `10s`.")] = Duration(
+        10.0
+    )
+    samples: Annotated[int, Field(ge=3, le=600, description="Number of readings during the measurement.")] = 20
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``rss_bytes`` at the end, ``rss_first_bytes``, ``rss_max_bytes``, ``growth_bytes_per_s`` and
-        ``growth_error`` (half its 95 % interval), ``grows`` (the whole interval is above zero), ``samples``, ``seconds``.
+        """Facts: ``pid``, ``rss_bytes`` at the end, ``rss_first_bytes``, ``rss_max_bytes``, ``growth_bytes_per_s``.
+
+        ``growth_error`` is half the 95 % interval of the growth; ``grows`` is true when the whole interval is above zero.
+        ``samples`` is the number of readings, ``seconds`` their period.
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
@@ -140,8 +154,8 @@ cat "/proc/$1/status" || exit 3
 echo "fds: $(ls "/proc/$1/fd" | wc -l)"
 awk '/^Max open files/ { print "limit: " $4 }' "/proc/$1/limits"
 """
-# PID SECONDS: twice, the host's uptime and of every process its number, its parent, and its ticks in user and in kernel mode
-# (fields 4, 14 and 15 of /proc/PID/stat, proc_pid_stat(5)); a name may hold spaces and brackets: the last one ends it.
+# PID SECONDS: print twice the host's uptime, and pid, parent and ticks in user and in kernel mode of every process (fields
+# 4, 14 and 15 of /proc/PID/stat, proc_pid_stat(5)). A name may contain spaces and brackets: the last bracket ends the name.
 _TICKS = """
 read_all() {
   read -r up rest < /proc/uptime; echo "at $up"
@@ -153,16 +167,18 @@ read_all; sleep "$2"; read_all
 
 
 class Usage(_Named, Read):
-    """What one process uses: memory, threads, open files; and for how long it and its children keep processors busy.
+    """Measure the resources that one process uses: memory, threads, open files; and CPU time including its children.
 
-    Figures of the kernel (/proc/PID/status), at one moment; the processor's share over the time that the action looks on.
+    The figures are the kernel's (/proc/PID/status) at one moment; the CPU share is measured over `seconds`.
     """
 
-    seconds: Annotated[Duration, Field(ge=0, le=60, description="How long to look at the processor; 0: not.")] = Duration(0)
+    seconds: Annotated[Duration, Field(ge=0, le=60, description="Duration of the CPU measurement; 0: none.")] = Duration(0)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``, and of
-        the process with all below it ``processes``, ``cpu_percent`` (of one core) and ``cpu_error`` (null: not looked on).
+        """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``.
+
+        For the process with its descendants also ``processes`` (number), ``cpu_percent`` (of one core) and ``cpu_error``;
+        the last two are null when not measured.
         """
         try:
             pid = self._find(ctx).pid
@@ -173,7 +189,7 @@ class Usage(_Named, Read):
         words = {name: text.split()[0] for name, text in values.items() if text.split()}
         if not output.ok or "VmRSS" not in words:
             raise CouldNotVerify(
-                f"{ctx.host.name}: what process {pid} uses cannot be read",
+                f"{ctx.host.name}: the resource use of process {pid} cannot be read",
                 hint="run as its user, or set `manager: {sudo: true}` for the host",
             )
         files, limit = int(words.get("fds", "0")), words.get("limit", "")
@@ -199,5 +215,6 @@ class Usage(_Named, Read):
             return load_of(pid, output.text)
         except (ValueError, IndexError):
             raise CouldNotVerify(
-                f"{ctx.host.name}: how busy process {pid} is cannot be read", hint="it may have ended meanwhile"
+                f"{ctx.host.name}: the CPU time of process {pid} cannot be read",
+                hint="the process may have exited meanwhile",
             ) from None

@@ -1,0 +1,69 @@
+"""The page docs/measurements/overhead.md from its results in docs/measurements/overhead.json."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[2] / "docs" / "measurements"
+HEAD = """\
+# Overhead of Drillbook over the bare restore
+
+Made by `invoke bench.overhead` from `overhead.json` beside this page; no figure is typed by hand. Each row is the median of
+{pairs} pairs of {size} MB of data, measured at {measured_at} on {cores} cores of {processor} with {memory} MB of memory. In each pair
+the bare tool and a drill restore the same backup, in turn first, on the same disk, with the same settings of the servers.
+
+| method | bare restore | bare, s | Drillbook, s | ratio | with list and isolation, s | ratio | whole drill, s | peak, MB |
+|---|---|---|---|---|---|---|---|---|
+"""
+TAIL = """
+- *Bare*: the commands of the second column in a shell, until the copy can be used. All times are of the monotonic clock.
+- *Drillbook*: the restore of the step `backup.restore` with its own checks of the copy, from the empty sandbox to the copy that can
+  be used. The ratio is the median of the ratios of the pairs.
+- *With list and isolation*: the whole step. Before the restore it lists the backups by the tool and chooses one, makes the sandbox,
+  and tries to reach production from it. A bare restore does none of that, and its time does not grow with the data.
+- *Whole drill*: the process from its start to its end, which also takes leases, removes the sandbox, signs and reports.
+- *Peak*: VmHWM of the controller's process, the largest of all pairs. The data never passes through it.
+"""
+
+
+UNMEASURED = """\
+# Overhead of Drillbook over the bare restore
+
+Not measured yet for this version: `invoke bench.overhead` on a machine that does nothing else writes this page.
+"""
+
+
+def line(pairs: dict[str, Any]) -> str:
+    """One row of the table."""
+    numbers = {key: statistics.median(pairs[key]) for key in ("bare", "restore", "step", "drill")}
+    peak = max(pairs["peak_kib"]) / 1024
+    return (
+        f"| {pairs['method']} | {pairs['tool']} | {numbers['bare']:.2f} | {numbers['restore']:.2f} "
+        f"| {pairs['ratio']:.3f} | {numbers['step']:.2f} | {pairs['step_ratio']:.3f} | {numbers['drill']:.2f} | {peak:.0f} |"
+    )
+
+
+def rendered(results: dict[str, Any]) -> str:
+    """The page."""
+    if not results["methods"]:
+        return UNMEASURED
+    machine = results["machine"]
+    head = HEAD.format(
+        pairs=min(len(pairs["bare"]) for pairs in results["methods"]),
+        size=results["size_mb"],
+        measured_at=results["measured_at"],
+        cores=machine["cores"],
+        processor=machine["processor"],
+        memory=machine["memory_mb"],
+    )
+    return head + "".join(f"{line(pairs)}\n" for pairs in results["methods"]) + TAIL
+
+
+def write(results: dict[str, Any]) -> None:
+    """Write the results, and the page made from them."""
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "overhead.json").write_text(json.dumps(results, indent=2) + "\n")
+    (FOLDER / "overhead.md").write_text(rendered(results))

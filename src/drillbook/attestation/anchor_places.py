@@ -1,0 +1,126 @@
+"""Places where anchors are stored: a file, or the objects of a locked bucket."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from drillbook.errors import UsageError
+
+CHOICE = "DRILLBOOK_ANCHOR"
+"""Environment variable that lists additional places for anchors, separated by commas."""
+BUCKET = "s3://"
+
+
+class AnchorProblem(Exception):
+    """Raised when a place of anchors cannot be written or read; the message names the place and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """All anchors read from one place, each as a line of JSON."""
+
+    lines: tuple[bytes, ...] = ()
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """Reasons why the anchor of a run is weak evidence, such as a missing lock, by run."""
+
+
+class Place(Protocol):
+    """A place outside ``reports/`` that stores anchors: copies of journal hashes, which reveal later changes of a journal."""
+
+    @property
+    def source(self) -> str:
+        """Name of the place, for messages."""
+
+    def add(self, run: str, events: int, line: bytes) -> None:
+        """Store the anchor ``line``, which ends with a newline, durably: it survives a crash once this method returns.
+
+        Raises AnchorProblem.
+        """
+
+    def read(self) -> Held:
+        """Read all anchors of the place. Raises AnchorProblem."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorFile:
+    """File with one anchor on each line; with ``expected``, reading a missing file raises AnchorProblem."""
+
+    path: Path
+    expected: bool = True
+
+    @property
+    def source(self) -> str:
+        """Path of the file."""
+        return str(self.path)
+
+    def add(self, run: str, events: int, line: bytes) -> None:
+        """Append ``line`` to the file, durably. Raises AnchorProblem."""
+        del run, events
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(descriptor, line)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise AnchorProblem(f"the anchor {self.path} cannot be written: {error.strerror}") from None
+
+    def read(self) -> Held:
+        """Read all lines of the file. Raises AnchorProblem."""
+        try:
+            return Held(tuple(self.path.read_bytes().splitlines()))
+        except FileNotFoundError:
+            if not self.expected:
+                return Held()
+            raise AnchorProblem(f"the anchor file {self.path} does not exist") from None
+        except OSError as error:
+            raise AnchorProblem(f"the anchor {self.path} cannot be read: {error.strerror}") from None
+
+
+def default(reports: Path) -> Path | None:
+    """Path of the file for the anchors of ``reports``, in the user's state folder; None if that is unknown."""
+    whole = reports.resolve()
+    return in_state("anchors", whole, whole.parent, ".jsonl")
+
+
+def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
+    """Return a file's path in the user's state folder, unique for each path ``of``; None if the state folder is unknown."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", project.resolve().name)[:40]
+    return folder / "drillbook" / kind / f"{name}-{hashlib.sha256(str(of).encode()).hexdigest()[:16]}{ending}"
+
+
+def named(text: str) -> Place:
+    """Parse the text of a place for anchors: a path, or ``s3://bucket/prefix?keep=400d``. Raises UsageError."""
+    if text.startswith(BUCKET):
+        from drillbook.attestation.bucket import AnchorBucket  # noqa: PLC0415  keeps start-up fast
+
+        return AnchorBucket.parse(text)
+    try:
+        return AnchorFile(Path(text).expanduser())
+    except RuntimeError:
+        raise UsageError(f"the anchor {text!r} is in the home folder of an unknown user") from None
+
+
+def places(reports: Path) -> list[Place]:
+    """Places for the anchors of ``reports``: a file in the user's state folder, and those that DRILLBOOK_ANCHOR names.
+
+    Raises UsageError.
+    """
+    own = default(reports)
+    return [
+        *([AnchorFile(own, expected=False)] if own else []),
+        *(named(one.strip()) for one in os.environ.get(CHOICE, "").split(",") if one.strip()),
+    ]

@@ -1,0 +1,85 @@
+"""Examination of a journal line by line, to name the first manipulated line and the kind of manipulation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from drillbook.events.event import Event
+from drillbook.values import canonical, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Events of a journal before its first wrong line, and the problem of that line."""
+
+    events: tuple[Event, ...]
+    lines: int
+    line: int = 0
+    """Number of the first wrong line, from 1; 0 when every line is intact."""
+    wrong: str = ""
+    torn: bool = False
+    """True when the journal does not end with a line feed, so its last line is incomplete."""
+
+    @property
+    def hashes(self) -> list[str]:
+        """Hashes of the events up to the first wrong line."""
+        return [event.hash for event in self.events]
+
+
+def walk(data: bytes) -> Walk:
+    """Read the lines of ``data`` up to the first that is damaged or does not continue the chain of hashes."""
+    raw = data.split(b"\n")
+    torn = raw.pop() != b""
+    events: list[Event] = []
+    for number, line in enumerate(raw):
+        event = _event(line)
+        if event is None or not _follows(event, events):
+            rest = [event, *(_event(later) for later in raw[number + 1 : number + 3])]
+            return Walk(tuple(events), len(raw), number + 1, _what(events, rest, number + 1), torn)
+        events.append(event)
+    if not events:
+        return Walk((), 0, 1, "the journal contains no event", torn)
+    return Walk(tuple(events), len(raw), torn=torn)
+
+
+def _event(line: bytes) -> Event | None:
+    """Parse a journal line; None unless it is written exactly as Drillbook writes lines, with a correct hash."""
+    try:
+        content: Any = json.loads(line)
+        event = Event.model_validate(content)
+        if canonical(content) != line:
+            return None
+        claimed = content.pop("hash")
+        return event if digest(canonical(content)) == claimed else None
+    except (ValueError, ValidationError, RecursionError, AttributeError, KeyError, TypeError):
+        return None
+
+
+def _follows(event: Event | None, events: Sequence[Event]) -> bool:
+    """Return True when ``event`` continues the chain: it has the next number and the hash of the last of ``events``."""
+    if event is None or event.seq != len(events):
+        return False
+    return not events or event.prev == events[-1].hash
+
+
+def _what(events: Sequence[Event], rest: Sequence[Event | None], number: int) -> str:
+    """Describe the manipulation at line ``number``; ``rest`` are the events of that line and of the two lines after it."""
+    here, after = rest[0], rest[1] if len(rest) > 1 else None
+    if _follows(after, events):
+        if here and after and here.prev == after.hash:
+            return f"line {number} was changed: lines {number} and {number + 1} were swapped"
+        return f"line {number} was added"
+    if here is None:
+        return f"line {number} was changed"
+    missing = here.seq - len(events)
+    if missing > 0:
+        what = f"line {number} was" if missing == 1 else f"lines {number} to {number + missing - 1} were"
+        return f"{what} removed: event {len(events)} is missing, event {here.seq} is in its place"
+    if here.seq < len(events):
+        return f"line {number} was added: it repeats event {here.seq}"
+    return f"line {number} was changed: it does not continue the previous line"

@@ -1,0 +1,294 @@
+"""``attestation.json``: digests of a run's files and the last hash of its journal, signed by the process that wrote them.
+
+A run signs its last hash when it begins, right before it injects, and when it has ended. The attestation is renewed when
+a recovery or a new rendering changed the folder. Renewal covers only content that a trusted key signed before (see
+``standing``) or that this process itself wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from drillbook import __version__
+from drillbook.attestation import anchors
+from drillbook.attestation.format import (
+    FILE,
+    RENDERED,
+    SCHEMA,
+    SIGNATURE,
+    Statement,
+    approved_with,
+    file_digest,
+    files_in,
+    kept_names,
+    load,
+)
+from drillbook.attestation.journal_lines import Walk, walk
+from drillbook.attestation.standing import Standing, members
+from drillbook.journal.journal import FILE as JOURNAL
+from drillbook.journal.own_writes import Written
+from drillbook.judge.result import RunView, SuiteResult
+from drillbook.report import formats
+from drillbook.sdk.run_folder import sync_path
+from drillbook.signing import keys
+from drillbook.signing.keys import KeyProblem
+from drillbook.values import digest
+
+TOOL = f"drillbook {__version__}"
+OWN = ("at", "attested_by", "tool", "occasion", "key", "unsigned", "previous_attestation")
+"""Keys of the signed statement that describe the attestation itself; all other keys describe the run."""
+REPORTS = "reports"
+NEW = Standing()
+"""State of a folder that this process itself created: nothing in it was signed before."""
+NOT_AS_WRITTEN = "the journal on the disk differs from the events that this process wrote: it was changed by another program"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealer:
+    """Settings of a signature: the folder ``root`` of the project with the key, the person (``by``), and the occasion."""
+
+    root: Path
+    by: str
+    occasion: str = "run"
+    missed: list[str] = field(default_factory=list)
+    """Messages about anchors and timestamps that could not be obtained, each with the reason."""
+
+
+def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | None = None, before: Standing = NEW) -> str:
+    """Write and sign the attestation of a run; returns the reason why it is not signed, or an empty text.
+
+    ``before`` is the state of the run's folder before this process changed it, and ``written`` the part of the journal that
+    this process wrote. A failure to write is returned, not raised: the run already has its verdict.
+    """
+    try:
+        found = walk((folder / JOURNAL).read_bytes())
+        if why := _not_covered(found, view, written, before):
+            return why
+        result = view.result
+        content = {
+            "schema": SCHEMA,
+            "run": result.run,
+            "drill": result.drill,
+            "environment": result.environment,
+            "verdict": str(result.verdict),
+            "exit": result.exit,
+            "started": result.started,
+            "finished": result.finished,
+            "operator": result.operator,
+            "plan_digest": result.plan_digest,
+            "head": view.journal_head,
+            "events": view.journal_events,
+            "previous_head": found.events[0].prev,
+        }
+        gaps, loose = _gaps(written, before), _loose(folder, written, before)
+        content |= {"unvouched": gaps} if gaps else {}
+        content |= {"unvouched_files": loose} if loose else {}
+        return _seal(folder, content, sealer, before, _names(before, written))
+    except OSError as error:
+        return f"the attestation cannot be written: {error.strerror}"
+
+
+def _not_covered(found: Walk, view: RunView, written: Written | None, before: Standing) -> str:
+    """Reason why part of the journal was neither signed before nor written by this process; empty when all of it was."""
+    if before.doubt:
+        return before.doubt
+    if found.line or found.torn or not found.hashes or found.hashes[-1] != view.journal_head:
+        return NOT_AS_WRITTEN
+    if before.sealed and found.hashes[before.events - 1 : before.events] != [before.sealed.get("head")]:
+        return NOT_AS_WRITTEN
+    if written is None or written.first < 0:
+        return before.unvouched
+    events, head = written.now()
+    return "" if (events, head) == (len(found.hashes), found.hashes[-1]) else NOT_AS_WRITTEN
+
+
+def _gaps(written: Written | None, before: Standing) -> list[list[int]]:
+    """Ranges of events that were neither signed before nor written by this process, each as first and last number."""
+    if written is not None and written.first > before.events:
+        return [*before.gaps, [before.events, written.first - 1]]
+    return before.gaps
+
+
+def _loose(folder: Path, written: Written | None, before: Standing) -> list[str]:
+    """Names of files to attest that existed before this process began and were not signed."""
+    sealed = before.sealed or {}
+    named, known = sealed.get("unvouched_files"), {name for name, _ in kept_names(sealed)}
+    old = {str(name) for name in named} if isinstance(named, list) else set()
+    new = before.files - known - {JOURNAL, *RENDERED} if written is not None and written.first >= 0 else frozenset()
+    return sorted(name for name in old | new if (folder / name).is_file())
+
+
+def _names(before: Standing, written: Written | None) -> frozenset[str] | None:
+    """Names of the files to attest; None for all. If only reports were rendered, files without a signature are left out."""
+    if written is not None and written.first >= 0:
+        return None
+    return frozenset({JOURNAL, *RENDERED, *(name for name, _ in kept_names(before.sealed or {}))})
+
+
+def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str, Any]) -> str:
+    """Sign the journal of a running run up to its last event, so that this part is signed even if the run dies.
+
+    Returns the reason for a failure, or an empty text. ``run`` contains the fields that identify the run.
+    """
+    try:
+        events, head = written.now()
+        sync_path(folder / JOURNAL)
+        content = {"schema": SCHEMA, **run, "verdict": None, "exit": None, "finished": None, "head": head, "events": events}
+        return _seal(folder, content, sealer, NEW, frozenset())
+    except OSError as error:
+        return f"the attestation cannot be written: {error.strerror}"
+
+
+def seal_suite(
+    folder: Path, suite: SuiteResult, sealer: Sealer, attested: Mapping[str, str | None], before: Standing = NEW
+) -> str:
+    """Write and sign the attestation of a suite; see ``seal_run``.
+
+    ``attested`` has the digests, by folder, of the attestations that this process wrote for the suite's drills. The digests
+    of all other drills are taken from the suite's old attestation in ``before``.
+    """
+    if before.unvouched:
+        return before.unvouched
+    known = {str(run.get("folder")): run for run in members(before.sealed or {})}
+    content = {
+        "schema": SCHEMA,
+        "run": suite.run,
+        "suite": suite.suite,
+        "environment": suite.environment,
+        "verdict": str(suite.verdict),
+        "exit": suite.exit,
+        "started": suite.started,
+        "finished": suite.finished,
+        "operator": before.sealed.get("operator") if before.sealed else sealer.by,
+        "runs": [_member(folder, run, attested, known) for run in suite.runs],
+    }
+    try:
+        names = frozenset({*RENDERED, *(name for name, _ in kept_names(before.sealed))}) if before.sealed else None
+        return _seal(folder, content, sealer, before, names)
+    except OSError as error:
+        return f"the attestation cannot be written: {error.strerror}"
+
+
+def _member(
+    folder: Path, run: dict[str, Any], attested: Mapping[str, str | None], known: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Make the entry of one drill in a suite's attestation."""
+    name = str(run["folder"])
+    said = {key: run[key] for key in ("run", "drill", "folder", "exit")} | {"verdict": str(run["verdict"])}
+    if name not in attested:
+        old = known.get(name, {})
+        return {**said, **{key: old.get(key) for key in ("head", "events", "attestation")}}
+    inner = load(folder / name) or {}
+    return {**said, "head": inner.get("head"), "events": inner.get("events"), "attestation": attested[name]}
+
+
+def written_digest(folder: Path) -> str | None:
+    """Digest of the attestation in ``folder``; None when there is no attestation."""
+    try:
+        return digest((folder / FILE).read_bytes())
+    except OSError:
+        return None
+
+
+def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, names: Iterable[str] | None) -> str:
+    """Complete, sign and write the statement ``content``, unless the present signed statement equals it. Raises OSError.
+
+    Returns the reason why it is not signed, or an empty text.
+    """
+    there = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
+    content["files"] = {
+        name: {"sha256": file_digest(path), "bytes": path.stat().st_size}
+        for name, path in there.items()
+        if names is None or name in names
+    }
+    if before.sealed and {key: value for key, value in before.sealed.items() if key not in OWN} == content:
+        return ""
+    content |= {
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "attested_by": sealer.by,
+        "tool": TOOL,
+        "occasion": sealer.occasion,
+        "previous_attestation": _previous(folder, before),
+    }
+    why = _write(folder, content, sealer.root)
+    sealer.missed.extend(one for one in anchors.note(folder, sealer.root / REPORTS, content) if one not in sealer.missed)
+    return why
+
+
+def _previous(folder: Path, before: Standing) -> dict[str, Any] | None:
+    """Digest of the previous attestation, and the state of its signature; None without a previous attestation."""
+    old = before.sealed or load(folder)
+    if old is None:
+        return None
+    signed = before.sealed is not None
+    return {
+        "sha256": written_digest(folder),
+        "at": old.get("at"),
+        "head": old.get("head"),
+        "events": old.get("events"),
+        "signed": signed,
+        "sealed_at_end": signed and sealed_at_end(old),
+    }
+
+
+def sealed_at_end(statement: Statement) -> bool:
+    """Return True when the run was signed at its end, by this attestation or by a previous one."""
+    if statement.get("occasion") == "run":
+        return bool(statement.get("key"))
+    before = statement.get("previous_attestation")
+    return isinstance(before, dict) and before.get("signed") is True and before.get("sealed_at_end") is True
+
+
+def _write(folder: Path, content: Statement, root: Path) -> str:
+    """Sign and write ``content``; returns the reason why it is not signed, or an empty text.
+
+    The old signature is removed first, so that a new text never has an old signature.
+    """
+    why, signature = "", b""
+    try:
+        key, public = keys.ready_key(root)
+        _apart(folder, keys.fingerprint(public))
+        content |= {"key": {"public": public, "fingerprint": keys.fingerprint(public)}, "unsigned": None}
+        signature = keys.sign(_text(content), key)
+    except KeyProblem as problem:
+        why = str(problem)
+        if (folder / SIGNATURE).exists():
+            return why  # keep the existing signature, which covers the start of the journal
+        content |= {"key": None, "unsigned": why}
+    (folder / SIGNATURE).unlink(missing_ok=True)
+    _put(folder / FILE, _text(content))
+    if signature:
+        _put(folder / SIGNATURE, signature)
+    return why
+
+
+def _apart(folder: Path, fingerprint: str) -> None:
+    """Raise KeyProblem when the key also signed the approval of the run in ``folder``, or of a drill of the suite there."""
+    if fingerprint in map(approved_with, (folder, *(path.parent for path in folder.glob(f"*/{JOURNAL}")))):
+        raise KeyProblem(f"the key {fingerprint} also signed the approval of this run; sign runs with another key")
+
+
+def _text(content: Statement) -> bytes:
+    return formats.as_json(content).encode()
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file of a run atomically, and flush the file to the disk."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise

@@ -1,0 +1,46 @@
+"""Connections of a run to its hosts, and the secrets of its services, which are hidden in everything that the run writes."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from drillbook.errors import UsageError
+from drillbook.hosts.open import open_host
+from drillbook.inventory.inventory import Inventory
+from drillbook.plan import needed
+from drillbook.plan.planner import Plan
+from drillbook.redact import Redactor
+from drillbook.sdk.host import Host
+
+
+@runtime_checkable
+class Connects(Protocol):
+    """Protocol of hosts that must connect before their first command."""
+
+    def open(self) -> None:
+        """Connect. Raises HostError."""
+
+
+def connect(inventory: Inventory, name: str) -> Host:
+    """Create the host ``name`` of ``inventory``, and connect to it. Raises HostError."""
+    host = open_host(inventory.target(name), targets=inventory.hosts)
+    if isinstance(host, Connects):
+        host.open()
+    return host
+
+
+def redactor_for(one: Plan) -> Redactor:
+    """Read the secrets of the services that the plan ``one`` uses, and return a redactor that hides them.
+
+    Raises SecretError, and UsageError when a secret appears in the plan in plain text.
+    """
+    redactor = Redactor(())
+    redactor.learn(*one.inventory.revealed(needed.of_plan(one), redactor.learn))
+    plain = one.model_dump(mode="json")
+    if redactor.value(plain) != plain:
+        raise UsageError(
+            "a secret of the inventory also appears in plain text in the drill or the inventory, so the journal could "
+            "not hide it",
+            hint="remove the plain text; if the password is an ordinary word, change the password",
+        )
+    return redactor

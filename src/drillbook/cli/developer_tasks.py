@@ -1,0 +1,63 @@
+"""Tasks for people who work on Drillbook itself; offered only in a checkout of Drillbook."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from drillbook.cli.place import here
+from drillbook.cli.task_exit import Dry, told
+
+CHECKS = ("ruff check .", "ruff format --check .", "mypy", "codespell_lib", "bench.unused")
+"""Python modules that `invoke check` runs, with their arguments."""
+
+
+def checkout() -> Path | None:
+    """Root of the Drillbook checkout if it is the nearest project above the current folder; else None."""
+    package = Path(__file__).resolve().parents[1]
+    root = package.parents[1]
+    nearest = next((one for one in (Path.cwd(), *Path.cwd().parents) if one == root or (one / "drills").is_dir()), None)
+    if nearest != root or package != root / "src" / "drillbook":
+        return None
+    with contextlib.suppress(OSError):
+        return root if 'name = "drillbook"' in (root / "pyproject.toml").read_text(encoding="utf-8") else None
+    return None
+
+
+@task(help={"all": "everything: the controller killed after every single event of every drill, and every example"})
+def test(context: Context, all: bool = False) -> None:  # noqa: A002, PT028  the flag's name; no test
+    """Run the tests (for developers of Drillbook); of the tests that kill the controller, only a sample unless --all is given."""
+    wanted = {"DRILLBOOK_MATRIX": "all", "DRILLBOOK_EXAMPLES": "10000"} if all else {}
+    context.run(f"{sys.executable} -m pytest", pty=sys.stdout.isatty(), env=wanted)
+
+
+@task
+def check(context: Context) -> None:
+    """Run ruff, mypy, codespell, vulture and, if installed, shellcheck (for developers of Drillbook)."""
+    for module in CHECKS:
+        context.run(f"{sys.executable} -m {module}")
+    if shutil.which("shellcheck"):
+        context.run("git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck")
+
+
+@task
+@told(Dry.REFUSED)
+def docs(_: Context, results: bool = False) -> int:
+    """Generate pages of docs/ from the code again (for developers of Drillbook); --results: with the newest runs' results."""
+    from drillbook.reference import backup_methods, pages  # noqa: PLC0415  imports every action
+    from drillbook.reference.handbook import page  # noqa: PLC0415  imports every action
+
+    project = here()
+    changed = [*pages.write(project.root / "docs"), *page.write(project, renew=results)]
+    changed += backup_methods.write(project, renew=results)
+    sys.stdout.write(f"written: {', '.join(changed)}\n" if changed else "every page is current\n")
+    return 0
+
+
+TASKS: tuple[Any, ...] = (check, docs, test)

@@ -1,0 +1,61 @@
+"""Finished runs judged again from their journals, and the suites that they belong to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from drillbook.errors import JournalError
+from drillbook.exits import Exit
+from drillbook.journal.journal import read
+from drillbook.judge.judge import judge
+from drillbook.judge.result import EXIT, RunView, SuiteResult, Verdict
+
+WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED, Verdict.PASSED)
+"""Verdicts of drills from worst to best; a suite has the worst verdict of its drills."""
+
+
+def judged(folder: Path) -> RunView:
+    """Judge a run again from its journal. Raises JournalError when the journal is unreadable, or is not that of a run."""
+    history = read(folder / "journal.jsonl")
+    try:
+        return judge(history)
+    except Exception as error:
+        raise JournalError(
+            f"the journal of {folder.name} cannot be judged: {type(error).__name__}: {error}",
+            hint="the journal was changed, or written by another version",
+        ) from error
+
+
+def suite_of(folder: Path) -> SuiteResult | None:
+    """Result of the suite whose folder contains the run's ``folder``; None when the run has no suite."""
+    path = folder.parent / "result.json"
+    if not path.is_file():
+        return None
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return SuiteResult.model_validate(data) if "suite" in data else None
+
+
+def rejudged(suite: SuiteResult, views: Sequence[RunView]) -> SuiteResult:
+    """Set the verdict of ``suite`` to the worst of its drills; if a drill did not run, to ``inconclusive`` at best."""
+    verdicts = {view.result.verdict for view in views}
+    if len(views) < len(suite.drills) or Verdict.NOT_RUN in verdicts:
+        verdicts.add(Verdict.INCONCLUSIVE)
+    verdict = next(worst for worst in WORST if worst in verdicts)
+    residue = any(view.result.residue for view in views)
+    runs: list[dict[str, Any]] = [
+        {
+            "run": view.result.run,
+            "drill": view.result.drill,
+            "folder": view.result.run,
+            "verdict": view.result.verdict,
+            "exit": view.result.exit,
+            "objectives": view.result.model_dump(mode="json")["objectives"],
+        }
+        for view in views
+    ]
+    return suite.model_copy(
+        update={"verdict": verdict, "exit": Exit.RESIDUE if residue else EXIT[verdict], "runs": tuple(runs)}
+    )

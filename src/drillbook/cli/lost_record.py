@@ -1,0 +1,35 @@
+"""Errors for a run whose journal or reports were lost; their messages list the changes that are still in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from drillbook.errors import Unreported
+from drillbook.judge.result import Residue
+
+
+def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unreported:
+    """Make the error for a run whose reports cannot be written; its message lists the changes that were not undone."""
+    return Unreported(
+        f"the report of {folder.name} cannot be written: {error.strerror or error}; {_state(residue)}",
+        hint=f"make {folder.parent} writable again (a full disk: free some space), then: invoke drill.recover {folder.name}",
+    )
+
+
+def unrecorded(folder: Path, why: str, residue: Sequence[Residue]) -> Unreported:
+    """Make the error for a run whose journal was removed or changed; only this error still lists the changes not undone."""
+    hint = (
+        "no command can undo these changes any more: follow the instructions above by hand"
+        if residue
+        else "find out which files were changed and by whom"
+    ) + f"; then move the remaining files of {folder} out of reports/"
+    return Unreported(
+        (f"the record of {folder.name} is lost: {why}; the actions of the run can no longer be verified; {_state(residue)}"),
+        hint=hint,
+    )
+
+
+def _state(residue: Sequence[Residue]) -> str:
+    left = "".join(f"\n{one.host}: {one.what}: {one.why}\n{one.by_hand}" for one in residue)
+    return f"some changes could not be undone:{left}" if residue else "all changes were undone"

@@ -1,0 +1,130 @@
+"""Optional positional arguments of tasks: ``drill.recover`` and ``drill.recover RUN``.
+
+Invoke requires every positional argument, and would take even an option as its value. So a task declares a positional
+argument only when the command line contains a name. The program ``drillbook`` also moves a name that follows options in
+front of the options.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import sys
+from collections.abc import Collection as Group
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.exceptions import Exit as InvokeExit
+from invoke.parser.argument import Argument
+from invoke.program import Program
+from invoke.tasks import Task
+
+from drillbook.errors import UsageError
+
+_WORDS: ContextVar[Sequence[str] | None] = ContextVar("words", default=None)
+"""Arguments of the command line that is being parsed; None: those in ``sys.argv``."""
+
+
+class Name(Argument):
+    """Positional argument for the name of a drill or run; a value that begins with a dash is no name."""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        """Set the name to ``value``. Ends the program with status 2 when Invoke passes an option as the name."""
+        if str(value).startswith("-"):
+            text = (
+                f"{value} is not an option here; write options of invoke, such as --dry, before the task or after its "
+                f"{self.name}"
+            )
+            raise InvokeExit(text, code=UsageError.exit_status)
+        super().set_value(value, cast)
+
+
+class OptionalNameTask(Task[Any]):
+    """A task with an optional positional name; without a name, the task's own default applies."""
+
+    paths: tuple[str, ...] = ()
+    """Full names of the task in the namespace, such as ``drill.check``."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Arguments of the task; a name is positional only when the command line contains one."""
+        arguments = super().get_arguments(ignore_unknown_help)
+        named = self._is_named(arguments)
+        return [_name(argument, positional=named) if argument.positional else argument for argument in arguments]
+
+    def _is_named(self, arguments: Iterable[Argument]) -> bool:
+        words = _words()
+        behind = next((words[place:] for place, word in enumerate(words, 1) if self._is(word)), [])
+        return leading_options(behind, options_with_a_value(arguments)) < len(behind)
+
+    def _is(self, word: str) -> bool:
+        return any(word == path or word.endswith(f".{path}") for path in self.paths)
+
+
+def _name(argument: Argument, *, positional: bool) -> Name:
+    return Name(names=argument.names, help=argument.help, positional=positional, attr_name=argument.attr_name)
+
+
+def _words() -> Sequence[str]:
+    words = _WORDS.get()
+    if words is None:
+        words = sys.argv[1:]
+    return words[: words.index("--")] if "--" in words else words
+
+
+@contextmanager
+def reading(words: Sequence[str]) -> Iterator[None]:
+    """Within the ``with`` block, tasks look for the name of their drill or run in the arguments ``words``."""
+    before = _WORDS.set(words)
+    try:
+        yield
+    finally:
+        _WORDS.reset(before)
+
+
+def leading_options(words: Sequence[str], valued: Group[str]) -> int:
+    """Count the leading arguments in ``words`` that are options, or values of the options in ``valued``."""
+    count = 0
+    while count < len(words) and words[count].startswith("-"):
+        count += 2 if words[count] in valued else 1
+    return min(count, len(words))
+
+
+def options_with_a_value(arguments: Iterable[Argument]) -> set[str]:
+    """Flags of the options in ``arguments``, and of Invoke's own options, that take the next argument as their value."""
+    return {*_flags(arguments), *_flags_of_invoke()}
+
+
+@functools.cache
+def _flags_of_invoke() -> set[str]:
+    program = Program()
+    return _flags([*program.core_args(), *program.task_args()])
+
+
+def _flags(arguments: Iterable[Argument]) -> set[str]:
+    return {
+        f"--{name}" if len(name) > 1 else f"-{name}"
+        for argument in arguments
+        if argument.takes_value and not argument.optional
+        for name in argument.names
+    }
+
+
+def names_first(words: Sequence[str], tasks: Collection) -> list[str]:
+    """Move the name given to each task in front of the task's options."""
+    known = {name: tasks[path] for path, aliases in tasks.task_names.items() for name in (path, *aliases)}
+    result, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        result.append(word)
+        if task := known.get(word):
+            valued = options_with_a_value(copy.deepcopy(task).get_arguments())  # a copy: get_arguments() clears its help
+            place = leading_options(rest, valued)
+            if isinstance(task, OptionalNameTask) and place < len(rest):
+                result.append(rest.pop(place))
+            count = leading_options(rest, valued)
+            result += rest[:count]
+            del rest[:count]
+    return result

@@ -1,0 +1,241 @@
+"""Executes a plan with all parts assembled: runs it, judges the run, writes its reports, and signs its folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from drillbook.attestation import anchor_places, anchors, sign_runs
+from drillbook.attestation.manifests import ManifestKeys
+from drillbook.attestation.sign_runs import Sealer
+from drillbook.cli import run_trace
+from drillbook.cli.access import connect, redactor_for
+from drillbook.cli.finished_runs import rejudged
+from drillbook.cli.lost_record import unrecorded, unreported
+from drillbook.cli.run_identity import header, new_run_id, operator, previous_head
+from drillbook.engine import pruning
+from drillbook.engine.hold import Hold
+from drillbook.engine.leases import Owner
+from drillbook.engine.liveness import controller
+from drillbook.engine.open_hosts import Hosts
+from drillbook.engine.recovery import in_the_way
+from drillbook.engine.runner import Runner
+from drillbook.engine.stage import Stage
+from drillbook.engine.stop_requests import Stop, watching
+from drillbook.errors import JournalError, PlanError
+from drillbook.events.runs import RunSession
+from drillbook.exits import Exit
+from drillbook.findings import Finding
+from drillbook.inventory.inventory import Inventory
+from drillbook.journal.journal import FILE, Journal, Observer, read
+from drillbook.journal.own_writes import Written
+from drillbook.judge import earlier_runs
+from drillbook.judge.judge import judge
+from drillbook.judge.result import Residue, RunView, SuiteResult, Verdict
+from drillbook.notify.messenger import Messenger
+from drillbook.plan import approval, guard, planner
+from drillbook.plan.planner import Plan
+from drillbook.plan.spec import Drill, Suite
+from drillbook.project.project import Project
+from drillbook.report import publish
+from drillbook.sdk.run_folder import RunFolder
+from drillbook.signing import keys
+from drillbook.signing.texts import Look
+from drillbook.telemetry import export, spans
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestrator:
+    """Runs drills and suites of one project on one inventory."""
+
+    project: Project
+    inventory: Inventory
+    observer: Observer
+    confirm: str | None = ""
+    """Environment that the operator confirmed with --confirm; ``None`` skips that requirement, as in a check."""
+    attested: dict[str, str | None] = field(default_factory=dict)
+    """Digests of the attestations (signed digests of a run's files) written so far, by name of the run's folder."""
+    missed: list[str] = field(default_factory=list)
+    """Messages about anchors and timestamps that could not be obtained, each with the reason."""
+
+    def plans(self, found: Drill | Suite) -> list[Plan]:
+        """Plan a drill, or every drill of a suite, so that a mistake in any of them is found before the first one runs."""
+        if isinstance(found, Drill):
+            return [planner.make(found, self.inventory)]
+        drills = [self.project.drill(name) for name in found.drills]
+        for drill in drills:
+            if isinstance(drill, Suite):
+                raise PlanError(
+                    f"the suite {found.suite!r} names the suite {drill.suite!r}, but a suite must name only drills"
+                )
+        return [planner.make(drill, self.inventory) for drill in drills if isinstance(drill, Drill)]
+
+    def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
+        """Run a plan and write its reports; returns the run's folder and its judged result.
+
+        Raises UsageError for an invalid place of anchors, before the run starts.
+        """
+        anchor_places.places(self.project.reports)
+        redactor = redactor_for(one)
+        run_id, suite = new_run_id(one.drill), parent.name if parent else ""
+        folder = (parent or self.project.ready_reports()) / run_id
+        prev = previous_head(self.project, run_id)
+        journal = Journal(
+            folder, redactor, origin=time.monotonic(), prev=prev, observer=self.observer, place=_new_folder(folder)
+        )
+        messenger = self._messenger(one, folder, journal)
+        written = Written()
+        journal.also(written)
+        journal.also(messenger.saw)
+        hosts = Hosts(lambda name: connect(self.inventory, name))
+        refusals, approved = self.allowed(one, folder)
+        run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
+        stop = Stop()
+        hold = Hold(one, journal, hosts.get, _owner(one, run), stop)
+        traced = (suite or run_id) if export.endpoint() else ""
+        stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=traced, hold=hold, vouchers=self._vouchers)
+        try:
+            with watching(stop, folder, self.project.reports, journal=journal):
+                vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
+                head: RunSession = {**header(run["operator"]), "approval": approved}
+                history = self._history(one, folder)
+                residue = Runner(stage, hosts.open, stop, refusals, header=head, history=history, vouch=vouch).run()
+            messenger.ended(lambda: judge(read(journal.path)).result)
+            run_trace.send(journal, run_id, suite)
+            pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()])
+            gone = journal.displaced()
+        finally:
+            hosts.close()
+            journal.close()
+        if gone:
+            raise unrecorded(folder, gone, residue)
+        return folder, self._report(folder, written, run["operator"], residue, alone=parent is None)
+
+    @property
+    def _vouchers(self) -> ManifestKeys:
+        return ManifestKeys(self.project.root)
+
+    def _messenger(self, one: Plan, folder: Path, journal: Journal) -> Messenger:
+        place = anchors.relative(folder, self.project.reports)
+        return Messenger(one, folder.name, str(folder / "report.html"), journal.append, folder=place)
+
+    def _report(self, folder: Path, written: Written, by: str, residue: Sequence[Residue], *, alone: bool) -> RunView:
+        """Judge a finished run, write its reports, and sign its folder. Raises Unreported.
+
+        ``alone`` is True when the run is not part of a suite; the index of reports is then written too.
+        """
+        try:
+            view = judge(read(folder / FILE))
+            publish.write_run(folder, view)
+            sign_runs.seal_run(folder, view, self._sealer(by), written=written)
+            self.attested[folder.name] = sign_runs.written_digest(folder)
+            if alone:
+                publish.write_index(self.project.reports, latest=folder.name)
+        except OSError as error:
+            raise unreported(folder, error, residue) from None
+        except JournalError as error:
+            raise unrecorded(folder, error.message, residue) from None
+        return view
+
+    def _history(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
+        """Return a function that reads the sizes of data measured by previous runs; None when the plan measures no sizes."""
+        if not earlier_runs.collects(one):
+            return None
+        return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
+
+    def _sealer(self, by: str, occasion: str = "run") -> Sealer:
+        return Sealer(self.project.root, by, occasion, self.missed)
+
+    def _vouching(self, one: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
+        """Return a function that signs the journal of the run so far; after one failure, later calls do nothing."""
+        said = {
+            "run": run["id"],
+            "drill": one.drill,
+            "environment": self.inventory.environment,
+            "started": run["started"],
+            "operator": run["operator"],
+            "plan_digest": one.digest,
+            "previous_head": run["previous_head"],
+        }
+        failed: list[str] = []
+
+        def vouch(occasion: str) -> None:
+            sealer = self._sealer(run["operator"], occasion)
+            if not failed and (why := sign_runs.checkpoint(folder, written, sealer, said)):
+                failed.append(why)
+
+        return vouch
+
+    def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
+        """Return the reasons to refuse the drill that are known without contacting a host, and the facts of its approval."""
+        now = datetime.now(UTC)
+        found = look(self.project, one, now)
+        refusals = guard.check(one, now=now, confirm=self.confirm, approval=found)
+        others = [other for other in (*self.project.runs(), *self.project.lost()) if other != folder]
+        return [*refusals, *in_the_way(one, others)], found.facts() if found else None
+
+    def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
+        """Run the drills of a suite, one after another, and write one report over all.
+
+        Continues after a failed drill, but stops after an aborted drill, or one with changes that were not undone. ``between``
+        is called with the view of each finished run.
+        """
+        run_id = new_run_id(suite.suite)
+        folder = self.project.ready_reports() / run_id
+        started, began_ns, began = datetime.now(UTC), time.time_ns() // 1_000_000 * 1_000_000, time.monotonic()
+        views: list[RunView] = []
+        for one in plans:
+            _, view = self.run(one, parent=folder)
+            views.append(view)
+            between(view)
+            if view.result.residue or view.result.verdict is Verdict.ABORTED:
+                break
+        start = SuiteResult(
+            run=run_id,
+            suite=suite.suite,
+            title=suite.title,
+            environment=self.inventory.environment,
+            verdict=Verdict.INCONCLUSIVE,
+            exit=Exit.UNVERIFIED,
+            started=_utc(started),
+            finished=_utc(datetime.now(UTC)),
+            drills=suite.drills,
+            runs=(),
+        )
+        result = rejudged(start, views)
+        if export.endpoint():
+            whole = spans.of_suite(run_id, suite.suite, began_ns, time.monotonic() - began, str(result.verdict))
+            with suppress(export.NotExported):  # each drill's run has already reported a collector that is down
+                export.export(run_id, whole)
+        publish.write_suite(folder, result, views)
+        sign_runs.seal_suite(folder, result, self._sealer(operator()), self.attested)
+        publish.write_index(self.project.reports, latest=folder.name)
+        return folder, result
+
+
+def _owner(one: Plan, run: dict[str, str]) -> Owner:
+    return Owner(run=run["id"], operator=run["operator"], controller=controller(), drill=one.drill)
+
+
+def _new_folder(folder: Path) -> RunFolder:
+    """Create a run's folder under a hidden name, used until the first event is written. Raises JournalError."""
+    try:
+        return RunFolder.make(folder)
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be created: {error.strerror}; nothing was touched") from None
+
+
+def look(project: Project, one: Plan, now: datetime) -> Look | None:
+    """Look for the approval of the plan ``one``; ``None`` when the plan needs no approval."""
+    if not guard.needs_approval(one):
+        return None
+    return approval.look(one, project.root, now=now, operator=operator(), signing=keys.fingerprint_of(project.root))
+
+
+def _utc(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,131 @@
+"""The program ``drillbook``: the tasks as subcommands; errors suggest the likely task or option and exit with status 2.
+
+``invoke`` runs the same tasks with Invoke's own command line; docs/decisions/0007 lists the differences.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+from invoke.exceptions import Exit as InvokeExit
+from invoke.exceptions import ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+from invoke.parser.parser import Parser
+from invoke.program import Program
+
+from drillbook import __version__
+from drillbook.cli import developer_tasks
+from drillbook.cli.optional_names import names_first, reading
+from drillbook.cli.place import here
+from drillbook.cli.tasks import namespace
+from drillbook.errors import DrillbookError, UsageError
+
+OFFERED = ("complete", "dry", "help", "list", "list-depth", "list-format", "print-completion-script", "version")
+"""Options of Invoke that have an effect in this program."""
+DRY_HELP = "Show what a task would do, as `drill.plan` shows a drill, and do nothing."
+DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check", "drill.approve")
+"""Tasks whose positional name is a drill's, so that drill names are completed after them."""
+HINT = "hint: drillbook --list, or drillbook --help TASK"
+_UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
+"""Invoke's message for an argument that is neither a task nor an option."""
+
+
+class Drillbook(Program):
+    """Invoke's program with Drillbook's tasks, and with only those of Invoke's own options that have an effect here."""
+
+    def core_args(self) -> list[Argument]:
+        """Invoke's own options; the help of ``--dry`` describes its meaning in this program."""
+        options = super().core_args()
+        next(option for option in options if option.name == "dry").help = DRY_HELP
+        return options
+
+    @property
+    def initial_context(self) -> ParserContext:
+        """The options allowed before the first task: those for help, lists, completion and ``--dry``."""
+        return ParserContext(args=[option for option in self.core_args() if option.name in OFFERED])
+
+    def parse_core_args(self) -> None:
+        """Parse the options before the first task. Raises ParseError for an Invoke option without effect in this program."""
+        every = [*self.core_args(), *self.task_args()]
+        self.core = Parser(initial=ParserContext(args=every), ignore_unknown=True).parse_argv(self.argv[1:])
+        given = next((one for one in self.core[0].args.values() if one.got_value and one.name not in OFFERED), None)
+        if given is not None:
+            option = next((flag for flag in _flags(given) if flag in self.argv), _flags(given)[0])
+            raise ParseError(f"the program does not support invoke's option {option}")
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Parse as Invoke does; a mistake in the command line exits with status 2."""
+        with self._mistakes_told():
+            super().parse_core(argv)
+
+    def parse_tasks(self) -> None:
+        """Parse as Invoke does, but allow options before the name of a drill or run; a mistake exits with status 2."""
+        words = self.core.unparsed
+        if any(word.startswith("-") for word in words):
+            words[:] = names_first(words, self.collection)
+        with self._mistakes_told(), reading(words):
+            super().parse_tasks()
+
+    def parse_cleanup(self) -> None:
+        """Print help, lists and completions as Invoke does; drill names are completed before task names."""
+        if self.args.complete.value:
+            self._complete_drills()
+        with self._mistakes_told():
+            super().parse_cleanup()
+
+    def _complete_drills(self) -> None:
+        words = self.core.remainder.split()[1:]
+        if words and (words[-1] in DRILL_TASKS or (len(words) > 1 and words[-2] in DRILL_TASKS)):
+            with contextlib.suppress(DrillbookError):
+                sys.stdout.writelines(f"{name}\n" for name in here().drill_names())
+
+    @contextlib.contextmanager
+    def _mistakes_told(self) -> Iterator[None]:
+        try:
+            yield
+        except ParseError as error:
+            raise InvokeExit(f"{self._explained(error)}\n{HINT}", code=UsageError.exit_status) from None
+
+    def _explained(self, error: ParseError) -> str:
+        unknown = _UNKNOWN.fullmatch(str(error))
+        if not unknown:
+            return str(error)
+        if unknown[1].startswith("-") and error.context is not None:
+            return no_option(unknown[1], error.context)
+        return no_task(unknown[1], [*self.parser.contexts, *self.parser.contexts.aliases])
+
+
+def no_task(name: str, known: Iterable[str]) -> str:
+    """Message that there is no task ``name``, with the most similar task."""
+    if name in {task.name for task in developer_tasks.TASKS}:
+        return f"the task {name!r} is for developers of Drillbook: it runs only in a checkout of Drillbook"
+    near = get_close_matches(name, sorted(known, key=len), 1)
+    hint = f"did you mean {near[0]!r}?" if near else "`--list` shows all tasks"
+    return f"there is no task {name!r}: {hint}"
+
+
+def no_option(option: str, context: ParserContext) -> str:
+    """Message that the task of ``context`` has no option ``option``, with the most similar option."""
+    known = [flag for flag in context.flag_names() if flag.startswith("--")]
+    near = get_close_matches(option, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"its options: {', '.join(known)}"
+    return f"{context.name or 'the program'} has no option {option}: {hint}"
+
+
+def _flags(option: Argument) -> list[str]:
+    return [f"--{name}" if len(name) > 1 else f"-{name}" for name in option.names]
+
+
+def program() -> Drillbook:
+    """Create the program ``drillbook``, which runs the tasks in any folder with ``drills/`` and ``inventory/``."""
+    return Drillbook(name="drillbook", binary="drillbook", version=__version__, namespace=namespace())
+
+
+def main() -> None:
+    """Run the program ``drillbook``."""
+    program().run()

@@ -1,0 +1,174 @@
+"""Recovery of runs, with output to a terminal: undoes the changes that a dead run left, from its journal alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from drillbook.attestation import anchors, standing
+from drillbook.attestation.manifests import ManifestKeys
+from drillbook.cli import access, finished_runs, lost_record, run_identity
+from drillbook.cli.console import console
+from drillbook.cli.render import told_render
+from drillbook.engine import lab_gone, manual_cleanup
+from drillbook.engine.recovery import Recovery
+from drillbook.errors import DrillbookError, JournalError, UsageError
+from drillbook.events.holds import ContactMissed, OfContact
+from drillbook.exits import Exit
+from drillbook.journal.journal import FILE, read
+from drillbook.journal.own_writes import Written
+from drillbook.journal.run_state import RunState
+from drillbook.judge import notes
+from drillbook.judge.result import Result
+from drillbook.notify.messenger import Messenger
+from drillbook.plan.planner import checked
+from drillbook.project.project import Project
+from drillbook.report.figures import count, one_line, shown
+from drillbook.report.terminal.event_lines import Progress
+
+
+def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
+    """Recover the selected run, or every unfinished run; a failed recovery does not stop the others. Raises UsageError.
+
+    With ``from_backup``, which needs a selected run, lost data is restored from the backup that the run verified, instead of
+    by the drill's restore steps.
+    """
+    out = console()
+    if from_backup:
+        return _recover(project, single(project, run, "--from-backup"), out, from_backup=True)
+    if run and len(found := project.runs_of(run, lost=True)) == 1:
+        return _recover(project, RunState(found[0]), out)
+    statuses = []
+    for folder in reversed(found if run else sorted([*project.runs(), *project.lost()], key=lambda one: one.name)):
+        try:
+            if (state := RunState(folder)).open:
+                statuses.append(_recover(project, state, out))
+        except DrillbookError as error:
+            out.print(Text(f"{folder.name}: {shown(error)}", style="bold red"))
+            statuses.append(Exit.RESIDUE)
+    if not statuses:
+        recorded = next(iter(project.runs()), None) is not None
+        out.print(
+            "nothing to recover: every run has ended and undone all its changes"
+            if recorded
+            else f"there are no runs in {project.reports}; if runs were moved or deleted, restore their folders"
+        )
+    return max(statuses, default=0)
+
+
+def single(project: Project, run: str, flag: str) -> RunState:
+    """Return the run named ``run``; for a suite, its only run that needs a recovery. Raises UsageError for none or several."""
+    if not run:
+        raise UsageError(f"{flag} needs the name of one run", hint="see `invoke drill.list`")
+    found = [RunState(folder) for folder in project.runs_of(run, lost=True)]
+    broken = [state for state in found if state.damage or state.needs_recovery]
+    if len(found) > 1 and len(broken) != 1:
+        names = ", ".join(state.folder.name for state in broken) or "none"
+        raise UsageError(
+            f"{flag} needs the name of one run; of the drills in {run}, these left changes in place: {names}",
+            hint="name one of them",
+        )
+    return broken[0] if len(broken) == 1 else found[0]
+
+
+def _recover(project: Project, state: RunState, out: Console, *, from_backup: bool = False) -> int:
+    folder = state.folder
+    out.print(f"{folder.name}", style="bold")
+    if state.damage and not state.alive:
+        out.print(Text(f"✗ {manual_cleanup.TITLE}", style="bold red"))
+        for line in manual_cleanup.steps(state):
+            out.print(Text(shown(f"  {line}")), soft_wrap=True)
+        return Exit.RESIDUE
+    before, written = standing.of_run(folder, project.root), Written()
+    gone = lab_gone.lab_gone(state.first)
+    if gone and state.needs_recovery:
+        lab_gone.settle(folder, gone, run_identity.header(run_identity.operator()), Progress(out), written)
+        out.print(
+            Padding(Text(f"{gone}; nothing is left to undo, and the journal now records this"), (0, 0, 0, 2), expand=False)
+        )
+        told_render(project, folder, before, written, out)
+        return 0
+    recovery = recovery_of(project, folder, out, from_backup=from_backup)
+    with patient():
+        residue = recovery.run(run_identity.header(run_identity.operator()))
+    try:
+        told_render(project, folder, before, recovery.written, out)
+    except OSError as error:
+        raise lost_record.unreported(folder, error, residue) from None
+    except JournalError as error:
+        raise lost_record.unrecorded(folder, error.message, residue) from None
+    tell_contacts(project, folder, out)
+    result = finished_runs.judged(folder).result
+    style = "bold red" if result.open_residue else "green"
+    out.print(Padding(Text(recovered(result), style=style), (1, 0, 0, 2), expand=False))
+    return Exit.RESIDUE if residue else 0
+
+
+def recovered(result: Result) -> str:
+    """Last line of a recovery's output: all changes are undone, or the number of changes that are still in place."""
+    left = count(len(result.residue), "change")
+    if result.settled:
+        return f"closed by {one_line(result.settled.by)}, not recovered: {left} could not be undone"
+    if result.residue:
+        return f"✗ still broken: {left} could not be undone; exit {Exit.RESIDUE}; try again: drill.recover {result.run}"
+    return "✓ recovered: all changes of the run are undone"
+
+
+def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> Recovery:
+    """Create the recovery of the run in ``folder``, with output to ``out``."""
+    return Recovery(
+        folder,
+        lambda plan, name: access.connect(plan.inventory, name),
+        access.redactor_for,
+        Progress(out),
+        others=[other for other in project.runs() if other != folder],
+        from_backup=from_backup,
+        vouchers=ManifestKeys(project.root),
+    )
+
+
+def tell_contacts(project: Project, folder: Path, out: Console) -> None:
+    """Send the result of the recovery to the contacts: the changes still in place, or that there are none. Print failures."""
+
+    def record(what: OfContact) -> None:
+        style = "yellow" if isinstance(what, ContactMissed) else "dim"
+        out.print(Padding(Text(notes.contact(what), style=style), (0, 0, 0, 2), expand=False))
+
+    view = finished_runs.judged(folder)
+    Messenger(
+        checked(view.plan),
+        folder.name,
+        str(folder / "report.html"),
+        record,
+        folder=anchors.relative(folder, project.reports),
+    ).recovered(view.result, read(folder / FILE).events[-1])
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Warn at the first Ctrl-C during a recovery; only a second Ctrl-C stops the recovery, with some changes not undone."""
+
+    def answer(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if asked:
+            sys.stderr.write("stopped half-way; run `invoke drill.recover` again\n")
+            os._exit(Exit.RESIDUE)  # a normal exit would wait for blocked threads; the journal is on disk
+        asked.append(True)
+        sys.stderr.write("recovering; press Ctrl-C again to stop half-way\n")
+
+    asked: list[bool] = []
+    before: Any = signal.signal(signal.SIGINT, answer)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,195 @@
+"""Files of a new project that rehearses a team's own backups: an inventory, a drill and a suite, made from a few answers.
+
+The templates are in ``templates/rehearsal``. Each kind of system has a file in ``kinds`` with four parts, separated by lines
+of three dashes: its properties, fields of the sandbox, fields of the backup source, and steps that verify the copy.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from string import Template
+
+import yaml
+
+from drillbook.cli.console import console
+from drillbook.errors import UsageError
+
+CONTROLLER = "controller"
+"""Answer that denotes the machine that runs Drillbook itself."""
+_HOST = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<address>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>[0-9]{1,5}))?"
+)
+_TEMPLATES = {
+    "inventory/rehearsal.yml": "inventory.txt",
+    "drills/rehearse.yml": "drill.txt",
+    "drills/rehearsal.yml": "suite.txt",
+}
+_SHARED = ("tasks.py", ".gitignore", ".drillbook/.gitignore")
+"""Files that every new project has."""
+_QUESTIONS = {
+    "host": "Host where the backups are ([USER@]ADDRESS[:PORT], or controller for this machine)",
+    "at": "Place of the backups there",
+    "sandbox": "Host where they are restored, of the same form; never a production server",
+    "database": "Name of the database",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers about a team's backups; for an empty answer the inventory gets a word in capitals, which the user replaces."""
+
+    kind: str
+    """Name of the kind of system: one of ``kinds()``."""
+    host: str = ""
+    """[USER@]ADDRESS[:PORT] of the host where the backups are, or ``controller``."""
+    at: str = ""
+    """Place of the backups: a path on the host, s3://bucket/prefix/, a stanza or a repository, as the kind has it."""
+    sandbox: str = ""
+    """Host on which the sandbox is made, in the form of ``host``."""
+    database: str = ""
+    """Name of the database, for kinds that have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    source: str
+    service: str
+    at: str
+    """Example of a place."""
+    database: bool
+    """True for kinds with a named database."""
+    copy: str
+    backups: str
+    verify: str
+
+
+def kinds() -> list[str]:
+    """Return the names of the kinds of systems whose backups can be rehearsed, sorted."""
+    found = files("drillbook.cli").joinpath("templates", "rehearsal", "kinds").iterdir()
+    return sorted(one.name.removesuffix(".yml") for one in found if one.name.endswith(".yml"))
+
+
+def answered(kind: str, **given: str) -> Answers | None:
+    """Return the answers of the command line's options ``given``, and ask for the missing ones; None without a ``kind``.
+
+    Raises UsageError for an unknown kind, and for options that make sense only with a kind, when none is given.
+    """
+    if kind:
+        return asked(Answers(kind, **given))
+    useless = [f"--{name}" for name, value in given.items() if value]
+    if useless:
+        raise UsageError(f"{useless[0]} is an option of a rehearsal", hint=f"add --rehearse with {' or '.join(kinds())}")
+    return None
+
+
+def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
+    """Ask for the missing answers if there is a terminal; after an empty line, the answer stays missing.
+
+    Raises UsageError for an unknown kind.
+    """
+    kind = _kind(answers.kind)
+    if not sys.stdin.isatty():
+        return answers
+    out = console()
+    for name, question in _QUESTIONS.items():
+        if getattr(answers, name) or (name == "database" and not kind.database):
+            continue
+        example = f" (such as {kind.at})" if name == "at" else ""
+        out.print(f"{question}{example}: ", end="", markup=False, soft_wrap=True)
+        try:
+            answers = replace(answers, **{name: read("").strip()})
+        except EOFError:
+            return answers
+    return answers
+
+
+def contents(answers: Answers, program: str, shared: Mapping[str, str]) -> dict[str, str]:
+    """Return the files of a rehearsal project by path; ``shared`` are the files of other new projects, some of them reused.
+
+    Raises UsageError when an answer has the wrong form.
+    """
+    kind = _kind(answers.kind)
+    values = _values(answers, kind) | {"program": program}
+    folder = files("drillbook.cli").joinpath("templates", "rehearsal")
+    made = {path: _filled(folder.joinpath(name).read_text(encoding="utf-8"), values) for path, name in _TEMPLATES.items()}
+    kept = {name: text for name, text in shared.items() if name in _SHARED or name.endswith((".schema.json", ".gitkeep"))}
+    return made | kept
+
+
+def blanks(answers: Answers) -> list[str]:
+    """Return the words in capitals that the inventory contains in place of missing answers."""
+    kind = _kind(answers.kind)
+    wanted = [name for name in _QUESTIONS if name != "database" or kind.database]
+    return [_blank(name) for name in wanted if not getattr(answers, name)]
+
+
+def _blank(name: str) -> str:
+    return {"host": "BACKUPS_HOST", "at": "PLACE", "sandbox": "SANDBOX_HOST", "database": "DATABASE"}[name]
+
+
+def _kind(name: str) -> _Kind:
+    if name not in kinds():
+        raise UsageError(f"backups of the kind {name!r} cannot be rehearsed", hint=f"choose one of {', '.join(kinds())}")
+    path = files("drillbook.cli").joinpath("templates", "rehearsal", "kinds", f"{name}.yml")
+    head, copy, backups, verify = re.split(r"^---\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return _Kind(**{"database": False} | yaml.safe_load(head), copy=copy, backups=backups, verify=verify)
+
+
+def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
+    places = {"at": answers.at or _blank("at"), "database": answers.database or _blank("database")}
+    quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in places.items()}
+    source_host, sandbox_host = _host_name(answers.host, "backups-1"), _host_name(answers.sandbox, "spare-1")
+    lines = [
+        _host_line(name, answer or _blank(key), remark)
+        for name, key, answer, remark in (
+            (source_host, "host", answers.host, "where the backups are; only read"),
+            (
+                sandbox_host,
+                "sandbox",
+                answers.sandbox,
+                "where they are restored; it has the programs, and no data of its own",
+            ),
+        )
+    ]
+    return {
+        "hosts": "".join(f"\n  {line}" for line in dict.fromkeys(lines)),
+        "source": kind.source,
+        "service": kind.service,
+        "source_host": source_host,
+        "sandbox_host": sandbox_host,
+        "leave": ", data_may_leave: true" if sandbox_host == CONTROLLER else "",
+        "service_fields": _indented(_filled(kind.copy, quoted), 4),
+        "source_fields": _indented(_filled(kind.backups, quoted), 4),
+        "verify": _indented(kind.verify, 2),
+        "title": f" of {answers.database}" if answers.database and answers.database.isidentifier() else "",
+    }
+
+
+def _host_name(answer: str, name: str) -> str:
+    return CONTROLLER if answer == CONTROLLER else name
+
+
+def _host_line(name: str, answer: str, remark: str) -> str:
+    """Return the host's line in the inventory, ending with ``remark`` as a comment. Raises UsageError for a bad address."""
+    if name == CONTROLLER:
+        return f"{name}: {{local: true}}  # this machine: {remark}"
+    found = _HOST.fullmatch(answer)
+    if found is None or (found["port"] and not 0 < int(found["port"]) < 65536):
+        raise UsageError(f"{answer!r} is not an address", hint="write [USER@]ADDRESS[:PORT], such as backup@db1.example.org")
+    parts = {"address": json.dumps(found["address"].strip("[]")), "port": found["port"], "user": found["user"]}
+    return f"{name}: {{{', '.join(f'{key}: {value}' for key, value in parts.items() if value)}}}  # {remark}"
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return Template(text).substitute(values)
+
+
+def _indented(text: str, spaces: int) -> str:
+    """Return ``text`` with each line indented (commented lines: after the ``#``), and a line break before each line."""
+    lines = [f"#{' ' * spaces}{line[1:]}" if line.startswith("#") else f"{' ' * spaces}{line}" for line in text.splitlines()]
+    return "".join(f"\n{line}" for line in lines)

@@ -1,0 +1,106 @@
+"""Reports of runs, rendered again from their journals and signed, and opened in the browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from drillbook.attestation import sign_runs, standing
+from drillbook.attestation.sign_runs import Sealer
+from drillbook.attestation.standing import Standing
+from drillbook.cli import finished_runs, run_identity
+from drillbook.cli.console import console
+from drillbook.cli.views import Manner, Teller, tell_missed
+from drillbook.errors import JournalError, UnknownName
+from drillbook.journal.own_writes import Written
+from drillbook.judge.result import RunView
+from drillbook.project.project import Project
+from drillbook.report import publish
+from drillbook.report.figures import one_line
+
+
+def report(project: Project, run: str) -> int:
+    """Render the reports of a run, and of its suite, again. Raises JournalError when the journal differs from the signed one.
+
+    Signs the new reports only if a trusted key had signed the journal before.
+    """
+    for folder in project.runs_of(run):
+        before = standing.of_run(folder, project.root)
+        if before.doubt:
+            raise JournalError(f"{folder.name} is not rendered: {before.doubt}", hint=f"invoke report.verify {folder.name}")
+        view, unsigned = render(project, folder, before, "report")
+        Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
+        _tell_unsigned(folder, before, unsigned, console())
+    return 0
+
+
+def render(
+    project: Project, folder: Path, before: Standing, occasion: str, written: Written | None = None
+) -> tuple[RunView, str]:
+    """Write a run's reports again, and sign the run if all its events were signed before or were written by this process.
+
+    Returns the judged run, and the reason why the run was not signed (empty when it was).
+    """
+    suite, whole = finished_runs.suite_of(folder), standing.of_suite(folder.parent, project.root)
+    view = finished_runs.judged(folder)
+    publish.write_run(folder, view)
+    sealer = Sealer(project.root, run_identity.operator(), occasion)
+    unsigned = sign_runs.seal_run(folder, view, sealer, written=written, before=before)
+    if suite is not None:
+        views = [finished_runs.judged(folder.parent / run["folder"]) for run in suite.runs]
+        again = finished_runs.rejudged(suite, views)
+        publish.write_suite(folder.parent, again, views)
+        attested = {} if unsigned else {folder.name: sign_runs.written_digest(folder)}
+        sign_runs.seal_suite(folder.parent, again, sealer, attested, whole)
+    publish.write_index(project.reports)
+    tell_missed(sealer.missed)
+    return view, unsigned
+
+
+def open_report(project: Project, run: str) -> int:
+    """Open a report in the browser, or print its path: of the selected run or suite, by default of the newest run."""
+    report = project.run(run, suites=True) / "report.html"
+    if not report.is_file():
+        raise UnknownName(f"{report} does not exist", hint="render it: invoke report " + report.parent.name)
+    try:
+        opened = bool(
+            os.environ.get("DISPLAY")
+            or os.environ.get("WAYLAND_DISPLAY")
+            or os.environ.get("BROWSER")
+            or sys.platform == "darwin"
+        ) and webbrowser.open(report.resolve().as_uri())
+    except webbrowser.Error:
+        opened = False
+    console().print(Text(f"opened {shown_path(report)}" if opened else str(report.resolve())), soft_wrap=True)
+    return 0
+
+
+def told_render(
+    project: Project, folder: Path, before: Standing, written: Written, out: Console, *, occasion: str = "recovery"
+) -> None:
+    """Render and show a recovered run, and sign its folder if the rules in ``attestation.standing`` permit."""
+    view, unsigned = render(project, folder, before, occasion, written)
+    Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
+    _tell_unsigned(folder, before, unsigned, out)
+
+
+def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) -> None:
+    """Print the reason why the run in ``folder`` was rendered but not signed; nothing when ``unsigned`` is empty."""
+    if unsigned:
+        out.print(
+            Text(
+                f"✗ not signed again: {one_line(unsigned)}; see invoke report.verify {folder.name}",
+                style="bold red" if before.doubt else "yellow",
+            ),
+            soft_wrap=True,
+        )
+
+
+def shown_path(path: Path) -> str:
+    """Return ``path`` relative to the current folder; unchanged if ``path`` is outside."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,54 @@
+"""Run a drill or a suite with output to a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from drillbook.cli import labs
+from drillbook.cli.orchestration import Orchestrator
+from drillbook.cli.render import shown_path
+from drillbook.cli.views import Manner, Teller, tell_missed
+from drillbook.inventory.inventory import Inventory
+from drillbook.judge.result import RunView
+from drillbook.plan.planner import Plan
+from drillbook.plan.spec import Drill, Suite
+from drillbook.project.project import Project
+
+
+def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.FULL, confirm: str = "") -> int:
+    """Run a drill or a suite with output to a terminal; return the exit status."""
+    found = project.drill(name)
+    teller = Teller(manner, inventory_name)
+    inventory = inventory_of(project, inventory_name, teller.note)
+    with teller.watching() as observer:
+        orchestrator = Orchestrator(project, inventory, observer, confirm)
+        plans = orchestrator.plans(found)
+        if isinstance(found, Drill):
+            folder, view = orchestrator.run(plans[0])
+        else:
+            return _suite(orchestrator, found, plans, teller)
+    teller.end(view, shown_path(folder / "report.html"), newest=True)
+    tell_missed(orchestrator.missed)
+    return view.result.exit
+
+
+def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], teller: Teller) -> int:
+    views: list[RunView] = []
+
+    def between(view: RunView) -> None:
+        views.append(view)
+        teller.between(view)
+
+    folder, result = orchestrator.run_suite(suite, plans, between)
+    teller.end_suite(result, views, shown_path(folder / "report.html"))
+    tell_missed(orchestrator.missed)
+    return result.exit
+
+
+def inventory_of(project: Project, name: str, note: Callable[[str], None]) -> Inventory:
+    """Load the inventory ``name``; if the inventory describes a lab that is down, start the lab first."""
+    inventory = project.inventory(name)
+    if not inventory.lab:
+        return inventory
+    labs.started(project, inventory.lab, lambda text: note(f"lab: {text}"))
+    return project.inventory(name)

@@ -1,0 +1,46 @@
+"""Identity of a run, recorded in its first event: name, operator, controller, and last hash of the previous run's journal."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from datetime import UTC, datetime
+
+from drillbook import __version__
+from drillbook.errors import JournalError
+from drillbook.events.runs import Session
+from drillbook.journal.journal import read
+from drillbook.project.project import Project
+from drillbook.signing import account
+
+
+def new_run_id(name: str) -> str:
+    """Create a run's name that sorts by time: UTC to the millisecond, drill, and four random hex digits."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{name}-{secrets.token_hex(2)}"
+
+
+def operator() -> str:
+    """Name of the operator: the variable DRILLBOOK_OPERATOR (set by pipelines), else the account reported by the kernel."""
+    return os.environ.get("DRILLBOOK_OPERATOR") or f"{account.name()}@{platform.node()}"
+
+
+def header(who: str) -> Session:
+    """Controller and operator, for the first event of a run or of a recovery."""
+    return {
+        "tool": f"drillbook {__version__}",
+        "operator": who,
+        "account": account.told(),
+        "controller": f"{platform.node()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+    }
+
+
+def previous_head(project: Project, run_id: str) -> str | None:
+    """Hash of the last event of the newest run before ``run_id``; recorded so that a deleted run is noticed."""
+    for folder in reversed([folder for folder in project.runs() if folder.name < run_id]):
+        try:
+            return read(folder / "journal.jsonl").head
+        except JournalError:
+            continue
+    return None

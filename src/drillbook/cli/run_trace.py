@@ -1,0 +1,29 @@
+"""Sends the trace of a finished run to the OpenTelemetry collector, and records the outcome in the journal."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from drillbook.errors import DrillbookError
+from drillbook.events.holds import TraceMissed, TraceSent
+from drillbook.journal.journal import Journal, read
+from drillbook.judge.judge import judge
+from drillbook.telemetry import export, spans
+
+
+def send(journal: Journal, run: str, suite: str = "") -> None:
+    """Send the trace of a finished run to the collector, if configured, and record the outcome in the journal.
+
+    A run of a ``suite`` is part of the suite's trace.
+    """
+    where = export.endpoint()
+    if not where:
+        return
+    with suppress(DrillbookError, OSError):  # A full disk is reported by the journal itself.
+        try:
+            history = read(journal.path)
+            found = spans.of_run(history.events, str(judge(history).result.verdict))
+            export.export(run, found, suite=suite)
+            journal.append(TraceSent(to=where, spans=len(found)))
+        except export.NotExported as error:
+            journal.append(TraceMissed(to=where, message=str(error)))

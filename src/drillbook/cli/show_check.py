@@ -1,0 +1,73 @@
+"""Check a drill, or every drill of a suite, and print the result."""
+
+from __future__ import annotations
+
+from rich.padding import Padding
+from rich.text import Text
+
+from drillbook.cli import check, labs
+from drillbook.cli.console import console
+from drillbook.cli.orchestration import Orchestrator
+from drillbook.cli.run import inventory_of
+from drillbook.cli.trust import left_out
+from drillbook.cli.views import ignore
+from drillbook.exits import Exit
+from drillbook.plan import needed
+from drillbook.plan.planner import Plan
+from drillbook.project.project import Project
+from drillbook.report.figures import shown
+from drillbook.report.terminal.event_lines import Progress
+from drillbook.sdk.action import find
+from drillbook.sdk.free import Free
+from drillbook.trust.standing import Trust
+
+
+def show(project: Project, name: str, inventory_name: str) -> int:
+    """Check if a drill, or every drill of a suite, could begin now. Returns 0, 3 (unknown, or cannot run here) or 4 (refused)."""
+    found, out, trust = project.drill(name), console(), Trust(project, inventory_name)
+    inventory = project.inventory(inventory_name)
+    if inventory.lab == "docker" and not labs.docker_stands(project) and (items := trust.of_lab(inventory)):
+        left_out(items, trust.doubt, out)
+        return Exit.UNVERIFIED
+    inventory = inventory_of(project, inventory_name, lambda text: out.print(Text(text, style="dim")))
+    trust.bar(inventory)
+    status = 0
+    orchestrator = Orchestrator(project, inventory, ignore, confirm=None)
+    for one in orchestrator.plans(found):
+        out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
+        items = trust.of_plan(one)
+        checked = check.check(one, Progress(out), orchestrator.allowed(one)[0], items)
+        status = max(status, checked.exit)
+        if checked.ready:
+            hosts = ", ".join(one.hosts())
+            text = (
+                f"✓ the drill could begin now: {len(one.hosts())} hosts ({hosts}), {len(one.probes)} probes and "
+                f"{len(one.steps)} steps were checked; {_told_commands(one)}"
+            )
+            out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
+            continue
+        if items:
+            left_out(items, trust.doubt, out)
+            for line in checked.beside:
+                out.print(Text(f"    {line}: left out too, since it uses facts of one of these"), soft_wrap=True)
+        said = _unready(refused=checked.exit == Exit.REFUSED, left=bool(items))
+        out.print(Padding(said, (0, 0, 0, 2), expand=False))
+    return status
+
+
+def _unready(*, refused: bool, left: bool) -> Text:
+    if refused:
+        return Text("✗ the drill would be refused", style="bold red")
+    return (
+        Text("? it is unknown if the drill could begin now", style="bold yellow")
+        if left
+        else Text("✗ the drill would not be run here", style="bold red")
+    )
+
+
+def _told_commands(one: Plan) -> str:
+    """Sentence that the check changed nothing; or a list of the project's commands that it ran, whose effects are unknown."""
+    looked = [*one.phase("ready"), *(condition.step for condition in one.guard.conditions if condition.step)]
+    ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]
+    ran += [secret.of for secret in one.inventory.secrets_of(needed.of_plan(one)).values() if secret.source == "command"]
+    return f"Drillbook changed nothing, but ran commands of the project: {', '.join(ran)}" if ran else "nothing was changed"

@@ -1,0 +1,57 @@
+"""Wrapper of tasks: sets the exit status, prints usage errors without a traceback, and obeys or refuses ``--dry``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from enum import Enum
+from typing import ParamSpec
+
+from invoke.context import Context
+from invoke.exceptions import Exit as InvokeExit
+
+from drillbook.errors import DrillbookError, UsageError, escaped
+from drillbook.exits import Exit
+
+P = ParamSpec("P")
+
+
+class Dry(Enum):
+    """Ways in which a task can treat ``--dry``."""
+
+    REFUSED = "not supported: with --dry the task is refused"
+    READS = "the task is read-only, so --dry has no effect"
+    TELLS = "the task shows what it would do"
+
+
+def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
+    """Return a decorator that makes a task exit with the status its body returns.
+
+    A user's mistake ends the task with a message in place of a traceback. ``dry`` is the task's treatment of ``--dry``.
+    """
+
+    def wrap(body: Callable[P, int | None]) -> Callable[P, None]:
+        @functools.wraps(body)
+        def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                context = args[0]
+                if dry is Dry.REFUSED and isinstance(context, Context) and is_dry(context):
+                    raise UsageError("this task does not support --dry; nothing was touched", hint="omit --dry")
+                status = body(*args, **kwargs) or 0
+            except DrillbookError as error:
+                raise InvokeExit(f"error: {escaped(str(error))}", code=error.exit_status) from None
+            except KeyboardInterrupt:
+                raise InvokeExit("stopped", code=Exit.REFUSED) from None
+            except BrokenPipeError:
+                raise InvokeExit(code=Exit.BROKEN_PIPE) from None
+            if status:
+                raise InvokeExit(code=status)
+
+        return run
+
+    return wrap
+
+
+def is_dry(context: Context) -> bool:
+    """Return True when ``--dry`` was given to the program ``drillbook`` or to ``invoke``."""
+    return bool(context.config.run.dry)

@@ -1,0 +1,59 @@
+"""Verification of a run's folder, with output to a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from drillbook.attestation import anchor_check, anchor_places, verifying
+from drillbook.attestation.verifying import Check, Mark, Verified
+from drillbook.cli.console import console
+from drillbook.project.project import Project
+from drillbook.report.figures import count, one_line
+
+SHAPES = {Mark.GOOD: ("✓", "green"), Mark.UNKNOWN: ("?", "yellow"), Mark.WRONG: ("✕", "bold red")}
+CLOSING = {
+    Mark.GOOD: "verified: all content equals the signed content",
+    Mark.UNKNOWN: "not verified: the checks marked ? could not be completed",
+    Mark.WRONG: "WRONG: the content of the checks marked ✕ was changed",
+}
+
+
+def verify(project: Project, run: str) -> int:
+    """Verify the folder of a run or a suite: 0 when all is good, 1 when something is wrong, 3 when something is unknown."""
+    folder = project.run(run, suites=True, lost=True)
+    found = anchor_check.compared(
+        verifying.verify(folder, project.root), folder, project.reports, anchor_places.places(project.reports), asked=run
+    )
+    show(found, console())
+    return verifying.EXIT[found.mark]
+
+
+def show(found: Verified, out: Console) -> None:
+    """Print every check of the verified folder; for the drills inside a suite, only checks that are not good."""
+    out.print(Text(found.name, style="bold"), soft_wrap=True)
+    for one in found.inner:
+        mark, style = SHAPES[one.mark]
+        out.print(
+            Text.assemble(f"  {mark} ", (f"{one.name}  {count(len(one.checks), 'check')}", "")), style=style, soft_wrap=True
+        )
+        _table([check for check in one.checks if check.mark is not Mark.GOOD], out, 6)
+    _table(found.checks, out, 2)
+    mark, style = SHAPES[found.mark]
+    out.print(Text(f"{mark} {CLOSING[found.mark]}", style=style))
+
+
+def _table(checks: Sequence[Check], out: Console, indent: int) -> None:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in checks:
+        mark, style = SHAPES[check.mark]
+        table.add_row(Text(mark, style=style), Text(check.what.ljust(9)), Text(one_line(check.said)))
+    if checks:
+        out.print(Padding(table, (0, 0, 0, indent), expand=False))

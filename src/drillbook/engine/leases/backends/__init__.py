@@ -1,0 +1,32 @@
+"""Lease backends, one shell file each: watchers of a lease on its target, and boot hooks that undo after a reboot.
+
+To add one, write a file in this folder, list it in WATCHERS or BOOT_HOOKS, and add its name to `Watcher` or `BootHook` in
+`sdk.host`. The file implements these functions; WORD is the name of the backend in the inventory:
+
+- `watch_WORD_usable HOW`, `boot_WORD_usable HOW`: succeed when this user can use the backend on this host; otherwise fail by
+  calling `unusable REASON`. HOW is `named` when the inventory names this backend, `auto` when the first usable one is taken.
+- `watch_WORD_start RUN`: start `sh $folder/watch.sh $folder watch`. That process must not share descriptors (9 is the lock),
+  a process group, a terminal or a parent with this session.
+- `boot_WORD_set RUN FOLDER`: run `sh -c "$at_boot" sh FOLDER` as this user at every boot; `boot_WORD_clear RUN` removes
+  this boot hook, and does nothing when the hook is not set.
+
+They may use the functions and variables of `lease.sh` and `ground.sh`; `$manager` is the service manager of the host:
+`system`, `sudo` or `user`.
+"""
+
+from collections.abc import Mapping
+
+from drillbook.sdk.host import BootHook, Watcher
+
+WATCHERS: Mapping[Watcher, str] = {"systemd": "systemd_unit.sh", "watcher": "detached_shell.sh"}
+"""Shell files of the watchers by name; `auto` chooses the first usable one."""
+BOOT_HOOKS: Mapping[BootHook, str] = {"systemd": "boot_unit.sh", "cron": "crontab.sh"}
+"""Shell files of the boot hooks by name; `auto` chooses the first usable one."""
+_SHARED = ("systemd.sh",)
+
+FILES = tuple(f"backends/{name}" for name in (*_SHARED, *WATCHERS.values(), *BOOT_HOOKS.values()))
+
+
+def words() -> str:
+    """Shell assignments that give `lease.sh` the names of the backends, in order of preference."""
+    return f"watchers='{' '.join(WATCHERS)}'\nboot_hooks='{' '.join(BOOT_HOOKS)}'\n"

@@ -1,0 +1,238 @@
+"""Preparation of a run before any fault: guard, hosts, locks, probes, `ready` and the baseline; also code to run a phase.
+
+`drill.check` runs only the preparation, and leaves no run folder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from drillbook.engine import readiness
+from drillbook.engine.abort_conditions import Watch
+from drillbook.engine.probing import Probes, Track
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import carry_out, groups
+from drillbook.engine.stop_requests import Stop
+from drillbook.errors import CouldNotVerify, DrillbookError, HostError, JournalError, Locked
+from drillbook.events.event import contents
+from drillbook.events.runs import PhaseEnded, PhaseStarted, RunEndedEarly
+from drillbook.events.steps import Skipped
+from drillbook.findings import Finding, finding
+from drillbook.inventory.inventory import CONTROLLER
+from drillbook.plan import guard
+from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.sdk.action import Effect
+from drillbook.sdk.host import Deadline
+
+BASELINE_S = 15.0
+"""Seconds within which every probe must become good before any fault."""
+FIT_S = 1.0
+"""Seconds without a failure after which a probe is ready, or five intervals of the probe if those are shorter."""
+NOT_RUN = "not run here"
+"""Reason for ending a run early: a required service does not exist on this machine."""
+
+
+class EndedEarly(Exception):
+    """Raised to end a run early, after the reason was journalled."""
+
+
+@dataclass(slots=True)
+class Preparation:
+    """The part of a run before the injection of faults, and the methods shared with the later parts."""
+
+    stage: Stage
+    open_hosts: Callable[[Sequence[str]], dict[str, HostError]]
+    stop: Stop = field(default_factory=Stop)
+    refusals: Sequence[Finding] = ()
+    """Findings against the start of the drill, known before any host was contacted."""
+    probes: Probes = field(init=False)
+    watch: Watch = field(init=False)
+    changed_at: float = field(default=-math.inf, init=False)
+    """Time on the run's clock at which the last step that may have changed something ended."""
+    replays: bool = field(default=False, init=False)
+    """True when the run ended after the injection and before the restore, so that the restore must still be run."""
+    restoring: bool = field(default=False, init=False)
+    """True once the restore has begun: from then on a failure to write the journal does not end the run."""
+    early: bool = field(default=False, init=False)
+    """True once the run has ended early."""
+
+    def __post_init__(self) -> None:
+        self.probes = Probes(self.stage.journal)
+        self.stage.cancel = self.stop.flag
+        self.stage.journal.alarm = self._unrecorded
+        self.watch = Watch(self.stage, self._tripped)
+
+    @property
+    def plan(self) -> Plan:
+        """Plan of the run."""
+        return self.stage.plan
+
+    def _prepare(self) -> None:
+        """Check every precondition of the drill, and take its locks. Raises EndedEarly."""
+        self._guard()
+        self._here()
+        self._open()
+        self._take()
+        self._start_probes()
+        self._ready()
+        self._baseline()
+        self._watch()
+
+    def _guard(self) -> None:
+        if self.refusals:
+            self._end("refused", guard.message(self.refusals), self.refusals)
+
+    def _here(self) -> None:
+        """End the run when a required service does not exist on this machine."""
+        if lacking := guard.lacking(self.plan):
+            self._end(NOT_RUN, "; ".join(one.measured for one in lacking), lacking)
+
+    def _open(self) -> None:
+        failed = self.open_hosts(self.plan.hosts())
+        if failed:
+            self._end(
+                "refused",
+                "some hosts cannot be reached: " + "; ".join(error.message for error in failed.values()),
+                [
+                    finding(
+                        "not-ready",
+                        title="host cannot be reached",
+                        wanted="an SSH connection",
+                        measured=error.message,
+                        remedy=error.hint,
+                        host=name,
+                    )
+                    for name, error in failed.items()
+                ],
+            )
+
+    def _take(self) -> None:
+        """Take the locks, which keep other drills from using the same services."""
+        if self.stage.hold is None:
+            return
+        try:
+            self.stage.hold.take()
+        except Locked as error:
+            self._end(
+                "refused",
+                error.message,
+                [finding("locked", title=self.plan.service, measured=error.message, remedy=error.hint)],
+            )
+        except (DrillbookError, TimeoutError) as error:
+            message, unread = getattr(error, "message", str(error)), isinstance(error, CouldNotVerify)
+            self._end(
+                "inconclusive" if unread else "refused",
+                f"the locks could not be taken: {message}",
+                [finding("not-ready", title="lock", measured=message, remedy=getattr(error, "hint", ""))],
+            )
+
+    def _start_probes(self) -> None:
+        for planned in self.plan.probes:
+            try:
+                context = self.stage.context(planned.id, CONTROLLER, Deadline.after(readiness.READY_S))
+                self.probes.add(planned.id, readiness.made(self.stage, planned), context)
+            except Exception as error:  # noqa: BLE001  a driver may raise any error; the drill then does not begin
+                self._end(
+                    "refused",
+                    f"{planned.line}: the probe {planned.name} cannot start: {error}",
+                    [finding("not-ready", title=f"probe {planned.name}", measured=str(error), step=planned.id)],
+                )
+
+    def _ready(self) -> None:
+        self._must("ready", "refused", "the system is not ready; nothing was changed")
+        wrong = [*readiness.of_steps(self.stage), *readiness.of_leases(self.stage)]
+        self._stopped()  # a check that was interrupted by the stop is not a finding
+        if wrong:
+            self._end("refused", "the system is not ready; nothing was changed", wrong)
+
+    def _baseline(self) -> None:
+        """Wait until every probe is good; end the run when one does not become good."""
+        if track := self._not_good(lambda track: -math.inf):
+            self._end(
+                "inconclusive",
+                f"the probe {track.id} was never good, so no fault was injected",
+                [finding("probe-never-good", title=f"{track.id} {track.probe.name()}", step=track.id)],
+            )
+
+    def _not_good(self, since: Callable[[Track], float]) -> Track | None:
+        """First probe that does not become good in time; None when all probes do.
+
+        Samples that began before the time ``since(track)`` do not count.
+        """
+        for track in self.probes.all():
+            enough = partial(track.good_for, min(FIT_S, 5 * track.every), since(track))
+            if not self.probes.wait(enough, BASELINE_S, self.stage.cancel):
+                self._stopped()
+                return track
+        return None
+
+    def _watch(self) -> None:
+        """Check every abort condition, refuse the run when a condition is not good, and start the continuous checks."""
+        wrong = self.watch.first()
+        if wrong:
+            self._end("refused", "an abort condition does not hold before the drill; nothing was changed", wrong)
+        self.watch.start()
+
+    def _tripped(self, found: Finding) -> None:
+        self.stop.ask(f"a guard stopped the run: {found.title}: {found.measured}", [found])
+
+    def _unforeseen(self, error: Exception) -> None:
+        self.stage.journal.patient = True
+        self.replays = self.replays or not any(
+            what.phase == "restore" for what in contents(self.stage.journal.decisive(), PhaseEnded)
+        )
+        message = str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
+        self._note_early("inconclusive" if isinstance(error, JournalError) else "failed", message)
+
+    def _unrecorded(self, why: str) -> None:
+        """End the run because its journal cannot be written; a restore that has begun continues."""
+        if not self.restoring:
+            self.stop.ask(f"the journal of the run could not be written: {why}", why="inconclusive")
+
+    def _must(self, phase: str, ended: str, message: str) -> None:
+        if not self._phase(phase):
+            self._stopped()
+            self._end(ended, message)
+        self._stopped()
+
+    def _phase(self, phase: str) -> bool:
+        steps = self.plan.phase(phase)
+        if not steps:
+            return True
+        self.stage.journal.append(PhaseStarted(phase=phase))
+        done = self._steps(steps)
+        self.stage.journal.append(PhaseEnded(phase=phase, status="done" if done else "failed"), sync=True)
+        return done
+
+    def _steps(self, steps: Sequence[PlannedStep]) -> bool:
+        for number, group in enumerate(found := groups(steps)):
+            done = not self.stage.cancel.is_set() and carry_out(self.stage, group)
+            if any(step.effect is not Effect.READ for step in group):
+                self.changed_at = self.stage.journal.clock()
+            if not done:
+                self._skip([step for later in found[number + 1 :] for step in later], "a step before it failed")
+                return False
+        return True
+
+    def _skip(self, steps: Sequence[PlannedStep], why: str) -> None:
+        for step in steps:
+            self.stage.journal.append(Skipped(why=why), step=step.id)
+
+    def _stopped(self) -> None:
+        """End the run early after a request to stop; the teardown then restores the data that faults destroyed."""
+        if self.stage.cancel.is_set():
+            self.replays = True
+            self._end(self.stop.why, self.stop.message, self.stop.findings)
+
+    def _note_early(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
+        self.early = True
+        self.stage.journal.append(
+            RunEndedEarly(why=why, message=message, findings=tuple(one.model_dump(mode="json") for one in found)), sync=True
+        )
+
+    def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
+        self._note_early(why, message, found)
+        raise EndedEarly

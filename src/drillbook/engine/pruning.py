@@ -1,0 +1,231 @@
+"""Pruning: after a passed run, remove older backups of the project from stores with a retention rule (`keep`).
+
+A backup is removed only if a journal of the project records it, it lies in a folder named after the run that wrote it, and
+its manifest is the recorded one; only objects that the manifest names are removed. Backups that are written or named by a
+run which is alive or needs a recovery stay. See docs/safety.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from drillbook.engine.recorded_backups import Recorded, Records, read
+from drillbook.engine.stage import Stage
+from drillbook.errors import DrillbookError, JournalError
+from drillbook.events.content import Json
+from drillbook.events.runs import PruningFinished, PruningStarted
+from drillbook.journal import journal
+from drillbook.judge.judge import judge
+from drillbook.judge.result import Verdict
+from drillbook.sdk.action import find
+from drillbook.sdk.backup_history import AHEAD_S
+from drillbook.sdk.deadline import under
+from drillbook.sdk.host import Deadline
+from drillbook.sdk.retention import Aged, Keep, expired
+from drillbook.sdk.service import S3
+from drillbook.sdk.store import Store
+from drillbook.sdk.stored_backup import FILE, SIGNATURE, BackupManifest, content, sha256
+
+LIMIT_S = 300.0
+"""Maximum time for the pruning of one store, in seconds."""
+WORKERS = 8
+
+
+class _NotPruned(Exception):
+    """Raised with the reason why a backup, or a whole store, is not pruned."""
+
+
+_ENDS = (DrillbookError, TimeoutError, OSError, _NotPruned, KeyboardInterrupt)
+"""Errors that end the pruning of a store. A signal is among them: the run has ended, but its report is still to be written."""
+
+
+def prune(stage: Stage, folders: Callable[[], Iterable[Path]]) -> None:
+    """Prune every store that has a retention rule and received a backup from the run of ``stage``, if the run passed.
+
+    ``folders`` returns the folders of all runs of the project. Every outcome is journalled; no error of a store is raised.
+    """
+    rules = [one for one in stage.plan.inventory.services.values() if isinstance(one, S3) and one.keep]
+    if not rules or not _passed(stage.journal):
+        return
+    for service in rules:
+        try:
+            with under(Deadline.after(LIMIT_S)):
+                _prune(stage, service, folders)
+        except _ENDS as error:
+            stage.journal.append(PruningFinished(store=service.name, message=f"nothing was removed: {_said(error)}"))
+
+
+def _passed(record: journal.Journal) -> bool:
+    """Return True when the run ended and passed; False when its journal cannot be read any more."""
+    try:
+        return judge(journal.read(record.path)).result.verdict is Verdict.PASSED
+    except JournalError:
+        return False
+
+
+def _prune(stage: Stage, service: S3, folders: Callable[[], Iterable[Path]]) -> None:
+    records = read(folders())
+    mine = [one for one in records.backups.values() if one.store == service.lock_name]
+    own = [one for one in mine if one.run == stage.run["id"]]
+    if not own or service.keep is None:
+        return
+    if records.unreadable:
+        raise _NotPruned(f"it is unknown which backups a run with an unreadable journal may need: {records.unreadable[0]}")
+    store = Store(service)
+    _check_clock(store, own[-1])
+    there = _there(store, mine)
+    pruning = Pruning(stage.run["id"], store, records)
+    todo = pruning.doomed(there, service.keep) + pruning.begun_before(set(mine) - set(there))
+    if todo:
+        names = tuple(str(one.location) for one in todo)
+        stage.journal.append(PruningStarted(store=service.name, backups=names), sync=True, required=True)
+    if todo or pruning.left:
+        message = pruning.remove(todo)
+        stage.journal.append(pruning.finished(service.name, len(there), message), sync=True)
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by a signal"
+    return getattr(error, "message", "") or str(error)
+
+
+def _check_clock(store: Store, own: Recorded) -> None:
+    """Compare this run's backup time by both clocks, controller and store. Raises _NotPruned when they differ."""
+    key = own.location.below(FILE).key
+    there = store.live(key).get(key)
+    if there is None:
+        raise _NotPruned(f"the backup of this run is no longer in the store: {own.location.below(FILE)}")
+    apart = (own.at - there.at).total_seconds()
+    if abs(apart) > AHEAD_S:
+        way = "ahead of" if apart > 0 else "behind"
+        raise _NotPruned(
+            f"the clock of this machine is {abs(apart):.0f} s {way} that of the store, so the ages of the backups are unknown"
+        )
+
+
+def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
+    """Return those of ``backups`` whose manifest is still in the store. Raises CouldNotVerify."""
+    recorded = list(backups)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="manifests") as pool:
+        sizes = list(pool.map(lambda one: store.size(one.location.below(FILE).key), recorded))
+    return [one for one, size in zip(recorded, sizes, strict=True) if size is not None]
+
+
+@dataclass(slots=True)
+class Pruning:
+    """Pruning of one store in progress, with its results so far."""
+
+    run: str
+    """Name of the run that prunes."""
+    store: Store
+    records: Records
+    pruned: list[Recorded] = field(default_factory=list)
+    left: list[Json] = field(default_factory=list)
+    bytes: int = 0
+    fewer: int = 0
+    """Number of backups whose manifest was removed: from then on they no longer count as backups."""
+
+    def doomed(self, there: Iterable[Recorded], keep: Keep) -> list[Recorded]:
+        """Return the backups that the rule does not keep and that no unfinished run may need, oldest first."""
+        known = {str(one.location): one for one in there}
+        aged = [Aged(key, one.series, one.at, one.location.sha256 in self.records.proven) for key, one in known.items()]
+        found = [known[one.key] for one in expired(aged, keep, datetime.now(UTC))]
+        for one in found:
+            if (run := self.records.needed_by(one)) not in ("", self.run):
+                self._leave(one, f"{run} is unfinished and may need the backup")
+        return [one for one in found if not self.records.needed_by(one)]
+
+    def begun_before(self, missing: Iterable[Recorded]) -> list[Recorded]:
+        """Return the incomplete backups (without a manifest) that an earlier run began to remove."""
+        return [one for one in missing if str(one.location) in self.records.begun and not self.records.needed_by(one)]
+
+    def remove(self, backups: Iterable[Recorded]) -> str:
+        """Remove the backups; returns the reason why the removal ended early, empty when it did not.
+
+        A backup whose removal the store refuses stays and is recorded.
+        """
+        for one in backups:
+            try:
+                self._remove(one)
+            except (DrillbookError, _NotPruned) as error:
+                self._leave(one, _said(error))
+            except _ENDS as error:
+                return f"the removal ended early, and the next run will continue it: {_said(error)}"
+        return ""
+
+    def _remove(self, backup: Recorded) -> None:
+        folder = backup.location.key + "/"
+        before = self.store.sizes(folder)
+        # a folder without a manifest is the rest of a pruning that was interrupted: the run's own copy says what was in it
+        data = content(self.store, backup.location) if FILE in before else _copy(backup)
+        named = {SIGNATURE, *_named(backup, data)}
+        self.store.delete([folder + FILE])
+        self.fewer += FILE in before
+        self.store.delete([folder + name for name in sorted(named & before.keys())])
+        after = self.store.sizes(folder)
+        self.bytes += sum(size for name, size in before.items() if name not in after)
+        if still := sorted(({FILE} | named) & after.keys()):
+            raise _NotPruned(f"the store still lists {len(still)} removed objects of this backup, such as {still[0]}")
+        self.pruned.append(backup)
+
+    def _leave(self, backup: Recorded, why: str) -> None:
+        self.left.append({"location": str(backup.location), "why": why})
+
+    def finished(self, store: str, there: int, message: str) -> PruningFinished:
+        """Event that reports the result; ``there`` is the number of backups in the store before the pruning."""
+        return PruningFinished(
+            store=store,
+            pruned=tuple(str(one.location) for one in self.pruned),
+            bytes=self.bytes,
+            kept=there - self.fewer,
+            left=tuple(self.left),
+            older_versions=self._older_versions(),
+            message=message,
+        )
+
+    def _older_versions(self) -> int | None:
+        """Bytes of removed objects still stored as older versions; None without versioning or when unknown."""
+        try:
+            if not self.pruned or not self.store.versioned():
+                return None
+            histories = [self.store.history(one.location.key + "/") for one in self.pruned]
+        except (DrillbookError, TimeoutError):
+            return None
+        return sum(one.size for history in histories for versions in history.values() for one in versions)
+
+
+def _copy(backup: Recorded) -> bytes:
+    """Read the copy of a manifest in the folder of its run. Raises _NotPruned when its digest is not the recorded one."""
+    try:
+        data = backup.manifest.read_bytes()
+    except OSError as error:
+        raise _NotPruned(
+            f"the store has no manifest of this backup, and the copy {backup.manifest} cannot be read: {error.strerror}"
+        ) from None
+    if sha256(data) != backup.location.sha256:
+        raise _NotPruned(f"the store has no manifest of this backup, and the copy {backup.manifest} has another digest")
+    return data
+
+
+def _named(backup: Recorded, data: bytes) -> Mapping[str, int]:
+    """Return the objects that the manifest names. Raises _NotPruned for an unknown format of manifests."""
+    find(backup.action)  # imports the kinds of the action's system
+    form = json.loads(data).get("format")
+    for kind in _kinds(BackupManifest):
+        if kind.model_fields["format"].default == form:
+            named = kind.parsed(data, backup.location.below(FILE)).stored()
+            if named is not None:
+                return named
+    raise _NotPruned(f"this version does not know the objects of a backup in the format {form}")
+
+
+def _kinds(base: type[BackupManifest]) -> Iterator[type[BackupManifest]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)

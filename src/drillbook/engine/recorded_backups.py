@@ -1,0 +1,184 @@
+"""Backups recorded in the journals of a project, and those that an unfinished run may still need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from drillbook.engine.lab_gone import lab_gone
+from drillbook.errors import JournalError, PlanError
+from drillbook.events.content import Content, Json
+from drillbook.events.event import Event, contents, each
+from drillbook.events.runs import PruningFinished, PruningStarted, opening
+from drillbook.events.steps import BackupProven, Done
+from drillbook.inventory.inventory import Inventory
+from drillbook.journal.run_state import RunState
+from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.planner import checked
+from drillbook.sdk.action import Effect
+from drillbook.sdk.identity import Identity
+from drillbook.sdk.service import S3
+from drillbook.sdk.store import Reference
+
+_REFERENCE = re.compile(rb's3://[^"\\\s]+')
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A backup recorded in a journal: written by a run into a folder with the run's name."""
+
+    run: str
+    location: Reference
+    """Folder of the backup, with the digest of its manifest."""
+    store: str
+    """Name of the lock for the bucket; identifies the store and the bucket."""
+    series: tuple[str, ...]
+    """Environment, service, action, and folder without the run's name: retention rules count the backups of one series."""
+    at: datetime
+    """Time at which the backup's step ended, by the controller's clock."""
+    action: str
+    """Name of the action that wrote the backup."""
+    manifest: Path
+    """Path of the manifest's copy in the run's folder."""
+
+
+@dataclass(slots=True)
+class Records:
+    """Facts about backups from all journals of a project."""
+
+    backups: dict[str, Recorded] = field(default_factory=dict)
+    """Backups that no run has removed, by location."""
+    proven: set[str] = field(default_factory=set)
+    """Digests of the manifests of all backups that a step verified."""
+    begun: set[str] = field(default_factory=set)
+    """Locations of backups that a run began to remove."""
+    needed: dict[str, str] = field(default_factory=dict)
+    """Locations of backups named in the journal of a run that is alive or needs a recovery, each with the run's name."""
+    unreadable: list[str] = field(default_factory=list)
+    """Problems of unfinished runs with a damaged journal: the backups that these runs need are unknown."""
+
+    def needed_by(self, backup: Recorded) -> str:
+        """Return the name of a run that may still need the backup; empty when no run does."""
+        folder = f"s3://{backup.location.bucket}/{backup.location.key}"
+        return next((run for one, run in self.needed.items() if one == folder or one.startswith(folder + "/")), "")
+
+
+def read(folders: Iterable[Path]) -> Records:
+    """Read the journals of the runs in ``folders``, each once; parse only journals that name a backup which may still exist.
+
+    The newest run comes first, because a backup is pruned by a later run: what is gone is mostly known before its own run.
+    """
+    found, gone, plans = Records(), set[str](), _Plans()
+    for state in map(RunState, sorted(folders, key=lambda folder: folder.name, reverse=True)):
+        data = _data(state)
+        gone.update(_listed(data, PruningFinished, "pruned"))
+        found.begun.update(_listed(data, PruningStarted, "backups"))
+        _needs(found, state, data)
+        if _wrote(state.folder.name, data, gone):
+            _add(found, state, plans)
+    there = sorted(found.backups.items(), key=lambda item: item[1].run)  # in a run, the order of its steps
+    found.backups = {location: one for location, one in there if location not in gone}
+    return found
+
+
+class _Plans:
+    """Plans of journals; equal ones, as of a drill that runs every night, are validated once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Plan] = {}
+
+    def checked(self, data: Json) -> Plan:
+        """Validate a plan. Raises PlanError."""
+        key = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).digest()
+        if key not in self._known:
+            self._known[key] = checked(data)
+        return self._known[key]
+
+
+def _data(state: RunState) -> bytes:
+    try:
+        return state.data
+    except JournalError:
+        return b""
+
+
+def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
+    """Yield the locations in the field ``key`` of all events of one kind; other events are not parsed."""
+    mark = f'"kind":"{kind.KIND}"'.encode()
+    for line in data.splitlines() if mark in data else ():
+        if mark in line:
+            with suppress(ValueError, KeyError, TypeError):
+                yield from json.loads(line)["data"].get(key, ())
+
+
+def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
+    """Return True when the journal names a backup in the folder of its run that is not in ``gone`` (removed)."""
+    own = re.compile(rb'"location":"(s3://[^"\\]*/' + re.escape(run.encode()) + rb'/[^"\\]*)"')
+    return any(one.decode("utf-8", "replace") not in gone for one in own.findall(data))
+
+
+def _needs(found: Records, state: RunState, data: bytes) -> None:
+    """Record as needed the backups named by a run that is alive or needs a recovery; also record a damaged journal."""
+    if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
+        return
+    if state.damage and not state.alive:
+        found.unreadable.append(state.damage)
+    for one in _REFERENCE.findall(data):
+        found.needed[one.decode("utf-8", "replace").partition("#")[0]] = state.folder.name
+
+
+def _add(found: Records, state: RunState, plans: _Plans) -> None:
+    """Record the backups that the run wrote and those it verified; none from a damaged journal."""
+    try:
+        events = state.history.events
+        plan = plans.checked(opening(events).plan)
+    except (JournalError, PlanError):
+        return
+    steps = {step.id: step for step in plan.steps}
+    for event, done in each(events, Done):
+        if (step := steps.get(str(event.step))) is None:
+            continue
+        if step.proves_backup and (identity := Identity.read(done.facts.get("identity"))):
+            found.proven.add(identity.manifest)
+        if made := _made(state.folder, plan, step, event, done):
+            found.backups.setdefault(str(made.location), made)
+    found.proven |= {one.location.rpartition("=")[2] for one in contents(events, BackupProven)}
+
+
+def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done) -> Recorded | None:
+    """Return the backup that ``step`` wrote into a folder named after its run; None when the step wrote none."""
+    location, kept, run = done.facts.get("location"), done.facts.get("evidence"), folder.name
+    if step.effect is not Effect.WRITE or not isinstance(location, str) or not isinstance(kept, dict):
+        return None
+    try:
+        reference = Reference.parse(location)
+    except ValueError:
+        return None
+    parts = reference.key.split("/")
+    store = _bucket(plan.inventory, reference.bucket)
+    if store is None or reference.sha256 is None or run not in parts[:-1]:
+        return None
+    service = str(step.params.get("service") or "")
+    what = str(plan.inventory.thing(service)) if service in plan.inventory.services else service
+    series = (plan.inventory.environment, what, step.action, "/".join("*" if part == run else part for part in parts))
+    return Recorded(
+        run=run,
+        location=reference,
+        store=store.lock_name,
+        series=series,
+        at=datetime.fromisoformat(event.at),
+        action=step.action,
+        manifest=folder / str(kept.get("file", "")),
+    )
+
+
+def _bucket(inventory: Inventory, name: str) -> S3 | None:
+    """Return the store with the bucket ``name``; None unless exactly one store has that bucket."""
+    found = {one.lock_name: one for one in inventory.services.values() if isinstance(one, S3) and one.bucket == name}
+    return next(iter(found.values())) if len(found) == 1 else None

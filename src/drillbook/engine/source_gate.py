@@ -1,0 +1,153 @@
+"""Checks right before a fault that destroys data which only a backup of the team's own tools can restore.
+
+The backup must have been verified in this run, still exist unchanged, and be new enough: the writes that a restore would
+lose, measured in seconds right before the fault, must be within the drill's objective `rpo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from drillbook.engine.provenance import measured
+from drillbook.engine.stage import Stage
+from drillbook.engine.steps import build
+from drillbook.errors import Cancelled, DrillbookError
+from drillbook.events.steps import SourceProven
+from drillbook.findings import Finding, finding
+from drillbook.plan.plan import PlannedStep
+from drillbook.plan.restorable import same_service, verified_origin
+from drillbook.plan.source_rules import moment_of, restores_in_place
+from drillbook.sdk.action import Action, Context, Facts
+from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chosen, parsed_moment, source_of, stamp
+from drillbook.sdk.service import Service
+
+LIST_S = 60.0
+"""Seconds within which the backups of a source must be listed, and the service compared with one."""
+
+
+class Refused(Exception):
+    """Raised with a finding when a fault must not be injected."""
+
+    def __init__(self, wanted: str, measured_: str, code: str = "backup-unproven") -> None:
+        """Make the finding from the ``wanted`` state, the state ``measured_`` and the finding code."""
+        super().__init__(measured_)
+        self.finding: Finding = finding(code, title="data that the fault would destroy", wanted=wanted, measured=measured_)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSource:
+    """A successful verification, in this run, of a backup from a backup source: its step and its facts."""
+
+    step: PlannedStep
+    facts: Facts
+
+    @property
+    def backup(self) -> dict[str, Any]:
+        """The verified backup as a mapping, such as its ``id``, ``taken_at`` and ``bytes``; empty when not reported."""
+        found = self.facts.get("backup")
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGate:
+    """Checks before the step ``fault`` destroys data of ``service`` on ``host``.
+
+    They cover the plan's restores in place, that is, into ``service`` itself and not into a sandbox.
+    """
+
+    stage: Stage
+    fault: PlannedStep
+    host: str
+    service: str
+
+    def restores(self) -> list[PlannedStep]:
+        """Steps of the restore phase that restore a backup of a backup source into the service itself."""
+        inventory = self.stage.plan.inventory
+        return [
+            step
+            for step in self.stage.plan.phase("restore")
+            if restores_in_place(inventory, step) and same_service(inventory, step.params.get("service"), self.service)
+        ]
+
+    def proven(self, action: Action, verified: Sequence[VerifiedSource]) -> list[SourceProven]:
+        """Return a verified backup for each restore into the service; ``action`` is the fault's action. Raises Refused, Cancelled."""
+        return [self._proven(step, verified, self._identity(action, step)) for step in self.restores()]
+
+    def _identity(self, action: Action, restore: PlannedStep) -> dict[str, Any]:
+        """Identity of the data to destroy, measured by the fault, or by the restore if the fault cannot. Raises Refused."""
+        asked = build(restore, self.stage.names()) if type(action).subject is Action.subject else action
+        thing, why = measured(asked, self._context(self.host if asked is action else restore.hosts[0]))
+        if thing is None:
+            raise Refused("a known identity of the data that the fault would destroy", f"unknown: {why}")
+        return thing.model_dump()
+
+    def _proven(self, step: PlannedStep, verified: Sequence[VerifiedSource], thing: dict[str, Any]) -> SourceProven:
+        name, at = str(step.params["from"]), moment_of(step)
+        found = [one for one in verified if verified_origin(one.step) == name and moment_of(one.step) == at]
+        if not found:
+            raise Refused(f"a backup of {name} that was verified in this run", "none")
+        proof = found[-1]
+        try:
+            source = source_of(self._context(self.host), name)
+            backup, moment = self._present(source, at, proof)
+            loss, rpo = self._loss(source, backup, moment)
+            self._alike(source, backup, proof)
+        except Cancelled:
+            raise
+        except DrillbookError as error:
+            raise Refused(f"a backup of {name} that can be read right before the fault", error.message) from error
+        return SourceProven(
+            service=self.service,
+            source=name,
+            backup=backup.id,
+            proof=proof.step.action,
+            moment=stamp(moment),
+            basis=backup.basis,
+            loss_s=loss,
+            error_s=backup.error_s,
+            rpo_s=rpo,
+            identity=thing,
+        )
+
+    def _context(self, host: str) -> Context:
+        return self.stage.context(self.fault.id, host, self.stage.deadline(LIST_S))
+
+    def _present(self, source: BackupSource, at: str, proof: VerifiedSource) -> tuple[Backup, datetime]:
+        """List the backups again; return the verified one, and the time up to which it has writes. Raises Refused."""
+        verified = proof.backup
+        listed = source.backups(self._context(source.host))
+        backup, moment = chosen(source, listed, at, str(verified.get("id", "")))
+        for key in ("taken_at", "bytes"):
+            if backup.as_facts()[key] != verified.get(key):
+                raise Refused(
+                    f"{backup.id} of {source.name} as {proof.step.id} verified it: {key} {verified.get(key)}",
+                    f"it was changed since: {key} {backup.as_facts()[key]}",
+                )
+        newest = backup.newest_moment if moment in (None, END) and at == "latest" else moment or backup.taken_at
+        begun = parsed_moment(str(proof.facts.get("begun_at", "")))  # the state of a dump is that of its begin
+        return backup, min(newest, begun) if begun else newest
+
+    def _loss(self, source: BackupSource, backup: Backup, moment: datetime) -> tuple[float, float]:
+        """Seconds of writes that a restore now would lose, and the objective `rpo`. Raises Refused if `rpo` is exceeded."""
+        rpo = float(self.stage.plan.objectives.get("rpo") or 0.0)
+        loss = (datetime.now(UTC) - moment).total_seconds()
+        newest = f"the newest moment of {backup.id} of {source.name} is {stamp(moment)} ({backup.basis})"
+        if loss < -AHEAD_S:
+            raise Refused(
+                "a backup whose newest moment is not in the future", f"{newest}, {-loss:.0f} s in the future", "backup-ahead"
+            )
+        loss = round(max(0.0, loss), 3)
+        if loss + backup.error_s > rpo:
+            measured_ = f"{newest}, {loss:.3f} s ago, with an error of {backup.error_s:g} s"
+            raise Refused(f"at most {rpo:g} s to lose, the objective `rpo`", measured_, "backup-too-old")
+        return loss, rpo
+
+    def _alike(self, source: BackupSource, backup: Backup, proof: VerifiedSource) -> None:
+        """Let the driver compare the backup with the present service. Raises Refused when they do not belong together."""
+        service: Service = self.stage.plan.inventory.services[self.service]
+        place = source.in_place(self._context(service.host), service)
+        if why := place.unlike(backup, proof.facts):
+            raise Refused(f"a backup that brings back {self.service}", f"{backup.id} of {source.name}: {why}")

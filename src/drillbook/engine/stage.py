@@ -1,0 +1,116 @@
+"""State that the steps of a run share, and the context that each step receives."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drillbook.diagnosis.run import Book
+from drillbook.engine.hold import Hold
+from drillbook.engine.provenance import Provenance
+from drillbook.engine.recorded_host import RecordingHost
+from drillbook.events.content import Content
+from drillbook.journal.journal import Journal
+from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.restorable import verified_service
+from drillbook.redact import Redactor
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Deadline, Host
+from drillbook.sdk.vouchers import Vouchers
+from drillbook.telemetry.ids import traceparent
+
+
+@dataclass(slots=True)
+class Stage:
+    """Shared state of all steps of a run: plan, journal, hosts, the facts saved so far, and the stop flag."""
+
+    plan: Plan
+    journal: Journal
+    host: Callable[[str], Host]
+    folder: Path
+    run: dict[str, str]
+    redactor: Redactor
+    cancel: threading.Event = field(default_factory=threading.Event)
+    saved: dict[str, Any] = field(default_factory=dict)
+    traced: str = ""
+    """Id of the run or suite whose trace context is sent with requests; empty to send no trace context."""
+    hold: Hold | None = None
+    """Locks and leases of the run; ``None`` when nothing is changed."""
+    provenance: Provenance = field(default_factory=Provenance)
+    """Verified backups that were accepted before the injection, and identities of the data that the run restored."""
+    vouchers: Vouchers | None = None
+    """Signs manifests of backups and checks their signatures; ``None`` when the run does neither."""
+    former: frozenset[str] = frozenset()
+    """Hosts on which the run's temporary files are in the folder that older versions of Drillbook used."""
+
+    def names(self) -> dict[str, Any]:
+        """Names that expressions may use at this point of the run."""
+        return {**self.plan.names(self.run), **self.saved}
+
+    def context(
+        self, step: str, host: str, deadline: Deadline, *, changes: bool = False, fault: bool = False, breaks: bool = False
+    ) -> Context:
+        """Make the context of an action of ``step`` on ``host``.
+
+        With ``changes`` no command of the action starts once the run has lost its lock; with ``fault`` also none once the
+        target has begun its undo. After an announced fault, a failure to store evidence is an error only with ``breaks``.
+        """
+
+        def named(name: str) -> Host:
+            fence = self.hold.fence(name, fault=fault) if changes and self.hold else None
+            return RecordingHost(self.host(name), self.journal, step, self.redactor, fence)
+
+        def note(what: Content) -> None:
+            self.journal.append(what, step=step, host=host)
+
+        return Context(
+            run_id=self.run["id"],
+            step=step,
+            host=named(host),
+            services=self.plan.inventory.services,
+            host_named=named,
+            deadline=deadline,
+            folder=self.folder,
+            note=note,
+            redactor=self.redactor,
+            book=Book(self.plan.diagnosis, self.plan.inventory),
+            proofs=self._proofs(step),
+            spares=self.journal.patient and not breaks,
+            traceparent=self._traceparent(step, host),
+            hosts=self.plan.inventory.hosts,
+            vouchers=self.vouchers,
+            former=self.former,
+        )
+
+    def _proofs(self, step: str) -> frozenset[str]:
+        """Names of the actions that verified a backup for the fault ``step``; before that, of those that certainly will."""
+        if found := self.provenance.proofs(step):
+            return found
+        fault = next((one for one in self.plan.steps if one.id == step), None)
+        return frozenset(
+            one.action
+            for one in self.plan.phase("backup")
+            if fault
+            and one.proves_backup
+            and one.when is None
+            and one.allow_failure is None
+            and self._same_service(one, fault)
+        )
+
+    def _same_service(self, one: PlannedStep, other: PlannedStep) -> bool:
+        """Return True when the step ``one`` verifies a backup of the service of the fault step ``other``."""
+        verified = verified_service(self.plan.inventory, one)
+        return self.plan.inventory.same_thing(verified, str(other.params.get("service") or ""))
+
+    def _traceparent(self, step: str, host: str) -> str:
+        if not self.traced:
+            return ""
+        probe = any(one.id == step for one in self.plan.probes)
+        return traceparent(self.run["id"], step, "" if probe else host, trace=self.traced)
+
+    def deadline(self, seconds: float) -> Deadline:
+        """Make a deadline that expires after ``seconds`` or when the run's stop flag is set."""
+        return Deadline.after(seconds, self.cancel)

@@ -1,0 +1,93 @@
+"""Merges an inventory's files key by key; hosts and groups of other sources have lower precedence."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from drillbook.errors import InventoryError
+from drillbook.inventory.sources import KEYS, SOURCES
+from drillbook.inventory.sources.source import Around, LabLookup
+from drillbook.language import strict
+from drillbook.language.strict import Document
+
+Model = TypeVar("Model", bound=BaseModel)
+MERGED = ("hosts", "contacts")
+"""Sections merged field by field in each entry. Other entries are replaced; a service may be in only one file."""
+
+
+def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -> list[Document]:
+    """Read the inventory file ``path`` and its includes; lowest precedence first. Raises InventoryError."""
+    around = Around(path.parent, lab)
+    tags = {tag: reader for source in SOURCES for tag, reader in source.tags(around).items()}
+    document = strict.load(path, tags=tags, error_type=InventoryError)
+    being_read = (*above, path.resolve())
+    read = partial(documents, lab=lab, above=being_read)
+    return [*(inner for source in SOURCES for inner in source.documents(document, read, being_read)), document]
+
+
+def resolve(model: type[Model], found: list[Document]) -> Model:
+    """Merge the files ``found`` into one validated inventory. Raises InventoryError."""
+    merged = found[0] if len(found) == 1 else _merged(found)
+    value = {key: part for key, part in merged.value.items() if key not in KEYS}
+    written = value.get("hosts") if isinstance(value.get("hosts"), dict) else {}
+    hosts, groups = _below(found, {name: fields for name, fields in (written or {}).items() if isinstance(fields, dict)})
+    if hosts and isinstance(value.get("hosts", {}), dict | None):
+        value["hosts"] = {
+            **hosts,
+            **{
+                name: {**hosts.get(name, {}), **(fields or {})} if isinstance(fields, dict | None) else fields
+                for name, fields in (written or {}).items()
+            },
+        }
+    if groups and isinstance(value.get("groups", {}), dict | None):
+        value["groups"] = {**groups, **(value.get("groups") or {})}
+    return merged.validate(model, value)
+
+
+def _below(found: list[Document], written: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
+    """Hosts and groups from Ansible and similar sources; ``written``: hosts in inventory files. Raises InventoryError."""
+    hosts: dict[str, dict[str, Any]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
+    for document in found:
+        for read in filter(None, (source.hosts(document) for source in SOURCES)):
+            for name, fields in read.hosts(written).items():
+                hosts[name] = {**hosts.get(name, {}), **fields}
+            groups.update(read.groups)
+    return hosts, groups
+
+
+def _merged(found: list[Document]) -> Document:
+    value: dict[str, Any] = {}
+    for number, document in enumerate(found):
+        for key, part in document.value.items():
+            before = value.get(key)
+            if not (isinstance(part, dict) and isinstance(before, dict)) or key in KEYS:
+                value[key] = part
+                continue
+            value[key] = dict(before)
+            for name, entry in part.items():
+                if key in ("services", "backups") and name in before:
+                    raise _twice(document, found[:number], key, name)
+                old = before.get(name)
+                both = key in MERGED and isinstance(entry, dict) and isinstance(old, dict)
+                value[key][name] = {**old, **entry} if both else entry  # type: ignore[dict-item]
+    last = found[-1]
+    marks = {place: mark for document in found for place, mark in document.marks.items()}
+    keys = {place: mark for document in found for place, mark in document.keys.items()}
+    return Document(last.file, value, last.lines, marks, keys, last.error_type, tuple(found))
+
+
+def _twice(document: Document, before: list[Document], key: str, name: str) -> InventoryError:
+    what = {"services": "service", "backups": "backup"}[key]
+    first = next(other for other in reversed(before) if (key, name) in other.marks)
+    error = document.error(
+        (key, name),
+        f"the {what} {name!r} is also described in {first.where((key, name), key=True)}",
+        key=True,
+        hint=f"a {what} may be described in only one file: remove one of the two, or rename it",
+    )
+    return InventoryError(error.message, where=error.where, excerpt=error.excerpt, hint=error.hint)

@@ -1,0 +1,15 @@
+"""Sources of an inventory, one file each. To add a source, put a subclass of `Source` into this folder and into SOURCES.
+
+If inventory files name the source by a key, also add that key as a field of `Inventory`.
+"""
+
+from drillbook.inventory.sources.ansible import Ansible
+from drillbook.inventory.sources.lab import Lab
+from drillbook.inventory.sources.secrets import Secrets
+from drillbook.inventory.sources.source import Source
+from drillbook.inventory.sources.yaml_files import YamlFiles
+
+SOURCES: tuple[Source, ...] = (YamlFiles(), Ansible(), Secrets(), Lab())
+
+KEYS = frozenset(source.key for source in SOURCES if source.key)
+"""Keys of an inventory file that belong to sources."""

@@ -1,0 +1,55 @@
+"""Ansible inventories, named by the key `ansible`: INI, YAML or JSON files, and folders of such files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drillbook.inventory.sources.source import Hosts, Source, exists, names
+from drillbook.language.strict import Document
+
+
+class AnsibleSource(BaseModel):
+    """Value of the key `ansible`: the files of Ansible inventories, and the selection of their hosts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: str | tuple[str, ...] = Field(
+        description="Files or folders, as for `ansible-inventory -i`; later files override earlier ones."
+    )
+    limit: str = Field(default="", description="Host pattern that selects the hosts to add.")
+    vault: Literal["refuse", "ignore"] = Field(
+        default="refuse", description="Treatment of encrypted files of variables: report an error, or skip the file."
+    )
+
+
+class Ansible(Source):
+    """Source of hosts and groups from Ansible inventories."""
+
+    key = "ansible"
+
+    def hosts(self, document: Document) -> Hosts | None:
+        """Read the Ansible inventories that ``document`` names; None when it names none. Raises InventoryError."""
+        value = document.value.get(self.key)
+        if value is None:
+            return None
+        options = (
+            document.validate(AnsibleSource, value, (self.key,))
+            if isinstance(value, dict)
+            else AnsibleSource(files=tuple(names(document, self.key)))
+        )
+        folder = Path(document.file).parent
+        files = (options.files,) if isinstance(options.files, str) else options.files
+        paths = [folder / name for name in files if "\0" not in name]
+        for path in paths:
+            if not exists(path):
+                raise document.error(
+                    (self.key,),
+                    f"the Ansible inventory {path} does not exist",
+                    hint="paths are relative to the folder of this inventory file",
+                )
+        from drillbook.inventory.ansible import hosts as ansible  # noqa: PLC0415  few inventories name Ansible files
+
+        return ansible.read(paths, vault=options.vault == "ignore", limit=options.limit)

@@ -1,0 +1,82 @@
+"""Interface of an inventory source, which supplies parts of an inventory from outside the inventory file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from drillbook.language.strict import Document, TagReader
+
+LabLookup = Callable[[str], str | int]
+"""Function that returns the value of a running lab for a name such as `ssh.db-1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Context of an inventory file: its folder, and the lookup of its project's lab (None without a lab)."""
+
+    folder: Path
+    lab: LabLookup | None
+
+
+class Hosts(Protocol):
+    """Hosts and groups from a source; inventory files always have precedence."""
+
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of hosts by group."""
+
+    def hosts(self, written: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        """Fields of a Target by host; may omit fields that are ``written`` in inventory files. Raises InventoryError."""
+
+
+class Source:
+    """Base class of a source, which supplies values of tags, more inventory files, or hosts and groups; here none of these.
+
+    Its methods raise InventoryError with a position in the file that names the source.
+    """
+
+    key: ClassVar[str] = ""
+    """Key of an inventory file that names the source's files, and a field of `Inventory`; empty without such a key."""
+
+    def tags(self, around: Around) -> Mapping[str, TagReader]:
+        """Functions that read the values of the source's YAML tags, by tag."""
+        return {}
+
+    def documents(
+        self, document: Document, read: Callable[[Path], list[Document]], above: tuple[Path, ...]
+    ) -> list[Document]:
+        """Load the inventory files that ``document`` names, by calling ``read``; lowest precedence first.
+
+        ``above`` are the files being read: ``document`` itself, and the files that include it.
+        """
+        return []
+
+    def hosts(self, document: Document) -> Hosts | None:
+        """Hosts and groups that this source reads for ``document``; None when ``document`` does not use the source."""
+        return None
+
+
+def names(document: Document, key: str) -> list[str]:
+    """List of the paths at ``key`` of ``document``; one path may be written without a list. Raises InventoryError."""
+    value = document.value.get(key)
+    found = [value] if isinstance(value, str) else value if isinstance(value, list) else [] if value is None else [0]
+    if not all(isinstance(name, str) and name and "\0" not in name for name in found):
+        raise document.error((key,), f"`{key}` must be a path or a list of paths", hint=f"such as `{key}: [base.yml]`")
+    return list(found)
+
+
+def exists(path: Path) -> bool:
+    """Return True when ``path`` exists; False also when the path is invalid."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # the name is too long or invalid
+        return False
+
+
+def expanded(folder: Path, path: str) -> Path:
+    """Resolve ``path`` relative to ``folder``, with ``~`` and ``~name`` expanded as in a shell."""
+    return folder / os.path.expanduser(path)  # noqa: PTH111  Path raises for ~nobody

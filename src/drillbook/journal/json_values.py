@@ -1,0 +1,27 @@
+"""Conversion of values of any type to JSON that is read back exactly; values without a JSON form become text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+SAFE_INTEGER = 2**53 - 1
+"""Largest integer that is exact in JSON (RFC 8785, section 3.2.2.3); larger ones are written as text."""
+
+
+def jsonable(value: Any) -> Any:
+    """Convert ``value`` so that JSON represents it exactly; values without a JSON form become text."""
+    if isinstance(value, dict):
+        return {_text(str(key)): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    if value is None:
+        return value
+    if isinstance(value, int | float):  # a bool is an int too, and stays a bool
+        return value if math.isfinite(value) and abs(value) <= SAFE_INTEGER else str(value)
+    return _text(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
+
+
+def _text(text: str) -> str:
+    """Escape lone surrogates in ``text``, which UTF-8 cannot encode."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,98 @@
+"""State of a run, derived from its folder and its journal, each read and verified once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from drillbook.errors import JournalError
+from drillbook.events.event import Event, last
+from drillbook.journal import damaged, journal
+from drillbook.journal.journal import FILE, History
+
+
+def needs_recovery(history: History) -> bool:
+    """Return True for a run that did not end, or ended with changes that were not undone."""
+    from drillbook.events.runs import Ended  # noqa: PLC0415  slow to load; already loaded where a journal was read
+
+    end = last(history.events, Ended)
+    return end is None or bool(end[1].residue)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """State of the run in ``folder``: each part is read at its first use and then cached.
+
+    Make a new object after the run has changed.
+    """
+
+    folder: Path
+
+    @cached_property
+    def alive(self) -> bool:
+        """True while a process of this machine writes the journal."""
+        return journal.alive(self.folder)
+
+    @cached_property
+    def settled(self) -> bool:
+        """True when the run's result file reports no remaining changes, or that a person closed them."""
+        return damaged.settled(self.folder)
+
+    @cached_property
+    def lost(self) -> str:
+        """Description of the loss of a journal that was emptied or removed; empty when the journal has a complete line."""
+        return damaged.lost(self.folder)
+
+    @cached_property
+    def data(self) -> bytes:
+        """Bytes of the journal. Raises JournalError when it cannot be read."""
+        _ = self.alive  # test this first: a journal read after the end of its run is complete
+        return journal.content_of(self.folder / FILE)
+
+    @cached_property
+    def _read(self) -> tuple[History, str]:
+        """Intact part of the journal, and its damage."""
+        if self.lost:
+            return History((), torn=False), self.lost
+        try:
+            return journal.parse(self.folder / FILE, self.data)
+        except JournalError as error:
+            return History((), torn=False), error.message
+
+    @property
+    def damage(self) -> str:
+        """Damage of the journal: a broken line, an empty or a missing journal. Empty when every line is intact."""
+        return self._read[1]
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All events of the journal; in a damaged journal, the events before the damage."""
+        return self._read[0].events
+
+    @property
+    def history(self) -> History:
+        """The whole journal. Raises JournalError when the journal is damaged."""
+        if self.damage:
+            raise JournalError(self.damage)
+        return self._read[0]
+
+    @property
+    def first(self) -> Mapping[str, Any]:
+        """First event of the journal as a mapping; empty when its line is damaged or missing."""
+        return self.events[0].model_dump() if self.events else {}
+
+    @property
+    def needs_recovery(self) -> bool:
+        """True when the run did not end, or did not undo all changes, according to the intact part of its journal."""
+        return needs_recovery(self._read[0])
+
+    @property
+    def open(self) -> bool:
+        """True when a recovery is due.
+
+        For a damaged journal the result file decides, since the end of the run is unknown.
+        """
+        return not self.settled if self.damage else self.needs_recovery

@@ -1,0 +1,33 @@
+"""Growth of the services that a run measured, from the sizes of this run and of earlier runs, as recorded in its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drillbook.events.event import Event, contents
+from drillbook.events.runs import CapacityHistory
+from drillbook.judge.outlook import Outlook, outlooks
+from drillbook.judge.result import Result, Verdict
+from drillbook.judge.size_points import Point, of_run
+from drillbook.plan.planner import Plan
+
+
+def points(result: Result) -> list[Point]:
+    """Sizes of services that this run measured; with the restore time, if the run met or missed its objective `rto`."""
+    rto = result.objectives.get("rto")
+    counts = rto is not None and rto.met is not None and result.verdict in (Verdict.PASSED, Verdict.FAILED)
+    return of_run(
+        run=result.run,
+        at=result.started,
+        drill=result.drill,
+        service=result.service,
+        steps=[(step.action, step.status, step.facts) for step in result.steps],
+        rto_s=rto.measured_s if rto and counts else None,
+        restore_s=result.clocks.get("restore_s") if counts else None,
+    )
+
+
+def capacity(result: Result, events: Sequence[Event], plan: Plan) -> tuple[Outlook, ...]:
+    """Predictions for each measured service, from this run and from the earlier runs recorded in its journal."""
+    earlier = [Point.model_validate(one) for what in contents(events, CapacityHistory) for one in what.points]
+    return outlooks(points(result), earlier, plan.objectives.get("rto"))

@@ -1,0 +1,118 @@
+"""The clocks (measured durations) of a run, computed from the journal's events alone, most of them in `rto` and `rpo`.
+
+Every figure is in seconds on the controller's monotonic clock and carries its error: the largest possible distance from the
+true value, given the interval of the probe and the duration of its samples. docs/clocks.md defines the clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drillbook.events.event import Event, contents, each
+from drillbook.events.probes import AlertFiring, AlertReceived, ProbeEnded
+from drillbook.events.runs import PhaseEnded, RunFinished
+from drillbook.events.steps import Waited
+from drillbook.findings import finding
+from drillbook.judge import detection, faultstate
+from drillbook.judge.figures import Figure, Figures, phase_spans, session, sleeps
+from drillbook.judge.result import FaultResult, Injection
+from drillbook.judge.rpo import data_loss
+from drillbook.judge.rto import availability
+from drillbook.judge.samples import probe_tracks
+from drillbook.plan.planner import Plan
+
+CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "verified_s", "waiting_s", "rpo_s")
+OF_DISRUPTION = ("disruption_s", "detection_s", "outage_s", "rto_s", "verified_s", "rpo_s")
+"""Clocks that belong to a disruption; without a known disruption they have no figure."""
+
+
+def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]) -> Figures:
+    """Compute all figures of a run; those of a disruption only if a fault was injected."""
+    own = session(events)
+    result = Figures(end=_end(own), faults=faults, sleeps=sleeps(own))
+    disruption = faultstate.begun(faults)
+    if disruption is not None:
+        result.marks["disruption"] = disruption
+    result.keep(
+        "disruption_s", Figure(disruption, 0.0) if disruption is not None else Figure(None, None, "no fault was injected")
+    )
+    availability(result, own, disruption)
+    _alerts(result, own, plan, disruption)
+    data_loss(result, events, own, plan, disruption)
+    _phases(result, own, disruption)
+    _by_state(result)
+    if result.slept:
+        result.findings.append(
+            finding(
+                "controller-suspended",
+                wanted="a clock that was never suspended",
+                measured=f"the controller was suspended for {result.slept:.3f} s",
+            )
+        )
+    result.tracks = probe_tracks(own)
+    for ended in contents(own, ProbeEnded):
+        if ended.error:
+            result.findings.append(finding("probe-failed", measured=ended.error, step=ended.probe))
+    return result
+
+
+def _end(own: Sequence[Event]) -> float:
+    """Time of ``run.finished`` on the run's clock, else of the last event; notifications sent after the end are ignored."""
+    return next((event.clock for event, _ in each(own, RunFinished)), max(event.clock for event in own))
+
+
+def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
+    """Measure the detection by the alert that the drill expects, if any; this replaces the detection by a probe."""
+    found = None if disruption is None else detection.by_alert(own, plan, disruption)
+    if found is None or disruption is None:
+        return
+    result.unmeasured.pop("detection_s", None)
+    figure = Figure(found.seconds, found.error, found.reason, found.missed)
+    asked = max((event.clock for event in own if isinstance(event.what, AlertFiring | AlertReceived)), default=result.end)
+    result.objectives["detect"] = figure = result.keep("detection_s", figure, (disruption, asked))
+    if figure.seconds is not None and found.seconds is not None:
+        result.marks["alerted"] = disruption + found.seconds
+
+
+def _by_state(result: Figures) -> None:
+    """Replace the figures of a disruption by a reason if no fault was injected.
+
+    If no injection is proven, also remove the finding that no outage was seen.
+    """
+    if not any(one.injection is Injection.INJECTED for one in result.faults):
+        result.findings = [one for one in result.findings if one.code != "no-outage-seen"]
+    why = faultstate.withheld(result.faults)
+    if not why:
+        return
+    for clock in OF_DISRUPTION:
+        result.keep(clock, Figure(None, None, why))
+    result.objectives = dict.fromkeys(("rto", "rpo", "detect"), Figure(None, None, why))
+    result.marks.clear()
+    result.lost_writes = result.acknowledged = None
+    result.lost_numbers = []
+
+
+def _phases(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
+    spans = {span.label: span for span in phase_spans(events)}
+    status = {what.phase: what.status for what in contents(events, PhaseEnded)}
+    restore, verify = spans.get("restore"), spans.get("verify")
+    if restore is None or restore.end is None:
+        figure = Figure(None, None, "no restore phase finished")
+    else:
+        figure = (
+            Figure(restore.end - restore.start, 0.0)
+            if status["restore"] == "done"
+            else Figure(None, None, "the restore failed")
+        )
+    result.keep("restore_s", figure, (restore.start, restore.end) if restore and restore.end is not None else None)
+    if disruption is None or verify is None or verify.end is None:
+        result.keep("verified_s", Figure(None, None, "no verification finished after a disruption"))
+    elif status["verify"] != "done":
+        was = "was interrupted" if status["verify"] == "interrupted" else "failed"
+        result.keep("verified_s", Figure(None, None, f"the verification {was}"))
+    else:
+        result.keep("verified_s", Figure(verify.end - disruption, 0.0), (disruption, verify.end))
+        result.marks["verified"] = verify.end
+    waited = [(event.clock, what.seconds) for event, what in each(events, Waited)]
+    span = (min(clock - took for clock, took in waited), max(clock for clock, _ in waited)) if waited else None
+    result.keep("waiting_s", Figure(sum(took for _, took in waited), 0.0), span)

@@ -1,0 +1,113 @@
+"""The findings of a run: from its steps, probes, clocks and remaining changes, adjusted to a later recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from drillbook.events.event import Event, contents
+from drillbook.events.runs import PhaseStarted, RecoveryFinished, RunEndedEarly
+from drillbook.events.steps import Done, Failed, Skipped
+from drillbook.findings import Finding, finding
+from drillbook.judge import notes, residue
+from drillbook.judge.figures import Figures
+from drillbook.judge.result import FaultResult, Injection, Objective, Residue
+from drillbook.judge.samples import last_reasons
+from drillbook.plan.planner import Plan
+
+
+def findings(
+    events: Sequence[Event], plan: Plan, figures: Figures, objectives: Mapping[str, Objective], left: Sequence[Residue]
+) -> list[Finding]:
+    """All findings of the run, the most severe first; ``left`` are the changes that could not be undone."""
+    found = _unproven(events, figures.faults)
+    left_out = {step.id for step in plan.phase("verify")}
+    for event in events:
+        match event.what:
+            case Skipped(why=why) if event.step in left_out and why.startswith("when: "):
+                found.append(finding("verification-skipped", step=event.step, measured=why))
+            case Failed() as what:
+                found += _of_failure(event, what)
+            case RunEndedEarly() as what:
+                found += _of_early_end(what)
+            case Done(facts=facts):
+                place = {"step": event.step, "host": event.host}
+                found += [Finding.model_validate(one).model_copy(update=place) for one in facts.get("findings", [])]
+    found += figures.findings
+    found += notes.findings(events, found)
+    found = [_with_cause(one, events) for one in found]
+    # A run that ended before the disruption has one finding with the reason, not one more for every objective.
+    told = "disruption" not in figures.marks and bool(contents(events, RunEndedEarly))
+    found += [] if told else _of_objectives(objectives)
+    found += [
+        finding(
+            "residue", title=f"{one.what} on {one.host}", measured=one.why, remedy=one.by_hand, step=one.step, host=one.host
+        )
+        for one in left
+    ]
+    order = ["critical", "high", "medium", "low"]
+    return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
+    """Make a finding for each objective that was missed, or could not be verified."""
+    found = []
+    for key, objective in objectives.items():
+        if objective.met:
+            continue
+        measured = f"{objective.measured_s:.3f} s" if objective.measured_s is not None else "not measured"
+        if objective.met is None:
+            measured = f"{measured}: {objective.reason}"
+        elif objective.measured_s is None:
+            measured = objective.reason or measured
+        code = "objective-missed" if objective.met is False else "objective-not-verified"
+        found.append(finding(code, title=key.upper(), wanted=f"at most {objective.target_s:g} s", measured=measured))
+    return found
+
+
+def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
+    """Add the probe's last failures to a finding that a probe was never good, or was bad before the fault."""
+    if one.code not in ("probe-never-good", "probe-bad-before") or one.measured or not one.step:
+        return one
+    return one.model_copy(
+        update={"wanted": "a good sample before the disruption", "measured": last_reasons(events, one.step)}
+    )
+
+
+def _unproven(events: Sequence[Event], faults: Sequence[FaultResult]) -> list[Finding]:
+    """Make a finding for each planned fault that was not proven active, if the run reached the inject phase."""
+    if not any(what.phase == "inject" for what in contents(events, PhaseStarted)):
+        return []
+    return [
+        finding("fault-unproven", step=one.step, host=one.host, measured=one.why, wanted="proof that the fault is active")
+        for one in faults
+        if one.injection is not Injection.INJECTED
+    ]
+
+
+def _of_early_end(what: RunEndedEarly) -> list[Finding]:
+    found = [Finding.model_validate(one) for one in what.findings]
+    return [*found, finding("aborted", measured=what.message)] if what.why == "aborted" else found
+
+
+def _of_failure(event: Event, what: Failed) -> list[Finding]:
+    found = [Finding.model_validate(one) for one in what.findings]
+    if what.allowed:
+        return [finding("allowed-failure", wanted=what.allowed, measured=what.message, step=event.step, host=event.host)]
+    if not found and what.outcome != "cancelled":
+        found = [finding("step-failed", measured=what.message, step=event.step, host=event.host)]
+    return found
+
+
+def mended(one: Finding, events: Sequence[Event]) -> Finding:
+    """Replace the remedy of a finding that the service did not become good again, if a later recovery undid everything."""
+    last = events[-1]
+    gone = ("not-recovered", "recovery-not-awaited")
+    if one.code not in gone or not isinstance(last.what, RecoveryFinished) or last.what.residue or residue.settled(events):
+        return one
+    return one.model_copy(
+        update={
+            "remedy": (
+                f"Undone since by `invoke drill.recover` at {last.at[:19]}Z; find out why the run itself did not undo it."
+            )
+        }
+    )

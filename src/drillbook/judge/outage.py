@@ -1,0 +1,135 @@
+"""The outage that one probe saw: from its first bad sample to the good sample with which the lasting recovery began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from drillbook.judge.samples import Sample, enough_s, hole_s, silent_s
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Bad:
+    """Start and end of a bad sample; ``before`` is the start of the last good sample before it."""
+
+    start: float
+    end: float
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Measurements of one probe over the time in which the service was bad."""
+
+    probe: str
+    first_bad: Bad
+    last_bad: Sample
+    recovered: Sample | None
+    earlier: str
+    """Evidence that the service was bad before the disruption; empty without such evidence."""
+    blind: str
+    """Reason why the recovery is unknown; empty when it is known."""
+
+    @property
+    def left_bad(self) -> bool:
+        """True when the service is known not to have recovered by the end of the verification."""
+        return self.recovered is None and not self.blind
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One probe: its settings, and the times from which its samples no longer count; seconds on the run's clock."""
+
+    probe: str
+    every: float
+    timeout: float
+    limit: float
+    """Time at which the verification ended."""
+    cleaned: float
+    """Time from which interruptions are caused by the drill itself."""
+    unheard: Sequence[Sample]
+    """Samples that are ignored, because the controller itself stalled during them."""
+
+    @property
+    def enough(self) -> float:
+        """Time in seconds that good samples must span to count as a recovery; the runner waits one interval longer."""
+        return enough_s(self.every) - self.every
+
+    def silent(self, samples: Sequence[Sample], disruption: float) -> bool:
+        """Return True when the probe stopped sampling long before the limit, so that the state at the limit is unknown."""
+        after = [sample.end for sample in samples if sample.end >= disruption]
+        return not after or self.limit - max(after) > enough_s(self.every) + 2.0
+
+    def left_bad(self, samples: Sequence[Sample]) -> Sample | None:
+        """Last bad sample since the cleanup or undo began, unless enough good samples followed; otherwise None."""
+        bad = [sample for sample in samples if not sample.ok and sample.end >= self.cleaned]
+        if not bad:
+            return None
+        last = max(bad, key=lambda sample: sample.start)
+        good = [sample for sample in samples if sample.ok and sample.start > last.start]
+        lasted = max((sample.end for sample in good), default=0.0) - min((sample.start for sample in good), default=0.0)
+        return last if lasted < self.enough else None
+
+    def outage(self, all_of_it: Sequence[Sample], disruption: float) -> Outage | None:
+        """Return the outage after ``disruption``; a bad sample that was running at that time belongs to it.
+
+        The recovery is the first good sample after the last bad one, if it ends before the limit and enough good samples
+        follow. Of the samples that end after the cleanup or undo began, only a good one that had started before counts.
+        Returns None without bad samples.
+        """
+        samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
+        bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
+        if not bad:
+            return None
+        first, last = min(bad, key=lambda s: s.end), max(bad, key=lambda s: s.start)
+        good = [sample for sample in samples if sample.ok and sample.start > last.start]
+        recovered, blind = min(good, key=lambda s: s.end, default=None), ""
+        if recovered is None or recovered.end > self.limit or max(s.end for s in good) - recovered.start < self.enough:
+            recovered, blind = None, self._unwatched(last)
+        else:
+            again = self._after_holes(good)
+            if again.end > self.limit:
+                hole = max(sample.end for sample in good if sample.start < again.start)
+                blind = f"took no samples from {hole:.3f} s to {again.start:.3f} s"
+            recovered = again
+        start = max(first.start, disruption)
+        before = max((s.start for s in samples if s.ok and s.start < first.start), default=disruption)
+        return Outage(
+            self.probe,
+            Bad(start, first.end, min(before, start)),
+            last,
+            recovered,
+            self._earlier(samples, first, disruption),
+            blind,
+        )
+
+    def _after_holes(self, good: Sequence[Sample]) -> Sample:
+        """First good sample after the last gap between samples that was too long; without such a gap, the first of all.
+
+        The state during a gap is unknown: the service may have been bad. A longer gap is accepted once the good samples
+        before it span enough time to count as a recovery.
+        """
+        begin = good[0]
+        for one, following in pairwise(good):
+            hole = min(following.start, self.limit) - one.start
+            lasted = one.end - begin.start >= self.enough
+            if hole > (silent_s if lasted else hole_s)(self.every, self.timeout):
+                begin = following
+        return min((one for one in good if one.start >= begin.start), key=lambda one: one.end)
+
+    def _unwatched(self, last: Sample) -> str:
+        """Reason why the state after the last bad sample is unknown; empty when samples show that state."""
+        missed = [one for one in self.unheard if last.start < one.start < self.limit]
+        return f"was not measured from {missed[0].start:.3f} s on: the controller itself stalled" if missed else ""
+
+    def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:
+        """Reason to doubt that the fault caused the outage, such as a bad sample right before it; empty without one."""
+        good = max((s for s in samples if s.ok and s.start < first.start), key=lambda s: s.start, default=None)
+        bad = [s for s in samples if not s.ok and s.end < disruption and (good is None or s.start > good.start)]
+        if bad:
+            why = f": {bad[0].why}" if bad[0].why else ""
+            return f"bad from {bad[0].start:.3f} s on, {disruption - bad[0].start:.3f} s before the fault{why}"
+        if good is not None and disruption - good.end > hole_s(self.every, self.timeout):
+            return f"the probe took no sample in the last {disruption - good.end:.3f} s before the fault"
+        return ""

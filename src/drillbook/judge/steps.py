@@ -1,0 +1,103 @@
+"""Phases and steps of a run from its journal: outcome, facts, commands, and the undo of each change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from drillbook.events.event import Event, contents, each
+from drillbook.events.runs import PhaseEnded, PhaseStarted
+from drillbook.events.steps import CommandRun, Done, Failed, IntentRecorded, OfUndo, Skipped, StepStarted
+from drillbook.judge import faultstate
+from drillbook.judge.result import CommandView, PhaseResult, StepResult, StepView
+from drillbook.plan.planner import Plan, PlannedStep
+
+
+def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
+    """Every phase that began, with its outcome and its duration in seconds."""
+    results: dict[str, PhaseResult] = {}
+    begun: dict[str, float] = {}
+    for event in events:
+        match event.what:
+            case PhaseStarted(phase=phase):
+                begun[phase] = event.clock
+                results[phase] = PhaseResult(phase=phase, status="interrupted", seconds=0.0)
+            case PhaseEnded(phase=phase) as what:
+                status: Any = what.status
+                results[phase] = PhaseResult(phase=phase, status=status, seconds=event.clock - begun[phase])
+    return tuple(results.values())
+
+
+def steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[StepView]:
+    """Every step on every host: its outcome in the run, and the outcome of its undo by the run or by a later recovery."""
+    views: list[StepView] = []
+    for step in plan.steps:
+        mine = [event for event in own if event.step == step.id]
+        later = [(event.host, what) for event, what in each(events, OfUndo) if event.step == step.id]
+        skipped = next(iter(contents(mine, Skipped)), None)
+        hosts = [host for host in step.hosts if any(event.host == host for event in mine)] or list(step.hosts)
+        for host in hosts:
+            settled = next((what for where, what in reversed(later) if where == host), None)
+            views.append(_view(step, host, [e for e in mine if e.host in (host, None)], skipped, settled))
+    return views
+
+
+def _view(
+    step: PlannedStep, host: str, events: Sequence[Event], skipped: Skipped | None, settled: OfUndo | None
+) -> StepView:
+    outcome = next((event.what for event in reversed(events) if isinstance(event.what, Done | Failed)), None)
+    started = next((event.clock for event, _ in each(events, StepStarted)), None)
+    intent = next(iter(contents(events, IntentRecorded)), None)
+    status: Any = "skipped" if started is None else "unknown"
+    message = skipped.why if skipped and outcome is None else ""
+    match outcome:
+        case Done():
+            status = "done"
+        case Failed(outcome=how, allowed=allowed):
+            status, message = "allowed" if allowed else how, outcome.message
+    result = StepResult(
+        id=step.id,
+        action=step.action,
+        host=host,
+        status=status,
+        seconds=outcome.seconds if outcome else None,
+        facts=outcome.facts if outcome else {},
+    )
+    return StepView(
+        result=result,
+        name=step.name,
+        phase=step.phase,
+        effect=step.effect,
+        start=started,
+        params=step.params,
+        undo=_undo_text(intent),
+        message=message,
+        undone=faultstate.ending(intent, settled),
+        commands=tuple(_command(what) for what in contents(events, CommandRun)),
+    )
+
+
+def _command(what: CommandRun) -> CommandView:
+    return CommandView(
+        argv=what.argv,
+        exit=what.exit,
+        signal=what.signal,
+        seconds=what.seconds,
+        stdout=what.stdout,
+        stderr=what.stderr,
+        stdout_bytes=what.stdout_bytes,
+        stderr_bytes=what.stderr_bytes,
+        error=what.error,
+    )
+
+
+def _undo_text(intent: IntentRecorded | None) -> str:
+    if intent is None:
+        return ""
+    undo = intent.undo
+    return {
+        "commands": "; ".join(" ".join(argv) for argv in undo["commands"]),
+        "action": f"{undo['action']} {undo['params']}",
+        "restore": f"only by a restore: {undo['why']}",
+        "nothing": f"nothing: {undo['why']}",
+    }[undo["kind"]]

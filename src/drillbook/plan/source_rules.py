@@ -1,0 +1,134 @@
+"""Rules for in-place restores: a backup of a source is written into the service itself, not into a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from drillbook.inventory.inventory import Inventory
+from drillbook.language.strict import Place as FilePlace
+from drillbook.language.strict import did_you_mean
+from drillbook.plan.plan import PlannedStep
+from drillbook.plan.restorable import of_source, same_service, verified_origin
+from drillbook.plan.spec import Drill
+from drillbook.plan.step_rules import Fail
+from drillbook.sdk.action import find
+from drillbook.sdk.backup_source import BackupSource
+from drillbook.sdk.in_place import RestoresSource
+from drillbook.sdk.service import is_sandbox, kind_of
+
+LATEST = "latest"
+
+
+def restores_in_place(inventory: Inventory, step: PlannedStep) -> bool:
+    """Return True when ``step`` restores a backup of a backup source into a service that is not a sandbox."""
+    service = inventory.services.get(str(step.params.get("service") or ""))
+    return issubclass(find(step.action), RestoresSource) and service is not None and not is_sandbox(service)
+
+
+def moment_of(step: PlannedStep) -> str:
+    """Return the field `at` of ``step``, the time or id of the backup to verify or restore; ``latest`` if omitted."""
+    return str(step.params.get("at") or LATEST)
+
+
+@dataclass(frozen=True)
+class SourceRules:
+    """Checks of the in-place restores in a drill; ``fail`` makes the error for a position in the drill's file."""
+
+    drill: Drill
+    inventory: Inventory
+    steps: Sequence[PlannedStep]
+    fail: Fail
+
+    def check(self) -> None:
+        """Raise PlanError unless each in-place restore is possible, and uses a verified backup if it repairs a fault."""
+        for step in self.steps:
+            if restores_in_place(self.inventory, step):
+                source = self._source(step)
+                self._fits(step, source)
+                for fault in self._mended(step):
+                    self._verified(step, fault)
+                    self._all_of_it(step, fault)
+                    self._bounded(step)
+
+    def _source(self, step: PlannedStep) -> BackupSource:
+        name, place = str(step.params.get("from")), (*self._place(step), "from")
+        source = self.inventory.services.get(name)
+        if isinstance(source, BackupSource):
+            return source
+        sources = [key for key, one in self.inventory.services.items() if isinstance(one, BackupSource)]
+        hint = f"{did_you_mean(name, sources)}backup sources: {', '.join(sources) or 'none'}"
+        raise self.fail(place, f"there is no backup source {name!r} in the inventory's `backups`", hint)
+
+    def _fits(self, step: PlannedStep, source: BackupSource) -> None:
+        """Check kind, service and phase of an in-place restore. Raises PlanError."""
+        named, place = str(step.params["service"]), self._place(step)
+        kind = kind_of(self.inventory.services[named])
+        if kind not in source.RESTORES_IN_PLACE:
+            raise self.fail(
+                (*place, "from"),
+                f"backups of kind {kind_of(source)} can only be restored into a sandbox, not into {named!r} of kind {kind}",
+                "restore it into a service with `sandbox: {}`, or use a source whose kind restores in place",
+            )
+        if not same_service(self.inventory, source.service, named):
+            saved = f"a backup of {source.service!r}" if source.service else "of no service in the inventory"
+            raise self.fail(
+                (*place, "from"),
+                f"{source.name!r} is {saved}, not a backup of {named!r}",
+                f"name a source whose `service` is {named}",
+            )
+        if step.phase != "restore":
+            raise self.fail(
+                place,
+                f"{step.action} restores into {named!r} itself, which is not allowed in the phase {step.phase}",
+                "move it to `restore`",
+                key=True,
+            )
+
+    def _mended(self, step: PlannedStep) -> Iterator[PlannedStep]:
+        """Faults on the service that ``step`` restores, of the kind that only a restore can undo."""
+        for fault in self.steps:
+            if fault.restore_only and same_service(self.inventory, fault.params.get("service"), step.params["service"]):
+                yield fault
+
+    def _verified(self, step: PlannedStep, fault: PlannedStep) -> None:
+        """Check that a `backup` step that cannot be skipped or fail verifies the source and `at` of ``step``."""
+        name = step.params["from"]
+        found = [one for one in self.steps if one.phase == "backup" and of_source(one) and verified_origin(one) == name]
+        sure = [one for one in found if one.when is None and one.allow_failure is None]
+        if any(moment_of(one) == moment_of(step) for one in sure):
+            return
+        why = f"no step of `backup` verifies {name}"
+        if sure:
+            why = f"{sure[0].id} verifies {name} at {moment_of(sure[0])}, and this step restores {moment_of(step)}"
+        elif found:
+            why = f"{found[0].id}, which verifies {name}, may be skipped or fail"
+        at = f", at: {step.params['at']!r}" if step.params.get("at") else ""
+        raise self.fail(
+            (*self._place(step), "from"),
+            f"{fault.id} {fault.action} destroys data that only this restore brings back, but {why}",
+            f"add `backup.check: {{service: {name}{at}}}` to `backup`, without `when` and `allow_failure`",
+        )
+
+    def _all_of_it(self, step: PlannedStep, fault: PlannedStep) -> None:
+        """Check that a fault with a `path` destroys exactly the folder that ``step`` restores. Raises PlanError."""
+        data, path = self.inventory.services[str(step.params["service"])].data, fault.params.get("path")
+        if path is not None and str(path).rstrip("/") != data.rstrip("/"):
+            raise self.fail(
+                self._place(step),
+                f"{fault.id} {fault.action} destroys {path}, and {step.action} restores {data}",
+                f"write `path: {data}` in the fault, or name another service",
+                key=True,
+            )
+
+    def _bounded(self, step: PlannedStep) -> None:
+        if not any(key == "rpo" and value is not None for key, value in self.drill.head.objectives):
+            raise self.fail(
+                self._place(step),
+                f"{step.action} restores a backup that this drill did not take, and no objective says how much may be lost",
+                "add `rpo` to `objectives`: the run is refused before the fault when the newest backup is older",
+                key=True,
+            )
+
+    def _place(self, step: PlannedStep) -> FilePlace:
+        return (*self.drill.phases[step.phase][int(step.id.rpartition(".")[2]) - 1].place, step.action)

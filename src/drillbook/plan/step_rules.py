@@ -1,0 +1,63 @@
+"""Rules for phases: faults only in `inject`, without `allow_failure`; only reads in `ready`, `diagnose` and the guard."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from drillbook.errors import SourceError
+from drillbook.language import template
+from drillbook.language.strict import Place
+from drillbook.plan.spec import Step
+from drillbook.sdk.action import Effect
+
+
+class Fail(Protocol):
+    """Function that makes the error for a place in the drill's file."""
+
+    def __call__(self, place: Place, message: str, hint: str = "", *, key: bool = False) -> SourceError:
+        """Make the error; the caller raises it."""
+
+
+def check(step: Step, phase: str, effect: Effect, fail: Fail) -> None:
+    """Check that ``step`` may be in ``phase``: faults only in `inject`, only reads in `ready`, `diagnose` and the guard.
+
+    Raises the error that ``fail`` makes.
+    """
+    name = step.action.name()
+    if template.has_template(step.params.get("effect")):
+        message = "the effect of a step must be known before the run"
+        raise fail((*step.place, name, "effect"), message, "write `read`, `write` or `fault`")
+    if effect is not Effect.READ:
+        _changes(step, phase, fail)
+    if effect is Effect.FAULT:
+        _breaks(step, phase, fail)
+    if effect is not Effect.READ and phase == "ready":
+        message = f"{name} makes changes, but the phase `ready` allows only read-only steps"
+        raise fail((*step.place, name), message, "move the step to a later phase", key=True)
+
+
+def _changes(step: Step, phase: str, fail: Fail) -> None:
+    name = step.action.name()
+    place = (*step.place, name)
+    if phase == "guard":
+        message = f"{name} makes changes, but a condition must be read-only"
+        raise fail(place, message, "use a read-only action, or a probe", key=True)
+    if template.is_template(step.params.get("service")):
+        raise fail(
+            (*place, "service"),
+            "the service that a step changes must be known before the run: its lock and the guard's limits depend on it",
+            "write the name of the service",
+        )
+    if phase == "diagnose":
+        message = f"{name} makes changes, but a diagnosis must be read-only"
+        raise fail(place, message, "move the step to another phase", key=True)
+
+
+def _breaks(step: Step, phase: str, fail: Fail) -> None:
+    name = step.action.name()
+    if phase != "inject":
+        message = f"{name} is a fault, which is allowed only in `inject`, not in `{phase}`"
+        raise fail((*step.place, name), message, "move the step to `inject`", key=True)
+    if step.keywords.allow_failure:
+        message = "`allow_failure` is not allowed for a fault: without its fault the drill proves nothing"
+        raise fail((*step.place, "allow_failure"), message, "remove `allow_failure`", key=True)

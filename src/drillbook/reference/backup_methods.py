@@ -1,0 +1,224 @@
+"""The measured table of docs/backup-methods.md: one row for each drill that rehearses a kind of backup.
+
+Every figure is of the drill's newest run, from a record in docs/ that `invoke docs --results` renews from the journals in one
+machine's reports/. The record contains no path, no host and no output of a target.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drillbook.errors import UsageError
+from drillbook.journal.damaged import RUN_ID
+from drillbook.journal.journal import FILE as JOURNAL
+from drillbook.journal.journal import read
+from drillbook.judge.judge import judge
+from drillbook.judge.result import RunView, Verdict
+from drillbook.plan import spec
+from drillbook.project.project import Project
+from drillbook.reference.handbook.results import ended_runs
+from drillbook.report import figures
+
+SUITES = ("rehearsal-all", "rehearsal-docker")
+PAGE, FILE = "backup-methods.md", "backup-methods-results.json"
+BEGIN, END = "<!-- measured: begin; made by `invoke docs` -->\n", "<!-- measured: end -->\n"
+RUNGS = ("Artefact", "Restore", "Structure", "Volume", "Content", "Cluster", "Integrity", "Semantics", "Service")
+"""Rungs of a verification: the checked artefact, its restore, and those that the names of a drill's steps begin with."""
+NEEDS: Mapping[str, tuple[str, str]] = {
+    "pg_dump": ("pg_dump", "`postgresql` (client and server); a user other than root"),
+    "pgbackrest": ("pgBackRest", "`pgbackrest`, `postgresql` of the same major version; reads the repository"),
+    "mariadb_dump": ("mariadb-dump", "`mariadb-server`; on production SELECT, SHOW VIEW, TRIGGER, EVENT"),
+    "mariabackup": ("mariadb-backup", "`mariadb-server` of the same series, `mariadb-backup`"),
+    "sqlite": ("SQLite", "`python3`"),
+    "redis_rdb": ("Redis RDB", "`redis-server` or `valkey-server`"),
+    "redis_aof": ("Redis AOF", "`redis-server` or `valkey-server`"),
+    "restic": ("restic", "`restic`; the key of the repository, never a write to it"),
+    "tar": ("tar", "`tar`, `gzip`; root, to restore owners"),
+}
+"""Title of each kind of backup, and the Debian packages and rights that hosts need; every one also `util-linux`."""
+COLUMNS = ("method", "hosts need", "restored in", "lost since the newest backup", "carried out", "not seen in the backup")
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Rehearsed(_Value):
+    """Results of the newest run of a drill on one inventory."""
+
+    inventory: Annotated[str, Field(min_length=1, max_length=40)]
+    run: Annotated[str, Field(pattern=f"^{RUN_ID.pattern}$")]
+    started: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z$")]
+    verdict: Verdict
+    kind: str
+    bytes: int | None
+    seconds: dict[str, Seconds]
+    """Seconds of the restore by stage, and ``total``; empty when nothing was restored."""
+    loss_s: Seconds | None
+    loss_error_s: Seconds | None
+    basis: str
+    rungs: tuple[str, ...]
+    not_seen: tuple[str, ...]
+
+
+class Record(_Value):
+    """The whole record: the newest run of each drill on each inventory."""
+
+    format: Literal["drillbook/backup-methods-results/1"] = "drillbook/backup-methods-results/1"
+    results: dict[str, tuple[Rehearsed, ...]] = {}
+
+
+def names(project: Project) -> tuple[str, ...]:
+    """Names of the drills that rehearse a kind of backup, in the order of their suites. Raises SpecError."""
+    suites = [project.drill(name) for name in SUITES if name in project.drill_names()]
+    return tuple(dict.fromkeys(name for suite in suites if isinstance(suite, spec.Suite) for name in suite.drills))
+
+
+def recorded(project: Project) -> Record:
+    """Read the record; an empty one when the file is missing. Raises UsageError when it is unreadable."""
+    path = project.root / "docs" / FILE
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Record()
+    except (OSError, ValidationError) as error:
+        raise UsageError(
+            f"{path}: {error}", hint="take the file from the last commit, or remove it and run `invoke docs --results`"
+        ) from None
+
+
+def renewed(project: Project) -> Record:
+    """Return the record with the newest runs in reports/; a result without a newer run stays. Raises JournalError.
+
+    A run that was refused or not run has touched nothing and measured nothing: it is passed over.
+    """
+    known = recorded(project).results
+    found = {(name, one.inventory): one for name in names(project) for one in known.get(name, ())}
+    for (name, inventory), folders in ended_runs(project, names(project)).items():
+        if (newest := _newest(inventory, folders)) is None:
+            continue
+        if (name, inventory) not in found or newest.run[:20] >= found[name, inventory].run[:20]:
+            found[name, inventory] = newest
+    rows = {name: tuple(found[key] for key in sorted(found) if key[0] == name) for name in names(project)}
+    return Record(results={name: some for name, some in rows.items() if some})
+
+
+def _newest(inventory: str, folders: Sequence[Path]) -> Rehearsed | None:
+    """Return the newest run that was carried out; None when there is none."""
+    for folder in reversed(folders):
+        view = judge(read(folder / JOURNAL))
+        if view.result.verdict not in (Verdict.REFUSED, Verdict.NOT_RUN):
+            return _rehearsed(inventory, view)
+    return None
+
+
+def _rehearsed(inventory: str, view: RunView) -> Rehearsed:
+    """Take from a run what the table shows."""
+    steps = {step["id"]: step for step in view.plan["steps"]}
+    done = [step for step in view.result.steps if step.status == "done"]
+    facts: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in done}
+    restored, loss = facts.get("backup.restore", {}), facts.get("backup.measure", {})
+    return Rehearsed(
+        inventory=inventory,
+        run=view.result.run,
+        started=view.result.started,
+        verdict=view.result.verdict,
+        kind=_kind(view.plan),
+        bytes=restored.get("bytes") or restored.get("used_bytes"),
+        seconds=restored.get("seconds", {}),
+        loss_s=loss.get("loss_s"),
+        loss_error_s=loss.get("error_s"),
+        basis=loss.get("basis", ""),
+        rungs=tuple(_rungs({str(steps[step.id]["name"] or "").partition(":")[0] for step in done}, facts)),
+        not_seen=tuple(facts.get("backup.check", {}).get("not_covered", ())),
+    )
+
+
+def _kind(plan: Mapping[str, Any]) -> str:
+    """Kind of the backup that the plan restores."""
+    source = next(step["params"]["from"] for step in plan["steps"] if step["action"] == "backup.restore")
+    return str(plan["inventory"]["services"][source]["kind"])
+
+
+def _rungs(titles: Container[str], facts: Container[str]) -> Iterator[str]:
+    """Yield the rungs that were carried out, in their order."""
+    actions = {"Artefact": "backup.check", "Restore": "backup.restore"}
+    yield from (rung for rung in RUNGS if (actions[rung] in facts if rung in actions else rung in titles))
+
+
+def table(project: Project) -> str:
+    """The table as Markdown. Raises SpecError, UsageError."""
+    record = recorded(project)
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for name in names(project):
+        rows = record.results.get(name) or (None,)
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(name, one)) + " |" for one in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(name: str, one: Rehearsed | None) -> tuple[str, ...]:
+    if one is None:
+        return (f"`{name}`", "", "not run", "", "", "")
+    title, needs = NEEDS.get(one.kind, (one.kind, ""))
+    verdict = "" if one.verdict is Verdict.PASSED else f"**{one.verdict}**<br>"
+    return (
+        f"**{title}**<br>`{name}`, {one.inventory}, {one.started[:10]}",
+        needs,
+        verdict + (_seconds(one) or "nothing"),
+        _lost(one),
+        ", ".join(rung.lower() for rung in one.rungs) or "nothing",
+        "<br>".join(one.not_seen) or "nothing named",
+    )
+
+
+def _lost(one: Rehearsed) -> str:
+    """Loss with its error and its basis; a basis that is itself the moment of a commit has no error of its own."""
+    if one.loss_s is None:
+        return "not measured"
+    figure = figures.figure(one.loss_s, one.loss_error_s) if one.loss_error_s else figures.took(one.loss_s)
+    return f"{figure}<br>by the {one.basis}"
+
+
+def _seconds(one: Rehearsed) -> str:
+    """Seconds of a restore with its stages, such as ``5.03 s (files 4.62 s, replay 0.28 s), 98 MiB``."""
+    if not one.seconds:
+        return ""
+    stages = ", ".join(
+        f"{stage.replace('_', ' ')} {figures.took(value)}" for stage, value in one.seconds.items() if stage != "total"
+    )
+    size = f"<br>{figures.size(one.bytes)}" if one.bytes else ""
+    return figures.took(one.seconds["total"]) + (f" ({stages})" if stages else "") + size
+
+
+def write(project: Project, *, renew: bool = False) -> list[str]:
+    """Put the table into the page; with ``renew``, update the record first. Returns the names of the written files.
+
+    Does nothing for a project whose page has no place for it. Raises the errors of ``table`` and ``renewed``.
+    """
+    page = project.root / "docs" / PAGE
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if BEGIN not in text:
+        return []
+    written = []
+    if renew:
+        made = json.dumps(renewed(project).model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        written += _put(project.root / "docs" / FILE, made)
+    new = re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: f"{BEGIN}\n{table(project)}\n{END}", text, flags=re.S)
+    return written + _put(page, new)
+
+
+def _put(path: Path, text: str) -> list[str]:
+    """Write a file if its content changes; returns its name then."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return []
+    path.write_text(text, encoding="utf-8")
+    return [path.name]

@@ -1,0 +1,60 @@
+"""Report rows about the losses of data that a run measured, to compare backup methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drillbook.judge.result import RunView, StepView
+from drillbook.report.figures import figure, shown
+from drillbook.report.markdown_syntax import escape, table
+
+NOTE = (
+    "The loss ends at the moment of the loss that the step names, or when the step ran. The newest moment is of the clock that "
+    "its basis names. The error is how far the newest moment may be from the truth, as that basis tells."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LossRow:
+    """One measured loss as texts: backup method and step, loss with error, time of the newest data, source of that time."""
+
+    method: str
+    loss: str
+    newest: str
+    basis: str
+
+
+def loss_rows(view: RunView) -> list[LossRow]:
+    """Make a row for the drill's own restore, then one for each step that measured a loss, the smallest loss first."""
+    found = sorted((step for step in view.steps if _measured(step)), key=lambda step: float(step.result.facts["loss_s"]))
+    return [*_own(view), *map(_row, found)] if found else []
+
+
+def _own(view: RunView) -> list[LossRow]:
+    """Return a list with the row of the drill's own restore, whose loss is the RPO; empty when the RPO was not measured."""
+    clocks = view.result.clocks
+    loss, error = clocks.get("rpo_s"), clocks.get("rpo_error_s")
+    rpo = view.result.objectives.get("rpo")
+    basis = rpo.clock if rpo else "acknowledged writes"
+    return [] if loss is None else [LossRow("The drill's own restore (RPO)", figure(loss, error), "", basis)]
+
+
+def section(view: RunView) -> list[str]:
+    """Section of a Markdown report; empty when no step measured a loss."""
+    rows = [tuple(map(escape, (row.method, row.loss, row.newest, row.basis))) for row in loss_rows(view)]
+    return ["## What would be lost", table(("Method", "Loss", "Newest moment", "Basis"), rows), escape(NOTE)] if rows else []
+
+
+def _measured(step: StepView) -> bool:
+    facts = step.result.facts
+    return step.result.status == "done" and isinstance(facts.get("loss_s"), int | float) and "basis" in facts
+
+
+def _row(step: StepView) -> LossRow:
+    facts, error = step.result.facts, step.result.facts.get("error_s")
+    return LossRow(
+        f"{step.name or step.result.action} ({step.result.id})",
+        figure(float(facts["loss_s"]), float(error) if isinstance(error, int | float) else None),
+        shown(facts.get("newest_moment", "")),
+        shown(facts["basis"]),
+    )

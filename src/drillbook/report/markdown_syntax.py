@@ -1,0 +1,39 @@
+"""Formatting of any text as Markdown (GitHub's flavour): escaped, as code, as a block, as a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from drillbook.report.figures import one_line, shown
+
+
+def escape(text: object) -> str:
+    """Escape ``text`` into one line that Markdown shows literally: without markup, HTML or table columns."""
+    found = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", one_line(text))
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("://", "&#58;//")):
+        found = found.replace(char, entity)
+    found = re.sub(r"^(\s*\d+)\.(?=\s|$)", r"\1\\.", found)  # Markdown reads a number with a dot as a list
+    return re.sub(r"^(\s*)-", r"\1\\-", found)
+
+
+def code(text: object) -> str:
+    """Format ``text`` as inline code, even if it contains backticks."""
+    found = one_line(text)
+    ticks = "`" * (max((len(run) for run in re.findall("`+", found)), default=0) + 1)
+    pad = " " if found.startswith("`") or found.endswith("`") or not found.strip() else ""
+    return f"{ticks}{pad}{found}{pad}{ticks}"
+
+
+def block(text: object) -> str:
+    """Format ``text`` as a fenced block, with a fence longer than any run of backticks in it."""
+    found = shown(text).rstrip("\n")
+    fence = "`" * max(3, max((len(run) for run in re.findall("`+", found)), default=0) + 1)
+    return f"{fence}text\n{found}\n{fence}"
+
+
+def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """Make a table from cells that are Markdown already: a header row and body rows; pipes in body cells are escaped."""
+    cells = [[re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row] for row in body]
+    lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(row) for row in cells)]
+    return "\n".join(f"| {line} |" for line in lines)

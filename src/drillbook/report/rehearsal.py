@@ -1,0 +1,74 @@
+"""Results of a rehearsal: which backup was restored, in which time, what would be lost, and what was not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drillbook.judge.result import Result
+from drillbook.report.figures import count, figure, one_line, size, took, utc
+from drillbook.report.markdown_syntax import escape, table
+
+RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
+
+
+def facts(result: Result) -> dict[str, Mapping[str, Any]]:
+    """Facts of the steps about a team's own backup, by action; empty unless one was restored, or with a fault."""
+    done: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in result.steps if step.status == "done"}
+    return done if RESTORE in done and not result.faults else {}
+
+
+def sentence(result: Result) -> str:
+    """Sentence with the figures of a rehearsal; empty when nothing was rehearsed."""
+    known = facts(result)
+    if not known:
+        return ""
+    total = known[RESTORE].get("seconds", {}).get("total")
+    restored = f"The backup was restored in {took(total)}" if total is not None else "The backup was restored"
+    lost = loss(known.get(MEASURE, {}))
+    return f"{restored}; {lost} of data would be lost." if lost else f"{restored}; what would be lost was not measured."
+
+
+def loss(measured: Mapping[str, Any]) -> str:
+    """Figure of a loss; a basis that is the moment of a commit has no error of its own. Empty without a measurement."""
+    value, error = measured.get("loss_s"), measured.get("error_s")
+    if value is None:
+        return ""
+    return figure(value, error) if error else took(value)
+
+
+def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Rows of the section about the backup: name, text, further lines; empty when nothing was rehearsed."""
+    known = facts(result)
+    if not known:
+        return []
+    restored, measured, checked = (known.get(action, {}) for action in (RESTORE, MEASURE, CHECK))
+    backup = restored.get("backup", {})
+    found = [
+        ("Backup", f"{backup.get('id')}, of {utc(backup.get('taken_at'))}", ()),
+        ("Restored in", *_restored(restored)),
+        ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")),)),
+        ("Sandbox", f"isolation: {restored.get('isolation')}", (_tried(restored.get("unreachable", ())),)),
+        ("Read before", "; ".join(map(str, checked.get("covered", ()))), ()),
+        ("Not seen there", "; ".join(map(str, checked.get("not_covered", ()))), ()),
+    ]
+    return [(name, one_line(text), tuple(one_line(more) for more in lines if more)) for name, text, lines in found if text]
+
+
+def markdown(result: Result) -> list[str]:
+    """Section of the Markdown report; empty when nothing was rehearsed."""
+    lines = [(name, "<br>".join(escape(line) for line in (text, *more))) for name, text, more in rows(result)]
+    return ["## Backup", table(("Result", "Measured or told"), lines)] if lines else []
+
+
+def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the time of the restore with its size, and its stages."""
+    seconds = dict(restored.get("seconds", {}))
+    total, used = seconds.pop("total", None), restored.get("used_bytes")
+    stages = ", ".join(f"{stage.replace('_', ' ')} {took(value)}" for stage, value in seconds.items())
+    text = "not measured" if total is None else took(total)
+    return text + (f", {size(used)} on disk" if used else ""), (stages,)
+
+
+def _tried(addresses: Any) -> str:
+    return f"{count(len(addresses), 'address', 'addresses')} of the inventory tried from inside, and none reached"

@@ -1,0 +1,198 @@
+"""Progress of a run on the terminal: one line for each important event, readable without colour and in a log."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.cells import set_cell_size
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from drillbook.events.event import Event
+from drillbook.events.probes import SettleStarted
+from drillbook.events.runs import PhaseStarted, RecoveryStarted, RunEndedEarly, RunStarted, SignalReceived
+from drillbook.events.steps import (
+    Done,
+    Failed,
+    FaultActive,
+    Skipped,
+    StepStarted,
+    TransferProgress,
+    UndoFailed,
+    Undone,
+    UndoStarted,
+)
+from drillbook.judge import notes
+from drillbook.judge.result import Verdict
+from drillbook.report.figures import one_line, seconds, shown, size
+from drillbook.report.wording import STEP_SHAPES
+
+COLOURS = {
+    "done": "green",
+    "failed": "red",
+    "unverified": "yellow",
+    "error": "red",
+    "cancelled": "yellow",
+    "allowed": "yellow",
+}
+MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
+ASIDE = 42
+"""Columns of a step's line that are reserved for text other than the step's name."""
+
+
+STOPPING = "stopping; all changes are undone first"
+AGAIN = "measurements are skipped; the changes are being undone"
+LOOKING = "checking if the service is good again; a second Ctrl-C skips this"
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """State of a transfer: the times of its first and newest progress events, and the newest event itself."""
+
+    begun: float
+    clock: float
+    what: TransferProgress
+
+
+@dataclass(slots=True)
+class Progress:
+    """Observer of the journal that prints events as they are written; a given ``sink`` receives the lines instead.
+
+    ``closing`` is True when a summary follows the run; lines that the summary repeats are then not printed.
+    """
+
+    console: Console
+    sink: Callable[[RenderableType], None] | None = None
+    closing: bool = False
+    _begun: bool = False
+    _phase: str = ""
+    _held: dict[tuple[str | None, str | None], tuple[str, str]] = field(default_factory=dict)
+    _names: dict[str | None, str] = field(default_factory=dict)
+    _moved: dict[tuple[str | None, str | None], _Moved] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, event: Event) -> None:
+        """Print a line about ``event`` if it is important."""
+        with self._lock:
+            if not self._run(event) and not self._on_host(event) and (noted := notes.told(event)):
+                where = f" on {event.host}" if event.host else ""
+                self._line(
+                    f"! {one_line(noted)}{where}" if notes.loud(event) else one_line(noted) + where,
+                    "bold yellow" if notes.loud(event) else "dim",
+                    6 if event.step else 4 if self._phase else 2,
+                )
+
+    def _run(self, event: Event) -> bool:
+        """Print a line about an event of the whole run; returns False for other events."""
+        match event.what:
+            case RunStarted() as what:
+                self._on_run_started(what)
+            case PhaseStarted(phase=phase):
+                self._phase = phase
+                self._line(phase, "bold cyan")
+            case Skipped(why=why):
+                self._line(f"{STEP_SHAPES['skipped']} {event.step} skipped: {one_line(why)}", "dim", 4)
+            case RunEndedEarly() as what:
+                self._on_ended_early(what)
+            case SignalReceived(name=name, again=again):
+                self._line(f"{name}: {AGAIN if again else STOPPING}", "yellow")
+            case SettleStarted(after="early end"):
+                self._line(LOOKING)
+            case RecoveryStarted():
+                self._line("recovering", "bold cyan")
+            case _:
+                return False
+        return True
+
+    def _on_host(self, event: Event) -> bool:
+        """Print a line about an event of a step on a host; returns False for other events."""
+        place = (event.step, event.host)
+        match event.what:
+            case StepStarted(name=name, action=action):
+                self._names[event.step] = name or action
+            case TransferProgress() as what:
+                begun = self._moved[place].begun if place in self._moved else event.clock
+                self._moved[place] = _Moved(begun, event.clock, what)
+            case Done() as what:
+                self._step(event, what, "done", "")
+            case Failed() as what:
+                self._on_failed(event, what)
+            case FaultActive(active=active):
+                proven = active is True  # printed below the step's line, which is printed when the step ends
+                said = f"the fault is {'' if proven else 'NOT '}proven active on {event.host}"
+                self._held[place] = (said, "" if proven else "yellow")
+            case UndoStarted():
+                self._line(f"undoing {event.step} on {event.host}", "", 2)
+            case Undone(message=message):
+                if message == "undone":
+                    self._line(f"{STEP_SHAPES['done']} {event.step} on {event.host} is undone", "green", 4)
+            case UndoFailed(message=message):
+                said = f"{event.step} on {event.host} could not be undone: {message}"
+                self._line(f"{STEP_SHAPES['failed']} {said}", "bold red", 2)
+            case _:
+                return False
+        return True
+
+    def _say(self, line: RenderableType) -> None:
+        (self.sink or self.console.print)(line)
+
+    def _line(self, text: str, style: str = "", indent: int = 2) -> None:
+        self._say(Padding(Text(shown(text), style=style), (0, 0, 0, indent), expand=False))
+
+    def _on_run_started(self, what: RunStarted) -> None:
+        plan = what.plan
+        if self._begun:
+            self._say(Text())
+        self._begun, self._phase = True, ""
+        self._line(f"{plan['drill']}: {one_line(plan['title'])}", "bold", 0)
+        self._line(f"on {plan['inventory']['environment']}, plan {what.plan_digest[7:19]}", "dim")
+        self._line(f"run {what.run}", "dim")
+
+    def _on_failed(self, event: Event, what: Failed) -> None:
+        self._step(event, what, "allowed" if what.allowed else what.outcome, what.message)
+        if self.closing and self._phase == "ready":
+            return  # the run is refused because of this step, as the summary will show
+        for one in what.findings:
+            self._finding(one, 8)
+
+    def _finding(self, one: dict[str, Any], indent: int) -> None:
+        self._line(f"{one['severity']}: {one_line(one['title'])}", "yellow", indent)
+        if one["wanted"] or one["measured"]:
+            text = f"wanted {one_line(one['wanted'] or '-')}, measured {one_line(one['measured'] or '-')}"
+            self._line(text, "", indent + 2)
+
+    def _step(self, event: Event, what: Done | Failed, outcome: str, message: str) -> None:
+        mark, colour = MARKS[outcome]
+        name = one_line(self._names.get(event.step, str(event.step)))
+        line = Text(f"    {mark} ", style=colour, no_wrap=True, overflow="ellipsis")
+        line.append(set_cell_size(name, max(16, min(44, self.console.width - ASIDE))), style="default")
+        line.append(f" {set_cell_size(event.host or '', 12)} {what.seconds:8.2f} s", style="dim")
+        if what.attempts > 1:
+            line.append(f"  attempt {what.attempts}", style="dim")
+        self._say(line)
+        moved = self._moved.pop((event.step, event.host), None)
+        if moved is not None and moved.what.bytes:
+            span = moved.clock - moved.begun
+            rate = f" in {seconds(span, 1)}, {size(int(moved.what.bytes / span))}/s" if span > 0 else ""
+            self._line(f"{size(moved.what.bytes)} {moved.what.what}{rate}", "dim", 6)
+        if message:
+            first, *more = message.splitlines()[:4]
+            self._line(first[:300], colour, 6)
+            for one in more:
+                self._line(one[:300], "dim", 8)
+        if held := self._held.pop((event.step, event.host), None):
+            self._line(*held, 6)
+
+    def _on_ended_early(self, what: RunEndedEarly) -> None:
+        if self.closing and what.why in ("refused", Verdict.NOT_RUN):
+            return  # the summary follows and has the same message
+        self._line(f"{what.why}: {what.message}", "yellow")
+        if self.closing:
+            return
+        for one in what.findings:
+            if one["measured"] not in what.message:
+                self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)

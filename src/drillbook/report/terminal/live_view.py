@@ -1,0 +1,225 @@
+"""Live view in a terminal: finished lines scroll up above the present state of the run.
+
+An event only updates the state and a queue; a separate thread draws, so that a slow or blocked terminal never delays the
+run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from drillbook.events.event import Event
+from drillbook.events.steps import Done, Failed, StepStarted
+from drillbook.report.figures import one_line, seconds, size, took
+from drillbook.report.terminal.board import Board, OnHost, RunningStep
+from drillbook.report.terminal.event_lines import MARKS, Progress
+
+FRAME_S = 0.125
+SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+MOST_STEPS = 8
+BAR = 12
+
+
+class LiveView:
+    """Observer of the journal that draws the live view while its ``with`` block runs."""
+
+    def __init__(self, console: Console) -> None:
+        """Prepare a live view on ``console``, which must be a terminal."""
+        self.console = console
+        self.board = Board()
+        self.progress = Progress(console, self.say, closing=True)
+        self._lines: deque[RenderableType] = deque()
+        self._state, self._screen = threading.Lock(), threading.Lock()
+        self._halt = threading.Event()
+        self._live: Live | None = None
+        self._asked: set[tuple[str | None, str | None]] = set()
+        self._thread = threading.Thread(target=self._keep_drawing, name="live-view", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._halt.set()
+        self._thread.join()
+        with self._screen:
+            self._close()
+            self._drain()
+
+    def __call__(self, event: Event) -> None:
+        """Update the state from an event, without drawing. The screen is released while a manual step asks a person."""
+        with self._state:
+            self.board.see(event)
+        self.progress(event)
+        who = (event.step, event.host)
+        match event.what:
+            case StepStarted(action=action) if action.startswith("manual."):
+                self._asked.add(who)
+                with self._screen:
+                    self._close()
+                    self._drain()
+            case Done() | Failed():
+                self._asked.discard(who)
+
+    def say(self, line: RenderableType) -> None:
+        """Queue ``line`` to be printed above the present state."""
+        self._lines.append(line)
+
+    def _keep_drawing(self) -> None:
+        while not self._halt.wait(FRAME_S):
+            try:
+                self._draw()
+            except Exception as error:  # noqa: BLE001  an error of the live view must not end the output of the run
+                self._lines.append(Text(f"the live view failed: {type(error).__name__}: {one_line(error)}", style="dim"))
+
+    def _draw(self) -> None:
+        with self._screen:
+            if self._asked:
+                self._drain()
+                return
+            with self._state:
+                picture = render(self.board, self.console.width)
+            if self._live is None:
+                self._live = Live(
+                    console=self.console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+                )
+                self._live.start()
+            self._drain()
+            self._live.update(picture, refresh=True)
+
+    def _close(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.update(Text(""))
+            live.stop()
+
+    def _drain(self) -> None:
+        while self._lines:
+            self.console.print(self._lines.popleft())
+
+
+def render(board: Board, width: int) -> RenderableType:
+    """Render ``board`` in lines of less than ``width`` columns."""
+    now = board.now()
+    lines: list[Text] = []
+    if board.phase:
+        phase = f"  {board.phase} {took(max(0.0, now - board.phase_started))}"
+        lines.append(_two(phase, f"{board.drill}  {_clock(now)}", width))
+    steps = [step for step in board.steps.values() if not step.over()]
+    for step in steps[:MOST_STEPS]:
+        lines += _step(step, now, width)
+    if len(steps) > MOST_STEPS:
+        lines.append(Text(f"    and {len(steps) - MOST_STEPS} more steps", style="dim"))
+    lines += [*_probes(board, width), *_outage(board)]
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+        line.truncate(width - 1, overflow="ellipsis")
+    return Group(*lines)
+
+
+def _two(left: str, right: str, width: int) -> Text:
+    """Make a line with ``left`` and ``right`` at its two ends."""
+    space = max(1, width - 1 - cell_len(left) - cell_len(right))
+    return Text.assemble((left, "bold cyan"), " " * space, (right, "dim"))
+
+
+def _clock(value: float) -> str:
+    minutes, left = divmod(int(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes:02d}:{left:02d}"
+
+
+def _spin() -> str:
+    return SPIN[int(time.monotonic() / FRAME_S) % len(SPIN)]
+
+
+def _step(step: RunningStep, now: float, width: int) -> list[Text]:
+    """Lines of a running step; several hosts are shown side by side below its name."""
+    if len(step.hosts) == 1:
+        host = step.hosts[0]
+        tail = f" {set_cell_size(host, 12)} {_lasted(step.on.get(host), now):>10}"
+        name = set_cell_size(one_line(step.name), max(16, min(44, width - 42)))
+        line = Text.assemble(("    " + _spin(), "cyan"), f" {name}", (tail, "dim"))
+        return [line, *_moving(step.on.get(host))]
+    ended = sum(one.ended is not None for one in step.on.values())
+    count = f"  {ended} of {len(step.hosts)} hosts"
+    title = Text(one_line(step.name))
+    title.truncate(max(16, width - 7 - len(count)), overflow="ellipsis")
+    lines = [Text.assemble(("    " + _spin(), "cyan"), " ", title, (count, "dim"))]
+    cells = [_host(host, step.on.get(host), now) for host in step.hosts]
+    cell = max(one.cell_len for one in cells) + 3
+    for start in range(0, len(cells), row := max(1, (width - 7) // cell)):
+        line = Text(" " * 6)
+        for one in cells[start : start + row]:
+            line.append_text(one).append(" " * (cell - one.cell_len))
+        lines.append(line)
+    return lines[:MOST_STEPS]
+
+
+def _lasted(one: OnHost | None, now: float) -> str:
+    return took(max(0.0, (one.ended or now) - one.started)) if one else "waiting"
+
+
+def _host(host: str, one: OnHost | None, now: float) -> Text:
+    mark, style = MARKS[one.outcome] if one and one.ended is not None else (_spin() if one else " ", "cyan")
+    return Text.assemble((mark, style), f" {host} ", (_lasted(one, now), "dim"))
+
+
+def _moving(one: OnHost | None) -> list[Text]:
+    if one is None or not one.total:
+        return []
+    rate = one.rate()
+    of = f"{size(one.moved)} of {size(one.total)}" + (f"  {size(int(rate))}/s" if rate else "")
+    return [Text.assemble("      ", _bar(one.moved / one.total, "cyan"), f"  {of}")]
+
+
+def _bar(part: float, style: str) -> Text:
+    full = min(BAR, max(0, round(part * BAR)))
+    return Text.assemble(("━" * full, style), ("─" * (BAR - full), "dim"))
+
+
+def _probes(board: Board, width: int) -> list[Text]:
+    """Newest state of each probe, as many on a line as fit."""
+    words = {True: ("● good", "green"), False: ("● BAD", "bold red"), None: ("○ no answer yet", "dim")}
+    lines: list[Text] = []
+    for probe in board.probes.values():
+        part = Text.assemble(f"{probe.name} ", words[probe.good])
+        if probe.kind == "canary" and probe.good is not None:
+            part = Text.assemble(
+                f"{probe.name} ",
+                ("● writes" if probe.good else "● REFUSED", words[probe.good][1]),
+                (f" {probe.kept} survived, {probe.lost} lost", "dim"),
+            )
+        if lines and lines[-1].cell_len + part.cell_len + 4 < width:
+            lines[-1].append("   ").append_text(part)
+        else:
+            lines.append(Text.assemble("  ", part))
+    return lines
+
+
+def _outage(board: Board) -> list[Text]:
+    """Line about the outage so far, compared with the RTO objective; empty before the disruption."""
+    if board.disruption is None:
+        return []
+    seen, target = board.down(), board.targets.get("rto")
+    if seen is None:
+        ago = took(max(0.0, board.now() - board.disruption))
+        return [Text(f"  broken {ago} ago; no probe has seen an outage yet", "yellow")]
+    value, down = seen
+    late = target is not None and value > target
+    style = "bold red" if late else "yellow" if down else "green"
+    text = Text.assemble("  ", (f"DOWN {seconds(value, 1)}" if down else f"serving again after {seconds(value, 1)}", style))
+    if target is None:
+        return [text.append("  no objective", style="dim")]
+    text.append("  ").append_text(_bar(value / target, style)).append(f"  {'RTO ' * down}objective {seconds(target)}")
+    text.append(": MISSED" if late else "" if down else ", not verified yet", style=style)
+    return [text]

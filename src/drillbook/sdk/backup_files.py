@@ -1,0 +1,166 @@
+"""Base of backup sources where each backup is one file, such as tar archives, SQL dumps and database copies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.sdk import host_encryption
+from drillbook.sdk.action import Context
+from drillbook.sdk.backup_places import Place, StoredFile, matching, place_of
+from drillbook.sdk.backup_source import Backup, BackupSource
+from drillbook.sdk.encryption import SUFFIX, AgeIdentity, secret_keys
+from drillbook.sdk.host import Host
+from drillbook.sdk.service import kind_of
+from drillbook.values import Secret
+
+
+def _form(text: str) -> str:
+    if text and ("%Y" not in text or "%d" not in text):
+        raise ValueError(f"{text!r} contains no date; write it in the format of strptime(3), such as %Y%m%d-%H%M%S")
+    return text
+
+
+UNKNOWN_S = "how long that took is not known, and not in the error"
+"""Part of a basis: the state of the backup is older than its time by the duration of the job."""
+
+
+class FileBackups(BackupSource):
+    """Base of backup sources where each backup is one file."""
+
+    ADDED: ClassVar[frozenset[str]] = frozenset({"identity"})
+    DECRYPTS: ClassVar[bool] = True
+    """False for kinds whose backups consist of several files."""
+    TAKEN: ClassVar[str] = ""
+    """Job whose begin is the state of a backup and whose end is the file's time, such as ``the dump``; empty: they are one."""
+
+    at: Secret | str | tuple[str, ...] = Field(
+        description=(
+            "Place of the files: /path on the host (a folder, or one file), s3://bucket/prefix/, sftp://HOST/path with a host "
+            "of the inventory, an https:// URL (usually a secret), or a command (list of arguments) that prints the backup."
+        )
+    )
+    pattern: str = Field(default="*", description="Shell pattern that the names of the backup files match.")
+    newest: Literal["modified", "name"] = Field(
+        default="modified",
+        description="Time of each backup: `modified`, the file's modification time, or `name`, the time in its name (see `time`).",
+    )
+    time: Annotated[str, AfterValidator(_form)] = Field(
+        default="",
+        description="Format for strptime(3) of the UTC time in the file names; empty: the first text that looks like a time.",
+    )
+
+    identity: AgeIdentity | None = Field(
+        default=None,
+        description=(
+            "Identity of age that decrypts files whose names end with .age: the content of a file of age-keygen, by `!file` or "
+            "`!env`."
+        ),
+    )
+
+    @property
+    def kept_in(self) -> tuple[str, ...]:
+        """Path of the backup files in a tuple, if `at` is a path on the source's host; otherwise empty."""
+        return (self.at,) if isinstance(self.at, str) and self.at.startswith("/") else ()
+
+    def place(self, ctx: Context) -> Place:
+        """Return the location of the backup files, from the field `at`."""
+        return place_of(ctx, ctx.host_named(self.host), self.at)
+
+    def backups(self, ctx: Context) -> list[Backup]:
+        """List the files that match the pattern as backups."""
+        return [self._backup(file) for file in matching(self.place(ctx).files(ctx), self.pattern)]
+
+    def _backup(self, file: StoredFile) -> Backup:
+        if self.newest == "modified":
+            basis = f"{file.basis}: the end of {self.TAKEN}; {UNKNOWN_S}" if self.TAKEN else file.basis
+            return Backup(file.name, file.modified, basis, 1.0, file.bytes)
+        moment = moment_in(file.name, self.time)
+        if moment is None:
+            raise StepFailed(
+                f"{self.name}: the name {file.name!r} contains no time"
+                + (f" in the format {self.time}" if self.time else ""),
+            )
+        return Backup(file.name, moment, "time in the file's name, taken as UTC", 1.0, file.bytes)
+
+    @contextmanager
+    def brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> Iterator[str]:
+        """Bring the file of ``backup`` to ``host``, decrypt it, and yield its path there.
+
+        A copy in ``folder`` is removed after the `with`. Raises StepFailed with ``backup-key-lost`` or ``backup-damaged``.
+        """
+        path = self.opened(ctx, self.place(ctx).bring(ctx, backup.id, host, folder), host, folder)
+        try:
+            yield path
+        finally:
+            if path.startswith(f"{folder}/"):
+                host.run(("rm", "-f", "--", path), deadline=ctx.deadline)
+
+    def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
+        """Decrypt the file ``path`` on ``host`` if its name ends with .age; returns the path of the plain file.
+
+        The plain file is in ``folder``; a cipher text that was brought there is removed. Raises StepFailed, NotReady.
+        """
+        if not path.endswith(SUFFIX):
+            return path
+        name = path.rpartition("/")[2]
+        plain, keys = f"{folder}/{name.removesuffix(SUFFIX)}", secret_keys(self.identity, name)
+        host_encryption.decrypt(host, ctx.deadline, keys, [(path, plain)], keep=not path.startswith(f"{folder}/"))
+        return plain
+
+    def need_decryption(self, ctx: Context) -> None:
+        """Check that the step's host can decrypt, where the files are encrypted. Raises NotReady."""
+        if self.identity and not self.DECRYPTS:
+            raise NotReady(
+                f"{self.name}: backups of kind {kind_of(self)} are not decrypted",
+                hint="remove `identity`, or encrypt one archive of the files, which is a backup of kind tar",
+            )
+        if self.identity or self.pattern.endswith(SUFFIX):
+            host_encryption.need_age(ctx.host, ctx.deadline)
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the host has the programs, and that the field `at` is valid."""
+        super().ready(ctx)
+        self.need_decryption(ctx)
+        self.place(ctx)
+
+
+_TIMES = (
+    (r"(\d{4})-?(\d\d)-?(\d\d)[T_. -]?(\d\d)[:_h-]?(\d\d)[:_m-]?(\d\d)", "%Y%m%d%H%M%S"),
+    (r"(\d{4})-?(\d\d)-?(\d\d)[T_. -](\d\d)[:_h-]?(\d\d)(?!\d)", "%Y%m%d%H%M"),
+    (r"(\d{4})-?(\d\d)-?(\d\d)(?!\d)", "%Y%m%d"),
+)
+
+
+def moment_in(name: str, form: str = "") -> datetime | None:
+    """Return the UTC time in a file name, in the strptime(3) format ``form``; None when the name contains no time."""
+    if form:
+        pattern = re.escape(form)
+        for directive, digits in (
+            ("%Y", r"\d{4}"),
+            ("%m", r"\d\d"),
+            ("%d", r"\d\d"),
+            ("%H", r"\d\d"),
+            ("%M", r"\d\d"),
+            ("%S", r"\d\d"),
+        ):
+            pattern = pattern.replace(re.escape(directive), digits).replace(directive, digits)
+        found = re.search(pattern, name)
+        return _parsed(found[0], form) if found else None
+    for pattern, plain in _TIMES:
+        if (found := re.search(pattern, name)) and (moment := _parsed("".join(found.groups()), plain)):
+            return moment
+    return None
+
+
+def _parsed(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form).replace(tzinfo=UTC)
+    except ValueError:
+        return None

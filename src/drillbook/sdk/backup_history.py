@@ -1,0 +1,125 @@
+"""Findings about a series of backups, from the times when they were taken and from their sizes; pure functions.
+
+All backups of a series come from one schedule and have comparable sizes, so full backups and increments are not mixed.
+
+| finding | when |
+|---|---|
+| `backup-too-old` | the newest is older than ``max_age``; without ``max_age``, than 1.5 times ``every``; or there is none |
+| `backup-gap` | two backups are over 1.5 times ``every`` apart, or the newest is older than that but within ``max_age`` |
+| `backup-shrunken` | the newest is empty, or smaller than 70 % of the median before it and outside the usual spread |
+| `backup-grown` | the newest is larger than twice the median before it and outside the usual spread |
+| `backup-ahead` | the time of a backup is more than five minutes in the future, so that its age could hide a missing backup |
+
+Only the latest gap, and gaps within the last four intervals, are reported, because retention removes some older backups.
+The median is computed from the last 14 backups of known size before the newest; with fewer than three, sizes are not
+compared. The usual spread is three median absolute deviations on either side, so that a series whose sizes always vary
+gives no finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
+
+from drillbook.findings import Finding, finding
+from drillbook.values import Duration
+
+AHEAD_S = 300.0
+"""Tolerated difference between two clocks, in seconds."""
+LATE = 1.5
+"""Multiple of the schedule's interval after which a backup counts as missed."""
+RECENT = 4
+"""Number of recent schedule intervals in which every gap is reported."""
+LEAST, MOST = 3, 14
+"""Minimum and maximum number of earlier backups with which a size is compared."""
+SHRUNKEN, GROWN = 0.7, 2.0
+"""Ratio of the newest size to the median of earlier sizes, below which it counts as shrunken, and above which as grown."""
+SPREAD = 3.0
+"""Number of median absolute deviations that count as the usual spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One backup of a series: the time of its data, with a time zone, and its size if known."""
+
+    taken_at: datetime
+    bytes: int | None = None
+
+
+def judge(moments: Sequence[Moment], *, now: datetime, max_age: float | None, every: float | None) -> list[Finding]:
+    """Return the findings about a series of backups in any order; ``max_age`` and ``every`` are in seconds.
+
+    Backups of unknown size are left out of the comparison of sizes; if the newest is such a backup, no size is compared.
+    """
+    ordered = sorted(moments, key=lambda moment: moment.taken_at)
+    past = [moment for moment in ordered if _age(moment, now) >= -AHEAD_S]
+    found = [_ahead(moment, now) for moment in ordered[len(past) :]]
+    if not past:
+        wanted = f"at most {Duration(max_age)} old" if max_age is not None else "at least one backup"
+        return [*found, finding("backup-too-old", title="there is none", wanted=wanted, measured="no backup until now")]
+    late = _late(past[-1], now, max_age, every)
+    return [*found, *late, *_gaps(past, now, every), *_size(past)]
+
+
+def _age(moment: Moment, now: datetime) -> float:
+    """Return the seconds from the backup to ``now``."""
+    return (now - moment.taken_at).total_seconds()
+
+
+def _named(moment: Moment) -> str:
+    return moment.taken_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _ahead(moment: Moment, now: datetime) -> Finding:
+    return finding(
+        "backup-ahead", title=_named(moment), wanted="a time in the past", measured=f"{-_age(moment, now):.0f} s after now"
+    )
+
+
+def _late(newest: Moment, now: datetime, max_age: float | None, every: float | None) -> list[Finding]:
+    """Return a finding if the newest backup is older than the limit or the schedule permits."""
+    age, title = _age(newest, now), _named(newest)
+    if max_age is not None and age > max_age:
+        wanted = f"at most {Duration(max_age)} old"
+        return [finding("backup-too-old", title=title, wanted=wanted, measured=f"{age:.0f} s old")]
+    if every is None or age <= LATE * every:
+        return []
+    code = "backup-too-old" if max_age is None else "backup-gap"
+    wanted = f"one every {Duration(every)}: at most {Duration(LATE * every)} old"
+    return [finding(code, title=f"none since {title}", wanted=wanted, measured=f"{age:.0f} s old")]
+
+
+def _gaps(past: Sequence[Moment], now: datetime, every: float | None) -> Iterator[Finding]:
+    """Yield a finding for each gap between consecutive backups that is longer than the schedule permits."""
+    if every is None:
+        return
+    for before, after in pairwise(past):
+        gap = (after.taken_at - before.taken_at).total_seconds()
+        recent = after is past[-1] or _age(before, now) <= RECENT * every
+        if recent and gap > LATE * every:
+            wanted = f"one every {Duration(every)}: at most {Duration(LATE * every)} apart"
+            between = f"{_named(before)} to {_named(after)}"
+            yield finding("backup-gap", title=between, wanted=wanted, measured=f"{gap:.0f} s apart")
+
+
+def _size(past: Sequence[Moment]) -> list[Finding]:
+    """Return a finding if the newest backup is empty, or much smaller or larger than earlier backups."""
+    newest, title = past[-1].bytes, _named(past[-1])
+    if newest is None:
+        return []
+    if newest == 0:
+        return [finding("backup-shrunken", title=title, wanted="a backup with content", measured="0 bytes")]
+    known = [moment.bytes for moment in past[:-1] if moment.bytes is not None][-MOST:]
+    if len(known) < LEAST:
+        return []
+    usual = median(known)
+    spread = SPREAD * median(abs(size - usual) for size in known)
+    measured = f"{newest} bytes; the median of the {len(known)} before it is {usual:.0f} bytes"
+    if newest < (limit := min(SHRUNKEN * usual, usual - spread)):
+        return [finding("backup-shrunken", title=title, wanted=f"at least {limit:.0f} bytes", measured=measured)]
+    if newest > (limit := max(GROWN * usual, usual + spread)):
+        return [finding("backup-grown", title=title, wanted=f"at most {limit:.0f} bytes", measured=measured)]
+    return []

@@ -1,0 +1,313 @@
+"""Locations of a team's backup files: a folder on a host, an S3 prefix, a presigned URL, or the output of a command.
+
+Every location can list its files, and transfer a file to the host that needs it: from a store directly to the host, and
+from one host to another in chunks through the controller, which does not store the file.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.host import Host, printable
+from drillbook.sdk.sandbox_host import SandboxHost
+from drillbook.sdk.store import Store
+from drillbook.values import Secret
+
+READERS = 8
+"""Maximum number of simultaneous requests to a store."""
+PIECE = 8 << 20
+"""Size in bytes of the chunks in which a file goes through the controller from one host to another."""
+# PATH: one line for the file, or for each file below the folder: size, time of the last change, path.
+_LIST = r"""
+if test -f "$1"; then cd -- "${1%/*}/" && exec stat -L -c '%s %Y %n' -- "./${1##*/}"; fi
+cd -- "$1" 2>/dev/null || exit 44
+find . -type f -exec stat -c '%s %Y %n' -- {} +
+"""
+# PATH: read a URL from standard input, and download its content to PATH.
+_FETCH = """
+umask 077
+IFS= read -r url
+if command -v curl >/dev/null; then
+  printf 'url = "%s"\\n' "$url" | curl --config - --noproxy '*' --silent --show-error --fail --location --connect-timeout 10 \\
+    --speed-time 60 --speed-limit 1 --retry 3 --output "$1"
+else
+  printf '%s' "$url" | python3 -c "$(cat <<'PROGRAM'
+import shutil, sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+with opener.open(sys.stdin.read(), timeout=60) as answer, open(sys.argv[1], "wb") as file:
+    shutil.copyfileobj(answer, file, 1 << 20)
+    wanted = answer.headers.get("Content-Length")
+    if wanted is not None and int(wanted) != file.tell():
+        raise SystemExit("the answer ended early")
+PROGRAM
+)" "$1"
+fi
+"""
+# PATH LIMIT: print the first bytes of every name of standard input in hexadecimal, one line each; empty when unreadable.
+# PATH is the folder of the names, or one file in it.
+_BEGINNINGS = """
+if test -f "$1"; then cd -- "${1%/*}/"; else cd -- "$1"; fi || exit 44
+while IFS= read -r path; do head -c "$2" -- "./$path" 2>/dev/null | od -An -v -tx1 | tr -d ' \\n'; echo; done
+"""
+_LOOK = """
+IFS= read -r url
+printf 'url = "%s"\\n' "$url" | curl --config - --noproxy '*' --silent --show-error --fail --location --connect-timeout 10 \\
+  --range 0-0 --dump-header - --output /dev/null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One backup file: its path below the location, its size in bytes if known, and its modification time."""
+
+    name: str
+    bytes: int | None
+    modified: datetime
+    basis: str
+    """Description of the clock and the field from which ``modified`` was read."""
+
+
+class Place:
+    """Location of backup files; see ``place_of``."""
+
+    @abstractmethod
+    def files(self, ctx: Context) -> list[StoredFile]:
+        """List the files. Raises StepFailed when the location does not exist, CouldNotVerify, HostError."""
+
+    @abstractmethod
+    def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
+        """Transfer the file ``name`` to ``host``; return its path on ``host``.
+
+        A file that is already on ``host`` is not copied. Otherwise the copy goes to ``folder``, an existing private folder.
+        """
+
+    def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
+        """Return the first ``limit`` bytes of each file by name; empty when this location can read only whole files."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class HostFolder(Place):
+    """Folder on a host, or one file."""
+
+    host: Host
+    path: str
+
+    def files(self, ctx: Context) -> list[StoredFile]:
+        """List the files below the folder, or the one file."""
+        sink = Answer(f"{self.host.name}: the list of {self.path}")
+        output = self.host.run(("sh", "-c", _LIST, "sh", self.path), deadline=ctx.deadline, sink=sink)
+        if output.exit == 44:
+            raise _no_place(f"{self.path} on {self.host.name}", "there is no folder and no file that the user may read")
+        output.check()
+        found = [re.fullmatch(r"(\d+) (\d+) \./(.*)", line, re.DOTALL) for line in sink.text.splitlines()]
+        basis = f"time of the last change of the file on {self.host.name}"
+        return [
+            StoredFile(match[3], int(match[1]), datetime.fromtimestamp(int(match[2]), UTC), basis)
+            for match in found
+            if match
+        ]
+
+    def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
+        """Return the path on the same machine; otherwise copy the file in pieces through the controller.
+
+        A sandbox's user that cannot read the file on the same machine gets a copy.
+        """
+        path, to = self._path(ctx, name), f"{folder}/{_plain(name)}"
+        if host.name != self.host.name:
+            return _relayed(ctx, self.host, path, host, to)
+        if isinstance(host, SandboxHost) and not host.sees(path, ctx.deadline):
+            return host.take(path, to, ctx.deadline)
+        return path
+
+    def is_near(self, ctx: Context, name: str, host: Host) -> bool:
+        """Return True when ``host`` reads the file or folder ``name`` where it lies. Raises HostError."""
+        if host.name != self.host.name:
+            return False
+        return not isinstance(host, SandboxHost) or host.sees(self._path(ctx, name), ctx.deadline)
+
+    def _path(self, ctx: Context, name: str) -> str:
+        """Return the path of the file ``name``, which may be the place itself."""
+        if name == self.path.rpartition("/")[2] and self.host.run(("test", "-f", self.path), deadline=ctx.deadline).ok:
+            return self.path
+        return f"{self.path.rstrip('/')}/{name}"
+
+    def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
+        """See ``Place.beginnings``; reads all files with one command."""
+        sink = Answer(f"{self.host.name}: the beginnings of files in {self.path}")
+        argv = ("sh", "-c", _BEGINNINGS, "sh", self.path, str(limit))
+        asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+        self.host.run(argv, deadline=ctx.deadline, stdin=asked, sink=sink).check()
+        return {name: bytes.fromhex(line) for name, line in zip(names, sink.text.splitlines(), strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix(Place):
+    """Objects below a prefix of an S3 bucket."""
+
+    store: Store
+    key: str
+
+    def files(self, ctx: Context) -> list[StoredFile]:
+        """List the objects below the prefix."""
+        basis = f"time of the object's last write, by the clock of {self.store.service.endpoint}"
+        return [StoredFile(name, size, moment, basis) for name, (size, moment) in self.store.modified(self.key).items()]
+
+    def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
+        """Make the host download the object with a presigned URL."""
+        url = self.store.sign_get(self.key + name, ctx.deadline.remaining())
+        return _fetched(ctx, host, url, f"{folder}/{_plain(name)}", f"s3://{self.store.service.bucket}/{self.key}{name}")
+
+    def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
+        """See ``Place.beginnings``; sends one range request for each object."""
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(lambda name: self.store.beginning(self.key + name, limit), names)
+            return dict(zip(names, found, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Web(Place):
+    """One file behind a URL, such as a presigned URL, which is a secret."""
+
+    host: Host
+    url: str
+
+    @property
+    def name(self) -> str:
+        """Name of the file: the last part of the URL's path."""
+        return urlsplit(self.url).path.rpartition("/")[2] or "backup"
+
+    def files(self, ctx: Context) -> list[StoredFile]:
+        """Request the first byte of the file, because the answer has its size and modification time."""
+        output = self.host.run(("sh", "-c", _LOOK), deadline=ctx.deadline, stdin=f"{self.url}\n".encode())
+        if not output.ok:
+            raise _no_place(f"the URL of {self.name}", printable(output.stderr, limit=200).strip())
+        head = {
+            key.strip().lower(): value.strip()
+            for key, _, value in (line.partition(":") for line in output.text.splitlines())
+        }
+        if "last-modified" not in head:
+            raise CouldNotVerify(
+                f"the server of {self.name} does not report the modification time of the file",
+                hint="put the time into the name of the file, and set `newest: name` and `time`",
+            )
+        size = head.get("content-range", "").rpartition("/")[2] or head.get("content-length", "")
+        moment = parsedate_to_datetime(head["last-modified"])
+        return [StoredFile(self.name, int(size) if size.isdigit() else None, moment, "Last-Modified of the web server")]
+
+    def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
+        """Make the host download the URL."""
+        return _fetched(ctx, host, self.url, f"{folder}/{_plain(name)}", f"the URL of {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Printed(Place):
+    """Output of a command on a host that prints the newest backup."""
+
+    host: Host
+    argv: tuple[str, ...]
+
+    def files(self, ctx: Context) -> list[StoredFile]:
+        """Return one file that stands for the output of the command, with the current time."""
+        basis = "start of the command, by the controller's clock"
+        return [StoredFile("output", None, datetime.now(UTC), basis)]
+
+    def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
+        """Run the command and write its output to a file on ``host``, which must be the host of the command."""
+        if host.name == self.host.name:
+            path = f"{folder}/{name}"
+            if not isinstance(host, SandboxHost):
+                return self._printed(ctx, path)
+            with ctx.temporary("printed") as own:
+                return host.take(self._printed(ctx, f"{own}/{name}"), path, ctx.deadline)
+        raise NotReady(
+            f"the backup command runs on {self.host.name}, but the restore on {host.name}",
+            hint="use a sandbox on the host of the command",
+        )
+
+    def _printed(self, ctx: Context, path: str) -> str:
+        script = 'out=$1; shift; umask 077; exec "$@" > "$out"'
+        self.host.run(("sh", "-c", script, "sh", path, *self.argv), deadline=ctx.deadline).check()
+        return path
+
+
+def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str]) -> Place:
+    """Return the location of backup files that ``at`` describes.
+
+    ``at`` is an absolute path on ``host``, ``s3://bucket/prefix/``, ``sftp://HOST/path`` with a host of the inventory, an
+    ``https://`` URL (usually a secret), or a command as a list of arguments. Raises PlanError, ValueError.
+    """
+    if isinstance(at, Secret):
+        at = at.reveal()
+    if not isinstance(at, str):
+        return Printed(host, tuple(at))
+    if at.startswith("/"):
+        return HostFolder(host, at)
+    parts = urlsplit(at)
+    if parts.scheme == "s3":
+        return Prefix(Store(ctx.bucket(at)), parts.path.removeprefix("/"))
+    if parts.scheme == "sftp" and parts.netloc:
+        return HostFolder(ctx.host_named(parts.netloc), parts.path)
+    if parts.scheme in ("http", "https"):
+        return Web(host, at)
+    raise ValueError(
+        f"{at!r} is not a location of backups; write /path, s3://bucket/prefix/, sftp://HOST/path, or https://..."
+    )
+
+
+def matching(files: Sequence[StoredFile], pattern: str) -> list[StoredFile]:
+    """Return the files whose name matches the shell pattern; a pattern with a slash is compared with the whole path."""
+    return [
+        file for file in files if fnmatchcase(file.name if "/" in pattern else file.name.rpartition("/")[2], pattern or "*")
+    ]
+
+
+def _plain(name: str) -> str:
+    """Return the last part of the path ``name`` for use as a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2]) or "backup"
+
+
+def _fetched(ctx: Context, host: Host, url: str, path: str, what: str) -> str:
+    output = host.run(("sh", "-c", _FETCH, "sh", path), deadline=ctx.deadline, stdin=f"{url}\n".encode())
+    if not output.ok:
+        said = printable(output.stderr, limit=200).strip()
+        raise StepFailed(
+            f"{host.name} could not fetch {what}: {said}",
+            findings=[finding("backup-missing", title=what, wanted="the whole file", measured=said, host=host.name)],
+        )
+    return path
+
+
+def _relayed(ctx: Context, source: Host, path: str, host: Host, to: str) -> str:
+    """Copy a file from one host to another in chunks through the controller."""
+    host.run(("sh", "-c", 'umask 077; : > "$1"', "sh", to), deadline=ctx.deadline).check()
+    number = 0
+    while True:
+        piece = io.BytesIO()
+        argv = ("dd", f"if={path}", f"bs={PIECE}", f"skip={number}", "count=1", "status=none")
+        source.run(argv, deadline=ctx.deadline, sink=piece).check()
+        if data := piece.getvalue():
+            host.run(("sh", "-c", 'cat >> "$1"', "sh", to), deadline=ctx.deadline, stdin=data).check()
+        if len(data) < PIECE:
+            return to
+        number += 1
+
+
+def _no_place(what: str, why: str) -> StepFailed:
+    return StepFailed(
+        f"no backups can be read from {what}: {why}",
+        findings=[finding("backup-missing", title=what, wanted="a place of backups", measured=why)],
+    )

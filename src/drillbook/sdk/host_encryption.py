@@ -1,0 +1,124 @@
+"""Encryption of files on hosts by the program `age`, which streams them: content never passes the controller.
+
+Recipients are public, and are arguments. Secret keys travel on standard input, and are never on a disk of the host.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context
+from drillbook.sdk.encryption import SUFFIX, Encryption, key_lost, need_library
+from drillbook.sdk.host import Deadline, Host, printable
+from drillbook.sdk.service import S3
+from drillbook.sdk.transfer import Carrier, File
+
+MISSING = 43
+"""Exit status of the scripts on a host without the program."""
+# FOLDER -r RECIPIENT...: encrypt the files that standard input names, and remove each as soon as its cipher text is written.
+_ENCRYPT = f"""
+umask 077
+command -v age >/dev/null || exit {MISSING}
+cd -- "$1" || exit 1
+shift
+while IFS= read -r name; do
+  age "$@" -o "./$name{SUFFIX}" -- "./$name" || exit 1
+  rm -f -- "./$name"
+done
+"""
+# KEEP: standard input holds secret keys, an empty line, then for each file two lines: its path, and that of the plain file.
+# The cipher text is removed when KEEP is empty; what was decrypted of a damaged file is removed always.
+_DECRYPT = f"""
+umask 077
+command -v age >/dev/null || exit {MISSING}
+keys=
+while IFS= read -r line && test -n "$line"; do
+  keys="$keys$line
+"
+done
+while IFS= read -r from && IFS= read -r to; do
+  printf %s "$keys" | age --decrypt --identity - -- "$from" > "$to" || {{ rm -f -- "$to"; echo "$from"; exit 1; }}
+  test -n "$1" || rm -f -- "$from"
+done
+"""
+_NO_KEY = "no identity matched"
+_DAMAGED = re.compile(r"failed to (read header|decrypt and authenticate|read chunk)|unexpected EOF|trailing data|last chunk")
+
+
+def need_age(host: Host, deadline: Deadline) -> None:
+    """Check that ``host`` has the program age. Raises NotReady."""
+    if not host.run(("sh", "-c", "command -v age"), deadline=deadline).ok:
+        raise _missing(host)
+
+
+def need_transfer(ctx: Context, where: str) -> None:
+    """Check that the step's host can transfer, and encrypt or decrypt, the files of a backup in the store of ``where``.
+
+    An empty ``where`` is a place that is not known before the run: then the rules of all stores count. Raises NotReady.
+    """
+    Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
+    all_stores = [service for service in ctx.services.values() if isinstance(service, S3)]
+    used = [store for store in ([ctx.bucket(where)] if where else all_stores) if store.encrypt or store.identity]
+    for store in used:
+        need_library(store.encrypt)
+    if used:
+        need_age(ctx.host, ctx.deadline)
+
+
+def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encryption, part_size: int) -> list[File]:
+    """Replace the files ``found`` in ``folder`` by their cipher text; returns those, each with its plain file.
+
+    Raises StepFailed, NotReady, HostError.
+    """
+    recipients = [word for recipient in rule.age for word in ("-r", recipient)]
+    names = "".join(f"{one.name}\n" for one in found).encode("utf-8", "surrogateescape")
+    argv = ("sh", "-c", _ENCRYPT, "sh", folder, *recipients)
+    output = carrier.host.run(argv, deadline=carrier.deadline, stdin=names)
+    if output.exit == MISSING:
+        raise _missing(carrier.host)
+    if not output.ok:
+        raise StepFailed(f"{carrier.host.name}: age did not encrypt the backup: {_said(output.stderr)}")
+    plain = {f"{one.name}{SUFFIX}": one for one in found}
+    sealed = carrier.survey(folder, part_size)
+    if sorted(one.name for one in sealed) != sorted(plain):
+        raise StepFailed(f"{carrier.host.name}: {len(sealed)} files were encrypted instead of {len(plain)}")
+    return [File(one.name, one.size, one.sha256, one.parts, plain[one.name]) for one in sealed]
+
+
+def decrypt(
+    host: Host, deadline: Deadline, keys: Sequence[str], files: Sequence[tuple[str, str]], *, keep: bool = False
+) -> None:
+    """Decrypt files on ``host``: pairs of the paths of cipher text and of plain file; ``keep`` leaves the cipher text.
+
+    Raises StepFailed with ``backup-key-lost`` or ``backup-damaged``, NotReady, HostError.
+    """
+    pairs = "".join(f"{source}\n{target}\n" for source, target in files)
+    given = ("\n".join(keys) + "\n\n" + pairs).encode("utf-8", "surrogateescape")
+    argv = ("sh", "-c", _DECRYPT, "sh", "keep" if keep else "")
+    output = host.run(argv, deadline=deadline, stdin=given)
+    if output.ok:
+        return
+    if output.exit == MISSING:
+        raise _missing(host)
+    name, said = output.text.strip().rpartition("/")[2], _said(output.stderr)
+    if _NO_KEY in said:
+        raise key_lost(name, "an identity of one of its recipients", said)
+    if _DAMAGED.search(said):
+        wrong = finding("backup-damaged", title=name, wanted="a whole file of age", measured=said, host=host.name)
+        raise StepFailed(f"{name} cannot be decrypted: {said}", findings=[wrong])
+    raise StepFailed(f"{host.name}: age did not decrypt {name}: {said}")
+
+
+def _said(error: bytes) -> str:
+    """Return the error of age, without the line that asks for reports."""
+    lines = [line for line in printable(error, limit=65536).splitlines() if "age: report unexpected" not in line]
+    return "; ".join(lines).removeprefix("age: error: ").strip()[:600]
+
+
+def _missing(host: Host) -> NotReady:
+    return NotReady(
+        f"{host.name} has no program age, which its encrypted backups need", hint="install the package age there"
+    )

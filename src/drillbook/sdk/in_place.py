@@ -1,0 +1,92 @@
+"""Interface for restores of a backup into the original service after its data was lost, and base classes of the actions.
+
+A backup source that supports this returns an ``InPlace`` from ``BackupSource.in_place``. Nothing is overwritten: the service
+has lost its data, or has only files of an earlier attempt of the same step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from drillbook.sdk.action import Context, Facts, Read, Undo, Write
+from drillbook.sdk.identity import Identity, host_place
+from drillbook.sdk.service import Service
+
+if TYPE_CHECKING:
+    from drillbook.sdk.backup_source import Backup
+
+
+class VerifiesSource(Read):
+    """Base of actions that verify a backup; `service` names the source, and the fact ``backup`` the verified backup."""
+
+
+class RestoresSource(Write):
+    """Base of actions that restore a backup into `service`, a sandbox or a service without data; `from` names the source.
+
+    The fields ``at`` and ``backup`` select the backup.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace(ABC):
+    """Restore of a backup of one source into the original service. The host of ``ctx`` is the host of the service."""
+
+    ctx: Context
+    service: Service
+
+    @abstractmethod
+    def ready(self) -> None:
+        """Check the requirements of the restore on the host, while the service still has its data. Raises NotReady."""
+
+    @abstractmethod
+    def unlike(self, backup: Backup, checked: Facts) -> str:
+        """Return the reason why ``backup`` cannot bring back the service as it is now, such as a missing part; else empty.
+
+        Called right before a fault that only this restore can undo; ``checked`` are the facts of the verification. Raises
+        CouldNotVerify, StepFailed, HostError.
+        """
+
+    @abstractmethod
+    def restore(self, backup: Backup, at: datetime | None) -> Facts:
+        """Restore ``backup`` into the service; admit clients only after the restored data was verified.
+
+        ``at`` as in ``BackupSource.restore``. Return facts with ``seconds`` by stage. Raises StepFailed with findings, HostError.
+        """
+
+    @abstractmethod
+    def undo(self) -> Undo:
+        """Return the undo, which keeps a complete restore, and removes or reverts an unfinished one."""
+
+    @abstractmethod
+    def active(self) -> bool | None:
+        """Return True while an unfinished restore of this run exists."""
+
+    @abstractmethod
+    def identity(self) -> Identity | None:
+        """Measure the identity of the service's data in the same way as the service's faults and comparisons."""
+
+
+def evidence_of_run(ctx: Context, name: str) -> list[Path]:
+    """Return the evidence files that any step of this run stored under ``name``, sorted by their names."""
+    return sorted((ctx.folder / "evidence").glob(f"*.{name}*"))
+
+
+def lies_in(ctx: Context, source: Any, folder: str) -> str:
+    """Return a reason if the backups of ``source`` are in ``folder`` on the step's host and would be lost with that folder."""
+    place, at = source.host, getattr(source, "at", "")
+    if not isinstance(at, str):
+        return ""
+    if at.startswith("sftp://"):
+        place, _, rest = at.removeprefix("sftp://").partition("/")
+        at = f"/{rest}"
+    if host_place(place, ctx.hosts) != host_place(ctx.host.name, ctx.hosts) or not at.startswith("/"):
+        return ""
+    output = ctx.run("realpath", "-m", "--", at, folder)
+    real = output.text.splitlines() if output.ok else [at, folder]
+    if PurePosixPath(real[0]).is_relative_to(real[1]):
+        return f"it lies in {folder}, which the fault destroys"
+    return ""

@@ -1,0 +1,215 @@
+"""Commands of a sandbox: making and removing its folder, and running programs in it without a network.
+
+They are words for a shell on the sandbox's host and need nothing from the controller, so that the host can carry them out
+by itself. In a container, the folder has the same path inside as outside, and its Unix sockets are reached through it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from drillbook.sdk.host import as_user
+
+Kind = Literal["namespace", "container", "none"]
+MARK = "DRILLBOOK_SANDBOX"
+"""Environment variable of every process in a sandbox: the path of its folder."""
+OWNER = "drillbook.run"
+"""File in the folder with the id of the run that made the sandbox."""
+TAKEN = 75
+"""Exit status of the script that makes the folder when a sandbox of this name exists."""
+PIDS = 1024
+"""Largest number of processes in a container."""
+
+MARKED = """grep -lzxF -- "DRILLBOOK_SANDBOX=$folder" /proc/[0-9]*/environ 2>/dev/null | sed 's|[^0-9]||g'"""
+"""Shell command that prints the pids of the processes that were started in the sandbox ``$folder``."""
+# FOLDER RUN: make the folder; a sandbox that this run left half-made was removed before.
+_MAKE = """
+umask 077
+mkdir -m 700 -- "$1" 2>/dev/null || {
+  if test ! -e "$1" && test ! -h "$1"; then echo "cannot make $1" >&2; exit 1; fi
+  cat -- "$1/drillbook.run" 2>/dev/null; exit 75
+}
+printf '%s\\n' "$2" > "$1/drillbook.run"
+"""
+# FOLDER RUN: end all processes of the sandbox, and remove its folder, if this run made it. Safe to run twice.
+_REMOVE = (
+    """
+folder=$1 run=$2
+inside() {
+  ls -l /proc/[0-9]*/cwd 2>/dev/null | sed -n 's|.* /proc/\\([0-9]*\\)/cwd -> |\\1 |p' | while read -r pid path; do
+    case $path in "$folder" | "$folder"/* | "$folder (deleted)") echo "$pid" ;; esac
+  done
+  """
+    + MARKED
+    + """
+}
+cd /
+test -e "$folder" || test -h "$folder" || exit 0
+rmdir -- "$folder" 2>/dev/null && exit 0
+if test -h "$folder" || ! test -O "$folder"; then echo "$folder is not a folder of this user" >&2; exit 77; fi
+test "$(cat -- "$folder/drillbook.run" 2>/dev/null)" = "$run" || exit 0
+tries=0
+while pids=$(inside) && test -n "$pids"; do
+  # shellcheck disable=SC2086 # a list of numbers
+  kill -KILL $pids 2>/dev/null
+  tries=$((tries + 1))
+  if test "$tries" -ge 100; then echo "processes of $folder do not end: $pids" >&2; exit 1; fi
+  sleep 0.05
+done
+find "$folder" -mindepth 1 -maxdepth 1 ! -name drillbook.run -exec chmod -R u+rwx {} + -exec rm -rf -- {} +
+rm -f -- "$folder/drillbook.run"
+rmdir -- "$folder"
+"""
+)
+# FOLDER ISOLATION BYTES PROGRAM...: run a program in the sandbox.
+_ENTER = """
+export DRILLBOOK_SANDBOX="$1"
+cd -- "$1" || exit 1
+isolation=$2 bytes=$3
+shift 3
+umask 077
+if test "$isolation" = namespace; then
+  if test "$(id -u)" = 0; then set -- unshare --net -- "$@"
+  else set -- unshare --user --map-current-user --net -- "$@"; fi
+fi
+exec prlimit --data="$bytes" -- "$@"
+"""
+# ISOLATION FOLDER: check that the host permits it, and print `taken` and the run where the folder exists.
+_TRY = """
+if test "$1" = namespace; then
+  if test "$(id -u)" = 0; then unshare --net -- true; else unshare --user --map-current-user --net -- true; fi || exit 1
+fi
+for program in prlimit setsid; do
+  command -v "$program" >/dev/null || { echo "util-linux is missing" >&2; exit 1; }
+done
+test ! -e "$2" && test ! -h "$2" || { echo taken; cat -- "$2/drillbook.run" 2>/dev/null; true; }
+"""
+# IMAGE: check that the engine can run a container of the image whose users are those of the host.
+_TRY_ENGINE = """
+options=$(docker info --format '{{.SecurityOptions}}') || exit 1
+case $options in *name=userns* | *name=rootless*)
+  echo "the Docker engine gives containers other users than the host's (userns-remap, rootless)" >&2; exit 1 ;;
+esac
+docker image inspect "$1" >/dev/null || { echo "pull the image there before" >&2; exit 1; }
+"""
+# FOLDER NAME RUN IMAGE BYTES PIDS WRITER...: start the container of the sandbox. It ends by itself when the folder is gone.
+# Its user is the owner of the folder; WRITER writes the image's list of users into the folder, with that user added.
+_START = """
+folder=$1 name=$2 run=$3 image=$4 bytes=$5 pids=$6
+shift 6
+owner=$(stat -c %u:%g -- "$folder") || exit 1
+{ docker run --rm --pull never --network none --user "$owner" --entrypoint cat "$image" /etc/passwd &&
+  echo "drillbook:x:$owner::$folder:/bin/sh"; } | "$@" || exit 1
+docker run --detach --rm --init --pull never --name "$name" --label "drillbook.run=$run" --label "drillbook.sandbox=$folder" \\
+  --network none --read-only --tmpfs /tmp:mode=1777,size=64m --shm-size "$((bytes / 4))" --user "$owner" \\
+  --cap-drop ALL --security-opt no-new-privileges --memory "$bytes" --memory-swap "$bytes" --pids-limit "$pids" \\
+  --mount "type=bind,source=$folder,target=$folder" --env "DRILLBOOK_SANDBOX=$folder" --env "HOME=$folder" \\
+  --mount "type=bind,source=$folder/passwd,target=/etc/passwd,readonly" \\
+  --workdir "$folder" --entrypoint sh "$image" -c 'while test -e "$1"; do sleep 2; done' sh "$folder/drillbook.run" >/dev/null
+"""
+# NAME RUN COMMAND...: remove the container of the run, then carry out the command. Safe to run twice.
+_REMOVE_CONTAINER = """
+name=$1 run=$2
+shift 2
+of_run() { docker ps --all --quiet --filter "name=^/$name\\$" --filter "label=drillbook.run=$run"; }
+tries=0
+while id=$(of_run) || exit 1; test -n "$id"; do
+  docker rm --force --volumes "$id" >/dev/null 2>&1
+  tries=$((tries + 1))
+  if test "$tries" -ge 100; then echo "the container $name does not end" >&2; exit 1; fi
+  sleep 0.05
+done
+exec "$@"
+"""
+_PRIVATE = 'umask 077; exec "$@"'
+_WRITE_READABLE = 'umask 022; cat > "$1"'
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """Isolation of one sandbox."""
+
+    folder: str
+    kind: Kind
+    user: str
+    """User of its processes; empty: the SSH user."""
+    memory: int
+    """Budget in bytes."""
+    image: str = ""
+    """Image of its container."""
+
+    @property
+    def container(self) -> str:
+        """Name of the container: from the folder, so that there is one at most for each."""
+        digest = hashlib.sha256(self.folder.encode()).hexdigest()[:8]
+        return f"drillbook-{re.sub(r'[^A-Za-z0-9_.-]', '_', self.folder.rpartition('/')[2])}-{digest}"
+
+    def as_user(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the command that runs ``argv`` on the host as the sandbox's user."""
+        return as_user(self.user, argv)
+
+    def make(self, run_id: str) -> tuple[str, ...]:
+        """Return the command that makes the folder; it ends with ``TAKEN`` when there is one."""
+        return self.as_user(("sh", "-c", _MAKE, "sh", self.folder, run_id))
+
+    def start(self, run_id: str) -> tuple[str, ...]:
+        """Return the command that starts the container of the made folder; empty where there is none."""
+        if self.kind != "container":
+            return ()
+        writer = self.as_user(("sh", "-c", _WRITE_READABLE, "sh", f"{self.folder}/passwd"))
+        words = (self.folder, self.container, run_id, self.image, str(self.memory), str(PIDS))
+        return ("sh", "-c", _START, "sh", *words, *writer)
+
+    def remove(self, run_id: str) -> tuple[str, ...]:
+        """Return the command that removes the sandbox if the run ``run_id`` made it. Safe to run twice."""
+        removed = self.as_user(("sh", "-c", _REMOVE, "sh", self.folder, run_id))
+        if self.kind != "container":
+            return removed
+        return ("sh", "-c", _REMOVE_CONTAINER, "sh", self.container, run_id, *removed)
+
+    def enter(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Return the command that runs ``argv`` in the sandbox, as its user."""
+        words = (*_assigned(env), *argv)
+        if self.kind != "container":
+            return self._limited(self.kind, words)
+        inside = ("--interactive", "--workdir", self.folder, self.container)
+        return ("docker", "exec", *inside, "sh", "-c", _PRIVATE, "sh", *words)
+
+    def fetch(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Return the command that runs ``argv`` for the sandbox on the host, with the host's network, as its user."""
+        return self._limited("none", (*_assigned(env), *argv))
+
+    def _limited(self, kind: str, argv: Sequence[str]) -> tuple[str, ...]:
+        return self.as_user(("sh", "-c", _ENTER, "sh", self.folder, kind, str(self.memory), *argv))
+
+    def trial(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the command that runs ``argv``, a look at the programs, where the sandbox will run, before it exists."""
+        if self.kind != "container":
+            return self.as_user(argv)
+        options = (
+            "--rm",
+            "--pull",
+            "never",
+            "--network",
+            "none",
+            "--read-only",
+            "--cap-drop",
+            "ALL",
+            "--user",
+            "65534:65534",
+        )
+        return ("docker", "run", *options, "--entrypoint", argv[0], self.image, *argv[1:])
+
+    def attempts(self) -> tuple[tuple[str, ...], ...]:
+        """Return the commands that check that the host permits the sandbox; the last one prints `taken` if it exists."""
+        folder = self.as_user(("sh", "-c", _TRY, "sh", self.kind, self.folder))
+        return (("sh", "-c", _TRY_ENGINE, "sh", self.image), folder) if self.kind == "container" else (folder,)
+
+
+def _assigned(env: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Return the words that set variables of a program."""
+    return ("env", *(f"{name}={value}" for name, value in env.items())) if env else ()

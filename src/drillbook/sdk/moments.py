@@ -1,0 +1,76 @@
+"""Time of the newest data in a restored copy: later writes would have been lost. The facts are the same for all systems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Facts, Read
+from drillbook.sdk.backup_source import AHEAD_S, stamp
+from drillbook.values import Duration
+
+SAMPLE = 21
+"""Number of newest values from which the usual interval between writes is computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Time of the newest data in a copy, the source of that time, and its maximum distance to the last write in seconds."""
+
+    at: datetime
+    basis: str
+    error_s: float
+
+    def as_facts(self) -> Facts:
+        """Return the moment as facts."""
+        return {"moment": stamp(self.at), "basis": self.basis, "error_s": self.error_s}
+
+
+class MeasuresLoss(Read):
+    """Base of the actions `*.newest_moment`, each for the kind of service in ``SERVICE``."""
+
+
+def _apart(values: Sequence[datetime]) -> float:
+    """Return the median interval in seconds between consecutive ``values``, newest first; 0 for a single value."""
+    distances = [(later - earlier).total_seconds() for later, earlier in pairwise(values)]
+    return median(distances) if distances else 0.0
+
+
+def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) -> list[Moment]:
+    """Return a list with the newest of ``values`` as a moment; empty without values.
+
+    Its error is the median interval between the newest values, and at least ``resolution_s`` seconds.
+    """
+    order = sorted(values, reverse=True)[:SAMPLE]
+    return [Moment(order[0], basis, round(max(resolution_s, _apart(order)), 3))] if order else []
+
+
+def measured(name: str, found: Sequence[Moment], max_age: Duration | None, *, hint: str) -> Facts:
+    """Return facts about the newest of the moments ``found`` in the data of the service ``name``.
+
+    Raises CouldNotVerify with ``hint`` when ``found`` is empty or its newest moment is in the future, StepFailed when
+    that moment is older than ``max_age``.
+    """
+    if not found:
+        raise CouldNotVerify(f"{name} contains no data that shows when it was last written", hint=hint)
+    best, now = max(found, key=lambda moment: moment.at), datetime.now(UTC)
+    age = (now - best.at).total_seconds()
+    facts = {
+        "newest_moment": stamp(best.at),
+        "age_s": round(age, 3),
+        "error_s": best.error_s,
+        "basis": best.basis,
+        "moments": [moment.as_facts() for moment in found],
+    }
+    if age < -AHEAD_S:
+        raise CouldNotVerify(f"the newest data in {name} is dated {-age:.0f} s in the future: {best.basis}", hint=hint)
+    if max_age is not None and age > max_age:
+        measured_ = f"{age:.0f} s old, by {best.basis}"
+        problem = finding("backup-too-old", title=name, wanted=f"at most {max_age} old", measured=measured_)
+        raise StepFailed(f"the newest data in {name} is {age:.0f} s old", findings=[problem], facts=facts)
+    return facts

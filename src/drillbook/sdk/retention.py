@@ -1,0 +1,67 @@
+"""Retention of stored backups: the rule of a store, and the selection of expired backups; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from drillbook.sdk.backup_history import AHEAD_S
+
+
+class Keep(BaseModel):
+    """Retention rule for backups that drills took: a backup expires when neither `last` nor `days` includes it any more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    last: Annotated[
+        int | None,
+        Field(ge=1, description="Number of newest backups to keep for each combination of service, kind and folder."),
+    ] = None
+    days: Annotated[int | None, Field(ge=1, le=36500, description="Days for which every backup is kept.")] = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.last is None and self.days is None:
+            raise ValueError("write `last`, `days` or both, such as {last: 5, days: 30}")
+        return self
+
+    def __str__(self) -> str:
+        parts = [f"the last {self.last} of each" if self.last else "", f"those of {self.days} days" if self.days else ""]
+        return " and ".join(filter(None, parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """Stored backup with the properties that a retention rule uses; newer backups of a ``series`` replace older ones."""
+
+    key: str
+    series: Hashable
+    at: datetime
+    """Time when the backup was taken, with a time zone."""
+    proven: bool
+    """True when a step verified the backup."""
+
+
+def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
+    """Return the backups that the rule ``keep`` lets expire at the time ``now``, oldest first.
+
+    The newest backup and the newest verified backup of each series always stay. A backup with a time in the future stays as
+    well, but does not count as newest, because a clock was wrong when it was taken.
+    """
+    series: dict[Hashable, list[Aged]] = {}
+    for one in sorted(backups, key=lambda backup: backup.at, reverse=True):
+        if (one.at - now).total_seconds() <= AHEAD_S:
+            series.setdefault(one.series, []).append(one)
+    found = [one for members in series.values() for one in _expired(members, keep, now)]
+    return sorted(found, key=lambda backup: backup.at)
+
+
+def _expired(members: list[Aged], keep: Keep, now: datetime) -> Iterable[Aged]:
+    """Return the expired backups of one series, whose ``members`` are in order, newest first."""
+    proven = next((one for one in members if one.proven), None)
+    since = now - timedelta(days=keep.days) if keep.days else now + timedelta(seconds=AHEAD_S)
+    return [one for one in members[keep.last or 1 :] if one is not proven and one.at < since]

@@ -1,0 +1,400 @@
+"""Sandboxes for restores: each is a disposable private folder on a host, with processes that have no network.
+
+A sandbox is a service of the inventory with a field `sandbox`, so that every action that reads a service reads it too. It
+exists from a restore to the end of the run. Its processes are found by its folder: in their environment, or as their working
+directory. One command (``removal``) ends them and removes the folder, without the controller; ``isolation`` has the commands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk import sandbox_budget, sandbox_place
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Host, Output, printable
+from drillbook.sdk.isolation import OWNER, TAKEN, Isolation, Kind
+from drillbook.sdk.sandbox_host import SandboxHost
+from drillbook.sdk.service import Service, is_sandbox
+from drillbook.values import Size
+
+MARGIN = 64 << 20
+"""Free space in bytes that must remain on the file system after a restore."""
+
+# UID FOLDER SOCKET: let a user open the socket, when there is one.
+_ADMIT = 'test ! -S "$3" || { setfacl -m "u:$1:x" -- "$2" && setfacl -m "u:$1:rw" -- "$3"; }'
+# LOG PROGRAM...: leave a program running, with its output in a file of the sandbox.
+_DETACH = 'log=$1; shift; setsid -f "$@" >>"$log" 2>&1 </dev/null'
+_NETWORK = """
+sed -n 's/^ *\\([^ :]*\\):.*/device \\1/p' /proc/net/dev
+sed -n '2,$s/^\\([^ \\t]*\\).*/route \\1/p' /proc/net/route
+if command -v bash >/dev/null; then
+  while test $# -gt 1; do
+    if timeout 3 bash -c 'exec 3<>"/dev/tcp/$1/$2"' bash "$1" "$2" 2>/dev/null; then echo "reached $1:$2"
+    else echo "refused $1:$2"; fi
+    shift 2
+  done
+fi
+"""
+
+
+class SandboxConfig(BaseModel):
+    """Settings of a sandbox, which a restore creates, and which is always removed at the end of the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._/-]*[A-Za-z0-9._-])?$",
+        description="Folder on the host that is created for the sandbox and removed with it; empty: /var/tmp/drillbook-sandbox-NAME.",
+    )
+    isolation: Kind = Field(
+        default="namespace",
+        description=(
+            "namespace: its processes have a network namespace of their own without a network (unshare(1)); container: they "
+            "run in a container of `image` without a network, which sees the sandbox's folder alone; none: they have "
+            "the host's network, as on a host or in a container that has no route to production."
+        ),
+    )
+    image: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._/:@-]*)?$",
+        description="Image of the container, with the service's programs; the host has it already, it is never pulled.",
+    )
+    memory: Size = Field(
+        default=Size(2 << 30), description="Memory of all its processes together; above it the sandbox is ended."
+    )
+    disk: Size = Field(default=Size(20 << 30), description="Size of its folder; above it the sandbox is ended.")
+    data_may_leave: bool = Field(
+        default=False,
+        description="True: permit a sandbox on the machine that runs Drillbook, to which the data of other hosts is then copied.",
+    )
+
+    @model_validator(mode="after")
+    def _image_of_container(self) -> SandboxConfig:
+        if bool(self.image) is not (self.isolation == "container"):
+            raise ValueError("`image` belongs to `isolation: container`, and a container needs one")
+        return self
+
+
+class Sandboxed(Service):
+    """Base of service kinds that can be a sandbox."""
+
+    CONTAINED: ClassVar[bool] = False
+    """True for a kind whose sandbox may be a container."""
+
+    sandbox: SandboxConfig | None = Field(
+        default=None,
+        description="Settings that make this service a sandbox: it exists only during a run, and a restore creates it.",
+    )
+
+    @classmethod
+    def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
+        """Return the fields that are set automatically in a sandbox, such as the address; these override the inventory."""
+        return {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_sandbox(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("sandbox") is None:
+            return data
+        config = SandboxConfig.model_validate(data["sandbox"])
+        return {**data, **cls.fields_in_sandbox(sandbox_folder(str(data.get("name", "")), config))}
+
+    @property
+    def sandbox_folder(self) -> str:
+        """Path of the sandbox's folder on its host; empty for a service that is not a sandbox."""
+        return sandbox_folder(self.name, self.sandbox) if self.sandbox else ""
+
+
+def sandbox_folder(name: str, config: SandboxConfig) -> str:
+    """Return the folder of the sandbox ``name`` on its host."""
+    return config.folder or f"/var/tmp/drillbook-sandbox-{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
+
+
+def removal(service: Sandboxed, run_id: str) -> tuple[str, ...]:
+    """Return the command that removes the sandbox if the run ``run_id`` made it. Safe to run twice."""
+    return isolation_of(service).remove(run_id)
+
+
+def isolation_of(service: Sandboxed) -> Isolation:
+    """Return the isolation of the sandbox ``service``."""
+    config = service.sandbox or SandboxConfig()
+    return Isolation(service.sandbox_folder, config.isolation, service.run_as, int(config.memory), config.image)
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """The sandbox of one run: its folder, and programs that run in it."""
+
+    ctx: Context
+    service: Sandboxed
+    host: Host
+
+    @classmethod
+    def of(cls, ctx: Context, service: Service) -> Sandbox:
+        """Return the sandbox of ``service``. Raises NotReady when the service has no field `sandbox`."""
+        if not isinstance(service, Sandboxed) or service.sandbox is None:
+            raise NotReady(
+                f"{service.name} is not a sandbox",
+                hint="add `sandbox: {}` to the service in the inventory; see docs/sandbox.md",
+            )
+        return cls(ctx, service, ctx.host_named(service.host))
+
+    @property
+    def config(self) -> SandboxConfig:
+        """Settings of the sandbox in the inventory."""
+        return self.service.sandbox or SandboxConfig()
+
+    @property
+    def folder(self) -> str:
+        """Path of the sandbox's folder on the host."""
+        return self.service.sandbox_folder
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        """Limits of memory and disk in bytes, as facts, and the mechanism that enforces each."""
+        sizes = {"memory_bytes": int(self.config.memory), "disk_bytes": int(self.config.disk)}
+        return {**sizes, "kept_by": sandbox_budget.enforced(self.isolation)}
+
+    @property
+    def isolation(self) -> Isolation:
+        """Commands of this sandbox."""
+        return isolation_of(self.service)
+
+    @property
+    def programs(self) -> Host:
+        """The host where every command runs in the sandbox, as its user."""
+        below = self.folder if self.config.isolation == "container" else ""
+        return SandboxHost(self.host, self.isolation.enter, below)
+
+    @property
+    def files(self) -> Host:
+        """The host where every command runs for the sandbox, as its user and with the host's network, to bring files."""
+        if not self.service.run_as and self.config.isolation != "container":
+            return self.host
+        below = self.folder if self.config.isolation == "container" else ""
+        return SandboxHost(self.host, self.isolation.fetch, below)
+
+    @property
+    def trial(self) -> Host:
+        """The host where every command runs as in the sandbox, before there is one, to look at its programs."""
+        return SandboxHost(self.host, lambda argv, env: self.isolation.trial(argv))
+
+    def ready(self) -> None:
+        """Check that the host permits a sandbox, and that none exists there. Raises NotReady, HostError."""
+        self._must_be_permitted()
+        if self.config.isolation == "container" and not self.service.CONTAINED:
+            raise NotReady(
+                f"the sandbox {self.service.name} cannot run in a container: its kind of service does not support that",
+                hint="use `isolation: namespace`",
+            )
+        for argv in self.isolation.attempts():
+            output = self.host.run(argv, deadline=self.ctx.deadline)
+            if not output.ok:
+                raise self._not_permitted(printable(output.stderr, limit=300).strip())
+        if output.text.startswith("taken"):
+            self._refuse_taken(output.text.removeprefix("taken").strip())
+
+    def _must_be_permitted(self) -> None:
+        """Raise NotReady for a sandbox on the controller, unless the inventory permits that data goes there."""
+        if self.host.target.local and not self.config.data_may_leave:
+            raise NotReady(
+                f"the sandbox {self.service.name} is on the machine that runs Drillbook, which must not receive production data",
+                hint="use another host, or permit this machine with `data_may_leave: true` in `sandbox`",
+            )
+
+    def _not_permitted(self, said: str) -> NotReady:
+        if self.config.isolation == "container":
+            hint = f"let the SSH user use Docker there, and pull {self.config.image}; or use `isolation: namespace`"
+        else:
+            hint = (
+                "install util-linux and permit user namespaces (sysctl kernel.unprivileged_userns_clone, "
+                "kernel.apparmor_restrict_unprivileged_userns), use `isolation: container`, or a host without a route to "
+                "production and `isolation: none`"
+            )
+        return NotReady(f"{self.host.name} permits no sandbox: {said}", hint=hint)
+
+    def _refuse_taken(self, owner: str) -> None:
+        if owner == self.ctx.run_id:
+            return
+        whose = f"the run {printable(owner, limit=100)} made it" if owner else "no run is known to have made it"
+        raise NotReady(
+            f"{self.host.name}: {self.folder} exists: {whose}",
+            hint="recover that run with `invoke drill.recover`, or set another `folder` of the sandbox",
+        )
+
+    def make(self) -> None:
+        """Make the folder, and start its watcher and its container; what an earlier attempt of this run left is removed.
+
+        Raises NotReady, StepFailed, HostError.
+        """
+        self._must_be_permitted()
+        self._must_be_apart()
+        self.remove()
+        output = self.host.run(self.isolation.make(self.ctx.run_id), deadline=self.ctx.deadline)
+        if output.exit == TAKEN:
+            raise self._refused("a free folder", f"the run {output.text.strip() or 'unknown'} uses it")
+        output.check()
+        self.host.run(sandbox_budget.watching(self.isolation, int(self.config.disk)), deadline=self.ctx.deadline).check()
+        if start := self.isolation.start(self.ctx.run_id):
+            self.host.run(start, deadline=self.ctx.deadline).check()
+
+    def _finding(self, code: str, wanted: str, measured: str) -> Finding:
+        return finding(code, title=self.service.name, wanted=wanted, measured=measured, host=self.host.name)
+
+    def _must_be_apart(self) -> None:
+        """Raise StepFailed for a folder in the data of a server or among backups, whatever its path."""
+        paths = sandbox_place.of_production(self.ctx.services, self.ctx.hosts, self.host.name)
+        output = self.host.run(sandbox_place.looking(self.isolation, paths), deadline=self.ctx.deadline).check()
+        if output.text:
+            raise self._refused(
+                "a folder outside of production data and backups", f"it lies in {output.text.splitlines()[0]}"
+            )
+
+    def _refused(self, wanted: str, measured: str) -> StepFailed:
+        return StepFailed(
+            f"{self.host.name}: the sandbox {self.folder} cannot be made: {measured}",
+            findings=[self._finding("restore-target", wanted, measured)],
+        )
+
+    def exists(self) -> bool:
+        """Return True while the folder of this run's sandbox exists. Raises HostError."""
+        script = f'test "$(cat -- "$1/{OWNER}" 2>/dev/null)" = "$2"'
+        return self._as_user("sh", "-c", script, "sh", self.folder, self.ctx.run_id).ok
+
+    def remove(self) -> None:
+        """Terminate the processes and remove the folder, if this run made the sandbox. Raises HostError."""
+        self.host.run(removal(self.service, self.ctx.run_id), deadline=self.ctx.deadline).check()
+
+    def run(self, *argv: str, **options: Any) -> Output:
+        """Run a program in the sandbox, without a network; see Host.run for ``options``. Raises HostError, Cancelled."""
+        return self._on(self.programs, argv, options)
+
+    def start(self, *argv: str, log: str = "server.log") -> None:
+        """Start a server in the sandbox, and leave it running; its output goes to the file ``log`` in the folder."""
+        self.run("sh", "-c", _DETACH, "sh", f"{self.folder}/{log}", *argv).check()
+
+    def fetch(self, *argv: str, **options: Any) -> Output:
+        """Run the tool that fetches a backup into the sandbox: with the host's network, otherwise as ``run`` does."""
+        return self._on(SandboxHost(self.host, self.isolation.fetch), argv, options)
+
+    def inside(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the command that runs ``argv`` in the sandbox, as its user."""
+        return self.isolation.enter(argv)
+
+    def _on(self, host: Host, argv: tuple[str, ...], options: Mapping[str, Any]) -> Output:
+        return host.run(argv, deadline=self.ctx.deadline, **options)
+
+    def _as_user(self, *argv: str) -> Output:
+        return self.host.run(self.isolation.as_user(argv), deadline=self.ctx.deadline)
+
+    def uid(self) -> str:
+        """Return the number of the sandbox's user. Raises HostError."""
+        return self._as_user("id", "-u").check().text
+
+    def must_admit(self) -> None:
+        """Check that the SSH user could open a socket of the sandbox; see ``admit``. Raises NotReady, HostError."""
+        if self._stranger() and not self._as_user("sh", "-c", "command -v setfacl").ok:
+            raise NotReady(
+                f"{self.host.name}: the SSH user cannot open the socket of a server that runs as {self.service.run_as}",
+                hint="install acl there (setfacl), or leave `run_as` of the sandbox out: its server runs as the SSH user",
+            )
+
+    def admit(self, socket: str) -> None:
+        """Let the SSH user, where it is another one than the sandbox's, open ``socket`` once it exists. Raises HostError."""
+        if number := self._stranger():
+            self._as_user("sh", "-c", _ADMIT, "sh", number, self.folder, socket).check()
+
+    def _stranger(self) -> str:
+        """Return the number of the SSH user where neither root nor the sandbox's own user; else an empty text."""
+        if not self.service.run_as:
+            return ""
+        number = self.host.run(("id", "-u"), deadline=self.ctx.deadline).check().text
+        return "" if number in ("0", self.uid()) else number
+
+    def must_be_within_budget(self, error: BaseException | None = None) -> None:
+        """Check that no budget was exceeded, also as the cause of ``error``. Raises StepFailed (sandbox-too-small), HostError."""
+        if error and (said := sandbox_budget.lacks_memory(error)):
+            memory = f"memory: {int(self.config.memory)} bytes"
+            raise self._too_small(memory, said, f"a program in the sandbox ran out of memory: {said}")
+        for argv in sandbox_budget.looking(self.isolation):
+            text = self.host.run(argv, deadline=self.ctx.deadline).text
+            if exceeded := sandbox_budget.read(text, int(self.config.memory)):
+                raise self._too_small(*exceeded, f"the sandbox exceeded its budget ({exceeded[0]}) and was terminated")
+        if (used := self.used()) > self.config.disk:
+            raise self._too_small(
+                f"disk: {int(self.config.disk)} bytes", f"{used} bytes", f"the copy needs {used} bytes of disk"
+            )
+
+    def need_space(self, size: int) -> None:
+        """Check that a copy of ``size`` bytes fits the budget and the file system. Raises StepFailed, HostError."""
+        output = self._as_user("df", "-PB1", "--", self.folder).check()
+        free = int(output.text.splitlines()[-1].split()[3])
+        for limit, what in (
+            (int(self.config.disk), "`disk` of the sandbox"),
+            (free - MARGIN, "free space of its file system"),
+        ):
+            if size > limit:
+                measured = f"{what}: {max(0, limit)} bytes"
+                said = f"the copy needs {size} bytes, more than the {measured}"
+                raise self._too_small(f"{size} bytes", measured, said)
+
+    def _too_small(self, wanted: str, measured: str, said: str) -> StepFailed:
+        return StepFailed(
+            f"{self.host.name}: {said}",
+            findings=[self._finding("sandbox-too-small", wanted, measured)],
+        )
+
+    def used(self) -> int:
+        """Return the size of the folder on disk, in bytes. Raises HostError."""
+        return 1024 * int(self._as_user("du", "-sk", "--", self.folder).check().text.split()[0])
+
+    def prove_isolated(self) -> list[str]:
+        """Try to connect from the sandbox to every service of the inventory; return the addresses that were tried.
+
+        Raises StepFailed with ``sandbox-not-isolated`` when a connection succeeds or the namespace has a network;
+        CouldNotVerify when no connection can be tried.
+        """
+        addresses = sorted({listens for service in self.ctx.services.values() if (listens := self._address(service))})
+        words = [word for address, port in addresses for word in (address, str(port))]
+        lines = self.run("sh", "-c", _NETWORK, "sh", *words).check().text.splitlines()
+        found = [line for line in lines if line.startswith("reached ")]
+        if self.config.isolation != "none":
+            found += [
+                line for line in lines if (line.startswith("device ") and line != "device lo") or line.startswith("route ")
+            ]
+        if found:
+            raise StepFailed(
+                f"{self.host.name}: programs in the sandbox {self.service.name} have network access: {'; '.join(found[:3])}",
+                findings=[
+                    self._finding(
+                        "sandbox-not-isolated", "no address of the inventory can be reached", "; ".join(found[:10])
+                    )
+                ],
+            )
+        tried = [line.removeprefix("refused ") for line in lines if line.startswith("refused ")]
+        if self.config.isolation == "none" and len(tried) < len(addresses):
+            raise CouldNotVerify(
+                f"{self.host.name} has no bash, which is needed to try connections to production from the sandbox",
+                hint="install bash on that host, or use `isolation: namespace`",
+            )
+        return tried
+
+    def _address(self, service: Service) -> tuple[str, int] | None:
+        """Return the address of ``service`` as seen from other hosts; None for a sandbox or a service without an address."""
+        if service.listens is None or is_sandbox(service):
+            return None
+        address, port = service.listens
+        if address.startswith("/"):
+            return None
+        if address in ("127.0.0.1", "localhost", "::1") and service.host != self.service.host:
+            target = self.ctx.hosts.get(service.host)
+            address = (target.address or target.name) if target is not None and not target.local else address
+        return address, port

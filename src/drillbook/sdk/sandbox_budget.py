@@ -1,0 +1,102 @@
+"""Budget of a sandbox: a watcher on the host terminates the sandbox's processes when they use too much memory or disk.
+
+The memory of all processes is summed (proportional set sizes, so that shared memory counts once). In a container the kernel
+enforces the limit of memory by a control group, and the watcher enforces only the limit of disk space.
+"""
+
+from __future__ import annotations
+
+import re
+
+from drillbook.sdk.isolation import MARK, MARKED, Isolation
+
+EXCEEDED = "drillbook.exceeded"
+"""File in the folder that says which budget was exceeded: a word, the measured size and the budget, in KiB."""
+# FOLDER MEMORY DISK: both in KiB; a MEMORY of 0 is not watched. Memory is read twice a second, the disk every 3 seconds.
+_WATCH = (
+    """
+folder=$1 memory=$2 disk=$3 round=0
+cd /
+inside() { """
+    + MARKED
+    + """; }
+exceeded() {
+  echo "$1 $2 $3" > "$folder/drillbook.exceeded"
+  for again in 1 2 3 4 5; do
+    inside | while read -r pid; do
+      test "$pid" = $$ || kill -KILL "$pid" 2>/dev/null
+    done
+    sleep 0.1
+  done
+  exit
+}
+while test -e "$folder/drillbook.run"; do
+  if test "$memory" -gt 0; then
+    used=$(inside | while read -r pid; do
+      cat "/proc/$pid/smaps_rollup" 2>/dev/null || sed -n 's/^VmRSS:/Pss:/p' "/proc/$pid/status" 2>/dev/null
+    done | awk '$1 == "Pss:" { sum += $2 } END { print sum + 0 }')
+    test "$used" -le "$memory" || exceeded memory "$used" "$memory"
+  fi
+  if test $((round % 6)) = 0; then
+    used=$(du -sk -- "$folder" 2>/dev/null | sed 's/[^0-9].*//')
+    test "${used:-0}" -le "$disk" || exceeded disk "$used" "$disk"
+  fi
+  round=$((round + 1))
+  sleep 0.5
+done
+"""
+)
+_NO_MEMORY = re.compile(
+    r"cannot allocate memory|out of memory|memory exhausted|memory allocation (failed|error)|memory usage limit|bad_alloc|MemoryError",
+    re.IGNORECASE,
+)
+"""Messages of programs that were refused memory, as by RLIMIT_DATA."""
+_DETACH = 'setsid -f "$@" >/dev/null 2>&1 </dev/null'
+# NAME: print what the engine and the kernel say of a container that needed too much memory.
+_KILLED = "docker inspect --format '{{.State.OOMKilled}}' \"$1\""
+
+
+def watching(isolation: Isolation, disk: int) -> tuple[str, ...]:
+    """Return the command that starts the watcher of a sandbox; ``disk`` is the budget in bytes."""
+    memory = 0 if isolation.kind == "container" else isolation.memory
+    words = (
+        "env",
+        f"{MARK}={isolation.folder}",
+        "sh",
+        "-c",
+        _WATCH,
+        "sh",
+        isolation.folder,
+        str(memory >> 10),
+        str(max(1, disk >> 10)),
+    )
+    return isolation.as_user(("sh", "-c", _DETACH, "sh", *words))
+
+
+def looking(isolation: Isolation) -> tuple[tuple[str, ...], ...]:
+    """Return the commands that print an exceeded budget; ``read`` parses their output."""
+    file = isolation.as_user(("cat", "--", f"{isolation.folder}/{EXCEEDED}"))
+    return (file, ("sh", "-c", _KILLED, "sh", isolation.container)) if isolation.kind == "container" else (file,)
+
+
+def read(text: str, memory: int) -> tuple[str, str] | None:
+    """Parse the output of a command of ``looking``: return the exceeded budget and the measured size; None without excess."""
+    if found := re.match(r"(memory|disk) (\d+) (\d+)$", text.strip()):
+        return f"{found[1]}: {int(found[3]) << 10} bytes", f"{int(found[2]) << 10} bytes"
+    if text.strip() == "true":
+        return f"memory: {memory} bytes", "the kernel ended a process of the container for want of memory"
+    return None
+
+
+def enforced(isolation: Isolation) -> dict[str, str]:
+    """Facts: the mechanism that enforces the memory budget, and the mechanism that enforces the disk budget."""
+    if isolation.kind == "container":
+        return {"memory": "control group of the container", "disk": "watcher on the host"}
+    return {"memory": "watcher on the host, and RLIMIT_DATA of each process", "disk": "watcher on the host"}
+
+
+def lacks_memory(error: BaseException) -> str:
+    """Return the line of an error that reports a failed memory allocation; empty when there is no such line."""
+    said = [str(error), *(line for found in getattr(error, "findings", ()) for line in (found.measured, *found.evidence))]
+    lines = (line for text in said for line in str(text).splitlines())
+    return next((line.strip()[:300] for line in lines if _NO_MEMORY.search(line)), "")

@@ -1,0 +1,87 @@
+"""Access to a sandbox's host with the sandbox's own user: run programs and transfer files, on the host or in the sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Target
+from drillbook.values import Secret
+
+_WRITE = 'umask 077; cat > "$1"'
+_READ_FROM = 'file=$1; shift; exec "$@" < "$file"'
+_PASSED = re.compile(r"LC_\w+|LANG|TZ|PG(?!PASS)\w+")
+"""Variables that are passed to a program as words: they are no secrets, and sudo and Docker pass none that they find on."""
+Wrapping = Callable[[Sequence[str], Mapping[str, str]], tuple[str, ...]]
+"""Function that returns the command for a program with variables of its environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxHost:
+    """The host of a sandbox; ``wrapped`` turns each command into one that runs as the sandbox's user."""
+
+    host: Host
+    wrapped: Wrapping
+    below: str = ""
+    """Folder outside of which no file is seen, such as the only one that a container has."""
+
+    @property
+    def name(self) -> str:
+        """Name of the host in the inventory."""
+        return self.host.name
+
+    @property
+    def target(self) -> Target:
+        """The host's entry in the inventory."""
+        return self.host.target
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        stdin: bytes = b"",
+        env: Mapping[str, str | Secret] | None = None,
+        cwd: str | None = None,
+        sink: BinaryIO | None = None,
+    ) -> Output:
+        """Run ``argv`` as the sandbox's user; see Host.run."""
+        plain = {name: value for name, value in (env or {}).items() if isinstance(value, str) and _PASSED.fullmatch(name)}
+        hidden = {name: value for name, value in (env or {}).items() if name not in plain}
+        return self.host.run(
+            self.wrapped(argv, plain), deadline=deadline, stdin=stdin, env=hidden or None, cwd=cwd, sink=sink
+        )
+
+    def sees(self, path: str, deadline: Deadline) -> bool:
+        """Return True when the sandbox's user can read ``path``, and it is in ``below`` (if set). Raises HostError."""
+        if self.below and not path.startswith(f"{self.below}/"):
+            return False
+        return self.run(("test", "-r", path), deadline=deadline).ok
+
+    def take(self, path: str, to: str, deadline: Deadline) -> str:
+        """Read ``path`` as the SSH user, write its content to the file ``to`` as the sandbox's user, and return ``to``."""
+        words = self.wrapped(("sh", "-c", _WRITE, "sh", to), {})
+        self.host.run(("sh", "-c", _READ_FROM, "sh", path, *words), deadline=deadline).check()
+        return to
+
+    def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
+        """Write ``data`` to ``path`` as this user. Raises HostError."""
+        script = f'umask 077; cat > "$1" && chmod {mode:o} "$1"'
+        self.run(("sh", "-c", script, "sh", path), deadline=Deadline.after(60), stdin=data).check()
+
+    def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
+        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        output = self.run(("head", "-c", str(limit), "--", path), deadline=Deadline.after(60))
+        if not output.ok:
+            raise FileNotFoundError(path)
+        return output.stdout
+
+    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
+        """Open a port on the controller that forwards to ``address``; see Host.forward."""
+        return self.host.forward(address, port)
+
+    def close(self) -> None:
+        """Leave the connection to the host open: it belongs to the caller, who closes it."""

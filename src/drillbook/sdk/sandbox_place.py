@@ -1,0 +1,67 @@
+"""Check that a sandbox's folder is not inside a folder with a server's data or with backups.
+
+Folders are compared by device and inode, and by their path within the mounted file system, so that a link or a bind mount
+of a production folder is recognised as this folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from drillbook.sdk.host import Target
+from drillbook.sdk.isolation import Isolation
+from drillbook.sdk.service import Service, is_sandbox
+
+# FOLDER PATH...: print each PATH in which FOLDER would lie.
+_WITHIN = """
+folder=$1
+shift
+# PATH: print the device, and the path from the root of its file system.
+place() {
+  real=$(cd -P -- "$1" 2>/dev/null && pwd -P) || return 1
+  # shellcheck disable=SC2046 # three words
+  set -- $(findmnt -rno MAJ:MIN,FSROOT,TARGET --target "$real" 2>/dev/null | tail -n 1)
+  test $# = 3 || return 1
+  rest=${real#"${3%/}"}
+  echo "$1 ${2%/}$rest"
+}
+parent=$(cd -P -- "$(dirname -- "$folder")" 2>/dev/null && pwd -P) || exit 0
+above=$parent
+inodes=
+while :; do
+  inodes="$inodes $(stat -c %d:%i -- "$above")"
+  test "$above" != / || break
+  above=$(dirname -- "$above")
+done
+here=$(place "$parent")
+for path in "$@"; do
+  test -d "$path" || continue
+  case " $inodes " in *" $(stat -Lc %d:%i -- "$path") "*) echo "$path"; continue ;; esac
+  there=$(place "$path") || continue
+  case "$here/" in "${there%/}"/*) echo "$path" ;; esac
+done
+"""
+
+
+def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command that prints each folder of ``paths`` that would contain the sandbox's folder."""
+    return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
+
+
+def of_production(services: Mapping[str, Service], hosts: Mapping[str, Target], host: str) -> tuple[str, ...]:
+    """Return the folders on ``host`` that hold the data of servers, or backups."""
+    return tuple(sorted(set(_folders(services, hosts, host))))
+
+
+def _folders(services: Mapping[str, Service], hosts: Mapping[str, Target], host: str) -> Iterator[str]:
+    for service in services.values():
+        if not is_sandbox(service) and _same_machine(hosts, service.host, host):
+            yield from service.kept_in
+
+
+def _same_machine(hosts: Mapping[str, Target], one: str, other: str) -> bool:
+    """Return True when two hosts of the inventory are one machine: equal names or addresses, or both are the controller."""
+    a, b = hosts.get(one), hosts.get(other)
+    if one == other or a is None or b is None:
+        return one == other
+    return (a.local and b.local) or (bool(a.address) and (a.address, a.port) == (b.address, b.port))

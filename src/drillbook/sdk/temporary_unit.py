@@ -1,0 +1,43 @@
+"""Base of actions that start the unit of a service for the duration of a drill; the undo stops it."""
+
+from __future__ import annotations
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk.action import Context, Undo, Write
+from drillbook.sdk.manager import manager_of
+from drillbook.sdk.service import Service
+
+
+class TemporaryUnit(Write):
+    """Base: a unit that did not run before the drill, and does not run after it. ``service`` names its service."""
+
+    UNDO = ("commands",)
+
+    service: str
+
+    def _unit(self, ctx: Context) -> str:
+        return ctx.service(self.service, Service).unit
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the service manager knows the unit, and that the unit does not run already."""
+        unit = self._unit(ctx)
+        if not unit:
+            raise NotReady(f"the service {self.service!r} has no `unit` in the inventory", hint="set `unit` of the service")
+        try:
+            seen = manager_of(ctx.host).state(ctx.host, unit, ctx.deadline)
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from None
+        if seen.state == "running":
+            raise NotReady(
+                f"{ctx.host.name}: {unit} already runs; the undo would stop it",
+                hint="use `service.start` for a service that should keep running, or stop it before the drill",
+            )
+
+    def undo(self, ctx: Context) -> Undo:
+        """Stop the unit that the step started."""
+        return Undo.by_commands(manager_of(ctx.host).stop(self._unit(ctx)))
+
+    def active(self, ctx: Context) -> bool:
+        """Return True while the unit runs."""
+        state = manager_of(ctx.host).state(ctx.host, self._unit(ctx), ctx.deadline).state
+        return state not in ("stopped", "failed")

@@ -1,0 +1,296 @@
+"""Actions `backup.*`: list, check, measure and restore backups, with the same results for every backup tool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.findings import Finding
+from drillbook.sdk.action import Context, Facts, Read, Undo
+from drillbook.sdk.backup_history import Moment, judge
+from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chosen, newest, parsed_moment, source_of, stamp
+from drillbook.sdk.identity import Identity
+from drillbook.sdk.in_place import InPlace, RestoresSource, VerifiesSource
+from drillbook.sdk.sandbox import Sandbox, Sandboxed, removal
+from drillbook.sdk.service import is_sandbox, kind_of
+
+MOST_LISTED = 1000
+"""Maximum number of backups that the facts list; ``count`` includes all of them."""
+
+
+def _at(text: str) -> str:
+    parsed_moment(text)
+    return text
+
+
+SourceName = Annotated[str, Field(description="Name of the backup source, from `backups` of the inventory.")]
+At = Annotated[
+    str,
+    AfterValidator(_at),
+    Field(description="Backup to use: `latest`, its id, or a point in time in ISO 8601 with the offset from UTC."),
+]
+
+
+class _OfSource(Read):
+    """Base of actions that read a backup source."""
+
+    SERVICE = BackupSource
+    TIMEOUT = 600.0
+
+    service: SourceName
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the host has the backup tool, and can read the place where the backups are stored."""
+        source_of(ctx, self.service).ready(ctx)
+
+
+class List(_OfSource):
+    """List the backups of a source; a backup that is too old, or a gap in the schedule, is a finding."""
+
+    required: Annotated[bool, Field(description="`false`: problems of age and schedule do not fail the step.")] = True
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``count``, ``backups`` (the newest 1000: id, taken_at, basis, error_s, bytes), ``newest``, ``age_s``."""
+        source = source_of(ctx, self.service)
+        found = source.backups(ctx)
+        best = newest(source, found)
+        facts = _listed(found, best)
+        problems = _problems(source, found)
+        if problems and self.required:
+            raise StepFailed(f"{source.name}: {problems[0].title}", findings=problems, facts=facts)
+        return facts | {"findings": [problem.title for problem in problems]}
+
+
+class Check(_OfSource, VerifiesSource):
+    """Verify the newest backup of a source in its storage: age, schedule, verification by the backup tool, every byte.
+
+    It cannot prove that the backup restores; `backup.restore` does that. The facts list the parts that were not checked.
+    In the phase `backup` of a drill, a passed check permits a later fault that destroys data, if the drill restores the
+    data from this source by `backup.restore`.
+    """
+
+    TIMEOUT = 3600.0
+    PROVES_BACKUP = True
+    RESTORES_WITH = ("backup.restore",)
+
+    at: At = "latest"
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``backup`` (id, taken_at, ...), ``age_s``, ``count``, ``covered``, ``not_covered`` (checks), more by tool."""
+        source = source_of(ctx, self.service)
+        found = source.backups(ctx)
+        backup, _ = chosen(source, found, self.at)
+        checked = source.check(ctx, backup)
+        facts = {
+            "backup": backup.as_facts(),
+            "age_s": _age(source, backup),
+            "count": len(found),
+            "covered": list(checked.covered),
+            "not_covered": list(checked.not_covered),
+            **checked.facts,
+        }
+        problems = [*checked.findings, *(_problems(source, found) if self.at == "latest" else ())]
+        if problems:
+            raise StepFailed(f"{source.name}: {problems[0].title}", findings=problems, facts=facts)
+        return facts
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Return None; the engine itself measures the identity of service and backup source before a fault."""
+        return None
+
+
+class Measure(_OfSource):
+    """Measure the data loss if the backed-up service failed now: the time since the newest moment that can be restored."""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``loss_s`` (time since ``newest_moment``), ``error_s``, ``newest_moment``, ``basis``, ``backup``, ``bytes``.
+
+        ``newest_moment`` is by the clock that ``basis`` names, and may be wrong by ``error_s`` seconds. The present time is
+        by the controller's clock.
+        """
+        source = source_of(ctx, self.service)
+        backup = newest(source, source.backups(ctx))
+        return {
+            "backup": backup.id,
+            "newest_moment": stamp(backup.newest_moment),
+            "loss_s": _age(source, backup),
+            "error_s": backup.error_s,
+            "basis": backup.basis,
+            "bytes": backup.bytes,
+        }
+
+
+class Restore(RestoresSource):
+    """Restore a backup of a source into a sandbox, or into the service itself after a fault destroyed its data.
+
+    A sandbox is an empty, disposable folder without a route to production. It is removed at the end of the run; if the
+    controller dies, the host of the sandbox removes it. A service must have lost its data, since nothing is overwritten.
+    """
+
+    SERVICE = Sandboxed
+    TIMEOUT = 3600.0
+    LEASED = True
+    UNDO = ("commands", "action")
+
+    service: Annotated[
+        str,
+        Field(
+            description="Target of the restore: a service with a field `sandbox`, or in the phase `restore` the original service."
+        ),
+    ]
+    from_: Annotated[str, Field(alias="from", description="Name of the backup source, from `backups` of the inventory.")]
+    at: At = "latest"
+    backup: Annotated[
+        str,
+        Field(description="Id of the backup to restore; empty: the newest that fits `at`, or the verified backup."),
+    ] = ""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``backup``, ``age_s``, ``bytes`` restored, ``seconds`` (by stage, and total), ``in_place``.
+
+        Of a sandbox also ``folder``, ``isolation``, ``budget`` (of memory and disk, and what keeps each), and ``unreachable``
+        (addresses of production that were tried from the sandbox); ``recovered_to`` after a point-in-time recovery.
+        ``seconds`` were measured with the controller's monotonic clock.
+        """
+        source, box = source_of(ctx, self.from_), None if self._in_place(ctx) else self._box(ctx)
+        if box:
+            _fits(source, box.service)
+        there = _on(ctx, source)
+        backup, moment = chosen(source, source.backups(there), self.at, self.backup)
+        begun = ctx.deadline.remaining()
+        restored = _into(box, source, backup, moment) if box else self._place(ctx).restore(backup, moment)
+        seconds = {**restored.pop("seconds", {}), "total": round(begun - ctx.deadline.remaining(), 3)}
+        return {
+            "backup": backup.as_facts(),
+            "age_s": _age(source, backup),
+            "in_place": box is None,
+            **({"recovered_to": stamp(moment)} if moment and moment != END else {}),
+            **restored,
+            "seconds": seconds,
+        }
+
+    def _in_place(self, ctx: Context) -> bool:
+        return not is_sandbox(ctx.service(self.service, Sandboxed))
+
+    def _place(self, ctx: Context) -> InPlace:
+        return source_of(ctx, self.from_).in_place(ctx, ctx.service(self.service, Sandboxed))
+
+    def _box(self, ctx: Context) -> Sandbox:
+        return Sandbox.of(ctx, ctx.service(self.service, Sandboxed))
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the host can run a sandbox or restore the service, and that the tools and the backups exist."""
+        service = ctx.service(self.service, Sandboxed)
+        if ctx.host.name != service.host:
+            raise NotReady(
+                f"{'the sandbox' if service.sandbox else 'the service'} {self.service} is on {service.host}, but the step "
+                f"runs on {ctx.host.name}",
+                hint=f"remove `hosts` from the step: a restore runs on the host of its {'sandbox' if service.sandbox else 'service'}",
+            )
+        if not self._in_place(ctx):
+            self._box(ctx).ready()
+        if self.known("from_"):
+            source = source_of(ctx, self.from_)
+            source.ready(_on(ctx, source))
+            if self._in_place(ctx):
+                self._place(ctx).ready()
+                return
+            _fits(source, service)
+            source.ready_sandbox(ctx, service)
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Identity of the restored service's data; None for a restore into a sandbox."""
+        return self._place(ctx).identity() if self._in_place(ctx) else None
+
+    def undo(self, ctx: Context) -> Undo:
+        """Terminate the processes of the sandbox and remove its folder; without a sandbox, remove an unfinished restore."""
+        if self._in_place(ctx):
+            return self._place(ctx).undo()
+        return Undo.by_commands(removal(self._box(ctx).service, ctx.run_id))
+
+    def active(self, ctx: Context) -> bool | None:
+        """Return True while the sandbox of this run or an unfinished restore in place exists."""
+        return self._place(ctx).active() if self._in_place(ctx) else self._box(ctx).exists()
+
+
+def _into(box: Sandbox, source: BackupSource, backup: Backup, moment: datetime | None) -> Facts:
+    """Restore a backup into a new sandbox that cannot reach production."""
+    box.make()
+    tried = box.prove_isolated()
+    if backup.bytes is not None:
+        box.need_space(backup.bytes)
+    restored = _within_budget(box, lambda: source.restore(box.ctx, backup, box, moment))
+    told = {"folder": box.folder, "isolation": box.config.isolation, "budget": box.budget}
+    return told | {"unreachable": tried, "used_bytes": box.used()} | restored
+
+
+def _within_budget(box: Sandbox, restore: Callable[[], Facts]) -> Facts:
+    """Carry out a restore. Raises StepFailed when the sandbox exceeded a budget; otherwise the errors of the restore."""
+    try:
+        restored = restore()
+    except Cancelled:
+        raise
+    except Exception as error:
+        with suppress(HostError):
+            try:
+                box.must_be_within_budget(error)
+            except StepFailed as exceeded:
+                raise exceeded from error
+        raise
+    box.must_be_within_budget()
+    return restored
+
+
+def _on(ctx: Context, source: BackupSource) -> Context:
+    """Return the context of the step with the host of ``source`` in place of the step's own host."""
+    return replace(ctx, host=ctx.host_named(source.host))
+
+
+def _fits(source: BackupSource, service: Sandboxed) -> None:
+    if kind_of(service) not in source.RESTORES_TO:
+        raise NotReady(
+            f"backups of kind {kind_of(source)} cannot be restored into a sandbox of kind {kind_of(service)}",
+            hint=f"use a sandbox of kind {' or '.join(source.RESTORES_TO)}",
+        )
+
+
+def _age(source: BackupSource, backup: Backup) -> float:
+    """Return the age of the backup in seconds. Raises CouldNotVerify for a backup that is dated in the future."""
+    age = (datetime.now(UTC) - backup.newest_moment).total_seconds()
+    if age < -AHEAD_S:
+        raise CouldNotVerify(
+            f"the backup {backup.id} of {source.name} is dated {stamp(backup.taken_at)}, {-age:.0f} s in the future",
+            hint="compare the clocks of the machine that takes the backups and of this machine",
+        )
+    return round(max(0.0, age), 3)
+
+
+def _problems(source: BackupSource, found: list[Backup]) -> list[Finding]:
+    """Return findings about the age of the newest restorable moment, and about the schedule and sizes of the backups.
+
+    With an archived log (WAL, binary log) all backups can restore up to the same moment, so only the times at which they
+    were taken show the schedule.
+    """
+    now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in found]
+    until = [Moment(backup.until) for backup in found if backup.until]
+    if not until:
+        return judge(taken, now=now, max_age=source.max_age, every=source.every)
+    aged = judge(until, now=now, max_age=source.max_age, every=None)
+    return [*aged, *judge(taken, now=now, max_age=math.inf, every=source.every)]
+
+
+def _listed(found: list[Backup], best: Backup) -> Facts:
+    order = sorted(found, key=lambda backup: backup.taken_at, reverse=True)
+    return {
+        "count": len(found),
+        "newest": best.as_facts(),
+        "age_s": round((datetime.now(UTC) - best.newest_moment).total_seconds(), 3),
+        "backups": [backup.as_facts() for backup in order[:MOST_LISTED]],
+    }

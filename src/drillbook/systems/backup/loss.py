@@ -1,0 +1,75 @@
+"""Action `loss.measure`: measure the time from the newest data in a restored copy to the time of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk.action import Context, Facts, Place, Read, find, known_names
+from drillbook.sdk.backup_source import parsed_moment, stamp
+from drillbook.sdk.moments import MeasuresLoss
+from drillbook.sdk.service import Service, kind_of
+
+
+def _until(text: str) -> str:
+    if text and parsed_moment(text) is None:
+        raise ValueError(f"{text!r} is not a time in ISO 8601")
+    return text
+
+
+class Measure(Read):
+    """Measure the data loss of a restored copy: the time from its newest data to the time of the loss.
+
+    The newest data is found by `postgres.newest_moment`, `redis.newest_moment` or `files.newest_moment`.
+    """
+
+    PLACE = Place.SERVICE
+    TIMEOUT = 300.0
+
+    service: Annotated[str, Field(description="Service with the restored copy, usually a sandbox.")]
+    until: Annotated[
+        str,
+        AfterValidator(_until),
+        Field(description="Time of the loss in ISO 8601 with offset from UTC; empty: now, by the controller's clock."),
+    ] = ""
+    by: Annotated[
+        Mapping[str, Any],
+        Field(
+            description="Parameters of the action `*.newest_moment` of this kind, such as `tables: {orders: created_at}`."
+        ),
+    ] = {}
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``loss_s`` (``newest_moment`` to ``until``), ``error_s``, ``newest_moment``, ``basis``, ``moments``.
+
+        ``loss_s`` may be too large by up to ``error_s``: the last write may be that many seconds after ``newest_moment``.
+        """
+        until = parsed_moment(self.until) if self.until else datetime.now(UTC)
+        found = self._action(ctx.services.get(self.service)).run(ctx)
+        newest = parsed_moment(str(found["newest_moment"]))
+        if until is None or newest is None:
+            raise CouldNotVerify(f"the newest moment of {self.service} is not a time: {found['newest_moment']}")
+        loss = (until - newest).total_seconds()
+        told = {key: found[key] for key in ("newest_moment", "basis", "error_s", "moments")}
+        return {"loss_s": round(max(0.0, loss), 3), "until": stamp(until), "ahead_s": round(max(0.0, -loss), 3), **told}
+
+    def _action(self, service: Service | None) -> Read:
+        """Return the action that finds the newest moment in a service of this kind. Raises NotReady."""
+        names = [name for name in known_names() if issubclass(find(name), MeasuresLoss)]
+        for name in names:
+            action: type[Read] = find(name)
+            if service is not None and action.SERVICE is not None and isinstance(service, action.SERVICE):
+                return action.model_validate({"service": self.service, **self.by})
+        kind = kind_of(service) if service else "none"
+        raise NotReady(
+            f"the newest data of a service of kind {kind} cannot be measured", hint=f"use one of {', '.join(names)}"
+        )
+
+    def ready(self, ctx: Context) -> None:
+        """Check that there is an action for this kind of service."""
+        if self.known("service") and self.known("by"):
+            self._action(ctx.services.get(self.service))

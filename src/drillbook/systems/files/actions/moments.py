@@ -1,0 +1,55 @@
+"""Action `files.newest_moment`: find when a file in a folder was last written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.host import as_user, printable
+from drillbook.sdk.moments import SAMPLE, MeasuresLoss, measured, newest
+from drillbook.systems.files.service import Folder
+from drillbook.values import Duration
+
+# FOLDER COUNT: print the newest times of the last write below FOLDER, in seconds since 1970, the newest first.
+_NEWEST = """
+test -d "$1" || { echo "no such folder" >&2; exit 1; }
+find "$1" -type f -printf '%T@\\n' | LC_ALL=C sort -rn | head -n "$2"
+"""
+BASIS = "the newest time of a file's last write (mtime)"
+
+
+class NewestMoment(MeasuresLoss):
+    """Find the time of the newest write in a folder, usually a restored copy; it shows from when on writes would be lost.
+
+    The time is the newest modification time of a file, which restores preserve. Deleted, renamed and moved files leave no
+    such time.
+    """
+
+    SERVICE = Folder
+    TIMEOUT = 300.0
+
+    service: Annotated[str, Field(description="Service of kind `folder`, usually a sandbox.")]
+    max_age: Annotated[
+        Duration | None, Field(gt=0, description="Maximum age of the newest write; an older one fails the step.")
+    ] = None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``; ``moments`` (each basis with its moment and error).
+
+        ``newest_moment`` is by the clock of the host that wrote the file; ``age_s`` is the time since then by the
+        controller's clock. ``error_s`` is the usual interval between the newest writes: the last write may be later by
+        this time.
+        """
+        service = ctx.service(self.service, Folder)
+        output = ctx.run(*as_user(service.run_as, ("sh", "-c", _NEWEST, "sh", service.data, str(SAMPLE))))
+        if not output.ok:
+            said = printable(output.stderr, limit=300).strip()
+            raise CouldNotVerify(
+                f"{ctx.host.name}: {service.data} cannot be read: {said}", hint="install GNU find on that host"
+            )
+        values = [datetime.fromtimestamp(float(line), UTC) for line in output.text.split()]
+        return measured(self.service, newest(values, BASIS), self.max_age, hint="compare the folder with `files.compare`")

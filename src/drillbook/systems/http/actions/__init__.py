@@ -1,0 +1,1 @@
+"""Actions `http.*`, in one module for each group."""

@@ -1,0 +1,71 @@
+"""Action `http.load`: send requests at a fixed rate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from drillbook.errors import PlanError
+from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.service import Http
+from drillbook.sdk.web import ask
+from drillbook.systems.http import load
+from drillbook.systems.http.actions.fields import Url
+from drillbook.values import Duration
+
+
+class Load(Read):
+    """Send one request repeatedly at a fixed rate, open loop, like independent users.
+
+    A latency counts from the time at which its request was due. A request without an answer, or with a status of 400 or
+    above, is an error and counts as never answered. Thus `p95_s` is the time within which 95 % of all requests had a good
+    answer, and null when fewer had one. Put the condition into the step's `expect`, such as `result.p95_s < 0.5`.
+    """
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 900.0
+
+    service: Annotated[str | None, Field(description="HTTP service in the inventory; required unless `url` is given.")] = (
+        None
+    )
+    url: Annotated[Url | None, Field(description="Root URL, as seen from the controller, instead of `service`.")] = None
+    path: Annotated[str, Field(pattern=r"^/", description="Path to request, below the URL.")] = "/"
+    method: Annotated[Literal["GET", "HEAD"], Field(description="HTTP method; only methods that change nothing.")] = "GET"
+    rate: Annotated[float, Field(gt=0, le=200, description="Requests per second.")] = 10.0
+    seconds: Annotated[Duration, Field(gt=0, le=600, description="Duration, such as `10s`.")] = Duration(10.0)
+    patience: Annotated[
+        Duration, Field(gt=0, le=60, description="Time within which a request must be answered; otherwise it is an error.")
+    ] = Duration(1.0)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if (self.service is None) == (self.url is None):
+            raise ValueError("set either `service` or `url`")
+        if self.rate * self.patience > load.MOST_AT_ONCE:
+            raise ValueError(
+                f"`rate` times `patience` is the number of requests that can be under way at once; "
+                f"{self.rate * self.patience:.0f} are more than the maximum of {load.MOST_AT_ONCE}"
+            )
+        if self.rate * self.seconds > load.MOST_REQUESTS:
+            raise ValueError(f"{self.rate * self.seconds:.0f} requests are more than the maximum of {load.MOST_REQUESTS}")
+        return self
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``requests``, ``answered``, ``good``, ``errors`` (numbers), ``error_share``, ``p50_s``, ``p95_s``.
+
+        Also ``p99_s``, ``max_s``, ``late_s``, ``statuses``, ``problems``, ``url``, ``rate``, ``seconds``. The bounds of 95 %
+        intervals have the suffixes ``_low`` and ``_high``, and are null when the sample is too small. ``late_s`` is the
+        longest delay with which the controller itself sent a request; latencies include it.
+        """
+        url = (self.url or ctx.service(str(self.service), Http).url) + self.path
+        if ctx.deadline.remaining() < self.seconds:
+            raise PlanError(
+                f"the step's timeout is shorter than {self.seconds} of load", hint="set a longer `timeout` for the step"
+            )
+
+        def send() -> int:
+            return ask(url, timeout=float(self.patience), method=self.method).status
+
+        samples = load.offer(send, rate=self.rate, seconds=float(self.seconds), deadline=ctx.deadline)
+        return {"url": url, "rate": self.rate, "seconds": float(self.seconds), **load.summary(samples)}

@@ -1,0 +1,166 @@
+"""Actions that send a request and check the answer, or read a service's health report."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.health import HealthRequest
+from drillbook.sdk.host import excerpt, printable
+from drillbook.sdk.service import Http
+from drillbook.sdk.web import BODY_LIMIT, Answer
+from drillbook.systems.http.actions.fields import Contains, Headers, Method, Status, Url, facts_of, requested
+from drillbook.values import Secret
+
+
+class Responds(Read):
+    """Send one request; check the status of the answer, and optionally that the body contains a text."""
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 30.0
+
+    url: Url
+    method: Method = "GET"
+    headers: Headers = Field(default_factory=dict)
+    body: Annotated[str, Field(description="Request body.")] = ""
+    status: Status = 200
+    contains: Contains = None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``status``, ``seconds``, ``bytes``, ``body`` (the first 2,000 characters), ``json`` when it is JSON."""
+        try:
+            answer = requested(ctx, self.url, method=self.method, headers=self.headers, body=self.body.encode())
+        except OSError as error:
+            raise _unexpected(self.url, f"does not answer: {error}", f"status {self.status}", str(error), {}) from None
+        facts = facts_of(answer)
+        said = facts["body"][:200]
+        if answer.status != self.status:
+            what, measured = f"answered {answer.status}, not {self.status}: {said}", f"status {answer.status}: {said}"
+            raise _unexpected(self.url, what, f"status {self.status}", measured, facts)
+        if self.contains is not None and self.contains.encode() not in answer.body:
+            if not answer.complete:
+                raise CouldNotVerify(f"the answer of {self.url} is longer than {BODY_LIMIT} bytes; the rest was not read")
+            raise _unexpected(self.url, f"answers without {self.contains!r}", f"contains {self.contains!r}", said, facts)
+        return facts
+
+
+def _unexpected(url: str, what: str, wanted: str, measured: str, facts: Facts) -> StepFailed:
+    """Return the error for an unexpected answer; its message is the URL followed by ``what``."""
+    return StepFailed(
+        f"{url} {what}",
+        facts=facts,
+        findings=[finding("http-unexpected", title=url, wanted=wanted, measured=measured)],
+    )
+
+
+class Health(Read):
+    """Request a service's health report, compare it with a healthy one, and read from its JSON which dependencies fail.
+
+    Give either `service`, whose `health` in the inventory describes request and answer, or `url`.
+
+    Accepted forms of the report: a mapping `failing` of names to messages; or a mapping `dependencies`, `checks`,
+    `components`, `services` or `details` of names to states, where a state is a text or a mapping with `status`.
+    """
+
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 15.0
+
+    service: Annotated[str | None, Field(description="HTTP service in the inventory; required unless `url` is given.")] = (
+        None
+    )
+    url: Annotated[Url | None, Field(description="URL, as seen from the controller, instead of `service`.")] = None
+    times: Annotated[int, Field(ge=1, le=20, description="Number of requests; the last answer decides.")] = 1
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if (self.service is None) == (self.url is None):
+            raise ValueError("name either `service` or `url`")
+        return self
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``answered``, ``status``, ``seconds``, ``state``, ``failing``, ``reasons``, ``why``, ``median_s``.
+
+        ``median_s`` is the median time of all answers; all others describe the last answer. ``failing`` lists the failing
+        dependencies, ``reasons`` their messages by name; ``why`` is the reason when there was no answer.
+        """
+        request, url = self._request(ctx)
+        headers = {name: value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()}
+        try:
+            answers = [requested(ctx, url, headers=headers, ca=request.ca) for _ in range(self.times)]
+        except OSError as error:
+            why = printable(str(error), limit=300)
+            raise _unexpected(url, f"does not answer: {why}", "an answer", why, _unanswered(why)) from None
+        answer = answers[-1]
+        body = facts_of(answer).get("json")
+        reasons = _failing(body) if isinstance(body, dict) else {}
+        state = excerpt(str(body.get("status", "")), limit=60) if isinstance(body, dict) else ""
+        facts = {
+            "answered": True,
+            "status": answer.status,
+            "seconds": round(answer.seconds, 6),
+            "state": state,
+            "failing": sorted(reasons),
+            "reasons": reasons,
+            "why": "",
+            "median_s": round(median(one.seconds for one in answers), 6),
+        }
+        if not _has_status(answer, request) or reasons:
+            said = f"status {answer.status} {state}; failing: {', '.join(sorted(reasons)) or 'not said'}"
+            raise _unexpected(url, f"reports that it is not healthy: {said}", _healthy(request), said, facts)
+        if request.contains.encode() not in answer.body:
+            said = facts_of(answer)["body"][:200]
+            raise _unexpected(url, f"answers without {request.contains!r}", _healthy(request), said, facts)
+        return facts
+
+    def _request(self, ctx: Context) -> tuple[HealthRequest, str]:
+        """Return the request and its URL."""
+        if self.service is None:
+            return HealthRequest(), str(self.url)
+        service = ctx.service(self.service, Http)
+        request = service.health or HealthRequest()
+        return request, request.url(service.url)
+
+
+def _has_status(answer: Answer, request: HealthRequest) -> bool:
+    return answer.status < 400 if request.status is None else answer.status == request.status
+
+
+def _healthy(request: HealthRequest) -> str:
+    """Return the description of a healthy answer."""
+    status = "a status below 400" if request.status is None else f"status {request.status}"
+    return f"{status}{f' with {request.contains!r}' if request.contains else ''}, and no dependency that fails"
+
+
+def _unanswered(why: str) -> Facts:
+    """Return the facts of ``Health`` for a service that does not answer; ``why`` is the reason."""
+    return {
+        "answered": False,
+        "status": None,
+        "seconds": None,
+        "state": "",
+        "failing": [],
+        "reasons": {},
+        "why": why,
+        "median_s": None,
+    }
+
+
+_GOOD = ("up", "ok", "healthy", "pass", "passing", "true", "connected", "alive", "green", "running")
+
+
+def _failing(body: dict[str, Any]) -> dict[str, str]:
+    """Return the failing dependencies in a health report by name, each with its message."""
+    found: dict[str, str] = {}
+    for part in ("dependencies", "checks", "components", "services", "details"):
+        for name, value in body[part].items() if isinstance(body.get(part), dict) else ():
+            word = value.get("status", value.get("state", "")) if isinstance(value, dict) else value
+            if word not in ("", None) and str(word).lower() not in _GOOD:
+                found[str(name)] = str(word)
+    failing = body.get("failing")
+    found |= {str(name): str(why) for name, why in failing.items()} if isinstance(failing, dict) else {}
+    return {printable(name, limit=80): printable(why, limit=200) for name, why in list(found.items())[:20]}

@@ -1,0 +1,50 @@
+"""Action `http.serve`: start a service for the duration of a drill."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.host import excerpt
+from drillbook.sdk.manager import manager_of
+from drillbook.sdk.service import Http
+from drillbook.sdk.temporary_unit import TemporaryUnit
+from drillbook.systems.http.actions.fields import requested
+
+
+class Serve(TemporaryUnit):
+    """Start the unit of a service for the duration of this drill and wait until it answers; the undo stops it."""
+
+    SERVICE = Http
+
+    service: Annotated[str, Field(description="HTTP service in the inventory; it must have a `unit`.")]
+    path: Annotated[str, Field(pattern=r"^/", description="Path to request, below the URL of the service.")] = "/"
+    status: Annotated[int, Field(ge=100, le=599, description="Status that counts as a good answer.")] = 200
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``unit``, ``pid``, ``url``, ``seconds`` (time from the start of the unit to the first expected answer)."""
+        service, manager, begun = ctx.service(self.service, Http), manager_of(ctx.host), ctx.deadline.remaining()
+        seen = manager.ensure(ctx.host, service.unit, "running", ctx.deadline)
+        url, last = f"{service.url}{self.path}", "no request was sent"
+        while ctx.deadline.remaining() > 0.2:
+            try:
+                answer = requested(ctx, url, limit=2.0)
+                if answer.status == self.status:
+                    return {
+                        "unit": service.unit,
+                        "pid": seen.pid,
+                        "url": url,
+                        "seconds": round(begun - ctx.deadline.remaining(), 3),
+                    }
+                last = f"status {answer.status}: {excerpt(answer.body, limit=200)}"
+            except OSError as error:
+                last = str(error)
+            ctx.deadline.wait(0.1)
+        raise StepFailed(
+            f"{url} does not give the expected answer: {last}",
+            findings=[finding("http-unexpected", title=url, wanted=f"status {self.status}", measured=last)],
+        )

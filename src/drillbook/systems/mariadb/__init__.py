@@ -1,0 +1,14 @@
+"""MariaDB: check a team's dumps and physical backups, restore them into a sandbox, compare content. Needs the system `tar`.
+
+Lives here: the service kind `mariadb`, the kinds of backups `mariadb_dump` and `mariabackup`, the actions `mariadb.*`.
+Lives elsewhere: the actions `backup.*` (`systems.backup`), the programs that unpack a compressed file (`systems.tar`).
+"""
+
+from drillbook.sdk.discovery import System
+
+SYSTEM = System(
+    __name__,
+    actions={"mariadb": ".actions"},
+    services={"mariadb": ".service", "mariadb_dump": ".dump", "mariabackup": ".mariabackup"},
+    needs=("tar",),
+)

@@ -1,0 +1,286 @@
+"""Read-only actions on a MariaDB server: health, one SQL query, integrity of the tables, comparison of content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from drillbook.errors import CouldNotVerify, HostError, PlanError, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk import key_ranges
+from drillbook.sdk.action import Context, Facts, Read
+from drillbook.sdk.expected_differences import Reasons
+from drillbook.sdk.key_ranges import Tables, Tolerance
+from drillbook.systems.mariadb import compare, content
+from drillbook.systems.mariadb.client import SqlError, connected, plain, text, verifying
+from drillbook.systems.mariadb.key_reader import KeyReader
+from drillbook.systems.mariadb.server import need
+from drillbook.systems.mariadb.service import Mariadb
+
+ROWS_LIMIT = 1000
+READING = re.compile(r"(select|with|show|explain|describe|desc|values|checksum|\()\b|\(", re.IGNORECASE)
+"""Start of the statements that `mariadb.sql` permits; the read-only transaction refuses any write by such a statement."""
+WRITING = re.compile(r"\binto\b|/\*M?!", re.IGNORECASE)
+"""Refused parts of a statement: INTO (writes a file or a variable), and comments that some servers execute."""
+HEALTH = """
+SELECT VERSION() AS version, @@read_only AS read_only, @@max_connections AS max_connections,
+  (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME') AS uptime_s,
+  (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'THREADS_CONNECTED') AS connections,
+  (SELECT COUNT(*) FROM information_schema.TABLES WHERE {where}) AS tables,
+  (SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES WHERE {where}) AS bytes
+"""
+_UNCHECKED = "doesn't support check"
+
+ServiceName = Annotated[str, Field(description="Name of the MariaDB service in the inventory.")]
+
+
+class _OfServer(Read):
+    """Base of read-only actions that use the client program `mariadb` on the server's host."""
+
+    SERVICE = Mariadb
+
+    service: ServiceName
+
+    def _service(self, ctx: Context) -> Mariadb:
+        return ctx.service(self.service, Mariadb)
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the host has the client program `mariadb`."""
+        need(ctx, self._service(ctx), ("mariadb",))
+
+
+class Healthy(_OfServer):
+    """Check that the server accepts the login in the inventory, and that its database can be listed.
+
+    The check writes nothing, so it does not test if a write reaches the disk.
+    """
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``version read_only uptime_s connections max_connections``, ``tables`` (number), ``bytes`` (data, indexes)."""
+        service = self._service(ctx)
+        try:
+            with connected(ctx, service) as client:
+                (row,) = client.rows(HEALTH.format(where=content.of_database(service)), service.database)
+        except (SqlError, HostError) as error:
+            raise StepFailed(
+                f"{self.service} does not work: {error}",
+                findings=[
+                    finding("mariadb-unhealthy", title=self.service, wanted="a login and an answer", measured=str(error))
+                ],
+            ) from error
+        facts: Facts = {key: plain(value) for key, value in row.items()}
+        return facts | {"database": service.database, "read_only": row["read_only"] not in ("0", "OFF")}
+
+
+class Sql(_OfServer):
+    """Run one SQL query in a read-only transaction."""
+
+    CODE = "query"
+
+    query: Annotated[str, Field(min_length=1, description="The statement: SELECT, SHOW, EXPLAIN, VALUES or CHECKSUM.")]
+    database: Annotated[str, Field(description="Database to use, if not that of the service.")] = ""
+
+    @field_validator("query")
+    @classmethod
+    def _reads(cls, value: str) -> str:
+        if not READING.match(value.strip()) or WRITING.search(value):
+            raise ValueError(
+                "mariadb.sql runs only SELECT, WITH, SHOW, EXPLAIN, VALUES and CHECKSUM statements without INTO"
+            )
+        return value
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``columns``, ``rows`` (the first 1000, as lists), ``rowcount``, ``truncated``, ``value`` (first field).
+
+        Integers are JSON numbers, all other values strings; NULL is null. A result without rows has no ``columns``.
+        """
+        service = self._service(ctx)
+        # EXECUTE IMMEDIATE accepts only one statement: a second one could end the read-only transaction.
+        sql = f"START TRANSACTION READ ONLY;\nEXECUTE IMMEDIATE {text(self.query)};"
+        try:
+            with connected(ctx, service) as client:
+                results = client.results(sql, self.database or service.database)
+        except (SqlError, HostError) as error:
+            raise StepFailed(f"{self.service}: {error}") from error
+        found = results[-1].rows if results else []
+        rows = [[plain(value) for _, value in row] for row in found[:ROWS_LIMIT]]
+        return {
+            "columns": [column for column, _ in found[0]] if found else [],
+            "rows": rows,
+            "rowcount": len(found),
+            "truncated": len(found) > len(rows),
+            "value": rows[0][0] if rows and rows[0] else None,
+        }
+
+
+class Intact(_OfServer):
+    """Check every table, view and index with CHECK TABLE; unlike `mariadb-check`, fail when one is damaged."""
+
+    TIMEOUT = 3600.0
+
+    extended: Annotated[
+        bool, Field(description="`true`: read every row and look up its keys in all indexes (CHECK TABLE ... EXTENDED).")
+    ] = True
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``tables`` (number checked), ``not_checked`` (reason by table), ``extended`` (as set in the step)."""
+        service = self._service(ctx)
+        with verifying(service), connected(ctx, service) as client:
+            names = {f"{row['s']}.{row['t']}": content.full_name(row) for row in content.listed(client)}
+            names = {key: name for key, name in names.items() if key.partition(".")[0] != "information_schema"}
+            if not names:
+                raise StepFailed(
+                    f"{self.service} contains no tables",
+                    findings=[finding("table-missing", title=self.service, wanted="tables", measured="none")],
+                )
+            statements = {key: f"CHECK TABLE {name}{' EXTENDED' * self.extended}" for key, name in names.items()}
+            results, errors = client.answered(";\n".join(statements.values()))
+        answers = {result.statement: [dict(row) for row in result.rows] for result in results}
+        said = {key: answers[statement] for key, statement in statements.items() if statement in answers}
+        unchecked = {key: _UNCHECKED for key, rows in said.items() if _UNCHECKED in str(rows)}
+        wrong = [*self._corrupt(said, unchecked), *self._silent(names, said, errors)]
+        facts: Facts = {"tables": len(said) - len(unchecked), "not_checked": unchecked, "extended": self.extended}
+        if wrong:
+            raise StepFailed(f"{self.service}: {wrong[0].title}", findings=wrong, facts=facts)
+        if not facts["tables"]:
+            raise CouldNotVerify(f"no table of {self.service} has a storage engine that supports CHECK TABLE")
+        return facts
+
+    def _corrupt(self, said: dict[str, list[dict[str, Any]]], unchecked: dict[str, str]) -> list[Finding]:
+        """Return a finding for each table for which CHECK TABLE reported anything but OK."""
+        found = []
+        for key, rows in said.items():
+            texts = [f"{row['Msg_type']}: {row['Msg_text']}" for row in rows if not _in_order(row)]
+            if key not in unchecked and (texts or not rows):
+                found.append(self._finding(key, "; ".join(texts)[:500] or "no answer"))
+        return found
+
+    def _silent(self, names: Collection[str], said: Collection[str], errors: str) -> list[Finding]:
+        """Return the finding about the table at which the connection broke, which may have crashed the server."""
+        silent = [key for key in names if key not in said]
+        if silent and not SqlError(errors).lost:
+            raise CouldNotVerify(f"{self.service}: {silent[0]} could not be checked: {errors}")
+        return [self._finding(key, errors) for key in silent[:1]]
+
+    def _finding(self, table: str, measured: str) -> Finding:
+        return finding("table-corrupt", title=table, wanted="status: OK", measured=measured)
+
+
+def _in_order(row: dict[str, Any]) -> bool:
+    return row["Msg_type"] == "status" and row["Msg_text"] in ("OK", "Table is already up to date")
+
+
+class Content(_OfServer):
+    """Record row count and digest of every table, and the definition of every object, for a later comparison."""
+
+    TIMEOUT = 1800.0
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``manifest`` for `mariadb.matches`, ``tables`` (number), ``rows`` (number)."""
+        manifest, _ = content.measure(ctx, self._service(ctx))
+        if broken := {name: table.error for name, table in manifest.tables.items() if table.error}:
+            raise CouldNotVerify(f"{self.service}: {next(iter(broken))} could not be read: {next(iter(broken.values()))}")
+        rows = sum(table.rows or 0 for table in manifest.tables.values())
+        return {"manifest": manifest.model_dump(mode="json"), "tables": len(manifest.tables), "rows": rows}
+
+
+class Matches(_OfServer):
+    """Compare a server with another server or a manifest: row count and digest of every table, and all definitions."""
+
+    TIMEOUT = 1800.0
+
+    with_: Annotated[
+        str, Field(alias="with", description="Service to compare with; no client may change its tables meanwhile.")
+    ] = ""
+    manifest: Annotated[
+        dict[str, Any] | None, Field(description="Fact `manifest` of an earlier step `mariadb.content`, instead of `with`.")
+    ] = None
+    ignore: Annotated[Reasons, Field(description="Tables whose rows are not compared, each with the reason.")] = Field(
+        default_factory=dict
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Matches:
+        if bool(self.with_) is (self.manifest is not None):
+            raise ValueError("set exactly one of `with` (a service) and `manifest`")
+        return self
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``tables``, ``rows``, ``definitions`` (numbers), ``algorithm``, ``seconds``, ``not_compared`` (reasons)."""
+        begun = ctx.deadline.remaining()
+        wanted, texts = self._wanted(ctx)
+        found, copies = content.measure(ctx, self._service(ctx))
+        wrong = [
+            *compare.tables(wanted, found, self.ignore),
+            *compare.definitions(wanted, found, texts, copies),
+        ]
+        compared = [name for name in wanted.tables if name not in self.ignore and wanted.tables[name].kind != "VIEW"]
+        facts: Facts = {
+            "tables": len(compared),
+            "rows": sum(wanted.tables[name].rows or 0 for name in compared),
+            "definitions": sum(map(bool, wanted.definitions.values())),
+            "algorithm": wanted.algorithm,
+            "seconds": round(begun - ctx.deadline.remaining(), 3),
+            "not_compared": compare.not_compared(wanted, found, self.ignore),
+        }
+        if wrong:
+            raise StepFailed(
+                f"{self.service} has {len(wrong)} differences, the first in {wrong[0].title}", findings=wrong, facts=facts
+            )
+        if not compared:
+            raise CouldNotVerify(
+                "the rows of no table would be compared", hint="the database has no tables, or `ignore` excludes all of them"
+            )
+        if unread := [name for name in compared if wanted.tables[name].error]:
+            raise CouldNotVerify(f"{unread[0]} could not be read: {wanted.tables[unread[0]].error}")
+        return facts
+
+    def _wanted(self, ctx: Context) -> tuple[content.Content, dict[str, str]]:
+        if self.with_:
+            return content.measure(ctx, ctx.service(self.with_, Mariadb))
+        try:
+            return content.Content.model_validate(self.manifest), {}
+        except ValueError as error:
+            raise CouldNotVerify(f"this is not a manifest of mariadb.content: {error}") from error
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the client program exists, and that the two services differ."""
+        super().ready(ctx)
+        if (other := self.if_known("with_")) and ctx.same_service(self.service, other):
+            raise PlanError(f"mariadb.matches: {self.service} would be compared with itself")
+
+
+class Compare(_OfServer):
+    """Compare a restored copy with the server that still runs: chosen tables by ranges of a key, all by number of rows.
+
+    Production has changed since the backup. A table that only grows is compared up to the newest rows of the copy; a table
+    that never changes is compared as a whole. Rows that production changed after the backup are reported as different.
+    """
+
+    TIMEOUT = 1800.0
+
+    against: Annotated[str, Field(description="The service of the server that still runs; it is only read.")]
+    tables: Tables = Field(default_factory=dict)
+    tolerance: Tolerance = None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``tables``, ``rows`` (numbers compared), ``ranges`` (by table: range, rows, equal), ``algorithm``.
+
+        Also ``volume`` (rows of the copy and of production by table), ``not_compared`` (reasons), ``seconds``.
+        """
+        if not self.tables and self.tolerance is None:
+            raise PlanError("mariadb.compare: name `tables`, or a `tolerance` for the number of rows")
+        begun, production = ctx.deadline.remaining(), ctx.service(self.against, Mariadb)
+        with connected(ctx, self._service(ctx)) as there, connected(ctx, production) as here, verifying(production):
+            result = key_ranges.compare(KeyReader(there), KeyReader(here), self.tables, self.tolerance)
+        facts = result.facts(content.ALGORITHM) | {"seconds": round(begun - ctx.deadline.remaining(), 3)}
+        return result.answer(self.service, facts)
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the client program exists, and that the two services differ."""
+        super().ready(ctx)
+        if (other := self.if_known("against")) and ctx.same_service(self.service, other):
+            raise PlanError(f"mariadb.compare: {self.service} would be compared with itself")

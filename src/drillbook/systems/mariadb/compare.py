@@ -1,0 +1,88 @@
+"""Differences between the expected content of a MariaDB server and the content of its restored copy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import zip_longest
+
+from drillbook.findings import Finding, finding
+from drillbook.systems.mariadb.content import Content, Table
+
+SHOWN = 300
+"""Maximum length in characters of a definition line in a finding."""
+NEVER = {
+    "accounts": "users, roles and rights are not compared",
+    "float": "digits of FLOAT columns beyond those that the server prints are not compared",
+    "next numbers": "AUTO_INCREMENT of a table is not compared",
+}
+"""Parts that no comparison covers, each with the reason."""
+
+
+def tables(wanted: Content, found: Content, skipped: Collection[str]) -> Iterator[Finding]:
+    """Yield the differences between tables, ignoring the rows of the tables in ``skipped``."""
+    for name, table in wanted.tables.items():
+        copy = found.tables.get(name)
+        if copy is None:
+            yield finding("table-missing", title=name, wanted=_content(table), measured=f"no such {table.kind.lower()}")
+        elif copy.kind != table.kind:
+            yield finding("schema-differs", title=name, wanted=table.kind.lower(), measured=copy.kind.lower())
+        elif name not in skipped and (copy.error or _differs(table, copy)):
+            code = "sequence-behind" if table.kind == "SEQUENCE" and not copy.error else "table-content"
+            yield finding(code, title=name, wanted=_content(table), measured=_content(copy))
+    for name, copy in found.tables.items():
+        if name not in wanted.tables:
+            yield finding("table-unexpected", title=name, wanted="no such table", measured=_content(copy))
+
+
+def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copies: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield the differences between definitions; ``texts`` and ``copies`` are full definitions, to show the first changed line.
+
+    Missing and additional tables are not included: the function ``tables`` reports them.
+    """
+    for name, digest in wanted.definitions.items():
+        other = found.definitions.get(name)
+        if other is None:
+            if not _is_table(name):
+                yield finding("schema-differs", title=name, wanted="its definition", measured="no such object")
+        elif digest and digest != other:
+            first, second = _line(texts.get(name, ""), copies.get(name, ""))
+            yield finding("schema-differs", title=name, wanted=first, measured=second if other else "it could not be read")
+    for name in found.definitions:
+        if name not in wanted.definitions and not _is_table(name):
+            yield finding("schema-differs", title=name, wanted="no such object", measured="an object that only the copy has")
+
+
+def not_compared(wanted: Content, found: Content, ignore: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts that were not compared, each with the reason."""
+    history = "rows of its history: dumps leave them out unless taken with --dump-history"
+    return {
+        **NEVER,
+        **{name: history for name, table in wanted.tables.items() if table.kind == "SYSTEM VERSIONED"},
+        **{name: "its definition could not be read" for name, digest in wanted.definitions.items() if not digest},
+        **{name: table.error for name, table in wanted.tables.items() if table.error},
+        **({"server": f"{wanted.server} and {found.server}"} if wanted.server != found.server else {}),
+        **ignore,
+    }
+
+
+def _differs(table: Table, copy: Table) -> bool:
+    return not table.error and (table.kind, table.rows, table.digest) != (copy.kind, copy.rows, copy.digest)
+
+
+def _content(table: Table) -> str:
+    if table.error:
+        return f"it could not be read: {table.error}"
+    if table.kind == "VIEW":
+        return "a view"
+    return f"{table.rows} rows, digest {table.digest}"
+
+
+def _is_table(name: str) -> bool:
+    return name.partition(" ")[0] in ("table", "view", "sequence")
+
+
+def _line(first: str, second: str) -> tuple[str, str]:
+    for one, other in zip_longest(first.splitlines(), second.splitlines(), fillvalue=""):
+        if one != other:
+            return one.strip()[:SHOWN] or "no further line", other.strip()[:SHOWN] or "no further line"
+    return "the definition of the manifest", "another one"

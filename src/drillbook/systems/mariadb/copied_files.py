@@ -1,0 +1,184 @@
+"""Files of a physical backup by mariadb-backup: read its metadata files, and verify page checksums.
+
+mariadb-backup cannot verify a backup, and its stream has no end marker; only a completed backup has the files that are written
+last. innochecksum reads the pages in the stored files; the stored backup is never prepared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from drillbook.findings import Finding, finding
+
+# FOLDER: print name, size, times, and the two metadata files of each backup in FOLDER, or of the backup FOLDER itself.
+LIST = r"""
+cd -- "$1" || exit 44
+find . -maxdepth 2 \( -name mariadb_backup_info -o -name xtrabackup_info \
+  -o -name mariadb_backup_checkpoints -o -name xtrabackup_checkpoints -o -name ib_logfile0 -o -name ibdata1 \
+  -o -name backup-my.cnf \) -exec dirname -- {} + | sort -u | while IFS= read -r folder; do
+  printf 'backup %s %s %s\n' "$(du -sb -- "$folder" | cut -f1)" "$(stat -c %Y -- "$folder")" "$folder"
+  for kind in info checkpoints; do
+    for file in "$folder/mariadb_backup_$kind" "$folder/xtrabackup_$kind"; do
+      test ! -f "$file" || sed -n "s/^\([a-z_]* =\)/$kind \1/p" -- "$file"
+    done
+  done
+  end=$(sed -n 's/^end_time = //p' -- "$folder/mariadb_backup_info" "$folder/xtrabackup_info" 2>/dev/null | head -n 1)
+  test -z "$end" || date -d "$end" '+ended %s'
+done
+"""
+# FOLDER: read every byte: pages by innochecksum, other files by cat. The second and third extent of the system tablespace are
+# the doublewrite buffer, which holds old copies of pages of other files: these are read but not verified.
+READ = r"""
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+cd -- "$1" || exit 44
+command -v innochecksum >/dev/null && echo pages || echo "no innochecksum"
+size=$(sed -n 's/^innodb_page_size=//p' backup-my.cnf 2>/dev/null)
+extent=64
+test "${size:-16384}" -ge 16384 || extent=$((1048576 / size))
+checked() {
+  said=$(innochecksum "$@" 2>&1) || printf 'damaged %s: %s\n' "$file" "$(printf %s "$said" | head -n 2 | tr '\n' ' ')"
+}
+# Size of the file according to its first page: number of pages, and page size from the tablespace flags.
+whole() {
+  # shellcheck disable=SC2046 # three numbers
+  set -- $(od -An -v -tu4 --endian=big -j46 -N12 -- "$1" 2>/dev/null)
+  test $# = 3 || { echo 0; return; }
+  if test "$(($3 & 16))" != 0; then echo "$(($1 * (512 << ($3 & 15))))"
+  elif test "$((($3 >> 1) & 15))" != 0; then echo "$(($1 * (512 << (($3 >> 1) & 15))))"
+  else echo "$(($1 * ${size:-16384}))"; fi
+}
+find . -type f | while IFS= read -r file; do
+  cat -- "$file" >/dev/null || printf 'damaged %s: it cannot be read\n' "$file"
+  command -v innochecksum >/dev/null || continue
+  case $file in
+    *.delta | *.meta) continue ;;
+    *.ibd | *.new | */ibdata[0-9]* | */undo[0-9]*) ;;
+    *) continue ;;
+  esac
+  if test ! -s "$file"; then
+    printf 'damaged %s: it is empty\n' "$file"
+  elif test "$(($(stat -c %s -- "$file") % 1024))" != 0; then
+    printf 'damaged %s: its last page is cut off\n' "$file"
+  elif test "$file" = ./ibdata1; then
+    checked -e "$((extent - 1))" "$file"
+    checked -s "$((3 * extent))" "$file"
+  elif test "$(stat -c %s -- "$file")" -lt "$(whole "$file")"; then
+    printf 'damaged %s: %s bytes of %s\n' "$file" "$(stat -c %s -- "$file")" "$(whole "$file")"
+  else
+    checked "$file"
+  fi
+done
+"""
+SETTINGS = frozenset(
+    (
+        "innodb_data_file_path",
+        "innodb_page_size",
+        "innodb_undo_directory",
+        "innodb_undo_tablespaces",
+        "innodb_log_file_size",
+        "innodb_checksum_algorithm",
+    )
+)
+"""Settings in `backup-my.cnf` that a server needs to open the files."""
+
+
+@dataclass(slots=True)
+class CopiedFiles:
+    """One physical backup in a folder: its size, and the fields of its two metadata files."""
+
+    path: str
+    bytes: int
+    changed: float
+    """Modification time of the folder, in seconds since 1970."""
+    ended: float | None = None
+    """Field `end_time` in seconds since 1970, parsed in the host's time zone."""
+    info: dict[str, str] = field(default_factory=dict)
+    checkpoints: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """Type of the backup: ``full-backuped``, ``incremental``, ``full-prepared``, ...; empty for an unfinished backup."""
+        return self.checkpoints.get("backup_type", "")
+
+    @property
+    def base_lsn(self) -> int:
+        """Log sequence number at which an incremental backup begins; 0 for a full backup."""
+        return number(self.checkpoints, "from_lsn")
+
+    def ends_at(self, lsn: int) -> bool:
+        """Return True for a completed backup that can be the base of an increment that begins at ``lsn``."""
+        return bool(self.kind) and number(self.checkpoints, "to_lsn") == lsn
+
+    @property
+    def version(self) -> str:
+        """Version of the server that was backed up."""
+        return self.info.get("server_version", "")
+
+    def facts(self) -> dict[str, str | int]:
+        """Return the metadata of the backup as facts."""
+        return {
+            "type": self.kind,
+            "from_lsn": self.base_lsn,
+            "to_lsn": number(self.checkpoints, "to_lsn"),
+            "server_version": self.version,
+            "partial": self.info.get("partial", ""),
+        }
+
+    def unfinished(self, name: str, host: str) -> list[Finding]:
+        """Return the finding about a backup that is unfinished, or that mariadb-backup alone cannot restore."""
+        missing = [what for what, fields in (("checkpoints", self.checkpoints), ("info", self.info)) if not fields]
+        wanted = "the files that are written last: mariadb_backup_checkpoints and mariadb_backup_info"
+        if missing:
+            measured = f"no mariadb_backup_{missing[0]}"
+        elif not self.kind:
+            wanted, measured = "the type of the backup in its checkpoints", "none"
+        elif number(self.checkpoints, "last_lsn") < number(self.checkpoints, "to_lsn"):
+            wanted = f"log up to {self.checkpoints.get('to_lsn')}"
+            measured = f"log up to {self.checkpoints.get('last_lsn', '')}"
+        else:
+            return []
+        return [finding("backup-damaged", title=name, wanted=wanted, measured=measured, host=host)]
+
+
+def number(fields: Mapping[str, str], key: str) -> int:
+    """Return the field ``key`` as an integer; 0 when the value is not a number."""
+    value = fields.get(key, "")
+    return int(value) if re.fullmatch(r"\d+", value) else 0
+
+
+def parsed(text: str) -> list[CopiedFiles]:
+    """Parse the output of the script ``LIST``: one backup for each folder with the files of a backup."""
+    found: list[CopiedFiles] = []
+    for line in text.splitlines():
+        if match := re.fullmatch(r"backup (\d+) (\d+) (.*)", line):
+            found.append(CopiedFiles(match[3].removeprefix("./"), int(match[1]), float(match[2])))
+        elif found and (match := re.fullmatch(r"ended (\d+)", line)):
+            found[-1].ended = float(match[1])
+        elif found and (match := re.fullmatch(r"(info|checkpoints) ([a-z_]+) =\s*(.*)", line)):
+            getattr(found[-1], match[1])[match[2]] = match[3].strip()
+    return found
+
+
+def damage(text: str, name: str, host: str) -> list[Finding]:
+    """Return the finding about damaged files in the output of ``READ``; an empty list when all files are intact."""
+    wrong = re.findall(r"^damaged \./(.*)$", text, re.MULTILINE)
+    if not wrong:
+        return []
+    more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return [
+        finding(
+            "backup-damaged",
+            title=name,
+            wanted="pages whose checksums are right",
+            measured="; ".join(wrong[:3])[:600] + more,
+            host=host,
+        )
+    ]
+
+
+def settings(text: str) -> dict[str, str]:
+    """Return, from the text of a `backup-my.cnf`, the settings that a server needs to open the backup's files."""
+    found = re.findall(r"^([a-z_]+)=(\S+)$", text, re.MULTILINE)
+    return {key: value for key, value in found if key in SETTINGS and re.fullmatch(r"[\w.,:/-]+", value)}

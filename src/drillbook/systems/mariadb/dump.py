@@ -1,0 +1,153 @@
+"""Backup source `mariadb_dump`: SQL dumps made by mariadb-dump or mysqldump; each dump is one file, compressed or not."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from drillbook.errors import StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_files import FileBackups
+from drillbook.sdk.backup_source import Backup, Checked, need_programs
+from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.systems.mariadb import server
+from drillbook.systems.mariadb.client import name, said, verifying
+from drillbook.systems.mariadb.dump_reading import CHECK, LOAD, SECTIONS, Reading
+from drillbook.systems.mariadb.service import Mariadb
+from drillbook.systems.tar.source import unpacker
+
+DEFINERS = """
+SELECT DISTINCT d FROM (
+  SELECT DEFINER AS d FROM information_schema.VIEWS UNION SELECT DEFINER FROM information_schema.ROUTINES
+  UNION SELECT DEFINER FROM information_schema.TRIGGERS UNION SELECT DEFINER FROM information_schema.EVENTS
+) AS all_definers WHERE d NOT IN (SELECT CONCAT(User, '@', Host) FROM mysql.user) AND d LIKE '%@%' AND d <> '@'
+"""
+NOT_COVERED = (
+    "changed characters inside of values: a dump holds no checksum of its own",
+    "rows, triggers, views, users and other databases that the dump was told to leave out",
+    "the moment of the data: the file was written last at the end of the dump, the data is of its begin",
+    "consistency across tables: a dump without --single-transaction does not say so",
+)
+
+
+class MariadbDump(FileBackups):
+    """Backup source of SQL dumps by mariadb-dump or mysqldump: each file is one dump; its suffix names the compression."""
+
+    TAKEN: ClassVar[str] = "the dump"
+    kind: Literal["mariadb_dump"] = "mariadb_dump"
+    RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("sed", "uniq")
+
+    def check(self, ctx: Context, backup: Backup) -> Checked:
+        """Decompress the dump, read it to its last line, and check that no section is missing."""
+        with ctx.temporary("dump") as folder, self.brought(ctx, backup, ctx.host, folder) as path:
+            argv = ("sh", "-c", CHECK, "sh", path, f"{folder}/statuses", SECTIONS, _unpacker(path))
+            output = ctx.run(*argv).check()
+        reading = Reading.of(output.text, said(output.stderr) if output.stderr else "")
+        checksum = ("the compression's checksum of the content",) if unpacker(backup.id) else ()
+        return Checked(
+            tuple(reading.problems(backup.id, ctx.host.name, self._database(ctx))),
+            ("every byte was read", "the last line says that the dump was completed", *checksum),
+            NOT_COVERED[1 if checksum else 0 :],
+            _facts(reading),
+        )
+
+    def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
+        """Start a new server in the sandbox, and load the dump with the client `mariadb`, which stops at the first error."""
+        moments = [time.monotonic()]
+        server.install(box)
+        server.start(box)
+        moments.append(time.monotonic())
+        with self.brought(ctx, backup, box.files, box.folder) as path:
+            moments.append(time.monotonic())
+            reading = self._load(ctx, box, path)
+        moments.append(time.monotonic())
+        if problems := reading.problems(backup.id, box.host.name, self._database(ctx)):
+            raise StepFailed(f"{box.host.name}: {backup.id} was not restored completely", findings=problems)
+        if reading.client != 0:
+            raise _refused(box, backup, reading)
+        service, client = server.place(box)
+        with verifying(service):
+            followed = server.quiet(client)
+        created = [] if "mysql" in reading.databases else _definers(box)
+        stages = ("server", "fetch", "load")
+        seconds = {stage: round(moments[n + 1] - moments[n], 3) for n, stage in enumerate(stages)}
+        return {**_facts(reading), "accounts_created": created, "replication_stopped": followed, "seconds": seconds}
+
+    def _load(self, ctx: Context, box: Sandbox, path: str) -> Reading:
+        service, client = server.place(box)
+        database = service.database or self._database(ctx)
+        if database:
+            created = f"CREATE DATABASE IF NOT EXISTS {name(database)}"
+            with verifying(service):
+                client.results(created)
+        words = client.argv("--sandbox", "--max-allowed-packet=1G", database=database)
+        after = f"{box.folder}/{server.ACCOUNT_FILE}"
+        output = box.run(
+            "sh", "-c", LOAD, "sh", path, f"{box.folder}/statuses", SECTIONS, _unpacker(path), after, *words
+        ).check()
+        return Reading.of(output.text, said(output.stderr) if output.stderr else "")
+
+    def _database(self, ctx: Context) -> str:
+        """Return the name of the database that the dump must contain; empty when the inventory names none."""
+        service = ctx.services.get(self.service)
+        return service.database if isinstance(service, Mariadb) else ""
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the place of the dumps is valid, and that the host has the decompression program."""
+        super().ready(ctx)
+        need_programs(ctx, unpacker(self.pattern)[:1])
+
+    def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
+        """Check that the sandbox's host has MariaDB and the decompression program."""
+        if isinstance(service, Mariadb):
+            server.need(ctx, service, ("mariadbd", "mariadb", "mariadb-install-db"))
+            server.need_safe_client(ctx, service)
+        need_programs(ctx, unpacker(self.pattern)[:1])
+        self.need_decryption(ctx)
+
+
+def _unpacker(path: str) -> str:
+    return " ".join(unpacker(path)) or "cat"
+
+
+def _facts(reading: Reading) -> Facts:
+    return {
+        "databases": sorted(reading.databases),
+        "tables": len(reading.tables),
+        "tables_without_rows": reading.without_rows(),
+        "insert_statements": sum(reading.rows.values()),
+        "sections": sorted(reading.sections),
+        "taken_with": reading.header,
+        "server_version": reading.server,
+        "completed": reading.last,
+    }
+
+
+def _refused(box: Sandbox, backup: Backup, reading: Reading) -> StepFailed:
+    return StepFailed(
+        f"{box.host.name}: the client stopped at an error in {backup.id}: {reading.said}",
+        findings=[
+            finding(
+                "restore-errors",
+                title=backup.id,
+                wanted="a dump that loads without an error",
+                measured=reading.said,
+                host=box.host.name,
+            )
+        ],
+    )
+
+
+def _definers(box: Sandbox) -> list[str]:
+    """Create, locked, the accounts that views and routines run as (DEFINER) and that are missing; return their names."""
+    service, client = server.place(box)
+    with verifying(service):
+        names = [str(row["d"]) for row in client.rows(DEFINERS)]
+        for definer in names:
+            user, _, place = definer.rpartition("@")
+            account = f"{name(user)}@{name(place)}"
+            client.results(f"CREATE USER {account} ACCOUNT LOCK; GRANT ALL PRIVILEGES ON *.* TO {account}")
+    return names

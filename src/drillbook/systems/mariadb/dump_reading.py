@@ -1,0 +1,164 @@
+"""Read an SQL dump of mariadb-dump or mysqldump to its end: find its sections and check its last line.
+
+Many backup jobs lose the exit status of the dump program, such as in a pipe to a compressor. The dump shows it: its last line
+is written after everything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from drillbook.findings import Finding, finding
+
+# Print the lines that begin a section, and the last nonempty line; rows and statements are shortened to their table.
+SECTIONS = r"""
+/\x00/{s/.*/zero bytes/p;d;}
+$!{/^(/{h;d;};}
+s/^\(INSERT [A-Z ]*INTO `[^`]*`\).*/\1/p
+s/^\(REPLACE INTO `[^`]*`\).*/\1/p
+/^-- MariaDB dump /p
+/^-- MySQL dump /p
+/^-- Host: /p
+/^-- Server version/p
+/^-- Current Database: /p
+/^-- Table structure for table /p
+/^-- Dumping data for table /p
+/^-- Dumping routines for database /p
+/^-- Dumping events for database /p
+/^-- insufficient privileges to /p
+/^-- failed on view /p
+/[^[:space:]]/h
+$ {g;s/^\(.\{0,200\}\).*/\1/;s/^/last /p;}
+"""
+# FILE STATUSES SECTIONS UNPACKER: read a dump.
+CHECK = """
+file=$1 statuses=$2 sections=$3 unpacker=$4
+# shellcheck disable=SC2086 # the words of a command
+{ $unpacker < "$file"; echo "unpacker $?" > "$statuses"; } | LC_ALL=C sed -n "$sections" | uniq -c
+cat -- "$statuses"
+"""
+# FILE STATUSES SECTIONS UNPACKER AFTER CLIENT...: read a dump and pipe it to the client; the statements in the file AFTER
+# follow in the same session. The whole dump is read, even if the client exits early.
+LOAD = """
+file=$1 statuses=$2 sections=$3 unpacker=$4 after=$5
+shift 5
+: > "$statuses"
+# shellcheck disable=SC2086 # the words of a command
+{
+  {
+    { $unpacker < "$file"; echo "unpacker $?" >> "$statuses"; } | tee /dev/fd/5
+    printf '\\n;\\n'
+    cat -- "$after"
+  } | { "$@" >/dev/null; echo "client $?" >> "$statuses"; cat > /dev/null; }
+} 5>&1 | LC_ALL=C sed -n "$sections" | uniq -c
+cat -- "$statuses"
+"""
+DONE = "-- Dump completed"
+"""Start of the last line of a complete dump."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """Result of reading a dump: exit statuses of the programs, databases, tables, sections of rows, and the last line."""
+
+    unpacker: int = 1
+    client: int | None = None
+    last: str = ""
+    header: str = ""
+    server: str = ""
+    databases: set[str] = field(default_factory=set)
+    tables: list[str] = field(default_factory=list)
+    filled: set[str] = field(default_factory=set)
+    """Tables for which the dump has a section of rows, possibly without any row."""
+    rows: Counter[str] = field(default_factory=Counter)
+    """Number of INSERT statements by table."""
+    sections: set[str] = field(default_factory=set)
+    """Further sections: ``routines``, ``events``."""
+    failures: list[str] = field(default_factory=list)
+    """Comments of the dump program about objects that it omitted."""
+    zeros: bool = False
+    """True when the file contains zero bytes; an intact dump has none, because it escapes them."""
+    said: str = ""
+    """Error messages of the programs."""
+
+    @classmethod
+    def of(cls, text: str, said: str) -> Reading:
+        """Parse the output of the script ``CHECK`` or ``LOAD``; ``said`` are the error messages of the programs."""
+        reading = cls(said=said)
+        for line in text.splitlines():
+            if match := re.fullmatch(r"(unpacker|client) (\d+)", line):
+                setattr(reading, match[1], int(match[2]))
+            elif match := re.fullmatch(r" *(\d+) (.*)", line):
+                reading._take(match[2], int(match[1]))
+        return reading
+
+    def _take(self, line: str, count: int) -> None:
+        for pattern, take in _LINES:
+            if match := re.match(pattern, line):
+                take(self, match, count)
+                return
+
+    def problems(self, name: str, host: str, wanted: str) -> list[Finding]:
+        """Return the finding about an incomplete dump, or a dump without the database ``wanted``; an empty list for a good dump."""
+        for code, expected, measured in (self._damage(), self._content(), self._origin(wanted)):
+            if code:
+                return [finding(code, title=name, wanted=expected, measured=measured, host=host)]
+        return []
+
+    def _damage(self) -> tuple[str, str, str]:
+        whole = f"a dump whose last line is `{DONE}`"
+        if self.unpacker:
+            return "backup-damaged", "a file that unpacks to its end", self.said or f"status {self.unpacker} of the unpacker"
+        if not self.last:
+            return "backup-empty", whole, "no line"
+        if not self.last.startswith(DONE):
+            return "backup-damaged", whole, f"the last line is: {self.last}"
+        if not self.header:
+            return "backup-damaged", "a dump with its first lines", "they are missing"
+        if self.zeros:
+            return "backup-damaged", "text", "bytes of value zero, as after the crash of a file system"
+        return "", "", ""
+
+    def _content(self) -> tuple[str, str, str]:
+        if self.failures:
+            return "backup-incomplete", "a dump of everything", "; ".join(self.failures[:5])
+        if self.rows and not self.tables:
+            return "backup-incomplete", "tables and rows", "rows without the definitions of their tables"
+        if not self.rows:
+            sections = f"{len(self.filled)} with a section for rows" if self.filled else "none with a section for rows"
+            return "backup-empty", "rows", f"{len(self.tables)} tables, {sections}, no row"
+        return "", "", ""
+
+    def _origin(self, wanted: str) -> tuple[str, str, str]:
+        if wanted and wanted not in self.databases:
+            return "backup-of-another", wanted, ", ".join(sorted(self.databases)) or "no name of a database"
+        return "", "", ""
+
+    def without_rows(self) -> list[str]:
+        """Return the tables without a section of rows, such as those dumped with `--ignore-table-data`."""
+        return sorted({table for table in self.tables if table not in self.filled})
+
+
+def _database(reading: Reading, match: re.Match[str], _: int) -> None:
+    reading.databases |= {name for name in (match[1].strip(),) if name}
+
+
+_LINES: tuple[tuple[str, Any], ...] = (
+    (r"last (.*)", lambda reading, match, _: setattr(reading, "last", match[1])),
+    (r"-- ((?:MariaDB|MySQL) dump .*)", lambda reading, match, _: setattr(reading, "header", match[1])),
+    (r"-- Host: .*?Database: (.*)", _database),
+    (r"-- Server version\s+(.*)", lambda reading, match, _: setattr(reading, "server", match[1])),
+    (r"-- Current Database: `(.*)`", _database),
+    (r"-- Table structure for table `(.*)`", lambda reading, match, _: reading.tables.append(match[1])),
+    (r"-- Dumping data for table `(.*)`", lambda reading, match, _: reading.filled.add(match[1])),
+    (r"-- Dumping (routines|events) for", lambda reading, match, _: reading.sections.add(match[1])),
+    (
+        r"-- ((?:insufficient privileges|failed on view).*)",
+        lambda reading, match, _: reading.failures.append(match[1][:200]),
+    ),
+    (r"(?:INSERT|REPLACE) .*", lambda reading, match, count: reading.rows.update({match[0]: count})),
+    (r"zero bytes", lambda reading, match, _: setattr(reading, "zeros", True)),
+)

@@ -1,0 +1,282 @@
+"""Backup source `mariabackup`: physical backups of mariadb-backup as folders, or as single files of mbstream.
+
+`--prepare` changes the files, so it runs on a copy in the sandbox; the team's backup stays unchanged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.backup_files import FileBackups
+from drillbook.sdk.backup_places import HostFolder
+from drillbook.sdk.backup_source import Backup, Checked, need_programs
+from drillbook.sdk.host import Host, Output, printable
+from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.systems.mariadb import server
+from drillbook.systems.mariadb.client import Client, program, verifying
+from drillbook.systems.mariadb.content import full_name, listed
+from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings
+from drillbook.systems.mariadb.service import Mariadb
+from drillbook.systems.tar.source import unpacker
+
+NOT_COVERED = (
+    "whether the redo log replays: only `backup.restore` prepares a copy",
+    "Aria and MyISAM tables, whose pages have no checksum that can be read as they lie",
+    "a table whose files are missing: `backup.restore` opens every table",
+)
+UNREAD = "checksums of pages: innochecksum is not on the host, or this is an increment; check the backups before it too"
+# FILE FOLDER UNPACKER MBSTREAM: decompress the stream FILE and extract its files into FOLDER.
+UNPACK = """
+umask 077
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+mkdir -p -- "$2" || exit 1
+# shellcheck disable=SC2086 # the words of a command
+{ $3 < "$1"; echo "$?" > "$2.status"; } | "$4" -x -C "$2" && test "$(cat -- "$2.status")" = 0 || exit 1
+test -n "$(find "$2" -type f | head -n 1)" || exit 43
+"""
+NO_FILE, NO_FOLDER = 43, 44
+"""Exit statuses of the scripts: the stream contains no file; the folder cannot be entered."""
+
+
+class Mariabackup(FileBackups):
+    """Backup source of mariadb-backup: each backup is a folder below `at`, or a file written with `--stream=mbstream`."""
+
+    kind: Literal["mariabackup"] = "mariabackup"
+    form: Literal["folder", "stream"] = Field(
+        default="folder",
+        description="folder: `at` is a folder on the host with one subfolder for each backup; stream: each backup is one file.",
+    )
+    RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
+
+    def backups(self, ctx: Context) -> list[Backup]:
+        """List the backup folders below `at`, or the files of streams."""
+        if self.form == "stream":
+            return super().backups(ctx)
+        return [self._listed(files) for files in self._folders(ctx)]
+
+    def _id(self, files: CopiedFiles) -> str:
+        return PurePosixPath(str(self.at)).name if files.path == "." else files.path
+
+    def _listed(self, files: CopiedFiles) -> Backup:
+        ended = files.ended is not None
+        basis = (
+            f"end_time of mariadb_backup_info, in the time zone of {self.host}"
+            if ended
+            else f"time of the last change of the folder on {self.host}"
+        )
+        moment = datetime.fromtimestamp(files.ended if files.ended is not None else files.changed, UTC)
+        return Backup(self._id(files), moment, basis, 1.0, files.bytes, facts={"type": files.kind or "unfinished"})
+
+    def _folders(self, ctx: Context) -> list[CopiedFiles]:
+        place = self.place(ctx)
+        if not isinstance(place, HostFolder):
+            raise NotReady(
+                f"{self.name}: with `form: folder`, backups must be in a folder on a host", hint="write `at` as /path"
+            )
+        return _read_list(ctx, place.host, place.path, self.name)
+
+    def check(self, ctx: Context, backup: Backup) -> Checked:
+        """Read every byte, verify the page checksums, and check that the files written last exist."""
+        with self._unpacked(ctx, backup) as (folder, broken):
+            files = _files_in(ctx, ctx.host, folder, self.name)
+            sink = Answer(f"{ctx.host.name}: the files of {backup.id}")
+            ctx.run("sh", "-c", READ, "sh", folder, sink=sink).check()
+        findings = broken or files.unfinished(backup.id, ctx.host.name) or damage(sink.text, backup.id, ctx.host.name)
+        if not findings and self.form == "folder":
+            findings = self._chain(ctx, backup)[1]
+        pages = sink.text.startswith("pages") and files.kind != "incremental"
+        covered = ("every byte was read", "the files that are written last are there")
+        return Checked(
+            tuple(findings),
+            (*covered, "the checksum of every page of InnoDB") if pages else covered,
+            NOT_COVERED if pages else (*NOT_COVERED, UNREAD),
+            files.facts(),
+        )
+
+    @contextmanager
+    def _unpacked(self, ctx: Context, backup: Backup) -> Iterator[tuple[str, list[Finding]]]:
+        """Yield the folder with the files of a backup, and the finding about a stream that cannot be extracted."""
+        if self.form == "folder":
+            yield self._folder(backup.id), []
+            return
+        with ctx.temporary("mariabackup") as folder, self.brought(ctx, backup, ctx.host, folder) as path:
+            argv = ("sh", "-c", UNPACK, "sh", path, f"{folder}/files", _words(path), "mbstream")
+            yield f"{folder}/files", _unpacking(ctx.run(*argv), backup)
+
+    def _folder(self, backup: str) -> str:
+        """Return the path of the folder of a backup: a subfolder of `at`, or `at` itself."""
+        place = PurePosixPath(str(self.at))
+        return str(place if backup == place.name else place / backup)
+
+    def _chain(self, ctx: Context, backup: Backup) -> tuple[list[CopiedFiles], list[Finding]]:
+        """Return the chain from the full backup to the increment ``backup``, and a finding if a base backup is missing."""
+        known = self._folders(ctx)
+        chain = [files for files in known if self._id(files) == backup.id]
+        while chain and (files := chain[0]).kind == "incremental":
+            before = [other for other in known if other not in chain and other.ends_at(files.base_lsn)]
+            if not before:
+                wanted = f"the backup that ends at the log sequence number {files.base_lsn}"
+                missing = finding("backup-missing", title=backup.id, wanted=wanted, measured="none", host=self.host)
+                return chain, [missing]
+            chain.insert(0, max(before, key=lambda other: (other.base_lsn == 0, other.ended or 0.0)))
+        return chain, []
+
+    def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
+        """Copy the backup and its base backups into the sandbox, prepare the copy, and start a server on the copy."""
+        service, _ = server.place(box)
+        moments = [time.monotonic()]
+        names = self._copy(ctx, backup, box, service.data)
+        files = _files_in(ctx, box.host, service.data, self.name, box)
+        if problems := files.unfinished(names[0], box.host.name):
+            raise StepFailed(f"{box.host.name}: {names[0]} is incomplete or damaged", findings=problems)
+        _same_series(ctx, service, files)
+        moments.append(time.monotonic())
+        for position in range(len(names)):
+            _prepare(box, service, names[position], f"{box.folder}/part{position}" if position else "")
+        moments.append(time.monotonic())
+        needed = settings(box.run("cat", "--", f"{service.data}/backup-my.cnf").check().text)
+        server.start(box, needed)
+        moments.append(time.monotonic())
+        _all_opened(box)
+        seconds = {
+            stage: round(moments[step + 1] - moments[step], 3) for step, stage in enumerate(("copy", "prepare", "server"))
+        }
+        return {**files.facts(), "prepared": names, "seconds": seconds}
+
+    def _copy(self, ctx: Context, backup: Backup, box: Sandbox, data: str) -> list[str]:
+        """Copy the files into the sandbox: the full backup as data directory, each increment into a folder next to it."""
+        if self.form == "stream":
+            with self.brought(ctx, backup, box.files, box.folder) as path:
+                program = server.program_path(server.place(box)[0], "mbstream")
+                output = box.run("sh", "-c", UNPACK, "sh", path, data, _words(path), program)
+            if problems := _unpacking(output, backup):
+                raise StepFailed(f"{box.host.name}: {backup.id} was not extracted completely", findings=problems)
+            return [backup.id]
+        chain, problems = self._chain(replace(ctx, host=ctx.host_named(self.host)), backup)
+        if problems:
+            raise StepFailed(f"{self.name}: {backup.id} needs a base backup that is missing", findings=problems)
+        box.need_space(sum(files.bytes for files in chain))
+        for position, files in enumerate(chain):
+            target = f"{box.folder}/part{position}" if position else data
+            box.run("cp", "-r", "--", self._folder(self._id(files)), target).check()
+        return [self._id(files) for files in chain]
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the place of the backups is valid, and that the host has the programs to extract backups."""
+        super().ready(ctx)
+        if self.form == "stream":
+            need_programs(
+                ctx, ("mbstream", *unpacker(self.pattern)[:1]), hint="install Debian's package mariadb-backup on that host"
+            )
+
+    def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
+        """Check that the sandbox's host has MariaDB's programs, and can read the folders."""
+        if self.form == "folder" and service.host != self.host:
+            raise NotReady(
+                f"the folders of {self.name} are on {self.host}, but the sandbox {service.name} is on {service.host}",
+                hint="use a sandbox on the same host, or take backups with --stream=mbstream and set `form: stream`",
+            )
+        if isinstance(service, Mariadb):
+            server.need(ctx, service, ("mariadbd", "mariadb", "mariadb-backup"))
+            self.need_decryption(ctx)
+            if self.form == "stream":
+                server.need(ctx, service, ("mbstream",))
+
+
+def _words(path: str) -> str:
+    return " ".join(unpacker(path)) or "cat"
+
+
+def _read_list(ctx: Context, host: Host, folder: str, source: str, box: Sandbox | None = None) -> list[CopiedFiles]:
+    """List the backups in a folder. Raises StepFailed when this user cannot read the folder, HostError."""
+    argv = ("sh", "-c", LIST, "sh", folder)
+    output = box.run(*argv) if box else host.run(argv, deadline=ctx.deadline)
+    if output.exit == NO_FOLDER:
+        what = f"{folder} on {host.name}"
+        raise StepFailed(
+            f"{source}: {what} is not a folder that this user can read",
+            findings=[
+                finding("backup-missing", title=what, wanted="a folder with backups", measured="none that can be read")
+            ],
+        )
+    return parsed(output.check().text)
+
+
+def _files_in(ctx: Context, host: Host, folder: str, source: str, box: Sandbox | None = None) -> CopiedFiles:
+    """Return the backup whose files are directly in ``folder``; one without metadata when there is none."""
+    found = _read_list(ctx, host, folder, source, box)
+    return next((files for files in found if files.path == "."), CopiedFiles(".", 0, 0.0))
+
+
+def _unpacking(output: Output, backup: Backup) -> list[Finding]:
+    """Return the finding about a stream that could not be extracted; an empty list on success."""
+    if output.ok:
+        return []
+    if output.exit == NO_FILE:
+        return [finding("backup-empty", title=backup.id, wanted="files in the stream", measured="none", host=output.host)]
+    measured = "; ".join(printable(output.stderr, limit=400).strip().splitlines()[-3:]) or f"status {output.exit}"
+    wanted = "a stream that unpacks to its end"
+    return [finding("backup-damaged", title=backup.id, wanted=wanted, measured=measured, host=output.host)]
+
+
+def _same_series(ctx: Context, service: Mariadb, files: CopiedFiles) -> None:
+    """Check that MariaDB in the sandbox has the same release series as the backup. Raises StepFailed, NotReady."""
+    there, copied = server.version(ctx, service), files.version
+    if server.series(there) != server.series(copied):
+        raise StepFailed(
+            f"{ctx.host.name} has MariaDB {there}, but the backup is from {copied}: only a server of the same series can open it",
+        )
+
+
+def _prepare(box: Sandbox, service: Mariadb, name: str, increment: str) -> None:
+    """Run `mariadb-backup --prepare` on a copy, with an increment if given. Raises StepFailed, HostError."""
+    words = (*program(service, "mariadb-backup"), "--no-defaults", "--prepare", f"--target-dir={service.data}")
+    server.make_temporary(box)
+    output = box.run(
+        *words, f"--tmpdir={server.temporary(box)}", *((f"--incremental-dir={increment}",) if increment else ())
+    )
+    if output.ok and b"completed OK!" in output.stderr[-400:]:
+        return
+    lines = [line for line in printable(output.stderr).splitlines() if line.strip() and "[Note]" not in line]
+    measured = "; ".join(lines[-4:])[-600:]
+    raise StepFailed(
+        f"{box.host.name}: a copy of {name} could not be prepared: {measured}",
+        findings=[
+            finding("backup-damaged", title=name, wanted="a copy that is prepared", measured=measured, host=box.host.name)
+        ],
+    )
+
+
+def _all_opened(box: Sandbox) -> None:
+    """Read one row of every table, because `--prepare` succeeds even when the file of a table is missing.
+
+    Raises StepFailed, CouldNotVerify, HostError.
+    """
+    service, _ = server.place(box)
+    client = Client(box.ctx, service.model_copy(update={"database": ""}), "")
+    with verifying(service):
+        tables = {f"{row['s']}.{row['t']}": full_name(row) for row in listed(client) if row["kind"] != "VIEW"}
+        statements = {key: f"SELECT 1 AS opened FROM {table} LIMIT 1" for key, table in tables.items()}  # noqa: S608  quoted
+        results, errors = client.answered(";\n".join(statements.values()))
+    opened = {result.statement for result in results}
+    unopened = [key for key, statement in statements.items() if statement not in opened]
+    if unopened:
+        raise StepFailed(
+            f"{service.name}: {len(unopened)} tables of the copy cannot be opened, such as {unopened[0]}",
+            findings=[
+                finding("table-corrupt", title=key, wanted="a table that opens", measured=errors[:500])
+                for key in unopened[:20]
+            ],
+        )

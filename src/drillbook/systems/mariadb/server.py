@@ -1,0 +1,194 @@
+"""MariaDB server in a sandbox: created, started, and reachable only through a Unix socket in the sandbox's folder.
+
+The server writes no binary log, starts no replication and runs no events, even if the restored copy has these enabled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import printable
+from drillbook.sdk.sandbox import Sandbox
+from drillbook.systems.mariadb.client import Client, program
+from drillbook.systems.mariadb.service import SANDBOX_USER, Mariadb
+
+LOG = "server.log"
+ACCOUNT_FILE = "account.sql"
+"""Name of the file in the sandbox's folder with the statements ``ACCOUNT``."""
+ACCOUNT = (
+    f"CREATE OR REPLACE USER {SANDBOX_USER}@localhost;\n"
+    f"GRANT ALL PRIVILEGES ON *.* TO {SANDBOX_USER}@localhost WITH GRANT OPTION;\n"
+)
+"""SQL statements that create Drillbook's account in a restored copy."""
+# PROGRAM...: add --user=root when running as root; MariaDB's programs refuse to run as root without it.
+_AS_ROOT = """
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+test "$(id -u)" != 0 || set -- "$@" --user=root
+"""
+_RUN = f'{_AS_ROOT}exec "$@"'
+_SERVE = f'{_AS_ROOT}rm -f server.status; "$@"; echo "$?" > server.status'
+# CLIENT...: wait until the server accepts a client; stop waiting when the server has exited.
+_WAIT = """
+until "$@" >/dev/null 2>&1; do
+  if test -e server.status; then tail -n 15 server.log >&2; exit 1; fi
+  sleep 0.05
+done
+"""
+
+
+def place(box: Sandbox) -> tuple[Mariadb, Client]:
+    """Return the service of the sandbox, and a client that connects to its server."""
+    service = box.service
+    if not isinstance(service, Mariadb):
+        raise NotReady(f"{service.name} is not a service of kind mariadb")
+    return service, Client(box.ctx, service, "")
+
+
+def install(box: Sandbox) -> None:
+    """Create an empty data directory in the sandbox. Raises StepFailed, HostError.
+
+    With `--rpm` the program does not change the owner of the host's PAM plugin files. See ``make_temporary``.
+    """
+    service, _ = place(box)
+    make_temporary(box)
+    output = box.run(
+        "sh",
+        "-c",
+        _RUN,
+        "sh",
+        program_path(service, "mariadb-install-db"),
+        "--no-defaults",
+        f"--datadir={service.data}",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        "--skip-name-resolve",
+        "--rpm",
+        f"--tmpdir={temporary(box)}",
+        *settings(service.settings),
+    )
+    if not output.ok:
+        raise _not_restored(box, "an empty data directory", output.stderr or output.stdout)
+
+
+def start(box: Sandbox, more: Mapping[str, str] | None = None) -> None:
+    """Start the server on the sandbox's data directory, and wait until it accepts clients.
+
+    ``more`` are settings of the original server. Raises StepFailed with the end of the server log, HostError.
+    """
+    service, client = place(box)
+    _put(box, ACCOUNT_FILE, ACCOUNT)
+    make_temporary(box)
+    server = (program_path(service, "mariadbd"), "--no-defaults", *options(box, service, more or {}))
+    box.start("sh", "-c", _SERVE, "sh", *server, log=LOG)
+    output = box.run("sh", "-c", _WAIT, "sh", *client.argv("--execute=DO 1"))
+    if not output.ok:
+        raise _not_restored(box, "a server that admits clients", output.stderr)
+
+
+def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the server's options; the options that isolate it come last, so that they override all others."""
+    return (
+        "--max-allowed-packet=1G",
+        *settings(more),
+        *settings(service.settings),
+        f"--datadir={service.data}",
+        f"--socket={service.socket}",
+        f"--pid-file={box.folder}/server.pid",
+        f"--tmpdir={temporary(box)}",
+        f"--secure-file-priv={temporary(box)}",
+        f"--init-file={box.folder}/{ACCOUNT_FILE}",
+        "--skip-networking",
+        "--skip-slave-start",
+        "--skip-log-bin",
+        "--skip-name-resolve",
+        "--event-scheduler=OFF",
+        "--loose-simple-password-check=OFF",
+        "--loose-cracklib-password-check=OFF",
+        "--loose-feedback=OFF",
+        "--loose-wsrep-on=OFF",
+    )
+
+
+def quiet(client: Client) -> list[str]:
+    """Stop replication and events that a dump started; return the names of the replication connections. Raises SqlError."""
+    rows = client.rows("SHOW ALL SLAVES STATUS")
+    client.results("STOP ALL SLAVES; SET GLOBAL event_scheduler = OFF")
+    return [row["Connection_name"] or "default" for row in rows]
+
+
+def temporary(box: Sandbox) -> str:
+    """Return the path of the folder for temporary files of all programs in the sandbox."""
+    return f"{box.folder}/tmp"
+
+
+def make_temporary(box: Sandbox) -> None:
+    """Create a private folder for temporary files, since a starting server deletes other servers' files in a shared one."""
+    box.run("mkdir", "-p", "--", temporary(box)).check()
+
+
+def settings(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return settings as command line options of the server."""
+    return tuple(f"--{key.replace('_', '-')}={value}" for key, value in values.items())
+
+
+def program_path(service: Mariadb, name: str) -> str:
+    """Return the path of a program in the service's `bin` folder, or only its name to search PATH."""
+    return program(service, name)[-1]
+
+
+def version(ctx: Context, service: Mariadb, name: str = "mariadbd") -> str:
+    """Return the version of a program on the step's host, such as ``11.8.9``. Raises NotReady when it is missing."""
+    output = ctx.run(*program(service, name), "--version")
+    match = re.search(r"\b(\d+\.\d+\.\d+)-MariaDB", output.text)
+    if not output.ok or match is None:
+        raise _no_program(ctx, service, name)
+    return match[1]
+
+
+def series(number: str) -> str:
+    """Return the release series of a version: ``11.8`` for ``11.8.9-MariaDB``."""
+    return ".".join(number.split(".")[:2])
+
+
+def need(ctx: Context, service: Mariadb, programs: Sequence[str]) -> None:
+    """Check that the step's host has the MariaDB programs ``programs``. Raises NotReady."""
+    for name in programs:
+        if not ctx.run("sh", "-c", _HAS, "sh", program_path(service, name)).ok:
+            raise _no_program(ctx, service, name)
+
+
+def need_safe_client(ctx: Context, service: Mariadb) -> None:
+    """Check that the client has `--sandbox`, which blocks client commands in a dump that run programs. Raises NotReady."""
+    if not ctx.run(*program(service, "mariadb"), "--no-defaults", "--sandbox", "--version").ok:
+        raise NotReady(
+            f"{ctx.host.name}: the client {program_path(service, 'mariadb')} has no option --sandbox; without it a dump can run "
+            "programs on the host",
+            hint="install a newer client: 10.5.25, 10.6.18, 10.11.8, 11.4.2 or later",
+        )
+
+
+def _no_program(ctx: Context, service: Mariadb, name: str) -> NotReady:
+    return NotReady(
+        f"{ctx.host.name} has no {program_path(service, name)}",
+        hint="install Debian's mariadb-server (and mariadb-backup for physical backups) on that host, or set `bin` of the service",
+    )
+
+
+_HAS = 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; command -v "$1" >/dev/null'
+
+
+def _put(box: Sandbox, file: str, content: str) -> None:
+    """Write a file in the sandbox as the user of the sandbox."""
+    box.run("sh", "-c", 'cat > "$1"', "sh", f"{box.folder}/{file}", stdin=content.encode()).check()
+
+
+def _not_restored(box: Sandbox, wanted: str, stderr: bytes) -> StepFailed:
+    measured = "; ".join(line for line in printable(stderr, limit=1500).splitlines() if "[Note]" not in line)
+    return StepFailed(
+        f"{box.host.name}: the server in the sandbox {box.service.name} did not start: {measured}",
+        findings=[finding("restore-errors", title=box.service.name, wanted=wanted, measured=measured, host=box.host.name)],
+    )

@@ -1,0 +1,84 @@
+"""The service kind `mariadb`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from drillbook.sdk.sandbox import Sandboxed
+from drillbook.sdk.service import Password, Port, word
+
+SOCKET = "mariadb.sock"
+"""Name of the Unix socket in a sandbox's folder."""
+SANDBOX_USER = "drillbook"
+"""Account that Drillbook adds to a restored copy; it can log in only through the socket in the sandbox's private folder."""
+
+SettingName = Annotated[
+    str,
+    Field(
+        pattern=r"^(character[-_]set[-_]server|collation[-_]server|default[-_]time[-_]zone|sql[-_]mode|innodb[-_]\w[\w-]*|"
+        r"lower[-_]case[-_]table[-_]names|max[-_]\w[\w-]*|key[-_]buffer[-_]size|sort[-_]buffer[-_]size)$"
+    ),
+]
+
+
+class Mariadb(Sandboxed):
+    """A MariaDB server, or one database of it."""
+
+    kind: Literal["mariadb"] = "mariadb"
+    address: str = Field(
+        default="127.0.0.1", description="Address of the server as seen from its own host, or the path of its Unix socket."
+    )
+    port: Port = Field(default=3306, description="Port of the server.")
+    database: str = Field(default="", description="Name of the database; empty: all databases of the server.")
+    user: str = Field(
+        default="", description="Account to log in with, without its host part; for a sandbox Drillbook sets the account."
+    )
+    password: Password = Field(
+        default=None,
+        description="Password of the account; not set: the account needs none, such as with `unix_socket` authentication as `run_as`.",
+    )
+    data_directory: str = Field(
+        default="", description="Data directory of the server on the host; for a sandbox Drillbook sets it."
+    )
+    bin: str = Field(
+        default="", description="Folder of mariadbd, mariadb and mariadb-backup on the host; empty: search PATH."
+    )
+    settings: Mapping[SettingName, str] = Field(
+        default_factory=dict,
+        description="Settings of production that the server in a sandbox needs as well, such as `lower_case_table_names`.",
+    )
+
+    @classmethod
+    def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
+        """Return the fields that Drillbook sets in a sandbox: socket, account and data directory."""
+        return {"address": f"{folder}/{SOCKET}", "user": SANDBOX_USER, "password": None, "data_directory": f"{folder}/data"}
+
+    @property
+    def lock_name(self) -> str:
+        """Name under which a run locks the server: kind, and port or socket; for a sandbox its name."""
+        if self.sandbox:
+            return super().lock_name
+        return word(self.kind, self.socket or str(self.port))
+
+    @property
+    def socket(self) -> str:
+        """Path of the server's Unix socket, when `address` is a path."""
+        return self.address if self.address.startswith("/") else ""
+
+    @property
+    def part(self) -> str:
+        """Name of the database: the part of the server that a step uses."""
+        return self.database
+
+    @property
+    def data(self) -> str:
+        """Path of the server's data directory."""
+        return self.data_directory.rstrip("/")
+
+    @property
+    def listens(self) -> tuple[str, int]:
+        """Address and port of the server."""
+        return self.address, self.port

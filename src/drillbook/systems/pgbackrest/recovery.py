@@ -1,0 +1,248 @@
+"""Recover a pgBackRest backup in a sandbox: restore the files, fetch the WAL, and start a server that replays it.
+
+pgbackrest runs outside of the sandbox's network namespace, because the repository may be on another machine. The server has
+no network and reads the WAL from a folder of the sandbox. It has no access to the repository and archives nothing; its
+tablespaces and links are inside the sandbox, even if the team's pgbackrest.conf says otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Facts
+from drillbook.sdk.backup_source import END, Backup, stamp
+from drillbook.sdk.host import printable
+from drillbook.sdk.sandbox import Sandbox
+from drillbook.systems.pgbackrest.archive import READING, Archive, cut, gap, lacking
+from drillbook.systems.pgbackrest.program import Program
+from drillbook.systems.postgres.connection import connected, one
+from drillbook.systems.postgres.sandbox import TEMPLATE, start_existing, tools_of
+from drillbook.systems.postgres.timelines import Way, lsn, number, position
+
+SAFE = {"delta": "n", "force": "n", "link-all": "n", "archive-async": "n"}
+"""Overrides for options that the team's pgbackrest.conf may set but a restore into a sandbox must not use."""
+RESET = (
+    "--reset-pg1-host",
+    "--reset-link-map",
+    "--reset-tablespace-map",
+    "--reset-recovery-option",
+    "--reset-db-include",
+    "--reset-db-exclude",
+)
+"""Options that discard settings of the team which would write outside of the sandbox, or restore only a part."""
+# BOX: give all files to the owner of the sandbox; pgbackrest as root restores them with their original owner.
+_OWN = 'test "$(id -u)" != 0 || chown -hR "$(stat -c %u:%g -- "$1")" "$1"'
+# FOLDER BIN MAJOR TARGET: input lines NAME SHA1 SURE. Fetch each segment; from the first line that is not `sure` on, search
+# for a commit after TARGET and stop when there is one. Print the number of segments, or the problem.
+_FETCH = (
+    READING
+    + """
+folder=$1 target=$4 count=0
+program=$(waldump "$2" "$3") || { echo "missing pg_waldump"; exit 0; }
+while read -r name digest sure; do
+  pgbackrest --reset-pg1-host archive-get "$name" "$folder/$name" </dev/null >&2 || { echo "unread $name"; exit 0; }
+  test "$digest" = - && continue
+  got=$(sha1sum < "$folder/$name")
+  test "${got%% *}" = "$digest" || { echo "damaged $name"; exit 0; }
+  count=$((count + 1))
+  test "$sure" = sure && continue
+  later=$(transactions "$program" "$folder/$name" | awk -v target="$target" '$0 > target { print; exit }')
+  test -z "$later" || break
+done
+echo "fetched $count $(du -sk -- "$folder" | sed 's/[^0-9].*//')"
+"""
+)
+_REPLAYED = (
+    "SELECT pg_catalog.pg_last_wal_replay_lsn()::text, pg_catalog.pg_last_xact_replay_timestamp(), "
+    "pg_catalog.current_setting('archive_mode'), (pg_catalog.pg_control_system()).system_identifier::text"
+)
+_UNREACHED = "recovery ended before configured recovery target was reached"
+_TOO_EARLY = "requested recovery stop point is before consistent recovery point"
+_NO_WAL = (
+    "could not locate required checkpoint record",
+    "could not locate a valid checkpoint record",
+    "WAL ends before end of online backup",
+    "WAL ends before consistent recovery point",
+    "requested timeline",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Recovery of one pgBackRest backup into one sandbox."""
+
+    backup: Backup
+    box: Sandbox
+    program: Program
+    archive: Archive
+    at: datetime | None
+    """Target time of the recovery; END: the end of the archived WAL; None: the end of the backup."""
+    inclusive: bool
+
+    @property
+    def data(self) -> str:
+        """Path of the server's data directory in the sandbox."""
+        return tools_of(self.box).service.data
+
+    @property
+    def wal(self) -> str:
+        """Path of the folder with the fetched WAL."""
+        return f"{self.box.folder}/wal"
+
+    def run(self) -> Facts:
+        """Carry out the recovery and return its facts. Raises StepFailed, NotReady, CouldNotVerify, HostError."""
+        facts = self.backup.facts
+        self._same_major()
+        way = self._way()
+        rows = self._rows(way)
+        segments = sum(digest != "-" for _, digest, _ in rows)
+        self.box.need_space(facts["restored_bytes"] + segments * self.archive.segment_bytes)
+        marks = [time.monotonic()]
+        self._restore_files(way)
+        marks.append(time.monotonic())
+        fetched = self._fetch(rows) if rows else 0
+        marks.append(time.monotonic())
+        self._start()
+        marks.append(time.monotonic())
+        seconds = [round(after - before, 3) for before, after in pairwise(marks)]
+        return {
+            "bytes": facts["restored_bytes"],
+            "wal_segments": fetched,
+            **self._replayed(way),
+            "seconds": dict(zip(("files", "fetch_wal", "replay"), seconds, strict=True)),
+        }
+
+    def _way(self) -> Way:
+        """Return the WAL to replay; for a recovery to the end of the backup only WAL of the backup's timeline."""
+        facts = self.backup.facts
+        if not facts["wal_start"]:  # the server was stopped during the backup
+            return Way(0, ())
+        way = self.archive.way(facts["lsn_start"], facts["wal_start"])
+        if self.at is not None:
+            return way
+        return Way(int(facts["wal_start"][:8], 16), cut(self.archive, way, facts["wal_stop"]))
+
+    def _same_major(self) -> None:
+        major, _ = tools_of(self.box).version("postgres")
+        if str(major) != self.backup.facts["version"]:
+            raise NotReady(
+                f"{self.box.host.name}: the backup is of PostgreSQL {self.backup.facts['version']}, but the sandbox has {major}",
+                hint="set `bin` of the sandbox to the folder of that version's programs",
+            )
+
+    def _rows(self, way: Way) -> list[tuple[str, str, str]]:
+        """Return the WAL files to fetch: name, SHA-1, `sure` (needed) or `perhaps` (may be needed). Raises StepFailed."""
+        if self.at is END and (problem := lacking(self.archive, way, self.backup.facts["wal_stop"])):
+            raise StepFailed(
+                f"{self.program.name}: the archived WAL is incomplete or damaged: {problem}",
+                findings=[gap(self.program.name, problem, host=self.box.host.name)],
+            )
+        rows = [(name, "-", "sure") for name in self.archive.histories if way.files]
+        for index, name in enumerate(way.files):
+            sure = self.at is None or self.at is END or index == 0 or self.archive.segments[name].at <= self.at
+            rows.append((name, self.archive.segments[name].digest, "sure" if sure else "perhaps"))
+        return rows
+
+    def _restore_files(self, way: Way) -> None:
+        """Run `pgbackrest restore` with the target of the recovery."""
+        box = self.box
+        for folder in (self.data, self.wal):
+            self.program.run("mkdir", "-m", "700", "--", folder).check()
+        own = {"pg1-path": self.data, "tablespace-map-all": f"{box.folder}/tablespaces"}
+        arguments = ("--archive-mode=off", f"--set={self.backup.id}", *self._target(way))
+        self.program.answer("restore", *RESET, *arguments, options=own)
+        self.program.run("sh", "-c", _OWN, "sh", box.folder).check()
+
+    def _target(self, way: Way) -> tuple[str, ...]:
+        if not way.files:
+            return ("--type=none",)
+        timeline = "current" if way.timeline == int(self.backup.facts["wal_start"][:8], 16) else str(way.timeline)
+        if self.at is None:
+            return ("--type=immediate", "--target-action=promote")
+        if self.at is END:
+            return ("--type=default", f"--target-timeline={timeline}")
+        moment = self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
+        exclusive = () if self.inclusive else ("--target-exclusive",)
+        return ("--type=time", f"--target={moment}", *exclusive, f"--target-timeline={timeline}", "--target-action=promote")
+
+    def _fetch(self, rows: Sequence[tuple[str, str, str]]) -> int:
+        """Fetch the WAL into the sandbox; return the number of segments. Raises StepFailed, CouldNotVerify, HostError."""
+        tools = tools_of(self.box)
+        target = self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if self.at and self.at is not END else ""
+        lines = "".join(f"{' '.join(row)}\n" for row in rows)
+        own = {"pg1-path": self.data}
+        arguments = (self.wal, tools.service.bin, self.backup.facts["version"], target)
+        output = self.program.run("sh", "-c", _FETCH, "sh", *arguments, stdin=lines, options=own).check()
+        said, _, name = output.text.partition(" ")
+        if said == "fetched":
+            return int(name.split()[0])
+        if said == "missing":
+            raise CouldNotVerify(f"{self.box.host.name} has no {name}", hint="set `bin` of the sandbox to its folder")
+        why = (
+            f": {printable(output.stderr, limit=300).strip()}"
+            if said == "unread"
+            else ", its content is another than archived"
+        )
+        measured = f"{name} cannot be read{why}"
+        raise StepFailed(
+            f"{self.program.name}: the archived WAL is incomplete or damaged: {measured}",
+            findings=[gap(name, measured, host=self.box.host.name)],
+        )
+
+    def _start(self) -> None:
+        """Start the server, and wait until it has recovered. Raises StepFailed, HostError, Cancelled."""
+        command = f'test -e "{self.wal}/%f" && cp "{self.wal}/%f" "%p"'
+        try:
+            start_existing(self.box, self.data, settings={"restore_command": command})
+        except StepFailed as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: StepFailed) -> StepFailed:
+        """Return the error for a recovery that ended early, with the reason from the server's log."""
+        text = "\n".join([error.message, *(line for found in error.findings for line in found.evidence)])
+        target = stamp(self.at) if self.at and self.at is not END else ""
+        for sign, measured in ((_UNREACHED, "the archived WAL ends before"), (_TOO_EARLY, "the backup ends after it")):
+            if sign in text:
+                found = finding(
+                    "backup-missing", title=self.program.name, wanted=f"a recovery to {target}", measured=measured
+                )
+                return StepFailed(f"{self.program.name} does not allow {found.wanted}: {measured}", findings=[found])
+        if sign := next((sign for sign in _NO_WAL if sign in text), ""):
+            found = gap(self.program.name, f"the server said: {sign}", host=self.box.host.name)
+            return StepFailed(f"{self.program.name}: the archived WAL is incomplete or damaged: {sign}", findings=[found])
+        return error
+
+    def _replayed(self, way: Way) -> Facts:
+        """Return facts about the replay. Raises StepFailed if it ended too early, or if the server archives WAL."""
+        with connected(self.box.ctx, tools_of(self.box).service, database=TEMPLATE) as session:
+            reached, last, archives, system = one(session, _REPLAYED)
+        if archives != "off":
+            raise StepFailed(
+                f"{self.box.host.name}: the server in the sandbox must not archive WAL (archive_mode is {archives})"
+            )
+        if not way.files:
+            return {"system_identifier": system}
+        self._must_be_whole(way, str(reached))
+        return {
+            "replayed_to": reached,
+            "replayed_bytes": position(str(reached)) - position(self.backup.facts["lsn_start"]),
+            "last_commit": stamp(last) if last else None,
+            "timeline": way.timeline,
+            "system_identifier": system,
+        }
+
+    def _must_be_whole(self, way: Way, reached: str) -> None:
+        """Raise StepFailed when archived WAL was not replayed: a server takes a damaged record for the end of the WAL."""
+        size = self.archive.segment_bytes
+        if self.at is END and position(reached) <= number(way.files[-1], size) * size:
+            measured = f"the replay ended at {reached}, before {way.files[-1]} ({lsn(number(way.files[-1], size) * size)})"
+            raise StepFailed(
+                f"{self.program.name}: the archived WAL is incomplete or damaged: {measured}",
+                findings=[gap(self.program.name, measured, host=self.box.host.name)],
+            )

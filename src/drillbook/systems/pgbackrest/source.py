@@ -1,0 +1,209 @@
+"""Backup source of the kind `pgbackrest`: backups and archived WAL in a pgBackRest repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import psycopg
+from pydantic import AfterValidator, Field
+
+from drillbook.errors import HostError, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_source import Backup, BackupSource, Checked, need_programs, no_backup
+from drillbook.sdk.host import Host
+from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.sdk.service import Service
+from drillbook.systems.pgbackrest import archive as archives
+from drillbook.systems.pgbackrest import recovery, verification
+from drillbook.systems.pgbackrest.in_place import SYSTEM, RepositoryInPlace
+from drillbook.systems.pgbackrest.program import Program
+from drillbook.systems.pgbackrest.repository import Repository
+from drillbook.systems.postgres import sandbox
+from drillbook.systems.postgres.connection import connected, one
+from drillbook.systems.postgres.service import Postgres
+from drillbook.values import Secret
+
+COVERED = (
+    "every file of the backup was read, also those in earlier backups, and compared with the manifest",
+    "both copies of backup.info, archive.info and the manifest are equal",
+    "no page had a wrong checksum when the backup was taken",
+    "no WAL segment is missing between the backup and the newest",
+)
+NOT_COVERED = (
+    "whether a server starts from it and reaches a consistent state",
+    "whether rows were missing or wrong already when it was taken",
+)
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    for name, value in options.items():
+        if not name.replace("-", "").isalnum() or name != name.lower():
+            raise ValueError(f"{name!r} is not an option of pgbackrest; use a name from its manual, such as repo1-path")
+        if isinstance(value, str) and "\n" in value:
+            raise ValueError(f"the value of the option {name} contains a line break")
+    return options
+
+
+Options = Annotated[dict[str, Secret | str], AfterValidator(_plain)]
+
+
+class PgBackRest(BackupSource):
+    """Backup source for one stanza of one pgBackRest repository, which pgbackrest on the source's host can read."""
+
+    kind: Literal["pgbackrest"] = "pgbackrest"
+    RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
+    RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("postgres",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("pgbackrest",)
+
+    stanza: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the stanza.")
+    repository: int = Field(
+        default=1, ge=1, le=256, description="Number of the repository (N of `repoN` in pgbackrest.conf)."
+    )
+    config: str = Field(
+        default="",
+        pattern=r"^(/[^\x00\n]*)?$",
+        description="Path of pgbackrest.conf, on every host that reads the repository; empty: pgbackrest's own default.",
+    )
+    options: Options = Field(
+        default_factory=dict,
+        description="Options that override pgbackrest.conf, such as `repo1-cipher-pass: !env CIPHER_PASS`.",
+    )
+    sandbox_options: Options = Field(
+        default_factory=dict,
+        description="Further options for a sandbox on a host other than the source's, such as `repo1-host: repo-1`.",
+    )
+    bin: str = Field(
+        default="", description="Folder of pg_waldump on the source's host; empty: the usual folders of packages, or PATH."
+    )
+    inclusive: bool = Field(
+        default=True,
+        description="False: a recovery to a point in time excludes transactions committed exactly at that time.",
+    )
+
+    @property
+    def kept_in(self) -> tuple[str, ...]:
+        """Path of the repository when `options` name a folder on the source's host; otherwise empty."""
+        path = self.options.get(f"repo{self.repository}-path", "")
+        return (path,) if isinstance(path, str) and path and f"repo{self.repository}-host" not in self.options else ()
+
+    def program(self, ctx: Context, host: Host, *, run_as: str) -> Program:
+        """Return a runner of pgbackrest on ``host`` with the options of this source."""
+        options: dict[str, str | Secret] = {"stanza": self.stanza, "repo": str(self.repository)}
+        if self.config:
+            options["config"] = self.config
+        options |= self.options | (self.sandbox_options if host.name != self.host else {})
+        return Program(self.name, host, ctx.deadline, options, run_as)
+
+    @contextmanager
+    def opened(self, ctx: Context) -> Iterator[Repository]:
+        """Yield the repository, read from the source's host; temporary files are removed after the `with`."""
+        program = self.program(ctx, ctx.host, run_as=self.run_as)
+        if self.run_as:
+            yield Repository(program, self.stanza, programs=self.bin)
+            return
+        with ctx.temporary("pgbackrest") as folder:
+            yield Repository(program, self.stanza, folder, self.bin)
+
+    def backups(self, ctx: Context) -> list[Backup]:
+        """List the backups, each with the newest moment that it can be recovered to with the archived WAL."""
+        with self.opened(ctx) as repository:
+            return repository.backups()
+
+    def check(self, ctx: Context, backup: Backup) -> Checked:
+        """Run `pgbackrest verify` on the backup, and check what it omits: copies of lists, page checksums, WAL, cluster."""
+        with self.opened(ctx) as repository:
+            program = repository.program
+            findings = verification.problems(verification.verified(program, backup.id), backup.id, ctx.host.name)
+            if not findings:
+                findings += verification.copies(program, self.stanza, backup.id)
+            findings += verification.pages(program, backup.id)
+            wal, unread, segments = self._wal(repository, backup.facts)
+            if not repository.has(backup.id):
+                raise no_backup(self, f"the backup {backup.id}", "that it expired during the check")
+        other, unasked = self._of_another(ctx, backup)
+        return Checked(
+            (*findings, *wal, *other),
+            (
+                *COVERED,
+                *(() if unread else ("every such segment was read, and compared with the digest in its name",)),
+                *(() if unasked else (f"it is a backup of the cluster of {self.service}",)),
+            ),
+            (*NOT_COVERED, *filter(None, (unread, unasked))),
+            {"wal_segments": segments},
+        )
+
+    def _wal(self, repository: Repository, facts: Mapping[str, Any]) -> tuple[list[Finding], str, int]:
+        """Return the findings about the WAL, the reason when it was not read, and the number of its segments."""
+        host = repository.program.host.name
+        if not facts["wal_start"]:
+            return [], "WAL: the backup was taken of a stopped server, and needs none", 0
+        archive = repository.archive(facts)
+        way = archive.way(facts["lsn_start"], facts["wal_start"])
+        if problem := archives.lacking(archive, way, facts["wal_stop"]):
+            return [archives.gap(self.name, problem, host=host)], "", len(way.files)
+        reader = archives.Reader(repository.program, repository.temporary, self.bin, facts["version"])
+        bad, unread = reader.damaged(archive, way)
+        if bad:
+            measured = f"{len(bad)} of {len(way.files)} segments are damaged, the first is {bad[0]}"
+            return [archives.gap(self.name, measured, host=host)], "", len(way.files)
+        return [], f"content of the WAL after the backup: {unread} on {host}" if unread else "", len(way.files)
+
+    def _of_another(self, ctx: Context, backup: Backup) -> tuple[list[Finding], str]:
+        """Return a finding when the backup is from another cluster than the service, and the reason when not compared."""
+        service = ctx.services.get(self.service)
+        if not isinstance(service, Postgres):
+            return [], "the cluster it is of: the source names no `service` of kind postgres"
+        try:
+            with connected(ctx, service, database="postgres") as session:
+                system = str(one(session, SYSTEM)[0])
+        except (psycopg.Error, HostError):
+            return [], f"the cluster it is of: {self.service} does not answer"
+        if system == backup.facts["system_identifier"]:
+            return [], ""
+        wanted, measured = f"the cluster {system} of {self.service}", f"the cluster {backup.facts['system_identifier']}"
+        return [finding("backup-of-another", title=self.name, wanted=wanted, measured=measured)], ""
+
+    def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
+        """Restore the files, fetch the WAL, and start a server that replays the WAL; see ``recovery``."""
+        program = self._in_sandbox(ctx, box)
+        archive = Repository(program, self.stanza).archive(backup.facts)
+        return recovery.Recovery(backup, box, program, archive, at, self.inclusive).run()
+
+    def in_place(self, ctx: Context, service: Service) -> InPlace:
+        """Return the restore into a service whose data directory was lost."""
+        return RepositoryInPlace(ctx, service, self)
+
+    def _in_sandbox(self, ctx: Context, box: Sandbox) -> Program:
+        """Return a runner of pgbackrest on the sandbox's host that writes only into the sandbox and ends with the sandbox."""
+        program = self.program(ctx, box.host, run_as=box.service.run_as)
+        folders = dict.fromkeys(("lock-path", "log-path", "spool-path"), f"{box.folder}/pgbackrest")
+        return replace(program, options={**program.options, **recovery.SAFE, **folders}, sandbox=box.folder)
+
+    def ready(self, ctx: Context) -> None:
+        """Check that pgbackrest exists and can read the repository; an earlier step may still create the stanza."""
+        super().ready(ctx)
+        _can_be_read(Repository(self.program(ctx, ctx.host, run_as=self.run_as), self.stanza))
+
+    def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
+        """Check that the sandbox's host has pgbackrest and PostgreSQL, and can read the repository."""
+        need_programs(ctx, ("pgbackrest", "sha1sum"))
+        sandbox.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
+        _can_be_read(Repository(self._in_sandbox(ctx, Sandbox.of(ctx, service)), self.stanza))
+
+
+def _can_be_read(repository: Repository) -> None:
+    """Check that the repository can be read, even if the stanza does not exist yet.
+
+    Raises StepFailed, CouldNotVerify, HostError.
+    """
+    try:
+        repository.info()
+    except StepFailed as error:
+        if [found.code for found in error.findings] != ["backup-missing"]:
+            raise

@@ -1,0 +1,131 @@
+"""Verify one backup in its pgBackRest repository: `pgbackrest verify`, both copies of each list, page checksums.
+
+`pgbackrest verify` exits with status 0 even when it finds damage. It prints `status: ok` for a backup without a manifest and
+for missing WAL; without ``--set`` it calls an increment valid whose full backup is damaged (all measured with 2.55.1).
+So the output is parsed for one backup set, which is valid only if the output counts all of its files as valid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from drillbook.errors import CouldNotVerify
+from drillbook.findings import Finding, finding
+from drillbook.sdk.answers import Answer, parsed
+from drillbook.systems.pgbackrest.program import Program, message
+
+_BACKUP = re.compile(r"^ +backup: (\S+), status: ([\w -]+), total files checked: (\d+), total valid files: (\d+)$", re.M)
+_COUNTS = re.compile(r"missing: (\d+), checksum invalid: (\d+), size invalid: (\d+), other: (\d+)")
+_FILE = re.compile(r"(?:file missing|invalid checksum|invalid size|invalid result) '?([^\s':]+)")
+_WAL = re.compile(r"[0-9A-F]{24}")
+EXAMPLES = 5
+"""Maximum number of files that a finding names."""
+WHOLE = "files that have the content of the manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Result of `pgbackrest verify` for one backup."""
+
+    status: str
+    files: int
+    valid: int
+    missing: int
+    bad: tuple[str, ...]
+    """Paths of missing or damaged files that pgbackrest named; there may be more."""
+
+
+def verified(program: Program, label: str) -> Verified:
+    """Run `pgbackrest verify` on all files of a backup, including files in earlier backups that it refers to.
+
+    Raises StepFailed, CouldNotVerify, HostError.
+    """
+    sink = Answer(f"{program.host.name}: the output of pgbackrest verify")
+    more = {"output": "text", "log-level-stderr": "detail"}
+    output = program.run("pgbackrest", "verify", "--verbose", f"--set={label}", sink=sink, options=more)
+    if not output.ok:
+        raise program.failed("verify", output.stderr or sink.getvalue())
+    return parse(sink.text, output.stderr.decode("utf-8", "backslashreplace"), label)
+
+
+def parse(text: str, said: str, label: str) -> Verified:
+    """Parse output and messages of `pgbackrest verify --set=LABEL`. Raises CouldNotVerify when they give no result."""
+    row = next((match for match in _BACKUP.finditer(text) if match[1] == label), None)
+    status = re.search(r"^status: (ok|error)$", text, re.M)
+    if row is None or status is None:
+        raise CouldNotVerify(
+            f"pgbackrest verify printed no result for the backup {label}: {message(text)}",
+            hint="run `pgbackrest verify --output=text --verbose` by hand",
+        )
+    counts = _COUNTS.match(text[row.end() :].strip())
+    bad = sorted({name for name in _FILE.findall(said) if not _WAL.search(name)})
+    return Verified(row[2], int(row[3]), int(row[4]), int(counts[1]) if counts else 0, tuple(bad))
+
+
+def problems(seen: Verified, label: str, host: str) -> list[Finding]:
+    """Return the finding about an invalid backup; an empty list for a valid backup."""
+    if seen.status == "valid" and 0 < seen.files == seen.valid:
+        return []
+    if seen.status == "manifest missing":
+        manifest = f"{label}/backup.manifest"
+        return [finding("backup-missing", title=manifest, wanted="the manifest or its copy", measured="neither", host=host)]
+    if seen.files == 0:
+        return [
+            finding(
+                "backup-damaged",
+                title=f"{label}/backup.manifest",
+                wanted="a manifest that can be read",
+                measured="neither the manifest nor its copy can be read",
+                host=host,
+            )
+        ]
+    wrong = seen.files - seen.valid
+    only = "backup-missing" if seen.missing == wrong else "backup-damaged"
+    named = f", such as {', '.join(seen.bad[:EXAMPLES])}" if seen.bad else ""
+    measured = f"{wrong} of {seen.files} files {'are missing' if only == 'backup-missing' else 'are not'}{named}"
+    return [finding(only, title=label, wanted=WHOLE, measured=measured, host=host)]
+
+
+def copies(program: Program, stanza: str, label: str) -> Iterator[Finding]:
+    """Compare both copies of backup.info, archive.info and the manifest; pgbackrest silently uses the readable copy.
+
+    A backup that is ending rewrites both copies, so a difference is reported only when a second reading confirms it.
+    """
+    for name in (
+        f"backup/{stanza}/backup.info",
+        f"archive/{stanza}/archive.info",
+        f"backup/{stanza}/{label}/backup.manifest",
+    ):
+        for again in (False, True):
+            first, second = _digest(program, name), _digest(program, f"{name}.copy")
+            if first == second:
+                break
+            if not again:
+                program.deadline.wait(1.0)
+        else:
+            gone = [file for file, digest in ((name, first), (f"{name}.copy", second)) if not digest]
+            code = "backup-missing" if gone else "backup-damaged"
+            measured = f"{gone[0]} is missing" if gone else "they differ: one of them is damaged"
+            yield finding(code, title=name, wanted="two equal copies", measured=measured, host=program.host.name)
+
+
+def _digest(program: Program, name: str) -> str:
+    """Return the digest of a repository file; empty when the file is missing or cannot be decrypted."""
+    sink = Answer(f"{program.host.name}: {name}")
+    output = program.run("pgbackrest", "repo-get", "--ignore-missing", name, sink=sink)
+    return hashlib.sha256(sink.getvalue()).hexdigest() if output.ok and sink.getvalue() else ""
+
+
+def pages(program: Program, label: str) -> list[Finding]:
+    """Return the finding about pages with a wrong checksum at the time of the backup. Raises HostError, CouldNotVerify."""
+    sink = program.answer("info", f"--set={label}", options={"output": "json"})
+    answer = parsed(sink.getvalue(), sink.what)
+    found = [backup for stanza in answer for backup in stanza.get("backup", []) if backup.get("label") == label]
+    if not found or not found[0].get("error"):
+        return []
+    files = [str(file) for file in found[0].get("error-list") or ["a file that pgbackrest does not name"]]
+    measured = f"pages with a wrong checksum in {', '.join(files[:EXAMPLES])}"
+    return [finding("backup-damaged", title=label, wanted="pages with right checksums", measured=measured)]

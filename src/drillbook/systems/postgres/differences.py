@@ -1,0 +1,142 @@
+"""Differences between two sets of objects by kind, name and property, for database structures and cluster states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from drillbook.findings import Finding, finding
+from drillbook.systems.postgres import masking
+from drillbook.systems.postgres.sealed import is_sealed
+
+Objects = dict[str, dict[str, dict[str, Any]]]
+"""Properties of objects by kind and name. The property ``of`` is the name of the relation to which an object belongs."""
+RELATION = "relation"
+PARENT = "of"
+MOST = 100
+"""Maximum number of findings of one comparison; the evidence file lists all differences."""
+LONG = 300
+"""Maximum length of a value in a finding, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Difference in the property ``trait`` of one object; ``trait`` is empty when the whole object is missing or unexpected."""
+
+    kind: str
+    name: str
+    trait: str
+    wanted: Any
+    measured: Any
+
+    @property
+    def object(self) -> str:
+        """Kind and name of the object."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def label(self) -> str:
+        """Kind and name of the object, and the property."""
+        return f"{self.object}, {self.trait}" if self.trait else self.object
+
+    def accepted_by(self, accept: Mapping[str, str]) -> str:
+        """Return the reason why the difference is expected; empty when no pattern of ``accept`` matches it."""
+        texts = (self.object, self.label)
+        return next((why for pattern, why in accept.items() if any(_matches(pattern, text) for text in texts)), "")
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return pattern == text or fnmatchcase(text, pattern)
+
+
+def between(wanted: Objects, found: Objects) -> Iterator[Difference]:
+    """Yield the differences for all kinds in ``wanted``; parts of a missing or unexpected relation are not listed separately."""
+    for kind, objects in wanted.items():
+        there = found.get(kind, {})
+        for name, before in objects.items():
+            now = there.get(name)
+            if now is not None:
+                yield from _properties(kind, name, before, now)
+            elif not _orphan(before, found):
+                yield Difference(kind, name, "", "as in the backup", "missing")
+        for name, now in there.items():
+            if name not in objects and not _orphan(now, wanted):
+                yield Difference(kind, name, "", "none", shown(now.get("definition", "there")))
+
+
+def _properties(kind: str, name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            yield Difference(kind, name, key, before.get(key), now.get(key))
+
+
+def _orphan(properties: Mapping[str, Any], other: Objects) -> bool:
+    parent = properties.get(PARENT)
+    return parent is not None and RELATION in other and parent not in other[RELATION]
+
+
+def findings(
+    all_of_them: Sequence[Difference], code: Callable[[Difference], str], evidence: tuple[str, ...]
+) -> list[Finding]:
+    """Return a finding for each difference, with the finding code that the function ``code`` returns for it.
+
+    After ``MOST`` findings one more follows with the number of remaining differences, which are listed in the evidence.
+    """
+    made = [_finding(one, code(one), evidence) for one in all_of_them[:MOST]]
+    if len(all_of_them) > MOST:
+        last = all_of_them[MOST]
+        title = f"{len(all_of_them) - MOST} more differences, the first of them: {last.label}"
+        made.append(finding(code(last), title=title, wanted="no difference", evidence=evidence))
+    return made
+
+
+def _finding(one: Difference, code: str, evidence: tuple[str, ...]) -> Finding:
+    wanted, measured = pair(one)
+    return finding(code, title=one.label, wanted=wanted, measured=measured, evidence=evidence)
+
+
+def pair(one: Difference) -> tuple[str, str]:
+    """Return expected and measured value as text: long values from the first difference on, secrets hidden."""
+    if is_sealed(one.wanted) or is_sealed(one.measured):
+        return _sealed(one.wanted, "that of the backup"), _sealed(one.measured, "another one")
+    wanted, measured = shown(one.wanted), shown(one.measured)
+    if max(len(wanted), len(measured)) <= LONG:
+        return wanted, measured
+    pairs = zip(wanted, measured, strict=False)
+    first = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(wanted), len(measured)))
+    start = max(0, wanted.rfind("\n", 0, first) + 1, first - LONG // 2)
+    return _cut(wanted, start), _cut(measured, start)
+
+
+def _cut(text: str, start: int) -> str:
+    part = text[start : start + LONG]
+    return ("..." if start else "") + part + ("..." if len(text) > start + LONG else "")
+
+
+def _sealed(value: Any, words: str) -> str:
+    return f"{words} (not shown)" if is_sealed(value) else shown(value)
+
+
+def shown(value: Any) -> str:
+    """Return a value as text, with anything that looks like a password hidden."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value in (None, []):
+        return "none"
+    if isinstance(value, str):
+        return masking.shown(value)
+    return masking.shown(json.dumps(value, ensure_ascii=False))
+
+
+def listed(differences: Iterable[Difference]) -> str:
+    """Return all differences as text for an evidence file."""
+    return "".join(f"{one.label}\n  wanted: {_whole(one, 0)}\n  measured: {_whole(one, 1)}\n" for one in differences)
+
+
+def _whole(one: Difference, side: int) -> str:
+    if is_sealed(one.wanted) or is_sealed(one.measured):
+        return pair(one)[side]
+    return shown((one.wanted, one.measured)[side])

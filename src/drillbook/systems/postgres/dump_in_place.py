@@ -1,0 +1,70 @@
+"""Restore a dump for a service that lost its data directory, into a new cluster with the lost cluster's configuration."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from drillbook.sdk.action import Facts
+from drillbook.sdk.backup_source import Backup
+from drillbook.sdk.sandbox import Sandbox
+from drillbook.systems.postgres.connection import Connection, connected, one
+from drillbook.systems.postgres.in_place import ClusterInPlace, write_configuration
+from drillbook.systems.postgres.sandbox import TEMPLATE, C, tools_of
+from drillbook.systems.postgres.tools import Tools
+
+_DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
+_UNSET = "SELECT rolpassword IS NULL FROM pg_catalog.pg_authid WHERE rolname = current_user"
+_TABLES = """
+SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+  AND c.relpersistence <> 't'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+    AND d.deptype = 'e')
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DumpInPlace(ClusterInPlace):
+    """Restore of a dump into a new cluster in place of the lost one."""
+
+    def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
+        """Compare databases, tables and roles of the dump with those of the server."""
+        held = {*checked.get("databases", ()), self.source.expected(self.ctx)}
+        others = [name for (name,) in session.execute(_DATABASES).fetchall() if name not in held]
+        if others:
+            return f"the cluster also contains the databases {', '.join(others[:5])}, which it does not hold"
+        tables = [name for (name,) in session.execute(_TABLES).fetchall()]
+        held_tables = checked.get("rows_by_table", {})
+        if len(held_tables) < int(checked.get("tables", 0)) and len(tables) > len(held_tables):
+            return (
+                f"it names {len(held_tables)} of its tables alone, too few to compare with the {len(tables)} of the server"
+            )
+        if lacking := [name for name in tables if name not in held_tables]:
+            return f"it lacks {len(lacking)} of the {len(tables)} tables of the server: {', '.join(lacking[:5])}"
+        if checked.get("roles") and not self.source.globals:
+            return "no file of roles goes with it (`globals` of the source), so roles and their passwords would be lost"
+        return ""
+
+    def settle(self, box: Sandbox) -> None:
+        """Give the superuser the password in the inventory when the restored superuser has no password."""
+        password = self.postgres.admin.password
+        if password is None:
+            return
+        with connected(self.ctx, tools_of(box).service, database=TEMPLATE) as session:
+            if one(session, _UNSET)[0]:
+                session.execute(sql.SQL("ALTER ROLE CURRENT_USER PASSWORD {}").format(sql.Literal(password.reveal())))
+
+    def configure(self, made: Tools, kept: Facts) -> None:
+        """Write the configuration, and switch checksums on or off as they were in the lost cluster."""
+        write_configuration(made, self.postgres, kept)
+        data = made.service.data_directory
+        state = made.owned((made.path("pg_controldata"), "--pgdata", data), env=C).check().text
+        present = re.search(r"^Data page checksum version: +0$", state, re.MULTILINE) is None
+        if kept and kept["checksums"] != present:
+            wanted = "--enable" if kept["checksums"] else "--disable"
+            made.owned((made.path("pg_checksums"), wanted, "--no-sync", "--pgdata", data)).check()

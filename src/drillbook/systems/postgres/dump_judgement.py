@@ -1,0 +1,135 @@
+"""Findings about a dump that was read, and texts on what the check covered and did not cover; pure functions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from drillbook.errors import CouldNotVerify
+from drillbook.findings import Finding, finding
+from drillbook.sdk.backup_source import Checked
+from drillbook.systems.postgres.dump_outline import Outline, outline_of
+from drillbook.systems.postgres.dump_reading import Form, Reading
+
+MOST_NAMED = 1000
+"""Maximum number of tables that the facts list with their row counts."""
+_TOOL = re.compile(
+    r"unsupported version|does not support compression|cannot restore from compressed|: not found|unrecognized"
+)
+"""Error messages of a pg_restore that is too old for the dump, or was built without the dump's compression."""
+_ABSENT = re.compile(r"could not open (?:input |TOC |large object TOC )?file|No such file")
+CHECKSUMS = ("gzip",)
+"""Compressions with a checksum of the content inside of archives; pg_dump's zstd and lz4 have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Findings about one dump, made from the results of reading it."""
+
+    name: str
+    host: str
+    form: Form
+    database: str
+    """Name of the database that the dump must contain; empty when unknown."""
+
+    def without_content(self) -> Checked:
+        """Return the result for an empty file, or for a folder without a table of contents."""
+        if self.form.format == "empty":
+            problem = self._finding("backup-empty", "a dump", "a file without content")
+        else:
+            problem = self._finding("backup-damaged", "a folder with toc.dat", "none: the dump did not end")
+        return Checked((problem,), ("the kind of its content",), (), {"format": self.form.format})
+
+    def of(self, reading: Reading, compression: str, roles: tuple[str, ...] | None) -> Checked:
+        """Return the result for a dump that was read. ``roles`` are those in the file of roles; None without such a file."""
+        found = outline_of(reading.sql)
+        problem = self.damage(reading) or self._emptiness(reading)
+        problems = [problem] if problem else [*self.of_another(found), *self._incomplete(found, roles)]
+        return Checked(
+            tuple(problems),
+            ("every byte was decoded", "every row has the columns of its table", "the end of the dump is there"),
+            tuple(self._not_covered(found, compression, roles)),
+            {
+                "format": self.form.format,
+                "compression": compression,
+                "server_version": found.server,
+                "databases": [made.name for made in found.databases],
+                "tables": reading.tables,
+                "rows": sum(reading.rows.values()) + reading.inserts,
+                "rows_by_table": dict(sorted(reading.rows.items())[:MOST_NAMED]),
+                "roles": list(found.roles),
+                "extensions": list(found.extensions),
+            },
+        )
+
+    def _finding(self, code: str, wanted: str, measured: str, evidence: str = "", remedy: str = "") -> Finding:
+        lines = tuple(evidence.splitlines()[:5])
+        return finding(
+            code, title=self.name, wanted=wanted, measured=measured, evidence=lines, remedy=remedy, host=self.host
+        )
+
+    def damage(self, reading: Reading) -> Finding | None:
+        """Return the finding about a dump that is damaged or incomplete. Raises CouldNotVerify when pg_restore is unsuitable."""
+        said = next((line for line in reading.said.splitlines() if "error" in line.lower() or ": " in line), reading.said)
+        if reading.pg_restore and _TOOL.search(reading.said):
+            raise CouldNotVerify(
+                f"{self.host}: pg_restore cannot read the dump {self.name}: {said}",
+                hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump, with support for its compression",
+            )
+        if reading.pg_restore and _ABSENT.search(reading.said):
+            return self._finding("backup-missing", "every file that the table of contents names", said, reading.said)
+        wanted = "a dump that is read to its end"
+        if reading.pg_restore or reading.unpacker:
+            program, status = ("pg_restore", reading.pg_restore) if reading.pg_restore else ("unpacker", reading.unpacker)
+            return self._finding("backup-damaged", wanted, said or f"status {status} of the {program}", reading.said)
+        if reading.problems:
+            return self._finding("backup-damaged", wanted, reading.problems[0], "\n".join(reading.problems))
+        if reading.ended == "none":
+            return self._finding("backup-damaged", "a last line `PostgreSQL database dump complete`", "no such line")
+        return None
+
+    def _emptiness(self, reading: Reading) -> Finding | None:
+        rows = sum(reading.rows.values()) + reading.inserts + reading.objects
+        if rows:
+            if reading.tables or not reading.data:
+                return None
+            return self._finding(
+                "backup-incomplete", "the definitions of the tables", "rows alone: it was taken with --data-only"
+            )
+        if not reading.tables:
+            measured = "no table"
+        elif not reading.data:
+            measured = f"only the definitions of {reading.tables} tables: the dump was taken with --schema-only"
+        else:
+            measured = f"{reading.tables} tables, none of them with a row"
+        return self._finding("backup-empty", "rows of tables", measured)
+
+    def of_another(self, found: Outline) -> list[Finding]:
+        """Return the finding about a dump of a database other than the one in the inventory."""
+        names = [made.name for made in found.databases]
+        if not self.database or not names or self.database in names:
+            return []
+        remedy = "Let the job that takes the dumps name this database, or correct `database` of the backup in the inventory."
+        return [self._finding("backup-of-another", f"the database {self.database}", ", ".join(names), remedy=remedy)]
+
+    def _incomplete(self, found: Outline, roles: tuple[str, ...] | None) -> list[Finding]:
+        problems = []
+        if found.filtered:
+            measured = "rows were filtered by row security: it was taken with --enable-row-security"
+            problems.append(self._finding("backup-incomplete", "all rows of each table", measured))
+        if roles is not None and (lacking := sorted(set(found.roles) - set(roles))):
+            measured = f"not created by the file of roles: {', '.join(lacking[:10])}"
+            problems.append(self._finding("backup-incomplete", "all roles that the dump names", measured))
+        return problems
+
+    def _not_covered(self, found: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:
+        texts = ["whether it restores: `backup.restore` into a sandbox shows it"]
+        if not self.form.checksum and compression not in CHECKSUMS:
+            texts.append(f"changed bytes inside of rows: a dump with compression {compression} keeps no checksum of them")
+        if not found.filtered:
+            texts.append("rows that row security hid from the role that took it, where the dump does not say so")
+        if not found.databases:
+            texts.append("the database that it is of: it does not name one")
+        if roles is None and not found.of_cluster:
+            texts.append("roles, their passwords and memberships: a dump of one database holds none")
+        return texts

@@ -1,0 +1,257 @@
+"""Read PostgreSQL dumps on a host: detect the format from the content, and read every row.
+
+A dump in any format is read as the SQL that it restores, in one pass of awk. pg_restore alone is not enough: it accepts dumps
+that end in the middle of a row, because the directory format does not record the length of its files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.host import Deadline, Host, printable
+
+UNPACKERS = {
+    "none": ("cat",),
+    "gzip": ("gzip", "-dc"),
+    "zstd": ("zstd", "-dcq"),
+    "lz4": ("lz4", "-dcq"),
+    "bzip2": ("bzip2", "-dc"),
+    "xz": ("xz", "-dc"),
+}
+CHECKSUM_FLAG = 0x04
+"""Bit in the fifth byte of a zstd or LZ4 frame: the content has a checksum. Source: RFC 8878, 3.1.1.1.1; LZ4 frame format."""
+# PATH: print the compression of the dump file, the format of the dump, and its first bytes.
+_LOOK = """
+hex() { od -An -v -tx1 | tr -d ' \\n'; }
+if test -d "$1"; then
+  if test -f "$1/toc.dat" || test -f "$1/toc.dat.gz"; then echo none directory -; else echo none unfinished -; fi
+  exit
+fi
+start=$(head -c 16 -- "$1" | hex)
+test -r "$1" || exit 1
+case $start in
+  1f8b*) packed=gzip ;; 28b52ffd*) packed=zstd ;; 04224d18*) packed=lz4 ;; 425a68*) packed=bzip2 ;;
+  fd377a585a*) packed=xz ;; *) packed=none ;;
+esac
+inner=$start
+if test "$packed" != none; then
+  command -v "$packed" >/dev/null || { echo "$packed missing -"; exit; }
+  inner=$("$packed" -dc < "$1" 2>/dev/null | head -c 16 | hex)
+  test -n "$inner" || "$packed" -dc < "$1" >/dev/null 2>&1 || inner=damaged
+fi
+case $inner in 5047444d50*) format=custom ;; 746f632e64617400*) format=tar ;; '') format=empty ;; *) format=plain ;; esac
+echo "$packed $format ${start:--}"
+"""
+# PROGRAM MODE FILE PG_RESTORE ONLY UNPACKER...: print the results of awk on the SQL of a dump, and the exit statuses.
+_READ = """
+program=$1 mode=$2 file=$3 restore=$4 only=$5
+shift 5
+{
+  case $mode in
+    plain) { "$@" < "$file"; echo "unpacker $?" >&3; } ;;
+    path) "$restore" --create ${only:+"$only"} --file=- -- "$file"; echo "pg_restore $?" >&3 ;;
+    stdin)
+      { "$@" < "$file"; echo "unpacker $?" >&3; } |
+        { "$restore" --create ${only:+"$only"} --file=-; echo "pg_restore $?" >&3; cat >/dev/null; } ;;
+  esac | awk "$program"
+} 3>&1
+"""
+# FILE UNPACKER...: read a tar to its end marker, two blocks of zeros. pg_restore loops forever on a truncated tar.
+_WALK = """
+file=$1
+shift
+"$@" < "$file" | tar -tf - >/dev/null || exit 1
+if test "$1" = cat; then tail -c 1024 -- "$file"; else "$@" < "$file" | tail -c 1024; fi | tr -d '\\000' | grep -q . || exit 0
+echo "the archive does not end with two blocks of zeros" >&2
+exit 1
+"""
+# PATH PG_RESTORE UNPACKER...: print the compression method in the header of an archive, and its start time in seconds since
+# 1970. An archive contains the local time of the host that took it, which is read in this host's time zone.
+_HEADER = """
+path=$1 restore=$2
+shift 2
+if test "$1" = cat; then "$restore" --list -- "$path"; else "$@" < "$path" | "$restore" --list; fi |
+  sed -n -e 's/^; *Compression: /compression /p' -e 's/^; *Archive created at \\([0-9-]* [0-9:]*\\).*/begun \\1/p' |
+  while read -r word rest; do
+    case $word in begun) date -d "$rest" '+begun %s' ;; *) printf '%s %s\\n' "$word" "$rest" ;; esac
+  done
+"""
+_AWK = r"""
+function bad(what) { if (problems++ < 3) print "bad " what }
+function columns_of(line,  n) {
+  gsub(/"([^"]|"")*"/, "q", line)
+  if (line !~ /\(.*\) FROM stdin;$/) return 0
+  sub(/^[^(]*\(/, "", line)
+  n = gsub(/,/, ",", line)
+  return n + 1
+}
+BEGIN { FS = "\t"; ended = "none" }
+copying && $0 == "\\." { copying = 0; print "rows " rows " " table; next }
+copying && columns > 1 && NF != columns { bad("row " (rows + 1) " of " table " has " NF " of " columns " columns"); copying = 0 }
+copying && columns < 2 && before == "--" && /^-- (Data for )?Name: .*; Type: / { bad("the rows of " table " do not end"); copying = 0 }
+copying { rows++; before = $0; next }
+/^COPY .* FROM stdin;$/ && named {
+  copying = 1; rows = 0; before = ""; columns = columns_of($0); named = 0
+  table = $0; sub(/^COPY /, "", table); sub(/ (\(.*\))? ?FROM stdin;$/, "", table)
+  next
+}
+/^-- (Data for )?Name: / {
+  named = 0
+  if (/; Type: TABLE; Schema: /) tables++
+  if (/; Type: TABLE DATA; Schema: /) { data++; named = 1 }
+  if (/; Type: BLOBS?;/) objects++
+  next
+}
+/^INSERT INTO / { inserts++; next }
+/^-- PostgreSQL database cluster dump$/ { cluster = 1; ended = "none"; print "sql " $0 }
+/^-- PostgreSQL database dump$/ { if (!cluster) ended = "none" }
+/^-- PostgreSQL database dump complete$/ { if (!cluster) ended = "database" }
+/^-- PostgreSQL database cluster dump complete$/ { ended = "cluster" }
+/^-- Dumped (from|by) / || /^(CREATE (DATABASE|EXTENSION|ROLE|TABLESPACE|POLICY|USER MAPPING|SUBSCRIPTION|SERVER) |GRANT |REVOKE )/ ||
+/^(\\connect |SET (default_tablespace|row_security|client_encoding) = |ALTER DEFAULT PRIVILEGES )/ ||
+/^ALTER .* OWNER TO / || /^ALTER DATABASE .* SET TABLESPACE / { print "sql " $0 }
+END {
+  if (copying) bad("the rows of " table " do not end")
+  print "counts " tables + 0 " " data + 0 " " inserts + 0 " " objects + 0
+  print "ended " ended
+}
+"""
+_GREP = (
+    r"^(-- Dumped (from|by) |-- PostgreSQL database cluster dump$|CREATE (DATABASE|EXTENSION|ROLE|TABLESPACE|POLICY|USER MAPPING"
+    r"|SUBSCRIPTION|SERVER) |GRANT |REVOKE |\\connect |SET (default_tablespace|client_encoding) = |ALTER DEFAULT PRIVILEGES "
+    r"|ALTER .* OWNER TO )"
+)
+"""SQL lines about objects that a server needs before it can load the dump; reading only these takes a tenth of a restore."""
+_DECODING = re.compile(
+    r"could not read|could not uncompress|unexpected end|corrupt|invalid|not a valid archive|end of file|decompress|too short"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Form of a dump: compression of the whole file, format, and True if the compression has a checksum."""
+
+    packed: str
+    format: str
+    """custom, tar, directory, plain; empty for an empty file, unfinished for a folder without a table of contents."""
+    checksum: bool
+
+    @property
+    def unpacker(self) -> tuple[str, ...]:
+        """Command that decompresses the file."""
+        return UNPACKERS[self.packed]
+
+    @property
+    def mode(self) -> str:
+        """Method to read the dump as SQL: plain, path (pg_restore opens the file), stdin (pg_restore reads a pipe)."""
+        return "plain" if self.format == "plain" else "path" if self.packed == "none" else "stdin"
+
+    @property
+    def archive(self) -> bool:
+        """True for a dump that pg_restore reads, False for plain SQL."""
+        return self.format in ("custom", "tar", "directory")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Result of reading the SQL of a dump in one pass."""
+
+    sql: tuple[str, ...]
+    rows: dict[str, int]
+    """Number of rows by table, named as in SQL."""
+    tables: int
+    data: int
+    """Number of tables for which the dump has an entry for rows, possibly without any row."""
+    inserts: int
+    objects: int
+    """Number of entries of large objects."""
+    ended: str
+    """Last end marker in the dump: none, database, cluster."""
+    problems: tuple[str, ...]
+    unpacker: int
+    pg_restore: int
+    said: str
+
+
+UNREAD = Reading((), {}, 0, 0, 0, 0, "none", (), 0, 1, "")
+"""Result for a dump that was not read."""
+
+
+def form_of(host: Host, path: str, deadline: Deadline) -> Form:
+    """Detect the form of the dump at ``path`` from its content. Raises NotReady without the decompression program, HostError."""
+    words = host.run(("sh", "-c", _LOOK, "sh", path), deadline=deadline).check().text.split()
+    packed, format_, start = words[0], words[1], words[2]
+    if format_ == "missing":
+        raise NotReady(f"{host.name} has no {packed}, which the dump {path} needs", hint=f"install {packed} on that host")
+    flagged = packed in ("gzip", "bzip2", "xz") or (
+        packed in ("zstd", "lz4") and len(start) >= 10 and bool(int(start[8:10], 16) & CHECKSUM_FLAG)
+    )
+    return Form(packed, format_, flagged)
+
+
+def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline, *, schema_only: bool = False) -> Reading:
+    """Read the dump at ``path`` as SQL on ``host``. Raises CouldNotVerify when the result is too large, HostError."""
+    if form.format == "tar":
+        walked = host.run(("sh", "-c", _WALK, "sh", path, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"})
+        if not walked.ok:
+            return replace(UNREAD, said=printable(walked.stderr, limit=600).strip())
+    only = "--schema-only" if schema_only else ""
+    argv = ("sh", "-c", _READ, "sh", _AWK, form.mode, path, pg_restore, only, *form.unpacker)
+    sink = Answer(f"{host.name}: what the dump {path} holds")
+    output = host.run(argv, deadline=deadline, env={"LC_ALL": "C", "TZ": "UTC"}, sink=sink)
+    said = printable(output.stderr, limit=600).strip()
+    return _parsed(sink.text, said)
+
+
+def outline(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, ...]:
+    """Return the SQL lines about roles, extensions and databases that a restore of the dump needs. Raises HostError."""
+    if form.archive:
+        return read(host, path, form, pg_restore, deadline, schema_only=True).sql
+    script = 'file=$1 pattern=$2; shift 2; "$@" < "$file" | grep -aE -- "$pattern"'
+    sink = Answer(f"{host.name}: the outline of {path}")
+    host.run(("sh", "-c", script, "sh", path, _GREP, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"}, sink=sink)
+    return tuple(sink.text.splitlines())
+
+
+def _parsed(text: str, said: str) -> Reading:
+    lines = [line.split(" ", 1) for line in text.split("\n") if " " in line]
+    of = {kind: [rest for word, rest in lines if word == kind] for kind in ("sql", "rows", "bad", "counts", "ended")}
+    status = {word: int(rest) for word, rest in lines if word in ("unpacker", "pg_restore")}
+    if not of["counts"] or not of["ended"]:
+        raise CouldNotVerify(f"the dump was not read to its end: {said or 'awk gave no answer'}")
+    tables, data, inserts, objects = (int(word) for word in of["counts"][-1].split())
+    rows: dict[str, int] = {}
+    for count, _, name in (rest.partition(" ") for rest in of["rows"]):
+        rows[name] = rows.get(name, 0) + int(count)
+    return Reading(
+        sql=tuple(of["sql"]),
+        rows=rows,
+        tables=tables,
+        data=data,
+        inserts=inserts,
+        objects=objects,
+        ended=of["ended"][-1],
+        problems=tuple(printable(problem, limit=300) for problem in of["bad"]),
+        unpacker=status.get("unpacker", 0),
+        pg_restore=status.get("pg_restore", 0),
+        said=said,
+    )
+
+
+def is_damage(said: str) -> bool:
+    """Return True when the error message of pg_restore means that the archive is damaged."""
+    return bool(_DECODING.search(said))
+
+
+def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, datetime | None]:
+    """Return compression and start time from the header of an archive; for a plain dump the compression of the file."""
+    if not form.archive:
+        return form.packed, None
+    output = host.run(("sh", "-c", _HEADER, "sh", path, pg_restore, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"})
+    found = dict(re.findall(r"^(compression|begun) (.+)$", printable(output.text, limit=200), re.MULTILINE))
+    begun = found.get("begun", "")
+    return found.get("compression", "")[:40].strip(), datetime.fromtimestamp(int(begun), UTC) if begun.isdecimal() else None

@@ -1,0 +1,279 @@
+"""Restore a dump into an empty server in a sandbox: check what it needs, then load roles, data and statistics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import sql
+
+from drillbook.errors import StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.host import Output, printable
+from drillbook.sdk.sandbox import Sandbox
+from drillbook.systems.postgres import dump_reading, foreign_views, sandbox
+from drillbook.systems.postgres.connection import Connection, connected, one, reason
+from drillbook.systems.postgres.dump_judgement import Judgement
+from drillbook.systems.postgres.dump_outline import Made, Outline, outline_of
+from drillbook.systems.postgres.dump_reading import Form
+from drillbook.systems.postgres.stages import Stages
+from drillbook.systems.postgres.tools import ENVIRONMENT
+
+BUILT_IN = ("postgres", "template0", "template1")
+"""Databases that initdb creates in every cluster."""
+PRELOADED = ("pg_cron", "pgaudit", "timescaledb", "citus", "pg_stat_statements", "pg_partman_bgw")
+"""Extensions whose library must be in shared_preload_libraries, otherwise they cannot be created or used."""
+_TRIAL = "drillbook_trial"
+PLAIN = Form("none", "plain", checksum=False)
+"""Form of a file of SQL."""
+# FILE FILTER TOOL OPTION PROGRAM...: decompress FILE, edit it with the sed script FILTER if given, and pipe it to PROGRAM.
+_FEED = """
+file=$1 filter=$2 tool=$3 option=$4
+shift 4
+exec 3>&1
+{ "$tool" ${option:+"$option"} < "$file"; echo "unpacker $?" >&3; } |
+  if test -n "$filter"; then LC_ALL=C sed -E "$filter"; else cat; fi |
+  { "$@" >/dev/null; echo "program $?" >&3; }
+"""
+_SIZE = """
+SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast')
+"""
+
+
+class Restoring:
+    """Restore of one dump into the sandbox ``box``, whose folder exists and is empty."""
+
+    def __init__(self, ctx: Context, box: Sandbox, name: str, expected: str, jobs: int) -> None:
+        """Prepare the restore of the dump ``name``, which must contain the database ``expected`` unless that is empty."""
+        self.ctx, self.box, self.name, self.expected, self.jobs = ctx, box, name, expected, jobs
+        self.tools = sandbox.tools_of(box)
+        self.service = self.tools.service
+        self.stages = Stages()
+        self.not_filled: dict[str, str] = {}
+
+    def carry_out(self, path: str, roles: str) -> Facts:
+        """Restore the dump at ``path``, after the file of roles at ``roles`` if there is one. Raises StepFailed, HostError."""
+        form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
+        judgement = Judgement(self.name, self.box.host.name, form, self.expected)
+        if form.format in ("empty", "unfinished"):
+            raise self._refused(judgement.without_content().findings)
+        with self.stages.time("outline"):
+            found = outline_of(self._lines(form, path, judgement))
+        if problems := judgement.of_another(found):
+            raise self._refused(problems)
+        made = self._made(found)
+        with self.stages.time("server"):
+            sandbox.start_empty(self.box, settings=self._settings(found))
+        with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
+            self._must_have(session, found)
+        with self.stages.time("roles"):
+            facts = self._roles(found, roles)
+        with self.stages.time("data"):
+            self._data(form, path, found, made)
+        with self.stages.time("analyze"), connected(self.ctx, self.service) as session:
+            session.execute("ANALYZE")
+            size, tables = one(session, _SIZE)
+        return facts | {
+            "format": form.format,
+            "server_version": found.server,
+            "database": self.service.database,
+            "bytes": int(size),
+            "tables": int(tables),
+            "extensions": list(found.extensions),
+            "foreign_servers": found.foreign_servers,
+            "views_not_filled": self.not_filled,
+            "subscriptions_left_out": found.subscriptions if form.archive else 0,
+            "seconds": self.stages.seconds,
+        }
+
+    def _refused(self, problems: Sequence[Finding]) -> StepFailed:
+        return StepFailed(
+            f"{self.box.host.name}: the dump {self.name} was not restored: {problems[0].measured}", findings=problems
+        )
+
+    def _lines(self, form: Form, path: str, judgement: Judgement) -> Sequence[str]:
+        """Return the SQL lines of the outline. Raises StepFailed for an archive with an unreadable table of contents."""
+        program = self.tools.path("pg_restore")
+        if not form.archive:
+            return dump_reading.outline(self.box.programs, path, form, program, self.ctx.deadline)
+        reading = dump_reading.read(self.box.programs, path, form, program, self.ctx.deadline, schema_only=True)
+        if reading.pg_restore and (problem := judgement.damage(reading)):
+            raise self._refused([problem])
+        return reading.sql
+
+    def _made(self, found: Outline) -> Made | None:
+        """Return the database in the dump to restore; None when the dump contains no CREATE DATABASE."""
+        wanted = self.service.database
+        same = next((made for made in found.databases if made.name == wanted), None)
+        if same or not found.databases or (found.of_cluster and wanted == "postgres"):
+            return same
+        names = ", ".join(made.name for made in found.databases)
+        if len(found.databases) > 1 or wanted in BUILT_IN:
+            raise StepFailed(
+                f"the sandbox {self.service.name} expects the database {wanted}, but the dump {self.name} contains {names}",
+                findings=[
+                    finding(
+                        "backup-of-another",
+                        title=self.name,
+                        wanted=f"the database {wanted}",
+                        measured=names,
+                        remedy="Name one of the dump's databases as `database` of the sandbox in the inventory.",
+                    )
+                ],
+            )
+        return found.databases[0]
+
+    def _settings(self, found: Outline) -> dict[str, str]:
+        """Return the server settings: shared_preload_libraries for the extensions in the dump."""
+        wanted = [name for name in PRELOADED if name in found.extensions]
+        if not wanted:
+            return {}
+        folder = self.box.run(self.tools.path("pg_config"), "--pkglibdir").text
+        there = [name for name in wanted if self.box.run("test", "-e", f"{folder}/{name}.so").ok]
+        return {"shared_preload_libraries": ",".join(there)}
+
+    def _must_have(self, session: Connection, found: Outline) -> None:
+        """Check that the server has the extensions and locales that the dump needs. Raises StepFailed."""
+        available = {name for (name,) in session.execute("SELECT name FROM pg_catalog.pg_available_extensions").fetchall()}
+        lacking = [f"the extension {name}" for name in found.extensions if name not in available]
+        for made in found.databases:
+            options = re.sub(r' TABLESPACE = ("(?:[^"]|"")+"|\S+)| IS_TEMPLATE = \S+| OID = \d+', "", made.options)
+            try:
+                session.execute(f"CREATE DATABASE {_TRIAL} {options}".encode())
+                session.execute(f"DROP DATABASE {_TRIAL}".encode())
+            except psycopg.Error as error:
+                lacking.append(f"the locale of the database {made.name} ({reason(error)})")
+        if lacking:
+            raise self._refused(
+                [
+                    finding(
+                        "sandbox-lacks",
+                        title=self.service.name,
+                        wanted=", ".join(lacking),
+                        measured="not installed",
+                        host=self.box.host.name,
+                    )
+                ]
+            )
+
+    def _roles(self, found: Outline, path: str) -> Facts:
+        """Create the roles and tablespaces of the dump: first from the file of roles, then those still missing."""
+        if path:
+            form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
+            self._psql(form, path, sandbox.TEMPLATE, self._filter())
+        with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
+            roles = self._missing(session, found.roles, "SELECT rolname FROM pg_catalog.pg_roles")
+            for role in roles:
+                session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+            spaces = self._missing(session, found.tablespaces, "SELECT spcname FROM pg_catalog.pg_tablespace")
+            for space in spaces:
+                session.execute(sql.SQL("CREATE TABLESPACE {} LOCATION ''").format(sql.Identifier(space)))
+        return {"roles_made": roles, "tablespaces_made": spaces, "globals": bool(path)}
+
+    def _missing(self, session: Connection, names: Sequence[str], query: str) -> list[str]:
+        there = {name for (name,) in session.execute(query.encode()).fetchall()}
+        return [name for name in names if name not in there]
+
+    def _filter(self) -> str:
+        """Return the sed script for a file of roles: omit the existing superuser, and move tablespaces into the sandbox."""
+        admin = '"?' + re.sub(r"([^A-Za-z0-9_ ])", r"\\\1", self.service.admin.user) + '"?'
+        return (
+            rf"1,/^\\connect /{{/^CREATE ROLE {admin};$/d;s/^(ALTER ROLE {admin} WITH) NOSUPERUSER/\1 SUPERUSER/;"
+            r"s/^(CREATE TABLESPACE .* LOCATION) '.*';$/\1 '';/;}"
+        )
+
+    def _data(self, form: Form, path: str, found: Outline, made: Made | None) -> None:
+        """Restore the dump, and rename its database to that of the sandbox's service."""
+        wanted, first = self.service.database, sandbox.TEMPLATE
+        if (form.archive and made and made.name in BUILT_IN) or (not made and not found.of_cluster):
+            self._create(made, found)
+            first = wanted
+        tolerant = foreign_views.TOLERANT if found.foreign_servers else ""
+        if form.archive:
+            views = self._views(form, path) if found.foreign_servers else ""
+            self._pg_restore(form, path, first, create=first != wanted, chosen=views and foreign_views.REST)
+            if views:
+                self._psql(PLAIN, views, made.name if made and first != wanted else first, tolerant)
+        else:
+            self._psql(form, path, first, "\n".join(filter(None, (self._filter() if found.of_cluster else "", tolerant))))
+        if made and wanted not in (made.name, first):
+            with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
+                names = (sql.Identifier(made.name), sql.Identifier(wanted))
+                session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*names))
+
+    def _views(self, form: Form, path: str) -> str:
+        """Split the filling of materialized views off the archive; returns the path of its SQL, empty when there is none."""
+        argv = ("sh", "-c", foreign_views.SPLIT, "sh", path, self.tools.path("pg_restore"), self.box.folder, *form.unpacker)
+        self.box.host.run(self.box.inside(argv), deadline=self.ctx.deadline, env=ENVIRONMENT).check()
+        views = f"{self.box.folder}/{foreign_views.VIEWS}"
+        return views if self.box.run("test", "-s", views).ok else ""
+
+    def _create(self, made: Made | None, found: Outline) -> None:
+        """Create the sandbox's database if the dump does not create it, or dumps a built-in one such as `postgres`."""
+        wanted = self.service.database
+        if wanted in BUILT_IN:
+            return
+        options = made.options if made else f"WITH TEMPLATE = template0 ENCODING = '{found.encoding}' LOCALE = 'C'"
+        statement = sql.SQL("CREATE DATABASE {} ").format(sql.Identifier(wanted)).as_string(None) + options
+        with connected(self.ctx, self.service, database=sandbox.TEMPLATE) as session:
+            session.execute(statement.encode())
+
+    def _asking(self, program: str, database: str) -> tuple[str, ...]:
+        return self.tools.asking(program, database=database)
+
+    def _pg_restore(self, form: Form, path: str, database: str, *, create: bool, chosen: str) -> None:
+        """Restore an archive; of its entries only those in the list ``chosen`` of the sandbox's folder, if that is given."""
+        argv = (
+            *self._asking("pg_restore", database),
+            "--exit-on-error",
+            "--no-subscriptions",
+            *(("--create",) if create else ()),
+            *((f"--use-list={self.box.folder}/{chosen}",) if chosen else ()),
+        )
+        if form.mode == "stdin":
+            self._feed(form, path, "", argv)
+            return
+        jobs = (f"--jobs={self.jobs}",) if form.format in ("custom", "directory") else ()
+        output = self.box.run(*argv, *jobs, "--", path, env=ENVIRONMENT)
+        if not output.ok:
+            raise self._failed("pg_restore", output)
+
+    def _psql(self, form: Form, path: str, database: str, edits: str) -> None:
+        argv = (*self._asking("psql", database), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
+        self._feed(form, path, edits, argv)
+
+    def _feed(self, form: Form, path: str, edits: str, argv: tuple[str, ...]) -> None:
+        """Let a program in the sandbox read the dump."""
+        tool, option = (*form.unpacker, "")[:2]
+        output = self.box.run("sh", "-c", _FEED, "sh", path, edits, tool, option, *argv, env=ENVIRONMENT)
+        status = dict(re.findall(r"^(unpacker|program) (\d+)$", output.text, re.MULTILINE))
+        if status.get("program") != "0":
+            raise self._failed("psql", output)
+        self.not_filled |= foreign_views.not_filled(printable(output.stderr, limit=100_000))
+        if status.get("unpacker") != "0":
+            raise self._refused(
+                [self._finding("backup-damaged", "a dump that is read to its end", printable(output.stderr))]
+            )
+
+    def _failed(self, program: str, output: Output) -> StepFailed:
+        """Return the error for a program that failed during the restore, with its first error message."""
+        said = printable(output.stderr, limit=4000)
+        first = next(
+            (line for line in said.splitlines() if re.search(r"error: |ERROR: |FATAL: ", line)), said.strip()[-300:]
+        )
+        if "No space left on device" in said:
+            code, wanted = "sandbox-too-small", "room for the whole copy"
+        elif dump_reading.is_damage(first):
+            code, wanted = "backup-damaged", "a dump that is read to its end"
+        else:
+            code, wanted = "restore-errors", "no error"
+        problem = self._finding(code, wanted, first, said)
+        return StepFailed(f"{self.box.host.name}: {program} could not restore {self.name}: {first}", findings=[problem])
+
+    def _finding(self, code: str, wanted: str, measured: str, said: str = "") -> Finding:
+        lines = tuple(said.splitlines()[:8])
+        return finding(code, title=self.name, wanted=wanted, measured=measured, evidence=lines, host=self.box.host.name)

@@ -1,0 +1,177 @@
+"""Backup source of the kind `pg_dump`: dumps by pg_dump (every format) or pg_dumpall, compressed or not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
+from drillbook.sdk.backup_places import HostFolder, StoredFile, matching
+from drillbook.sdk.backup_source import Backup, Checked, need_programs, stamp
+from drillbook.sdk.host import Host
+from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.sdk.service import Service
+from drillbook.systems.postgres import dump_reading, dump_start, sandbox
+from drillbook.systems.postgres.dump_in_place import DumpInPlace
+from drillbook.systems.postgres.dump_judgement import Judgement
+from drillbook.systems.postgres.dump_outline import roles_made
+from drillbook.systems.postgres.dump_restoring import Restoring
+from drillbook.systems.postgres.service import Postgres
+
+_OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\.zst|\.lz4)?")
+"""Pattern of the file names in a dump in directory format."""
+
+
+class PgDumpSource(FileBackups):
+    """Backup source of dumps by pg_dump or pg_dumpall: each is one file, or one folder in directory format."""
+
+    TAKEN: ClassVar[str] = "the dump"
+    kind: Literal["pg_dump"] = "pg_dump"
+    RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
+    RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("postgres",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "od")
+
+    database: str = Field(
+        default="",
+        description="Name of the database that a dump must contain; empty: the database of `service`, if set.",
+    )
+    globals: str = Field(
+        default="",
+        description="Shell pattern of files of `pg_dumpall --globals-only` in the same location; each dump is combined with the file "
+        "written nearest to it.",
+    )
+    bin: str = Field(default="", description="Folder of pg_restore on the source's host; empty: search PATH.")
+    jobs: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Number of parallel jobs of pg_restore, for formats that permit parallel restores.",
+    )
+
+    def expected(self, ctx: Context) -> str:
+        """Return the name of the database that a dump must contain; empty when unknown."""
+        service = ctx.services.get(self.service)
+        return self.database or (service.database if isinstance(service, Postgres) else "")
+
+    def backups(self, ctx: Context) -> list[Backup]:
+        """List the dumps: files that match the pattern, and folders in directory format."""
+        folders: dict[str, list[StoredFile]] = {}
+        single: list[StoredFile] = []
+        for file in self.place(ctx).files(ctx):
+            path = PurePosixPath(file.name)
+            if _OF_DIRECTORY.fullmatch(path.name):
+                folders.setdefault(str(path.parent), []).append(file)
+            elif not self._is_globals(file):
+                single.append(file)
+        found = [*single, *(_folder(name, files) for name, files in folders.items())]
+        backups = [self._backup(file) for file in matching(found, self.pattern)]
+        starts = dump_start.starts(ctx, self.place(ctx), ctx.host_named(self.host), [one.id for one in backups], folders)
+        return [self._with_start(backup, starts.get(backup.id)) for backup in backups]
+
+    def _is_globals(self, file: StoredFile) -> bool:
+        return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
+
+    def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
+        """Add the duration of the dump to the error: its state is that of its begin, which the dump itself may tell."""
+        apart = (backup.taken_at - start).total_seconds() if start else None
+        if apart is None or (self.newest == "modified" and apart < -backup.error_s):
+            return replace(backup, facts={**backup.facts, "started_at": None})
+        ago = f"by the dump itself, in the time zone of {self.host}, it began {apart:.0f} s before, with the state that it holds"
+        return replace(
+            backup,
+            error_s=round(backup.error_s + abs(apart), 3),
+            basis=f"{backup.basis.removesuffix(UNKNOWN_S).rstrip('; ')}; {ago}",
+            facts={**backup.facts, "started_at": stamp(start) if start else None},
+        )
+
+    @contextmanager
+    def brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> Iterator[str]:
+        """Transfer the file or folder of ``backup`` to ``host``, and yield its path on ``host``."""
+        place = self.place(ctx)
+        near = isinstance(place, HostFolder) and place.is_near(ctx, backup.id, host)
+        members = [] if near else [file.name for file in place.files(ctx) if file.name.startswith(f"{backup.id}/")]
+        if not members:
+            with super().brought(ctx, backup, host, folder) as path:
+                yield path
+            return
+        copy = f"{folder}/dump"
+        host.run(("mkdir", "-m", "700", "--", copy), deadline=ctx.deadline).check()
+        try:
+            for name in members:
+                place.bring(ctx, name, host, copy)
+            yield copy
+        finally:
+            host.run(("rm", "-rf", "--", copy), deadline=ctx.deadline)
+
+    @contextmanager
+    def roles_brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> Iterator[str]:
+        """Transfer the file of roles for ``backup`` to ``host``; yield its path, or an empty text if there is no such file."""
+        files = [file for file in self.place(ctx).files(ctx) if self._is_globals(file)] if self.globals else []
+        if not files:
+            yield ""
+            return
+        best = min(files, key=lambda file: abs(file.modified - backup.taken_at))
+        with super().brought(ctx, replace(backup, id=best.name), host, folder) as path:
+            yield path
+
+    def check(self, ctx: Context, backup: Backup) -> Checked:
+        """Read the whole dump, count its rows, and check its end marker and the roles that it needs."""
+        with (
+            ctx.temporary("dump") as folder,
+            self.brought(ctx, backup, ctx.host, folder) as path,
+            self.roles_brought(ctx, backup, ctx.host, folder) as roles,
+        ):
+            form = dump_reading.form_of(ctx.host, path, ctx.deadline)
+            judgement = Judgement(backup.id, ctx.host.name, form, self.expected(ctx))
+            if form.format in ("empty", "unfinished"):
+                return judgement.without_content()
+            program = str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
+            if form.archive:
+                need_programs(ctx, (program,), hint="set `bin` of the backup to the folder of pg_restore")
+            reading = dump_reading.read(ctx.host, path, form, program, ctx.deadline)
+            compression, begun = dump_reading.header(ctx.host, path, form, program, ctx.deadline)
+            named = self._roles_named(ctx, roles) if self.globals else None
+            checked = judgement.of(reading, compression, named)
+            return replace(checked, facts={**checked.facts, "begun_at": stamp(begun)}) if begun else checked
+
+    def _roles_named(self, ctx: Context, path: str) -> tuple[str, ...]:
+        """Return the roles that the file of roles creates; empty when there is no such file."""
+        if not path:
+            return ()
+        form = dump_reading.form_of(ctx.host, path, ctx.deadline)
+        lines = () if form.format == "empty" else dump_reading.outline(ctx.host, path, form, "", ctx.deadline)
+        return roles_made(lines)
+
+    def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
+        """Restore a dump into a new server in the sandbox: roles, database, statistics."""
+        restoring = Restoring(ctx, box, backup.id, self.expected(ctx), self.jobs)
+        with (
+            self.brought(ctx, backup, box.files, box.folder) as path,
+            self.roles_brought(ctx, backup, box.files, box.folder) as roles,
+        ):
+            return restoring.carry_out(path, roles)
+
+    def in_place(self, ctx: Context, service: Service) -> InPlace:
+        """Return an object that restores a dump into a service whose data directory was lost."""
+        return DumpInPlace(ctx, service, self)
+
+    def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
+        """Check that the sandbox's host has the PostgreSQL server and client programs that a restore needs."""
+        sandbox.ready(ctx, service, ("initdb", "pg_ctl", "psql", "pg_restore"))
+        self.need_decryption(ctx)
+
+
+def _folder(name: str, files: list[StoredFile]) -> StoredFile:
+    """Return a dump in directory format as one entry: its total size, and its newest modification time."""
+    last = max(files, key=lambda file: file.modified)
+    return StoredFile(name, sum(file.bytes or 0 for file in files), last.modified, last.basis)

@@ -1,0 +1,81 @@
+"""Begin of a dump, as its first bytes tell it: the moment of the state that it holds, where its file tells only the end.
+
+Archives of pg_dump bear it in their header, in the local time of the machine that ran pg_dump. Source: ReadHead in
+pg_backup_archiver.c. A plain dump bears it when it was taken with --verbose.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+import zlib
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from drillbook.sdk.action import Context
+from drillbook.sdk.backup_places import Place
+from drillbook.sdk.host import Host
+
+BEGINNING = 4096
+"""Bytes of a dump that are read."""
+COMPRESSION_BYTE = (1, 15)
+"""Version of the archive format since which the compression is one byte. Source: K_VERS_1_15."""
+_MEMBER = b"toc.dat\0"
+_MEMBER_AT = 512
+_STARTED = re.compile(rb"^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [A-Za-z0-9:+-]+)?)$", re.MULTILINE)
+# Standard input: one time in a line. Print its seconds since 1970, by the host's time zone unless it names its own.
+_SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo; done'
+
+
+def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders: Collection[str]) -> dict[str, datetime]:
+    """Return the begin of each dump that tells it, by name; ``folders`` are those in the directory format.
+
+    Local times are taken as those of ``host``. Raises HostError, CouldNotVerify.
+    """
+    files = {f"{name}/toc.dat" if name in folders else name: name for name in names}
+    heads = place.beginnings(ctx, list(files), BEGINNING) if files else {}
+    told = {files[file]: text for file, head in heads.items() if (text := started(head))}
+    if not told:
+        return {}
+    given = "".join(f"{text}\n" for text in told.values()).encode()
+    output = host.run(("sh", "-c", _SECONDS), deadline=ctx.deadline, stdin=given).check()
+    seconds = output.stdout.decode().split("\n")
+    return {name: datetime.fromtimestamp(int(text), UTC) for name, text in zip(told, seconds, strict=False) if text}
+
+
+def started(head: bytes) -> str:
+    """Return the time at which a dump began, from its first bytes; empty when they do not tell it."""
+    data = _unpacked(head)
+    at = _MEMBER_AT if data.startswith(_MEMBER) else 0
+    if data[at:].startswith(b"PGDMP"):
+        return _of_header(data[at + 5 :])
+    match = _STARTED.search(data)
+    return match[1].decode("ascii") if match else ""
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Return the beginning of the content; of a compression that the standard library lacks, the head itself."""
+    with suppress(zlib.error, lzma.LZMAError, EOFError):
+        if head.startswith(b"\x1f\x8b"):
+            return zlib.decompressobj(31).decompress(head, BEGINNING)
+        if head.startswith(b"\xfd7zXZ"):
+            return lzma.LZMADecompressor().decompress(head, BEGINNING)
+    return head
+
+
+def _of_header(data: bytes) -> str:
+    """Return the time in the header of an archive, which follows after its mark; empty when the header is cut off or odd."""
+    if len(data) < 6:
+        return ""
+    version, width, position = (data[0], data[1]), data[3], 6
+    position += 1 if version >= COMPRESSION_BYTE else 1 + width
+    fields = []
+    for _ in range(6):
+        number = data[position : position + 1 + width]
+        fields.append(int.from_bytes(number[1:], "little") * (-1 if number[:1] == b"\1" else 1))
+        position += 1 + width
+    second, minute, hour, day, month, year = fields
+    with suppress(ValueError):
+        return f"{datetime(year + 1900, month + 1, day, hour, minute, second):%Y-%m-%d %H:%M:%S}"
+    return ""

@@ -1,0 +1,204 @@
+"""Comparison of a database with a backup, except rows: structure, materialized views, schema text, cluster state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self, TypeVar
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk import stored_backup
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.store import Reference, Store
+from drillbook.systems.postgres import cluster_state, differences, masking, materialized, schema, structure
+from drillbook.systems.postgres.cluster_state import ClusterState
+from drillbook.systems.postgres.content import Relation, Snapshot
+from drillbook.systems.postgres.differences import Difference, Objects
+from drillbook.systems.postgres.dump import SCHEMA
+from drillbook.systems.postgres.manifest import Manifest
+from drillbook.systems.postgres.sealed import Sealing
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.structure import Structure
+from drillbook.systems.postgres.tools import Tools
+
+Record = TypeVar("Record", Structure, ClusterState)
+THE_STRUCTURE, THE_CLUSTER = "the structure", "the cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Measured structure and cluster state, as far as the backup has records to compare with."""
+
+    objects: Objects | None
+    views: materialized.Compared
+    cluster: ClusterState | None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Default version on this server of each installed extension."""
+
+
+@dataclass(slots=True)
+class Judged:
+    """Result of the comparison: findings, facts, and the parts that were not compared, with the reason."""
+
+    findings: list[Finding] = field(default_factory=list)
+    facts: Facts = field(default_factory=dict)
+    not_compared: dict[str, str] = field(default_factory=dict)
+    accepted: dict[str, str] = field(default_factory=dict)
+    views: frozenset[str] = frozenset()
+    """Materialized views whose content the backup recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rungs:
+    """Comparison of ``service`` with the records of the ``backup`` in ``folder``."""
+
+    ctx: Context
+    service: Postgres
+    store: Store
+    folder: Reference
+    backup: Manifest
+    structure: Structure | None
+    cluster: ClusterState | None
+    copy: bool
+    why_no_cluster: str = ""
+
+    @classmethod
+    def of(cls, ctx: Context, service: Postgres, store: Store, folder: Reference, *, cluster: bool | None) -> Self:
+        """Read the backup's records of structure and cluster state.
+
+        ``cluster`` tells if to compare cluster states; None: only for the server that was backed up. Raises StepFailed for a
+        damaged record, CouldNotVerify when ``cluster`` is True but the backup contains no cluster state.
+        """
+        backup = Manifest.read(store, folder)
+        copy = not (ctx.same_service(backup.service, service.name) and backup.host == service.host)
+        why = cluster_state.NOT_RECORDED if cluster_state.FILE not in backup.files else ""
+        if cluster and why:
+            raise CouldNotVerify(f"the cluster of {service.name} cannot be compared: {why}", hint="take a new backup")
+        if cluster is False:
+            why = "`cluster: false`"
+        elif cluster is None and copy:
+            why = cluster_state.DIFFERENT_PLACE
+        known = None if why else _record(store, folder, backup, cluster_state.FILE, ClusterState)
+        recorded = None
+        if structure.FILE in backup.files:
+            recorded = _record(store, folder, backup, structure.FILE, Structure)
+        return cls(ctx, service, store, folder, backup, recorded, known, copy, why)
+
+    def text(self) -> str:
+        """Return the present schema of the database as text. Raises CouldNotVerify, HostError."""
+        return schema.dumped(Tools.of(self.ctx, self.service))
+
+    def measured(self, snap: Snapshot, relations: list[Relation], scope: Collection[str]) -> Measured:
+        """Measure the properties that the backup recorded; ``scope`` are the tables and views whose rows are compared.
+
+        Raises psycopg.Error, HostError.
+        """
+        state = None
+        if self.cluster:
+            state = cluster_state.recorded(self.ctx, self.service, Sealing(self.cluster.salt))
+        if self.structure is None:
+            return Measured(None, materialized.Compared(), state)
+        found = structure.objects(snap.owner, Sealing(self.structure.salt))
+        out = {relation.name for relation in relations} - set(scope)
+        wanted = {name: view for name, view in self.structure.views.items() if name not in out}
+        views = materialized.compared(snap, wanted, relations, out)
+        return Measured(found, views, state, structure.versions(snap.owner))
+
+    def judged(self, measured: Measured, text: str, accept: Mapping[str, str], *, limited: bool) -> Judged:
+        """Compare with the backup; ``accept``: patterns of expected differences; ``limited``: skip rows of extensions."""
+        result = Judged(
+            findings=list(measured.views.findings),
+            not_compared=dict(measured.views.not_compared),
+            views=frozenset(self.structure.views if self.structure else ()),
+        )
+        if self.structure and measured.objects:
+            self._judge_structure(self.structure, measured, text, _Report(accept, result), limited=limited)
+        else:
+            result.not_compared[THE_STRUCTURE] = "the backup has only its text"
+            result.findings += self._text_finding(self._changed_text(text))
+        if self.cluster and measured.cluster:
+            self._judge_cluster(self.cluster, measured.cluster, _Report(accept, result))
+        else:
+            result.not_compared[THE_CLUSTER] = self.why_no_cluster
+        if result.accepted:
+            result.facts["accepted"] = result.accepted
+        return result
+
+    def _judge_structure(
+        self, recorded: Structure, measured: Measured, text: str, report: _Report, *, limited: bool
+    ) -> None:
+        found = measured.objects or {}
+        wanted = structure.expected(recorded.objects, found, limited=limited)
+        differ, newer = [], {}
+        for one in differences.between(wanted, found):
+            if structure.is_newer_default(one, measured.versions):
+                newer[one.object] = f"version {one.measured}, newer than {one.wanted}: a dump keeps no version"
+            else:
+                differ.append(one)
+        rest = schema.rest(text)
+        if differ or rest != recorded.rest:
+            evidence = self._changed_text(text)
+            if differ:
+                evidence += (self._kept("structure.txt", differences.listed(differ)),)
+            report.add(differ, structure.code, evidence)
+            if rest != recorded.rest:
+                changed = self._kept("schema-rest.diff", schema.difference(recorded.rest, rest))
+                report.result.findings += self._text_finding((changed,))
+        if made := measured.views.recomputed | newer:
+            report.result.facts["recomputed"] = made
+        report.result.facts["structure"] = {kind: len(objects) for kind, objects in wanted.items() if objects}
+        report.result.not_compared[THE_STRUCTURE] = structure.NOT_COVERED
+
+    def _judge_cluster(self, recorded: ClusterState, found: ClusterState, report: _Report) -> None:
+        wanted, now = cluster_state.comparable(recorded, found, copy=self.copy)
+        if differ := list(differences.between(wanted, now)):
+            report.add(differ, cluster_state.code, (self._kept("cluster.txt", differences.listed(differ)),))
+        report.result.facts["cluster"] = {kind: len(objects) for kind, objects in wanted.items()}
+        report.result.not_compared |= recorded.unreadable | found.unreadable
+        report.result.not_compared[THE_CLUSTER] = cluster_state.NOT_COVERED
+
+    def _changed_text(self, dump: str) -> tuple[str, ...]:
+        """Compare the schema as text; return the evidence of the difference, empty when the texts are equal."""
+        found = schema.normalised(dump)
+        wanted = self.backup.schema_sha256
+        if stored_backup.sha256(found.encode()) == wanted:
+            return ()
+        try:
+            kept = stored_backup.document(self.store, self.folder, self.backup, SCHEMA)
+        except StepFailed:
+            return (self._kept("schema.sql", masking.shown(found)),)
+        if (before := masking.masked(kept.decode())) == found:  # an older version took the backup, without masking passwords
+            return ()
+        return (self._kept("schema.diff", schema.difference(before, found)),)
+
+    def _text_finding(self, evidence: tuple[str, ...]) -> list[Finding]:
+        if not evidence:
+            return []
+        wanted, measured = "the schema of the backup", "another one: see the difference"
+        return [
+            finding("schema-differs", title=self.backup.database.name, wanted=wanted, measured=measured, evidence=evidence)
+        ]
+
+    def _kept(self, name: str, text: str) -> str:
+        return str(self.ctx.evidence(name, text)["file"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """Collector that turns differences into findings, except for accepted differences."""
+
+    accept: Mapping[str, str]
+    result: Judged
+
+    def add(self, differ: Sequence[Difference], code: Callable[[Difference], str], evidence: tuple[str, ...]) -> None:
+        """Add a finding for each difference that is not accepted; list accepted differences in the facts with the reason."""
+        reasons = {one.label: one.accepted_by(self.accept) for one in differ}
+        self.result.accepted |= {label: why for label, why in reasons.items() if why}
+        wrong = [one for one in differ if not reasons[one.label]]
+        self.result.findings += differences.findings(wrong, code, evidence)
+
+
+def _record(store: Store, folder: Reference, backup: Manifest, name: str, kind: type[Record]) -> Record:
+    """Read the record ``name`` of a backup and compare it with its digest in the manifest. Raises StepFailed."""
+    return kind.model_validate_json(stored_backup.document(store, folder, backup, name))

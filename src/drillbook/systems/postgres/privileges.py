@@ -1,0 +1,75 @@
+"""SQL expressions for grants, and a query for changed grants on objects of the server or of extensions."""
+
+from __future__ import annotations
+
+
+def no_member(catalog: str, oid: str) -> str:
+    """Return an SQL condition that excludes members of extensions."""
+    return (
+        "NOT EXISTS (SELECT FROM pg_catalog.pg_depend x "
+        f"WHERE x.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND x.objid = {oid} AND x.deptype = 'e')"
+    )
+
+
+def exploded(acl: str) -> str:
+    """Return an SQL query that lists the grants in the access control list ``acl`` as text."""
+    return (
+        "SELECT CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(e.grantee)::text END || ': ' "
+        "|| e.privilege_type || CASE WHEN e.is_grantable THEN ' with grant option' ELSE '' END "
+        f"FROM pg_catalog.aclexplode({acl}) AS e"
+    )
+
+
+def grants(acl: str, default: str) -> str:
+    """Return an SQL expression for the grants in ``acl`` that ``default`` lacks (``+``), and the reverse (``-``).
+
+    A complete list would differ between server versions: PostgreSQL 17 added the privilege MAINTAIN for owners.
+    """
+    given, usual = exploded(f"coalesce({acl}, {default})"), exploded(default)
+    return (
+        '(SELECT pg_catalog.jsonb_agg(g ORDER BY g COLLATE "C") FROM ('
+        f"SELECT '+' || more FROM ({given} EXCEPT {usual}) AS m (more) UNION ALL "
+        f"SELECT '-' || less FROM ({usual} EXCEPT {given}) AS l (less)) AS y (g))"
+    )
+
+
+def _member(catalog: str, name: str, *, acl: str, default: str, schema: str) -> str:
+    """Return an SQL query for objects in ``catalog`` AS o whose grants have changed since the installation."""
+    kind = {"pg_class": "relation", "pg_proc": "function", "pg_namespace": "schema"}[catalog]
+    given = grants(acl, f"coalesce(i.initprivs, {default})")
+    return (
+        f"SELECT y.name, pg_catalog.jsonb_build_object('grants', y.given) FROM (SELECT '{kind} ' || {name} AS name, {given} "
+        f"AS given FROM pg_catalog.{catalog} o LEFT JOIN pg_catalog.pg_init_privs i ON i.objoid = o.oid "
+        f"AND i.classoid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND i.objsubid = 0 WHERE {acl} IS NOT NULL "
+        f"AND ({schema} IN ('pg_catalog', 'information_schema') OR NOT {no_member(catalog, 'o.oid')})) AS y "
+        "WHERE y.given IS NOT NULL"
+    )
+
+
+_SCHEMA = "(SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = o.{})"
+MEMBERS = " UNION ALL ".join(
+    (
+        _member(
+            "pg_class",
+            "o.oid::pg_catalog.regclass::text",
+            acl="o.relacl",
+            default="pg_catalog.acldefault(CASE o.relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", o.relowner)",
+            schema=_SCHEMA.format("relnamespace"),
+        ),
+        _member(
+            "pg_proc",
+            "o.oid::pg_catalog.regprocedure::text",
+            acl="o.proacl",
+            default="pg_catalog.acldefault('f', o.proowner)",
+            schema=_SCHEMA.format("pronamespace"),
+        ),
+        _member(
+            "pg_namespace",
+            "pg_catalog.quote_ident(o.nspname)",
+            acl="o.nspacl",
+            default="pg_catalog.acldefault('n', o.nspowner)",
+            schema="o.nspname",
+        ),
+    )
+)
+"""Query for relations, functions and schemas of the server and of extensions whose grants were changed."""

@@ -1,0 +1,151 @@
+"""Kill a server and remove its cluster, or check that a cluster is complete."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from drillbook.errors import StepFailed
+from drillbook.sdk.host import once_more
+from drillbook.systems.postgres.tools import Tools
+
+# The process in postmaster.pid is the postmaster only when its working directory is this folder. Kill it first: if
+# its children died first, the postmaster would start them again.
+_KILL = """
+cd -- "$1" || exit 3
+test -f PG_VERSION || exit 3
+pid=$(head -n 1 postmaster.pid 2>/dev/null)
+case $pid in ''|*[!0-9]*) exit 0;; esac
+test "$(readlink "/proc/$pid/cwd")" = "$(pwd -P)" || exit 0
+children=$(grep -ls "^PPid:[[:space:]]*$pid\\$" /proc/[0-9]*/status | cut -d/ -f3)
+kill -KILL "$pid" || exit 4
+for child in $children; do kill -KILL "$child" 2>/dev/null; done
+tries=0
+for one in $pid $children; do
+  while grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$one/status" && test $tries -lt 500; do
+    tries=$((tries + 1)); sleep 0.01
+  done
+done
+echo "$pid"
+"""
+
+_REMOVABLE = """
+real=$(cd -- "$1" && pwd -P) || exit 3
+case $real in /*/?*) ;; *) exit 5;; esac
+test "$real" != "$(cd -- "${HOME:-/nonexistent}" 2>/dev/null && pwd -P)" || exit 5
+test -f "$real/PG_VERSION" || exit 3
+test -f "$real/global/pg_control" || test -f "$real/global/pg_control.lost" || exit 3
+"""
+# In a folder that cannot be moved, first remove the file without which no server starts on the rest.
+_REMOVE = (
+    _REMOVABLE
+    + """
+cd /
+files=$(find "$real" -type f | wc -l)
+blocks=$(du -sk -- "$real" | cut -f1)
+if test ! -L "$1" && mv -- "$real" "$real.drillbook-$2" 2>/dev/null; then rm -rf -- "$real.drillbook-$2" || exit 6
+else
+  test ! -f "$real/global/pg_control" || mv -f -- "$real/global/pg_control" "$real/global/pg_control.lost" || exit 6
+  find "$real" -mindepth 1 -delete || exit 6
+fi
+echo $pid $files $blocks
+"""
+)
+# A killed server leaves behind its socket, and a lock file that names its process and folder. The next server in that folder
+# would take the socket over; after the removal of the cluster there is no next server.
+_CLEAR = (
+    _REMOVABLE
+    + """
+socket=$(sed -n 5p "$real/postmaster.pid" 2>/dev/null)/.s.PGSQL.$(sed -n 4p "$real/postmaster.pid" 2>/dev/null)
+server=$(sed -n 1p "$real/postmaster.pid" 2>/dev/null)
+"""
+    + _REMOVE
+    + """
+case $(sed -n 2p "$socket.lock" 2>/dev/null) in "${1%/}"|"$real") ;; *) exit 0;; esac
+test "$(sed -n 1p "$socket.lock")" = "$server" && test ! -e "/proc/$server" && rm -f -- "$socket" "$socket.lock"
+exit 0
+"""
+)
+# One command, silent until its end and not stopped when its channel closes: if the controller dies meanwhile, the
+# target never has a dead server with an existing cluster.
+_LOSE = "trap '' HUP PIPE\n" + _REMOVABLE + "pid=$(\n" + _KILL + ") || exit\npid=${pid:-none}\n" + _REMOVE
+# FOLDER: succeed when a complete cluster is in it and no removal runs; a removal is a process with an argument `gone-HEX`.
+_WHOLE = """
+tries=0
+while test -f "$1/PG_VERSION" && test -f "$1/global/pg_control"; do
+  cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -qx 'gone-[0-9a-f]*' || exit 0
+  tries=$((tries + 1))
+  test $tries -lt 100 || exit 1
+  sleep 0.1
+done
+exit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Content of a removed data directory: number of files, and bytes."""
+
+    files: int
+    bytes: int
+
+
+def kill(tools: Tools) -> int | None:
+    """Kill the server with SIGKILL; return the postmaster's pid, None when no server ran.
+
+    Raises StepFailed, HostError.
+    """
+    output = tools.owned(("sh", "-c", _KILL, "sh", tools.service.data_directory))
+    if output.exit == 3:
+        raise StepFailed(f"{tools.host.name}: {tools.service.data_directory} is not the data directory of a cluster")
+    text = output.check().text.strip()
+    return int(text) if text else None
+
+
+def remove(tools: Tools) -> Removed:
+    """Remove the data directory (for a mount point or link only its content), and the socket of its dead server.
+
+    The directory is moved away in one step, so that after the death of a controller it is complete or absent. Raises
+    StepFailed, HostError.
+    """
+    return _removed(_take_away(tools, _CLEAR))
+
+
+def lose(tools: Tools) -> tuple[int | None, Removed]:
+    """Run ``kill`` and ``remove`` as one command; return the postmaster's pid (None if no server ran) and the content.
+
+    Raises StepFailed, HostError.
+    """
+    pid, *removed = _take_away(tools, _LOSE)
+    return None if pid == "none" else int(pid), _removed(removed)
+
+
+def _take_away(tools: Tools, script: str) -> list[str]:
+    data = tools.service.data_directory
+    if not re.fullmatch(r"/[^/]+(/[^/]+)+/?", data) or ".." in data.split("/"):
+        raise StepFailed(
+            f"{data} was not removed: a drill does not remove top-level directories of a file system, or paths with `..`"
+        )
+    output = tools.owned(("sh", "-c", script, "sh", data, f"gone-{secrets.token_hex(2)}"))
+    if output.exit in (3, 5):
+        why = (
+            "is not the data directory of a cluster"
+            if output.exit == 3
+            else "is the root of a file system or a home directory"
+        )
+        raise StepFailed(f"{tools.host.name}: {data} {why}; nothing was removed")
+    return output.check().text.split()
+
+
+def _removed(words: list[str]) -> Removed:
+    files, blocks = words
+    return Removed(int(files), int(blocks) * 1024)
+
+
+def whole(tools: Tools) -> bool:
+    """Return True when the data directory contains a complete cluster that is not being removed. Raises HostError.
+
+    A removal deletes `global/pg_control` first, or moves the whole directory away. Wait up to 10 s for a running removal.
+    """
+    return once_more(lambda: tools.owned(("sh", "-c", _WHOLE, "sh", tools.service.data_directory))).ok

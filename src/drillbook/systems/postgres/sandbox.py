@@ -1,0 +1,278 @@
+"""Disposable PostgreSQL servers in sandboxes: on an empty cluster, or on a restored data directory.
+
+Such a server listens only on a Unix socket in the sandbox's folder, without a password. It does not archive WAL, replicate or
+run subscriptions, and does not sync its files to disk, because they are not kept.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from drillbook.errors import HostError, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Host, Output, printable
+from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.systems.postgres.cluster import NO_SERVER, prove_writable
+from drillbook.systems.postgres.connection import connected, reason
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tools import Tools
+
+LOG = "server.log"
+LOG_LINES = 15
+TEMPLATE = "template1"
+"""Database to connect to: every cluster has it, even if `postgres` was dropped."""
+C = {"LC_ALL": "C"}
+SAFE: Mapping[str, str] = {
+    "listen_addresses": "",
+    "archive_mode": "off",
+    "archive_command": "",
+    "primary_conninfo": "",
+    "restore_command": "",
+    "max_logical_replication_workers": "0",
+    "ssl": "off",
+    "session_preload_libraries": "",
+    "local_preload_libraries": "",
+    "cron.launch_active_jobs": "off",
+    "autovacuum": "off",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "synchronous_standby_names": "",
+    "shared_buffers": "128MB",
+    "huge_pages": "off",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "external_pid_file": "",
+    "lc_messages": "C",
+    "unix_socket_permissions": "0700",
+    "allow_in_place_tablespaces": "on",
+}
+"""Settings of every server in a sandbox, passed on the command line, where they override the settings in a copy."""
+EMPTY: Mapping[str, str] = {
+    "max_connections": "20",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_replication_slots": "0",
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "1h",
+}
+"""Further settings of a server that was made empty."""
+_RESTRICTS = {12: 20, 13: 16, 14: 13, 15: 8, 16: 4, 17: 0}
+"""Minor version of each major one that knows ``restrict_nonsystem_relation_kind``; all later ones do."""
+_LEAST = {
+    "max_connections": "20",
+    "max_worker_processes": "8",
+    "max_wal_senders": "10",
+    "max_prepared_xacts": "0",
+    "max_locks_per_xact": "64",
+}
+"""Minimum values for a server on a copy; values lower than on the primary abort a recovery (PostgreSQL's manual, 26.4.3)."""
+_NAMES = {"max_prepared_xacts": "max_prepared_transactions", "max_locks_per_xact": "max_locks_per_transaction"}
+"""Full names of settings that pg_controldata abbreviates."""
+# FOLDER: write the server's configuration files outside the data directory, where a copy may have those of the original.
+_FILES = """
+printf 'local all all trust\\n' > "$1/pg_hba.conf"
+: > "$1/postgresql.conf" && : > "$1/pg_ident.conf"
+"""
+# DATA PKGLIBDIR POSTGRES: print the libraries that the copy's settings preload and that exist on this host, one per line.
+_PRELOADED = """
+"$3" -C shared_preload_libraries -D "$1" 2>/dev/null | tr ',' '\\n' | sed "s/[ '\\"]//g" | while read -r name; do
+  name=${name##*/} name=${name%.so}
+  test -z "$name" || { test -e "$2/$name.so" && echo "$name"; }
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Locale:
+    """Encoding and locale of a cluster or database; ``provider`` as in pg_database: c (libc), i (ICU), b (builtin)."""
+
+    encoding: str = "UTF8"
+    collate: str = "C"
+    ctype: str = "C"
+    provider: str = "c"
+    locale: str = ""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Command line options of initdb."""
+        named = {
+            "i": ("--locale-provider=icu", f"--icu-locale={self.locale}"),
+            "b": ("--locale-provider=builtin", f"--builtin-locale={self.locale}"),
+        }.get(self.provider, ())
+        return (f"--encoding={self.encoding}", f"--lc-collate={self.collate}", f"--lc-ctype={self.ctype}", *named)
+
+
+def ready(ctx: Context, service: Sandboxed, programs: Sequence[str], least: int = 0) -> dict[str, str]:
+    """Check that the sandbox's host has ``programs`` of major version ``least`` or newer, and that its user may run a server.
+
+    Return the version texts of the programs. Raises NotReady, HostError.
+    """
+    box = Sandbox.of(ctx, service)
+    tools = tools_of(box, box.trial)
+    versions = tools.need(programs, least)
+    # PostgreSQL refuses to run as root, unless the program is a wrapper that drops root privileges.
+    output = tools.owned((tools.path("pg_ctl"), "--pgdata", box.folder, "status"), env=C)
+    if b"cannot be run as root" in output.stderr or (box.config.isolation == "container" and box.uid() == "0"):
+        raise NotReady(
+            f"{box.host.name}: the sandbox {service.name} would run PostgreSQL as root, which PostgreSQL refuses",
+            hint="set `run_as` of the sandbox to another user, such as postgres, or connect as another user",
+        )
+    box.must_admit()
+    return versions
+
+
+def tools_of(box: Sandbox, host: Host | None = None) -> Tools:
+    """Return the runner of PostgreSQL's programs in the sandbox, or on ``host``. Raises NotReady for another service kind.
+
+    The programs run as the user of the sandbox; the service's `run_as` is not used.
+    """
+    if not isinstance(box.service, Postgres):
+        raise NotReady(f"{box.service.name} is not a service of kind postgres", hint="use a sandbox of kind postgres")
+    return Tools.of(box.ctx, box.service.model_copy(update={"run_as": ""}), host or box.programs)
+
+
+def start_empty(box: Sandbox, locale: Locale | None = None, *, settings: Mapping[str, str] | None = None) -> None:
+    """Create an empty cluster in the sandbox, start its server, and wait until it accepts writes.
+
+    The template databases get ``locale``; a database created from template0 may have another. Raises StepFailed, HostError.
+    """
+    tools = tools_of(box)
+    arguments = ("--pgdata", tools.service.data, "--username", tools.service.admin.user, "--auth=trust", "--no-sync")
+    options = (locale or Locale()).options
+    output = box.run(tools.path("initdb"), *arguments, "--no-instructions", *options, env=C)
+    if not output.ok:
+        raise StepFailed(f"{box.host.name}: initdb failed in the sandbox: {_said(output)}")
+    _start(box, tools, tools.service.data, {**SAFE, **EMPTY, **(settings or {})})
+
+
+def start_existing(box: Sandbox, data: str, *, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Start a server on the copied data directory ``data``, and wait until it has recovered and accepts writes.
+
+    postgresql.conf and pg_hba.conf of the copy are not used; its postgresql.auto.conf is used, overridden by `SAFE` and
+    ``settings``, which must contain ``restore_command`` for a recovery from an archive. Return all settings that were
+    passed. Raises StepFailed, HostError.
+    """
+    tools = tools_of(box)
+    box.run("rm", "-f", "--", f"{data}/postmaster.pid", f"{data}/postmaster.opts", f"{data}/standby.signal").check()
+    chosen = {**SAFE, **_of_primary(box, tools, data), "shared_preload_libraries": _preloaded(box, tools, data)}
+    chosen |= settings or {}
+    _start(box, tools, data, chosen)
+    return chosen
+
+
+def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
+    """Return the settings that must be at least as large as on the primary, from pg_controldata. Raises StepFailed."""
+    output = box.run(tools.path("pg_controldata"), "--pgdata", data, env=C)
+    if not output.ok:
+        raise StepFailed(
+            f"{box.host.name}: {data} is not a data directory: {_said(output)}",
+            findings=[
+                finding(
+                    "backup-damaged",
+                    title=box.service.name,
+                    wanted="a control file that can be read",
+                    measured=_said(output),
+                    host=box.host.name,
+                )
+            ],
+        )
+    found = dict(re.findall(r"^(max_\w+) setting: +(\d+)$", output.text, re.MULTILINE))
+    sizes = {_NAMES.get(name, name): str(max(int(least), int(found.get(name, 0)))) for name, least in _LEAST.items()}
+    # Without this setting the server would discard the commit timestamps in the copy.
+    times = "on" if re.search(r"^track_commit_timestamp setting: +on$", output.text, re.MULTILINE) else "off"
+    # The server refuses to start with a replication slot in the copy unless wal_level suffices for the slot.
+    return {**sizes, "wal_level": "logical", "max_replication_slots": "100", "track_commit_timestamp": times}
+
+
+def _preloaded(box: Sandbox, tools: Tools, data: str) -> str:
+    folder = box.run(tools.path("pg_config"), "--pkglibdir", env=C)
+    if not folder.ok:
+        return ""
+    output = box.run("sh", "-c", _PRELOADED, "sh", data, folder.text, tools.path("postgres"), env=C)
+    return ",".join(output.text.split())
+
+
+def _without_foreign_tables(tools: Tools) -> dict[str, str]:
+    """Return the setting that forbids foreign tables, since they may reach production; empty if the server lacks it."""
+    major, text = tools.version("postgres")
+    minor = re.search(rf"\b{major}\.(\d+)", text)
+    known = major > max(_RESTRICTS) or (minor is not None and int(minor[1]) >= _RESTRICTS.get(major, 1000))
+    return {"restrict_nonsystem_relation_kind": "foreign-table"} if known else {}
+
+
+def _start(box: Sandbox, tools: Tools, data: str, settings: Mapping[str, str]) -> None:
+    """Start a server, and wait until it accepts writes. Raises StepFailed with the last lines of its log, HostError."""
+    box.run("sh", "-c", _FILES, "sh", box.folder).check()
+    chosen = {
+        "config_file": f"{box.folder}/postgresql.conf",
+        "hba_file": f"{box.folder}/pg_hba.conf",
+        "ident_file": f"{box.folder}/pg_ident.conf",
+        "unix_socket_directories": box.folder,
+        "port": str(tools.service.port),
+        **_without_foreign_tables(tools),
+        **settings,
+    }
+    options = shlex.join([word for name, value in chosen.items() for word in ("-c", f"{name}={value}")])
+    box.start(tools.path("pg_ctl"), "--pgdata", data, "--no-wait", "--silent", "-o", options, "start", log=LOG)
+    await_writable(box, tools, data)
+
+
+def await_writable(box: Sandbox, tools: Tools, data: str) -> None:
+    """Wait until the sandbox's server has left recovery and accepts a write. Raises StepFailed, HostError, Cancelled."""
+    last, ctx, running = "", box.ctx, False
+    while True:
+        box.admit(tools.service.socket)
+        try:
+            with connected(ctx, tools.service, database=TEMPLATE) as session:
+                prove_writable(session)
+                return
+        except (psycopg.Error, HostError) as error:
+            last = reason(error)
+        status = box.run(tools.path("pg_ctl"), "--pgdata", data, "status", env=C).exit
+        ended = status == NO_SERVER and (running or _has_failed(box))
+        running = running or status == 0
+        if ended or 'role "' in last or ctx.deadline.remaining() < 1:
+            raise not_started(box, tools, last)
+        ctx.deadline.wait(0.1)
+
+
+def _has_failed(box: Sandbox) -> bool:
+    """Return True when the log shows that the server exited before its pid could be read. Raises HostError."""
+    return box.run("grep", "-q", "-e", "FATAL: ", "-e", "PANIC: ", "-e", "could not start", "--", f"{box.folder}/{LOG}").ok
+
+
+def not_started(box: Sandbox, tools: Tools, last: str) -> StepFailed:
+    """Return the error for a server that does not accept writes, with the last lines of its log. Raises HostError."""
+    lines = log_lines(box)
+    problem = next((line for line in reversed(lines) if re.search(r"FATAL: |PANIC: |ERROR: ", line)), last)
+    return StepFailed(
+        f"{box.host.name}: the server in the sandbox {tools.service.name} does not accept writes: {problem}",
+        findings=[
+            finding(
+                "postgres-unhealthy",
+                title=tools.service.name,
+                wanted="a server that accepts writes",
+                measured=problem,
+                evidence=tuple(lines),
+                host=box.host.name,
+            )
+        ],
+    )
+
+
+def log_lines(box: Sandbox) -> list[str]:
+    """Return the last lines of the server's log. Raises HostError."""
+    output = box.run("tail", "-n", str(LOG_LINES), "--", f"{box.folder}/{LOG}")
+    return printable(output.stdout, limit=4000).splitlines()
+
+
+def _said(output: Output) -> str:
+    return printable(output.stderr or output.stdout, limit=400).strip().replace("\n", "; ")

@@ -1,0 +1,51 @@
+"""Sealed values: keyed digests of passwords and other secrets, which can be compared without showing the secret.
+
+The key is a random salt of each backup, so that equal passwords in two backups have different digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.systems.postgres import masking
+
+KEY = "sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """Creator of digests of secrets with the hexadecimal ``salt`` of one backup."""
+
+    salt: str
+
+    @classmethod
+    def fresh(cls) -> Sealing:
+        """Return an instance with a new random salt."""
+        return cls(secrets.token_hex(16))
+
+    def seal(self, secret: str | None) -> dict[str, str] | None:
+        """Return the digest of ``secret``; None when the secret is None."""
+        if secret is None:
+            return None
+        return {
+            KEY: hmac.new(bytes.fromhex(self.salt), secret.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+        }
+
+    def setting(self, name: str, value: str) -> Any:
+        """Return the value of a setting, or its digest if the name shows that the value is a secret or a command."""
+        secretive = masking.SECRET.search(name) and not masking.PLAIN.fullmatch(name)
+        return self.seal(value) if secretive or name.endswith(("_command", "conninfo")) else value
+
+    def settings(self, given: list[str] | None) -> dict[str, Any]:
+        """Parse the settings of a database or role, stored as ``name=value``, into values by name; secrets become digests."""
+        pairs = (one.partition("=") for one in given or ())
+        return {name: self.setting(name, value) for name, _, value in pairs if not name.startswith("drillbook.")}
+
+
+def is_sealed(value: Any) -> bool:
+    """Return True when ``value`` is the digest of a secret."""
+    return isinstance(value, dict) and value.keys() == {KEY}

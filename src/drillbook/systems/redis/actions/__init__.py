@@ -1,0 +1,1 @@
+"""Actions `redis.*`, in one module for each group."""

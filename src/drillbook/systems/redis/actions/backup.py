@@ -1,0 +1,361 @@
+"""Backups of a Redis keyspace: save the keyspace, verify a backup, restore a backup, compare the keyspace with a backup."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.findings import Finding
+from drillbook.sdk import stored_backup
+from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
+from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, PartSize, drop_uploads
+from drillbook.sdk.host_encryption import need_transfer
+from drillbook.sdk.identity import Identity
+from drillbook.sdk.store import Reference, Store, Uri
+from drillbook.systems.redis import content, fields, identity, ownership, properties, rights, server, trial
+from drillbook.systems.redis.actions.fields import Location, ServiceName
+from drillbook.systems.redis.compare import Times, compare
+from drillbook.systems.redis.connection import Session, connected
+from drillbook.systems.redis.in_place import MARKED
+from drillbook.systems.redis.manifest import Manifest
+from drillbook.systems.redis.properties import Properties
+from drillbook.systems.redis.restore import Restoring
+from drillbook.systems.redis.save import Backup, as_owner
+from drillbook.systems.redis.service import Redis
+
+Reason = Annotated[str, Field(min_length=1)]
+
+
+class Save(Write):
+    """Save the keyspace to a store as the server's own RDB file, with a digest of every key.
+
+    A trial server loads the RDB file once; the digests are computed from the keys in this trial server.
+    """
+
+    SERVICE = Redis
+    TIMEOUT = 3600.0
+    UNDO = ("action",)
+
+    service: ServiceName
+    to: BackupFolder
+    part_size: PartSize = PART_SIZE
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``location``, ``manifest``, ``bytes``, ``keys`` (number), ``types`` (keys of each), ``snapshot_at``.
+
+        Also ``server``, ``append_only``, ``algorithm`` of the digests, ``seconds`` of each stage, ``evidence`` (copy of the
+        manifest).
+        """
+        service = ctx.service(self.service, Redis)
+        return Backup(ctx, service, Store(ctx.bucket(self.to)), Reference.parse(self.to), int(self.part_size)).take()
+
+    def ready(self, ctx: Context) -> None:
+        """Check the server's role, version and permissions, free memory for a trial server, the transfer program, and the store."""
+        service = ctx.service(self.service, Redis)
+        used = _can_be_saved(ctx, service)
+        free = ctx.run("sed", "-n", "s/^MemAvailable: *\\([0-9]*\\) kB$/\\1/p", "/proc/meminfo").text
+        if free.isdecimal() and int(free) * 1024 < used:
+            raise NotReady(
+                f"{ctx.host.name} has {int(free) >> 10} MiB of free memory, but {self.service} uses {used >> 20} MiB",
+                hint="free some memory: a trial server on this host loads the saved file once",
+            )
+        need_transfer(ctx, self.to if self.known("to") else "")
+        if self.known("to"):
+            Store(ctx.bucket(self.to)).check()
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Identity of the keyspace that is saved."""
+        return identity.measured(ctx, self.service)
+
+    def interrupted(self, ctx: Context) -> None:
+        """Abort the unfinished uploads below ``to``."""
+        drop_uploads(ctx, self.to)
+
+    def undo(self, ctx: Context) -> Undo:
+        """Remove the mark, a key that identifies the saved keyspace; the backup stays."""
+        return Undo.by_action("redis.unmark", service=self.service)
+
+    def active(self, ctx: Context) -> bool:
+        """Return True while the mark of this run is in the keyspace."""
+        return identity.marked(ctx, self.service)
+
+
+def _can_be_saved(ctx: Context, service: Redis) -> int:
+    """Return the server's memory use in bytes. Raises NotReady when the keyspace cannot be saved."""
+    try:
+        with connected(ctx, service) as session:
+            server.must_be_master(session, service)
+            rights.must_allow(session, service, rights.saving(ctx.run_id))
+            place = server.place(session, service)
+            used = int(session.info("memory")["used_memory"])
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from error
+    if not ctx.run("test", "-x", place.program).ok:
+        raise NotReady(
+            f"{ctx.host.name}: this user cannot run the server's program {place.program!r}",
+            hint="set `program` of the service to the path of redis-server or valkey-server on the host",
+        )
+    if not ctx.run(*as_owner(service), "test", "-r", place.directory).ok:
+        raise NotReady(
+            f"{ctx.host.name}: the data in {place.directory} cannot be read",
+            hint="set `run_as` of the service to the owner of the data folder",
+        )
+    return used
+
+
+class Mark(Write):
+    """Write the mark, a key that `redis.flush` requires, when the keys will be restored from a team's own backup.
+
+    `redis.save` writes the mark by itself. `backup.restore` writes it again. The mark is removed at the end of the run.
+    """
+
+    SERVICE = Redis
+    PLACE = Place.CONTROLLER
+    UNDO = ("action",)
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``key`` (name of the key that was written)."""
+        ctx.evidence(MARKED, self.service, sync=True)
+        with connected(ctx, ctx.service(self.service, Redis)) as session:
+            server.must_be_master(session, ctx.service(self.service, Redis))
+            identity.mark(session, ctx.run_id)
+        return {"key": content.mark_of(ctx.run_id)}
+
+    def undo(self, ctx: Context) -> Undo:
+        """Remove the mark, a key, from the keyspace."""
+        return Undo.by_action("redis.unmark", service=self.service)
+
+    def active(self, ctx: Context) -> bool:
+        """Return True while the mark of this run is in the keyspace."""
+        return identity.marked(ctx, self.service)
+
+
+class Unmark(Write):
+    """Remove the mark (a key) that this run left in the keyspace. Safe when there is no mark."""
+
+    SERVICE = Redis
+    PLACE = Place.CONTROLLER
+    UNDO = ("nothing",)
+
+    service: ServiceName
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``removed`` (number of keys, 0 or 1)."""
+        with connected(ctx, ctx.service(self.service, Redis)) as session:
+            return {"removed": session.ask("DEL", content.mark_of(ctx.run_id))}
+
+    def undo(self, ctx: Context) -> Undo:
+        """Nothing to undo: the mark existed only for the drill."""
+        return Undo.nothing("the mark was only for this run")
+
+
+class BackupIntact(Read):
+    """Read a backup in the store, compare all file digests, and check every key in a trial server that loads the backup."""
+
+    SERVICE = Redis
+    TIMEOUT = 3600.0
+    PROVES_BACKUP = True
+    RESTORES_WITH = ("redis.restore",)
+
+    service: ServiceName
+    from_: Location
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``files`` and ``keys`` (numbers), ``bytes``, ``types``, ``snapshot_at``, ``identity``, ``seconds``."""
+        service, begun = ctx.service(self.service, Redis), time.monotonic()
+        store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
+        try:
+            backup = Manifest.read_whole(store, origin)
+            with ctx.temporary("intact") as scratch:
+                folder = stored_backup.carry(ctx, store, origin, backup, scratch)
+                with trial.loading(ctx, service.program or backup.place.program, folder) as session:
+                    found = compare(backup.keys, content.read(session), session.clock(), {}, _times(backup, session))
+                    wrong = _changed(backup, Properties(salt="", functions=properties.functions(session)), {})
+        except CouldNotVerify as error:
+            raise StepFailed(f"the backup could not be verified: {error.message}") from error
+        if problems := [*found.findings, *wrong]:
+            raise StepFailed(
+                f"the backup in {origin} does not match its manifest: {stored_backup.summary(problems)}", findings=problems
+            )
+        return {
+            "files": len(backup.files),
+            "bytes": backup.bytes,
+            "keys": backup.count,
+            "types": backup.types(),
+            "snapshot_at": backup.taken_at,
+            "identity": self._identity(ctx, backup).model_dump(),
+            "seconds": round(time.monotonic() - begun, 3),
+        }
+
+    def _identity(self, ctx: Context, backup: Manifest) -> Identity:
+        found = identity.of(ctx, backup.service, backup.mark)
+        return found.saved(backup.digest_at(stored_backup.split(self.from_)))
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Identity of the service's keyspace."""
+        return identity.measured(ctx, self.service)
+
+    def ready(self, ctx: Context) -> None:
+        """Check that a transfer program exists on the host."""
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
+
+
+class Restore(Write):
+    """Replace the keyspace of a server by a saved one, and restart the server's unit.
+
+    With `appendonly yes` a server silently ignores an RDB next to its append-only file; therefore the RDB also becomes the
+    base of a new append-only file. The old files are put back unless every key was loaded.
+    """
+
+    SERVICE = Redis
+    TIMEOUT = 3600.0
+    UNDO = ("commands",)
+
+    service: ServiceName
+    from_: Location
+
+    def _restoring(self, ctx: Context) -> Restoring:
+        service = ctx.service(self.service, Redis)
+        return Restoring(ctx, service, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_))
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``keys`` (loaded), ``bytes``, ``append_only``, ``seconds`` of each stage, ``snapshot_at``, ``manifest``."""
+        return self._restoring(ctx).run()
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the unit in the inventory runs the server at the port, and that transfer program and store work."""
+        service = ctx.service(self.service, Redis)
+        if not service.unit:
+            raise NotReady(
+                f"the service {self.service!r} has no `unit` in the inventory",
+                hint="a restore restarts the server: set `unit` of the service to its unit in the service manager",
+            )
+        ownership.ready(ctx, service)
+        need_transfer(ctx, self.from_ if self.known("from_") else "")
+        if self.known("from_"):
+            Store(ctx.bucket(self.from_)).check()
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Identity of the keyspace that was restored."""
+        return identity.measured(ctx, self.service)
+
+    def undo(self, ctx: Context) -> Undo:
+        """Put the old files back if the restore did not finish; start the unit."""
+        restoring = self._restoring(ctx)
+        return restoring.undo(restoring.place())
+
+    def active(self, ctx: Context) -> bool:
+        """Return True while the server's old files must still be put back, or the unit is stopped."""
+        restoring = self._restoring(ctx)
+        return restoring.unfinished(restoring.place())
+
+
+class Matches(Read):
+    """Compare the keyspace with a backup, key by key: type, value, and expiry time within two seconds.
+
+    Keys that have expired since the backup may be missing. Drillbook's own keys are not compared. Expiry times of fields,
+    functions, users (ACLs) and settings must also match the backup; in a sandbox, users and settings are not compared.
+    """
+
+    SERVICE = Redis
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 1800.0
+    COMPARES = True
+
+    service: ServiceName
+    manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `redis.save`.")]
+    ignore: Annotated[
+        dict[str, Reason],
+        Field(
+            description="Patterns (`*`, `?`) of keys that are not compared, each with the reason, such as `pages:*: refilled by "
+            "readers`."
+        ),
+    ] = Field(default_factory=dict)
+    ignore_server: Annotated[
+        dict[str, Reason],
+        Field(
+            description="Settings, users (`user NAME`) and libraries (`function NAME`) that are not compared, by pattern, each "
+            "with the reason, such as `maxmemory: the spare has less`; `*` excludes all."
+        ),
+    ] = Field(default_factory=dict)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``keys`` and ``expired`` (numbers), ``types`` (number of keys of each), ``seconds``.
+
+        Also ``ignored`` (number and reason by pattern), ``algorithm``, ``not_covered`` (properties that were not compared).
+        """
+        service, begun = ctx.service(self.service, Redis), time.monotonic()
+        backup = Manifest.read(Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest))
+        with connected(ctx, service) as session:
+            keys, times = content.read(session), _times(backup, session)
+            now = session.clock()
+            present = _properties(backup, service, session)
+        found = compare(backup.keys, keys, now, self.ignore, times)
+        problems = [*found.findings, *_changed(backup, present, self.ignore_server)]
+        facts: Facts = {
+            "keys": found.compared,
+            "expired": found.expired,
+            "types": backup.types(),
+            "ignored": {pattern: {"keys": count, "why": self.ignore[pattern]} for pattern, count in found.ignored.items()},
+            "algorithm": backup.algorithm,
+            "not_covered": _not_covered(backup, present),
+            "seconds": round(time.monotonic() - begun, 3),
+        }
+        if problems:
+            raise StepFailed(
+                f"the keyspace of {self.service} differs from the backup: {stored_backup.summary(problems)}",
+                findings=problems,
+                facts=facts | {"differing": found.differing},
+            )
+        if not found.compared:
+            raise CouldNotVerify(
+                f"no key of the backup could be compared with {self.service}: {found.expired} keys have expired, "
+                f"{sum(found.ignored.values())} are ignored"
+            )
+        return facts
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Identity of the keyspace that is compared."""
+        return identity.measured(ctx, self.service)
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the server answers and the store is reachable; a sandbox has no server before the restore."""
+        service = ctx.service(self.service, Redis)
+        if service.sandbox is None:
+            try:
+                with connected(ctx, service) as session:
+                    session.ask("PING")
+            except CouldNotVerify as error:
+                raise NotReady(error.message, hint=error.hint) from error
+        if self.known("manifest"):
+            Store(ctx.bucket(self.manifest)).check()
+
+
+def _times(backup: Manifest, session: Session) -> Times:
+    """Return the expiry times of hash fields in the backup and on the server; empty when the backup does not list these."""
+    return Times() if backup.fields is None else Times(backup.fields, fields.read(session))
+
+
+def _properties(backup: Manifest, service: Redis, session: Session) -> Properties:
+    """Read the server properties to compare with the backup; in a sandbox only functions, not its own users and settings."""
+    if backup.properties is None:
+        return Properties(salt="")
+    if service.sandbox is not None:
+        return Properties(salt="", functions=properties.functions(session))
+    return properties.read(session, backup.properties.salt)
+
+
+def _changed(backup: Manifest, found: Properties, ignore: Mapping[str, str]) -> list[Finding]:
+    return [] if backup.properties is None else properties.differences(backup.properties, found, ignore)
+
+
+def _not_covered(backup: Manifest, found: Properties) -> list[str]:
+    """Return the properties that were not compared."""
+    missing = {*found.missing(), *(backup.properties.missing() if backup.properties else ())}
+    return sorted(missing | ({"expiry times of fields"} if backup.fields is None else set()))

@@ -1,0 +1,70 @@
+"""Fault `redis.flush`: delete all keys."""
+
+from __future__ import annotations
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
+from drillbook.sdk.identity import Identity
+from drillbook.systems.redis import identity, rights, server
+from drillbook.systems.redis.actions.fields import ServiceName
+from drillbook.systems.redis.connection import connected
+from drillbook.systems.redis.service import Redis
+
+
+class Flush(Fault):
+    """Delete every key of every database, like an operator logged in to the wrong server."""
+
+    SERVICE = Redis
+    PLACE = Place.CONTROLLER
+    RESTORE_ONLY = True
+    PROVEN_BY = ("redis.backup_intact", "backup.check")
+    RESTORED_BY = {"redis.backup_intact": "redis.restore", "backup.check": "backup.restore"}
+    UNDO = ("restore",)
+
+    service: ServiceName
+
+    def inject(self, ctx: Context) -> Facts:
+        """Facts: ``keys_before`` and ``databases`` (numbers), ``keys_after`` (keys that clients wrote after the flush)."""
+        service = ctx.service(self.service, Redis)
+        if not identity.marked(ctx, self.service):
+            raise StepFailed(
+                f"{self.service} contains no mark of this run, so it is not known to be the keyspace that was backed up; add "
+                "`redis.save` to `backup`, or `redis.mark` if `backup.restore` restores the keys"
+            )
+        with connected(ctx, service) as session:
+            before = session.sizes()
+            session.ask("FLUSHALL")
+            after = session.sizes()
+        return {"keys_before": sum(before.values()), "databases": len(before), "keys_after": sum(after.values())}
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the server is a master with keys, and that the service's user may run FLUSHALL."""
+        service = ctx.service(self.service, Redis)
+        try:
+            with connected(ctx, service) as session:
+                server.must_be_master(session, service)
+                rights.must_allow(session, service, rights.FLUSH)
+                sizes = session.sizes()
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from error
+        if not sizes:
+            raise NotReady(
+                f"{self.service} contains no keys",
+                hint="check that the service in the inventory has the address of the right server",
+            )
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Identity of the keyspace that is flushed."""
+        return identity.measured(ctx, self.service)
+
+    def undo(self, ctx: Context) -> Undo:
+        """Change nothing: only a restore can recover the keys."""
+        return Undo.by_restore("the keys are lost; only a restore can recover them")
+
+    def active(self, ctx: Context) -> bool:
+        """Return True while the mark of this run is missing; clients may write other keys again, but never the mark."""
+        return not identity.marked(ctx, self.service)
+
+    def untouched(self, ctx: Context) -> bool | None:
+        """Return True when the mark of this run exists: a flush removes either everything or nothing."""
+        return identity.marked(ctx, self.service)

@@ -1,0 +1,104 @@
+"""Action `redis.newest_moment`: find when a key was last written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.action import Context, Facts, Place
+from drillbook.sdk.backup_source import parsed_moment
+from drillbook.sdk.moments import SAMPLE, MeasuresLoss, Moment, measured, newest
+from drillbook.systems.redis import content
+from drillbook.systems.redis.actions.fields import ServiceName
+from drillbook.systems.redis.connection import Session, connected
+from drillbook.systems.redis.service import Redis
+from drillbook.values import Duration
+
+MILLISECONDS = 100_000_000_000
+"""A number above this is a time in milliseconds since 1970, not in seconds."""
+_HINT = "name `times` (keys whose value is a time) or `lifetimes` (keys that are always written with the same time to live)"
+
+
+class NewestMoment(MeasuresLoss):
+    """Find the newest write in a keyspace, usually a restored copy: later writes would have been lost.
+
+    The time of a write is known for stream entries (from the id), for keys whose value is the time of writing, and for keys
+    that are always written with the same time to live; the newest of all these times counts.
+    """
+
+    SERVICE = Redis
+    PLACE = Place.CONTROLLER
+    TIMEOUT = 300.0
+
+    service: ServiceName
+    times: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Patterns of keys whose value is a time: seconds or milliseconds since 1970, or ISO 8601 with offset."
+        ),
+    ] = ()
+    lifetimes: Annotated[
+        Mapping[str, Duration],
+        Field(description="Time to live that a client sets at every write, by key pattern: `{session:*: 30m}`."),
+    ] = {}
+    max_age: Annotated[
+        Duration | None, Field(gt=0, description="Maximum age of the newest write; an older one fails the step.")
+    ] = None
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments`` (each basis with its moment and error).
+
+        ``newest_moment`` is by the clock of the server or client that wrote the key, and ``age_s`` is its age by the
+        controller's clock. The last write may be up to ``error_s`` later: the usual interval between the newest values.
+        """
+        with connected(ctx, ctx.service(self.service, Redis)) as session:
+            found = [*_streams(session), *self._times(session), *self._lifetimes(session)]
+        return measured(self.service, found, self.max_age, hint=_HINT)
+
+    def _times(self, session: Session) -> Iterator[Moment]:
+        for pattern in self.times:
+            keys = _named(session, pattern)
+            values = [
+                _moment(pattern, value) for value in session.batch([("GET", key) for key in keys]) if value is not None
+            ]
+            yield from newest(values, f"the newest time in the value of {pattern}")
+
+    def _lifetimes(self, session: Session) -> Iterator[Moment]:
+        for pattern, lifetime in self.lifetimes.items():
+            keys = _named(session, pattern)
+            ends = [int(end) for end in session.batch([("PEXPIRETIME", key) for key in keys]) if int(end) > 0]
+            values = [datetime.fromtimestamp(end / 1000 - float(lifetime), UTC) for end in ends]
+            yield from newest(values, f"the newest end of life of {pattern}, {lifetime} after its writing")
+
+
+def _named(session: Session, pattern: str) -> list[bytes]:
+    return [key for keys in content.names(session, pattern) for key in keys]
+
+
+def _streams(session: Session) -> Iterator[Moment]:
+    """Yield the newest time in the ids of stream entries, which the server sets by its clock."""
+    keys = _named(session, "*")
+    kinds = session.batch([("TYPE", key) for key in keys])
+    streams = [key for key, kind in zip(keys, kinds, strict=True) if kind in (b"stream", "stream")]
+    entries = session.batch([("XREVRANGE", key, "+", "-", "COUNT", SAMPLE) for key in streams])
+    ids = [bytes(entry[0]) for answer in entries for entry in answer]
+    values = [datetime.fromtimestamp(int(one.partition(b"-")[0]) / 1000, UTC) for one in ids]
+    yield from newest(values, "the newest entry of a stream, by its id")
+
+
+def _moment(pattern: str, value: bytes) -> datetime:
+    """Parse the value of a key as a time. Raises CouldNotVerify."""
+    text = bytes(value).decode("utf-8", "replace").strip()
+    try:
+        if text.replace(".", "", 1).isdecimal():
+            number = float(text)
+            return datetime.fromtimestamp(number / 1000 if number > MILLISECONDS else number, UTC)
+        if moment := parsed_moment(text):
+            return moment
+    except (ValueError, OverflowError):
+        pass
+    raise CouldNotVerify(f"the value of a key {pattern} is not a time: {text[:40]!r}", hint=_HINT)

@@ -1,0 +1,116 @@
+"""Parts of an append-only file (Redis 7 or later): read the manifest, and check each part separately.
+
+valkey-check-aof 9.1 wrongly reports damage in a base file that Valkey 9 wrote. No checker reports files in the folder that
+the manifest does not name, although a server starts without these files and so loses their data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from drillbook.findings import Finding, finding
+from drillbook.sdk.host import Host
+from drillbook.systems.redis.checker import Checker, Verdict
+
+MANIFEST = ".manifest"
+"""Suffix of the name of a manifest."""
+_LINE = re.compile(r'file (?:"([^"/\\]+)"|([^\s"/]+)) seq (\d+) type ([bhi])(?: \S+ \S+)*')
+PART = re.compile(r"(.+)\.(\d+)\.(?:incr|base)\.(?:aof|rdb)")
+"""Pattern of a part's name: name of the append-only file, and number of the part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file in a manifest: ``kind`` is ``b`` (base), ``i`` (increment) or ``h`` (history, no longer needed)."""
+
+    name: str
+    number: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Private copy of a backup on a host, which checkers may open for writing."""
+
+    id: str
+    """Name of the backup in findings."""
+    host: Host
+    folder: str
+    sizes: dict[str, int]
+    """Size of each file in bytes, by its name."""
+    manifest: str = ""
+    """Name of the manifest; empty for a single append-only file."""
+    text: str = ""
+    """Text of the manifest."""
+
+    @property
+    def parts(self) -> list[Part] | None:
+        """Parts that a server loads, in order; None when the manifest is invalid."""
+        if not self.manifest:
+            return [Part(name, 1, "i") for name in self.sizes]
+        found = [_LINE.fullmatch(line) for line in self.text.splitlines() if line.strip() and not line.startswith("#")]
+        if not found or None in found:
+            return None
+        parts = [Part(match[1] or match[2], int(match[3]), match[4]) for match in found if match]
+        return [part for part in parts if part.kind != "h"]
+
+
+def judged(tool: Checker, copy: Copy) -> Verdict:
+    """Compare the manifest with the files, and check each part separately. Raises CouldNotVerify, HostError.
+
+    Numbers of keys in the verdict are those of the base file.
+    """
+    if copy.manifest and copy.manifest not in copy.sizes:
+        return Verdict((_missing(copy, copy.manifest, "a manifest beside the parts"),))
+    parts = copy.parts
+    if not parts:
+        measured = f"{copy.sizes.get(copy.manifest, 0)} bytes that are no manifest"
+        return Verdict((_damaged(copy, "a manifest that names the parts", measured),))
+    if wrong := list(_unlike(copy, parts)):
+        return Verdict(tuple(wrong))
+    verdicts = [(part, _part(tool, copy, part)) for part in parts]
+    base = next((verdict for part, verdict in verdicts if part.kind == "b"), Verdict(()))
+    problems = tuple(problem for _, verdict in verdicts for problem in verdict.problems)
+    commands = sum(copy.sizes[part.name] for part, verdict in verdicts if not verdict.begins)
+    if not problems and not commands and not base.keys:
+        problems = (
+            finding(
+                "backup-empty",
+                title=copy.id,
+                wanted="keys in its base, or commands",
+                measured="no key and no command",
+                host=copy.host.name,
+            ),
+        )
+    return replace(base, problems=problems)
+
+
+def _unlike(copy: Copy, parts: list[Part]) -> Iterator[Finding]:
+    """Yield a finding for each part in the manifest without a file, and for each file newer than all parts in the manifest."""
+    for part in parts:
+        if part.name not in copy.sizes:
+            yield _missing(copy, part.name, "a file that the manifest names")
+    newest = max(part.number for part in parts)
+    for name, size in sorted(copy.sizes.items()) if copy.manifest else ():
+        if size and (found := PART.fullmatch(name)) and int(found[2]) > newest:
+            yield _damaged(copy, f"a manifest that names {name}", f"part {newest} is the last that it names")
+
+
+def _missing(copy: Copy, name: str, wanted: str) -> Finding:
+    return finding("backup-missing", title=f"{copy.id}: {name}", wanted=wanted, measured="no such file", host=copy.host.name)
+
+
+def _part(tool: Checker, copy: Copy, part: Part) -> Verdict:
+    path, title = f"{copy.folder}/{part.name}", copy.id if part.name == copy.id else f"{copy.id}: {part.name}"
+    if part.name.endswith(".rdb"):
+        if copy.sizes[part.name] == 0:
+            return Verdict((_damaged(copy, f"an RDB in {part.name}", "a file of 0 bytes"),))
+        verdict = tool.rdb(title, path)
+        return replace(verdict, problems=tuple(one for one in verdict.problems if one.code != "backup-empty"))
+    return tool.aof(title, path)
+
+
+def _damaged(copy: Copy, wanted: str, measured: str) -> Finding:
+    return finding("backup-damaged", title=copy.id, wanted=wanted, measured=measured, host=copy.host.name)

@@ -1,0 +1,204 @@
+"""Check RDB and append-only files with redis-check-rdb and redis-check-aof, and find damage that these miss.
+
+The server program, started under the name of a checker, is that checker (also in Valkey), so a host needs only the server.
+Checkers stop reading where a server does, so bytes after the end of an RDB are detected by the size of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.findings import Finding, finding
+from drillbook.sdk.host import Host, Output, printable
+
+NO_CHECKER = 86
+"""Exit status of ``CHECK`` when the host has neither a checker nor a server."""
+# KIND PROGRAM FOLDER PATH: check the file PATH. KIND is rdb or aof; FOLDER gets a link to the server PROGRAM, which may be
+# empty if a checker or a server is on PATH. Print the size and the first bytes of the file, and the checker's output.
+CHECK = """
+kind=$1 program=$2 folder=$3 path=$4
+begins=$(head -c 9 -- "$path" | tr -cd 'A-Z0-9')
+case $begins in VALKEY*) first=valkey second=redis ;; *) first=redis second=valkey ;; esac
+tool=
+if test -z "$program"; then
+  tool=$(command -v "$first-check-$kind" || command -v "$second-check-$kind") ||
+    program=$(command -v "$first-server" || command -v "$second-server") || exit 86
+fi
+if test -z "$tool"; then
+  case ${program##*/} in *valkey*) tool=$folder/valkey-check-$kind ;; *) tool=$folder/redis-check-$kind ;; esac
+  ln -sf -- "$program" "$tool"
+fi
+echo "size $(stat -L -c %s -- "$path")"
+echo "begins $begins"
+"$tool" "$path"
+"""
+READY = """
+test -n "$1" && { test -x "$1"; exit; }
+command -v valkey-check-rdb || command -v redis-check-rdb || command -v valkey-server || command -v redis-server
+"""
+_HINT = "install redis-tools or valkey-tools on that host, or set `program` to the path of redis-server or valkey-server"
+NEWER = "install the version of Redis or Valkey that wrote the file, and set `program` to the path of its server"
+"""Hint for a file whose format the checker does not know."""
+_OPCODE_AUX = 0xFA
+_MAGIC = re.compile(rb"REDIS\d{4}|VALKEY\d{3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Result of the check of one file."""
+
+    problems: tuple[Finding, ...]
+    keys: int = 0
+    expires: int = 0
+    """Number of keys with a time to live."""
+    expired: int = 0
+    """Number of keys that have expired, by the clock of the host that checked the file."""
+    databases: int = 1
+    """Number of databases that a server must have to load the file."""
+    begins: str = ""
+    """First word of the file, such as ``REDIS0011``."""
+    checksum: bool = False
+    """True when the file has a checksum of its content, and the checksum is correct."""
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+Run = Callable[[Sequence[str]], Output]
+"""Function that runs a command on the host of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checker:
+    """Checker of files on a host. ``program`` is the path of the server; empty: a checker or server on PATH."""
+
+    run: Run
+    host: Host
+    program: str
+    folder: str
+    """Private folder on the host, for a link to the program."""
+
+    def rdb(self, name: str, path: str) -> Verdict:
+        """Check the RDB file at ``path``; findings call it ``name``. Raises CouldNotVerify, HostError."""
+        output = self._checked("rdb", path)
+        text = printable(output.stdout, limit=60_000)
+        size = int(_number(r"^size (\d+)", text))
+        if size == 0:
+            return Verdict((self._empty(name, "a file of 0 bytes"),))
+        if output.exit != 0 or "RDB looks OK!" not in text:
+            self._must_be_known(name, text)
+            return Verdict((self._damaged(name, "an RDB that can be read to its end", _said(text) or _ended(output)),))
+        end = int(_number(r"^\[offset (\d+)\] \\o/", text))
+        if 0 < end < size:
+            return Verdict((self._damaged(name, f"an RDB of {end} bytes", f"{size - end} more bytes behind its end"),))
+        keys, expires, expired = (
+            int(_number(rf"^\[info\] (\d+) {word}$", text)) for word in ("keys read", "expires", "already expired")
+        )
+        nothing = f"{keys} keys, which all have expired" if keys else "no key"
+        return Verdict(
+            () if keys > expired else (self._empty(name, nothing),),
+            keys=keys,
+            expires=expires,
+            expired=expired,
+            begins=_begins(text),
+            databases=1 + max(map(int, re.findall(r"Selecting DB ID (\d+)", text)), default=0),
+            checksum="Checksum OK" in text,
+            facts=dict(re.findall(r"AUX FIELD (redis-ver|valkey-ver|ctime) = '([^']*)'", text)),
+        )
+
+    def aof(self, name: str, path: str) -> Verdict:
+        """Check the append-only file at ``path``; the checker opens the file for writing. Raises CouldNotVerify, HostError."""
+        output = self._checked("aof", path)
+        text = printable(output.stdout + output.stderr, limit=60_000)
+        if output.exit == 0:
+            return Verdict(())
+        self._must_be_known(name, text)
+        wanted = "an append-only file that can be read to its end"
+        return Verdict((self._damaged(name, wanted, _said(text) or _ended(output)),))
+
+    def _checked(self, kind: str, path: str) -> Output:
+        output = self.run(("sh", "-c", CHECK, "sh", kind, self.program, self.folder, path))
+        if output.exit in (NO_CHECKER, 126, 127):
+            raise CouldNotVerify(f"{self.host.name} has no program that can check {path}", hint=_HINT)
+        return output
+
+    def _must_be_known(self, name: str, text: str) -> None:
+        """Raise CouldNotVerify when the checker does not know the file's format, such as that of a newer server version."""
+        begins = _begins(text)
+        foreign = (
+            "Wrong signature" in text
+            or ("Unknown object type" in text and re.search(r"(?:foreign|future) version", text) is not None)
+            or (begins.startswith("VALKEY") and "format error" in text)
+        )
+        if "Can't handle RDB format version" in text or (begins and foreign):
+            raise CouldNotVerify(
+                f"{name} has the format {begins}, which the program on {self.host.name} does not know", hint=NEWER
+            )
+
+    def _damaged(self, name: str, wanted: str, measured: str) -> Finding:
+        return finding("backup-damaged", title=name, wanted=wanted, measured=measured, host=self.host.name)
+
+    def _empty(self, name: str, measured: str) -> Finding:
+        return finding("backup-empty", title=name, wanted="at least one key", measured=measured, host=self.host.name)
+
+
+def need_checker(run: Run, host: Host, program: str) -> None:
+    """Check that the host has a checker program, or the server ``program``. Raises NotReady, HostError."""
+    if not run(("sh", "-c", READY, "sh", program)).ok:
+        raise NotReady(
+            f"{host.name} has no {program or 'redis-check-rdb, valkey-check-rdb or server'}",
+            hint=_HINT,
+        )
+
+
+def _begins(text: str) -> str:
+    """Return the first word of the file if it marks an RDB, such as ``REDIS0011``; otherwise an empty text."""
+    found = re.search(r"^begins (REDIS\d{4}|VALKEY\d{3})$", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _number(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    return found[1] if found else "0"
+
+
+def _said(text: str) -> str:
+    """Return the lines of the checker's output that describe the problem."""
+    words = r"ERROR|Unexpected|rror|not valid|Expected|expected|Wrong|wrong|mismatch|additional info|truncated|EOF|Cannot|Unknown"
+    lines = [line.strip() for line in text.splitlines() if re.search(words, line) and "AUX FIELD" not in line]
+    return "; ".join(line for line in lines if not line.startswith("--- RDB") and "returned error code" not in line)[:600]
+
+
+def _ended(output: Output) -> str:
+    return f"the checker was ended by signal {output.signal}" if output.signal else f"the checker's status is {output.exit}"
+
+
+def saved_at(beginning: bytes) -> datetime | None:
+    """Return the time when the server began to save an RDB, from the header of the file; None for another kind of file."""
+    if not _MAGIC.match(beginning):
+        return None
+    at = 9
+    while at < len(beginning) and beginning[at] == _OPCODE_AUX:
+        key, at = _text(beginning, at + 1)
+        value, at = _text(beginning, at)
+        if key == "ctime" and re.fullmatch(r"\d{1,12}", value):
+            return datetime.fromtimestamp(int(value), UTC)
+    return None
+
+
+def _text(data: bytes, at: int) -> tuple[str, int]:
+    """Decode the length-encoded string at position ``at`` of an RDB; return the text and the position after it."""
+    first = data[at : at + 1] or b"\xff"
+    kind, low = first[0] >> 6, first[0] & 0x3F
+    if kind == 3 and low in (0, 1, 2):  # an integer of 1, 2 or 4 bytes
+        end = at + 1 + (1 << low)
+        return str(int.from_bytes(data[at + 1 : end], "little", signed=True)), end
+    if kind == 0:
+        start, size = at + 1, low
+    elif kind == 1:
+        start, size = at + 2, low << 8 | (data[at + 1] if at + 1 < len(data) else 0)
+    else:
+        return "", len(data)
+    return data[start : start + size].decode("ascii", "replace"), start + size

@@ -1,0 +1,66 @@
+"""Expiry times of hash fields (HEXPIRE, since Redis 7.4 and Valkey 9), which the digest of a hash does not include."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from drillbook.sdk.stored_backup import Part, Sha256
+from drillbook.systems.redis.connection import Session
+from drillbook.systems.redis.content import names, text_of
+
+_COUNTED = re.compile(r"(?:subexpiry|keys_with_volatile_items)=(\d+)")
+
+
+class FieldTimes(Part):
+    """Expiring fields of one hash: their number, the earliest expiry time in milliseconds, and a digest of names and times."""
+
+    count: int
+    first_ms: int
+    sha256: Sha256
+
+
+Fields = dict[str, dict[str, FieldTimes]]
+"""Expiry times of hash fields by database number, then by key name, both as in ``content.Keys``."""
+
+
+def read(session: Session) -> Fields:
+    """Read the field expiry times of every hash; empty for a server without HEXPIRE.
+
+    Raises redis.RedisError, CouldNotVerify.
+    """
+    found: Fields = {}
+    for database, text in session.info("keyspace").items():
+        counted = _COUNTED.search(text)
+        if counted is None or counted[1] == "0":
+            continue
+        session.ask("SELECT", database.removeprefix("db"))
+        hashes: dict[str, FieldTimes] = {}
+        for keys in names(session):
+            hashes |= _times(session, keys)
+        found[database.removeprefix("db")] = hashes
+    session.ask("SELECT", 0)
+    return found
+
+
+def _times(session: Session, keys: list[bytes]) -> dict[str, FieldTimes]:
+    """Return the field expiry times of the hashes among ``keys`` that have any."""
+    kinds = session.batch([("TYPE", key) for key in keys])
+    hashes = [key for key, kind in zip(keys, kinds, strict=True) if kind == b"hash"]
+    named = [
+        (key, list(fields))
+        for key, fields in zip(hashes, session.batch([("HKEYS", key) for key in hashes]), strict=True)
+        if not isinstance(fields, Exception) and fields
+    ]
+    answers = session.batch([("HPEXPIRETIME", key, "FIELDS", len(fields), *fields) for key, fields in named])
+    found: dict[str, FieldTimes] = {}
+    for (key, fields), answer in zip(named, answers, strict=True):
+        if isinstance(answer, Exception):
+            raise answer
+        times = sorted((field, int(at)) for field, at in zip(fields, answer, strict=True) if int(at) > 0)
+        if times:
+            digest = hashlib.sha256(b"".join(b"%d:%b%d;" % (len(field), field, at) for field, at in times))
+            found[text_of(key)] = FieldTimes(
+                count=len(times), first_ms=min(at for _, at in times), sha256=digest.hexdigest()
+            )
+    return found

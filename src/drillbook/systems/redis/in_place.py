@@ -1,0 +1,109 @@
+"""Restore a team's RDB into a server that lost its keys: restart the server with the RDB, and check that all keys load."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.sdk.action import Facts, Undo
+from drillbook.sdk.backup_source import Backup
+from drillbook.sdk.identity import Identity
+from drillbook.sdk.in_place import InPlace, evidence_of_run, lies_in
+from drillbook.systems.redis import checker, identity, ownership, server
+from drillbook.systems.redis.checker import Checker
+from drillbook.systems.redis.connection import connected
+from drillbook.systems.redis.restore import Replacement
+from drillbook.systems.redis.service import Redis
+
+MARKED = "marked.txt"
+"""Evidence file of `redis.mark`: this run marks the keyspace, also after a restore that brings no mark along."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisInPlace(InPlace):
+    """Restore of an RDB into a service of kind redis."""
+
+    source: Any
+    """The backup source, whose driver this is."""
+
+    @property
+    def redis(self) -> Redis:
+        """The Redis service. Raises NotReady for a service of another kind."""
+        if not isinstance(self.service, Redis):
+            raise NotReady(f"{self.service.name} is not a service of kind redis")
+        return self.service
+
+    @property
+    def replacement(self) -> Replacement:
+        """Object that replaces the server's files by the RDB, and can put the old files back."""
+        return Replacement(self.ctx, self.redis)
+
+    def ready(self) -> None:
+        """Check that the unit runs the server at the port, and that its host has a checker program."""
+        if not self.redis.unit:
+            raise NotReady(
+                f"the service {self.redis.name!r} has no `unit` in the inventory",
+                hint="a restore restarts the server: set `unit` of the service to its unit in the service manager",
+            )
+        ownership.ready(self.ctx, self.redis)
+        checker.need_checker(lambda argv: self.ctx.run(*argv), self.ctx.host, self._program())
+        self.source.need_decryption(self.ctx)
+
+    def _program(self) -> str:
+        """Return the path of the server's program, which also checks files; empty: search PATH."""
+        if self.redis.program:
+            return self.redis.program
+        try:
+            with connected(self.ctx, self.redis) as session:
+                return server.place(session, self.redis).program
+        except CouldNotVerify:
+            return ""
+
+    def unlike(self, backup: Backup, checked: Facts) -> str:
+        """Return a reason if the backups lie in the server's data folder, or the RDB lacks a database of the server."""
+        with connected(self.ctx, self.redis) as session:
+            directory, sizes = server.place(session, self.redis).directory, session.sizes()
+        if why := lies_in(self.ctx, self.source, directory):
+            return f"{why}: a server that is flushed writes its RDB again, without a key"
+        if beyond := sorted(number for number in map(int, sizes) if number >= int(checked.get("databases", 0))):
+            return f"it has no database {beyond[0]}, in which the server has keys"
+        return ""
+
+    def restore(self, backup: Backup, at: datetime | None) -> Facts:
+        """Check the file on the server's host, and restart the server with it. Raises StepFailed, HostError."""
+        begun, ctx = time.monotonic(), self.ctx
+        replacement, program = self.replacement, self._program()
+        try:
+            place = replacement.present()
+            with ctx.temporary("rdb") as folder, self.source.brought(ctx, backup, ctx.host, folder) as brought:
+                tool = Checker(lambda argv: ctx.run(*argv), ctx.host, program, folder)
+                path, verdict = self.source.verdict(tool, backup, brought)
+                if verdict.problems:
+                    raise StepFailed(f"{ctx.host.name}: {verdict.problems[0].title}", findings=verdict.problems)
+                replacement.timed("fetch", begun)
+                keys, appends = replacement.exchange(place, path, verdict.keys)
+            self._mark()
+        except CouldNotVerify as error:
+            raise StepFailed(f"the restore failed: {error.message}") from error
+        return {"keys": keys, "append_only": appends, "bytes": backup.bytes, "seconds": replacement.seconds}
+
+    def _mark(self) -> None:
+        """Write this run's mark to the restored keyspace if `redis.mark` marked the lost keyspace."""
+        if evidence_of_run(self.ctx, MARKED):
+            with connected(self.ctx, self.redis) as session:
+                identity.mark(session, self.ctx.run_id)
+
+    def undo(self) -> Undo:
+        """Put the old files back if the restore did not finish; start the unit."""
+        return self.replacement.undo(self.replacement.present())
+
+    def active(self) -> bool:
+        """Return True while the server's old files must still be put back, or the unit is stopped."""
+        return self.replacement.unfinished(self.replacement.present())
+
+    def identity(self) -> Identity:
+        """Identity of the keyspace, by its mark."""
+        return identity.measured(self.ctx, self.redis.name)

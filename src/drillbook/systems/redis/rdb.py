@@ -1,0 +1,172 @@
+"""Backup source of the kind `redis_rdb`: RDB files written by SAVE, BGSAVE or `redis-cli --rdb`, one for each backup."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from drillbook.errors import StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_files import FileBackups
+from drillbook.sdk.backup_source import Backup, Checked, stamp
+from drillbook.sdk.host import Host, printable
+from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.sdk.service import Service
+from drillbook.systems.redis import checker, disposable
+from drillbook.systems.redis.checker import Checker, Verdict
+from drillbook.systems.redis.in_place import RedisInPlace
+from drillbook.systems.tar.source import unpacker
+
+BEGINNING = 512
+"""Number of bytes at the start of a file to read for the time in the header."""
+BASIS = "time in the header of the RDB, by the clock of the server that saved it"
+# FILE TARGET UNPACKER...: decompress FILE into TARGET.
+_UNPACK = 'umask 077; from=$1 to=$2; shift 2; "$@" < "$from" > "$to"'
+
+
+class RdbSource(FileBackups):
+    """Backup source of RDB files (Redis, Valkey), one file for each backup; a suffix such as .gz names the compression.
+
+    The time of a backup is the one in the RDB's header (unless the field `newest` sets another rule), because the modification
+    time of a copy may be much later.
+    """
+
+    kind: Literal["redis_rdb"] = "redis_rdb"
+    RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
+    RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("redis",)
+
+    pattern: str = Field(default="*.rdb*", description="Shell pattern that the names of the backup files match.")
+    program: str = Field(
+        default="",
+        description=(
+            "Path of redis-server or valkey-server on the host, which can also check files; empty: a checker or server on PATH."
+        ),
+    )
+
+    def backups(self, ctx: Context) -> list[Backup]:
+        """List the files that match the pattern, each with the time from its header if readable."""
+        found = super().backups(ctx)
+        if self.newest == "name":
+            return found
+        plain = [backup.id for backup in found if not unpacker(backup.id)]
+        begun = self.place(ctx).beginnings(ctx, plain, BEGINNING) if plain else {}
+        moments = {name: checker.saved_at(data) for name, data in begun.items()}
+        return [
+            replace(backup, taken_at=moment, basis=BASIS) if (moment := moments.get(backup.id)) else backup
+            for backup in found
+        ]
+
+    def check(self, ctx: Context, backup: Backup) -> Checked:
+        """Check the file and its checksum with the checker program of Redis, and count the keys."""
+        with ctx.temporary("rdb") as folder, self.brought(ctx, backup, ctx.host, folder) as brought:
+            tool = Checker(lambda argv: ctx.run(*argv), ctx.host, self.program, folder)
+            _, verdict = self.verdict(tool, backup, brought)
+        problems = (*verdict.problems, *self._older(backup, verdict))
+        return Checked(problems, *coverage(verdict), counted(verdict))
+
+    def verdict(self, tool: Checker, backup: Backup, brought: str) -> tuple[str, Verdict]:
+        """Check the file ``brought`` of ``backup``; returns the path of its plain RDB, and the verdict."""
+        path, wrong = _plain(tool, backup.id, brought)
+        return path, Verdict(wrong) if wrong else tool.rdb(backup.id, path)
+
+    def in_place(self, ctx: Context, service: Service) -> InPlace:
+        """Return the object that restores a backup into a server that lost its keys."""
+        return RedisInPlace(ctx, service, self)
+
+    def _older(self, backup: Backup, verdict: Verdict) -> tuple[Finding, ...]:
+        """Return a finding if a recent file contains an outdated RDB: a listing cannot see that in a compressed file."""
+        saved = int(verdict.facts.get("ctime", "0"))
+        if not saved or self.max_age is None or backup.taken_at.timestamp() - saved <= float(self.max_age):
+            return ()
+        moment = stamp(datetime.fromtimestamp(saved, UTC))
+        wanted = f"saved within {self.max_age} of {stamp(backup.taken_at)}"
+        return (finding("backup-too-old", title=backup.id, wanted=wanted, measured=f"its header says {moment}"),)
+
+    def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
+        """Check the file, and start a server in the sandbox that loads it, without an append-only file."""
+        data, begun = disposable.prepared(box), time.monotonic()
+        tool = Checker(lambda argv: box.run(*argv), box.host, disposable.program(box), box.folder)
+        with self.brought(ctx, backup, box.files, box.folder) as brought:
+            path, wrong = _plain(tool, backup.id, brought)
+            if not wrong:
+                box.run("cp", "--", path, f"{data}/dump.rdb").check()
+        copied = time.monotonic()
+        verdict = Verdict(wrong) if wrong else tool.rdb(backup.id, f"{data}/dump.rdb")
+        if verdict.problems:
+            raise StepFailed(
+                f"{box.host.name}: {verdict.problems[0].title}", findings=verdict.problems, facts=counted(verdict)
+            )
+        checked = time.monotonic()
+        facts = disposable.serving(ctx, box, disposable.Load(backup.id, verdict.begins, verdict.databases))
+        _must_be_all(backup.id, box.host, verdict, facts)
+        seconds = {"fetch": round(copied - begun, 3), "check": round(checked - copied, 3), **facts.pop("seconds")}
+        return {**facts, "keys_in_file": verdict.keys, "seconds": seconds}
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the place of the backups is valid, and that the host has a checker program."""
+        super().ready(ctx)
+        checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
+
+    def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
+        """Check that the sandbox's host has a Redis or Valkey server."""
+        disposable.need_server(ctx, service)
+        self.need_decryption(ctx)
+
+
+def coverage(verdict: Verdict) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return two lists of texts: the checks done on an RDB, and the properties that were not checked."""
+    covered = ("every byte was read", "every key was parsed", "the end of the file is that of the RDB")
+    missing = ("keys that were missing when it was saved", "ACLs and settings of the server, which an RDB does not hold")
+    if verdict.checksum:
+        return (*covered, "the checksum of the whole file"), missing
+    return covered, (*missing, "changed bytes: it was saved without a checksum (rdbchecksum no)")
+
+
+def counted(verdict: Verdict) -> Facts:
+    """Return the key counts of a check as facts."""
+    return {
+        "keys": verdict.keys,
+        "expires": verdict.expires,
+        "expired": verdict.expired,
+        "databases": verdict.databases,
+        **verdict.facts,
+    }
+
+
+def _plain(tool: Checker, name: str, path: str) -> tuple[str, tuple[Finding, ...]]:
+    """Decompress a file if needed; return the path of the RDB, and the finding about a file that cannot be decompressed."""
+    argv = unpacker(name)
+    if not argv:
+        return path, ()
+    target = f"{tool.folder}/unpacked.rdb"
+    output = tool.run(("sh", "-c", _UNPACK, "sh", path, target, *argv))
+    if output.ok:
+        return target, ()
+    measured = printable(output.stderr, limit=400).strip() or f"status {output.exit} of {argv[0]}"
+    wanted = "a file that unpacks to its end"
+    return path, (finding("backup-damaged", title=name, wanted=wanted, measured=measured, host=tool.host.name),)
+
+
+def _must_be_all(name: str, host: Host, verdict: Verdict, facts: Facts) -> None:
+    """Raise StepFailed unless the server loaded as many keys as the checker counted."""
+    total = facts["keys"] + facts["expired"]
+    if total < verdict.keys:
+        raise StepFailed(
+            f"{name}: the server loaded {total} of {verdict.keys} keys",
+            findings=[
+                finding(
+                    "restore-errors",
+                    title=name,
+                    wanted=f"{verdict.keys} keys loaded",
+                    measured=f"{facts['keys']} keys loaded, {facts['expired']} expired",
+                    host=host.name,
+                )
+            ],
+            facts=facts,
+        )

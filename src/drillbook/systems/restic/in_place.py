@@ -1,0 +1,67 @@
+"""Restore a restic snapshot into the original folder after the folder was deleted."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from drillbook.errors import StepFailed
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.backup_source import Backup
+from drillbook.sdk.service import Service
+from drillbook.systems.files.in_place import FolderInPlace
+from drillbook.systems.restic.repository import Repository
+
+
+class Opener(Protocol):
+    """Interface to the methods of the restic source that the restore uses."""
+
+    def opened(self, ctx: Context) -> AbstractContextManager[Repository]:
+        """Yield the repository as seen from the step's host."""
+
+    def saved_as(self, repository: Repository, backup: Backup, path: str) -> str:
+        """Return the path in the snapshot under which ``path`` was saved; empty when ``path`` is not in the snapshot."""
+
+    def ready_sandbox(self, ctx: Context, service: Service) -> None:
+        """Check that the host has restic, and reaches the repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResticInPlace(FolderInPlace):
+    """Restore of one folder in a snapshot."""
+
+    source: Opener
+
+    def ready(self) -> None:
+        """Check that the folder can be restored, and that its host has restic and can reach the repository."""
+        FolderInPlace.ready(self)
+        self.source.ready_sandbox(self.ctx, self.service)
+
+    def names(self, backup: Backup, checked: Facts) -> set[str]:
+        """List the entries of the folder in the snapshot."""
+        with self.source.opened(self.ctx) as repository:
+            top = self.source.saved_as(repository, backup, self.path)
+            if not top:
+                raise StepFailed(
+                    f"the folder {self.path} itself is not in {backup.id}, so its owner and permissions would be lost: give "
+                    "restic the path of the folder, not `.`"
+                )
+            sink = Answer(f"{self.ctx.host.name}: the files of {backup.id}")
+            repository.call("ls", "--json", backup.facts["snapshot"], top, sink=sink)
+        rows = [json.loads(line) for line in sink.text.splitlines() if line.strip()]
+        paths = [PurePosixPath(row["path"]) for row in rows if "path" in row]
+        return {path.name for path in paths if str(path.parent) == top}
+
+    def fetch(self, backup: Backup, folder: str) -> Facts:
+        """Restore the folder of the snapshot, and read every restored file again."""
+        with self.source.opened(self.ctx) as repository:
+            top = self.source.saved_as(repository, backup, self.path)
+            only = ("--include", top) if top else ()
+            words = ("restore", "--json", "--quiet", "--verify", "--target", folder, *only, backup.facts["snapshot"])
+            done = repository.call(*words)
+        summary = json.loads(done.text.splitlines()[-1])
+        return {"bytes": int(summary["total_bytes"])}

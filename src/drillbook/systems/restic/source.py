@@ -1,0 +1,261 @@
+"""Backup source of the kind `restic`: snapshots in a repository on disk, behind SFTP, in S3 or another restic backend."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_source import Backup, BackupSource, Checked, need_programs, no_backup
+from drillbook.sdk.host import as_user
+from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.sandbox import Sandbox
+from drillbook.sdk.service import Service
+from drillbook.systems.restic.in_place import ResticInPlace
+from drillbook.systems.restic.repository import Repository, Snapshot
+from drillbook.values import Secret
+
+OLDEST = (0, 17)
+"""Oldest supported restic: the first whose exit status distinguishes a missing repository and a wrong password."""
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+AbsolutePath = Annotated[str, Field(pattern=r"^/")]
+
+
+class ResticSource(BackupSource):
+    """Snapshots of one backup job in a restic repository."""
+
+    kind: Literal["restic"] = "restic"
+    RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
+    RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("restic",)
+
+    repository: Secret | str = Field(
+        description="Repository as restic names it, such as /srv/restic, sftp:user@host:/srv/restic or s3:https://host/bucket."
+    )
+    password: Secret = Field(description="Password of the repository.")
+    paths: tuple[AbsolutePath, ...] = Field(
+        min_length=1,
+        description="Paths that the job backs up; snapshots that do not cover all of these belong to other jobs.",
+    )
+    tags: tuple[str, ...] = Field(default=(), description="Tags that the job's snapshots all have.")
+    snapshot_host: str = Field(
+        default="",
+        description="Host name in the job's snapshots, as a shell pattern; empty: all snapshots must have the same host name.",
+    )
+    env: dict[Variable, Secret | str] = Field(
+        default_factory=dict, description="Further environment variables for restic, such as AWS_ACCESS_KEY_ID."
+    )
+    read: Literal["snapshot", "repository"] = Field(
+        default="snapshot",
+        description=(
+            "Data that `backup.check` reads: only the snapshot, or the whole repository (`restic check --read-data`); "
+            "the structure of the whole repository is verified in both cases."
+        ),
+    )
+
+    @property
+    def kept_in(self) -> tuple[str, ...]:
+        """Folder of the repository, if the repository is a folder on the source's host; otherwise empty."""
+        path = self.repository.removeprefix("local:") if isinstance(self.repository, str) else ""
+        return (path,) if path.startswith("/") else ()
+
+    def backups(self, ctx: Context) -> list[Backup]:
+        """List the snapshots of the job: those that match its paths, tags and host name."""
+        with self.opened(ctx) as repository:
+            snapshots = repository.snapshots()
+        found = [snapshot for snapshot in snapshots if self._of_job(snapshot)]
+        if snapshots and not found:
+            raise no_backup(self, f"a snapshot of {self._job}", _others(snapshots))
+        hosts = sorted({snapshot.hostname for snapshot in found})
+        if len(hosts) > 1 and not self.snapshot_host:
+            raise CouldNotVerify(
+                f"{self.name}: the snapshots are from several hosts: {', '.join(hosts[:5])}",
+                hint="set `snapshot_host` to the host of the job, or to `*` when the name of that host changes",
+            )
+        return [_backup(snapshot) for snapshot in found]
+
+    def _of_job(self, snapshot: Snapshot) -> bool:
+        covered = all(_recorded(snapshot.paths, path) is not None for path in self.paths)
+        return covered and set(self.tags) <= set(snapshot.tags) and fnmatchcase(snapshot.hostname, self.snapshot_host or "*")
+
+    @property
+    def _job(self) -> str:
+        tags = f" with the tags {', '.join(self.tags)}" if self.tags else ""
+        return f"{', '.join(self.paths)}{tags}{f' of {self.snapshot_host}' if self.snapshot_host else ''}"
+
+    def check(self, ctx: Context, backup: Backup) -> Checked:
+        """Verify the structure of the repository and every byte of the snapshot, and count its files."""
+        findings: list[Finding] = []
+        covered: list[str] = []
+        facts: Facts = {}
+        with self.opened(ctx) as repository:
+            try:
+                findings += self._abandoned(repository, facts)
+                self._read(repository, backup, covered)
+                findings += self._empty(repository, backup, facts)
+            except StepFailed as error:
+                findings += error.findings
+        return Checked(tuple(findings), tuple(covered), self._unseen(), facts)
+
+    def _abandoned(self, repository: Repository, facts: Facts) -> list[Finding]:
+        """Return a finding about abandoned locks. Raises CouldNotVerify while another restic changes the repository."""
+        locks = repository.locks()
+        facts["locks"] = [str(lock) for lock in locks]
+        for lock in locks:
+            if lock.exclusive and not lock.stale:
+                raise CouldNotVerify(
+                    f"{self.name}: another restic process is changing the repository: {lock}",
+                    hint="run the step again when it is done",
+                )
+        stale = "; ".join(str(lock) for lock in locks if lock.stale)
+        return [finding("backup-locked", title=self.name, wanted="no abandoned lock", measured=stale)] if stale else []
+
+    def _read(self, repository: Repository, backup: Backup, covered: list[str]) -> None:
+        """Verify structure and data; append each completed check to ``covered``. Raises StepFailed with a finding."""
+        whole = self.read == "repository"
+        repository.call("check", *(("--read-data",) if whole else ()), output="dropped")
+        covered.append("the structure of the whole repository was verified (restic check)")
+        if not whole:
+            repository.call("dump", "--archive", "tar", backup.facts["snapshot"], "/", output="dropped")
+        covered.append(f"every byte of the {self.read} was read, decrypted, and compared with its SHA-256")
+
+    def _unseen(self) -> tuple[str, ...]:
+        others = () if self.read == "repository" else ("the data of other snapshots",)
+        return ("whether a file is missing in it, such as one that restic was not permitted to read", *others)
+
+    def _empty(self, repository: Repository, backup: Backup, facts: Facts) -> list[Finding]:
+        """Count the files below each path of the job; return a finding for each path without any file."""
+        counts = facts["files"] = {path: _count(repository, backup, path) for path in self.paths}
+        return [
+            finding("backup-empty", title=f"{backup.id}:{path}", wanted="at least one file", measured="no file")
+            for path, count in counts.items()
+            if count == 0
+        ]
+
+    def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
+        """Restore the whole snapshot into the folder `data` of the sandbox, and read every restored file again."""
+        cache = f"{box.folder}/cache"
+        repository = self._repository(box.host.name, box.fetch, cache)
+        snapshot = backup.facts["snapshot"]
+        if backup.bytes is None:
+            stats = json.loads(repository.call("stats", "--json", "--mode", "restore-size", snapshot).text)
+            box.need_space(int(stats["total_size"]))
+        begun = time.monotonic()
+        done = repository.call("restore", "--json", "--quiet", "--verify", "--target", f"{box.folder}/data", snapshot)
+        seconds = round(time.monotonic() - begun, 3)
+        box.run("rm", "-rf", "--", cache).check()
+        summary = json.loads(done.text.splitlines()[-1])
+        return {
+            "files": int(summary["total_files"]),
+            "bytes": int(summary["total_bytes"]),
+            "seconds": {"restore_and_verify": seconds},
+        }
+
+    def in_place(self, ctx: Context, service: Service) -> InPlace:
+        """Return the object that restores a backup into the original folder after the folder was deleted."""
+        return ResticInPlace(ctx, service, self)
+
+    def saved_as(self, repository: Repository, backup: Backup, path: str) -> str:
+        """Return the path in the snapshot under which the job saved ``path``; empty when it is not there."""
+        return next((end for end in _ends(path) if repository.count(backup.facts["snapshot"], end)), "")
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the host of the source has restic 0.17 or later."""
+        _need_restic(ctx)
+
+    def ready_sandbox(self, ctx: Context, service: Service) -> None:
+        """Check that the host of ``service`` has restic and can reach the repository."""
+        _need_restic(ctx)
+        local = isinstance(self.repository, str) and re.match(r"(local:)?/", self.repository)
+        if local and service.host != self.host:
+            raise NotReady(
+                f"the repository {self.repository} is on {self.host}, but {service.name} on {service.host}",
+                hint="use an address that both hosts can reach, such as sftp:user@host:/path, or a sandbox on the same host",
+            )
+
+    @contextmanager
+    def opened(self, ctx: Context) -> Iterator[Repository]:
+        """Yield the repository as seen from the host of the step; restic's cache is removed after the `with`."""
+        if self.run_as:  # another user cannot read this user's private folder, so restic runs without a cache
+            yield self._repository(ctx.host.name, partial(_run_as, ctx, self.run_as), "")
+            return
+        with ctx.temporary("restic") as cache:
+            yield self._repository(ctx.host.name, ctx.run, cache)
+
+    def _repository(self, host: str, run: Any, cache: str) -> Repository:
+        given: Mapping[str, Secret | str] = {
+            **self.env,
+            "RESTIC_REPOSITORY": self.repository,
+            "RESTIC_PASSWORD": self.password,
+        }
+        variables = {name: value.reveal() if isinstance(value, Secret) else value for name, value in given.items()}
+        for name, value in variables.items():
+            if "\n" in value or "\0" in value:
+                raise NotReady(f"{self.name}: the value of {name} has more than one line", hint="set it to a single line")
+        return Repository(self.name, host, run, cache, variables)
+
+
+def _run_as(ctx: Context, user: str, *argv: str, **options: Any) -> Any:
+    return ctx.run(*as_user(user, argv), **options)
+
+
+def _backup(snapshot: Snapshot) -> Backup:
+    summary = snapshot.summary
+    return Backup(
+        snapshot.short_id,
+        snapshot.time,
+        f"start of the snapshot, by the clock of {snapshot.hostname}",
+        round((summary.backup_end - summary.backup_start).total_seconds(), 3) if summary else 0.0,
+        summary.total_bytes_processed if summary else None,
+        facts={"snapshot": snapshot.id, "hostname": snapshot.hostname, "paths": list(snapshot.paths)},
+    )
+
+
+def _recorded(paths: tuple[str, ...], path: str) -> str | None:
+    """Return the snapshot's recorded path that contains ``path``; None when no recorded path does."""
+    above = {str(folder) for folder in (PurePosixPath(path), *PurePosixPath(path).parents)}
+    return next((recorded for recorded in paths if str(PurePosixPath(recorded)) in above), None)
+
+
+def _count(repository: Repository, backup: Backup, path: str) -> int:
+    """Count the files at or below ``path`` in the snapshot.
+
+    Restic stores a relative path under the last parts of its absolute path, and the content of the current folder (``.``)
+    at the top of the snapshot; so each of these places is tried.
+    """
+    ends = _ends(path)
+    if len(backup.facts["paths"]) == 1:
+        ends.append("/")
+    return next((count for end in ends if (count := repository.count(backup.facts["snapshot"], end))), 0)
+
+
+def _ends(path: str) -> list[str]:
+    """Return the absolute ``path`` and its trailing parts: ``/a/b/c``, ``/b/c``, ``/c``."""
+    parts = PurePosixPath(path).parts[1:]
+    return [f"/{'/'.join(parts[start:])}" for start in range(len(parts))]
+
+
+def _others(snapshots: list[Snapshot]) -> str:
+    kinds = sorted({f"{', '.join(one.paths)} of {one.hostname}" for one in snapshots})
+    return f"{len(snapshots)} others: {'; '.join(kinds[:5])}"
+
+
+def _need_restic(ctx: Context) -> None:
+    hint = f"install restic {OLDEST[0]}.{OLDEST[1]} or later on that host"
+    need_programs(ctx, ("restic",), hint=hint)
+    said = ctx.run("restic", "version").check().text
+    found = re.match(r"restic (\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        raise NotReady(f"{ctx.host.name}: this restic is too old: {said[:80]}", hint=hint)

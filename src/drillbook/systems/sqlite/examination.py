@@ -1,0 +1,192 @@
+"""Program that examines a copy of an SQLite database on a host: header, write-ahead log, pages, foreign keys, rows.
+
+Standard library only, for Python 3.7 or later; ``drillbook.sdk.host_programs`` sends it to the host. Opening the copy replays
+its write-ahead log and so changes the copy: pass a private copy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import struct
+import sys
+from typing import Any, BinaryIO
+
+MAGIC = b"SQLite format 3\x00"
+HEADER, WAL_HEADER, FRAME_HEADER = 100, 32, 24
+"""Sizes in bytes. Source: https://www.sqlite.org/fileformat2.html."""
+WAL_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
+"""Byte order of the checksums, by the magic number at the start of a write-ahead log."""
+TABLES = """
+SELECT name, sql LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
+"""
+MOST = 20
+"""Maximum number of messages of one kind in the result."""
+
+
+def header(path: str) -> dict[str, Any]:
+    """Read the header; return ``bytes`` (file size) and the facts below.
+
+    ``empty`` (true for no bytes), ``foreign`` (first bytes of another kind of file), ``cut`` (reason why the file is
+    incomplete or invalid), ``wal`` (true in WAL mode), ``writer`` (version number of the SQLite that wrote the file).
+    """
+    size = os.path.getsize(path)  # noqa: PTH202  standard functions alone, as in the other programs for hosts
+    with open(path, "rb") as file:  # noqa: PTH123
+        data = file.read(HEADER)
+    found: dict[str, Any] = {"bytes": size, "empty": size == 0, "foreign": "", "cut": "", "wal": False, "writer": 0}
+    if size == 0:
+        return found
+    if data[:16] != MAGIC:
+        found["foreign"] = data[:16].hex(" ")
+        return found
+    if len(data) < HEADER:
+        found["cut"] = f"{size} bytes, less than the header"
+        return found
+    page = struct.unpack(">H", data[16:18])[0]
+    page = 65536 if page == 1 else page
+    changes, pages, valid_for = (struct.unpack(">I", data[start : start + 4])[0] for start in (24, 28, 92))
+    if page < 512 or page & (page - 1):
+        found["cut"] = f"a page size of {page} bytes"
+    elif size % page:
+        found["cut"] = f"{size} bytes, which are no whole pages of {page} bytes"
+    elif changes == valid_for and size < pages * page:
+        found["cut"] = f"{size // page} of {pages} pages"
+    return {**found, "wal": data[18] == 2, "writer": struct.unpack(">I", data[96:100])[0]}
+
+
+class Log:
+    """Write-ahead log (`-wal`) of a database copy."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        """Read the header of the log ``file``, which has ``size`` bytes."""
+        self.file, self.size = file, size
+        head = file.read(WAL_HEADER)
+        self.problem = ""
+        self.order = WAL_MAGIC.get(struct.unpack(">I", head[:4])[0], "") if len(head) == WAL_HEADER else ""
+        if not self.order or struct.unpack(">II", head[24:]) != checksum(self.order, (0, 0), head[:24]):
+            self.problem = "its header is damaged"
+            return
+        self.page = struct.unpack(">I", head[8:12])[0] or 65536
+        self.salt, self.start = head[16:24], struct.unpack(">II", head[24:])
+
+    def torn(self, committed: int) -> str:
+        """Return the damage in the frames after the last ``committed`` frame; empty when these are intact or old.
+
+        Old frames have another salt: the log held them before its last checkpoint.
+        """
+        if self.problem:
+            return self.problem
+        frame = FRAME_HEADER + self.page
+        sums = self.start
+        if committed:
+            self.file.seek(WAL_HEADER + (committed - 1) * frame)
+            sums = struct.unpack(">II", self.file.read(FRAME_HEADER)[16:])
+        number = committed
+        while True:
+            self.file.seek(WAL_HEADER + number * frame)
+            data = self.file.read(frame)
+            if len(data) < 16 or data[8:16] != self.salt:
+                return ""
+            if len(data) < frame:
+                return f"it ends in the middle of frame {number + 1}"
+            sums = checksum(self.order, sums, data[:8] + data[FRAME_HEADER:])
+            if sums != struct.unpack(">II", data[16:24]):
+                return f"the checksum of frame {number + 1} is wrong"
+            number += 1
+
+
+def checksum(order: str, sums: tuple[int, int], data: bytes) -> tuple[int, int]:
+    """Update the checksum ``sums`` of a write-ahead log with ``data``, whose length is a multiple of 8 bytes."""
+    first, second = sums
+    for one, other in struct.iter_unpack(f"{order}II", data):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + other + first) & 0xFFFFFFFF
+    return first, second
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
+    """Count the rows of each table; return also the virtual tables whose module this SQLite library lacks."""
+    counts, unread = {}, []
+    for name, virtual in session.execute(TABLES).fetchall():
+        try:
+            counts[name] = session.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0]  # noqa: S608  quoted
+        except sqlite3.OperationalError:
+            if not virtual:
+                raise
+            unread.append(name)
+    return counts, unread
+
+
+def newest(session: sqlite3.Connection, clock: str) -> Any:
+    """Return the largest value of the column ``clock``, which is given as `table.column`."""
+    table, _, column = clock.rpartition(".")
+    query = f"SELECT max({quoted(column)}) FROM {quoted(table)} WHERE typeof({quoted(column)}) <> 'blob'"  # noqa: S608  quoted
+    return session.execute(query).fetchone()[0]
+
+
+def content(session: sqlite3.Connection, clock: str) -> dict[str, Any]:
+    """Verify all pages and foreign keys, and count the rows."""
+    checked = [row[0] for row in session.execute(f"PRAGMA integrity_check({MOST})").fetchall()]
+    problems = [] if checked == ["ok"] else checked
+    if problems:
+        return {"problems": problems}
+    broken = [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in references(session)]
+    counts, unread = rows(session)
+    return {
+        "references": broken[:MOST],
+        "broken_references": len(broken),
+        "tables": counts,
+        "unread": unread,
+        "newest": newest(session, clock) if clock and clock.rpartition(".")[0] in counts else None,
+    }
+
+
+def references(session: sqlite3.Connection) -> list[Any]:
+    """Return the rows whose foreign key refers to a missing row; empty when a foreign key is declared wrongly."""
+    try:
+        return session.execute("PRAGMA foreign_key_check").fetchall()
+    except sqlite3.OperationalError as error:
+        if "foreign key mismatch" not in str(error):
+            raise
+        return []
+
+
+def opened(path: str, clock: str) -> dict[str, Any]:
+    """Open the copy, which replays its write-ahead log, and examine the content."""
+    found: dict[str, Any] = {"error": "", "torn": "", "frames": 0}
+    session = sqlite3.connect(path, isolation_level=None)
+    try:
+        session.execute("PRAGMA schema_version").fetchone()
+        _, _, committed = session.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        found["frames"] = max(0, committed)
+        log = f"{path}-wal"
+        size = os.path.getsize(log) if os.path.exists(log) else 0  # noqa: PTH110, PTH202
+        if size:
+            with open(log, "rb") as file:  # noqa: PTH123
+                found["torn"] = Log(file, size).torn(found["frames"])
+        found.update(content(session, clock))
+    except sqlite3.Error as error:
+        found["error"] = f"{type(error).__name__}: {error}"
+    finally:
+        session.close()
+    return found
+
+
+def main(path: str, clock: str) -> None:
+    """Print the results for the database copy ``path`` as JSON; ``clock`` is a column `table.column`, or empty."""
+    log, journal = f"{path}-wal", f"{path}-journal"
+    found = {
+        **header(path),
+        "log": os.path.getsize(log) if os.path.exists(log) else None,  # noqa: PTH110, PTH202
+        "journal": os.path.exists(journal),  # noqa: PTH110
+        "library": sqlite3.sqlite_version,
+    }
+    if not (found["empty"] or found["foreign"] or found["cut"]):
+        found.update(opened(path, clock))
+    json.dump(found, sys.stdout)

@@ -1,0 +1,234 @@
+"""Backup source of the kind `sqlite`: copies by `.backup` or `VACUUM INTO`, or plain file copies with their `-wal` file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk import host_programs
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_files import FileBackups
+from drillbook.sdk.backup_places import StoredFile, matching
+from drillbook.sdk.backup_source import Backup, Checked, stamp
+from drillbook.sdk.encryption import SUFFIX
+from drillbook.sdk.host import Host, printable
+from drillbook.sdk.sandbox import Sandbox, Sandboxed
+
+Problem = tuple[str, str, str]
+"""Code of a finding, the expected value, the measured value."""
+PROGRAM = "drillbook.systems.sqlite.examination"
+LOG, JOURNAL = "-wal", "-journal"
+BESIDE = (LOG, "-shm", JOURNAL)
+"""Suffixes of the files that accompany a database file. Source: https://www.sqlite.org/tempfiles.html."""
+_MODULE = "python3 -c 'import sqlite3' 2>/dev/null"
+JULIAN_1970 = 2440587.5
+"""Julian day of the Unix epoch."""
+
+
+class SqliteSource(FileBackups):
+    """Backup source of SQLite copies: one database file for each backup, with its `-wal` file if there is one."""
+
+    kind: Literal["sqlite"] = "sqlite"
+    RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("python3",)
+
+    tables: tuple[str, ...] = Field(default=(), description="Tables that each copy must contain, with at least one row.")
+    clock: str = Field(
+        default="",
+        pattern=r"^([^.]+\.[^.]+)?$",
+        description=(
+            "Column `table.column` with the time at which a row was written: its newest value must not be older than "
+            "`max_age`. Choose a table that is written all the time."
+        ),
+    )
+    log: Literal["auto", "needed"] = Field(
+        default="auto",
+        description=(
+            "needed: these are file copies of a running service, so a copy in WAL mode without its `-wal` file is damaged; "
+            "auto: as `needed` if any copy in this place has a `-wal` file."
+        ),
+    )
+
+    def backups(self, ctx: Context) -> list[Backup]:
+        """List the copies; the time of a copy with a `-wal` file is that of the file that was written last."""
+        files = {file.name: file for file in self.place(ctx).files(ctx)}
+        found = [file for file in matching(list(files.values()), self.pattern) if not file.name.endswith(BESIDE)]
+        logs = any(f"{file.name}{LOG}" in files for file in found)
+        return [self._copy(file, files, logs=logs) for file in found]
+
+    def _copy(self, file: StoredFile, files: Mapping[str, StoredFile], *, logs: bool) -> Backup:
+        beside = [end for end in (LOG, JOURNAL) if f"{file.name}{end}" in files]
+        parts = [file, *(files[f"{file.name}{end}"] for end in beside)]
+        whole = replace(
+            file,
+            bytes=None if file.bytes is None else sum(part.bytes or 0 for part in parts),
+            modified=max(part.modified for part in parts),
+        )
+        return replace(self._backup(whole), facts={"beside": beside, "log_needed": self.log == "needed" or logs})
+
+    def check(self, ctx: Context, backup: Backup) -> Checked:
+        """Open a private copy of the file, verify every page, and count the rows."""
+        with ctx.temporary("sqlite") as folder:
+            path = self._brought(ctx, backup, ctx.host, folder)
+            seen = host_programs.call(ctx, PROGRAM, path, self.clock)
+        return self._judged(seen, backup, ctx.host.name)
+
+    def _brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> str:
+        """Copy the database, decrypted, and its accompanying files into ``folder`` on ``host``; return the path of the copy."""
+        name = backup.id.rpartition("/")[2].removesuffix(SUFFIX)
+        for end in ("", *backup.facts["beside"]):
+            path = self.opened(ctx, self.place(ctx).bring(ctx, f"{backup.id}{end}", host, folder), host, folder)
+            host.run(("sh", "-c", _TAKE, "sh", path, folder, f"{folder}/{name}{end}"), deadline=ctx.deadline).check()
+        return f"{folder}/{name}"
+
+    def _judged(self, seen: Mapping[str, Any], backup: Backup, host: str) -> Checked:
+        """Turn the examination's results ``seen`` into findings. Raises CouldNotVerify when the host's SQLite is too old."""
+        if seen.get("error") and seen["writer"] > _number(seen["library"]):
+            raise CouldNotVerify(
+                f"{host} has SQLite {seen['library']}, older than the SQLite that wrote {backup.id}: {seen['error']}",
+                hint="install a newer python3 or libsqlite3 on that host",
+            )
+        problem = next(self._problems(seen, backup), None)
+        findings = tuple(
+            finding(code, title=backup.id, wanted=wanted, measured=measured, host=host)
+            for code, wanted, measured in ([problem] if problem else [])
+        )
+        covered = ("the header, every page, every index and every reference were verified", "every row was counted")
+        unseen = ["changed bytes inside of values: SQLite keeps no checksum of them"]
+        if seen["wal"] and seen["log"] is None:
+            unseen.append("transactions in a log that was not copied: the database is in WAL mode, and no log is beside it")
+        unseen += [f"the virtual table {name}, whose module {host} lacks" for name in seen.get("unread", ())]
+        return Checked(findings, covered if "tables" in seen else ("the header was read",), tuple(unseen), self._facts(seen))
+
+    def _facts(self, seen: Mapping[str, Any]) -> Facts:
+        kept = ("tables", "frames", "library", "broken_references")
+        facts = {key: seen[key] for key in kept if key in seen} | {"wal": seen["wal"]}
+        if (moment := moment_of(seen.get("newest"))) is not None:
+            facts["newest_row"] = {"of": self.clock, "at": stamp(moment), "age_s": round(_age_s(moment), 3)}
+        return facts
+
+    def _problems(self, seen: Mapping[str, Any], backup: Backup) -> Iterator[Problem]:
+        """Yield the problems of a copy, the most basic one first; only the first is reported."""
+        if seen["empty"]:
+            yield "backup-empty", "an SQLite database", "0 bytes"
+        if seen["foreign"]:
+            measured = f"another kind of file, or an encrypted one: it begins with {seen['foreign']}"
+            yield "backup-damaged", "an SQLite database", measured
+        if seen["cut"]:
+            yield "backup-damaged", "a whole database", seen["cut"]
+        if seen["wal"] and seen["log"] is None and backup.facts["log_needed"]:
+            measured = "the database is in WAL mode, and its log was not copied"
+            yield "backup-damaged", f"{backup.id}{LOG} beside it", measured
+        if seen.get("torn"):
+            measured = f"{seen['torn']}; {seen['frames']} frames before it are whole"
+            yield "backup-damaged", "a log that is whole", measured
+        if said := "; ".join(seen.get("problems") or filter(None, [seen.get("error", "")])):
+            yield "backup-damaged", "PRAGMA integrity_check: ok", printable(said, limit=600)
+        yield from self._missing(seen)
+
+    def _missing(self, seen: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield the problems in an intact copy: missing tables, empty tables, broken references, old rows."""
+        tables = seen.get("tables", {})
+        wanted = [*self.tables, *filter(None, [self.clock.rpartition(".")[0]])]
+        if absent := [name for name in wanted if name not in tables]:
+            yield "backup-of-another", f"the table {absent[0]}", f"tables: {_names(tables)}"
+        if not any(tables.values()):
+            yield "backup-empty", "at least one row", f"no row in {len(tables)} tables"
+        if empty := [name for name in self.tables if tables[name] == 0]:
+            yield "backup-empty", f"rows in {empty[0]}", "no row"
+        if seen["broken_references"]:
+            measured = f"{seen['broken_references']}: {'; '.join(seen['references'][:3])}"
+            yield "reference-broken", "no such row", printable(measured, limit=600)
+        moment = moment_of(seen["newest"])
+        if moment is not None and self.max_age is not None and _age_s(moment) > self.max_age:
+            measured = f"the newest {self.clock} is {stamp(moment)}"
+            yield "backup-too-old", f"rows that are at most {self.max_age} old", measured
+
+    def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
+        """Copy the file into the folder `data` of the sandbox, open it there, and verify it as `backup.check` does."""
+        data = f"{box.folder}/data"
+        box.files.run(("mkdir", "--", data), deadline=ctx.deadline).check()
+        begun = time.monotonic()
+        path = self._brought(ctx, backup, box.files, data)
+        brought = time.monotonic()
+        seen = host_programs.call(ctx, PROGRAM, path, self.clock, prefix=box.inside(()))
+        judged = self._judged(seen, backup, box.host.name)
+        facts = {
+            "bytes": backup.bytes,
+            "seconds": {"fetch": round(brought - begun, 3), "open": round(time.monotonic() - brought, 3)},
+            **judged.facts,
+        }
+        if judged.findings:
+            raise StepFailed(f"{box.host.name}: {judged.findings[0].title}", findings=judged.findings, facts=facts)
+        return facts
+
+    def ready(self, ctx: Context) -> None:
+        """Check that python3 on the host has the module sqlite3, and that the place of the copies is valid."""
+        super().ready(ctx)
+        _need_module(ctx)
+
+    def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
+        """Check that the sandbox's host has a python3 with SQLite."""
+        _need_module(ctx)
+        self.need_decryption(ctx)
+
+
+# PATH FOLDER TO: rename PATH to TO when it is in FOLDER, otherwise copy PATH to TO.
+_TAKE = """
+umask 077
+case $1 in
+  "$3") ;;
+  "$2"/*) mv -T -- "$1" "$3" ;;
+  *) cp --reflink=auto -- "$1" "$3" ;;
+esac
+"""
+
+
+def _need_module(ctx: Context) -> None:
+    host_programs.need_python(ctx)
+    if not ctx.run("sh", "-c", _MODULE).ok:
+        raise NotReady(
+            f"{ctx.host.name}: python3 has no module sqlite3",
+            hint="install libpython3-stdlib, or the package with that module",
+        )
+
+
+def _names(tables: Mapping[str, int]) -> str:
+    return ", ".join(sorted(tables)[:10]) or "none"
+
+
+def _number(version: str) -> int:
+    """Return the version number as SQLite writes it into a database header, such as 3046001 for 3.46.1."""
+    first, second, third = (*map(int, version.split(".")[:3]), 0, 0)[:3]
+    return first * 1_000_000 + second * 1000 + third
+
+
+def _age_s(moment: datetime) -> float:
+    return (datetime.now(UTC) - moment).total_seconds()
+
+
+def moment_of(value: object) -> datetime | None:
+    """Parse a column value as a time, in the formats of SQLite's date functions; None for any other value.
+
+    A text is ISO 8601, in UTC unless it has an offset; a number is a Julian day, or seconds, milliseconds or microseconds
+    since 1970.
+    """
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not isinstance(value, int | float):
+        return None
+    for below, unit_s, start in ((10_000_000, 86400.0, JULIAN_1970), (1e11, 1.0, 0), (1e14, 1e-3, 0), (1e17, 1e-6, 0)):
+        if value < below:
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=(value - start) * unit_s)
+    return None

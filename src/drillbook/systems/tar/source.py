@@ -1,0 +1,236 @@
+"""Backup source of the kind `tar`: tar archives, compressed or not, in a folder, in S3, or behind SFTP or HTTP."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from drillbook.errors import StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_files import FileBackups
+from drillbook.sdk.backup_source import Backup, Checked, need_programs
+from drillbook.sdk.encryption import SUFFIX
+from drillbook.sdk.host import Host, printable
+from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.sdk.service import Service
+from drillbook.systems.files.in_place import FolderInPlace
+
+UNPACKERS = {
+    "gz": ("gzip", "-dc"),
+    "tgz": ("gzip", "-dc"),
+    "bz2": ("bzip2", "-dc"),
+    "tbz2": ("bzip2", "-dc"),
+    "xz": ("xz", "-dc"),
+    "txz": ("xz", "-dc"),
+    "zst": ("zstd", "-dcq"),
+    "tzst": ("zstd", "-dcq"),
+    "lz4": ("lz4", "-dcq"),
+}
+"""Decompression commands by the suffix of the archive's name; an archive with another suffix is not compressed."""
+# Of the listing of an archive: the numbers of entries and of those that are no folders; and the content of the folder `path`,
+# which the archive holds under an end of that path, or as `.`: `name` for each entry in it, `self` when it is there itself.
+_LISTED = r"""
+function plain(text) { gsub(/^(\.?\/)+/, "", text); sub(/\/+$/, "", text); return text }
+BEGIN { parts = split(path, part, "/"); for (k = 0; k <= parts; k++) fits[k] = 1 }
+/^block [0-9]+: \*\* / { print; next }
+{ n++; sub(/^block [0-9]+: /, "") }
+!/^d/ { f++ }
+{
+  kind = substr($0, 1, 1)
+  sub(/^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ /, "")
+  if (kind == "l") sub(/ -> .*/, "")
+  if (kind == "h") sub(/ link to .*/, "")
+  $0 = plain($0)
+  if ($0 == "" || $0 == ".") { dot = 1; next }
+  count = split($0, entry, "/")
+  for (k = 0; k <= parts; k++) {
+    same = 1
+    for (i = 1; i <= k && i <= count; i++) if (entry[i] != part[parts - k + i]) same = 0
+    if (!same) fits[k] = 0
+    else if (count == k) itself[k] = 1
+    else if (count > k && total[k] < 10000 && !((k, entry[k + 1]) in seen)) {
+      seen[k, entry[k + 1]] = 1
+      names[k, total[k]++] = entry[k + 1]
+    }
+  }
+}
+END {
+  print "entries " n + 0; print "files " f + 0
+  if (dot) { best = 0; itself[0] = 1 } else for (k = 0; k <= parts; k++) if (fits[k]) best = k
+  if (itself[best]) print "self 1"
+  for (i = 0; i < total[best]; i++) print "name " names[best, i]
+}
+"""
+# ARCHIVE FOLDER PATH LISTED UNPACKER...: extract into FOLDER; if FOLDER is empty, read everything and extract nothing. Prints the
+# exit statuses, the output of LISTED, and the place of the end marker (`tar -R`): only its absence shows that an archive was cut
+# off between two files. The character set of file names stays that of the host's locale.
+_READ = """
+archive=$1 folder=$2 path=$3 listed=$4
+shift 4
+if test -n "${LC_ALL:-}"; then LC_CTYPE=$LC_ALL; export LC_CTYPE; unset LC_ALL; fi
+LC_MESSAGES=C LANGUAGE=C
+export LC_MESSAGES LANGUAGE
+{
+  { "$@" < "$archive"; echo "unpacker $?" >&3; } | if test -n "$folder"; then
+    tar -xpRf - -C "$folder" --numeric-owner >&3; echo "tar $?" >&3
+  else
+    { tar -tvRf - ; echo "tar $?" >&3; } | awk -v path="${path#/}" "$listed" >&3
+  fi
+} 3>&1 >/dev/null
+"""
+MOST_NAMED = 1000
+"""Number of entries that the facts name."""
+_END_MARKER = re.compile(r"^block \d+: \*\* Block of NULs \*\*$", re.MULTILINE)
+_HALF_END_MARKER = "A lone zero block at"
+"""Warning of tar about an archive that ends with one block of zeros, where its end marker has two."""
+
+
+class TarSource(FileBackups):
+    """Backup source of tar archives: each file is one backup, and its suffix names its compression."""
+
+    kind: Literal["tar"] = "tar"
+    RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
+    RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("tar",)
+
+    def check(self, ctx: Context, backup: Backup) -> Checked:
+        """Read and decompress the whole archive without extracting it, and check that its end marker is present."""
+        with ctx.temporary("tar") as folder, self.brought(ctx, backup, ctx.host, folder) as path:
+            read = _read(ctx, ctx.host, path, "", of=self._saved(ctx))
+        findings = [*read.problems(backup.id, ctx.host)]
+        if read.files == 0 and not findings:
+            measured = f"{read.entries} folders and nothing in them" if read.entries else "no entry"
+            findings.append(_nothing(backup.id, measured))
+        checksum = "the compression's checksum of the content" if unpacker(backup.id) else ""
+        return Checked(
+            tuple(findings),
+            tuple(
+                filter(None, ("every byte was read", "every header was parsed", "the end of the archive is there", checksum))
+            ),
+            ("whether a file is missing in it",)
+            + (() if checksum else ("changed bytes inside of files: tar keeps no checksum of them",)),
+            {
+                "entries": read.entries,
+                "files": read.files,
+                **({"of": self._saved(ctx), **read.top} if self._saved(ctx) else {}),
+            },
+        )
+
+    def _saved(self, ctx: Context) -> str:
+        """Path of the folder that the archives are made of; empty when the inventory does not have its service."""
+        service = ctx.services.get(self.service)
+        return service.data.rstrip("/") if service else ""
+
+    def in_place(self, ctx: Context, service: Service) -> InPlace:
+        """Return the object that restores a backup into the original folder after the folder was deleted."""
+        return TarInPlace(ctx, service, self)
+
+    def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
+        """Extract the archive into the folder `data` of the sandbox."""
+        data = f"{box.folder}/data"
+        box.files.run(("mkdir", "--", data), deadline=ctx.deadline).check()
+        begun = time.monotonic()
+        with self.brought(ctx, backup, box.files, box.folder) as path:
+            brought = time.monotonic()
+            read = _read(ctx, box.host, path, data, box)
+        if problems := read.problems(backup.id, box.host):
+            raise StepFailed(f"{box.host.name}: {backup.id} was not unpacked completely", findings=problems)
+        if not box.run("sh", "-c", 'find "$1" ! -type d | grep -q .', "sh", data).ok:
+            raise StepFailed(f"{box.host.name}: {backup.id} contains no file", findings=[_nothing(backup.id, "no file")])
+        count = int(box.run("sh", "-c", 'find "$1" -type f | wc -l', "sh", data).check().text)
+        return {
+            "files": count,
+            "seconds": {"fetch": round(brought - begun, 3), "unpack": round(time.monotonic() - brought, 3)},
+        }
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the host has tar and the decompression program, and that the place of the backups is valid."""
+        super().ready(ctx)
+        if isinstance(self.at, str) and (program := unpacker(self.pattern)):
+            need_programs(ctx, program[:1])
+
+    def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
+        """Check that the host of the sandbox has tar and the decompression programs."""
+        need_programs(ctx, ("tar", *unpacker(self.pattern)[:1]))
+        self.need_decryption(ctx)
+
+
+def _nothing(name: str, measured: str) -> Finding:
+    return finding("backup-empty", title=name, wanted="at least one file", measured=measured)
+
+
+def unpacker(name: str) -> tuple[str, ...]:
+    """Return the decompression command for the archive ``name``, after its decryption; empty for an uncompressed archive."""
+    return UNPACKERS.get(name.removesuffix(SUFFIX).rpartition(".")[2].lower(), ())
+
+
+class _Reading:
+    """Result of reading an archive: exit statuses of the programs, number of entries, presence of its end marker."""
+
+    def __init__(self, text: str, said: str) -> None:
+        rows = dict(re.findall(r"^(unpacker|tar|entries|files) (\d+)$", text, re.MULTILINE))
+        self.unpacker, self.tar = int(rows.get("unpacker", 1)), int(rows.get("tar", 1))
+        self.entries, self.files = int(rows.get("entries", 0)), int(rows.get("files", 0))
+        self.ended = _END_MARKER.search(text) is not None and _HALF_END_MARKER not in said
+        names = re.findall(r"^name (.*)$", text, re.MULTILINE)
+        self.top: Facts = {"names": names[:MOST_NAMED], "named": len(names), "itself": "\nself 1\n" in f"\n{text}\n"}
+        self.said = said
+
+    def problems(self, name: str, host: Host) -> list[Finding]:
+        """Return the finding about an archive that is damaged or cut off; an empty list for an intact archive."""
+        if self.unpacker == 0 and self.tar == 0 and self.ended:
+            return []
+        read = self.unpacker == 0 and self.tar == 0
+        measured = (
+            "the archive has no blocks of zeros at its end"
+            if read
+            else (self.said or f"status {self.unpacker} of the unpacker, {self.tar} of tar")
+        )
+        return [
+            finding(
+                "backup-damaged",
+                title=name,
+                wanted="an archive that unpacks to its end",
+                measured=measured,
+                host=host.name,
+            )
+        ]
+
+
+def _read(ctx: Context, host: Host, path: str, folder: str, box: Sandbox | None = None, *, of: str = "") -> _Reading:
+    argv = ("sh", "-c", _READ, "sh", path, folder, of, _LISTED, *(unpacker(path) or ("cat",)))
+    output = box.run(*argv) if box else host.run(argv, deadline=ctx.deadline)
+    said = printable(output.stderr, limit=400).strip().replace("\n", "; ")
+    return _Reading(output.text, said)
+
+
+@dataclass(frozen=True, slots=True)
+class TarInPlace(FolderInPlace):
+    """Restore of an archive into the folder that the archive was made of."""
+
+    def ready(self) -> None:
+        """Check that the folder can be restored, and that its host has tar and the decompression programs."""
+        FolderInPlace.ready(self)
+        self.source.ready_sandbox(self.ctx, self.service)
+
+    def names(self, backup: Backup, checked: Facts) -> set[str]:
+        """Return the names that the verification found in the archive."""
+        if not checked.get("itself"):
+            what = f"the folder {self.path} itself is not in {backup.id}, so its owner and permissions would be lost"
+            raise StepFailed(f"{what}: give tar the path of the folder, or `.`, not the files in it")
+        if checked.get("named", 0) > MOST_NAMED:
+            raise StepFailed(f"{backup.id} has more than {MOST_NAMED} entries at the top of the folder, too many to compare")
+        return set(checked.get("names", ()))
+
+    def fetch(self, backup: Backup, folder: str) -> Facts:
+        """Unpack the archive into ``folder``."""
+        with self.ctx.temporary("tar") as scratch, self.source.brought(self.ctx, backup, self.ctx.host, scratch) as path:
+            read = _read(self.ctx, self.ctx.host, path, folder)
+        if problems := read.problems(backup.id, self.ctx.host):
+            raise StepFailed(f"{self.ctx.host.name}: {backup.id} was not unpacked completely", findings=problems)
+        return {}

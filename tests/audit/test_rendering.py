@@ -1,0 +1,181 @@
+"""The files of an audit: the same bytes always, hostile text harmless, good in a browser.
+
+``DRILLBOOK_UPDATE_GOLDEN=1 pytest tests/audit`` writes the golden files anew; look at the difference before you keep it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from datetime import date
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from drillbook.audit import html, markdown
+from drillbook.cli import audit as desk
+from drillbook.errors import UsageError
+from drillbook.project.project import Project
+from tests.audit import stories
+from tests.audit.stories import Book
+from tests.audit.test_chain import audited
+from tests.report.test_browser import check, chrome
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "audit"
+FILES = ("audit.html", "audit.md", "audit.json")
+__all__ = ["chrome"]
+
+
+def broken(book):
+    """A year from which a run was removed, and in which a line was changed."""
+    stories.year(book)
+    shutil.rmtree(book.runs[7].folder)
+    path = book.runs[1].path
+    path.write_bytes(path.read_bytes().replace(b"T09:00:12", b"T09:00:11", 1))
+    return book
+
+
+def nothing(book):
+    return book
+
+
+BOOKS = {"year": stories.year, "broken": broken, "hostile": stories.hostile, "nothing": nothing}
+
+
+def run(root, name):
+    book = BOOKS[name](Book(root))
+    status = desk.audit(Project(root), "2026-01-01", "2026-12-31", today=date(2026, 11, 27))
+    return status, book.reports / "audit-2026-01-01-2026-12-31"
+
+
+@pytest.mark.parametrize(("name", "status"), [("year", 3), ("broken", 3), ("hostile", 3), ("nothing", 3)])
+def test_as_before(tmp_path, name, status):
+    """Nobody signed these runs, and no anchor knows them: whole or not, they are never vouched for."""
+    found, folder = run(tmp_path, name)
+    assert found == status
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    for file in FILES:
+        path = GOLDEN / f"{name}.{file.rpartition('.')[2]}"
+        if os.environ.get("DRILLBOOK_UPDATE_GOLDEN") == "1":
+            shutil.copyfile(folder / file, path)
+        assert (folder / file).read_text() == path.read_text(), path.name
+
+
+def test_no_golden_file_is_left_over():
+    assert sorted(path.name for path in GOLDEN.iterdir()) == sorted(
+        f"{name}.{end}" for name in BOOKS for end in ("html", "md", "json")
+    )
+
+
+def test_twice_gives_the_same_bytes_and_an_audit_is_no_run(tmp_path):
+    _, folder = run(tmp_path, "year")
+    before = {file: (folder / file).read_bytes() for file in FILES}
+    stories.render_all(Book(tmp_path))
+    assert desk.audit(Project(tmp_path), "2026-01-01", "2026-12-31", str(tmp_path / "elsewhere" / "deep")) == 3
+    assert {file: (tmp_path / "elsewhere" / "deep" / file).read_bytes() for file in FILES} == before
+
+
+class Text(HTMLParser):
+    """The text of a page, and the tags in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.text, self.tags = "", set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+    def handle_data(self, data):
+        self.text += f" {data}"
+
+
+@pytest.mark.parametrize("name", BOOKS)
+def test_html_and_markdown_say_the_same(tmp_path, name):
+    audit = audited(BOOKS[name](Book(tmp_path)))
+    page, text = Text(), markdown.render(audit)
+    page.feed(html.render(audit))
+    plain = unescape(re.sub(r"\\([\\`*_{}\[\]()#+~|!$])", r"\1", text))
+    for row in audit.runs:
+        for word in (row.folder, row.verdict):
+            assert word in page.text
+            assert word in plain
+    for row in audit.evidence:
+        for word in (row.head, row.sha256, row.before, row.anchor):
+            assert word in page.text
+            assert word in plain
+    for row in audit.proven:
+        assert row.measured in page.text or not row.proven
+        assert row.measured in plain or not row.proven
+        for note in row.notes:
+            assert note in page.text
+            assert note in plain
+    for one in audit.problems:
+        assert one.text in page.text
+        assert one.text in plain
+    for row in audit.findings:
+        assert f"{row.count} time" in page.text
+        assert row.title in plain
+    for one in audit.controls:
+        assert one.title in page.text
+        assert one.not_shown in page.text
+
+
+def test_hostile_text_is_only_text(tmp_path):
+    _, folder = run(tmp_path, "hostile")
+    page, source = Text(), (folder / "audit.html").read_text()
+    page.feed(source)
+    assert not page.tags & {"script", "b1", "img", "iframe"}
+    assert "<script" not in source
+    assert "<script>alert(1)</script>" in page.text
+    for file in ("audit.html", "audit.md"):
+        text = (folder / file).read_text()
+        assert not set(text) & {"\x1b", "\u202e", "\x00"}
+    text = (folder / "audit.md").read_text()
+    assert "<script>" not in text
+    assert "](javascript" not in text
+    assert "{{ 7*7 }}" in page.text
+    assert " 49 " not in page.text
+    json.loads((folder / "audit.json").read_text())
+
+
+def test_nothing_passes_in_a_broken_record_that_did_not(tmp_path):
+    data = json.loads((run(tmp_path, "broken")[1] / "audit.json").read_text())
+    assert data["whole"] is False
+    damaged = next(one["run"] for one in data["problems"] if one["code"] == "damaged")
+    assert next(row for row in data["runs"] if row["run"] == damaged)["verdict"] == "not verified"
+    assert not any(row["run"] == damaged for row in data["proven"])
+    january = next(row for row in data["coverage"] if row["service"] == "api")["cells"][0]
+    assert (january["passed"], january["last"]) == (0, "not verified")
+    assert "there may have been more runs" in data["sentence"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    Book(tmp_path)
+    with pytest.raises(UsageError, match="cannot be written"):
+        desk.audit(Project(tmp_path), "2026-01-01", "2026-12-31", str(tmp_path / "file" / "x"))
+
+
+def test_the_summary_fits_and_names_what_is_wrong(tmp_path, capsys):
+    run(tmp_path, "broken")
+    out = capsys.readouterr().out
+    assert "The record is not complete: 2 problems" in out
+    assert "missing-run" in out
+    assert "damaged" in out
+    assert "audit.html" in out
+    assert all(len(line) <= 100 for line in out.splitlines() if "audit.html" not in line)
+
+
+def test_the_summary_of_hostile_runs_is_harmless(tmp_path, capsys):
+    run(tmp_path, "hostile")
+    assert not set(capsys.readouterr().out) & {"\x1b", "\u202e"}
+
+
+@pytest.mark.parametrize("name", BOOKS)
+def test_good_in_every_way_of_looking(chrome, tmp_path, name):
+    check(chrome, shutil.copyfile(GOLDEN / f"{name}.html", tmp_path / f"{name}.html"))

@@ -1,0 +1,73 @@
+"""`invoke diagnose --within`: the real program ends in time, whatever hangs before the first check."""
+
+import json
+import socket
+
+import pytest
+
+from tests.program import Folder, here
+
+TREE = """
+tree: cache
+title: A cache
+kind: redis
+checks:
+  info: {redis.usage: {service: "{{ service.name }}"}}
+  disk: {host.disk: {service: "{{ service.name }}", path: /}}
+healthy: [info.ok]
+"""
+HANGS = {
+    "a secret": ("controller", "!command [sh, -c, 'echo $$ > DIR/pid; exec sleep 300']"),
+    "a host": ("far", "!env DRILLBOOK_TEST"),
+}
+
+
+@pytest.mark.parametrize("what", HANGS)
+def test_the_deadline_counts_from_the_start_of_the_command(tmp_path, what):
+    folder = Folder(tmp_path)
+    host, secret = HANGS[what]
+    folder.environment["DRILLBOOK_TEST"] = "hunter2-hunter2"
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        (tmp_path / "inventory" / "lab.yml").write_text(
+            f"environment: lab\nhosts:\n  {here(tmp_path)}\n  far: {{address: 127.0.0.1, port: {port}}}\nservices:\n"
+            f"  cache: {{kind: redis, host: {host}, address: 127.0.0.1, port: {port}, password: {secret.replace('DIR', str(tmp_path))}}}\n"
+        )
+        assert folder.run("trust", "--yes").returncode == 0
+        done = folder.run("diagnose", "cache", "--within", "3s", "--json", timeout=120)
+    assert (done.returncode, done.stderr) == (3, "")
+    found = json.loads(done.stdout)
+    assert found["seconds"] >= 3 * 19 / 20  # a twentieth is kept for what comes after the checks
+    assert found["found"] == "unknown"
+    assert sum("disk could not be examined" in one for one in found["why"]) == 1, "what was not looked at is told"
+    if what == "a secret":
+        assert "the secret !command ['sh', '-c', " in found["why"][0]
+        assert "could not be read in time; no host was contacted" in found["why"][0]
+        assert "no time was left for the check" in found["why"][1]
+        number = (tmp_path / "pid").read_text().strip()
+        assert not (tmp_path.joinpath("/proc", number)).exists(), "the command is ended"
+
+
+def test_a_secret_that_fails_is_an_error_as_ever(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    (tmp_path / "inventory" / "lab.yml").write_text(
+        f"environment: lab\nhosts:\n  {here(tmp_path)}\nservices:\n"
+        "  cache: {kind: redis, host: controller, address: 127.0.0.1, port: 1, password: !env DRILLBOOK_NONE}\n"
+    )
+    done = folder.run("diagnose", "--within", "3s")
+    assert done.returncode == 2
+    assert "services.cache.password of the inventory: the environment variable DRILLBOOK_NONE is not set" in done.stderr
+
+
+def test_an_inventory_without_a_service_is_not_healthy(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    (tmp_path / "inventory" / "lab.yml").write_text("environment: lab\nhosts: {}\nservices: {}\n")
+    done = folder.run("diagnose")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the inventory lab has no service that can be examined" in done.stderr

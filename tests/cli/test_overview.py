@@ -1,0 +1,429 @@
+"""Lists of drills and runs: due drills, runs that never ended, and runs whose lab is gone."""
+
+import contextlib
+import json
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drillbook.cli import overview, recover, run_identity
+from drillbook.cli.program import program
+from drillbook.engine import lab_gone, recovery
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, Journal, read
+from drillbook.journal.run_state import needs_recovery
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.redact import Redactor
+from drillbook.report import folders, publish
+from drillbook.report.formats import as_json
+from tests.contents import content
+from tests.program import HEAD, VERIFY, Folder, step
+
+NOW = datetime.now(UTC)
+"""When the tests were collected, which may be minutes ago."""
+LAB = """\
+environment: lab
+lab: embedded
+hosts: {app-1: {address: 127.0.0.1, port: 1, known_hosts: LAB/known_hosts, scratch: LAB/app-1/tmp}}
+services: {app: {kind: process, host: app-1}}
+"""
+
+
+class Shelf:
+    """A project whose runs are laid down as files."""
+
+    def __init__(self, root):
+        self.root, self.number = root, 0
+        (root / "drills").mkdir()
+        (root / "hosts.yml").write_text(LAB.replace("LAB", str(root / "lab")))
+        self.drill("sample")
+
+    def drill(self, name, more=""):
+        text = HEAD.replace("sample", name) + more
+        (self.root / "drills" / f"{name}.yml").write_text(text + "restore:\n" + step(["true"]) + VERIFY)
+
+    def run_id(self, name, ago):
+        self.number += 1
+        return f"{NOW - ago:%Y%m%dT%H%M%S}.000Z-{name}-{self.number:04x}"
+
+    def result(self, name, verdict="passed", ago=timedelta(0), status=0):
+        """A run that ended."""
+        folder = self.open(name, ago)
+        with (folder / FILE).open("rb") as file:
+            assert file.readline()
+        self.append(folder, "run.finished", {"residue": [] if status != 5 else [{"what": "left"}], "unwritten": ""})
+        result = {
+            "schema": "drillbook/result/1",
+            "run": folder.name,
+            "drill": name,
+            "title": "t",
+            "service": "app",
+            "environment": "lab",
+            "operator": "ann",
+            "tool": "t",
+            "verdict": verdict,
+            "reason": "r",
+            "residue": [],
+            "exit": status,
+            "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}",
+            "finished": None,
+        }
+        (folder / "result.json").write_text(as_json(result))
+        return folder
+
+    def open(self, name, ago=timedelta(0)):
+        """A run whose controller died right after it said what it would do."""
+        folder = Project(self.root).ready_reports() / self.run_id(name, ago)
+        folder.mkdir(mode=0o700)
+        made = planner.make(spec.load(self.root / "drills" / f"{name}.yml"), inventory.load(self.root / "hosts.yml"))
+        self.append(
+            folder,
+            "run.started",
+            {
+                "run": folder.name,
+                "plan": made.model_dump(mode="json"),
+                "plan_digest": made.digest,
+                **run_identity.header("ann@ops"),
+            },
+        )
+        return folder
+
+    def append(self, folder, kind, data, **where):
+        new = not (folder / FILE).exists()
+        journal = (
+            Journal(folder, Redactor([]), origin=time.monotonic())
+            if new
+            else Journal.resume(folder, Redactor([]), origin=time.monotonic())
+        )
+        journal.append(content(kind, data), **where)
+        journal.close()
+
+    def lab(self, ago=timedelta(0)):
+        """A lab that was made that long ago."""
+        (self.root / "lab").mkdir()
+        (self.root / "lab" / lab_gone.MARKER).write_text("drillbook lab\n")
+        at = (datetime.now(UTC) - ago).timestamp()
+        os.utime(self.root / "lab" / lab_gone.MARKER, (at, at))
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return Shelf(tmp_path)
+
+
+def listed(shelf, capsys, what=overview.drills):
+    capsys.readouterr()
+    assert what(Project(shelf.root)) == 0
+    return capsys.readouterr().out
+
+
+def row(text, name):
+    return next(line for line in text.splitlines() if line.startswith(name))
+
+
+DAY = timedelta(days=1)
+DUE = {
+    "passed-long-ago": ("every: 30d\n", [("passed", 40 * DAY, 0)], "overdue 10 d"),
+    "passed-lately": ("every: 30d  # a month\n", [("passed", 9.5 * DAY, 0)], "in 20 d"),
+    "failed-since": ("every: '30d'\n", [("passed", 40 * DAY, 0), ("failed", DAY, 1)], "overdue 10 d"),
+    "left-something": ("every: 30d\n", [("passed", DAY, 5)], "now: every 30d"),
+    "never-ran": ("every: 30d\n", [], "now: every 30d"),
+    "whenever": ("", [("passed", 900 * DAY, 0)], "-"),
+}
+
+
+def test_what_is_due(shelf, capsys):
+    for name, (more, runs, _) in DUE.items():
+        shelf.drill(name, more)
+        for verdict, ago, status in runs:
+            shelf.result(name, verdict, ago, status)
+    text = listed(shelf, capsys)
+    for name, (_, _, said) in DUE.items():
+        assert row(text, name).rstrip().endswith(said), text
+    assert "A never-ran" in text
+    assert "last passed" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("drill: [", "broken.yml:2:1: did not find expected node content"),
+        ("drill: broken\n", "broken.yml: the file has no title"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(shelf, capsys, text, said):
+    (shelf.root / "drills" / "broken.yml").write_text(text)
+    assert overview.drills(Project(shelf.root)) == 0
+    assert f"✗ cannot be read: {said}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_plan_does_not_depend_on_how_often_it_is_run(shelf):
+    hosts = inventory.load(shelf.root / "hosts.yml")
+    path = shelf.root / "drills" / "sample.yml"
+    before = planner.make(spec.load(path), hosts).digest
+    path.write_text(path.read_text() + "every: 30d\n")
+    assert spec.load(path).head.every == 30 * 86400
+    assert planner.make(spec.load(path), hosts).digest == before
+
+
+def test_an_unfinished_run_and_one_that_left_something_name_their_command(shelf, capsys):
+    shelf.lab(ago=DAY)
+    dead, left, fine = shelf.open("sample"), shelf.result("sample", "failed", status=5), shelf.result("sample")
+    text = listed(shelf, capsys)
+    assert f"unfinished: {dead.name}" in text
+    assert f"changes not undone: {left.name}" in text
+    for run in (dead, left):
+        assert f"invoke drill.recover {run.name}" in text
+    assert fine.name not in text
+    text = listed(shelf, capsys, overview.runs)
+    assert "unfinished" in row_of(text, dead.name)
+    assert "failed + residue" in row_of(text, left.name)
+    assert "passed" in row_of(text, fine.name)
+
+
+def row_of(text, run):
+    return next(line for line in text.splitlines() if run in line)
+
+
+@pytest.mark.parametrize("made", [None, timedelta(seconds=-60)], ids=["taken-down", "made-anew"])
+def test_a_run_whose_lab_is_gone_is_settled(shelf, capsys, made):
+    dead = shelf.open("sample", ago=timedelta(minutes=5))
+    shelf.append(
+        dead,
+        "intent",
+        {
+            "action": "command.run",
+            "params": {"argv": ["true"]},
+            "effect": "fault",
+            "undo": {"kind": "commands", "commands": [["true"]], "action": "", "params": {}, "why": ""},
+        },
+        step="restore.1",
+        host="app-1",
+    )
+    if made is not None:
+        shelf.lab(ago=made)
+    text = " ".join(listed(shelf, capsys).split())
+    assert f"- {dead.name} the lab of the run " in text
+    assert "unfinished" not in text
+    assert recover.recover(Project(shelf.root), "") == 0
+    history = read(dead / FILE)
+    assert not needs_recovery(history)
+    assert [event.kind for event in history.events[-3:]] == ["recovery.started", "undone", "recovery.finished"]
+    assert "the lab of the run" in history.events[-1].data["gone"]
+    assert json.loads((dead / "result.json").read_text())["verdict"] == "aborted"
+    assert dead.name not in listed(shelf, capsys)
+
+
+def test_a_run_of_another_machine_is_never_called_gone(shelf):
+    first = folders.first_event(shelf.open("sample"))
+    assert lab_gone.lab_gone(first)
+    first["data"]["controller"] = "elsewhere, Linux"
+    assert not lab_gone.lab_gone(first)
+
+
+def test_a_run_on_a_lab_that_is_there_is_not_gone(shelf):
+    shelf.lab(ago=DAY)
+    assert not lab_gone.lab_gone(folders.first_event(shelf.open("sample")))
+
+
+def test_the_index_shows_what_never_ended(shelf):
+    dead, fine = shelf.open("sample"), shelf.result("sample")
+    suite = Project(shelf.root).reports / shelf.run_id("all", timedelta(0))
+    suite.mkdir()
+    shelf.open("sample").rename(suite / (inner := shelf.run_id("sample", timedelta(0))))
+    publish.write_index(Project(shelf.root).reports)
+    page = (shelf.root / "reports" / "index.html").read_text()
+    assert page.count('<span class="state failed"><span class="shape" aria-hidden="true">') == 3
+    for run in (dead.name, inner):
+        assert f"invoke drill.recover {run}" in page
+    assert f'href="{fine.name}/report.html"' in page
+    assert f'href="{dead.name}' not in page
+
+
+def test_a_run_that_is_going_on_is_no_dead_one(shelf, capsys):
+    folder = shelf.open("sample")
+    journal = Journal.resume(folder, Redactor([]), origin=time.monotonic())
+    try:
+        assert f"running: {folder.name}" in listed(shelf, capsys)
+        publish.write_index(folder.parent)
+        assert "still running" in (folder.parent / "index.html").read_text()
+    finally:
+        journal.close()
+
+
+def test_the_last_word_is_found_however_long_the_end_is(shelf):
+    folder = shelf.result("sample")
+    assert folders.last_word(folder) == {"residue": [], "unwritten": ""}
+    shelf.append(folder, "note", {"said": 'as "run.finished" says: ' + "x" * 3 * folders.TAIL})
+    assert folders.last_word(folder) == {"residue": [], "unwritten": ""}
+    with (folder / FILE).open("ab") as file:
+        file.write(b'{"kind":"recovery.finished","data":{"residue":["torn"]}')
+    assert folders.last_word(folder) == {"residue": [], "unwritten": ""}
+    assert folders.last_word(shelf.open("sample")) is None
+
+
+def test_the_newest_runs_are_listed_first(shelf, capsys):
+    runs = [shelf.result("sample", ago=timedelta(hours=number)).name for number in range(overview.MOST_RUNS + 3)]
+    text = listed(shelf, capsys, overview.runs)
+    found = [line.split()[-1] for line in text.splitlines() if line.startswith("20")]
+    assert found == runs[: overview.MOST_RUNS]
+    assert "3 older runs" in text
+    text = listed(shelf, capsys, lambda project: overview.runs(project, everything=True))
+    assert runs[-1] in text
+
+
+def plan_of(shelf, hosts="hosts.yml"):
+    return planner.make(spec.load(shelf.root / "drills" / "sample.yml"), inventory.load(shelf.root / hosts))
+
+
+def in_the_way(shelf, hosts="hosts.yml"):
+    project = Project(shelf.root)
+    return recovery.in_the_way(plan_of(shelf, hosts), [*project.runs(), *project.lost()])
+
+
+def killed(shelf):
+    """A run on a lab that is there whose controller died after its fault."""
+    shelf.lab(ago=DAY)
+    return announce(shelf, shelf.open("sample"))
+
+
+def announce(shelf, dead):
+    """A fault that was announced and carried out."""
+    shelf.append(
+        dead,
+        "intent",
+        {
+            "action": "command.run",
+            "params": {"argv": ["touch", "/x"]},
+            "effect": "fault",
+            "undo": {"kind": "commands", "commands": [["rm", "-f", "/x"]], "action": "", "params": {}, "why": ""},
+        },
+        step="restore.1",
+        host="app-1",
+    )
+    shelf.append(dead, "done", {"facts": {}, "seconds": 0.5, "attempts": 1}, step="restore.1", host="app-1")
+    return dead
+
+
+def change(path, number):
+    """Change one digit of a line."""
+    lines = path.read_bytes().split(b"\n")
+    lines[number - 1] = lines[number - 1].replace(b'"clock":0', b'"clock":1', 1)
+    path.write_bytes(b"\n".join(lines))
+
+
+@pytest.mark.parametrize(("number", "elsewhere"), [(3, False), (2, False), (1, True)])
+def test_a_damaged_journal_of_a_killed_run_is_in_the_way(shelf, number, elsewhere):
+    (shelf.root / "other.yml").write_text(
+        (shelf.root / "hosts.yml")
+        .read_text()
+        .replace(
+            "{app-1: {address: 127.0.0.1", "{controller: {local: true, scratch: /elsewhere}, app-1: {address: 127.0.0.2"
+        )
+    )
+    dead = killed(shelf)
+    assert "not finished" in in_the_way(shelf)[0].measured
+    change(dead / FILE, number)
+    (one,) = in_the_way(shelf)
+    assert f"{dead / FILE}:{number}: the line was changed" in one.measured
+    assert f"invoke drill.recover {dead.name}" in one.remedy
+    assert f"move {dead} out of reports/" in one.remedy
+    assert bool(in_the_way(shelf, "other.yml")) == elsewhere, "the first line names the hosts; without it they are not known"
+    assert ("hosts of that run are unknown" in one.measured) == elsewhere
+    dead.rename(shelf.root / "kept")
+    assert not in_the_way(shelf)
+
+
+def test_a_journal_that_was_emptied_or_taken_away_is_in_the_way(shelf):
+    never = shelf.open("sample")
+    (never / FILE).write_bytes(b"")
+    assert "the journal is empty, and the folder has no other files" in in_the_way(shelf)[0].measured
+    (never / FILE).unlink()
+    assert "the journal is gone, and the folder has no other files" in in_the_way(shelf)[0].measured
+    (never / "evidence").mkdir()
+    assert "the journal is gone, but other files show that the run had begun" in in_the_way(shelf)[0].measured
+    (never / "result.json").write_text('{"residue": []}')
+    assert not in_the_way(shelf), "it ended, and left nothing"
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_an_empty_folder_of_a_run_is_unknown_and_never_clean(shelf, capsys, emptied):
+    lost = shelf.open("sample")
+    if emptied:
+        (lost / FILE).write_bytes(b"")
+    else:
+        (lost / FILE).unlink()
+    assert f"journal lost: {lost.name}" in listed(shelf, capsys)
+    for argv in ((), (lost.name,)):
+        status, said = recovered(shelf, capsys, *argv)
+        assert status == 5
+        assert "the actions of the run are unknown" in said
+        assert f"move {lost} out of reports/" in said
+    lost.rename(shelf.root / "kept")
+    status, said = recovered(shelf, capsys)
+    assert (status, f"there are no runs in {shelf.root / 'reports'}" in said) == (0, True)
+
+
+def recovered(shelf, capsys, *argv):
+    """Exit status of `drill.recover` in the project, and what it says, in one line."""
+    with contextlib.chdir(shelf.root):
+        try:
+            program().run(["drillbook", "drill.recover", *argv])
+            status = 0
+        except SystemExit as ended:
+            status = ended.code
+    told = capsys.readouterr()
+    return status, " ".join((told.out + told.err).split())
+
+
+@pytest.mark.parametrize("number", [3, 1])
+def test_recovering_from_a_damaged_journal_says_what_to_do_by_hand(shelf, capsys, number):
+    dead = killed(shelf)
+    change(dead / FILE, number)
+    text = listed(shelf, capsys)
+    assert f"its journal is damaged: {dead.name}" in text
+    assert "undo them" not in text
+    for argv in ((), (dead.name,)):
+        status, said = recovered(shelf, capsys, *argv)
+        assert status == 5
+        assert f"{dead / FILE}:{number}: the line was changed" in said
+        assert "docs/safety.md, `Files on a target, and removing them by hand`" in said
+        assert f"move {dead} out of reports/" in said
+        assert f"/leases/{dead.name}" in said
+        assert ("the hosts of the run: controller" in said) == (number > 1)
+        assert ("on app-1, in this order: rm -f /x" in said) == (number > 1)
+        assert (f"on controller: rm -rf /var/tmp/drillbook/runs/{dead.name}" in said) == (number > 1)
+    dead.rename(shelf.root / "kept")
+    assert recovered(shelf, capsys)[0] == 0
+
+
+def test_what_was_announced_behind_the_damage_is_told_too(shelf, capsys):
+    shelf.lab(ago=DAY)
+    dead = shelf.open("sample")
+    shelf.append(dead, "note", {})
+    announce(shelf, dead)
+    change(dead / FILE, 2)
+    _, said = recovered(shelf, capsys)
+    assert "journal: 1 before the damage, 2 after it" in said
+    assert "rm -f /x" in said
+
+
+def test_a_suite_has_its_verdict_in_the_list_of_runs(tmp_path):
+    folder = Folder(tmp_path)
+    folder.write("restore:\n" + step(["true"]))
+    (tmp_path / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample]\n")
+    assert folder.run("drill", "all").returncode == 0
+    said = folder.run("report.list").stdout
+    assert "journal lost" not in said
+    rows = [line.split()[2] for line in said.splitlines()[1:]]
+    assert rows == ["passed", "passed"]
+    suite = folder.latest
+    (suite / "result.json").unlink()
+    (suite / "attestation.json").unlink()
+    assert [line.split()[2] for line in folder.run("report.list").stdout.splitlines()[1:]] == ["unfinished", "passed"]
+    next(suite.glob(f"*/{FILE}")).unlink()
+    assert "journal lost" in folder.run("report.list").stdout, "of the drill inside"

@@ -1,0 +1,158 @@
+"""A new project that rehearses backups: its files, its refusals, and a rehearsal of a dump of a real database over SSH."""
+
+import io
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from drillbook.cli import rehearsal_project, scaffold
+from drillbook.cli.init_task import init
+from drillbook.cli.rehearsal_project import Answers
+from drillbook.errors import UsageError
+from drillbook.lab import control, database
+from drillbook.plan import planner
+from drillbook.project.project import Project
+from tests.program import PROGRAM
+
+
+@pytest.mark.parametrize("kind", rehearsal_project.kinds())
+def test_the_files_of_each_kind_are_right(tmp_path, kind, monkeypatch):
+    monkeypatch.setenv("RESTIC_PASSWORD", "x")
+    scaffold.init(
+        tmp_path,
+        Answers(
+            kind,
+            host="me@db1.example.org:2222",
+            at="main" if kind == "pgbackrest" else "/b",
+            sandbox="[::1]",
+            database="shop",
+        ),
+    )
+    project = Project(tmp_path)
+    inventory = project.inventory("rehearsal")
+    assert not inventory.is_protected
+    assert inventory.hosts["backups-1"].address == "db1.example.org"
+    assert (inventory.hosts["backups-1"].user, inventory.hosts["backups-1"].port) == ("me", 2222)
+    assert inventory.hosts["spare-1"].address == "::1"
+    plan = planner.make(project.drill("rehearse"), inventory)
+    assert [step.action for step in plan.steps][:2] == ["backup.check", "backup.restore"]
+    whole(project)
+    assert len(planner.make(project.drill("rehearse"), project.inventory("rehearsal")).steps) >= len(plan.steps)
+
+
+def whole(project):
+    """The lines in comments that are fields or steps are right too, once their marks are removed."""
+    for path in (project.root / "inventory" / "rehearsal.yml", project.root / "drills" / "rehearse.yml"):
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join(line[1:] if line.startswith("#  ") and " drill" not in line else line for line in lines))
+
+
+def test_a_missing_answer_is_a_word_in_capitals_that_is_named(tmp_path, capsys):
+    scaffold.init(tmp_path, Answers("files"))
+    assert "replace BACKUPS_HOST, PLACE, SANDBOX_HOST in inventory/rehearsal.yml" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    text = (tmp_path / "inventory" / "rehearsal.yml").read_text()
+    assert all(word in text for word in ("BACKUPS_HOST", "PLACE", "SANDBOX_HOST"))
+
+
+def test_at_a_terminal_the_missing_answers_are_asked_for(monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal())
+    replies = iter(["/dumps", "", "shop"])
+    found = rehearsal_project.asked(Answers("postgres", host="db1"), lambda _: next(replies))
+    assert found == Answers("postgres", host="db1", at="/dumps", database="shop")
+    assert rehearsal_project.blanks(found) == ["SANDBOX_HOST"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (Answers("oracle"), "'oracle' cannot be rehearsed"),
+        (Answers("files", host="a b"), "'a b' is not an address"),
+        (Answers("files", sandbox="db:99999"), "'db:99999' is not an address"),
+        (Answers("files", host="a: {x}"), "is not an address"),
+    ],
+)
+def test_a_wrong_answer_is_refused_and_nothing_is_written(tmp_path, answers, words):
+    with pytest.raises(UsageError, match=words):
+        scaffold.init(tmp_path / "new", answers)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_place_cannot_become_a_part_of_the_inventory(tmp_path):
+    scaffold.init(tmp_path, Answers("files", host="a", sandbox="b", at='/x", kind: "pg_dump\n$host'))
+    assert Project(tmp_path).inventory("rehearsal").services["nightly"].at == '/x", kind: "pg_dump\n$host'
+
+
+def test_the_help_names_every_kind():
+    named = init.help["rehearse"].partition(": ")[2].replace(" or ", ", ").split(", ")
+    assert sorted(named) == rehearsal_project.kinds()
+
+
+def test_options_of_a_rehearsal_need_one():
+    with pytest.raises(UsageError, match="--at is an option of a rehearsal"):
+        rehearsal_project.answered("", host="", at="/x", sandbox="", database="")
+    assert rehearsal_project.answered("", host="", at="", sandbox="", database="") is None
+
+
+@pytest.fixture(scope="module")
+def lab():
+    folder = Path(f"/var/tmp/dbk-rehearse-{os.getpid()}")
+    control.up(folder)
+    yield folder
+    control.down(folder)
+
+
+def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, lab):
+    """The hosts are two of the lab, named in ~/.ssh/config as a team names its own."""
+    home, dumps = tmp_path / "home", tmp_path / "dumps"
+    (home / ".ssh").mkdir(parents=True)
+    dumps.mkdir()
+    (home / ".ssh" / "config").write_text(
+        "".join(
+            f"Host {name}\n HostName 127.0.0.1\n Port {control.lookup(lab, f'ssh.{name}')}\n User {control.lookup(lab, 'user')}\n"
+            f" IdentityFile {control.lookup(lab, 'identity')}\n UserKnownHostsFile {control.lookup(lab, 'known_hosts')}\n"
+            for name in ("db-1", "db-2")
+        )
+    )
+    password = Path(str(control.lookup(lab, "secrets.pg_admin"))).read_text()
+    connection = f"host=127.0.0.1 port={control.lookup(lab, 'postgres.db-1')} user=postgres dbname=dpa"
+    subprocess.run(
+        [database.binaries() / "pg_dump", "-Fc", f"--file={dumps}/dpa.dump", "-d", connection],
+        check=True,
+        env={**os.environ, "PGPASSWORD": password},
+    )
+    environment = {**os.environ, "HOME": str(home)}
+
+    def run(folder, *argv):
+        return subprocess.run(
+            [*PROGRAM, *argv],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    answers = ["--host", "db-1", "--sandbox", "db-2", "--at", str(dumps), "--database", "dpa"]
+    made = run(tmp_path, "init", "own", "--rehearse", "postgres", *answers)
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "own"
+    inventory = folder / "inventory" / "rehearsal.yml"
+    inventory.write_text(
+        inventory.read_text().replace('"}  #', '", lease: {boot: none}}  #'), "utf-8"
+    )  # no init system here
+    done = run(folder, "drill", "rehearse", "--inventory", "rehearsal")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((folder / "reports/latest/result.json").read_text())
+    assert result["verdict"] == "passed"
+    assert not list(Path("/var/tmp").glob("drillbook-sandbox-copy"))

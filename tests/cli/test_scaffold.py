@@ -1,0 +1,176 @@
+"""A new project: made, complete, refused where something is there already, and its first drill really runs."""
+
+import json
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drillbook.cli import scaffold
+from drillbook.errors import UsageError
+from drillbook.lab import control
+from drillbook.plan import planner
+from drillbook.plan.spec import Drill
+from drillbook.project.project import Project
+from drillbook.signing import keys
+from tests.needs import need
+from tests.program import PROGRAM
+
+ROOT = Path(__file__).parents[2]
+
+
+def drillbook(folder, *argv):
+    environment = {**os.environ, "DRILLBOOK_LAB": f"/var/tmp/dbk-init-{os.getpid()}"}
+    return subprocess.run(
+        [*PROGRAM, *argv],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_new_project_runs_its_first_drill(tmp_path):
+    made = drillbook(tmp_path, "init", "new/project")
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "new" / "project"
+    assert "cd new/project" in made.stdout
+    try:
+        checked = drillbook(folder, "drill.check", "first")
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        done = drillbook(folder, "drill", "pre-release")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads((folder / "reports/latest/result.json").read_text())["verdict"] == "passed"
+        assert (folder / "reports" / "latest" / "junit.xml").is_file(), "the CI file keeps it"
+    finally:
+        control.down(Path(f"/var/tmp/dbk-init-{os.getpid()}"))
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "tasks.py").write_text("mine\n")
+    with pytest.raises(UsageError, match=r"tasks\.py"):
+        scaffold.init(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tasks.py"]
+    assert (tmp_path / "tasks.py").read_text() == "mine\n"
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        scaffold.init(tmp_path / "file" / "project")
+
+
+def test_the_files_are_right(tmp_path, monkeypatch):
+    monkeypatch.setenv("DRILLBOOK_LAB", str(tmp_path / "lab"))
+    scaffold.init(tmp_path)
+    project = Project(tmp_path)
+    drill = project.drill("first")
+    assert isinstance(drill, Drill)
+    assert planner.make(drill, project.inventory("lab")).steps
+    assert project.inventory("staging").environment == "staging"
+    assert (tmp_path / "inventory" / "lab.yml").read_text() == (ROOT / "inventory" / "lab.yml").read_text()
+    for name, text in scaffold.contents().items():
+        if name.endswith(".yml") and "inventory" not in name:
+            assert yaml.safe_load(text), name
+
+
+def test_the_commented_inventory_is_right_too(tmp_path):
+    text = scaffold.contents()["inventory/staging.yml"]
+    head, *rest = text.split("environment: staging")
+    shown = "environment: staging" + "".join(rest)
+    for key in ("hosts", "groups", "services"):
+        shown = shown.replace(f"{key}: {{}}", f"{key}:")
+    (tmp_path / "full.yml").write_text("\n".join(line.removeprefix("#") for line in shown.splitlines()))
+    full = Project(tmp_path).inventory(str(tmp_path / "full.yml"))
+    assert set(full.services) == {"api", "database", "backups"}
+    assert head.startswith("# yaml-language-server: $schema=../.drillbook/inventory.schema.json")
+
+
+def git(folder, *argv):
+    return subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *argv], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_git_never_adds_the_signing_key(tmp_path, monkeypatch):
+    """`git add --all` in a project took the private key along, in a new project and in an old one."""
+    need("git")
+    need("ssh-keygen")
+    monkeypatch.delenv("DRILLBOOK_SIGNING_KEY", raising=False)
+    for name in ("new", "old"):
+        folder = tmp_path / name
+        folder.mkdir()
+        if name == "new":
+            scaffold.init(folder)
+        (folder / ".drillbook").mkdir(exist_ok=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / ".drillbook" / "signing_key"], check=True
+        )
+        assert keys.ready_key(folder)[0] == folder / ".drillbook" / "signing_key"
+        git(folder, "init", "-q")
+        git(folder, "add", "--all")
+        added = git(folder, "ls-files").split()
+        assert ".drillbook/signing_key" not in added
+        assert ".drillbook/signing_key.pub" in added, "the public half may be there"
+        keys.ready_key(folder)
+        assert (folder / ".drillbook" / ".gitignore").read_text().count("/signing_key") == 1
+    assert "signing_key" in (ROOT / ".gitignore").read_text()
+
+
+def test_generated_ci_installs_nothing_that_anybody_else_could_register(tmp_path):
+    """The name of a distribution that is not released belongs to whoever registers it first."""
+    content = scaffold.contents()
+    for name in (".gitlab-ci.yml", ".github/workflows/drills.yml"):
+        installs = [line for line in content[name].splitlines() if "pip install" in line]
+        assert installs
+        for line in installs:
+            assert "--require-hashes" in line
+            assert "drillbook" not in line.partition("pip install")[2]
+        for used in re.findall(r"uses: \S+@(\S+)", content[name]):
+            assert re.fullmatch("[0-9a-f]{40}", used), "a tag can be moved"
+    asked = [line for line in content["requirements.in"].splitlines() if line and not line.startswith("#")]
+    assert asked == [], "the user names the source"
+    script = next(line for line in content[".github/workflows/drills.yml"].splitlines() if "test -s" in line)
+    done = subprocess.run(
+        ["sh", "-c", script.partition("run: ")[2]], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "requirements.in" in done.stdout) == (1, True)
+
+
+def test_the_lock_of_the_projects_own_ci_names_every_dependency_by_hash():
+    text = (ROOT / ".ci" / "requirements.lock").read_text().replace(" \\\n   ", "")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"\S+==\S+( --hash=sha256:[0-9a-f]{64})+", line) for line in lines)
+    locked = {re.sub("[-_.]+", "-", line.partition("==")[0]).lower() for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["lab"], *project["optional-dependencies"]["dev"]]
+    names = {re.sub("[-_.]+", "-", re.match(r"[\w.-]+", one)[0]).lower() for one in wanted}
+    assert not names - locked
+    versions = [one.rpartition(" ")[2] for one in project["classifiers"] if re.search(r"Python :: 3\.\d+$", one)]
+    assert all(version in text.partition("\nannotated")[0] for version in versions), "every version that is supported"
+    binary = next(line for line in lines if line.startswith("psycopg-binary=="))
+    assert binary.count("--hash=") == 2 * len(versions), "one wheel for each version and architecture"
+    assert "--require-hashes" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_generated_ci_uploads_no_raw_evidence():
+    content = scaffold.contents()
+    gitlab = yaml.safe_load(content[".gitlab-ci.yml"])["drills"]["artifacts"]
+    assert gitlab["exclude"] == ["reports/**/evidence/**/*"]
+    steps = yaml.safe_load(content[".github/workflows/drills.yml"])["jobs"]["pre-release"]["steps"]
+    (upload,) = (step for step in steps if "upload-artifact" in step.get("uses", ""))
+    assert "!reports/**/evidence/**" in upload["with"]["path"].split()
+
+
+def test_the_wheel_holds_every_template():
+    from importlib.resources import files
+
+    templates = files("drillbook.cli").joinpath("templates")
+    assert {one.name for one in templates.iterdir()} == {*scaffold.FILES.values(), scaffold.TREES, "rehearsal"}

@@ -1,0 +1,302 @@
+"""Random drills, a controller that dies after any event, undos that fail for a while: recovery is complete and idempotent.
+
+Hypothesis drives the real runner, journal and recovery over hosts that are only memory: 300 examples, in CI 2,000, with
+`invoke test --all` 10,000. Each commit draws others, DRILLBOOK_SEED those of another one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, note, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from drillbook.inventory import inventory
+from drillbook.inventory.inventory import Inventory
+from drillbook.journal import journal
+from drillbook.journal.intents import intents
+from drillbook.journal.journal import History, read
+from drillbook.journal.run_state import needs_recovery
+from drillbook.plan.planner import Plan, PlannedStep
+from tests import tiers
+from tests.machine.world import HOSTS, LOST, Controller, Ran, World
+
+EXAMPLES = int(os.environ.get("DRILLBOOK_EXAMPLES", "2000" if tiers.CI else "300"))
+SEED = tiers.seed()
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+PARTS = 4
+"""The examples are tried in so many tests, each of its own seed, so that several cores can share them."""
+NEVER = "it never happened"
+
+
+@pytest.fixture
+def remembering(monkeypatch, pretended):
+    """Remember how each line of a journal reads, or ten thousand examples would mostly read the same lines again."""
+    parse = journal._event
+    parsed = lru_cache(1 << 15)(lambda number, line: parse(Path("its journal"), number, line))
+    monkeypatch.setattr(journal, "_event", lambda path, number, line: parsed(number, line))
+
+
+DRILLS = 100
+"""How many drills each part has: a run takes longer than a recovery, so each is run once, and then dies at many moments."""
+PLACES = st.tuples(st.sampled_from(HOSTS), st.sampled_from(["1", "2", "3", LOST, "door"]))
+
+
+def step(phase: str, number: int, action: str, hosts=HOSTS, group=None, **params) -> PlannedStep:
+    effect = {"prove": "read", "whole": "read", "break": "fault", "lose": "fault"}.get(action, "write")
+    return PlannedStep(
+        id=f"{phase}.{number}",
+        phase=phase,
+        group=group,
+        action=f"pretend.{action}",
+        name="",
+        params=params,
+        effect=effect,
+        restore_only=action == "lose",
+        proves_backup=action == "prove",
+        hosts=hosts,
+        save=None,
+        when=None,
+        expect=(),
+        timeout_s=60,
+        retries=0,
+        every_s=None,
+        allow_failure=None,
+        line="drill.yml:1",
+    )
+
+
+def drawn(number: int):
+    """The steps of the inject phase of drill ``number``, and the undos that fail while it runs: drawn, for a seed always the same.
+
+    A step: what it does, how it is put back, where, whether it fails, whether it is carried out beside the one before.
+    """
+    chance = random.Random(f"{SEED}/{number}")
+    kinds = [
+        {
+            "action": action,
+            "how": chance.choice(["commands", "action"]),
+            "hosts": chance.choice([("a",), ("b",), HOSTS]),
+            "trouble": chance.choice(["", "", "", "before", "after", *(["half"] if action == "lose" else [])]),
+            "beside": chance.random() < 0.4,
+        }
+        for action in (chance.choice(["break", "lose", "change"]) for _ in range(1 + number % 4))
+    ]
+    stuck = chance.sample(
+        [(host, name) for host in HOSTS for name in ("1", "2", "3", LOST, "door")], chance.choice([0, 0, 1, 2])
+    )
+    return kinds, set(stuck)
+
+
+def injected(kinds) -> list[PlannedStep]:
+    found: list[PlannedStep] = []
+    for number, kind in enumerate(kinds, 1):
+        lost = kind["action"] == "lose"
+        group = found[-1].group if found and kind["beside"] else number
+        params = {"thing": f"{LOST if lost else ''}{number}", "trouble": kind["trouble"]} | (
+            {} if lost else {"how": kind["how"]}
+        )
+        found.append(step("inject", number, kind["action"], kind["hosts"], group, **params))
+    return found
+
+
+def planned(kinds, hosts: Inventory) -> Plan:
+    origin = {"from": f"s3://backups/run#sha256={'0' * 64}"}
+    steps = [
+        step("backup", 1, "keep"),
+        step("backup", 2, "prove", **origin),
+        *injected(kinds),
+        step("restore", 1, "restore", **origin),
+        step("verify", 1, "whole"),
+    ]
+    return Plan(
+        drill="sample",
+        title="",
+        description="",
+        service="app",
+        owner="",
+        objectives={},
+        environments=("lab",),
+        inventory=hosts,
+        probes=(),
+        steps=tuple(steps),
+    )
+
+
+class Machine(RuleBasedStateMachine):
+    """One drill, run once, dead at a random moment, then recovered again and again while undos fail and work again."""
+
+    runs: ClassVar[dict[int, Ran]] = {}
+    first: ClassVar[int]
+    """Number of the first of this part's drills."""
+    inventory: ClassVar[Inventory]
+
+    @initialize(number=st.integers(0, DRILLS - 1), moment=st.integers(0, 80))
+    def a_run_that_died(self, number, moment):
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY, prefix="drillbook-machine-"))
+        self.world = World()
+        kinds, self.world.stuck = drawn(self.first + number)
+        note(f"DRILLBOOK_SEED={SEED}: {kinds}, failing: {self.world.stuck}")
+        self.controller = Controller(planned(kinds, self.inventory), self.world, self.folder)
+        if number not in self.runs:
+            self.runs[number] = self.controller.run()
+        self.controller.died(moment, self.runs[number])
+
+    @rule(place=PLACES)
+    def an_undo_begins_to_fail(self, place):
+        self.world.stuck.add(place)
+
+    @precondition(lambda self: self.world.stuck)
+    @rule()
+    def every_undo_works_again(self):
+        self.world.stuck.clear()
+
+    @rule(bytes_=st.integers(1, 200))
+    def the_last_line_is_torn(self, bytes_):
+        """A power loss; the first line is left, without it nothing had been touched."""
+        data = self.controller.journal.read_bytes()
+        last = data.rstrip(b"\n").rfind(b"\n") + 1
+        # What was synced before an act cannot be lost; an intent at the very end was not acted upon.
+        if last and data.endswith(b"\n") and not self.settles(data[last:]):
+            os.truncate(self.controller.journal, max(last, len(data) - bytes_))
+
+    @staticmethod
+    def settles(line: bytes) -> bool:
+        return b'"kind":"undone"' in line or b'"kind":"run.finished"' in line or b'"kind":"recovery.finished"' in line
+
+    @rule(moment=st.integers(0, 60))
+    def a_recovery_that_dies(self, moment):
+        self.controller.recover()
+        self.controller.died(moment, self.controller.ran)
+
+    @rule()
+    def a_recovery(self):
+        self.recovered()
+
+    def recovered(self):
+        before, was = self.history(), self.world.things()
+        size = self.controller.journal.stat().st_size
+        residue = self.controller.recover()
+        after = self.history()
+        if not needs_recovery(before):
+            assert residue == []
+            assert self.controller.journal.stat().st_size == size, "what needs no recovery is not touched"
+            assert self.world.things() == set(), "and needs none"
+            return
+        self.check_residue(before, after, was, residue)
+        self.check_order(after, len(before.events))
+        assert needs_recovery(after) == bool(residue)
+
+    def check_residue(self, before: History, after: History, was, residue):
+        """Whatever could be put back is gone; whatever could not is named, and nothing else is."""
+        plan = self.controller.plan
+        open_ = [
+            intent
+            for intent in intents(after.events, plan.steps)
+            if intent.seq not in {event.data["intent"] for event in before.events if event.kind == "undone"}
+        ]
+        left = {(one.step, one.host) for one in residue}
+        assert left <= {(intent.step.id, intent.host) for intent in open_}
+        start, by_seq = len(before.events), {intent.seq: (intent.step.id, intent.host) for intent in open_}
+        assert left == {by_seq[event.data["intent"]] for event in after.events[start:] if event.kind == "undo.failed"}
+        restored = any(
+            event.kind == "phase.ended" and (event.data["phase"], event.data["status"]) == ("restore", "done")
+            for event in after.events
+        )
+        for intent in open_:
+            if intent.undo.kind == "nothing":
+                continue
+            thing = intent.params.get("thing", "door")
+            there = (intent.host, thing) in self.world.things()
+            named_ = (intent.step.id, intent.host) in left
+            where = f"{intent.step.id} {intent.step.action} {thing} on {intent.host}"
+            assert named_ or not there, f"{where} is left and not told"
+            if intent.undo.kind in ("commands", "action"):
+                failing = (intent.host, thing) in self.world.stuck
+                assert failing or not named_, f"{where} could be put back"
+                if failing and ((intent.host, thing) in was or intent.step.effect == "fault"):
+                    assert named_, f"the undo of {where} failed, which is not told"
+            elif not any(place == LOST for _, place in self.world.stuck):
+                assert not named_, f"{where} could be restored"
+            elif not restored:
+                never = (
+                    any(
+                        event.kind == "undone" and event.data == {"intent": intent.seq, "message": NEVER}
+                        for event in after.events
+                    )
+                    and (intent.host, thing) not in was
+                )
+                assert named_ or never, f"nothing restored {where}, which is not told"
+        if not residue:
+            assert self.world.things() == set()
+
+    def check_order(self, after: History, start: int):
+        """Newest first, each once; where a restore is due, first the faults that may stand in its way, then all the rest."""
+        found = {intent.seq: intent for intent in intents(after.events, self.controller.plan.steps)}
+        passes: list[list[int]] = [[]]
+        for event in after.events[start:]:
+            if event.kind in ("undone", "undo.failed") and event.data["message"] != NEVER:
+                seq = event.data["intent"]
+                if passes[-1] and passes[-1][-1] <= seq:
+                    passes.append([])
+                passes[-1].append(seq)
+        due = any(intent.undo.kind == "restore" for intent in found.values())
+        assert len(passes) <= (2 if due else 1), passes
+        for seq in passes[0] if len(passes) > 1 else ():
+            assert found[seq].effect == "fault"
+            assert found[seq].undo.kind in ("commands", "action")
+
+    def history(self) -> History:
+        return read(self.controller.journal)
+
+    @invariant()
+    def the_chain_is_whole_and_every_act_was_announced(self):
+        events = self.history().events
+        announced = {event.seq for event in events if event.kind == "intent"}
+        for event in events:
+            if event.kind in ("undo", "undone", "undo.failed"):
+                assert event.data["intent"] in announced
+        assert self.world.unannounced == []
+        assert "somebody else's" in self.world.hosts["a"].files
+
+    def teardown(self):
+        try:
+            if hasattr(self, "controller"):
+                self.world.stuck.clear()
+                self.recovered()
+                assert self.world.things() == set()
+                assert not needs_recovery(self.history())
+                self.recovered()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.mark.long(30)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_recovery_is_complete_and_idempotent(remembering, tmp_path, part):
+    path = tmp_path / "lab.yml"
+    path.write_text(
+        "environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
+        "services: {app: {kind: process, host: a}}\n"
+    )
+    Machine.inventory = inventory.load(path)
+    Machine.runs.clear()
+    Machine.first = part * DRILLS
+    run_state_machine_as_test(
+        seed(f"{SEED}/{part}")(Machine),
+        settings=settings(
+            max_examples=-(-EXAMPLES // PARTS),
+            stateful_step_count=3,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

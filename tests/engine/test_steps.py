@@ -1,0 +1,234 @@
+"""Steps on hosts of memory: several hosts, groups, attempts, deadlines, what is announced and what is saved."""
+
+import json
+import time
+
+import pytest
+
+from drillbook.engine.steps import classify, groups, saved_facts
+from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
+from drillbook.hosts.fake import Reply
+from drillbook.journal.journal import FILE
+from drillbook.judge.result import Verdict
+from tests.machine.small import Disk, Small
+
+FAULT = "inject:\n  - command.run: {argv: [make, it], effect: fault, undo: [mend, it], proof: [is, it]}\n    hosts: a\n"
+
+
+@pytest.fixture
+def small(tmp_path):
+    return Small(tmp_path)
+
+
+def run(*argv, hosts="a", **more):
+    """One step of ``command.run``, as an item of a phase."""
+    extra = "".join(f"    {key}: {json.dumps(value)}\n" for key, value in more.items())
+    return f"  - command.run: {{argv: {json.dumps(argv)}, effect: read}}\n    hosts: {hosts}\n{extra}"
+
+
+def group(*steps):
+    return "  - parallel:\n" + "".join(f"    {line}\n" for step in steps for line in step.splitlines())
+
+
+@pytest.mark.parametrize("order", [("good", "bad"), ("bad", "good")])
+def test_a_failed_member_of_a_group_ends_its_phase(small, order):
+    """The backup is half a backup then: nothing may be broken."""
+    small.hosts["a"].on("good", Reply(0))
+    small.hosts["a"].on("bad", Reply(1))
+    small.run("backup:\n" + group(*(run(word) for word in order)) + FAULT)
+    assert small.result.verdict is Verdict.FAILED
+    assert "make" not in small.acts()
+    assert small.kinds("intent") == []
+
+
+@pytest.mark.parametrize("failing", ["a", "b"])
+def test_a_step_that_fails_on_any_of_its_hosts_failed(small, failing):
+    for name, host in small.hosts.items():
+        host.on("save", Reply(1 if name == failing else 0))
+    small.run("backup:\n" + run("save", hosts="[a, b]") + FAULT)
+    assert small.ended() == {("backup.1", name): "failed" if name == failing else "done" for name in ("a", "b")}
+    assert "make" not in small.acts()
+
+
+def test_an_intent_is_on_the_disk_before_its_step_acts(small, monkeypatch):
+    disk = Disk(monkeypatch, small.folder / FILE)
+    state = {"there": False}
+    safe = []
+
+    def act(call):
+        safe.append(disk.safe)
+        state["there"] = call.argv[0] == "make"
+        return Reply(0)
+
+    small.hosts["a"].on("make", act)
+    small.hosts["a"].on("mend", act)
+    small.hosts["a"].on("is", lambda call: Reply(0 if state["there"] else 1))
+    assert small.run(FAULT) == []
+    before, undoing = safe
+    assert b'"kind":"run.started"' in before
+    assert b'"kind":"intent"' in before
+    assert b'"kind":"undo"' in undoing, "so is the beginning of its undo"
+    assert b'"kind":"run.finished"' in disk.safe
+
+
+def test_a_step_that_saves_on_several_hosts_saves_what_each_said(small):
+    small.hosts["a"].on("say", "left")
+    small.hosts["b"].on("say", "right")
+    small.run(
+        "restore:\n"
+        + run("say", hosts="[a, b]", save="both")
+        + run("say", save="one")
+        + run("look", "{{ both.a.stdout }}", "{{ both.b.stdout }}", "{{ one.stdout }}")
+    )
+    assert small.hosts["a"].calls[-1].argv[0] in ("look", "sh")
+    assert ("look", "left", "right", "left") in [call.argv for call in small.hosts["a"].calls]
+
+
+def test_what_was_saved_is_known_again_to_a_recovery(small):
+    small.hosts["a"].on("say", "left")
+    small.hosts["b"].on("say", "right")
+    made = small.plan("restore:\n" + run("say", hosts="[a, b]", save="both") + run("say", save="one"))
+    small.run(made)
+    saved = saved_facts(made, small.events)
+    assert {host: facts["stdout"] for host, facts in saved["both"].items()} == {"a": "left", "b": "right"}
+    assert saved["one"]["stdout"] == "left"
+    assert set(saved) == {"both", "one"}
+
+
+def test_an_expression_that_cannot_be_evaluated_fails_its_step_on_every_host(small):
+    small.hosts["a"].on("say", "text")
+    small.run("restore:\n" + run("say", save="said") + run("look", "{{ said.stdout.nothing }}", hosts="[a, b]"))
+    assert small.ended()["restore.2", "a"] == small.ended()["restore.2", "b"] == "error"
+    assert small.result.verdict is Verdict.FAILED
+    assert "look" not in small.acts("b")
+
+
+def test_an_allowed_failure_of_an_expression_lets_the_phase_go_on(small):
+    small.hosts["a"].on("say", "text")
+    small.run(
+        "restore:\n"
+        + run("say", save="said")
+        + run("look", "{{ said.stdout.nothing }}", allow_failure="never mind")
+        + run("look", "last")
+    )
+    assert small.ended()["restore.3", "a"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StepFailed("no"), ("failed", StepFailed.code, "no")),
+        (Cancelled("stopped"), ("cancelled", Cancelled.code, "stopped")),
+        (CouldNotVerify("dark"), ("unverified", CouldNotVerify.code, "dark")),
+        (NotReady("not yet"), ("error", NotReady.code, "not yet")),
+        (TimeoutError("late"), ("error", "timeout", "late")),
+        (TimeoutError(), ("error", "timeout", "the step's timeout expired")),
+        (KeyError("x"), ("error", "unexpected", "KeyError: 'x'")),
+    ],
+)
+def test_every_error_has_its_outcome(error, told):
+    assert classify(error) == told
+
+
+def test_each_retry_has_a_timeout_of_its_own_and_polling_has_one_for_all(small):
+    """A retry is a new attempt; polling waits for one moment."""
+    deadlines = []
+
+    def fails(call):
+        deadlines.append(call.deadline)
+        return Reply(1)
+
+    small.hosts["a"].on("try", fails)
+    small.run("restore:\n" + run("try", retries=2, every="10ms", timeout="5s"))
+    assert len(deadlines) == 3
+    assert len({id(deadline) for deadline in deadlines}) == 3
+
+
+def test_groups_that_follow_each_other_are_carried_out_one_after_the_other(small):
+    made = small.plan(
+        "restore:\n"
+        + group(run("look", "1"), run("look", "2"))
+        + run("look", "3")
+        + run("look", "4")
+        + group(run("look", "5"), run("look", "6"))
+        + group(run("look", "7"), run("look", "8"))
+    )
+    assert [[step.params["argv"][1] for step in steps] for steps in groups(made.phase("restore"))] == [
+        ["1", "2"],
+        ["3"],
+        ["4"],
+        ["5", "6"],
+        ["7", "8"],
+    ]
+
+
+def test_a_step_whose_expression_fails_has_begun_on_every_host(small):
+    small.hosts["a"].on("say", "text")
+    small.run("restore:\n" + run("say", save="said") + run("look", "{{ said.stdout.nothing }}", hosts="[a, b]"))
+    begun = [(event.step, event.host) for event in small.events if event.kind == "step.started"]
+    assert begun.count(("restore.2", "a")) == begun.count(("restore.2", "b")) == 1
+
+
+def test_an_expectation_that_is_not_met_says_what_was_wanted_and_what_was_there(small):
+    small.hosts["a"].on("say", "text")
+    small.run("verify:\n" + run("say", expect=["result.exit == 0", "result.stdout == 'other'"], name="Say it"))
+    failed = next(event for event in small.events if event.kind == "failed")
+    (found,) = failed.data["findings"]
+    assert (found["code"], found["wanted"], found["measured"]) == (
+        "expectation",
+        "result.stdout == 'other'",
+        "{'stdout': 'text'}",
+    )
+    assert (found["step"], found["host"]) == ("verify.1", "a")
+    assert failed.data["facts"]["stdout"] == "text"
+    assert small.result.verdict is Verdict.FAILED
+
+
+def test_a_fault_that_shows_late_is_proven_and_one_that_is_gone_at_once_is_not(small):
+    answers = iter([1, 1, 0])
+    small.hosts["a"].on("is", lambda call: Reply(next(answers, 1)))
+    assert small.run(FAULT) == []
+    proof = next(event for event in small.events if event.kind == "fault.active")
+    assert (proof.data["active"], proof.host, proof.step) == (True, "a", "inject.1")
+
+
+def test_a_cancelled_step_is_not_allowed_to_fail(small):
+    """A stop of the run takes effect even where the step may fail."""
+
+    def stops(call):
+        small.stop.ask("stopped")
+        call.deadline.check()
+        return Reply(0)
+
+    small.hosts["a"].on("wait", stops)
+    small.run("restore:\n" + run("wait", allow_failure="never mind") + run("look", "last"))
+    assert small.ended()["restore.1", "a"] == "cancelled"
+    assert ("look", "last") not in [call.argv for call in small.hosts["a"].calls]
+    assert small.result.verdict is Verdict.ABORTED
+
+
+def test_a_step_for_which_nobody_waits_any_more_is_not_tried_again(small):
+    def stops(call):
+        small.stop.ask("stopped")
+        return Reply(1)
+
+    small.hosts["a"].on("try", stops)
+    small.run("restore:\n" + run("try", retries=5, every="1ms", timeout="5s"))
+    assert small.acts().count("try") == 1
+
+
+def test_what_a_step_did_is_told_with_its_attempts(small):
+    begun = time.monotonic()
+    small.hosts["a"].on("try", lambda call: Reply(0 if small.acts().count("try") == 3 else 1))
+    small.run("restore:\n" + run("try", retries=5, every="1ms", timeout="5s"))
+    done = next(event for event in small.events if event.kind == "done")
+    assert (done.data["attempts"], small.acts().count("try")) == (3, 3)
+    assert 0 <= done.data["seconds"] <= time.monotonic() - begun
+
+
+def test_a_failure_that_is_allowed_lets_the_phase_go_on(small):
+    small.hosts["a"].on("bad", Reply(1))
+    small.run("restore:\n" + run("bad", allow_failure="never mind") + run("look", "last"))
+    assert small.ended()["restore.1", "a"] == "failed"
+    assert small.ended()["restore.2", "a"] == "done"
+    assert small.result.verdict is Verdict.PASSED

@@ -1,0 +1,513 @@
+"""Carrying out one step: its context, deadlines and attempts, what is announced, proven and told, one case each."""
+
+import threading
+import time
+
+import pytest
+
+from drillbook.engine import steps
+from drillbook.engine.provenance import Proven
+from drillbook.engine.steps import build, carry_out, fault_gone, for_ready, groups, saved_facts
+from drillbook.errors import HostUnreachable, PlanError
+from drillbook.hosts.fake import Reply
+from drillbook.redact import Redactor
+from drillbook.sdk.host import Deadline
+from drillbook.sdk.store import Reference
+from drillbook.systems.command.actions import Run
+from drillbook.telemetry.ids import traceparent
+from tests.contents import content
+from tests.engine.test_revert_cases import Held
+from tests.engine.test_steps import FAULT, group, run
+from tests.machine.small import HOSTS, Small
+
+PROBED = HOSTS.replace("other: {kind", 'web: {kind: http, host: a, url: "http://127.0.0.1:1"}, other: {kind')
+
+
+@pytest.fixture
+def small(tmp_path):
+    return Small(tmp_path)
+
+
+def staged(small, text, hosts=HOSTS, observer=None):
+    return small.stage(small.plan(text, hosts), observer)
+
+
+def step_of(stage, name):
+    return next(one for one in stage.plan.steps if one.id == name)
+
+
+def told(small, kind):
+    return [(event.step, event.host, event.data) for event in small.events if event.kind == kind]
+
+
+class Fencing(Held):
+    """A hold whose fence puts a word before a command, and says for whom."""
+
+    def fence(self, host, *, fault=False):
+        self.asked.append(("fence", host, fault))
+        return lambda argv: ("fenced", *argv)
+
+    def arm(self, intent, what, host, commands):
+        self.asked.append(("arm", intent, what, host, commands))
+
+
+@pytest.mark.parametrize(("changes", "fault"), [(True, True), (True, False), (False, False)])
+def test_only_what_changes_something_is_fenced(small, changes, fault):
+    stage = staged(small, FAULT)
+    stage.hold = Fencing()
+    for host in small.hosts.values():
+        host.on("fenced", Reply(0))
+    asked = {"changes": True, "fault": fault} if changes else {}
+    context = stage.context("inject.1", "a", Deadline.after(9), **asked)
+    context.run("look")
+    context.host_named("b").run(("look",), deadline=context.deadline)
+    assert stage.hold.asked == ([("fence", "a", fault), ("fence", "b", fault)] if changes else [])
+    assert [call.argv for host in small.hosts.values() for call in host.calls] == [
+        ("fenced", "look") if changes else ("look",)
+    ] * 2
+    stage.hold = None
+    stage.context("inject.1", "a", Deadline.after(9), changes=True).run("look")
+    assert small.hosts["a"].calls[-1].argv == ("look",)
+    stage.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("effect", "fences"), [("read", []), ("write", [("fence", "a", False)]), ("fault", [("fence", "a", True)])]
+)
+def test_the_commands_of_a_step_are_fenced_as_its_effect_asks(small, effect, fences):
+    proof = ", proof: [is, it]" if effect == "fault" else ""
+    undo = "" if effect == "read" else ", undo: [mend, it]"
+    phase = "inject" if effect == "fault" else "restore"
+    stage = staged(small, f"{phase}:\n  - command.run: {{argv: [make, it], effect: {effect}{undo}{proof}}}\n    hosts: a\n")
+    stage.hold = Fencing()
+    small.hosts["a"].on("fenced", Reply(0))
+    assert carry_out(stage, [step_of(stage, f"{phase}.1")]) is True
+    stage.journal.close()
+    assert [one for one in stage.hold.asked if one[0] == "fence"] == fences
+    assert [call.argv[:1] for call in small.hosts["a"].calls] == (
+        [("make",)] if effect == "read" else [("fenced",)] * (2 if effect == "fault" else 1)
+    )
+
+
+def test_an_undo_is_not_fenced_by_the_lease(small):
+    """The target may have begun to revert: both then put the same thing back."""
+    stage = staged(small, FAULT)
+    stage.hold = Fencing()
+    stage.context("inject.1", "a", Deadline.after(9), changes=True)
+    assert stage.hold.asked == [("fence", "a", False)]
+    stage.journal.close()
+
+
+def test_what_an_action_is_given(small):
+    stage = staged(small, FAULT)
+    stage.redactor = Redactor(["hunter22"])
+    deadline = Deadline.after(9)
+    context = stage.context("inject.1", "a", deadline)
+    assert (context.run_id, context.step, context.host.name, context.deadline) == ("run", "inject.1", "a", deadline)
+    assert context.services == stage.plan.inventory.services
+    assert context.hosts == stage.plan.inventory.hosts
+    assert (context.folder, context.redactor) == (small.folder, stage.redactor)
+    assert (context.book.inventory, context.traceparent, context.spares) == (stage.plan.inventory, "", False)
+    context.note(content("remark", {"n": 1}))
+    assert told(small, "remark") == [("inject.1", "a", {"n": 1})]
+    stage.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("patient", "breaks", "spares"), [(True, False, True), (True, True, False), (False, False, False), (False, True, False)]
+)
+def test_evidence_is_spared_once_something_is_broken_but_never_that_of_a_fault(small, patient, breaks, spares):
+    stage = staged(small, FAULT)
+    stage.journal.patient = patient
+    assert stage.context("inject.1", "a", Deadline.after(9), breaks=breaks).spares is spares
+    stage.journal.close()
+
+
+@pytest.mark.parametrize(("effect", "good"), [("read", True), ("write", True), ("fault", False)])
+def test_a_step_whose_evidence_cannot_be_kept_goes_on_once_something_is_broken_unless_it_breaks_more(small, effect, good):
+    proof = ", undo: [mend, it], proof: [is, it]" if effect == "fault" else ""
+    phase = "inject" if effect == "fault" else "restore"
+    stage = staged(
+        small, f"{phase}:\n  - command.run: {{argv: [look], keep: true, effect: {effect}{proof}}}\n    hosts: a\n"
+    )
+    small.hosts["a"].on("is", Reply(0))
+    (small.folder / "evidence").write_text("no folder")
+    stage.journal.patient = True
+    assert carry_out(stage, [step_of(stage, f"{phase}.1")]) is good
+    stage.journal.close()
+    if good:
+        ((_, _, data),) = told(small, "done")
+        assert data["facts"]["evidence"]["file"].startswith("not kept: ")
+
+
+def test_requests_belong_to_the_trace_of_their_step_and_host_and_those_of_a_probe_to_it_alone(small):
+    text = "probes:\n" + '  - http.available: {url: "{{ services.web.url }}"}\n' * 2 + FAULT
+    stage = staged(small, text, PROBED)
+    assert stage.context("inject.1", "a", Deadline.after(9)).traceparent == ""
+    stage.traced = "suite"
+    assert stage.context("inject.1", "a", Deadline.after(9)).traceparent == traceparent(
+        "run", "inject.1", "a", trace="suite"
+    )
+    assert stage.context("probe.1", "a", Deadline.after(9)).traceparent == traceparent("run", "probe.1", trace="suite")
+    assert [one.id for one in stage.plan.probes] == ["probe.1", "probe.2"]
+    stage.journal.close()
+
+
+SERVED = HOSTS.replace("other: {kind", "db: {kind: redis, host: a}, twin: {kind: redis, host: b}, other: {kind")
+
+
+def proofs(small, service="db", **more):
+    stage = staged(small, "restore:\n", SERVED)
+    step = stage.plan.steps[0]
+    proof = step.model_copy(
+        update={
+            "id": "backup.1",
+            "phase": "backup",
+            "action": "redis.backup_intact",
+            "proves_backup": True,
+            "params": {"service": service},
+            "when": None,
+            "allow_failure": None,
+            **more,
+        }
+    )
+    fault = step.model_copy(
+        update={"id": "inject.1", "phase": "inject", "action": "redis.lose_data", "params": {"service": "db"}}
+    )
+    stage.plan = stage.plan.model_copy(update={"steps": (proof, fault)})
+    stage.journal.close()
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("how", "counts"),
+    [
+        ({}, True),
+        ({"service": "twin"}, False),
+        ({"when": "true"}, False),
+        ({"allow_failure": "never mind"}, False),
+        ({"proves_backup": False}, False),
+        ({"phase": "verify"}, False),
+    ],
+)
+def test_before_the_gate_a_proof_counts_that_is_sure_to_run_and_of_the_same_service(small, how, counts):
+    stage = proofs(small, **how)
+    context = stage.context("inject.1", "a", Deadline.after(9))
+    assert context.proofs == ({"redis.backup_intact"} if counts else set())
+    assert stage.context("nowhere.1", "a", Deadline.after(9)).proofs == set()
+
+
+def test_after_the_gate_only_what_it_found_proven_for_this_fault_counts(small):
+    stage = proofs(small)
+    where = Reference.parse("s3://backups/x#sha256=" + "0" * 64)
+    stage.provenance.proven += [Proven("db", where, "one.proof", "inject.1"), Proven("db", where, "other.proof", "inject.2")]
+    assert stage.context("inject.1", "a", Deadline.after(9)).proofs == {"one.proof"}
+
+
+def test_a_deadline_ends_with_the_flag_of_the_run(small):
+    stage = staged(small, FAULT)
+    deadline = stage.deadline(9)
+    assert 8 < deadline.remaining() <= 9
+    assert deadline.cancel is stage.cancel
+    stage.journal.close()
+
+
+def test_a_step_that_does_not_fit_after_its_expressions_names_its_line_and_the_first_key(small):
+    stage = staged(small, "restore:\n" + run("look"))
+    step = step_of(stage, "restore.1").model_copy(
+        update={"params": {"exit": "{{ n }}", "keep": "{{ n }}", "argv": ["look"]}}
+    )
+    with pytest.raises(PlanError, match=r"sample.yml:\d+: command.run: exit: .*, after its expressions were evaluated"):
+        build(step, {"n": {"no": "number"}})
+    step = step.model_copy(update={"params": {"argv": ["look", "{{ nothing.there }}"]}})
+    with pytest.raises(PlanError, match=r"sample.yml:\d+: command.run: "):
+        build(step, {})
+    built = build(step.model_copy(update={"params": {"argv": ["look", "{{ n }}"]}}), {"n": "here"})
+    assert built.argv == ("look", "here")
+    stage.journal.close()
+
+
+def test_a_look_before_the_run_knows_what_does_not_depend_on_earlier_steps(small):
+    stage = staged(small, "restore:\n" + run("look"))
+    step = step_of(stage, "restore.1")
+    whole = for_ready(
+        step.model_copy(update={"params": {"argv": ["look", "{{ n }}"], "effect": "write", "undo": ["mend"]}}), {"n": "here"}
+    )
+    assert (type(whole), whole.argv, whole.undo_) == (Run, ("look", "here"), ("mend",))
+    part = for_ready(
+        step.model_copy(update={"params": {"argv": ["look", "{{ saved.x }}"], "effect": "write", "undo": ["mend"]}}), {}
+    )
+    assert (type(part), part.known("argv"), list(part.undo_), part.exit) == (Run, False, ["mend"], (0,))
+    part = for_ready(step.model_copy(update={"params": {"argv": ["look"], "effect": "{{ saved.x }}"}}), {})
+    assert (part.known("argv"), part.known("effect_")) == (True, False)
+    stage.journal.close()
+
+
+@pytest.mark.parametrize(("when", "ran"), [(None, True), ("environment == 'lab'", True), ("environment == 'x'", False)])
+def test_a_condition_decides_whether_a_step_is_carried_out(small, when, ran):
+    stage = staged(small, "restore:\n" + run("look", **({"when": when} if when else {})))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is True
+    stage.journal.close()
+    assert ("look" in small.acts()) is ran
+    assert [(step, data) for step, _, data in told(small, "skipped")] == (
+        [] if ran else [("restore.1", {"why": f"when: {when}"})]
+    )
+
+
+def test_nothing_is_carried_out_where_there_is_nothing(small):
+    stage = staged(small, FAULT)
+    assert carry_out(stage, []) is True
+    stage.journal.close()
+
+
+@pytest.mark.parametrize(
+    ("allow", "hosts", "failing", "good"),
+    [(None, "[a, b]", "b", False), ("never mind", "[a, b]", "b", True), (None, "[a, b]", "", True), (None, "a", "a", False)],
+)
+def test_a_step_is_good_when_it_is_on_every_host_or_may_fail(small, allow, hosts, failing, good):
+    for name, host in small.hosts.items():
+        host.on("try", Reply(1 if name == failing else 0))
+    stage = staged(small, "restore:\n" + run("try", hosts=hosts, **({"allow_failure": allow} if allow else {})))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is good
+    stage.journal.close()
+
+
+def test_a_step_with_an_expression_that_fails_is_told_as_begun_and_failed_where_it_should_have_run(small):
+    stage = staged(small, "restore:\n" + run("look", hosts="[a, b]"))
+    step = step_of(stage, "restore.1").model_copy(update={"params": {"argv": ["look", "{{ nothing.there }}"]}})
+    assert carry_out(stage, [step]) is False
+    stage.journal.close()
+    assert [
+        (one, host, data["action"], data["phase"], data["effect"]) for one, host, data in told(small, "step.started")
+    ] == [("restore.1", "a", "command.run", "restore", "read"), ("restore.1", "b", "command.run", "restore", "read")]
+    failed = told(small, "failed")
+    assert [(host, data["outcome"], data["seconds"], data["attempts"]) for _, host, data in failed] == [
+        ("a", "error", 0.0, 0),
+        ("b", "error", 0.0, 0),
+    ]
+    assert small.acts() == []
+
+
+def test_polling_has_one_time_for_all_its_attempts(small):
+    deadlines = []
+    small.hosts["a"].on("try", lambda call: (deadlines.append(call.deadline), Reply(1))[1])
+    stage = staged(small, "restore:\n" + run("try", every="100ms", timeout="500ms"))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is False
+    stage.journal.close()
+    assert len({id(one) for one in deadlines}) == 1
+    assert 2 <= len(deadlines) <= 5
+    ((_, _, data),) = told(small, "failed")
+    assert (data["attempts"], data["seconds"] > 0.1) == (len(deadlines), True)
+
+
+def test_polling_ends_with_the_first_good_answer(small):
+    answers = iter([1, 1, 0])
+    small.hosts["a"].on("try", lambda call: Reply(next(answers)))
+    stage = staged(small, "restore:\n" + run("try", every="10ms", timeout="30s"))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is True
+    stage.journal.close()
+    assert [data["attempts"] for *_, data in told(small, "done")] == [3]
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_a_step_is_tried_again_as_often_as_it_says(small, retries):
+    small.hosts["a"].on("try", Reply(1))
+    stage = staged(
+        small, "restore:\n" + run("try", timeout="30s", **({"retries": retries, "every": "1ms"} if retries else {}))
+    )
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is False
+    stage.journal.close()
+    assert small.acts().count("try") == retries + 1
+
+
+def test_a_change_is_announced_once_and_nothing_that_only_reads_is(small):
+    answers = iter([1, 1, 0])
+    small.hosts["a"].on("make", lambda call: Reply(next(answers)))
+    written = "  - command.run: {argv: [make, it], effect: write, undo: [mend, it]}\n    hosts: a\n    retries: 2\n    every: 1ms\n    timeout: 30s\n"
+    stage = staged(small, "restore:\n" + written + run("look"))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is True
+    assert carry_out(stage, [step_of(stage, "restore.2")]) is True
+    stage.journal.close()
+    assert [(step, host, data["effect"], data["undo"]["commands"]) for step, host, data in told(small, "intent")] == [
+        ("restore.1", "a", "write", [["mend", "it"]])
+    ]
+    assert stage.journal.patient is False, "nothing is broken"
+
+
+def test_who_stops_a_run_after_an_announcement_keeps_the_act_from_being_done(small):
+    stage = staged(small, FAULT, observer=lambda event: event.kind == "intent" and stage.cancel.set())
+    assert carry_out(stage, [step_of(stage, "inject.1")]) is False
+    stage.journal.close()
+    assert "make" not in small.acts()
+    assert [data["outcome"] for *_, data in told(small, "failed")] == ["cancelled"]
+
+
+def test_once_something_is_broken_the_journal_is_patient_to_the_end(small):
+    stage = staged(small, FAULT + "restore:\n  - command.run: {argv: [make, x], effect: write}\n    hosts: a\n")
+    small.hosts["a"].on("is", Reply(0))
+    assert stage.journal.patient is False
+    assert carry_out(stage, [step_of(stage, "inject.1")]) is True
+    assert stage.journal.patient is True
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is True
+    assert stage.journal.patient is True
+    stage.journal.close()
+
+
+def test_before_a_fault_its_lock_is_looked_at_and_its_undo_is_left_with_the_target(small):
+    stage = staged(
+        small, FAULT + "restore:\n  - command.run: {argv: [make, x], effect: write, undo: [mend, x]}\n    hosts: b\n"
+    )
+    stage.hold = Fencing()
+    for host in small.hosts.values():
+        host.on("fenced", Reply(0))
+    assert carry_out(stage, [step_of(stage, "inject.1")]) is True
+    intent = next(event for event in small.events if event.kind == "intent")
+    assert [one for one in stage.hold.asked if one[0] != "fence"] == [
+        ("check", ""),
+        ("arm", intent.seq, "command.run", "a", (("mend", "it"),)),
+    ]
+    stage.hold.asked.clear()
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is True
+    assert ("check", "") in stage.hold.asked
+    stage.journal.close()
+
+
+def test_an_undo_with_a_secret_in_it_cannot_be_announced_so_nothing_is_done(small):
+    small.redactor = Redactor(["hunter22"])
+    stage = staged(small, FAULT.replace("[mend, it]", "[mend, hunter22]"))
+    assert carry_out(stage, [step_of(stage, "inject.1")]) is False
+    stage.journal.close()
+    ((_, _, data),) = told(small, "failed")
+    assert "its parameters or its undo contain a secret" in data["message"]
+    assert (told(small, "intent"), "make" in small.acts()) == ([], False)
+
+
+def test_what_can_never_go_well_is_not_tried_again(small):
+    small.redactor = Redactor(["hunter22"])
+    stage = staged(
+        small, FAULT.replace("[mend, it]", "[mend, hunter22]") + "    retries: 3\n    every: 1ms\n    timeout: 9s\n"
+    )
+    assert carry_out(stage, [step_of(stage, "inject.1")]) is False
+    stage.journal.close()
+    assert [(data["outcome"], data["attempts"]) for *_, data in told(small, "failed")] == [("error", 1)]
+
+
+@pytest.mark.parametrize(("name", "title"), [({}, "command.run"), ({"name": "Say it"}, "Say it")])
+def test_an_expectation_is_told_by_the_name_of_its_step_with_what_it_speaks_of(small, name, title):
+    small.hosts["a"].on("say", "text")
+    stage = staged(small, "restore:\n" + run("say", expect=["result.exit == 0", "1 == 2"], **name))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is False
+    stage.journal.close()
+    ((_, _, data),) = told(small, "failed")
+    (found,) = data["findings"]
+    assert found["title"].endswith(f": {title}")
+    assert (found["wanted"], found["measured"]) == ("1 == 2", "{'exit': 0, 'stdout': 'text', 'stderr': ''}")
+    assert (data["outcome"], data["message"]) == ("failed", "expected 1 == 2")
+
+
+def test_an_expectation_that_cannot_be_evaluated_is_not_verified(small):
+    stage = staged(small, "restore:\n" + run("look", expect="result.nothing.there == 1"))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is False
+    stage.journal.close()
+    ((_, _, data),) = told(small, "failed")
+    assert (data["outcome"], data["message"].startswith("expect: ")) == ("unverified", True)
+
+
+def test_a_failure_keeps_what_it_found_and_measured_and_shows_no_secret(small):
+    small.redactor = Redactor(["hunter22"])
+    small.hosts["a"].on("try", Reply(3, stderr=b"hunter22 \x1b[31m failed"))
+    stage = staged(small, "restore:\n" + run("try", allow_failure="never mind"))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is True
+    stage.journal.close()
+    ((step, host, data),) = told(small, "failed")
+    assert (step, host, data["outcome"], data["allowed"], data["attempts"]) == ("restore.1", "a", "failed", "never mind", 1)
+    assert (data["facts"]["exit"], data["code"]) == (3, "step-failed")
+    assert [(one["code"], one["step"], one["host"]) for one in data["findings"]] == [("step-failed", "restore.1", "a")]
+    assert "\x1b" not in data["message"]
+    assert "***" in data["message"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "gone", "asked"), [([1], True, 1), ([0, 0, 1], True, 3), ([2], None, 20), ([0], False, 20)]
+)
+def test_a_fault_is_asked_about_until_it_is_gone_or_the_patience_is_over(small, monkeypatch, answers, gone, asked):
+    monkeypatch.setattr(steps, "PROOF_S", 0.5)
+    left = iter(answers)
+    small.hosts["a"].on("is", lambda call: Reply(next(left, answers[-1])))
+    stage = staged(small, FAULT)
+    step = step_of(stage, "inject.1")
+    action = build(step, {})
+    assert fault_gone(stage, step, action, "a", patience=0.5 if asked > 1 else 0.0) is gone
+    stage.journal.close()
+    if gone:
+        assert small.acts().count("is") == asked
+    elif gone is False:
+        assert small.acts().count("is") > 1
+    ((id_, host, data),) = told(small, "fault.gone")
+    assert (id_, host, data) == ("inject.1", "a", {"active": None if gone is None else not gone, "detail": ""})
+
+
+def test_a_proof_that_breaks_is_tried_again_and_told(small, monkeypatch):
+    answers = iter([1 / 3, 0])
+    small.hosts["a"].on("is", lambda call: Reply(1) if next(answers, 0) == 0 else 1 // 0)
+    stage = staged(small, FAULT)
+    step = step_of(stage, "inject.1")
+    assert fault_gone(stage, step, build(step, {}), "a", patience=9) is True
+    small.hosts["a"].on("is", lambda call: 1 // 0)
+    assert fault_gone(stage, step, build(step, {}), "a", patience=0) is None
+    stage.journal.close()
+    assert told(small, "fault.gone")[-1][2]["detail"].startswith("ZeroDivisionError: ")
+
+
+def test_a_host_that_cannot_be_asked_about_its_fault_is_told_at_once(small):
+    stage = staged(small, FAULT)
+    step = step_of(stage, "inject.1")
+    small.hosts["a"].unreachable = True
+    begun = time.monotonic()
+    with pytest.raises(HostUnreachable):
+        fault_gone(stage, step, build(step, {}), "a", patience=600)
+    stage.journal.close()
+    assert time.monotonic() - begun < 600, "before its patience is over"
+    ((_, _, data),) = told(small, "fault.gone")
+    assert (data["active"], "set to unreachable" in data["detail"]) == (None, True)
+
+
+def test_whether_a_fault_is_active_is_asked_after_it_and_of_nothing_else(small):
+    stage = staged(
+        small,
+        FAULT + "restore:\n  - command.run: {argv: [make, x], effect: write, proof: [is, x], undo: [mend, x]}\n"
+        "    hosts: a\n",
+    )
+    small.hosts["a"].on("is", Reply(0))
+    for name in ("inject.1", "restore.1"):
+        assert carry_out(stage, [step_of(stage, name)]) is True
+    stage.journal.close()
+    assert [(step, host, data) for step, host, data in told(small, "fault.active")] == [
+        ("inject.1", "a", {"active": True, "detail": ""})
+    ]
+    kinds = [event.kind for event in small.events if event.kind in ("intent", "fault.active", "done")]
+    assert kinds == ["intent", "fault.active", "done", "intent", "done"]
+
+
+def test_steps_of_several_hosts_are_carried_out_at_once(small):
+    together = threading.Barrier(2, timeout=20)
+    for host in small.hosts.values():
+        host.on("meet", lambda call: (together.wait(), Reply(0))[1])
+    stage = staged(small, "restore:\n" + run("meet", hosts="[a, b]") + group(run("meet"), run("meet", hosts="b")))
+    assert carry_out(stage, [step_of(stage, "restore.1")]) is True
+    pair = next(one for one in groups(stage.plan.phase("restore")) if len(one) == 2)
+    assert carry_out(stage, pair) is True
+    stage.journal.close()
+
+
+def test_what_a_step_saves_is_known_to_the_next(small):
+    small.hosts["a"].on("say", "left")
+    small.hosts["b"].on("say", "right")
+    stage = staged(small, "restore:\n" + run("say", save="one") + run("say", hosts="[a, b]", save="both") + run("say"))
+    for name in ("restore.1", "restore.2", "restore.3"):
+        carry_out(stage, [step_of(stage, name)])
+    stage.journal.close()
+    assert (stage.names()["one"]["stdout"], set(stage.saved)) == ("left", {"one", "both"})
+    assert {host: facts["stdout"] for host, facts in stage.names()["both"].items()} == {"a": "left", "b": "right"}
+    assert saved_facts(stage.plan, small.events) == stage.saved
+    assert stage.names()["environment"] == "lab"

@@ -1,0 +1,51 @@
+"""Command lines on hosts: recognising what has to be ended with root's rights."""
+
+import os
+
+import pytest
+
+from drillbook.engine.leases.lock import fence
+from drillbook.errors import CommandTimedOut
+from drillbook.hosts.local import LocalHost
+from drillbook.hosts.shell import FENCE_WORDS, through_sudo
+from drillbook.sdk.host import Deadline
+
+
+def fenced(argv, folder, times):
+    """``argv`` behind the fences of ``times`` locks, as on a host that carries so many services of a drill."""
+    for _ in range(times):
+        argv = fence(argv, str(folder), 1, "")
+    return argv
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    ("argv", "wanted"),
+    [
+        (("sudo", "-n", "sleep", "600"), True),
+        (("/usr/bin/sudo", "-n", "true"), True),
+        (("env", "A=1", "sudo", "true"), True),
+        (("sleep", "600"), False),
+        (("echo", *"abcdefgh", "sudo"), False),
+    ],
+)
+def test_sudo_is_found_behind_the_fences_of_any_number_of_locks(argv, wanted, times):
+    assert len(fenced(argv, "/x", times)) == len(argv) + FENCE_WORDS * times
+    assert through_sudo(fenced(argv, "/x", times)) is wanted
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_what_runs_through_sudo_is_ended_through_sudo(tmp_path, monkeypatch, times):
+    lock, log, sudo = tmp_path / "lock", tmp_path / "log", tmp_path / "sudo"
+    lock.mkdir()
+    (lock / "1").touch()
+    sudo.write_text(f'#!/bin/sh\nshift\necho "$1" >> {log}\nexec "$@"\n')
+    sudo.chmod(0o755)
+    someone = tmp_path / "id"  # root needs no sudo to end a process
+    someone.write_text("#!/bin/sh\necho 1000\n")
+    someone.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(CommandTimedOut):
+        LocalHost().run(fenced(("sudo", "-n", "sleep", "600"), lock, times), deadline=Deadline.after(0.5))
+    assert log.read_text().split()[0] == "sleep"
+    assert "kill" in log.read_text()

@@ -1,0 +1,44 @@
+"""Backup sources in an inventory: steps name them like services, and mistakes are told at their line."""
+
+import pytest
+
+from drillbook.errors import InventoryError
+from drillbook.inventory import inventory
+from drillbook.inventory.inventory import Inventory
+
+HEAD = """environment: lab
+hosts: {db-1: {address: 127.0.0.1}}
+services:
+  files: {kind: folder, host: db-1, path: /var/www}
+"""
+
+
+def load(tmp_path, text):
+    path = tmp_path / "inventory.yml"
+    path.write_text(HEAD + text)
+    return inventory.load(path)
+
+
+def test_a_source_is_named_like_a_service_and_lies_on_the_host_of_its_service(tmp_path):
+    made = load(tmp_path, "backups:\n  nightly: {kind: tar, service: files, at: /backup, every: 24h}\n")
+    assert made.services["nightly"].host == "db-1"
+    again = Inventory.model_validate(made.model_dump(mode="json"))
+    assert again.services == made.services, "a plan in a journal keeps the sources"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "line"),
+    [
+        ("backups:\n  files: {kind: tar, host: db-1, at: /b}\n", "is the name of a service and of a backup", 6),
+        ("backups:\n  n: {kind: tar, service: fles, host: db-1, at: /b}\n", "saves the service 'fles'", 6),
+        ("backups:\n  n: {kind: folder, host: db-1, path: /b}\n", "no kind of backup", 6),
+        ("backups:\n  n: {kind: tar, host: db-9, at: /b}\n", "is on 'db-9', which is not in `hosts`", 6),
+        ("backups:\n  n: {kind: tar, at: /b}\n", "host", 6),
+        ("backups:\n  n: {kind: tar, host: db-1, at: /b, evrz: 1h}\n", "evrz", 6),
+    ],
+)
+def test_mistakes(tmp_path, text, said, line):
+    with pytest.raises(InventoryError) as failure:
+        load(tmp_path, text)
+    assert said in str(failure.value)
+    assert f":{line}:" in str(failure.value.where or failure.value)

@@ -1,0 +1,86 @@
+"""The interface of inventory sources: what one gives lies below what inventory files write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import InventoryError
+from drillbook.inventory import inventory, merging
+from drillbook.inventory.inventory import Inventory
+from drillbook.inventory.sources import KEYS, SOURCES
+from drillbook.inventory.sources.source import Source, exists, names
+
+TAGS = {"!env", "!file", "!command", "!lab", "!lab_secret"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines of a name, an address and a group."""
+
+    rows: list[list[str]]
+
+    @property
+    def groups(self):
+        return {group: tuple(name for name, _, other in self.rows if other == group) for _, _, group in self.rows}
+
+    def hosts(self, written):
+        return {name: {"address": address} for name, address, _ in self.rows}
+
+
+class Tables(Source):
+    """A source that no version of Drillbook has."""
+
+    key = "table"
+
+    def tags(self, around):
+        return {"!here": lambda value: str(around.folder / value)}
+
+    def hosts(self, document):
+        found = names(document, self.key)
+        for path in (Path(document.file).parent / name for name in found):
+            if not exists(path):
+                raise document.error((self.key,), f"there is no table {path}")
+            return Table([line.split() for line in path.read_text().splitlines()])
+        return None
+
+
+@pytest.fixture
+def another(monkeypatch):
+    monkeypatch.setattr(merging, "SOURCES", (*SOURCES, Tables()))
+    monkeypatch.setattr(merging, "KEYS", KEYS | {Tables.key})
+
+
+def test_every_key_of_a_source_is_a_key_of_inventories():
+    assert {"include", "ansible"} == KEYS
+    for key in KEYS:
+        assert Inventory.model_fields[key].exclude, f"a plan holds what {key} led to, not the key"
+
+
+def test_sources_do_not_take_the_tags_of_each_other(tmp_path):
+    around = merging.Around(tmp_path, None)
+    found = [tag for source in SOURCES for tag in source.tags(around)]
+    assert (set(found), len(found)) == (TAGS, len(TAGS))
+
+
+def test_another_source_is_one_class_in_the_list(tmp_path, another):
+    (tmp_path / "hosts.txt").write_text("db-1 10.0.0.1 db\ndb-2 10.0.0.2 db\nweb 10.0.0.3 front\n")
+    (tmp_path / "base.yml").write_text("environment: lab\nhosts: {db-1: {address: 10.9.9.9}}\ntable: hosts.txt\n")
+    path = tmp_path / "all.yml"
+    path.write_text("include: base.yml\ngroups: {front: [db-2]}\nhosts: {web: {identity: !here key}}\n")
+    found = inventory.load(path)
+    assert {name: target.address for name, target in found.hosts.items()} == {
+        "db-1": "10.9.9.9",
+        "db-2": "10.0.0.2",
+        "web": "10.0.0.3",
+    }
+    assert found.groups == {"db": ("db-1", "db-2"), "front": ("db-2",)}
+    assert found.hosts["web"].identity == str(tmp_path / "key")
+
+
+def test_an_error_of_another_source_names_the_place_in_the_file(tmp_path, another):
+    path = tmp_path / "all.yml"
+    path.write_text("environment: lab\ntable: gone.txt\n")
+    with pytest.raises(InventoryError, match="there is no table") as error:
+        inventory.load(path)
+    assert error.value.where.line == 2

@@ -1,0 +1,325 @@
+"""The journal on a real disk that is full for a while, in files that are cut or exchanged, and with observers that break."""
+
+import errno
+import fcntl
+import json
+import os
+import resource
+import signal
+from contextlib import contextmanager
+
+import pytest
+from pydantic import ValidationError
+
+from drillbook.errors import JournalError
+from drillbook.events.kinds import KINDS
+from drillbook.journal import journal as journal_module
+from drillbook.journal.journal import FILE, Journal, alive, legible, read, salvage
+from drillbook.redact import Redactor
+from tests.contents import content
+from tests.journal.test_journal import written
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path, Redactor([]), origin=0.0)
+    yield journal
+    journal.close()
+
+
+@contextmanager
+def room(path, more):
+    """Files of this process may grow only ``more`` bytes beyond the size of ``path``: as on a disk that fills up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def kinds(folder):
+    return [event.kind for event in read(folder / FILE).events]
+
+
+def test_of_a_line_for_which_there_is_no_room_nothing_stays(journal, tmp_path):
+    path = tmp_path / FILE
+    journal.append(content("run.started"))
+    whole = path.read_bytes()
+    with room(path, 20), pytest.raises(JournalError, match=f"cannot be written: {os.strerror(errno.EFBIG)}") as told:
+        journal.append(content("intent", {"n": 1}))
+    assert "a fault is injected only after it was recorded" in told.value.hint
+    assert path.read_bytes() == whole
+    assert journal.append(content("intent", {"n": 2})).seq == 1
+    assert kinds(tmp_path) == ["run.started", "intent"]
+
+
+def test_what_waits_for_room_is_written_in_order_once_there_is_some(journal, tmp_path):
+    path = tmp_path / FILE
+    told = []
+    journal.alarm = told.append
+    journal.append(content("run.started"))
+    journal.patient = True
+    with room(path, 20):
+        for kind in ("undo", "undone"):
+            journal.append(content(kind, {"intent": 1}), sync=True)
+        assert kinds(tmp_path) == ["run.started"]
+    assert [event.kind for event in journal.decisive()] == ["undo", "undone"]
+    journal.append(content("note"))
+    assert kinds(tmp_path) == ["run.started", "undo", "undone", "note"]
+    assert told == [journal.failure]
+    assert journal.failure == f"{path} cannot be written: {os.strerror(errno.EFBIG)}"
+
+
+def test_what_waits_at_the_end_is_written_when_it_is_closed(journal, tmp_path):
+    path = tmp_path / FILE
+    journal.append(content("run.started"))
+    journal.patient = True
+    with room(path, 20):
+        journal.append(content("undone", {"intent": 1}))
+    journal.close()
+    assert kinds(tmp_path) == ["run.started", "undone"]
+    with room(path, -1):
+        journal.close()
+
+
+def test_of_what_waits_only_bulk_is_left_out_when_it_is_too_much(journal, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "MOST_WAITING", 2000)
+    path = tmp_path / FILE
+    journal.append(content("run.started"))
+    journal.patient = True
+    with room(path, 10):
+        for _ in range(5):
+            journal.append(content("command", {"stdout": "x" * 500}))
+        for _ in range(5):
+            journal.append(content("undone", {"intent": 1, "message": "x" * 500}))
+        for kind in sorted(kind for kind, model in KINDS.items() if model.BULK):
+            journal.append(content(kind, {"text": "x" * 500}))
+    journal.append(content("note"))
+    assert kinds(tmp_path) == ["run.started", "command", "command", *["undone"] * 5, "note"]
+    assert [event.seq for event in read(path).events] == list(range(9))
+
+
+def test_events_that_decide_are_kept_in_memory_and_no_others(journal):
+    for kind in ("run.started", "intent", "note", "undone", "command", "done", "skipped", "residue.settled"):
+        journal.append(content(kind, {"n": kind}))
+    assert [(event.kind, event.data["n"]) for event in journal.decisive()] == [
+        (kind, kind) for kind in ("intent", "undone", "done", "residue.settled")
+    ]
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 1)
+    return "was shortened by another program"
+
+
+def away(path):
+    path.unlink()
+    return "no longer exists: No such file or directory"
+
+
+def exchanged(path):
+    path.with_name("copy").write_bytes(path.read_bytes())
+    path.with_name("copy").replace(path)
+    return "was replaced by another file"
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("change", [cut, away, exchanged])
+def test_a_file_that_is_changed_by_somebody_else_is_noticed_also_while_nothing_is_written(
+    journal, tmp_path, change, resumed
+):
+    path = tmp_path / FILE
+    journal.append(content("run.started"))
+    if resumed:
+        journal.close()
+        journal = Journal.resume(tmp_path, Redactor([]), origin=0.0)
+    told = []
+    journal.alarm = told.append
+    journal.look()
+    assert (journal.failure, told) == ("", [])
+    why = f"{path} {change(path)}"
+    journal.look()
+    assert (journal.failure, told) == (why, [why])
+    path.unlink(missing_ok=True)
+    journal.look()
+    assert (journal.failure, told) == (why, [why]), "the first reason, and once"
+    with pytest.raises(JournalError):
+        journal.append(content("note"))
+    journal.close()
+
+
+def test_once_something_is_broken_a_file_that_was_moved_is_written_on(journal, tmp_path):
+    """Whoever finds it there finds all of it."""
+    journal.append(content("run.started"))
+    journal.patient = True
+    (tmp_path / FILE).rename(tmp_path / "elsewhere")
+    journal.append(content("undone", {"intent": 1}))
+    assert [event.kind for event in read(tmp_path / "elsewhere").events] == ["run.started", "undone"]
+    assert journal.failure.endswith("no longer exists: No such file or directory")
+
+
+def test_a_closed_journal_is_not_looked_at_and_not_written(journal, tmp_path):
+    journal.append(content("run.started"))
+    journal.close()
+    (tmp_path / FILE).unlink()
+    journal.look()
+    assert journal.failure == ""
+    with pytest.raises(JournalError, match="is closed"):
+        journal.append(content("note"))
+
+
+@pytest.mark.parametrize("error", [OSError("the terminal is gone"), SystemExit("the terminal is gone")])
+def test_an_observer_that_breaks_is_dropped_and_the_others_go_on(tmp_path, error):
+    seen, more = [], []
+
+    def breaks(event):
+        raise error
+
+    journal = Journal(tmp_path, Redactor([]), origin=0.0, observer=breaks)
+    journal.also(lambda event: seen.append(event.kind))
+    journal.append(content("one"))
+    journal.also(lambda event: more.append(event.kind))
+    journal.append(content("two"))
+    journal.close()
+    assert kinds(tmp_path) == ["one", "observer.failed", "two"]
+    assert sorted(seen) == ["observer.failed", "one", "two"]
+    assert more == ["two"]
+    assert read(tmp_path / FILE).events[1].data == {"message": f"{type(error).__name__}: the terminal is gone"}
+
+
+def test_a_resumed_journal_knows_what_it_held_and_goes_on_from_there(tmp_path):
+    path = written(tmp_path)
+    first = Journal(tmp_path, Redactor([]), origin=0.0)
+    first.close()
+    path.unlink()
+    first = Journal(tmp_path, Redactor([]), origin=0.0)
+    for kind in ("run.started", "intent", "command", "done"):
+        first.append(content(kind))
+    first.close()
+    seen = []
+    again = Journal.resume(tmp_path, Redactor([]), origin=0.0, observer=seen.append)
+    assert [event.kind for event in again.decisive()] == ["intent", "done"]
+    assert not list(tmp_path.glob("torn-*"))
+    event = again.append(content("undone", {"intent": 1}))
+    assert (event.seq, event.prev) == (4, read(path).events[3].hash)
+    assert seen == [event]
+    assert read(path).head == event.hash
+    again.close()
+
+
+def test_a_damaged_journal_is_not_resumed_and_not_held(tmp_path):
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], *lines[2:]]))
+    with pytest.raises(JournalError):
+        Journal.resume(tmp_path, Redactor([]), origin=0.0)
+    assert not alive(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(JournalError, match="contains no event"):
+        Journal.resume(tmp_path, Redactor([]), origin=0.0)
+
+
+def test_what_stood_behind_the_last_line_end_is_set_aside_byte_by_byte(tmp_path):
+    path = written(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"seq":5,"half')
+    Journal.resume(tmp_path, Redactor([]), origin=0.0).close()
+    assert path.read_bytes() == whole
+    assert (tmp_path / f"torn-{len(whole)}").read_bytes() == b'{"seq":5,"half'
+
+
+def test_of_a_damaged_journal_every_line_that_fits_by_itself_can_be_read(tmp_path):
+    path = written(tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"nonsense\n", lines[2].replace(b'"n":2', b'"n":9'), *lines[3:]]) + b"{")
+    assert [event.data["n"] for event in legible(path)] == [0, 3, 4]
+    history, wrong = salvage(path)
+    assert ([event.data["n"] for event in history.events], history.torn) == ([0], True)
+    assert wrong.startswith(f"{path}:2: this is not a line of a journal: ")
+    for reads in (legible, salvage, read):
+        with pytest.raises(JournalError, match="cannot be read: No such file"):
+            reads(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"[" * 100_000, "this is not a line of a journal"),
+        (b"[]", "this is not a line of a journal"),
+        (b"\xff", "this is not a line of a journal"),
+        (b'{"seq":1}', "this is not a line of a journal"),
+        (b"", "this is not a line of a journal"),
+    ],
+)
+def test_a_line_that_is_none_is_told_in_one_line(tmp_path, line, told):
+    path = written(tmp_path, 1)
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with pytest.raises(JournalError, match=f"{FILE}:2: {told}") as caught:
+        read(path)
+    assert "\n" not in caught.value.message
+
+
+def test_an_event_cannot_be_changed_and_has_no_other_keys(journal, tmp_path):
+    event = journal.append(content("note", {"n": 1}), step="ready.1")
+    with pytest.raises(ValidationError):
+        event.kind = "done"
+    with pytest.raises(ValidationError):
+        type(event).model_validate({**event.model_dump(), "more": 1})
+    line = json.loads((tmp_path / FILE).read_bytes())
+    assert set(line) == {"seq", "at", "clock", "kind", "step", "data", "prev", "hash"}, "no key stands there for nothing"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (None, None),
+        (True, True),
+        (0, 0),
+        (-(2**53), str(-(2**53))),
+        (2**53, str(2**53)),
+        (-(2**53 - 1), -(2**53 - 1)),
+        (1.5, 1.5),
+        (float("inf"), "inf"),
+        (float("-inf"), "-inf"),
+        ((1, "x"), [1, "x"]),
+        (frozenset({"x"}), ["x"]),
+        ({1: {"y": b"z"}}, {"1": {"y": "z"}}),
+        (ValueError("odd"), "odd"),
+        ("\ud800", "\\ud800"),
+        (b"\x80", "\\x80"),
+    ],
+)
+def test_every_value_is_kept_as_json_can_carry_it(journal, tmp_path, value, kept):
+    journal.append(content("note", {"value": value}))
+    assert read(tmp_path / FILE).events[0].data == {"value": kept}
+    assert type(read(tmp_path / FILE).events[0].data["value"]) is type(kept)
+
+
+def test_who_only_looks_holds_no_journal(tmp_path):
+    path = written(tmp_path, 1)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not alive(tmp_path), "somebody else looks too"
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert alive(tmp_path)
+    assert not alive(tmp_path)
+
+
+def test_a_run_whose_folder_cannot_be_shown_touches_nothing(tmp_path):
+    class Place:
+        inside = tmp_path
+
+        def show(self):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        def drop(self, name):
+            pass
+
+    journal = Journal(tmp_path / "run", Redactor([]), origin=0.0, place=Place())
+    assert journal.displaced() == "", "nobody sees it yet"
+    with pytest.raises(JournalError, match="cannot be created: Permission denied; nothing was touched"):
+        journal.append(content("run.started"))
+    journal.close()

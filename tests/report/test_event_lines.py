@@ -1,0 +1,153 @@
+"""Progress lines of a run, and its records of locks, leases and guards."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from drillbook.cli import tables
+from drillbook.cli.console import Steady
+from drillbook.journal.intents import Intent
+from drillbook.journal.journal import Event
+from drillbook.journal.manual_undo import by_hand
+from drillbook.judge import notes
+from drillbook.judge.samples import last_reasons
+from drillbook.report.terminal.board import Board
+from drillbook.report.terminal.event_lines import Progress
+from drillbook.sdk.action import Effect, Undo
+from tests.contents import filled
+
+DATA: dict[str, dict[str, Any]] = {
+    "lock.taken": {"name": "database", "token": 7, "host": "db-1", "taken_from": {"run": "r1", "operator": "li"}},
+    "lease.armed": {"intent": 3, "what": "network.drop", "lease_s": 30},
+    "lease.lapsed": {},
+    "lease.log": {"file": "evidence/lease.db-1.log"},
+    "guard.tripped": {"condition": "http.responds", "measured": "503"},
+    "stop.requested": {"by": "wang", "from": "laptop"},
+}
+
+
+def event(kind: str, data: dict[str, Any] | None = None, **more: Any) -> Event:
+    return Event(
+        seq=0,
+        at="2026-01-01T00:00:00Z",
+        clock=more.pop("clock", 1.0),
+        kind=kind,
+        data=filled(kind, data),
+        prev=None,
+        hash="",
+        **more,
+    )
+
+
+def printed(*events: Event, closing: bool = True) -> list[str]:
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    progress = Progress(console, closing=closing)
+    for one in events:
+        progress(one)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize("data", ["full", "empty", "odd"])
+def test_every_kind_is_told_whatever_it_holds(kind: str, data: str) -> None:
+    values = {
+        "full": DATA[kind],
+        "empty": {},
+        "odd": {key: f"{value}\x1b[2J" if isinstance(value, str) else value for key, value in DATA[kind].items()},
+    }
+    one = event(kind, values[data], host="db-1", step="inject.1")
+    assert 0 < len(notes.told(one)) <= notes.MOST + 1
+    assert notes.notes([one])[0].at == 1.0
+    lines = printed(one)
+    assert len(lines) in (1, 2, 3)
+    assert "\x1b" not in "".join(lines)
+    notes.findings([one], [])
+
+
+def test_what_is_told() -> None:
+    told = {kind: notes.told(event(kind, data)) for kind, data in DATA.items()}
+    assert told["lock.taken"] == "lock on database taken, taken over from run r1 of li (token 7)"
+    assert told["lease.armed"] == "lease armed: network.drop; the target undoes faults by itself 30 s after the last renewal"
+    assert told["guard.tripped"] == "guard tripped: http.responds, measured 503"
+    assert told["stop.requested"] == "stop requested by wang from laptop"
+    events = [event(kind, data) for kind, data in DATA.items()]
+    assert [one.code for one in notes.findings(events, [])] == ["lock-taken-over", "lease-lapsed", "guard-tripped"]
+    assert notes.findings(events, notes.findings(events, [])) == []
+    assert set(notes.marks(events)) == {"guard_tripped", "lease_lapsed", "stop_requested"}
+
+
+@pytest.mark.parametrize(
+    "kind", ["lease.renewed", "line", "say", "step", "zero", "end", "call", "a.kind.of.later", "..", ""]
+)
+def test_unknown_kinds_break_nothing(kind: str) -> None:
+    assert printed(event(kind)) == []
+    Board().see(event(kind))
+    assert notes.notes([event(kind)]) == ()
+
+
+def test_the_proof_stands_below_its_step() -> None:
+    where: dict[str, Any] = {"step": "inject.1", "host": "db-1"}
+    lines = printed(
+        event("step.started", {"action": "service.kill", "name": "Kill it"}, **where),
+        event("fault.active", {"active": True, "detail": ""}, **where),
+        event("done", {"facts": {}, "seconds": 0.1, "attempts": 1}, **where),
+    )
+    assert [line.split()[0] for line in lines] == ["✓", "the"]
+
+
+def start(name: str) -> Event:
+    plan = {"drill": name, "title": "T", "inventory": {"environment": "lab"}}
+    return event("run.started", {"run": "r", "plan": plan, "plan_digest": "sha256:" + "0" * 64})
+
+
+def test_a_blank_line_between_drills() -> None:
+    lines = printed(start("one"), start("two"))
+    assert lines[lines.index("two: T") - 1] == ""
+    assert lines[0] == "one: T"
+
+
+def test_a_refusal_is_left_to_the_summary_where_one_follows() -> None:
+    early = event("ended.early", {"why": "refused", "message": "not here", "findings": []})
+    assert printed(early) == []
+    assert printed(early, closing=False) == ["  refused: not here"]
+    assert printed(event("ended.early", {"why": "failed", "message": "no", "findings": []})) == ["  failed: no"]
+
+
+def test_the_reasons_of_a_probe_that_was_never_good() -> None:
+    samples = [[0.0, 0.1, False, "connection refused"], [0.2, 0.3, False, "answered 404"], [0.4, 0.5, False, "answered 404"]]
+    events = [event("probe.samples", {"probe": "probe.1", "samples": samples, "late": 0})]
+    assert last_reasons(events, "probe.1") == "3 of 3 samples bad, the last: answered 404; before it: connection refused"
+    assert last_reasons(events, "probe.2") == "the probe took no sample"
+
+
+def test_no_blanks_at_the_end_of_lines_in_a_log() -> None:
+    plain = io.StringIO()
+    Console(file=Steady(plain, trim=True), width=40).print("words   \n\n  more  ")  # type: ignore[arg-type]
+    assert plain.getvalue() == "words\n\n  more\n"
+
+
+def test_the_lab_is_told_host_by_host() -> None:
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    part = SimpleNamespace(name="postgresql", host="db-2", up=False, port=1, pid=None)
+    tables.lab(SimpleNamespace(folder=Path("/x/lab"), components=(part,)), console)
+    tables.lab(SimpleNamespace(folder=Path("/x/lab"), components=()), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "db-2  postgresql  off: a drill starts it" in text
+    assert text.count("part") == 1
+    assert "the lab in /x/lab is down" in text
+
+
+def test_by_hand_names_commands_and_never_the_tool_that_failed() -> None:
+    def left(undo: Undo) -> str:
+        return by_hand(Intent(1, SimpleNamespace(id="inject.1"), "db-1", {}, Effect.FAULT, undo, settled=False))  # type: ignore[arg-type]
+
+    assert (
+        left(Undo.by_commands(("iptables", "-D", "a b"), ("rm", "x"))) == "on db-1, in this order:\niptables -D 'a b'\nrm x"
+    )
+    assert "drill.recover" not in left(Undo.by_restore("the data is gone"))

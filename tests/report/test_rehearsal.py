@@ -1,0 +1,72 @@
+"""Reports of a rehearsal: what was restored in which time, and what would be lost; clocks of a fault do not apply."""
+
+import pytest
+
+from drillbook.judge.result import FaultResult, Injection, Timeline
+from drillbook.report import html, markdown, rehearsal, rows, wording
+from tests.report import samples
+
+BACKUP = {"id": "www-1.tar.gz", "taken_at": "2026-01-02T09:59:58.000Z", "basis": "time of the file"}
+RESTORED = {
+    "backup": BACKUP,
+    "seconds": {"unpack": 0.52, "total": 0.61},
+    "used_bytes": 3 << 20,
+    "isolation": "namespace",
+    "unreachable": ["10.0.0.1:5432", "10.0.0.2:6379"],
+}
+CHECKED = {"covered": ["every byte was read", "the end is there"], "not_covered": ["<a file> that is missing"]}
+NO_FAULT = "no fault was injected"
+
+
+def view(*, error_s=1.0, status="done", faults=()):
+    steps = (
+        samples.step("backup.1", "backup.check", facts=CHECKED),
+        samples.step("restore.1", "backup.restore", status=status, facts=RESTORED),
+        samples.step("verify.1", "backup.measure", facts={"loss_s": 12.34, "error_s": error_s, "basis": "time of the file"}),
+    )
+    clocks = dict.fromkeys(samples.CLOCKS) | {"restore_s": 0.7, "waiting_s": 0.0}
+    result = samples.result(
+        steps=tuple(one.result for one in steps),
+        objectives={},
+        clocks=clocks,
+        unmeasured={key: NO_FAULT for key, value in clocks.items() if value is None},
+        findings=(),
+        faults=faults,
+    )
+    return samples.view(result, steps=steps, timeline=Timeline(seconds=20.6, phases=(), probes=(), marks={}))
+
+
+def test_the_first_sentence_names_the_restore_and_the_loss():
+    assert wording.sentence(view()).startswith("The backup was restored in 0.61 s; 12 s ± 1 s of data would be lost.")
+    assert "12.3 s of data would be lost" in wording.sentence(view(error_s=0)), "the basis is the moment of a commit"
+
+
+def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
+    shown = {name: (text, lines) for name, text, lines in rehearsal.rows(view().result)}
+    assert shown == {
+        "Backup": ("www-1.tar.gz, of 2026-01-02 09:59:58 UTC", ()),
+        "Restored in": ("0.61 s, 3.0 MiB on disk", ("unpack 0.52 s",)),
+        "Would be lost": ("12 s ± 1 s", ("time of the file",)),
+        "Sandbox": ("isolation: namespace", ("2 addresses of the inventory tried from inside, and none reached",)),
+        "Read before": ("every byte was read; the end is there", ()),
+        "Not seen there": ("<a file> that is missing", ()),
+    }
+    assert [row.clock.key for row in rows.clock_rows(view().result)] == ["restore", "waiting"]
+    for text in (html.render(view()), markdown.render(view())):
+        assert "www-1.tar.gz, of 2026-01-02 09:59:58 UTC" in text
+        assert NO_FAULT not in text
+        assert "<a file>" not in text, "it is only text"
+
+
+@pytest.mark.parametrize("told", [view(status="failed"), view(status="skipped")])
+def test_a_backup_that_was_not_restored_is_no_rehearsal(told):
+    assert rehearsal.rows(told.result) == []
+    assert rehearsal.markdown(told.result) == []
+    assert "No disruption was measured" in wording.sentence(told)
+    assert NO_FAULT in markdown.render(told)
+
+
+def test_a_drill_with_a_fault_keeps_all_its_clocks():
+    told = view(faults=(FaultResult(step="inject.1", host="db-1", injection=Injection.INJECTED),))
+    assert told.result.faults
+    assert len(rows.clock_rows(told.result)) == len(wording.CLOCKS)

@@ -1,0 +1,77 @@
+"""Pages with measurements: made from the results beside them, which are of the corpus as it is and within the limits."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+from bench.detection import page as detection
+from bench.detection import tools
+from bench.detection.tools import CATEGORIES
+from bench.overhead import page as overhead
+
+from tests import artefacts
+
+PAIRS, RATIO, PEAK_MB = 5, 1.05, 150
+"""Least number of pairs, largest ratio of their restores, and largest peak of the controller."""
+DOCS = Path(__file__).parents[2] / "docs"
+DETECTED = json.loads((DOCS / "detection.json").read_text())
+MEASURED = json.loads((DOCS / "measurements" / "overhead.json").read_text())
+
+
+def test_the_page_of_the_corpus_is_made_from_its_results():
+    assert (DOCS / "detection.md").read_text() == detection.rendered(DETECTED), (
+        "run `invoke bench.detection --options=--write`"
+    )
+
+
+def test_the_results_are_of_the_corpus_as_it_is():
+    rows = [(row["driver"], row["name"], row["damage"], tuple(row["wanted"])) for row in DETECTED["artefacts"]]
+    wanted = [
+        (corpus.driver, one.name, one.damage, one.findings) for corpus in artefacts.corpora() for one in corpus.artefacts
+    ]
+    assert Counter(rows) == Counter(wanted)
+
+
+def test_drillbook_gives_exactly_the_findings_of_each_artefact():
+    assert [row["name"] for row in DETECTED["artefacts"] if not row["exact"]] == []
+
+
+def test_a_tool_that_never_ends_is_noticed_and_its_processes_are_killed(monkeypatch, tmp_path):
+    """`pg_restore` loops for ever at a tar that is cut off, behind the shell that unpacks the file for it."""
+    monkeypatch.setattr(tools, "SECONDS", 0.5)
+    assert tools.fails("sh", "-c", 'sh -c \'echo $$ > "$1"; while :; do :; done\' sh "$1" | cat', "sh", tmp_path / "pid")
+    pid = int((tmp_path / "pid").read_text())
+    assert until(lambda: ended(pid)), "the loop behind the shell still runs"
+
+
+def ended(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_each_tool_stands_in_a_column():
+    asked = {name for row in DETECTED["artefacts"] for name in row["tools"]}
+    assert tuple(detection.CATEGORIES) == CATEGORIES
+    named = [name for names in detection.CATEGORIES.values() for name in names]
+    assert asked - set(named) <= {"restic check --read-data"}
+
+
+def test_the_page_of_the_overhead_is_made_from_its_results():
+    assert (DOCS / "measurements" / "overhead.md").read_text() == overhead.rendered(MEASURED)
+
+
+def test_the_overhead_is_within_its_limits():
+    for pairs in MEASURED["methods"]:
+        assert len(pairs["bare"]) == len(pairs["restore"]) >= PAIRS
+        assert pairs["ratio"] <= RATIO, pairs["method"]
+        assert max(pairs["peak_kib"]) < PEAK_MB * 1024, pairs["method"]

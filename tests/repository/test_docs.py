@@ -1,0 +1,102 @@
+"""The documentation says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import tasks as checkout
+
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.reference import backup_methods, pages
+from drillbook.reference.handbook import page
+from drillbook.sdk.action import known_names
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", sorted(pages.pages()))
+def test_generated_pages_are_current(name):
+    path = ROOT / "docs" / name
+    assert path.is_file(), "run `invoke docs`"
+    assert path.read_text() == pages.pages()[name], "run `invoke docs`"
+
+
+def test_the_page_of_the_handbook_is_current():
+    text = (ROOT / "docs" / "handbook.md").read_text()
+    assert text == page.page(Project(ROOT)), "run `invoke docs`"
+    suite = Project(ROOT).drill("handbook")
+    assert [name for name in suite.drills if f"| **{name}**<br>" not in text] == []
+
+
+def test_the_table_of_backup_methods_is_that_of_the_drills_and_of_their_record():
+    """No figure is typed by hand: the whole table comes from the record of runs."""
+    project, text = Project(ROOT), (ROOT / "docs" / backup_methods.PAGE).read_text()
+    begin, _, rest = text.partition(backup_methods.BEGIN)
+    table, end, after = rest.partition(backup_methods.END)
+    assert end
+    assert table.strip() == backup_methods.table(project).strip(), "run `invoke docs`"
+    record = backup_methods.recorded(project)
+    names = backup_methods.names(project)
+    assert set(names) >= {name for name in project.drill_names() if name.startswith("rehearse-")}
+    assert not record.results.keys() - set(names), "run `invoke docs --results`"
+    assert [name for name in names if f"`{name}`" not in table] == []
+    rows = [line for line in table.splitlines() if line.startswith("| **")]
+    assert len(rows) == sum(map(len, record.results.values()))
+    for one in (one for some in record.results.values() for one in some):
+        assert one.verdict == "passed"
+        assert one.kind in backup_methods.NEEDS
+        assert (one.seconds["total"] > 0, one.loss_s is not None, bool(one.rungs)) == (True, True, True)
+    assert not re.search(r"\d s\b", begin + after.partition("\n## ")[0]), "a figure beside the table"
+
+
+def test_every_action_is_in_the_reference():
+    page = (ROOT / "docs" / "actions.md").read_text()
+    assert [name for name in known_names() if f"### {name}\n" not in page] == []
+
+
+def test_links_lead_somewhere():
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_every_exit_status_is_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    assert re.findall(r"^\| (\d) \|", text, re.MULTILINE) == ["0", "1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("name", sorted(spec.names_in(ROOT / "drills")))
+def test_every_shipped_drill_plans_on_the_lab(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("DRILLBOOK_LAB", str(tmp_path / "lab"))
+    project = Project(ROOT)
+    found = project.drill(name)
+    for one in found.drills if isinstance(found, spec.Suite) else [name]:
+        drill = project.drill(one)
+        assert isinstance(drill, spec.Drill)
+        assert planner.make(drill, project.inventory("lab")).steps
+
+
+def test_the_tests_that_safety_names_are_there():
+    """A promise without its test would be one that nobody keeps."""
+    text = (ROOT / "docs" / "safety.md").read_text()
+    file, named = "", 0
+    for word in re.findall(r"`(tests/\S+\.py|test_\w+)`", text):
+        if word.startswith("tests/"):
+            file = (ROOT / word).read_text()
+        else:
+            assert f"def {word}(" in file, word
+            named += 1
+    assert named > 50
+
+
+def test_the_commands_that_the_pages_show_exist():
+    tasks = checkout.namespace.task_names
+    known = {*tasks, *(alias for aliases in tasks.values() for alias in aliases)}
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        shown = re.findall(
+            r"(?:invoke|drillbook)\s+([a-z]+(?:\.[a-z]+)?)(?=[\s`])",
+            re.sub(r"```yaml.*?```", "", path.read_text(), flags=re.S),
+        )
+        commands = [word for word in shown if "." in word or word in known]
+        assert [word for word in commands if word not in known] == [], path.name

@@ -1,0 +1,162 @@
+"""Checks of the repository's own tools: hooks, CI, lists of exceptions, docstrings."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+from bench import release
+
+from drillbook.cli import developer_tasks
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RUN = (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_hook_runs_what_is_installed_and_downloads_nothing():
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local"
+    hooks = {hook["id"]: hook for hook in repo["hooks"]}
+    assert {hook["language"] for hook in hooks.values()} == {"system"}
+    assert set(hooks) == {"ruff-check", "ruff-format", "mypy", "shellcheck", "codespell", "fast-tests"}
+    assert hooks["fast-tests"]["stages"] == ["pre-push"]
+    wanted = {re.match(r"[\w-]+", one)[0] for one in SETTINGS["project"]["optional-dependencies"]["dev"]}
+    for name, hook in hooks.items():
+        program = hook["entry"].split()[0]
+        assert program == "shellcheck" or program.removeprefix(".venv/bin/") in wanted, name
+
+
+def test_ci_checks_what_invoke_check_does():
+    assert "invoke check" in RUN
+    assert " shellcheck" in RUN
+    modules = {check.split()[0] for check in developer_tasks.CHECKS}
+    assert modules == {"ruff", "mypy", "codespell_lib", "bench.unused"}
+    assert "ruff format --check ." in developer_tasks.CHECKS
+
+
+def test_the_workflow_of_the_public_host_runs_the_same_ci():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    job = workflow["jobs"]["ci"]
+    assert job["container"]["image"].startswith("debian:")
+    assert job["steps"][-1] == {"run": "bash .ci/run"}
+    for step in job["steps"]:
+        if "uses" in step:
+            assert re.fullmatch(r"\S+@[0-9a-f]{40}", step["uses"]), "a tag can be moved"
+    assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_exceptions_of_the_spelling_and_of_unused_code_are_still_needed():
+    tests = "".join(path.read_text(errors="replace") for path in (ROOT / "tests").rglob("*.py"))
+    for line in (ROOT / "tests" / "misspelled.txt").read_text().splitlines():
+        assert line in tests, line
+    sources = "".join(path.read_text() for place in ("src", "bench/mutants") for path in (ROOT / place).rglob("*.py"))
+    for name in re.findall(r"^(?:_\.)?(\w+)", (ROOT / "bench" / "used.py").read_text(), re.MULTILINE):
+        assert re.search(rf"\b{name}\b", sources), name
+
+
+def test_the_changelog_begins_with_what_is_not_released_and_names_each_version_once():
+    sections = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[0] == "Unreleased"
+    for section in sections[1:]:
+        assert re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", section), section
+    assert len(set(sections)) == len(sections)
+
+
+def test_every_decision_says_context_decision_and_consequences():
+    records = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+    assert [record.name[:4] for record in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    for record in records:
+        text = record.read_text()
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE)[:3] == ["Context", "Decision", "Consequences"], record.name
+        assert f"decisions/{record.name}" in navigation
+
+
+def test_every_file_that_a_decision_or_the_security_page_names_is_there():
+    tracked = set(subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+    for page in (*sorted((ROOT / "docs" / "decisions").glob("*.md")), ROOT / "SECURITY.md", ROOT / "docs" / "releasing.md"):
+        for name in re.findall(r"`((?:src|tests|docs|bench|\.ci|\.github)/[\w./-]+\.\w+|\.ci/run)`", page.read_text()):
+            assert name in tracked, f"{page.name}: {name}"
+
+
+NOTES = "# Changelog\n\n## Unreleased\n\n### Fixed\n\n- A thing.\n"
+
+
+def test_a_release_dates_what_was_unreleased_and_leaves_room_above_it():
+    package, changelog = release.renumber('"""D."""\n\n__version__ = "0.1.0"\n', NOTES, "0.1.0", date(2026, 1, 31))
+    assert '__version__ = "0.1.0"' in package
+    assert changelog == "# Changelog\n\n## Unreleased\n\n## 0.1.0 - 2026-01-31\n\n### Fixed\n\n- A thing.\n"
+    later = changelog.replace("## Unreleased\n", "## Unreleased\n\n### Added\n\n- Another.\n")
+    package, changelog = release.renumber(package, later, "0.2.0", date(2026, 2, 1))
+    assert '__version__ = "0.2.0"' in package
+    assert re.findall("^## .*", changelog, re.MULTILINE) == [
+        "## Unreleased",
+        "## 0.2.0 - 2026-02-01",
+        "## 0.1.0 - 2026-01-31",
+    ]
+    assert changelog.index("Another") < changelog.index("0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("version", "notes", "why"),
+    [
+        ("1.0", NOTES, "is no version"),
+        ("0.0.9", NOTES, "not newer than 0.1.0"),
+        ("0.1.0", NOTES + "\n## 0.1.0 - 2026-01-31\n\n- B.\n", "not newer than 0.1.0"),
+        ("0.2.0", "# Changelog\n\n## Unreleased\n\n## 0.1.0 - 2026-01-31\n\n- B.\n", "nothing stands"),
+        ("0.2.0", "# Changelog\n", "was not found"),
+    ],
+)
+def test_a_release_that_cannot_be_is_refused(version, notes, why):
+    with pytest.raises(release.Refused, match=why):
+        release.renumber('__version__ = "0.1.0"\n', notes, version, date(2026, 1, 31))
+
+
+def test_the_version_and_the_changelog_of_this_checkout_can_be_released():
+    package = (ROOT / "src" / "drillbook" / "__init__.py").read_text()
+    release.renumber(package, (ROOT / "CHANGELOG.md").read_text(), "99.0.0", date(2026, 1, 31))
+
+
+def test_the_table_of_changes_names_files_that_are_there():
+    table = re.findall(
+        r"^\| (.+?) \| (.+?) \| (.*?) ?\|$", (ROOT / "docs/decisions/0001-where-a-change-goes.md").read_text(), re.M
+    )
+    rows = [row for row in table if row[0] not in ("change", "---")]
+    assert len(rows) == 12
+    for change, first, others in rows:
+        named = [name for name in re.findall(r"`([\w./-]+)`", f"{first} {others}") if "/" in name and "mysql" not in name]
+        assert named or change.startswith("an exit"), change
+        for name in named:
+            assert (ROOT / "src" / "drillbook" / name).exists(), f"{change}: {name}"
+
+
+QUESTIONS = (
+    "what|who|whom|whose|whether|which|how|why|when|where|if|that|those|there|is|are|was|were|does|do|did|has|have|had|"
+    "can|could|may|might|will|would|should"
+)
+
+
+def _docstrings(tree):
+    """Docstrings of a module, its classes and its functions, and texts below assignments."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for before, one in zip([None, *body], body, strict=False) if isinstance(body, list) else ():
+            text = one.value.value if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) else None
+            if isinstance(text, str) and (before is None or isinstance(before, ast.Assign | ast.AnnAssign)):
+                yield one.lineno, text
+
+
+def test_docstrings_say_what_a_thing_is_and_ask_no_question():
+    asking = re.compile(rf"\s*(?!do (?:not|nothing)\b)(?:{QUESTIONS})\b", re.IGNORECASE)
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text.strip().splitlines()[0]}"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for line, text in _docstrings(ast.parse(path.read_text()))
+        if asking.match(text)
+    ]
+    assert not found, "\n".join(["begin with a verb or a noun of the field:", *found])

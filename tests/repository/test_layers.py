@@ -1,0 +1,162 @@
+"""The layers: each package imports only what stands above it. Read from the source with ``ast``, nothing is run."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from drillbook.sdk import discovery
+
+PACKAGE = Path(__file__).parents[2] / "src" / "drillbook"
+
+ORDER = """
+exits         exit statuses of all tasks
+findings      every finding: code, severity, title, remedy
+errors        every error and its exit status
+events        content of journal events, one model a kind
+values        durations, sizes, secrets, digests
+encodings     forms in which programs print a secret
+redact        one redactor for all that is written
+statistics    quantiles and lines of samples
+signing       keys, signatures, the account of this process
+language      YAML as people read it, expressions, host patterns
+sdk           all that a system is written against
+systems       one package a system
+inventory     hosts, groups, services, contacts
+diagnosis     trees, gathering, ranking
+plan          drill and inventory -> plan
+journal       the record of a run
+judge         events -> clocks, losses, findings, verdict
+report        result -> HTML, Markdown, JUnit, terminal
+lab           the embedded and the Docker lab
+project       the folder of drills, inventories and runs
+attestation   what a run left, signed and verified
+audit         the record of a period
+trust         commands of a project that somebody trusted
+hosts         carriers of the Host port
+telemetry     traces of runs
+engine        runner, leases, undo, recovery
+notify        messages to contacts
+reference     pages of docs/ made from the code
+cli           the invoke tasks and what they show
+tasks         the import path of tasks.py in projects
+"""
+"""Packages and modules of the ground: each imports those above it alone, inside functions too."""
+RANK = {line.split()[0]: rank for rank, line in enumerate(ORDER.strip().splitlines())}
+BELOW_SYSTEMS = {name for name, rank in RANK.items() if rank < RANK["systems"]}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path):
+    """Dotted names inside the package that ``path`` imports, also in functions and under TYPE_CHECKING."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            if name.startswith("drillbook.") and name.split(".")[1] != "__version__":
+                yield name.split(".")[1:], node.lineno
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_upwards_in_the_order(path):
+    name = room(path)
+    if name == "__init__":
+        return
+    assert name in RANK, f"{name} has no place in ORDER: give it a line"
+    for (other, *_), line in imported(path):
+        assert other in RANK, f"{path}:{line}: {other} has no place in ORDER"
+        assert other == name or RANK[other] < RANK[name], f"{path}:{line}: {name} may not import {other}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_an_import_inside_a_function_says_why_it_is_there(path):
+    text = path.read_text()
+    lines = text.splitlines()
+    for function in ast.walk(ast.parse(text)):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    line = lines[node.lineno - 1]
+                    assert re.search(r"# noqa: PLC0415  \w+ \S+", line), f"{path}:{node.lineno}: why not at the top? {line}"
+
+
+SYSTEMS = {system.name: system for system in discovery.systems() if system.package.startswith(discovery.BUILT_IN)}
+
+
+@pytest.mark.parametrize("name", sorted(SYSTEMS))
+def test_a_system_imports_the_sdk_and_the_systems_that_it_declares(name):
+    for path in (PACKAGE / "systems" / name).rglob("*.py"):
+        for (other, *rest), line in imported(path):
+            if other == "systems":
+                assert rest[0] == name or rest[0] in SYSTEMS[name].needs, f"{path}:{line}: needs={rest[0]!r} is not declared"
+            else:
+                assert other in BELOW_SYSTEMS, f"{path}:{line}: a system may not import {other}"
+
+
+def test_needs_are_true():
+    for name, system in SYSTEMS.items():
+        used = {
+            rest[0]
+            for path in (PACKAGE / "systems" / name).rglob("*.py")
+            for (other, *rest), _ in imported(path)
+            if other == "systems"
+        }
+        assert set(system.needs) == used - {name}, name
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if room(path) != "systems"], ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_nothing_imports_a_system_by_its_name(path):
+    assert [line for (other, *_), line in imported(path) if other == "systems"] == []
+
+
+def test_the_ground_is_at_most_six_modules():
+    flat = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert len(flat) <= 6, flat
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.name == "__init__.py"], ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_every_package_says_what_lives_in_it(path):
+    said = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert len(said) > 30, path
+    if len(path.relative_to(PACKAGE).parts) == 2 and path.parent.name != "tasks":
+        assert "Lives here: " in said, path
+        assert "Lives elsewhere: " in said, path
+
+
+@pytest.mark.parametrize("name", ["judge", "report"])
+def test_the_judge_and_the_reports_never_see_a_host(name):
+    seen, todo = set(), [name]
+    while todo:
+        current = todo.pop()
+        path = PACKAGE / f"{current}.py"
+        files = [path] if path.exists() else sorted((PACKAGE / current).rglob("*.py"))
+        for other in {other for file in files for (other, *_), _ in imported(file)} - seen:
+            seen.add(other)
+            todo.append(other)
+    assert not seen & {"hosts", "systems", "lab", "engine"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_and_functions_stay_small(path):
+    tree = ast.parse(path.read_text())
+    assert len(path.read_text().splitlines()) <= 400
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= 40, f"{path.name}:{node.lineno}: {node.name} has {length} lines"
+
+
+def test_names_are_the_fields_words():
+    assert not {path.stem for path in MODULES} & {"utils", "common", "helpers", "base", "core", "misc"}

@@ -1,0 +1,74 @@
+"""Places of tests: the folder of the package under test, each file named after one of its modules."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTS, SOURCE = ROOT / "tests", ROOT / "src" / "drillbook"
+GROUND = "ground"
+ELSEWHERE = {
+    "corpus": "broken drills, inventories and backups, and what is said of each",
+    "docker": "the Docker lab as a whole; the actions on containers are in systems/docker",
+    "e2e": "whole drills on a real lab",
+    "golden": "files that reports and old runs are compared with",
+    GROUND: "values, encodings and redact: modules without a package",
+    "machine": "a pretended system and hosts of memory, for whatever runs drills",
+    "matrix": "controllers that are killed in the middle of whole drills",
+    "plugins": "systems from elsewhere, from the distribution to the audit",
+    "repository": "the repository itself: layers, pages, hooks, CI, and where tests lie",
+    "systemd": "whatever needs a machine that a real systemd rules",
+}
+"""Folders that are named after no package, each with what is in it."""
+FILES = sorted(TESTS.rglob("test_*.py"))
+FOLDERS = sorted(
+    {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
+)
+
+
+def inside(path):
+    """The path of a test below tests, or of a module below the source."""
+    return path.relative_to(TESTS if path.is_relative_to(TESTS) else SOURCE)
+
+
+def room(path):
+    """The package that stands for itself: one of ``src/drillbook``, or one system."""
+    parts = inside(path).parts
+    return parts[:2] if parts[0] == "systems" and len(parts) > 2 else parts[:1]
+
+
+def modules():
+    """Names of all modules and packages, each with its room."""
+    for path in SOURCE.rglob("*.py"):
+        named = path.parent if path.name == "__init__.py" else path
+        if named != SOURCE:
+            yield named.stem, (GROUND,) if named.parent == SOURCE and named == path else room(path)
+
+
+MODULES = sorted(set(modules()))
+
+
+def test_no_test_lies_flat():
+    assert [path.name for path in FILES if path.parent == TESTS] == []
+
+
+@pytest.mark.parametrize("folder", [str(inside(folder)) for folder in FOLDERS])
+def test_a_folder_of_tests_is_one_of_the_source_or_says_why_not(folder):
+    first = folder.split("/")[0]
+    if first not in ELSEWHERE:
+        assert (SOURCE / folder / "__init__.py").is_file(), f"no package {folder}; what else it is stands in ELSEWHERE"
+
+
+def test_what_is_named_after_no_package_is_there_and_no_package():
+    assert [name for name in ELSEWHERE if not (TESTS / name).is_dir()] == []
+    assert [name for name in ELSEWHERE if (SOURCE / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room(path)[0] not in ELSEWHERE.keys() - {GROUND}], ids=inside)
+def test_a_file_is_named_after_a_module_of_its_package_or_after_none(path):
+    """`test_lock_cases.py` is about `lock`; what is about several modules has a name of its own, that no module bears."""
+    name, own = path.stem.removeprefix("test_"), room(path)
+    if any(name == module or name.startswith(f"{module}_") for module, where in MODULES if where == own):
+        return
+    others = ["/".join(where) for module, where in MODULES if module.rstrip("s") == name.rstrip("s")]
+    assert others == [], f"{inside(path)} is named after a module of {others}: move it there, or rename it"

@@ -1,0 +1,127 @@
+"""The README's first command, to the letter: in a clean clone, with a new virtual environment, as whoever runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.needs import need
+
+ROOT = Path(__file__).parents[2]
+KEPT = re.compile(r"^(PIP_|SSL_|REQUESTS_|CURL_|LANG$|LC_)")
+
+
+def command() -> str:
+    """The one line of the README that runs the main job."""
+    found = [line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("invoke drill quarterly")]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture
+def home():
+    """A folder that an ordinary user can reach; pytest's own are closed to others."""
+    path = Path(tempfile.mkdtemp(prefix="drillbook-newcomer-", dir="/var/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+class Newcomer:
+    """Somebody with a shell, a home and the clone."""
+
+    def __init__(self, home: Path, ordinary: bool) -> None:
+        self.clone = home / "drillbook"
+        self.options = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ordinary else {}
+        path = "/usr/local/bin:/usr/bin:/bin" if ordinary else os.environ["PATH"]
+        self.environment = {"HOME": str(home), "PATH": path, **{k: v for k, v in os.environ.items() if KEPT.match(k)}}
+        subprocess.run(
+            ["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(self.clone)], check=True, stdin=subprocess.DEVNULL
+        )
+        for path in [home, *home.rglob("*")] if ordinary else ():
+            shutil.chown(path, "nobody", "nogroup")
+
+    def run(self, *argv: str) -> subprocess.CompletedProcess:
+        """Output of a command; on a timeout its whole process group is ended, not its shell alone."""
+        with subprocess.Popen(
+            argv,
+            cwd=self.clone,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **self.options,
+        ) as child:
+            try:
+                said = child.communicate(timeout=600)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess(argv, child.returncode, *said)
+
+    def leave(self) -> subprocess.CompletedProcess:
+        """End the lab, whatever became of the command that began it."""
+        return self.run("sh", "-c", "test ! -x .venv/bin/invoke || .venv/bin/invoke lab.down")
+
+
+ORDINARY = os.geteuid() == 0
+"""Root becomes an ordinary user, who may less: what such a one can do, root can, and all other tests here are root's."""
+
+
+@pytest.mark.long(190)
+@pytest.mark.parametrize(
+    "ordinary",
+    [False, True] if os.environ.get("DRILLBOOK_MATRIX") == "all" and ORDINARY else [ORDINARY],
+    ids=lambda ordinary: "ordinary-user" if ordinary else "as-is",
+)
+def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
+    need("git")
+    if ordinary:
+        need("/usr/bin/python3")
+    someone = Newcomer(home, ordinary)
+    try:
+        done = someone.run("sh", "-c", command())
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "7 drills: 7 passed." in done.stdout
+        latest = someone.clone / "reports" / "latest"
+        suite = json.loads((latest / "result.json").read_text())
+        assert (suite["verdict"], suite["exit"], len(suite["runs"])) == ("passed", 0, 7)
+        for run in suite["runs"]:
+            agree(done.stdout, latest / run["folder"])
+        assert (latest / "report.html").exists()
+        assert (someone.clone / "reports" / "index.html").exists()
+    finally:
+        down = someone.leave()
+    assert down.returncode == 0, down.stderr
+    assert "everything that it created was removed" in down.stdout
+
+
+def agree(terminal: str, folder: Path) -> None:
+    """Terminal, HTML and result.json show the same figures."""
+    objectives = json.loads((folder / "result.json").read_text())["objectives"]
+    html = (folder / "report.html").read_text()
+    assert "rto" in objectives
+    for key, name in (("rto", "RTO"), ("rpo", "RPO")):
+        if key not in objectives:
+            continue  # not every disaster loses writes
+        measured = objectives[key]["measured_s"]
+        assert measured is not None
+        shown = [
+            text
+            for text in re.findall(rf"{name} ([0-9.]+ s ± [0-9.]+ s)", terminal)
+            if float(text.split()[0]) == pytest.approx(measured, abs=0.006)
+        ]
+        assert shown, f"the terminal does not show {name} {measured}"
+        assert any(text in html for text in shown)

@@ -1,0 +1,12 @@
+"""Ground on which faults are tried."""
+
+import pytest
+
+from tests.systems.ground import Ground
+
+
+@pytest.fixture
+def ground(tmp_path):
+    made = Ground(tmp_path)
+    yield made
+    made.close()

@@ -1,0 +1,192 @@
+"""Access logs as servers write them, and http.slowest on a host's file."""
+
+import datetime
+import time
+
+import pytest
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk.service import Http
+from drillbook.systems.http import accesslog, requestlog
+from drillbook.systems.http.actions.accesslog import Errors, Slowest
+from tests.systems.ground import Ground
+
+AT = datetime.datetime(2026, 3, 1, 10, 20, 30, tzinfo=datetime.UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("line", "endpoint", "status", "seconds", "resolution"),
+    [
+        (
+            "2026-03-01 10:20:30,000 GET /api/v1/documents/17 status=200 duration=0.0123",
+            "GET /api/v1/documents/{}",
+            200,
+            0.0123,
+            5e-5,
+        ),
+        (
+            '10.0.0.9 - - [01/Mar/2026:11:20:30 +0100] "POST /login?token=x HTTP/1.1" 503 12 "-" "curl/8" 1.250',
+            "POST /login",
+            503,
+            1.25,
+            5e-4,
+        ),
+        (
+            '10.0.0.9 - - [01/Mar/2026:10:20:30 +0000] "GET / HTTP/2.0" 200 12 "-" "a 3.5" rt=0.040 uct="0.1"',
+            "GET /",
+            200,
+            0.04,
+            5e-4,
+        ),
+        (
+            '2026-03-01T10:20:30.000Z INFO:     127.0.0.1:5000 - "GET /a/0f8fad5b-d9cb-469f-a165-70867728950e HTTP/1.1" 200 OK 12.5ms',
+            "GET /a/{}",
+            200,
+            0.0125,
+            5e-5,
+        ),
+        ("2026-03-01T11:20:30+01:00 DELETE /x status=404 duration_ms=7", "DELETE /x", 404, 0.007, 5e-4),
+        (
+            "Mar 1 host api[3]: 2026-03-01 10:20:30 GET /v1/healthz status=200 took=300us",
+            "GET /v1/healthz",
+            200,
+            0.0003,
+            5e-7,
+        ),
+    ],
+)
+def test_lines_of_servers(line, endpoint, status, seconds, resolution):
+    found = accesslog.read(line)
+    assert (found.endpoint, found.status, found.at) == (endpoint, status, AT)
+    assert (found.seconds, found.resolution) == (pytest.approx(seconds), pytest.approx(resolution))
+    assert "token" not in found.path
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "Traceback (most recent call last):",
+        'INFO:     127.0.0.1:5000 - "GET / HTTP/1.1" 200 OK',
+        "2026-99-01 10:20:30 GET / status=200 duration=1.0",
+        "GET / status=200 duration=1.0",
+        "2026-03-01 10:20:30 GET / status=200 duration=" + "9" * 5000,
+        "2026-03-01 " * 2000,
+        "GET " * 3000,
+    ],
+)
+def test_other_lines_are_passed_over(line):
+    assert accesslog.read(line) is None or "9" * 100 in line
+
+
+def test_a_time_without_a_zone_is_the_hosts():
+    zone = datetime.timezone(datetime.timedelta(hours=8))
+    assert accesslog.read("2026-03-01 18:20:30 GET / status=200 duration=1.0", zone).at == AT
+
+
+@pytest.fixture
+def ground(tmp_path):
+    made = Ground(
+        tmp_path,
+        services={
+            "api": Http(name="api", host="here", url="http://x", access_log=str(tmp_path / "access.log")),
+            "bare": Http(name="bare", host="here", url="http://x"),
+        },
+    )
+    yield made
+    made.close()
+
+
+def line(ago, path, seconds, status=200):
+    at = datetime.datetime.fromtimestamp(time.time() - ago, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{at} GET {path} status={status} duration={seconds:.4f}\n"
+
+
+def test_the_slow_endpoint_is_named(ground):
+    lines = [line(60, f"/fast/{number}", 0.01) for number in range(40)] + [
+        line(50, f"/slow?q={n}", 2 + n, 503) for n in range(4)
+    ]
+    old = [line(4000, "/old", 90)]
+    (ground.root / "access.log").write_text("".join(old + lines) + "Traceback\n")
+    facts = Slowest(service="api", last="10m").run(ground.ctx())
+    assert facts["slowest"] == "GET /slow"
+    assert [
+        (row["endpoint"], row["count"], row["p50_s"], row["p95_s"], row["server_errors"]) for row in facts["endpoints"]
+    ] == [("GET /slow", 4, 3, 5, 4), ("GET /fast/{}", 40, 0.01, 0.01, 0)]
+    assert (facts["count"], facts["max_s"], facts["complete"], facts["other_lines"]) == (44, 5, True, 1)
+    assert facts["slowest_requests"][0]["request"] == "GET /slow"
+    assert facts["resolution_s"] == pytest.approx(5e-5)
+
+
+def test_the_endpoint_that_fails_is_named(ground):
+    lines = [line(5, f"/fails/{number}", 0.01, 500 if number % 2 else 200) for number in range(8)]
+    lines += [
+        line(5, "/waits", 0.01, 503),
+        line(4, "/waits", 0.01, 503),
+        line(400, "/old", 0.01, 500),
+        line(3, "/x", 0.01, 404),
+    ]
+    (ground.root / "access.log").write_text("".join(lines))
+    facts = Errors(service="api", last="1m").run(ground.ctx())
+    assert (facts["count"], facts["server_errors"], facts["broken"], facts["broken_share"]) == (11, 6, 4, 0.3636)
+    assert [(row["endpoint"], row["count"], row["broken"], row["statuses"]) for row in facts["endpoints"]] == [
+        ("GET /fails/{}", 8, 4, {"500": 4}),
+        ("GET /waits", 2, 0, {"503": 2}),
+    ]
+    assert facts["last_failed"]["request"] == "GET /waits"
+    (ground.root / "access.log").write_text(line(5, "/x", 0.01))
+    assert Errors(service="api", last="1m").run(ground.ctx())["endpoints"] == []
+
+
+def test_a_log_that_was_just_rotated(ground):
+    (ground.root / "access.log.1").write_text(line(60, "/before", 1))
+    (ground.root / "access.log").write_text(line(1, "/after", 2))
+    facts = Slowest(service="api", last="10m").run(ground.ctx())
+    assert {row["endpoint"] for row in facts["endpoints"]} == {"GET /before", "GET /after"}
+
+
+def test_a_log_that_is_longer_than_what_is_read(ground, monkeypatch):
+    monkeypatch.setattr(requestlog, "MOST_BYTES", 2000)
+    (ground.root / "access.log").write_text("".join(line(100, "/x", 1) for _ in range(500)))
+    facts = Slowest(service="api", last="10m").run(ground.ctx())
+    assert facts["complete"] is False
+    assert 0 < facts["count"] < 50
+    assert Slowest(service="api", last="50s").run(ground.ctx())["complete"] is True
+
+
+def test_no_request_of_late_is_no_figure(ground):
+    (ground.root / "access.log").write_text(line(4000, "/old", 90))
+    facts = Slowest(service="api", last="1m").run(ground.ctx())
+    assert (facts["count"], facts["p95_s"], facts["slowest"], facts["endpoints"]) == (0, None, None, [])
+
+
+def test_a_log_that_tells_nothing_could_not_be_verified(ground):
+    (ground.root / "access.log").write_text('INFO:     127.0.0.1:5000 - "GET / HTTP/1.1" 200 OK\n')
+    with pytest.raises(CouldNotVerify, match="none of the last 1 lines"):
+        Slowest(service="api").run(ground.ctx())
+
+
+def test_a_log_that_is_not_there_is_told_before_the_drill(ground):
+    with pytest.raises(NotReady, match=r"access\.log cannot be read"):
+        Slowest(service="api").ready(ground.ctx())
+    with pytest.raises(NotReady, match="neither `access_log` nor `unit`"):
+        Slowest(service="bare").ready(ground.ctx())
+
+
+def without_zone(ago):
+    at = datetime.datetime.fromtimestamp(time.time() - ago).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{at} GET /x status=200 duration=1.0\n"
+
+
+@pytest.mark.parametrize("hours", [8, -8, 5.75])
+def test_a_log_in_another_zone_could_not_be_verified(ground, hours):
+    (ground.root / "access.log").write_text("".join(without_zone(hours * 3600 + ago) for ago in (300, 100, 20)))
+    with pytest.raises(CouldNotVerify, match="have no time zone"):
+        Slowest(service="api", last="10m").run(ground.ctx())
+
+
+def test_an_old_log_without_a_zone_is_only_old(ground):
+    (ground.root / "access.log").write_text(without_zone(3600 + 450))
+    assert Slowest(service="api", last="1m").run(ground.ctx())["count"] == 0
+    (ground.root / "access.log").write_text(without_zone(3600 + 20) + without_zone(20))
+    assert Slowest(service="api", last="1m").run(ground.ctx())["count"] == 1

@@ -1,0 +1,100 @@
+"""http.responds and http.available against a real server on loopback."""
+
+import http.server
+import socket
+import threading
+
+import pytest
+
+from drillbook.judge.result import Verdict
+from drillbook.sdk.web import ask
+from drillbook.systems.http.probes.http import Available
+from drillbook.values import Duration
+from tests.engine.test_runner import Bench
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status = int(self.path.rpartition("/")[2] or 200)
+        body = b'{"said": "<script>hello</script>"}'
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{found.server_port}"
+        found.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def drip():
+    """A server that answers one byte at a time, for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    halt = threading.Event()
+
+    def serve():
+        while not halt.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                    while not halt.wait(0.1):
+                        connection.sendall(b"x")
+                except OSError:
+                    pass
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    halt.set()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def verify(url, more=""):
+    return f'verify:\n  - http.responds: {{url: "{url}"{more}}}\n'
+
+
+def test_responds(server, tmp_path):
+    bench = Bench(tmp_path)
+    view = bench.run(verify(f"{server}/x/200", ", contains: hello"))
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+    assert view.result.steps[0].facts["json"] == {"said": "<script>hello</script>"}
+    assert bench.run(verify(f"{server}/x/503")).result.verdict is Verdict.FAILED
+    assert bench.run(verify(f"{server}/x/503", ", status: 503")).result.verdict is Verdict.PASSED
+    assert bench.run(verify(f"{server}/x/200", ", contains: bye")).result.verdict is Verdict.FAILED
+    view = bench.run(verify("http://127.0.0.1:9/"))
+    assert (view.result.verdict, view.result.findings[0].code) == (Verdict.FAILED, "http-unexpected")
+
+
+def test_available(server, drip):
+    """Also of a server that answers for ever, and never whole."""
+    assert Available(url=f"{server}/x/200").check(None) is None
+    assert "status 500" in Available(url=f"{server}/x/500").check(None)
+    assert "refused" in Available(url="http://127.0.0.1:9/").check(None)
+    assert "no answer within" in Available(url=drip, timeout=Duration(0.5), every=Duration(0.1)).check(None)
+
+
+def test_a_drip_ends_at_the_deadline(drip):
+    with pytest.raises(TimeoutError):
+        ask(drip, timeout=0.4)
+
+
+@pytest.mark.parametrize("every", ["0s", "10ms"])
+def test_a_probe_that_cannot_keep_its_rate_is_refused(every):
+    with pytest.raises(ValueError):
+        Available.model_validate({"url": "http://x", "every": every, "timeout": "2s"})

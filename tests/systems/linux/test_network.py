@@ -1,0 +1,577 @@
+"""network.* against a real sshd in a network of its own, whose packet filter can really be broken.
+
+Three networks, as three machines: the controller's (this thread's), the target's with its sshd, and the peer's with a server.
+Nothing of the machine's own network is touched: the thread leaves it for the time of a test.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from drillbook.cli.orchestration import Orchestrator
+from drillbook.errors import CommandFailed, CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.hosts.local import LocalHost
+from drillbook.hosts.ssh.host import SshHost
+from drillbook.inventory import inventory
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.sdk.action import Context, find
+from drillbook.sdk.host import Deadline
+from drillbook.systems.linux.actions.net import Filters
+from drillbook.systems.linux.service import Relay
+from drillbook.systems.redis.service import Redis
+from tests.hosts.servers import OpenSsh, descendants
+from tests.needs import need
+
+NEW_NETWORK = 0x40000000
+CONTROLLER, TARGET, TARGET_INSIDE, PEER = "10.99.1.1", "10.99.1.2", "10.99.2.2", "10.99.2.3"
+PORT, OTHER_PORT = 7001, 7002
+SERVE = """
+import socket, threading
+def serve(port):
+    listener = socket.create_server(("", port))
+    while True:
+        sock, _ = listener.accept()
+        threading.Thread(target=echo, args=(sock,), daemon=True).start()
+def echo(sock):
+    while data := sock.recv(1000):
+        sock.sendall(data)
+for port in (7001, 7002):
+    threading.Thread(target=serve, args=(port,), daemon=True).start()
+print("ready", flush=True)
+threading.Event().wait()
+"""
+TALK = """
+import socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sock.settimeout(30)
+for line in sys.stdin:
+    sock.sendall(b"x")
+    print(sock.recv(1) and "echo", flush=True)
+"""
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def sh(*argv, stdin=""):
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (argv, done.stderr)
+    return done.stdout
+
+
+def call(function, *arguments):
+    if function(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+@contextlib.contextmanager
+def own_network():
+    """This thread, and the threads and processes that it starts, in a new network of their own."""
+    with Path(f"/proc/self/task/{threading.get_native_id()}/ns/net").open() as home:
+        call(LIBC.unshare, NEW_NETWORK)
+        try:
+            yield
+        finally:
+            call(LIBC.setns, home.fileno(), NEW_NETWORK)
+
+
+class Machine:
+    """A process that holds a network of its own and serves there."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([need("unshare"), "-n", sys.executable, "-c", SERVE], stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"ready\n"
+        self.enter = [need("nsenter"), "-t", str(self.process.pid), "-n"]
+        self.sh("ip", "link", "set", "lo", "up")
+
+    def sh(self, *argv, stdin=""):
+        return sh(*self.enter, *argv, stdin=stdin)
+
+    def wire(self, name, address):
+        self.sh("ip", "addr", "add", f"{address}/24", "dev", name)
+        self.sh("ip", "link", "set", name, "up")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Sshd(OpenSsh):
+    """sshd in the target's network."""
+
+    def __init__(self, folder, machine):
+        super().__init__(folder)
+        self.machine = machine
+        self.known_hosts.write_text(f"[{TARGET}]:{self.port} {self.host_key.with_suffix('.pub').read_text()}")
+
+    def start(self):
+        command = super().command()
+        config = self.folder / "sshd_config"
+        config.write_text(config.read_text().replace("127.0.0.1", "0.0.0.0"))
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self.machine.enter, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        return self
+
+    def target(self, name="far", **changes):
+        return super().target(name, address=TARGET, **changes)
+
+
+class World:
+    """The three machines, and the target as an action sees it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.target, self.peer = Machine(), Machine()
+        pid, other = str(self.target.process.pid), str(self.peer.process.pid)
+        sh("ip", "link", "set", "lo", "up")
+        sh("ip", "link", "add", "c0", "type", "veth", "peer", "name", "t0", "netns", pid)
+        sh("ip", "addr", "add", f"{CONTROLLER}/24", "dev", "c0")
+        sh("ip", "link", "set", "c0", "up")
+        sh("ip", "link", "add", "x0", "type", "veth", "peer", "name", "y0")
+        sh("ip", "link", "set", "x0", "netns", pid)
+        sh("ip", "link", "set", "y0", "netns", other)
+        self.target.wire("t0", TARGET)
+        self.target.wire("x0", TARGET_INSIDE)
+        self.peer.wire("y0", PEER)
+        self.sshd = Sshd(folder, self.target).start()
+        self.host = SshHost(self.sshd.target(scratch=str(folder)))
+        until = time.monotonic() + 20
+        while True:
+            try:
+                self.host.open()
+                break
+            except HostError:
+                assert time.monotonic() < until, (folder / "log").read_text()
+                time.sleep(0.05)
+
+    def context(self, step="inject.1", run="20260101T000000Z-test-0001", host=None):
+        host = host or self.host
+        return Context(
+            run_id=run,
+            step=step,
+            host=host,
+            services={},
+            host_named=lambda name: host,
+            deadline=Deadline.after(60),
+            folder=self.folder,
+        )
+
+    def rules(self):
+        """Everything that the target's packet filter and queues hold."""
+        texts = [self.target.sh(need(f"{tool}-save")) for tool in ("iptables", "ip6tables")]
+        lines = [line for text in texts for line in text.splitlines() if line[0] == "-"]
+        tables = self.target.sh(need("nft"), "list", "tables").splitlines()
+        return lines + [table for table in tables if " drillbook" in table]
+
+    def connects(self, port=PORT):
+        """A new connection from the target to the peer: its end in a word."""
+        script = 'exec 3<>"/dev/tcp/$0/$1" && echo connects'
+        done = subprocess.run(
+            [*self.target.enter, "timeout", "2", "bash", "-c", script, PEER, str(port)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.strip() or ("refused" if "refused" in done.stderr else "hangs")
+
+    def stop(self):
+        self.host.close()
+        for pid in descendants(self.sshd._process.pid, "sshd"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
+        self.sshd.stop()
+        self.target.stop()
+        self.peer.stop()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    for tool in ("iptables", "ip6tables", "nft", "tc", "ip", "unshare", "nsenter", "sshd", "bash", "timeout"):
+        need(tool)
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-n", "true"], check=False).returncode != 0:
+        pytest.skip("only root may make networks")
+    with own_network():
+        made = World(tmp_path_factory.mktemp("world"))
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+def far(world):
+    """The world, with a rule that this step did not set that must survive everything."""
+    foreign = ["-A", "INPUT", "-p", "udp", "-m", "comment", "--comment", "that this step did not set", "-j", "DROP"]
+    world.target.sh("iptables", *foreign)
+    before = world.rules()
+    yield world
+    assert world.rules() == before, "something is left, or gone"
+    world.target.sh("iptables", "-D", *foreign[1:])
+    assert world.connects() == "connects"
+
+
+def make(name, **fields):
+    return find(f"network.{name}").model_validate(fields)
+
+
+def carry_out(ctx, undo, times=1):
+    for _ in range(times):
+        for argv in undo.commands:
+            ctx.host.run(argv, deadline=Deadline.after(20)).check()
+
+
+@pytest.mark.parametrize("tool", ["iptables", "nft"])
+@pytest.mark.parametrize(("name", "shown"), [("drop", "hangs"), ("reset", "refused")])
+def test_a_fault_is_real_proven_and_undone_exactly(far, tool, name, shown):
+    fault, ctx = make(name, peer=PEER, peer_port=PORT, tool=tool), far.context()
+    fault.ready(ctx)
+    undo = fault.undo(ctx)
+    carry_out(ctx, undo, 2)  # before it ever happened
+    assert fault.active(ctx) is False
+    try:
+        facts = fault.inject(ctx)
+        assert facts["tool"] == tool
+        assert (facts["exempt"], facts["shown_by"]) == (CONTROLLER, "connection")
+        assert fault.active(ctx) is True
+        assert (far.connects(), far.connects(OTHER_PORT)) == (shown, "connects")
+        assert any(ctx.run_id in line for line in far.rules()) or tool == "nft"
+        assert fault.inject(ctx) == facts, "a second attempt finds its own"
+    finally:
+        carry_out(ctx, undo, 2)
+    assert fault.active(ctx) is False
+
+
+def test_connections_that_are_there_already_hang_or_are_reset(far):
+    for name, wanted in (("drop", "echo\n"), ("reset", "")):
+        fault, ctx = make(name, peer=PEER, peer_port=PORT), far.context()
+        client = subprocess.Popen(
+            [*far.target.enter, sys.executable, "-c", TALK, PEER, str(PORT)],
+            text=True,
+            bufsize=1,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            client.stdin.write("\n")
+            assert client.stdout.readline() == "echo\n"
+            fault.inject(ctx)
+            client.stdin.write("\n")
+            if name == "drop":
+                time.sleep(0.5)
+                carry_out(ctx, fault.undo(ctx))  # what was sent meanwhile is sent again by TCP
+            assert client.stdout.readline() == wanted
+        finally:
+            carry_out(ctx, fault.undo(ctx))
+            client.kill()
+            _, said = client.communicate()
+        assert name == "drop" or "ConnectionRe" in said
+
+
+@pytest.mark.parametrize("tool", ["iptables", "nft"])
+def test_a_port_of_the_target_is_closed_to_all_but_the_controller(far, tool):
+    fault, ctx = make("drop", own_port=PORT, tool=tool), far.context()
+    fault.ready(ctx)
+    script = 'exec 3<>"/dev/tcp/$0/$1"'
+    try:
+        assert fault.inject(ctx)["shown_by"] == "rules"
+        assert fault.active(ctx) is True
+        outcome = subprocess.run(
+            [*far.peer.enter, "timeout", "1", "bash", "-c", script, TARGET_INSIDE, str(PORT)],
+            capture_output=True,
+            check=False,
+        )
+        assert outcome.returncode == 124
+        sh("timeout", "5", "bash", "-c", script, TARGET, str(PORT))
+    finally:
+        carry_out(ctx, fault.undo(ctx))
+    assert fault.active(ctx) is False
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"peer": CONTROLLER}, "includes the controller"),
+        ({"peer": "10.99.0.0/16"}, "includes the controller"),
+        ({"peer": "0.0.0.0/0", "peer_port": PORT}, "includes the controller"),
+        ({}, "traffic is not selected"),
+        ({"peer": PEER, "peer_port": 7009}, "refused even before the fault"),
+        ({"peer": PEER, "peer_port": PORT, "protocol": "all"}, "cannot be combined with ports"),
+    ],
+)
+def test_what_would_lock_out_or_prove_nothing_is_refused_before(far, fields, why):
+    with pytest.raises(NotReady, match=why):
+        make("drop", **fields).ready(far.context())
+
+
+def test_the_ssh_port_and_the_controller_itself_are_refused(far, tmp_path):
+    with pytest.raises(NotReady, match="SSH server"):
+        make("reset", own_port=far.sshd.port).ready(far.context())
+    with pytest.raises(NotReady, match="the controller itself"):
+        make("drop", peer=PEER).ready(far.context(host=LocalHost()))
+
+
+def test_a_whole_peer_is_cut_and_the_ssh_connection_stays(far):
+    """Even the whole network behind, on every protocol: new sessions to the target can be opened."""
+    fault, ctx = make("drop", peer="10.99.2.0/24", protocol="all"), far.context()
+    try:
+        fault.inject(ctx)
+        with contextlib.closing(SshHost(far.sshd.target())) as second:
+            assert second.run(["true"], deadline=Deadline.after(20)).ok
+        far.peer.sh("timeout", "10", "bash", "-c", 'exec 3<>"/dev/tcp/$0/$1"', TARGET_INSIDE, str(far.sshd.port))
+        assert far.connects() == "hangs"
+    finally:
+        carry_out(ctx, fault.undo(ctx))
+
+
+def test_a_fault_that_locks_out_after_all_is_taken_back_at_once(far, monkeypatch):
+    """A rule that this step did not set refuses new connections at the very moment of the fault: it is taken back."""
+    from drillbook.systems.linux.actions.network import lockout
+
+    monkeypatch.setattr(lockout, "PATH_S", 0.5)
+    monkeypatch.setattr(lockout, "BANNER_S", 0.5)
+    fault, ctx = make("drop", peer=PEER, peer_port=PORT), far.context()
+    syn = ["INPUT", "-p", "tcp", "--syn", "--dport", str(far.sshd.port), "-j", "DROP"]
+    run = SshHost.run
+
+    def cut(host, argv, **options):
+        if "iptables-restore" in " ".join(argv):
+            far.target.sh("iptables", "-A", *syn)
+        return run(host, argv, **options)
+
+    try:
+        monkeypatch.setattr(SshHost, "run", cut)
+        with pytest.raises(StepFailed, match="undone at once"):
+            fault.inject(ctx)
+        assert far.connects() == "connects"
+    finally:
+        far.target.sh("iptables", "-D", *syn)
+    assert fault.active(ctx) is False
+
+
+def test_without_a_second_path_nothing_is_done(far, monkeypatch):
+    from drillbook.systems.linux.actions.network import lockout
+
+    monkeypatch.setattr(lockout, "BANNER_S", 0.5)
+    fault, ctx = make("drop", peer=PEER, peer_port=PORT), far.context()
+    syn = ["INPUT", "-p", "tcp", "--syn", "--dport", str(far.sshd.port), "-j", "DROP"]
+    far.target.sh("iptables", "-A", *syn)
+    try:
+        with pytest.raises(StepFailed, match="fault was not injected"):
+            fault.inject(ctx)
+        assert not any("drillbook" in line for line in far.rules())
+    finally:
+        far.target.sh("iptables", "-D", *syn)
+
+
+def test_an_undo_without_the_right_fails_instead_of_saying_that_it_is_gone(far):
+    fault, ctx = make("drop", peer=PEER, peer_port=PORT), far.context()
+    for tool in ("iptables", "nft"):
+        argv = make("drop", peer=PEER, peer_port=PORT, tool=tool).undo(ctx).commands[0]
+        with pytest.raises(CommandFailed):
+            ctx.run("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", *argv).check()
+    assert fault.active(ctx) is False
+
+
+def test_rules_that_somebody_took_apart_are_neither_active_nor_gone(far):
+    fault, ctx = make("drop", peer=PEER, peer_port=PORT, tool="iptables"), far.context()
+    try:
+        name = fault.inject(ctx)["rules"]
+        comment = f"drillbook {ctx.run_id} {ctx.step}"
+        for hook in ("INPUT", "OUTPUT"):
+            far.target.sh(
+                "iptables",
+                "-D",
+                hook,
+                "-m",
+                "comment",
+                "--comment",
+                comment,
+                "-j",
+                f"{name}-{'in' if hook == 'INPUT' else 'out'}",
+            )
+        with pytest.raises(CouldNotVerify, match="only partly set"):
+            fault.active(ctx)
+    finally:
+        carry_out(ctx, fault.undo(ctx))
+
+
+def test_a_missing_right_is_told_before(far, monkeypatch):
+    """As an account that is not root's."""
+    ctx = far.context()
+    run = SshHost.run
+
+    def lowered(host, argv, **options):
+        return run(host, ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", *argv], **options)
+
+    monkeypatch.setattr(SshHost, "run", lowered)
+    for fault in (make("drop", peer=PEER, peer_port=PORT), make("delay", peer=PEER, by="100ms")):
+        with pytest.raises(NotReady, match="CAP_NET_ADMIN"):
+            fault.ready(ctx)
+
+
+def test_a_queue_of_somebody_else_is_refused_and_stays(far):
+    need("tc")
+    far.target.sh("tc", "qdisc", "add", "dev", "x0", "root", "handle", "77:", "htb", "default", "1")
+    try:
+        with pytest.raises(NotReady, match=r"did not set: qdisc htb 77:"):
+            make("delay", peer=PEER, by="100ms").ready(far.context())
+        carry_out(far.context(), make("delay", peer=PEER, by="100ms").undo(far.context()), 2)
+        assert "htb 77:" in far.target.sh("tc", "qdisc", "show", "dev", "x0")
+    finally:
+        far.target.sh("tc", "qdisc", "del", "dev", "x0", "root")
+
+
+def can_delay(far):
+    add = ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+    return subprocess.run(["unshare", "-n", *add], capture_output=True, check=False).returncode == 0
+
+
+def test_a_kernel_that_cannot_delay_says_so_before(far):
+    if can_delay(far):
+        pytest.skip("this kernel has sch_netem")
+    with pytest.raises(NotReady, match="cannot delay packets"):
+        make("delay", peer=PEER, by="100ms").ready(far.context())
+
+
+def test_a_delay_is_real_proven_and_undone(far):
+    if not can_delay(far):
+        pytest.skip("this kernel has no sch_netem: network.delay cannot be tried here")
+    fault, ctx = make("delay", peer=PEER, peer_port=PORT, by="300ms"), far.context()
+    fault.ready(ctx)
+    undo = fault.undo(ctx)
+    carry_out(ctx, undo, 2)
+    assert fault.active(ctx) is False
+    try:
+        assert fault.inject(ctx)["shown_by"] == "connection"
+        assert fault.active(ctx) is True
+    finally:
+        carry_out(ctx, undo, 2)
+    assert fault.active(ctx) is False
+    assert "noqueue 0:" in far.target.sh("tc", "qdisc", "show", "dev", "x0")
+
+
+@pytest.mark.parametrize("name", ["network.drop", "path.cut"])
+def test_a_drill_with_it_passes(far, tmp_path, name):
+    """Through plan, journal, lease, proofs and undo; by `path.cut` behind a relay that takes no orders, with its remedy."""
+    (tmp_path / "drills").mkdir()
+    (tmp_path / "hosts.yml").write_text(
+        f"environment: lab\nhosts:\n  far: {{address: {TARGET}, port: {far.sshd.port}, user: {far.sshd.user}, "
+        f"identity: {far.sshd.client_key}, known_hosts: {far.sshd.known_hosts}, scratch: {far.folder}, lease: {{boot: none}}}}\n"
+        f"  peer: {{address: {PEER}}}\n"
+        "services:\n  app: {kind: process, host: far}\n"
+        f"  path: {{kind: relay, host: far, address: {PEER}, port: {PORT}, reach: ssh, to: behind}}\n"
+        f"  behind: {{kind: redis, host: peer, address: {PEER}, port: {PORT}}}\n"
+    )
+    connect = (
+        f"command.run: {{argv: [timeout, '5', bash, -c, 'exec 3<>/dev/tcp/{PEER}/{PORT}'], effect: read}}\n    hosts: far\n"
+    )
+    cut = {
+        "network.drop": f"network.drop: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\n",
+        "path.cut": "path.cut: {service: path}\nrestore:\n  - path.open: {service: path}\n",
+    }[name]
+    proof = connect if name == "path.cut" else "command.run: {argv: ['true'], effect: read}\n    hosts: far\n"
+    (tmp_path / "drills" / "cut.yml").write_text(
+        f"drill: cut\ntitle: Cut off from a peer\nservice: app\nready:\n  - {connect}inject:\n  - {cut}verify:\n  - {proof}"
+    )
+    found = inventory.load(tmp_path / "hosts.yml")
+    made = planner.make(spec.load(tmp_path / "drills" / "cut.yml"), found)
+    folder, view = Orchestrator(Project(tmp_path), found, lambda event: None).run(made)
+    events = read(folder / FILE).events
+    proofs = [(event.kind, event.data["active"]) for event in events if event.kind in ("fault.active", "fault.gone")]
+    assert proofs == [("fault.active", True), ("fault.gone", False)], (view.result.reason, view.result.findings)
+    assert [event.data["what"] for event in events if event.kind == "lease.armed"] == [name]
+    assert view.result.residue == ()
+    assert view.result.verdict in (Verdict.PASSED, Verdict.FAILED), "nothing restored it, but the undo did"
+
+
+def test_the_rule_that_drops_is_found_and_no_other(far):
+    """With the filters' own tools and by both filters: what a drill made, what others made, and what lets the packets pass."""
+    ctx, look = far.context(), Filters(address=PEER, port=PORT)
+
+    def said(action=look):
+        return [(one["certain"], one["drillbook"], one["verdict"], one["rule"]) for one in action.run(ctx)["rules"]]
+
+    assert said() == []
+    for tool, words in (("iptables", "-j DROP"), ("nft", "drop")):
+        fault = make("drop", peer=PEER, peer_port=PORT, tool=tool)
+        try:
+            fault.inject(ctx)
+            assert {one[:3] for one in said()} == {(True, True, "drop")}
+            assert all(str(PORT) in one[3] and words in one[3] and ctx.run_id in one[3] for one in said()), said()
+            assert said(Filters(address=PEER, port=OTHER_PORT)) == []
+        finally:
+            carry_out(ctx, fault.undo(ctx))
+    theirs = ["-p", "tcp", "-m", "multiport", "--dports", f"7000:{PORT}", "-j", "REJECT"]
+    passes = ["-p", "tcp", "-d", "10.99.2.0/24", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT"]
+    far.target.sh("iptables", "-N", "theirs")
+    try:
+        far.target.sh("iptables", "-A", "OUTPUT", "!", "-d", CONTROLLER, "-j", "theirs")
+        far.target.sh("iptables", "-A", "theirs", *theirs)
+        assert [one[:3] for one in said()] == [(True, False, "reject")]
+        assert (far.connects(), look.run(ctx)["dropping"]) == ("refused", 1)
+        far.target.sh("iptables", "-I", "theirs", *passes)
+        assert (far.connects(), said()) == ("connects", [])
+        far.target.sh("iptables", "-R", "theirs", "1", "-m", "owner", "--uid-owner", "0", *passes)
+        assert [one[:3] for one in said()] == [(False, False, "reject")], "whom a rule asks for is not known of a packet"
+    finally:
+        for words in (["-D", "OUTPUT", "!", "-d", CONTROLLER, "-j", "theirs"], ["-F", "theirs"], ["-X", "theirs"]):
+            far.target.sh("iptables", *words)
+    with pytest.raises(CouldNotVerify, match="cannot be read"):
+        look.run(far.context(host=Lowered(far.host)))
+
+
+def test_a_path_behind_a_relay_without_control_is_cut_by_own_rules_and_opened_again(far):
+    """The rules of another run stay."""
+    services = {
+        "path": Relay(name="path", host="far", address=PEER, port=PORT, reach="ssh", to="behind"),
+        "behind": Redis(name="behind", host="peer", address=PEER, port=PORT),
+    }
+    ctx = dataclasses.replace(far.context(), services=services)
+    cut, opening = (find(f"path.{name}").model_validate({"service": "path"}) for name in ("cut", "open"))
+    others, their = make("drop", peer=PEER, peer_port=OTHER_PORT), far.context(run="20260101T000000Z-test-0002")
+    others.inject(their)
+    try:
+        cut.ready(ctx)
+        undo = cut.undo(ctx)
+        assert cut.active(ctx) is False
+        facts = cut.inject(ctx)
+        assert facts["means"] == "filter"
+        assert cut.active(ctx) is True
+        assert far.connects() == "hangs"
+        with pytest.raises(NotReady, match="cannot be controlled"):
+            find("relay.drop").model_validate({"service": "path"}).ready(ctx)
+        assert opening.run(ctx)["rules"] == [facts["rules"]]
+        assert cut.active(ctx) is False
+        assert opening.run(ctx)["rules"] == []
+        carry_out(ctx, undo)
+        assert (far.connects(), far.connects(OTHER_PORT)) == ("connects", "hangs"), "and the other run's is there"
+        nft = make("drop", peer_port=PORT, tool="nft")
+        nft.inject(ctx)
+        assert opening.run(ctx)["rules"] == [facts["rules"]], "whichever tool made it"
+        assert far.connects() == "connects"
+    finally:
+        carry_out(their, others.undo(their))
+
+
+class Lowered:
+    """The target as an account sees it that is not root's."""
+
+    def __init__(self, host):
+        self.host, self.name, self.target = host, host.name, host.target
+
+    def run(self, argv, **options):
+        return self.host.run(["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", *argv], **options)

@@ -1,0 +1,252 @@
+"""network.capture: real packets on loopback as root; what stands in the way of anybody else; counting on made packets."""
+
+import contextlib
+import io
+import os
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.hosts.local import LocalHost
+from drillbook.sdk.service import Http
+from drillbook.systems.linux.actions.network.looks import Capture
+from drillbook.systems.linux.packets import Capture as Packets
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.units.service import Process
+from tests.needs import need
+from tests.systems.ground import PLAIN, free_port, is_root, path_without
+
+SECRET = b"s3cr3t-payload"
+
+
+@pytest.fixture
+def allowed():
+    need("tcpdump")
+    if not is_root():
+        pytest.skip("only root captures packets")
+
+
+class Traffic:
+    """Connections to a port that answers and to one that refuses, again and again until it is ended."""
+
+    def __init__(self, answering, refusing):
+        self.ports, self.halt, self.done = (answering, refusing), threading.Event(), 0
+        self.thread = threading.Thread(target=self._go)
+        self.thread.start()
+
+    def _go(self):
+        while not self.halt.wait(0.05):
+            for port in self.ports:
+                try:
+                    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+                        client.sendall(SECRET)
+                        client.recv(1)
+                    self.done += 1
+                except OSError:
+                    pass
+
+    def end(self):
+        self.halt.set()
+        self.thread.join()
+
+
+@pytest.fixture
+def traffic(ground):
+    _, port = ground.serve()
+    made = Traffic(port, free_port())
+    yield made
+    made.end()
+
+
+def left(port):
+    return [
+        line
+        for line in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+        if "tcpdump" in line and f"port {port}" in line
+    ]
+
+
+def test_connections_are_counted_and_nothing_that_they_carry_is_kept(ground, allowed, traffic):
+    answering, refusing = traffic.ports
+    action = Capture(port=answering, seconds="4s", interface="lo")
+    action.ready(ground.ctx())
+    facts = action.run(ground.ctx())
+    assert facts["connections"] > 0
+    assert (facts["refused"], facts["ended"], facts["other"]) == (0, "time", 0)
+    assert facts["flags"]["syn"] > 0
+    assert facts["flags"]["syn_ack"] > 0
+    data = (ground.root / "run" / facts["capture"]["file"]).read_bytes()
+    assert len(data) == facts["capture"]["bytes"] > 100
+    assert SECRET[:4] not in data
+    told = subprocess.run(
+        ["tcpdump", "-n", "-r", str(ground.root / "run" / facts["capture"]["file"])],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert len(told.splitlines()) == facts["packets"], "any reader can read what is kept"
+    assert left(answering) == []
+    facts = Capture(port=refusing, seconds="4s").run(ground.ctx("inject.2"))
+    assert 0 <= facts["connections"] - facts["refused"] <= 1, "the last one may have been cut off"
+    assert facts["refused"] > 0
+    assert facts["flags"]["rst"] > 0
+
+
+def test_it_ends_when_it_is_large(ground, allowed):
+    _, port = ground.serve()
+    halt = threading.Event()
+
+    def talk():
+        while not halt.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                pass
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        facts = Capture(port=port, seconds="30s", size="16KiB").run(ground.ctx())
+    finally:
+        halt.set()
+        thread.join()
+    assert facts["ended"] == "size"
+    assert 0 < facts["capture"]["bytes"] <= 16384
+    ground.until(lambda: left(port) == [])
+
+
+def test_no_packet_is_no_connection(ground, allowed):
+    facts = Capture(port=free_port(), peer="192.0.2.0/24", seconds="1s").run(ground.ctx())
+    assert (facts["packets"], facts["connections"], facts["unanswered"]) == (0, 0, 0)
+
+
+class Ordinary(LocalHost):
+    def run(self, argv, *, env=None, **options):
+        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--") if is_root() else ()
+        return super().run((*prefix, *argv), env={**PLAIN, **(env or {})}, **options)
+
+
+def test_an_ordinary_user_could_not_verify(ground):
+    need("tcpdump")
+    if is_root():
+        need("setpriv")
+    ground.host = Ordinary("here", target=ground.host.target)
+    with pytest.raises(CouldNotVerify, match="may not capture packets") as told:
+        Capture(port=9, seconds="1s").run(ground.ctx())
+    assert "sudo" in told.value.hint
+
+
+def test_what_else_stands_in_the_way(ground, monkeypatch):
+    ground.services["worker"] = Process(name="worker", host="here")
+    with pytest.raises(NotReady, match="has no port"):
+        Capture(service="worker").ready(ground.ctx())
+    with pytest.raises(ValueError, match="select the traffic"):
+        Capture()
+    monkeypatch.setattr("drillbook.systems.linux.capturing._PATH", f"PATH={path_without(ground.root / 'bin')}")
+    monkeypatch.setattr(
+        "drillbook.systems.linux.capturing._CAPTURE",
+        f"PATH={ground.root / 'bin'}\ncommand -v tcpdump >/dev/null || exit 127",
+    )
+    with pytest.raises(NotReady, match="tcpdump or timeout"):
+        Capture(port=9).ready(ground.ctx())
+    with pytest.raises(CouldNotVerify, match="tcpdump is not installed"):
+        Capture(port=9).run(ground.ctx())
+
+
+def test_ports_of_services(ground):
+    ground.services |= {
+        "api": Http(name="api", host="here", url="https://x"),
+        "own": Http(name="own", host="here", url="http://x:81"),
+        "db": Postgres(name="db", host="here", port=6000, database="d", user="u", admin={"user": "a"}, data_directory="/d"),
+    }
+    assert [Capture(service=name)._port(ground.ctx()) for name in ("api", "own", "db")] == [443, 81, 6000]
+    assert Capture(service="db", port=7)._port(ground.ctx()) == 7
+
+
+# --- counting, on packets made here
+
+
+def packet(source, target, flags, sequence=0, payload=b""):
+    tcp = struct.pack(">HHIIBBHHH", source, target, sequence, 0, 5 << 4, flags, 0, 0, 0) + payload
+    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, b"\x7f\0\0\1", b"\x7f\0\0\1") + tcp
+    return b"\0" * 12 + b"\x08\0" + ip
+
+
+def capture(*frames, link=1):
+    data = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link)
+    return data + b"".join(struct.pack("<IIII", 1, 0, len(frame), len(frame)) + frame for frame in frames)
+
+
+def counted(data, step=10_000):
+    sink = io.BytesIO()
+    found = Packets(sink)
+    for at in range(0, len(data), step):
+        found.write(data[at : at + step])
+    return found, sink.getvalue()
+
+
+SYN, ACK, RST = 2, 16, 4
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_what_comes_again(step):
+    frames = [
+        packet(1, 80, SYN, 100),
+        packet(80, 1, SYN | ACK, 500),
+        packet(1, 80, ACK, 101, b"hello"),
+        packet(1, 80, ACK, 101, b"hello"),
+        packet(1, 80, ACK, 106, b"more"),
+        packet(1, 80, ACK, 109, b"e"),
+        packet(1, 80, ACK, 110),
+        packet(2, 80, SYN, 7),
+        packet(2, 80, SYN, 7),
+        packet(3, 80, SYN, 9),
+        packet(80, 3, RST | ACK, 0),
+    ]
+    found, kept = counted(capture(*frames), step)
+    assert found.facts() | {"bytes": 0} == {
+        "packets": 11,
+        "bytes": 0,
+        "flags": {"syn": 4, "syn_ack": 1, "fin": 0, "rst": 1},
+        "retransmissions": 2,
+        "connections": 3,
+        "refused": 1,
+        "unanswered": 1,
+        "other": 0,
+    }
+    assert b"hello" not in kept
+    assert counted(kept)[0].facts() == found.facts(), "what is kept tells the same"
+
+
+def test_sequence_numbers_wrap_around():
+    top = (1 << 32) - 3
+    found, _ = counted(
+        capture(packet(1, 80, ACK, top, b"abc"), packet(1, 80, ACK, 0, b"def"), packet(1, 80, ACK, top, b"abc"))
+    )
+    assert found.facts()["retransmissions"] == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no capture at all, but long enough for one",
+        capture(link=147) + b"\0" * 50,
+        capture() + struct.pack("<IIII", 1, 0, 1 << 30, 1 << 30) + b"x" * 100,
+        os.urandom(300),
+        capture(b"\0" * 5, b"\x08\0" * 9, b"\0" * 12 + b"\x86\xdd" + b"\x60" * 30),
+    ],
+)
+def test_a_broken_capture_breaks_nothing(data):
+    found, _ = counted(data)
+    assert found.facts()["connections"] == 0
+
+
+def test_a_capture_that_is_cut_keeps_its_whole_packets():
+    data = capture(packet(1, 80, SYN, 1), packet(2, 80, SYN, 1))
+    found, kept = counted(data[:-3])
+    assert found.packets == 1
+    assert found.cut
+    assert not counted(kept)[0].cut

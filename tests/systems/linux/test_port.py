@@ -1,0 +1,147 @@
+"""port.occupy: a real listener on loopback."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.sdk.service import Http
+from drillbook.systems.linux.actions.port import Occupy, Release
+from drillbook.systems.units.service import Process
+from tests.needs import need
+from tests.systems.ground import free_port, is_root, marked, path_without
+
+
+def occupy(port, **more):
+    return Occupy.model_validate({"port": port, "for": "60s", **more})
+
+
+def can_bind(port, address="127.0.0.1"):
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((address, port))
+            server.listen()
+        except OSError:
+            return False
+        return True
+
+
+def test_nobody_else_can_listen_there_until_the_undo(ground):
+    port = free_port()
+    could = []
+    ground.cycle(occupy(port), lambda: could.extend([can_bind(port), can_bind(port, "0.0.0.0")]))
+    assert could == [False, False]
+    assert can_bind(port)
+
+
+def test_an_undo_of_what_never_happened(ground):
+    ground.never(occupy(free_port()))
+
+
+@pytest.mark.parametrize("tool", ["python3", "perl", "socat", "nc"])
+def test_each_tool_that_can_listen(ground, monkeypatch, tool):
+    need(tool)
+    if tool == "nc" and "-k" not in subprocess.run(["nc", "-h"], capture_output=True, text=True, check=False).stderr:
+        pytest.skip("nc is not the one of OpenBSD")
+    tools = ["python3", "perl", "socat", "nc"]
+    monkeypatch.setenv("PATH", path_without(ground.root / "bin", *tools[: tools.index(tool)]))
+    port = free_port()
+    could = []
+    ground.cycle(occupy(port), lambda: could.append(can_bind(port)))
+    assert could == [False]
+
+
+def test_a_host_where_nothing_can_listen(ground, monkeypatch):
+    monkeypatch.setenv("PATH", path_without(ground.root / "bin", "python3", "perl", "socat", "nc"))
+    with pytest.raises(NotReady, match="can listen") as told:
+        occupy(free_port()).ready(ground.ctx())
+    assert "python3" in told.value.hint
+
+
+def test_somebody_elses_port_is_refused_and_named(ground):
+    child, port = ground.serve()
+    with pytest.raises(NotReady, match=f"in use by process {child.pid}"):
+        occupy(port).ready(ground.ctx())
+    with pytest.raises(StepFailed, match="in use"):
+        occupy(port).inject(ground.ctx())
+    ground.never(occupy(port))
+    assert child.poll() is None
+
+
+def test_a_listener_that_died_is_no_fault_and_is_cleaned_up(ground):
+    ctx, port = ground.ctx(), free_port()
+    action = occupy(port)
+    undo = action.undo(ctx)
+    action.inject(ctx)
+    holder = [pid for pid in marked(ground.run) if b"listen(1)" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert holder
+    subprocess.run(["kill", "-KILL", *map(str, holder)], check=True)
+    ground.until(lambda: action.active(ctx) is False)
+    ground.undo(undo)
+    ground.nothing_left()
+
+
+def test_it_ends_by_itself_when_nobody_comes(ground):
+    port = free_port()
+    Occupy.model_validate({"port": port, "for": "4s"}).inject(ground.ctx())
+    ground.until(lambda: not marked(ground.run))
+    assert can_bind(port)
+
+
+def test_a_port_that_is_bound_but_not_listened_on(ground):
+    """It cannot be seen as a listener; the helper says what the kernel said."""
+    port = free_port()
+    code = f"import socket,time; s = socket.socket(); s.bind(('127.0.0.1', {port})); print(flush=True); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    ground.ours.append(child)
+    child.stdout.readline()
+    ctx = ground.ctx()
+    with pytest.raises(StepFailed, match="exited at once"):
+        occupy(port).inject(ctx)
+    ground.undo(occupy(port).undo(ctx))
+    ground.nothing_left()
+
+
+@pytest.mark.skipif(is_root(), reason="root may listen on any port")
+def test_a_low_port_needs_root(ground):
+    with pytest.raises(NotReady, match="ordinary user"):
+        occupy(1).ready(ground.ctx())
+
+
+def test_the_port_is_taken_back_from_who_holds_it(ground):
+    port = free_port()
+    ctx = ground.ctx()
+    fault = occupy(port)
+    undo = fault.undo(ctx)
+    facts = fault.inject(ctx)
+    ended = Release(port=port, pids=tuple(facts["pids"])).run(ground.ctx("restore.1"))
+    assert ended == {"port": port, "ended": facts["pids"]}
+    assert can_bind(port)
+    ground.until(lambda: fault.active(ctx) is False)
+    ground.undo(undo)
+    ground.nothing_left()
+
+
+def test_nobody_else_is_ended(ground):
+    child, port = ground.serve()
+    with pytest.raises(StepFailed, match=f"in use by process {child.pid}, which is not in `pids`"):
+        Release(port=port, pids=(child.pid + 1,)).run(ground.ctx())
+    assert child.poll() is None
+    assert Release(port=free_port(), pids=(child.pid,)).run(ground.ctx())["ended"] == []
+    assert child.poll() is None
+
+
+def test_the_port_of_a_service(ground):
+    ground.services = {
+        "api": Http(name="api", host="here", url="http://127.0.0.1:1", port=free_port()),
+        "portless": Process(name="portless", host="here"),
+    }
+    ground.cycle(Occupy.model_validate({"service": "api", "for": "60s"}), lambda: None)
+    with pytest.raises(NotReady, match="names no `port`"):
+        Occupy(service="portless").ready(ground.ctx())
+    with pytest.raises(NotReady, match="the port is unknown"):
+        Occupy().ready(ground.ctx())

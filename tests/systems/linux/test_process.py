@@ -1,0 +1,367 @@
+"""process.*: on real processes, named by pid file, by port, and as a unit of a real supervisor."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.sdk.host import ManagerConfig
+from drillbook.systems.linux import target
+from drillbook.systems.linux.actions.process.faults import Kill, Limit, Pause, Resume
+from drillbook.systems.linux.faultstate import made_state_folder
+from drillbook.systems.units.service import Process
+from tests.needs import need
+from tests.systems.ground import Ground, free_port, path_without, state
+
+SERVER = """\
+import os, socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen(5)
+open(sys.argv[2] + ".new", "w").write(f"{os.getpid()}\\n/some/path 123\\n")
+os.replace(sys.argv[2] + ".new", sys.argv[2])
+while True:
+    s.accept()[0].close()
+"""
+START = 'setsid "$1" -c "$2" "$3" "$4" </dev/null >/dev/null 2>&1 &'
+SUPERVISOR = """\
+[supervisord]
+nodaemon=true
+logfile={root}/supervisord.log
+pidfile={root}/supervisord.pid
+[unix_http_server]
+file={root}/s.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix://{root}/s.sock
+[program:app]
+command=sleep 1000
+autorestart=false
+startsecs=0
+"""
+
+
+class Served:
+    """A program that was started by hand, with a pid file; it can be started again in the same way."""
+
+    def __init__(self, ground):
+        self.port, self.file = free_port(), ground.root / "served.pid"
+        self.start = ("sh", "-c", START, "sh", sys.executable, SERVER, str(self.port), str(self.file))
+        subprocess.run(self.start, check=True)
+        ground.until(self.file.exists)
+
+    @property
+    def pid(self):
+        return int(self.file.read_text().split()[0])
+
+    def end(self):
+        for sign in (signal.SIGCONT, signal.SIGKILL):
+            try:
+                os.kill(self.pid, sign)
+            except ProcessLookupError:
+                return
+
+
+@pytest.fixture
+def served(ground):
+    made = Served(ground)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def managed(tmp_path, monkeypatch):
+    """Ground with a supervisor that has one unit."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    need("supervisord")
+    config = tmp_path / "s.conf"
+    config.write_text(SUPERVISOR.format(root=tmp_path))
+    made = Ground(
+        tmp_path,
+        ManagerConfig(kind="supervisor", config=str(config)),
+        {"app": Process(name="app", host="here", unit="app"), "bare": Process(name="bare", host="here")},
+    )
+    made.tools = {"PATH": os.environ["PATH"]}
+    daemon = made.start("supervisord", "-c", str(config), stderr=subprocess.DEVNULL)
+    ask = ["supervisorctl", "-c", str(config), "status", "app"]
+    made.until(lambda: b"RUNNING" in subprocess.run(ask, capture_output=True, check=False).stdout)
+    yield made
+    daemon.terminate()
+    daemon.wait(20)
+    made.close()
+
+
+def test_a_process_is_found_by_each_of_its_names(ground, served):
+    ctx = ground.ctx()
+    by_port, by_file = target.of_port(ctx, served.port), target.of_pid_file(ctx, str(served.file))
+    assert by_port == by_file
+    assert by_port.pid == served.pid
+    assert str(by_port.start) == Path(f"/proc/{served.pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+
+
+@pytest.mark.parametrize("way", ["port", "pid_file"])
+def test_pause_holds_a_process_and_lets_it_go_on(ground, served, way):
+    action = Pause(port=served.port) if way == "port" else Pause(pid_file=str(served.file))
+    states = []
+    facts = ground.cycle(action, lambda: states.append(state(served.pid)))
+    assert facts == {"pid": served.pid}
+    assert states == ["T"]
+    assert state(served.pid) != "T"
+    ground.never(action)
+
+
+def test_pause_of_a_process_that_somebody_else_paused_is_refused_and_it_stays_paused(ground, served):
+    os.kill(served.pid, signal.SIGSTOP)
+    ground.until(lambda: state(served.pid) == "T")
+    action = Pause(port=served.port)
+    with pytest.raises(NotReady, match="already paused") as told:
+        action.ready(ground.ctx())
+    assert f"kill -CONT {served.pid}" in told.value.hint
+    with pytest.raises(StepFailed, match="by another program"):
+        action.inject(ground.ctx())
+    ground.undo(action.undo(ground.ctx()))
+    assert state(served.pid) == "T"
+    ground.nothing_left()
+
+
+def test_the_undo_touches_only_the_process_that_was_paused(ground, served):
+    """Its number is another process's by now: the start time tells."""
+    ctx, other = ground.ctx(), ground.start("sleep", "60")
+    other.send_signal(signal.SIGSTOP)
+    ground.until(lambda: state(other.pid) == "T")
+    folder = Path(made_state_folder(ctx))
+    folder.mkdir()
+    (folder / "process").write_text(f"{other.pid} 12345 \n")
+    ground.undo(Pause(port=served.port).undo(ctx))
+    assert state(other.pid) == "T"
+    ground.nothing_left()
+
+
+def test_an_injection_that_broke_off(ground, served):
+    """The folder was made and nothing was noted down; or it was noted down and nothing was done."""
+    ctx = ground.ctx()
+    start = target.of_port(ctx, served.port).start
+    for action in (
+        Pause(port=served.port),
+        Limit(port=served.port, open_files=8, start=served.start),
+        Kill(port=served.port, start=served.start),
+    ):
+        for line in (
+            None,
+            f"{served.pid} {start} nofile=1024\n" if isinstance(action, Limit) else f"{served.pid} {start} \n",
+        ):
+            folder = Path(made_state_folder(ctx))
+            folder.mkdir()
+            if line:
+                (folder / "process").write_text(line)
+            before = served.pid
+            ground.undo(action.undo(ctx))
+            assert served.pid == before
+            assert action.active(ctx) is False
+            ground.nothing_left()
+
+
+@pytest.mark.parametrize("way", ["port", "pid_file"])
+def test_kill_ends_a_process_and_start_brings_it_back(ground, served, way):
+    name = {"port": served.port} if way == "port" else {"pid_file": str(served.file)}
+    action, before = Kill(**name, start=served.start), served.pid
+    facts = ground.cycle(action, lambda: ground.until(lambda: not Path(f"/proc/{before}").exists()))
+    assert facts == {"pid": before, "signal": "KILL"}
+    assert served.pid != before
+    assert state(served.pid) != "Z"
+    now = served.pid
+    ground.never(action)
+    assert served.pid == now
+
+
+def test_the_undo_of_kill_starts_nothing_that_a_restore_brought_back(ground, served):
+    ctx, started = ground.ctx(), ground.root / "started"
+    action = Kill(port=served.port, start=("touch", str(started)))
+    undo, before = action.undo(ctx), served.pid
+    action.inject(ctx)
+    subprocess.run(served.start, check=True)
+    ground.until(lambda: served.pid != before and action.active(ctx) is False)
+    now = served.pid
+    ground.undo(undo)
+    assert served.pid == now
+    assert not started.exists()
+    ground.nothing_left()
+
+
+def test_an_undo_whose_start_fails_is_a_failed_undo_and_can_be_tried_again(ground, served):
+    ctx = ground.ctx()
+    action = Kill(
+        port=served.port,
+        start=("sh", "-c", 'test -e "$1" && shift && exec "$@"', "sh", str(ground.root / "go"), *served.start),
+    )
+    undo = action.undo(ctx)
+    action.inject(ctx)
+    done = subprocess.run(undo.commands[0], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "`start` ended with status 1" in done.stderr
+    assert action.active(ctx) is True
+    (ground.root / "go").touch()
+    ground.undo(undo)
+    assert action.active(ctx) is False
+    ground.nothing_left()
+
+
+def limits(pid, name):
+    line = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith(name))
+    return line.removeprefix(name).split()[:2]
+
+
+def test_limit_lowers_soft_limits_and_gives_them_back(ground, served):
+    need("prlimit")
+    names = ("Max open files", "Max address space", "Max cpu time")
+    subprocess.run(["prlimit", "--pid", str(served.pid), "--nofile=500:"], check=True)
+    before = [limits(served.pid, name) for name in names]
+    during = []
+    action = Limit.model_validate(
+        {"pid_file": str(served.file), "open_files": 16, "memory": "2GiB", "cpu_time": "1h", "start": list(served.start)}
+    )
+    facts = ground.cycle(action, lambda: during.extend(limits(served.pid, name) for name in names))
+    assert [soft for soft, _ in during] == ["16", str(2 << 30), "3600"]
+    assert [hard for _, hard in during] == [hard for _, hard in before]
+    assert [limits(served.pid, name) for name in names] == before
+    assert facts["was"]["nofile"] == before[0][0]
+    ground.never(action)
+
+
+def test_a_process_that_ends_under_its_limit_is_started_again(ground, served):
+    need("prlimit")
+    ctx, action = ground.ctx(), Limit(port=served.port, open_files=8, start=served.start)
+    undo, before = action.undo(ctx), served.pid
+    action.inject(ctx)
+    os.kill(before, signal.SIGKILL)
+    ground.until(lambda: not Path(f"/proc/{before}").exists() and action.active(ctx) is True)
+    ground.undo(undo)
+    assert served.pid != before
+    assert action.active(ctx) is False
+    ground.nothing_left()
+
+
+def test_a_limit_that_is_there_already_is_refused(ground, served):
+    need("prlimit")
+    subprocess.run(["prlimit", "--pid", str(served.pid), "--nofile=8:"], check=True)
+    for wanted in (8, 64):
+        with pytest.raises(NotReady, match="is already 8"):
+            Limit(port=served.port, open_files=wanted, start=served.start).ready(ground.ctx())
+
+
+def test_a_missing_tool_is_told(ground, served, monkeypatch):
+    monkeypatch.setenv("PATH", path_without(ground.root / "bin", "prlimit"))
+    with pytest.raises(NotReady, match="prlimit"):
+        Limit(port=served.port, open_files=8, start=served.start).ready(ground.ctx())
+    with pytest.raises(NotReady, match="no-such-program"):
+        Kill(port=served.port, start=("no-such-program",)).ready(ground.ctx())
+
+
+def test_who_is_not_to_be_touched(ground):
+    ctx = ground.ctx()
+    me = ground.root / "me.pid"
+    for pid, said in ((os.getpid(), "the connection of this drill"), (1, "the init process"), (2**22 + 1, "does not exist")):
+        me.write_text(f"{pid}\n")
+        with pytest.raises(NotReady, match=said):
+            Pause(pid_file=str(me)).ready(ctx)
+    me.write_text("none of your business\n")
+    with pytest.raises(NotReady, match="contains no number"):
+        Pause(pid_file=str(me)).ready(ctx)
+    with pytest.raises(NotReady, match="the file does not exist"):
+        Pause(pid_file=str(ground.root / "nothing")).ready(ctx)
+    with pytest.raises(NotReady, match="no process listens"):
+        Pause(port=free_port()).ready(ctx)
+
+
+def test_a_port_of_two_processes_means_nobody(ground):
+    """Both listen at once, on two addresses."""
+    port = free_port()
+    code = "import socket,sys,time;s=socket.socket();s.bind((sys.argv[1],int(sys.argv[2])));s.listen();print(flush=True);time.sleep(60)"
+    for address in ("127.0.0.1", "127.0.0.2"):
+        child = subprocess.Popen([sys.executable, "-c", code, address, str(port)], stdout=subprocess.PIPE)
+        ground.ours.append(child)
+        child.stdout.readline()
+    with pytest.raises(NotReady, match="several listeners"):
+        Pause(port=port).ready(ground.ctx())
+
+
+def test_a_server_with_children_is_its_parent(ground):
+    code = (
+        "import os,socket,sys,time;s=socket.socket();s.bind(('127.0.0.1',0));s.listen();child=os.fork()\n"
+        "if child: print(s.getsockname()[1],child,flush=True)\ntime.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    ground.ours.append(child)
+    port, forked = map(int, child.stdout.readline().split())
+    try:
+        assert target.of_port(ground.ctx(), port).pid == child.pid
+    finally:
+        os.kill(forked, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        (Pause, {}),
+        (Pause, {"pid_file": "/a/b", "port": 5}),
+        (Kill, {"port": 5}),
+        (Limit, {"service": "app"}),
+        (Limit, {"port": 5, "open_files": 8}),
+        (Kill, {"service": "app", "signal": "STOP"}),
+        (Pause, {"pid_file": "relative"}),
+    ],
+)
+def test_what_cannot_be_meant_is_told_when_the_drill_is_read(kind, params):
+    with pytest.raises(ValueError):
+        kind.model_validate(params)
+
+
+def test_the_main_process_of_a_unit(managed):
+    found = target.of_unit(managed.ctx(), "app")
+    states = []
+    managed.cycle(Pause(service="app"), lambda: states.append(state(found.pid)))
+    assert states == ["T"]
+    if Path("/usr/bin/prlimit").exists():
+        managed.cycle(Limit(service="app", open_files=8), lambda: states.append(limits(found.pid, "Max open files")[0]))
+        assert states[-1] == "8"
+        assert target.of_unit(managed.ctx(), "app") == found
+    facts = managed.cycle(Kill(service="app"))
+    assert facts["pid"] == found.pid
+    assert target.of_unit(managed.ctx(), "app").pid != found.pid
+
+
+def test_a_unit_that_is_down_or_not_named(managed):
+    ctx = managed.ctx()
+    with pytest.raises(NotReady, match="has no `unit`"):
+        Pause(service="bare").ready(ctx)
+    Kill(service="app").inject(ctx)
+    with pytest.raises(NotReady, match="must run"):
+        Pause(service="app").ready(ctx)
+    managed.undo(Kill(service="app").undo(ctx))
+    Pause(service="app").ready(ctx)
+
+
+def test_a_service_keeps_its_port_until_it_is_stopped(managed):
+    """port.occupy lets the port be the service's own in the beginning, and nobody else's."""
+    from drillbook.systems.linux.actions.port import Occupy
+
+    _, port = managed.serve()
+    with pytest.raises(NotReady, match="in use by process"):
+        Occupy(port=port, service="app").ready(managed.ctx())
+
+
+def test_resume_lets_a_process_go_on_and_the_undo_of_the_pause_is_content(ground, served):
+    ctx, pause = ground.ctx(), Pause(port=served.port)
+    undo = pause.undo(ctx)
+    pause.inject(ctx)
+    assert Resume(port=served.port).run(ground.ctx("restore.1")) == {"pid": served.pid, "was_paused": True}
+    assert pause.active(ctx) is False
+    assert Resume(port=served.port).run(ground.ctx("restore.1")) == {"pid": served.pid, "was_paused": False}
+    ground.undo(undo)
+    ground.nothing_left()

@@ -1,0 +1,167 @@
+"""resource.*: real use of this machine's processors, memory and descriptors, in small amounts, and its end."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import NotReady, StepFailed
+from drillbook.systems.linux.actions.resource import Cpu, FileDescriptors, Memory
+from drillbook.systems.linux.helper import Helper
+from tests.systems.ground import marked, path_without, state
+
+CPU = Cpu.model_validate({"workers": 1, "for": "60s"})
+MEMORY = Memory.model_validate({"size": "48MiB", "for": "60s"})
+FILES = FileDescriptors.model_validate({"count": 300, "for": "60s"})
+EACH = pytest.mark.parametrize("action", [CPU, MEMORY, FILES], ids=lambda action: action.name())
+
+
+def status(pid, key):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1])
+
+
+@EACH
+def test_used_while_it_lasts_and_free_after_the_undo(ground, action):
+    seen = []
+    facts = ground.cycle(action, lambda: seen.append(marked(ground.run)))
+    assert facts["pids"]
+    assert set(facts["pids"]) <= set(seen[0])
+
+
+@EACH
+def test_an_undo_of_what_never_happened(ground, action):
+    ground.never(action)
+
+
+def test_the_measures_are_the_kernels_own(ground):
+    ctx = ground.ctx()
+    pid = MEMORY.inject(ctx)["pids"][0]
+    ground.until(lambda: MEMORY.active(ctx))
+    assert 48 << 10 <= status(pid, "VmRSS") <= 80 << 10
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+    ground.undo(MEMORY.undo(ctx))
+    ctx = ground.ctx("inject.2")
+    pid = FILES.inject(ctx)["pids"][0]
+    ground.until(lambda: FILES.active(ctx))
+    assert 300 <= len(list(Path(f"/proc/{pid}/fd").iterdir())) < 340
+    ground.undo(FILES.undo(ctx))
+    ground.nothing_left()
+
+
+def test_a_worker_that_does_not_work_is_no_fault(ground):
+    ctx = ground.ctx()
+    pid = CPU.inject(ctx)["pids"][0]
+    ground.until(lambda: CPU.active(ctx))
+    os.kill(pid, signal.SIGSTOP)
+    ground.until(lambda: state(pid) == "T")
+    assert CPU.active(ctx) is False
+    ground.undo(CPU.undo(ctx))
+    ground.nothing_left()
+
+
+def test_it_ends_by_itself_when_nobody_comes(ground):
+    ctx = ground.ctx()
+    for number, kind in enumerate((Cpu, Memory, FileDescriptors)):
+        ctx = ground.ctx(f"inject.{number}")
+        size = {"size": "1MiB"} if kind is Memory else {"count": 8} if kind is FileDescriptors else {}
+        kind.model_validate({**size, "for": "4s"}).inject(ctx)
+    ground.until(lambda: not marked(ground.run))
+
+
+def test_it_ends_by_itself_when_its_folder_is_gone(ground):
+    ctx = ground.ctx()
+    CPU.inject(ctx)
+    Path(Helper(ctx).folder).rename(ground.root / "aside")
+    ground.until(lambda: not marked(ground.run))
+
+
+@pytest.mark.parametrize("lost", ["pid", "ready", "log"])
+def test_half_an_injection_and_half_an_undo(ground, lost):
+    """Whichever file is missing, and whatever the first undo did not get to, the second one finds every process."""
+    ctx = ground.ctx()
+    undo = CPU.undo(ctx)
+    CPU.inject(ctx)
+    folder = Path(Helper(ctx).folder)
+    (folder / lost).unlink()
+    ground.undo(undo)
+    ground.nothing_left()
+
+
+def test_an_undo_that_was_killed_after_it_removed_the_folder(ground):
+    ctx = ground.ctx()
+    undo = MEMORY.undo(ctx)
+    MEMORY.inject(ctx)
+    for path in Path(Helper(ctx).folder).iterdir():
+        path.unlink()
+    Path(Helper(ctx).folder).rmdir()
+    assert MEMORY.active(ctx) in (True, False)  # its feeder may have seen it and ended already
+    ground.undo(undo)
+    ground.nothing_left()
+
+
+def test_an_injection_that_comes_after_its_undo_ends_at_once(ground):
+    """The helper was started, and the undo removed the folder, before the helper could note itself down."""
+    from drillbook.systems.linux.actions.resource import _BURN
+    from drillbook.systems.linux.helper import PRELUDE
+
+    gone = str(ground.scratch / "gone")
+    child = subprocess.run(["sh", "-c", PRELUDE + _BURN, "x", gone, "60", "1"], timeout=30, check=False, capture_output=True)
+    assert child.returncode == 1
+
+
+def test_twice_in_one_step_is_refused(ground):
+    ctx = ground.ctx()
+    undo = CPU.undo(ctx)
+    CPU.inject(ctx)
+    with pytest.raises(NotReady, match="already exists"):
+        CPU.ready(ctx)
+    with pytest.raises(StepFailed, match="already exists"):
+        CPU.inject(ctx)
+    ground.undo(undo)
+    ground.nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (Cpu(workers=1024), "more than its"),
+        (Memory.model_validate({"size": "900GiB"}), "is too much of"),
+        (FileDescriptors(count=1 << 20), "one process may have|more than half"),
+    ],
+    ids=["cpu", "memory", "file_descriptors"],
+)
+def test_more_than_the_host_can_bear_is_refused(ground, action, said):
+    with pytest.raises(NotReady, match=said):
+        action.ready(ground.ctx())
+    with pytest.raises(StepFailed, match="fault was not injected"):
+        action.inject(ground.ctx())
+    ground.nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("action", "tool"), [(CPU, "setsid"), (FILES, "python3"), (MEMORY, "awk")], ids=["setsid", "python3", "awk"]
+)
+def test_a_missing_tool_is_told_before_anything_runs(ground, monkeypatch, action, tool):
+    monkeypatch.setenv("PATH", path_without(ground.root / "bin", tool))
+    with pytest.raises(NotReady, match=tool) as told:
+        action.ready(ground.ctx())
+    assert "install" in told.value.hint
+
+
+@pytest.mark.parametrize("seconds", ["0s", "2h"])
+def test_its_time_is_bounded(seconds):
+    with pytest.raises(ValueError):
+        Cpu.model_validate({"for": seconds})
+
+
+def test_other_processes_are_left_alone(ground):
+    """One with the mark of another run, and one that has the mark in its arguments."""
+    other = ground.start("sleep", "60", env={**os.environ, "DRILLBOOK_FAULT": "run-other/inject.1/here/"})
+    named = ground.start(sys.executable, "-c", "import time; time.sleep(60)", f"DRILLBOOK_FAULT={ground.run}/inject.1/here/")
+    ground.cycle(CPU)
+    assert other.poll() is None
+    assert named.poll() is None

@@ -1,0 +1,185 @@
+"""Dumps of a real server: whole ones restore and match, and each kind of damage gives its one finding."""
+
+import os
+import re
+import subprocess
+import tempfile
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drillbook.errors import StepFailed
+from tests import keys
+from tests.artefacts import exact
+from tests.needs import need
+from tests.systems.estate import codes
+from tests.systems.mariadb import artefacts
+from tests.systems.mariadb.artefacts import DUMP_CORPUS, OPTIONS, PACKERS, cut, packed, saved
+
+
+@pytest.fixture(scope="module")
+def whole(server):
+    return server.dump(*OPTIONS, "shop")
+
+
+@pytest.fixture(scope="module")
+def taken(server, tmp_path_factory):
+    server.sql("CREATE DATABASE IF NOT EXISTS void")
+    return artefacts.Taken(server, tmp_path_factory.mktemp("taken"))
+
+
+@pytest.mark.parametrize("artefact", [*DUMP_CORPUS.parameters(), *DUMP_CORPUS.whole()])
+def test_each_dump_has_exactly_its_findings(tmp_path, taken, artefact):
+    exact(artefact.lay(taken, tmp_path), artefact)
+
+
+def wrong(run, *arguments, **fields):
+    with pytest.raises(StepFailed) as failure:
+        run(*arguments, **fields)
+    return codes(failure)
+
+
+@pytest.mark.parametrize("end", ["sql", *(f"sql.{end}" for end in PACKERS)])
+def test_a_whole_dump_has_no_finding(tmp_path, server, whole, end):
+    facts = saved(tmp_path, server, packed(whole, end.rpartition(".")[2]), end).run("backup.check", service="nightly")
+    assert (facts["databases"], facts["tables"], facts["sections"]) == (["shop"], 9, ["events", "routines"])
+    assert facts["tables_without_rows"] == []
+    assert ("changed characters" in " ".join(facts["not_covered"])) is (end == "sql")
+
+
+def test_an_encrypted_dump_has_no_finding_and_restores(tmp_path, server, whole):
+    need("age")
+    key = keys.made(tmp_path)
+    place = saved(tmp_path, server, packed(whole, "gz"), "sql.gz", identity=key.identity)
+    key.sealed(tmp_path / "dumps" / "shop-2026-11-28.sql.gz")
+    assert place.run("backup.check", service="nightly")["tables"] == 9
+    assert place.restore("nightly", "copy")["tables"] == 9
+    place.remove("nightly", "copy")
+
+
+def test_a_dump_restores_and_equals_the_server(tmp_path, server, whole):
+    place = saved(tmp_path, server, packed(whole, "zst"), "sql.zst")
+    facts = place.restore("nightly", "copy")
+    try:
+        assert facts["accounts_created"] == ["clerk@localhost"]
+        assert place.run("mariadb.healthy", service="copy")["tables"] == 11
+        assert place.run("mariadb.intact", service="copy")["tables"] >= 10
+        matched = place.run("mariadb.matches", service="copy", **{"with": "database"})
+        assert (matched["tables"], matched["definitions"]) == (10, 15)
+        assert "hist" in matched["not_compared"]
+        assert place.run("mariadb.sql", service="copy", query="SELECT @@event_scheduler, @@log_bin, @@skip_networking")[
+            "rows"
+        ] == [["OFF", 0, 1]]
+    finally:
+        place.remove("nightly", "copy")
+    assert not place.folder("copy").exists()
+
+
+STARTED = b"""
+CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='clerk', MASTER_PASSWORD='pw', MASTER_CONNECT_RETRY=1;
+START SLAVE;
+SET GLOBAL event_scheduler = ON;
+CREATE EVENT each_second ON SCHEDULE EVERY 1 SECOND DO INSERT INTO nothing VALUES (1);
+"""
+
+
+def test_replication_and_events_that_a_dump_starts_are_ended(tmp_path, server, whole):
+    """As of mariadb-dump --dump-slave --apply-slave-statements."""
+    end = b"-- Dump completed"
+    place = saved(tmp_path, server, whole.replace(end, STARTED + end))
+    facts = place.restore("nightly", "copy")
+    try:
+        assert facts["replication_stopped"] == ["default"]
+        asked = "SHOW ALL SLAVES STATUS; SELECT @@event_scheduler; SELECT COUNT(*) FROM shop.nothing"
+        socket = f"--socket={place.folder('copy')}/mariadb.sock"
+        words = ["mariadb", "--no-defaults", socket, "--user=drillbook", "--batch", "--skip-column-names"]
+        first, second = (
+            subprocess.run(words, input=asked, capture_output=True, text=True, check=True).stdout.splitlines() for _ in "12"
+        )
+        assert first[0].split("\t")[12:14] == ["No", "No"]
+        assert first[1] == "OFF"
+        assert second[2] == first[2], "no event runs any more"
+    finally:
+        place.remove("nightly", "copy")
+
+
+def test_a_dump_of_all_databases_brings_its_accounts(tmp_path, server):
+    place = saved(tmp_path, server, packed(server.dump(*OPTIONS, "--all-databases"), "gz"), "sql.gz")
+    facts = place.restore("nightly", "copy")
+    try:
+        assert facts["accounts_created"] == []
+        place.run("mariadb.matches", service="copy", **{"with": "database"})
+        users = place.run(
+            "mariadb.sql", service="copy", query="SELECT User FROM mysql.user WHERE User IN ('clerk', 'drillbook')"
+        )
+        assert users["rows"] == [["clerk"], ["drillbook"]]
+    finally:
+        place.remove("nightly", "copy")
+
+
+def test_a_restore_leaves_other_servers_their_temporary_files_and_the_host_its_plugins(tmp_path, server, whole):
+    """A server that starts removes all temporary tables in its folder for them: not in that of the host's own server."""
+    tables = [Path(tempfile.gettempdir(), f"#sql-temptable-{os.getpid()}-drillbook.{end}") for end in ("MAI", "frm")]
+    plugins = Path("/usr/lib/mysql/plugin/auth_pam_tool_dir")
+    owner = plugins.stat().st_ctime_ns if plugins.exists() else 0
+    place = saved(tmp_path, server, whole)
+    for table in tables:
+        table.touch()
+    try:
+        place.restore("nightly", "copy")
+        assert [table for table in tables if not table.exists()] == []
+        assert (plugins.stat().st_ctime_ns if plugins.exists() else 0) == owner
+    finally:
+        place.remove("nightly", "copy")
+        for table in tables:
+            table.unlink(missing_ok=True)
+
+
+REFUSED = {
+    "cut off": (lambda data: cut(data, 0.6), ["backup-damaged"]),
+    "a value that is none": (
+        lambda data: data.replace(b"INSERT INTO `parted` VALUES\n(1)", b"INSERT INTO `parted` VALUES\n('x)"),
+        ["restore-errors"],
+    ),
+    "another database": (None, ["backup-of-another"]),
+    "a command of the client": (
+        lambda data: data.replace(b"-- Table structure", b"\\! touch stolen\n-- Table structure", 1),
+        ["restore-errors"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_dump_that_does_not_load_whole_is_no_restore(tmp_path, server, whole, case):
+    harm, expected = REFUSED[case]
+    place = saved(tmp_path, server, harm(whole) if harm else server.dump("other"))
+    try:
+        assert wrong(place.restore, "nightly", "copy") == expected
+        assert not list(tmp_path.rglob("stolen"))
+    finally:
+        place.remove("nightly", "copy")
+    assert not Path("stolen").exists()
+
+
+def test_the_drill_of_the_page_runs(tmp_path, server, whole):
+    """The example of docs/backup-methods.md, with this machine in place of its hosts."""
+    page = (Path(__file__).parents[3] / "docs" / "backup-methods.md").read_text()
+    example = page.partition("\n## MariaDB\n")[2].partition("\n**What hosts need.**")[0]
+    plain = re.sub(r"!env (\w+)", r"\1", textwrap.dedent(re.sub(r"(?m)^\S.*\n", "", example)))
+    text, _, drill = plain.partition("drill: ")
+    inventory, steps = yaml.safe_load(text), yaml.safe_load(f"drill: {drill}")
+    place = saved(tmp_path, server, packed(whole, "zst"), "sql.zst", pattern=inventory["backups"]["nightly"]["pattern"])
+    assert {source["kind"] for source in inventory["backups"].values()} == {"mariadb_dump", "mariabackup"}
+    try:
+        for step in (*steps["backup"], *steps["restore"], *steps["verify"]):
+            (name,) = [key for key in step if "." in key]
+            ctx = place.ctx()
+            action = place.action(name, **step[name])
+            action.ready(ctx)
+            facts = action.run(ctx)
+        assert steps["verify"][-1]["expect"] == "result.value > 0"
+        assert facts["value"] == 1000
+    finally:
+        place.remove("nightly", "copy")

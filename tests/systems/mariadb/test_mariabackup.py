@@ -1,0 +1,96 @@
+"""Physical backups of a real server: whole ones restore from a copy, each kind of damage gives its one finding."""
+
+import hashlib
+import subprocess
+
+import pytest
+
+from drillbook.errors import NotReady, StepFailed
+from tests.artefacts import exact
+from tests.systems.estate import codes
+from tests.systems.mariadb import artefacts, site
+from tests.systems.mariadb.artefacts import PHYSICAL_CORPUS, between_parts, folders, packed, stream
+from tests.systems.mariadb.test_dump import wrong
+
+
+@pytest.fixture(scope="module")
+def both(server, tmp_path_factory):
+    return artefacts.take(server, tmp_path_factory.mktemp("taken"))
+
+
+@pytest.fixture
+def taken(both):
+    """A full backup, one that builds on it, and a stream."""
+    return both.folder
+
+
+@pytest.mark.parametrize("artefact", [*PHYSICAL_CORPUS.parameters(), *PHYSICAL_CORPUS.whole()])
+def test_each_backup_has_exactly_its_findings(tmp_path, both, artefact):
+    exact(artefact.lay(both, tmp_path), artefact)
+
+
+def digests(folder):
+    return {path: hashlib.sha256(path.read_bytes()).digest() for path in folder.rglob("*") if path.is_file()}
+
+
+def whole(place):
+    """Restore, check every table, and compare with the server."""
+    facts = place.restore("nightly", "copy")
+    try:
+        place.inventory.services["database"] = place.inventory.services["database"].model_copy(update={"database": ""})
+        place.run("mariadb.intact", service="copy")
+        place.run("mariadb.matches", service="copy", **{"with": "database"})
+        counted = place.run("mariadb.sql", service="copy", query="SELECT COUNT(*) FROM other.t")
+        assert counted["value"] == 500
+        return facts
+    finally:
+        place.remove("nightly", "copy")
+
+
+def test_a_full_backup_and_its_increment_restore_from_a_copy(tmp_path, server, taken):
+    place = folders(tmp_path, server, taken, "full", "step")
+    before = digests(tmp_path / "backups")
+    listed = place.run("backup.list", service="nightly")
+    assert [(one["id"], one["type"]) for one in listed["backups"]] == [("step", "incremental"), ("full", "full-backuped")]
+    for name in ("full", "step"):
+        checked = place.run("backup.check", service="nightly", at=name)
+        assert ("the checksum of every page of InnoDB" in checked["covered"]) is (name == "full")
+    assert whole(place)["prepared"] == ["full", "step"]
+    assert digests(tmp_path / "backups") == before
+
+
+@pytest.mark.parametrize("end", ["mb", "mb.zst"])
+def test_a_stream_restores(tmp_path, server, taken, end):
+    place = stream(tmp_path, server, packed((taken / "stream").read_bytes(), end.rpartition(".")[2]), end)
+    assert place.run("backup.check", service="nightly")["type"] == "full-backuped"
+    if end == "mb.zst":
+        whole(place)
+
+
+def test_mbstream_itself_takes_a_stream_that_ends_between_two_parts_for_whole(tmp_path, taken):
+    data = between_parts((taken / "stream").read_bytes())
+    done = subprocess.run(["mbstream", "-x", "-C", tmp_path], input=data, capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+def test_an_increment_whose_base_is_gone_restores_nothing(tmp_path, server, taken):
+    place = folders(tmp_path, server, taken, "step")
+    assert wrong(place.run, "backup.check", service="nightly") == ["backup-missing"]
+    try:
+        assert wrong(place.restore, "nightly", "copy") == ["backup-missing"]
+    finally:
+        place.remove("nightly", "copy")
+
+
+def test_folders_need_a_sandbox_on_their_own_host(tmp_path, server, taken):
+    place = folders(tmp_path, server, taken, "full")
+    source = place.inventory.services["nightly"].model_copy(update={"host": "elsewhere"})
+    with pytest.raises(NotReady, match="elsewhere"):
+        source.ready_sandbox(place.ctx(), place.inventory.services["copy"])
+
+
+def test_a_place_that_is_no_folder_holds_no_backup(tmp_path, server):
+    place = site.estate(tmp_path, server, {"kind": "mariabackup", "at": f"{tmp_path}/none"})
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.list", service="nightly")
+    assert codes(failure) == ["backup-missing"]

@@ -1,0 +1,171 @@
+"""Dumps of real servers in every format, and what can happen to them."""
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from tests.needs import need
+from tests.systems.postgres import rich
+from tests.systems.postgres.site import AS_NOBODY, Cluster, Site
+
+PLAIN = ("gzip", "zstd", "lz4", "bzip2", "xz")
+DEBIAN_17 = Path("/usr/lib/postgresql/17/bin")
+"""Programs whose archives may be compressed by zstd and lz4."""
+EXTENSIONS = ("CREATE EXTENSION pg_trgm", "CREATE EXTENSION hstore", "CREATE TABLE tagged (id int, tags hstore)")
+MORE = (
+    "INSERT INTO tagged VALUES (1, 'a=>1')",
+    'CREATE ROLE "Odd Role"; ALTER TABLE tagged OWNER TO "Odd Role"',
+    "CREATE POLICY seen ON secured TO clerk, auditor USING (a > 1)",
+    "CREATE TABLE wide AS SELECT g AS id, md5(g::text) AS a, md5((g * 7)::text) AS b FROM generate_series(1, 20000) AS g",
+    "CREATE TABLE words AS SELECT md5(g::text) AS word FROM generate_series(1, 20000) AS g",
+    "ALTER DEFAULT PRIVILEGES FOR ROLE clerk GRANT SELECT ON TABLES TO auditor",
+)
+
+
+@dataclass
+class Source:
+    """A server, and the dumps that were taken of it."""
+
+    cluster: Cluster
+    folder: Path
+
+    def program(self, name: str) -> str:
+        return f"{self.cluster.service.bin}/{name}"
+
+    def dump(self, *options: str, program: str = "pg_dump", database: str = "shop", user: str | None = None) -> bytes:
+        dsn = self.cluster.dsn(database, user)
+        environ = {**os.environ, "PGPASSWORD": dsn.pop("password")}  # pg_dumpall passes no password of its DSN on
+        argv = [self.program(program), *options, "--dbname", psycopg.conninfo.make_conninfo(**dsn)]
+        done = subprocess.run(argv, check=False, capture_output=True, env=environ)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    def folder_dump(self, name: str, *options: str) -> Path:
+        path = self.folder / name
+        self.dump("--format=directory", f"--file={path}", *options)
+        return path
+
+
+def filled(place: Site, name: str, folder: Path, **options: object) -> Source:
+    """A source whose database holds everything that a dump can."""
+    cluster = place.place(name, **options)
+    cluster.create()
+    cluster.start()
+    rich.fill(cluster)
+    cluster.sql(*EXTENSIONS, *MORE)
+    folder.mkdir()
+    return Source(cluster, folder)
+
+
+def programs_17(folder: Path) -> str:
+    """The programs of Debian's PostgreSQL 17, those that refuse root wrapped."""
+    folder.mkdir()
+    for tool in DEBIAN_17.iterdir():
+        wrapped = AS_NOBODY if tool.name in ("initdb", "pg_ctl") else []
+        (folder / tool.name).write_text(f'#!/bin/sh\nexec {" ".join(wrapped)} "{tool}" "$@"\n')
+        (folder / tool.name).chmod(0o755)
+    return str(folder)
+
+
+def packed(data: bytes, how: str) -> bytes:
+    """The data, compressed as an administrator's job does it."""
+    if how in ("zstd", "lz4"):
+        return subprocess.run([need(how), "-qc"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    return {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}[how](data)
+
+
+def cut(share: float) -> Callable[[Path], None]:
+    """Keep only the first part of a file."""
+
+    def damage(path: Path) -> None:
+        os.truncate(path, int(path.stat().st_size * share))
+
+    return damage
+
+
+def flip(share: float) -> Callable[[Path], None]:
+    """Change one bit of a file."""
+
+    def damage(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[min(int(len(data) * share), len(data) - 1)] ^= 0x10
+        path.write_bytes(bytes(data))
+
+    return damage
+
+
+def largest(then: Callable[[Path], None], suffix: str = "") -> Callable[[Path], None]:
+    """Do something to the largest data file of a dump in the directory format."""
+
+    def damage(path: Path) -> None:
+        files = [file for file in path.iterdir() if file.name != "toc.dat" and file.name.endswith(suffix)]
+        then(max(files, key=lambda file: file.stat().st_size))
+
+    return damage
+
+
+def inside(name: str, then: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Do something to one file of a dump in the directory format."""
+    return lambda path: then(path / name)
+
+
+def copied(path: Path, to: Path) -> Path:
+    """A copy of a dump, to be damaged."""
+    target = to / path.name
+    if path.is_dir():
+        shutil.copytree(path, target)
+    else:
+        shutil.copy2(path, target)
+    return target
+
+
+@dataclass
+class Shelf:
+    """Whole dumps of the rich database, by name."""
+
+    place: Site
+    source: Source
+
+    def take(self, name: str) -> Path:
+        """The dump ``name``, taken at its first use."""
+        path = self.source.folder / name
+        if path.exists():
+            return path
+        kind, _, rest = name.partition(".")
+        if kind == "directory":
+            return self.source.folder_dump(name, f"--compress={rest}")
+        if kind == "custom" and rest not in ("gzip", "none", "zstd", "lz4"):
+            path.write_bytes(packed(self.take("custom.none").read_bytes(), rest.removeprefix("none.")))
+        elif rest in PLAIN and kind in ("plain", "cluster", "tar"):
+            path.write_bytes(packed(self.take(kind).read_bytes(), rest))
+        else:
+            path.write_bytes(self._dump(kind, rest))
+        return path
+
+    def _dump(self, kind: str, rest: str) -> bytes:
+        options = {
+            "custom": ("--format=custom", f"--compress={rest}"),
+            "tar": ("--format=tar",),
+            "plain": (),
+            "named": ("--create",),
+            "inserts": ("--inserts",),
+            "schema": ("--schema-only", f"--format={rest or 'plain'}"),
+            "rows": ("--data-only", f"--format={rest or 'plain'}"),
+        }
+        if kind in options:
+            return self.source.dump(*options[kind])
+        return {
+            "cluster": lambda: self.source.dump(program="pg_dumpall"),
+            "globals": lambda: self.source.dump("--globals-only", program="pg_dumpall"),
+            "another": lambda: self.source.dump("--format=custom", database="postgres"),
+            "void": lambda: self.source.dump("--create", database="void"),
+            "filtered": lambda: self.source.dump("--enable-row-security", "--table=secured", user="clerk"),
+        }[kind]()

@@ -1,0 +1,268 @@
+"""Dumps restored into sandboxes: everything comes back, and what a sandbox lacks is said before."""
+
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import StepFailed
+from drillbook.systems.postgres import content
+from drillbook.systems.postgres.connection import connected
+from drillbook.systems.postgres.dump_source import PgDumpSource
+from drillbook.systems.postgres.service import Admin
+from tests import keys
+from tests.needs import missing, need
+from tests.systems.postgres import dumps, fixtures
+from tests.systems.postgres.dumps import Shelf, cut, largest
+
+place = fixtures.place
+
+
+@pytest.fixture(scope="module")
+def shelf(place, tmp_path_factory):
+    return Shelf(place, dumps.filled(place, "production", tmp_path_factory.mktemp("shelf") / "whole"))
+
+
+class Rehearsal:
+    """A folder of dumps and a sandbox for them; the runs that restored into it are undone at the end."""
+
+    def __init__(self, shelf: Shelf, folder: Path, **fields) -> None:
+        self.shelf, self.folder = shelf, folder
+        fields = {"database": "shop", "admin": Admin(user="postgres"), "bin": shelf.source.cluster.service.bin, **fields}
+        sandbox = {"folder": str(shelf.place.folder / "box"), "data_may_leave": True}
+        self.copy = shelf.place.place("copy", password=None, sandbox=sandbox, **fields).service
+        self.ctx = shelf.place.context(step="restore.1")
+
+    def restore(self, **fields):
+        bin_ = self.shelf.source.cluster.service.bin
+        self.shelf.place.extra["nightly"] = PgDumpSource(
+            name="nightly", host="db-1", at=str(self.folder), bin=bin_, **fields
+        )
+        self.ctx = self.shelf.place.context(step="restore.1")
+        action = self.shelf.place.action("backup.restore", service="copy", **{"from": "nightly"})
+        action.ready(self.ctx)
+        return action.run(self.ctx)
+
+    def ask(self, query: str):
+        with connected(self.ctx, self.copy) as session:
+            return session.execute(query).fetchall()
+
+    def digests(self, name: str):
+        with content.snapshot(self.ctx, self.shelf.place.clusters[name].service) as snap:
+            return {table.name: (table.rows, table.digest) for table in content.tables(snap, content.relations(snap))}
+
+    def end(self) -> None:
+        action = self.shelf.place.action("backup.restore", service="copy", **{"from": "nightly"})
+        for command in action.undo(self.ctx).commands:
+            self.shelf.place.host.run(command, deadline=self.ctx.deadline).check()
+        assert not action.active(self.ctx)
+        del self.shelf.place.clusters["copy"]
+        (self.shelf.place.folder / "copy").rmdir()
+
+
+@pytest.fixture
+def rehearsal(shelf, tmp_path):
+    need("unshare")
+    made = []
+
+    def make(**fields) -> Rehearsal:
+        made.append(Rehearsal(shelf, tmp_path, **fields))
+        return made[0]
+
+    yield make
+    made[0].end()
+
+
+def content_of(made: Rehearsal, name: str):
+    """Digests of all tables that a dump brings back."""
+    return {table: value for table, value in made.digests(name).items() if "unlogged" not in table}
+
+
+HEALTHY = ["custom.gzip", "directory.none", "tar", "plain.zstd", "named", "custom.none.gzip", "cluster.gzip"]
+
+
+def test_an_encrypted_dump_comes_back(shelf, tmp_path, tmp_path_factory, rehearsal):
+    need("age")
+    key = keys.made(tmp_path_factory.mktemp("keys"))
+    key.sealed(dumps.copied(shelf.take("plain.zstd"), tmp_path))
+    made = rehearsal()
+    made.restore(identity=key.identity)
+    assert content_of(made, "copy") == content_of(made, "production")
+
+
+FAR = (
+    "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', dbname 'shop')",
+    "CREATE USER MAPPING FOR postgres SERVER far OPTIONS (user 'clerk', password 'hidden-user-word')",
+    "CREATE FOREIGN TABLE far_words (word text) SERVER far OPTIONS (table_name 'words')",
+    "CREATE VIEW middle AS SELECT word FROM far_words",
+    """CREATE MATERIALIZED VIEW "it's; far" AS SELECT count(*) FROM middle WITH NO DATA""",
+    "CREATE MATERIALIZED VIEW near AS SELECT 1 AS a",
+    "CREATE FUNCTION odd() RETURNS text LANGUAGE sql AS $$ SELECT '\nREFRESH MATERIALIZED VIEW near;\n' $$",
+)
+
+
+@pytest.fixture
+def far(shelf):
+    """A materialized view over a foreign table, which production's server fills."""
+    cluster = shelf.source.cluster
+    cluster.sql("CREATE DATABASE far")
+    cluster.sql(*FAR, database="far")
+    cluster.sql("GRANT SELECT ON words TO clerk")
+    cluster.sql(
+        f"ALTER SERVER far OPTIONS (ADD port '{cluster.service.port}')",
+        """REFRESH MATERIALIZED VIEW "it's; far\"""",
+        database="far",
+    )
+    yield
+    cluster.sql("DROP DATABASE far")
+
+
+@pytest.mark.parametrize("form", ["custom", "directory", "tar", "plain", "custom.gzip"])
+def test_a_view_over_a_foreign_table_stays_unfilled(shelf, far, tmp_path, rehearsal, form):
+    kind, _, how = form.partition(".")
+    if kind == "directory":
+        shelf.source.dump("--format=directory", f"--file={tmp_path}/far", database="far")
+    else:
+        data = shelf.source.dump(f"--format={kind}", database="far")
+        (tmp_path / "far").write_bytes(dumps.packed(data, how) if how else data)
+    made = rehearsal(database="far")
+    (unfilled, reason), *others = made.restore()["views_not_filled"].items()
+    assert (unfilled, others) == ("""public."it's; far\"""", [])
+    assert "could not connect" in reason
+    assert made.ask("SELECT a FROM near") == [(1,)]
+    assert made.ask("SELECT relispopulated FROM pg_class WHERE relname LIKE 'it%'") == [(False,)]
+    assert made.ask("SELECT odd()") == [("\nREFRESH MATERIALIZED VIEW near;\n",)]
+
+
+def test_another_error_of_a_view_still_ends_the_restore(shelf, far, tmp_path, rehearsal):
+    shelf.source.cluster.sql(
+        "CREATE TABLE divisor AS SELECT 1 AS n; CREATE MATERIALIZED VIEW broken AS SELECT 1 / n FROM divisor; "
+        "UPDATE divisor SET n = 0",
+        database="far",
+    )
+    (tmp_path / "far").write_bytes(shelf.source.dump("--format=custom", database="far"))
+    made = rehearsal(database="far")
+    with pytest.raises(StepFailed) as failure:
+        made.restore()
+    assert [found.code for found in failure.value.findings] == ["restore-errors"]
+    assert "division by zero" in failure.value.findings[0].measured
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_everything_comes_back(shelf, tmp_path, rehearsal, name):
+    dumps.copied(shelf.take(name), tmp_path)
+    made = rehearsal()
+    facts = made.restore(database="shop")
+    assert facts["database"] == "shop"
+    assert facts["bytes"] > 1 << 20
+    assert {"server", "roles", "data", "analyze", "total"} <= set(facts["seconds"])
+    assert content_of(made, "copy") == content_of(made, "production")
+    roles = {"Odd Role", "auditor", "clerk"}
+    assert set(facts["roles_made"]) == (set() if name.startswith("cluster") else roles)
+    assert {role for (role,) in made.ask("SELECT rolname FROM pg_roles")} >= roles
+    assert made.ask("SELECT relowner::regrole::text FROM pg_class WHERE relname = 'tagged'") == [('"Odd Role"',)]
+    assert made.ask("SELECT count(*) FROM pg_largeobject_metadata") == [(1,)]
+    if not name.startswith("plain"):
+        assert made.ask("SELECT count(*) FROM pg_db_role_setting WHERE setrole = 0") == [(1,)]
+
+
+def test_roles_come_from_the_file_beside_the_dump(shelf, tmp_path, rehearsal):
+    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    dumps.copied(shelf.take("globals"), tmp_path)
+    made = rehearsal()
+    facts = made.restore(globals="globals")
+    assert (facts["globals"], facts["roles_made"]) == (True, [])
+    assert made.ask("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'clerk'") == [(True,)]
+
+
+def test_the_copy_may_have_another_name(shelf, tmp_path, rehearsal):
+    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    made = rehearsal(database="rehearsed")
+    assert made.restore()["database"] == "rehearsed"
+    assert made.ask("SELECT count(*) FROM wide") == [(20000,)]
+
+
+def test_subscriptions_stay_out_and_tablespaces_are_made(shelf, tmp_path, rehearsal):
+    name = str(tmp_path / "fast")
+    Path(name).mkdir(mode=0o777)
+    production = shelf.source.cluster
+    production.sql(
+        f"CREATE TABLESPACE fast LOCATION '{name}'",
+        "CREATE TABLE placed TABLESPACE fast AS SELECT 1 AS a",
+        "CREATE SUBSCRIPTION follower CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false)",
+    )
+    try:
+        (tmp_path / "dumps").mkdir()
+        (tmp_path / "dumps" / "shop.dump").write_bytes(shelf.source.dump("--format=custom"))
+        made = rehearsal()
+        made.folder = tmp_path / "dumps"
+        facts = made.restore()
+        assert (facts["tablespaces_made"], facts["subscriptions_left_out"]) == (["fast"], 1)
+        assert made.ask("SELECT count(*) FROM pg_subscription") == [(0,)]
+        query = "SELECT spcname FROM pg_tablespace t JOIN pg_class c ON c.reltablespace = t.oid WHERE relname = 'placed'"
+        assert made.ask(query) == [("fast",)]
+    finally:
+        production.sql(
+            "ALTER SUBSCRIPTION follower SET (slot_name = NONE)", "DROP SUBSCRIPTION follower", "DROP TABLE placed"
+        )
+        production.sql("DROP TABLESPACE fast")
+
+
+def codes(caught) -> list[str]:
+    return [found.code for found in caught.value.findings]
+
+
+def test_an_extension_that_the_sandbox_lacks_is_said_before(shelf, tmp_path, rehearsal):
+    text = shelf.take("plain").read_text().replace("IF NOT EXISTS hstore WITH", "IF NOT EXISTS no_such_extension WITH")
+    (tmp_path / "shop.sql").write_text(text)
+    made = rehearsal()
+    with pytest.raises(StepFailed, match=r"the dump shop\.sql was not restored") as caught:
+        made.restore()
+    assert codes(caught) == ["sandbox-lacks"]
+    assert caught.value.findings[0].wanted == "the extension no_such_extension"
+
+
+def test_a_locale_that_the_sandbox_lacks_is_said_before(shelf, tmp_path, rehearsal):
+    text = shelf.take("named").read_text().replace("LOCALE = 'C'", "LOCALE = 'xx_XX.utf8'")
+    (tmp_path / "shop.sql").write_text(text)
+    made = rehearsal()
+    with pytest.raises(StepFailed) as caught:
+        made.restore()
+    assert codes(caught) == ["sandbox-lacks"]
+    assert "xx_XX.utf8" in caught.value.findings[0].wanted
+
+
+def test_a_dump_of_another_database_is_not_restored(shelf, tmp_path, rehearsal):
+    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    made = rehearsal()
+    with pytest.raises(StepFailed) as caught:
+        made.restore(database="billing")
+    assert codes(caught) == ["backup-of-another"]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "code"),
+    [
+        ("custom.gzip", cut(0.5), "backup-damaged"),
+        ("directory.none", largest(cut(0.5)), "restore-errors"),
+        ("plain.zstd", cut(0.5), "backup-damaged"),
+        ("tar", cut(0.5), "backup-damaged"),
+    ],
+)
+def test_a_damaged_dump_is_no_restore(shelf, tmp_path, rehearsal, name, damage, code):
+    damage(dumps.copied(shelf.take(name), tmp_path))
+    made = rehearsal()
+    with pytest.raises(StepFailed) as caught:
+        made.restore()
+    assert codes(caught) == [code]
+
+
+def test_a_dump_of_17_is_restored_by_17(place, tmp_path_factory, tmp_path, rehearsal):
+    if not (dumps.DEBIAN_17 / "pg_dump").exists():
+        missing("PostgreSQL 17 is not installed (Debian: postgresql-17)")
+    folder = tmp_path_factory.mktemp("shelf-17")
+    shelf_17 = Shelf(place, dumps.filled(place, "production-17", folder / "whole", bin=dumps.programs_17(folder / "bin")))
+    dumps.copied(shelf_17.take("directory.zstd"), tmp_path)
+    made = rehearsal(bin=shelf_17.source.cluster.service.bin)
+    facts = made.restore()
+    assert facts["server_version"].startswith("17.")
+    assert made.ask("SELECT count(*) FROM wide") == [(20000,)]

@@ -1,0 +1,216 @@
+"""Dumps where they lie: the list, and what the check finds in whole, damaged and misleading ones."""
+
+import os
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.sdk.backup_source import newest
+from drillbook.systems.postgres import dump_reading
+from drillbook.systems.postgres.dump_source import PgDumpSource
+from tests.artefacts import exact
+from tests.systems.postgres import artefacts, dumps
+from tests.systems.postgres.artefacts import CORPUS, CORPUS_17
+from tests.systems.postgres.dumps import Shelf, cut, largest
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    with artefacts.opened(tmp_path_factory.mktemp("shelf")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shelf_17(tmp_path_factory):
+    with artefacts.opened_17(tmp_path_factory.mktemp("shelf-17")) as made:
+        yield made
+
+
+def checked(shelf: Shelf, folder: Path, **fields):
+    """The result of the check of the newest dump in a folder."""
+    service = shelf.source.cluster.service
+    given = {"database": "shop", "bin": service.bin, **fields}
+    source = PgDumpSource(name="nightly", host="db-1", at=str(folder), **given)
+    ctx = shelf.place.context()
+    source.ready(ctx)
+    return source.check(ctx, newest(source, source.backups(ctx)))
+
+
+def codes(shelf: Shelf, folder: Path, **fields) -> list[str]:
+    return [found.code for found in checked(shelf, folder, **fields).findings]
+
+
+@pytest.mark.parametrize("artefact", CORPUS.whole())
+def test_a_whole_dump_gives_no_finding(shelf, tmp_path, artefact):
+    name = artefact.name.removeprefix("whole: ")
+    facts = artefact.lay(shelf, tmp_path).run("backup.check", service="nightly")
+    rows, unseen = facts["rows_by_table"], str(facts["not_covered"])
+    if name != "inserts":
+        assert (rows["public.wide"], rows["public.words"], rows['public."none"']) == (20000, 20000, 1)
+    assert facts["rows"] > 40000
+    assert ("checksum" in unseen) == (
+        name in ("custom.none", "directory.none", "tar", "plain", "named", "inserts", "cluster")
+    )
+    assert ("does not name one" in unseen) == (name.startswith(("plain", "inserts")))
+
+
+@pytest.mark.parametrize("artefact", CORPUS_17.whole())
+def test_a_whole_dump_of_17_gives_no_finding(shelf_17, tmp_path, artefact):
+    facts = artefact.lay(shelf_17, tmp_path).run("backup.check", service="nightly")
+    compression = artefact.name.partition(".")[2]
+    assert facts["compression"] == compression
+    assert ("keeps no checksum" in str(facts["not_covered"])) == (compression != "gzip")
+
+
+@pytest.mark.parametrize("artefact", CORPUS.parameters())
+def test_a_broken_dump_gives_its_finding_and_no_other(shelf, tmp_path, artefact):
+    exact(artefact.lay(shelf, tmp_path), artefact)
+
+
+@pytest.mark.parametrize("artefact", CORPUS_17.parameters())
+def test_a_broken_dump_of_17_gives_its_finding_and_no_other(shelf_17, tmp_path, artefact):
+    exact(artefact.lay(shelf_17, tmp_path), artefact)
+
+
+def test_pg_restore_takes_a_cut_directory_for_whole(shelf, tmp_path):
+    """The reason for reading rows: the tool itself ends with status 0."""
+    path = dumps.copied(shelf.take("directory.none"), tmp_path)
+    largest(cut(0.5))(path)
+    done = subprocess.run(
+        [shelf.source.program("pg_restore"), "--file=/dev/null", str(path)], check=False, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_dump_of_another_database(shelf, tmp_path):
+    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    assert codes(shelf, tmp_path, database="billing") == ["backup-of-another"]
+    assert codes(shelf, tmp_path, database="") == []
+
+
+def test_roles_that_the_file_beside_the_dump_lacks(shelf, tmp_path):
+    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    roles = shelf.take("globals").read_text()
+    (tmp_path / "globals.sql").write_text(roles)
+    assert codes(shelf, tmp_path, globals="globals*") == []
+    (tmp_path / "globals.sql").write_text(roles.replace("CREATE ROLE auditor;", ""))
+    result = checked(shelf, tmp_path, globals="globals*")
+    assert [(found.code, found.measured) for found in result.findings] == [
+        ("backup-incomplete", "not created by the file of roles: auditor")
+    ]
+    (tmp_path / "globals.sql").unlink()
+    assert codes(shelf, tmp_path, globals="globals*") == ["backup-incomplete"]
+
+
+def test_a_tool_that_is_too_old_is_no_damage_of_the_dump(shelf, tmp_path):
+    old = Path("/usr/lib/postgresql/15/bin")
+    if not (old / "pg_restore").exists():
+        pytest.skip("PostgreSQL 15 is not installed (Debian: postgresql-15)")
+    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    with pytest.raises(CouldNotVerify, match="unsupported version"):
+        checked(shelf, tmp_path, bin=str(old))
+
+
+def test_a_function_with_the_text_of_a_dump_misleads_nobody(shelf, tmp_path):
+    body = "\nCOPY public.wide (id) FROM stdin;\n-- PostgreSQL database dump\nGRANT ALL ON x TO nobody_there;\n"
+    shelf.source.cluster.sql(f"CREATE FUNCTION misleading() RETURNS text LANGUAGE sql AS $f$ SELECT '{body}' $f$")
+    (tmp_path / "shop.sql").write_bytes(shelf.source.dump())
+    shelf.source.cluster.sql("DROP FUNCTION misleading()")
+    result = checked(shelf, tmp_path)
+    assert (result.findings, result.facts["rows_by_table"]["public.wide"]) == ((), 20000)
+
+
+def test_the_list_knows_folders_and_leaves_roles_out(shelf, tmp_path):
+    dumps.copied(shelf.take("directory.gzip"), tmp_path)
+    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    (tmp_path / "globals.sql").write_text("")
+    os.utime(tmp_path / "custom.gzip", (time.time() - 7200,) * 2)
+    source = PgDumpSource(name="nightly", host="db-1", at=str(tmp_path), globals="globals.sql")
+    found = {backup.id: backup for backup in source.backups(shelf.place.context())}
+    assert set(found) == {"directory.gzip", "custom.gzip"}
+    assert found["directory.gzip"].bytes == sum(file.stat().st_size for file in (tmp_path / "directory.gzip").iterdir())
+    assert "the end of the dump" in found["custom.gzip"].basis
+    only = source.model_copy(update={"pattern": "directory.*"})
+    assert [backup.id for backup in only.backups(shelf.place.context())] == ["directory.gzip"]
+
+
+TELLING = ["custom.gzip", "custom.none.gzip", "custom.none", "directory.gzip", "tar", "tar.gzip"]
+
+
+def listed(shelf, folder, **fields):
+    source = PgDumpSource(name="nightly", host="db-1", at=str(folder), **fields)
+    (backup,) = source.backups(shelf.place.context())
+    return backup
+
+
+def aged(path, seconds):
+    """Let the file, or those of the folder, bear a time that is later by ``seconds``, as that of a dump that took so long."""
+    for file in path.iterdir() if path.is_dir() else (path,):
+        os.utime(file, (time.time() + seconds,) * 2)
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_the_error_of_a_dump_holds_the_time_that_it_took(shelf, tmp_path, name):
+    path = dumps.copied(shelf.take(name), tmp_path)
+    started = datetime.fromisoformat(listed(shelf, tmp_path).facts["started_at"])
+    assert 0 <= time.time() - started.timestamp() < 3600
+    aged(path, 7200)
+    backup = listed(shelf, tmp_path)
+    took = (backup.taken_at - started).total_seconds()
+    assert took > 7200 - 60
+    assert backup.error_s == pytest.approx(took + 1)
+    assert f"it began {took:.0f} s before" in backup.basis
+    assert "not in the error" not in backup.basis
+
+
+@pytest.mark.parametrize("how", ["", "gzip", "xz"])
+def test_a_plain_dump_tells_its_begin_when_it_was_verbose(shelf, tmp_path, how):
+    data = shelf.source.dump("--verbose")
+    (tmp_path / "shop.sql").write_bytes(dumps.packed(data, how) if how else data)
+    aged(tmp_path / "shop.sql", 600)
+    assert listed(shelf, tmp_path).error_s == pytest.approx(600, abs=60)
+
+
+@pytest.mark.parametrize("name", ["plain", "plain.zstd", "cluster"])
+def test_of_other_dumps_the_duration_is_told_to_be_unknown(shelf, tmp_path, name):
+    dumps.copied(shelf.take(name), tmp_path)
+    backup = listed(shelf, tmp_path)
+    assert (backup.error_s, backup.facts["started_at"]) == (1.0, None)
+    assert "the end of the dump; how long that took is not known, and not in the error" in backup.basis
+
+
+def test_a_begin_after_the_end_is_not_believed(shelf, tmp_path):
+    aged(dumps.copied(shelf.take("custom.gzip"), tmp_path), -86400)
+    assert "not in the error" in listed(shelf, tmp_path).basis
+
+
+def test_a_time_in_the_name_is_compared_with_the_begin(shelf, tmp_path):
+    named = f"shop-{datetime.now(UTC) - timedelta(days=1):%Y%m%d-%H%M%S}"
+    dumps.copied(shelf.take("custom.gzip"), tmp_path).rename(tmp_path / named)
+    assert listed(shelf, tmp_path, newest="name").error_s == pytest.approx(86400, abs=3600)
+
+
+def test_the_folder_itself_may_be_the_dump(shelf, tmp_path):
+    assert codes(shelf, dumps.copied(shelf.take("directory.gzip"), tmp_path)) == []
+
+
+def test_a_stale_dump_is_too_old(shelf, tmp_path):
+    os.utime(dumps.copied(shelf.take("custom.gzip"), tmp_path), (time.time() - 3 * 86400,) * 2)
+    bin_ = shelf.source.cluster.service.bin
+    shelf.place.extra["stale"] = PgDumpSource(name="stale", host="db-1", at=str(tmp_path), max_age="26h", bin=bin_)
+    with pytest.raises(StepFailed) as caught:
+        shelf.place.run("backup.check", service="stale")
+    assert [found.code for found in caught.value.findings] == ["backup-too-old"]
+
+
+def test_the_form_comes_from_the_content_and_not_from_the_name(shelf, tmp_path):
+    path = tmp_path / "nightly.bak"
+    path.write_bytes(shelf.take("plain.zstd").read_bytes())
+    ctx = shelf.place.context()
+    form = dump_reading.form_of(shelf.place.host, str(path), ctx.deadline)
+    assert (form.packed, form.format, form.checksum) == ("zstd", "plain", True)
+    assert codes(shelf, tmp_path) == []

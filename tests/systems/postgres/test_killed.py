@@ -1,0 +1,315 @@
+"""A controller that is killed between any two statements: the same action, carried out again, brings all of it about."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_futures
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drillbook.errors import CommandFailed, StepFailed
+from drillbook.hosts.local import LocalHost
+from drillbook.sdk.action import find
+from drillbook.sdk.host import Output
+from drillbook.systems.postgres import cluster, removal
+from drillbook.systems.postgres.access import provisional_name
+from drillbook.systems.postgres.manifest import Database
+from drillbook.systems.postgres.restore import Restoring
+from drillbook.systems.postgres.tools import Tools
+from tests.systems.postgres import fixtures
+
+place, primary, backup, restored, target = (
+    fixtures.place,
+    fixtures.primary,
+    fixtures.backup,
+    fixtures.restored,
+    fixtures.target,
+)
+ROOT = Path(__file__).parents[3]
+
+
+def killed(place, ctx, number, name, fields):
+    """Carry out an action in a process that dies after its statement ``number``; that statement, or None if it lived."""
+    file = place.folder / "mortal.pickle"
+    services = {"store": place.store, **{key: cluster.service for key, cluster in place.clusters.items()}}
+    file.write_bytes(
+        pickle.dumps(
+            {
+                "target": place.host.target,
+                "services": services,
+                "run": ctx.run_id,
+                "step": ctx.step,
+                "folder": str(ctx.folder),
+                "action": name,
+                "fields": fields,
+            }
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.systems.postgres.mortal", str(file), str(number)],
+        cwd=ROOT,
+        timeout=120,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return done.stdout
+
+
+def databases(cluster):
+    return {name for (name,) in cluster.sql("SELECT datname FROM pg_database WHERE NOT datistemplate", database="postgres")}
+
+
+SHOP = Database(
+    name="shop",
+    owner="clerk",
+    encoding="UTF8",
+    provider="c",
+    collate="C",
+    ctype="C",
+    locale="",
+    connection_limit=-1,
+    bytes=0,
+)
+MOMENTS = [
+    (True, 1, "CREATE DATABASE"),
+    (True, 2, "ALTER DATABASE"),
+    (True, 3, "ALTER DATABASE"),
+    (True, 4, "CHECKPOINT"),
+    (False, 5, "ALTER DATABASE"),
+    (False, 6, "ALTER DATABASE"),
+    (False, 7, "ALTER DATABASE"),
+]
+
+
+@pytest.mark.parametrize(("closed", "number", "words"), MOMENTS)
+def test_a_restore_killed_after_a_statement_is_done_again(place, backup, restored, closed, number, words):
+    fields = {"service": "spare", "from": backup["location"], "closed": closed}
+    restored.sql("DROP DATABASE IF EXISTS shop WITH (FORCE)", database="postgres")
+    ctx = place.context(step="restore.1")
+    assert killed(place, ctx, number, "postgres.restore", fields).startswith(words)
+    if not closed:
+        restored.sql("INSERT INTO empty VALUES (7)")
+    facts = place.run("postgres.restore", ctx=ctx, **fields)
+    assert databases(restored) == {"postgres", "shop"}
+    assert facts["closed"] is closed
+    if closed:
+        place.run("postgres.admit", service="spare")
+    else:
+        assert restored.sql("DELETE FROM empty WHERE a = 7 RETURNING a") == [(7,)], "what clients wrote since is kept"
+    assert restored.sql("SELECT datconnlimit FROM pg_database WHERE datname = 'shop'") == [(40,)]
+    if number in (3, 7):
+        place.run("postgres.matches", service="spare", manifest=backup["manifest"])
+
+
+def test_another_run_does_not_take_an_open_database_for_its_own(place, backup, restored):
+    with pytest.raises(StepFailed, match="exists already"):
+        place.run("postgres.restore", ctx=place.context(step="restore.1"), service="spare", **{"from": backup["location"]})
+
+
+def test_what_another_run_restored_and_keeps_closed_is_not_dropped(place, backup, restored):
+    fields = {"service": "spare", "from": backup["location"], "closed": True}
+    restored.sql("DROP DATABASE IF EXISTS shop WITH (FORCE)", database="postgres")
+    first = place.context(step="restore.1")
+    place.run("postgres.restore", ctx=first, **fields)
+    number = "SELECT oid FROM pg_database WHERE datname = 'shop'"
+    before = restored.sql(number)
+    with pytest.raises(StepFailed, match=f"drill.recover {first.run_id}"):
+        place.run("postgres.restore", ctx=place.context(step="restore.1"), **fields)
+    assert restored.sql(number) == before
+    place.run("postgres.restore", ctx=first, **fields)
+    assert restored.sql(number) == before, "it is whole: the same step has nothing more to do"
+    assert place.run("postgres.clear_restore", ctx=first, service="spare") == {"discarded": [], "opened": True}
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_half_a_database_is_discarded_and_lets_nobody_in(place, backup, restored, closed):
+    """The controller died while the database was loaded; its undo is carried out before anything else."""
+    fields = {"service": "spare", "from": backup["location"], "closed": closed}
+    restored.sql("DROP DATABASE IF EXISTS shop WITH (FORCE)", database="postgres")
+    ctx = place.context(step="restore.1")
+    assert killed(place, ctx, 4, "postgres.restore", fields) == "CHECKPOINT"
+    (half,) = databases(restored) - {"postgres"}
+    assert half.startswith("shop~restoring~")
+    lose, restore = place.action("postgres.lose_data", service="spare"), place.action("postgres.restore", **fields)
+    assert (lose.active(ctx), lose.untouched(ctx), restore.active(ctx)) == (True, False, True)
+    assert place.run("postgres.clear_restore", ctx=place.context(), service="spare")["discarded"] == [], (
+        "it is another run's"
+    )
+    assert place.run("postgres.clear_restore", ctx=ctx, service="spare") == {"discarded": [half], "opened": False}
+    assert databases(restored) == {"postgres"}
+    assert (lose.active(ctx), restore.active(ctx)) == (True, False)
+    place.run("postgres.restore", ctx=ctx, **(fields | {"closed": False}))
+    assert lose.active(ctx) is False
+    place.run("postgres.matches", service="spare", manifest=backup["manifest"])
+
+
+@pytest.mark.parametrize("name", ["dpa", "x" * 63, "数据库" * 7, 'we"ird'])
+def test_a_provisional_name_fits(primary, name):
+    found = provisional_name(name, "20261127-101010-postgres-lost-ab12")
+    primary.sql('CREATE DATABASE "{}"'.format(found.replace('"', '""')))
+    try:
+        assert found in databases(primary), "the server cut nothing off"
+    finally:
+        primary.sql('DROP DATABASE "{}"'.format(found.replace('"', '""')))
+
+
+def test_a_new_cluster_knows_until_it_is_on_disk(place, backup, target):
+    """A controller that died before the cluster was brought to disk: the next one does that."""
+    tools = Tools.of(place.context(), target.service, place.host)
+    cluster.create(tools, SHOP)
+    assert (target.data / cluster.UNSYNCED).exists()
+    cluster.sync(tools)
+    assert not (target.data / cluster.UNSYNCED).exists()
+
+
+def test_a_server_that_was_started_and_ended_is_waited_for_no_longer(place, backup, target):
+    """It was killed in the middle of its recovery: nobody takes a write there, and the time for the step is an hour."""
+    tools = Tools.of(place.context(), target.service, place.host)
+    shutil.rmtree(target.data, ignore_errors=True)
+    cluster.create(tools, SHOP)
+    target.start()
+    target.kill()
+    started = Future()
+    started.set_result(None)
+    with pytest.raises(StepFailed, match="was started but has exited since"):
+        cluster.await_writable(place.context(seconds=40), tools, started)
+
+
+class Dying(LocalHost):
+    """A host whose controller removes nothing at the end, because it is dead by then."""
+
+    def run(self, argv, **options):
+        return super().run(("true",) if argv[0] == "rm" else argv, **options)
+
+
+def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(place, primary, backup):
+    """psql committed, and then nobody was there to write that down."""
+    fields = {"service": "primary", "from": backup["location"], "table": "orders", "replace": True}
+    ctx = place.context(step="restore.1")
+    facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
+    assert facts["compared"] == "in the transaction that restored it"
+    primary.sql("DELETE FROM orders WHERE id = 1")
+    facts = place.run("postgres.restore_table", ctx=ctx, **fields)
+    assert (facts["compared"], facts["rows"]) == ("in the transaction of an earlier attempt of this step", 499)
+    place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
+    facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)
+    assert (facts["compared"], facts["rows"]) == ("in the transaction that restored it", 500)
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_half_a_cluster_beside_its_place_is_seen_and_removed(place, backup, target, temporary):
+    """The controller died after initdb, before the new cluster was in its place."""
+    ctx = place.context(step="restore.1")
+    action = place.action(
+        "postgres.restore", service=target.service.name, temporary=temporary, **{"from": backup["location"]}
+    )
+    undo = action.undo(ctx)
+    tools = Tools.of(ctx, target.service, place.host)
+    made = cluster.aside(tools, ctx.run_id)
+    cluster.create(made, SHOP)
+    others = target.data.with_name(f"{target.data.name}.drillbook-another-1234")
+    others.mkdir()
+    assert action.active(ctx) is True
+    for _ in range(2):
+        find(undo.action).model_validate(undo.params).run(ctx)
+        assert not list(target.data.parent.glob(f"*{ctx.run_id}*"))
+    assert action.active(ctx) is not True
+    assert others.exists() is not temporary, "with no temporary one only what is this run's own is removed"
+    shutil.rmtree(others, ignore_errors=True)
+
+
+@pytest.mark.parametrize("temporary", [True, False])
+def test_a_restore_that_fails_leaves_no_cluster_beside_its_place(place, backup, target, monkeypatch, temporary):
+    def full(self, *_):
+        self.ctx.run("sh", "-c", "echo 'no space left on device' >&2; exit 1").check()
+
+    monkeypatch.setattr(Restoring, "_configure", full)
+    with pytest.raises((CommandFailed, StepFailed), match="no space left"):
+        place.run("postgres.restore", service=target.service.name, temporary=temporary, **{"from": backup["location"]})
+    assert not list(target.data.parent.glob("*drillbook*"))
+    assert not target.data.exists()
+
+
+@pytest.fixture
+def served(target):
+    """A server with the database of its service."""
+    target.create()
+    target.start()
+    target.sql("CREATE DATABASE shop", database="postgres")
+    return target
+
+
+class Deaf(LocalHost):
+    """A host whose controller is gone: nobody reads the output of its commands."""
+
+    def run(self, argv, **options):
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+            child.stdout.close()
+        return Output(self.name, tuple(argv), child.wait(), None, b"", b"", 0.0, 0, 0)
+
+
+def test_a_cluster_is_lost_as_a_whole_although_nobody_listens(place, primary, served):
+    tools = replace(Tools.of(place.context(), served.service), host=Deaf(target=place.host.target))
+    with pytest.raises((CommandFailed, ValueError)):
+        removal.lose(tools)
+    assert not served.data.exists(), "the server is dead and its cluster is there"
+
+
+def test_a_server_that_was_killed_before_its_cluster_was_removed_is_started_again(place, primary, served):
+    ctx, lose = place.context(), place.action("postgres.lose_data", service=served.service.name)
+    served.sql("CREATE TABLE kept AS SELECT 1 AS a")
+    lose.interrupted(ctx)
+    pid = served.pid()
+    assert lose.untouched(ctx) is True
+    served.kill()
+    assert lose.untouched(ctx) is False
+    lose.interrupted(ctx)
+    assert lose.untouched(ctx) is True
+    assert served.sql("SELECT a FROM kept") == [(1,)]
+    assert served.pid() != pid
+
+
+def test_a_cluster_of_which_something_is_removed_is_not_started(place, primary, served):
+    ctx, lose = place.context(), place.action("postgres.lose_data", service=served.service.name)
+    served.kill()
+    control = served.data / "global" / "pg_control"
+    control.rename(control.with_name("pg_control.lost"))
+    lose.interrupted(ctx)
+    assert lose.untouched(ctx) is False
+    assert not Path(f"/proc/{served.pid()}").exists()
+
+
+def test_a_cluster_whose_removal_is_under_way_is_not_whole(place, primary, served):
+    """The command of a dead controller still runs on the host: it has killed the server, or is about to."""
+    ctx, lose = place.context(), place.action("postgres.lose_data", service=served.service.name)
+    wait = [
+        "sh",
+        "-c",
+        'read go; mv -- "$1" "$1.drillbook-$2"; rm -r -- "$1.drillbook-$2"',
+        "sh",
+        str(served.data),
+        "gone-1a2b",
+    ]
+    with subprocess.Popen(wait, stdin=subprocess.PIPE) as removal_of_another:
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(lose.untouched, ctx)
+                assert not wait_futures([asked], timeout=1).done, "it waits for the end of the removal"
+                removal_of_another.communicate(b"go\n", timeout=30)
+                assert asked.result(30) is False
+        finally:
+            removal_of_another.kill()
+    assert not served.data.exists()

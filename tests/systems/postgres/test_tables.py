@@ -1,0 +1,541 @@
+"""One table dropped, emptied and brought back beside writers, against real servers and a real store."""
+
+import contextlib
+import re
+import threading
+import time
+import uuid
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from drillbook.attestation.manifests import ManifestKeys
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.systems.postgres import content
+from drillbook.systems.postgres.tables import Name
+from tests.systems.postgres import fixtures
+from tests.systems.postgres.site import BUCKET
+
+place, primary, target = fixtures.place, fixtures.primary, fixtures.target
+
+EXTRA = (
+    "COMMENT ON COLUMN orders.item IS 'what'",
+    "CREATE VIEW totals AS SELECT t.id, t.i, count(o.id) FROM types t LEFT JOIN orders o ON o.type_id = t.id GROUP BY t.id",
+    "GRANT SELECT ON totals TO auditor",
+    "COMMENT ON VIEW totals IS 'counted'",
+    "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "CREATE TRIGGER stamped BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp()",
+    "CREATE INDEX orders_item ON orders (item)",
+    "CREATE TABLE lines (order_id int REFERENCES orders ON DELETE CASCADE, n int)",
+    "INSERT INTO lines SELECT g, g FROM generate_series(1, 300) AS g",
+    "GRANT SELECT, UPDATE (item) ON orders TO auditor",
+    "CREATE POLICY mine ON secured USING (a > 1)",
+    "ALTER TABLE orders ADD CONSTRAINT named CHECK (item <> '')",
+    "CREATE TABLE log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)",
+    "GRANT SELECT, INSERT ON log, lines TO clerk",
+)
+
+
+@pytest.fixture(scope="module")
+def backup(place, primary):
+    primary.sql(*EXTRA)
+    return place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/tables")
+
+
+def digests(place):
+    with content.snapshot(place.context(), place.clusters["primary"].service) as snap:
+        return {table.name: (table.rows, table.digest) for table in content.tables(snap, content.relations(snap))}
+
+
+def codes(failure):
+    return [one.code for one in failure.value.findings]
+
+
+def restore(place, backup, table, **options):
+    return place.run("postgres.restore_table", service="primary", table=table, **{"from": backup["location"]}, **options)
+
+
+@pytest.mark.parametrize("table", ["types", "parent", "parts_1", "secured", '"Odd Schema"."Table ""x"".%s"'])
+def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, backup, table):
+    """Whatever CASCADE took is there again, to the last grant and comment; the others keep what was written since."""
+    primary.sql(f"INSERT INTO log (note) VALUES ('after the backup {uuid.uuid4()}')")
+    before = digests(place)
+    ctx = place.context(step="inject.1")
+    drop = place.action("postgres.drop_table", service="primary", table=table)
+    drop.ready(ctx)
+    assert drop.active(ctx) is False
+    assert drop.undo(ctx).kind == "restore"
+    drop.run(ctx)
+    assert drop.active(ctx) is True
+    with pytest.raises(StepFailed) as failure:
+        place.run("postgres.matches", service="primary", manifest=backup["manifest"], tables=[table])
+    assert {"table-missing", "schema-differs"} <= set(codes(failure))
+    facts = restore(place, backup, table)
+    assert drop.active(ctx) is False
+    assert digests(place) == before
+    assert facts["compared"] == "in the transaction that restored it"
+    place.run("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": "written since"})
+
+
+def test_what_a_drop_says(place, primary, backup):
+    facts = place.run("postgres.drop_table", service="primary", table="public.orders")
+    assert (facts["table"], facts["rows"]) == ("public.orders", 500)
+    assert facts["bytes"] > 8192
+    assert sorted(facts["cascaded"]) == ["constraint lines_order_id_fkey on table lines", "view totals"]
+    brought = restore(place, backup, "public.orders")
+    assert brought["rows"] == 500
+    assert {"public orders", "public totals", "public orders_id_seq"} <= set(brought["relations"])
+    assert primary.sql("INSERT INTO orders (item) VALUES ('new') RETURNING id") == [(501,)], "the sequence is where it was"
+    primary.sql("DELETE FROM orders WHERE id = 501")
+
+
+def test_a_closed_table_is_read_but_not_written_until_it_is_admitted(place, primary, backup):
+    place.run("postgres.drop_table", service="primary", table="lines")
+    over, seen = threading.Event(), {"written": 0, "refused": 0, "elsewhere": 0}
+
+    def write():
+        with primary.connect(user="clerk") as session:
+            while not over.is_set():
+                try:
+                    session.execute("INSERT INTO lines VALUES (1, 0)")
+                    seen["written"] += 1
+                except psycopg.errors.ReadOnlySqlTransaction:
+                    seen["refused"] += 1
+                except psycopg.errors.UndefinedTable:
+                    pass
+                session.execute("INSERT INTO log (note) VALUES ('meanwhile')")
+                seen["elsewhere"] += 1
+                time.sleep(0.002)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        ctx = place.context(step="restore.1")
+        action = place.action(
+            "postgres.restore_table", service="primary", table="lines", closed=True, **{"from": backup["location"]}
+        )
+        undo = action.undo(ctx)
+        assert action.run(ctx)["closed"] is True
+        assert action.active(ctx) is True
+        for _ in range(2):
+            place.run("postgres.matches", service="primary", manifest=backup["manifest"], tables=["public.lines"])
+        assert (seen["written"], primary.sql("SELECT count(*) FROM lines")) == (0, [(300,)])
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction, match="until its restore is verified"):
+            primary.sql("TRUNCATE lines")
+        assert action.run(ctx)["compared"] == "the table existed and equals the backup", "safe to run again"
+        assert place.run(undo.action, **undo.params) == {"tables": ["public.lines"]}
+        until = time.monotonic() + 5
+        while not seen["written"] and time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        over.set()
+        writer.join()
+    assert min(seen.values()) > 0, seen
+    assert place.run(undo.action, **undo.params) == {"tables": []}
+    assert action.active(ctx) is False
+    assert primary.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'drillbook'") == [(0,)]
+    primary.sql("DELETE FROM lines WHERE n = 0")
+
+
+def test_what_is_there_is_not_overwritten_unless_asked(place, primary, backup):
+    primary.sql("INSERT INTO orders (item) VALUES ('newer')")
+    with pytest.raises(StepFailed) as failure:
+        restore(place, backup, "orders")
+    assert codes(failure) == ["restore-target"]
+    assert primary.sql("SELECT count(*) FROM orders WHERE item = 'newer'") == [(1,)]
+    assert restore(place, backup, "orders", replace=True)["replaced"] is True
+    place.run("postgres.matches", service="primary", manifest=backup["manifest"], tables=["orders", "lines"])
+
+
+def test_content_that_differs_is_never_seen(place, primary, backup, monkeypatch):
+    """A backup whose manifest and archive disagree: nothing of the transaction stays."""
+    from drillbook.systems.postgres import single
+
+    honest = single.SingleRestore._after
+
+    def other(self, restored, names):
+        return honest(self, [one.model_copy(update={"digest": "0" * 16}) for one in restored], names)
+
+    monkeypatch.setattr(single.SingleRestore, "_after", other)
+    place.run("postgres.drop_table", service="primary", table="lines")
+    with pytest.raises(StepFailed) as failure:
+        restore(place, backup, "lines")
+    assert codes(failure) == ["table-content"]
+    assert failure.value.findings[0].wanted.startswith("300 rows")
+    assert primary.sql("SELECT to_regclass('lines')") == [(None,)]
+    monkeypatch.undo()
+    restore(place, backup, "lines")
+
+
+def test_an_error_line_is_a_finding_and_nothing_stays(place, primary, backup):
+    """An order was deleted since the backup, so the lines that belong to it cannot come back."""
+    place.run("postgres.drop_table", service="primary", table="lines")
+    primary.sql("DELETE FROM orders WHERE id = 7")
+    with pytest.raises(StepFailed) as failure:
+        restore(place, backup, "lines")
+    assert codes(failure) == ["restore-errors"]
+    assert "lines_order_id_fkey" in failure.value.findings[0].measured
+    assert primary.sql("SELECT to_regclass('lines')") == [(None,)]
+    restore(place, backup, "orders", replace=True)
+    restore(place, backup, "lines")
+    place.run("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": "written since"})
+
+
+def test_two_tables_one_after_another(place, primary, backup):
+    """Objects that need both tables are restored with the second one."""
+    for table in ("lines", "orders", "types"):
+        place.run("postgres.drop_table", service="primary", table=table)
+    for table in ("types", "lines", "orders"):
+        restore(place, backup, table)
+    place.run("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": "written since"})
+
+
+def test_deleted_rows(place, primary, backup):
+    ctx = place.context(step="inject.7")
+    delete = place.action("postgres.delete_rows", service="primary", table="lines", where="order_id <= 100 -- the first")
+    delete.ready(ctx)
+    assert delete.active(ctx) is False
+    assert delete.run(ctx) == {"table": "public.lines", "rows": 100, "left": 200}
+    assert delete.active(ctx) is True
+    assert delete.undo(ctx).kind == "restore"
+    restore(place, backup, "lines", replace=True)
+    assert delete.active(ctx) is False
+    other = place.action("postgres.delete_rows", service="primary", table="lines", where="order_id < 0")
+    with pytest.raises(NotReady, match="no row"):
+        other.ready(ctx)
+    with pytest.raises(StepFailed, match="nothing was deleted"):
+        other.run(place.context(step="inject.8"))
+    assert other.active(place.context(step="inject.8")) is False, "nothing was deleted, so nothing is active"
+
+
+def test_deleted_rows_are_known_as_deleted_whatever_a_client_writes_since(place, primary, backup):
+    ctx = place.context(step="inject.71")
+    delete = place.action("postgres.delete_rows", service="primary", table="lines", where="order_id <= 100")
+    assert delete.untouched(ctx) is True
+    delete.run(ctx)
+    primary.sql("INSERT INTO lines VALUES (7, 7)")
+    assert delete.active(ctx) is False
+    assert delete.untouched(ctx) is False
+    restore(place, backup, "lines", replace=True)
+
+
+def test_a_dropped_table_is_known_as_dropped_although_a_program_made_it_anew(place, primary, backup):
+    ctx = place.context(step="inject.72")
+    drop = place.action("postgres.drop_table", service="primary", table="lines")
+    assert drop.untouched(ctx) is True
+    drop.run(ctx)
+    assert drop.untouched(ctx) is False
+    primary.sql("CREATE TABLE lines (order_id int, n int)")
+    assert drop.active(ctx) is False
+    assert drop.untouched(ctx) is False
+    restore(place, backup, "lines", replace=True)
+
+
+@pytest.mark.parametrize(("name", "fields"), [("delete_rows", {"where": "order_id <= 100"}), ("drop_table", {})])
+def test_a_commit_that_the_server_refused_has_touched_nothing(place, primary, backup, name, fields):
+    """A deferred trigger that fails is the last thing that can keep a transaction from being committed."""
+    primary.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''never''; END'",
+        "CREATE TABLE kept (n int REFERENCES orders ON DELETE CASCADE); INSERT INTO kept VALUES (1)",
+        "CREATE CONSTRAINT TRIGGER refused AFTER DELETE ON lines DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()",
+        "CREATE FUNCTION stir() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM kept; END'",
+        "CREATE CONSTRAINT TRIGGER refused AFTER DELETE ON kept DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()",
+        "CREATE EVENT TRIGGER stirred ON sql_drop WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION stir()",
+    )
+    ctx = place.context(step=f"inject.73{name}")
+    action = place.action(f"postgres.{name}", service="primary", table="lines", **fields)
+    try:
+        with pytest.raises(StepFailed, match="never"):
+            action.run(ctx)
+        assert len(list((ctx.folder / "evidence").glob(f"{ctx.step}.*"))) == 1, "it came as far as the commit"
+        assert action.untouched(ctx) is True
+        assert primary.sql("SELECT count(*) FROM lines") == [(300,)]
+    finally:
+        primary.sql(
+            "DROP EVENT TRIGGER stirred",
+            "DROP TABLE kept",
+            "DROP FUNCTION stir",
+            "DROP TRIGGER refused ON lines",
+            "DROP FUNCTION refuse",
+        )
+
+
+@pytest.mark.parametrize("where", ["", "  \n"])
+def test_a_delete_needs_a_condition(place, where):
+    with pytest.raises(ValueError, match="every row would be deleted"):
+        place.action("postgres.delete_rows", service="primary", table="lines", where=where)
+
+
+@pytest.mark.parametrize("where", ["true); DROP TABLE lines; SELECT (1", "nonsense = 1"])
+def test_a_condition_is_one_condition(place, primary, backup, where):
+    delete = place.action("postgres.delete_rows", service="primary", table="lines", where=where)
+    with pytest.raises(NotReady):
+        delete.ready(place.context())
+    with pytest.raises(StepFailed):
+        delete.run(place.context(step="inject.9"))
+    assert primary.sql("SELECT count(*) FROM lines") == [(300,)]
+
+
+def test_tables_that_nobody_knows(place, primary, backup):
+    with pytest.raises(NotReady, match=r"no table public\.nosuch"):
+        place.action("postgres.drop_table", service="primary", table="nosuch").ready(place.context())
+    for call in (
+        lambda: restore(place, backup, "nosuch"),
+        lambda: place.run("postgres.matches", service="primary", manifest=backup["manifest"], tables=["nosuch"]),
+    ):
+        with pytest.raises(StepFailed) as failure:
+            call()
+        assert codes(failure) == ["backup-missing"]
+    with pytest.raises(ValueError, match="not the name of a table"):
+        place.action("postgres.drop_table", service="primary", table="a; DROP TABLE b")
+    with pytest.raises(ValueError, match="needs a reason"):
+        place.action("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": " "})
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("orders", Name("public", "orders")), ('Sales."A b"', Name("sales", "A b")), ('"a""b"."c.d"', Name('a"b', "c.d"))],
+)
+def test_names(text, name):
+    assert Name.parse(text) == name
+    assert Name.parse(name.quoted) == name
+
+
+# --- a cluster for one run, from the newest backup --------------------------------------------------------------------
+
+
+def test_the_newest_backup_is_told_by_what_it_says(place, primary, backup):
+    """Not by when it was uploaded, and neither by another service's, nor by what only looks like one."""
+    later = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/newest/b")
+    first = place.s3().get_object(Bucket=BUCKET, Key="tables/manifest.json")["Body"].read()
+    place.s3().put_object(Bucket=BUCKET, Key="newest/a/manifest.json", Body=first)
+    other = first.replace(b'"service":"primary"', b'"service":"another"').replace(b'"server_time":"2', b'"server_time":"3')
+    assert other != first
+    place.s3().put_object(Bucket=BUCKET, Key="newest/c/manifest.json", Body=other)
+    place.s3().put_object(Bucket=BUCKET, Key="newest/d/manifest.json", Body=b'{"format":"drillbook/postgres-backup/1"}')
+    place.s3().put_object(Bucket=BUCKET, Key="newest/e/manifest.json", Body=b"{}")
+    found = place.run("postgres.newest_backup", service="primary", store="store", prefix="newest/")
+    assert (found["location"], found["manifest"]) == (later["location"], later["manifest"])
+    assert (found["count"], found["unreadable"]) == (2, ["newest/d/manifest.json"])
+    assert 0 <= found["age_s"] < 60
+    with pytest.raises(StepFailed) as failure:
+        place.run("postgres.newest_backup", service="primary", store="store", prefix="newest/", max_age="1ms")
+    assert codes(failure) == ["backup-too-old"]
+    with pytest.raises(CouldNotVerify, match="no backup of primary"):
+        place.run("postgres.newest_backup", service="primary", store="store", prefix="nothing/")
+    none = place.run("postgres.newest_backup", service="primary", store="store", prefix="nothing/", required=False)
+    assert none["found"] is False
+
+
+def test_the_newest_backup_must_be_vouched_for(place, primary, backup, tmp_path, monkeypatch):
+    """A manifest that was sealed anew is the newest, and nobody signed it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    ctx = replace(place.context(), vouchers=ManifestKeys(tmp_path))
+    facts = place.run("postgres.dump", ctx=ctx, service="primary", to=f"s3://{BUCKET}/vouched/a")
+    assert facts["signed"] is True
+    search = {"service": "primary", "store": "store", "prefix": "vouched/"}
+    found = place.run("postgres.newest_backup", ctx=ctx, **search)
+    assert (found["vouched"], "unvouched" in found) == (True, False)
+    body = place.s3().get_object(Bucket=BUCKET, Key="vouched/a/manifest.json")["Body"].read()
+    place.s3().put_object(Bucket=BUCKET, Key="vouched/a/manifest.json", Body=body.replace(b'"run":"', b'"run":"another-'))
+    with pytest.raises(CouldNotVerify, match=r"the newest backup of primary, s3://.*: its signature does not match"):
+        place.run("postgres.newest_backup", ctx=ctx, **search)
+    place.s3().delete_object(Bucket=BUCKET, Key="vouched/a/manifest.json.sig")
+    with pytest.raises(CouldNotVerify, match="the manifest is not signed"):
+        place.run("postgres.newest_backup", ctx=ctx, **search)
+    found = place.run("postgres.newest_backup", ctx=ctx, signed=False, **search)
+    assert (found["vouched"], found["unvouched"]) == (False, "the manifest is not signed")
+    asked = place.run("postgres.newest_backup", ctx=ctx, required=False, **search)
+    assert (asked["vouched"], "unvouched" in asked) == (False, False), "nothing is taken yet"
+
+
+def test_a_backup_of_tomorrow_is_not_the_newest(place, primary, backup):
+    """Taken while the server's clock was wrong, it would hide that no other is taken any more."""
+    body = place.s3().get_object(Bucket=BUCKET, Key="tables/manifest.json")["Body"].read()
+    ahead = re.sub(rb'"server_time":"[0-9]+', b'"server_time":"2999', body)
+    assert ahead != body
+    place.s3().put_object(Bucket=BUCKET, Key="ahead/a/manifest.json", Body=ahead)
+    place.s3().put_object(Bucket=BUCKET, Key="ahead/b/manifest.json", Body=body)
+    with pytest.raises(CouldNotVerify, match=r"is dated 2999.* s in the future: s3://.*/ahead/a"):
+        place.run("postgres.newest_backup", service="primary", store="store", prefix="ahead/")
+
+
+def test_a_cluster_of_one_run_is_removed_by_that_run_alone(place, backup, target):
+    name = target.service.name
+    ctx = place.context(step="restore.1")
+    restore = place.action("postgres.restore", service=name, temporary=True, **{"from": backup["location"]})
+    restore.ready(ctx)
+    assert restore.active(ctx) is False
+    undo = restore.undo(ctx)
+    restore.run(ctx)
+    assert restore.active(ctx) is True
+    with pytest.raises(NotReady, match="not empty"):
+        restore.ready(ctx)
+    with pytest.raises(StepFailed) as failure:
+        restore.run(place.context(step="restore.1"))
+    assert codes(failure) == ["restore-target"]
+    target.sql("DELETE FROM lines")
+    restore.run(ctx)  # as after a controller of this run that was killed: its own cluster is made anew
+    assert target.sql("SELECT count(*) FROM lines") == [(300,)]
+    remove = place.action(undo.action, **undo.params)
+    with pytest.raises(StepFailed, match="belongs to the other run") as failure:
+        remove.run(replace(ctx, run_id="another"))
+    assert codes(failure) == ["restore-target"]
+    (target.data / "drillbook.temporary").rename(target.data / "kept")
+    with pytest.raises(StepFailed, match="not a temporary cluster"):
+        remove.run(ctx)
+    assert target.sql("SELECT count(*) FROM lines") == [(300,)], "nothing happened to it"
+    (target.data / "kept").rename(target.data / "drillbook.temporary")
+    assert remove.run(ctx)["removed"] is True
+    assert not target.data.exists()
+    assert restore.active(ctx) is False
+    assert remove.run(ctx) == {"removed": False, "files": 0, "bytes": 0}
+
+
+def test_nothing_stays_of_a_cluster_of_one_run_whose_server_was_killed(place, backup, target):
+    """Its socket and the lock of that belong to no server any more, and lie outside the data directory."""
+    ctx = place.context(step="restore.1")
+    restore = place.action("postgres.restore", service=target.service.name, temporary=True, **{"from": backup["location"]})
+    undo = restore.undo(ctx)
+    restore.run(ctx)
+    sockets = [target.data.parent / f".s.PGSQL.{target.service.port}{end}" for end in ("", ".lock")]
+    assert all(path.exists() for path in sockets)
+    target.kill()
+    assert all(path.exists() for path in sockets)
+    assert place.action(undo.action, **undo.params).run(ctx)["removed"] is True
+    assert not target.data.exists()
+    assert [path for path in sockets if path.exists()] == []
+
+
+def test_production_is_never_a_temporary_cluster(place, primary):
+    with pytest.raises(StepFailed, match="not a temporary cluster"):
+        place.run("postgres.remove_cluster", service="primary")
+    assert primary.sql("SELECT 1") == [(1,)]
+
+
+def back(place, backup, table, where):
+    return place.run("postgres.restore_rows", service="primary", table=table, where=where, **{"from": backup["location"]})
+
+
+def test_deleted_rows_come_back_beside_what_was_written_since(place, primary, backup):
+    before = digests(place)["public.orders"]
+    place.run("postgres.delete_rows", service="primary", table="orders", where="id BETWEEN 11 AND 30")
+    primary.sql(
+        "INSERT INTO orders (id, item) VALUES (9001, 'since')",
+        "UPDATE orders SET item = 'changed' WHERE id = 40",
+        "DELETE FROM orders WHERE id = 50",
+    )
+    facts = back(place, backup, "orders", "id BETWEEN 11 AND 30")
+    assert (facts["restored"], facts["differing"], facts["in_backup"]) == (20, 1, 500)
+    assert primary.sql("SELECT item FROM orders WHERE id IN (40, 50, 9001) ORDER BY id") == [("changed",), ("since",)]
+    assert back(place, backup, "orders", "true")["restored"] == 1
+    primary.sql("DELETE FROM orders WHERE id IN (9001, 40)")
+    assert back(place, backup, "orders", "id = 40")["restored"] == 1
+    assert digests(place)["public.orders"] == before
+    assert primary.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'drillbook%'") == [(0,)]
+
+
+def test_rows_that_a_trigger_would_change_are_not_brought_back(place, primary, backup):
+    before = digests(place)["public.orders"]
+    place.run("postgres.delete_rows", service="primary", table="orders", where="id < 4")
+    primary.sql(
+        "CREATE FUNCTION twist() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.item := ''other''; RETURN NEW; END'",
+        "CREATE TRIGGER twisted BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION twist()",
+    )
+    try:
+        with pytest.raises(StepFailed) as failure:
+            back(place, backup, "orders", "id < 4")
+        assert "a trigger or a rule changes rows" in failure.value.findings[0].measured
+        assert primary.sql("SELECT count(*) FROM orders WHERE id < 4") == [(0,)]
+    finally:
+        primary.sql("DROP FUNCTION twist() CASCADE")
+    back(place, backup, "orders", "id < 4")
+    assert digests(place)["public.orders"] == before
+
+
+def test_conditions_that_hold_more_than_a_condition_are_refused(place, backup):
+    for where in ("true; DROP TABLE orders", "true \\! id", " "):
+        with pytest.raises(ValueError, match="condition"):
+            back(place, backup, "orders", where)
+    with pytest.raises(StepFailed, match="contains no table"):
+        back(place, backup, "nothing", "true")
+
+
+@contextlib.contextmanager
+def rival(primary, first, second, waits):
+    """A session that locks ``first``, and ``second`` as soon as another one ``waits``: a deadlock that the other one loses.
+
+    The server ends a deadlock in the session whose `deadlock_timeout` runs out.
+    """
+
+    def lock():
+        with primary.connect() as session, session.transaction(force_rollback=True):
+            session.execute("SET LOCAL deadlock_timeout = '1h'")
+            session.execute(first)
+            locked.set()
+            with primary.connect() as onlooker:
+                until = time.monotonic() + 30
+                while onlooker.execute(waits).fetchone() == (0,) and time.monotonic() < until:
+                    time.sleep(0.01)
+            session.execute(second)
+
+    locked = threading.Event()
+    thread = threading.Thread(target=lock)
+    thread.start()
+    try:
+        assert locked.wait(30)
+        yield
+    finally:
+        thread.join()
+
+
+WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+def test_a_drop_that_loses_a_deadlock_is_done_again(place, primary, backup):
+    ctx = place.context(step="inject.74")
+    drop = place.action("postgres.drop_table", service="primary", table="orders")
+    with rival(primary, "LOCK TABLE lines IN ACCESS SHARE MODE", "LOCK TABLE orders IN ACCESS SHARE MODE", WAITS):
+        facts = drop.run(ctx)
+    assert facts["deadlocks"] == 1
+    assert sorted(facts["cascaded"]) == ["constraint lines_order_id_fkey on table lines", "view totals"]
+    assert drop.active(ctx) is True
+    assert drop.untouched(ctx) is False
+    restore(place, backup, "orders")
+
+
+def test_a_deletion_that_loses_a_deadlock_is_done_again(place, primary, backup):
+    """The rival has the last row, and wants the first one when the deletion waits for the last."""
+    primary.sql("CREATE TABLE in_order AS SELECT n FROM generate_series(1, 10) AS n")
+    ctx = place.context(step="inject.75")
+    delete = place.action("postgres.delete_rows", service="primary", table="in_order", where="n > 0")
+    try:
+        with rival(
+            primary, "SELECT FROM in_order WHERE n = 10 FOR UPDATE", "SELECT FROM in_order WHERE n = 1 FOR UPDATE", WAITS
+        ):
+            facts = delete.run(ctx)
+        assert (facts["deadlocks"], facts["rows"], facts["left"]) == (1, 10, 0)
+        assert delete.active(ctx) is True
+        assert delete.untouched(ctx) is False
+    finally:
+        primary.sql("DROP TABLE in_order")
+
+
+def test_a_restore_that_loses_a_deadlock_is_done_again(place, primary, backup):
+    """It drops the table that is there, and with it a constraint of another table."""
+    with rival(primary, "LOCK TABLE lines IN ACCESS SHARE MODE", "LOCK TABLE orders IN ACCESS SHARE MODE", WAITS):
+        facts = restore(place, backup, "orders", replace=True)
+    assert facts["rows"] == 500
+    assert primary.sql("SELECT count(*) FROM orders") == [(500,)]
+
+
+def test_rows_whose_restore_loses_a_deadlock_are_brought_back(place, primary, backup):
+    """The rival writes the last key, and the first one when the restore waits for the last."""
+    primary.sql("DELETE FROM orders WHERE id BETWEEN 301 AND 310")
+    row = "INSERT INTO orders (id, item) OVERRIDING SYSTEM VALUE VALUES ({}, 'of a rival')"
+    with rival(primary, row.format(310), row.format(301), WAITS):
+        facts = back(place, backup, "orders", "id BETWEEN 301 AND 310")
+    assert facts["restored"] == 10

@@ -1,0 +1,11 @@
+"""One Prometheus and one Alertmanager for all tests that ask them."""
+
+import pytest
+
+from tests.systems.prometheus.watch import watching
+
+
+@pytest.fixture(scope="session")
+def watch(tmp_path_factory):
+    with watching(tmp_path_factory.mktemp("watch")) as found:
+        yield found

@@ -1,0 +1,95 @@
+"""Append-only files of real servers: whole ones restore, and each kind of damage gives exactly its finding."""
+
+import re
+import shutil
+
+import pytest
+
+from drillbook.errors import StepFailed
+from tests.artefacts import exact
+from tests.needs import need
+from tests.systems.estate import codes
+from tests.systems.redis import artefacts
+from tests.systems.redis.alone import Alone, forward
+from tests.systems.redis.artefacts import AOF_CORPUS, FIRST, MANIFEST, changed, rewritten
+from tests.systems.redis.artefacts import aof_estate as estate
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of an append-only file: a base with 100 keys, and an increment with 50 more."""
+    with artefacts.opened_aof(tmp_path_factory.mktemp("server")) as made:
+        yield made
+
+
+def test_a_whole_folder_has_no_finding_and_restores(tmp_path, folder):
+    place = estate(tmp_path, folder, max_age="1h")
+    before = {path: path.read_bytes() for path in (tmp_path / "backups").rglob("*.*") if path.is_file()}
+    checked = place.run("backup.check", service="logs")
+    assert (checked["backup"]["id"], checked["files"], checked["keys_in_base"]) == (
+        f"2026-11-27/appendonlydir/{MANIFEST}",
+        3,
+        100,
+    )
+    assert place.restore("logs", "copy")["keys"] == 152
+    with forward(place, "copy") as client:
+        assert client.get("new:49") == b"y" * 40
+        assert client.config_get("aof-load-truncated")["aof-load-truncated"] == "no"
+    assert place.run("redis.healthy", service="copy")["keys"] == 152
+    place.remove("logs", "copy")
+    after = {path: path.read_bytes() for path in (tmp_path / "backups").rglob("*.*") if path.is_file()}
+    assert after == before, "the backup itself is never opened for writing"
+
+
+def test_a_single_file_restores(tmp_path, folder):
+    place = estate(tmp_path)
+    shutil.copy(folder / FIRST, tmp_path / "backups" / "cache-20261127-0300.aof")
+    checked = place.run("backup.list", service="logs")
+    assert [one["id"] for one in checked["backups"]] == ["cache-20261127-0300.aof"]
+    place.run("backup.check", service="logs")
+    assert place.restore("logs", "copy")["keys"] == 52
+    place.remove("logs", "copy")
+
+
+def test_the_newest_of_several_folders_is_chosen_by_its_path(tmp_path, folder):
+    place = estate(tmp_path, folder, newest="name")
+    shutil.copytree(folder, tmp_path / "backups" / "2026-11-26" / "appendonlydir")
+    listed = place.run("backup.list", service="logs")
+    assert (listed["count"], listed["newest"]["taken_at"]) == (2, "2026-11-27T00:00:00.000Z")
+
+
+@pytest.mark.parametrize("artefact", [*AOF_CORPUS.parameters(), *AOF_CORPUS.whole()])
+def test_each_append_only_file_has_exactly_its_findings(tmp_path, folder, artefact):
+    place = artefact.lay(folder, tmp_path)
+    exact(place, artefact)
+    if artefact.findings:
+        assert place.found_by_restore() == list(artefact.findings)
+
+
+def test_a_command_that_no_server_knows_is_seen_by_the_restore_alone(tmp_path, folder):
+    """A changed byte inside a word leaves the lengths right: the checker reads on, the server refuses."""
+    place = estate(tmp_path, folder)
+    (tmp_path / "run").mkdir()
+    changed(FIRST, b"SET", b"SXT")(tmp_path / "backups" / "2026-11-27" / "appendonlydir")
+    assert "changed bytes inside of values" in " ".join(place.run("backup.check", service="logs")["not_covered"])
+    with pytest.raises(StepFailed) as failure:
+        place.restore("logs", "copy")
+    assert codes(failure) == ["restore-errors"]
+    place.remove("logs", "copy")
+
+
+def test_parts_of_redis_of_debian(tmp_path):
+    """Its manifests hold further words, and its base another first word."""
+    server = need("redis-server")
+    (tmp_path / "server").mkdir()
+    with Alone(tmp_path / "server", server, appendonly="yes", appendfsync="always") as alone:
+        alone.client().set("a", 1)
+        rewritten(alone.client())
+        alone.client().set("b", 1)
+        shutil.copytree(tmp_path / "server" / "data" / "appendonlydir", tmp_path / "theirs")
+    assert re.search(r"type [bi]", (tmp_path / "theirs" / MANIFEST).read_text())
+    place = estate(tmp_path, tmp_path / "theirs", program=server)
+    assert place.run("backup.check", service="logs")["keys_in_base"] == 1
+    place.inventory.services["copy"] = place.inventory.services["copy"].model_copy(update={"program": server})
+    assert place.restore("logs", "copy")["keys"] == 2
+    place.remove("logs", "copy")

@@ -1,0 +1,133 @@
+"""RDB files of real servers: whole ones restore, and each kind of damage gives exactly its finding."""
+
+import gzip
+import os
+
+import pytest
+import redis
+
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.values import Secret
+from tests.artefacts import exact
+from tests.needs import need
+from tests.systems.estate import codes
+from tests.systems.redis import artefacts
+from tests.systems.redis.alone import Alone, alive, forward
+from tests.systems.redis.artefacts import RDB_CORPUS, aged
+from tests.systems.redis.artefacts import rdb_estate as estate
+
+PASSWORD = "word-of-the-copy"
+
+
+@pytest.fixture(scope="module")
+def rdb(tmp_path_factory):
+    """The bytes of an RDB with all that a server stores."""
+    with artefacts.opened_rdb(tmp_path_factory.mktemp("server")) as data:
+        yield data
+
+
+@pytest.mark.parametrize("name", ["dump.rdb", "dump.rdb.gz"])
+def test_a_whole_dump_has_no_finding_and_restores(tmp_path, rdb, name):
+    place = estate(tmp_path, gzip.compress(rdb) if name.endswith("gz") else rdb, name, max_age="1h")
+    checked = place.run("backup.check", service="dumps")
+    assert (checked["keys"], checked["expires"], checked["databases"]) == (306, 1, 21)
+    assert "the checksum of the whole file" in checked["covered"]
+    facts = place.restore("dumps", "copy")
+    assert (facts["keys"], facts["databases"]) == (306, {"0": 305, "20": 1})
+    assert set(facts["seconds"]) == {"fetch", "check", "load", "total"}
+    healthy = place.run("redis.healthy", service="copy")
+    assert (healthy["keys"], healthy["persistence"]["append_only"]) == (306, False)
+    with forward(place, "copy") as client:
+        assert client.lrange("queue", 0, -1) == [b"b", b"a", b"b"]
+        assert client.fcall("f", 0) == 1
+        assert client.config_get("port")["port"] == "0"
+        pid = client.info("server")["process_id"]
+    place.remove("dumps", "copy")
+    assert not place.folder("copy").exists()
+    assert not alive(pid)
+
+
+@pytest.mark.parametrize("artefact", [*RDB_CORPUS.parameters(), *RDB_CORPUS.whole()])
+def test_each_dump_has_exactly_its_findings(tmp_path, rdb, artefact):
+    """A restore reports the same, but for what the list of the backups tells."""
+    place = artefact.lay(rdb, tmp_path)
+    exact(place, artefact)
+    if artefact.findings in (("backup-damaged",), ("backup-empty",)):
+        assert place.found_by_restore() == list(artefact.findings)
+
+
+def test_a_new_copy_of_an_old_dump_is_old(tmp_path, rdb):
+    """The time of the file says nothing: it was copied just now."""
+    old = aged(tmp_path)
+    place = estate(tmp_path, old, max_age="1h")
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.list", service="dumps")
+    assert codes(failure) == ["backup-too-old"]
+    measured = place.run("backup.measure", service="dumps")
+    assert 7100 < measured["loss_s"] < 7500
+    assert "header of the RDB" in measured["basis"]
+    (tmp_path / "backups" / "fresh.rdb").write_bytes(rdb)
+    os.utime(tmp_path / "backups" / "fresh.rdb", (1, 1))
+    assert place.run("backup.list", service="dumps")["newest"]["id"] == "fresh.rdb"
+
+
+def test_without_a_checksum_the_check_says_what_it_cannot_see(tmp_path):
+    place = estate(tmp_path, aged(tmp_path))
+    checked = place.run("backup.check", service="dumps")
+    assert "saved without a checksum" in " ".join(checked["not_covered"])
+    assert "the checksum of the whole file" not in checked["covered"]
+
+
+def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb):
+    place = estate(tmp_path, b"REDIS0099" + rdb[9:])
+    with pytest.raises(CouldNotVerify, match="does not know"):
+        place.run("backup.check", service="dumps")
+    with pytest.raises(CouldNotVerify, match="does not know"):
+        place.restore("dumps", "copy")
+    place.remove("dumps", "copy")
+
+
+def test_a_copy_with_a_password_lets_only_its_user_in(tmp_path, rdb, monkeypatch):
+    monkeypatch.setenv("COPY_WORD", PASSWORD)
+    place = estate(tmp_path, rdb)
+    for user in ("", "reader"):
+        service = place.inventory.services["copy"]
+        secret = Secret(source="env", name="COPY_WORD")
+        place.inventory.services["copy"] = service.model_copy(update={"user": user, "password": secret})
+        place.restore("dumps", "copy")
+        assert place.run("redis.healthy", service="copy")["keys"] == 306
+        if not user:
+            with pytest.raises(redis.AuthenticationError):
+                redis.Redis(unix_socket_path=service.socket).ping()
+        place.remove("dumps", "copy")
+
+
+def test_a_dump_with_redis_of_debian(tmp_path):
+    """The checker and the server are found on PATH, and a dump of Redis is read by those of Redis."""
+    server, _ = need("redis-server"), need("redis-check-rdb")
+    (tmp_path / "server").mkdir()
+    with Alone(tmp_path / "server", server) as alone:
+        alone.client().hset("h", mapping={"a": 1})
+        alone.client().execute_command("HEXPIRE", "h", 1000, "FIELDS", 1, "a")
+        data = alone.saved()
+    place = estate(tmp_path, data, program="")
+    assert place.run("backup.check", service="dumps")["keys"] == 1
+    place.inventory.services["copy"] = place.inventory.services["copy"].model_copy(update={"program": ""})
+    assert place.restore("dumps", "copy")["server"].startswith("redis ")
+    place.remove("dumps", "copy")
+    foreign = estate(tmp_path / "foreign", data)
+    with pytest.raises(CouldNotVerify, match="does not know"):
+        foreign.run("backup.check", service="dumps")
+
+
+def test_ready_says_what_is_missing(tmp_path, rdb):
+    place = estate(tmp_path, rdb)
+    for name, action, fields in (
+        ("dumps", "backup.check", {"service": "dumps"}),
+        ("copy", "backup.restore", {"service": "copy", "from": "dumps"}),
+    ):
+        kept = place.inventory.services[name]
+        place.inventory.services[name] = kept.model_copy(update={"program": "/nowhere/redis-server"})
+        with pytest.raises(NotReady, match="/nowhere/redis-server"):
+            place.action(action, **fields).ready(place.ctx())
+        place.inventory.services[name] = kept
