@@ -1,4 +1,4 @@
-"""A controller that is killed while it takes a backup: its recovery leaves no upload that takes space unseen."""
+"""A controller that is killed while it takes a backup: its recovery leaves nothing of it behind."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 from drillbook.sdk.action import Write, find, known_names
 from tests.e2e.test_objects import store
+from tests.needs import need
 
 BUCKET = "dr-backups"
 DYING = """
@@ -55,3 +59,54 @@ def test_every_action_that_uploads_a_backup_drops_what_it_began():
     taking = {name for name in known_names() if issubclass(find(name), Write) and "to" in find(name).model_fields}
     assert {name for name in taking if find(name).interrupted is Write.interrupted} == whole_objects_alone
     assert len(taking) > len(whole_objects_alone)
+
+
+def jobs(lab):
+    """Numbers of the processes of pgBackRest that back up the lab's database."""
+    config = f"--config={lab}/db-1/pgbackrest/pgbackrest.conf".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if config in words and b"backup" in words and words[0].endswith(b"pgbackrest"):
+            found.append(int(path.parent.name))
+    return found
+
+
+def goes_on(job, repository):
+    """Let a stopped job go on once its repository was removed, or after some seconds."""
+    until = time.monotonic() + 5
+    while repository.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    for pid in job:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_recovery_ends_the_job_of_a_killed_controller(bench):
+    need("pgbackrest")
+    repository = Path(bench.value("pgbackrest.repository"))
+    controller = subprocess.Popen(
+        [sys.executable, "-m", "drillbook.cli", "drill", "rehearse-wal"],
+        cwd=bench.project.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "DRILLBOOK_LAB": str(bench.lab)},
+    )
+    until = time.monotonic() + 120
+    while not (running := jobs(bench.lab)) and controller.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    controller.kill()
+    controller.wait()
+    assert running, "no backup began"
+    folder = next(path.parent for path in bench.project.reports.glob("*/journal.jsonl"))
+    for pid in running:
+        os.kill(pid, signal.SIGSTOP)
+    slow = threading.Thread(target=goes_on, args=(running, repository))
+    slow.start()
+    assert bench.recover(folder) == []
+    slow.join()
+    assert jobs(bench.lab) == []
+    assert not repository.exists()
+    assert bench.recover(folder) == [], "recovering twice does no harm"

@@ -127,7 +127,7 @@ def test_a_view_over_a_foreign_table_stays_unfilled(shelf, far, tmp_path, rehear
     made = rehearsal(database="far")
     (unfilled, reason), *others = made.restore()["views_not_filled"].items()
     assert (unfilled, others) == ("""public."it's; far\"""", [])
-    assert "could not connect" in reason
+    assert "could not connect" in reason or "foreign table is restricted" in reason
     assert made.ask("SELECT a FROM near") == [(1,)]
     assert made.ask("SELECT relispopulated FROM pg_class WHERE relname LIKE 'it%'") == [(False,)]
     assert made.ask("SELECT odd()") == [("\nREFRESH MATERIALIZED VIEW near;\n",)]

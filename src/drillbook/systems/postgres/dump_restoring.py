@@ -37,6 +37,8 @@ exec 3>&1
   if test -n "$filter"; then LC_ALL=C sed -E "$filter"; else cat; fi |
   { "$@" >/dev/null; echo "program $?" >&3; }
 """
+_BROKEN_PIPE = "141"
+"""Exit status that a shell gives for a program that SIGPIPE ended: 128 + 13."""
 _SIZE = """
 SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -251,13 +253,14 @@ class Restoring:
         tool, option = (*form.unpacker, "")[:2]
         output = self.box.run("sh", "-c", _FEED, "sh", path, edits, tool, option, *argv, env=ENVIRONMENT)
         status = dict(re.findall(r"^(unpacker|program) (\d+)$", output.text, re.MULTILINE))
-        if status.get("program") != "0":
+        said = printable(output.stderr, limit=100_000)
+        # The decompressor also fails when the program that reads from it has ended: then the program's error comes first.
+        stopped = status.get("unpacker") == _BROKEN_PIPE or "roken pipe" in said
+        if status.get("program") != "0" and (stopped or status.get("unpacker") == "0"):
             raise self._failed("psql", output)
-        self.not_filled |= foreign_views.not_filled(printable(output.stderr, limit=100_000))
         if status.get("unpacker") != "0":
-            raise self._refused(
-                [self._finding("backup-damaged", "a dump that is read to its end", printable(output.stderr))]
-            )
+            raise self._refused([self._finding("backup-damaged", "a dump that is read to its end", printable(said))])
+        self.not_filled |= foreign_views.not_filled(said)
 
     def _failed(self, program: str, output: Output) -> StepFailed:
         """Return the error for a program that failed during the restore, with its first error message."""
