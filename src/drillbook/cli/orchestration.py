@@ -43,6 +43,7 @@ from drillbook.plan.planner import Plan
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
 from drillbook.report import publish
+from drillbook.sdk.earlier import EarlierStep
 from drillbook.sdk.run_folder import RunFolder
 from drillbook.signing import keys
 from drillbook.signing.texts import Look
@@ -99,6 +100,7 @@ class Orchestrator:
         hold = Hold(one, journal, hosts.get, _owner(one, run), stop)
         traced = (suite or run_id) if export.endpoint() else ""
         stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=traced, hold=hold, vouchers=self._vouchers)
+        stage.earlier = self._earlier(one, folder)
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
@@ -112,9 +114,7 @@ class Orchestrator:
         finally:
             hosts.close()
             journal.close()
-        if gone:
-            raise unrecorded(folder, gone, residue)
-        return folder, self._report(folder, written, run["operator"], residue, alone=parent is None)
+        return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
 
     @property
     def _vouchers(self) -> ManifestKeys:
@@ -124,11 +124,16 @@ class Orchestrator:
         place = anchors.relative(folder, self.project.reports)
         return Messenger(one, folder.name, str(folder / "report.html"), journal.append, folder=place)
 
-    def _report(self, folder: Path, written: Written, by: str, residue: Sequence[Residue], *, alone: bool) -> RunView:
+    def _report(
+        self, folder: Path, written: Written, by: str, residue: Sequence[Residue], gone: str, *, alone: bool
+    ) -> RunView:
         """Judge a finished run, write its reports, and sign its folder. Raises Unreported.
 
-        ``alone`` is True when the run is not part of a suite; the index of reports is then written too.
+        ``gone`` is the reason why the journal is no longer in its folder, empty if it is. ``alone`` is True when the run is not part
+        of a suite; the index of reports is then written too.
         """
+        if gone:
+            raise unrecorded(folder, gone, residue)
         try:
             view = judge(read(folder / FILE))
             publish.write_run(folder, view)
@@ -147,6 +152,15 @@ class Orchestrator:
         if not earlier_runs.collects(one):
             return None
         return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
+
+    def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
+        """Return the function that finds the newest passed step with an action and a service in the runs before ``folder``."""
+
+        def last(action: str, service: str) -> EarlierStep | None:
+            others = [other for other in self.project.runs() if other != folder]
+            return earlier_runs.last_step(others, one, action, service)
+
+        return last
 
     def _sealer(self, by: str, occasion: str = "run") -> Sealer:
         return Sealer(self.project.root, by, occasion, self.missed)

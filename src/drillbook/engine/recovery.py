@@ -34,7 +34,7 @@ from drillbook.engine.steps import fault_gone, saved_facts
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.teardown import ANSWER_S, release
 from drillbook.errors import DrillbookError, JournalError, PlanError, PluginError, UnknownName
-from drillbook.events.event import contents, each
+from drillbook.events.event import Event, contents, each
 from drillbook.events.holds import LockTaken
 from drillbook.events.probes import CanarySurvivors, ProbePrepared
 from drillbook.events.runs import PhaseEnded, RecoveryFinished, RecoveryStarted, Session, opening
@@ -258,7 +258,8 @@ class Recovery:
                 context = stage.context(planned.id, CONTROLLER, Deadline.after(READ_BACK_S))
                 read_back(stage.journal, planned.id, probe, context)
             residue += clean_canary(stage, planned.id, probe)
-        return residue + remove_scratch(stage, _touched(history) if scratch else [])
+        # Also those of a restore that this recovery carried out again, on hosts that the run had not reached.
+        return residue + remove_scratch(stage, _touched(stage.journal.decisive()) if scratch else [])
 
 
 def _may_lease(intent: Intent) -> bool:
@@ -280,9 +281,9 @@ def _rows(planned: PlannedProbe, why: str) -> Residue:
     )
 
 
-def _touched(history: History) -> list[str]:
+def _touched(events: Sequence[Event]) -> list[str]:
     """Names of hosts on which a step began; temporary files may exist there."""
-    return sorted({str(event.host) for event, _ in each(history.events, StepStarted)})
+    return sorted({str(event.host) for event, _ in each(events, StepStarted)})
 
 
 def _former(stage: Stage, history: History) -> frozenset[str]:
@@ -290,7 +291,7 @@ def _former(stage: Stage, history: History) -> frozenset[str]:
     hosts = opening(history.events).plan["inventory"]["hosts"].values()
     if hosts and all("state" in target for target in hosts):  # the plan was made by this version or a newer one
         return frozenset()
-    touched = _touched(history)
+    touched = _touched(history.events)
     with ThreadPoolExecutor(max_workers=max(1, min(64, len(touched)))) as pool:
         found = pool.map(partial(_has_former, stage), touched)
         return frozenset(name for name, has in zip(touched, found, strict=True) if has)

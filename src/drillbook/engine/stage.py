@@ -18,6 +18,7 @@ from drillbook.plan.planner import Plan, PlannedStep
 from drillbook.plan.restorable import verified_service
 from drillbook.redact import Redactor
 from drillbook.sdk.action import Context
+from drillbook.sdk.earlier import EarlierStep
 from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.vouchers import Vouchers
 from drillbook.telemetry.ids import traceparent
@@ -43,6 +44,8 @@ class Stage:
     """Verified backups that were accepted before the injection, and identities of the data that the run restored."""
     vouchers: Vouchers | None = None
     """Signs manifests of backups and checks their signatures; ``None`` when the run does neither."""
+    earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
+    """Function that returns the newest passed step with that action and service among earlier runs in the same environment."""
     former: frozenset[str] = frozenset()
     """Hosts on which the run's temporary files are in the folder that older versions of Drillbook used."""
 
@@ -82,6 +85,7 @@ class Stage:
             traceparent=self._traceparent(step, host),
             hosts=self.plan.inventory.hosts,
             vouchers=self.vouchers,
+            earlier=self.earlier,
             former=self.former,
         )
 

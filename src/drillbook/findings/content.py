@@ -28,8 +28,9 @@ FINDINGS: dict[str, Kind] = {
     ),
     "copy-volume": Kind(
         HIGH,
-        "The restored copy has far fewer or more rows than production",
-        "Find out whether the backup leaves rows out, or production grew as much since; widen `tolerance` for the latter.",
+        "The restored copy has far fewer or more rows than production, or than the copy of the last run",
+        "Find out whether the backup leaves rows out, or production changed as much since; widen `tolerance` or `history` for the "
+        "latter.",
     ),
     "table-corrupt": Kind(
         CRITICAL,

@@ -1,8 +1,8 @@
-"""Sizes measured by earlier runs, read from their journals to be recorded in the journal of a new run."""
+"""Results of earlier runs, read from their journals: measured sizes, and the facts of the last passed step of a kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ from drillbook.errors import DrillbookError
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.capacity import points
 from drillbook.judge.judge import judge
+from drillbook.judge.result import RunView
 from drillbook.judge.size_points import ACTION, Point
 from drillbook.plan.planner import Plan
+from drillbook.sdk.earlier import EarlierStep
 
 MOST_RUNS = 100
 """Maximum number of journals with sizes to read, newest first."""
@@ -28,19 +30,38 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
     Unreadable journals and unfinished runs are skipped.
     """
     found: list[Point] = []
-    for folder in [folder for folder in folders if _collected(folder)][-MOST_RUNS:]:
-        try:
-            result = judge(read(folder / FILE)).result
-        except (OSError, ValueError, KeyError, DrillbookError):
-            continue
-        if result.environment == plan.inventory.environment and result.finished:
-            found += points(result)
+    for folder in [folder for folder in folders if _contains(folder, ACTION)][-MOST_RUNS:]:
+        if view := _finished(folder, plan):
+            found += points(view.result)
     return [point.model_dump(mode="json") for point in found]
 
 
-def _collected(folder: Path) -> bool:
-    """Return True when the journal contains the name of the size action; other runs need not be judged, which is slow."""
+def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) -> EarlierStep | None:
+    """Return the newest step that passed with ``action`` on ``service`` in a finished run in the environment of ``plan``.
+
+    ``folders`` are those of runs, oldest first. Unreadable journals are skipped; at most ``MOST_RUNS`` are read.
+    """
+    for folder in [folder for folder in folders if _contains(folder, action)][: -MOST_RUNS - 1 : -1]:
+        view = _finished(folder, plan)
+        for step in reversed(view.steps if view else ()):
+            if (step.result.action, step.result.status, step.params.get("service")) == (action, "done", service):
+                return EarlierStep(folder.name, view.result.started if view else "", step.result.facts)
+    return None
+
+
+def _finished(folder: Path, plan: Plan) -> RunView | None:
+    """Judge a run; None when it cannot be read, has not finished, or was made in another environment than ``plan``."""
     try:
-        return f'"{ACTION}"'.encode() in (folder / FILE).read_bytes()
+        view = judge(read(folder / FILE))
+    except (OSError, ValueError, KeyError, DrillbookError):
+        return None
+    result = view.result
+    return view if result.finished and result.environment == plan.inventory.environment else None
+
+
+def _contains(folder: Path, action: str) -> bool:
+    """Return True when the journal contains the name of the action; other runs need not be judged, which is slow."""
+    try:
+        return f'"{action}"'.encode() in (folder / FILE).read_bytes()
     except OSError:
         return False

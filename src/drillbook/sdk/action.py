@@ -22,6 +22,7 @@ from drillbook.errors import HostError, PlanError
 from drillbook.events.content import Content
 from drillbook.redact import RedactingWriter, Redactor
 from drillbook.sdk import discovery, target_folders
+from drillbook.sdk.earlier import EarlierStep
 from drillbook.sdk.evidence_file import EvidenceFile
 from drillbook.sdk.host import Deadline, Host, Output, Target
 from drillbook.sdk.identity import Identity, same_thing
@@ -65,8 +66,7 @@ class Context:
     folder: Path
     note: Callable[[Content], None] = field(default=lambda what: None)
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
-    book: object | None = None
-    """Diagnosis trees and inventory, for actions that diagnose a service."""
+    book: object | None = None  # diagnosis trees and inventory, for actions that diagnose a service
     proofs: frozenset[str] = frozenset()
     """Names of the actions that verify a backup of the step's service in the backup phase of this drill."""
     spares: bool = False
@@ -76,8 +76,8 @@ class Context:
     traceparent: str = ""
     """W3C header that makes a request part of the run's trace; empty when the run is not traced."""
     vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
-    former: frozenset[str] = frozenset()
-    """Names of hosts where the run being recovered has its temporary files in the folder that an older version used."""
+    earlier: Callable[[str, str], EarlierStep | None] = lambda action, service: None  # newest passed step of an earlier run
+    former: frozenset[str] = frozenset()  # hosts with temporary files of the run in the folder that an older version used
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """Return the service ``name``. Raises PlanError when the inventory lacks it, or it is not of ``kind``."""
@@ -138,9 +138,9 @@ class Context:
     @contextmanager
     def evidence_stream(self, name: str, *, sync: bool = False) -> Iterator[tuple[RedactingWriter, Facts]]:
         """Open an evidence file for writing; yield the writer, and the facts, which are filled in when the file is closed."""
-        folder = self.folder / "evidence"
         name, taken = self._evidence_file(name), len(self.kept_evidence(name))
-        file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), optional=self.spares, vital=sync)
+        path = self.folder / "evidence" / (f"{name}~{taken + 1}" if taken else name)
+        file = EvidenceFile(path, optional=self.spares, vital=sync)
         facts: Facts = {"file": f"evidence/{file.path.name}"}
         writer = self.redactor.writer(file)
         try:

@@ -1,4 +1,6 @@
-"""Comparison of a restored copy with the database that still runs: tables that stand still, ranges of keys, numbers of rows.
+"""Comparison of a restored copy with the database that still runs, and with its size in the last run.
+
+Tables that stand still are compared as a whole, others by ranges of keys; of all tables the numbers of rows.
 
 Production went on after the backup. A table that only grows is compared by ranges of a key that grows with it, up to the
 newest row of the copy but for a margin: rows with a lower key may have been committed after the backup was taken.
@@ -12,8 +14,10 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, PlanError, StepFailed
 from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Context
+from drillbook.sdk.earlier import EarlierStep
 
 STILL = "whole table"
 
@@ -46,6 +50,16 @@ Tolerance = Annotated[
         ge=0,
         description="Share by which the number of rows of every table may differ from production's, such as 0.05; empty: rows "
         "are not counted.",
+    ),
+]
+
+
+History = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        description="Share by which the number of rows of every table in the copy may differ from that in the copy of the last "
+        "run in this environment in which this action passed for this service, such as 0.3; empty: not compared.",
     ),
 ]
 
@@ -87,6 +101,7 @@ class Comparison:
     findings: list[Finding] = field(default_factory=list)
     ranges: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     volume: dict[str, list[int]] = field(default_factory=dict)
+    history: dict[str, Any] = field(default_factory=dict)
     not_compared: dict[str, str] = field(default_factory=dict)
     unverified: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -98,6 +113,7 @@ class Comparison:
             "rows": sum(part["rows"] for parts in self.ranges.values() for part in parts),
             "ranges": self.ranges,
             "volume": self.volume,
+            **({"history": self.history} if self.history else {}),
             "not_compared": self.not_compared,
             "algorithm": algorithm,
         }
@@ -115,20 +131,52 @@ class Comparison:
         return facts
 
 
-def compare(copy: Reader, production: Reader, tables: Mapping[str, Keyed], tolerance: float | None) -> Comparison:
-    """Compare ``tables`` by their keys, and the number of rows of all tables. Raises the errors of the readers."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Parts of a comparison: tables by their keys, and the tolerances for numbers of rows.
+
+    ``last`` is the step of the last run with which ``history`` compares.
+    """
+
+    tables: Mapping[str, Keyed]
+    tolerance: float | None = None
+    history: float | None = None
+    last: EarlierStep | None = None
+
+    @property
+    def counts(self) -> bool:
+        """True when the rows of all tables are counted."""
+        return self.tolerance is not None or self.history is not None
+
+
+def wanted(
+    ctx: Context, action: str, service: str, tables: Mapping[str, Keyed], *, tolerance: float | None, history: float | None
+) -> Wanted:
+    """Return the parts of a comparison, with the last run if ``history`` is given. Raises PlanError when nothing is compared."""
+    if not tables and tolerance is None and history is None:
+        raise PlanError(f"{action}: name `tables`, or a `tolerance` for the number of rows, or `history`")
+    last = ctx.earlier(action, service) if history is not None else None
+    return Wanted(tables, tolerance, history, last)
+
+
+def compare(copy: Reader, production: Reader, wanted: Wanted) -> Comparison:
+    """Compare tables by their keys, and the number of rows of all tables. Raises the errors of the readers."""
     result = Comparison()
-    names = production.names()
-    if tolerance is not None:
-        _compare_numbers(copy, production, names, tolerance, result)
+    names, tables = production.names(), wanted.tables
+    if wanted.counts:
+        _compare_numbers(copy, production, names, wanted.tolerance, result)
+    if wanted.history is not None:
+        _compare_history(wanted.history, wanted.last, result)
     for table, keyed in tables.items():
         _compare_table(copy, production, table, keyed, result)
-    rest = "only its number of rows" if tolerance is not None else "the step names neither it nor a tolerance"
+    rest = "only its number of rows" if wanted.counts else "the step names neither it nor a tolerance"
     result.not_compared |= {table: rest for table in names if table not in tables}
     return result
 
 
-def _compare_numbers(copy: Reader, production: Reader, names: list[str], tolerance: float, result: Comparison) -> None:
+def _compare_numbers(
+    copy: Reader, production: Reader, names: list[str], tolerance: float | None, result: Comparison
+) -> None:
     for table in names:
         wanted = production.count(table)
         if not copy.has(table):
@@ -137,9 +185,30 @@ def _compare_numbers(copy: Reader, production: Reader, names: list[str], toleran
             continue
         there = copy.count(table)
         result.volume[table] = [there, wanted]
-        if abs(there - wanted) > tolerance * wanted:
+        if tolerance is not None and abs(there - wanted) > tolerance * wanted:
             within = f"{wanted} rows as in production, at most {tolerance:.1%} more or less"
             result.findings.append(finding("copy-volume", title=table, wanted=within, measured=f"{there} rows"))
+
+
+def _compare_history(tolerance: float, last: EarlierStep | None, result: Comparison) -> None:
+    """Compare the rows of each table in the copy with those in the copy of the last run, as that run's facts state them."""
+    before = last.facts.get("volume") if last else None
+    if last is None or not before:
+        result.history = {"not_compared": "no earlier run in this environment counted the rows of this copy"}
+        return
+    common = [table for table in result.volume if table in before]
+    result.history = {
+        "run": last.run,
+        "started": last.started,
+        "tables": len(common),
+        "new": sorted(table for table in result.volume if table not in before),
+        "gone": sorted(table for table in before if table not in result.volume),
+    }
+    for table in common:
+        now, then = result.volume[table][0], int(before[table][0])
+        if abs(now - then) > tolerance * then:
+            within = f"{then} rows as in the copy of run {last.run}, at most {tolerance:.1%} more or less"
+            result.findings.append(finding("copy-volume", title=table, wanted=within, measured=f"{now} rows"))
 
 
 def _compare_table(copy: Reader, production: Reader, table: str, keyed: Keyed, result: Comparison) -> None:

@@ -1,8 +1,11 @@
 """A restored copy beside the database that still runs: ranges of keys, tables that stand still, numbers of rows."""
 
+from dataclasses import replace
+
 import pytest
 
 from drillbook.errors import CouldNotVerify, PlanError, StepFailed
+from drillbook.sdk.earlier import EarlierStep
 from tests.systems.estate import codes
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import Site
@@ -45,10 +48,10 @@ def copy(place: Site, cluster):
     cluster.sql("DROP DATABASE copy WITH (FORCE)", database="postgres")
 
 
-def compare(place: Site, **fields):
+def compare(place: Site, last: EarlierStep | None = None, **fields):
     action = place.action("postgres.compare", service="copy", against="production", **fields)
     action.ready(place.context())
-    return action.run(place.context())
+    return action.run(replace(place.context(), earlier=lambda *which: {("postgres.compare", "copy"): last}[which]))
 
 
 GROWING = {"orders": {"key": "id"}, '"Odd Events"': {"key": "At", "ranges": 3}}
@@ -129,6 +132,30 @@ def test_the_number_of_rows_within_a_tolerance(place, copy):
     assert failure.value.findings[0].measured == "10000 rows"
     copy("TRUNCATE countries")
     assert codes(failed(place, tolerance=0.05)) == ["copy-volume"]
+
+
+def test_the_number_of_rows_beside_the_last_run(place, copy):
+    """Production lost the same rows, so only the last rehearsal knows."""
+    rows = {"public.orders": [11000, 11200], "public.countries": [200, 200], "public.old": [7, 7]}
+    last = EarlierStep("20260101T000000.000Z-rehearse-0000", "2026-01-01T00:00:00+00:00", {"volume": rows})
+    facts = compare(place, last=last, history=0.2)
+    assert facts["history"] | {"new": None} == {
+        "run": last.run, "started": last.started, "tables": 2, "new": None, "gone": ["public.old"]
+    }  # fmt: skip
+    assert "public.tiny" in facts["history"]["new"]
+    copy("DELETE FROM countries WHERE id > 150")
+    failure = failed(place, last=last, history=0.2)
+    assert codes(failure) == ["copy-volume"]
+    assert failure.value.findings[0].title.endswith(": public.countries")
+    assert failure.value.findings[0].measured == "150 rows"
+    assert last.run in failure.value.findings[0].wanted
+    assert (
+        failed(place, last=last, history=0.2, tolerance=0.1).value.findings[0].wanted.startswith("200 rows as in production")
+    )
+
+
+def test_the_first_run_has_no_history(place, copy):
+    assert "no earlier run" in compare(place, history=0.0)["history"]["not_compared"]
 
 
 def test_a_database_is_not_compared_with_itself_and_something_is(place, copy):

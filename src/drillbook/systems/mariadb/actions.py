@@ -13,7 +13,7 @@ from drillbook.findings import Finding, finding
 from drillbook.sdk import key_ranges
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.expected_differences import Reasons
-from drillbook.sdk.key_ranges import Tables, Tolerance
+from drillbook.sdk.key_ranges import History, Tables, Tolerance
 from drillbook.systems.mariadb import compare, content
 from drillbook.systems.mariadb.client import SqlError, connected, plain, text, verifying
 from drillbook.systems.mariadb.key_reader import KeyReader
@@ -265,17 +265,20 @@ class Compare(_OfServer):
     against: Annotated[str, Field(description="The service of the server that still runs; it is only read.")]
     tables: Tables = Field(default_factory=dict)
     tolerance: Tolerance = None
+    history: History = None
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``tables``, ``rows`` (numbers compared), ``ranges`` (by table: range, rows, equal), ``algorithm``.
 
-        Also ``volume`` (rows of the copy and of production by table), ``not_compared`` (reasons), ``seconds``.
+        Also ``volume`` (rows of the copy and of production by table), ``history`` (run compared with, tables that are new or
+        gone since), ``not_compared`` (reasons), ``seconds``.
         """
-        if not self.tables and self.tolerance is None:
-            raise PlanError("mariadb.compare: name `tables`, or a `tolerance` for the number of rows")
+        parts = key_ranges.wanted(
+            ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history
+        )
         begun, production = ctx.deadline.remaining(), ctx.service(self.against, Mariadb)
         with connected(ctx, self._service(ctx)) as there, connected(ctx, production) as here, verifying(production):
-            result = key_ranges.compare(KeyReader(there), KeyReader(here), self.tables, self.tolerance)
+            result = key_ranges.compare(KeyReader(there), KeyReader(here), parts)
         facts = result.facts(content.ALGORITHM) | {"seconds": round(begun - ctx.deadline.remaining(), 3)}
         return result.answer(self.service, facts)
 

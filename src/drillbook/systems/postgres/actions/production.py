@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from drillbook.errors import CouldNotVerify, HostError, PlanError
 from drillbook.sdk.action import Context, Facts, Place, Read
-from drillbook.sdk.key_ranges import Keyed, Rows, Tables, Tolerance, compare
+from drillbook.sdk.key_ranges import History, Keyed, Rows, Tables, Tolerance, compare, wanted
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import one, reason
@@ -51,6 +51,7 @@ class Compare(Read):
     against: Annotated[str, Field(description="The service of the database that still runs; it is only read.")]
     tables: Tables = Field(default_factory=dict)
     tolerance: Tolerance = None
+    history: History = None
 
     @field_validator("tables")
     @classmethod
@@ -60,15 +61,15 @@ class Compare(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``tables``, ``rows`` (numbers compared by content), ``ranges`` (by table: range, rows, equal).
 
-        Also ``volume`` (row counts of both, by table), ``not_compared`` (reasons), ``algorithm``, ``seconds``.
+        Also ``volume`` (row counts of both, by table), ``history`` (run compared with, tables that are new or gone since),
+        ``not_compared`` (reasons), ``algorithm``, ``seconds``.
         """
-        if not self.tables and self.tolerance is None:
-            raise PlanError("postgres.compare: name `tables`, or a `tolerance` for the number of rows")
+        parts = wanted(ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history)
         begun = ctx.deadline.remaining()
         copy, production = ctx.service(self.service, Postgres), ctx.service(self.against, Postgres)
         try:
             with content.snapshot(ctx, copy) as there, content.snapshot(ctx, production) as here:
-                result = compare(_Reader(there), _Reader(here), self.tables, self.tolerance)
+                result = compare(_Reader(there), _Reader(here), parts)
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(f"{self.service} could not be compared with {self.against}: {reason(error)}") from error
         facts = result.facts(ALGORITHM) | {"seconds": round(begun - ctx.deadline.remaining(), 3)}

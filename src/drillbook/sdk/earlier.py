@@ -1,0 +1,16 @@
+"""Results of earlier runs of the project, for actions that compare this run with the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierStep:
+    """A step that passed in an earlier run: the id of that run, its start in UTC, and the facts of the step."""
+
+    run: str
+    started: str
+    facts: Mapping[str, Any]

@@ -1,0 +1,35 @@
+"""The newest step that passed in an earlier run."""
+
+from __future__ import annotations
+
+from drillbook.judge.earlier_runs import last_step
+from tests.audit.conftest import Book
+from tests.audit.test_capacity_section import MIB, sized
+
+ACTION = "capacity.collect"
+
+
+def test_the_newest_run_that_can_be_read_counts(tmp_path):
+    book = Book(tmp_path)
+    for day in (1, 2, 3):
+        sized(book, day, day * MIB)
+    plan, folders = book.runs[0].plan, [run.folder for run in book.runs]
+    newest = last_step(folders, plan, ACTION, "backups")
+    assert newest is not None
+    assert (newest.run, newest.started, newest.facts["bytes"]) == (folders[2].name, "2026-01-03T09:00:00.000000Z", 3 * MIB)
+    path = book.runs[2].path
+    path.write_bytes(path.read_bytes().replace(b'"items":4', b'"items":5'))
+    older = last_step([*folders, tmp_path / "nowhere"], plan, ACTION, "backups")
+    assert older is not None
+    assert older.run == folders[1].name
+
+
+def test_another_action_service_or_environment_is_no_earlier_step(tmp_path):
+    book = Book(tmp_path)
+    sized(book, 1, MIB)
+    run = book.runs[0]
+    other = run.plan.model_copy(update={"inventory": run.plan.inventory.model_copy(update={"environment": "staging"})})
+    assert last_step([run.folder], run.plan, ACTION, "backups") is not None
+    assert last_step([run.folder], other, ACTION, "backups") is None
+    assert last_step([run.folder], run.plan, ACTION, "database") is None
+    assert last_step([run.folder], run.plan, "postgres.compare", "backups") is None
