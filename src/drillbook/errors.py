@@ -16,6 +16,7 @@
     │   ├── HostKeyChanged
     │   ├── AuthenticationFailed
     │   ├── CommandFailed                      unexpected exit status or signal
+    │   ├── PrivilegeRefused                   sudo refused a command, which was not started
     │   └── CommandTimedOut                    the deadline passed; the remote process was killed
     ├── Cancelled                     exit 4   an operator or a guard stopped the run
     ├── NotReady                      exit 4   a precondition does not hold; nothing was touched
@@ -194,6 +195,12 @@ class CommandFailed(HostError):
         self.argv = tuple(argv)
         self.exit = exit_status
         self.tail = tail
+
+
+class PrivilegeRefused(HostError):
+    """The host's sudo refused to run a command as the account of `become`; the command was not started."""
+
+    code = "privilege-refused"
 
 
 class CommandTimedOut(HostError):

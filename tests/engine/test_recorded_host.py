@@ -2,6 +2,7 @@
 
 import pytest
 
+from drillbook.engine.fenced_host import fenced as fenced_host
 from drillbook.engine.leases import FENCED
 from drillbook.engine.leases.lock import FENCE_MARK
 from drillbook.engine.recorded_host import RecordingHost
@@ -38,7 +39,7 @@ class Kept(list):
 
 
 def seen(inner, fence=None):
-    return RecordingHost(inner, Kept(), "inject.1", Redactor(("hunter2",)), fence)
+    return RecordingHost(fenced_host(inner, fence), Kept(), "inject.1", Redactor(("hunter2",)))
 
 
 def fenced(argv):

@@ -29,13 +29,14 @@ from drillbook.diagnosis.trees import FOLDER, load_all
 from drillbook.engine.open_hosts import Hosts
 from drillbook.errors import SecretError, UsageError
 from drillbook.exits import Exit
+from drillbook.hosts.privileged import privileged
 from drillbook.inventory.inventory import CONTROLLER, Inventory, read_secret
-from drillbook.plan import needed, spec
+from drillbook.plan import needed, privilege, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import one_line
 from drillbook.sdk.action import Context
-from drillbook.sdk.host import Deadline
+from drillbook.sdk.host import Deadline, Host
 from drillbook.trust.items import SILENCING, Item
 from drillbook.trust.standing import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
@@ -173,15 +174,19 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
         known = book.inventory.services if used is None else used
         redactor.learn(*book.inventory.revealed(known, redactor.learn))
     hosts = Hosts(lambda name: access.connect(book.inventory, name))
+
+    def named(name: str) -> Host:
+        return privileged(hosts.get(name), privilege.of_step(book.inventory, None, name))
+
     with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
 
         def look(names: Sequence[str], within_s: float) -> Diagnosis:
             ctx = Context(
                 run_id=run_identity.new_run_id("diagnosis"),
                 step="diagnose",
-                host=hosts.get(CONTROLLER),
+                host=named(CONTROLLER),
                 services=book.inventory.services,
-                host_named=hosts.get,
+                host_named=named,
                 deadline=Deadline.after(within_s),
                 folder=Path(folder),
                 redactor=redactor,

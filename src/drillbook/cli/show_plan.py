@@ -19,7 +19,7 @@ from drillbook.cli.console import console, stdout
 from drillbook.errors import UsageError
 from drillbook.findings import Finding
 from drillbook.judge.result import EXIT, Verdict
-from drillbook.plan import approval, guard, planner
+from drillbook.plan import approval, guard, planner, privilege
 from drillbook.plan.plan import Plan, PlannedCondition, PlannedStep
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
@@ -216,6 +216,8 @@ class _View:
                 "lease_s": self.plan.guard.lease_s if undo.leased else None,
             }
             written["estimate"] = self.earlier.about(step)
+            accounts = {host: privilege.of_step(self.plan.inventory, step, host) for host in step.hosts}
+            written["accounts"] = {host: become.user for host, become in accounts.items() if become}
         return {
             "digest": self.plan.digest,
             **made,
@@ -299,6 +301,11 @@ class _View:
         how = "if `drill.check` finds systemd or cron on the host" if boot == "auto" else f"by {boot}"
         return f"{silent}, and at boot {how}"
 
+    def _place(self, step: PlannedStep, host: str) -> str:
+        """Host of a step, with the account that `become` uses there."""
+        become = privilege.of_step(self.plan.inventory, step, host)
+        return f"{host} as {become.user} (sudo{' with a password' if become.password else ''})" if become else host
+
     def _step(self, step: PlannedStep, out: Console) -> None:
         """Print one step: action, hosts, duration, and undo."""
         colour = {"fault": "red", "write": "yellow"}.get(step.effect, "dim")
@@ -313,7 +320,7 @@ class _View:
             out,
             Text.assemble(
                 (step.effect.value, colour),
-                f" on {', '.join(step.hosts)}; {times}{side}"
+                f" on {', '.join(self._place(step, host) for host in step.hosts)}; {times}{side}"
                 + (f"; took {_about(self.earlier.about(step))}" if self.earlier.runs else ""),
             ),
             8,

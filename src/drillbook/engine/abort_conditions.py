@@ -20,12 +20,13 @@ from drillbook.engine.steps import build
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.events.holds import GuardCondition, GuardTripped, OfCondition
 from drillbook.findings import Finding, finding
+from drillbook.hosts.privileged import privileged
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
 from drillbook.plan.plan import PlannedCondition, PlannedProbe, PlannedStep
 from drillbook.sdk.action import Action, Context, Facts
 from drillbook.sdk.deadline import under
-from drillbook.sdk.host import Deadline, printable
+from drillbook.sdk.host import Deadline, Host, printable
 from drillbook.sdk.probe import Availability, find_probe
 
 REACH_EVERY_S = 2.0
@@ -335,12 +336,16 @@ def _reach(stage: Stage, host: str) -> Callable[[Deadline, Path], Reading]:
 
 def _context(stage: Stage, condition: str, host: str, deadline: Deadline, folder: Path) -> Context:
     """Make a context that does not journal commands: checks run often, and only changes of their result are recorded."""
+
+    def named(name: str) -> Host:
+        return privileged(stage.host(name), stage.become(condition, name))
+
     return Context(
         run_id=stage.run["id"],
         step=condition,
-        host=stage.host(host),
+        host=named(host),
         services=stage.plan.inventory.services,
-        host_named=stage.host,
+        host_named=named,
         deadline=deadline,
         folder=folder,
         redactor=stage.redactor,

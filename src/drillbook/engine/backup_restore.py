@@ -68,6 +68,7 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
         every_s=None,
         allow_failure=None,
         line="invoke drill.recover --from-backup",
+        become=intent.step.become,
     )
 
 

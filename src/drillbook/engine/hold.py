@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from drillbook.engine.fenced_host import Fence
 from drillbook.engine.leases import Held, Lease, LeaseState, Lock, Owner, beat, fence
 from drillbook.engine.liveness import ended
-from drillbook.engine.recorded_host import Fence
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.unreachable import patiently
 from drillbook.errors import DrillbookError, Fenced, HostError, Locked

@@ -6,11 +6,14 @@ from functools import partial
 
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import for_ready
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, NotReady
 from drillbook.findings import Finding, finding
+from drillbook.hosts.privileged import privileged
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
+from drillbook.plan import privilege
 from drillbook.plan.plan import PlannedProbe, PlannedStep
+from drillbook.sdk.action import find
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.probe import Availability, Canary, find_probe
@@ -76,9 +79,31 @@ def _of_step(stage: Stage, step: PlannedStep, host: str) -> Finding | None:
     return None
 
 
+def of_privileges(stage: Stage) -> list[Finding]:
+    """Run a harmless command as every account that the plan uses by `become`; returns a finding for each refusal."""
+    wrong: list[Finding] = []
+    for name, become in privilege.used(stage.plan):
+        try:
+            host = privileged(stage.host(name), become)
+            once_more(partial(host.run, ("true",), deadline=stage.deadline(READY_S))).check()
+        except (DrillbookError, TimeoutError) as error:
+            wrong.append(
+                finding(
+                    "not-ready",
+                    title=f"become {become.user}",
+                    wanted=f"commands as {become.user}, by sudo",
+                    measured=getattr(error, "message", str(error)),
+                    remedy=getattr(error, "hint", ""),
+                    host=name,
+                )
+            )
+    return wrong
+
+
 def of_leases(stage: Stage) -> list[Finding]:
     """Check that each host that needs a lease has the tools for one; returns a finding when a host has not."""
     try:
+        _without_password(stage)
         if stage.hold:
             stage.hold.ready()
     except (DrillbookError, TimeoutError) as error:
@@ -88,3 +113,18 @@ def of_leases(stage: Stage) -> list[Finding]:
             )
         ]
     return []
+
+
+def _without_password(stage: Stage) -> None:
+    """Raise NotReady for a change with a lease that only a sudo with a password can undo: no password lies on a target."""
+    for step in stage.plan.steps:
+        if step.restore_only or not find(step.action).may_lease(step.effect):
+            continue
+        for host in step.hosts:
+            become = stage.become(step.id, host)
+            if become and become.password:
+                raise NotReady(
+                    f"{host}: the lease of {step.action} ({step.id}) cannot undo a change as {become.user}: sudo asks for a "
+                    "password there",
+                    hint="allow the account on the host without a password (NOPASSWD)",
+                )

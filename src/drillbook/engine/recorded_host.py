@@ -1,27 +1,22 @@
-"""Host for the actions of one step: journals commands, hides secrets in output, and refuses changes without the lock."""
+"""Host for the actions of one step: journals commands, and hides secrets in output."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from drillbook.engine.leases import was_fenced
-from drillbook.errors import CouldNotVerify, DrillbookError, Fenced
+from drillbook.errors import CouldNotVerify, DrillbookError
 from drillbook.events.content import Content
 from drillbook.events.steps import CommandRun
 from drillbook.journal.journal import Journal
 from drillbook.redact import Redactor
-from drillbook.sdk.host import Deadline, Host, Output, Piped, Target, once_more, printable
+from drillbook.sdk.host import Deadline, Host, Output, Piped, Target, printable
 from drillbook.values import Secret
 
 TAIL = 4000
-PUT_S = 30.0
-
-Fence = Callable[[Sequence[str]], Sequence[str]]
-"""Function that wraps a command so that it starts only while the run holds its lock."""
 
 
 @dataclass(slots=True)
@@ -36,7 +31,6 @@ class RecordingHost:
     journal: Journal
     step: str
     redactor: Redactor
-    fence: Fence | None = None
 
     @property
     def name(self) -> str:
@@ -58,12 +52,10 @@ class RecordingHost:
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run a command and journal it; see ``Host.run``. Raises Fenced when the run has lost its lock or its lease on the host."""
+        """Run a command and journal it; see ``Host.run``."""
         start = time.monotonic()
         try:
-            carried = self.fence(argv) if self.fence else argv
-            raw = self.inner.run(carried, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
-            self._unless_fenced(raw)
+            raw = self.inner.run(argv, deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
         except DrillbookError as error:
             self._without_outcome(argv, start, error.message)
             raise
@@ -79,9 +71,15 @@ class RecordingHost:
                 stdout_bytes=output.stdout_bytes,
                 stderr_bytes=output.stderr_bytes,
                 error=None,
+                **self._account,
             )
         )
         return output
+
+    @property
+    def _account(self) -> dict[str, str]:
+        """Account of the step's commands, as a field of an event; none for the SSH user."""
+        return {"become": account} if (account := self.inner.target.account) else {}
 
     def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:
         """Return ``raw`` without secrets, and with the original command ``argv``, not the wrapped one that was run."""
@@ -99,17 +97,6 @@ class RecordingHost:
         """Hide secrets in ``kept``, the first bytes of a stream, also a secret of which only the beginning was stored."""
         return self.redactor.data(kept) if len(kept) == total else self.redactor.cut(kept)
 
-    def _unless_fenced(self, output: Output) -> None:
-        if self.fence and was_fenced(output):
-            raise Fenced(
-                f"{self.name}: the run lost its lock or its lease on this host, so the command was not started",
-                hint="`invoke drill.list` shows which run has the lock; when that run has ended: `invoke drill.recover`",
-            )
-
-    def _look_at_fence(self, deadline: Deadline) -> None:
-        if (fence := self.fence) is not None:
-            self._unless_fenced(once_more(lambda: self.inner.run(fence(("true",)), deadline=deadline)))
-
     def _without_outcome(self, argv: Sequence[str], start: float, error: str | None) -> None:
         self.note(
             CommandRun(
@@ -122,6 +109,7 @@ class RecordingHost:
                 stdout_bytes=0,
                 stderr_bytes=0,
                 error=error,
+                **self._account,
             )
         )
 
@@ -140,8 +128,7 @@ class RecordingHost:
                 raise CouldNotVerify(
                     f"{self.name}: this kind of host cannot connect the controller to the streams of a command"
                 )
-            self._look_at_fence(deadline)
-            return inner.pipe(self.fence(argv) if self.fence else argv, deadline=deadline)
+            return inner.pipe(argv, deadline=deadline)
         except DrillbookError as error:
             failed = error.message
             raise
@@ -149,8 +136,7 @@ class RecordingHost:
             self._without_outcome(argv, start, failed)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write a file; see ``Host.put``. Raises Fenced when the run has lost its lock or its lease on the host."""
-        self._look_at_fence(Deadline.after(PUT_S))
+        """Write a file; see ``Host.put``."""
         self.inner.put(data, path, mode=mode)
 
     def get(self, path: str, *, limit: int = 1 << 20) -> bytes:

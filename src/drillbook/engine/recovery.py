@@ -41,7 +41,7 @@ from drillbook.events.runs import PhaseEnded, RecoveryFinished, RecoveryStarted,
 from drillbook.events.steps import StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
-from drillbook.journal.intents import Intent, intents
+from drillbook.journal.intents import Intent, added, intents
 from drillbook.journal.journal import FILE, History, Journal, Observer, first
 from drillbook.journal.manual_undo import PAGE
 from drillbook.journal.own_writes import Written
@@ -185,6 +185,8 @@ class Recovery:
                 saved=saved_facts(plan, history.events),
                 provenance=Provenance.of(history.events),
                 vouchers=self.vouchers,
+                added={step.id: step for step in added(history.events)},
+                accounts={(one.step.id, one.host): one.become for one in intents(history.events, plan.steps)},
             )
             yield stage, history
         finally:

@@ -15,14 +15,17 @@ from drillbook.errors import DrillbookError
 from drillbook.events.event import Event, contents, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted
 from drillbook.events.steps import Done, Failed, StepStarted, UndoFailed, Undone, UndoStarted
+from drillbook.hosts.privileged import privileged
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
 from drillbook.journal.manual_undo import by_hand
 from drillbook.judge.result import Residue
+from drillbook.plan import privilege
 from drillbook.plan.planner import Plan
 from drillbook.plan.restorable import same_service, source_of
 from drillbook.sdk import target_folders
 from drillbook.sdk.action import Effect, Fault, Write, find
+from drillbook.sdk.become import Become
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.probe import Canary
@@ -298,16 +301,20 @@ def awaits_restore(stage: Stage) -> bool:
 
 
 def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:
-    """Remove the run's temporary files on ``hosts``; returns those that could not be removed.
+    """Remove the run's temporary files on ``hosts``, of every account; returns those that could not be removed.
 
     An unreachable host is retried while ``reach`` lasts.
     """
-    with ThreadPoolExecutor(max_workers=max(1, min(64, len(hosts))), thread_name_prefix="scratch") as pool:
-        return [left for left in pool.map(partial(_remove_scratch, stage, reach), hosts) if left]
+    places: list[tuple[str, Become | None]] = [(name, None) for name in hosts]
+    places += [(name, become) for name, become in privilege.used(stage.plan) if name in hosts]
+    with ThreadPoolExecutor(max_workers=max(1, min(64, len(places))), thread_name_prefix="scratch") as pool:
+        return [left for left in pool.map(partial(_remove_scratch, stage, reach), places) if left]
 
 
-def _remove_scratch(stage: Stage, reach: Deadline | None, name: str) -> Residue | None:
+def _remove_scratch(stage: Stage, reach: Deadline | None, place: tuple[str, Become | None]) -> Residue | None:
+    name, become = place
     target, run = stage.plan.inventory.target(name), stage.run["id"]
+    target = target.acting_as(become.user) if become else target
     path = scratch_of(target, run, former=name in stage.former)
     argv = (
         "sh",
@@ -319,7 +326,8 @@ def _remove_scratch(stage: Stage, reach: Deadline | None, name: str) -> Residue 
         scratch_of(target, run, former=True),
     )
     try:
-        patiently(lambda: stage.host(name).run(argv, deadline=Deadline.after(UNDO_S)).check(), reach)
+        host = privileged(stage.host(name), become)
+        patiently(lambda: host.run(argv, deadline=Deadline.after(UNDO_S)).check(), reach)
     except (DrillbookError, TimeoutError) as error:
         return Residue(
             step="cleanup",

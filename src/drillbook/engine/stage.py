@@ -5,19 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from drillbook.diagnosis.run import Book
+from drillbook.engine.fenced_host import Fence, fenced
 from drillbook.engine.hold import Hold
 from drillbook.engine.provenance import Provenance
 from drillbook.engine.recorded_host import RecordingHost
 from drillbook.events.content import Content
+from drillbook.hosts.privileged import privileged
 from drillbook.journal.journal import Journal
+from drillbook.plan import privilege
 from drillbook.plan.planner import Plan, PlannedStep
 from drillbook.plan.restorable import verified_service
 from drillbook.redact import Redactor
 from drillbook.sdk.action import Context
+from drillbook.sdk.become import Become
 from drillbook.sdk.earlier import EarlierStep
 from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.vouchers import Vouchers
@@ -48,13 +53,29 @@ class Stage:
     """Function that returns the newest passed step with that action and service among earlier runs in the same environment."""
     former: frozenset[str] = frozenset()
     """Hosts on which the run's temporary files are in the folder that older versions of Drillbook used."""
+    added: dict[str, PlannedStep] = field(default_factory=dict)
+    """Steps that a recovery added to those of the plan, by id."""
+    accounts: dict[tuple[str, str], str] = field(default_factory=dict)
+    """In a recovery: accounts recorded in the intents of the run, by step and host; empty for the SSH user."""
 
     def names(self) -> dict[str, Any]:
         """Names that expressions may use at this point of the run."""
         return {**self.plan.names(self.run), **self.saved}
 
+    def become(self, step: str, host: str) -> Become | None:
+        """Return the privilege of ``step`` on ``host``; None for the SSH user."""
+        planned = self.added.get(step) or privilege.find(self.plan, step)
+        return privilege.of_step(self.plan.inventory, planned, host, self.accounts.get((step, host)))
+
     def context(
-        self, step: str, host: str, deadline: Deadline, *, changes: bool = False, fault: bool = False, breaks: bool = False
+        self,
+        step: str,
+        host: str,
+        deadline: Deadline,
+        *,
+        changes: bool = False,
+        fault: bool = False,
+        breaks: bool = False,
     ) -> Context:
         """Make the context of an action of ``step`` on ``host``.
 
@@ -64,10 +85,7 @@ class Stage:
 
         def named(name: str) -> Host:
             fence = self.hold.fence(name, fault=fault) if changes and self.hold else None
-            return RecordingHost(self.host(name), self.journal, step, self.redactor, fence)
-
-        def note(what: Content) -> None:
-            self.journal.append(what, step=step, host=host)
+            return self._seen(step, name, fence)
 
         return Context(
             run_id=self.run["id"],
@@ -77,7 +95,7 @@ class Stage:
             host_named=named,
             deadline=deadline,
             folder=self.folder,
-            note=note,
+            note=partial(self._note, step, host),
             redactor=self.redactor,
             book=Book(self.plan.diagnosis, self.plan.inventory),
             proofs=self._proofs(step),
@@ -88,6 +106,14 @@ class Stage:
             earlier=self.earlier,
             former=self.former,
         )
+
+    def _seen(self, step: str, name: str, fence: Fence | None) -> Host:
+        """Host ``name`` for commands of ``step``: as the step's account, fenced outside of sudo, and journalled."""
+        host = privileged(fenced(self.host(name), fence), self.become(step, name))
+        return RecordingHost(host, self.journal, step, self.redactor)
+
+    def _note(self, step: str, host: str, what: Content) -> None:
+        self.journal.append(what, step=step, host=host)
 
     def _proofs(self, step: str) -> frozenset[str]:
         """Names of the actions that verified a backup for the fault ``step``; before that, of those that certainly will."""

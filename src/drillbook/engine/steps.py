@@ -22,7 +22,7 @@ from drillbook.plan.planner import Plan, PlannedStep
 from drillbook.sdk import vouchers
 from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, find
 from drillbook.sdk.deadline import under
-from drillbook.sdk.host import Deadline, excerpt, once_more, printable
+from drillbook.sdk.host import Deadline, as_user, excerpt, once_more, printable
 from drillbook.sdk.web import traced
 
 PROOF_S = 10.0
@@ -66,6 +66,8 @@ def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
 
 def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
     """Run ``steps`` in parallel, each on its hosts in parallel; True when all succeeded or were allowed to fail."""
+    known = {step.id for step in stage.plan.steps}
+    stage.added |= {step.id: step for step in steps if step.id not in known}
     with ThreadPoolExecutor(max_workers=max(1, len(steps)), thread_name_prefix="step") as pool:
         return all(list(pool.map(lambda step: _step(stage, step), steps)))
 
@@ -190,11 +192,13 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
         stage.hold.check()
     with under(context.deadline):
         host, undo = context.host.name, action.undo(context)
+    account = context.host.target.account
     what = IntentRecorded(
         action=step.action,
         params=action.model_dump(mode="json", by_alias=True),
         effect=action.effect.value,
         undo=undo.model_dump(mode="json"),
+        **({"become": account} if account else {}),
     )
     if stage.redactor.value(what.data()) != what.data():
         raise PlanError(
@@ -206,7 +210,7 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
     event = stage.journal.append(what, step=step.id, host=host, sync=True, required=fault)
     stage.journal.patient = stage.journal.patient or fault  # a fault may be active from here on
     if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":
-        stage.hold.arm(event.seq, step.action, host, undo.commands)
+        stage.hold.arm(event.seq, step.action, host, [as_user(account, argv) for argv in undo.commands])
 
 
 def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:

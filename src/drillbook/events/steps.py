@@ -50,6 +50,9 @@ class IntentRecorded(OnStep):
             )
         ),
     ]
+    become: Annotated[
+        str, Field(description="Account that makes and undoes the change by `become`; not set: the SSH user.")
+    ] = ""
 
 
 class CommandRun(OnStep):
@@ -69,6 +72,7 @@ class CommandRun(OnStep):
     error: Annotated[str | None, Field(description="Reason why the command has no exit status; null when it has one.")] = (
         None
     )
+    become: Annotated[str, Field(description="Account that ran the command by `become`; not set: the SSH user.")] = ""
 
 
 class Done(OnStep):

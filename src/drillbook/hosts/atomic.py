@@ -1,4 +1,4 @@
-"""Helpers for atomic file writes, shared by all hosts."""
+"""Helpers for reading and atomically writing files, shared by all hosts; also by shell commands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,49 @@ import posixpath
 import secrets
 
 from drillbook.errors import HostError
+from drillbook.sdk.answers import Answer
+from drillbook.sdk.deadline import current
+from drillbook.sdk.host import Deadline, Host
+
+PUT = """
+umask 077
+[ -d "$1" ] && { echo "$1 is a folder" >&2; exit 1; }
+cat >"$2" && chmod "$3" "$2" && mv -f "$2" "$1" || { rm -f "$2"; exit 1; }
+"""
+GET = '[ -e "$1" ] || exit 66; exec head -c "$2" <"$1"'
+MISSING = 66
+"""Exit status of the script GET for a missing file."""
+
+SECONDS = 30.0
+"""Time limit in seconds of a file operation, in addition to the time of the transfer itself."""
+LEAST_S = 5.0
+"""Minimum seconds for a file operation, so that a partial file can be removed even after the step's time is over."""
+
+
+def of_step(seconds: float) -> Deadline:
+    """Deadline in ``seconds``, or earlier when the step's time is over (but at least 5 s); cancelled with the step."""
+    step = current()
+    return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)
+
+
+def for_bytes(size: int) -> Deadline:
+    """Deadline for reading or writing a file of ``size`` bytes; see ``of_step``."""
+    return of_step(SECONDS + size / 1e6)
+
+
+def put_by_command(host: Host, data: bytes, path: str, mode: int, deadline: Deadline) -> None:
+    """Write ``data`` to ``path`` by a shell command. Raises HostError."""
+    host.run(("sh", "-c", PUT, "sh", path, beside(path), f"{mode:o}"), stdin=data, deadline=deadline).check()
+
+
+def get_by_command(host: Host, path: str, limit: int, deadline: Deadline) -> bytes:
+    """Read the first ``limit`` bytes of ``path`` by a shell command. Raises FileNotFoundError, HostError."""
+    with Answer(f"{host.name}: {path}", limit) as spool:
+        done = host.run(("sh", "-c", GET, "sh", path, str(limit)), deadline=deadline, sink=spool)
+        if done.exit == MISSING:
+            raise FileNotFoundError(2, f"{host.name}: no such file", path)
+        done.check()
+        return spool.getvalue()
 
 
 def beside(path: str) -> str:

@@ -237,7 +237,10 @@ class Inventory(BaseModel):
         Raises SecretError, which names the secret by its keys in the inventory.
         """
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
-        others = self.secrets_of(name for name in self.services if name not in services).values()
+        others = [
+            *self.secrets_of(name for name in self.services if name not in services).values(),
+            *(target.become.password for target in self.hosts.values() if target.become and target.become.password),
+        ]
         for secret in (*others, *(way for contact in self.contacts.values() for way in contact.notify)):
             with suppress(SecretError):
                 found += [secret.reveal()] if secret.at_hand else []

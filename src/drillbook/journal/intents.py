@@ -28,6 +28,8 @@ class Intent:
     effect: Effect
     undo: Undo
     settled: bool
+    become: str = ""
+    """Account that made the change by `become`, and undoes it; empty for the SSH user."""
 
     def action(self) -> Action:
         """Build the action with its recorded parameters."""
@@ -55,6 +57,7 @@ def intents(events: Sequence[Event], steps: Sequence[PlannedStep]) -> list[Inten
             Effect(what.effect),
             Undo.model_validate(what.undo),
             event.seq in settled,
+            what.become,
         )
         for event, what in each(events, IntentRecorded)
     ]

@@ -14,7 +14,8 @@ def by_hand(intent: Intent) -> str:
     """Instructions to undo ``intent`` without Drillbook; the caller suggests `invoke drill.recover` separately."""
     undo, host = intent.undo, intent.host
     if undo.kind == "commands":
-        return "\n".join([f"on {host}, in this order:", *(shlex.join(argv) for argv in undo.commands)])
+        as_account = f" as {intent.become}" if intent.become else ""
+        return "\n".join([f"on {host}{as_account}, in this order:", *(shlex.join(argv) for argv in undo.commands)])
     if undo.kind == "action":
         params = json.dumps(undo.params, ensure_ascii=False, sort_keys=True)
         return (

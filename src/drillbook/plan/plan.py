@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from drillbook.diagnosis.tree import Tree
 from drillbook.errors import PlanError
@@ -48,6 +48,13 @@ class PlannedStep(_Value):
     every_s: float | None
     allow_failure: str | None
     line: str
+    become: str | None = None
+    """Account that the step names itself; empty for the SSH user, None when service and host decide."""
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out `become` while it is not used, so that the digests of plans without it stay as they were."""
+        return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     def services(self) -> tuple[str, ...]:
         """Services that the step names: the one that it works on, and the one in its parameter `restores`."""

@@ -209,6 +209,7 @@ class _Planner:
             every_s=float(words.every) if words.every else POLL_S if words.retries else None,
             allow_failure=words.allow_failure,
             line=self._line(step.place),
+            become=words.become,
         )
 
     def _hosts(self, step: Step) -> tuple[str, ...]:

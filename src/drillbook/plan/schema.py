@@ -17,7 +17,8 @@ from drillbook.diagnosis.tree import Words as CheckWords
 from drillbook.diagnosis.trees import NAMES
 from drillbook.inventory.inventory import Inventory
 from drillbook.inventory.kinds import SourceOfItsKind
-from drillbook.plan.spec import PHASES, ConditionWords, Head, Keywords, Suite
+from drillbook.plan.keywords import ConditionWords, Keywords
+from drillbook.plan.spec import PHASES, Head, Suite
 from drillbook.sdk.action import Action, Place, Read, find, known_names
 from drillbook.sdk.discovery import service_kinds
 from drillbook.sdk.probe import Probe

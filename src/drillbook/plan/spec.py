@@ -17,6 +17,7 @@ from drillbook.diagnosis.trees import FOLDER, beside, load_all
 from drillbook.errors import SpecError, UnknownName
 from drillbook.language import strict, template
 from drillbook.language.strict import Document, Place
+from drillbook.plan.keywords import ConditionWords, Keywords
 from drillbook.plan.window import Window
 from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action, find, known_names
@@ -96,51 +97,6 @@ class Guard(_Part):
         if not 5 <= value <= 3600:
             raise ValueError(f"expected 5s to 1h, not {value}")
         return value
-
-
-class ConditionWords(_Part):
-    """Keys of an abort condition other than its action or probe."""
-
-    name: str = Field(default="", description="Description of the condition, in a few words.")
-    hosts: str | tuple[str, ...] | None = Field(
-        default=None, description="For an action: hosts or groups on which it runs; default: the service's host."
-    )
-    expect: str | tuple[str, ...] | None = Field(
-        default=None, description="For an action: expressions over `result` that must stay true."
-    )
-    every: Duration | None = Field(default=None, ge=0.1, description="Time between two evaluations; default: 1s.")
-    hold: Duration = Field(
-        default=Duration(0), alias="for", ge=0, description="Time that the condition must be bad before it ends the run."
-    )
-    timeout: Duration | None = Field(default=None, gt=0, description="For an action: time limit of one evaluation.")
-    tries: int = Field(
-        default=3, ge=1, le=100, description="Number of consecutive evaluations without an answer that also end the run."
-    )
-
-
-class Keywords(_Part):
-    """Keys of a step other than its action."""
-
-    name: str = Field(default="", description="Purpose of the step, in a few words.")
-    hosts: str | tuple[str, ...] | None = Field(
-        default=None, description="Hosts or groups of the step; default: the service's host."
-    )
-    save: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = Field(
-        default=None, description="Name by which later steps refer to the facts of this step."
-    )
-    when: str | None = Field(
-        default=None,
-        description=("Expression; when it is false the step is skipped. A skipped verification does not count as passed."),
-    )
-    timeout: Duration | None = Field(
-        default=None, gt=0, description="Time limit of one attempt, or of all attempts together with `every`."
-    )
-    retries: int = Field(default=0, ge=0, le=100, description="Number of further attempts after a failure.")
-    every: Duration | None = Field(
-        default=None, gt=0, description="Interval for polling: the step is repeated until it succeeds or `timeout` expires."
-    )
-    expect: str | tuple[str, ...] | None = Field(default=None, description="Expressions over `result` that must be true.")
-    allow_failure: str | None = Field(default=None, min_length=3, description="Reason why the step may fail.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from drillbook.events import page
 from drillbook.exits import Exit
 from drillbook.inventory.inventory import Contact, Inventory
 from drillbook.judge import result
-from drillbook.plan import spec
+from drillbook.plan import keywords, spec
 from drillbook.plan.window import Window
 from drillbook.reference import architecture
 from drillbook.sdk.action import Action, Fault, find, known_names
@@ -309,7 +309,7 @@ def _every(kind: type[errors.DrillbookError]) -> Iterable[type[errors.DrillbookE
 
 def _drills() -> str:
     phases = ", ".join(f"`{phase}`" for phase in spec.PHASES)
-    parts = (spec.Head, spec.Objectives, spec.Guard, Window, spec.ConditionWords, spec.Keywords, spec.Suite)
+    parts = (spec.Head, spec.Objectives, spec.Guard, Window, keywords.ConditionWords, keywords.Keywords, spec.Suite)
     return DRILLS % (phases, *(_keys(part) for part in parts))
 
 

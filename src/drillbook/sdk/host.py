@@ -11,11 +11,22 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, Protocol, Self, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from drillbook import redact
 from drillbook.errors import Cancelled, CommandFailed, CommandLost, escaped
 from drillbook.events.content import Content
+from drillbook.sdk.become import ROOT, Become
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
@@ -97,6 +108,36 @@ class Target(BaseModel):
     lease: LeaseConfig = Field(
         default_factory=LeaseConfig, description="Configuration of the lease, by which the host undoes a fault by itself."
     )
+    become: Become | None = Field(
+        default=None,
+        description=(
+            "Account that runs the commands of drills and accesses files, by sudo: `true` for root, or a name. A service or "
+            "a step may name another account."
+        ),
+    )
+    _account: str = PrivateAttr(default="")
+
+    @property
+    def account(self) -> str:
+        """Account that the commands of a step use by `become`; empty for the SSH user."""
+        return self._account
+
+    @property
+    def becomes_root(self) -> bool:
+        """True when the SSH user may run commands of the host as root, by a sudo that asks for no password."""
+        return self.become is not None and self.become.user == ROOT and self.become.password is None and not self._account
+
+    def acting_as(self, account: str) -> Self:
+        """Return the description of the host for commands that run as ``account``: root needs no sudo for the manager."""
+        manager = self.manager.model_copy(update={"sudo": False}) if account == ROOT else self.manager
+        copy = self.model_copy(update={"manager": manager})
+        copy._account = account
+        return copy
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out `become` while it is not used, so that the digests of plans without it stay as they were."""
+        return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     @field_validator("address", "user")
     @classmethod
@@ -240,26 +281,30 @@ class Deadline:
         self.check()
 
 
-# USER PROGRAM...: root without sudo takes setpriv of util-linux, which, like sudo, sets the groups; HOME is the user's own.
+# USER PROGRAM...: the user itself needs no sudo; root without sudo takes setpriv of util-linux, which, like sudo, sets the
+# groups; HOME is the user's own.
 _AS_USER = """
 user=$1
 shift
+test "$(id -un)" != "$user" || exec "$@"
 if test "$(id -u)" = 0 && ! command -v sudo >/dev/null; then
   group=$(id -g -- "$user") || exit 1
-  HOME=$(awk -F: -v name="$user" '$1 == name { print $6; exit }' /etc/passwd)
+  HOME=$(awk -F: -v name="$user" '$1 == name {{ print $6; exit }}' /etc/passwd)
   export HOME
   exec setpriv --reuid="$user" --regid="$group" --init-groups -- "$@"
 fi
-exec sudo -n -u "$user" -- "$@"
+exec sudo {} -u "$user" -- "$@"
 """
+_NEVER_ASKS, _ASKS = _AS_USER.format("-n"), _AS_USER.format("-S -k -p ''")
 
 
-def as_user(user: str, argv: Sequence[str] = ()) -> tuple[str, ...]:
+def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple[str, ...]:
     """Return the command that runs ``argv`` as ``user``: by sudo, or without it for root; an empty ``user`` is the SSH user.
 
-    The script has the name of sudo, by which a command that must be ended through sudo is recognised.
+    With ``asks``, sudo reads a password from the first line of standard input. The script has the name of sudo, by which a
+    command that must be ended through sudo is recognised.
     """
-    return (*(("sh", "-c", _AS_USER, "sudo", user) if user else ()), *argv)
+    return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 
 
 Answer = TypeVar("Answer")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from drillbook.errors import PlanError
+from drillbook.sdk.become import Become
 from drillbook.sdk.encryption import AgeIdentity, Encryption
 from drillbook.sdk.health import Health
 from drillbook.sdk.retention import Keep
@@ -59,11 +60,19 @@ class Service(BaseModel):
         default="",
         description="User that runs the service's own tools, by `sudo -n -u` (root without sudo: setpriv); empty: the SSH user.",
     )
+    become: Become | None = Field(
+        default=None,
+        description=(
+            "Account that runs the commands of the service's steps on its host and accesses files there, by sudo; default: "
+            "that of the host."
+        ),
+    )
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Leave out the fields of ``ADDED`` that are not used."""
-        return {key: value for key, value in written(self).items() if value is not None or key not in self.ADDED}
+        added = self.ADDED | {"become"}
+        return {key: value for key, value in written(self).items() if value is not None or key not in added}
 
     @property
     def lock_name(self) -> str:

@@ -7,6 +7,7 @@ That folder contains the locks, and in `runs` the temporary files of each run.
 from __future__ import annotations
 
 import functools
+import re
 from importlib.resources import files
 
 from drillbook.errors import NotReady
@@ -46,9 +47,9 @@ def shell() -> str:
 
 
 def root_of(host: Host | Target) -> str:
-    """Return the path of Drillbook's folder in the host's ``scratch``."""
+    """Return the path of Drillbook's folder in the host's ``scratch``; each account has a folder of its own."""
     target = host if isinstance(host, Target) else host.target
-    return f"{target.scratch.rstrip('/')}/drillbook"
+    return f"{target.scratch.rstrip('/')}/drillbook{target.account and f'-as-{target.account}'}"
 
 
 def scratch_of(host: Host | Target, run_id: str, *, former: bool = False) -> str:
@@ -60,7 +61,8 @@ def scratch_of(host: Host | Target, run_id: str, *, former: bool = False) -> str
 def parts(path: str) -> tuple[str, str]:
     """Split the path of a run's folder into Drillbook's folder, which must be private, and the rest of the path."""
     root, found, run = path.rpartition(f"/{RUNS}/")
-    return (root, f"{RUNS}/{run}") if found and root.endswith("/drillbook") else (path, ".")
+    ours = found and re.search(r"/drillbook(-as-[^/]+)?$", root)
+    return (root, f"{RUNS}/{run}") if ours else (path, ".")
 
 
 def make(host: Host, path: str, name: str = "", *, deadline: Deadline) -> str:

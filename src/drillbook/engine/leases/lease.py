@@ -58,7 +58,8 @@ class Lease:
         self._lease = max(1, -int(-lease_s // 1))
         self._config = config or host.target.lease
         manager = host.target.manager
-        self._manager = "user" if manager.user else "sudo" if manager.sudo else "system"
+        sudo = manager.sudo or host.target.becomes_root
+        self._manager = "user" if manager.user else "sudo" if sudo else "system"
         self._root, self._state = root_of(host), state_of(host)
         self._armed_in = ""
 

@@ -11,24 +11,13 @@ from typing import TypeVar
 import paramiko
 
 from drillbook.errors import HostUnreachable
-from drillbook.hosts.atomic import beside
+from drillbook.hosts.atomic import SECONDS, beside
 from drillbook.hosts.ssh.connecting import Link
 from drillbook.hosts.ssh.session import open_session
 from drillbook.hosts.ssh.transport import MOST_PACKET
 from drillbook.sdk.host import Deadline
 
 T = TypeVar("T")
-
-PUT = """
-umask 077
-[ -d "$1" ] && { echo "$1 is a folder" >&2; exit 1; }
-cat >"$2" && chmod "$3" "$2" && mv -f "$2" "$1" || { rm -f "$2"; exit 1; }
-"""
-GET = '[ -e "$1" ] || exit 66; exec head -c "$2" <"$1"'
-MISSING = 66
-"""Exit status of the script GET for a missing file."""
-
-SECONDS = 30.0
 
 
 class NoSftp(Exception):

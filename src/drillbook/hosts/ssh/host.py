@@ -13,7 +13,7 @@ from typing import BinaryIO
 import paramiko
 
 from drillbook.errors import Cancelled, CommandLost, CommandTimedOut, HostError
-from drillbook.hosts.atomic import beside, unreadable
+from drillbook.hosts.atomic import for_bytes, get_by_command, of_step, put_by_command, unreadable
 from drillbook.hosts.capture import Capture, MarkedCapture, captured
 from drillbook.hosts.forward import UNIX_SOCKET, forwarded
 from drillbook.hosts.shell import Order, checked, exports, revealed, through_sudo
@@ -25,23 +25,11 @@ from drillbook.hosts.ssh.gateway import Gateway
 from drillbook.hosts.ssh.session import Ending, open_session
 from drillbook.hosts.ssh.transport import close_channel
 from drillbook.hosts.ssh.tunnel import FarChannel
-from drillbook.sdk.answers import Answer
-from drillbook.sdk.deadline import current
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, once_more, printable, shown
 from drillbook.values import Secret
 
 CHANNELS = 8
 """Maximum number of concurrent commands on one connection: sshd allows 10 channels, and SFTP and a kill script need one each."""
-
-
-LEAST_S = 5.0
-"""Minimum seconds for a file operation, so that a partial file can be removed even after the step's time is over."""
-
-
-def _of_step(seconds: float) -> Deadline:
-    """Deadline in ``seconds``, or earlier when the step's time is over (but at least 5 s); cancelled with the step."""
-    step = current()
-    return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)
 
 
 class SshHost:
@@ -206,7 +194,7 @@ class SshHost:
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """Write ``data`` to ``path`` on the host atomically. Raises HostError."""
-        deadline = _of_step(files.SECONDS + len(data) / 1e6)
+        deadline = for_bytes(len(data))
         link = self._keeper.get(deadline)
 
         def work() -> None:
@@ -216,14 +204,13 @@ class SshHost:
         try:
             files.bounded(work, link, host=self.name, seconds=deadline.remaining())
         except files.NoSftp:
-            argv = ["sh", "-c", files.PUT, "sh", path, beside(path), f"{mode:o}"]
-            self.run(argv, stdin=data, deadline=deadline).check()
+            put_by_command(self, data, path, mode, deadline)
         except (OSError, EOFError, paramiko.SSHException, LinkLost) as error:
             raise self._file_error(link, path, error, verb="written") from None
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
         """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
-        deadline = _of_step(files.SECONDS + limit / 1e6)
+        deadline = for_bytes(limit)
         return once_more(lambda: self._get(path, limit, deadline))
 
     def _get(self, path: str, limit: int, deadline: Deadline) -> bytes:
@@ -236,19 +223,11 @@ class SshHost:
         try:
             return files.bounded(work, link, host=self.name, seconds=deadline.remaining())
         except files.NoSftp:
-            return self._get_by_exec(path, limit, deadline)
+            return get_by_command(self, path, limit, deadline)
         except FileNotFoundError:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
         except (OSError, EOFError, paramiko.SSHException, LinkLost) as error:
             raise self._file_error(link, path, error, verb="read") from None
-
-    def _get_by_exec(self, path: str, limit: int, deadline: Deadline) -> bytes:
-        with Answer(f"{self.name}: {path}", limit) as spool:
-            done = self.run(["sh", "-c", files.GET, "sh", path, str(limit)], deadline=deadline, sink=spool)
-            if done.exit == files.MISSING:
-                raise FileNotFoundError(2, f"{self.name}: no such file", path)
-            done.check()
-            return spool.getvalue()
 
     def _file_error(self, link: Link, path: str, error: Exception, *, verb: str) -> HostError:
         if link.alive:
@@ -271,7 +250,7 @@ class SshHost:
                 link.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS)
             )
 
-        self.link(_of_step(6 * CONNECT_SECONDS))
+        self.link(of_step(6 * CONNECT_SECONDS))
         return forwarded(dial)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> paramiko.Channel:

@@ -1,0 +1,90 @@
+"""A host that starts commands and writes files only while the run holds its locks and leases there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from drillbook.engine.leases import was_fenced
+from drillbook.errors import CouldNotVerify, Fenced
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Piped, Target, once_more
+from drillbook.values import Secret
+
+PUT_S = 30.0
+
+Fence = Callable[[Sequence[str]], Sequence[str]]
+"""Function that wraps a command so that it starts only while the run holds its lock."""
+
+
+def fenced(host: Host, fence: Fence | None) -> Host:
+    """Return ``host`` for changes that need a lock; without ``fence`` unchanged."""
+    return FencedHost(host, fence) if fence else host
+
+
+@dataclass(frozen=True, slots=True)
+class FencedHost:
+    """A host whose commands are wrapped by ``fence``. Reading a file and forwarding a port need no lock."""
+
+    inner: Host
+    fence: Fence
+
+    @property
+    def name(self) -> str:
+        """Name of the host in the inventory."""
+        return self.inner.name
+
+    @property
+    def target(self) -> Target:
+        """Description of the host in the inventory."""
+        return self.inner.target
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        stdin: bytes = b"",
+        env: Mapping[str, str | Secret] | None = None,
+        cwd: str | None = None,
+        sink: BinaryIO | None = None,
+    ) -> Output:
+        """Run a command; see ``Host.run``. Raises Fenced when the run has lost its lock or its lease on the host."""
+        output = self.inner.run(self.fence(argv), deadline=deadline, stdin=stdin, env=env, cwd=cwd, sink=sink)
+        self._unless_fenced(output)
+        return output
+
+    def _unless_fenced(self, output: Output) -> None:
+        if was_fenced(output):
+            raise Fenced(
+                f"{self.name}: the run lost its lock or its lease on this host, so the command was not started",
+                hint="`invoke drill.list` shows which run has the lock; when that run has ended: `invoke drill.recover`",
+            )
+
+    def _look(self, deadline: Deadline) -> None:
+        self._unless_fenced(once_more(lambda: self.inner.run(self.fence(("true",)), deadline=deadline)))
+
+    def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
+        """Start a command and return a channel to its standard streams. Raises CouldNotVerify, Fenced, HostError."""
+        if not isinstance(self.inner, Piped):
+            raise CouldNotVerify(f"{self.name}: this kind of host cannot connect the controller to the streams of a command")
+        self._look(deadline)
+        return self.inner.pipe(self.fence(argv), deadline=deadline)
+
+    def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
+        """Write a file; see ``Host.put``. Raises Fenced when the run has lost its lock or its lease on the host."""
+        self._look(Deadline.after(PUT_S))
+        self.inner.put(data, path, mode=mode)
+
+    def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
+        """Read a file; see ``Host.get``."""
+        return self.inner.get(path, limit=limit)
+
+    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
+        """Forward a port on loopback; see ``Host.forward``."""
+        return self.inner.forward(address, port)
+
+    def close(self) -> None:
+        """Close the connection to the host."""
+        self.inner.close()

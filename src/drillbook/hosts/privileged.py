@@ -1,0 +1,161 @@
+"""A host whose commands and files are used as another account, by sudo: the only place that applies the key `become`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from drillbook.errors import CouldNotVerify, HostError, PrivilegeRefused
+from drillbook.hosts.atomic import for_bytes, get_by_command, put_by_command
+from drillbook.hosts.shell import checked, exports, revealed
+from drillbook.sdk.become import Become
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Piped, Target, as_user, printable, shown
+from drillbook.values import Secret
+
+MARK = "#drillbook"
+"""First word of the line that tells the script START how many bytes of shell text follow."""
+# Skips a password that sudo did not ask for, then runs the shell text that sets the environment and the folder. dd and read
+# take one byte at a time, and leave the command's own input unread.
+START = (
+    f"l=; while :; do case $l in '{MARK} '*) break;; esac; IFS= read -r l || exit 126; done; "
+    '_drillbook=$(dd bs=1 count="${l#* }" 2>/dev/null) || exit 126; unset l; '
+    'eval "$_drillbook"; [ "$_drillbook" = all ] || exit 126; unset _drillbook; exec "$@"'
+)
+REFUSALS = (
+    "a password is required",
+    "a terminal is required",
+    "no password was provided",
+    "incorrect password attempt",
+    "is not in the sudoers file",
+    "is not allowed to",
+    "may not run sudo",
+    "unknown user",
+    "you must have a tty",
+    "no new privileges",
+    "must be owned by uid 0",
+    "account validation failure",
+    "PAM",
+)
+"""Parts of the messages by which sudo refuses a command; see sudo(8)."""
+
+
+def privileged(host: Host, become: Become | None) -> Host:
+    """Return ``host`` for commands and files of the account in ``become``; None: the SSH user."""
+    return PrivilegedHost(host, become) if become else host
+
+
+@dataclass(frozen=True, slots=True)
+class PrivilegedHost:
+    """A host on which every command runs, and every file is read and written, as the account of ``become``."""
+
+    inner: Host
+    become: Become
+
+    @property
+    def name(self) -> str:
+        """Name of the host in the inventory."""
+        return self.inner.name
+
+    @property
+    def target(self) -> Target:
+        """Description of the host in the inventory, for commands of this account."""
+        return self.inner.target.acting_as(self.become.user)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        stdin: bytes = b"",
+        env: Mapping[str, str | Secret] | None = None,
+        cwd: str | None = None,
+        sink: BinaryIO | None = None,
+    ) -> Output:
+        """Run ``argv`` as the account; see ``Host.run``. Raises PrivilegeRefused when sudo refuses the command."""
+        words, head = self.order(argv, env, cwd)
+        raw = self.inner.run(words, deadline=deadline, stdin=head + stdin, sink=sink)
+        return self._answered(replace(raw, argv=checked(argv)))
+
+    def order(
+        self, argv: Sequence[str], env: Mapping[str, str | Secret] | None = None, cwd: str | None = None
+    ) -> tuple[tuple[str, ...], bytes]:
+        """Return the command for the SSH user, and the beginning of its standard input.
+
+        The password, the environment and the folder pass through standard input: sudo keeps no variables, and the SSH user
+        may be unable to enter the folder. Raises SecretError, and HostError for a password of several lines.
+        """
+        words, password, text = checked(argv), self._password(), exports(revealed(env))
+        if cwd is not None:
+            text = f"CDPATH= cd -- {shlex.quote(cwd)} >/dev/null || exit 126\n".encode() + text
+        if not text and password is None:
+            return as_user(self.become.user, words), b""
+        text += b"" if text.endswith(b"_drillbook=all\n") else b"_drillbook=all\n"
+        head = b"" if password is None else password.encode() + b"\n"
+        head += f"{MARK} {len(text)}\n".encode() + text
+        return as_user(self.become.user, ("sh", "-c", START, "sh", *words), asks=password is not None), head
+
+    def _password(self) -> str | None:
+        if self.become.password is None:
+            return None
+        password = self.become.password.reveal()
+        if "\n" in password or password.startswith(f"{MARK} "):
+            raise HostError(
+                f"{self.name}: the password of `become` has several lines, which sudo cannot read", host=self.name
+            )
+        return password
+
+    def _answered(self, output: Output) -> Output:
+        """Return ``output``. Raises PrivilegeRefused when it is a refusal of sudo."""
+        said = printable(output.stderr)
+        if output.exit != 1 or "sudo" not in said:
+            return output
+        if f"sudo: {output.argv[0]}: command not found" in said:
+            return replace(output, exit=127)
+        lines = [line for line in said.splitlines() if any(part in line for part in REFUSALS)]
+        if lines:
+            raise self._refused(output.argv, lines[-1].strip())
+        return output
+
+    def _refused(self, argv: Sequence[str], said: str) -> PrivilegeRefused:
+        user = shlex.quote(self.become.user)
+        asks = "is required" in said or "no password" in said
+        wrong = "incorrect password" in said
+        return PrivilegeRefused(
+            f"{self.name}: `{shown(argv)}` was not started as {self.become.user}: {said.removeprefix('sudo: ')}",
+            host=self.name,
+            hint="set `password` of `become` in the inventory to a secret, or allow the command without a password"
+            if asks and self.become.password is None
+            else f"correct the secret {self.become.password.of}"
+            if wrong and self.become.password is not None
+            else f"allow the command in the sudoers file of the host, for {user}, or change `become`; as the SSH user, "
+            "`sudo -l` lists what is allowed",
+        )
+
+    def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
+        """Start ``argv`` as the account, and return a channel to its standard streams. Raises CouldNotVerify, HostError."""
+        if not isinstance(self.inner, Piped):
+            raise CouldNotVerify(f"{self.name}: this kind of host cannot connect the controller to the streams of a command")
+        words, head = self.order(argv)
+        channel = self.inner.pipe(words, deadline=deadline)
+        if head:
+            channel.sendall(head)
+        return channel
+
+    def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
+        """Write ``data`` to ``path`` as the account, atomically. Raises HostError."""
+        put_by_command(self, data, path, mode, for_bytes(len(data)))
+
+    def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
+        """Read the first ``limit`` bytes of a file as the account. Raises FileNotFoundError, HostError."""
+        return get_by_command(self, path, limit, for_bytes(limit))
+
+    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
+        """Open a port on the controller that leads to ``address:port``, as the SSH user; see ``Host.forward``."""
+        return self.inner.forward(address, port)
+
+    def close(self) -> None:
+        """Close the connection to the host."""
+        self.inner.close()

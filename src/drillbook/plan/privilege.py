@@ -1,0 +1,55 @@
+"""Privileges of a plan: the account that each step uses on each host, resolved from step, service and host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from drillbook.inventory.inventory import Inventory
+from drillbook.plan.plan import Plan, PlannedProbe, PlannedStep
+from drillbook.sdk.become import Become, nearest
+
+
+def of_step(
+    inventory: Inventory, step: PlannedStep | PlannedProbe | None, host: str, recorded: str | None = None
+) -> Become | None:
+    """Return the privilege of ``step`` on ``host``; None for the SSH user.
+
+    The account that a step names counts on the step's own hosts; without ``step``, the host decides. An account ``recorded``
+    in an intent comes before all others.
+    """
+    own = step.become if isinstance(step, PlannedStep) and host in step.hosts else None
+    own = own if recorded is None else recorded
+    services = [inventory.services[name] for name in _named(inventory, step.params if step else {}, host)]
+    return nearest(own, [*(service.become for service in services), inventory.target(host).become])
+
+
+def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]:
+    """Services on ``host`` that parameters name; the one that the step works on comes first."""
+    names = [params.get("service"), *params.values()]
+    known = inventory.services
+    return [name for name in names if isinstance(name, str) and name in known and known[name].host == host]
+
+
+def find(plan: Plan, step_id: str) -> PlannedStep | PlannedProbe | None:
+    """Return the step, probe or abort condition of ``plan`` with this id; None when the plan has none."""
+    watched = [one.step or one.probe for one in plan.guard.conditions]
+    return next((one for one in (*plan.steps, *plan.probes, *watched) if one and one.id == step_id), None)
+
+
+def used(plan: Plan) -> Iterator[tuple[str, Become]]:
+    """Yield each host of ``plan`` with each privilege that a step or probe may use there, without repetition."""
+    seen: set[tuple[str, str]] = set()
+    watched = [one.step or one.probe for one in plan.guard.conditions]
+    for host in plan.hosts():
+        for step in (*plan.steps, *plan.probes, *watched):
+            become = of_step(plan.inventory, step, host)
+            if become and _acts(plan, step, host) and (host, become.user) not in seen:
+                seen.add((host, become.user))
+                yield host, become
+
+
+def _acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
+    """Return True when ``step`` may use ``host``: it runs there, or names a service there."""
+    runs = isinstance(step, PlannedStep) and host in step.hosts
+    return runs or bool(_named(plan.inventory, step.params if step else {}, host))

@@ -1,0 +1,79 @@
+"""Privilege of commands and files on a host: the key `become` of a host, a service or a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+
+from drillbook.values import Secret
+
+ROOT = "root"
+USER = r"^([A-Za-z_][A-Za-z0-9_.-]*\$?)?$"
+"""Valid names of accounts as in useradd(8); empty for the SSH user itself."""
+_SHORT: list[dict[str, Any]] = [{"type": "boolean"}, {"type": "string", "pattern": USER}]
+
+
+def _account(value: object) -> object:
+    """Replace `true` by root, and `false` by the empty name of the SSH user itself."""
+    return value if not isinstance(value, bool) else ROOT if value else ""
+
+
+Account = Annotated[
+    str, BeforeValidator(_account), Field(pattern=USER), WithJsonSchema({"anyOf": _SHORT}, mode="validation")
+]
+"""Name of an account; `true` stands for root, `false` for the SSH user itself."""
+
+
+class Become(BaseModel):
+    """Account that runs commands and accesses files, by sudo. Written as `true`, `false`, the account, or a mapping."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user: Account = Field(default=ROOT, description="Account to use; default: root. `false`: the SSH user itself.")
+    password: Secret | None = Field(
+        default=None,
+        description=(
+            "Password that sudo asks for, usually that of the SSH user, as a secret. It reaches sudo by standard input. "
+            "Not set: sudo must need none (`NOPASSWD`)."
+        ),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        """Accept `true`, `false` or the name of an account instead of a mapping."""
+        return {"user": value} if isinstance(value, bool | str) else value
+
+    @model_serializer(mode="wrap")
+    def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out the password that is not set."""
+        return {key: value for key, value in written(self).items() if value is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Describe the short forms as well."""
+        return {"anyOf": [*_SHORT, handler(core)]}
+
+
+def nearest(own: str | None, levels: Iterable[Become | None]) -> Become | None:
+    """Return the privilege of a step: ``own`` is the account that it names itself, ``levels`` its service and its host.
+
+    The nearest level that is set names the account. A password is taken from the nearest level that has one. ``None``: the
+    step acts as the SSH user.
+    """
+    known = [level for level in levels if level is not None]
+    account = own if own is not None else next((level.user for level in known), "")
+    if not account:
+        return None
+    return Become(user=account, password=next((level.password for level in known if level.password), None))

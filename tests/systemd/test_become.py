@@ -1,0 +1,149 @@
+"""Files and units that only root may change, drilled by an account with sudo: the key `become`, with a real sudo."""
+
+import json
+import signal
+
+import pytest
+
+from drillbook.hosts.privileged import PrivilegedHost
+from drillbook.sdk.become import Become
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline
+from tests.e2e.controllers import PROGRAM
+from tests.systemd.conftest import PATIENCE, until
+from tests.systemd.test_drill import program
+
+CONF = "/etc/site/site.conf"
+INVENTORY = """
+environment: lab
+hosts:
+  far:
+    address: 127.0.0.1
+    port: {port}
+    user: {user}
+    identity: {identity}
+    known_hosts: {known_hosts}
+{become}
+services:
+  it: {{kind: http, host: far, url: "http://127.0.0.1:1", unit: steady}}
+"""
+DRILL = """
+drill: site
+title: The configuration of the site is broken, and its unit is stopped
+service: it
+guard:
+  environments: [lab]
+  lease: 10s
+inject:
+  - files.replace: {path: /etc/site/site.conf, content: "broken;\\n"}
+    hosts: far
+  - service.stop: {service: it}
+restore:
+  - service.start: {service: it}
+verify:
+  - service.status: {service: it}
+"""
+
+
+@pytest.fixture
+def site(machine, tmp_path):
+    """A project with the drill, and a machine with a folder that only root may enter."""
+    machine.root(f"mkdir -p -m 700 /etc/site; echo 'right;' > {CONF}; chmod 600 {CONF}; systemctl start steady")
+    yield Site(machine, tmp_path)
+    machine.root("rm -rf /etc/site; userdel -f second 2>/dev/null; rm -f /etc/sudoers.d/second")
+
+
+class Site:
+    def __init__(self, machine, root):
+        self.machine, self.root = machine, root
+        for name in ("drills", "inventory"):
+            (root / name).mkdir()
+        (root / "drills" / "site.yml").write_text(DRILL)
+        self.as_user("ops", "    become: true")
+
+    def as_user(self, user, become):
+        machine = self.machine
+        (self.root / "inventory" / "lab.yml").write_text(
+            INVENTORY.format(
+                port=machine.port,
+                user=user,
+                identity=machine.client_key,
+                known_hosts=machine.known_hosts,
+                become=become,
+            )
+        )
+
+    def invoke(self, *words, check=True):
+        return program("-c", PROGRAM, *words, root=self.root, check=check)
+
+    def events(self, kind):
+        lines = next(iter(self.root.glob("reports/*/journal.jsonl"))).read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event["kind"] == kind]
+
+    def whole(self):
+        return self.machine.root(f"cat {CONF}; systemctl is-active steady || true").split() == ["right;", "active"]
+
+
+def test_a_drill_changes_files_of_root_by_sudo_and_leaves_nothing(site):
+    assert "far as root (sudo)" in " ".join(site.invoke("drill.plan", "site").stdout.split())
+    site.invoke("drill.check", "site")
+    site.invoke("drill", "site")
+    assert {event["data"]["become"] for event in site.events("intent")} == {"root"}
+    assert site.whole()
+    assert site.machine.left() == ""
+
+
+def test_without_sudo_the_check_refuses_and_says_which_account(site):
+    site.as_user("app", "    become: true")
+    said = site.invoke("drill.check", "site", check=False)
+    assert said.returncode == 4
+    assert "was not started as root" in " ".join((said.stdout + said.stderr).split())
+    site.as_user("ops", "    become: nobody-there")
+    said = site.invoke("drill.check", "site", check=False)
+    assert said.returncode == 4
+    assert "unknown user nobody-there" in " ".join((said.stdout + said.stderr).split())
+
+
+def test_a_killed_controller_leaves_a_machine_that_puts_back_what_root_changed(site):
+    ended = program(
+        "-m", "tests.matrix.dying", "drills/site.yml", "fault.active", "inject.2", "1", root=site.root, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stdout + ended.stderr
+    until(site.whole, "what the machine puts back by itself")
+    site.invoke("drill.recover")
+    assert site.whole()
+    assert site.machine.left() == ""
+
+
+def test_recovery_uses_the_account_of_the_intent(site):
+    ended = program(
+        "-m", "tests.matrix.dying", "drills/site.yml", "fault.active", "inject.2", "1", root=site.root, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stdout + ended.stderr
+    site.invoke("drill.recover")
+    assert site.whole()
+    assert site.machine.left() == ""
+
+
+def deadline():
+    return Deadline.after(PATIENCE)
+
+
+def test_a_privileged_host_keeps_environment_folder_and_input_of_a_command(site):
+    host = PrivilegedHost(site.machine.host("ops"), Become())
+    assert host.run(("id", "-un"), deadline=deadline()).text == "root"
+    script = 'printf "%s:%s:" "$A" "$PWD"; cat'
+    answer = host.run(("sh", "-c", script), deadline=deadline(), stdin=b"typed\n", env={"A": "it's\n$B"}, cwd="/etc/site")
+    assert answer.stdout == b"it's\n$B:/etc/site:typed\n"
+    assert host.run(("pwd",), deadline=deadline(), cwd="/missing").exit == 126
+    assert host.run(("no-such-program",), deadline=deadline()).exit == 127
+    assert host.run(("sh", "-c", "exit 1"), deadline=deadline()).exit == 1
+
+
+def test_a_privileged_host_reads_and_writes_files_of_the_account(site):
+    host = PrivilegedHost(site.machine.host("ops"), Become())
+    host.put(b"new", "/etc/site/made", mode=0o640)
+    assert host.get("/etc/site/made", limit=CAPTURE_LIMIT) == b"new"
+    assert site.machine.root("stat -c '%U %a' /etc/site/made").split() == ["root", "640"]
+    with pytest.raises(FileNotFoundError):
+        host.get("/etc/site/missing")
+    assert PrivilegedHost(site.machine.host("ops"), Become(user="app")).run(("id", "-un"), deadline=deadline()).text == "app"
