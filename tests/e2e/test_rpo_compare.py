@@ -1,4 +1,4 @@
-"""The drill `rpo-compare`: three methods of backup lose what they lose under the same traffic, and the report shows it."""
+"""The drill `rpo-compare`: four methods of backup lose what they lose under the same traffic, and the report shows it."""
 
 from pathlib import Path
 
@@ -13,9 +13,10 @@ def test_the_methods_stand_side_by_side_with_their_measured_losses(bench):
     )
     facts = {step.id: step.facts for step in view.result.steps}
     log = view.result.objectives["rpo"].measured_s
-    dump, base = facts["verify.2"], facts["verify.3"]
+    standby, dump, base = facts["verify.2"], facts["verify.3"], facts["verify.4"]
+    assert standby["loss_s"] < base["loss_s"]
     assert log < base["loss_s"] < dump["loss_s"], "the dump was begun before the copy"
-    for one in (dump, base):
+    for one in (standby, dump, base):
         assert "canary" in one["basis"]
         assert 0 < one["error_s"] < 1
     text = (folder / "report.md").read_text()
@@ -23,9 +24,11 @@ def test_the_methods_stand_side_by_side_with_their_measured_losses(bench):
     rows = [line.split(" |")[0].lstrip("| ") for line in section.splitlines() if line.startswith("| ")]
     assert [row.split(" \\(")[0] for row in rows[1:] if "-" * 3 not in row] == [
         "The drill's own restore",
+        "A streaming standby",
         "A physical backup without its log",
         "A dump",
     ]
     assert 'id="losses"' in (folder / "report.html").read_text()
     assert not Path(bench.value("data.db-2")).exists(), "the copy on the spare is removed"
+    assert not Path(bench.value("follower.path")).exists()
     assert not Path(bench.value("sandbox.database")).exists()

@@ -225,6 +225,7 @@ class Lab:
             "pgbackrest.stanza": DATABASE,
             "shop.socket": str(database / SHOP / "shop.sock"),
             "shop.copies": str(database / "shop-copies"),
+            "follower.path": str(self.folder / "follower"),
             **{f"sandbox.{name}": str(self.folder / f"sandbox-{end}") for name, end in SANDBOXES.items()},
             **missing_programs(),
         }
