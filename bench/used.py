@@ -65,3 +65,7 @@ _.leases  # on a host, whoever left them
 _.watcher  # of a lease
 _.age_s  # of a lock and of a lease
 _.revert  # a lease, now and not once it is over: what the boot hook does
+
+# Fields of JSON output, written by dataclasses.asdict
+_.passed_run  # drillbook/due/1
+_.last_run

@@ -11,7 +11,7 @@ class Exit(IntEnum):
     OK = 0
     """Success: the drill passed, the diagnosis is healthy, the record is complete."""
     FAILED = 1
-    """A failure is proven: the recovery failed, a cause was found, a record was changed."""
+    """A failure is proven: the recovery failed, a cause was found, a record was changed, a drill is overdue."""
     USAGE = 2
     """The input is wrong; nothing was touched."""
     UNVERIFIED = 3

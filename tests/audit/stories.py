@@ -12,6 +12,7 @@ from drillbook.inventory import inventory
 from drillbook.journal import journal, suspension
 from drillbook.journal.journal import Journal
 from drillbook.plan import planner, spec
+from drillbook.plan.schedule import Schedule
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import publish
@@ -38,7 +39,9 @@ class Run(Story):
         book.runs.append(self)
         (book.root / f"{drill}.yml").write_text(text)
         (book.root / "hosts.yml").write_text(hosts)
-        self.plan = planner.make(spec.load(book.root / f"{drill}.yml"), inventory.load(book.root / "hosts.yml"))
+        read = spec.load(book.root / f"{drill}.yml")
+        self.plan = planner.make(read, inventory.load(book.root / "hosts.yml"))
+        schedule = Schedule.of(read.head.every, read.head.grace, [read.head.guard.windows])
         with clock(self.at, 0.0):
             before = prev or run_identity.previous_head(Project(book.root), self.id)
             self.journal = Journal(self.folder, Redactor([]), origin=0.0, prev=before)
@@ -51,6 +54,7 @@ class Run(Story):
             tool="drillbook 0",
             operator=operator,
             controller="here",
+            **({"schedule": schedule.as_data()} if schedule else {}),
         )
 
     def add(self, at, kind, step=None, host=None, /, **data):

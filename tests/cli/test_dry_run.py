@@ -18,7 +18,17 @@ from tests.program import PROGRAM, Folder, fault, step
 
 ROOT = Path(__file__).parents[2]
 BREAK = fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
-READS = {"actions", "diagnose", "drill.list", "drill.plan", "report.list", "report.verify", "schema", "lab.status"}
+READS = {
+    "actions",
+    "diagnose",
+    "drill.due",
+    "drill.list",
+    "drill.plan",
+    "report.list",
+    "report.verify",
+    "schema",
+    "lab.status",
+}
 """Tasks that do under `--dry` what they always do."""
 ARGUMENTS = {
     "drill.drill": ["sample"],
@@ -29,6 +39,7 @@ ARGUMENTS = {
     "schema": ["drill"],
     "audit": ["--since", "2020-01-01", "--until", "2999-12-31"],
     "init": ["NEW"],
+    "schedule.install": ["--cron"],
 }
 
 

@@ -23,8 +23,13 @@ class Listener(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.took({})
+
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.took(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def took(self, body):
         with self.server.changed:
             self.server.got.append({"path": self.path, **body})
             self.server.changed.notify_all()

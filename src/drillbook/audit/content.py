@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
 from drillbook.audit import chain, coverage, trend
@@ -11,11 +11,13 @@ from drillbook.audit.assurance import UNCHECKED, Assurance
 from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, FindingRow, PlanRow, ProvenRow
+from drillbook.audit.missed import MissedRow, missed
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
 from drillbook.audit.trend import Plot
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Verdict
+from drillbook.project.schedule_record import Entry
 from drillbook.report.figures import count
 from drillbook.report.rows import settled_rows, settled_sentence
 from drillbook.report.wording import MET, NOT_VERIFIED
@@ -112,6 +114,9 @@ class Audit:
     evidence_digest: str
     controls: tuple[Control, ...] = CONTROLS
     capacity: tuple[CapacityRow, ...] = ()
+    missed: tuple[MissedRow, ...] = ()
+    schedule_damage: str = ""
+    """Reason why the record of missed drills cannot be trusted; empty when it is intact, or there is none."""
     assurance: Assurance = UNCHECKED
 
     @property
@@ -141,8 +146,21 @@ def make(
     period: Period,
     assurance: Assurance = UNCHECKED,
     today: date | None = None,
+    *,
+    scheduled: tuple[Sequence[Entry], str] = ((), ""),
 ) -> Audit:
-    """Make the audit of ``period`` from all journals; ``today`` is the audit's date in UTC, by default the present one."""
+    """Make the audit of ``period`` from all journals, and from ``scheduled``, the result of ``schedule_record.read``.
+
+    ``today`` is the audit's date in UTC, by default the present one.
+    """
+    made = _of_journals(records, strays, period, assurance, today or datetime.now(UTC).date())
+    rows = missed([one for one in records if not one.copy_of], scheduled[0], period, today)
+    return replace(made, missed=tuple(rows), schedule_damage=scheduled[1])
+
+
+def _of_journals(
+    records: Sequence[Record], strays: Sequence[Stray], period: Period, assurance: Assurance, today: date
+) -> Audit:
     followed = chain.follow(records, strays)
     kept = [one for one in records if not one.copy_of]
     runs, earlier = _of_period(kept, period)
@@ -150,14 +168,14 @@ def make(
     whole = not any(one.breaking for one in problems)
     evidence = tuple(_evidence(one, followed) for one in runs)
     rows = tuple(_run(one) for one in runs)
-    verdicts = {verdict: number for verdict in ORDER if (number := sum(row.verdict == verdict for row in rows))}
-    covered = coverage.coverage(runs, earlier, period, today or datetime.now(UTC).date())
+    verdicts = _verdicts(rows)
+    covered = coverage.coverage(runs, earlier, period, today)
     return Audit(
         period=period,
         whole=whole,
         sentence=_sentence(rows, verdicts, covered, whole),
         verdicts=verdicts,
-        problems=tuple(sorted(problems, key=lambda one: (not one.breaking, one.first or "", one.run, one.code))),
+        problems=_sorted(problems),
         elsewhere=tuple(elsewhere),
         unanchored=tuple(chain.unanchored(runs, followed)),
         newest=max((one.started or "" for one in kept), default=""),
@@ -175,6 +193,14 @@ def make(
         controls=bearing(sorted({one.drill for one in runs if coverage.compared(one)})),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])),
     )
+
+
+def _verdicts(rows: Sequence[RunRow]) -> dict[str, int]:
+    return {verdict: number for verdict in ORDER if (number := sum(row.verdict == verdict for row in rows))}
+
+
+def _sorted(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda one: (not one.breaking, one.first or "", one.run, one.code)))
 
 
 def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow], whole: bool) -> str:
@@ -301,6 +327,7 @@ def as_data(audit: Audit) -> dict[str, object]:
             "elsewhere",
             "runs",
             "coverage",
+            "missed",
             "proven",
             "findings",
             "operators",
@@ -322,6 +349,7 @@ def as_data(audit: Audit) -> dict[str, object]:
         "anchors": list(audit.assurance.compared),
         "newest_run_began": audit.newest,
         "runs_outside": audit.outside,
+        "schedule_damage": audit.schedule_damage,
         "unit": audit.period.unit,
         "evidence_digest": audit.evidence_digest,
         **rows,

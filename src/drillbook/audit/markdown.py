@@ -18,6 +18,7 @@ def render(audit: Audit) -> str:
     bodies = {
         "record": _record,
         "coverage": _coverage,
+        "missed": _missed,
         "proven": _proven,
         "trend": _trend,
         "not-passed": _not_passed,
@@ -89,6 +90,33 @@ def _coverage(audit: Audit) -> list[str]:
                 for row in audit.coverage
             ],
         )
+    ]
+
+
+def _missed(audit: Audit) -> list[str]:
+    damage = (
+        [f"**The record of missed drills is damaged**: {escape(audit.schedule_damage)}"] if audit.schedule_damage else []
+    )
+    if not audit.missed:
+        return [*damage, "By the recorded schedules, no drill was overdue in this period."]
+    return [
+        *damage,
+        table(
+            ("Drill", "Service", "Environment", "Kind", "Due", "Since", "Until", "Details"),
+            [
+                (
+                    escape(row.drill),
+                    escape(row.service),
+                    escape(row.environment),
+                    f"**{row.kind}**",
+                    utc(row.due) if row.due else "at once",
+                    utc(row.since),
+                    wording.ended(row),
+                    escape(row.why or (f"last passed: {row.run}" if row.run else "")),
+                )
+                for row in audit.missed
+            ],
+        ),
     ]
 
 

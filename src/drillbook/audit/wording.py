@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from drillbook.audit.content import Audit
-from drillbook.report.figures import count
+from drillbook.audit.missed import MissedRow
+from drillbook.project.schedule_record import NOT_BEGUN
+from drillbook.report.figures import count, utc
 
 SECTIONS = (
     ("record", "Completeness of the record"),
     ("coverage", "Coverage"),
+    ("missed", "Missed drills"),
     ("proven", "Last proven RTO and RPO"),
     ("trend", "Trend"),
     ("not-passed", "Runs that did not pass"),
@@ -26,6 +29,8 @@ LEADS = {
     "coverage": "Every service that was drilled, and every service that the newest plan of its environment names. Each field shows "
     "the verdict of the last run in that span of time, and the number of runs. A span without a run is a gap, unless it "
     "is in the future, or the inventory gives a reason why no drill of the service is expected.",
+    "missed": "Times at which a drill was overdue: the run before had passed, recorded the schedule, and no other run passed "
+    "until the grace was over. Also scheduled runs that could not begin, and drills that never ran, as recorded in schedule.jsonl.",
     "proven": "The last run of the period that passed and met the objective. Runs with any other verdict prove nothing, whatever "
     "they measured.",
     "trend": "Each mark is a run; the vertical line through it is the error of its figure, the dashed line the target. "
@@ -81,6 +86,13 @@ def assurance(audit: Audit) -> list[str]:
         return ["Signatures and anchors were not examined."]
     found = [f"No trusted signature: {one}" for one in known.unvouched]
     return found if known.compared else [*found, NO_ANCHOR]
+
+
+def ended(row: MissedRow) -> str:
+    """Text for the end of a span in which a drill was missed."""
+    if row.kind == NOT_BEGUN:
+        return "does not apply"
+    return utc(row.until) if row.until else "not passed since"
 
 
 def title(audit: Audit) -> str:

@@ -18,6 +18,7 @@ from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
 from drillbook.errors import UsageError
+from drillbook.project import schedule_record
 from drillbook.project.project import Project
 from drillbook.report import formats, publish
 from drillbook.report.figures import one_line
@@ -38,7 +39,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     project.look_into_reports()
     found, strays = records.find(project.reports)
     known = assure(found, period, project.reports, project.root, _anchors(project, anchor))
-    made = content.make(found, strays, period, known, today)
+    made = content.make(found, strays, period, known, today, scheduled=schedule_record.read(project.reports))
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

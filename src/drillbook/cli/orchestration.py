@@ -40,6 +40,7 @@ from drillbook.judge.result import Residue, RunView, SuiteResult, Verdict
 from drillbook.notify.messenger import Messenger
 from drillbook.plan import approval, guard, planner
 from drillbook.plan.planner import Plan
+from drillbook.plan.schedule import Schedule
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
 from drillbook.report import publish
@@ -63,18 +64,26 @@ class Orchestrator:
     """Digests of the attestations (signed digests of a run's files) written so far, by name of the run's folder."""
     missed: list[str] = field(default_factory=list)
     """Messages about anchors and timestamps that could not be obtained, each with the reason."""
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    """Schedules of the planned drills, by name; recorded in the first event of a run."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
         """Plan a drill, or every drill of a suite, so that a mistake in any of them is found before the first one runs."""
         if isinstance(found, Drill):
-            return [planner.make(found, self.inventory)]
+            return [self._planned(found)]
         drills = [self.project.drill(name) for name in found.drills]
         for drill in drills:
             if isinstance(drill, Suite):
                 raise PlanError(
                     f"the suite {found.suite!r} names the suite {drill.suite!r}, but a suite must name only drills"
                 )
-        return [planner.make(drill, self.inventory) for drill in drills if isinstance(drill, Drill)]
+        return [self._planned(drill) for drill in drills if isinstance(drill, Drill)]
+
+    def _planned(self, drill: Drill) -> Plan:
+        head = drill.head
+        if schedule := Schedule.of(head.every, head.grace, [head.guard.windows]):
+            self.schedules[drill.name] = schedule
+        return planner.make(drill, self.inventory)
 
     def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
         """Run a plan and write its reports; returns the run's folder and its judged result.
@@ -104,7 +113,7 @@ class Orchestrator:
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
-                head: RunSession = {**header(run["operator"]), "approval": approved}
+                head = self._head(one, run["operator"], approved)
                 history = self._history(one, folder)
                 residue = Runner(stage, hosts.open, stop, refusals, header=head, history=history, vouch=vouch).run()
             messenger.ended(lambda: judge(read(journal.path)).result)
@@ -115,6 +124,10 @@ class Orchestrator:
             hosts.close()
             journal.close()
         return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
+
+    def _head(self, one: Plan, by: str, approved: dict[str, Any] | None) -> RunSession:
+        schedule = self.schedules.get(one.drill)
+        return {**header(by), "approval": approved, "schedule": schedule.as_data() if schedule else None}
 
     @property
     def _vouchers(self) -> ManifestKeys:

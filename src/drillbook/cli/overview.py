@@ -5,15 +5,11 @@ Fast with hundreds of runs: of each run, only its name, the start of its result 
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -23,10 +19,14 @@ from drillbook.cli.console import console
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState
+from drillbook.plan.schedule import State
+from drillbook.project import due, schedules, standings
+from drillbook.project.due import DueRow
 from drillbook.project.project import Project
+from drillbook.project.schedules import Scheduled
+from drillbook.project.standings import Ended, Standing
 from drillbook.report import folders
-from drillbook.report.figures import count, moment, one_line
-from drillbook.values import Duration
+from drillbook.report.figures import count, one_line
 
 WORDS = {
     "passed": "green",
@@ -39,31 +39,7 @@ WORDS = {
     "journal lost": "bold red",
     "running": "cyan",
 }
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-HEAD = 4096
-"""Number of bytes at the start of a result file that are searched for the verdict."""
 MOST_RUNS = 30
-VERDICT = re.compile(rb'^ {2}"verdict": "([a-z ]+)",$', re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Fields of a drill's or suite's file that ``drill.list`` shows."""
-
-    name: str
-    title: str
-    suite: bool
-    every: Duration | None
-    broken: str = ""
-    """Reason why the file cannot be read; empty when it can."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """State of one drill or suite: its newest run, and its newest run that passed."""
-
-    last: dict[str, Any] | None
-    passed: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +59,15 @@ def drills(project: Project) -> int:
     """List drills and suites with last result, last pass and due date; then the runs in progress or in need of a recovery."""
     out = console()
     runs = list(project.runs())
-    standings = _standings([folder for folder in runs if not damaged.lost(folder)], project)
+    wanted = schedules.read(project)
+    known = standings.read([folder for folder in runs if not damaged.lost(folder)], project)
+    newest, rows = standings.newest(known), due.of(wanted, known, datetime.now(UTC)).rows
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("drill", overflow="fold")
     for column in ("last run (UTC)", "verdict", "due"):
         table.add_column(column, no_wrap=True)
-    now = datetime.now(UTC)
-    for name, path in project.drill_names().items():
-        _row(table, _wanted(name, path), standings.get(name, Standing(None, None)), now)
+    for one in wanted:
+        _row(table, one, newest.get(one.name), next((row for row in rows if row.drill == one.name), None))
     out.print(table)
     _print_open(_unsettled(_with_lost(runs, project)), out)
     return 0
@@ -100,128 +77,51 @@ def _with_lost(runs: Sequence[Path], project: Project) -> list[Path]:
     return sorted([*runs, *project.lost()], key=lambda folder: folder.name)
 
 
-def _row(table: Table, wanted: Wanted, standing: Standing, now: datetime) -> None:
-    last, passed = standing.last, standing.passed
+def _row(table: Table, wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> None:
     name = Text(wanted.name + (" (suite)" if wanted.suite else ""))
     if wanted.broken:
         name.append(f"\n✗ cannot be read: {one_line(wanted.broken)}", style="bold red")
     else:
         name.append(f"\n{one_line(wanted.title)}", style="dim")
-    verdict = f"{last['verdict']}{_left(last)}" if last else "never run"
-    shape = Text(verdict, style=WORDS.get(last["verdict"], "") if last else "dim")
-    when = Text(_day(str(last["started"])) if last else "-")
+    last, passed = (standing.last, standing.passed) if standing else (None, None)
+    shape = Text(
+        f"{last.verdict}{_left(last)}" if last else "never run", style=WORDS.get(last.verdict, "") if last else "dim"
+    )
+    when = Text(day(last.started) if last else "-")
     if passed and passed is not last:
-        when.append(f"\n{_day(str(passed['started']))}", style="dim")
+        when.append(f"\n{day(passed.started)}", style="dim")
         shape.append("\nlast passed", style="dim")
-    table.add_row(name, when, shape, _due(wanted.every, passed, now))
+    table.add_row(name, when, shape, until(row))
 
 
-def _left(result: dict[str, Any]) -> str:
+def _left(ended: Ended) -> str:
     """Text appended to the verdict of a run whose changes were not all undone; else empty."""
-    return "" if result["exit"] != 5 else " + residue, closed" if result["settled"] else " + residue"
+    return "" if ended.exit != 5 else " + residue, closed" if ended.settled else " + residue"
 
 
-def _due(every: Duration | None, passed: dict[str, Any] | None, now: datetime) -> Text:
-    """Text with the time until the drill or suite must pass again, or the time for which this has been overdue."""
-    if every is None:
+def until(row: DueRow | None) -> Text:
+    """Text with the time until the drill or suite is due, or the time for which it has been overdue; ``-`` without ``row``."""
+    if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
-    at = moment(str(passed["started"])) if passed else None
-    if at is None:
-        return Text(f"now: every {every}", style="bold red")
-    due = at + timedelta(seconds=float(every))
-    if due <= now:
-        return Text(f"overdue {_span((now - due).total_seconds())}", style="bold red")
-    return Text(f"in {_span((due - now).total_seconds())}")
+    if row.state is State.NEVER:
+        return Text(f"now: every {row.every}" if row.every else "now", style="bold red")
+    if row.state is State.OVERDUE:
+        return Text(f"overdue {span(row.overdue_s)}", style="bold red")
+    seconds = row.until_due_s
+    return Text(f"in {span(seconds)}") if seconds > 0 else Text("now", style="yellow")
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Length of time in its largest whole unit, such as ``3 d``."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"
     return f"{int(seconds)} s"
 
 
-def _day(started: str) -> str:
+def day(started: str) -> str:
+    """Day and minute of a time in UTC, for a table."""
     return started[:16].replace("T", " ")
-
-
-def _wanted(name: str, path: Path) -> Wanted:
-    """Read only the listed fields from the file of the drill or suite ``name``, so that the list stays fast."""
-    title, suite, every = "", False, None
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        for line in text.splitlines():
-            if line.startswith("title:"):
-                title = line.removeprefix("title:").strip().strip("\"'")
-            elif line.startswith("every:"):
-                every = _duration(line.removeprefix("every:"))
-            suite = suite or line.startswith("suite:")
-    except OSError as error:
-        return Wanted(name, title, suite, every, f"{path.name}: {error.strerror}")
-    return Wanted(name, title, suite, every, _broken(text, path))
-
-
-def _broken(text: str, path: Path) -> str:
-    """Reason why ``text`` is not YAML with a title; empty when it is. Checks nothing else, so that the list stays fast."""
-    try:
-        for _ in yaml.parse(text, Loader=_LOADER):
-            pass
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        return f"{path.name}{where}: {error.problem}"
-    except yaml.YAMLError as error:
-        return f"{path.name}: {error}"
-    return "" if re.search(r"^title:", text, re.MULTILINE) else f"{path.name}: the file has no title"
-
-
-def _duration(text: str) -> Duration | None:
-    try:
-        return Duration.parse(text.partition(" #")[0].strip().strip("\"'"))
-    except ValueError:
-        return None  # `drill.plan` reports an invalid value
-
-
-def _standings(runs: Sequence[Path], project: Project) -> dict[str, Standing]:
-    """State of every drill and suite. Reads newest runs first, and older results only to find the last pass."""
-    suites = {folder.parent for folder in runs if folder.parent != project.reports}
-    found: dict[str, Standing] = {}
-    for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
-        known = found.get(folders.drill_of(folder.name))
-        if known and (known.passed or not _says_passed(folder)):
-            continue
-        result = _result(folder)
-        if result is None:
-            continue
-        name = result["name"]
-        known = found.get(name, Standing(None, None))
-        good = result if result["verdict"] == "passed" and not result["exit"] else None
-        found[name] = Standing(known.last or result, known.passed or good)
-    return found
-
-
-def _says_passed(folder: Path) -> bool:
-    try:
-        with (folder / "result.json").open("rb") as file:
-            verdict = VERDICT.search(file.read(HEAD))
-    except OSError:
-        return False
-    return verdict is None or verdict[1] == b"passed"
-
-
-def _result(folder: Path) -> dict[str, Any] | None:
-    """Read the result in ``folder``; None for a missing or damaged file (`invoke report RUN` writes it again)."""
-    try:
-        result = json.loads((folder / "result.json").read_bytes())
-        return {
-            "name": str(result.get("drill") or result["suite"]),
-            "verdict": str(result["verdict"]),
-            "started": str(result["started"]),
-            "exit": result["exit"],
-            "settled": bool(result.get("settled")),
-        }
-    except (OSError, ValueError, KeyError, AttributeError):
-        return None
 
 
 def _unsettled(runs: Sequence[Path]) -> list[Open]:
@@ -300,8 +200,8 @@ def runs(project: Project, *, everything: bool = False) -> int:
 
 
 def _run_row(table: Table, folder: Path, *, inner: bool) -> None:
-    result = _result(folder)
-    verdict = result["verdict"] if result else "unfinished"
+    result = standings.result(folder)
+    verdict = result.verdict if result else "unfinished"
     inside = [] if inner or (folder / FILE).exists() else damaged.drills_in(folder)
     if inside and result is None:
         verdict = "running" if any(folders.alive(one) for one in inside) else "unfinished"
@@ -311,9 +211,9 @@ def _run_row(table: Table, folder: Path, *, inner: bool) -> None:
         verdict = "running" if folders.alive(folder) else "unfinished"
     shape = Text(verdict, style=WORDS.get(verdict, ""))
     if result and verdict != "journal lost":
-        shape.append(_left(result), style="" if result["settled"] else "bold red")
-    started = result["started"] if result else folders.begun(folder.name)
+        shape.append(_left(result), style="" if result.settled else "bold red")
+    started = result.started if result else folders.begun(folder.name)
     name = one_line(folder.name)
     text = Text("  " if inner else "")
     text.append(name, style="bold red" if verdict in ("unfinished", "journal lost") else "")
-    table.add_row(Text(_day(started) or "-"), shape, text)
+    table.add_row(Text(day(started) or "-"), shape, text)

@@ -10,7 +10,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from drillbook.cli import developer_tasks
+from drillbook.cli import developer_tasks, schedule_tasks
 from drillbook.cli.console import end_quietly
 from drillbook.cli.init_task import init
 from drillbook.cli.optional_names import OptionalNameTask
@@ -352,8 +352,9 @@ def namespace() -> Collection:
     end_quietly()
     root = Collection()
     groups: dict[str, list[Any]] = {
-        "drill": [drill, list_, plan, check_drill, approve, recover, stop],
+        "drill": [drill, list_, schedule_tasks.due, plan, check_drill, approve, recover, stop],
         "report": [report, verify, list_runs, open_],
+        "schedule": [schedule_tasks.run_due, schedule_tasks.install, schedule_tasks.remove],
         "lab": [up, down, status],
     }
     for name, tasks in groups.items():

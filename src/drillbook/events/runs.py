@@ -52,6 +52,7 @@ class RunSession(Session):
     """Controller and operator of a run, with the run's approval."""
 
     approval: NotRequired[Json | None]
+    schedule: NotRequired[Json | None]
 
 
 class Stamped(Content):
@@ -89,6 +90,12 @@ class RunStarted(Begun):
             description=(
                 "The approval: who approved, until when, and the key; null where none is needed. Absent in older journals."
             )
+        ),
+    ] = None
+    schedule: Annotated[
+        Json | None,
+        Field(
+            description=("Schedule of the drill: `every`, `grace`, `windows`; null without one. Absent in older journals.")
         ),
     ] = None
 

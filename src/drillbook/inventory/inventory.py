@@ -25,8 +25,8 @@ from drillbook.values import PATIENCE_S, Secret, SecretName
 CONTROLLER = "controller"
 """Name of the machine that runs Drillbook; it is a host of every inventory."""
 
-Occasion = Literal["start", "end", "abort", "residue"]
-OCCASIONS: tuple[Occasion, ...] = ("start", "end", "abort", "residue")
+Occasion = Literal["start", "end", "abort", "residue", "missed"]
+OCCASIONS: tuple[Occasion, ...] = ("start", "end", "abort", "residue", "missed")
 
 
 YES_OR_NO: dict[str, Any] = {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no"]}, {"type": "null"}]}

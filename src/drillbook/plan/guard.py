@@ -10,10 +10,8 @@ from zoneinfo import ZoneInfo
 
 from drillbook.findings import Finding, finding
 from drillbook.plan.plan import Plan
-from drillbook.plan.window import DAYS, Window
+from drillbook.plan.window import HORIZON_DAYS, Window, is_open, next_opening
 
-HORIZON_DAYS = 15
-"""Days to search for the next window: a window opens once a week, or after two when a clock change skips its hour."""
 MINUTE = timedelta(minutes=1)
 
 
@@ -83,39 +81,6 @@ def _window(windows: Sequence[Window], now: datetime) -> Finding | None:
         measured=f"it is {now.astimezone(zone):%a %Y-%m-%d %H:%M} {windows[0].zone}; {when}",
         remedy=f"Wait: {when}. Or change `guard.windows` in agreement with its owners.",
     )
-
-
-def is_open(window: Window, now: datetime) -> bool:
-    """Return True when the window is open at ``now``, by the wall clock of its zone.
-
-    An hour that a clock change skips is thus in no window, and an hour that it repeats is in a window twice. A window whose
-    end is not later than its start closes on the next day, and belongs to the day on which it opened.
-    """
-    local = now.astimezone(ZoneInfo(window.zone))
-    minute = local.hour * 60 + local.minute
-    start, end = _minutes(window.start), _minutes(window.end)
-    today, yesterday = DAYS[local.weekday()], DAYS[(local.weekday() - 1) % 7]
-    if start < end:
-        return today in window.days and start <= minute < end
-    return (today in window.days and minute >= start) or (yesterday in window.days and minute < end)
-
-
-def _minutes(text: str) -> int:
-    return int(text[:2]) * 60 + int(text[3:])
-
-
-def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
-    """Find the window in ``windows`` that opens next after ``now``: its opening time, in its own time zone, and the window.
-
-    None when no window opens within HORIZON_DAYS.
-    """
-    moment = now.astimezone(UTC).replace(second=0, microsecond=0)
-    for _ in range(HORIZON_DAYS * 24 * 60):
-        moment += MINUTE
-        for window in windows:
-            if is_open(window, moment):
-                return moment.astimezone(ZoneInfo(window.zone)), window
-    return None
 
 
 def said(opens: datetime, window: Window, now: datetime) -> str:

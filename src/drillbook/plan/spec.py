@@ -18,6 +18,7 @@ from drillbook.errors import SpecError, UnknownName
 from drillbook.language import strict, template
 from drillbook.language.strict import Document, Place
 from drillbook.plan.keywords import ConditionWords, Keywords
+from drillbook.plan.schedule import Every, Grace
 from drillbook.plan.window import Window
 from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action, find, known_names
@@ -143,9 +144,8 @@ class Head(_Part):
     owner: str = Field(default="", description="Name of the responsible contact in the inventory.")
     objectives: Objectives = Field(default_factory=Objectives, description="Objectives: RTO, RPO and time to detect.")
     guard: Guard = Field(default_factory=Guard, description="Where and when the drill may run, and its abort conditions.")
-    every: Duration | None = Field(
-        default=None, gt=0, description="Maximum time between passed runs, such as 90d; see `drill.list`."
-    )
+    every: Every = None
+    grace: Grace = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +172,8 @@ class Suite(_Part):
     suite: Name = Field(description="Name of the suite; must equal the name of its file.")
     title: str = Field(min_length=1, description="Purpose of the suite, in one line.")
     drills: tuple[Name, ...] = Field(min_length=1, description="Names of the drills to run, in this order.")
-    every: Duration | None = Field(
-        default=None, gt=0, description="Maximum time between passed runs, such as 90d; see `drill.list`."
-    )
+    every: Every = None
+    grace: Grace = None
 
 
 def load(path: Path, trees: Path | None = None, known: Collection[str] | None = None) -> Drill | Suite:

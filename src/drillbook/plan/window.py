@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic import field_validator as check_field
@@ -13,6 +16,9 @@ from drillbook.language.strict import did_you_mean
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+HORIZON_DAYS = 15
+"""Days to search for the next window: a window opens once a week, or after two when a clock change skips its hour."""
+MINUTE = timedelta(minutes=1)
 
 
 class Window(BaseModel):
@@ -51,6 +57,39 @@ class Window(BaseModel):
     def __str__(self) -> str:
         days = "every day" if set(self.days) == set(DAYS) else " ".join(self.days)
         return f"{days} {self.start} to {self.end} {self.zone}"
+
+
+def is_open(window: Window, now: datetime) -> bool:
+    """Return True when the window is open at ``now``, by the wall clock of its zone.
+
+    An hour that a clock change skips is thus in no window, and an hour that it repeats is in a window twice. A window whose
+    end is not later than its start closes on the next day, and belongs to the day on which it opened.
+    """
+    local = now.astimezone(ZoneInfo(window.zone))
+    minute = local.hour * 60 + local.minute
+    start, end = _minutes(window.start), _minutes(window.end)
+    today, yesterday = DAYS[local.weekday()], DAYS[(local.weekday() - 1) % 7]
+    if start < end:
+        return today in window.days and start <= minute < end
+    return (today in window.days and minute >= start) or (yesterday in window.days and minute < end)
+
+
+def _minutes(text: str) -> int:
+    return int(text[:2]) * 60 + int(text[3:])
+
+
+def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
+    """Find the window in ``windows`` that opens next after ``now``: its opening time, in its own time zone, and the window.
+
+    None when no window opens within HORIZON_DAYS.
+    """
+    moment = now.astimezone(UTC).replace(second=0, microsecond=0)
+    for _ in range(HORIZON_DAYS * 24 * 60):
+        moment += MINUTE
+        for window in windows:
+            if is_open(window, moment):
+                return moment.astimezone(ZoneInfo(window.zone)), window
+    return None
 
 
 def _near_zone(word: str) -> str:

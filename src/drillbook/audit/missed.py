@@ -1,0 +1,101 @@
+"""Missed drills: times at which a drill was overdue by the schedule that its journals record, and runs that could not begin.
+
+A run that passed records the schedule in its first event; the drill is overdue from the moment that this schedule sets until
+the next run that passed. No later change of a drill's file hides that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+from pydantic import ValidationError
+
+from drillbook.audit.coverage import by_drill
+from drillbook.audit.period import Period
+from drillbook.audit.records import Record
+from drillbook.judge.result import Verdict
+from drillbook.plan.schedule import Schedule
+from drillbook.project.schedule_record import NOT_BEGUN, Entry
+from drillbook.report.figures import moment
+
+OVERDUE, NEVER = "overdue", "never passed"
+
+
+@dataclass(frozen=True, slots=True)
+class MissedRow:
+    """A span of time in which a drill was overdue, or a scheduled run that could not begin; times in UTC (RFC 3339)."""
+
+    kind: str
+    """``overdue``, ``never passed`` or ``not begun``."""
+    environment: str
+    service: str
+    drill: str
+    due: str
+    since: str
+    until: str
+    """Start of the next run that passed; empty when there is none yet."""
+    run: str
+    """The run that passed before; empty when none did."""
+    source: str
+    """``journal``, or ``schedule.jsonl`` for what has no journal."""
+    why: str = ""
+
+
+def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
+    """List what was missed in ``period``, oldest first; ``entries``: the record of the schedule.
+
+    Looks at the schedules at the end of ``period``, or if this is in the future, at the present: the end of the day ``today``
+    (UTC) if given.
+    """
+    now = min(period.end, datetime.combine(today, time.max, UTC) if today else datetime.now(UTC))
+    rows = [row for group in by_drill(records).values() for row in _overdue(group, now)]
+    rows = [row for row in rows if period.touches(row.since, row.until or None) and not period.ended_before(row.since)]
+    known = {(row.drill, row.environment) for row in rows}
+    rows += [
+        _recorded(one) for one in entries if period.holds(one.at) and (one.kind == NOT_BEGUN or one.subject not in known)
+    ]
+    return sorted(rows, key=lambda row: (row.since, row.drill, row.environment))
+
+
+def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:
+    """Spans in which one drill was overdue in one environment; ``group`` are its runs, oldest first."""
+    passes = [one for one in group if one.verdict == Verdict.PASSED and not one.residue and moment(one.started or "")]
+    first = passes[0] if passes else None
+    scheduled = next((one for one in group if _schedule(one)), None)
+    if scheduled and (first is None or (scheduled.started or "") < (first.started or "")):
+        yield _row(NEVER, scheduled, ("", scheduled.started or ""), first)
+    for number, one in enumerate(passes):
+        schedule, begun = _schedule(one), moment(one.started or "")
+        following = passes[number + 1] if number + 1 < len(passes) else None
+        end = (moment(following.started or "") if following else None) or now
+        if schedule and begun and (since := schedule.overdue(begun)) < min(end, now):
+            yield _row(OVERDUE, one, (_utc(schedule.due(begun)), _utc(since)), following)
+
+
+def _row(kind: str, one: Record, span: tuple[str, str], following: Record | None) -> MissedRow:
+    due, since = span
+    until = following.started or "" if following else ""
+    run = one.run if kind == OVERDUE else ""
+    return MissedRow(kind, one.environment, one.service, one.drill, due, since, until, run, "journal")
+
+
+def _recorded(one: Entry) -> MissedRow:
+    kind = one.kind if one.kind == NOT_BEGUN else OVERDUE if one.due else NEVER
+    return MissedRow(
+        kind, one.environment or "any", one.service, one.drill, one.due, one.at, "", "", "schedule.jsonl", one.message
+    )
+
+
+def _schedule(one: Record) -> Schedule | None:
+    if one.opening is None or not one.opening.schedule:
+        return None
+    try:
+        return Schedule.model_validate(one.opening.schedule)
+    except ValidationError:  # a schedule of a newer version
+        return None
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,71 @@
+"""The tasks ``drill.due`` and ``schedule.*``; the modules ``cli.due``, ``cli.scheduled`` and ``cli.timers`` implement them."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from drillbook.cli.console import stdout
+from drillbook.cli.place import here
+from drillbook.cli.task_exit import Dry, is_dry, told
+from drillbook.errors import UsageError
+
+INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
+KINDS = {"systemd": "a user timer of systemd", "cron": "an entry in your crontab"}
+
+
+@task(help={"environment": "only this environment; default: all in which drills ran", "json": "print the result as JSON"})
+@told(Dry.READS)
+def due(_: Context, environment: str = "", json: bool = False) -> int:
+    """Show what is due, overdue or never passed. Exit 0, 1 (overdue or never passed), 3 (a schedule cannot be read)."""
+    from drillbook.cli import due as view  # noqa: PLC0415  keeps start-up fast
+
+    return view.show(here(), environment=environment, as_json=json)
+
+
+@task(name="run", help=INVENTORY)
+@told(Dry.TELLS)
+def run_due(context: Context, inventory: str = "lab") -> int:
+    """Start the drills that are due and whose windows are open; record and report missed ones. For a timer."""
+    from drillbook.cli import dry_run, scheduled  # noqa: PLC0415  keeps start-up fast
+
+    if is_dry(context):
+        return dry_run.tell(*(f"would start {name}" for name in scheduled.pending(here(), inventory)))
+    return scheduled.tick(here(), inventory)
+
+
+@task(help={**INVENTORY, **KINDS})
+@told(Dry.TELLS)
+def install(context: Context, inventory: str = "lab", systemd: bool = False, cron: bool = False) -> int:
+    """Install a timer for this user that starts what is due, by systemd or cron."""
+    from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
+
+    root = here(spare=True).root.resolve()
+    if systemd == cron:
+        raise UsageError("name one of --systemd and --cron", hint="schedule.install --systemd")
+    if is_dry(context):
+        shown = [f"{path}:\n{text}" for path, text in timers.units(root, inventory).items()]
+        return dry_run.tell(*(shown if systemd else [timers.cron_line(root, inventory)]))
+    lines = timers.install_systemd(root, inventory) if systemd else timers.install_cron(root, inventory)
+    return _say(lines)
+
+
+@task(help=KINDS)
+@told(Dry.TELLS)
+def remove(context: Context, systemd: bool = False, cron: bool = False) -> int:
+    """Remove the timer of this project; without an option, from both systemd and cron."""
+    from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
+
+    root = here(spare=True).root.resolve()
+    both = systemd == cron
+    if is_dry(context):
+        return dry_run.tell(f"would remove the timer {timers.name(root)}")
+    lines = timers.remove_systemd(root) if systemd or both else []
+    if cron or (both and timers.has_cron()):
+        lines += timers.remove_cron(root)
+    return _say(lines or ["there is no timer of this project"])
+
+
+def _say(lines: list[str]) -> int:
+    stdout().write("".join(f"{line}\n" for line in lines))
+    return 0

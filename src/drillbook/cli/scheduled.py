@@ -1,0 +1,172 @@
+"""``schedule.run``: start the drills and suites that are due, record what was missed or could not begin, and tell contacts."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Literal
+
+from drillbook.cli import run
+from drillbook.cli.views import Manner
+from drillbook.errors import DrillbookError, UsageError, escaped
+from drillbook.exits import Exit
+from drillbook.inventory.inventory import Inventory
+from drillbook.notify import alarm, heartbeat
+from drillbook.notify.sending import NotDelivered
+from drillbook.plan.schedule import Schedule, State
+from drillbook.project import due, schedule_record, schedules, settings
+from drillbook.project.due import DueRow
+from drillbook.project.project import Project
+from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
+from drillbook.report.figures import moment
+
+WORST = (Exit.RESIDUE, Exit.FAILED, Exit.UNVERIFIED, Exit.USAGE, Exit.REFUSED)
+"""Exit statuses of started runs, the worst first."""
+URGENT = (State.DUE, State.OVERDUE, State.NEVER)
+LOCK = ".schedule.lock"
+
+
+@dataclass(slots=True)
+class Tick:
+    """One execution of ``schedule.run`` on one inventory, at the time ``now``."""
+
+    project: Project
+    inventory_name: str
+    now: datetime
+    inventory: Inventory | None = None
+    dry: bool = False
+    """True: only look; a lab that is down is not started."""
+    broken: str = ""
+    """Reason why the inventory cannot be used; empty when it can."""
+    statuses: list[int] = field(default_factory=list)
+    tried: set[str] = field(default_factory=set)
+
+    def run(self) -> int:
+        """Start each drill and suite that is due and may begin now; suites first, since they prove their drills too."""
+        while (row := next(self.pending(), None)) is not None:
+            self.tried.add(row.drill)
+            self._start(row)
+        self._missed()
+        status = next((worst for worst in WORST if worst in self.statuses), Exit.OK)
+        self._beat(status)
+        return status
+
+    def pending(self) -> Iterator[DueRow]:
+        """Drills and suites that are due, may begin now, and were not tried lately; suites first."""
+        known = {one.name: one for one in schedules.read(self.project)}
+        rows = due.read(self.project, self.now).rows
+        attempts = schedule_record.newest(schedule_record.read(self.project.reports)[0], NOT_BEGUN)
+        for row in sorted(rows, key=lambda row: not row.suite):
+            if row.state not in URGENT or not row.drill or row.drill in self.tried:
+                continue
+            schedule = known[row.drill].schedule
+            if schedule is None or not schedule.open(self.now) or _tried(row, schedule, attempts, self.now):
+                continue
+            if not self._here(row, known[row.drill].environments):
+                continue
+            yield row
+
+    def _here(self, row: DueRow, allowed: tuple[str, ...] | None) -> bool:
+        """Return True when the row is of this inventory's environment; also when the inventory cannot be read."""
+        if self.inventory is None and not self.broken:
+            try:
+                name = self.inventory_name
+                load = self.project.inventory if self.dry else partial(run.inventory_of, self.project, note=lambda _: None)
+                self.inventory = load(name)
+            except DrillbookError as error:
+                self.broken = str(error)
+        if self.inventory is None:
+            return True
+        here = self.inventory.environment
+        return row.environment == here if row.environment else allowed is None or here in allowed
+
+    def _start(self, row: DueRow) -> None:
+        try:
+            if self.broken:
+                raise UsageError(self.broken)
+            self.statuses.append(run.drill(self.project, row.drill, self.inventory_name, Manner.QUIET))
+        except DrillbookError as error:
+            self.statuses.append(error.exit_status)
+            _say(f"{row.drill} could not begin: {error}")
+            self._record(_entry(row, NOT_BEGUN, str(error), self.now))
+
+    def _missed(self) -> None:
+        """Record each drill that is overdue or never passed, once for each due moment, and tell contacts."""
+        entries = [one for one in schedule_record.read(self.project.reports)[0] if one.kind == MISSED]
+        known = {(*one.subject, one.due) for one in entries}
+        for row in due.read(self.project, self.now).rows:
+            entry = _entry(row, MISSED, _late(row), self.now)
+            if row.state in (State.OVERDUE, State.NEVER) and (*entry.subject, entry.due) not in known:
+                self._record(entry)
+
+    def _record(self, entry: Entry) -> None:
+        try:
+            schedule_record.append(self.project.ready_reports(), entry)
+        except OSError as error:
+            _say(f"{schedule_record.FILE} cannot be written: {error.strerror}")
+            self.statuses.append(Exit.UNVERIFIED)
+        for problem in alarm.tell(self.inventory, entry) if self.inventory else ():
+            _say(problem)
+
+    def _beat(self, status: int) -> None:
+        """Send the project's heartbeat when every started run passed, and nothing is overdue or unknown."""
+        url = settings.load(self.project.root).heartbeat
+        if url is None or status or due.read(self.project, self.now).status:
+            return
+        try:
+            heartbeat.beat(url)
+        except NotDelivered as error:
+            _say(f"the heartbeat was not delivered: {error}")
+
+
+def _late(row: DueRow) -> str:
+    if row.state is State.NEVER:
+        return "no run has passed yet"
+    return f"overdue since {row.overdue_since}; the last run that passed began at {row.passed[:16]}Z"
+
+
+def _entry(row: DueRow, kind: Literal["missed", "not begun"], message: str, now: datetime) -> Entry:
+    at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Entry(at, kind, row.drill, row.service, row.environment, row.due, escaped(message))
+
+
+def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entry], now: datetime) -> bool:
+    """Return True when the drill was tried since it is due, less than its grace ago: it is not tried again before."""
+    before = attempts.get((row.drill, row.environment))
+    times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]
+    return any(at is not None and now < at + timedelta(seconds=float(schedule.grace)) for at in times)
+
+
+def tick(project: Project, inventory_name: str, now: datetime | None = None) -> int:
+    """Start what is due; returns the worst exit status of the started runs. Does nothing while another call is running."""
+    with _alone(project) as alone:
+        if not alone:
+            return Exit.OK
+        return Tick(project, inventory_name, now or datetime.now(UTC)).run()
+
+
+def pending(project: Project, inventory_name: str, now: datetime | None = None) -> Iterable[str]:
+    """Names of the drills and suites that ``tick`` would start; suites first."""
+    return [row.drill for row in Tick(project, inventory_name, now or datetime.now(UTC), dry=True).pending()]
+
+
+@contextlib.contextmanager
+def _alone(project: Project) -> Iterator[bool]:
+    descriptor = os.open(project.ready_reports() / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"error: {escaped(text)}\n")

@@ -1,0 +1,183 @@
+"""``schedule.install`` and ``schedule.remove``: a systemd user timer, or an entry in the user's crontab, for a project."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from drillbook.errors import DrillbookError, UsageError
+
+EVERY_MIN = 15
+"""Minutes between two calls of ``schedule.run``; a window must be at least this long."""
+
+
+class TimerError(DrillbookError):
+    """The service manager or cron did not accept the timer."""
+
+    code = "timer"
+
+
+def name(root: Path) -> str:
+    """Name of a project's units: its folder's name, and a digest of its path, so that two projects do not collide."""
+    word = re.sub(r"[^A-Za-z0-9_-]+", "-", root.name).strip("-") or "project"
+    return f"drillbook-{word}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}"
+
+
+def command(inventory: str) -> list[str]:
+    """Command that the timer runs in the project's folder: this installation's ``schedule.run``."""
+    return [sys.executable, "-m", "drillbook.cli", "schedule.run", "--inventory", inventory]
+
+
+def unit_folder() -> Path:
+    """Folder of this user's systemd units. Source: systemd.unit(5), "User Unit Search Path"."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+
+
+def units(root: Path, inventory: str) -> dict[Path, str]:
+    """Files of the timer and its service, by path."""
+    stem = unit_folder() / name(root)
+    argv = " ".join(_systemd_quoted(word) for word in command(inventory))
+    service = f"""\
+[Unit]
+Description=Drillbook: start the drills of {_percent(root)} that are due
+
+[Service]
+Type=oneshot
+WorkingDirectory={_percent(root)}
+ExecStart={argv}
+TimeoutStartSec=infinity
+"""
+    timer = f"""\
+[Unit]
+Description=Drillbook: look every {EVERY_MIN} minutes which drills of {_percent(root)} are due
+
+[Timer]
+OnCalendar=*:0/{EVERY_MIN}
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+    return {Path(f"{stem}.service"): service, Path(f"{stem}.timer"): timer}
+
+
+def cron_line(root: Path, inventory: str) -> str:
+    """Line of the crontab, which ends with the mark of this project. Source: crontab(5), `%` is a newline unless escaped."""
+    what = f"cd {shlex.quote(str(root))} && {shlex.join(command(inventory))}".replace("%", r"\%")
+    return f"*/{EVERY_MIN} * * * * {what} {_mark(root)}"
+
+
+def install_systemd(root: Path, inventory: str) -> list[str]:
+    """Write and start the timer; returns lines for the user. Raises TimerError when systemd does not accept it."""
+    _plain(root)
+    written = units(root, inventory)
+    for path, text in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    files = [f"written: {path}" for path in written]
+    timer = f"{name(root)}.timer"
+    try:
+        _systemctl("daemon-reload")
+        _systemctl("enable", "--now", timer)
+    except TimerError:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return [*files, f"started: {timer}", "to keep it running while you are logged out: loginctl enable-linger"]
+
+
+def remove_systemd(root: Path) -> list[str]:
+    """Stop and remove the timer; returns lines for the user, none when there is no timer. Raises TimerError."""
+    present = [path for path in units(root, "") if path.exists()]
+    if not present:
+        return []
+    _systemctl("disable", "--now", f"{name(root)}.timer")
+    for path in present:
+        path.unlink()
+    _systemctl("daemon-reload")
+    return [f"removed: {path}" for path in present]
+
+
+def install_cron(root: Path, inventory: str) -> list[str]:
+    """Add the project's line to the user's crontab, in place of an older one. Raises TimerError when cron refuses it."""
+    _plain(root)
+    line = cron_line(root, inventory)
+    _write_crontab([*_others(root), line])
+    return [f"added to your crontab: {line}"]
+
+
+def remove_cron(root: Path) -> list[str]:
+    """Remove the project's line from the user's crontab; returns lines for the user, none without one. Raises TimerError."""
+    lines, kept = _crontab(), _others(root)
+    if len(kept) == len(lines):
+        return []
+    _write_crontab(kept)
+    return ["removed from your crontab"]
+
+
+def has_cron() -> bool:
+    """Return True when the program crontab is installed."""
+    return shutil.which("crontab") is not None
+
+
+def _others(root: Path) -> list[str]:
+    return [line for line in _crontab() if not line.endswith(_mark(root))]
+
+
+def _mark(root: Path) -> str:
+    return f"# {name(root)}"
+
+
+def _crontab() -> list[str]:
+    done = _done(["crontab", "-l"])
+    if done.returncode != 0:
+        if "no crontab" in done.stderr.lower():
+            return []
+        raise TimerError(f"your crontab cannot be read: {done.stderr.strip() or done.returncode}")
+    return done.stdout.splitlines()
+
+
+def _write_crontab(lines: list[str]) -> None:
+    done = _done(["crontab", "-"], text="".join(f"{line}\n" for line in lines))
+    if done.returncode != 0:
+        raise TimerError(f"crontab did not accept the entry: {done.stderr.strip() or done.returncode}")
+
+
+def _systemctl(*argv: str) -> None:
+    done = _done(["systemctl", "--user", *argv])
+    if done.returncode != 0:
+        raise TimerError(
+            f"systemctl --user {' '.join(argv)} failed: {done.stderr.strip() or done.returncode}",
+            hint="is a systemd user session running? `loginctl enable-linger` starts one; or use --cron",
+        )
+
+
+def _done(argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=60)
+    except FileNotFoundError:
+        raise TimerError(f"{argv[0]} is not installed", hint="use the other of --systemd and --cron") from None
+    except subprocess.TimeoutExpired:
+        raise TimerError(f"{' '.join(argv)} did not end within 60 s") from None
+
+
+def _plain(root: Path) -> None:
+    if any(not char.isprintable() for char in str(root)):
+        raise UsageError("the path of the project contains unprintable characters, which no timer can name")
+
+
+def _percent(path: Path) -> str:
+    """Escape specifiers of systemd. Source: systemd.unit(5), "Specifiers"."""
+    return str(path).replace("%", "%%")
+
+
+def _systemd_quoted(word: str) -> str:
+    r"""Quote ``word`` for `ExecStart=`. Source: systemd.service(5), "Command lines": `%` and `$` are doubled, `\` and `"` escaped."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return escaped if re.fullmatch(r"[A-Za-z0-9_@./:=%+,-]+", word) else f'"{escaped}"'

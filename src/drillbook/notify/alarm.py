@@ -1,0 +1,37 @@
+"""Messages to contacts about drills that no run tells of: missed drills, and scheduled runs that could not begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drillbook.inventory.inventory import Inventory
+from drillbook.notify import sending
+from drillbook.notify.sending import NotDelivered
+from drillbook.notify.wording import Message
+from drillbook.project.schedule_record import NOT_BEGUN, Entry
+from drillbook.sdk.host import printable
+
+OCCASION = "missed"
+
+
+def message(entry: Entry) -> Message:
+    """Message about one entry of the schedule's record."""
+    what = "scheduled run could not begin" if entry.kind == NOT_BEGUN else "missed"
+    lines = [
+        entry.message,
+        f"service: {entry.service or 'unknown'}",
+        f"due since: {entry.due or 'never passed'}",
+        "to see what is due: invoke drill.due",
+    ]
+    title = f"[{entry.environment or 'any environment'}] drill {entry.drill}: {what}"
+    return Message(printable(title[:150]), printable("\n".join(lines)), "failure")
+
+
+def tell(inventory: Inventory, entry: Entry) -> Iterator[str]:
+    """Send the message about ``entry`` to each contact that wants it; yields the reason for each failed delivery."""
+    for name, contact in inventory.contacts.items():
+        for number, way in enumerate(contact.notify if OCCASION in contact.on else (), 1):
+            try:
+                sending.deliver(way, message(entry))
+            except NotDelivered as error:
+                yield f"{name} was not told (service URL {number}): {error}"

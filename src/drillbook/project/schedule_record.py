@@ -1,0 +1,101 @@
+"""Record of missed drills and of scheduled runs that could not begin: ``reports/schedule.jsonl``, a chain of hashes.
+
+A run has its own journal. This file records what has none: a run that did not take place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from drillbook.values import canonical, digest
+
+FILE = "schedule.jsonl"
+MISSED: Literal["missed"] = "missed"
+NOT_BEGUN: Literal["not begun"] = "not begun"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the record; times are in UTC (RFC 3339), empty when there is none."""
+
+    at: str
+    kind: Literal["missed", "not begun"]
+    drill: str
+    service: str
+    environment: str
+    due: str
+    """Moment from which the run was due; empty when the drill had never passed."""
+    message: str
+    """Reason why the run could not begin, or for how long it has been overdue."""
+    prev: str | None = None
+    hash: str = ""
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """Drill and environment."""
+        return self.drill, self.environment
+
+
+def append(reports: Path, entry: Entry) -> Entry:
+    """Append ``entry``, durably; returns it with its hashes. Raises OSError."""
+    descriptor = os.open(reports / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        lines = [line for line in file.read().split(b"\n") if line.strip()]
+        content = asdict(entry) | {"prev": _claimed(lines[-1]) if lines else None}
+        del content["hash"]
+        written = Entry(**content, hash=digest(canonical(content)))
+        file.write(canonical(asdict(written)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return written
+
+
+def read(reports: Path) -> tuple[list[Entry], str]:
+    """Read all entries, and the reason why the record is damaged, which is empty when it is intact.
+
+    Lines that cannot be read are left out. A missing file is an empty record.
+    """
+    try:
+        data = (reports / FILE).read_bytes()
+    except FileNotFoundError:
+        return [], ""
+    except OSError as error:
+        return [], f"{FILE} cannot be read: {error.strerror}"
+    found: list[Entry] = []
+    damage, before = "", None
+    for number, line in enumerate((line for line in data.split(b"\n") if line.strip()), 1):
+        value = _object(line)
+        content = {key: one for key, one in value.items() if key != "hash"}
+        whole = value.get("hash") == digest(canonical(content)) and value.get("prev") == before
+        damage = damage or ("" if whole else f"{FILE}, line {number}: the chain of hashes breaks")
+        before = value.get("hash")
+        try:
+            found.append(Entry(**value))
+        except TypeError:
+            continue
+    return found, damage
+
+
+def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:
+    """Newest entry of ``kind`` for each drill and environment."""
+    return {one.subject: one for one in entries if one.kind == kind}
+
+
+def _claimed(line: bytes) -> str | None:
+    return _object(line).get("hash")
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

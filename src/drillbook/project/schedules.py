@@ -1,0 +1,122 @@
+"""Schedules of a project's drills and suites, read from their files without loading the actions, so that lists stay fast."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from drillbook.plan.schedule import Schedule
+from drillbook.plan.window import Window
+from drillbook.project.project import Project
+from drillbook.values import Duration
+
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Fields of a drill's or suite's file that lists and due dates need."""
+
+    name: str
+    title: str = ""
+    suite: bool = False
+    services: tuple[str, ...] = ()
+    """Service of the drill; for a suite the services of its drills."""
+    environments: tuple[str, ...] | None = None
+    """Environments in which it may run; None for a suite whose drills cannot be read."""
+    every: Duration | None = None
+    grace: Duration | None = None
+    windows: tuple[tuple[Window, ...], ...] = ()
+    drills: tuple[str, ...] = ()
+    broken: str = ""
+    """Reason why the file cannot be read, or has no valid schedule; empty when it has."""
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """Schedule of the drill or suite; None without `every`."""
+        return Schedule.of(self.every, self.grace, self.windows)
+
+
+def read(project: Project) -> list[Scheduled]:
+    """Read the schedule of each drill and suite of ``project``, sorted by name; unreadable files are marked ``broken``."""
+    found = {name: _read(name, path) for name, path in project.drill_names().items()}
+    return [_with_drills(one, found) if one.suite else one for one in found.values()]
+
+
+def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
+    """Return ``suite`` with the services and windows of its drills, and the environments in which all of them may run."""
+    drills = [known[name] for name in suite.drills if name in known]
+    allowed = [set(one.environments) for one in drills if one.environments is not None]
+    return Scheduled(
+        suite.name,
+        suite.title,
+        True,
+        tuple(dict.fromkeys(service for one in drills for service in one.services)),
+        tuple(sorted(set.intersection(*allowed))) if allowed else None,
+        suite.every,
+        suite.grace,
+        tuple(group for one in drills for group in one.windows),
+        suite.drills,
+        suite.broken,
+    )
+
+
+def _read(name: str, path: Path) -> Scheduled:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        value = yaml.load(text, Loader=_LOADER)  # noqa: S506  a loader that makes texts, lists and mappings alone
+    except OSError as error:
+        return Scheduled(name, broken=f"{path.name}: {error.strerror}")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        return Scheduled(name, _title(text), "\nsuite:" in f"\n{text}", broken=f"{path.name}{where}: {error.problem}")
+    except yaml.YAMLError as error:
+        return Scheduled(name, _title(text), broken=f"{path.name}: {error}")
+    if not isinstance(value, dict) or not isinstance(value.get("title"), str):
+        return Scheduled(name, broken=f"{path.name}: the file has no title")
+    return _of(name, value, path)
+
+
+def _title(text: str) -> str:
+    found = re.search(r"^title:(.*)$", text, re.MULTILINE)
+    return found[1].strip().strip("\"'") if found else ""
+
+
+def _of(name: str, value: dict[str, Any], path: Path) -> Scheduled:
+    written = value.get("guard")
+    guard = written if isinstance(written, dict) else {}
+    suite = "suite" in value and "drill" not in value
+    wrong: list[str] = []
+
+    def parsed(key: str, make: Callable[[Any], Any], text: Any, otherwise: Any) -> Any:
+        if text is None:
+            return otherwise
+        try:
+            return make(text)
+        except (ValueError, ValidationError, TypeError):
+            wrong.append(key)
+            return otherwise
+
+    every, grace = (parsed(key, Duration.parse, value.get(key), None) for key in ("every", "grace"))
+    windows = parsed("guard.windows", lambda all_: tuple(map(Window.model_validate, all_)), guard.get("windows"), ())
+    environments = guard.get("environments")
+    service = value.get("service")
+    return Scheduled(
+        name,
+        value["title"],
+        suite,
+        (service,) if isinstance(service, str) else (),
+        None if suite else tuple(environments) if isinstance(environments, list) else ("lab",),
+        every,
+        grace,
+        (windows,) if windows else (),
+        tuple(one for one in value.get("drills") or () if isinstance(one, str)) if suite else (),
+        f"{path.name}: {' and '.join(wrong)} cannot be read; see invoke drill.plan {name}" if wrong else "",
+    )

@@ -1,0 +1,131 @@
+"""Standings of drills and suites: their newest run and their newest run that passed, in each environment, from results.
+
+Fast with hundreds of runs: of most runs, only the name and the start of the result are read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from drillbook.judge.result import Verdict
+from drillbook.project.project import Project
+from drillbook.report import folders
+from drillbook.report.figures import moment
+
+HEAD = 4096
+"""Number of bytes at the start of a result file that are searched for the verdict and the environment."""
+_VERDICT = re.compile(rb'^ {2}"verdict": "([a-z ]+)",$', re.MULTILINE)
+_ENVIRONMENT = re.compile(rb'^ {2}"environment": "([^"\\]+)",$', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run of a drill or suite that ended, by its ``result.json``."""
+
+    run: str
+    folder: Path
+    name: str
+    """Name of the drill or suite."""
+    environment: str
+    verdict: str
+    started: str
+    exit: int
+    settled: bool
+    service: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True when the run passed, and undid all its changes."""
+        return self.verdict == Verdict.PASSED and self.exit == 0
+
+    @property
+    def at(self) -> datetime | None:
+        """Start of the run; None when the result does not contain a time."""
+        return moment(self.started)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """State of one drill or suite in one environment: newest run, newest run that passed, and oldest run."""
+
+    last: Ended
+    passed: Ended | None
+    first: str
+    """Start of the oldest run."""
+
+
+Standings = dict[tuple[str, str], Standing]
+"""Standings by name of the drill or suite, and environment."""
+
+
+def read(runs: Sequence[Path], project: Project) -> Standings:
+    """Read the standings from the folders ``runs`` and the suites that contain them, newest first."""
+    suites = {folder.parent for folder in runs if folder.parent != project.reports}
+    found: Standings = {}
+    for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
+        name, begun = folders.drill_of(folder.name), folders.begun(folder.name)
+        passes, environment = _head(folder)
+        known = found.get((name, environment))
+        if known and (known.passed or not passes):
+            found[name, environment] = replace(known, first=begun or known.first)
+            continue
+        ended = result(folder)
+        if ended is None:
+            continue
+        key = ended.name, ended.environment
+        known = found.get(key)
+        good = ended if ended.passed else None
+        found[key] = replace(known, passed=good, first=ended.started) if known else Standing(ended, good, ended.started)
+    return found
+
+
+def newest(standings: Standings) -> dict[str, Standing]:
+    """Merge the standings of all environments: the newest run and the newest pass of each drill and suite."""
+    found: dict[str, Standing] = {}
+    for (name, _), one in standings.items():
+        known = found.get(name)
+        if known is None:
+            found[name] = one
+            continue
+        passes = [each.passed for each in (known, one) if each.passed]
+        found[name] = Standing(
+            max(known.last, one.last, key=lambda ended: ended.run),
+            max(passes, key=lambda ended: ended.run) if passes else None,
+            min(known.first, one.first),
+        )
+    return found
+
+
+def _head(folder: Path) -> tuple[bool, str]:
+    """Read if the run seems to have passed, and its environment, from the start of its result."""
+    try:
+        with (folder / "result.json").open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return False, ""
+    verdict, environment = _VERDICT.search(head), _ENVIRONMENT.search(head)
+    return verdict is None or verdict[1] == b"passed", environment[1].decode(errors="replace") if environment else ""
+
+
+def result(folder: Path) -> Ended | None:
+    """Read the result in ``folder``; None for a missing or damaged file (`invoke report RUN` writes it again)."""
+    try:
+        data = json.loads((folder / "result.json").read_bytes())
+        return Ended(
+            folder.name,
+            folder,
+            str(data.get("drill") or data["suite"]),
+            str(data.get("environment", "")),
+            str(data["verdict"]),
+            str(data["started"]),
+            int(data["exit"]),
+            bool(data.get("settled")),
+            str(data.get("service", "")),
+        )
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None

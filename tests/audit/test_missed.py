@@ -1,0 +1,81 @@
+"""Missed drills in an audit: by the schedules that journals record, whatever the files of the drills say today."""
+
+from datetime import UTC, date, datetime
+
+from drillbook.audit import content, records
+from drillbook.audit.missed import MissedRow
+from drillbook.audit.period import Period
+from drillbook.project import schedule_record
+from drillbook.project.schedule_record import NOT_BEGUN, Entry
+from tests.audit.stories import Book
+from tests.judge.test_judge import DRILL
+
+WEEKLY = DRILL.replace("service: api", "service: api\nevery: 7d\ngrace: 1d", 1)
+
+
+def missed(book, since="2026-01-01", until="2026-12-31", today=date(2027, 1, 1)):
+    found, strays = records.find(book.reports)
+    return content.make(found, strays, Period.parse(since, until), today=today, scheduled=schedule_record.read(book.reports))
+
+
+def spans(made):
+    return [(row.kind, row.due, row.since, row.until[:19]) for row in made.missed]
+
+
+def test_a_gap_is_a_span_from_the_end_of_the_grace_to_the_next_pass(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-03-02T09:00:00", text=WEEKLY).good().close()
+    book.run("2026-03-08T09:00:00", text=WEEKLY).good().close()
+    book.run("2026-03-16T08:59:00", text=WEEKLY).refused().close()
+    book.run("2026-03-20T09:00:00", text=WEEKLY).good().close()
+    spent = ("overdue", "2026-03-15T09:00:00Z", "2026-03-16T09:00:00Z", "2026-03-20T09:00:00")
+    still = ("overdue", "2026-03-27T09:00:00Z", "2026-03-28T09:00:00Z", "")
+    assert spans(missed(book)) == [spent, still]
+    assert spans(missed(book, until="2026-03-25")) == [spent]
+    assert spans(missed(book, since="2026-03-21")) == [still]
+    assert spans(missed(book, today=date(2026, 3, 27))) == [spent]
+    assert missed(book).missed[0].run.endswith("-sample-0001")
+
+
+def test_a_longer_schedule_of_later_runs_does_not_hide_a_gap(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-03-02T09:00:00", text=WEEKLY).good().close()
+    book.run("2026-03-20T09:00:00", text=WEEKLY.replace("7d", "90d")).good().close()
+    assert spans(missed(book, today=date(2026, 4, 1))) == [
+        ("overdue", "2026-03-09T09:00:00Z", "2026-03-10T09:00:00Z", "2026-03-20T09:00:00")
+    ]
+
+
+def test_a_drill_that_never_passed_is_missed_from_its_first_run(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-03-02T09:00:00", text=WEEKLY).refused().close()
+    assert spans(missed(book)) == [("never passed", "", "2026-03-02T09:00:00.000000Z", "")]
+    book.run("2026-03-04T09:00:00", text=WEEKLY).good().close()
+    assert spans(missed(book))[0] == ("never passed", "", "2026-03-02T09:00:00.000000Z", "2026-03-04T09:00:00")
+
+
+def test_without_a_schedule_nothing_is_missed(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-03-02T09:00:00").good().close()
+    assert missed(book).missed == ()
+
+
+def test_runs_that_could_not_begin_and_a_damaged_record_are_listed(tmp_path):
+    book = Book(tmp_path)
+    entry = Entry("2026-03-02T09:00:00Z", NOT_BEGUN, "sample", "api", "lab", "", "no inventory <b>")
+    schedule_record.append(book.reports, entry)
+    made = missed(book)
+    assert made.missed == (
+        MissedRow("not begun", "lab", "api", "sample", "", entry.at, "", "", "schedule.jsonl", "no inventory <b>"),
+    )
+    path = book.reports / schedule_record.FILE
+    path.write_bytes(path.read_bytes().replace(b"no inventory", b"an inventory"))
+    assert "line 1" in missed(book).schedule_damage
+
+
+def test_the_moment_of_the_audit_is_now_for_a_period_that_has_not_ended(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-03-02T09:00:00", text=WEEKLY).good().close()
+    found, strays = records.find(book.reports)
+    future = Period.parse("2026-01-01", f"{datetime.now(UTC).year + 1}-12-31")
+    assert len(content.make(found, strays, future).missed) == 1

@@ -1,0 +1,1 @@
+"""Tests of a project folder: schedules, standings, what is due, settings."""

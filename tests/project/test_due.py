@@ -1,0 +1,121 @@
+"""Due, overdue and never passed: by drill, environment and service, from files and results alone."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drillbook.exits import Exit
+from drillbook.plan.schedule import State
+from drillbook.project import due
+from drillbook.project.project import Project
+from tests.cli.test_overview import NOW, Shelf
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    made = Shelf(tmp_path)
+    (tmp_path / "drills" / "sample.yml").unlink()
+    return made
+
+
+def read(shelf, **how):
+    return due.read(Project(shelf.root), NOW, **how)
+
+
+def states(shelf, **how):
+    return {(row.drill or row.service, row.environment): row.state for row in read(shelf, **how).rows}
+
+
+def elsewhere(folder, environment):
+    """Let the run in ``folder`` have been in another environment."""
+    path = folder / "result.json"
+    path.write_text(path.read_text().replace('"environment": "lab"', f'"environment": "{environment}"'))
+
+
+def test_each_state_and_the_exit_status(shelf):
+    assert read(shelf).status == Exit.OK
+    shelf.drill("fresh", "every: 30d\n")
+    shelf.result("fresh", ago=9 * DAY)
+    assert read(shelf).status == Exit.OK
+    shelf.drill("ripe", "every: 30d\n")
+    shelf.result("ripe", ago=31 * DAY)
+    assert read(shelf).status == Exit.OK
+    (shelf.root / "drills" / "broken.yml").write_text("drill: [")
+    assert read(shelf).status == Exit.UNVERIFIED
+    shelf.drill("late", "every: 30d\ngrace: 0s\n")
+    shelf.result("late", ago=31 * DAY)
+    assert read(shelf).status == Exit.FAILED
+    shelf.drill("never", "every: 30d\n")
+    shelf.drill("whenever")
+    assert states(shelf) == {
+        ("late", "lab"): State.OVERDUE,
+        ("never", ""): State.NEVER,
+        ("broken", ""): State.UNKNOWN,
+        ("ripe", "lab"): State.DUE,
+        ("fresh", "lab"): State.OK,
+    }
+    found = read(shelf)
+    assert found.unscheduled == ("whenever",)
+    late = found.rows[0]
+    assert (late.service, late.overdue_s) == ("app", 86400.0)
+    assert datetime.fromisoformat(late.overdue_since) == (NOW - DAY).replace(microsecond=0)
+
+
+def test_never_passed_alone_is_an_alarm(shelf):
+    shelf.drill("never", "every: 30d\n")
+    assert read(shelf).status == Exit.FAILED
+
+
+def test_failed_runs_and_runs_with_residue_prove_nothing(shelf):
+    shelf.drill("left", "every: 30d\n")
+    shelf.result("left", ago=DAY, status=5)
+    shelf.result("left", "failed", ago=2 * DAY, status=1)
+    (row,) = read(shelf).rows
+    assert (row.state, row.last_verdict, int(row.overdue_s)) == (State.NEVER, "passed", 2 * 86400)
+
+
+def test_a_pass_counts_only_in_its_environment(shelf):
+    shelf.drill("both", "every: 30d\nguard: {environments: [lab, staging]}\n")
+    elsewhere(shelf.result("both", ago=50 * DAY), "staging")
+    shelf.result("both", ago=DAY)
+    assert states(shelf) == {("both", "staging"): State.OVERDUE, ("both", "lab"): State.OK}
+    assert states(shelf, environment="lab") == {("both", "lab"): State.OK}
+    shelf.drill("both", "every: 30d\n")  # staging is no longer allowed
+    assert states(shelf) == {("both", "lab"): State.OK}
+
+
+def test_a_service_that_no_run_proved_and_no_schedule_covers(shelf):
+    path = shelf.root / "hosts.yml"
+    path.write_text(path.read_text() + "  spare: {kind: process, host: app-1, not_drilled: a spare}\n".replace("  ", "", 0))
+    text = path.read_text().replace(
+        "services: {app: {kind: process, host: app-1}}\n  spare",
+        "services:\n  app: {kind: process, host: app-1}\n  other: {kind: process, host: app-1}\n  spare",
+    )
+    path.write_text(text)
+    shelf.drill("fresh", "every: 30d\n")
+    shelf.result("fresh", ago=DAY)
+    assert states(shelf) == {("other", "lab"): State.NEVER, ("fresh", "lab"): State.OK}
+
+
+def test_a_suite_has_its_own_schedule_and_the_services_of_its_drills(shelf):
+    shelf.drill("one")
+    (shelf.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\nevery: 7d\ndrills: [one]\n")
+    (row,) = read(shelf).rows
+    assert (row.drill, row.suite, row.service, row.state) == ("all", True, "app", State.NEVER)
+
+
+def test_a_window_that_cannot_be_read_makes_the_schedule_unknown(shelf):
+    shelf.drill("odd", "every: 30d\nguard: {windows: [{from: 2, to: 3, zone: Nowhere}]}\n")
+    (row,) = read(shelf).rows
+    assert row.state is State.UNKNOWN
+    assert "guard.windows" in row.why
+
+
+def test_the_data_is_json_with_the_exit_status(shelf):
+    shelf.drill("never", "every: 30d\n")
+    data = json.loads(json.dumps(read(shelf).as_data()))
+    assert (data["schema"], data["exit"], data["rows"][0]["state"]) == ("drillbook/due/1", 1, "never passed")
+    assert data["now"] == NOW.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
