@@ -64,8 +64,22 @@ def overhead(context: Context, folder: str, size: int = 2000, pairs: int = 5, op
     context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
 
 
+@task(
+    help={
+        "work": "what to do, with commas, such as 20x20-read,20x20-read-20ms; default: the usual ones",
+        "rounds": "rounds of all tools in turn",
+        "options": "more options of `python -m bench.drill`, such as --write",
+    }
+)
+def drill(context: Context, work: str = "", rounds: int = 5, options: str = "") -> None:
+    """Measure whole drills beside ssh, Fabric, pyinfra and Ansible (for people who work on Drillbook)."""
+    argv = [sys.executable, "-m", "bench.drill", "--rounds", str(rounds), *(["--work", work] if work else [])]
+    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+
+
 namespace = tasks.namespace()
 bench = Collection("bench")
+bench.add_task(drill)
 bench.add_task(detection)
 bench.add_task(overhead)
 namespace.add_collection(bench)

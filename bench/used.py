@@ -14,6 +14,9 @@ _.get_sources  # paramiko.auth_strategy.AuthStrategy
 _.missing_host_key  # paramiko.MissingHostKeyPolicy
 _.__class__  # paramiko compares the class of a transport
 _.close_connection  # http.server
+_.data_received  # asyncio.Protocol
+_.connection_lost
+_.connection_made
 _.begin_auth  # asyncssh.SSHServer
 _.public_key_auth_supported
 _.validate_public_key

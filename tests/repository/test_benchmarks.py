@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.detection import page as detection
 from bench.detection import tools
 from bench.detection.tools import CATEGORIES
+from bench.drill import page as speed
 from bench.overhead import page as overhead
 
 from tests import artefacts
@@ -75,3 +76,7 @@ def test_the_overhead_is_within_its_limits():
         assert len(pairs["bare"]) == len(pairs["restore"]) >= PAIRS
         assert pairs["ratio"] <= RATIO, pairs["method"]
         assert max(pairs["peak_kib"]) < PEAK_MB * 1024, pairs["method"]
+
+
+def test_the_page_of_the_speed_is_made_from_its_results():
+    assert (DOCS / "speed.md").read_text() == speed.rendered(json.loads((DOCS / "speed.json").read_text()))

@@ -54,7 +54,9 @@ def test_exceptions_of_the_spelling_and_of_unused_code_are_still_needed():
     tests = "".join(path.read_text(errors="replace") for path in (ROOT / "tests").rglob("*.py"))
     for line in (ROOT / "tests" / "misspelled.txt").read_text().splitlines():
         assert line in tests, line
-    sources = "".join(path.read_text() for place in ("src", "bench/mutants") for path in (ROOT / place).rglob("*.py"))
+    sources = "".join(
+        path.read_text() for place in ("src", "bench/mutants", "bench/drill") for path in (ROOT / place).rglob("*.py")
+    )
     for name in re.findall(r"^(?:_\.)?(\w+)", (ROOT / "bench" / "used.py").read_text(), re.MULTILINE):
         assert re.search(rf"\b{name}\b", sources), name
 
