@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
 from drillbook.engine.stage import Stage
@@ -13,13 +17,16 @@ from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
 from drillbook.plan import privilege
 from drillbook.plan.plan import PlannedProbe, PlannedStep
-from drillbook.sdk.action import find
+from drillbook.sdk.action import Action, find
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.probe import Availability, Canary, find_probe
+from drillbook.sdk.programs import Programs
 
 READY_S = 30.0
 """Time limit of one check in seconds."""
+AT_ONCE = 64
+"""Largest number of hosts that are checked at the same time."""
 
 
 def made(stage: Stage, planned: PlannedProbe) -> Availability | Canary:
@@ -57,26 +64,77 @@ def of_probes(stage: Stage) -> list[Finding]:
 
 
 def of_steps(stage: Stage) -> list[Finding]:
-    """Run the `ready` check of every step on each of its hosts; returns a finding for each failure."""
-    return [problem for step in stage.plan.steps for host in step.hosts if (problem := _of_step(stage, step, host))]
+    """Run the `ready` check of every step on each of its hosts; returns a finding for each failure, in the order of the plan.
+
+    Hosts are checked in parallel, the steps of one host one after another.
+    """
+    checks = _checks(stage)
+    by_host: dict[str, list[_Check]] = {}
+    for check in checks:
+        by_host.setdefault(check.host, []).append(check)
+    found: dict[_Check, Finding] = {}
+
+    def look(todo: list[_Check]) -> None:
+        for check in todo:
+            if problem := check.run(stage):
+                found[check] = problem
+
+    with ThreadPoolExecutor(max(1, min(AT_ONCE, len(by_host))), thread_name_prefix="ready") as pool:
+        list(pool.map(look, by_host.values()))
+    return [found[check] for check in checks if check in found]
 
 
-def _of_step(stage: Stage, step: PlannedStep, host: str) -> Finding | None:
-    try:
-        context = stage.context(step.id, host, stage.deadline(READY_S))
-        with under(context.deadline):
-            once_more(partial(for_ready(step, stage.names()).ready, context))
-    except Exception as error:  # noqa: BLE001  any error of a `ready` check refuses the drill
-        hint = getattr(error, "hint", "")
-        return finding(
-            "not-ready",
-            title=step.action,
-            measured=getattr(error, "message", str(error)),
-            step=step.id,
-            host=host,
-            remedy=hint,
-        )
-    return None
+@dataclass(frozen=True, slots=True, eq=False)
+class _Check:
+    """The `ready` check of one step on one host; ``action`` is the error when the action could not be built."""
+
+    step: PlannedStep
+    host: str
+    action: Action | Exception
+    programs: Programs
+
+    def run(self, stage: Stage) -> Finding | None:
+        """Carry out the check; returns a finding when it fails."""
+        try:
+            if isinstance(self.action, Exception):
+                raise self.action
+            context = replace(stage.context(self.step.id, self.host, stage.deadline(READY_S)), programs=self.programs)
+            with under(context.deadline):
+                once_more(partial(self.action.ready, context))
+        except Exception as error:  # noqa: BLE001  any error of a `ready` check refuses the drill
+            return finding(
+                "not-ready",
+                title=self.step.action,
+                measured=getattr(error, "message", str(error)),
+                step=self.step.id,
+                host=self.host,
+                remedy=getattr(error, "hint", ""),
+            )
+        return None
+
+
+def _checks(stage: Stage) -> list[_Check]:
+    """Checks of all steps on their hosts, in the order of the plan; collects the programs for which they will ask their hosts."""
+    checks: list[_Check] = []
+    programs, names = Programs(), stage.names()
+    for step in stage.plan.steps:
+        try:
+            action: Action | Exception = for_ready(step, names)
+        except Exception as error:  # noqa: BLE001  reported as a finding on each host of the step
+            action = error
+        wanted = _programs(stage, step, action)
+        for host in step.hosts:
+            become = stage.become(step.id, host)
+            programs.expect(host, become.user if become else "", wanted)
+            checks.append(_Check(step, host, action, programs))
+    return checks
+
+
+def _programs(stage: Stage, step: PlannedStep, action: Action | Exception) -> Sequence[str]:
+    if isinstance(action, Action) and step.hosts:
+        with suppress(Exception):  # the check itself then reports the error
+            return action.programs(stage.context(step.id, step.hosts[0], stage.deadline(READY_S)))
+    return ()
 
 
 def of_privileges(stage: Stage) -> list[Finding]:

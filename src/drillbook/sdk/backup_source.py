@@ -207,7 +207,5 @@ def need_programs(ctx: Context, programs: Sequence[str], *, hint: str = "") -> N
     """Check that the step's host has ``programs``. Raises NotReady that names all missing ones."""
     if not programs:
         return
-    script = 'for tool; do command -v "$tool" >/dev/null || echo "$tool"; done'
-    missing = ctx.run("sh", "-c", script, "sh", *programs).check().text.split()
-    if missing:
+    if missing := ctx.missing(*programs):
         raise NotReady(f"{ctx.host.name} has no {', '.join(missing)}", hint=hint or "install what is missing on that host")

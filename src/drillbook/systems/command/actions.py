@@ -25,6 +25,10 @@ class Check(Read):
 
     service: Annotated[str, Field(description="A service of kind command in the inventory.")]
 
+    def programs(self, ctx: Context) -> tuple[str, ...]:
+        """Return the program of the health command."""
+        return ctx.service(self.service, Command).check[:1]
+
     def ready(self, ctx: Context) -> None:
         """Check that the program exists on the host."""
         _need(ctx, ctx.service(self.service, Command).check[0], "`check` of the service in the inventory")
@@ -50,8 +54,7 @@ class Check(Read):
 
 def _need(ctx: Context, program: str, place: str) -> None:
     """Raise NotReady when the host lacks ``program``; ``place`` is the field that names the program, for the hint."""
-    found = ctx.run("sh", "-c", 'command -v -- "$1" >/dev/null', "sh", program)
-    if found.exit != 0:
+    if ctx.missing(program):
         raise NotReady(
             f"{ctx.host.name}: the program {program!r} is not installed", hint=f"install the program, or correct {place}"
         )
@@ -116,6 +119,10 @@ class Run(Free, Fault):
     def restore_only(self) -> bool:
         """True when the drill declares `undo: restore`: no command can undo the fault."""
         return bool(self.if_known("undo_") == RESTORE)
+
+    def programs(self, ctx: Context) -> tuple[str, ...]:
+        """Return the program of the command."""
+        return self.argv[:1] if self.known("argv") else ()
 
     def ready(self, ctx: Context) -> None:
         """Check that the program exists on the host."""

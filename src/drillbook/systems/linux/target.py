@@ -150,9 +150,7 @@ def look(ctx: Context, pid: int, what: str) -> Found:
 
 def need(ctx: Context, *tools: str) -> None:
     """Raise NotReady unless each of the programs ``tools`` is on the host's PATH."""
-    script = 'for tool; do command -v -- "$tool" >/dev/null || echo "$tool"; done'
-    missing = ctx.run("sh", "-c", script, "sh", *tools).check().text.split()
-    if missing:
+    if missing := ctx.missing(*tools):
         raise NotReady(
             f"{ctx.host.name}: not installed: {', '.join(missing)}", hint=f"install {', '.join(missing)} on the host"
         )

@@ -1,0 +1,151 @@
+"""Context of an action: the host of its step, services, a deadline, temporary folders and evidence files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from drillbook.errors import HostError, PlanError
+from drillbook.events.content import Content
+from drillbook.redact import RedactingWriter, Redactor
+from drillbook.sdk import target_folders
+from drillbook.sdk.earlier import EarlierStep
+from drillbook.sdk.evidence_file import EvidenceFile
+from drillbook.sdk.host import Deadline, Host, Output, Target
+from drillbook.sdk.identity import same_thing
+from drillbook.sdk.programs import Programs
+from drillbook.sdk.service import S3, Service
+from drillbook.sdk.target_folders import scratch_of
+
+Facts = dict[str, Any]
+"""Results of an action, as JSON. Large data goes to an evidence file, and the fact holds the SHA-256 of that file."""
+
+ServiceT = TypeVar("ServiceT", bound=Service)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Context of an action: one host, the inventory's services, a deadline, and storage for evidence."""
+
+    run_id: str
+    step: str
+    host: Host
+    services: Mapping[str, Service]
+    host_named: Callable[[str], Host]
+    deadline: Deadline
+    folder: Path
+    note: Callable[[Content], None] = field(default=lambda what: None)
+    redactor: Redactor = field(default_factory=lambda: Redactor(()))
+    book: object | None = None
+    """Diagnosis trees and inventory, for actions that diagnose a service."""
+    proofs: frozenset[str] = frozenset()
+    """Names of the actions that verify a backup of the step's service in the backup phase of this drill."""
+    spares: bool = False
+    """True after a fault was injected: evidence that cannot be written is then skipped with a note instead of an error."""
+    hosts: Mapping[str, Target] = field(default_factory=dict)
+    """The hosts of the inventory by name."""
+    traceparent: str = ""
+    """W3C header that makes a request part of the run's trace; empty when the run is not traced."""
+    vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
+    earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
+    """Function that returns the newest passed step of an earlier run with this action, on this service."""
+    former: frozenset[str] = frozenset()
+    """Names of hosts where the run being recovered has its temporary files in the folder that an older version used."""
+    programs: Programs = field(default_factory=Programs)
+    """Answers about programs on hosts; the `ready` checks of all steps share them, any other context asks anew."""
+
+    def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
+        """Return the service ``name``. Raises PlanError when the inventory lacks it, or it is not of ``kind``."""
+        service = self.services.get(name)
+        if not isinstance(service, kind):
+            found = f"has the kind {getattr(service, 'kind', '?')}" if service else "is not in the inventory"
+            raise PlanError(f"{self.step} needs a service of kind {kind.__name__.lower()}, but {name!r} {found}")
+        return service
+
+    def same_service(self, a: str, b: str) -> bool:
+        """Return True when the names ``a`` and ``b`` denote the same service, or when both are empty (steps without a service)."""
+        return a == b or same_thing(self.services, self.hosts, a, b)
+
+    def bucket(self, uri: str) -> S3:
+        """Return the S3 service that holds ``s3://bucket/...``. Raises PlanError unless the inventory has exactly one."""
+        match = re.match(r"s3://([^/#]+)", uri)
+        found = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]
+        if len(found) != 1:
+            raise PlanError(f"{self.step}: {uri!r} needs exactly one s3 service with that bucket, found {len(found)}")
+        return found[0]
+
+    def run(self, *argv: str, **options: Any) -> Output:
+        """Run a command on the step's host within the step's deadline; see Host.run for ``options``."""
+        return self.host.run(argv, deadline=self.deadline, **options)
+
+    def missing(self, *programs: str) -> list[str]:
+        """Return those of ``programs`` that are not on the PATH of the step's host. Raises CommandFailed, HostError."""
+        return self.programs.missing(self.host, programs, deadline=self.deadline)
+
+    @property
+    def scratch(self) -> str:
+        """Folder for this run's temporary files on the step's host; the runner removes it at the end of the run."""
+        return self.scratch_on(self.host)
+
+    def scratch_on(self, host: Host) -> str:
+        """Folder for this run's temporary files on ``host``."""
+        return scratch_of(host, self.run_id, former=host.name in self.former)
+
+    def make_scratch(self, name: str = "") -> str:
+        """Create ``scratch`` and in it an empty, private folder ``name``; return the path of ``name``. Raises NotReady, HostError."""
+        return target_folders.make(self.host, self.scratch, name, deadline=self.deadline)
+
+    @contextmanager
+    def temporary(self, name: str) -> Iterator[str]:
+        """Yield a new, empty folder for this step on its host; the folder is removed after the `with`, also after an error."""
+        path = f"{self.scratch}/{name}-{self.step}"
+        try:
+            yield self.make_scratch(f"{name}-{self.step}")
+        finally:
+            with suppress(HostError):
+                self.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
+
+    def evidence(self, name: str, content: bytes | str, *, sync: bool = False) -> Facts:
+        """Store ``content`` as an evidence file of the run; returns ``{"file", "sha256", "bytes"}`` for the facts.
+
+        With ``sync`` the file is flushed to the disk, and a failure raises OSError: for data that a recovery needs.
+        """
+        with self.evidence_stream(name, sync=sync) as (writer, facts):
+            writer.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+        return facts
+
+    @contextmanager
+    def evidence_stream(self, name: str, *, sync: bool = False) -> Iterator[tuple[RedactingWriter, Facts]]:
+        """Open an evidence file for writing; yield the writer, and the facts, which are filled in when the file is closed."""
+        folder = self.folder / "evidence"
+        name, taken = self._evidence_file(name), len(self.kept_evidence(name))
+        file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), optional=self.spares, vital=sync)
+        facts: Facts = {"file": f"evidence/{file.path.name}"}
+        writer = self.redactor.writer(file)
+        try:
+            yield writer, facts
+        finally:
+            writer.finish()
+            file.close(sync=sync)
+            facts |= file.facts
+
+    def kept_evidence(self, name: str) -> list[Path]:
+        """Return the evidence files that this step stored under ``name`` on this host, in all its attempts."""
+        file, folder = self._evidence_file(name), self.folder / "evidence"
+        return [path for path in (folder.iterdir() if folder.is_dir() else ()) if path.name.partition("~")[0] == file]
+
+    def _evidence_file(self, name: str) -> str:
+        return re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.step}.{self.host.name}.{name}")
+
+    @contextmanager
+    def reach(self, service: Any) -> Iterator[tuple[str, int]]:
+        """Yield an address and port at which the controller reaches ``service``, through an SSH tunnel if needed."""
+        if service.socket or getattr(service, "reach", "direct") == "ssh":
+            with self.host_named(service.host).forward(service.socket or service.address, service.port) as port:
+                yield "127.0.0.1", port
+        else:
+            yield service.address, service.port

@@ -1,0 +1,59 @@
+"""Programs on hosts: each host is asked at most once for a program, and for many programs by one command."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from drillbook.sdk.host import Deadline, Host
+
+MANY = 200
+"""Largest number of programs that one command looks for."""
+
+_Place = tuple[str, str]
+"""Name of a host, and the account that commands run as there."""
+
+_LOOK = """
+n=0
+for tool; do
+  command -v -- "$tool" >/dev/null || echo "$n"
+  n=$((n + 1))
+done
+"""
+
+
+class Programs:
+    """Answers of hosts about their programs; a new one is empty, so that it asks again."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._there: dict[_Place, dict[str, bool]] = {}
+        self._expected: dict[_Place, dict[str, None]] = {}
+        self._locks: dict[_Place, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def expect(self, host: str, account: str, programs: Iterable[str]) -> None:
+        """Ask ``account`` on ``host`` also for ``programs`` when it is next asked for one; empty for the SSH user."""
+        with self._lock:
+            self._expected.setdefault((host, account), {}).update(dict.fromkeys(programs))
+
+    def missing(self, host: Host, programs: Sequence[str], *, deadline: Deadline) -> list[str]:
+        """Return those of ``programs`` that are not on the PATH of the host's account. Raises CommandFailed, HostError."""
+        place = host.name, host.target.account
+        with self._lock:
+            lock = self._locks.setdefault(place, threading.Lock())
+            there = self._there.setdefault(place, {})
+        with lock:
+            if not there.keys() >= set(programs):
+                with self._lock:
+                    asked = [*dict.fromkeys((*programs, *self._expected.get(place, ())))]
+                unknown = [program for program in asked if program not in there]
+                for start in range(0, len(unknown), MANY):
+                    there |= _look(host, unknown[start : start + MANY], deadline)
+        return [program for program in programs if not there[program]]
+
+
+def _look(host: Host, programs: Sequence[str], deadline: Deadline) -> dict[str, bool]:
+    """Return for each of ``programs`` if it is on the host's PATH; their names are answered by number, as any text may be one."""
+    said = host.run(("sh", "-c", _LOOK, "sh", *programs), deadline=deadline).check().text.split()
+    return {program: str(number) not in said for number, program in enumerate(programs)}
