@@ -24,7 +24,7 @@ def render(view: RunView) -> str:
         f"# {escape(result.title)}",
         _verdict(str(result.verdict), wording.residue(result), result.exit),
         escape(wording.sentence(view)),
-        escape(wording.VERDICTS[result.verdict]),
+        escape(wording.explained(result)),
         _facts(view),
         *_contradictions(rows.contradictions(view)),
         *_residue(view),

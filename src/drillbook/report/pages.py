@@ -56,6 +56,6 @@ def environment() -> Environment:
         "step_shapes": wording.STEP_SHAPES,
         "step_words": wording.STEP_WORDS,
         "states": wording.STATES,
-        "verdicts": wording.VERDICTS,
+        "explained": wording.explained,
     }
     return env

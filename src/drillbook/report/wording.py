@@ -139,15 +139,22 @@ def residue(result: Result) -> str:
     return "residue, closed" if result.settled else "residue" if result.residue else ""
 
 
+def explained(result: Result) -> str:
+    """Meaning of the verdict; a run that passed without objectives does not claim to have met any."""
+    if result.verdict is Verdict.PASSED and not result.objectives:
+        return "Every step succeeded, and every verification passed. The drill sets no objectives."
+    return VERDICTS[result.verdict]
+
+
 def sentence(view: RunView) -> str:
     """Result of the run in sentences, from measured figures only."""
     result, marks = view.result, view.timeline.marks
     service = one_line(result.service)
+    tail = "" if result.verdict is Verdict.PASSED else _reason(result)
     if "disruption" not in marks:
-        return " ".join(filter(None, (_not_disrupted(result), _reason(result), *map(_fault, result.faults))))
+        return " ".join(filter(None, (_not_disrupted(result), tail, *map(_fault, result.faults))))
     at = utc_time(result.started, marks["disruption"])
     parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks), _loss(result)]
-    tail = "" if result.verdict is Verdict.PASSED else _reason(result)
     return " ".join([_join(parts), tail]).strip()
 
 
