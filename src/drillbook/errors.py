@@ -7,6 +7,7 @@
     │   │   └── InventoryError                 an inventory
     │   ├── PlanError                          drill and inventory do not fit together
     │   ├── UnknownName                        a drill, run or action that does not exist
+    │   ├── MissingExtra                       an optional part of the program is not installed
     │   ├── PluginError                        a plugin cannot be used
     │   └── SecretError                        a secret's source cannot be read
     ├── HostError                              a failure between the controller and a host
@@ -66,6 +67,12 @@ class UsageError(DrillbookError):
 
     code = "usage"
     exit_status = Exit.USAGE
+
+
+class MissingExtra(UsageError):
+    """An optional part of the program is not installed; the hint has the command that adds it."""
+
+    code = "missing-extra"
 
 
 class PluginError(UsageError):

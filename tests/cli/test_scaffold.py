@@ -154,9 +154,10 @@ def test_the_lock_of_the_projects_own_ci_names_every_dependency_by_hash():
     names = {re.sub("[-_.]+", "-", re.match(r"[\w.-]+", one)[0]).lower() for one in wanted}
     assert not names - locked
     versions = [one.rpartition(" ")[2] for one in project["classifiers"] if re.search(r"Python :: 3\.\d+$", one)]
-    assert all(version in text.partition("\nannotated")[0] for version in versions), "every version that is supported"
+    locked_for = set(re.findall(r"\b3\.\d+", text.partition("\nannotated")[0]))
+    assert locked_for >= set(versions), "every version that is supported"
     binary = next(line for line in lines if line.startswith("psycopg-binary=="))
-    assert binary.count("--hash=") == 2 * len(versions), "one wheel for each version and architecture"
+    assert binary.count("--hash=") == 2 * len(locked_for), "one wheel for each version and architecture"
     assert "--require-hashes" in (ROOT / ".ci" / "run").read_text()
 
 
@@ -173,4 +174,4 @@ def test_the_wheel_holds_every_template():
     from importlib.resources import files
 
     templates = files("drillbook.cli").joinpath("templates")
-    assert {one.name for one in templates.iterdir()} == {*scaffold.FILES.values(), scaffold.TREES, "rehearsal"}
+    assert {one.name for one in templates.iterdir()} == {*scaffold.FILES.values(), "rehearsal"}

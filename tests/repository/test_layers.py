@@ -14,6 +14,7 @@ ORDER = """
 exits         exit statuses of all tasks
 findings      every finding: code, severity, title, remedy
 errors        every error and its exit status
+installation  how the program was installed and called
 events        content of journal events, one model a kind
 values        durations, sizes, secrets, digests
 encodings     forms in which programs print a secret
@@ -29,6 +30,7 @@ plan          drill and inventory -> plan
 journal       the record of a run
 judge         events -> clocks, losses, findings, verdict
 report        result -> HTML, Markdown, JUnit, terminal
+catalog       drills, suites, trees and lab files that ship
 lab           the embedded and the Docker lab
 project       the folder of drills, inventories and runs
 attestation   what a run left, signed and verified

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.errors import UsageError
+from drillbook.installation import extras
 from drillbook.sdk import web
 from drillbook.values import canonical
 
@@ -25,7 +26,6 @@ FIELD = "timestamp"
 TIMEOUT_S = 10.0
 APART_S = 600.0
 """Maximum seconds between the times of an anchor and its timestamp, allowing for clock error and a slow request."""
-MISSING = "rfc3161-client is not installed: install drillbook[timestamp]"
 
 
 class NoTimestamp(Exception):
@@ -42,7 +42,9 @@ def ask(url: str, data: bytes) -> str:
     try:
         from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
     except ImportError:
-        raise NoTimestamp(f"no timestamp from {url}: {MISSING}") from None
+        raise NoTimestamp(
+            f"no timestamp from {url}: rfc3161-client is not installed. {extras.adding('timestamp')}"
+        ) from None
     wanted = TimestampRequestBuilder().data(data).hash_algorithm(HashAlgorithm.SHA256).build()
     try:
         answer = web.ask(
@@ -74,7 +76,7 @@ class Checker:
             from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415  slow to load
             from rfc3161_client import VerifierBuilder  # noqa: PLC0415  an extra, and slow to load
         except ImportError:
-            raise UsageError(MISSING) from None
+            raise extras.missing("timestamp", "rfc3161-client", "checking timestamps") from None
         try:
             found = load_pem_x509_certificates(roots.read_bytes())
         except OSError as error:

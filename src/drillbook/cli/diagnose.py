@@ -20,7 +20,7 @@ from rich.text import Text
 
 from drillbook.cli import access, orchestration, run_identity
 from drillbook.cli.console import console, stdout
-from drillbook.cli.views import Manner, Teller, program, tell_missed
+from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.diagnosis import scope
 from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN, Suspect
 from drillbook.diagnosis.run import UNSEEN, Book, Diagnosis, examine
@@ -30,6 +30,7 @@ from drillbook.engine.open_hosts import Hosts
 from drillbook.errors import SecretError, UsageError
 from drillbook.exits import Exit
 from drillbook.hosts.privileged import privileged
+from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER, Inventory, read_secret
 from drillbook.plan import needed, privilege, spec
 from drillbook.project.project import Project

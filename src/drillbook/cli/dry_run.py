@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -103,10 +103,10 @@ def report(project: Project, run: str) -> int:
     return tell(*(f"would render the reports in {folder} again" for folder in project.runs_of(run)))
 
 
-def init(folder: Path, answers: Answers | None = None) -> int:
-    """Print the files of a new project. Raises UsageError when one of them exists, or an answer has the wrong form."""
-    names = scaffold.free(folder, answers)
-    return tell(f"would create a new project in {folder.resolve()}:", *(f"  {name}" for name in names))
+def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()) -> int:
+    """Print the new files of a project. Raises UsageError when one of them exists, or an answer has the wrong form."""
+    content = scaffold.free(folder, answers, names)
+    return tell(f"would write into {folder.resolve()}:", *(f"  {name}" for name in content))
 
 
 def lab(folder: Path, kind: str, what: str) -> int:

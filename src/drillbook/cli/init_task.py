@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from invoke.context import Context
@@ -14,7 +15,9 @@ from drillbook.cli.task_exit import Dry, is_dry, told
 @task(
     klass=OptionalNameTask,
     positional=["folder"],
+    iterable=["with_"],
     help={
+        "with_": "entry of the catalogue to copy, such as quarterly; several with commas between them, or --with again",
         "folder": "folder of the new project; default: the current folder",
         "rehearse": "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, sqlite, files or restic",
         "host": "with --rehearse: [USER@]ADDRESS[:PORT] of the host where the backups are",
@@ -27,6 +30,7 @@ from drillbook.cli.task_exit import Dry, is_dry, told
 def init(
     context: Context,
     folder: str | None = None,
+    with_: Sequence[str] | None = None,  # invoke collects a repeated option for this default alone
     *,
     rehearse: str = "",
     host: str = "",
@@ -34,9 +38,12 @@ def init(
     sandbox: str = "",
     database: str = "",
 ) -> int:
-    """Make a new project: inventories, a first drill and suite, tasks, and files for CI; or one that rehearses your backups."""
+    """Make a new project: inventories, a first drill and suite, tasks, and files for CI; or one that rehearses your backups.
+
+    --with copies shipped drills into it, or into the project that is there already: see `catalog`.
+    """
     from drillbook.cli import dry_run, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
 
     answers = rehearsal_project.answered(rehearse, host=host, at=at, sandbox=sandbox, database=database)
     make = dry_run.init if is_dry(context) else scaffold.init
-    return make(Path(folder or "."), answers)
+    return make(Path(folder or "."), answers, [name for one in with_ or () for name in one.split(",") if name])

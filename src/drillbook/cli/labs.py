@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+from drillbook.catalog import shipped_files
 from drillbook.cli import tables
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
+from drillbook.installation import extras
 from drillbook.project.project import Project
 
 KINDS = ("embedded", "docker")
 FILES = "lab"
-"""Name of the project's folder that holds the files of its Docker lab."""
+"""Name of the project's folder that holds the files of its Docker lab, if it has its own."""
 
 
 def _known(kind: str) -> bool:
@@ -20,6 +23,28 @@ def _known(kind: str) -> bool:
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is not a kind of lab", hint=f"kinds: {', '.join(KINDS)}")
     return kind == "docker"
+
+
+def _docker() -> ModuleType:
+    """Return the module that controls Docker labs. Raises MissingExtra."""
+    extras.require("lab", "the Docker lab")
+    from drillbook.lab.containers import control  # noqa: PLC0415  needs an extra, checked above
+
+    return control
+
+
+def _embedded() -> ModuleType:
+    """Return the module that controls embedded labs. Raises MissingExtra."""
+    extras.require("lab", "the embedded lab")
+    from drillbook.lab import control  # noqa: PLC0415  needs an extra, checked above
+
+    return control
+
+
+def files(project: Project) -> Path:
+    """Folder with the files of the Docker lab: the project's own, or the shipped one. Raises UsageError."""
+    own = project.root / FILES
+    return own if (own / "Dockerfile").is_file() else shipped_files.root() / FILES
 
 
 def folder(project: Project, kind: str) -> Path:
@@ -33,20 +58,16 @@ def started(project: Project, kind: str, progress: Callable[[str], None], *, as_
     With ``as_it_is``, a lab with running machines is accepted, whatever the state of the lab's services.
     """
     if _known(kind):
-        from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
-
-        docker.up(project.docker_lab, project.root / FILES, progress=progress, as_it_is=as_it_is)
+        docker = _docker()
+        docker.up(project.docker_lab, files(project), progress=progress, as_it_is=as_it_is)
     else:
-        from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
-
+        control = _embedded()
         control.up(project.lab, progress=progress, as_it_is=as_it_is)
 
 
 def docker_stands(project: Project) -> bool:
     """Return True when the machines of the project's Docker lab run, so that no start is needed. Raises LabError."""
-    from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
-
-    return docker.status(project.docker_lab).standing
+    return bool(_docker().status(project.docker_lab).standing)
 
 
 def up(project: Project, kind: str, *, build_only: bool = False) -> int:
@@ -56,9 +77,8 @@ def up(project: Project, kind: str, *, build_only: bool = False) -> int:
     if build_only:
         if not _known(kind):
             raise UsageError("only the Docker lab has images to build", hint="lab.up --kind docker --build-only")
-        from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
-
-        progress(f"the images are built, tag {docker.build(project.root / FILES, progress=progress)}")
+        docker = _docker()
+        progress(f"the images are built, tag {docker.build(files(project), progress=progress)}")
         return 0
     started(project, kind, progress, as_it_is=False)
     return status(project, kind)
@@ -67,12 +87,10 @@ def up(project: Project, kind: str, *, build_only: bool = False) -> int:
 def down(project: Project, kind: str, *, images: bool = False) -> int:
     """Stop a lab and remove everything it created; images of the Docker lab stay unless ``images`` is set."""
     if _known(kind):
-        from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
-
+        docker = _docker()
         docker.down(project.docker_lab, with_images=images)
     else:
-        from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
-
+        control = _embedded()
         control.down(project.lab)
     stays = " except its images" if kind == "docker" and not images else ""
     console().print(f"the lab is down; everything that it created was removed{stays}")
@@ -82,9 +100,7 @@ def down(project: Project, kind: str, *, images: bool = False) -> int:
 def status(project: Project, kind: str) -> int:
     """Print the state of a lab's components."""
     if _known(kind):
-        from drillbook.lab.containers import control as docker  # noqa: PLC0415  the lab is an extra
-
+        docker = _docker()
         return tables.lab(docker.status(project.docker_lab), console())
-    from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
-
+    control = _embedded()
     return tables.lab(control.status(project.lab), console())

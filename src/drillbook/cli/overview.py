@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from drillbook.cli.console import console
+from drillbook.installation.program_name import program
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState
@@ -155,18 +156,18 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
         if one.state in ("unfinished", "residue"):
             what = "unfinished" if one.state == "unfinished" else "changes not undone"
             out.print(Text(f"✗ {what}: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  undo them: invoke drill.recover {one.run}"), soft_wrap=True)
+            out.print(Text(f"  undo them: {program()} drill.recover {one.run}"), soft_wrap=True)
         elif one.state == "damaged":
             out.print(Text(f"✗ unfinished, and its journal is damaged: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  {one.said}: invoke drill.recover {one.run}"), soft_wrap=True)
+            out.print(Text(f"  {one.said}: {program()} drill.recover {one.run}"), soft_wrap=True)
         elif one.state == "lost":
             out.print(Text(f"✗ journal lost: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Padding(Text(f"{one.said}: invoke report.verify {one.run}"), (0, 0, 0, 2), expand=False))
+            out.print(Padding(Text(f"{one.said}: {program()} report.verify {one.run}"), (0, 0, 0, 2), expand=False))
         elif one.state == "gone":
             out.print(Text(f"- {one.run}"), soft_wrap=True)
             out.print(
                 Padding(
-                    Text(f"{one.said}. Nothing is left to undo; to record this: invoke drill.recover"),
+                    Text(f"{one.said}. Nothing is left to undo; to record this: {program()} drill.recover"),
                     (0, 0, 0, 2),
                     expand=False,
                 )
@@ -184,7 +185,7 @@ def runs(project: Project, *, everything: bool = False) -> int:
     listed = sorted(tops, key=lambda folder: folder.name, reverse=True)
     shown = listed if everything else listed[:MOST_RUNS]
     if not listed:
-        out.print("no drill has run yet; to see the drills: invoke drill.list")
+        out.print(f"no drill has run yet; to see the drills: {program()} drill.list")
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("begun (UTC)", "verdict", "run"):
@@ -195,7 +196,7 @@ def runs(project: Project, *, everything: bool = False) -> int:
             _run_row(table, folder, inner=True)
     out.print(table)
     if len(listed) > len(shown):
-        out.print(f"\n{count(len(listed) - len(shown), 'older run')}: invoke report.list --all")
+        out.print(f"\n{count(len(listed) - len(shown), 'older run')}: {program()} report.list --all")
     return 0
 
 

@@ -25,6 +25,7 @@ from drillbook.engine.recovery import Recovery
 from drillbook.errors import DrillbookError, JournalError, UsageError
 from drillbook.events.holds import ContactMissed, OfContact
 from drillbook.exits import Exit
+from drillbook.installation.program_name import as_called
 from drillbook.journal.journal import FILE, read
 from drillbook.journal.own_writes import Written
 from drillbook.journal.run_state import RunState
@@ -161,7 +162,7 @@ def patient() -> Iterator[None]:
     def answer(number: int, frame: FrameType | None) -> None:
         del number, frame
         if asked:
-            sys.stderr.write("stopped half-way; run `invoke drill.recover` again\n")
+            sys.stderr.write(as_called("stopped half-way; run `invoke drill.recover` again\n"))
             os._exit(Exit.RESIDUE)  # a normal exit would wait for blocked threads; the journal is on disk
         asked.append(True)
         sys.stderr.write("recovering; press Ctrl-C again to stop half-way\n")

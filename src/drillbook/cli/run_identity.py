@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from drillbook import __version__
 from drillbook.errors import JournalError
 from drillbook.events.runs import Session
+from drillbook.installation.program_name import program
 from drillbook.journal.journal import read
 from drillbook.project.project import Project
 from drillbook.signing import account
@@ -31,6 +32,7 @@ def header(who: str) -> Session:
     return {
         "tool": f"drillbook {__version__}",
         "operator": who,
+        "program": program(),
         "account": account.told(),
         "controller": f"{platform.node()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }

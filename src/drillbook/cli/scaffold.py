@@ -8,15 +8,15 @@ from pathlib import Path
 
 from rich.text import Text
 
+from drillbook.catalog import entries, shipped_files
 from drillbook.cli import rehearsal_project
 from drillbook.cli.console import console
 from drillbook.cli.rehearsal_project import Answers, blanks
-from drillbook.cli.views import program
 from drillbook.errors import UsageError
+from drillbook.installation.program_name import program
 from drillbook.plan import schema
 
 FILES = {
-    "inventory/lab.yml": "lab.yml",
     "inventory/staging.yml": "staging.yml",
     "drills/first.yml": "first.yml",
     "drills/pre-release.yml": "suite.yml",
@@ -38,17 +38,17 @@ REHEARSAL = (
     ("drill rehearse --inventory rehearsal", "restores the newest backup into the sandbox"),
 )
 """Next commands in a project that rehearses backups."""
-TREES = "diagnosis"
-"""Folder of templates for a new project's diagnosis trees."""
-SCHEMA_OF_TREES = "# yaml-language-server: $schema=../../.drillbook/tree.schema.json\n"
 
 
-def init(folder: Path, answers: Answers | None = None) -> int:
+def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()) -> int:
     """Create a project in ``folder``; with ``answers`` one that rehearses a team's own backups.
+
+    Entries of the catalogue, given as ``names``, are copied into it; into an existing project, they alone are copied.
 
     Raises UsageError, before writing anything, when one of the project's files exists, or an answer has the wrong form.
     """
-    content = free(folder, answers)
+    grows = bool(names) and (folder / "drills").is_dir()
+    content = free(folder, answers, names)
     for name, text in content.items():
         path = folder / name
         try:
@@ -58,13 +58,24 @@ def init(folder: Path, answers: Answers | None = None) -> int:
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
     missing = blanks(answers) if answers else []
-    _tell(folder, list(content), REHEARSAL if answers else FIRST, missing)
+    commands = [*_copied(names), *(REHEARSAL if answers else () if grows else FIRST)]
+    _tell(folder, list(content), commands, missing, f"added to {folder.resolve()}:" if grows else "")
     return 0
 
 
-def free(folder: Path, answers: Answers | None = None) -> dict[str, str]:
-    """Contents of a new project's files by path. Raises UsageError when one of them exists in ``folder``."""
-    content = rehearsal_project.contents(answers, program(), contents()) if answers else contents()
+def free(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()) -> dict[str, str]:
+    """Contents of a project's new files by path; ``names`` are entries of the catalogue.
+
+    In an existing project these are the files of the entries alone, without those that it has already.
+    Raises UsageError when one of the files exists in ``folder``, and UnknownName for an unknown entry.
+    """
+    content = entries.copies(names)
+    if names and (folder / "drills").is_dir():
+        if answers:
+            raise UsageError(f"{folder.resolve()} is a project already", hint="add drills to it with --with alone")
+        content = {name: text for name, text in content.items() if not _holds(folder / name, text)}
+    else:
+        content = {**(rehearsal_project.contents(answers, program(), contents()) if answers else contents()), **content}
     taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
     if taken:
         raise UsageError(
@@ -74,23 +85,45 @@ def free(folder: Path, answers: Answers | None = None) -> dict[str, str]:
     return content
 
 
+def _holds(path: Path, text: str) -> bool:
+    """Return True when the file at ``path`` has exactly this ``text``."""
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Next commands for copied entries of the catalogue, each with its effect."""
+    runs = [entry for entry in map(entries.find, names) if entry.sort in ("drill", "suite")]
+    return [
+        (
+            f"drill.plan {entry.name}{' --inventory docker' * (entry.lab == 'docker')}",
+            "shows what it would do; touches nothing",
+        )
+        for entry in runs
+    ]
+
+
 def contents() -> dict[str, str]:
     """Contents of a new project's files, by path."""
     templates = files("drillbook.cli").joinpath("templates")
     found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
-    found |= {
-        f"drills/{TREES}/{tree.name}": SCHEMA_OF_TREES + tree.read_text(encoding="utf-8")
-        for tree in sorted(templates.joinpath(TREES).iterdir(), key=lambda one: one.name)
-    }
+    found["inventory/lab.yml"] = shipped_files.text("inventory/lab.yml")
+    found |= entries.copies([entry.name for entry in entries.entries() if entry.sort == "tree"])
     found["reports/.gitkeep"] = ""
     return found | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}
 
 
-def _tell(folder: Path, names: list[str], commands: Sequence[tuple[str, str]], missing: Sequence[str]) -> None:
+def _tell(
+    folder: Path, names: list[str], commands: Sequence[tuple[str, str]], missing: Sequence[str], head: str = ""
+) -> None:
     out = console()
-    out.print(Text(f"a new project in {folder.resolve()}:", style="bold"), soft_wrap=True)
-    for name in names:
+    out.print(Text(head or f"a new project in {folder.resolve()}:", style="bold"), soft_wrap=True)
+    for name in names or ["nothing: the project has all of it already"]:
         out.print(Text(f"  {name}"))
+    if not commands:
+        return
     out.print(Text("\nNext", style="bold"))
     if folder.resolve() != Path.cwd():
         out.print(Text(f"  cd {folder}"))

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from drillbook.cli import access, run_identity
 from drillbook.cli.console import console
-from drillbook.cli.views import program
 from drillbook.engine import stop_requests
 from drillbook.engine.leases import Lock, LockState
 from drillbook.engine.open_hosts import Hosts
 from drillbook.errors import DrillbookError, UnknownName
 from drillbook.exits import Exit
+from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.journal.journal import alive
 from drillbook.language.strict import did_you_mean

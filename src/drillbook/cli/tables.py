@@ -12,6 +12,7 @@ from rich.text import Text
 
 from drillbook.cli.console import console
 from drillbook.errors import UnknownName
+from drillbook.installation.program_name import program
 from drillbook.language.strict import did_you_mean
 from drillbook.sdk import discovery
 from drillbook.sdk.action import Action, find, known_names
@@ -62,7 +63,7 @@ def lab(status: Any, out: Console) -> int:
     """Show the components of the lab, host by host."""
     kind = " --kind docker" if status.folder.name.endswith("-docker") else ""
     if not status.components:
-        out.print(Text(f"the lab in {status.folder} is down; start it with `invoke lab.up{kind}`"), soft_wrap=True)
+        out.print(Text(f"the lab in {status.folder} is down; start it with `{program()} lab.up{kind}`"), soft_wrap=True)
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("host", "part", "state", "port", "pid"):

@@ -12,6 +12,8 @@ from invoke.exceptions import Exit as InvokeExit
 
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.exits import Exit
+from drillbook.installation import extras
+from drillbook.installation.program_name import as_called
 
 P = ParamSpec("P")
 
@@ -39,7 +41,12 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
                     raise UsageError("this task does not support --dry; nothing was touched", hint="omit --dry")
                 status = body(*args, **kwargs) or 0
             except DrillbookError as error:
-                raise InvokeExit(f"error: {escaped(str(error))}", code=error.exit_status) from None
+                raise InvokeExit(f"error: {as_called(escaped(str(error)))}", code=error.exit_status) from None
+            except ModuleNotFoundError as error:
+                extra = extras.extra_of(error.name or "")
+                if not extra:
+                    raise
+                raise InvokeExit(f"error: {extras.missing(extra, str(error.name))}", code=Exit.USAGE) from None
             except KeyboardInterrupt:
                 raise InvokeExit("stopped", code=Exit.REFUSED) from None
             except BrokenPipeError:

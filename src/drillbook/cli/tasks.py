@@ -11,6 +11,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from drillbook.cli import developer_tasks, schedule_tasks
+from drillbook.cli.catalog_task import catalog
 from drillbook.cli.console import end_quietly
 from drillbook.cli.init_task import init
 from drillbook.cli.optional_names import OptionalNameTask
@@ -362,7 +363,7 @@ def namespace() -> Collection:
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    others: list[Any] = [actions, audit, diagnose, init, schema, trust]
+    others: list[Any] = [actions, audit, catalog, diagnose, init, schema, trust]
     for one in [*others, *(developer_tasks.TASKS if developer_tasks.checkout() else [])]:
         root.add_task(one)
     for path, aliases in root.task_names.items():

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from drillbook.cli.console import console, stdout
-from drillbook.cli.views import program
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
+from drillbook.installation.program_name import program
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 from drillbook.sdk import discovery

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from drillbook.cli.console import console, stdout
 from drillbook.events.event import Event
+from drillbook.installation.program_name import program
 from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
@@ -30,12 +31,6 @@ class Manner(Enum):
     FULL = "full"
     QUIET = "quiet"
     JSON = "json"
-
-
-def program() -> str:
-    """Name of the program as typed: ``drillbook`` or ``invoke``."""
-    name = sys.argv[0].rpartition("/")[2] if sys.argv else ""
-    return "invoke" if name.startswith(("invoke", "inv")) else "drillbook"
 
 
 def ignore(event: Event) -> None:

@@ -46,6 +46,7 @@ class Session(TypedDict):
     operator: str
     controller: str
     account: NotRequired[str]
+    program: NotRequired[str]
 
 
 class RunSession(Session):
@@ -74,6 +75,12 @@ class Begun(Content):
     account: Annotated[
         str | None, Field(description="Account of the operator, as reported by the kernel; absent in older journals.")
     ] = None
+    program: Annotated[
+        str,
+        Field(
+            description="Program that was called, `drillbook` or `invoke`, for commands in reports; absent in older journals."
+        ),
+    ] = "invoke"
 
 
 class RunStarted(Begun):

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from drillbook.events.event import Event
 from drillbook.events.runs import Ended, opening
 from drillbook.exits import Exit
+from drillbook.findings import Finding
+from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.journal import History
 from drillbook.judge import capacity, clocks, diagnosis, faultstate, notes, residue
@@ -42,6 +44,7 @@ def judge(history: History) -> RunView:
         journal_head=history.head,
         torn=history.torn,
         controller=first.controller,
+        program=first.program,
         notes=notes.notes(own),
     )
 
@@ -51,7 +54,7 @@ def _result(
 ) -> Result:
     first, left = opening(events), residue.residue(events, plan)
     goals = objectives(plan, figures, unverified(views, own))
-    found = [mended(one, events) for one in findings(own, plan, figures, goals, left)]
+    found = [_as_called(mended(one, events), first.program) for one in findings(own, plan, figures, goals, left)]
     ending, reason = verdict(own, views, goals, found)
     result = Result(
         run=first.run,
@@ -79,6 +82,11 @@ def _result(
         settled=residue.settled(events),
     )
     return result.model_copy(update={"capacity": capacity.capacity(result, own, plan)})
+
+
+def _as_called(found: Finding, program: str) -> Finding:
+    """Return ``found`` with the commands of its remedy under the program's name."""
+    return found.model_copy(update={"remedy": as_called(found.remedy, program)})
 
 
 def _contacts(inventory: Inventory) -> dict[str, dict[str, str]]:

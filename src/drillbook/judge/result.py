@@ -291,6 +291,8 @@ class RunView(_Value):
     journal_head: str
     torn: bool
     controller: str
+    program: str = "invoke"
+    """Program that was called, for the commands in reports."""
     notes: tuple[Note, ...] = ()
 
 

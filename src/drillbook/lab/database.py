@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from drillbook.errors import LabError
+from drillbook.installation import extras
 from drillbook.lab import backups
 from drillbook.lab.layout import ADDRESS, Lab, put
 
@@ -44,7 +45,7 @@ def binaries() -> Path:
         return max(installed, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.parent.name)])
     found = shutil.which("initdb")
     if found is None:
-        raise LabError("PostgreSQL is not installed", hint="pip install 'drillbook[lab]'")
+        raise LabError("PostgreSQL is not installed", hint=extras.adding("lab"))
     return Path(found).resolve().parent
 
 

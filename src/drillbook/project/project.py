@@ -18,6 +18,9 @@ from drillbook.plan import spec
 from drillbook.report.folders import drill_of
 from drillbook.sdk import discovery
 
+OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
+"""Hint for tasks that were called outside a project."""
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -31,7 +34,7 @@ class Project:
         for folder in (Path.cwd(), *Path.cwd().parents):
             if (folder / "drills").is_dir():
                 return cls(folder)
-        raise UsageError(f"there is no folder `drills` in {Path.cwd()} or above it", hint="change to your project's folder")
+        raise UsageError(f"there is no folder `drills` in {Path.cwd()} or above it", hint=OUTSIDE)
 
     @classmethod
     def of_runs(cls) -> Project:
@@ -48,7 +51,7 @@ class Project:
                 return cls(folder)
         raise UsageError(
             f"there is no folder `reports` or `drills` in {Path.cwd()} or above it",
-            hint="change to the folder that contains `reports`",
+            hint=OUTSIDE,
         )
 
     @property
@@ -70,14 +73,14 @@ class Project:
     @property
     def lab(self) -> Path:
         """Folder of this project's embedded lab."""
-        from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
+        from drillbook.lab import layout  # noqa: PLC0415  keeps start-up fast
 
-        return control.default_folder(self.root)
+        return layout.default_folder(self.root)
 
     @property
     def docker_lab(self) -> Path:
         """Folder of this project's Docker lab."""
-        from drillbook.lab.containers import layout  # noqa: PLC0415  the lab is an extra
+        from drillbook.lab.containers import layout  # noqa: PLC0415  keeps start-up fast
 
         return layout.default_folder(self.root)
 
@@ -107,12 +110,12 @@ class Project:
         return inventory.load(path, lab=self._lab_value)
 
     def _lab_value(self, path: str) -> str | int:
-        from drillbook.lab import control  # noqa: PLC0415  the lab is an extra
+        from drillbook.lab import layout as embedded  # noqa: PLC0415  keeps start-up fast
         from drillbook.lab.containers import layout  # noqa: PLC0415  keeps start-up fast
 
         if layout.PREFIX in path:  # the prefix also occurs in `secrets.docker.NAME`
             return layout.lookup(self.docker_lab, path.replace(layout.PREFIX, "", 1))
-        return control.lookup(self.lab, path)
+        return embedded.lookup(self.lab, path)
 
     def runs(self) -> Iterator[Path]:
         """Folders of all runs of drills, including runs inside suites, oldest first. Raises UsageError."""

@@ -179,7 +179,7 @@ def _residue(view: RunView) -> list[str]:
             "Residue before it was closed:",
         ]
     elif found:
-        found.append(f"First try {code(f'invoke drill.recover {view.result.run}')}. If that does not help, by hand:")
+        found.append(f"First try {code(f'{view.program} drill.recover {view.result.run}')}. If that does not help, by hand:")
     for one in view.result.residue:
         found += [
             f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {escape(one.why)}",
@@ -379,7 +379,7 @@ def _record(view: RunView) -> list[str]:
         ("Events", str(view.journal_events)),
         ("Last hash", code(view.journal_head)),
         ("Last line", "torn: left out" if view.torn else "whole"),
-        ("To verify", code(f"invoke report.verify {view.result.run}")),
+        ("To verify", code(f"{view.program} report.verify {view.result.run}")),
     ]
     listed = table(
         ("File", "Step", "Size", "SHA-256"),

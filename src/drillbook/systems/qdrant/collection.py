@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.installation import extras
 from drillbook.sdk.action import Context
 from drillbook.sdk.answers import Budget
 from drillbook.sdk.deadline import Lines
@@ -236,7 +237,7 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
         from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415  an extra, and slow to load
         from qdrant_client.http.exceptions import ApiException  # noqa: PLC0415  an extra, and slow to load
     except ImportError as error:
-        raise CouldNotVerify("qdrant-client is not installed", hint="pip install 'drillbook[qdrant]'") from error
+        raise CouldNotVerify("qdrant-client is not installed", hint=extras.adding("qdrant")) from error
 
     # The key is sent as a header: the client's own parameter warns about http, and changes a URL without a port to https.
     headers = {"Accept-Encoding": "identity"} | ({"api-key": service.api_key.reveal()} if service.api_key else {})

@@ -1,0 +1,202 @@
+"""Entries of the catalogue, read from the shipped files: purpose, kinds of services, lab, duration, and the files to copy."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from drillbook.catalog import shipped_files
+from drillbook.errors import UnknownName
+from drillbook.language.strict import did_you_mean
+
+DURATIONS = "durations.json"
+"""Measured durations of lab runs in seconds, by name of the drill or suite; renewed by `invoke docs --results`."""
+TREES, RULES, LAB = "drills/diagnosis", "drills/handbook/rules", "lab"
+DOCKER = "drills/docker"
+"""Folder of the drills that only the Docker lab can run."""
+DOCKER_LAB = "docker-lab"
+_REFERENCE = re.compile(r"\bservices\.(\w+)")
+
+
+class _Loader(yaml.SafeLoader):
+    """Loader that reads every value with a tag, such as ``!env NAME``, as None."""
+
+
+_Loader.add_multi_constructor("!", lambda *_: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the catalogue."""
+
+    name: str
+    sort: str
+    """``drill``, ``suite``, ``tree``, ``rules`` or ``lab``."""
+    purpose: str
+    breaks: bool
+    """True when it injects a fault."""
+    kinds: tuple[str, ...]
+    """Kinds of services and backup sources that it uses, sorted."""
+    subject: str
+    """Kind of the service that a drill is about; empty for other entries."""
+    lab: str
+    """Lab on which it runs as it is: ``embedded`` or ``docker``; empty for entries that do not run."""
+    seconds: float | None
+    """Duration of the newest measured run on that lab, with the lab up; None when it was not measured."""
+    files: tuple[str, ...]
+    """Files of a project that uses it, as paths relative to the project and to the shipped files."""
+
+
+@functools.cache
+def entries() -> tuple[Entry, ...]:
+    """All entries: suites, drills, trees, rules, lab files; each sort by name."""
+    drills = {path: _load(path) for path in shipped_files.below("drills") if _is_drill(path)}
+    single = {path: _drill(path, value) for path, value in drills.items() if "drill" in value}
+    by_name = {entry.name: entry for entry in single.values()}
+    suites = [_suite(path, value, by_name) for path, value in drills.items() if "suite" in value]
+    found = (*suites, *single.values(), *_trees())
+    return (*sorted(found, key=_order), *_others())
+
+
+def selected(kind: str) -> tuple[Entry, ...]:
+    """Entries that use ``kind``, first those about a service of it; all for an empty text. Raises UnknownName."""
+    if not kind:
+        return entries()
+    if found := [entry for entry in entries() if kind in entry.kinds]:
+        return tuple(sorted(found, key=lambda entry: kind != entry.subject))
+    known = sorted({one for entry in entries() for one in entry.kinds})
+    raise UnknownName(
+        f"the catalogue has nothing for {kind!r}", hint=f"{did_you_mean(kind, known)}kinds: {', '.join(known)}"
+    )
+
+
+def find(name: str) -> Entry:
+    """Return the entry ``name``. Raises UnknownName."""
+    known = {entry.name: entry for entry in entries()}
+    if name not in known:
+        raise UnknownName(
+            f"the catalogue has no entry {name!r}",
+            hint=f"{did_you_mean(name, known)}`invoke catalog` lists all",
+        )
+    return known[name]
+
+
+def copies(names: Sequence[str]) -> dict[str, str]:
+    """Content of the files of the entries ``names``, by path in a project. Raises UnknownName."""
+    paths = dict.fromkeys(path for name in names for path in find(name).files)
+    return {path: _with_schema(path) for path in paths}
+
+
+def _with_schema(path: str) -> str:
+    """Text of a shipped file; drills and trees begin with the line by which editors find their schema in a project."""
+    text, parts = shipped_files.text(path), PurePosixPath(path).parts
+    if parts[0] != "drills" or path.startswith(f"{RULES}/"):
+        return text
+    schema = "tree" if path.startswith(f"{TREES}/") else "drill"
+    return f"# yaml-language-server: $schema={'../' * (len(parts) - 1)}.drillbook/{schema}.schema.json\n{text}"
+
+
+def _order(entry: Entry) -> tuple[int, str]:
+    return ("suite", "drill", "tree").index(entry.sort), entry.name
+
+
+def _is_drill(path: str) -> bool:
+    return path.endswith(".yml") and not path.startswith((f"{TREES}/", f"{RULES}/"))
+
+
+def _load(path: str) -> dict[str, Any]:
+    value = yaml.load(shipped_files.text(path), Loader=_Loader)  # noqa: S506  a SafeLoader
+    return value if isinstance(value, dict) else {}
+
+
+@functools.cache
+def _durations() -> dict[str, float]:
+    found: dict[str, float] = json.loads(files("drillbook.catalog").joinpath(DURATIONS).read_text(encoding="utf-8"))
+    return found
+
+
+def _drill(path: str, value: Mapping[str, Any]) -> Entry:
+    docker = path.startswith(f"{DOCKER}/")
+    services = _services("docker" if docker else "lab")
+    files = [path]
+    if value.get("diagnose"):
+        files += shipped_files.below(TREES)
+    files.append(f"inventory/{'docker' if docker else 'lab'}.yml")
+    return Entry(
+        name=str(value["drill"]),
+        sort="drill",
+        purpose=str(value["title"]),
+        breaks=bool(value.get("inject")),
+        kinds=tuple(sorted(_kinds(value, services))),
+        subject=services.get(str(value.get("service")), ""),
+        lab="docker" if docker else "embedded",
+        seconds=_durations().get(str(value["drill"])),
+        files=tuple(files),
+    )
+
+
+def _suite(path: str, value: Mapping[str, Any], drills: Mapping[str, Entry]) -> Entry:
+    members = [drills[name] for name in value["drills"]]
+    docker = path.startswith(f"{DOCKER}/") or any(entry.lab == "docker" for entry in members)
+    inventory = ["inventory/docker.yml"] if docker else []
+    return Entry(
+        name=str(value["suite"]),
+        sort="suite",
+        purpose=str(value["title"]),
+        breaks=any(entry.breaks for entry in members),
+        kinds=tuple(sorted({kind for entry in members for kind in entry.kinds})),
+        subject="",
+        lab="docker" if docker else "embedded",
+        seconds=_durations().get(str(value["suite"])),
+        files=tuple(dict.fromkeys([path, *(file for entry in members for file in entry.files), *inventory])),
+    )
+
+
+def _trees() -> Iterator[Entry]:
+    for path in shipped_files.below(TREES):
+        value = _load(path)
+        kinds = value.get("kind", value.get("kinds", ()))
+        known = (kinds,) if isinstance(kinds, str) else tuple(sorted(kinds))
+        yield Entry(str(value["tree"]), "tree", str(value.get("title", "")), False, known, "", "", None, (path,))
+
+
+def _others() -> Iterator[Entry]:
+    rules = "Alert rules of the handbook for Prometheus, with their tests for promtool"
+    yield Entry("handbook-rules", "rules", rules, False, ("prometheus",), "", "", None, tuple(shipped_files.below(RULES)))
+    lab = "Compose file, Dockerfile and settings of the Docker lab, to change them"
+    paths = (*shipped_files.below(LAB), "inventory/docker.yml")
+    yield Entry(DOCKER_LAB, "lab", lab, False, ("container",), "", "docker", None, paths)
+
+
+@functools.cache
+def _services(inventory: str) -> dict[str, str]:
+    """Kind of each service and backup source in a shipped inventory, by name."""
+    known = _load(f"inventory/{inventory}.yml")
+    found = {**(known.get("services") or {}), **(known.get("backups") or {})}
+    return {name: str(fields["kind"]) for name, fields in found.items()}
+
+
+def _kinds(drill: Mapping[str, Any], services: Mapping[str, str]) -> set[str]:
+    """Kinds of the services and backup sources that the texts of ``drill`` name; in doubt rather too many."""
+    texts = list(_texts(drill))
+    words = set(texts) | {name for text in texts for name in _REFERENCE.findall(text)}
+    return {services[name] for name in words & services.keys()}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)

@@ -1,0 +1,22 @@
+"""The task ``catalog``: the shipped drills, suites, trees, rules and lab files, which `init --with` copies into a project."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from drillbook.cli.task_exit import Dry, told
+
+
+@task(
+    help={
+        "for_": "only entries for this kind of service or backup, such as postgres or restic",
+        "json": "print the entries as JSON",
+    }
+)
+@told(Dry.READS)
+def catalog(_: Context, for_: str = "", json: bool = False) -> int:
+    """List the shipped drills, suites and trees: purpose, needs, duration. `init --with NAME` copies them into a project."""
+    from drillbook.cli import show_catalog  # noqa: PLC0415  keeps start-up fast
+
+    return show_catalog.catalog(for_, as_json=json)

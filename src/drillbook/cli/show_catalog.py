@@ -1,0 +1,50 @@
+"""Output of the task ``catalog``: a table of the shipped drills, suites, trees, rules and lab files, or JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from rich.table import Table
+from rich.text import Text
+
+from drillbook.catalog import entries
+from drillbook.catalog.entries import Entry
+from drillbook.cli.console import console, stdout
+from drillbook.installation.program_name import program
+
+
+def catalog(kind: str, *, as_json: bool) -> int:
+    """Print the entries for ``kind``; for an empty text, all. Raises UnknownName."""
+    found = entries.selected(kind)
+    if as_json:
+        stdout().write(json.dumps([asdict(entry) for entry in found], indent=2) + "\n")
+        return 0
+    out = console()
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("entry", "needs", "takes"):
+        table.add_column(column, overflow="fold", no_wrap=column == "takes")
+    for entry in found:
+        name = Text(entry.name if entry.sort in ("drill", "rules", "lab") else f"{entry.name} ({entry.sort})")
+        name.append(f"\n{entry.purpose}", style="dim")
+        table.add_row(name, Text(_needs(entry)), Text(_takes(entry)))
+    out.print(table)
+    out.print(Text(f"\nNext: {program()} init --with {found[0].name}   copies it into a project"), soft_wrap=True)
+    out.print(
+        Text("Times were measured on a lab that was up; a restore of your own data takes its own time."), soft_wrap=True
+    )
+    return 0
+
+
+def _needs(entry: Entry) -> str:
+    """Services that ``entry`` needs, and its effect on them."""
+    effect = "breaks, then restores: " if entry.breaks else ""
+    place = f" ({entry.lab} lab)" if entry.lab == "docker" else ""
+    return f"{effect}{', '.join(entry.kinds)}{place}"
+
+
+def _takes(entry: Entry) -> str:
+    """Measured duration of ``entry`` on a lab."""
+    if not entry.lab or entry.sort == "lab":
+        return "-"
+    return "not measured" if entry.seconds is None else f"{entry.seconds:.0f} s"

@@ -1,0 +1,116 @@
+"""Detection of how this program was installed, and the command that adds an optional extra to exactly this installation.
+
+Sources: PEP 610 (``direct_url.json``), and the files that pipx and uv leave in the environments that they make.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drillbook.errors import MissingExtra
+
+NAME = "drillbook"
+MODULES = {
+    "lab": ("asyncssh", "supervisor", "fastapi", "uvicorn", "psycopg_pool"),
+    "qdrant": ("qdrant_client",),
+    "age": ("pyrage",),
+    "notify": ("apprise",),
+    "timestamp": ("rfc3161_client",),
+    "otel": ("opentelemetry",),
+}
+"""Modules of each extra without which its part of the program cannot be imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """This installation: ``by`` is pip, pipx or uv; ``source`` a folder, a URL, or empty for a package index."""
+
+    by: str
+    source: str = ""
+    editable: bool = False
+
+    def __str__(self) -> str:
+        place = f" from {self.source}" if self.source else ""
+        return f"Drillbook was installed by {self.by}{' as editable' if self.editable else ''}{place}"
+
+    def adding(self, extra: str) -> str:
+        """Shell command that adds ``extra`` to this installation."""
+        wanted = f"{NAME}[{extra}]"
+        if self.editable:
+            parts = ["-e", f"{self.source}[{extra}]"]
+        elif self.source:
+            parts = [f"{wanted} @ {self.source}"]
+        else:
+            parts = [f"{wanted}=={_version()}"]
+        return shlex.join([*_BEFORE[self.by](), *parts])
+
+
+_BEFORE = {
+    "pipx": lambda: ["pipx", "install", "--force"],
+    "uv tool": lambda: ["uv", "tool", "install", "--force"],
+    "uv": lambda: ["uv", "pip", "install", "--python", sys.executable],
+    "pip": lambda: [sys.executable, "-m", "pip", "install"],
+}
+
+
+def _version() -> str:
+    return importlib.metadata.version(NAME)
+
+
+def current() -> Installation:
+    """Return this installation; without the package's metadata, one by pip from an index."""
+    prefix = Path(sys.prefix)
+    if (prefix / "pipx_metadata.json").is_file():
+        by = "pipx"
+    elif (prefix / "uv-receipt.toml").is_file():
+        by = "uv tool"
+    else:
+        by = "pip" if importlib.util.find_spec("pip") else "uv"
+    return Installation(by, *_source(_direct_url()))
+
+
+def _direct_url() -> dict[str, Any]:
+    try:
+        found = json.loads(importlib.metadata.distribution(NAME).read_text("direct_url.json") or "{}")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _source(found: dict[str, Any]) -> tuple[str, bool]:
+    """Source that pip would take again, and True for an editable one, from the content of ``direct_url.json``."""
+    url = str(found.get("url", ""))
+    if found.get("dir_info", {}).get("editable"):
+        return url.removeprefix("file://"), True
+    vcs = found.get("vcs_info")
+    return (f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url), False
+
+
+def extra_of(module: str) -> str:
+    """Extra that brings ``module``; empty for a module of none."""
+    return next((extra for extra, modules in MODULES.items() if module.partition(".")[0] in modules), "")
+
+
+def adding(extra: str) -> str:
+    """Hint with the command that adds ``extra``."""
+    found = current()
+    return f"{found}; to add it: {found.adding(extra)}"
+
+
+def missing(extra: str, module: str, what: str = "this") -> MissingExtra:
+    """Make the error that ``what`` needs ``extra``, whose ``module`` is not installed."""
+    return MissingExtra(f"{what} needs the extra `{extra}`: the package {module} is not installed", hint=adding(extra))
+
+
+def require(extra: str, what: str) -> None:
+    """Check that the modules of ``extra`` are installed. Raises MissingExtra, which names ``what`` needs them."""
+    for module in MODULES[extra]:
+        if importlib.util.find_spec(module) is None:
+            raise missing(extra, module, what)
