@@ -1,9 +1,9 @@
-r"""Regular expressions for the encoded forms in which programs may print a secret.
+r"""Regular expressions for all encoded forms in which a program may print a secret.
 
-A secret becomes a sequence of parts, mostly one for each character. A part matches the character itself and every escaped
-form of it: percent-encoded in either case, as an HTML entity, escaped for JSON, Go, shells, SQL, C or a passfile, and
-each of these escaped again. So texts that mix these escapes match too, including mixtures that no known program prints.
-Further patterns match the encoded bytes: hexadecimal, base64, base32, and UTF-16 as bytes or as text with NULs.
+A secret becomes a sequence of parts, mostly one for each character. A part matches the character itself and its escaped
+forms: percent-encoded in upper or lower case, as an HTML entity, escaped for JSON, Go, shells, SQL, C or a passfile, and
+each of these escaped a second time. So a text that mixes several escapes matches too. Further patterns match the secret's
+bytes: in hexadecimal, base64 or base32, and as UTF-16, raw or printed with NULs.
 """
 
 from __future__ import annotations
@@ -17,34 +17,38 @@ from itertools import groupby
 from typing import NamedTuple
 
 SHORTEST = 4
-"""Minimum length in characters of a secret, or of a line of one, that is hidden: shorter texts occur in any output by chance."""
+"""Minimum length in characters of a secret, or of a line of a secret, that is hidden: shorter texts occur in any output by
+chance.
+"""
 PIECE, STEP = 64, 48
-"""Length of the pieces in which longer secrets are matched, and distance between their starts, in characters."""
+"""Longer secrets are matched in overlapping pieces: length of a piece, and distance between the starts of two pieces, in
+characters.
+"""
 LONGEST_NAME = 8
-"""Longest name of an HTML entity that programs write, with its semicolon."""
+"""Length of the longest name of an HTML entity that programs write, including the semicolon."""
 
 ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\0": "0", "\a": "a", "\x1b": "e"}
 QUOTES = "'\"\\"
-"""Characters that escape one another, so a run of them is one part: ``'"'"'`` of a shell, ``''`` of SQL, ``\"`` of JSON."""
+"""Characters used to escape each other; adjacent ones are one part: ``'"'"'`` of a shell, ``''`` of SQL, ``"`` of JSON."""
 DOUBLED = "%$"
 AND = "&(?:amp;){0,2}"
 PERCENT = "%(?:25){0,2}"
 SLASHES = r"\\\\{0,7}"
-"""Pattern for a backslash, or for several when the backslash was escaped again."""
+"""Pattern for a backslash, or for several backslashes if it was escaped again."""
 BETWEEN = r"[^0-9A-Za-z]{0,8}(?:0?[xX]|u00)?"
 """Pattern between two bytes in hexadecimal: nothing, blanks, colons, or the prefix of an escape."""
 WRAP = r"\s{0,2}"
 """Pattern for a line break inside wrapped base64."""
 NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
-"""Pattern for the NUL byte of an ASCII character in UTF-16, and for the texts that programs print for that byte."""
+"""Pattern for the NUL byte beside an ASCII character in UTF-16, and for the texts that programs print instead of this byte."""
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
 """Pattern for any character, or any escape of a character."""
 FEW = 10
-"""Number of leading characters of a base32 text that must match; the characters after these are hidden uncompared."""
+"""Number of leading characters of a base32 text that must match; the characters after them are hidden without a comparison."""
 ANCHOR = 16
 """Number of leading bytes of a secret that must match in hexadecimal and base64.
 
-The following bytes, up to the secret's length, are hidden without being compared.
+The following bytes, up to the length of the secret, are hidden without a comparison.
 """
 ARMOR = re.compile(r"-{3,}[^-]*-{3,}")
 
@@ -65,7 +69,10 @@ Form = tuple[Part, ...]
 
 
 def forms(secret: str) -> Iterator[Form]:
-    """Yield encoded forms of ``secret``, each as parts: of pieces if the secret is long, of each line if it has several."""
+    """Yield the encoded forms of ``secret``, each as a list of parts.
+
+    A long secret is split into pieces, and a secret of several lines into its lines.
+    """
     for piece in dict.fromkeys(_pieces(secret)):
         for encode in ENCODINGS:
             yield from encode(piece)
@@ -102,8 +109,8 @@ def _quotes(count: int) -> Part:
 def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
     """Parts for the characters of ``run``, a piece of the secret without quotes and backslashes.
 
-    With ``slashes``, quotes precede ``run``, and the part for the quotes may also match the backslash of the first escape
-    in ``run``. So the part for the first character also matches an escape without its backslash.
+    With ``slashes``, quotes stand before ``run``. The part for these quotes may already match the backslash that begins the
+    first escape in ``run``; so the part for the first character also matches an escape without its backslash.
     """
     for char, same in groupby(run):
         count = len(list(same))
@@ -118,7 +125,7 @@ def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
 
 @cache
 def _part(char: str, *, bare: bool) -> Part:
-    """Part for one character, literal or in any escaped form; with ``bare`` also escaped without the leading backslash."""
+    """Part for one character, literal or in any escaped form; with ``bare``, also for an escape without its leading backslash."""
     if char.isascii() and char.isalnum():
         return Part((char,), 1)
     own = {" ": [r"\ ", r"\+"], "\n": ["\n", "\r\n", r"\ "]}.get(char, [re.escape(char)])
@@ -131,7 +138,7 @@ def _most(char: str) -> int:
 
 @cache
 def _encoded(char: str, *, bare: bool) -> tuple[str, ...]:
-    """Patterns for the escaped forms of ``char``; with ``bare`` also for an escape without its backslash."""
+    """Patterns for the escaped forms of ``char``; with ``bare``, also for an escape without its leading backslash."""
     behind = _any([*_codes(char), re.escape(char), *([ESCAPES[char]] if char in ESCAPES else [])])
     return (f"{PERCENT}{_percent(char)}", f"{AND}{_any(_names_of(char))}", f"{SLASHES}{behind}", *([behind] if bare else []))
 
@@ -188,7 +195,7 @@ def _digits(text: str) -> str:
 
 
 def _hexadecimal(secret: str) -> Iterator[Form]:
-    """Return a form that matches ``secret`` in hexadecimal, with any separator that programs print between the bytes."""
+    """Return a form that matches ``secret`` in hexadecimal, with any separators that programs print between bytes."""
     raw = _raw(secret)
     high, low = f"{raw[0] >> 4:x}", f"{raw[0] & 15:x}"
     first = Part(tuple(f"{char}{_digits(low)}" for char in dict.fromkeys((high, high.upper()))), 2)
@@ -200,7 +207,9 @@ def _hexadecimal(secret: str) -> Iterator[Form]:
 
 
 def _rest(way: str, most: int, count: int) -> Iterator[Part]:
-    """Yield a part for up to ``count`` repetitions of the pattern ``way``, each of up to ``most`` bytes; no part if 0."""
+    """Yield a part for up to ``count`` repetitions of the pattern ``way``, each at most ``most`` bytes long; no part if
+    ``count`` is 0.
+    """
     if count > 0:
         yield Part((f"(?:{way}){{0,{count}}}",), most * count)
 
@@ -228,7 +237,9 @@ def _base32(secret: str) -> Iterator[Form]:
 
 
 def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
-    """Yield ``raw`` encoded at each offset in a ``group`` of bytes, without the ends, which depend on neighbouring bytes."""
+    """Yield ``raw`` encoded at each offset in a ``group`` of bytes; without the first and last characters, which depend on
+    the bytes beside it.
+    """
     for offset in range(group):
         whole = encode(b"\0" * offset + raw).decode().rstrip("=")
         inner = whole[-(-offset * 8 // bits) : (offset + len(raw)) * 8 // bits]
@@ -237,7 +248,7 @@ def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int
 
 
 def _utf16(secret: str) -> Iterator[Form]:
-    """Return forms that match ``secret`` in UTF-16 (for ASCII also UTF-32) of either byte order, as bytes or printed."""
+    """Return forms that match ``secret`` in UTF-16 (for ASCII also UTF-32), in both byte orders, as raw bytes or as printed text."""
     orders = (secret.encode(order, "surrogatepass") for order in ("utf-16-le", "utf-16-be"))
     for raw in dict.fromkeys(order.strip(b"\0") for order in orders):
         known, behind = raw[: 4 * ANCHOR].rstrip(b"\0"), raw[4 * ANCHOR :]

@@ -88,7 +88,7 @@ def visible(text: str, limit: int = 2000) -> str:
 
 
 def escaped(text: str, keep: str = "\n") -> str:
-    """Escape unprintable characters in ``text``, which could control a terminal; those in ``keep`` stay."""
+    """Escape unprintable characters in ``text``, since they could control a terminal; the characters in ``keep`` are not escaped."""
     return "".join(c if c in keep or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -260,7 +260,7 @@ class StepFailed(DrillbookError):
     exit_status = Exit.FAILED
 
     def __init__(self, message: str, *, findings: Sequence[Finding] = (), facts: dict[str, object] | None = None) -> None:
-        """Make the error; ``facts`` are the values that the step still measured, recorded with the findings."""
+        """Make the error; ``facts`` are values that the step could still measure, recorded with the findings."""
         super().__init__(message)
         self.findings = tuple(findings)
         self.facts = facts or {}
@@ -279,7 +279,7 @@ class JournalError(DrillbookError):
 
 
 class Unreported(DrillbookError):
-    """A run ended, but its report could not be written or its journal is lost, so changes that it left may be unknown."""
+    """A run ended, but its report could not be written, or its journal is lost; it may have left unknown changes."""
 
     code = "unreported"
     exit_status = Exit.RESIDUE

@@ -21,4 +21,4 @@ class Exit(IntEnum):
     RESIDUE = 5
     """Changes remain that a person must undo; or it is unknown if any remain."""
     BROKEN_PIPE = 141
-    """The reader of the output has gone: 128 plus the number of SIGPIPE, as in shells."""
+    """The reader of the output has gone; the status is 128 plus the number of SIGPIPE, as in shells."""

@@ -1,4 +1,4 @@
-"""Redaction for everything that is written: journal, evidence, log, terminal, reports."""
+"""Redaction of secrets in everything that is written: journal, evidence, log, terminal, reports."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from drillbook.encodings import SHORTEST, Form
 
 MARK = b"***"
 FARTHEST = 8192
-"""Number of characters examined on each side of a cut; no encoded piece of a secret is longer."""
+"""Number of characters examined on each side of a cut; an encoded piece of a secret is never longer."""
 DEPTH = 12
-"""Number of leading parts of a form that are compared at the end of a text; everything after these parts is hidden."""
+"""Number of leading parts of a form that are compared at the end of a text; after these, everything is hidden."""
 _HEAD = re.compile(r"\\?.", re.DOTALL)
 _CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
-"""Regular expression for the end of a text that may be cut inside an escape sequence."""
+"""Regular expression for the end of a text that was perhaps cut inside an escape sequence."""
 _ESCAPE = rb"|[%&\\][\s\S]{0,24}\Z|[\xc2-\xf4][\x80-\xbf]{0,2}\Z"
-"""Regular expression for a cut inside a secret's first character, if that can be escaped or has several bytes."""
+"""Regular expression for a cut inside the first character of a secret, if that character can be escaped or has several bytes."""
 
 
 class Sink(Protocol):
@@ -53,8 +53,8 @@ class _Patterns:
 class Redactor:
     """Hides the known secrets of a run, in all forms of ``encodings``.
 
-    Before redaction, shorten a text only with ``beginning`` or ``end``, which also hide a secret that the cut splits. Both
-    hide the secrets of all redactors.
+    A text may only be shortened before redaction with ``beginning`` or ``end``, which also hide a secret that the cut
+    splits. Both hide the secrets of all redactors.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -73,7 +73,7 @@ class Redactor:
 
     @property
     def _look(self) -> _Patterns:
-        """Patterns of all known secrets, compiled at the first use, because secrets are learned one at a time."""
+        """Patterns of all known secrets; compiled at the first use, since secrets are added one by one."""
         made = self._made
         if made is None:
             with self._lock:
@@ -89,12 +89,12 @@ class Redactor:
         return hidden(data, MARK, spans(self._look.data, data))
 
     def cut(self, data: bytes) -> bytes:
-        """Hide secrets in ``data``, the first part of a longer text, also an incomplete secret at the end of ``data``."""
+        """Hide secrets in ``data``, the first part of a longer text; also a secret that is incomplete at the end of ``data``."""
         end = begins(self._look.begun, data, self._look.longest)
         return hidden(data, MARK, joined([*spans(self._look.data, data), *([(end, len(data))] if end < len(data) else [])]))
 
     def across(self, text: str, at: int) -> tuple[int, int]:
-        """Start and end of the secret that a cut of ``text`` at ``at`` would split; ``(at, at)`` without such a secret."""
+        """Start and end of the secret that a cut of ``text`` at the position ``at`` would split; ``(at, at)`` if there is none."""
         look = self._look
         first = max(0, at - look.longest)
         found = spans(look.text, text[first : at + look.longest])
@@ -126,13 +126,13 @@ def _alive() -> list[Redactor]:
 
 
 def beginning(text: str, limit: int) -> str:
-    """First ``limit`` characters of ``text`` with secrets hidden, including a secret that the cut splits."""
+    """First ``limit`` characters of ``text``; secrets are hidden, also a secret that the cut splits."""
     start = min((one.across(text, limit)[0] for one in _alive()), default=limit)
     return _masked(text[:start]) + ("***" if start < min(limit, len(text)) else "")
 
 
 def end(text: str, limit: int) -> str:
-    """Last ``limit`` characters of ``text`` with secrets hidden, including a secret that the cut splits."""
+    """Last ``limit`` characters of ``text``; secrets are hidden, also a secret that the cut splits."""
     at = max(0, len(text) - limit)
     behind = max((one.across(text, at)[1] for one in _alive()), default=at)
     return ("***" if behind > at else "") + _masked(text[behind:])
@@ -155,7 +155,7 @@ def _bytes(pattern: str) -> bytes:
 def _whole(forms: Iterable[Form]) -> str:
     """Regular expression that matches any of ``forms``.
 
-    It has one branch for each possible first character, so that other characters are skipped fast.
+    It has one branch for each possible first character, so that other characters are skipped quickly.
     """
     return _branches((way, "".join(part.pattern for part in form[1:])) for form in forms for way in form[0].ways)
 
@@ -166,7 +166,7 @@ def _partly(forms: Sequence[Form]) -> str:
 
 
 def _rest(form: Form) -> str:
-    """Regular expression for the rest of ``form`` after its first part, when the text ends before the form is complete."""
+    """Regular expression for the parts of ``form`` after the first, where the text may end before the form is complete."""
     long = len(form) > DEPTH
     inner = r"[\s\S]*" if long else ""
     for part in reversed(form[1:DEPTH] if long else form[1:-1]):
@@ -184,9 +184,9 @@ def _branches(ways: Iterable[tuple[str, str]], *, cut: bool = False) -> str:
 
 
 def spans(pattern: re.Pattern[AnyStr] | None, text: AnyStr) -> list[tuple[int, int]]:
-    """Spans of ``text`` that secrets cover; overlapping spans are merged.
+    """Return the spans of ``text`` that secrets cover; overlapping spans are merged.
 
-    The search continues inside each match, since two secrets may overlap.
+    The search also continues inside each match, since two secrets may overlap.
     """
     found: list[tuple[int, int]] = []
     match = pattern.search(text) if pattern else None
@@ -208,7 +208,7 @@ def joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def begins(pattern: re.Pattern[bytes] | None, data: bytes, longest: int) -> int:
-    """Start of a possibly incomplete secret at the end of ``data``; the length of ``data`` if there is none."""
+    """Position where a possibly incomplete secret at the end of ``data`` begins; the length of ``data`` if there is none."""
     match = pattern.search(data, max(0, len(data) - longest)) if pattern else None
     return match.start() if match else len(data)
 
@@ -221,10 +221,10 @@ def hidden(text: AnyStr, mark: AnyStr, stretches: Sequence[tuple[int, int]]) -> 
 
 
 class RedactingWriter:
-    """Writer that hides secrets in a stream; it holds back the end of the stream while that may be part of a secret."""
+    """Writer that hides secrets in a stream; it holds back the end of the stream while it may be part of a secret."""
 
     def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, begun: re.Pattern[bytes] | None, longest: int) -> None:
-        """Write to ``file``, hide matches of ``pattern``, and hold back the end of the stream while it matches ``begun``.
+        """Write to ``file``, and hide matches of ``pattern``; the end of the stream is held back while it matches ``begun``.
 
         ``longest`` is the length in bytes of the longest secret.
         """
@@ -250,7 +250,7 @@ class RedactingWriter:
     def _out(self, length: int) -> None:
         """Write the first ``length`` held-back bytes.
 
-        A secret that crosses this limit is marked only once, even when other secrets overlap it.
+        A secret that crosses this limit is marked only once, even if other secrets overlap it.
         """
         found = self._stretches()
         inside = [(start, min(end, length)) for start, end in found if start < length]
@@ -263,7 +263,7 @@ class RedactingWriter:
         self.bytes += len(clean)
 
     def _stretches(self) -> list[tuple[int, int]]:
-        """Spans of the held-back bytes that secrets cover; the first may continue a secret whose mark is already written."""
+        """Spans of the held-back bytes that secrets cover; the first span may continue a secret whose mark is already written."""
         found = spans(self._pattern, self._kept)
         if not self._covered:
             return found

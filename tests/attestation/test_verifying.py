@@ -306,10 +306,7 @@ def test_a_killed_run_has_no_ending_until_it_is_recovered(tmp_path):
         time.sleep(0.05)
     status, said = checked(run)
     assert status == 3
-    assert (
-        f"the journal has no end of the run: its controller died; undo its changes: invoke drill.recover {run.name}"
-        in said["ending"]
-    )
+    assert f"the run did not end: its controller died; undo its changes: invoke drill.recover {run.name}" in said["ending"]
     assert recover.recover(Project(tmp_path), "sample") == 0
     status, said = checked(run)
     assert status == 3

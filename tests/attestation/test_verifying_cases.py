@@ -365,7 +365,7 @@ def test_an_untouched_suite_is_verified_with_its_drills(suite, made):
     assert text[0].strip() == suite.name
     assert f"{inner.name}  {len(inner.checks)} checks" in text[1]
     assert "ending" not in shown(found), "of a drill that is whole no check is told"
-    assert text[-1] == "✓ verified: all content equals the signed content"
+    assert text[-1] == "✓ verified: everything in the folder equals the signed content"
 
 
 def inner_of(suite):

@@ -98,7 +98,7 @@ def test_a_run_that_proved_no_backup_is_told_so_and_nothing_is_touched(lost, mon
     run = lost({})
     before = run.controller.journal.read_bytes()
     with pytest.raises(
-        UsageError, match=r"this run verified no backup of the data that pretend.lose \(inject.1\) destroyed on a"
+        UsageError, match=r"this run did not verify a backup of the data that pretend.lose \(inject.1\) destroyed on a"
     ):
         run.recover(from_backup=True)
     assert run.controller.journal.read_bytes() == before

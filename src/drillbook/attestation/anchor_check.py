@@ -21,8 +21,8 @@ WHAT = "anchor"
 def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
     """Compare a run's or suite's folder with the anchors in ``kept_in``; return ``found`` with these checks added.
 
-    ``asked`` is the run's name as the user typed it. If the user asked for the newest run, a newer run that has an anchor
-    but no folder is reported as missing. The journal is compared only if the run has an anchor. Raises UsageError for
+    ``asked`` is the name of the run as the user typed it. If the user asked for the newest run, a newer run that has an
+    anchor but no folder is reported as missing. The journal is compared only if the run has an anchor. Raises UsageError for
     unreadable root certificates of timestamps.
     """
     known = anchors.known(kept_in)
@@ -70,9 +70,9 @@ def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
 
 
 def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]:
-    """Report runs that are newer than the run in ``folder`` and deleted: an anchor of the run exists, but no folder.
+    """Report deleted runs that are newer than the run in ``folder``: an anchor of the run exists, but no folder.
 
-    Returns no checks when the user asked for another run than the newest.
+    Returns no checks when the user asked for a certain run, not for the newest.
     """
     drill = drill_of(folder.name)
     if asked not in ("", "latest", drill):

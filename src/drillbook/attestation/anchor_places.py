@@ -1,4 +1,4 @@
-"""Places where anchors are stored: a file, or the objects of a locked bucket."""
+"""Places where anchors (copies of journal hashes) are stored: a file, or the objects of a locked bucket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUCKET = "s3://"
 
 
 class AnchorProblem(Exception):
-    """Raised when a place of anchors cannot be written or read; the message names the place and the reason."""
+    """Raised when anchors cannot be written to a place, or read from it; the message names the place and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Held:
 
     lines: tuple[bytes, ...] = ()
     doubts: Mapping[str, str] = field(default_factory=dict)
-    """Reasons why the anchor of a run is weak evidence, such as a missing lock, by run."""
+    """By run: reasons why the anchor of that run is weak evidence, such as a missing lock."""
 
 
 class Place(Protocol):
@@ -49,7 +49,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnchorFile:
-    """File with one anchor on each line; with ``expected``, reading a missing file raises AnchorProblem."""
+    """Place for anchors: a file with one anchor on each line. With ``expected``, reading a missing file raises AnchorProblem."""
 
     path: Path
     expected: bool = True
@@ -86,13 +86,15 @@ class AnchorFile:
 
 
 def default(reports: Path) -> Path | None:
-    """Path of the file for the anchors of ``reports``, in the user's state folder; None if that is unknown."""
+    """Path of the anchor file for the folder ``reports``, in the user's state folder; None if that folder is unknown."""
     whole = reports.resolve()
     return in_state("anchors", whole, whole.parent, ".jsonl")
 
 
 def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
-    """Return a file's path in the user's state folder, unique for each path ``of``; None if the state folder is unknown."""
+    """Return the path of a file in the user's state folder, with a unique name for each path ``of``; None if that folder is
+    unknown.
+    """
     state = os.environ.get("XDG_STATE_HOME", "")
     try:
         folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
@@ -103,7 +105,7 @@ def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
 
 
 def named(text: str) -> Place:
-    """Parse the text of a place for anchors: a path, or ``s3://bucket/prefix?keep=400d``. Raises UsageError."""
+    """Return the place for anchors that ``text`` describes: a path, or ``s3://bucket/prefix?keep=400d``. Raises UsageError."""
     if text.startswith(BUCKET):
         from drillbook.attestation.bucket import AnchorBucket  # noqa: PLC0415  keeps start-up fast
 

@@ -50,11 +50,11 @@ class Known:
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite, by the run's name."""
     counts: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """Number of runs with an anchor, and the time of the newest anchor; by place."""
+    """By place: number of runs with an anchor, and the time of the newest anchor."""
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read, each with the reason."""
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Reasons why the anchor of a run is weak evidence, such as a missing lock, by run."""
+    """By run: reasons why the anchor of that run is weak evidence, such as a missing lock."""
 
 
 def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:
@@ -94,7 +94,7 @@ def relative(folder: Path, reports: Path) -> str:
 
 
 def told(run: str, folder: str, events: int, head: str, at: str) -> str:
-    """Format an anchor as a line for a message to a contact, so that the recipient's copy also serves as an anchor."""
+    """Format an anchor as a line of text for a message to a contact; the received message is then another copy of the anchor."""
     return (
         "anchor: "
         + canonical({"schema": SCHEMA, "run": run, "folder": folder, "events": events, "head": head, "at": at}).decode()
@@ -123,7 +123,7 @@ def known(kept_in: Iterable[Place]) -> Known:
 
 
 def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
-    """Return for each run, by name, its anchor that sorts last by ``rank``; of equal ranks, the last one given."""
+    """For each run, by name, select the anchor with the highest ``rank``; of anchors with equal rank, the last one given."""
     found: dict[str, Anchor] = {}
     for one in anchors:
         if one.run not in found or one.rank >= found[one.run].rank:
@@ -132,7 +132,9 @@ def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
 
 
 def _anchor(line: bytes, source: str) -> Anchor | None:
-    """Parse the anchor in a line, which may have other text before the anchor, as in a message; None without an anchor."""
+    """Parse the anchor in ``line``, which may contain other text before it, such as a message; returns None if there is no
+    anchor.
+    """
     try:
         text = line.decode()
         content, _ = json.JSONDecoder().raw_decode(text, text.index("{"))
@@ -152,7 +154,7 @@ def _anchor(line: bytes, source: str) -> Anchor | None:
 
 
 def present(anchor: Anchor, reports: Path) -> bool:
-    """Return True when the folder of the anchor's run or suite still exists and is not a symbolic link."""
+    """Return True when the folder of the anchor's run or suite still exists as a real folder, not as a symbolic link."""
     place = reports / anchor.folder
     if place.is_symlink() or place.parent.is_symlink():
         return False
@@ -160,7 +162,7 @@ def present(anchor: Anchor, reports: Path) -> bool:
 
 
 def differs(anchor: Anchor, hashes: Sequence[str]) -> str:
-    """Reason why a journal with these event ``hashes`` contradicts the anchor; empty when its hash is in the journal."""
+    """Reason why a journal with these event ``hashes`` contradicts the anchor; empty if the journal contains the anchor's hash."""
     if not anchor.events:
         return ""
     if len(hashes) < anchor.events:

@@ -26,7 +26,7 @@ KEEP_S = 400 * 86400.0
 """Default retention of an anchor in seconds: a year and the time for its audit."""
 LONGEST_LINE = 1 << 16
 MOST = 500_000
-"""Maximum number of object versions to list; a folder with more is refused, since it cannot contain only anchors."""
+"""Maximum number of object versions to list. A folder with more is refused: it must contain other data than anchors."""
 WORKERS = 8
 CONNECT_S, READ_S = 5, 10
 _TEXT = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?(?:\?([^#]*))?")
@@ -117,7 +117,10 @@ class AnchorBucket:
         return {run: sorted(versions) for run, versions in sorted(runs.items())}
 
     def _newest(self, client: Any, versions: Sequence[_Version]) -> tuple[bytes, str]:
-        """Return the newest unchanged anchor of one run as JSON, and a doubt, such as a missing lock; each may be empty."""
+        """Read the newest unchanged anchor of a run, as JSON.
+
+        Returns the anchor, and a reason to doubt it, such as a missing lock; each is empty if there is none.
+        """
         changed = 0
         for one in reversed(versions):
             with closing(client.get_object(Bucket=self.bucket, Key=one.key, **_pinned(one.id))["Body"]) as body:
@@ -144,7 +147,7 @@ class AnchorBucket:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[Any]:
-        """Provide an S3 client; raise its errors as AnchorProblem: the anchor cannot be ``what`` (``read``, ``written``)."""
+        """Provide an S3 client, and raise its errors as AnchorProblem. ``what`` completes the message: ``read`` or ``written``."""
         import boto3  # noqa: PLC0415  slow to load
         from botocore.config import Config  # noqa: PLC0415  slow to load
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  slow to load

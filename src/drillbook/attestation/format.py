@@ -17,14 +17,14 @@ FILE = ATTESTATION
 SIGNATURE = "attestation.json.sig"
 BEGIN, INJECT = "begin", "inject"
 CHECKPOINTS = (BEGIN, INJECT)
-"""Occasions on which the journal is signed during a run, up to its present last event; the run then continues."""
+"""Points of a run at which its journal is signed up to the latest event, while the run goes on."""
 RENDERED = formats.FILES
 """Names of the files that are rendered from the journal alone."""
 Statement = dict[str, Any]
 
 
 def parsed(data: bytes) -> Statement | None:
-    """Parse the statement in ``data``; None when it is invalid."""
+    """Parse an attestation's JSON ``data``; returns None when it is invalid."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -91,5 +91,5 @@ def signed_names(statement: Statement) -> list[tuple[str, str]]:
 
 
 def kept_names(statement: Statement) -> list[tuple[str, str]]:
-    """Signed files that cannot be rendered from the journal, with digests: evidence, and the journal's incomplete lines."""
+    """Signed files that cannot be rendered again from the journal, each with its digest: evidence, and incomplete journal lines."""
     return [(name, known) for name, known in signed_names(statement) if name not in (JOURNAL, *RENDERED)]

@@ -15,7 +15,7 @@ from drillbook.values import canonical, digest
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Events of a journal before its first wrong line, and the problem of that line."""
+    """Result of reading a journal up to its first wrong line: the events before that line, and its problem."""
 
     events: tuple[Event, ...]
     lines: int
@@ -68,7 +68,7 @@ def _follows(event: Event | None, events: Sequence[Event]) -> bool:
 
 
 def _what(events: Sequence[Event], rest: Sequence[Event | None], number: int) -> str:
-    """Describe the manipulation at line ``number``; ``rest`` are the events of that line and of the two lines after it."""
+    """Describe the manipulation at line ``number``; ``rest`` contains the events of that line and of the two lines after it."""
     here, after = rest[0], rest[1] if len(rest) > 1 else None
     if _follows(after, events):
         if here and after and here.prev == after.hash:

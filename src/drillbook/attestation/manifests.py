@@ -15,12 +15,15 @@ from drillbook.signing.keys import KeyProblem
 
 @dataclass(frozen=True, slots=True)
 class ManifestKeys:
-    """Signer of backup manifests, and verifier of their signatures, with the keys of the project in ``root``."""
+    """Signs backup manifests, and verifies their signatures, with the keys of the project in ``root``."""
 
     root: Path
 
     def sign(self, manifest: bytes) -> tuple[bytes, str]:
-        """Sign ``manifest`` with the key that signs runs; return the signature, or empty bytes and the reason for a failure."""
+        """Sign ``manifest`` with the key that signs runs.
+
+        Returns the signature and an empty text; if signing fails, empty bytes and the reason.
+        """
         try:
             key, _ = keys.ready_key(self.root)
             return keys.sign(manifest, key), ""
@@ -28,7 +31,9 @@ class ManifestKeys:
             return b"", str(problem)
 
     def doubt(self, manifest: bytes, signature: bytes | None) -> str:
-        """Reason why the signature of ``manifest`` is missing, invalid or by an untrusted key; empty when it is trusted."""
+        """Reason to distrust ``manifest``: its signature is missing, invalid, or made with an untrusted key; empty if there
+        is none.
+        """
         if signature is None:
             return "the manifest is not signed"
         with tempfile.NamedTemporaryFile(prefix="drillbook-") as file:

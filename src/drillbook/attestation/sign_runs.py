@@ -1,8 +1,8 @@
-"""``attestation.json``: digests of a run's files and the last hash of its journal, signed by the process that wrote them.
+"""Write and sign ``attestation.json``: digests of a run's files, and the last hash of its journal.
 
-A run signs its last hash when it begins, right before it injects, and when it has ended. The attestation is renewed when
-a recovery or a new rendering changed the folder. Renewal covers only content that a trusted key signed before (see
-``standing``) or that this process itself wrote.
+A run signs its journal when it begins, right before it injects the fault, and when it has ended. The attestation is renewed
+after a recovery or a new rendering changed the folder. A renewed signature covers only content that a trusted key signed
+before (see ``standing``), or that this process itself wrote.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from drillbook.values import digest
 
 TOOL = f"drillbook {__version__}"
 OWN = ("at", "attested_by", "tool", "occasion", "key", "unsigned", "previous_attestation")
-"""Keys of the signed statement that describe the attestation itself; all other keys describe the run."""
+"""Keys of the signed statement that describe the attestation; the other keys describe the run."""
 REPORTS = "reports"
 NEW = Standing()
-"""State of a folder that this process itself created: nothing in it was signed before."""
+"""Standing of a folder that this process itself created: no signed content existed before."""
 NOT_AS_WRITTEN = "the journal on the disk differs from the events that this process wrote: it was changed by another program"
 
 
@@ -62,10 +62,10 @@ class Sealer:
 
 
 def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | None = None, before: Standing = NEW) -> str:
-    """Write and sign the attestation of a run; returns the reason why it is not signed, or an empty text.
+    """Write and sign the attestation of a run; returns the reason if it could not be signed, otherwise an empty text.
 
-    ``before`` is the state of the run's folder before this process changed it, and ``written`` the part of the journal that
-    this process wrote. A failure to write is returned, not raised: the run already has its verdict.
+    ``before`` is the state of the run's folder before this process changed it. ``written`` is the part of the journal that
+    this process wrote. Errors are returned, not raised, because the run already has its verdict.
     """
     try:
         found = walk((folder / JOURNAL).read_bytes())
@@ -110,7 +110,7 @@ def _not_covered(found: Walk, view: RunView, written: Written | None, before: St
 
 
 def _gaps(written: Written | None, before: Standing) -> list[list[int]]:
-    """Ranges of events that were neither signed before nor written by this process, each as first and last number."""
+    """Ranges of events that were neither signed before nor written by this process, as pairs of first and last event number."""
     if written is not None and written.first > before.events:
         return [*before.gaps, [before.events, written.first - 1]]
     return before.gaps
@@ -126,16 +126,19 @@ def _loose(folder: Path, written: Written | None, before: Standing) -> list[str]
 
 
 def _names(before: Standing, written: Written | None) -> frozenset[str] | None:
-    """Names of the files to attest; None for all. If only reports were rendered, files without a signature are left out."""
+    """Names of the files to attest; None means all.
+
+    When only the reports were rendered again, files that nobody signed before are left out.
+    """
     if written is not None and written.first >= 0:
         return None
     return frozenset({JOURNAL, *RENDERED, *(name for name, _ in kept_names(before.sealed or {}))})
 
 
 def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str, Any]) -> str:
-    """Sign the journal of a running run up to its last event, so that this part is signed even if the run dies.
+    """Sign the journal of a running run up to its last event, so that this part stays signed even if the run dies.
 
-    Returns the reason for a failure, or an empty text. ``run`` contains the fields that identify the run.
+    ``run`` contains the fields that identify the run. Returns the reason for a failure, or an empty text.
     """
     try:
         events, head = written.now()
@@ -151,8 +154,8 @@ def seal_suite(
 ) -> str:
     """Write and sign the attestation of a suite; see ``seal_run``.
 
-    ``attested`` has the digests, by folder, of the attestations that this process wrote for the suite's drills. The digests
-    of all other drills are taken from the suite's old attestation in ``before``.
+    ``attested`` maps folders to the digests of the attestations that this process wrote for drills of the suite. Digests of
+    the other drills are taken from the suite's previous attestation in ``before``.
     """
     if before.unvouched:
         return before.unvouched
@@ -198,9 +201,9 @@ def written_digest(folder: Path) -> str | None:
 
 
 def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, names: Iterable[str] | None) -> str:
-    """Complete, sign and write the statement ``content``, unless the present signed statement equals it. Raises OSError.
+    """Complete, sign and write the statement ``content``; does nothing if the existing signed statement is equal.
 
-    Returns the reason why it is not signed, or an empty text.
+    Returns the reason if it could not be signed, otherwise an empty text. Raises OSError.
     """
     there = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
     content["files"] = {
@@ -247,9 +250,9 @@ def sealed_at_end(statement: Statement) -> bool:
 
 
 def _write(folder: Path, content: Statement, root: Path) -> str:
-    """Sign and write ``content``; returns the reason why it is not signed, or an empty text.
+    """Write and sign ``content``; returns the reason if it could not be signed, otherwise an empty text.
 
-    The old signature is removed first, so that a new text never has an old signature.
+    The old signature is removed first, so that it never stands beside the new text.
     """
     why, signature = "", b""
     try:
@@ -270,7 +273,7 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
 
 
 def _apart(folder: Path, fingerprint: str) -> None:
-    """Raise KeyProblem when the key also signed the approval of the run in ``folder``, or of a drill of the suite there."""
+    """Raise KeyProblem when the same key also signed the approval of the run in ``folder``, or of a drill of the suite there."""
     if fingerprint in map(approved_with, (folder, *(path.parent for path in folder.glob(f"*/{JOURNAL}")))):
         raise KeyProblem(f"the key {fingerprint} also signed the approval of this run; sign runs with another key")
 

@@ -1,7 +1,7 @@
-"""State of a run's or suite's folder before this process changes it: the part of its content that a trusted key signed.
+"""Which part of a run's or suite's folder a trusted key had signed before this process changes the folder.
 
-Only the signed part may be signed again. All other content may be by anybody: it is rendered but never signed. A
-recovery that signs its own events lists the unsigned content in the attestation.
+Only this signed part may be signed again. Other content may have been written by anybody, so it is rendered but not signed.
+A recovery signs the events that it adds, and lists older unsigned content in the attestation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Standing:
     """State of a run's or suite's folder before this process changes it: the content signed by a trusted key, and doubts."""
 
     doubt: str = ""
-    """Contradiction between folder and attestation, which forbids rendering and signing; empty when there is none."""
+    """Contradiction between folder and attestation; it forbids rendering and signing. Empty when there is none."""
     unvouched: str = ""
     """Reason why the signature does not cover the whole folder; empty for a complete signature."""
     sealed: Statement | None = None
@@ -55,7 +55,7 @@ class Standing:
 
 
 def of_run(folder: Path, root: Path) -> Standing:
-    """Examine the folder of a run, with the trusted keys of the project ``root``."""
+    """Examine the folder of a run, using the trusted keys of the project in ``root``."""
     attested = vouching.look(folder, root)
     files = names_in(folder)
     try:
@@ -73,7 +73,7 @@ def of_run(folder: Path, root: Path) -> Standing:
 
 
 def of_suite(folder: Path, root: Path) -> Standing:
-    """Examine the folder of a suite; all of it counts as signed only if its result and each drill match the attestation."""
+    """Examine the folder of a suite; it counts as signed only if the result and every drill match the attestation."""
     attested = vouching.look(folder, root)
     files = names_in(folder)
     sealed = attested.vouched
@@ -96,7 +96,7 @@ def _reports(sealed: Statement) -> list[tuple[str, str]]:
 
 
 def _contradicted(folder: Path, attested: vouching.Attested) -> str:
-    """Reason to believe that the attestation itself was tampered with, such as a removed signature; empty if none."""
+    """Sign of tampering with the attestation itself, such as a removed signature; empty if there is none."""
     if attested.state is State.ABSENT:
         return "its attestation was removed" if (folder / SIGNATURE).exists() else ""
     if attested.state is State.UNREADABLE:
@@ -105,7 +105,7 @@ def _contradicted(folder: Path, attested: vouching.Attested) -> str:
         return "the signature of its attestation does not match"
     sealed = attested.statement or {}
     if attested.state is State.UNSIGNED and sealed.get("key") and sealed.get("occasion") not in CHECKPOINTS:
-        # at a checkpoint the writer may have died before it wrote the signature
+        # If the writer died at a checkpoint, it may not have written the signature yet.
         return "the signature of its attestation was removed"
     return ""
 
@@ -124,7 +124,7 @@ def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
 
 
 def _beyond(found: Walk, events: int) -> str:
-    """Describe the journal lines after the ``events`` signed ones: their number, or damage of the last; empty if none."""
+    """Describe the journal lines after the signed ``events``: their number, or that the last is damaged; empty if there are none."""
     if len(found.events) > events:
         return f"{count(len(found.events) - events, 'event')} after the signed events, from event {events} on"
     if found.line or found.torn:
@@ -133,7 +133,7 @@ def _beyond(found: Walk, events: int) -> str:
 
 
 def vouched(folder: Path, root: Path) -> str:
-    """Reason why a trusted key has not signed the whole present content of a run's or suite's folder; empty when it has."""
+    """Reason why some content of a run's or suite's folder is not signed by a trusted key; empty if all of it is."""
     standing = of_run(folder, root) if (folder / JOURNAL).exists() else of_suite(folder, root)
     if why := standing.doubt or standing.unvouched:
         return why

@@ -25,7 +25,7 @@ ROOTS = "DRILLBOOK_TIMESTAMP_CA"
 FIELD = "timestamp"
 TIMEOUT_S = 10.0
 APART_S = 600.0
-"""Maximum seconds between the times of an anchor and its timestamp, allowing for clock error and a slow request."""
+"""Maximum difference in seconds between the times of an anchor and its timestamp: clock error, and a slow request."""
 
 
 class NoTimestamp(Exception):
@@ -68,7 +68,7 @@ def ask(url: str, data: bytes) -> str:
 
 
 class Checker:
-    """Verifier of timestamps against the root certificates of a PEM file."""
+    """Verifies timestamps against the root certificates in a PEM file."""
 
     def __init__(self, roots: Path) -> None:
         """Read the certificates in the file ``roots``. Raises UsageError."""
@@ -86,7 +86,7 @@ class Checker:
         self._verifier = VerifierBuilder(roots=found).build()
 
     def doubt(self, content: Mapping[str, Any]) -> str:
-        """Reason why the timestamp of an anchor with this ``content`` is missing or invalid; empty when it is valid."""
+        """Reason why the timestamp of an anchor with this ``content`` is missing or invalid; empty if it is valid."""
         from rfc3161_client import VerificationError, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
 
         if FIELD not in content:
@@ -105,9 +105,6 @@ class Checker:
 
 
 def checker() -> Checker | None:
-    """Make the checker for the certificates in DRILLBOOK_TIMESTAMP_CA; None when the variable is not set.
-
-    Raises UsageError.
-    """
+    """Make a checker for the certificates named by DRILLBOOK_TIMESTAMP_CA; None if the variable is not set. Raises UsageError."""
     named = os.environ.get(ROOTS, "").strip()
     return Checker(Path(named).expanduser()) if named else None

@@ -1,4 +1,4 @@
-"""Verification of a run's folder: the journal's hash chain, the signature, every file, and the reports, rendered again.
+"""Verification of a run's folder: hash chain of the journal, signature, files, and reports (by rendering them again).
 
 Each check has one of three outcomes: good, wrong, or unknown. Unknown never counts as verified.
 """
@@ -55,7 +55,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Results of all checks of one folder; ``inner`` holds the results for the drills inside a suite."""
+    """Results of all checks of one folder; for a suite, ``inner`` contains the results of its drills."""
 
     name: str
     checks: tuple[Check, ...]
@@ -135,7 +135,7 @@ def _ending(found: Walk, folder: Path) -> Check:
     return Check(
         "ending",
         Mark.UNKNOWN,
-        f"the journal has no end of the run: its controller died; undo its changes: invoke drill.recover {folder.name}",
+        f"the run did not end: its controller died; undo its changes: invoke drill.recover {folder.name}",
     )
 
 
@@ -207,7 +207,7 @@ def _gaps(sealed: Statement) -> Iterator[Check]:
 
 
 def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -> Check:
-    """Compare the files with the attestation, allowing reports that were rendered again from the same journal."""
+    """Compare the files with the attestation; reports that were rendered again from the same journal are accepted."""
     known = dict(form.signed_names(sealed))
     there = {path.relative_to(folder).as_posix(): path for path in form.files_in(folder)}
     changed = [name for name, wanted in known.items() if name in there and _digest(there[name]) != wanted]

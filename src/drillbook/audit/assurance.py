@@ -29,7 +29,7 @@ class Assurance:
     compared: tuple[str, ...] = ()
     """Places whose anchors were compared with the journals, each with its number of runs and its newest anchor's time."""
     problems: tuple[Problem, ...] = ()
-    """Contradictions between the anchors and the journals."""
+    """Contradictions between anchors and journals."""
     checked: bool = True
     """True when signatures and anchors were verified."""
 

@@ -10,12 +10,12 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Maximum age in seconds, when a new run records it, of the previous run's last hash; newer events may follow it."""
+"""Maximum age in seconds of the previous run's last hash when a new run records it; newer events may follow that hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem of the journals; a ``breaking`` problem means that a journal was changed or removed, or may have been."""
+    """Problem of a journal; ``breaking`` means that a journal was, or may have been, changed or removed."""
 
     code: str
     run: str
@@ -23,7 +23,7 @@ class Problem:
     breaking: bool
     first: str | None
     last: str | None
-    """Bounds (``first``, ``last``) of the time at which the problem may have arisen; None when unknown."""
+    """Time before which the problem arose; ``first`` is the time after which it arose. None when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Link:
 
     before: str
     anchored_events: int
-    """Number of events of the run up to the hash that the later run recorded."""
+    """Number of the run's events that are covered by the hash in the later run."""
     anchored_by: str
 
 
@@ -96,7 +96,7 @@ def _before(one: Record, place: _Place | None) -> str:
 
 
 def _link_problems(earlier: Sequence[Record], one: Record, place: _Place | None) -> Iterator[Problem]:
-    """Problems of the hash of the previous run that run ``one`` recorded; ``earlier``: all runs before, oldest first."""
+    """Problems of the link from run ``one`` to its previous run; ``earlier`` contains all older runs, oldest first."""
     before = earlier[-1] if earlier else None
     if one.first and one.first.prev and place is None:
         yield _missing(before, one)
@@ -143,7 +143,9 @@ def _missing(before: Record | None, one: Record) -> Problem:
 
 
 def _plausible(one: Record, place: _Place) -> bool:
-    """Return True when the events after ``place`` have an explanation: a recovery, or times after run ``one`` began."""
+    """Return True when the events after ``place`` can be explained: a recovery wrote them, or they are later than the start
+    of run ``one``.
+    """
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):
         return True
@@ -154,7 +156,7 @@ def _plausible(one: Record, place: _Place) -> bool:
 
 
 def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
-    """Make the problem of a fork: run ``one`` began after run ``other``, but names an older run as the previous run."""
+    """Describe a fork of the chain: run ``one`` began after run ``other``, but names an older run as its previous run."""
     named = f"names {place.record.run}" if place else "names no run"
     both = bool(other.first and one.first and other.first.prev == one.first.prev)
     text = f"{one.run} {named} as the previous run, and skips {other.run}"
@@ -214,7 +216,7 @@ def _problem(code: str, one: Record, text: str, *, breaking: bool = True) -> Pro
 
 
 def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
-    """Make the problem of an empty journal.
+    """Describe an empty journal as a problem.
 
     The problem is harmless if the next run recorded no hash of this journal: then the run died before its first event.
     """
@@ -265,7 +267,7 @@ def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem]
 
 
 def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:
-    """Describe the last events of journals that no hash in a later run covers: nobody would notice if these were removed."""
+    """Describe the last events of journals that no later run recorded a hash of: their removal would go unnoticed."""
     found = []
     for one in records:
         if one.damage or one.copy_of:

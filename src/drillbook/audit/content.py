@@ -1,4 +1,4 @@
-"""Content of an audit, assembled once from the journals; HTML, Markdown and JSON are rendered from it alone."""
+"""Content of an audit, read once from the journals; the HTML, Markdown and JSON reports are all rendered from it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class RunRow:
     rto: str
     rpo: str
     closed: str = ""
-    """Closing of the run's remaining changes (residue) as text: person, time and reason; empty without a closing."""
+    """Person, time and reason of the statement that the run's remaining changes (residue) need no undo; empty without one."""
 
     @property
     def left(self) -> tuple[str, ...]:
-        """Texts about the changes that the run left in place, and a person's statement that none needs undo, if made."""
+        """Texts about the changes that the run did not undo, followed by the statement that they need no undo, if there is one."""
         return (*self.residue, *((self.closed,) if self.closed else ()))
 
 
@@ -100,7 +100,7 @@ class Audit:
     elsewhere: tuple[Problem, ...]
     unanchored: tuple[str, ...]
     newest: str
-    """Start of the newest run of all, also outside the period."""
+    """Time at which the newest run of all began, even if it is outside the period."""
     outside: int
     """Number of journals outside the period that were read for the chain."""
     runs: tuple[RunRow, ...]
@@ -260,7 +260,7 @@ def _run(one: Record) -> RunRow:
 
 
 def _closed(one: Record) -> str:
-    """Text of a person's statement that nothing is left to undo, with the last check of each change; empty without one."""
+    """Text of a person's statement that nothing is left to undo, with the last check of each change; empty without a statement."""
     settled = one.result.settled if one.result else None
     return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""
 

@@ -119,7 +119,9 @@ CONTROLS = (
 
 
 def bearing(compared: Sequence[str]) -> tuple[Control, ...]:
-    """Controls with their evidence; ``compared`` names drills that passed, restored a backup and compared its content."""
+    """Return the controls with their evidence; ``compared`` contains the drills that passed with a restore and a comparison
+    of its content.
+    """
     shows = (
         f"That a backup was restored and its content compared, in runs that passed: {', '.join(compared)}."
         if compared

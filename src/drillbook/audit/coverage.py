@@ -21,7 +21,7 @@ NO_RUN = "no run"
 NOT_YET = "not yet"
 """Mark of a span that begins in the future."""
 LEFT_OUT = "left out"
-"""Mark of a span without a run, for a service that the inventory exempts from drills."""
+"""Mark of a span without a run of a service that the inventory exempts from drills."""
 SEVERITIES = ("critical", "high", "medium", "low")
 
 
@@ -33,7 +33,7 @@ class Cell:
     runs: int
     passed: int
     last: str
-    """Verdict of the last run; without a run ``no run`` (a gap), ``not yet`` or ``left out``."""
+    """Verdict of the last run. Without a run: ``no run`` (a gap), ``not yet`` (in the future) or ``left out`` (exempt)."""
     residue: bool
 
 
@@ -58,7 +58,7 @@ class CoverageRow:
 
 @dataclass(frozen=True, slots=True)
 class ProvenRow:
-    """Last run of a drill that passed and met one objective, with the measurement."""
+    """For one drill and one of its objectives: the last run that passed and met the objective, with the measured value."""
 
     environment: str
     service: str
@@ -123,10 +123,10 @@ def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Recor
 
 
 def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, today: date) -> list[CoverageRow]:
-    """Coverage of every service: those that were drilled, and those in the newest plan of each environment.
+    """Coverage of every service that was drilled, or is in the newest plan of its environment.
 
-    A span that begins after ``today`` (UTC) is not a gap, and neither is a span of a service for which the newest plan
-    expects no drill.
+    A span that begins after ``today`` (UTC) is not a gap, and neither is a span of a service that the newest plan exempts
+    from drills.
     """
     wanted = {(one.environment, one.service) for one in [*earlier, *runs] if one.plan}
     newest = {one.environment: one for one in sorted([*earlier, *runs], key=lambda one: one.started or "") if one.plan}
@@ -137,7 +137,7 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
     rows = {row: [one for one in runs if _of(one, *row, newest.get(row[0]))] for row in wanted}
     counted = {one.folder for found in rows.values() for one in found}
     for one in runs:
-        if one.folder not in counted:  # the newest plan uses the name for another service
+        if one.folder not in counted:  # the newest plan uses this name for another service
             place = thing.place if (thing := _thing(one, one.service)) else "another thing"
             rows.setdefault((one.environment, f"{one.service} ({place})"), []).append(one)
     return [_row(row, rows[row], period, today, _left_out(newest.get(row[0]), row[1])) for row in sorted(rows)]
@@ -151,23 +151,23 @@ def _left_out(newest: Record | None, service: str) -> str:
 
 
 def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:
-    """Return True when the run drilled the service that has the name ``service`` in the environment's newest plan.
+    """Return True when the run drilled the same service that the environment's newest plan calls ``service``.
 
-    Services are compared by host, server and part, since the run's own plan may have used another name.
+    Compares host, server and part of the service, since the run's own plan may have used another name.
     """
     if one.environment != environment:
         return False
     mine, wanted = _thing(one, one.service), _thing(newest, service) if newest else None
     if mine is None or wanted is None or newest is None:
         return one.service == service
-    if one.plan["inventory"].get("lab") or newest.plan["inventory"].get("lab"):  # each new lab has other ports
+    if one.plan["inventory"].get("lab") or newest.plan["inventory"].get("lab"):  # every new lab uses other ports
         own = _thing(one, service)
         return one.service == service or (own is not None and own[:3] == mine[:3])
     return mine[:3] == wanted[:3]
 
 
 def _thing(one: Record, service: str) -> Thing | None:
-    """Identity of ``service`` in the run's plan: host, server and part; None without a readable plan or the service."""
+    """Identity of ``service`` in the run's plan: host, server and part; None if the plan is unreadable or lacks the service."""
     try:
         inventory = Inventory.model_validate(one.plan.get("inventory"))
     except ValueError:
@@ -319,7 +319,7 @@ def _day(one: Record) -> str:
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
-    """Findings of the period by code and drill, most severe first; ``state`` tells if the drill's newest run has the finding."""
+    """Findings of the period by code and drill, most severe first; ``state`` tells if the newest run still has the finding."""
     found = []
     for drill, mine in by_drill(runs).items():
         seen: dict[str, list[Record]] = {}

@@ -28,7 +28,7 @@ def _months_on(first: date, months: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Column of a table: the part of a month, quarter or year that is inside the period."""
+    """Column of a table of the audit: the part of a month, quarter or year that is inside the period."""
 
     label: str
     first: date
@@ -88,7 +88,7 @@ class Period:
 
     @property
     def unit(self) -> str:
-        """``month``, ``quarter`` or ``year``: the shortest unit for which the period's columns fit into a table."""
+        """Unit of the columns: ``month``, ``quarter`` or ``year``, the shortest one for which the columns fit into a table."""
         return next((unit for unit, most in MOST_COLUMNS.items() if len(self._cut(unit)) <= most), "year")
 
     def spans(self) -> tuple[Span, ...]:

@@ -30,7 +30,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A recovery that continued a journal from the event ``seq`` on."""
+    """A recovery that continued the journal, starting with the event number ``seq``."""
 
     seq: int
     at: str
@@ -50,7 +50,7 @@ class Record:
     """Position and kind of the journal's damage; empty for an intact journal."""
     empty: bool = False
     first: Event | None = None
-    """First event; for a damaged journal only when the event's own hash is correct."""
+    """First event; in a damaged journal, only if the event's own hash is correct."""
     hashes: tuple[str, ...] = ()
     """Hash of each event; for a damaged journal the hashes that its lines claim."""
     times: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Record:
     recoveries: tuple[Resumed, ...] = ()
     result: Result | None = None
     doubts: tuple[str, ...] = ()
-    """Reasons to reject the verdict of an intact journal, such as a plan that does not match its digest."""
+    """Reasons to reject the verdict although the journal is intact, such as a plan that does not match its digest."""
     copy_of: str = ""
 
     @property
@@ -140,7 +140,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A folder without the journal that it should contain, or a symbolic link that was not followed."""
+    """Problem in the folder of reports: a run's folder without a journal, or a symbolic link that was not followed."""
 
     folder: str
     kind: str
@@ -230,7 +230,7 @@ def _doubts(found: Record) -> Iterator[str]:
 
 
 def _copies(records: Sequence[Record]) -> list[Record]:
-    """Return ``records`` with copies of journals marked; of equal journals, one in the run's own folder is the original."""
+    """Mark each journal that is a copy of another; of equal journals, the one in the run's own folder is the original."""
     kept: dict[str, Record] = {}
     for one in sorted(records, key=lambda one: (one.run != one.name, one.folder.count("/"), bool(one.damage))):
         if one.first:

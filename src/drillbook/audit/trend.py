@@ -44,7 +44,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One chart, with a text of the same content for readers who cannot see it."""
+    """One chart, with the same content as text for readers who cannot see it."""
 
     environment: str
     drill: str
@@ -53,7 +53,7 @@ class Plot:
     description: str
     points: tuple[Point, ...]
     lines: tuple[str, ...]
-    """Lines of the chart, each through consecutive runs whose figures count, as SVG point lists."""
+    """SVG point lists, each for a line through consecutive runs whose figures count."""
     target: str
     """Line of the target as an SVG path, with a step at each change of the target."""
     x_ticks: tuple[Tick, ...]
@@ -165,7 +165,7 @@ def _y_ticks(frame: _Frame) -> tuple[Tick, ...]:
 
 
 def _x_ticks(frame: _Frame) -> tuple[Tick, ...]:
-    """Ticks at the starts of months, quarters or years, as many as have room for their labels."""
+    """Ticks at the starts of months, quarters or years; as many as there is room for labels."""
     found: list[Tick] = []
     free = 0.0
     for span in frame.period.spans():

@@ -1,4 +1,4 @@
-"""Connections of a run to its hosts, and the secrets of its services, which are hidden in everything that the run writes."""
+"""Connects a run to its hosts, and reads the secrets of its services, to hide them in everything that the run writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drillbook.sdk.host import Host
 
 @runtime_checkable
 class Connects(Protocol):
-    """Protocol of hosts that must connect before their first command."""
+    """Protocol of hosts that need a connection before their first command."""
 
     def open(self) -> None:
         """Connect. Raises HostError."""

@@ -31,9 +31,9 @@ MOST_LINES = 10
 def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
     """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary.
 
-    Days after ``today`` (UTC; default: today by the controller's clock) count as the future. Compares the journals with the
-    place ``anchor``, or with this user's anchors. Returns 0; or 3 when a journal is missing or changed, a signature is not
-    trusted, or there was no anchor. Raises UsageError for invalid dates, anchors or folders.
+    Days after ``today`` (UTC; by default the controller's present day) count as the future. The journals are compared with
+    the anchors in ``anchor``; by default, in this user's own places. Returns 0; or 3 when a journal is missing or changed, a
+    signature is not trusted, or there is no anchor. Raises UsageError for invalid dates, anchors or folders.
     """
     period = Period.parse(since, until)
     project.look_into_reports()

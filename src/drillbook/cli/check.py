@@ -1,4 +1,4 @@
-"""Read-only check of whether a drill could start: its hosts, its probes, and the `ready` check of each step."""
+"""Read-only check if a drill could start now: its hosts, its probes, and the steps of its phase `ready`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
 from drillbook.trust.items import SILENCING, Item
 
-UNREDACTED = "an untrusted secret or tool was left out, without which nothing can be checked: no host was contacted"
+UNREDACTED = "no host was contacted: the check needs a secret or tool that is not trusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Check:
     exit: int = 0
     """Exit status that a run would return; at least 3 when untrusted commands or secrets were left out of the check."""
     beside: tuple[str, ...] = ()
-    """Skipped steps that use results of untrusted steps, which were skipped too; each as ``line: action``."""
+    """`ready` steps that were skipped because they use results of skipped steps; each as ``line: action``."""
 
     @property
     def ready(self) -> bool:
@@ -54,7 +54,7 @@ class Check:
 
 @dataclass(slots=True)
 class _Checker(Preparation):
-    """Runs the read-only part of a run's preparation, and stops before anything would be changed."""
+    """Performs the read-only part of a run's preparation, and stops before anything is changed."""
 
     silent: bool = field(default=False, kw_only=True)
     """True when no host may be contacted, because a secret cannot be redacted."""
@@ -137,9 +137,9 @@ def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...]) -> Chec
 
 
 def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
-    """Return ``plan`` without the steps and conditions ``ids``, and without `ready` steps that use results of such steps.
+    """Return ``plan`` without the steps and conditions ``ids``, and without the `ready` steps that use their results.
 
-    Also returns a text ``line: action`` for each `ready` step that is missing for this reason.
+    Also returns a text ``line: action`` for each `ready` step removed because it uses such a result.
     """
     if not ids:
         return plan, ()

@@ -1,4 +1,4 @@
-"""Closing of residue (changes that a run could not undo) and its approval, in a terminal. Functions return exit statuses."""
+"""Close the residue of a run (changes that it could not undo), or approve this; used by `drill.recover` and `drill.approve`."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
 
 
 def _closable(state: RunState, doubt: str) -> History:
-    """Return the journal of a run. Raises UsageError when the run cannot be closed, such as while it is running.
+    """Return the journal of a run whose residue can be closed. Raises UsageError otherwise, such as for a running run.
 
     ``doubt`` is the reason why the run differs from its attestation; empty when it matches.
     """

@@ -26,7 +26,7 @@ class Steady(io.TextIOBase):
     """Standard output that never raises an error: after its reader has gone, output is discarded."""
 
     def __init__(self, inner: IO[str], *, trim: bool = False) -> None:
-        """Wrap the real stream ``inner``; ``trim`` removes trailing blanks of lines, which are useless in a log."""
+        """Wrap the real stream ``inner``; ``trim`` removes blanks at the ends of lines."""
         self.inner, self.trim = inner, trim
 
     @property
@@ -90,10 +90,10 @@ def console() -> Console:
 
 @functools.cache
 def end_quietly() -> None:
-    """Make the program exit without a traceback, with the status of a broken pipe, when the reader of its output has gone.
+    """Let the program exit without a traceback, with the status of a broken pipe, when the reader of its output has gone.
 
-    Invoke prints lists and help without `Steady`. So broken pipes are handled in ``sys.excepthook``, and in an exit handler
-    that flushes the rest of the output.
+    Invoke prints lists and help without `Steady`, so broken pipes are handled in ``sys.excepthook``, and in an exit handler
+    that flushes the remaining output.
     """
     shown = sys.excepthook
 

@@ -30,9 +30,14 @@ def checkout() -> Path | None:
     return None
 
 
-@task(help={"all": "everything: the controller killed after every single event of every drill, and every example"})
+@task(
+    help={
+        "all": "run all tests, also the slow ones: kill the controller after each event of every drill, and run every "
+        "example"
+    }
+)
 def test(context: Context, all: bool = False) -> None:  # noqa: A002, PT028  the flag's name; no test
-    """Run the tests (for developers of Drillbook); of the tests that kill the controller, only a sample unless --all is given."""
+    """Run the tests (for developers of Drillbook). Without --all, runs only a sample of the tests that kill the controller."""
     wanted = {"DRILLBOOK_MATRIX": "all", "DRILLBOOK_EXAMPLES": "10000"} if all else {}
     context.run(f"{sys.executable} -m pytest", pty=sys.stdout.isatty(), env=wanted)
 
@@ -49,7 +54,7 @@ def check(context: Context) -> None:
 @task
 @told(Dry.REFUSED)
 def docs(_: Context, results: bool = False) -> int:
-    """Generate pages of docs/ from the code again (for developers of Drillbook); --results: with the newest runs' results."""
+    """Generate pages of docs/ from the code (for developers of Drillbook); with --results also from the newest benchmark results."""
     from drillbook.reference import backup_methods, pages  # noqa: PLC0415  imports every action
     from drillbook.reference.handbook import page  # noqa: PLC0415  imports every action
 

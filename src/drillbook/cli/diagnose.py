@@ -43,10 +43,10 @@ from drillbook.trust.standing import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
 
 EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
-"""Exit status by result of a diagnosis; any other result is the name of a cause and has status 1."""
+"""Exit status for each result of a diagnosis; a result that is not listed names a cause, and has status 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
-"""Seconds after the deadline to kill a command that was to print a secret and hangs, so that no process remains."""
+"""Time in seconds, after the deadline, to kill a hanging command that should print a secret, so that no process remains."""
 Look = Callable[[Sequence[str], float], Diagnosis]
 
 
@@ -60,10 +60,11 @@ def diagnose(
     apply: bool = False,
     confirm: str = "",
 ) -> int:
-    """Diagnose a service, or all that should be running, and show the causes: 0 healthy, 1 a cause was found, 3 unknown.
+    """Diagnose a service, or all that should be running, and show the causes.
 
-    All work, including secrets and connections, ends after the duration ``within``, even when a host hangs. With ``apply``,
-    the likeliest cause's remedy is executed after confirmation, and the exit status is that of the remedy's run.
+    Returns 0 when healthy, 1 for a cause, 3 when unknown. All work, including secrets and connections, ends after the
+    duration ``within``, even when a host hangs. With ``apply``, the remedy of the likeliest cause is executed after
+    confirmation, and the exit status is that of the remedy's run.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     inventory = project.inventory(inventory_name)
@@ -101,7 +102,7 @@ def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str
 
 
 def _said(left: Sequence[Item], why: str) -> list[str]:
-    """Messages about untrusted commands and secrets that the diagnosis left out; ``why`` is the reason."""
+    """Messages about the untrusted commands and secrets that were left out of the diagnosis, because of ``why``."""
     return [
         f"{one.where}: {one.kind} {UNSEEN} and was left out, since {why}: {one.text}; see `{program()} trust`"
         for one in left
@@ -134,7 +135,7 @@ def _seconds(within: str) -> float:
 
 
 def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
-    """Read all ``secrets`` at once; return messages about secrets that were not read by the deadline. Raises SecretError."""
+    """Read all ``secrets`` at once; return a message for each that could not be read by the deadline. Raises SecretError."""
     read: list[str] = []
     failed: list[SecretError] = []
 
@@ -165,10 +166,10 @@ def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
 
 @contextmanager
 def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool = True) -> Iterator[Look]:
-    """Provide a function that diagnoses services within a time limit; all calls share connections. Raises SecretError.
+    """Provide a function that diagnoses services within a time limit; all its calls share connections.
 
-    Reads the secrets of the services ``used`` (None: of all services) for redaction. With ``redacted`` False, reads no secret;
-    the caller must then contact no host.
+    Reads the secrets of the services ``used`` (None: all services) to redact them. With ``redacted`` False it reads no
+    secret, and the caller must not contact a host. Raises SecretError.
     """
     redactor = Redactor(())
     if redacted:
@@ -198,7 +199,7 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
         try:
             yield look
         finally:
-            # A host that hangs may also hang while its connection closes.
+            # A hanging host may also block the closing of its connection.
             closing = threading.Thread(target=hosts.close, daemon=True)
             closing.start()
             closing.join(CLOSE_S)

@@ -42,7 +42,7 @@ def recover(project: Project, run: str, *, closes: bool = False, from_backup: bo
     """Print the changes that a recovery would undo, newest first.
 
     With ``closes``, print the changes that ``drill.recover --settled`` would check again and close. With ``from_backup``,
-    show lost data as restored from the backup that the run verified, in place of the drill's restore steps.
+    lost data would be restored from the backup that the run verified, not by the drill's restore steps.
     """
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
     newest_first = sorted(folders, key=lambda one: one.name, reverse=True)

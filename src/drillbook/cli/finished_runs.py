@@ -39,7 +39,9 @@ def suite_of(folder: Path) -> SuiteResult | None:
 
 
 def rejudged(suite: SuiteResult, views: Sequence[RunView]) -> SuiteResult:
-    """Set the verdict of ``suite`` to the worst of its drills; if a drill did not run, to ``inconclusive`` at best."""
+    """Derive the verdict of ``suite`` from the views of its drills: the worst of them; at best ``inconclusive`` if a drill
+    did not run.
+    """
     verdicts = {view.result.verdict for view in views}
     if len(views) < len(suite.drills) or Verdict.NOT_RUN in verdicts:
         verdicts.add(Verdict.INCONCLUSIVE)

@@ -22,7 +22,7 @@ from drillbook.cli.task_exit import Dry, is_dry, told
         "rehearse": "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, sqlite, files or restic",
         "host": "with --rehearse: [USER@]ADDRESS[:PORT] of the host where the backups are",
         "at": "with --rehearse: place of the backups, such as /var/backups/postgresql or s3://bucket/prefix/",
-        "sandbox": "with --rehearse: host where they are restored, in the form of --host",
+        "sandbox": "with --rehearse: [USER@]ADDRESS[:PORT] of the sandbox host, where backups are restored",
         "database": "with --rehearse: name of the database",
     },
 )

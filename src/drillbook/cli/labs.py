@@ -53,9 +53,9 @@ def folder(project: Project, kind: str) -> Path:
 
 
 def started(project: Project, kind: str, progress: Callable[[str], None], *, as_it_is: bool = True) -> None:
-    """Start the lab if needed. Raises LabError, UsageError.
+    """Start the lab if it does not run yet. Raises LabError, UsageError.
 
-    With ``as_it_is``, a lab with running machines is accepted, whatever the state of the lab's services.
+    With ``as_it_is``, running machines are enough, whatever the state of the lab's services.
     """
     if _known(kind):
         docker = _docker()

@@ -10,7 +10,7 @@ from drillbook.judge.result import Residue
 
 
 def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unreported:
-    """Make the error for a run whose reports cannot be written; its message lists the changes that were not undone."""
+    """Make the error for a run whose reports cannot be written; ``residue`` lists the changes that were not undone."""
     return Unreported(
         f"the report of {folder.name} cannot be written: {error.strerror or error}; {_state(residue)}",
         hint=f"make {folder.parent} writable again (a full disk: free some space), then: invoke drill.recover {folder.name}",
@@ -18,7 +18,7 @@ def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unre
 
 
 def unrecorded(folder: Path, why: str, residue: Sequence[Residue]) -> Unreported:
-    """Make the error for a run whose journal was removed or changed; only this error still lists the changes not undone."""
+    """Make the error for a run whose journal was removed or changed; this error is the only record of the changes in ``residue``."""
     hint = (
         "no command can undo these changes any more: follow the instructions above by hand"
         if residue

@@ -1,8 +1,8 @@
-"""Optional positional arguments of tasks: ``drill.recover`` and ``drill.recover RUN``.
+"""Optional positional arguments of tasks, as in ``drill.recover`` and ``drill.recover RUN``.
 
-Invoke requires every positional argument, and would take even an option as its value. So a task declares a positional
+Invoke requires every positional argument, and would even accept an option as its value. So a task declares a positional
 argument only when the command line contains a name. The program ``drillbook`` also moves a name that follows options in
-front of the options.
+front of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Name(Argument):
         """Set the name to ``value``. Ends the program with status 2 when Invoke passes an option as the name."""
         if str(value).startswith("-"):
             text = (
-                f"{value} is not an option here; write options of invoke, such as --dry, before the task or after its "
+                f"{value} is no option of this task; write options of invoke, such as --dry, before the task or after the "
                 f"{self.name}"
             )
             raise InvokeExit(text, code=UsageError.exit_status)
@@ -76,7 +76,7 @@ def _words() -> Sequence[str]:
 
 @contextmanager
 def reading(words: Sequence[str]) -> Iterator[None]:
-    """Within the ``with`` block, tasks look for the name of their drill or run in the arguments ``words``."""
+    """Set ``words`` as the command line in which tasks look for the name of their drill or run, within the ``with`` block."""
     before = _WORDS.set(words)
     try:
         yield
@@ -120,7 +120,9 @@ def names_first(words: Sequence[str], tasks: Collection) -> list[str]:
         word = rest.pop(0)
         result.append(word)
         if task := known.get(word):
-            valued = options_with_a_value(copy.deepcopy(task).get_arguments())  # a copy: get_arguments() clears its help
+            valued = options_with_a_value(
+                copy.deepcopy(task).get_arguments()
+            )  # a copy, since get_arguments() removes the help texts from the task
             place = leading_options(rest, valued)
             if isinstance(task, OptionalNameTask) and place < len(rest):
                 result.append(rest.pop(place))

@@ -1,4 +1,4 @@
-"""Executes a plan with all parts assembled: runs it, judges the run, writes its reports, and signs its folder."""
+"""Executes a plan from start to end: runs it, judges the run, writes its reports, and signs its folder."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Orchestrator:
     inventory: Inventory
     observer: Observer
     confirm: str | None = ""
-    """Environment that the operator confirmed with --confirm; ``None`` skips that requirement, as in a check."""
+    """Environment that the operator confirmed with --confirm; ``None`` skips this confirmation, as in a check."""
     attested: dict[str, str | None] = field(default_factory=dict)
     """Digests of the attestations (signed digests of a run's files) written so far, by name of the run's folder."""
     missed: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Orchestrator:
     """Schedules of the planned drills, by name; recorded in the first event of a run."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
-        """Plan a drill, or every drill of a suite, so that a mistake in any of them is found before the first one runs."""
+        """Make the plan of a drill, or of every drill of a suite, so that mistakes are found before the first drill runs."""
         if isinstance(found, Drill):
             return [self._planned(found)]
         drills = [self.project.drill(name) for name in found.drills]
@@ -161,7 +161,7 @@ class Orchestrator:
         return view
 
     def _history(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
-        """Return a function that reads the sizes of data measured by previous runs; None when the plan measures no sizes."""
+        """Return a function that reads the data sizes measured by previous runs; None when the plan measures no sizes."""
         if not earlier_runs.collects(one):
             return None
         return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
@@ -179,7 +179,7 @@ class Orchestrator:
         return Sealer(self.project.root, by, occasion, self.missed)
 
     def _vouching(self, one: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
-        """Return a function that signs the journal of the run so far; after one failure, later calls do nothing."""
+        """Return a function that signs the journal of the running run; after one failure, later calls do nothing."""
         said = {
             "run": run["id"],
             "drill": one.drill,
@@ -199,7 +199,7 @@ class Orchestrator:
         return vouch
 
     def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
-        """Return the reasons to refuse the drill that are known without contacting a host, and the facts of its approval."""
+        """Return the reasons to refuse the drill that are known before any host is contacted, and the data of its approval."""
         now = datetime.now(UTC)
         found = look(self.project, one, now)
         refusals = guard.check(one, now=now, confirm=self.confirm, approval=found)
@@ -207,10 +207,10 @@ class Orchestrator:
         return [*refusals, *in_the_way(one, others)], found.facts() if found else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
-        """Run the drills of a suite, one after another, and write one report over all.
+        """Run the drills of a suite, one after another, and write a report about all.
 
-        Continues after a failed drill, but stops after an aborted drill, or one with changes that were not undone. ``between``
-        is called with the view of each finished run.
+        Continues after a failed drill, but stops after an aborted drill, or a drill that left changes. ``between`` is called
+        with the result of each finished run.
         """
         run_id = new_run_id(suite.suite)
         folder = self.project.ready_reports() / run_id
@@ -237,7 +237,7 @@ class Orchestrator:
         result = rejudged(start, views)
         if export.endpoint():
             whole = spans.of_suite(run_id, suite.suite, began_ns, time.monotonic() - began, str(result.verdict))
-            with suppress(export.NotExported):  # each drill's run has already reported a collector that is down
+            with suppress(export.NotExported):  # the run of each drill has already reported a collector that is down
                 export.export(run_id, whole)
         publish.write_suite(folder, result, views)
         sign_runs.seal_suite(folder, result, self._sealer(operator()), self.attested)
@@ -258,7 +258,7 @@ def _new_folder(folder: Path) -> RunFolder:
 
 
 def look(project: Project, one: Plan, now: datetime) -> Look | None:
-    """Look for the approval of the plan ``one``; ``None`` when the plan needs no approval."""
+    """Check the approval of the plan ``one``; ``None`` when the plan needs no approval."""
     if not guard.needs_approval(one):
         return None
     return approval.look(one, project.root, now=now, operator=operator(), signing=keys.fingerprint_of(project.root))

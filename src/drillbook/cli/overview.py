@@ -1,6 +1,6 @@
 """Overviews: ``drill.list`` with due dates, and ``report.list`` with every run.
 
-Fast with hundreds of runs: of each run, only its name, the start of its result and the end of its journal are read.
+Fast with hundreds of runs: of each run, it reads only the name, the start of the result and the end of the journal.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ MOST_RUNS = 30
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A run in progress, or one that still needs a recovery.
+    """A run in progress, or a run that still needs a recovery.
 
     ``state`` is ``running``, ``unfinished``, ``residue`` (changes were not undone), ``damaged`` (the journal is damaged),
-    ``lost`` (the journal is missing), or ``gone`` (the lab no longer exists); ``said`` explains the state.
+    ``lost`` (the journal is missing), or ``gone`` (the lab no longer exists). ``said`` explains the state.
     """
 
     run: str
@@ -126,7 +126,7 @@ def day(started: str) -> str:
 
 
 def _unsettled(runs: Sequence[Path]) -> list[Open]:
-    """Runs that did not end, and runs whose changes were not all undone; newest first."""
+    """Runs that did not end, or did not undo all their changes; newest first."""
     found = []
     for folder in reversed(runs):
         word = folders.last_word(folder)

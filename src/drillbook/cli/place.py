@@ -1,4 +1,4 @@
-"""Finds the project of the current folder for a task, and loads the project's trusted plugins."""
+"""Finds the project around the current folder for a task, and loads the project's trusted plugins."""
 
 from __future__ import annotations
 

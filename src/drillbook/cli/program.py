@@ -29,17 +29,17 @@ OFFERED = ("complete", "dry", "help", "list", "list-depth", "list-format", "prin
 """Options of Invoke that have an effect in this program."""
 DRY_HELP = "Show what a task would do, as `drill.plan` shows a drill, and do nothing."
 DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check", "drill.approve")
-"""Tasks whose positional name is a drill's, so that drill names are completed after them."""
+"""Tasks that take the name of a drill, so that completion offers drill names after them."""
 HINT = "hint: drillbook --list, or drillbook --help TASK"
 _UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
-"""Invoke's message for an argument that is neither a task nor an option."""
+"""Pattern of Invoke's message for an argument that is neither a task nor an option."""
 
 
 class Drillbook(Program):
-    """Invoke's program with Drillbook's tasks, and with only those of Invoke's own options that have an effect here."""
+    """Invoke's program with the tasks of Drillbook; it offers only the options of Invoke that have an effect here."""
 
     def core_args(self) -> list[Argument]:
-        """Invoke's own options; the help of ``--dry`` describes its meaning in this program."""
+        """Options of Invoke itself; the help of ``--dry`` describes its meaning in this program."""
         options = super().core_args()
         next(option for option in options if option.name == "dry").help = DRY_HELP
         return options

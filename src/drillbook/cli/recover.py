@@ -1,4 +1,7 @@
-"""Recovery of runs, with output to a terminal: undoes the changes that a dead run left, from its journal alone."""
+"""Recovery of runs, with output to a terminal.
+
+A recovery undoes the changes of a run whose controller died, using only the run's journal.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +42,10 @@ from drillbook.report.terminal.event_lines import Progress
 
 
 def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
-    """Recover the selected run, or every unfinished run; a failed recovery does not stop the others. Raises UsageError.
+    """Recover the selected run, or every unfinished run; if one recovery fails, the others still run. Raises UsageError.
 
     With ``from_backup``, which needs a selected run, lost data is restored from the backup that the run verified, instead of
-    by the drill's restore steps.
+    by the restore steps of the drill.
     """
     out = console()
     if from_backup:
@@ -68,7 +71,10 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
 
 
 def single(project: Project, run: str, flag: str) -> RunState:
-    """Return the run named ``run``; for a suite, its only run that needs a recovery. Raises UsageError for none or several."""
+    """Return the run named ``run``; for a suite, the only run of the suite that needs a recovery.
+
+    Raises UsageError if several runs of the suite need a recovery, or none.
+    """
     if not run:
         raise UsageError(f"{flag} needs the name of one run", hint="see `invoke drill.list`")
     found = [RunState(folder) for folder in project.runs_of(run, lost=True)]
@@ -139,7 +145,10 @@ def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bo
 
 
 def tell_contacts(project: Project, folder: Path, out: Console) -> None:
-    """Send the result of the recovery to the contacts: the changes still in place, or that there are none. Print failures."""
+    """Send the result of the recovery to the contacts: which changes are still in place, or that there are none.
+
+    Failures to send are printed.
+    """
 
     def record(what: OfContact) -> None:
         style = "yellow" if isinstance(what, ContactMissed) else "dim"
@@ -157,15 +166,15 @@ def tell_contacts(project: Project, folder: Path, out: Console) -> None:
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """Warn at the first Ctrl-C during a recovery; only a second Ctrl-C stops the recovery, with some changes not undone."""
+    """On the first Ctrl-C during a recovery, print a warning. A second Ctrl-C stops the recovery; some changes then stay."""
 
     def answer(number: int, frame: FrameType | None) -> None:
         del number, frame
         if asked:
-            sys.stderr.write(as_called("stopped half-way; run `invoke drill.recover` again\n"))
+            sys.stderr.write(as_called("stopped before the end; run `invoke drill.recover` again\n"))
             os._exit(Exit.RESIDUE)  # a normal exit would wait for blocked threads; the journal is on disk
         asked.append(True)
-        sys.stderr.write("recovering; press Ctrl-C again to stop half-way\n")
+        sys.stderr.write("a recovery is in progress; press Ctrl-C again to stop it before its end\n")
 
     asked: list[bool] = []
     before: Any = signal.signal(signal.SIGINT, answer)

@@ -1,7 +1,8 @@
 """Files of a new project that rehearses a team's own backups: an inventory, a drill and a suite, made from a few answers.
 
 The templates are in ``templates/rehearsal``. Each kind of system has a file in ``kinds`` with four parts, separated by lines
-of three dashes: its properties, fields of the sandbox, fields of the backup source, and steps that verify the copy.
+of three dashes: properties of the kind, fields of the sandbox, fields of the backup source, and steps that verify the
+restored copy.
 """
 
 from __future__ import annotations
@@ -41,16 +42,19 @@ _QUESTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers about a team's backups; for an empty answer the inventory gets a word in capitals, which the user replaces."""
+    """The user's answers about the team's backups.
+
+    For each empty answer, the inventory contains a word in capitals, which the user must replace.
+    """
 
     kind: str
     """Name of the kind of system: one of ``kinds()``."""
     host: str = ""
     """[USER@]ADDRESS[:PORT] of the host where the backups are, or ``controller``."""
     at: str = ""
-    """Place of the backups: a path on the host, s3://bucket/prefix/, a stanza or a repository, as the kind has it."""
+    """Place of the backups: depending on the kind, a path on the host, s3://bucket/prefix/, a stanza or a repository."""
     sandbox: str = ""
-    """Host on which the sandbox is made, in the form of ``host``."""
+    """Host on which backups are restored (the sandbox), written like ``host``."""
     database: str = ""
     """Name of the database, for kinds that have one."""
 
@@ -60,7 +64,7 @@ class _Kind:
     source: str
     service: str
     at: str
-    """Example of a place."""
+    """Example of a place of backups, shown to the user."""
     database: bool
     """True for kinds with a named database."""
     copy: str
@@ -75,9 +79,10 @@ def kinds() -> list[str]:
 
 
 def answered(kind: str, **given: str) -> Answers | None:
-    """Return the answers of the command line's options ``given``, and ask for the missing ones; None without a ``kind``.
+    """Return the answers ``given`` as options on the command line, after asking for the missing ones; None without a
+    ``kind``.
 
-    Raises UsageError for an unknown kind, and for options that make sense only with a kind, when none is given.
+    Raises UsageError for an unknown kind, and for options that need a kind when none is given.
     """
     if kind:
         return asked(Answers(kind, **given))
@@ -88,7 +93,7 @@ def answered(kind: str, **given: str) -> Answers | None:
 
 
 def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
-    """Ask for the missing answers if there is a terminal; after an empty line, the answer stays missing.
+    """Ask for the missing answers if there is a terminal; an empty line leaves an answer missing.
 
     Raises UsageError for an unknown kind.
     """
@@ -109,9 +114,9 @@ def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
 
 
 def contents(answers: Answers, program: str, shared: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of a rehearsal project by path; ``shared`` are the files of other new projects, some of them reused.
+    """Return the files of a rehearsal project by path. Raises UsageError when an answer has the wrong form.
 
-    Raises UsageError when an answer has the wrong form.
+    ``shared`` contains the files of an ordinary new project; some of them are used here too.
     """
     kind = _kind(answers.kind)
     values = _values(answers, kind) | {"program": program}
@@ -175,7 +180,7 @@ def _host_name(answer: str, name: str) -> str:
 
 
 def _host_line(name: str, answer: str, remark: str) -> str:
-    """Return the host's line in the inventory, ending with ``remark`` as a comment. Raises UsageError for a bad address."""
+    """Return the line of the host ``name`` in the inventory, with ``remark`` as a comment. Raises UsageError for a bad address."""
     if name == CONTROLLER:
         return f"{name}: {{local: true}}  # this machine: {remark}"
     found = _HOST.fullmatch(answer)
@@ -190,6 +195,6 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _indented(text: str, spaces: int) -> str:
-    """Return ``text`` with each line indented (commented lines: after the ``#``), and a line break before each line."""
+    """Put a line break before each line of ``text``, and indent the line by ``spaces``; in a commented line, after the ``#``."""
     lines = [f"#{' ' * spaces}{line[1:]}" if line.startswith("#") else f"{' ' * spaces}{line}" for line in text.splitlines()]
     return "".join(f"\n{line}" for line in lines)

@@ -1,4 +1,4 @@
-"""Reports of runs, rendered again from their journals and signed, and opened in the browser."""
+"""Render the reports of a run again from its journal, sign them, and open them in the browser."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from drillbook.report.figures import one_line
 
 
 def report(project: Project, run: str) -> int:
-    """Render the reports of a run, and of its suite, again. Raises JournalError when the journal differs from the signed one.
+    """Render the reports of a run, and of its suite, again.
 
-    Signs the new reports only if a trusted key had signed the journal before.
+    Signs the new reports only if a trusted key had signed the journal before. Raises JournalError when the journal differs
+    from the signed one.
     """
     for folder in project.runs_of(run):
         before = standing.of_run(folder, project.root)
@@ -83,7 +84,7 @@ def open_report(project: Project, run: str) -> int:
 def told_render(
     project: Project, folder: Path, before: Standing, written: Written, out: Console, *, occasion: str = "recovery"
 ) -> None:
-    """Render and show a recovered run, and sign its folder if the rules in ``attestation.standing`` permit."""
+    """Render and show a recovered run, and sign its folder if ``attestation.standing`` allows it."""
     view, unsigned = render(project, folder, before, occasion, written)
     Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
     _tell_unsigned(folder, before, unsigned, out)

@@ -46,7 +46,7 @@ def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], tell
 
 
 def inventory_of(project: Project, name: str, note: Callable[[str], None]) -> Inventory:
-    """Load the inventory ``name``; if the inventory describes a lab that is down, start the lab first."""
+    """Load the inventory ``name``. If it describes a lab, and the lab is down, start the lab first."""
     inventory = project.inventory(name)
     if not inventory.lab:
         return inventory

@@ -28,7 +28,7 @@ def operator() -> str:
 
 
 def header(who: str) -> Session:
-    """Controller and operator, for the first event of a run or of a recovery."""
+    """Names of the controller and the operator, for the first event of a run or of a recovery."""
     return {
         "tool": f"drillbook {__version__}",
         "operator": who,

@@ -19,7 +19,7 @@ def send(journal: Journal, run: str, suite: str = "") -> None:
     where = export.endpoint()
     if not where:
         return
-    with suppress(DrillbookError, OSError):  # A full disk is reported by the journal itself.
+    with suppress(DrillbookError, OSError):  # Ignored: if the disk is full, the journal itself reports this.
         try:
             history = read(journal.path)
             found = spans.of_run(history.events, str(judge(history).result.verdict))

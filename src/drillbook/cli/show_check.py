@@ -49,7 +49,7 @@ def show(project: Project, name: str, inventory_name: str) -> int:
         if items:
             left_out(items, trust.doubt, out)
             for line in checked.beside:
-                out.print(Text(f"    {line}: left out too, since it uses facts of one of these"), soft_wrap=True)
+                out.print(Text(f"    {line}: left out too, since it uses results of a step above"), soft_wrap=True)
         said = _unready(refused=checked.exit == Exit.REFUSED, left=bool(items))
         out.print(Padding(said, (0, 0, 0, 2), expand=False))
     return status
@@ -66,7 +66,9 @@ def _unready(*, refused: bool, left: bool) -> Text:
 
 
 def _told_commands(one: Plan) -> str:
-    """Sentence that the check changed nothing; or a list of the project's commands that it ran, whose effects are unknown."""
+    """Sentence that the check changed nothing; if it ran commands of the project, a list of them, since they may have
+    changed something.
+    """
     looked = [*one.phase("ready"), *(condition.step for condition in one.guard.conditions if condition.step)]
     ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]
     ran += [secret.of for secret in one.inventory.secrets_of(needed.of_plan(one)).values() if secret.source == "command"]

@@ -42,7 +42,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Undo of a step, as far as known without contacting a host; ``leased`` if the target can also run it by itself."""
+    """Undo of a step, as far as it is known before a host is contacted. ``leased``: the target can run it without the controller."""
 
     kinds: tuple[str, ...]
     leased: bool
@@ -88,7 +88,7 @@ def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, 
 
 
 def approve(project: Project, name: str, inventory: str, until: str, key: str) -> int:
-    """Show the plan and sign an approval of it; for a suite, the plan of each drill. Raises UsageError."""
+    """Show the plan of a drill, or of each drill of a suite, and sign an approval of it. Raises UsageError."""
     try:
         span = timedelta(seconds=Duration.parse(until))
     except (ValueError, OverflowError) as error:
@@ -134,7 +134,7 @@ def earlier(project: Project, drill: str) -> Earlier:
             for key, seconds in _seconds(result["steps"]).items():
                 found.steps.setdefault(key, []).append(seconds)
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # a damaged result: `invoke report RUN` writes it again from the journal
+            continue  # The result is damaged; `invoke report RUN` writes it again from the journal.
         if len(runs) == RUNS:
             break
     return Earlier(tuple(runs), found.steps)
@@ -155,7 +155,7 @@ def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
 
 
 def undo_of(step: PlannedStep) -> Undo:
-    """Describe the undo of ``step``; a fault with undo commands has a lease, so the target can also run them by itself."""
+    """Describe the undo of ``step``. If a fault has undo commands, its target can also run them without the controller (lease)."""
     if step.effect is Effect.READ:
         return Undo(("nothing",), False, "nothing: the step is read-only")
     if step.restore_only:
@@ -201,7 +201,7 @@ class _View:
 
     @property
     def leased(self) -> list[str]:
-        """Names of the hosts that will undo faults by themselves (lease) if the controller dies, in the inventory's order."""
+        """Names of the hosts that undo faults by themselves (lease) if the controller dies, in the order of the inventory."""
         named = {host for step in self.plan.steps if undo_of(step).leased for host in step.hosts}
         return [host for host in self.plan.hosts() if host in named]
 
@@ -293,7 +293,7 @@ class _View:
             yield f"needs --confirm {self.plan.inventory.environment} and {said}"
 
     def _reboot(self, host: str) -> str:
-        """Describe the undo of faults on ``host`` after the controller lost contact, and after a reboot of the host."""
+        """Describe how ``host`` undoes faults after it lost contact with the controller, and after it was rebooted."""
         silent = f"undoes faults by itself {self.plan.guard.lease_s:g} s after the last contact with the controller"
         boot = self.plan.inventory.target(host).lease.boot
         if boot == "none":

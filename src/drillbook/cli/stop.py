@@ -1,4 +1,4 @@
-"""Stopping runs from any machine, by stop requests next to the locks that the runs hold on their targets."""
+"""Stop runs from any machine: write a stop request beside the locks that the runs hold on their targets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ENDING_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that a run holds on a target; ``name`` is the text for messages, with the services that the lock protects."""
+    """A lock that a run holds on a target. ``name`` describes it in messages, with the services that the lock protects."""
 
     name: str
     host: str
@@ -46,7 +46,9 @@ class Held:
 def held(
     inventory: Inventory, open_host: Callable[[str], Host], runs: Collection[str] = ()
 ) -> tuple[list[Held], dict[str, str]]:
-    """Return the locks on the inventory's targets held by ``runs`` (empty: by any run), and the errors of silent hosts."""
+    """Return the locks on the inventory's targets held by ``runs`` (empty: by any run), and the errors of hosts without an
+    answer.
+    """
     found: list[Held] = []
     silent: dict[str, str] = {}
     for name, host, title in _locks(inventory):
@@ -133,7 +135,7 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
 
 
 def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
-    """Print the reason why no run was stopped, and return its exit status. Raises UnknownName for an unknown run."""
+    """Print the reason why no run was stopped, and return the exit status for it. Raises UnknownName for an unknown run."""
     here = {folder.name: folder for folder in project.runs()}
     known = here | {folder.parent.name: folder.parent for folder in here.values() if folder.parent != project.reports}
     if run in known:
@@ -150,7 +152,7 @@ def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
 
 
 def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
-    """Print that a run has ended, or that its controller died and a recovery is due; return the exit status."""
+    """Print that a run has ended already, or that its controller died and it needs a recovery; return the exit status."""
     dead = [one.name for one in inside if folders.last_word(one) is None]
     for name in dead:
         out.print(Text(f"✗ {name} is not running: its controller died", style="bold red"))

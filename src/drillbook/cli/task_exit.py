@@ -1,4 +1,4 @@
-"""Wrapper of tasks: sets the exit status, prints usage errors without a traceback, and obeys or refuses ``--dry``."""
+"""Decorator of tasks: sets the exit status, prints usage errors without a traceback, and handles ``--dry``."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Dry(Enum):
 
 
 def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
-    """Return a decorator that makes a task exit with the status its body returns.
+    """Return a decorator that makes a task exit with the status that its body returns.
 
-    A user's mistake ends the task with a message in place of a traceback. ``dry`` is the task's treatment of ``--dry``.
+    A user's mistake ends the task with a message, without a traceback. ``dry`` selects how the task treats ``--dry``.
     """
 
     def wrap(body: Callable[P, int | None]) -> Callable[P, None]:

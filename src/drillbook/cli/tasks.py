@@ -34,7 +34,7 @@ def _named(project: Project, name: str | None) -> str:
 
 
 def _assume(answer: str) -> None:
-    """Set the answer for manual steps when no person can be asked. Raises UsageError unless it is yes or no."""
+    """Set the answer that manual steps get without asking a person. Raises UsageError unless it is yes or no."""
     if answer not in ("", "yes", "no"):
         raise UsageError(f"--assume must be yes or no, not {answer!r}")
     if answer:
@@ -163,19 +163,20 @@ def check_drill(context: Context, name: str | None = None, inventory: str = "lab
     klass=OptionalNameTask,
     positional=["run"],
     help={
-        "run": f"{RUN}; default: every unfinished one",
+        "run": f"{RUN}; default: every unfinished run",
         "from_backup": (
-            "restore from the backup that the run verified, by the system's own restore action instead of the drill's steps"
+            "restore from the backup that the run verified, with the system's own restore action, not with the steps of "
+            "the drill"
         ),
-        "settled": "undo nothing; record that the remaining changes of the run need no undo any more",
-        "reason": "reason why nothing is left to undo, for --settled",
+        "settled": "undo nothing; record in the journal that the remaining changes of the run need no undo",
+        "reason": "with --settled: reason why the remaining changes need no undo",
     },
 )
 @told(Dry.TELLS)
 def recover(
     context: Context, run: str | None = None, *, from_backup: bool = False, settled: bool = False, reason: str = ""
 ) -> int:
-    """Undo the changes that a dead run left, from its journal alone; with --settled, record why nothing is left to undo."""
+    """Undo the changes of a run whose controller died, using only its journal; with --settled, record why nothing needs undo."""
     from drillbook.cli import close_residue, dry_run, recover  # noqa: PLC0415  keeps start-up fast
 
     if from_backup and settled:
@@ -245,7 +246,8 @@ def open_(context: Context, run: str | None = None) -> int:
         "since": "first day, such as 2026-01-01",
         "until": "last day",
         "out": "folder for the report",
-        "anchor": "anchor to compare with: file or s3://bucket/prefix; default: your state folder's, and DRILLBOOK_ANCHOR",
+        "anchor": "compare journals with the anchors in this file or s3://bucket/prefix; default: the file in your state "
+        "folder, and the places in DRILLBOOK_ANCHOR",
     }
 )
 @told(Dry.REFUSED)

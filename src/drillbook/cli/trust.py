@@ -28,8 +28,8 @@ from drillbook.trust.standing import Trust
 def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool = True, as_json: bool = False) -> int:
     """Show the project's code that read-only commands execute, and trust it after confirmation; ``yes`` skips the question.
 
-    Asks about plugins first, since commands in the drills of a plugin are known only after its import. With ``ask`` False,
-    only shows the code. Returns 0, or 4 without confirmation. Raises UsageError, Unusable, PluginError.
+    Asks about plugins first, since commands in the drills of a plugin are known only after it is imported. With ``ask``
+    False, only shows the code. Returns 0, or 4 without confirmation. Raises UsageError, Unusable, PluginError.
     """
     brought = plugins.read(project.root)
     if not as_json:
@@ -65,7 +65,9 @@ def revoke(project: Project, inventory: str = "") -> int:
 
 
 def left_out(items: Sequence[Item], why: str, out: Console) -> None:
-    """Print the untrusted ``items`` that a check skipped: their positions, the reason ``why``, and the command to trust them."""
+    """Print the untrusted ``items`` that a check skipped, with their positions and the reason ``why``, and the command to
+    trust them.
+    """
     head = f"  ? left out: {count(len(items), 'command')} of the project, since {one_line(why)}"
     out.print(Text(head, style="bold yellow"), soft_wrap=True)
     for item in items:
@@ -168,7 +170,7 @@ def _before(found: Trust) -> Mapping[str, Mapping[str, str]]:
 
 
 def _mark(item: Item, before: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
-    """Mark and style of an item: new, changed or unchanged since the user last trusted the project (record ``before``)."""
+    """Return a mark and its style for an item: new, changed or unchanged since the user last trusted the project (``before``)."""
     if not before:
         return "•", ""
     known = before.get(_key(item))

@@ -17,9 +17,9 @@ from drillbook.report.figures import count, one_line
 
 SHAPES = {Mark.GOOD: ("✓", "green"), Mark.UNKNOWN: ("?", "yellow"), Mark.WRONG: ("✕", "bold red")}
 CLOSING = {
-    Mark.GOOD: "verified: all content equals the signed content",
+    Mark.GOOD: "verified: everything in the folder equals the signed content",
     Mark.UNKNOWN: "not verified: the checks marked ? could not be completed",
-    Mark.WRONG: "WRONG: the content of the checks marked ✕ was changed",
+    Mark.WRONG: "WRONG: content was changed; see the checks marked ✕",
 }
 
 

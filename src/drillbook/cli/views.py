@@ -67,7 +67,7 @@ class Teller:
     """Output of one drill or suite: progress and summary, in the selected form."""
 
     def __init__(self, manner: Manner, inventory: str = "") -> None:
-        """Create the output; ``inventory`` appears in the commands that the final summary suggests."""
+        """Create the output; ``inventory`` is used in the commands that the summary at the end suggests."""
         self.manner, self.inventory = manner, inventory
         self.console: Console = console()
         self._lines = JsonLines()
@@ -89,7 +89,7 @@ class Teller:
             self._live = None
 
     def note(self, text: str) -> None:
-        """Print a line before a run; with JSON output, to standard error; in quiet output, nothing."""
+        """Print a message before a run: with JSON output, on standard error; with quiet output, not at all."""
         if self.manner is Manner.FULL:
             self.say(Text(text, style="dim"))
         elif self.manner is Manner.JSON:
@@ -107,7 +107,7 @@ class Teller:
             self.say(summary.short_summary(view) if self.manner is Manner.QUIET else summary.summary(view))
 
     def end(self, view: RunView, report: str, *, newest: bool = False) -> None:
-        """Show the result of a run and suggest next commands; these omit the run's name if it is the ``newest``."""
+        """Show the result of a run, and suggest next commands; for the ``newest`` run, these need no name."""
         if self.manner is not Manner.FULL:
             self.between(view)
             return

@@ -27,8 +27,8 @@ AGAIN_S = 0.5
 class Finds(Read):
     """Diagnose a service and all its dependencies, as `invoke diagnose` does, and compare the cause with the expected one.
 
-    Uses the trees of `drills/diagnosis/`, which are part of the drill's plan; see diagnosis.md. A result `unknown`, such as
-    after a check that timed out on a busy machine, is followed by another diagnosis while time remains. A wrong cause is
+    Uses the trees of `drills/diagnosis/`, which are part of the drill's plan; see diagnosis.md. If the result is `unknown`,
+    for example because a check timed out on a busy machine, the diagnosis is repeated while time remains. A wrong cause is
     final. `seconds` count from the first diagnosis.
     """
 
@@ -69,7 +69,7 @@ class Finds(Read):
         return facts
 
     def _known(self, ctx: Context, book: Book, services: Sequence[str]) -> Diagnosis:
-        """Diagnose until the result is not `unknown`, or until no time remains; return the last result."""
+        """Repeat the diagnosis until its result is not `unknown`, or no time remains; return the last result."""
         begun = time.monotonic()
         left = float(self.within)
         while True:

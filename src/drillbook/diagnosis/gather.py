@@ -1,4 +1,4 @@
-"""Runs the checks of a diagnosis in parallel, each as soon as the facts that it uses are known, under one deadline."""
+"""Runs the checks of a diagnosis in parallel under one deadline; each check starts as soon as the results that it uses are known."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from drillbook.sdk.service import kind_of
 from drillbook.values import canonical
 
 GRACE_S = 1.0
-"""Extra seconds after a check's timeout in which the check can still report the timeout itself."""
+"""Extra seconds after a check's timeout, so that the check itself can still report the timeout."""
 WEIGHING_S = 1.0
-"""Maximum seconds of the time limit that are reserved for ranking causes after the checks; at most a twentieth of it."""
+"""Seconds kept free for ranking causes after the checks; at most a twentieth of the time limit."""
 LISTEN_S = 0.2
-"""Maximum seconds of waiting for answers before the cancel flag of the diagnosis is checked again."""
+"""Maximum seconds to wait for an answer before looking again if the diagnosis was cancelled."""
 Status = Literal["made", "left out", "not made"]
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Outcome of a check in one case (tree and service): ``facts`` from its action, and ``seconds`` that the action took."""
+    """Outcome of one check for one service: ``facts`` returned by its action, and ``seconds`` that the action took."""
 
     case: Case
     check: Check
@@ -47,7 +47,7 @@ class Made:
 
 @dataclass(slots=True)
 class _Question:
-    """One action on one host; its result is the answer to every check in ``asked_by``."""
+    """An action to run on one host; its result answers every check in ``asked_by``."""
 
     action: Action
     host: str
@@ -94,7 +94,7 @@ class Gathering:
         return self.made
 
     def names(self, case: Case) -> dict[str, Any]:
-        """Names that expressions of ``case`` can use so far: the fixed names, and the facts of its finished checks."""
+        """Names that expressions of ``case`` can use at this moment: the fixed names, and the facts of the finished checks."""
         facts = {
             check.id: {"ok": made.ok, "message": made.message, **made.facts}
             for check in case.tree.checks
@@ -106,7 +106,7 @@ class Gathering:
         self.made[case, check.id] = Made(case, check, status, message=why)
 
     def _begin(self) -> None:
-        """Start or skip each check whose inputs are known; repeat, since other checks may depend on a skipped one."""
+        """Start or skip every check whose inputs are known. Repeats this, since other checks may depend on a skipped check."""
         before = -1
         while before != len(self._waiting):
             before = len(self._waiting)
@@ -154,7 +154,7 @@ class Gathering:
         else:
             seconds = min(float(check.words.timeout), self.deadline.remaining())
             self._running[key] = _Question(action, host, seconds, [(case, check)], time.monotonic() + seconds + GRACE_S)
-            # a daemon thread, so that a hanging target cannot keep the process alive
+            # a daemon thread, since a hanging target must not keep the process alive
             threading.Thread(
                 target=self._answer, args=(key, self._running[key], case, check), name=f"check {check.id}", daemon=True
             ).start()

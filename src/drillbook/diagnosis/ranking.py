@@ -21,14 +21,14 @@ class _Value(BaseModel):
 
 
 class Seen(_Value):
-    """An observation whose condition is true, with its weight."""
+    """An observation whose condition is true; ``weight`` is its weight as evidence."""
 
     says: str
     weight: int
 
 
 class Suspect(_Value):
-    """A possible cause: its score, the observations for it, against it or undecided, its remedy, and the contacts to call."""
+    """A possible cause: its score, the observations for and against it, the undecided ones, its remedy, and contacts to call."""
 
     cause: str
     title: str
@@ -45,7 +45,7 @@ class Suspect(_Value):
 
 
 def text(template_text: str, names: Mapping[str, Any]) -> str:
-    """Evaluate the expressions in a text of a tree; if that fails, return the text as written."""
+    """Fill the expressions into a text of a tree; if an expression fails, return the text as written."""
     try:
         return printable(str(template.evaluate(template_text, names)).strip(), limit=SAID)
     except ValueError:
@@ -53,7 +53,7 @@ def text(template_text: str, names: Mapping[str, Any]) -> str:
 
 
 def holds(when: str, names: Mapping[str, Any]) -> bool | None:
-    """Evaluate a condition; ``None`` when a check named in the condition did not run, or did not supply the named fact."""
+    """Evaluate a condition; ``None`` when a check that it names did not run, or did not return the named fact."""
     if any(reference[0] not in names for reference in template.references(when, bare=True)):
         return None
     try:
@@ -63,7 +63,7 @@ def holds(when: str, names: Mapping[str, Any]) -> bool | None:
 
 
 def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
-    """Causes of ``case`` with more evidence for than against them (by weight), in the order of the tree."""
+    """Causes of ``case`` for which the weight of the evidence is greater than the weight against it, in the order of the tree."""
     found = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
     return [one for one in found if one.supports and one.score > 0]
 
@@ -99,7 +99,7 @@ def _seen(observations: Sequence[Observation], names: Mapping[str, Any]) -> tupl
 
 
 def _step(cause: Cause, names: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Remedy of a cause as a step of a drill; None if the cause has no step, or a value in it is unknown or a template."""
+    """Remedy of a cause as a step of a drill; None if it has no step, or if a value of the step is not known."""
     if cause.remedy.step is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""One diagnosis: applies trees to services, runs the checks, ranks the causes. Shared by `invoke diagnose` and drills."""
+"""One diagnosis: applies trees to services, runs the checks, and ranks the causes. Used by `invoke diagnose` and by drills."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from drillbook.sdk.service import kind_of
 CLOCK_ERROR_S = 0.001
 """Error of a measured duration, in seconds: one monotonic clock is read twice, and the result is rounded to 1 ms."""
 UNSEEN = "could not be examined"
-"""Phrase in every doubt about something that was not examined; such doubts are shown even when a cause was found."""
+"""Phrase in every message about something that was not examined; these are shown even when a cause was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Book:
     trees: tuple[Tree, ...]
     inventory: Inventory
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
-    """Reasons why checks must not run, by tree and name of the check."""
+    """By tree and name of a check: the reason why this check must not run."""
 
 
 class CheckResult(BaseModel):
@@ -68,8 +68,8 @@ class Diagnosis(BaseModel):
 def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) -> Diagnosis:
     """Diagnose ``services`` of the inventory within ``within_s`` seconds; changes nothing.
 
-    In the result, ``found`` is the likeliest cause, or ``healthy`` without causes and doubts, else ``unknown`` with the doubts
-    in ``why``. Raises Cancelled, and PlanError for an unknown service.
+    In the result, ``found`` is the likeliest cause. Without a cause it is ``healthy`` or, if there are doubts (listed in
+    ``why``), ``unknown``. Raises Cancelled, and PlanError for an unknown service.
     """
     begun = time.monotonic()
     cases = scope.cases(book.trees, book.inventory.services, services)
@@ -107,7 +107,7 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
 
 
 def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
-    """Return ``suspect`` without contacts that are missing in this inventory, since several inventories share the trees."""
+    """Return ``suspect`` without the contacts that this inventory lacks: several inventories share the trees."""
     return suspect.model_copy(update={"contacts": tuple(one for one in suspect.contacts if one in inventory.contacts)})
 
 

@@ -15,7 +15,7 @@ from drillbook.sdk.service import Service, is_sandbox, kind_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One tree applied to one service, or to a service and its dependency ``peer``; compared by identity, not by content."""
+    """One tree applied to one service, or to a service and the service ``peer`` that it needs; compared by identity."""
 
     tree: Tree
     service: str
@@ -28,14 +28,15 @@ class Case:
 
 
 def needed(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
-    """Services that the service ``name`` needs, if they are in the inventory and installed."""
+    """Services that the service ``name`` needs, as far as they are in the inventory and installed."""
     return tuple(one for one in services[name].needed if one in services and not services[one].missing)
 
 
 def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
-    """Return the service ``name``, all services that it needs, and the relays on its host that lead to one of these.
+    """Return the service ``name``, all services that it needs, and the relays on its host through which it reaches them.
 
-    Raises PlanError for a service that is unknown or not installed."""
+    Raises PlanError for a service that is unknown or not installed.
+    """
     if name not in services:
         raise PlanError(
             f"there is no service {name!r} in the inventory",
@@ -55,9 +56,10 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
 
 
 def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
-    """All services that should be running: every service that is no standby, and each standby that such a service needs.
+    """All services that should be running, including each standby that one of them needs.
 
-    Folders and backup sources are left out, since they have no processes; so are sandboxes, which run only in rehearsals.
+    Other standbys are left out; so are folders and backup sources, which have no processes, and sandboxes, which run only in
+    rehearsals.
     """
     running = {name: one for name, one in services.items() if one.RUNS and not is_sandbox(one)}
     wanted = {other for name, one in running.items() if not one.standby for other in needed(services, name)}
@@ -65,7 +67,7 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
 
 
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:
-    """Cases to examine: one for each of the services ``names`` and each tree that fits its kind.
+    """Cases to examine: one for each service in ``names`` and each tree for its kind.
 
     A tree with peers has one case for each service that the examined service needs.
     """
@@ -110,7 +112,7 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
 
 
 def _path(services: Mapping[str, Service], case: Case) -> str:
-    """Service through which the examined service reaches the peer: a relay on the same host, or else the peer itself."""
+    """Service through which the examined service reaches ``peer``: a relay on the same host, or otherwise the peer itself."""
     own = services[case.service].host
     return next(
         (name for name, one in services.items() if one.leads_to == case.peer and one.host == own),

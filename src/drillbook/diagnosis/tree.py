@@ -1,6 +1,6 @@
-"""A diagnosis tree as a value: read-only checks, and causes with the observations for and against each cause.
+"""A diagnosis tree in memory: read-only checks, and causes with the observations for and against them.
 
-A plan stores trees as data.
+A plan contains its trees as data.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Part(BaseModel):
 
 
 class Words(Part):
-    """Keys of a check that do not belong to its action, such as ``when`` and ``timeout``."""
+    """Keys of a check beside its action, such as ``when`` and ``timeout``."""
 
     name: str = Field(default="", description="Subject of the check, in a few words.")
     when: str | None = Field(default=None, description="Expression; when it is false the check is skipped.")
@@ -38,7 +38,7 @@ class Words(Part):
 
 
 class Check(Part):
-    """A check: one read-only action with its parameters, and the check's other keys (``words``)."""
+    """A check: one read-only action with its parameters; ``words`` are the other keys of the check."""
 
     id: str
     action: str

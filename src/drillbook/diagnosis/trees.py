@@ -20,12 +20,15 @@ NAMES = ("service", "host", "the")
 
 
 def beside(path: Path) -> Path | None:
-    """Folder ``diagnosis`` nearest to the drill file ``path``: in its folder or one of the next three above; else None."""
+    """Nearest folder ``diagnosis`` for the drill file ``path``: beside the file, or in one of the next three folders above;
+    otherwise None.
+    """
     return next((found for parent in path.absolute().parents[:4] if (found := parent / FOLDER).is_dir()), None)
 
 
 def load_all(folder: Path | None) -> tuple[Tree, ...]:
-    """Load all trees of ``folder`` and of plugins, sorted by name; the folder's trees replace those of plugins.
+    """Load all trees of ``folder`` and of plugins, sorted by name; a tree in the folder replaces a plugin's tree of the same
+    name.
 
     Raises SpecError with file, line and column.
     """
@@ -99,7 +102,7 @@ def _check(document: Document, name: str, item: Any) -> Check:
 
 
 def _changes(kind: type[Action], params: Mapping[str, Any]) -> bool:
-    """Return True unless the parameters known before the diagnosis make certain that the action is read-only."""
+    """Return False only when the parameters known now already prove that the action is read-only."""
     dynamic = _dynamic(params)
     known = {key: value for key, value in params.items() if key not in dynamic}
     return "effect" in params or "by" in dynamic or kind.with_unknown(known, dynamic).effect is not Effect.READ

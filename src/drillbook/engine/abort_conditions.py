@@ -1,6 +1,6 @@
 """Checks the abort conditions during a run, each on its own schedule; the first condition that fails ends the run.
 
-A check without an answer in time is unreadable; after ``tries`` unreadable checks in a row, the condition has failed.
+If ``tries`` checks in a row get no answer in time, the condition counts as failed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from drillbook.sdk.probe import Availability, find_probe
 REACH_EVERY_S = 2.0
 REACH_TIMEOUT_S = 5.0
 REACH_TRIES = 2
-"""Number of failed checks in a row after which an unreachable host of ``guard.hosts`` ends the run."""
+"""Number of failed checks in a row after which an unreachable host in ``guard.hosts`` ends the run."""
 PROBE_TIMEOUT_S = 1.0
 GRACE_S = 2.0
 """Seconds that a check may exceed its timeout before it counts as unanswered."""
@@ -44,7 +44,7 @@ State = Literal["good", "bad", "unreadable"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Result of one check: ``state`` of the condition, and ``measured``, the text of the measurement or of the error."""
+    """Result of one check: ``state`` of the condition, and the measurement or error as text in ``measured``."""
 
     state: State
     measured: str = ""
@@ -52,7 +52,7 @@ class Reading:
 
 @dataclass(slots=True)
 class Eye:
-    """One abort condition on one host, with its schedule, its latest state and its count of unreadable checks."""
+    """One abort condition on one host, with its schedule, its latest state, and the number of checks in a row without an answer."""
 
     id: str
     title: str
@@ -66,10 +66,10 @@ class Eye:
     state: State | None = field(default=None, init=False)
     misses: int = field(default=0, init=False)
     since: float | None = field(default=None, init=False)
-    """Monotonic time at which the first check since the last good one began; None while the condition is good."""
+    """Monotonic time at which the first check after the last good check began; None while the condition is good."""
 
     def saw(self, reading: Reading, began: float, ended: float) -> str:
-        """Record one check; returns the reason to end the run because of this condition, or an empty text."""
+        """Record the result of a check. Returns the reason to end the run because of this condition, or an empty text."""
         self.state = reading.state
         if reading.state == "good":
             self.misses, self.since = 0, None
@@ -85,12 +85,12 @@ class Eye:
 
 
 class Watch:
-    """The abort conditions of a run: call ``first`` before any fault, then ``start``, and ``stop`` before the undo."""
+    """The abort conditions of a run: call ``first`` before any fault, then ``start``; call ``stop`` before the undo."""
 
     def __init__(self, stage: Stage, on_trip: Callable[[Finding], object] | None = None) -> None:
-        """Prepare to check the abort conditions in the plan of the run (``stage``).
+        """Prepare to check the abort conditions of the run's plan (``stage``).
 
-        When a condition fails, ``on_trip`` is called and the stage's stop flag is set, to end the run.
+        When a condition fails, ``on_trip`` is called and the stage's stop flag is set, which ends the run.
         """
         self.stage = stage
         self.eyes = list(_eyes(stage))
@@ -104,11 +104,11 @@ class Watch:
 
     @property
     def tripped(self) -> Finding | None:
-        """Finding about the condition that ended the run, with the measurement and the time; None if none did so."""
+        """Finding about the condition that ended the run, with its measurement and time; None if no condition did."""
         return self._finding
 
     def first(self) -> list[Finding]:
-        """Check each condition until it can be read, at most ``tries`` times; returns a finding for each that is not good."""
+        """Check each condition until an answer arrives, at most ``tries`` times; return a finding for each that is not good."""
         with ThreadPoolExecutor(max_workers=max(1, min(16, len(self.eyes))), thread_name_prefix="guard") as pool:
             return [one for one in pool.map(self._first, self.eyes) if one]
 
@@ -140,7 +140,7 @@ class Watch:
             thread.start()
 
     def stop(self) -> None:
-        """Stop checking; after this method returns, no condition ends the run. Safe to call twice, and without ``start``."""
+        """Stop the checks; from then on no condition ends the run. Safe to call twice, and without ``start``."""
         with self._lock:
             self._halt.set()
         until = time.monotonic() + STOP_S
@@ -195,7 +195,7 @@ class Watch:
         return True
 
     def _note(self, what: OfCondition, eye: Eye, *, sync: bool = False) -> None:
-        """Journal an event; a failure to write the journal also ends the run."""
+        """Journal an event; if the journal cannot be written, this also ends the run."""
         try:
             self.stage.journal.append(what, host=eye.host, sync=sync)
         except DrillbookError:
@@ -313,7 +313,10 @@ def _step(stage: Stage, step: PlannedStep, host: str) -> Callable[[Deadline, Pat
 
 
 def _expected(expressions: Sequence[str], facts: Facts, names: Mapping[str, Any]) -> Reading:
-    """Evaluate the expressions; return good when all are true, bad when one is false, unreadable when one has no value."""
+    """Evaluate the expressions.
+
+    The result is good when all are true, bad when one is false, unreadable when one cannot be evaluated.
+    """
     for text in expressions:
         try:
             held = template.expression(text, {**names, "result": facts})
@@ -335,7 +338,7 @@ def _reach(stage: Stage, host: str) -> Callable[[Deadline, Path], Reading]:
 
 
 def _context(stage: Stage, condition: str, host: str, deadline: Deadline, folder: Path) -> Context:
-    """Make a context that does not journal commands: checks run often, and only changes of their result are recorded."""
+    """Make a context that does not journal commands: checks run often, and only a change of their result is recorded."""
 
     def named(name: str) -> Host:
         return privileged(stage.host(name), stage.become(condition, name))

@@ -1,4 +1,4 @@
-"""Gate before faults that destroy data: each is injected only after this run verified a backup of exactly that data."""
+"""Gate before faults that destroy data: such a fault is injected only after this run verified a backup of the same data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.store import Reference
 
 ASK_S = 15.0
-"""Seconds within which a target must report the identity of the data that a fault is about to destroy."""
+"""Seconds within which a target must report which data a fault is about to destroy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Proof:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Check that each fault which destroys data has a verified backup; ``events`` are the events of the run so far."""
+    """Checks that every fault which destroys data has a verified backup; ``events`` contains the events of the run so far."""
 
     stage: Stage
     events: Sequence[Event]
@@ -75,7 +75,7 @@ class Gate:
         return wrong
 
     def _sources(self, step: PlannedStep, host: str) -> list[SourceProven]:
-        """Verified backups, from backup sources, that the restore phase restores into the fault's service; may be empty.
+        """Verified backups of backup sources from which the restore phase restores the service of the fault; may be empty.
 
         Raises Refused.
         """
@@ -98,16 +98,17 @@ class Gate:
         )
 
     def _wanted(self, step: PlannedStep) -> bool:
-        """Return True unless the condition `when` of the step is false; a condition that cannot be evaluated yet counts as true."""
+        """Return True unless the condition `when` of the step is false. A condition that cannot be evaluated yet counts as true."""
         try:
             return step.when is None or bool(template.expression(step.when, self.stage.names()))
         except ValueError:
             return True
 
     def _proven(self, step: PlannedStep, host: str) -> list[tuple[Proven, Identity]]:
-        """Verified backups from which the restore phase restores the data that ``step`` destroys, with the data's identity.
+        """For the data that ``step`` destroys: verified backups from which the restore phase restores it, with the data's
+        identity.
 
-        Raises Refused when there is none.
+        Raises Refused when there is no such backup.
         """
         proofs = [one for one in self._proofs() if proves(self.stage.plan.inventory, one.step, step)]
         if not proofs:
@@ -123,7 +124,9 @@ class Gate:
         return [(Proven(service, one.location, one.step.action, step.id), thing) for one in used]
 
     def _proofs(self, *, sourced: bool = False) -> Iterator[_Proof]:
-        """Yield this run's successful verifications: of backups of a source if ``sourced``, else of its own backups."""
+        """Yield the successful verifications of backups in this run: if ``sourced``, of backups of a source; otherwise of
+        the run's own backups.
+        """
         steps = [step for step in self.stage.plan.phase("backup") if step.proves_backup and of_source(step) is sourced]
         backup = {step.id: step for step in steps}
         for event, done in each(self.events, Done):
@@ -141,8 +144,10 @@ class Gate:
     def _of_thing(
         self, fault: Action, step: PlannedStep, host: str, proofs: Sequence[_Proof]
     ) -> tuple[Identity, list[_Proof]]:
-        """Identity of the data that ``fault`` would destroy on its target, and the verifications of backups of that same data."""
-        # a custom command cannot identify its data: ask the action that verified the backup of that data
+        """Return the identity of the data that ``fault`` would destroy on its target, and the verifications of backups of
+        the same data.
+        """
+        # a custom command cannot identify its data: ask the action that verified the backup of the data
         if type(fault).subject is Action.subject:
             asked = [(one, *self._ask(one.action, one.step.id, one.host)) for one in proofs]
         else:
@@ -162,7 +167,10 @@ class Gate:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
 
     def _restored_from(self, fault: Action, fitting: Sequence[_Proof], proofs: Sequence[_Proof]) -> list[_Proof]:
-        """Verifications in ``fitting`` of backups that `restore` uses. Raises Refused for none or an unverified one."""
+        """Verifications in ``fitting`` of the backups that `restore` uses.
+
+        Raises Refused when `restore` uses none of them, or also uses an unverified backup.
+        """
         service = service_of(fault) or service_of(fitting[0].action)
         used: list[_Proof] = []
         for step in self.stage.plan.phase("restore"):

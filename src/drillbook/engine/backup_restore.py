@@ -1,4 +1,4 @@
-"""Restore from the backup that a run verified, by the system's own action, when the drill's restore phase does not work."""
+"""Restores data with the system's own action from a backup that the run verified, when the drill's restore phase does not work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from drillbook.values import canonical
 
 
 def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
-    """Plan a restore step for each fault whose destroyed data is still lost, from the backup that the run verified for the fault.
+    """Plan the restore of data that faults destroyed and that is still lost: one step for each fault, from the backup that
+    the run verified.
 
     Contacts no host. Raises UsageError when no data is lost, or the run verified no backup of the data.
     """
@@ -32,7 +33,7 @@ def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
             f"{run} lost no data that needs a restore", hint=f"undo its other changes: invoke drill.recover {run}"
         )
     before = len(added(events))
-    # a custom command on several hosts destroys the data of one service: one restore is enough
+    # a custom command that ran on several hosts destroyed the data of one service: one restore is enough
     found: dict[bytes, PlannedStep] = {}
     for intent in todo:
         step = _step(stage, events, intent, before + len(found) + 1)
@@ -73,7 +74,8 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
 
 
 def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[PlannedStep, str]:
-    """Newest step that verified a backup of the data that ``intent`` destroyed, and the backup's location.
+    """Find the newest step that verified a backup of the data that ``intent`` destroyed; return the step and the backup's
+    location.
 
     Raises UsageError when there is none.
     """
@@ -93,15 +95,15 @@ def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[Plan
     declared = [intent.step.params["proven_by"]] if is_free(intent.step) else find(intent.step.action).RESTORED_BY
     known = " or ".join(f"`{name}`" for name in declared) or "nothing"
     raise UsageError(
-        f"{stage.run['id']}: this run verified no backup of the data that {intent.step.action} ({intent.step.id}) "
-        f"destroyed on {intent.host}; {known} would have verified such a backup",
+        f"{stage.run['id']}: this run did not verify a backup of the data that {intent.step.action} ({intent.step.id}) "
+        f"destroyed on {intent.host}; a step {known} would have done so",
         hint="restore the data with a separate drill that only restores, from a backup that is known to be good; such a "
         "drill may run although this run has not been recovered",
     )
 
 
 def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service: Any) -> dict[str, Any]:
-    """Parameters of a restore step with values from the facts of earlier steps of this run on the same service."""
+    """Parameters of a restore step, taken from the results of earlier steps of this run on the same service."""
     by_id = {step.id: step for step in stage.plan.steps}
     found: dict[str, Any] = {}
     for key, (name, fact) in action.TAKES.items():
@@ -113,9 +115,10 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 
 
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameter that locks clients out during the restore, if the verify phase admits clients; else ``{}``.
+    """Return the parameter that keeps clients out during the restore if the verify phase lets them in later; otherwise
+    ``{}``.
 
-    Clients that are admitted at once would write before the content is compared.
+    Clients admitted earlier would write before the content is compared.
     """
     same = [
         step
@@ -134,9 +137,9 @@ def _host(stage: Stage, action: type[Action], intent: Intent) -> str:
 
 
 def restore(stage: Stage, todo: Sequence[PlannedStep]) -> None:
-    """Run the restore steps ``todo``, then the verify phase; only when both succeed is the restore journalled as done.
+    """Run the restore steps ``todo``, then the verify phase; journal the restore as done only when both succeed.
 
-    A recovery that dies in between thus leaves an unfinished restore, which the next recovery repeats.
+    If a recovery dies before that, the restore counts as unfinished, and the next recovery repeats it.
     """
     journal = stage.journal
     journal.append(PhaseStarted(phase="restore"))

@@ -1,8 +1,8 @@
-"""Closing of residue, the changes that a run could not undo: a person states why nothing is left to undo.
+"""Closing of residue (changes that a run could not undo): a person states why nothing is left to undo.
 
-Each change is first checked again. A fault that is still active is never closed. A fault in an unknown state needs the
-approval of a second person. The run keeps its verdict and its exit status; its journal records the closing, and drills on
-its hosts may run again.
+Each change is first checked again. A fault that is still active is never closed; a fault in an unknown state needs the
+approval of a second person. The run keeps its verdict and its exit status. Its journal records the closing, and drills may
+use its hosts again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GONE: Literal["gone"] = "gone"
 ACTIVE: Literal["active"] = "active"
 UNKNOWN: Literal["unknown"] = "unknown"
 Approved = Callable[[str], Look]
-"""Function that looks for the approval of a second person, given the hash of the last event in the journal."""
+"""Function that looks for the approval of a second person; its argument is the hash of the last event in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Attempt to close the changes that one run could not undo, for the stated ``reason``."""
+    """Attempt to close the changes that one run could not undo; ``reason`` is the person's statement."""
 
     recovery: Recovery
     reason: str
     approved: Approved
 
     def run(self, header: Session) -> Outcome:
-        """Check every remaining change again, and close all of them unless there are findings. Raises JournalError, Locked."""
+        """Check every remaining change again, and close all of them if there are no findings. Raises JournalError, Locked."""
         with self.recovery.resumed() as (stage, history):
             self.recovery.begin(stage, history, header)
             found = residue(history.events, stage.plan)
@@ -86,7 +86,10 @@ class Settlement:
             return Outcome(kept=self.recovery.close(stage, release(stage)))
 
     def _look(self, changes: Sequence[SettledChange], head: str) -> Look | None:
-        """Look for a second person's approval, needed if the state of a change is unknown and no change is active; else None."""
+        """Look for a second person's approval.
+
+        Returns None when none is needed: a change is active, or no change is in an unknown state.
+        """
         proofs = {one.proof for one in changes}
         return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None
 
@@ -114,12 +117,15 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
 
 
 def _not_removed(one: Residue) -> SettledChange:
-    """Describe a probe's rows (canaries) or temporary files that could not be removed, as a change in an unknown state."""
+    """Describe rows of a probe (canaries) or temporary files that could not be removed, as a change in an unknown state."""
     return SettledChange(step=one.step, host=one.host, what=one.what, proof=UNKNOWN, detail=one.why)
 
 
 def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Finding, ...]:
-    """Findings against closing: one for each active change; else, without approval, one for each change in an unknown state."""
+    """Findings against closing: one for each active change.
+
+    If none is active and there is no approval, one for each unknown change.
+    """
     still = [one for one in changes if one.proof == ACTIVE]
     if still:
         return tuple(

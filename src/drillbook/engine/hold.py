@@ -1,7 +1,7 @@
 """Locks and leases of a run on its targets, both renewed while the controller lives.
 
-Locks keep other runs away; a lease makes its target undo faults by itself when renewals stop. A separate thread renews for
-each host, so that a hanging host does not block the renewals on other hosts.
+Locks keep other runs away. A lease makes its target undo faults by itself when renewals stop. Each host has its own thread
+for renewals, so that a hanging host does not block the others.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from drillbook.sdk.identity import LockName
 ANSWER_S = 10.0
 """Seconds within which a target must answer a lock or a lease command."""
 RENEWALS = 6
-"""Number of renewals within the duration of one lease, so that several may fail before the lease expires."""
+"""Number of renewals during one lease; several may fail before the lease expires."""
 REVERT_S = 120.0
 """Longest time in seconds that a recovery waits for a target that is running its undo."""
 POLL_S = 0.25
@@ -62,18 +62,18 @@ class _Grip:
     renewed: float = 0.0
     """Monotonic time at which the last successful renewal was sent."""
     missed: set[str] = field(default_factory=set)
-    """Locks that could not be taken because the host did not answer. Those of this run are released at the end."""
+    """Locks that could not be taken because the host did not answer. If this run does own them, they are released at the end."""
     lost: str = ""
     """Reason why the locks or the lease were lost; empty while they are held."""
     log: bytes | None = None
-    """The target's log of the lease, fetched when the controller ended the lease; None before that."""
+    """The target's log of the lease, fetched when the controller ended the lease; None until then."""
 
 
 @dataclass(slots=True)
 class Hold:
     """The locks and leases of one run.
 
-    ``over`` is the id of a run whose locks may be taken before they expire, because its controller is proven dead.
+    ``over`` is the id of a run whose controller is proven dead: its locks may be taken before they expire.
     """
 
     plan: Plan
@@ -83,7 +83,7 @@ class Hold:
     stop: Stop
     over: str = ""
     also: tuple[LockName, ...] = ()
-    """Locks in addition to those of the plan: the same services under the lock names of an older version of Drillbook."""
+    """Additional locks, beside those of the plan: older versions of Drillbook used these other names for the same services."""
     _grips: dict[str, _Grip] = field(default_factory=dict)
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event)
@@ -139,7 +139,7 @@ class Hold:
         self._renew_from_now_on(named.host)
 
     def _shared(self, lock: Lock) -> int | None:
-        """Token of ``lock`` if this run already took that lock under another name of the same machine."""
+        """Token of ``lock`` if this run already took the same lock through another name of the same machine; otherwise None."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         mine = {grip.tokens.get(lock.name) for grip in list(self._grips.values())} - {None}
         return state.token if state and state.owner.run == self.owner.run and state.token in mine else None
@@ -150,9 +150,9 @@ class Hold:
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
     def adopt(self, host: str, armed: Sequence[int]) -> None:
-        """Adopt the lease of a dead controller of this run on ``host``, and renew it while this process undoes its changes.
+        """Take over this run's lease on ``host`` from a dead controller, and renew it while this process undoes the changes.
 
-        If the host does not answer, its lease is assumed to contain the intents ``armed``, as in the journal.
+        If the host does not answer, its lease is assumed to contain the intents ``armed``, as the journal says.
         """
         grip = self._grip(host)
         grip.armed = set(armed)
@@ -170,14 +170,14 @@ class Hold:
         if grip.armed:
             with suppress(DrillbookError, TimeoutError):
                 self._beat(grip)
-                self._quiet(host)  # the target may have begun its undo just before the renewal
+                self._quiet(host)  # just before the renewal, the target may have begun its undo
             self._renew_from_now_on(host)
 
     def _quiet(self, host: str) -> LeaseState | None:
-        """Wait until the target is not running its undo, at most REVERT_S; returns the state of the run's lease on ``host``.
+        """Wait until ``host`` is not running its undo, at most REVERT_S seconds; return the state of the run's lease there.
 
-        Two undos of the same change at once could interfere: one stops a unit that the other has started. Raises HostError,
-        TimeoutError.
+        Two undos of the same change at once could interfere: one may stop a unit that the other has started. Raises
+        HostError, TimeoutError.
         """
         patience = Deadline.after(REVERT_S)
         while True:
@@ -191,7 +191,7 @@ class Hold:
             return self._grips.setdefault(host, _Grip(host, renewed=time.monotonic()))
 
     def lease_on(self, host: str) -> Lease:
-        """Return the run's lease on ``host``, made at the first call; it may not be armed yet."""
+        """Return the run's lease on ``host``, created by the first call; it may not be armed yet."""
         grip = self._grip(host)
         if grip.lease is None:
             grip.lease = Lease(self.open_host(host), self.owner.run, self.lease_s)
@@ -213,10 +213,7 @@ class Hold:
             self.journal.append(LeaseReady(kind=kind, boot=boot), host=host)
 
     def arm(self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]]) -> None:
-        """Arm the undo ``commands`` on ``host``: the target runs them when renewals stop.
-
-        Raises HostError, Lapsed, StepFailed.
-        """
+        """Arm the undo ``commands`` on ``host``: the target runs them when renewals stop. Raises HostError, Lapsed, StepFailed."""
         lease = self.lease_on(host)
         grip = self._grip(host)
         sent = time.monotonic()
@@ -235,9 +232,9 @@ class Hold:
             grip.armed.discard(intent)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
-        """Return a function that wraps a command so that ``host`` starts the command only while this run holds the host's locks.
+        """Return a function that wraps a command so that ``host`` starts it only while this run holds the host's locks.
 
-        With ``fault`` the command also does not start once the target has begun its undo, since nothing would undo the fault.
+        With ``fault``, the command is also not started once the target has begun its undo, because nothing would undo that fault.
         """
         grip = self._grips.get(host)
         if grip is None or not grip.tokens:
@@ -252,20 +249,20 @@ class Hold:
         return fenced
 
     def promise(self, intent: int, host: str) -> str:
-        """Sentence for a message: the undo of ``intent`` is still armed on ``host``; empty when it is not armed."""
+        """Sentence for a message that the undo of ``intent`` is still armed on ``host``; empty when it is not armed."""
         grip = self._grips.get(host)
         if grip is None or intent not in grip.armed:
             return ""
         return (
             f"{host} has a lease that undoes the change by itself {self.lease_s:.0f} s after its last renewal; `invoke "
-            "drill.recover` checks if it did"
+            "drill.recover` checks if this happened"
         )
 
     def check(self, host: str = "") -> None:
-        """Check that all locks and leases are still held; renew those whose last renewal is older than half the lease.
+        """Check that all locks and leases are still held; renew those last renewed more than half a lease ago.
 
-        If ``host`` has a lock of its own, only that host is asked, so that a hanging host does not delay the others.
-        Raises Fenced, HostError.
+        If ``host`` has a lock of its own, only that host is asked, so that a hanging host does not delay the others. Raises
+        Fenced, HostError.
         """
         for grip in list(self._grips.values()):
             if grip.lost:
@@ -278,7 +275,7 @@ class Hold:
                 raise Fenced(grip.lost)
 
     def affirm(self) -> None:
-        """Renew all locks and leases at once; a lost lock, or an undo by a target, ends the run. Raises HostError."""
+        """Renew all locks and leases at once; the run ends if a lock was lost or a target began its undo. Raises HostError."""
         for grip in list(self._grips.values()):
             if grip.tokens or grip.armed:
                 self._beat(grip)
@@ -300,9 +297,9 @@ class Hold:
                 self._silent(grip, error)
 
     def _beat(self, grip: _Grip) -> None:
-        """Renew the locks and the lease of one host, and handle the answer. Raises HostError."""
+        """Renew the locks and the lease of one host, and react to the answer. Raises HostError."""
         sent = time.monotonic()
-        # Renew the lease also when no undo is armed: if it expired, its log would report a revert that undid nothing.
+        # Renew the lease even if no undo is armed: an expired lease would log a revert, although nothing was undone.
         lease = self.owner.run if grip.leased else None
         patience = max(1.0, min(ANSWER_S, self.lease_s / 3))
         heard = beat(self.open_host(grip.host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
@@ -319,7 +316,7 @@ class Hold:
             self.journal.append(StopRequested(by=heard.stop, from_="lock"), host=grip.host)
 
     def _silent(self, grip: _Grip, error: Exception) -> None:
-        """Handle an unanswered renewal: end the run once the last answered renewal is older than two thirds of the lease."""
+        """Handle a renewal without an answer: end the run once two thirds of the lease have passed since the last answer."""
         age = time.monotonic() - grip.renewed
         if age > self.lease_s * 2 / 3:
             why = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
@@ -339,10 +336,10 @@ class Hold:
     def end(
         self, *, keep: Sequence[int] | None = None, reach: Deadline | None = None
     ) -> tuple[dict[str, bytes], dict[str, str]]:
-        """Release all locks and leases; returns the logs of the leases, and the failures, both by host.
+        """Release all locks and leases; return the logs of the leases, and the failures, both by host.
 
-        A lease with an intent in ``keep`` stays armed, so that its target retries undos that failed from the controller.
-        Without ``keep`` every lease with an armed undo stays armed. An unreachable host is retried until ``reach``. A
+        A lease with an intent in ``keep`` stays armed: its target goes on trying the undos that failed from the controller.
+        Without ``keep``, every lease with an armed undo stays armed. An unreachable host is retried until ``reach``. A
         second call does nothing.
         """
         if self._halt.is_set():
@@ -366,7 +363,7 @@ class Hold:
         return logs, failed
 
     def _give_back(self, grip: _Grip, keep: set[int]) -> bytes | None:
-        """Release the locks and the lease of one host, safe to call twice; returns the log of the lease. Raises HostError."""
+        """Release the locks and the lease of one host, and return the log of the lease; safe to call twice. Raises HostError."""
         host = self.open_host(grip.host)
         if grip.log is None and (grip.lease or grip.armed) and not grip.armed & keep:
             grip.log = Lease(host, self.owner.run, self.lease_s).end(deadline=Deadline.after(ANSWER_S))

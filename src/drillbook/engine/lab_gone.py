@@ -1,4 +1,4 @@
-"""Detects runs whose lab no longer exists, and records in their journals that no fault is left to undo."""
+"""Detects runs whose lab no longer exists, and records in their journals that there is nothing left to undo."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from drillbook.plan.planner import checked
 from drillbook.redact import Redactor
 
 MARKER = "OWNER"
-"""File of a lab that is written only when the lab is made, so that its modification time is the age of the lab."""
+"""File that is written only when a lab is made, so that its modification time shows when the lab was made."""
 
 
 def lab_gone(first: Mapping[str, Any]) -> str:
-    """Reason why the lab of a run no longer exists; empty when it exists, or when that is unknown.
+    """Reason why the lab of a run no longer exists; empty when it exists, or when this is unknown.
 
-    ``first`` is the first event of the run's journal. A lab is gone when it was taken down, or replaced by a newer
-    lab. Only the machine that ran the drill can detect this; on another machine the reason is empty.
+    ``first`` is the first event of the run's journal. A lab is gone when it was taken down, or replaced by a newer lab. Only
+    the machine that ran the drill can detect this; other machines return an empty text.
     """
     data = first.get("data")
     plan = data.get("plan") if isinstance(data, dict) else None
@@ -67,10 +67,7 @@ def _folder(inventory: Mapping[str, Any]) -> Path | None:
 
 
 def settle(folder: Path, why: str, header: Session, observer: Observer, written: Observer) -> None:
-    """Journal that nothing of the run is left to undo, for the reason ``why``.
-
-    Raises JournalError while the run is alive.
-    """
+    """Journal that nothing of the run is left to undo, because of ``why``. Raises JournalError while the run is alive."""
     journal = Journal.resume(folder, Redactor([]), origin=time.monotonic(), observer=observer)
     journal.also(written)
     try:

@@ -1,7 +1,7 @@
-"""Identity of a controller process, and a test that the process is dead.
+"""Identity of a controller process, and a test if that process is dead.
 
-A pid alone is ambiguous: pids are reused, and a dead process keeps its pid until its parent reads its status. So an identity
-consists of the machine with its boot id, the pid, and the start time of the process.
+A pid alone is ambiguous: pids are reused, and a dead process keeps its pid until its parent reads its exit status. So an
+identity consists of the machine with its boot id, the pid, and the start time of the process.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def controller() -> str:
 def ended(other: str) -> bool:
     """Return True when the process with the identity ``other`` (see ``controller``) is dead, or is this process itself.
 
-    False for a process of another machine. A zombie counts as dead, and so does a process whose pid was reused. An identity
-    without a start time, from an older version of Drillbook, is judged by the pid alone.
+    Returns False for a process of another machine. A zombie counts as dead; so does a process whose pid was reused. An
+    identity without a start time, from an older version of Drillbook, is judged by the pid alone.
     """
     machine, _, process = other.rpartition(" ")
     pid, at, begun = process.partition("@")
@@ -50,7 +50,7 @@ def ended(other: str) -> bool:
 
 
 def _process(pid: int) -> _Process | None:
-    """State of the process with this pid; None when the system does not show the process.
+    """State of the process ``pid``; None when the system does not show it.
 
     A process whose main thread has exited looks like a zombie, but is alive while its other threads run.
     """

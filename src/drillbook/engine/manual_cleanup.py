@@ -1,4 +1,4 @@
-"""Instructions for a manual cleanup after a run with a damaged journal, derived from the journal's intact lines."""
+"""Instructions to clean up by hand after a run whose journal is damaged, derived from the intact lines of the journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TITLE = "the journal of the run is damaged: the remaining changes must be undone
 
 
 def steps(state: RunState) -> list[str]:
-    """Lines of text about a run with a damaged journal: everything known about the run, and the steps of the manual cleanup."""
+    """Lines of text about a run with a damaged journal: what is known about the run, and the steps of a manual cleanup."""
     folder, events = state.folder, state.events
     lines = [state.damage]
     try:
@@ -62,10 +62,12 @@ def _how_whole(events: Sequence[Event], readable: Sequence[Event]) -> str:
 
 
 def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
-    """Lines about changes that intact events announce and no intact event reports as undone, newest first."""
+    """Lines about changes that are not known to be undone, newest first: an intact event announces the change, none reports
+    its undo.
+    """
     left = [one for one in reversed(intents(events, plan.steps)) if not one.settled]
     if not left:
-        yield "these lines report the undo of every change that they announce; the damaged ones may have announced others"
+        yield "every change in these lines was undone; the damaged lines may have contained further changes"
     for number, intent in enumerate(left, 1):
         yield (
             f"{number}. {intent.host}: {intent.step.action} ({intent.step.id}) was announced, but no line reports its "
@@ -76,7 +78,7 @@ def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
 
 def _leases(plan: Plan | None, run: str) -> Iterator[str]:
     """Lines about the leases of the run on its targets."""
-    yield "on each host, as its SSH user: run the undo of the run's lease, and read its log"
+    yield "on each host, as the SSH user of the inventory: run the undo of the run's lease, and read the lease's log"
     if plan is None:
         yield f"   lease=STATE/leases/{run}   # STATE: the folder of leases on the host, see {PAGE}"
     targets = [plan.inventory.target(name) for name in plan.hosts()] if plan else []

@@ -1,4 +1,4 @@
-"""Connections to the hosts of one run: opened in parallel, one for each host, shared by steps and probes, closed together."""
+"""Connections to the hosts of one run: opened in parallel, shared by steps and probes, closed together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Hosts:
     """Connections to the hosts of one run, one for each host."""
 
     def __init__(self, open_one: Callable[[str], Host]) -> None:
-        """``open_one`` makes and connects the host with the given inventory name."""
+        """Set up without connecting; ``open_one`` makes and connects the host with the given inventory name."""
         self._open_one = open_one
         self._open: dict[str, Host] = {}
         self._lock = threading.Lock()

@@ -1,7 +1,7 @@
-"""Detects stalls of the controller itself, so that a slow answer is not blamed on a service.
+"""Detects stalls of the controller itself, so that an answer is not blamed on a service when the controller was slow.
 
-A process without CPU time, frozen, or blocked by one of its own threads receives no answer, however fast the service was. A
-thread wakes up every 20 ms and measures its delay; long delays go to the journal.
+A controller that has no CPU time, is frozen, or is blocked by one of its own threads reads no answer, however fast the
+service was. A thread wakes up every 20 ms and measures its delay; long delays go to the journal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from drillbook.judge.samples import Stalls
 
 BEAT_S = 0.02
 STALL_S = 0.1
-"""Delay of a beat, in seconds, from which the beat counts as a stall; normal scheduling causes far shorter delays."""
+"""Delay of a wake-up, in seconds, that counts as a stall; normal scheduling causes far shorter delays."""
 FLUSH_S = 0.5
 KEPT = 4096
 """Number of the latest stalls held in memory for probes; the journal records every stall."""
@@ -51,10 +51,10 @@ class Pulse:
         self._flush()
 
     def stood(self, start: float, end: float) -> float:
-        """Seconds of stalls between ``start`` and ``end``, including a present stall that is not recorded yet."""
+        """Seconds of stalls between ``start`` and ``end``, including a stall that is still going on."""
         with self._lock:
             spans, due = tuple(self._recent), self._due
-        if self._thread is not None and end - due > STALL_S:  # the beat is late: a stall not recorded yet
+        if self._thread is not None and end - due > STALL_S:  # the wake-up is late: a stall that is not recorded yet
             spans = (*spans, (due, end))
         return Stalls(spans).during(start, end)
 
@@ -80,6 +80,6 @@ class Pulse:
         try:
             if spans:
                 self.journal.append(ControllerStalled(spans=tuple(spans)))
-        except DrillbookError:  # a run whose journal cannot be written is ended by its own check
+        except DrillbookError:  # if the run's journal cannot be written, another check ends the run
             with self._lock:
                 self._unwritten = [*spans, *self._unwritten]

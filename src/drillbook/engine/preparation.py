@@ -1,4 +1,5 @@
-"""Preparation of a run before any fault: guard, hosts, locks, probes, `ready` and the baseline; also code to run a phase.
+"""Preparation of a run before any fault: guard, hosts, locks, probes, `ready` and the baseline; also the code that runs a
+phase.
 
 `drill.check` runs only the preparation, and leaves no run folder.
 """
@@ -28,11 +29,11 @@ from drillbook.sdk.action import Effect
 from drillbook.sdk.host import Deadline
 
 BASELINE_S = 15.0
-"""Seconds within which every probe must become good before any fault."""
+"""Seconds within which every probe must become good before the first fault."""
 FIT_S = 1.0
-"""Seconds without a failure after which a probe is ready, or five intervals of the probe if those are shorter."""
+"""Time in seconds without a failure after which a probe is ready; for a fast probe, five of its intervals if that is shorter."""
 NOT_RUN = "not run here"
-"""Reason for ending a run early: a required service does not exist on this machine."""
+"""Reason for ending a run early: this machine lacks a required service."""
 
 
 class EndedEarly(Exception):
@@ -41,21 +42,21 @@ class EndedEarly(Exception):
 
 @dataclass(slots=True)
 class Preparation:
-    """The part of a run before the injection of faults, and the methods shared with the later parts."""
+    """The part of a run before faults are injected, and methods that later parts of the run also use."""
 
     stage: Stage
     open_hosts: Callable[[Sequence[str]], dict[str, HostError]]
     stop: Stop = field(default_factory=Stop)
     refusals: Sequence[Finding] = ()
-    """Findings against the start of the drill, known before any host was contacted."""
+    """Findings against the start of the drill that were made before any host was contacted."""
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     changed_at: float = field(default=-math.inf, init=False)
-    """Time on the run's clock at which the last step that may have changed something ended."""
+    """Time on the run's clock at which the last step ended that may have changed something."""
     replays: bool = field(default=False, init=False)
     """True when the run ended after the injection and before the restore, so that the restore must still be run."""
     restoring: bool = field(default=False, init=False)
-    """True once the restore has begun: from then on a failure to write the journal does not end the run."""
+    """True once the restore has begun: from then on, a failure to write the journal does not end the run."""
     early: bool = field(default=False, init=False)
     """True once the run has ended early."""
 
@@ -87,7 +88,7 @@ class Preparation:
             self._end("refused", guard.message(self.refusals), self.refusals)
 
     def _here(self) -> None:
-        """End the run when a required service does not exist on this machine."""
+        """End the run when this machine lacks a required service."""
         if lacking := guard.lacking(self.plan):
             self._end(NOT_RUN, "; ".join(one.measured for one in lacking), lacking)
 
@@ -150,7 +151,7 @@ class Preparation:
     def _ready(self) -> None:
         self._must("ready", "refused", "the system is not ready; nothing was changed")
         wrong = [*readiness.of_steps(self.stage), *readiness.of_leases(self.stage)]
-        self._stopped()  # a check that was interrupted by the stop is not a finding
+        self._stopped()  # a check that the stop interrupted is not a finding
         if wrong:
             self._end("refused", "the system is not ready; nothing was changed", wrong)
 
@@ -164,7 +165,7 @@ class Preparation:
             )
 
     def _not_good(self, since: Callable[[Track], float]) -> Track | None:
-        """First probe that does not become good in time; None when all probes do.
+        """Return the first probe that does not become good in time; None when all do.
 
         Samples that began before the time ``since(track)`` do not count.
         """
@@ -194,7 +195,7 @@ class Preparation:
         self._note_early("inconclusive" if isinstance(error, JournalError) else "failed", message)
 
     def _unrecorded(self, why: str) -> None:
-        """End the run because its journal cannot be written; a restore that has begun continues."""
+        """End the run because its journal cannot be written; but a restore that has begun is finished first."""
         if not self.restoring:
             self.stop.ask(f"the journal of the run could not be written: {why}", why="inconclusive")
 
@@ -228,7 +229,7 @@ class Preparation:
             self.stage.journal.append(Skipped(why=why), step=step.id)
 
     def _stopped(self) -> None:
-        """End the run early after a request to stop; the teardown then restores the data that faults destroyed."""
+        """After a request to stop, end the run early; the teardown then restores the data that faults destroyed."""
         if self.stage.cancel.is_set():
             self.replays = True
             self._end(self.stop.why, self.stop.message, self.stop.findings)

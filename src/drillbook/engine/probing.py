@@ -1,7 +1,7 @@
-"""Running probes during a drill: at a fixed rate (open loop), on the run's clock, recorded in the journal.
+"""Runs probes during a drill: at a fixed rate, on the run's clock, recorded in the journal.
 
-An availability sample never waits for the previous one: a hanging service causes many bad samples, not one long pause.
-A canary numbers its writes by the slots of its schedule, so that a number also tells when its write was due.
+An availability sample never waits for the previous one: a hanging service causes many bad samples, not one long pause. A
+canary numbers its writes by their place in its schedule, so that the number of a write also tells when it was due.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SETTLE_LIMIT_S = 60.0
 
 
 class _Track:
-    """Base class of running probes: a thread for the schedule, a buffer of samples, and a thread that flushes the buffer."""
+    """Base class of running probes: a thread for the schedule, a buffer of samples, and a thread that journals the buffer."""
 
     def __init__(self, probe_id: str, every: float, timeout: float, probes: Probes) -> None:
         self.id, self.every, self.timeout, self.journal, self.beat = probe_id, every, timeout, probes.journal, probes.beat
@@ -75,14 +75,14 @@ class _Track:
         self.journal.append(ProbeEnded(probe=self.id, error=self.error))
 
     def _begins(self) -> float:
-        """Record the begin of a sample; returns the time on the run's clock."""
+        """Record that a sample begins; returns the time on the run's clock."""
         start = time.monotonic() - self.journal.origin
         with self.beat:
             self._under_way.append(start)
         return start
 
     def _saw(self, *, good: bool, start: float, end: float) -> None:
-        """Record the result of a sample; ignore a failure that a stall of the controller may explain."""
+        """Record the result of a sample; a failure that a stall of the controller may explain is ignored."""
         told = not unheard(Sample(start, end, good, None), self.timeout, self.pulse.stood(start, end))
         with self.beat:
             self._under_way.remove(start)
@@ -114,7 +114,7 @@ class _Track:
             return self._last_bad > clock
 
     def answered(self, clock: float) -> bool:
-        """Return True when every sample that began before the time ``clock`` has ended; a hanging one may turn out bad."""
+        """Return True when every sample that began before ``clock`` has ended; a sample that still hangs may turn out bad."""
         with self.beat:
             return not any(start < clock for start in self._under_way)
 
@@ -137,12 +137,12 @@ class _Track:
         while not self.halt.wait(FLUSH_S):
             try:
                 self.flush()
-            # this raises only before a fault; the run then ends, and the probe reports the error
+            # raised only before a fault; the run then ends, and the probe reports the error
             except JournalError as error:
                 self.error = self.error or error.message
 
     def _slots(self) -> Iterable[tuple[int, float]]:
-        """Wait for each slot of the schedule, then yield its number and due time; missed slots are skipped."""
+        """Wait for each time of the schedule, then yield its number and due time; missed times are skipped."""
         begin, number = time.monotonic(), 0
         while not self.halt.is_set():
             number = max(number + 1, math.floor((time.monotonic() - begin) / self.every))
@@ -251,7 +251,7 @@ class CanaryTrack(_Track):
             )
 
     def read_back(self, context: Context) -> None:
-        """Read the canary's rows from the service, and journal their numbers: those missing are lost writes."""
+        """Read the canary's rows from the service, and journal their numbers: the missing numbers are lost writes."""
         read_back(self.journal, self.id, self.probe, context)
 
 
@@ -308,7 +308,10 @@ class Probes:
         return [*self.availability, *self.canaries]
 
     def wait(self, ready: Callable[[], bool], seconds: float, cancel: threading.Event) -> bool:
-        """Wait until ``ready()`` is True, tried after each sample; False at the time limit or when ``cancel`` is set."""
+        """Wait until ``ready()`` returns True, which is tested after each sample.
+
+        Returns False at the time limit, or when ``cancel`` is set.
+        """
         until = time.monotonic() + seconds
         with self.beat:
             while not ready():
@@ -318,11 +321,12 @@ class Probes:
         return True
 
     def settle(self, tracks: Sequence[Track], cancel: threading.Event, after: str, since: float = -math.inf) -> None:
-        """Wait until each of the probes ``tracks`` was good for long enough, and then until all are good at the same time.
+        """Wait until each probe in ``tracks`` was good for long enough, and then until all of them are good at the same
+        time.
 
-        The second wait is needed because a probe may fail again while others are awaited. Samples in progress must end
-        as well: a hanging sample may turn out bad. The outcome is journalled with ``after``, the part of the run before
-        the wait, such as ``verify``.
+        The second wait is needed because one probe may fail again while the others are awaited. Samples in progress must end
+        as well: a hanging sample may turn out bad. The outcome is journalled with ``after``, the part of the run before the
+        wait, such as ``verify``.
         """
         begun = self.journal.append(SettleStarted(after=after)).clock
         waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
@@ -339,7 +343,9 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a test: True when all probes are good and every sample begun before they became good has ended."""
+        """Return a test for ``wait``: True when all probes are good, and every sample that began before they became good has
+        ended.
+        """
         since: float | None = None
 
         def settled() -> bool:

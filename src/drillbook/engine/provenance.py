@@ -1,7 +1,7 @@
-"""Provenance: checks that backup, verification, fault, restore and comparison of one run are about the same data.
+"""Provenance: checks that backup, verification, fault, restore and comparison of one run concern the same data.
 
-Three checks: the verified backup is of the data that the service has now; a restore uses a backup that was accepted
-before the fault; content is compared on the data that the run restored, not on other data in its place.
+Three checks: the verified backup is of the data that the service has now; a restore uses a backup that was accepted before
+the fault; content is compared on the data that the run restored, not on other data that replaced it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from drillbook.sdk.store import Reference
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A backup, verified in this run, of the data that a fault destroys in ``service``."""
+    """A backup, verified in this run, of the data in ``service`` that a fault destroys."""
 
     service: str
     location: Reference
@@ -38,7 +38,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class ProvenSource:
-    """A team's own backup, verified in this run, of the data that a fault destroys in ``service``.
+    """A team's own backup, verified in this run, of the data in ``service`` that a fault destroys.
 
     ``source`` is the backup's source in the inventory, ``fault`` the id of the fault's step.
     """
@@ -54,7 +54,7 @@ class ProvenSource:
 
 @dataclass(slots=True)
 class Provenance:
-    """Backups that a run verified before its faults; ``made``: identities of the data that its restores made."""
+    """Backups that a run verified before its faults; ``made`` contains the identities of the data that its restores created."""
 
     proven: list[Proven] = field(default_factory=list)
     sources: list[ProvenSource] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Provenance:
         return found
 
     def proofs(self, fault: str) -> frozenset[str]:
-        """Names of the actions that verified a backup that the fault step ``fault`` requires."""
+        """Names of the actions that verified the backups for the fault step ``fault``."""
         found: list[Proven | ProvenSource] = [*self.proven, *self.sources]
         return frozenset(one.proof for one in found if one.fault == fault)
 
@@ -85,12 +85,13 @@ class Provenance:
             self.made.append(made)
 
     def holds(self, backup: Identity, thing: Identity) -> bool | None:
-        """Tell if ``backup`` is of the data ``thing``, or this run restored ``thing`` from it; None when unknown."""
+        """Return True if ``backup`` is of the data ``thing``, or this run restored ``thing`` from it; None when unknown."""
         equal = backup.equals(thing)
         return equal or any(one.manifest == backup.manifest != "" and one.equals(thing) for one in self.made) or equal
 
     def pinned(self, action: Action, context: Context) -> Action:
-        """Return a restore with the digest of the verified backup added to its parameter `from`; other actions unchanged.
+        """Fix a restore to the verified backup: its digest is added to the parameter `from`. Other actions are returned
+        unchanged.
 
         Raises StepFailed, before anything is written, when the restore would use a backup that this run did not verify.
         """
@@ -112,7 +113,10 @@ class Provenance:
         return action
 
     def _pinned_source(self, action: Action, context: Context) -> Action:
-        """Return a restore in place with the id of the verified backup added. Raises StepFailed for another source."""
+        """Fix a restore in place to the verified backup of its source: the backup's id is added.
+
+        Raises StepFailed for another source.
+        """
         name, said = service_of(action), str(getattr(action, "from_", ""))
         known = [one for one in self.sources if context.same_service(one.service, name)]
         fitting = [one for one in known if one.source == said]
@@ -127,8 +131,8 @@ class Provenance:
     def examine(self, action: Action, context: Context, facts: Facts) -> Facts:
         """Return ``facts`` of a successful action, plus the checked identity of the data that the action read or wrote.
 
-        Raises StepFailed when the verified backup is of other data than the service's, or when the compared data is not
-        the data that this run restored.
+        Raises StepFailed when the verified backup is of other data than the service's, or when the compared data is not the
+        data that this run restored.
         """
         if isinstance(action, VerifiesSource | RestoresSource):
             return facts | _made_in_place(action, context)
@@ -158,7 +162,7 @@ class Provenance:
         return {"of_this_service": held if held is not None else f"unknown: {why or 'it is only partly recorded'}"}
 
     def _made_by_command(self, action: Action, context: Context) -> Facts:
-        """Fact ``made``: identity of the data that a custom command restored, measured by the verifying action."""
+        """Fact ``made``: identity of the data that a custom command restored, measured by the action that verified the backup."""
         origin, name = source(action), service_of(action)
         for one in self.proven:
             if origin and points_to(origin, one.location) and context.same_service(one.service, name):
@@ -169,7 +173,7 @@ class Provenance:
         return {}
 
     def _comparison(self, action: Action, context: Context) -> Facts:
-        """Raise StepFailed when the compared data has replaced the data that this run restored in the same place."""
+        """Raise StepFailed when the compared data is not the data that this run restored in that place."""
         now, _ = measured(action, context) if self.made else (None, "")
         before = [one for one in self.made if now and one.place == now.place]
         if now and before and before[-1].equals(now) is False:
@@ -181,7 +185,7 @@ class Provenance:
 
 
 def _made_in_place(action: Action, context: Context) -> Facts:
-    """Fact ``made``: identity of the data that a restore in place made; empty for a sandbox or a verification."""
+    """Fact ``made``: identity of the data that a restore in place created; empty for a sandbox or a verification."""
     if not isinstance(action, RestoresSource) or is_sandbox(context.services.get(service_of(action))):
         return {}
     now, why = measured(action, context)
@@ -210,7 +214,7 @@ def source(action: Action) -> Reference | None:
 
 
 def points_to(origin: Reference, proven: Reference) -> bool:
-    """Return True when ``origin`` names the backup ``proven``: by its digest if ``origin`` has one, else by its location."""
+    """Return True when ``origin`` names the backup ``proven``: by digest if ``origin`` contains one, otherwise by location."""
     if origin.sha256 is not None:
         return origin.sha256 == proven.sha256
     return (origin.bucket, origin.key) == (proven.bucket, proven.key)

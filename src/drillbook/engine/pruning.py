@@ -37,11 +37,11 @@ WORKERS = 8
 
 
 class _NotPruned(Exception):
-    """Raised with the reason why a backup, or a whole store, is not pruned."""
+    """Raised to keep a backup, or all backups of a store; the message is the reason."""
 
 
 _ENDS = (DrillbookError, TimeoutError, OSError, _NotPruned, KeyboardInterrupt)
-"""Errors that end the pruning of a store. A signal is among them: the run has ended, but its report is still to be written."""
+"""Errors that end the pruning of a store. A signal is among them, since the report of the run is still to be written."""
 
 
 def prune(stage: Stage, folders: Callable[[], Iterable[Path]]) -> None:
@@ -61,7 +61,7 @@ def prune(stage: Stage, folders: Callable[[], Iterable[Path]]) -> None:
 
 
 def _passed(record: journal.Journal) -> bool:
-    """Return True when the run ended and passed; False when its journal cannot be read any more."""
+    """Return True when the run of ``record`` passed; False also when its journal can no longer be read."""
     try:
         return judge(journal.read(record.path)).result.verdict is Verdict.PASSED
     except JournalError:
@@ -96,7 +96,7 @@ def _said(error: BaseException) -> str:
 
 
 def _check_clock(store: Store, own: Recorded) -> None:
-    """Compare this run's backup time by both clocks, controller and store. Raises _NotPruned when they differ."""
+    """Compare the time of this run's backup by the clocks of controller and store. Raises _NotPruned when the clocks differ."""
     key = own.location.below(FILE).key
     there = store.live(key).get(key)
     if there is None:
@@ -110,7 +110,7 @@ def _check_clock(store: Store, own: Recorded) -> None:
 
 
 def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
-    """Return those of ``backups`` whose manifest is still in the store. Raises CouldNotVerify."""
+    """Return the ``backups`` whose manifest is still in the store. Raises CouldNotVerify."""
     recorded = list(backups)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="manifests") as pool:
         sizes = list(pool.map(lambda one: store.size(one.location.below(FILE).key), recorded))
@@ -119,7 +119,7 @@ def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
 
 @dataclass(slots=True)
 class Pruning:
-    """Pruning of one store in progress, with its results so far."""
+    """Pruning of one store: its settings, and the results so far."""
 
     run: str
     """Name of the run that prunes."""
@@ -129,10 +129,10 @@ class Pruning:
     left: list[Json] = field(default_factory=list)
     bytes: int = 0
     fewer: int = 0
-    """Number of backups whose manifest was removed: from then on they no longer count as backups."""
+    """Number of backups that no longer count as backups, because their manifest was removed."""
 
     def doomed(self, there: Iterable[Recorded], keep: Keep) -> list[Recorded]:
-        """Return the backups that the rule does not keep and that no unfinished run may need, oldest first."""
+        """Return the backups that the retention rule does not keep and that no unfinished run may need, oldest first."""
         known = {str(one.location): one for one in there}
         aged = [Aged(key, one.series, one.at, one.location.sha256 in self.records.proven) for key, one in known.items()]
         found = [known[one.key] for one in expired(aged, keep, datetime.now(UTC))]
@@ -146,9 +146,9 @@ class Pruning:
         return [one for one in missing if str(one.location) in self.records.begun and not self.records.needed_by(one)]
 
     def remove(self, backups: Iterable[Recorded]) -> str:
-        """Remove the backups; returns the reason why the removal ended early, empty when it did not.
+        """Remove the backups. Returns the reason why the removal ended early, or an empty text.
 
-        A backup whose removal the store refuses stays and is recorded.
+        A backup that the store refuses to remove stays, which is recorded.
         """
         for one in backups:
             try:
@@ -162,7 +162,7 @@ class Pruning:
     def _remove(self, backup: Recorded) -> None:
         folder = backup.location.key + "/"
         before = self.store.sizes(folder)
-        # a folder without a manifest is the rest of a pruning that was interrupted: the run's own copy says what was in it
+        # a folder without a manifest is left from an interrupted pruning; the copy in the run's folder lists the objects
         data = content(self.store, backup.location) if FILE in before else _copy(backup)
         named = {SIGNATURE, *_named(backup, data)}
         self.store.delete([folder + FILE])
@@ -178,7 +178,7 @@ class Pruning:
         self.left.append({"location": str(backup.location), "why": why})
 
     def finished(self, store: str, there: int, message: str) -> PruningFinished:
-        """Event that reports the result; ``there`` is the number of backups in the store before the pruning."""
+        """Event that reports the result of the pruning; ``there`` is the number of backups in the store before it."""
         return PruningFinished(
             store=store,
             pruned=tuple(str(one.location) for one in self.pruned),
@@ -190,7 +190,7 @@ class Pruning:
         )
 
     def _older_versions(self) -> int | None:
-        """Bytes of removed objects still stored as older versions; None without versioning or when unknown."""
+        """Size in bytes of older versions of the removed objects; None when the bucket has no versions, or when unknown."""
         try:
             if not self.pruned or not self.store.versioned():
                 return None
@@ -214,7 +214,7 @@ def _copy(backup: Recorded) -> bytes:
 
 
 def _named(backup: Recorded, data: bytes) -> Mapping[str, int]:
-    """Return the objects that the manifest names. Raises _NotPruned for an unknown format of manifests."""
+    """Return the objects that the manifest names, with their sizes. Raises _NotPruned for an unknown format of manifests."""
     find(backup.action)  # imports the kinds of the action's system
     form = json.loads(data).get("format")
     for kind in _kinds(BackupManifest):

@@ -1,4 +1,4 @@
-"""Read-only checks if a drill could begin: one finding for each probe, step or lease that is not ready."""
+"""Read-only checks if a drill could begin; each returns a finding for every probe, step or lease that is not ready."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def of_privileges(stage: Stage) -> list[Finding]:
 
 
 def of_leases(stage: Stage) -> list[Finding]:
-    """Check that each host that needs a lease has the tools for one; returns a finding when a host has not."""
+    """Check that each host that needs a lease has the tools for it; returns a finding for each host that lacks them."""
     try:
         _without_password(stage)
         if stage.hold:

@@ -37,9 +37,9 @@ class Recorded:
     location: Reference
     """Folder of the backup, with the digest of its manifest."""
     store: str
-    """Name of the lock for the bucket; identifies the store and the bucket."""
+    """Name of the lock for the bucket, which identifies the store and the bucket."""
     series: tuple[str, ...]
-    """Environment, service, action, and folder without the run's name: retention rules count the backups of one series."""
+    """Environment, service, action, and folder without the run's name; retention rules apply to each such series."""
     at: datetime
     """Time at which the backup's step ended, by the controller's clock."""
     action: str
@@ -59,9 +59,9 @@ class Records:
     begun: set[str] = field(default_factory=set)
     """Locations of backups that a run began to remove."""
     needed: dict[str, str] = field(default_factory=dict)
-    """Locations of backups named in the journal of a run that is alive or needs a recovery, each with the run's name."""
+    """By location: name of an unfinished run whose journal names this backup. Unfinished: alive, or in need of a recovery."""
     unreadable: list[str] = field(default_factory=list)
-    """Problems of unfinished runs with a damaged journal: the backups that these runs need are unknown."""
+    """Messages about unfinished runs whose journal is damaged, so that the backups they need are unknown."""
 
     def needed_by(self, backup: Recorded) -> str:
         """Return the name of a run that may still need the backup; empty when no run does."""
@@ -72,7 +72,8 @@ class Records:
 def read(folders: Iterable[Path]) -> Records:
     """Read the journals of the runs in ``folders``, each once; parse only journals that name a backup which may still exist.
 
-    The newest run comes first, because a backup is pruned by a later run: what is gone is mostly known before its own run.
+    Reads the newest run first: a later run records the pruning of a backup, so most removed backups are known before the run
+    that wrote them is read.
     """
     found, gone, plans = Records(), set[str](), _Plans()
     for state in map(RunState, sorted(folders, key=lambda folder: folder.name, reverse=True)):
@@ -82,13 +83,13 @@ def read(folders: Iterable[Path]) -> Records:
         _needs(found, state, data)
         if _wrote(state.folder.name, data, gone):
             _add(found, state, plans)
-    there = sorted(found.backups.items(), key=lambda item: item[1].run)  # in a run, the order of its steps
+    there = sorted(found.backups.items(), key=lambda item: item[1].run)  # the backups of one run, in the order of its steps
     found.backups = {location: one for location, one in there if location not in gone}
     return found
 
 
 class _Plans:
-    """Plans of journals; equal ones, as of a drill that runs every night, are validated once."""
+    """Plans of journals; equal plans, as of a drill that runs every night, are validated only once."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Plan] = {}
@@ -109,7 +110,7 @@ def _data(state: RunState) -> bytes:
 
 
 def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
-    """Yield the locations in the field ``key`` of all events of one kind; other events are not parsed."""
+    """Yield the locations in the field ``key`` of all events of one kind, without parsing other events."""
     mark = f'"kind":"{kind.KIND}"'.encode()
     for line in data.splitlines() if mark in data else ():
         if mark in line:
@@ -118,13 +119,13 @@ def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
 
 
 def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
-    """Return True when the journal names a backup in the folder of its run that is not in ``gone`` (removed)."""
+    """Return True when the journal names a backup in the folder of its run, and ``gone`` (removed backups) does not contain it."""
     own = re.compile(rb'"location":"(s3://[^"\\]*/' + re.escape(run.encode()) + rb'/[^"\\]*)"')
     return any(one.decode("utf-8", "replace") not in gone for one in own.findall(data))
 
 
 def _needs(found: Records, state: RunState, data: bytes) -> None:
-    """Record as needed the backups named by a run that is alive or needs a recovery; also record a damaged journal."""
+    """If the run of ``state`` is unfinished, record the backups in its journal as needed, or that the journal is damaged."""
     if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
         return
     if state.damage and not state.alive:
@@ -134,7 +135,7 @@ def _needs(found: Records, state: RunState, data: bytes) -> None:
 
 
 def _add(found: Records, state: RunState, plans: _Plans) -> None:
-    """Record the backups that the run wrote and those it verified; none from a damaged journal."""
+    """Record the backups that the run wrote, and the backups that it verified; nothing from a damaged journal."""
     try:
         events = state.history.events
         plan = plans.checked(opening(events).plan)
@@ -152,7 +153,7 @@ def _add(found: Records, state: RunState, plans: _Plans) -> None:
 
 
 def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done) -> Recorded | None:
-    """Return the backup that ``step`` wrote into a folder named after its run; None when the step wrote none."""
+    """Return the backup that ``step`` wrote into a folder named after its run; None when it wrote none."""
     location, kept, run = done.facts.get("location"), done.facts.get("evidence"), folder.name
     if step.effect is not Effect.WRITE or not isinstance(location, str) or not isinstance(kept, dict):
         return None

@@ -23,8 +23,7 @@ TAIL = 4000
 class RecordingHost:
     """A host whose commands are journalled for one step.
 
-    Output is redacted before the action sees it, so that no text made from it contains a secret. Bulk data goes to a sink
-    and is not redacted.
+    Secrets are removed from output before the action receives it. Bulk data goes to a sink and is not redacted.
     """
 
     inner: Host
@@ -82,7 +81,7 @@ class RecordingHost:
         return {"become": account} if (account := self.inner.target.account) else {}
 
     def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:
-        """Return ``raw`` without secrets, and with the original command ``argv``, not the wrapped one that was run."""
+        """Return ``raw`` without secrets, and with ``argv`` as its command, not the wrapped command that was run."""
         out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
         return replace(
             raw,
@@ -94,7 +93,7 @@ class RecordingHost:
         )
 
     def _hidden(self, kept: bytes, total: int) -> bytes:
-        """Hide secrets in ``kept``, the first bytes of a stream, also a secret of which only the beginning was stored."""
+        """Hide secrets in ``kept``, the first bytes of a stream; also a secret that is cut off at the end of ``kept``."""
         return self.redactor.data(kept) if len(kept) == total else self.redactor.cut(kept)
 
     def _without_outcome(self, argv: Sequence[str], start: float, error: str | None) -> None:

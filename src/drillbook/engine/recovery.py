@@ -1,4 +1,4 @@
-"""Recovery of a run that died: undoes its changes, newest first, from its journal alone; safe to run twice."""
+"""Recovery of a run whose controller died: undoes its changes, newest first, from its journal alone; safe to run twice."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ Place = tuple[str, int | None, str]
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
-    """One finding for each run that left changes on hosts of ``plan``: that run must be recovered first.
+    """Return a finding for each run that left changes on hosts of ``plan``: that run must be recovered first.
 
     A drill that only restores may run nevertheless, since its restore may be the repair, unless a journal is damaged. A run
-    with a damaged journal may have left changes on any host of its plan. Without a readable plan (the first line of the
-    journal) the changes may be on any host at all.
+    with a damaged journal may have left changes on every host of its plan. If even the plan (first line of the journal) is
+    unreadable, the changes may be on any host.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()
@@ -79,7 +79,7 @@ def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
 
 
 def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
-    """Finding that the run of ``state`` left changes on one of ``targets``; None when it left none there."""
+    """Return the finding that the run of ``state`` left changes on one of ``targets``; None when there are none."""
     folder, wrong = state.folder, state.damage
     if not state.events:
         return _refusal(folder, wrong, "so the hosts of that run are unknown and may be the same") if wrong else None
@@ -120,14 +120,14 @@ def _place(plan: Plan, name: str) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Recovery of one run; ``redactor_for`` makes the redactor for the secrets of the run's plan."""
+    """Recovery of one run. ``redactor_for`` makes the redactor for the secrets of the run's plan."""
 
     folder: Path
     open_host: Callable[[Plan, str], Host]
     redactor_for: Callable[[Plan], Redactor]
     observer: Observer
     others: Sequence[Path] = ()
-    """Folders of the project's other runs; one of a drill that only restores may have repaired the data that this run lost."""
+    """Folders of the project's other runs, one of which may have restored the data that this run lost."""
     from_backup: bool = False
     """Restore from the backup that the run verified, by the system's own action, instead of the drill's restore phase."""
     vouchers: Vouchers | None = None
@@ -153,7 +153,9 @@ class Recovery:
             return residue
 
     def close(self, stage: Stage, residue: Sequence[Residue]) -> tuple[str, ...]:
-        """End the recovery of a run whose changes a person declared settled; returns a text for each item of ``residue``."""
+        """End the recovery of a run whose remaining changes a person declared settled; return a text for each item of
+        ``residue``.
+        """
         kept = tuple(
             f"{one.host}: {one.what}: {one.why}; the lease may still undo changes on this host when the host comes back "
             f"(see {PAGE})"
@@ -164,7 +166,7 @@ class Recovery:
 
     @contextmanager
     def resumed(self) -> Iterator[tuple[Stage, History]]:
-        """Continue the run from its journal: lock the journal, and open access to the run's hosts. Raises JournalError."""
+        """Open the run's journal to continue it, and open access to the run's hosts. Raises JournalError."""
         plan = checked(opening((first(self.folder / FILE),)).plan)
         journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
         journal.also(self.written)
@@ -174,7 +176,7 @@ class Recovery:
             history = journal.before
             begun = opening(history.events)
             run = {"id": begun.run, "started": history.events[0].at, "operator": begun.operator}
-            journal.patient = True  # a fault may be active: undo it even if the journal cannot be written
+            journal.patient = True  # the fault may be active, so it is undone even if the journal cannot be written
             stage = Stage(
                 plan,
                 journal,
@@ -196,7 +198,7 @@ class Recovery:
             journal.close()
 
     def begin(self, stage: Stage, history: History, header: Session) -> None:
-        """Journal the begin of a recovery, and take over locks and leases. Raises Locked while the run is alive."""
+        """Journal that the recovery begins, and take over locks and leases. Raises Locked while the run is alive."""
         stage.journal.append(RecoveryStarted(**header), sync=True)
         stage.hold = self._hold(stage, history, header)
         stage.former = _former(stage, history)
@@ -211,7 +213,8 @@ class Recovery:
         hold = Hold(stage.plan, stage.journal, stage.host, owner, Stop(), over=run, also=_older_locks(stage.plan, history))
         try:
             hold.take(patience=stage.plan.guard.lease_s + LATE_S, lenient=True)
-            # From the intents, not from `lease.armed` events: the controller may have died between arming and journalling.
+            # Taken from the intents, not from `lease.armed` events: the controller may have died after arming, before
+            # journalling it.
             armed = [
                 intent
                 for intent in intents(history.events, stage.plan.steps)
@@ -228,14 +231,14 @@ class Recovery:
         done, _ = restored(history.events, stage.plan)
         self._accept(stage, history)
         if (steps or not done) and awaits_restore(stage):
-            put_back(stage, stage.journal.decisive(), restores=False)  # first the faults that may obstruct a restore
+            put_back(stage, stage.journal.decisive(), restores=False)  # first undo the faults that may obstruct a restore
             if needs_restore(stage, stage.journal.decisive()):
                 _restore(stage, steps)
         residue = put_back(stage, stage.journal.decisive())
         return residue + self.clean(stage, history, scratch=not awaits_restore(stage)) + release(stage)
 
     def _accept(self, stage: Stage, history: History) -> None:
-        """Journal a fault as undone if it is gone, and another run restored and compared the data that it destroyed."""
+        """Journal a fault as undone if it is gone and another run restored, and compared, the data that it destroyed."""
         for intent in intents(history.events, stage.plan.steps):
             if intent.settled or intent.undo.kind != "restore":
                 continue
@@ -245,9 +248,9 @@ class Recovery:
                     settle(stage, intent, f"the run {by.run} restored the data from {by.source} and compared the content")
 
     def clean(self, stage: Stage, history: History, *, scratch: bool = True) -> list[Residue]:
-        """Remove the canary rows and temporary files of the run; returns those that could not be removed.
+        """Remove the canary rows and temporary files of the run; return those that could not be removed.
 
-        Without ``scratch`` the temporary files stay, for a restore that is still to come.
+        With ``scratch`` False the temporary files stay, because a later restore needs them.
         """
         residue: list[Residue] = []
         for planned in _canaries(stage.plan, history):
@@ -265,7 +268,7 @@ class Recovery:
 
 
 def _may_lease(intent: Intent) -> bool:
-    """Return True when a lease may contain the undo of ``intent``; assumed True when the plugin of its action is missing."""
+    """Return True when a lease may contain the undo of ``intent``; also when the plugin of its action is missing."""
     try:
         return bool(find(intent.step.action).may_lease(intent.effect))
     except (UnknownName, PluginError):
@@ -273,7 +276,7 @@ def _may_lease(intent: Intent) -> bool:
 
 
 def _rows(planned: PlannedProbe, why: str) -> Residue:
-    """Describe canary rows that stay in the service, because the canary's plugin is not usable on this machine (``why``)."""
+    """Describe the rows of a canary that stay in the service, because its plugin is not usable on this machine (``why``)."""
     return Residue(
         step=planned.id,
         host=CONTROLLER,
@@ -289,9 +292,9 @@ def _touched(events: Sequence[Event]) -> list[str]:
 
 
 def _former(stage: Stage, history: History) -> frozenset[str]:
-    """Hosts on which the run's temporary files are in the folder that older versions of Drillbook used."""
+    """Hosts where the temporary files of the run are in the folder that older versions of Drillbook used."""
     hosts = opening(history.events).plan["inventory"]["hosts"].values()
-    if hosts and all("state" in target for target in hosts):  # the plan was made by this version or a newer one
+    if hosts and all("state" in target for target in hosts):  # this version, or a newer one, made the plan
         return frozenset()
     touched = _touched(history.events)
     with ThreadPoolExecutor(max_workers=max(1, min(64, len(touched)))) as pool:
@@ -308,8 +311,8 @@ def _has_former(stage: Stage, name: str) -> bool:
 def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
     """Run the restore ``steps``; without ``steps``, run the drill's restore and verify phases again.
 
-    When the run died between a successful restore and the end of the verify phase, the verify phase is run first, and the
-    restore only if that fails.
+    If the run died between a successful restore and the end of the verify phase, only the verify phase is run; the restore
+    follows if that fails.
     """
     if steps:
         backup_restore.restore(stage, steps)
@@ -329,7 +332,10 @@ def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
 
 
 def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
-    """Locks that the run took under names of an older version of Drillbook; that run may be alive on another machine."""
+    """Locks that the run took under the names of an older version of Drillbook.
+
+    They are needed because that run may be alive on another machine.
+    """
     names = {(one.name, one.host) for one in plan.locks()}
     taken = {(what.name, str(event.host)) for event, what in each(history.events, LockTaken)}
     return tuple(LockName(name, host) for name, host in sorted(taken - names))

@@ -1,4 +1,4 @@
-"""Search for a run of a restore-only drill that repaired the data which a dead run destroyed."""
+"""Search for another run, of a drill that only restores, that repaired the data destroyed by a dead run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drillbook.sdk.action import Fault, find
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Id of another run that restored the data, and the location of the backup it used (``source``)."""
+    """Another run that restored the data: its id, and the location of the backup that it used (``source``)."""
 
     run: str
     source: str
@@ -41,7 +41,8 @@ class _Run:
 
 
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
-    """Newest run in ``folders`` that restored and compared the data destroyed by the fault ``intent``; None without one.
+    """Newest run in ``folders`` that restored and compared the data which the fault ``intent`` destroyed; None if there is
+    none.
 
     ``plan`` and ``events`` are those of the dead run. The other run must have begun after the dead run's last change,
     restored with an action meant for this fault, and compared the content with the backup's manifest. The caller must also
@@ -57,7 +58,9 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
 
 
 def _whole(folder: Path, since: str) -> _Run | None:
-    """Return the run in ``folder`` if it only restores, began after ``since``, succeeded, and undid all its changes."""
+    """Return the run in ``folder`` if it only restores, began after ``since``, succeeded, and undid all its changes;
+    otherwise None.
+    """
     state = RunState(folder)
     try:
         if state.alive:
@@ -80,7 +83,9 @@ def _whole(folder: Path, since: str) -> _Run | None:
 
 
 def _source(run: _Run, plan: Plan, intent: Intent) -> str:
-    """Location of the backup from which ``run`` restored and compared the data destroyed by ``intent``; else empty."""
+    """Location of the backup from which ``run`` restored the data destroyed by ``intent``; empty if it did not, or did not
+    compare.
+    """
     service = lost_service(plan, intent.step)
     if not _same_service(plan, run.plan, service):
         return ""
@@ -116,7 +121,7 @@ def _same_service(one: Plan, other: Plan, name: str) -> bool:
 
 
 def _covers(restored: dict[str, Any], intent: Intent) -> bool:
-    """Return True when the restored table, path or prefix is exactly the one that ``intent`` destroyed."""
+    """Return True when the restored table, path or prefix is exactly the destroyed one."""
     return is_free(intent.step) or all(
         restored[key] == value for key, value in intent.params.items() if key in restored and key not in ("from", "service")
     )

@@ -1,4 +1,6 @@
-"""Undo of a run's changes, from the journal alone: newest first, each checked afterwards, continuing after failures."""
+"""Undo of a run's changes, from its journal alone: newest change first, each checked afterwards; a failure does not stop the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -33,20 +35,20 @@ from drillbook.sdk.target_folders import scratch_of
 
 UNDO_S = 60.0
 ACTION_S = 600.0
-"""Longest timeout in seconds for an undo by an action; actions may take longer than commands."""
+"""Longest timeout in seconds for an undo that is an action; actions may take longer than commands."""
 TURN_S = 10.0
-"""Seconds that an undo waits, before it starts, for the undos of newer changes on other hosts."""
+"""Seconds that an undo waits for the undos of newer changes on other hosts before it starts."""
 
 
 def put_back(
     stage: Stage, events: Sequence[Event], *, restores: bool = True, reach: Deadline | None = None
 ) -> list[Residue]:
-    """Undo every change in ``events`` that is not undone yet, newest first; returns the changes that could not be undone.
+    """Undo every change in ``events`` that is not undone yet, newest first; return the changes that could not be undone.
 
-    Without ``restores`` only faults with an undo of their own are undone: they may obstruct the restore that follows. A
-    fault that only a restore repairs counts as undone when it is gone and the restore phase succeeded. Each undo waits for
-    newer undos on other hosts, but at most TURN_S, since a host may hang. An unreachable host is retried until the deadline
-    ``reach``.
+    With ``restores`` False only faults with an undo of their own are undone, since they may obstruct the restore that
+    follows. A fault that only a restore repairs counts as undone when it is gone and the restore phase succeeded. Each undo
+    waits for newer undos on other hosts, but at most TURN_S seconds, since a host may hang. An unreachable host is retried
+    until the deadline ``reach``.
     """
     done, why = restored(events, stage.plan)
     todo = [
@@ -69,10 +71,10 @@ def put_back(
 
 
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
-    """Return True when data is still lost that only the drill's restore phase can repair.
+    """Return True when destroyed data must still be repaired by the drill's restore phase.
 
-    A fault whose step did not succeed is journalled as never happened if no restore has begun and its check finds the data
-    untouched. A check that finds the fault inactive is not enough: half of the damage may be done.
+    A fault whose step failed is journalled as never happened if no restore has begun and its check finds the data untouched.
+    It is not enough that the fault is inactive: half of the damage may be done.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
     happened = {(event.step, event.host) for event, _ in each(events, Done)}
@@ -90,7 +92,7 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 
 
 def _started_again(stage: Stage, intent: Intent) -> bool:
-    """Restart the processes that an interrupted injection stopped before destroying data; returns False on failure."""
+    """Restart the processes that an interrupted injection stopped before it destroyed data; returns False on failure."""
     try:
         _interrupted(stage, intent)
     except Exception:  # noqa: BLE001  after any error the data is restored
@@ -99,7 +101,7 @@ def _started_again(stage: Stage, intent: Intent) -> bool:
 
 
 def never_happened(stage: Stage, intent: Intent) -> bool:
-    """Return True when the check of the fault shows that nothing was changed; False when it cannot be checked."""
+    """Return True when a check proves that the fault changed nothing; False also when it cannot be checked."""
     try:
         action = intent.action()
         context = stage.context(intent.step.id, intent.host, stage.deadline(UNDO_S))
@@ -122,9 +124,9 @@ def _in_turn(
 
 
 def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
-    """Tell if the last restore phase succeeded, with the reason if not.
+    """Return True if the last restore phase succeeded; otherwise False and the reason.
 
-    A restore by a custom step must also be followed by a successful comparison of the content.
+    After a restore by a custom step, a successful comparison of the content is required too.
     """
     ended = [what.status for what in contents(events, PhaseEnded) if what.phase == "restore"]
     if ended[-1:] == ["done"]:
@@ -140,7 +142,9 @@ def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
-    """Name a custom step of the latest restore phase whose restored content was not compared afterwards; else empty."""
+    """Name the custom step of the latest restore phase whose restored content was not compared afterwards; empty if there is
+    none.
+    """
     begun = max((event.seq for event, what in each(events, PhaseStarted) if what.phase == "restore"), default=0)
     done = {(event.step, event.host) for event, _ in each(events, Done) if event.seq > begun}
     for step in plan.phase("restore"):
@@ -166,15 +170,16 @@ def _one(
     why: str,
     ended: Collection[tuple[str | None, str | None]],
 ) -> Residue | None:
-    """Undo one announced change; returns the change if it could not be undone, else None.
+    """Undo one announced change; return the change if it could not be undone, otherwise None.
 
-    ``restored``: the restore phase succeeded; ``why`` it did not. ``ended``: (step, host) of steps that finished.
+    ``restored``: the restore phase succeeded; ``why``: the reason if it did not. ``ended``: (step, host) of steps that
+    finished.
     """
     undo = intent.undo
     try:
         fault = intent.effect is Effect.FAULT
         acts = undo.kind in ("commands", "action")
-        # Run every undo that can run: a fault that is not active may become active later.
+        # Run the undo even if the fault is not active: it may become active later.
         looks = undo.kind != "nothing" if not fault else not acts
         patience = PROOF_S if undo.kind == "restore" and restored else 0.0
         if intent.effect is Effect.WRITE and (intent.step.id, intent.host) not in ended:
@@ -204,9 +209,9 @@ def _begun(intent: Intent) -> UndoStarted:
 
 
 def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
-    """Return True when the fault is gone, according to its check.
+    """Return True when the check of the fault shows that it is gone.
 
-    Returns False when the host does not answer and an undo exists, since the undo may reach the host by another path.
+    Returns False when the host does not answer but the fault has an undo: the undo may reach the host in another way.
     """
     try:
         return fault_gone(stage, intent.step, intent.action(), intent.host, patience=patience) is True
@@ -217,7 +222,7 @@ def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
 
 
 def _undone(stage: Stage, intent: Intent) -> bool:
-    """Run the undo. Then check a fault: returns False unless it is gone. Other changes are not checked: returns True."""
+    """Run the undo. Returns False if it undid a fault that is still not gone; other changes are not checked, and return True."""
     carry_out_undo(stage, intent)
     return (
         intent.effect is not Effect.FAULT
@@ -226,7 +231,7 @@ def _undone(stage: Stage, intent: Intent) -> bool:
 
 
 def _interrupted(stage: Stage, intent: Intent) -> None:
-    """Call the method ``interrupted`` of the step's action, which cleans up after a broken-off step. Raises its errors."""
+    """Call the method ``interrupted`` of the step's action, which cleans up after an interrupted step. Raises its errors."""
     if stage.hold:
         stage.hold.check(intent.host)
     action = intent.action()
@@ -237,7 +242,7 @@ def _interrupted(stage: Stage, intent: Intent) -> None:
 
 
 def carry_out_undo(stage: Stage, intent: Intent) -> None:
-    """Execute an undo: its commands or its action. Raises their errors."""
+    """Execute an undo, which is a list of commands or an action. Raises their errors."""
     if stage.hold:
         stage.hold.check(intent.host)
     action = find(intent.undo.action) if intent.undo.kind == "action" else None
@@ -251,7 +256,7 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
 
 
 def settle(stage: Stage, intent: Intent, how: str) -> None:
-    """Journal that ``intent`` is undone (``how``), and remove its undo from the target's lease."""
+    """Journal that ``intent`` is undone, and in which way (``how``); remove its undo from the lease on the target."""
     if stage.hold:
         stage.hold.disarm(intent.seq, intent.host)
     stage.journal.append(Undone(intent=intent.seq, message=how), step=intent.step.id, host=intent.host, sync=True)
@@ -270,7 +275,7 @@ def _left(stage: Stage, intent: Intent, why: str) -> Residue:
 
 
 def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
-    """Remove the rows that a canary wrote in this run; retried when the service is too busy to answer in time."""
+    """Remove the rows that a canary wrote in this run; retried when the service answers too slowly."""
     deadline = Deadline.after(UNDO_S)
     while True:
         try:
@@ -296,7 +301,9 @@ def _timed_out(error: BaseException | None) -> bool:
 
 
 def awaits_restore(stage: Stage) -> bool:
-    """Return True when destroyed data is not restored yet: the restore may need temporary files of the run, such as a log."""
+    """Return True when destroyed data is not restored yet; the restore may then need temporary files of the run, such as a
+    received log.
+    """
     return any(one.undo.kind == "restore" and not one.settled for one in intents(stage.journal.decisive(), stage.plan.steps))
 
 

@@ -1,6 +1,6 @@
-"""Running a plan: phases in order, probes in parallel, every event journalled, and in the end every change undone.
+"""Runs a plan: phases in order, probes in parallel, every event journalled, and at the end every change undone.
 
-The runner executes the run but does not judge it. The result of a run is derived from its journal by ``judge``.
+The runner does not judge the run: ``judge`` derives the result from the journal.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Runner(Preparation):
     header: Session | RunSession = field(kw_only=True)
     """Extra fields of the `run.started` event."""
     history: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
-    """Function that returns the sizes of services measured by earlier runs; called at the end of the run."""
+    """Function that returns the sizes of services that earlier runs measured; called at the end of the run."""
     vouch: Callable[[str], None] = field(default=lambda occasion: None, kw_only=True)  # signs the latest hash of the journal
     injected: bool = field(default=False, init=False)
     injected_at: float = field(default=0.0, init=False)
     underway: bool = field(default=False, init=False)
-    """True once the preparation succeeded; before that nothing was changed, and no cleanup is needed."""
+    """True once the preparation succeeded. Before that nothing was changed, so no cleanup is needed."""
     recovered: bool = field(default=False, init=False)
     """True when the verify phase succeeded and was not stopped."""
 
@@ -92,7 +92,7 @@ class Runner(Preparation):
         return residue
 
     def _remember(self) -> None:
-        """Copy sizes and restore times of earlier runs into the journal: the report then needs no other journal."""
+        """Copy the sizes and restore times of earlier runs into the journal, so that the report needs no other journal."""
         if self.history is None:
             return
         try:
@@ -111,9 +111,9 @@ class Runner(Preparation):
         self._verify()
 
     def _good_still(self) -> None:
-        """Require that every probe is good right before the injection; a later failure can then be blamed on the fault.
+        """Require that every probe is good right before the injection, so that a later failure can be blamed on the fault.
 
-        Does not wait for probes that have been good since the last step that changed something.
+        Does not wait for probes that were good ever since the last step that changed something.
         """
         begun = self.stage.journal.clock()
         if track := self._not_good(lambda track: max(self.changed_at, begun - enough_s(track.every))):
@@ -137,7 +137,7 @@ class Runner(Preparation):
             self._end("inconclusive", "the fault could not be injected as planned")
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
-        """Require a backup, verified in this run, of exactly the data that each fault destroys for good.
+        """Require that this run verified a backup of exactly the data that each fault destroys for good.
 
         The restore phase must use that backup.
         """
@@ -166,7 +166,7 @@ class Runner(Preparation):
         self._stopped()
 
     def _diagnose(self) -> None:
-        """Run the diagnosis; its result is judged later, and a failure does not prevent the restore."""
+        """Run the phase `detect`; its result is judged later, and a failure does not prevent the restore."""
         self._phase("diagnose")
         self._stopped()
 
@@ -201,7 +201,7 @@ class Runner(Preparation):
             )
 
     def _verify_phase(self, cancel: threading.Event) -> None:
-        """Run the verify phase; a successful one ends only when every probe was good for long enough."""
+        """Run the verify phase; if it succeeds, wait until every probe has been good for long enough."""
         self.stage.journal.append(PhaseStarted(phase="verify"))
         done = self._look_on(self.plan.phase("verify"))
         if done:
@@ -227,16 +227,16 @@ class Runner(Preparation):
             )
 
     def _broken_off(self) -> bool:
-        """Return True when the run ended early and had announced a fault: probes may still be bad from that fault."""
+        """Return True when the run ended early after it announced a fault: this fault may still cause bad probes."""
         return self.early and any(
             what.effect == Effect.FAULT for what in contents(self.stage.journal.decisive(), IntentRecorded)
         )
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
-        """Run the verification steps; returns True when all succeed.
+        """Run the verification steps; return True when all succeed.
 
-        After a failure read-only steps still run, to find all problems; the next step with changes, and all after it, are
-        skipped.
+        After a failure, read-only steps still run, to find all problems; the next step that makes changes, and all steps
+        after it, are skipped.
         """
         good = True
         for number, group in enumerate(found := groups(steps)):
@@ -249,6 +249,6 @@ class Runner(Preparation):
         return good
 
     def _replay(self) -> None:
-        """Run the restore and verify phases if a fault destroyed data, or may have."""
+        """Run the restore and verify phases if a fault destroyed data, or may have done so."""
         if needs_restore(self.stage, self.stage.journal.decisive()) and self._phase("restore"):
             self._verify_phase(self.stop.hurry)

@@ -1,4 +1,4 @@
-"""Checks right before a fault that destroys data which only a backup of the team's own tools can restore.
+"""Checks before a fault that destroys data which only a backup of the team's own tools can restore.
 
 The backup must have been verified in this run, still exist unchanged, and be new enough: the writes that a restore would
 lose, measured in seconds right before the fault, must be within the drill's objective `rpo`.
@@ -25,21 +25,21 @@ from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chos
 from drillbook.sdk.service import Service
 
 LIST_S = 60.0
-"""Seconds within which the backups of a source must be listed, and the service compared with one."""
+"""Time limit in seconds for listing the backups of a source, and for comparing the service with one of them."""
 
 
 class Refused(Exception):
     """Raised with a finding when a fault must not be injected."""
 
     def __init__(self, wanted: str, measured_: str, code: str = "backup-unproven") -> None:
-        """Make the finding from the ``wanted`` state, the state ``measured_`` and the finding code."""
+        """Make the finding from the required state ``wanted``, the actual state ``measured_``, and the code of the finding."""
         super().__init__(measured_)
         self.finding: Finding = finding(code, title="data that the fault would destroy", wanted=wanted, measured=measured_)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedSource:
-    """A successful verification, in this run, of a backup from a backup source: its step and its facts."""
+    """A successful verification, in this run, of a backup from a backup source: the step, and its facts."""
 
     step: PlannedStep
     facts: Facts
@@ -55,7 +55,7 @@ class VerifiedSource:
 class SourceGate:
     """Checks before the step ``fault`` destroys data of ``service`` on ``host``.
 
-    They cover the plan's restores in place, that is, into ``service`` itself and not into a sandbox.
+    They cover the restores in place of the plan: those into ``service`` itself, not into a sandbox.
     """
 
     stage: Stage
@@ -73,11 +73,11 @@ class SourceGate:
         ]
 
     def proven(self, action: Action, verified: Sequence[VerifiedSource]) -> list[SourceProven]:
-        """Return a verified backup for each restore into the service; ``action`` is the fault's action. Raises Refused, Cancelled."""
+        """Return a verified backup for each restore into the service; ``action`` injects the fault. Raises Refused, Cancelled."""
         return [self._proven(step, verified, self._identity(action, step)) for step in self.restores()]
 
     def _identity(self, action: Action, restore: PlannedStep) -> dict[str, Any]:
-        """Identity of the data to destroy, measured by the fault, or by the restore if the fault cannot. Raises Refused."""
+        """Identity of the data to destroy, measured by the fault's action or, if that cannot, by the restore. Raises Refused."""
         asked = build(restore, self.stage.names()) if type(action).subject is Action.subject else action
         thing, why = measured(asked, self._context(self.host if asked is action else restore.hosts[0]))
         if thing is None:
@@ -116,7 +116,7 @@ class SourceGate:
         return self.stage.context(self.fault.id, host, self.stage.deadline(LIST_S))
 
     def _present(self, source: BackupSource, at: str, proof: VerifiedSource) -> tuple[Backup, datetime]:
-        """List the backups again; return the verified one, and the time up to which it has writes. Raises Refused."""
+        """List the backups again; return the verified one, and the time of the last writes that it contains. Raises Refused."""
         verified = proof.backup
         listed = source.backups(self._context(source.host))
         backup, moment = chosen(source, listed, at, str(verified.get("id", "")))
@@ -127,11 +127,14 @@ class SourceGate:
                     f"it was changed since: {key} {backup.as_facts()[key]}",
                 )
         newest = backup.newest_moment if moment in (None, END) and at == "latest" else moment or backup.taken_at
-        begun = parsed_moment(str(proof.facts.get("begun_at", "")))  # the state of a dump is that of its begin
+        begun = parsed_moment(str(proof.facts.get("begun_at", "")))  # a dump contains the state at the time when it began
         return backup, min(newest, begun) if begun else newest
 
     def _loss(self, source: BackupSource, backup: Backup, moment: datetime) -> tuple[float, float]:
-        """Seconds of writes that a restore now would lose, and the objective `rpo`. Raises Refused if `rpo` is exceeded."""
+        """Seconds of writes that a restore now would lose, and the objective `rpo` in seconds.
+
+        Raises Refused if `rpo` is exceeded.
+        """
         rpo = float(self.stage.plan.objectives.get("rpo") or 0.0)
         loss = (datetime.now(UTC) - moment).total_seconds()
         newest = f"the newest moment of {backup.id} of {source.name} is {stamp(moment)} ({backup.basis})"
@@ -146,7 +149,10 @@ class SourceGate:
         return loss, rpo
 
     def _alike(self, source: BackupSource, backup: Backup, proof: VerifiedSource) -> None:
-        """Let the driver compare the backup with the present service. Raises Refused when they do not belong together."""
+        """Let the driver of the backup source compare the backup with the present service.
+
+        Raises Refused when they do not belong together.
+        """
         service: Service = self.stage.plan.inventory.services[self.service]
         place = source.in_place(self._context(service.host), service)
         if why := place.unlike(backup, proof.facts):

@@ -1,4 +1,4 @@
-"""State that the steps of a run share, and the context that each step receives."""
+"""State that the steps of a run share, and the context that every step receives."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Stage:
     traced: str = ""
     """Id of the run or suite whose trace context is sent with requests; empty to send no trace context."""
     hold: Hold | None = None
-    """Locks and leases of the run; ``None`` when nothing is changed."""
+    """Locks and leases of the run; ``None`` when the run changes nothing."""
     provenance: Provenance = field(default_factory=Provenance)
     """Verified backups that were accepted before the injection, and identities of the data that the run restored."""
     vouchers: Vouchers | None = None
@@ -77,10 +77,11 @@ class Stage:
         fault: bool = False,
         breaks: bool = False,
     ) -> Context:
-        """Make the context of an action of ``step`` on ``host``.
+        """Make the context for an action of ``step`` on ``host``.
 
-        With ``changes`` no command of the action starts once the run has lost its lock; with ``fault`` also none once the
-        target has begun its undo. After an announced fault, a failure to store evidence is an error only with ``breaks``.
+        With ``changes``, no command of the action starts after the run has lost its lock; with ``fault``, also not after the
+        target has begun its undo. After an announced fault, a failure to store evidence is an error only if ``breaks`` is
+        True.
         """
 
         def named(name: str) -> Host:
@@ -116,7 +117,9 @@ class Stage:
         self.journal.append(what, step=step, host=host)
 
     def _proofs(self, step: str) -> frozenset[str]:
-        """Names of the actions that verified a backup for the fault ``step``; before that, of those that certainly will."""
+        """Names of the actions that verified a backup for the fault ``step``; before the verification, of the actions that
+        will do so.
+        """
         if found := self.provenance.proofs(step):
             return found
         fault = next((one for one in self.plan.steps if one.id == step), None)
@@ -131,7 +134,7 @@ class Stage:
         )
 
     def _same_service(self, one: PlannedStep, other: PlannedStep) -> bool:
-        """Return True when the step ``one`` verifies a backup of the service of the fault step ``other``."""
+        """Return True when the step ``one`` verifies a backup of the service in which the fault step ``other`` destroys data."""
         verified = verified_service(self.plan.inventory, one)
         return self.plan.inventory.same_thing(verified, str(other.params.get("service") or ""))
 

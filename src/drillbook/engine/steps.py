@@ -1,4 +1,4 @@
-"""Execution of one planned step: on its hosts in parallel, with attempts, deadlines and expectations, all journalled."""
+"""Execution of one planned step on its hosts in parallel, with attempts, deadlines and expectations, all journalled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from drillbook.sdk.host import Deadline, as_user, excerpt, once_more, printable
 from drillbook.sdk.web import traced
 
 PROOF_S = 10.0
-"""Seconds within which a check must show that a fault is active after its injection, or gone after its undo."""
+"""Seconds within which a check must show that an injected fault is active, or that an undone fault is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
 
 
 def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
-    """Build the action of ``step`` for its ``ready`` check, without the parameters that depend on facts of earlier steps."""
+    """Build the action of ``step`` for its ``ready`` check, without the parameters that need results of earlier steps."""
     kind: type[Action] = find(step.action)
     known: dict[str, Any] = {}
     unknown: set[str] = set()
@@ -65,7 +65,10 @@ def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
 
 
 def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
-    """Run ``steps`` in parallel, each on its hosts in parallel; True when all succeeded or were allowed to fail."""
+    """Run ``steps`` in parallel, and each of them on its hosts in parallel.
+
+    Returns True when every step succeeded or was allowed to fail.
+    """
     known = {step.id for step in stage.plan.steps}
     stage.added |= {step.id: step for step in steps if step.id not in known}
     with ThreadPoolExecutor(max_workers=max(1, len(steps)), thread_name_prefix="step") as pool:
@@ -127,7 +130,7 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
 
 @dataclass(slots=True)
 class _Attempt:
-    """Attempts of one step on one host; all use the backup and the announced undo of the first attempt."""
+    """Attempts of one step on one host; later attempts use the backup and the announced undo of the first."""
 
     stage: Stage
     step: PlannedStep
@@ -137,7 +140,10 @@ class _Attempt:
     doubt: Facts = field(default_factory=dict)
 
     def carry_out(self, deadline: Deadline) -> Facts:
-        """Announce the action in the journal, run it, check expectations, and check that a fault is active; returns the facts."""
+        """Announce the action in the journal, run it, and check its expectations; for a fault, check that it is active.
+
+        Returns the facts of the action.
+        """
         stage, step = self.stage, self.step
         changes, breaks = self.action.effect is not Effect.READ, self.action.effect is Effect.FAULT
         leased = self.action.may_lease(self.action.effect)
@@ -153,7 +159,7 @@ class _Attempt:
         return facts
 
     def _pinned(self, context: Context, *, changes: bool) -> Action:
-        """Return the action with the digest of the backup it reads; the first attempt also announces a change."""
+        """Return the action, with the digest of the backup that it reads; the first attempt also announces the change."""
         first = changes and not self.announced
         if first:
             self.action = self.stage.provenance.pinned(self.action, context)
@@ -166,16 +172,16 @@ class _Attempt:
 
 
 def _carried_out(action: Action, context: Context) -> Facts:
-    """Run the action; a read-only one is retried once when the connection was lost."""
+    """Run the action. A read-only action is repeated once when the connection was lost."""
     run = partial(action.run, context)
     return once_more(run) if action.effect is Effect.READ else run()
 
 
 def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
-    """Return ``action`` with the digest of the backup that it reads, and check that the backup's signature is trusted.
+    """Return ``action`` with the digest of the backup that it reads, and check that the signature of the backup is trusted.
 
-    Raises CouldNotVerify when it is not trusted. Once a fault was announced, a restore proceeds nevertheless, and the reason
-    for the doubt is returned as the fact ``unvouched``.
+    Raises CouldNotVerify when it is not trusted. But once a fault was announced, a restore goes on with an untrusted backup,
+    and the fact ``unvouched`` contains the reason for the doubt.
     """
     action, doubt = vouchers.pinned(action, context)
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):
@@ -187,7 +193,7 @@ def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fa
 
 
 def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context) -> None:
-    """Prepare a change: check the locks, journal its undo, and, where leases apply, arm the undo on the target."""
+    """Prepare a change: check the locks, journal the undo, and, if the host has a lease, arm the undo on the target."""
     if stage.hold:
         stage.hold.check()
     with under(context.deadline):
@@ -202,13 +208,13 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
     )
     if stage.redactor.value(what.data()) != what.data():
         raise PlanError(
-            f"{step.line}: {step.action}: its parameters or its undo contain a secret, which the journal cannot store, "
-            "so the change could not be undone from the journal",
-            hint="have the action read the secret from the inventory",
+            f"{step.line}: {step.action}: its parameters or its undo contain a secret, which must not be stored in the "
+            "journal, so the change could not be undone from the journal",
+            hint="let the action read the secret from the inventory",
         )
     fault = action.effect is Effect.FAULT
     event = stage.journal.append(what, step=step.id, host=host, sync=True, required=fault)
-    stage.journal.patient = stage.journal.patient or fault  # a fault may be active from here on
+    stage.journal.patient = stage.journal.patient or fault  # from here on, a fault may be active
     if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":
         stage.hold.arm(event.seq, step.action, host, [as_user(account, argv) for argv in undo.commands])
 
@@ -235,10 +241,11 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
 def _prove(
     stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool, patience: float = PROOF_S
 ) -> tuple[bool | None, HostError | None]:
-    """Check the fault until it is active (``wanted``) or gone (not ``wanted``), at most ``patience`` seconds; journal the answer.
+    """Check until the fault is active (``wanted``) or gone (not ``wanted``), at most ``patience`` seconds; journal the
+    answer.
 
-    Returns the answer, and the error when the host did not answer. A failed check is repeated: it may have coincided with
-    the undo by a lease.
+    Returns the answer, and the error when the host did not answer. A failed check is repeated, since the undo by a lease may
+    have disturbed it.
     """
     until = time.monotonic() + patience
     while True:
@@ -311,7 +318,7 @@ def classify(error: Exception) -> tuple[str, str, str]:
 
 
 def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
-    """Group consecutive ``steps``: those of one ``parallel`` group together, each other step alone."""
+    """Group consecutive ``steps``: steps of one ``parallel`` group together, every other step alone."""
     result: list[list[PlannedStep]] = []
     for step in steps:
         if result and step.group is not None and result[-1][-1].group == step.group:

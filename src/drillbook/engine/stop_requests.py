@@ -1,4 +1,4 @@
-"""Requests to stop a run: by a signal, a stop file, another machine or the guard. The first reason is the one reported."""
+"""Requests to stop a run: by a signal, a stop file, another machine, or the guard. Only the first reason is reported."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from drillbook.findings import Finding
 from drillbook.journal.journal import Journal
 
 FILE = "stop"
-"""Name of a file that stops the run, in the run's folder or the folder of all runs; its text says who asked, and why."""
+"""Name of the file that stops a run: in the run's folder, or in the folder of all runs. Its text says who asked, and why."""
 LOOK_S = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True)
 class Stop:
-    """State of a stop request: the stop flag, the reason, and a second flag to skip measurements."""
+    """State of a request to stop: the stop flag, the reason, and a second flag that skips measurements."""
 
     flag: threading.Event = field(default_factory=threading.Event)
     hurry: threading.Event = field(default_factory=threading.Event)
-    """Set by a second request: changes are still undone, but pure measurements are skipped."""
+    """Set by a second request: changes are still undone, but steps that only measure are skipped."""
     message: str = "the run was stopped"
     why: str = "aborted"
     """Reason in the journal for ending the run: ``aborted``, or ``inconclusive`` when the run could not be recorded."""
@@ -61,7 +61,7 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
-        # In a new thread: the interrupted code may hold the lock of the flag or of the journal.
+        # In a new thread, since the interrupted code may hold the lock of the flag or of the journal.
         threading.Thread(target=told, args=(number,), daemon=True).start()
 
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
@@ -74,7 +74,7 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
 
 @contextmanager
 def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
-    """During the `with`, stop the run when a stop file appears in one of ``folders``; also detect a removed ``journal``."""
+    """Within the ``with`` block, stop the run when a stop file appears in one of ``folders``, or when the ``journal`` is removed."""
     over = threading.Event()
 
     def look() -> None:

@@ -1,4 +1,4 @@
-"""Teardown of a run: undoes every change, whatever failed before; a failed part of the teardown never prevents other parts."""
+"""Teardown of a run: undoes every change, whatever failed before. A failed part of the teardown does not prevent the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from drillbook.sdk.host import Deadline
 
 READ_BACK_S = 30.0
 REACH_S = 10.0
-"""Seconds after the leases expire for which unreachable hosts are still retried."""
+"""Seconds for which unreachable hosts are still retried after the leases have expired."""
 ANSWER_S = 10.0
 
 
@@ -38,15 +38,15 @@ class Ending:
     replay: Callable[[], object] | None = None
     """Function that runs the restore and verify phases, if the run ended before these phases."""
     settle: Callable[[], object] | None = None
-    """Function that waits until the service is good again, because an undo at the end may have restarted it."""
+    """Function that waits until the service is good again; needed because an undo may have restarted the service."""
     early: bool = False
-    """True when the run ended early after the intent of a fault; the teardown then always waits for the service."""
+    """True when the run ended early and had announced a fault; the teardown then always waits for the service."""
     residue: list[Residue] = field(default_factory=list)
     _reach: Deadline | None = field(default=None, init=False)
 
     @property
     def reach(self) -> Deadline:
-        """Deadline for retrying unreachable hosts, shared by all parts of the teardown and started when first needed.
+        """Deadline for retrying unreachable hosts; it starts at the first call, and all parts of the teardown share it.
 
         A second request to stop ends the retries.
         """
@@ -56,9 +56,10 @@ class Ending:
         return self._reach
 
     def run(self) -> list[Residue]:
-        """Run all parts of the teardown; returns the changes that could not be undone.
+        """Run all parts of the teardown; return the changes that could not be undone.
 
-        A run that still has to restore undoes its faults first, then restores. The canary is read back before the cleanup.
+        If the restore has not run yet, faults are undone first, then the restore runs. The canary is read back before the
+        cleanup.
         """
         self.stage.journal.patient = True
         if self.replay:
@@ -91,19 +92,22 @@ class Ending:
             )
 
     def _undo(self, *, before_restore: bool = False) -> list[Residue]:
-        """Undo all open changes; returns those not undone. Before the restore returns none: the second undo reports them."""
+        """Undo all open changes; return those not undone.
+
+        Before the restore it returns none, since the undo after the restore reports them.
+        """
         left = put_back(self.stage, self._events(), restores=not before_restore, reach=self.reach)
         return [] if before_restore else left
 
     def _settle(self, begun: float) -> list[Residue]:
-        """Wait until probes are good, if an undo ran since ``begun`` or the run ended early; skipped when changes remain."""
+        """Wait until probes are good, if an undo ran since ``begun`` or the run ended early; not while changes remain."""
         undone = any(event.clock >= begun for event, _ in each(self._events(), UndoStarted))
         if self.settle is not None and not self.residue and (undone or self.early):
             self.settle()
         return []
 
     def _restore(self, replay: Callable[[], object]) -> list[Residue]:
-        """Run the restore as soon as its hosts answer, or when the deadline for retries is over."""
+        """Run the restore as soon as its hosts answer, at the latest when the deadline for retries has passed."""
         for name in sorted({host for step in self.stage.plan.phase("restore") for host in step.hosts} - {CONTROLLER}):
             with suppress(DrillbookError, TimeoutError):
                 patiently(partial(self._answers, name), self.reach)
@@ -127,7 +131,7 @@ class Ending:
         return []
 
     def _remove_scratch(self) -> list[Residue]:
-        """Remove temporary files, unless a pending restore may need them, such as a received log."""
+        """Remove temporary files, unless a restore that is still needed may use them."""
         return [] if awaits_restore(self.stage) else remove_scratch(self.stage, self._touched(), self.reach)
 
     def _stop_probes(self) -> list[Residue]:
@@ -143,7 +147,7 @@ class Ending:
 
 
 def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
-    """End the leases, store their logs as evidence, and release the locks; returns the locks and leases not released.
+    """End the leases, store their logs as evidence, and release the locks; return the locks and leases not released.
 
     The undo of a change that is still open stays armed: the target runs it when the lease expires.
     """

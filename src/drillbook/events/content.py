@@ -14,16 +14,16 @@ Json = dict[str, Any]
 
 
 class Content(BaseModel):
-    """Base of all kinds of events. Unknown fields, of newer versions, are preserved; a field of a wrong type is an error."""
+    """Base of all kinds of events. Unknown fields, written by newer versions, are preserved; a field of a wrong type is an error."""
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True, hide_input_in_errors=True)
 
     KIND: ClassVar[str] = ""
     """Name of the event's kind in the journal."""
     PLACE: ClassVar[str] = ""
-    """Fields outside the content that locate the event, such as `step and host`, as text for `docs/journal.md`."""
+    """Names of the event's fields outside its content that locate it, such as `step and host`, for `docs/journal.md`."""
     DECISIVE: ClassVar[bool] = False
-    """True when the undo depends on events of this kind: they are also held in memory, in case the disk is full or fails."""
+    """True when an undo depends on events of this kind. These are also held in memory, in case the disk is full or fails."""
     STAMPED: ClassVar[bool] = False
     """True when the journal adds a field to the content: the seconds for which the controller was suspended so far."""
     BULK: ClassVar[bool] = False

@@ -37,7 +37,7 @@ class Event(BaseModel):
 
 
 def readable(event: Event) -> Content:
-    """Content of ``event``; `Unknown` when a field has a wrong type, which only another version writes."""
+    """Content of ``event`` as its model; as `Unknown` when a field has a wrong type, as written by another version."""
     try:
         return event.what
     except ValueError:

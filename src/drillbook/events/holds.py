@@ -159,9 +159,9 @@ class GuardTripped(OfCondition):
     KIND: ClassVar[str] = "guard.tripped"
 
     wanted: Annotated[str, Field(description="State that the condition requires.")] = ""
-    not_good_for_s: Annotated[
-        float | None, Field(description="Time without a good state, in seconds on the monotonic clock.")
-    ] = None
+    not_good_for_s: Annotated[float | None, Field(description="Seconds without a good state, on the monotonic clock.")] = (
+        None
+    )
 
 
 class OfContact(Content):

@@ -65,10 +65,10 @@ class Stamped(Content):
 
 
 class Begun(Content):
-    """Base of the events that begin a run or recovery: `clock` of the events after it counts from that start."""
+    """Base of the events that begin a run or a recovery. Later events count their `clock` from this event."""
 
     operator: Annotated[
-        str, Field(description="Operator of the run, by the variables of the pipeline or the name of the account.")
+        str, Field(description="Operator of the run: the name set by the pipeline, or else the name of the account.")
     ]
     tool: Annotated[str, Field(description="Name and version of the program.")] = ""
     controller: Annotated[str, Field(description="Host, system and Python of the controller.")] = ""
@@ -156,7 +156,7 @@ class StopRequested(Content):
     """A person asked the run to stop."""
 
     KIND: ClassVar[str] = "stop.requested"
-    PLACE: ClassVar[str] = "host of the lock through which the request came"
+    PLACE: ClassVar[str] = "host on which the request was left beside the lock"
 
     by: Annotated[str, Field(description="Name of the person who asked for the stop, and the reason.")]
     from_: Annotated[
@@ -265,7 +265,7 @@ class RecoveryFinished(Ended):
     gone: Annotated[str, Field(description="Reason why nothing is left to undo: the lab of the run is gone.")] = ""
     kept: Annotated[
         tuple[str, ...] | None,
-        Field(description=("Only for a closed run: locks and files that remain on hosts that did not answer.")),
+        Field(description=("Only for a closed run: locks and files that remain on hosts without an answer.")),
     ] = None
 
 

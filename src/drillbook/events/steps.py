@@ -30,7 +30,7 @@ class StepStarted(OnStep):
     phase: Annotated[str, Field(description="Phase of the step.")]
     name: Annotated[str, Field(description="Name of the step in the drill, or empty.")] = ""
     effect: Annotated[str, Field(description="`read`, `write` or `fault`.")]
-    params: Annotated[Json, Field(description="Parameters of the action; a secret as its source.")]
+    params: Annotated[Json, Field(description="Parameters of the action; for a secret, its source.")]
 
 
 class IntentRecorded(OnStep):
@@ -65,8 +65,8 @@ class CommandRun(OnStep):
     exit: Annotated[int | None, Field(description="Exit status of the command; null when it has none.")]
     signal: Annotated[str | None, Field(description="The signal that terminated the command, or null.")]
     seconds: Annotated[float, Field(description="Duration in seconds, on the controller's monotonic clock.")]
-    stdout: Annotated[str, Field(description="Printable end of the command's standard output.")]
-    stderr: Annotated[str, Field(description="Printable end of the command's standard error.")]
+    stdout: Annotated[str, Field(description="Last printable part of the command's standard output.")]
+    stderr: Annotated[str, Field(description="Last printable part of the command's standard error.")]
     stdout_bytes: Annotated[int, Field(description="Number of bytes on standard output.")]
     stderr_bytes: Annotated[int, Field(description="Number of bytes on standard error.")]
     error: Annotated[str | None, Field(description="Reason why the command has no exit status; null when it has one.")] = (
@@ -151,7 +151,9 @@ class UndoStarted(OnStep):
     commands: Annotated[tuple[tuple[str, ...], ...], Field(description="Commands on the host of the step, in order.")] = ()
     action: Annotated[str, Field(description="Name of the action that undoes the change, or empty.")] = ""
     params: Annotated[Json | None, Field(description="Parameters of that action.")] = None
-    why: Annotated[str, Field(description="Reason why there is nothing to undo, or why only a restore can; or empty.")] = ""
+    why: Annotated[
+        str, Field(description="Reason why there is nothing to undo, or why only a restore can undo the change; or empty.")
+    ] = ""
 
 
 class OfUndo(OnStep):
@@ -207,9 +209,7 @@ class SourceProven(OnStep):
     moment: Annotated[str, Field(description="Newest moment that a restore brings back, in UTC.")]
     basis: Annotated[str, Field(description="Source of `moment`: a field and a clock.")]
     loss_s: Annotated[float, Field(description="Seconds from `moment` to this event, by the controller's clock.")]
-    error_s: Annotated[
-        float, Field(description="Largest distance of `moment` from the truth in seconds, as its basis tells.")
-    ]
+    error_s: Annotated[float, Field(description="Maximum error of `moment` in seconds, given the source of `moment`.")]
     rpo_s: Annotated[float, Field(description="Objective `rpo` of the drill in seconds.")]
     identity: Annotated[
         Json, Field(description="Identity of the data to be destroyed, as the target reported it right before the fault.")

@@ -33,7 +33,7 @@ class Finding(BaseModel):
 
 
 CATALOGUE: dict[str, Kind] = {**backups.FINDINGS, **content.FINDINGS, **services.FINDINGS, **runs.FINDINGS}
-"""Kind of finding by code, for all codes."""
+"""All kinds of findings, by code."""
 
 
 def register(more: Mapping[str, Kind]) -> None:

@@ -52,12 +52,12 @@ def get_by_command(host: Host, path: str, limit: int, deadline: Deadline) -> byt
 
 
 def beside(path: str) -> str:
-    """Return a random path in the folder of ``path``, for a temporary file that is then renamed to ``path``."""
+    """Return a random path in the folder of ``path``, for a temporary file that later replaces ``path``."""
     folder, name = posixpath.split(path)
     return posixpath.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
 
 
 def unreadable(host: str, path: str, error: Exception, *, verb: str) -> HostError:
-    """Make the error for a file operation that failed; ``verb`` is its participle, such as ``read`` or ``written``."""
+    """Make the error for a file operation that failed; ``verb`` says what failed, such as ``read`` or ``written``."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return HostError(f"{host}: {path} cannot be {verb}: {reason}", host=host)

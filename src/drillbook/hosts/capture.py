@@ -8,17 +8,17 @@ from typing import BinaryIO
 from drillbook.sdk.host import Output
 
 PIECE = 256 * 1024
-"""Largest piece, in bytes, that a sink receives at once."""
+"""Maximum size in bytes of one piece of output passed to a sink."""
 
 NOISE = 64 * 1024
-"""Maximum number of bytes that a login shell may print before the marker line; after that, all bytes count as output."""
+"""Maximum number of bytes that a login shell may print before the marker line; if there are more, all bytes count as output."""
 
 
 class Capture:
     """Capture of one output stream: keeps the first ``limit`` bytes or passes all to ``sink``; counts every byte."""
 
     def __init__(self, limit: int, sink: BinaryIO | None = None) -> None:
-        """Start an empty capture; with a ``sink`` no bytes are kept in memory."""
+        """Start an empty capture. With a ``sink``, all bytes go there, and none are kept in memory."""
         self.total = 0
         self._limit = limit
         self._sink = sink
@@ -46,7 +46,7 @@ class MarkedCapture(Capture):
     """
 
     def __init__(self, limit: int, token: str) -> None:
-        """Expect a marker line with ``token``, which is random, so that no program prints it by chance."""
+        """Set up to expect a marker line with ``token``, a random text, so that no program prints it by chance."""
         super().__init__(limit)
         self.pid: int | None = None
         self.shell = ""

@@ -39,12 +39,12 @@ class Call:
     deadline: Deadline = field(repr=False)
 
     def sleep(self, seconds: float) -> None:
-        """Wait for ``seconds``, like a real command. Raises when the command's deadline passes or is cancelled."""
+        """Wait for ``seconds``, as a real command would. Raises when the command's deadline passes, or when it is cancelled."""
         self.deadline.wait(seconds)
 
 
 Handler = Callable[[Call], Reply | bytes | str]
-"""Behaviour of a fake command; a result of bytes or text is standard output with exit 0."""
+"""Function that acts as a fake command. If it returns bytes or text, these are the standard output, and the exit status is 0."""
 
 
 class FakeHost:
@@ -64,7 +64,7 @@ class FakeHost:
         latency: float = 0.0,
         unreachable: bool = False,
     ) -> None:
-        """Commands are matched by the longest prefix of argv in ``commands``.
+        """Create the host. Of the fake ``commands``, the one whose words match the most leading arguments is used.
 
         ``forwards`` maps an address and port to a port on loopback. ``latency`` in seconds is added to every call.
         ``unreachable`` may be set and cleared at any time.
@@ -90,7 +90,7 @@ class FakeHost:
 
     @property
     def target(self) -> Target:
-        """The inventory's description of the host."""
+        """Description of the host in the inventory."""
         return self._target
 
     def on(self, words: str | tuple[str, ...], handler: Handler | Reply | bytes | str) -> None:
@@ -115,7 +115,7 @@ class FakeHost:
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run the handler for ``argv``; see ``Host.run``. Exit 127 without a handler."""
+        """Run the handler for ``argv``; see ``Host.run``. Without a handler, the exit status is 127."""
         call = Call(checked(argv), stdin, revealed(env), cwd, deadline)
         started = time.monotonic()
         try:
@@ -144,7 +144,7 @@ class FakeHost:
             answer = handler(call) if callable(handler) else handler
         finally:
             with self._lock:
-                # Compare by identity, since two calls of the same command are equal.
+                # Compare by identity: two calls of the same command are equal.
                 self.running = [other for other in self.running if other is not call]
         if isinstance(answer, Reply):
             return answer
@@ -173,7 +173,7 @@ class FakeHost:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a loopback port that leads to the loopback port listed in ``forwards``; without an entry, to ``port``."""
+        """Open a loopback port that leads to the loopback port which ``forwards`` lists for the address; otherwise to ``port``."""
         self._reach()
         there = self.forwards.get((address, port), port)
         return forwarded(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)))

@@ -29,7 +29,7 @@ if nc -h 2>&1 | grep -q -- -U; then exec nc -U "$1"; fi
 echo "socat, python3 or netcat-openbsd is needed to reach $1" >&2
 exit 127
 """
-"""Shell script that connects its standard streams to the Unix socket at the path in its first argument."""
+"""Shell script that connects standard input and output to a Unix socket, whose path is the first argument."""
 
 
 class Far(Protocol):
@@ -77,14 +77,14 @@ class FarSocket:
 
     def close(self) -> None:
         """Close the connection, so that a waiting ``receive`` returns."""
-        # close() alone would leave a recv() in another thread waiting.
+        # without shutdown(), close() would leave a recv() in another thread waiting
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
 
 class _Pair:
-    """One forwarded connection: relays data between the loopback connection (``near``) and the far end."""
+    """One forwarded connection; it relays data between the connection on loopback (``near``) and the far end."""
 
     def __init__(self, near: socket.socket, far: Far) -> None:
         self._near, self._far = near, far
@@ -97,7 +97,7 @@ class _Pair:
 
     @property
     def over(self) -> bool:
-        """Return True when both directions have ended, and their threads with them."""
+        """Return True when both directions have ended and their threads have finished."""
         return not (self._out.is_alive() or self._in.is_alive())
 
     def _outward(self) -> None:
@@ -160,9 +160,9 @@ class _Forwarder:
             self._pairs = [known for known in self._pairs if not known.over] + [pair]
 
     def close(self) -> None:
-        """Stop accepting connections, and close all existing ones."""
+        """Stop accepting connections, and close all open ones."""
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # makes accept() return
+            self._listener.shutdown(socket.SHUT_RDWR)  # makes accept() return in the other thread
         self._listener.close()
         self._accepting.join(15)  # a connection attempt in progress ends at its own timeout
         for pair in self._pairs:

@@ -32,7 +32,7 @@ class LocalHost:
     """The controller's own machine as a host."""
 
     def __init__(self, name: str = "controller", *, target: Target | None = None) -> None:
-        """Open the host; ``target`` is its entry in the inventory, if the inventory has one."""
+        """Create the host; ``target`` is its entry in the inventory, if there is one."""
         self._target = target or Target(name=name, local=True)
         self._closed = False
 
@@ -43,7 +43,7 @@ class LocalHost:
 
     @property
     def target(self) -> Target:
-        """The inventory's description of the host."""
+        """Description of the host in the inventory."""
         return self._target
 
     def _check_open(self) -> None:
@@ -60,7 +60,10 @@ class LocalHost:
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run ``argv`` and wait until it terminates; see ``Host.run``. Exit 126 when ``cwd`` cannot be entered."""
+        """Run ``argv`` and wait until it terminates; see ``Host.run``.
+
+        The exit status is 126 when ``cwd`` cannot be entered.
+        """
         words, values = checked(argv), revealed(env)
         self._check_open()
         out, err = Capture(CAPTURE_LIMIT, sink), Capture(CAPTURE_LIMIT)
@@ -146,7 +149,7 @@ class _Streams:
             if stream is not None:
                 self._open[stream] = capture
                 self._selector.register(stream, selectors.EVENT_READ)
-        # Without a pidfd, the termination of a child is noticed only at the next tick.
+        # Without a pidfd, the end of a child process is noticed only at the next tick.
         self._pidfd = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else -1
         if self._pidfd >= 0:
             self._selector.register(self._pidfd, selectors.EVENT_READ)
@@ -169,7 +172,10 @@ class _Streams:
                     stream.close()
 
     def step(self, seconds: float) -> bool:
-        """Transfer data that arrives within one tick; True once the child has terminated and its output ended or stopped."""
+        """Transfer the data that arrives within one tick.
+
+        Returns True once the child has terminated, and its output has ended or paused for long enough.
+        """
         moved = False
         for key, _ in self._selector.select(min(TICK, seconds)):
             if key.fileobj is self.child.stdin:
@@ -211,9 +217,9 @@ class _Streams:
 
 
 def _started(words: Sequence[str], env: Mapping[str, str], cwd: str | None, err: Capture) -> subprocess.Popen[bytes] | int:
-    """Start a child in a new session.
+    """Start a child process in a new session.
 
-    Returns a shell's exit status, 126 or 127, if the child cannot be started; the reason is then in ``err``.
+    If it cannot be started, returns the exit status of a shell, 126 or 127, and writes the reason to ``err``.
     """
     if cwd is not None and not (os.access(cwd, os.X_OK) and Path(cwd).is_dir()):
         err.feed(f"cd: can't cd to {cwd}\n".encode())
@@ -235,7 +241,7 @@ def _started(words: Sequence[str], env: Mapping[str, str], cwd: str | None, err:
 
 
 def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
-    """Kill the session that ``child`` leads, and all its descendants; return True when all are gone."""
+    """Kill the session led by ``child`` and all descendants of ``child``; return True when all are gone."""
     sudo = "sudo -n" if through_sudo(words) else ""
     try:
         ended = subprocess.run(

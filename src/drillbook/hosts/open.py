@@ -1,4 +1,4 @@
-"""Creates a host from the inventory's description."""
+"""Creates a host from its description in the inventory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str = "") -> Host:
     """Create the host that ``target`` describes; it connects at its first use.
 
-    ``targets`` are all hosts of the inventory, among them the gateway of ``target``. ``ssh_config`` is read instead of
-    ~/.ssh/config. Hosts behind one gateway share its connection, which closes with the last of these hosts. Raises UsageError
-    for a gateway that is unknown, local, or its own gateway.
+    ``targets`` are all hosts of the inventory, among them the gateway of ``target``. If ``ssh_config`` is given, it is read
+    instead of ~/.ssh/config. Hosts behind one gateway share the connection to it, which closes with the last of these hosts.
+    Raises UsageError for a gateway that is unknown, local, or its own gateway.
     """
     if target.local:
         return LocalHost(target=target)
@@ -49,7 +49,7 @@ def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, pat
 
 
 def _jumps(jumps: tuple[Target, ...], ssh_config: str) -> Gateway | None:
-    """Create the gateway for ProxyJump: its last host, reached through the hosts listed before; None without ``jumps``."""
+    """Create the gateway for ProxyJump: the last host in ``jumps``, reached through the hosts before it; None without ``jumps``."""
     from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415  loads the SSH client
 
     if not jumps:

@@ -12,14 +12,14 @@ from drillbook.errors import HostError
 from drillbook.values import Secret
 
 LINE_LIMIT = 120_000
-"""Longest command line in bytes: the kernel limits one argument to 128 KiB, and sshd passes the line as one argument."""
+"""Maximum length of a command line in bytes: the kernel limits one argument to 128 KiB, and sshd passes the line as one argument."""
 
 FRONT = 8
-"""Number of leading arguments, without fences, that are searched for `sudo`; a shell or `env` may come before it."""
+"""Number of leading arguments of a command (without fences) in which `sudo` is searched: a shell or `env` may precede it."""
 FENCE_MARK = "drillbook: fenced off, did not start"
-"""Text in the script of a fence, the wrapper that checks a lock before a command starts, and in its refusal."""
+"""Text printed by a fence that refuses to start a command. A fence is a wrapper that first checks a lock."""
 FENCE_WORDS = 7
-"""Number of arguments that one fence puts in front of a command; a command has one fence for each lock."""
+"""Number of arguments that one fence adds in front of a command; a command has one fence for each lock."""
 
 ENDING = r"""
 p=$1 s=$2 m=" $1 "
@@ -78,10 +78,10 @@ exit 1
 """
 """Script that kills the session led by ``$1`` and all its descendants: TERM, 2 s, KILL. Exit 0 when all are gone.
 
-A found process is never dropped from the set: when it terminates, a child with its own session loses its parent and
-could not be found again. The search is repeated when all seem gone, because a terminating process may just have started
-another. Three passes find children listed before their parents, and terminate even if processes fork endlessly. ``$2`` is
-``sudo -n`` when the command itself ran through sudo, else empty; root needs none.
+A process once found stays on the list of processes to kill: when it terminates, a child with its own session loses its
+parent and could not be found again. The search is repeated when all seem gone, because a terminating process may just have
+started another. Three passes find children listed before their parents, and end even if processes fork endlessly. ``$2`` is
+``sudo -n`` when the command itself ran through sudo, otherwise empty; root needs no sudo.
 """
 
 
@@ -95,7 +95,7 @@ def checked(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def revealed(env: Mapping[str, str | Secret] | None) -> dict[str, str]:
-    """Environment with its secrets revealed. Raises SecretError, and ValueError for an invalid name or value."""
+    """Return the environment with its secrets in plain text. Raises SecretError, and ValueError for an invalid name or value."""
     values = {}
     for name, value in (env or {}).items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -109,12 +109,12 @@ def revealed(env: Mapping[str, str | Secret] | None) -> dict[str, str]:
 def exports(env: Mapping[str, str]) -> bytes:
     """Shell text that exports the variables in ``env``; empty when ``env`` is empty.
 
-    The wrapper evaluates this text from standard input, before the command's own input.
+    The wrapper of a command reads this text from standard input, before the command's own input.
     """
     if not env:
         return b""
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in env.items()]
-    # If this last assignment is missing, a dying connection has cut the text at the end of a line.
+    # If this last assignment is missing, the connection broke while the text was sent.
     return "".join([*lines, "_drillbook=all\n"]).encode("utf-8", "surrogateescape")
 
 
@@ -123,15 +123,15 @@ KNOWN_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "bu
 
 
 def new_token() -> str:
-    """Create a random token for the marker line, which no output contains by chance."""
+    """Create a random token for the marker line; no command prints it by chance."""
     return f"drillbook-{secrets.token_hex(8)}-"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A command for a host behind SSH, with the shell line that starts it.
+    """A command for a host behind SSH, and the shell line that starts it.
 
-    The line first writes ``token`` and the process id to standard error, so that the command can be killed by its id.
+    The line first writes ``token`` and the process id to standard error, so that the command can be killed by this id.
     """
 
     host: str
@@ -157,9 +157,9 @@ class Order:
             )
 
     def line(self, shell: str = "") -> bytes:
-        """The shell line for the login shell ``shell``; empty means an unknown shell."""
+        """Return the shell line for the login shell ``shell``; an empty name means an unknown shell."""
         if shell in KNOWN_SHELLS and not self.preamble and self.cwd is None:
-            text = f"echo {self.token}$$ >&2; exec {shlex.join(self.words)}"  # avoids starting a second shell
+            text = f"echo {self.token}$$ >&2; exec {shlex.join(self.words)}"  # no second shell is needed
         else:
             text = self._wrapped()
         return text.encode("utf-8", "surrogateescape")
@@ -168,7 +168,7 @@ class Order:
         script = f'echo "{self.token}$$ $SHELL" >&2; '
         words = list(self.words)
         if self.preamble:
-            # dd reads one byte at a time and leaves the command's own input unread; head would read a whole block.
+            # dd reads single bytes, and leaves the command's own input unread; head would read a whole block.
             script += (
                 f"_drillbook=$(dd bs=1 count={len(self.preamble)} 2>/dev/null) || exit 126; "
                 'eval "$_drillbook"; [ "$_drillbook" = all ] || exit 126; unset _drillbook; '
@@ -177,12 +177,12 @@ class Order:
             script += 'CDPATH= cd -- "$1" >/dev/null || exit 126; shift; '
             words.insert(0, self.cwd if self.cwd.startswith("/") else f"./{self.cwd}")
         script += 'exec "$@"'
-        # exec replaces the shell, which would turn a death by signal into an exit status.
+        # exec replaces the shell; otherwise the shell would report a death by signal as an exit status.
         return f"exec sh -c {shlex.quote(script)} sh {shlex.join(words)}"
 
 
 def through_sudo(words: Sequence[str]) -> bool:
-    """Return True when a command runs through sudo, even if the sudo is wrapped in lock checks, a shell or ``env``."""
+    """Return True when a command runs through sudo, even if sudo follows lock checks, a shell or ``env``."""
     while len(words) > FENCE_WORDS and words[1] == "-c" and FENCE_MARK in words[2]:
         words = words[FENCE_WORDS:]
     return any(word.rpartition("/")[2] == "sudo" for word in words[:FRONT])

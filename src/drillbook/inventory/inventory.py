@@ -117,7 +117,7 @@ class Inventory(BaseModel):
 
     @model_validator(mode="after")
     def _sources(self) -> Self:
-        """Make each backup source a service as well, so that steps can name it."""
+        """Make each backup source a service too, so that steps can name it."""
         for key, source in self.backups.items():
             if key in self.services and self.services[key] != source:
                 raise strict.Misplaced(
@@ -130,7 +130,7 @@ class Inventory(BaseModel):
                     f"{strict.did_you_mean(saved, self.services)}services: {', '.join(self.services)}",
                 )
         if self.backups:
-            # Frozen for all others: this model alone completes what it was made of.
+            # The model is frozen for all other code; only this validator completes it.
             self.__dict__["services"] = {**self.services, **self.backups}
         return self
 
@@ -201,13 +201,15 @@ class Inventory(BaseModel):
         return protection.is_protected(self.environment, self.protected)
 
     def target(self, name: str) -> Target:
-        """Return the host ``name``; ``controller`` is this machine unless the inventory describes it."""
+        """Return the host ``name``. ``controller`` is this machine, unless the inventory describes a host of this name."""
         if name == CONTROLLER and name not in self.hosts:
             return Target(name=CONTROLLER, local=True)
         return self.hosts[name]
 
     def thing(self, service: str) -> Thing:
-        """Identity of the server or data behind ``service``; two services with equal identities are two names for one thing."""
+        """Identity of the server or data behind ``service``; services with equal identities are different names for the same
+        thing.
+        """
         return thing(self.services[service], self.hosts)
 
     def same_thing(self, a: str, b: str) -> bool:
@@ -217,7 +219,7 @@ class Inventory(BaseModel):
     def expand(self, patterns: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
         """Names of the hosts that match patterns such as ``db:!db-2``, in the order of the inventory. Raises PlanError.
 
-        ``controller`` is a host of every inventory, but ``all`` matches only the hosts that the inventory describes.
+        ``controller`` is a host of every inventory, but the pattern ``all`` matches only hosts that the inventory describes.
         """
         try:
             wanted = pattern_hosts(patterns, tuple(self.hosts), self.groups, aside=(CONTROLLER,))
@@ -232,9 +234,9 @@ class Inventory(BaseModel):
     def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
-        Secrets of other services and addresses of contacts are included too, since output may contain them, but only those
-        that can be read without a command or pipe. ``hide`` is called with the value of any of them that is read later.
-        Raises SecretError, which names the secret by its keys in the inventory.
+        The values also include secrets of other services, and addresses of contacts, if they can be read without a command
+        or pipe: output may contain them. ``hide`` is called with the value of any of these that is read later. Raises
+        SecretError, which names the secret by its keys in the inventory.
         """
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
         others = [
@@ -249,7 +251,7 @@ class Inventory(BaseModel):
 
 
 def on_host(source: Any, services: Mapping[str, Any]) -> Any:
-    """Return a backup source; one without a host gets the host of the service that it backs up."""
+    """Return a backup source; if it has no host, with the host of the service that it backs up."""
     if not isinstance(source, dict) or source.get("host") is not None:
         return source
     service = services.get(source.get("service", ""))
@@ -280,7 +282,7 @@ def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     """Read an inventory file, its includes, and the Ansible inventories that these files name.
 
-    ``lab`` resolves the tags ``!lab`` and ``!lab_secret``: values that only a running lab knows. Paths in a file are
+    ``lab`` resolves the tags ``!lab`` and ``!lab_secret``, whose values only a running lab knows. Paths in a file are
     relative to its folder. Raises InventoryError with file, line and column.
     """
     found = merging.documents(path, lab)
@@ -294,10 +296,10 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
 
 
 def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
-    """Raise InventoryError when the inventory must state whether its environment is protected, and does not.
+    """Raise InventoryError when the inventory does not state if its environment is protected, although it must.
 
-    If a later file sets another environment, `protected: false` of an included file does not apply to that environment, but
-    `protected: true` does.
+    If a file sets another environment than the file it includes, the included `protected: false` does not apply to that
+    environment, but `protected: true` does.
     """
     named, said = (
         max((number for number, document in enumerate(found) if document.value.get(key) is not None), default=-1)
@@ -318,7 +320,7 @@ def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
 
 
 def service_names(services: Mapping[str, Service]) -> dict[str, Any]:
-    """Fields of ``services`` for use in expressions; in place of a secret, its keys in the inventory (a SecretName)."""
+    """Fields of ``services`` for use in expressions; a secret is replaced by its keys in the inventory (a SecretName)."""
     return {
         name: {
             key: SecretName(f"services.{name}.{key}") if isinstance(value, Secret) else value

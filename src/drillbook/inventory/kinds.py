@@ -20,7 +20,7 @@ class OfItsKind:
     """Annotation of a field that makes pydantic validate a service by the model of its `kind`."""
 
     SOURCES: ClassVar[bool] = False
-    """True where the kinds of backup sources are documented, in place of those of services."""
+    """True if the documentation shows kinds of backup sources here; False for kinds of services."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -67,11 +67,11 @@ class SourceOfItsKind(OfItsKind):
 
 
 JOURNAL = {"journal": True}
-"""Validation context of a plan from a journal: accepts services of unknown kinds unchanged."""
+"""Validation context for a plan from a journal, in which services of unknown kinds are accepted unchanged."""
 
 
 class Unknown(Service):
-    """A service from a journal whose kind belongs to a missing plugin."""
+    """A service in a journal whose kind belongs to a plugin that is not installed."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Secret | Any, Field(union_mode="left_to_right")]]
@@ -104,6 +104,6 @@ def _validated(value: Any, info: core_schema.ValidationInfo) -> Service:
 
 
 def _below(kind: str, detail: Any) -> Any:
-    """Put ``kind`` in front of the location of a validation error, as a discriminated union would."""
+    """Add ``kind`` at the front of the location of a validation error, as pydantic does for a discriminated union."""
     kept = {key: detail[key] for key in ("type", "input", "ctx") if key in detail}
     return {**kept, "loc": (kind, *detail["loc"])}

@@ -1,4 +1,4 @@
-"""Merges an inventory's files key by key; hosts and groups of other sources have lower precedence."""
+"""Merges the files of an inventory key by key; hosts and groups from other sources have lower precedence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from drillbook.language.strict import Document
 
 Model = TypeVar("Model", bound=BaseModel)
 MERGED = ("hosts", "contacts")
-"""Sections merged field by field in each entry. Other entries are replaced; a service may be in only one file."""
+"""Sections whose entries are merged field by field.
+
+Entries of other sections are replaced as a whole; a service may be in only one file.
+"""
 
 
 def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -> list[Document]:
@@ -30,7 +33,7 @@ def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -
 
 
 def resolve(model: type[Model], found: list[Document]) -> Model:
-    """Merge the files ``found`` into one validated inventory. Raises InventoryError."""
+    """Merge the files ``found`` into one inventory, and validate it. Raises InventoryError."""
     merged = found[0] if len(found) == 1 else _merged(found)
     value = {key: part for key, part in merged.value.items() if key not in KEYS}
     written = value.get("hosts") if isinstance(value.get("hosts"), dict) else {}
@@ -49,7 +52,10 @@ def resolve(model: type[Model], found: list[Document]) -> Model:
 
 
 def _below(found: list[Document], written: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
-    """Hosts and groups from Ansible and similar sources; ``written``: hosts in inventory files. Raises InventoryError."""
+    """Hosts and groups from other sources, such as Ansible; ``written`` contains the hosts in inventory files.
+
+    Raises InventoryError.
+    """
     hosts: dict[str, dict[str, Any]] = {}
     groups: dict[str, tuple[str, ...]] = {}
     for document in found:

@@ -9,12 +9,12 @@ OPEN = frozenset({"lab", "dev", "test", "staging"})
 
 
 def is_production(environment: str) -> bool:
-    """Return True when the name contains the word ``production`` or ``prod`` in any letter case; digits separate words."""
+    """Return True when the name contains the word ``production`` or ``prod``, in any letter case; digits also separate words."""
     return bool(set(re.split(r"[^a-z]+", environment.casefold())) & {"production", "prod"})
 
 
 def is_protected(environment: str, said: bool | None) -> bool:
-    """Return True when ``environment`` is protected; ``said`` is the inventory's key `protected`.
+    """Return True when ``environment`` is protected; ``said`` is the value of the inventory's key `protected`.
 
     Production is always protected. Without the key, an environment is protected unless its name is in OPEN.
     """
@@ -22,7 +22,7 @@ def is_protected(environment: str, said: bool | None) -> bool:
 
 
 def problem(environment: str, said: bool | None) -> str:
-    """Reason to refuse ``said`` as value of the inventory's key `protected` for ``environment``; empty for a valid one."""
+    """Reason to refuse the value ``said`` of the inventory's key `protected` for ``environment``; empty when it is valid."""
     if is_production(environment):
         return f"{environment!r} is production, which is always protected" if said is False else ""
     if said is None and environment not in OPEN:

@@ -1,4 +1,6 @@
-"""The journal: append-only, hash-chained record of a run; each change is on disk before it is made. See docs/journal.md.
+"""The journal: append-only, hash-chained record of a run.
+
+Each change is on disk in the journal before it is made. See docs/journal.md.
 
 Lives here: writing and reading a journal, the state of a run, intents of changes, salvage of damaged journals, manual undo.
 Lives elsewhere: the result of a run (`judge`), the signatures of its journal (`attestation`).

@@ -1,4 +1,4 @@
-"""Information about a run whose journal is damaged, empty or missing, from other files in the run's folder."""
+"""Information about a run from other files in its folder, when its journal is damaged, empty or missing."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MOST_NAMES = 3
 
 
 def lost(folder: Path) -> str:
-    """Describe the loss of a journal that was emptied or removed; returns an empty text when it has a complete first line.
+    """Description of how a journal was lost (emptied or removed); empty when it has a complete first line.
 
-    A run's folder appears only once the first event is in its journal. So a folder without an event has lost its journal.
+    A run's folder appears only once the first event is in its journal, so a folder without an event has lost its journal.
     """
     if _begun(folder):
         return ""
@@ -41,18 +41,18 @@ def signed_events(folder: Path) -> int:
 
 
 def settled(folder: Path) -> bool:
-    """Return True when the run's result file reports no remaining changes, or that a person closed them."""
+    """Return True when the run's result file says that no changes remain, or that a person closed them."""
     found = _object(folder / RESULT)
     return found.get("residue") == [] or bool(found.get("settled"))
 
 
 def is_suite(folder: Path) -> bool:
-    """Return True when a folder without a journal is that of a suite, judged by its other files."""
+    """Return True when a folder without a journal belongs to a suite, judging by its other files."""
     return any("suite" in _object(folder / name) for name in (ATTESTATION, RESULT))
 
 
 def drills_in(folder: Path) -> list[Path]:
-    """Folders of runs inside the folder of a suite, oldest first, including those whose journal was removed."""
+    """Folders of the runs inside the folder of a suite, oldest first; also those whose journal was removed."""
     return sorted(
         path
         for path in folder.iterdir()
@@ -75,7 +75,9 @@ def _begun(folder: Path) -> bool:
 
 
 def _beside(folder: Path) -> list[str]:
-    """Names of files in the folder, except the journal, hidden files, and the stop file, which is no sign of a run."""
+    """Names of the files in the folder; not the journal, hidden files, and the stop file, which does not prove that a run
+    existed.
+    """
     try:
         return sorted(
             path.name for path in folder.iterdir() if path.name not in (FILE, "stop") and not path.name.startswith(".")

@@ -13,13 +13,16 @@ from drillbook.plan.planner import PlannedStep
 from drillbook.sdk.action import Action, Effect, Undo, find
 
 NEVER_HAPPENED = "it never happened"
-"""Message of the event ``undone`` for a fault that was proven to have changed nothing."""
+"""Message of the event ``undone`` for a fault of which it was proven that it changed nothing."""
 GONE, UNDONE = "gone already", "undone"
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An announced change: its step, host, parameters and undo; ``settled`` when undone, or declared so by a person."""
+    """An announced change: step, host, parameters, and undo.
+
+    ``settled``: the change was undone, or a person declared that it needs no undo.
+    """
 
     seq: int
     step: PlannedStep
@@ -39,12 +42,15 @@ class Intent:
 
 
 def added(events: Sequence[Event]) -> list[PlannedStep]:
-    """Steps that recoveries added to the steps of the plan."""
+    """Steps that recoveries ran in addition to the steps of the plan."""
     return [PlannedStep.model_validate(what.step) for what in contents(events, StepAdded)]
 
 
 def intents(events: Sequence[Event], steps: Sequence[PlannedStep]) -> list[Intent]:
-    """Intents of a journal, oldest first; open until undone or declared settled, even if the step failed."""
+    """Intents of a journal, oldest first.
+
+    An intent stays open until its change is undone or declared settled, even if its step failed.
+    """
     by_id = {step.id: step for step in (*steps, *added(events))}
     settled = {what.intent for what in contents(events, Undone)}
     settled |= {seq for what in contents(events, ResidueSettled) for seq in what.intents}

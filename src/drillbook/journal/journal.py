@@ -1,4 +1,7 @@
-"""The journal: append-only, hash-chained record of a run; each change is fsynced before it is made. See docs/journal.md."""
+"""The journal: append-only, hash-chained record of a run. Each change is fsynced to the journal before it is made.
+
+See docs/journal.md.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from drillbook.values import canonical, digest
 FILE = "journal.jsonl"
 
 MOST_WAITING = 4 << 20
-"""Limit in bytes for lines that wait for disk space; beyond it events of bulky kinds are dropped."""
+"""Limit in bytes for lines that wait for disk space; above it, events of bulky kinds are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,9 @@ class Journal:
     ) -> None:
         """Open ``journal.jsonl`` in ``folder``, new or existing; it stays locked against other writers until ``close``.
 
-        ``origin`` is the monotonic time at which the run's clock shows 0; ``prev`` is the hash of the last
-        event of the previous run. ``observer`` receives each event after it is written. ``place`` makes ``folder`` visible
-        once the first event is on disk. Raises JournalError when another process writes the journal.
+        ``origin`` is the monotonic time at which the run's clock shows 0. ``prev`` is the hash of the last event of the
+        previous run. ``observer`` receives each event after it is written. ``place`` is called once the first event is on
+        disk, to make ``folder`` visible. Raises JournalError when another process writes the journal.
         """
         self.path = folder / FILE
         self._place, inside = place, place.inside if place else folder
@@ -107,7 +110,7 @@ class Journal:
         return journal
 
     def decisive(self) -> tuple[Event, ...]:
-        """Events that the undo needs, oldest first; held in memory, so those that wait for disk space are included."""
+        """Events that the undo needs, oldest first. They are held in memory, so that events waiting for disk space are included."""
         with self._lock:
             return tuple(self._decisive)
 
@@ -170,7 +173,7 @@ class Journal:
             self._place = None
 
     def look(self) -> None:
-        """Check, between writes, that the file was not removed, replaced or cut; stores a problem in ``failure``."""
+        """Check, between writes, that the file was not removed, replaced or shortened; stores a problem in ``failure``."""
         before = self.failure
         with self._lock:
             if self._file >= 0:
@@ -197,7 +200,7 @@ class Journal:
             self.alarm(self.failure)
 
     def also(self, observer: Observer) -> None:
-        """Add an ``observer`` for the following events; a broken observer does not affect the others."""
+        """Add an ``observer`` for later events; if it fails, the other observers still receive events."""
         self._observers = [*self._observers, observer]
 
     def _slept(self, what: Content) -> dict[str, float]:
@@ -214,7 +217,7 @@ class Journal:
                 self.append(_observer_failed(error))
 
     def _keep(self, line: bytes, sync: bool, *, lenient: bool, bulk: bool) -> bool:
-        """Write the waiting lines and ``line``; without disk space, ``line`` waits too. Returns False when it is dropped.
+        """Write the waiting lines and ``line``; if the disk is full, ``line`` waits too. Returns False when it is dropped.
 
         Raises JournalError unless ``lenient``.
         """
@@ -321,7 +324,7 @@ def parse(path: Path, data: bytes) -> tuple[History, str]:
 def legible(path: Path) -> tuple[Event, ...]:
     """Events of a damaged journal whose own hash is correct, whatever the state of other lines, in order.
 
-    For a manual cleanup, never as a substitute for ``read``. Raises JournalError when the file cannot be read at all.
+    Only for a manual cleanup; it does not replace ``read``. Raises JournalError when the file cannot be read at all.
     """
     found = []
     for number, line in enumerate(content_of(path).split(b"\n"), 1):
@@ -370,7 +373,7 @@ def _event(path: Path, number: int, line: bytes) -> Event:
 
 
 def _fast_canonical(content: dict[str, Any]) -> bytes:
-    """Return canonical JSON by the encoder of the standard library, a tenth as slow; numbers with exponents may differ."""
+    """Return canonical JSON, made by the standard library in a tenth of the time; numbers with exponents may differ."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
     return text.encode("utf-8", "surrogatepass")
 
@@ -386,7 +389,7 @@ def _now() -> str:
 
 
 def _set_aside_tail(path: Path) -> None:
-    """Move an incomplete last line to a separate file, so that lines written after it can be parsed."""
+    """Move an incomplete last line to a separate file; otherwise the next line would be appended to it, and be unreadable."""
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     path.with_name(f"torn-{whole}").write_bytes(data[whole:])

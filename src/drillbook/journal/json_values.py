@@ -1,4 +1,4 @@
-"""Conversion of values of any type to JSON that is read back exactly; values without a JSON form become text."""
+"""Conversion of any values to JSON that is read back exactly; a value that JSON cannot represent becomes text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def jsonable(value: Any) -> Any:
         return [jsonable(item) for item in value]
     if value is None:
         return value
-    if isinstance(value, int | float):  # a bool is an int too, and stays a bool
+    if isinstance(value, int | float):  # a bool is also an int, and stays a bool
         return value if math.isfinite(value) and abs(value) <= SAFE_INTEGER else str(value)
     return _text(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
 

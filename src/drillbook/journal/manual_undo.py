@@ -1,4 +1,4 @@
-"""Instructions for a manual undo after the undo failed: the commands themselves, with their host."""
+"""Instructions to undo a change by hand, after its undo failed: the commands and their host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = "docs/safety.md, `Files on a target, and removing them by hand`"
 
 
 def by_hand(intent: Intent) -> str:
-    """Instructions to undo ``intent`` without Drillbook; the caller suggests `invoke drill.recover` separately."""
+    """Instructions to undo ``intent`` without Drillbook; the caller also suggests `invoke drill.recover`."""
     undo, host = intent.undo, intent.host
     if undo.kind == "commands":
         as_account = f" as {intent.become}" if intent.become else ""
@@ -24,7 +24,8 @@ def by_hand(intent: Intent) -> str:
         )
     if undo.kind == "restore":
         return (
-            f"on {host}, restore the service from its newest verified backup by your own runbook: {undo.why};\nthe fact "
+            f"on {host}, restore the service from its newest verified backup as your own runbook describes: "
+            f"{undo.why};\nthe fact "
             "`location` of the backup steps names the backup"
         )
     return (

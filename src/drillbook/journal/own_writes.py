@@ -1,4 +1,4 @@
-"""Record of the part of a journal that this process itself wrote, and may therefore sign."""
+"""Records which part of a journal this process itself wrote, and may therefore sign."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class Written:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __call__(self, event: Event) -> None:
-        """Record an event that was just written; the journal reuses the number of a dropped event for the next event."""
+        """Record an event that was just written.
+
+        If an event was dropped, the journal gives its number to the next event.
+        """
         with self._lock:
             if self.first < 0:
                 self.first = event.seq
@@ -29,6 +32,6 @@ class Written:
                 self.events, self.head = event.seq + 1, event.hash
 
     def now(self) -> tuple[int, str]:
-        """Number of events in the journal and hash of the last event, both after the last event received."""
+        """Number of events in the journal, and hash of the last event, at the time of the last event received."""
         with self._lock:
             return self.events, self.head

@@ -24,9 +24,9 @@ def needs_recovery(history: History) -> bool:
 
 @dataclass(frozen=True)
 class RunState:
-    """State of the run in ``folder``: each part is read at its first use and then cached.
+    """State of the run in ``folder``.
 
-    Make a new object after the run has changed.
+    Each part is read at its first use and then cached, so make a new object after the run has changed.
     """
 
     folder: Path
@@ -38,18 +38,18 @@ class RunState:
 
     @cached_property
     def settled(self) -> bool:
-        """True when the run's result file reports no remaining changes, or that a person closed them."""
+        """True when the run's result file says that no changes remain, or that a person closed them."""
         return damaged.settled(self.folder)
 
     @cached_property
     def lost(self) -> str:
-        """Description of the loss of a journal that was emptied or removed; empty when the journal has a complete line."""
+        """Description of how the journal was lost (emptied or removed); empty when the journal has a complete line."""
         return damaged.lost(self.folder)
 
     @cached_property
     def data(self) -> bytes:
         """Bytes of the journal. Raises JournalError when it cannot be read."""
-        _ = self.alive  # test this first: a journal read after the end of its run is complete
+        _ = self.alive  # tested before reading: if the run has ended, the journal read afterwards is complete
         return journal.content_of(self.folder / FILE)
 
     @cached_property
@@ -64,7 +64,7 @@ class RunState:
 
     @property
     def damage(self) -> str:
-        """Damage of the journal: a broken line, an empty or a missing journal. Empty when every line is intact."""
+        """Damage of the journal: a broken line, or an empty or missing journal; empty when every line is intact."""
         return self._read[1]
 
     @property
@@ -86,13 +86,10 @@ class RunState:
 
     @property
     def needs_recovery(self) -> bool:
-        """True when the run did not end, or did not undo all changes, according to the intact part of its journal."""
+        """True when the run did not end, or did not undo all its changes, according to the intact part of its journal."""
         return needs_recovery(self._read[0])
 
     @property
     def open(self) -> bool:
-        """True when a recovery is due.
-
-        For a damaged journal the result file decides, since the end of the run is unknown.
-        """
+        """True when a recovery is due. If the journal is damaged, the result file decides, since the end of the run is unknown."""
         return not self.settled if self.damage else self.needs_recovery

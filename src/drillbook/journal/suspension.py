@@ -1,11 +1,11 @@
-"""The time for which this machine was suspended, by its own clocks."""
+"""Measures for how long this machine was suspended, by comparing two of its clocks."""
 
 from __future__ import annotations
 
 import time
 
 READS = 5
-"""Number of readings of the two clocks; the fastest reading counts."""
+"""Number of attempts to read the two clocks; the fastest attempt counts."""
 
 
 def suspended() -> float | None:

@@ -13,7 +13,7 @@ from drillbook.plan.planner import Plan
 
 
 def points(result: Result) -> list[Point]:
-    """Sizes of services that this run measured; with the restore time, if the run met or missed its objective `rto`."""
+    """Sizes of the services that this run measured; also the restore time, if the run measured its objective `rto`."""
     rto = result.objectives.get("rto")
     counts = rto is not None and rto.met is not None and result.verdict in (Verdict.PASSED, Verdict.FAILED)
     return of_run(

@@ -1,6 +1,6 @@
-"""The clocks (measured durations) of a run, computed from the journal's events alone, most of them in `rto` and `rpo`.
+"""The clocks (measured durations) of a run, computed only from the events of its journal; mostly in `rto` and `rpo`.
 
-Every figure is in seconds on the controller's monotonic clock and carries its error: the largest possible distance from the
+Every figure is in seconds on the controller's monotonic clock and has an error: the largest possible difference from the
 true value, given the interval of the probe and the duration of its samples. docs/clocks.md defines the clocks.
 """
 
@@ -23,7 +23,7 @@ from drillbook.plan.planner import Plan
 
 CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "verified_s", "waiting_s", "rpo_s")
 OF_DISRUPTION = ("disruption_s", "detection_s", "outage_s", "rto_s", "verified_s", "rpo_s")
-"""Clocks that belong to a disruption; without a known disruption they have no figure."""
+"""Clocks that measure a disruption; they have no figure when no disruption is known."""
 
 
 def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]) -> Figures:
@@ -57,12 +57,12 @@ def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]
 
 
 def _end(own: Sequence[Event]) -> float:
-    """Time of ``run.finished`` on the run's clock, else of the last event; notifications sent after the end are ignored."""
+    """Time of ``run.finished`` on the run's clock, or else of the last event; later notifications are ignored."""
     return next((event.clock for event, _ in each(own, RunFinished)), max(event.clock for event in own))
 
 
 def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
-    """Measure the detection by the alert that the drill expects, if any; this replaces the detection by a probe."""
+    """Measure the detection by the alert that the drill expects, if there is one; it replaces the detection by a probe."""
     found = None if disruption is None else detection.by_alert(own, plan, disruption)
     if found is None or disruption is None:
         return
@@ -75,7 +75,7 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 
 
 def _by_state(result: Figures) -> None:
-    """Replace the figures of a disruption by a reason if no fault was injected.
+    """If no fault was injected, replace the figures of a disruption by the reason.
 
     If no injection is proven, also remove the finding that no outage was seen.
     """

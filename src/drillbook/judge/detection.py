@@ -1,4 +1,4 @@
-"""Detection by an expected alert, from the events of the detect phase; functions of the journal's events alone."""
+"""Detection by an expected alert: functions that use only the events of the phase `detect`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """Detection by an alert: ``seconds`` after the disruption and their ``error``, or the ``reason`` why there is no figure.
+    """Detection by an alert: ``seconds`` after the disruption and their ``error``, or the ``reason`` for not having a
+    figure.
 
-    ``missed`` is True when the alert did not fire within its time limit, or did not clear: the objective is then missed.
+    ``missed`` is True when the alert did not fire within its time limit, or did not clear; the objective is then missed.
     """
 
     seconds: float | None

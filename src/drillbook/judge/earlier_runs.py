@@ -25,7 +25,7 @@ def collects(plan: Plan) -> bool:
 
 
 def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
-    """Sizes measured by the runs in ``folders``, if in the environment of ``plan``; oldest first, each a ``Point`` as JSON.
+    """Sizes measured by the runs in ``folders`` in the environment of ``plan``, oldest first; each is a ``Point`` as JSON.
 
     Unreadable journals and unfinished runs are skipped.
     """

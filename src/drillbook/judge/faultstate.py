@@ -1,4 +1,4 @@
-"""State of each fault of a run, derived once from the journal, so that all parts of a report agree on the state."""
+"""State of each fault of a run, derived once from the journal, so that all parts of a report agree on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
 def faults(
     own: Sequence[Event], events: Sequence[Event], plan: Plan, residue: Sequence[Residue] = ()
 ) -> tuple[FaultResult, ...]:
-    """State of every planned fault on each of its hosts; ``own`` are the events of the run before its first recovery."""
+    """State of every planned fault on each of its hosts; ``own`` contains the events before the first recovery of the run."""
     left = {(one.step, one.host) for one in residue}
     open_ = "closed" if any(isinstance(event.what, ResidueSettled) for event in events) else "residue"
     return tuple(
@@ -68,7 +68,7 @@ def _interrupted(failed: Failed | None) -> str:
 
 
 def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
-    """Outcome of the change announced by ``intent``, from the last event of its undo; empty when there is no such event."""
+    """Outcome of the change that ``intent`` announces, from the last event about its undo; empty when there is no such event."""
     if intent is None or last is None:
         return ""
     message, undo = last.message, intent.undo
@@ -84,7 +84,7 @@ def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
 def begun(found: Sequence[FaultResult]) -> float | None:
     """Time on the run's clock at which the first fault began; None without a fault.
 
-    A fault whose check showed that it changed nothing does not count.
+    Faults that are proven to have changed nothing do not count.
     """
     return min(
         (one.since_s for one in found if one.since_s is not None and one.injection is not Injection.NEVER), default=None
@@ -92,7 +92,7 @@ def begun(found: Sequence[FaultResult]) -> float | None:
 
 
 def withheld(found: Sequence[FaultResult]) -> str:
-    """Reason why the run has no figures of a disruption; empty when a fault was injected, proven or not."""
+    """Reason why the run has no figures of a disruption; empty when a fault was injected, even if that is not proven."""
     if any(one.injection in _HAPPENED for one in found):
         return ""
     unknown = next((one for one in found if one.injection is Injection.UNKNOWN), None)

@@ -1,4 +1,4 @@
-"""Figures of a run: each clock with its error, or the reason why it has no value; and the times of the phases."""
+"""Figures of a run: each clock with its error, or the reason why it has no value; also the times of the phases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drillbook.findings import Finding
 from drillbook.judge.result import FaultResult, ProbeTrack, Span
 
 SLEEP_S = 0.1
-"""Shortest suspension that counts, in seconds; shorter ones may result from reading two clocks one after the other."""
+"""Shortest suspension that counts, in seconds; reading two clocks one after the other may already show a shorter one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Figure:
     error: float | None
     reason: str | None = None
     missed: bool = False
-    """True when the awaited event never came: the objective is missed although there is no time to report."""
+    """True when the awaited event never came: the objective is missed, although there is no time to report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Figures:
     tracks: tuple[ProbeTrack, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     rpo_clock: str = ""
-    """Basis of the RPO, when it is not the canaries' acknowledged writes."""
+    """Source of the RPO if it is not computed from acknowledged writes of canaries."""
     lost_writes: int | None = None
     acknowledged: int | None = None
     lost_numbers: list[tuple[int, int]] = field(default_factory=list)
@@ -79,7 +79,7 @@ def _round(value: float | None) -> float | None:
 
 
 def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
-    """Suspensions of the controller, which stop the run's clock; empty for older journals that do not record them."""
+    """Suspensions of the controller, during which the run's clock stops; empty for older journals, which do not record them."""
     told = [(event.clock, what.slept_s) for event, what in each(events, Stamped) if what.slept_s is not None]
     return tuple(
         Sleep(one[0], following[0], following[1] - one[1])
@@ -89,7 +89,7 @@ def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
 
 
 def session(events: Sequence[Event]) -> list[Event]:
-    """Events of the run itself, which are those before its first recovery; a recovery uses another clock."""
+    """Events of the run itself, before its first recovery; events of a recovery use another clock."""
     later = next((index for index, event in enumerate(events) if isinstance(event.what, RecoveryStarted)), len(events))
     return list(events[:later])
 

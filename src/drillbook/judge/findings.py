@@ -1,4 +1,4 @@
-"""The findings of a run: from its steps, probes, clocks and remaining changes, adjusted to a later recovery."""
+"""The findings of a run: from its steps, probes, clocks and remaining changes, corrected if a later recovery undid changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from drillbook.plan.planner import Plan
 def findings(
     events: Sequence[Event], plan: Plan, figures: Figures, objectives: Mapping[str, Objective], left: Sequence[Residue]
 ) -> list[Finding]:
-    """All findings of the run, the most severe first; ``left`` are the changes that could not be undone."""
+    """All findings of the run, the most severe first; ``left`` contains the changes that could not be undone."""
     found = _unproven(events, figures.faults)
     left_out = {step.id for step in plan.phase("verify")}
     for event in events:
@@ -35,7 +35,7 @@ def findings(
     found += figures.findings
     found += notes.findings(events, found)
     found = [_with_cause(one, events) for one in found]
-    # A run that ended before the disruption has one finding with the reason, not one more for every objective.
+    # A run that ended before the disruption has one finding with the reason, not a finding for every objective.
     told = "disruption" not in figures.marks and bool(contents(events, RunEndedEarly))
     found += [] if told else _of_objectives(objectives)
     found += [
@@ -65,7 +65,7 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
 
 
 def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
-    """Add the probe's last failures to a finding that a probe was never good, or was bad before the fault."""
+    """Add the last failures of the probe to a finding that says that it was never good, or was bad before the fault."""
     if one.code not in ("probe-never-good", "probe-bad-before") or one.measured or not one.step:
         return one
     return one.model_copy(
@@ -74,7 +74,7 @@ def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
 
 
 def _unproven(events: Sequence[Event], faults: Sequence[FaultResult]) -> list[Finding]:
-    """Make a finding for each planned fault that was not proven active, if the run reached the inject phase."""
+    """Make a finding for each planned fault that was not proven active, if the run reached the phase `inject`."""
     if not any(what.phase == "inject" for what in contents(events, PhaseStarted)):
         return []
     return [
@@ -99,7 +99,7 @@ def _of_failure(event: Event, what: Failed) -> list[Finding]:
 
 
 def mended(one: Finding, events: Sequence[Event]) -> Finding:
-    """Replace the remedy of a finding that the service did not become good again, if a later recovery undid everything."""
+    """Replace the remedy of a finding that the service did not become good again, if a later recovery undid all changes."""
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")
     if one.code not in gone or not isinstance(last.what, RecoveryFinished) or last.what.residue or residue.settled(events):

@@ -1,6 +1,6 @@
 """The judge of one run: a pure function of the journal, so that the same events always give the same verdict.
 
-Clocks, loss and verdict are each computed in one place of this package; reports compute none of them.
+Clocks, losses and verdict are each computed in one place of this package; reports only show them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from drillbook.plan.planner import Plan, checked
 
 
 def judge(history: History) -> RunView:
-    """Judge a run; returns the complete view of it. Raises JournalError when the journal is not that of a run."""
+    """Judge a run, and return everything known about it. Raises JournalError when the journal is not that of a run."""
     events = history.events
     first = opening(events)
     plan = checked(first.plan)
-    own = session(events)  # a later recovery changes the residue, but not the findings of the run
+    own = session(events)  # a later recovery changes the residue, but not the other findings of the run
     views = steps(own, events, plan)
     figures = clocks.figures(events, plan, faultstate.faults(own, events, plan, residue.residue(events, plan)))
     marks = {**figures.marks, **notes.marks(own)}

@@ -1,4 +1,4 @@
-"""Notes of a run about its locks, leases, guards, stops, alerts and contacts: one short line each."""
+"""Notes about a run's locks, leases, guards, stops, alerts and contacts, each of one short line."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def loud(event: Event) -> bool:
 
 
 def notes(events: Sequence[Event]) -> tuple[Note, ...]:
-    """Notes about ``events`` in order; the events must be of one session, since times are on its clock."""
+    """Notes about ``events``, in order. The events must be those of the run or of one recovery, since times are on its clock."""
     return tuple(
         Note(at=event.clock, kind=event.kind, host=event.host or "", step=event.step or "", text=text, loud=loud(event))
         for event in events
@@ -90,7 +90,7 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
 
 
 def marks(events: Sequence[Event]) -> dict[str, float]:
-    """Time of the first event of each kind that has a timeline mark, by the name of the mark."""
+    """Time of the first event of each kind that is marked in the timeline, by the name of the mark."""
     found: dict[str, float] = {}
     for event in events:
         if mark := MARK_OF.get(type(event.what)):
@@ -99,7 +99,7 @@ def marks(events: Sequence[Event]) -> dict[str, float]:
 
 
 def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]:
-    """Findings from the events that have notes, except those whose code is already among ``known``."""
+    """Findings from the events that have notes, without those whose code is already in ``known``."""
     codes = {one.code for one in known}
     found = []
     for event in events:

@@ -18,7 +18,7 @@ CLOCK_OF = {
 }
 BY_ALERT = "disruption to the expected alert"
 BAD = ("failed", "unverified", "error", "unknown", "cancelled")
-"""Statuses of a step that did not succeed and was not allowed to fail."""
+"""Statuses of a step that did not succeed, although it was not allowed to fail."""
 
 
 def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
@@ -42,7 +42,10 @@ def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None
 
 
 def objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[str, Objective]:
-    """Compare each objective of the plan with its measurement; ``met`` is None, with a reason, when this is inconclusive."""
+    """Compare each objective of the plan with its measurement.
+
+    If the comparison is inconclusive, ``met`` is None and a reason is given.
+    """
     result = {}
     for key, target in plan.objectives.items():
         figure = figures.objectives[key]

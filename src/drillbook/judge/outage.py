@@ -1,4 +1,4 @@
-"""The outage that one probe saw: from its first bad sample to the good sample with which the lasting recovery began."""
+"""The outage that one probe saw: from its first bad sample to the good sample that began the lasting recovery."""
 
 from __future__ import annotations
 
@@ -27,19 +27,21 @@ class Outage:
     last_bad: Sample
     recovered: Sample | None
     earlier: str
-    """Evidence that the service was bad before the disruption; empty without such evidence."""
+    """Evidence that the service was bad before the disruption; empty if there is none."""
     blind: str
-    """Reason why the recovery is unknown; empty when it is known."""
+    """Reason why the time of the recovery is unknown; empty when it is known."""
 
     @property
     def left_bad(self) -> bool:
-        """True when the service is known not to have recovered by the end of the verification."""
+        """True when it is known that the service had not recovered by the end of the verification."""
         return self.recovered is None and not self.blind
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One probe: its settings, and the times from which its samples no longer count; seconds on the run's clock."""
+    """Evaluates the samples of one probe: its settings, and the times after which samples do not count; seconds on the run's
+    clock.
+    """
 
     probe: str
     every: float
@@ -47,22 +49,22 @@ class Look:
     limit: float
     """Time at which the verification ended."""
     cleaned: float
-    """Time from which interruptions are caused by the drill itself."""
+    """Time from which the drill itself may interrupt the service (cleanup or undo)."""
     unheard: Sequence[Sample]
-    """Samples that are ignored, because the controller itself stalled during them."""
+    """Samples that are ignored, because the controller itself stalled while they ran."""
 
     @property
     def enough(self) -> float:
-        """Time in seconds that good samples must span to count as a recovery; the runner waits one interval longer."""
+        """Time in seconds that good samples must cover to count as a recovery; the runner waits one interval longer."""
         return enough_s(self.every) - self.every
 
     def silent(self, samples: Sequence[Sample], disruption: float) -> bool:
-        """Return True when the probe stopped sampling long before the limit, so that the state at the limit is unknown."""
+        """Return True when the probe stopped sampling long before ``limit``, so that the state at that time is unknown."""
         after = [sample.end for sample in samples if sample.end >= disruption]
         return not after or self.limit - max(after) > enough_s(self.every) + 2.0
 
     def left_bad(self, samples: Sequence[Sample]) -> Sample | None:
-        """Last bad sample since the cleanup or undo began, unless enough good samples followed; otherwise None."""
+        """Last bad sample since the cleanup or undo began, unless enough good samples follow it; otherwise None."""
         bad = [sample for sample in samples if not sample.ok and sample.end >= self.cleaned]
         if not bad:
             return None
@@ -72,11 +74,11 @@ class Look:
         return last if lasted < self.enough else None
 
     def outage(self, all_of_it: Sequence[Sample], disruption: float) -> Outage | None:
-        """Return the outage after ``disruption``; a bad sample that was running at that time belongs to it.
+        """Return the outage after ``disruption``; it includes a bad sample that was in progress at that time.
 
         The recovery is the first good sample after the last bad one, if it ends before the limit and enough good samples
         follow. Of the samples that end after the cleanup or undo began, only a good one that had started before counts.
-        Returns None without bad samples.
+        Returns None when there are no bad samples.
         """
         samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
         bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
@@ -107,8 +109,8 @@ class Look:
     def _after_holes(self, good: Sequence[Sample]) -> Sample:
         """First good sample after the last gap between samples that was too long; without such a gap, the first of all.
 
-        The state during a gap is unknown: the service may have been bad. A longer gap is accepted once the good samples
-        before it span enough time to count as a recovery.
+        During a gap the state is unknown: the service may have been bad. A longer gap is accepted once the good samples
+        before it cover enough time to count as a recovery.
         """
         begin = good[0]
         for one, following in pairwise(good):
@@ -124,7 +126,7 @@ class Look:
         return f"was not measured from {missed[0].start:.3f} s on: the controller itself stalled" if missed else ""
 
     def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:
-        """Reason to doubt that the fault caused the outage, such as a bad sample right before it; empty without one."""
+        """Reason to doubt that the fault caused the outage, such as a bad sample right before the fault; empty if there is none."""
         good = max((s for s in samples if s.ok and s.start < first.start), key=lambda s: s.start, default=None)
         bad = [s for s in samples if not s.ok and s.end < disruption and (good is None or s.start > good.start)]
         if bad:

@@ -1,8 +1,8 @@
 """Predictions from the sizes in several runs: growth, full disk, restore time; each with its 95 % interval, or a reason.
 
-Growth is a straight line through the sizes over time. The restore is assumed to take time in proportion to the size, and the
-rest of the RTO (detection, decisions) to stay constant. For a restore with a fixed part the prediction is therefore too
-early, not too late.
+Growth is a straight line through the sizes over time. The restore time is assumed to be proportional to the size, and the
+rest of the RTO (detection, decisions) to stay constant. If a part of the restore takes constant time, the predicted date is
+too early, never too late.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Value(BaseModel):
 
 
 class When(_Value):
-    """Number of days from this run to an event, with its interval, or the reason why it is unknown.
+    """Days from this run to a predicted event, with the interval, or the reason why this is unknown.
 
     ``latest`` is None when the event may never come.
     """
@@ -39,7 +39,7 @@ class When(_Value):
 
 
 class Outlook(_Value):
-    """Predictions for one service: its size, its growth, and the times until its disk is full and its restore exceeds the RTO."""
+    """Predictions for one service: its size, its growth, and the times at which its disk is full and its restore exceeds the RTO."""
 
     service: str
     points: int
@@ -59,7 +59,7 @@ class Outlook(_Value):
 
 
 def outlooks(own: Sequence[Point], earlier: Sequence[Point], rto_target_s: float | None) -> tuple[Outlook, ...]:
-    """Predict growth and restore time of each service: ``own`` are the sizes in this run, ``earlier`` those in other runs."""
+    """Predict growth and restore time of each service, from the sizes in this run (``own``) and in ``earlier`` runs."""
     return tuple(
         _outlook(one, [*(old for old in earlier if old.service == one.service and old.run != one.run), one], rto_target_s)
         for one in own

@@ -1,4 +1,4 @@
-"""Residue: changes that a run could not undo, from its journal. A person may close it: it then needs no undo any more."""
+"""Residue: changes that a run could not undo, read from its journal. A person may close it: then it needs no undo any more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drillbook.plan.planner import Plan
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
-    """Changes not undone, as listed at the latest end of the run or a recovery; without an end, the announced ones.
+    """Changes not undone, as listed at the latest end of the run or of a recovery; if it did not end, all announced changes.
 
     Includes changes that a person closed, since they were not undone.
     """
@@ -33,12 +33,12 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
 
 
 def _closes(event: Event) -> bool:
-    """Return True when the event ends a closing: a person declared that the residue needs no undo any more."""
+    """Return True when the event reports a successful closing: a person declared that the residue needs no undo any more."""
     return isinstance(event.what, RecoveryFinished) and event.what.kept is not None
 
 
 def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
-    """Announced faults, and other changes with an undo, that were neither undone nor closed; oldest first."""
+    """Announced faults, and other changes with an undo, that are neither undone nor closed; oldest first."""
     return [
         intent
         for intent in intents(events, plan.steps)
@@ -47,7 +47,7 @@ def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
 
 
 def settled(events: Sequence[Event]) -> Settled | None:
-    """Person, time and reason with which the residue was closed (needs no undo any more); None when nobody closed it."""
+    """Person, time and reason of the closing of the residue (it needs no undo any more); None when nobody closed it."""
     found = last(events, ResidueSettled)
     if found is None:
         return None

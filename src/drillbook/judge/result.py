@@ -1,7 +1,7 @@
-"""Result of a run: the contract of ``result.json``, and the view from which reports are rendered.
+"""Result of a run: the model of ``result.json``, and the view from which reports are rendered.
 
-All ``_s`` and timeline figures are seconds on the controller's monotonic clock; timeline points count from the start of the
-run.
+All fields ``*_s`` and all figures of the timeline are seconds on the controller's monotonic clock; points of the timeline
+count from the start of the run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SCHEMA = "drillbook/result/1"
 
 
 class Verdict(StrEnum):
-    """Verdict of a run; ``EXIT`` maps each verdict to an exit status."""
+    """Verdict of a run; the table ``EXIT`` gives its exit status."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     ABORTED = "aborted"
     NOT_RUN = "not run here"
-    """A service that the drill needs does not exist on this machine; nothing was touched."""
+    """This machine lacks a service that the drill needs; nothing was touched."""
 
 
 EXIT = {
@@ -64,16 +64,16 @@ class Injection(StrEnum):
 
     NOT = "not injected"
     NEVER = "never happened"
-    """An intent was recorded, and the fault was proven to have changed nothing."""
+    """The fault was announced in the journal, and is proven to have changed nothing."""
     UNKNOWN = "unknown"
-    """An intent was recorded; the injection failed, and the fault was not proven active."""
+    """The fault was announced, its injection failed, and it was not proven active."""
     UNPROVEN = "unproven"
     """The injection succeeded, but the fault was not proven active."""
     INJECTED = "injected"
 
 
 class FaultResult(_Value):
-    """State of one fault on one host, from which reports derive all sentences and figures about the fault."""
+    """State of one fault on one host, from which reports derive everything that they say about the fault."""
 
     step: str
     host: str
@@ -81,7 +81,7 @@ class FaultResult(_Value):
     why: str = ""
     """Reason why the injection is not proven."""
     since_s: float | None = None
-    """Time of the intent on the run's clock; None without an intent."""
+    """Time at which the fault was announced, on the run's clock; None if it was not announced."""
     ended: str = ""
     """Outcome of the undo; ``open``, ``residue`` or ``closed`` when the fault was not undone."""
 
@@ -116,7 +116,7 @@ class Residue(_Value):
 
 
 class SettledChange(_Value):
-    """One change that a person closed, with its state as checked right before the closing."""
+    """One change that a person closed (declared to need no undo), with its state in the check right before."""
 
     step: str
     host: str
@@ -128,7 +128,7 @@ class SettledChange(_Value):
 class Settled(_Value):
     """Record of the closing of residue: a named person declared that the changes not undone need no undo any more.
 
-    ``approval`` was given by a second person; it is required when the state of a change was unknown.
+    ``approval`` was given by a second person, which is required when the state of a change is unknown.
     """
 
     at: str
@@ -141,7 +141,10 @@ class Settled(_Value):
 
 
 class DiagnosisResult(_Value):
-    """Result of the phase `diagnose`: ``found`` is None without a recorded cause; ``ranked`` has causes and evidence."""
+    """Result of the phase `diagnose`.
+
+    ``found`` is None when no cause was recorded; ``ranked`` contains the causes with their evidence.
+    """
 
     service: str
     expected: str
@@ -183,7 +186,7 @@ class Result(_Value):
     """None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Closing of the remaining changes, which alters neither ``residue`` nor ``exit``; None when nobody closed them."""
+    """Closing of the remaining changes, which changes neither ``residue`` nor ``exit``; None when nobody closed them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -214,10 +217,10 @@ class ProbeTrack(_Value):
     bad: int
     late: int
     stretches: tuple[Span, ...]
-    """Consecutive spans, each with the number of its samples or writes in ``count``.
+    """Consecutive spans; ``count`` is the number of samples or writes in a span.
 
-    Labels: ``good``, ``bad``, ``kept`` (acknowledged and survived), ``lost`` (acknowledged, gone), ``unproven``
-    (acknowledged, never read back), ``refused`` (not acknowledged), ``unheard`` (missed because the controller stalled).
+    Labels: ``good``, ``bad``, ``kept`` (acknowledged and survived), ``lost`` (acknowledged, but gone), ``unproven``
+    (acknowledged, but never read back), ``refused`` (not acknowledged), ``unheard`` (missed because the controller stalled).
     """
     latency_p50_s: float | None = None
     latency_p99_s: float | None = None
@@ -231,10 +234,10 @@ class Timeline(_Value):
     phases: tuple[Span, ...]
     probes: tuple[ProbeTrack, ...]
     marks: dict[str, float]
-    """Times by name, only of measured moments.
+    """Times of measured moments, by name.
 
     Names: ``disruption``, ``first_bad``, ``recovered``, ``verified``, ``alerted``, ``recovery_point`` (acknowledgement of
-    the newest surviving write, perhaps before the disruption), ``last_acknowledged``, and those of ``notes.MARK_OF``.
+    the newest surviving write, perhaps before the disruption), ``last_acknowledged``, and the names in ``notes.MARK_OF``.
     """
 
 
@@ -268,7 +271,7 @@ class StepView(_Value):
 
 
 class Note(_Value):
-    """A note about locks, leases, guards, stops, alerts or contacts; one that is ``loud`` needs attention."""
+    """A note about locks, leases, guards, stops, alerts or contacts; ``loud`` is True if it needs attention."""
 
     at: float
     kind: str

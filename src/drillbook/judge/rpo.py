@@ -1,6 +1,6 @@
-"""RPO and lost writes, measured from the canaries of a run, or from a team's own backup; functions of the events alone.
+"""RPO and lost writes, measured by the canaries of a run or from a team's own backup; functions of the run's events alone.
 
-Every figure carries its error: the largest possible distance from the true value. docs/clocks.md defines the clocks.
+Every figure has an error: the largest possible difference from the true value. docs/clocks.md defines the clocks.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from drillbook.plan.planner import Plan
 
 
 def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
-    """Measure the RPO: the largest loss of any canary.
-
-    ``own`` are the events of the run before its first recovery.
-    """
+    """Measure the RPO: the largest loss that a canary saw. ``own`` contains the events of the run before its first recovery."""
     records = canaries([*own, *_read_back_later(events, own)])
     if _by_backup(result, own, records, disruption):
         return
@@ -58,7 +55,7 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
 
 
 def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRecord], disruption: float | None) -> bool:
-    """Measure the loss as the time from the newest data in a restored backup of the team's own to the fault.
+    """Measure the loss as the time between the newest data in a restored backup of the team's own, and the fault.
 
     Returns False when no such backup was restored, or when a write of a canary survived: the canary then measures the loss.
     """
@@ -77,7 +74,7 @@ def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRe
 
 
 def _before_all(record: CanaryRecord, disruption: float) -> bool:
-    """Return True when none of the canary's writes before the fault survived: the recovery point is older than them."""
+    """Return True when no write of the canary from before the fault survived: the restored state is older than all of them."""
     before = [write for write in record.acknowledged if write.acknowledged <= disruption]
     survivors = record.survivors
     return bool(before) and survivors is not None and not any(write.number in survivors for write in before)
@@ -85,7 +82,9 @@ def _before_all(record: CanaryRecord, disruption: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """Lost writes of one canary: the RPO figure, and the acknowledgement times of the last surviving and the newest counted write."""
+    """Lost writes of one canary: the RPO, and the times at which the last surviving write and the last counted write were
+    acknowledged.
+    """
 
     figure: Figure
     since: float | None = None
@@ -104,7 +103,9 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
     result.lost_numbers += ranges(write.number for write in lost)
     lost_before = [write for write in lost if write.acknowledged <= disruption]
     result.acknowledged = (result.acknowledged or 0) + len(before) + len(lost) - len(lost_before)
-    blind = disruption - before[-1].sent  # seconds before the disruption in which a loss would go unseen
+    blind = (
+        disruption - before[-1].sent
+    )  # seconds before the disruption in which no write was sent, so that a loss stays unnoticed
     if not lost:
         return _Loss(Figure(0.0, max(record.every, blind)), None, before[-1].acknowledged)
     end = max(before[-1], lost[-1], key=lambda write: write.acknowledged) if lost_before else lost[-1]
@@ -128,7 +129,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
 
 
 def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
-    """Events of a recovery that read back the rows of canaries, for canaries that the run itself had not read back."""
+    """Events of a recovery that read back the rows of canaries, if the run itself had not done so."""
     seen = {what.probe for what in contents(own, CanarySurvivors)}
     later = {what.probe: event for event, what in each(events[len(own) :], CanarySurvivors) if what.probe not in seen}
     return list(later.values())

@@ -1,6 +1,6 @@
-"""RTO, outage and detection, measured from the probes of a run; functions of the journal's events alone.
+"""RTO, outage and detection, measured by the probes of a run; functions of the run's events alone.
 
-Every figure carries its error: the largest possible distance from the true value. docs/clocks.md defines the clocks.
+Every figure has an error: the largest possible difference from the true value. docs/clocks.md defines the clocks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from drillbook.judge.samples import Sample, Stalls, canaries, samples_of, unhear
 
 
 def availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
-    """Measure RTO, outage and detection by the probe that recovered last, or by a canary whose writes failed for longer."""
+    """Measure RTO, outage and detection by the probe that recovered last, or by a canary if its writes failed for longer."""
     probes = samples_of(events)
     why = "no fault was injected" if disruption is None else "the drill has no availability probe" if not probes else None
     looks = _looks(events, result.end)
@@ -56,7 +56,7 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 def _measured(
     result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """Measure the outages in ``bad``, seen by availability probes, and in ``lasting``, seen by canaries, as one outage."""
+    """Measure several outages as one: those in ``bad``, seen by availability probes, and those in ``lasting``, seen by canaries."""
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]
@@ -96,9 +96,9 @@ def _measured(
 
 
 def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, Look]) -> list[Outage]:
-    """Outages that canaries saw, if they had worked before the fault; adds a finding for a canary that did not recover.
+    """Outages seen by canaries that had worked before the fault; adds a finding for each canary that did not recover.
 
-    Empty when no verification ended, since the run then did not wait until the canaries recovered.
+    Empty when no verification ended: the run then did not wait until the canaries recovered.
     """
     if _verification(events) is None:
         return []
@@ -122,7 +122,7 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
 
 
 def _stalled(events: Sequence[Event], looks: Mapping[str, Look]) -> list[Finding]:
-    """Make a finding about the samples that a stalled controller missed; empty list when it missed none."""
+    """Make a finding about samples that a stalled controller missed; the list is empty when it missed none."""
     missed = {key: len(look.unheard) for key, look in looks.items() if look.unheard}
     if not missed:
         return []
@@ -162,7 +162,7 @@ def _not_recovered(outage: Outage, events: Sequence[Event]) -> Finding:
 def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> Finding:
     """Make a finding for a service that was not good at the end of a run that undid its faults.
 
-    If the run waited until its limit, the service did not recover. If the run did not wait, the service's state is unknown.
+    If the run waited until its limit, the service did not recover; if it did not wait, the state of the service is unknown.
     """
     wanted = "good again after the drill had undone its faults"
     if settling.interrupted:
@@ -180,8 +180,8 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
     """Return the outcome of the run's last wait until the service is good.
 
-    If the run ended early and undid all its faults without such a wait, returns an interrupted wait. Returns ``None`` when
-    the outcome is unknown, for example because an undo failed.
+    If the run ended early, undid all its faults and did not wait, the result is an interrupted wait. ``None``: the outcome
+    is unknown, for example because an undo failed.
     """
     early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
     waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]
@@ -200,12 +200,12 @@ def _open_end(events: Sequence[Event]) -> str:
 
 
 def _cut_off(events: Sequence[Event]) -> bool:
-    """Return True when the controller died before the end of the run: buffered samples of its probes are then lost."""
+    """Return True when the controller died before the end of the run: the samples that its probes had not yet written are lost."""
     return not any(isinstance(event.what, RunFinished) for event in events)
 
 
 def _put_back(events: Sequence[Event]) -> float | None:
-    """Time at which the run had undone every fault; None when a fault was not undone."""
+    """Time at which the run had undone all its faults; None when a fault was not undone."""
     faults = {event.seq for event, what in each(events, IntentRecorded) if what.effect == "fault"}
     undone = {what.intent: event.clock for event, what in each(events, Undone)}
     return max(undone[seq] for seq in faults) if faults and faults <= undone.keys() else None
@@ -217,7 +217,7 @@ def _none(result: Figures, why: str) -> None:
 
 
 def _limit(events: Sequence[Event], end: float) -> float:
-    """Time until which a recovery counts: the end of the verification, else of the availability probes, else of the run."""
+    """Time until which a recovery counts: the end of the verification, or else of the availability probes, or else of the run."""
     verified = _verification(events)
     if verified is not None:
         return verified
@@ -236,7 +236,7 @@ def _verification(events: Sequence[Event]) -> float | None:
 def _cleaned(events: Sequence[Event]) -> float:
     """Time at which the cleanup, or an undo after a successful verification, began to change something.
 
-    From that time on the drill itself causes interruptions. Infinite when nothing was changed.
+    From then on the drill itself causes interruptions. Infinite when nothing was changed.
     """
     verified = False
     for event in session(events):
@@ -260,7 +260,9 @@ def _looks(events: Sequence[Event], end: float) -> dict[str, Look]:
 
 
 def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Finding]:
-    """Make a finding about a service that was good before the cleanup or undo but not afterwards; else an empty list."""
+    """Make a finding about a service that was good before the cleanup or undo, but not afterwards; otherwise return an empty
+    list.
+    """
     if (waited := _settling(events)) and waited.interrupted:
         return [_not_good_again(waited, None, f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
     return [
@@ -275,7 +277,7 @@ def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Fi
 
 
 def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, Look]) -> None:
-    """Report that a fault caused no bad sample, with the longest outage that could go unseen between two samples."""
+    """Report that a fault caused no bad sample, with the longest outage that no sample would have noticed."""
     limit = max(look.limit for look in looks.values())
     grid = max(
         b.end - a.start

@@ -11,18 +11,18 @@ from drillbook.events.runs import ControllerStalled
 from drillbook.judge.result import ProbeTrack, Span
 
 MOST_REASONS = 3
-"""Maximum number of different reasons of bad samples in a finding."""
+"""Maximum number of different reasons for bad samples listed in a finding."""
 
 
 def enough_s(every_s: float) -> float:
-    """Seconds without a bad sample that count as recovered, for a probe with the interval ``every_s``."""
+    """Seconds without a bad sample after which the service counts as recovered; ``every_s`` is the interval of the probe."""
     return max(1.0, 5 * every_s)
 
 
 def hole_s(every_s: float, timeout_s: float) -> float:
-    """Longest time in seconds between the starts of two samples, if the state between them is to count as known.
+    """Longest time in seconds between the starts of two samples for which the state in between still counts as known.
 
-    Allows for a probe whose samples all hang until their timeout, so that later samples begin late.
+    Allows for a probe whose samples all hang until their timeout, so that the next samples begin late.
     """
     return max(enough_s(every_s), timeout_s + 2 * every_s)
 
@@ -45,8 +45,8 @@ class Sample:
 def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
     """Return True for a bad sample that is not reliable, because a stalled controller listened for less than the timeout.
 
-    The controller stood still for ``stood_s`` of the sample. A sample that ended before ``timeout_s`` is reliable: it failed
-    for another reason than the timeout.
+    The controller stalled for ``stood_s`` of the sample. A sample that ended before ``timeout_s`` is reliable: it did not
+    fail because of the timeout.
     """
     lasted = sample.end - sample.start
     return not sample.ok and stood_s > 0 and lasted - stood_s < timeout_s <= lasted
@@ -54,7 +54,7 @@ def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """Spans in which the controller itself stood still, without CPU time or frozen; seconds on the run's clock."""
+    """Spans in which the controller itself stalled (had no CPU time, or was frozen); seconds on the run's clock."""
 
     spans: tuple[tuple[float, float], ...] = ()
 
@@ -92,7 +92,7 @@ class Numbers:
     """Set of write numbers of a canary, stored as ranges."""
 
     def __init__(self, ranges: Iterable[Sequence[int]]) -> None:
-        """``ranges`` are pairs of first and last number, sorted."""
+        """Make the set; ``ranges`` are sorted pairs of first and last number."""
         self._ranges = [(first, last) for first, last in ranges]
 
     def __contains__(self, number: int) -> bool:
@@ -101,7 +101,10 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class CanaryRecord:
-    """Writes of one canary, a probe that writes numbered rows; ``survivors`` are those read back, None if unreadable."""
+    """Writes of one canary (a probe that writes numbered rows).
+
+    ``survivors`` are the numbers read back; None if they could not be read.
+    """
 
     probe: str
     every: float
@@ -109,13 +112,13 @@ class CanaryRecord:
     refused: tuple[Sample, ...]
     """Writes that were not acknowledged; older journals record only the time when they were sent."""
     unheard: tuple[Sample, ...]
-    """Writes whose acknowledgement a stalled controller could not have received."""
+    """Writes that a stalled controller could not have received an acknowledgement for."""
     survivors: Numbers | None
     error: str | None
 
     @property
     def samples(self) -> list[Sample]:
-        """Writes of the canary as samples, like those of an availability probe, in sending order."""
+        """Writes of the canary as samples like those of an availability probe, in the order in which they were sent."""
         good = [Sample(write.sent, write.acknowledged, ok=True, why=None) for write in self.acknowledged]
         return sorted([*good, *self.refused], key=lambda one: one.start)
 
@@ -131,7 +134,7 @@ def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
 
 
 def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """Samples of every availability probe that a stalled controller missed: they count as neither good nor bad."""
+    """Samples of every availability probe that a stalled controller missed; they count as neither good nor bad."""
     stalls, started = Stalls.of(events), _started(events, "availability")
     return {probe: _unheard(samples, started[probe], stalls) for probe, samples in _asked(events).items()}
 
@@ -206,7 +209,7 @@ def last_reasons(events: Sequence[Event], probe: str) -> str:
 
 
 def probe_tracks(events: Sequence[Event]) -> tuple[ProbeTrack, ...]:
-    """Observations of all probes for the timeline, one ``ProbeTrack`` for each probe."""
+    """Observations of all probes, for the timeline."""
     ended = {what.probe: what.error for what in contents(events, ProbeEnded)}
     late: dict[str, int] = {}
     for what in contents(events, ProbeSamples):
@@ -272,7 +275,7 @@ def _canary_track(begun: ProbeStarted, record: CanaryRecord, error: str | None) 
 
 
 def _stretches(points: Sequence[tuple[float, float, str]]) -> tuple[Span, ...]:
-    """Merge consecutive samples (start, end, label) with equal labels into spans; each span lasts until the next begins."""
+    """Merge consecutive samples (start, end, label) with equal labels into spans; each span ends when the next begins."""
     spans: list[tuple[float, float, str, int]] = []
     for start, end, label in points:
         if spans and spans[-1][2] == label:

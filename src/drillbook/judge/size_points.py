@@ -1,4 +1,4 @@
-"""Size of a service and duration of its restore in one run: a point for the fit of growth over several runs."""
+"""Size of a service and duration of its restore in one run: a data point for the growth over several runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ACTION = "capacity.collect"
 
 
 class Point(BaseModel):
-    """Size of one service in one run; ``at`` is the run's start in UTC by the controller's clock.
+    """Size of one service in one run; ``at`` is the run's start in UTC, by the controller's clock.
 
-    ``rto_s`` and ``restore_s`` are set when that run measured the RTO of this service and its verification passed.
+    ``rto_s`` and ``restore_s`` are set if that run measured the RTO of this service and passed its verification.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,10 +40,10 @@ def of_run(
     rto_s: float | None,
     restore_s: float | None,
 ) -> list[Point]:
-    """Points of a run: for each service, the size from its last successful step with the action ``capacity.collect``.
+    """Data points of a run: for each service, the size measured by its last successful step ``capacity.collect``.
 
-    ``steps`` are triples of action, status and facts, in order. ``service`` is the drill's service; its measured times are
-    ``rto_s`` and ``restore_s``, in seconds; None when they do not count.
+    ``steps`` are triples of action, status and facts, in order. ``service`` is the service of the drill; ``rto_s`` and
+    ``restore_s`` are its measured times in seconds, or None when they do not count.
     """
     found: dict[str, Point] = {}
     for action, status, facts in steps:

@@ -29,7 +29,7 @@ def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
 
 
 def steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[StepView]:
-    """Every step on every host: its outcome in the run, and the outcome of its undo by the run or by a later recovery."""
+    """Every step on every host, with its outcome and the outcome of its undo, by the run itself or by a later recovery."""
     views: list[StepView] = []
     for step in plan.steps:
         mine = [event for event in own if event.step == step.id]

@@ -11,7 +11,7 @@ from drillbook.judge.objectives import BAD, unverified
 from drillbook.judge.result import Objective, StepView, Verdict
 
 _DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before", "recovery-not-awaited")
-"""Codes of findings that make the drill inconclusive."""
+"""Codes of findings that make a drill inconclusive."""
 
 
 def verdict(
@@ -35,7 +35,7 @@ def verdict(
 
 
 def _unwritten(events: Sequence[Event]) -> str:
-    """Reason why events are missing from the run's journal, as recorded at the end of the run; empty when complete."""
+    """Reason why events are missing in the journal, as the end of the run recorded it; empty when the journal is complete."""
     why = next((what.unwritten for what in contents(events, RunFinished)), "")
     return f"some events of the run could not be recorded in time: {why}" if why else ""
 

@@ -1,7 +1,7 @@
-"""Sources of backups on the embedded lab: an archived log of PostgreSQL, a guestbook in SQLite, a shop in MariaDB.
+"""Sources of backups in the embedded lab: PostgreSQL's archived log, a guestbook in SQLite, and a shop in MariaDB.
 
-The programs come from the machine's packages; no wheels of them exist. Where a program is missing, the lab's inventory says
-so, and drills that need the program are not run.
+The programs come from Debian packages; there are no Python wheels of them. If a program is missing, the lab's inventory says
+so, and drills that need it are not run.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ pg1-port={port}
 pg1-socket-path={home}
 pg1-user=postgres
 """
-# Until the job of a rehearsal has made its repository there is nothing to archive to, and the log is not kept.
+# Before a rehearsal's backup job creates its repository, nothing can be archived, and PostgreSQL does not keep the log.
 GUESTBOOK = """
 CREATE TABLE visitor (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE entry (id INTEGER PRIMARY KEY, visitor INTEGER NOT NULL REFERENCES visitor, at TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX entry_at ON entry (at);
 """
-# The first start makes the data directory, and only a whole one gets its name.
+# The first start creates the data directory under another name, and renames it once it is complete.
 SERVE_SHOP = """\
 #!/bin/sh
 # Serve the shop's MariaDB; its data directory is made at the first start.
@@ -58,7 +58,7 @@ exec mariadbd --no-defaults --datadir="$PWD/data" --tmpdir="$PWD/tmp" --socket="
   --init-file="$PWD/init.sql" --skip-networking --skip-name-resolve --skip-log-bin --innodb-log-file-size=8M \\
   --innodb-buffer-pool-size=32M --event-scheduler=ON
 """
-# Customers order once a second; what they ordered before the first start is closed and stays as it is.
+# Customers place an order every second. Orders made before the first start are closed, and never change.
 SHOP_CONTENT = """\
 CREATE DATABASE IF NOT EXISTS shop CHARACTER SET utf8mb4;
 CREATE USER IF NOT EXISTS shop@localhost IDENTIFIED BY '{password}';
@@ -78,7 +78,7 @@ VALUES (1 + FLOOR(RAND() * 200), 100 + FLOOR(RAND() * 20000), UTC_TIMESTAMP(3));
 
 
 def archiving(lab: Lab, host: str) -> str:
-    """Settings of PostgreSQL on db-1 that archive its log; empty on other hosts, and where pgBackRest is missing."""
+    """Settings of PostgreSQL on db-1 that archive its log; empty on other hosts, and if pgBackRest is missing."""
     known = lab.values()
     if host != "db-1" or known["missing.pgbackrest"]:
         return ""

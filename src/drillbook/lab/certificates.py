@@ -1,5 +1,5 @@
-"""Certificates with which the components of the lab's store authenticate one another, so that no other process can use
-their internal ports.
+"""Certificates for the lab's object store: its components authenticate one another, and refuse all other processes on
+internal ports.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _name(name: str) -> x509.Name:
 
 
 def settings(folder: Path) -> Mapping[str, str]:
-    """Environment variables that make SeaweedFS present the shared certificate, and require it, over gRPC and HTTP."""
+    """Environment variables that make SeaweedFS present the shared certificate, and require it from clients, over gRPC and HTTP."""
     files = {"CERT": str(folder / CERTIFICATE), "KEY": str(folder / KEY)}
     http = files | {"CA": str(folder / AUTHORITY)}
     return {

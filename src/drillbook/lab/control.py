@@ -34,7 +34,7 @@ class Component:
     port: int | None
     pid: int | None
     standby: bool = False
-    """True for a program that runs only while a drill wants it."""
+    """True for a program that is off until a drill starts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class LabStatus:
 
 
 def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_it_is: bool = False) -> Lab:
-    """Return a healthy lab in ``folder``: the running lab, else a new lab. Raises LabError.
+    """Return a healthy lab in ``folder``: the running lab, or else a new lab. Raises LabError.
 
-    With ``as_it_is`` a lab whose machines are up is accepted even if a service is down, since a drill may be using the lab.
+    With ``as_it_is`` running machines are enough, even if a service is down: a drill may be using the lab.
     """
     folder = checked(folder)
     with locked(folder):
@@ -204,7 +204,7 @@ def _end(folder: Path) -> None:
         while processes.alive(lab.pid, lab.started) and time.monotonic() < until:
             time.sleep(0.01)
     if lab is not None and lab.identity == "ambient" and os.geteuid() == 0:
-        # Without CAP_SYS_PTRACE, as in a container, root cannot read the environment of the lab's processes.
+        # Without CAP_SYS_PTRACE, as in a container, even root cannot read the environment of the lab's processes.
         with contextlib.suppress(LabError, subprocess.TimeoutExpired):
             _launch(folder, "ambient", "run", "drillbook.lab.processes", str(folder))
     left = processes.sweep(folder)
@@ -216,7 +216,7 @@ def _end(folder: Path) -> None:
 
 
 def _remove_sockets(lab: Lab) -> None:
-    """Remove SeaweedFS's sockets in /tmp, since a stale socket prevents the next start of SeaweedFS."""
+    """Remove SeaweedFS's sockets in /tmp; an old socket would prevent the next start of SeaweedFS."""
     for path in weed_sockets(range(lab.base, lab.base + BLOCK)):
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(path.lstat().st_mode):

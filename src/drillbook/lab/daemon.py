@@ -1,7 +1,9 @@
-"""The daemon of a lab: the root of its process tree. ``python -m drillbook.lab.daemon FOLDER``
+"""The daemon of a lab: the parent of all processes of the lab.
 
-The daemon has two jobs that must never be delayed. It reaps every orphan at once, because ``pg_ctl`` believes that a
-zombie postmaster is a running server. When the daemon ends, it kills every descendant. Its first child serves the hosts.
+``python -m drillbook.lab.daemon FOLDER``
+
+The daemon has two jobs that must never be delayed. It reaps every orphan at once, because ``pg_ctl`` takes a zombie
+postmaster for a running server. When it ends, it kills all its descendants. Its first child serves the hosts.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Redirect the daemon's output to the log file ``path``; the daemon has no terminal."""
+    """Redirect the output of the daemon, which has no terminal, to the log file ``path``."""
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

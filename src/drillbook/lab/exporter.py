@@ -1,7 +1,9 @@
-"""Exporter of PostgreSQL session counts for Prometheus, with the metric names of postgres_exporter.
+"""Exporter of the number of PostgreSQL sessions for Prometheus, with the metric names of postgres_exporter.
 
-``python -m drillbook.lab.exporter PORT SERVER-PORT PASSWORD-FILE [ADDRESS]`` answers on PORT. It connects as superuser,
-because superusers can connect even when all ordinary connections are taken. Its only session stays open.
+``python -m drillbook.lab.exporter PORT SERVER-PORT PASSWORD-FILE [ADDRESS]`` answers on PORT.
+
+It connects as superuser, since a superuser can connect even when all ordinary connections are taken, and keeps this session
+open.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-        """Log nothing: there is one scrape every second."""
+        """Log nothing, since there is a scrape every second."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Folder of a lab: owned by this user, and marked as that of a lab by a file in it."""
+"""The folder of a lab: it belongs to this user, and a file in it marks it as a lab's folder."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def checked(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lab's lock, so that only one start or stop runs at a time.
+    """Hold the lab's lock within the ``with`` block, so that only one start or stop runs at a time.
 
-    The lock is on the folder itself, so that no lock file remains.
+    The folder itself is locked, so that no lock file remains.
     """
     while True:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _refuse_foreign(folder: Path, found: os.stat_result) -> None:
-    """Raise LabError if the folder is another user's or has foreign content, which a lab must not mix with or remove."""
+    """Raise LabError if the folder belongs to another user, or contains other files, which a lab must not touch."""
     if found.st_uid not in (os.geteuid(), identity.NOBODY if os.geteuid() == 0 else os.geteuid()):
         raise LabError(f"{folder} belongs to another user", hint="set DRILLBOOK_LAB to another folder")
     marker = folder / "OWNER"
@@ -68,7 +68,7 @@ def _refuse_foreign(folder: Path, found: os.stat_result) -> None:
 
 
 def begin(folder: Path) -> None:
-    """Mark the folder as a lab's, and generate the lab's secrets."""
+    """Mark the folder as a lab's folder, and generate the secrets of the lab."""
     folder.chmod(0o700)
     (folder / "OWNER").write_text(OWNED_BY, encoding="ascii")
     (folder / "secrets").mkdir(mode=0o700)
@@ -79,5 +79,7 @@ def begin(folder: Path) -> None:
 
 def empty(folder: Path) -> None:
     """Remove everything in the folder, but not the folder itself."""
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == "OWNER"):  # OWNER last: it marks a lab's folder
+    for entry in sorted(
+        folder.iterdir(), key=lambda entry: entry.name == "OWNER"
+    ):  # The file OWNER is removed last: it marks the folder of a lab.
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

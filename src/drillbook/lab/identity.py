@@ -31,7 +31,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def assume(mode: str, folder: Path) -> str:
-    """Take on the identity of ``mode``, or of the best mode for ``auto``; returns the mode. Call before starting threads."""
+    """Take on the identity of ``mode`` (for ``auto``: of the best mode), and return the mode. Call this before starting threads."""
     if mode == "auto":
         mode = "same" if os.geteuid() != 0 else "userns" if _namespace_works() else "ambient"
     if mode == "userns":
@@ -45,7 +45,7 @@ def assume(mode: str, folder: Path) -> str:
 
 
 def _namespace_works() -> bool:
-    """Return True when a user namespace works; tried in a child process, because a process cannot leave its namespace."""
+    """Return True when a user namespace works; tested in a child process, since a process cannot leave its namespace."""
     child = os.fork()
     if child == 0:
         try:
@@ -72,7 +72,7 @@ def _own(folder: Path) -> None:
 
 def _drop_root() -> None:
     _call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    # Without this bit, access(2) ignores the capability; supervisord and initdb look for programs with access(2).
+    # Without this bit, access(2) ignores the capability; supervisord and initdb use access(2) to find programs.
     _call("prctl", _PR_SET_SECUREBITS, _NO_SETUID_FIXUP | _KEEP_CAPS, 0, 0, 0)
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -82,7 +82,9 @@ def _drop_root() -> None:
     sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)  # effective, permitted, inheritable; low 32 bits, then high
     _call("capset", header, sets)
     _call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # else the user nobody would create bytecode files in root's site-packages
+    os.environ["PYTHONDONTWRITEBYTECODE"] = (
+        "1"  # otherwise the user nobody would create bytecode files in root's site-packages
+    )
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -92,7 +94,7 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def main() -> int:  # noqa: RET503  execv never returns
-    """Take on the identity and execute the module, with ``detach`` in a new process; returns the exit status."""
+    """Take on the identity, and execute the module (with ``detach``, in a new process); return the exit status."""
     mode, folder, how, *rest = sys.argv[1:]
     try:
         os.environ[CHOICE] = assume(mode, Path(folder))

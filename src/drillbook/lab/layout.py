@@ -1,4 +1,4 @@
-"""Layout of a lab: its folder, its ports, and ``lab.json``, which records both."""
+"""Layout of a lab: its folder, its ports, and the file ``lab.json`` that records them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ REGION = "us-east-1"
 DATABASE = "dpa"
 COLLECTION = "chunks"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-"""Folders of the system's programs, which the PATH of an ordinary user has in part."""
+"""Folders of the system's programs; the PATH of an ordinary user contains only some of them."""
 MARK = "DRILLBOOK_LAB_FOLDER"
 """Environment variable that marks every process of a lab; its value is the lab's folder."""
 
-# A port's number is the lab's first port plus the index of its name.
+# The number of a port is the lab's first port plus the index of the port's name in this list.
 PORTS = (
     "ssh.app-1",
     "ssh.db-1",
@@ -63,9 +63,9 @@ FIRST_PORT = 20000
 BLOCKS = 400
 LONGEST_FOLDER = 70
 SHOP = "shop"
-"""Name of the shop's program, of its database, and of its folder on db-1."""
+"""Name of the shop's program and database, and of its folder on db-1."""
 SANDBOXES = {"cache": "cache", "database": "db", "site": "site", "archive": "tar", "guestbook": "book", "shop": "shop"}
-"""Names of sandboxes, each with the end of its folder's name: paths of Unix sockets are limited."""
+"""Sandboxes by name, each with the last part of its folder's name; short, since the length of Unix socket paths is limited."""
 PROGRAMS = {
     "pgbackrest": ("the Debian package pgbackrest", ("pgbackrest",)),
     "mariadb": (
@@ -73,9 +73,9 @@ PROGRAMS = {
         ("mariadbd", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "mbstream"),
     ),
 }
-"""Names of values, each with the text for messages that names the packages, and the programs that must be there."""
+"""By name of a value: the programs that must exist, and the packages that contain them, as text for messages."""
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
-"""Text for messages that names the Debian packages of the monitoring programs; no wheels of them exist."""
+"""Debian packages of the monitoring programs, as text for messages; there are no Python wheels of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,17 @@ class Lab:
     started: int = 0
     ready: bool = False
     monitored: bool = True
-    """True unless the monitoring programs are known to be missing on this machine."""
+    """False only if the monitoring programs are known to be missing on this machine."""
 
     @classmethod
     def preferred(cls, folder: Path) -> Self:
-        """Lab in ``folder`` on its preferred ports, which depend only on the folder's path."""
+        """Lab in ``folder`` on its preferred ports, which are derived from the folder's path."""
         number = int(hashlib.sha256(str(folder).encode()).hexdigest()[:8], 16)
         return cls(folder, FIRST_PORT + number % BLOCKS * BLOCK)
 
     @classmethod
     def free(cls, folder: Path) -> Self:
-        """Lab in ``folder`` on the first free block of ports, from the preferred block on.
+        """Lab in ``folder`` on the first free block of ports; the search begins with the preferred ports.
 
         Raises LabError when no block is free.
         """
@@ -250,7 +250,7 @@ class Lab:
 
 
 def missing_programs() -> dict[str, str]:
-    """Packages to install for missing programs, by keys such as ``missing.mariadb``; an empty text if none is missing."""
+    """Packages to install for missing programs, by keys such as ``missing.mariadb``; empty text for an installed program."""
     return {
         f"missing.{name}": "" if all(shutil.which(program, path=SYSTEM_PATH) for program in programs) else packages
         for name, (packages, programs) in PROGRAMS.items()
@@ -265,7 +265,7 @@ def valkey_server() -> str:
 
 
 def default_folder(project: Path) -> Path:
-    """Folder of a project's lab, the same at every call; its path is short, because paths of unix sockets are limited."""
+    """Folder of a project's lab; always the same, and with a short path, since the length of Unix socket paths is limited."""
     if chosen := os.environ.get("DRILLBOOK_LAB"):
         return Path(chosen).resolve()
     number = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:8]
@@ -294,12 +294,12 @@ def put(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def weed_sockets(ports: Iterable[int]) -> list[Path]:
-    """Paths of the Unix sockets that SeaweedFS makes in /tmp for ``ports``; old ones that stay prevent its start."""
+    """Paths of the Unix sockets that SeaweedFS makes in /tmp for ``ports``; leftover sockets prevent its start."""
     return [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
 
 def _foreign_sockets(lab: Lab) -> bool:
-    """Return True when a SeaweedFS socket of another user, which this user may not delete, is on one of the lab's ports."""
+    """Return True when another user's SeaweedFS socket, which this user cannot delete, uses one of the lab's ports."""
     return os.geteuid() != 0 and any(
         path.lstat().st_uid != os.geteuid() for path in weed_sockets(range(lab.base, lab.base + BLOCK)) if path.is_socket()
     )

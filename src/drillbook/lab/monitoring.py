@@ -1,7 +1,7 @@
-"""The lab's Prometheus and Alertmanager on store-1, which monitor the API and PostgreSQL by the handbook's rules.
+"""The lab's Prometheus and Alertmanager on store-1, which monitor the API and PostgreSQL with the rules of the handbook.
 
-Both programs come from the machine's packages (Debian: `prometheus`, `prometheus-alertmanager`); no wheels of them exist.
-On a machine without them, the lab has no monitoring, its inventory states that, and drills that need it are skipped.
+Both programs come from Debian packages (`prometheus`, `prometheus-alertmanager`); there are no Python wheels of them. On a
+machine without them, the lab has no monitoring, its inventory says so, and drills that need it are skipped.
 """
 
 from __future__ import annotations

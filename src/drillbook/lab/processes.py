@@ -1,7 +1,7 @@
-"""Processes of a lab: identifying them, and killing them all.
+"""Finds and kills the processes of a lab.
 
-Pids are reused, so a process is identified by its pid and start time. Processes of a lab are its daemon, the supervisors
-in its pid files, their descendants, and every process whose environment has the lab's mark.
+Pids are reused, so a process is identified by its pid and start time. Processes of a lab are its daemon, the supervisors in
+its pid files, their descendants, and every process whose environment contains the lab's mark.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def below(roots: Iterable[int], table: dict[int, Process]) -> set[int]:
 
 
 def marked(folder: Path, table: Iterable[int]) -> set[int]:
-    """Pids of the processes whose environment carries the lab's mark; unreadable environments are skipped."""
+    """Pids of the processes whose environment contains the lab's mark; processes with an unreadable environment are skipped."""
     mark = f"{MARK}={folder}".encode()
     found = set()
     for pid in table:
@@ -129,7 +129,7 @@ def _of_lab(folder: Path) -> list[Process]:
 
 
 def ancestors(pid: int, table: dict[int, Process]) -> set[int]:
-    """Return the pids of ``pid`` itself and of all its ancestors."""
+    """Return ``pid`` and the pids of all its ancestors."""
     found: set[int] = set()
     while pid in table and pid not in found:
         found.add(pid)
@@ -138,7 +138,7 @@ def ancestors(pid: int, table: dict[int, Process]) -> set[int]:
 
 
 def end_children(seconds: float = 10.0) -> None:
-    """Kill and reap every descendant of this process for at most ``seconds``; this process must be a subreaper."""
+    """Kill and reap all descendants of this process, for at most ``seconds``. This process must be a subreaper."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         table = everything()
@@ -154,7 +154,7 @@ def end_children(seconds: float = 10.0) -> None:
 
 
 def adopt_orphans() -> None:
-    """Make this process a subreaper: it becomes the parent of descendants whose parent ended, and can reap them."""
+    """Make this process a subreaper: descendants whose parent ended become its children, and it can reap them."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

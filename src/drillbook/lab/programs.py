@@ -1,4 +1,4 @@
-"""The programs of each host, and the configuration of its supervisor, cache and API."""
+"""The programs of each host, and the configuration files of its supervisor, cache and API."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from drillbook.lab import backups, certificates, database, monitoring
 from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, SHOP, SYSTEM_PATH, Lab, put, valkey_server
 
 RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
-"""Servers that the API reaches through a relay, so that drills can break the path: name of the relay, and of the port."""
+"""Servers that the API reaches through a relay, so that drills can break the path; each has the name of a relay and of a port."""
 
 SITE_FILES = 40
 """Number of pages of the site on app-1, and of its images."""
 MEMORY_LIMIT_MIB = 256
-"""Memory limit in MiB that the API applies to itself, since the kernel applies none in the embedded lab."""
+"""Memory limit in MiB that the API enforces itself, since in the embedded lab the kernel enforces none."""
 
 SUPERVISOR = """\
 [supervisord]
@@ -49,7 +49,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix://{home}/supervisor.sock
 """
 
-# Nothing is restarted, and a failed start is not retried: a service that a drill broke must stay broken.
+# The supervisor restarts nothing and does not retry a failed start: a service that a drill broke must stay broken.
 PROGRAM = """
 [program:{name}]
 command={command}
@@ -72,7 +72,7 @@ stdout_logfile_backups=1
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One supervised program; it is killed when it still runs ``patience`` seconds after its stop signal."""
+    """One supervised program. It is killed if it still runs ``patience`` seconds after its stop signal."""
 
     name: str
     command: str
@@ -80,7 +80,7 @@ class Program:
     patience: int = 5
     autostart: bool = True
     standby: bool = False
-    """True for a program that runs only while a drill wants it."""
+    """True for a program that is off until a drill starts it."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -97,7 +97,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def source_path() -> dict[str, str]:
-    """Environment with which a new Python interpreter imports the same copy of ``drillbook`` as this process."""
+    """Environment variables with which a new Python interpreter imports the same copy of ``drillbook`` as this process."""
     return {"PYTHONPATH": str(Path(drillbook.__file__).parents[1])}
 
 
@@ -120,18 +120,20 @@ def of(lab: Lab, host: str) -> list[Program]:
 
 
 def _api(name: str, python: str) -> Program:
-    """Supervisor entry of an additional API with the settings ``NAME.env``; not started until a drill starts it."""
+    """Supervisor entry of a second API with the settings ``NAME.env``; it is off until a drill starts it."""
     command = f"/bin/sh -c 'set -a; . ./{name}.env; exec {python} drillbook.lab.app'"
     return Program(name, command, autostart=False, standby=True, environment=source_path())
 
 
 def _shop(lab: Lab) -> Program:
-    """Supervisor entry of the shop's MariaDB; not started until a drill starts it."""
+    """Supervisor entry of the shop's MariaDB; it is off until a drill starts it."""
     return Program(SHOP, f'"{lab.home("db-1") / SHOP / "serve.sh"}"', patience=20, autostart=False, standby=True)
 
 
 def _watcher(name: str, command: str) -> Program:
-    """Supervisor entry of a monitoring program; started only once the lab is healthy, so that the start raises no alert."""
+    """Supervisor entry of a monitoring program, which starts only once the lab is healthy, so that the lab's start raises no
+    alert.
+    """
     return Program(name, command, autostart=False, environment=source_path() | {"GOMAXPROCS": "1"})
 
 
@@ -243,7 +245,7 @@ def _redis(lab: Lab) -> Program:
 def _redis_settings(lab: Lab) -> str:
     data = Path(lab.cache_data)
     data.mkdir(mode=0o700, exist_ok=True)
-    # A process that sets its title hides its environment, in which the lab finds the mark of its processes.
+    # Processes must not set a title: that hides their environment, in which the lab finds its mark.
     return (
         f"bind {ADDRESS}\nport {lab.port('redis')}\nprotected-mode yes\nrequirepass {lab.secret('redis')}\n"
         f'dir "{data}"\nappendonly yes\nappendfsync everysec\nsave 3600 1\ndaemonize no\nset-proc-title no\n'
@@ -280,7 +282,7 @@ def _s3(lab: Lab) -> Program:
         options |= {f"{name}.port": lab.port(name), f"{name}.port.grpc": lab.port(f"{name}.grpc")}
     arguments = " ".join(f"-{name}={value}" for name, value in options.items())
     command = f'"{weed}/weed" -logtostderr=true mini {arguments}'
-    # An ordinary stop takes 16 to 28 seconds; SIGKILL loses no data.
+    # SIGKILL loses no data, and an ordinary stop takes 16 to 28 seconds.
     return Program(
         "s3",
         command,
@@ -296,7 +298,7 @@ def _s3(lab: Lab) -> Program:
 
 
 def _inner_keys(lab: Lab) -> dict[str, str]:
-    """Signing keys with which SeaweedFS's components trust one another; its file server refuses clients without them."""
+    """Signing keys by which the components of SeaweedFS trust one another; its file server refuses clients without them."""
     names = (
         "WEED_JWT_FILER_SIGNING_KEY",
         "WEED_JWT_FILER_SIGNING_READ_KEY",

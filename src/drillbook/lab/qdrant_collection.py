@@ -1,4 +1,4 @@
-"""A collection in the lab's stand-in for a Qdrant server: one shard of Qdrant's engine behind Qdrant's REST API."""
+"""A collection of the lab's stand-in for a Qdrant server: one shard of Qdrant's engine behind Qdrant's REST API."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Collection:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "shard").mkdir(parents=True)
         shard = edge.EdgeShard.create(str(folder / "shard"), config)
-        # Written last, since a folder without this file does not count as a collection.
+        # Written last: a folder without this file does not count as a collection.
         draft = folder / "params.new"
         draft.write_text(json.dumps(params), encoding="utf-8")
         draft.replace(folder / "params.json")
@@ -128,7 +128,7 @@ class Collection:
         return {"points": [_out(one) for one in records], "next_page_offset": _id(following)}
 
     def retrieve(self, asked: Params) -> list[Params]:
-        """Points with the requested ids, as far as they exist."""
+        """Return the points with the requested ids, as far as they exist."""
         records = self.shard.retrieve(asked["ids"], asked.get("with_payload", True), asked.get("with_vector", False))
         return [_out(one) for one in records]
 

@@ -1,7 +1,7 @@
-"""Snapshots of the lab's stand-in for a Qdrant server: a collection's files in one archive, with its SHA-256.
+"""Snapshots of the lab's stand-in for a Qdrant server: the files of a collection in one archive, with its SHA-256.
 
-Requests and answers are Qdrant's (https://qdrant.tech/documentation/snapshots/). The archive has a format of its own,
-because the engine can read Qdrant's format but not write it. Standard library only.
+Requests and answers are those of Qdrant (https://qdrant.tech/documentation/snapshots/). The archive has its own format,
+since the engine can read Qdrant's format but not write it. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 WITHIN_S = 60.0
-"""Seconds that the source of a snapshot may take to answer."""
+"""Time limit in seconds for the download of a snapshot."""
 CHUNK = 1 << 20
 
 
@@ -43,7 +43,7 @@ def _digest(path: Path) -> str:
 def unpack(location: str, checksum: str | None, target: Path) -> None:
     """Fetch the archive at ``location`` and unpack it to ``target``.
 
-    Raises ValueError or OSError; ``target`` does not exist then.
+    Raises ValueError or OSError; in that case ``target`` does not exist.
     """
     if not location.startswith(("http://", "https://")):
         raise ValueError(f"the lab's stand-in recovers only over http, not over {location.partition(':')[0]!r}")

@@ -64,7 +64,7 @@ class Collections:
             self._all = {}
 
     def do(self, method: str, path: str, body: Params) -> Any:
-        """Handle one request, and return its result. Raises Refused for an unknown route or a refused request."""
+        """Handle one request, and return its result. Raises Refused when the route is unknown, or the request is refused."""
         for wanted, pattern, act in _ROUTES:
             if wanted == method and (match := re.fullmatch(pattern, path)):
                 with self._lock:
@@ -142,7 +142,7 @@ class Collections:
         return True
 
     def change(self, name: str, act: Callable[[Collection], None]) -> Params:
-        """Apply ``act`` to the collection ``name``; returns Qdrant's answer to a write."""
+        """Apply the function ``act`` to the collection ``name``; return Qdrant's answer to a write."""
         act(self.named(name))
         return {"operation_id": 0, "status": "completed"}
 

@@ -39,7 +39,7 @@ KINDS = ("open", "drop", "delay", "reset")
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 Held = asyncio.Queue[tuple[float, bytes]]
-"""Pieces in transit with their earliest delivery times (monotonic seconds); an empty piece marks the end of the stream."""
+"""Pieces of data in transit, each with its earliest delivery time (monotonic seconds); an empty piece ends the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Relayed:
         self._listener.listen(BACKLOG)
 
     async def watch(self) -> None:
-        """Check the control file for ever, and apply each new mode."""
+        """Check the control file repeatedly, for ever, and apply each new mode."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
             self.look()
@@ -125,7 +125,7 @@ class Relayed:
             except OSError as error:
                 self._slots.release()
                 logging.error("no connection can be accepted: %s", error)
-                await asyncio.sleep(0.2)  # such as too many open files: an immediate retry would fail too
+                await asyncio.sleep(0.2)  # too many open files, for example: an immediate retry would fail too
                 continue
             task = asyncio.create_task(self._carry(near))
             self._carried.add(task)
@@ -136,7 +136,7 @@ class Relayed:
         self._slots.release()
 
     async def _carry(self, near: socket.socket) -> None:
-        """Relay one connection until it ends; if one side breaks, both sides are reset."""
+        """Relay one connection until it ends; when one side breaks, both sides are reset."""
         far = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         whole = False
         try:
@@ -184,7 +184,7 @@ class Relayed:
                 await asyncio.sleep(early)
             await self._passable.wait()
             if not piece:
-                sink.shutdown(socket.SHUT_WR)  # only this direction has ended; the other may continue
+                sink.shutdown(socket.SHUT_WR)  # this direction has ended, the other may continue
                 return
             await loop.sock_sendall(sink, piece)
 

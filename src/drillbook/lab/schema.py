@@ -1,4 +1,4 @@
-"""The sample application's tables and their deterministic content, as an ordered list of SQL statements."""
+"""The tables of the sample application and their deterministic content, as an ordered list of SQL statements."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CREATE SEQUENCE import_batches START 1000;
 SELECT nextval('import_batches') FROM generate_series(1, 24);
 """
 
-# Every 97th document has failed and has no chunks; every 13th has no language; every 40th is archived.
+# Every 97th document has the status failed and no chunks; every 13th has no language; every 40th is archived.
 CONTENT = f"""
 INSERT INTO documents (title, status, mime, size, sha256, language, created_at, archived_at, metadata)
 SELECT format('%s %s', (ARRAY['Invoice','Contract','Report','Minutes','Manual','Letter'])[1 + i % 6], i),
@@ -80,7 +80,7 @@ FROM generate_series(1, {DOCUMENTS}) AS d, generate_series(1, {CHUNKS_EACH}) AS 
 WHERE d % 97 <> 0 ORDER BY d, o;
 """  # noqa: S608  built from constants only
 
-# Created after the rows: building an index once is faster than updating it for every row.
+# Created after the rows, since building an index once is faster than updating it for every row.
 INDEXES = """
 ALTER TABLE chunks ADD CONSTRAINT chunks_document FOREIGN KEY (document_id) REFERENCES documents ON DELETE CASCADE;
 ALTER TABLE chunks ADD CONSTRAINT chunks_ordinal UNIQUE (document_id, ordinal);

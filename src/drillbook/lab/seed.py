@@ -1,6 +1,6 @@
 """Fills a lab with documents and chunks, originals, vectors and cache entries.
 
-The content is deterministic (no clock, no randomness). ``python -m drillbook.lab.seed FOLDER``
+The content is deterministic: it depends on no clock and no random numbers. ``python -m drillbook.lab.seed FOLDER``
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from drillbook.sdk.web import ask
 ORIGINALS = 200
 CACHED = 400
 EMBEDDED = 400
-"""Number of documents whose chunks have vectors."""
+"""Number of documents for whose chunks vectors are stored."""
 DIMENSIONS = 32
 START_WITHIN = 40.0
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def main() -> int:
-    """Fill all servers in parallel, since each part mostly waits for its own server; returns the exit status."""
+    """Fill all servers in parallel, since filling mostly waits for a server; return the exit status."""
     lab = Lab.read(Path(sys.argv[1]))
     if lab is None:
         raise LabError(f"there is no lab in {sys.argv[1]}")
@@ -97,7 +97,7 @@ def fill_vectors(lab: Lab, connection: psycopg.Connection[Any]) -> None:
 
 
 def embedding(content: str) -> list[float]:
-    """Vector computed from the text alone, in place of a model's embedding."""
+    """Vector computed from the text alone; it replaces the embedding by a model."""
     return [(byte - 127.5) / 128 for byte in hashlib.sha256(content.encode()).digest()[:DIMENSIONS]]
 
 
@@ -141,7 +141,7 @@ def original(number: int) -> bytes:
 
 
 def fill_cache(lab: Lab) -> None:
-    """Store sessions and counters like those of a real application in the cache."""
+    """Fill the cache with sessions and counters, as a real application would."""
     client = redis.Redis(host=ADDRESS, port=lab.port("redis"), password=lab.secret("redis"), socket_timeout=2)
     _patiently(client.ping, redis.RedisError)
     with client.pipeline(transaction=False) as pipe:
@@ -156,7 +156,7 @@ def fill_cache(lab: Lab) -> None:
 def _patiently(attempt: Callable[[], T], *expected: type[Exception]) -> T:
     """Call ``attempt`` until it succeeds, and return its result.
 
-    Retries the ``expected`` exceptions for up to 40 s while the server starts, then raises the last one.
+    While the server starts, the ``expected`` exceptions are retried for up to 40 s; then the last one is raised.
     """
     until = time.monotonic() + START_WITHIN
     while True:

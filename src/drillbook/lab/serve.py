@@ -1,4 +1,4 @@
-"""Starts the hosts of a lab, each with an SSH server and a supervisor; fills them with content, and then waits for ever."""
+"""Starts the hosts of a lab, each with an SSH server and a supervisor, fills them with content, and then runs for ever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEALTHY_WITHIN = 30.0
 
 
 def main(lab: Lab) -> None:
-    """Serve the lab for ever; ends only with an exception."""
+    """Serve the lab for ever; an exception is the only way to end."""
     environment = programs.environment(lab.folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -102,7 +102,7 @@ async def _report(lab: Lab, host: str, process: asyncio.subprocess.Process) -> N
 
 
 async def _seed(lab: Lab, environment: dict[str, str]) -> None:
-    """Run the seed in a separate process, because its libraries are large and the daemon lives long. Raises LabError."""
+    """Run the seed in a separate process, so that the long-lived daemon does not load its large libraries. Raises LabError."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
@@ -129,7 +129,7 @@ async def _until_healthy(lab: Lab) -> None:
 
 
 def _monitor(lab: Lab) -> None:
-    """Start the monitoring programs, if installed, and wait until they answer. Raises LabError."""
+    """Start the monitoring programs, if they are installed, and wait until they answer. Raises LabError."""
     names = list(monitoring.commands(lab, programs.search_path()))
     supervision.start(lab.home(monitoring.HOST), names)
     until = time.monotonic() + HEALTHY_WITHIN

@@ -1,4 +1,4 @@
-"""An SSH server for one host of the lab, which behaves like OpenSSH: commands, terminals, SFTP, forwarding to loopback."""
+"""An SSH server for one host of the lab that behaves like OpenSSH: commands, terminals, SFTP, forwarding to loopback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import asyncssh
 from drillbook.lab.layout import ADDRESS, USER
 
 ACCEPTED_VARIABLES = ("LANG", "LC_*", "DRILLBOOK_*")
-"""Environment variables that a client may set, like AcceptEnv in sshd_config; others are ignored."""
+"""Environment variables that a client may set, as with AcceptEnv in sshd_config; others are ignored."""
 
 _CHUNK = 256 * 1024
 Process = asyncssh.SSHServerProcess[bytes]
@@ -31,7 +31,7 @@ Process = asyncssh.SSHServerProcess[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The only user of a host."""
+    """The only user account of a host."""
 
     home: Path
     environment: Mapping[str, str]
@@ -39,7 +39,7 @@ class Account:
 
 
 class Gate(asyncssh.SSHServer):
-    """Access rules of the SSH server: permitted logins, and targets of forwarding."""
+    """Access rules of the SSH server: which logins it accepts, and where it forwards connections."""
 
     def __init__(self, account: Account) -> None:
         """Accept only logins with the key of ``account``."""
@@ -68,7 +68,7 @@ class Files(asyncssh.SFTPServer):
     home = b"/"
 
     def map_path(self, path: bytes) -> bytes:
-        """Local path of the path that a client requested."""
+        """Map a path requested by a client to a local path."""
         return os.path.join(self.home, path)  # noqa: PTH118  paths are bytes here
 
 
@@ -99,10 +99,10 @@ async def listen(port: int, host_key: asyncssh.SSHKey, account: Account) -> asyn
 
 
 class Session:
-    """One command or shell; as a process session of its own, it can be signalled as a whole, or left to run."""
+    """One command or shell, in its own process session, so that all its processes can be signalled at once or left to run."""
 
     def __init__(self, process: Process, account: Account) -> None:
-        """Store the client's process and the account, without starting a command."""
+        """Store the client's process and the account; no command is started yet."""
         self._client = process
         self._account = account
         self._child: asyncio.subprocess.Process | None = None
@@ -128,7 +128,7 @@ class Session:
             self._report(ended.result())
         elif self._client.term_type:
             self._signal("HUP")
-        await ended  # after a disconnect the command continues, as with any sshd; wait to reap the process
+        await ended  # after a disconnect the command continues, as with any sshd; its process is still awaited, to reap it
 
     async def _start(self) -> asyncio.subprocess.Process:
         term = self._client.term_type
@@ -199,7 +199,7 @@ class Session:
                     self._end_input()
                     return
                 if not await _write(self._input, data):
-                    self._end_input()  # keep reading, else the client's SSH window fills
+                    self._end_input()  # keep reading; otherwise the client's SSH window fills
 
     def _end_input(self) -> None:
         if self._client.term_type:
@@ -217,7 +217,7 @@ class Session:
     async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)  # the tasks use the descriptors until they have ended
+        await asyncio.gather(*tasks, return_exceptions=True)  # the tasks use the descriptors until they end
         for descriptor in {self._input, *self._outputs} - {-1}:
             os.close(descriptor)
         self._input, self._outputs = -1, {}
@@ -258,7 +258,7 @@ async def _pump(source: int, sink: asyncssh.SSHWriter[bytes]) -> None:
 
 
 async def _write(descriptor: int, data: bytes) -> bool:
-    """Write all of ``data``; return False when the reader has gone."""
+    """Write all of ``data``; return False when the reader has closed the descriptor."""
     view = memoryview(data)
     while view and descriptor >= 0:
         try:
@@ -282,7 +282,7 @@ async def _until(descriptor: int, *, write: bool) -> None:
 
 
 def _login_name() -> str:
-    """Name of the account that runs the server's processes, regardless of the client's login name."""
+    """Name of the account under which the server's processes run, whatever name the client logged in with."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""Client of the supervisor of a lab's host: reads the state of programs, and starts programs."""
+"""Client of the supervisor on a lab's host: reads the state of its programs, and starts programs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def _asked(home: Path) -> Iterator[Any]:
 
 
 def pids(home: Path) -> dict[str, int] | None:
-    """Pid of each program of the host at ``home``, 0 for a stopped program; None when the supervisor does not answer."""
+    """Pid of each program of the host with the home folder ``home``; 0 for a stopped program.
+
+    None if the supervisor does not answer.
+    """
     try:
         with _asked(home) as supervisor:
             return {entry["name"]: int(entry["pid"]) for entry in supervisor.getAllProcessInfo()}

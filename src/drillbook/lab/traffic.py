@@ -26,7 +26,7 @@ def main() -> None:
     while True:
         number += 1
         _request(host, port, *_next(number))
-        due = max(due + PERIOD, time.monotonic())  # after an outage, missed requests are not sent later
+        due = max(due + PERIOD, time.monotonic())  # requests missed during an outage are not sent later
         time.sleep(max(0.0, due - time.monotonic()))
 
 

@@ -1,4 +1,4 @@
-"""The language of drills and inventories: YAML with source positions, expressions, host patterns, and explained mistakes.
+"""The language of drills and inventories: YAML with source positions, expressions, host patterns, and clear errors.
 
 Lives here: strict reading of YAML, `{{ }}` and `${ }`, budgets of expressions, explanations of validation errors.
 Lives elsewhere: the keys of drills and inventories (`plan.spec`, `inventory`).

@@ -22,9 +22,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 MOST = 4 << 20
-"""Largest size of a value in characters or items; enough to search and combine a target's output of 1 MiB."""
+"""Largest size of a value, in characters or items; large enough for searches in 1 MiB of output of a target."""
 ROUNDS = 100_000
-"""Maximum number of iterations of all `for` loops in one evaluated text, and of items taken from an iterator."""
+"""Maximum number of loop iterations in one evaluated text, and of items taken from an iterator."""
 BITS = 1 << 16
 """Largest size of an integer, in bits."""
 SECONDS = 5.0
@@ -43,7 +43,7 @@ class TooLarge(SecurityError):
 
 
 def large(what: str) -> TooLarge:
-    """Make the error whose message says that ``what`` exceeds the budget."""
+    """Make the error that says that ``what`` exceeds the budget."""
     return TooLarge(f"{what} exceeds the limit of an expression: {MOST} characters or items")
 
 
@@ -106,7 +106,7 @@ def _operator(name: str, left: Any, right: Any) -> bool:
 
 
 def _between(glue: object, parts: object) -> int:
-    """Estimate the size of the text made of ``parts`` joined by the separator ``glue``."""
+    """Size of the text that results from joining ``parts`` with the separator ``glue``; an estimate."""
     return size(parts) + len(str(glue)) * (len(parts) if isinstance(parts, Sequence | Mapping) else 1)
 
 
@@ -119,7 +119,7 @@ def _texts(given: Sequence[Any]) -> int:
 
 
 def _made(name: str, value: Any, given: Sequence[Any], *, method: bool) -> int:
-    """Estimate an upper bound for the size of the result of the filter or method ``name`` on ``value``."""
+    """Upper bound for the size of the result of the filter or method ``name`` on ``value``; an estimate."""
     if name == "replace" and isinstance(value, str) and len(given) > 1:
         return len(value) + value.count(str(given[0])) * len(str(given[1]))
     if name == "join":
@@ -152,7 +152,7 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a filter of Jinja in budget checks; some filters receive Jinja's context before the value."""
+    """Wrap a filter of Jinja in budget checks; some filters receive Jinja's context in front of the value."""
     before = 1 if getattr(filter_, "jinja_pass_arg", None) else 0
 
     @wraps(filter_)
@@ -186,7 +186,7 @@ def check(tree: nodes.Template) -> None:
 
 
 class _Rewrite(NodeTransformer):
-    """Rewrites syntax that Jinja evaluates by itself into operators and filters that have a budget."""
+    """Rewrites syntax that Jinja evaluates itself into operators and filters that have a budget."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  Jinja's name
         """Rewrite `a ~ b` as an addition of two strings."""
@@ -198,7 +198,7 @@ class _Rewrite(NodeTransformer):
         return sum_
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  Jinja's name
-        """Make the loop iterate through the filter that counts iterations."""
+        """Let the loop run over the filter that counts iterations."""
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, _GO_ROUND, [], [], None, None, lineno=node.lineno)
         return node
@@ -212,7 +212,7 @@ class Budgeted(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         """Set up the sandbox: no globals, undefined names are errors, every filter has a budget.
 
-        Constants are not folded, since folding would run before the budget counts.
+        Constant expressions are not evaluated in advance, since this would happen before the budget counts.
         """
         super().__init__(undefined=StrictUndefined, autoescape=False, optimized=False)
         self.globals.clear()
@@ -220,7 +220,9 @@ class Budgeted(ImmutableSandboxedEnvironment):
 
     def _generate(self, source: nodes.Template, *more: Any, **named: Any) -> str:
         body = source.body
-        if not (len(body) == 1 and isinstance(body[0], nodes.Assign)):  # Jinja wraps a bare expression in such an assignment
+        if not (
+            len(body) == 1 and isinstance(body[0], nodes.Assign)
+        ):  # Jinja puts a bare expression into such an assignment
             check(source)
         return super()._generate(_Rewrite().visit(source).set_environment(self), *more, **named)
 

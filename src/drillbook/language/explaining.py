@@ -1,4 +1,4 @@
-"""Explains pydantic's validation errors in the terms of the file, with the likely intended spelling."""
+"""Explains pydantic's validation errors in the words of the file, and suggests the probably intended spelling."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Place = tuple[str | int, ...]
 
 
 class Misplaced(ValueError):
-    """Error from a model's own validator, with the position of the faulty value in the model and a hint."""
+    """Error raised by a model's own validator, with the position of the wrong value in the model and a hint."""
 
     def __init__(self, message: str, place: Place, hint: str = "") -> None:
-        """Store the message and hint; ``place`` is the path from the model to the faulty value."""
+        """Store the message and hint; ``place`` is the path from the model to the wrong value."""
         super().__init__(message)
         self.place = place
         self.hint = hint
@@ -46,7 +46,7 @@ EXPECTED = {
     "none_required": "nothing",
     "finite_number": "a number",
 }
-"""Expected kind of value in plain language, by pydantic's error type."""
+"""Plain name of the expected kind of value, by pydantic's error type."""
 
 PATTERNS = {
     r"^[a-z0-9][a-z0-9-]{0,62}$": "lower-case letters, digits and hyphens",
@@ -55,7 +55,9 @@ PATTERNS = {
 
 
 def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: Place) -> tuple[str, str]:
-    """Message and hint for a pydantic problem, in the terms of the file; ``held`` is the path of the faulty value in it."""
+    """Return message and hint for a pydantic error, in the words of the file; ``held`` is the path of the wrong value in the
+    file.
+    """
     kind, key = detail["type"], location[-1] if location else ""
     path = ".".join(str(part) for part in held)
     if kind == "extra_forbidden":
@@ -78,7 +80,7 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
 
 
 def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: str) -> tuple[str, str]:
-    """Message and hint for a missing or unknown `kind`."""
+    """Return message and hint for a missing or unknown `kind`."""
     kinds = [str(t.model_fields["kind"].default) for t in _models_at(model, location) if "kind" in t.model_fields]
     if detail["type"] == "union_tag_not_found":
         return f"{path}: the key 'kind' is missing", f"kinds: {', '.join(kinds)}"
@@ -88,7 +90,7 @@ def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: 
 
 
 def _how(kind: str, value: Any) -> str:
-    """Hint that shows how to write a value of the expected kind; empty when there is no hint for the error ``kind``."""
+    """Hint how to write a value of the expected kind; empty when there is no hint for the error ``kind``."""
     if kind == "string_type" and isinstance(value, bool | int | float):
         return f"put it in quotation marks: '{str(value).lower()}'"
     if kind == "tuple_type" and isinstance(value, str):
@@ -99,7 +101,7 @@ def _how(kind: str, value: Any) -> str:
 
 
 def is_secret(detail: Any) -> bool:
-    """Return True if a plain value was given where a secret's source is needed; messages must then not show the value."""
+    """Return True if a plain value stands where the source of a secret is needed; messages must then not show the value."""
     return bool(detail["type"] == "model_type" and detail.get("ctx", {}).get("class_name") == "Secret")
 
 
@@ -135,7 +137,7 @@ def _cut(value: Any) -> str:
 
 
 def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
-    """Description of the key at ``location`` in the model; empty without one."""
+    """Description of the key at ``location`` in the model; empty if there is none."""
     for info_name, info in _model_at(model, location[:-1]).model_fields.items():
         if location and (info.alias or info_name) == location[-1]:
             return info.description or ""
@@ -143,7 +145,7 @@ def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
 
 
 def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Keys of the model at ``location`` below ``model``."""
+    """Keys of the model at the path ``location`` inside ``model``."""
     return sorted(
         info.alias or name
         for name, info in _model_at(model, location).model_fields.items()
@@ -152,12 +154,12 @@ def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 
 def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
-    """Model at the path ``location`` in ``model``; if the path leads beyond all models, the deepest model on it."""
+    """Model at the path ``location`` in ``model``; if the path leads out of all models, the deepest model on the path."""
     return _models_at(model, location)[0]
 
 
 def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[BaseModel]]:
-    """Models possible at ``location``: several, until a `kind` on the path selects one of them."""
+    """Models that are possible at ``location``: several, unless a `kind` on the path selects one."""
     found = [model]
     for part in location:
         if by_kind := [t for t in found if "kind" in t.model_fields and t.model_fields["kind"].default == part]:
@@ -170,7 +172,7 @@ def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[B
 
 
 def _types(annotation: Any) -> list[Any]:
-    """Types inside ``annotation``; if its metadata has a method `models`, the models which that method returns."""
+    """Types inside ``annotation``; if its metadata has a method `models`, the models returned by it."""
     for note in getattr(annotation, "__metadata__", ()):
         if hasattr(note, "models"):
             return list(note.models())

@@ -17,7 +17,7 @@ PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 
 
 class PatternError(ValueError):
-    """Raised for a host pattern that is invalid or matches nothing; ``hint`` lists the possible names."""
+    """Raised when a host pattern is invalid or matches nothing; ``hint`` lists the possible names."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         """Store the problem as ``message``, and the suggested correction as ``hint``."""
@@ -30,7 +30,7 @@ def expand(
 ) -> set[str]:
     """Names of the hosts that match ``patterns``.
 
-    ``hosts`` are all hosts in order, ``groups`` the names of hosts by group. Hosts in ``aside`` must be named in full:
+    ``hosts`` are all hosts in order; ``groups`` lists the hosts of each group. Hosts in ``aside`` must be named in full:
     neither ``all`` nor a glob matches them. Raises PatternError when a part matches nothing, or when no host remains.
     """
     written = [patterns] if isinstance(patterns, str) else list(patterns)
@@ -49,7 +49,7 @@ def expand(
 
 
 def _split(pattern: str, hosts: Sequence[str]) -> list[str]:
-    """Split a pattern into its parts at commas and colons, except inside brackets."""
+    """Split a pattern at commas and colons, except inside brackets."""
     if pattern in hosts or pattern.startswith("~"):
         return [pattern]
     if "," in pattern:
@@ -68,7 +68,7 @@ def _one(pattern: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]
     match = None if pattern.startswith("~") else SUBSCRIPT.fullmatch(pattern)
     name = match[1] if match else pattern
     found = list(dict.fromkeys(_named(name, hosts, groups)))
-    if not found and match:  # the brackets may belong to a glob, such as web[12]
+    if not found and match:  # the brackets may be part of a glob, such as web[12]
         name, match = pattern, None
         found = list(dict.fromkeys(_named(name, hosts, groups)))
     if not found and name in groups:

@@ -1,6 +1,6 @@
-"""``${name}`` in the requests of a flow: values of previous answers, inserted while the flow runs.
+"""``${name}`` in the requests of a flow: inserts values from earlier answers while the flow runs.
 
-In contrast, ``{{ }}`` is evaluated before an action begins. Inserted values are never parsed again.
+In contrast, ``{{ }}`` is evaluated before an action begins. Inserted values are not parsed again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def names(value: Any) -> set[str]:
 
 
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
-    """Replace all placeholders in ``value``; a text that is only one placeholder becomes the value, with its type."""
+    """Replace all placeholders in ``value``. If a text is a single placeholder, the result is the value itself, with its type."""
     if isinstance(value, str):
         whole = _MARK.fullmatch(value)
         return values[whole[1]] if whole else text(value, values)
@@ -53,7 +53,7 @@ def _shown(value: Any) -> str:
 def follow(data: Any, path: str) -> Any:
     """Return the text, number or boolean at ``path`` (such as ``documents.0.id``) in ``data``.
 
-    Raises LookupError that names the missing part of the path, or the kind of the value if that is unsuitable.
+    Raises LookupError, which names the missing part of the path, or says that the value is of an unsuitable type.
     """
     at = data
     for part in path.split("."):
@@ -69,7 +69,9 @@ def follow(data: Any, path: str) -> Any:
 
 
 def hide(message: str, secret: Iterable[str]) -> str:
-    """Replace each value of ``secret`` in ``message`` by ``***``, except values under six characters (too common)."""
+    """Replace each value of ``secret`` in ``message`` by ``***``, except values shorter than six characters, which are too
+    common.
+    """
     for value in sorted(secret, key=len, reverse=True):
         if len(value) >= 6:
             message = message.replace(value, "***")

@@ -1,7 +1,7 @@
 """Strict YAML: every value has a source position, and no value is converted implicitly.
 
-Only ``true`` and ``false`` are booleans, only decimal digits are numbers (no octal, no sexagesimal). Dates stay text,
-duplicate keys are errors, and only tags that the caller registers are known.
+Only ``true`` and ``false`` are booleans, only decimal digits are numbers (no octal, no sexagesimal). Dates remain text,
+duplicate keys are errors, and only tags registered by the caller are known.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Place = tuple[str | int, ...]
 """Path to a value: keys and indexes from the top of the document."""
 
 TagReader = Callable[[Any], Any]
-"""Function that converts the content behind a tag to a value; raises ValueError that names the expected content."""
+"""Function that converts the content of a tag to a value. It raises ValueError, which names the expected content."""
 
 
 @runtime_checkable
 class Placed(Protocol):
-    """Protocol of values that a YAML tag creates, and that store their position in the file."""
+    """Protocol of values that are created by a YAML tag and store their position in the file."""
 
     def stands(self, where: str) -> None:
         """Store ``where``, the file and line of the value."""
@@ -48,7 +48,7 @@ BYTE_LIMIT = 2_000_000
 class Document:
     """A YAML file: its value, and the position of each part of the value.
 
-    For a merged document, ``parts`` are the documents from which it was made.
+    If several documents were merged, ``parts`` contains them.
     """
 
     file: str
@@ -60,7 +60,7 @@ class Document:
     parts: tuple[Document, ...] = ()
 
     def part(self, place: Place) -> Document:
-        """Return the document of ``parts`` that contains most of the path ``place``; the last of equally good ones."""
+        """Of the documents in ``parts``, return the one that contains most of the path ``place``; of equals, the last."""
 
         def held(document: Document) -> int:
             return max((end for end in range(len(place) + 1) if place[:end] in document.marks), default=-1)
@@ -68,7 +68,9 @@ class Document:
         return max(reversed(self.parts), key=held) if self.parts else self
 
     def where(self, place: Place, *, key: bool = False) -> Where:
-        """File, line and column of the value at ``place``, else of its nearest parent; with ``key``, of the value's key."""
+        """File, line and column of the value at ``place``, or of its nearest parent that has a position; with ``key``, of
+        the value's key.
+        """
         if self.parts:
             return self.part(place).where(place, key=key)
         for end in range(len(place), -1, -1):
@@ -86,16 +88,16 @@ class Document:
         return self.error_type(message, where=where, excerpt=excerpt, hint=hint)
 
     def validate(self, model: type[Model], value: Any, place: Place = ()) -> Model:
-        """Validate ``value`` as ``model``; raises the document's error type at the position of the first mistake."""
+        """Validate ``value`` as ``model``; raise the document's type of error at the position of the first mistake."""
         try:
             return model.model_validate(value)
         except ValidationError as error:
             raise self.explain(error, model, place) from None
 
     def explain(self, error: ValidationError, model: type[BaseModel], place: Place = ()) -> SourceError:
-        """Make an error for one problem of a validation error, at its line, with the number of other problems.
+        """Make an error for one problem of a validation error, with its line and the number of other problems.
 
-        An unknown key is chosen first, since it is often the misspelt form of a key that is also reported as missing.
+        An unknown key is chosen first: it is often the misspelt form of a key that is also reported as missing.
         """
         details = error.errors()
         first = next((one for one in details if one["type"] == "extra_forbidden"), details[0])
@@ -114,7 +116,7 @@ class Document:
         return self.error_type(found.message, where=found.where, hint=hint) if is_secret(first) else found
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
-        """Return ``location`` without the parts that are not in the file, such as a union's `kind` added by pydantic."""
+        """Return ``location`` without the parts that do not exist in the file, such as the `kind` that pydantic adds for a union."""
         kept: list[str | int] = []
         for part in location:
             if (*place, *kept, part) in self.marks:
@@ -229,7 +231,7 @@ class _Builder:
             raise self.fail(node.start_mark, f"{tag}: {error}") from None
 
     def _writable(self, node: yaml.Node) -> None:
-        """Raise an error for NUL and lone surrogates, which YAML can escape but no path, command or journal can hold."""
+        """Raise an error for NUL and lone surrogates: YAML can escape them, but no path, command or journal can contain them."""
         if bad := re.search("[\x00\ud800-\udfff]", node.value):
             raise self.fail(
                 node.start_mark,
@@ -270,7 +272,7 @@ def scalar(text: str) -> Any:
 
 
 def _short(line: str, column: int) -> str:
-    """Shorten a line for a message, with control characters replaced and columns unchanged.
+    """Shorten a line for a message; control characters are replaced, and columns do not change.
 
     Returns an empty text for a line that may contain a secret, since messages may end up in the log of a pipeline.
     """

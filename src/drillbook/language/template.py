@@ -53,7 +53,7 @@ def has_template(value: object) -> bool:
 def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
     """Evaluate every expression in ``value``. Raises ValueError.
 
-    A text that is only one expression becomes the value of that expression, with its type; any other text remains text.
+    If a text is a single expression, the result is the value of that expression, with its type; any other text remains text.
     """
     if isinstance(value, Mapping):
         return {key: evaluate(item, names) for key, item in value.items()}
@@ -89,7 +89,10 @@ def _told(text: str, error: Exception) -> ValueError:
 
 
 def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
-    """Names, with attributes, that ``text`` refers to; ``bare`` means without braces. Raises ValueError for bad syntax."""
+    """Names, with attributes, that ``text`` refers to. Raises ValueError for bad syntax.
+
+    ``bare``: ``text`` is an expression without braces.
+    """
     if len(text) > _LENGTH_LIMIT:
         raise ValueError("the expression is too long")
     source = "{{" + text + "}}" if bare and not is_template(text) else text

@@ -1,4 +1,4 @@
-"""The messages of one run: sent in the background, so that they do not delay the run."""
+"""Sends the messages of one run, in the background, so that they do not delay the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEADLINE_S = 10.0
 """Seconds until an undelivered message counts as failed."""
 
 Record = Callable[[ContactMissed | ContactTold], object]
-"""Function that records the outcome of a message, such as the journal's ``append``."""
+"""Function that records the outcome of a message, for example the journal's ``append``."""
 
 
 @dataclass(slots=True)
@@ -57,7 +57,8 @@ class Messenger:
         """Prepare the messages; ``report`` is the path at which the report will be written.
 
         ``deadline_s`` limits the delivery of each message, in seconds (default: DEADLINE_S). ``folder`` is the run's folder
-        relative to ``reports/``; if given, each message contains an anchor: the journal's number of events and latest hash.
+        relative to ``reports/``; if it is given, each message contains an anchor: the number of events in the journal, and
+        their latest hash.
         """
         self.plan, self.run, self.report = plan, run, report
         self._folder = folder
@@ -66,7 +67,7 @@ class Messenger:
         self._lock = threading.Lock()
         self._under_way: list[_Telling] = []
         if self.wanted():
-            with suppress(NotDelivered):  # the delivery of each message then reports the problem
+            with suppress(NotDelivered):  # if this fails, the delivery of each message reports the problem
                 sending.prepare()
 
     def wanted(self, occasion: str = "") -> bool:
@@ -92,7 +93,7 @@ class Messenger:
         Called after the run has undone its changes.
         """
         if self.wanted("end"):
-            with suppress(JournalError):  # the run reports the loss of its journal itself
+            with suppress(JournalError):  # the run itself reports that its journal is lost
                 self._tell("end", wording.end(self.plan, result(), self.report))
         self._settle()
 
@@ -129,9 +130,10 @@ class Messenger:
         self._over(telling, why)
 
     def _over(self, telling: _Telling, why: str) -> None:
-        """Record that a message was delivered, or the reason ``why`` it was not, unless this message already has an outcome.
+        """Record that a message was delivered, or the reason ``why`` it was not; does nothing if its outcome is already
+        recorded.
 
-        Called by the thread that sends and by the thread that waits for the delivery; only the first call has an effect.
+        Called by the thread that sends and by the thread that waits for the delivery; only the first call counts.
         """
         with self._lock:
             if telling.over:

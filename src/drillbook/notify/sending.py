@@ -1,8 +1,7 @@
-"""Delivery of one message through a service URL of apprise, which implements the protocols of the services:
-https://github.com/caronc/apprise/wiki.
+"""Delivery of one message through a service URL of apprise, which implements the protocols of the services.
 
-Apprise logs addresses and tokens, so its log is discarded. The reason for a failure is composed in this module, from the
-status that the service answered.
+See https://github.com/caronc/apprise/wiki. Apprise logs addresses and tokens, so its log is discarded. This module composes
+the reason for a failure itself, from the status in the service's answer.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class NotDelivered(Exception):
 
 
 _HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
-"""Apprise's log texts about the message being sent; apprise passes this context on to its threads."""
+"""Texts that apprise logs about the message being sent; apprise passes this context on to its threads."""
 
 
 class _Overhearing(logging.Handler):
@@ -40,14 +39,14 @@ class _Overhearing(logging.Handler):
 
 
 def prepare() -> None:
-    """Load apprise before the first message, since loading is slow. Raises NotDelivered when it is not installed."""
+    """Load apprise, which is slow, before the first message is sent. Raises NotDelivered when it is not installed."""
     LOGGER.propagate = False
     if not any(isinstance(one, _Overhearing) for one in LOGGER.handlers):
         LOGGER.addHandler(_Overhearing(logging.WARNING))
     if "apprise" in sys.modules:
         return
     try:
-        with warnings.catch_warnings():  # warnings of apprise's own imports are of no use to the user
+        with warnings.catch_warnings():  # the user cannot act on warnings of apprise's own imports
             warnings.simplefilter("ignore")
             import apprise  # noqa: PLC0415  an extra, and slow to load
 
@@ -87,14 +86,14 @@ def deliver(way: Secret, message: Message) -> None:
 
 
 def _reason(text: str) -> str:
-    """Reason for a failed delivery, composed from apprise's log ``text`` without its addresses."""
+    """Reason for a failed delivery, derived from apprise's log ``text``, but without the addresses in that text."""
     if status := re.search(r"\berror=(\d{3})\b", text):
         return f"the service answered with status {status[1]}"
     return "the service cannot be reached" if "onnection" in text else "the service did not accept the message"
 
 
 def kind_of(way: Secret) -> str:
-    """Scheme of the service URL ``way``, such as ``slack``, the only part that may be shown; empty when unreadable."""
+    """Scheme of the service URL ``way``, such as ``slack``; no other part of the URL may be shown. Empty when it cannot be read."""
     try:
         found = re.match(r"[a-z][a-z0-9+]{1,20}(?=://)", way.reveal().strip())
     except SecretError:

@@ -12,14 +12,14 @@ from drillbook.report.figures import against, seconds
 from drillbook.sdk.host import printable
 
 LONGEST = 3500
-"""Longest text in characters; chat services shorten or refuse longer texts (their smallest limit is 4,000)."""
+"""Maximum length of a text in characters; chat services shorten or refuse longer texts (the smallest limit is 4,000)."""
 MOST = 10
 """Maximum number of lines of one list in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message: title, text, and severity in apprise's terms (``info success warning failure``)."""
+    """A message: title, text, and severity in apprise's words (``info success warning failure``)."""
 
     title: str
     text: str
@@ -77,7 +77,7 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
 
 
 def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
-    """Message that a person closed the changes not undone: who, the reason, and the checked state of each change."""
+    """Message that a person closed the changes not undone: the person, the reason, and the checked state of each change."""
     lines = [f"- {one.host}: {one.what}: {one.proof}" + (f", {one.detail}" if one.detail else "") for one in closed.changes]
     second = [f"approved by {closed.approval['principal']}"] if closed.approval else []
     return _message(

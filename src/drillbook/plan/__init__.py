@@ -1,5 +1,5 @@
 """The plan: a drill and an inventory, resolved and checked before any step runs. No host is contacted.
 
 Lives here: reading drills and suites, the plan and its digest, guard, windows, approvals, JSON Schema.
-Lives elsewhere: carrying a plan out (`engine`), whether hosts are ready for it (`engine.readiness`).
+Lives elsewhere: executing a plan (`engine`), checks if its hosts are ready (`engine.readiness`).
 """

@@ -2,9 +2,11 @@
 
 The signature is made with ``ssh-keygen -Y``. An approval is two files in ``approvals/`` of the project: a JSON text and its
 signature. The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1). That file lists who may approve,
-and may limit the time in which a key is valid. An approval does not prove that operator and approver are two people. The
-operator is known only by the account that the kernel reports and the key that signs the run. Whoever holds an approver's
-private key can approve as that approver, and whoever may edit the approvers' file can add a person.
+and may limit the time in which a key is valid.
+
+An approval does not prove that operator and approver are two people. The operator is known only by the account that the
+kernel reports and the key that signs the run. Anybody who holds an approver's private key can approve as that approver, and
+anybody who may edit the approvers' file can add a person.
 """
 
 from __future__ import annotations
@@ -91,9 +93,9 @@ def _absent(plan: Plan, path: Path) -> Refused:
 
 
 def approve(plan: Plan, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, texts.Files]:
-    """Sign an approval of ``plan`` with ``key``, valid from ``now`` for the time ``until``, and store it below ``root``.
+    """Sign an approval of ``plan`` with ``key``, valid from ``now`` for the duration ``until``, and store it below ``root``.
 
-    ``texts.signed`` describes ``key``. Raises UsageError with a hint.
+    ``texts.signed`` says which keys are possible. Raises UsageError with a hint.
     """
     files = Files.of(root, plan)
     approval, fingerprint = texts.signed(

@@ -1,4 +1,7 @@
-"""Approvals to close changes that a run could not undo, such as on hosts that are gone; each for one run, journal and reason."""
+"""Approvals to close changes that a run could not undo, for example on hosts that are gone.
+
+Each approval is valid for one run, one state of its journal, and one reason.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class Closing:
 def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
     """Find and verify the approval of exactly this closing of a run. Contacts no host.
 
-    The approver must be none of ``operators``, and the key of the approval must differ from ``signing``, the key that will
+    The approver must not be one of ``operators``, and the approval's key must differ from ``signing``, the key that will
     sign the run again.
     """
     files = closing.files(root)

@@ -1,4 +1,4 @@
-"""Guard: decides if a plan may begin at a given time, from the plan, the time and the approval alone."""
+"""Guard: decides if a plan may begin at a given time. It uses only the plan, the time and the approval."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Approved(Protocol):
 def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Approved | None = None) -> list[Finding]:
     """Reasons why ``plan`` may not start at the time ``now``, as findings; empty when it may start.
 
-    ``now`` must have a time zone. ``confirm`` is the environment that the operator named, ``None`` before the operator was
-    asked, as in a dry run. ``approval`` is the result of ``approval.look``. When it is None, a plan that needs an approval
-    is refused.
+    ``now`` must have a time zone. ``confirm`` is the environment that the operator confirmed; None before the operator was
+    asked, as in a dry run. ``approval`` is the result of ``approval.look``; if it is None, a plan that needs an approval is
+    refused.
     """
     found: list[Finding] = []
     environment = plan.inventory.environment
@@ -52,7 +52,7 @@ def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Ap
 
 
 def needs_approval(plan: Plan) -> bool:
-    """Return True when the environment is protected or the drill's guard demands an approval.
+    """Return True when the environment is protected, or the drill's guard demands an approval.
 
     Such a plan also needs ``--confirm``.
     """
@@ -84,7 +84,7 @@ def _window(windows: Sequence[Window], now: datetime) -> Finding | None:
 
 
 def said(opens: datetime, window: Window, now: datetime) -> str:
-    """Format the opening time ``opens`` of a window: wall clock, zone, and the time from ``now`` until then."""
+    """Format the time ``opens`` at which a window opens: wall clock, zone, and the time left from ``now``."""
     minutes = math.ceil((opens.astimezone(UTC) - now.astimezone(UTC)) / MINUTE)
     days, rest = divmod(minutes, 24 * 60)
     hours, rest = divmod(rest, 60)
@@ -93,7 +93,7 @@ def said(opens: datetime, window: Window, now: datetime) -> str:
 
 
 def lacking(plan: Plan) -> list[Finding]:
-    """Make a finding for each package that must be installed because the plan needs its services on this machine."""
+    """Make a finding for each package that must be installed on this machine, because the plan uses a service from it."""
     found: dict[str, list[str]] = {}
     for name, what in plan.lacking.items():
         found.setdefault(what, []).append(name)

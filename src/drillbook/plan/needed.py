@@ -1,4 +1,7 @@
-"""Services that a plan or a diagnosis uses, in doubt rather too many; only the secrets of these services are read."""
+"""Services that a plan or a diagnosis uses; if this is uncertain, a service is included.
+
+Only the secrets of these services are read.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _BUCKET = re.compile(r"s3://([^/]+)")
 
 
 def of_plan(plan: Plan) -> frozenset[str]:
-    """Services named by steps, probes, conditions and diagnoses of ``plan``, and the services on which those depend."""
+    """Services named by steps, probes, conditions and diagnoses of ``plan``, and the services that those depend on."""
     looking = [one.step or one.probe for one in plan.guard.conditions]
     texts = [
         text
@@ -39,7 +42,7 @@ def of_plan(plan: Plan) -> frozenset[str]:
 
 
 def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) -> frozenset[str]:
-    """Services of ``inventory`` that a diagnosis of the services ``names`` uses, also those in checks of ``trees``."""
+    """Services of ``inventory`` used by a diagnosis of the services ``names``, including those in checks of ``trees``."""
     checks = [check for tree in trees for check in tree.checks]
     used = _named([check.params for check in checks], [check.words.when for check in checks if check.words.when], inventory)
     return _whole({*names, *used}, inventory)
@@ -63,7 +66,7 @@ def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> 
 
 
 def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
-    """Add to ``names`` the services on which the named services depend, and the target of each named relay."""
+    """Add to ``names`` the services that these depend on, and the target of each relay in ``names``."""
     found = [name for name in names if name in inventory.services]
     for name in found:
         service = inventory.services[name]
@@ -76,7 +79,7 @@ def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
 def plugins(
     steps: Iterable[PlannedStep], probes: Iterable[PlannedProbe], guard: PlannedGuard, inventory: Inventory
 ) -> dict[str, str]:
-    """Plugins that the plan uses for steps, probes, conditions or kinds of services, each with its version."""
+    """Plugins that provide the plan's steps, probes, conditions or kinds of services, each with its version."""
     watched = [one.step or one.probe for one in guard.conditions]
     names = [one.action if isinstance(one, PlannedStep) else one.name for one in (*steps, *probes, *watched) if one]
     return discovery.plugins(names, map(kind_of, inventory.services.values()))

@@ -1,4 +1,4 @@
-"""A plan as a value: steps with their hosts, guard, inventory, and the digest that identifies the plan."""
+"""A plan in memory: steps with their hosts, guard, inventory, and the digest that identifies the plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drillbook.values import canonical, digest
 
 FORMAT = "drillbook/plan/2"
 WITH_LINES = "drillbook/plan/1"
-"""Name of the older plan format, whose digest also covers line numbers in the drill's file."""
+"""Name of the older plan format; its digest also depends on line numbers in the drill's file."""
 
 
 class _Value(BaseModel):
@@ -123,9 +123,9 @@ class Plan(_Value):
     probes: tuple[PlannedProbe, ...]
     steps: tuple[PlannedStep, ...]
     diagnosis: tuple[Tree, ...] = ()
-    """Diagnosis trees that the steps use, stored so that later changes of the files do not affect the run."""
+    """Diagnosis trees used by the steps, stored here so that later changes of their files do not affect the run."""
     plugins: dict[str, str] = {}
-    """Plugins that the plan needs, by origin, each with its version or the digest of its files."""
+    """By origin: plugin that the plan needs, with its version or the digest of its files."""
 
     @property
     def digest(self) -> str:
@@ -137,10 +137,10 @@ class Plan(_Value):
         return tuple(step for step in self.steps if step.phase == name)
 
     def only_restores(self) -> bool:
-        """Return True when the plan injects no fault and is certain to write, and only in the restore and verify phases.
+        """Return True when the plan injects no fault, and is certain to write, but only in the restore and verify phases.
 
-        Such a drill repairs data that an earlier run destroyed. Writes in its verify phase count as part of the restore,
-        since they let clients connect again.
+        Such a drill repairs data that an earlier run destroyed. Writes in the verify phase count as part of the restore:
+        they let clients connect again.
         """
         changing = [step for step in self.steps if step.effect is not Effect.READ]
         sure = [step for step in changing if step.when is None and step.allow_failure is None]
@@ -166,8 +166,8 @@ class Plan(_Value):
         """Locks that a run takes, in the same order for every run.
 
         There is one lock for the drill's own service and one for every service that a step changes. A host hit by a fault
-        gets a lock named ``host`` if it is hit as a whole, or has no service lock. A service's lock is named after the
-        server or data behind the service, so that all names of one server, in any inventory, share one lock.
+        gets a lock named ``host`` if the whole host is hit, or if none of its services has a lock. The lock of a service is
+        named after the server or data behind the service, so that all names of one server, in any inventory, share one lock.
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
@@ -183,7 +183,7 @@ class Plan(_Value):
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Services that the plan uses and that do not exist on this machine, each with the package to install."""
+        """Services that the plan uses and that are missing on this machine, each with the package to install."""
         used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
         named = {self.service} | {name for one in used if one for name in _services(one.params)}
         return {name: one.missing for name, one in self.inventory.services.items() if one.missing and name in named}
@@ -213,8 +213,8 @@ def _services(params: Any) -> set[str]:
 def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
     """Hosts that the faults of ``steps`` hit.
 
-    A fault of a service hits the host of that service, even when the step runs on another host, since the step may reach the
-    service over the network.
+    A fault of a service hits the host of that service, even when the step runs on another host and reaches the service over
+    the network.
     """
     hit: set[str] = set()
     for step in steps:
@@ -240,7 +240,7 @@ def digest_of(plan: Mapping[str, Any]) -> str:
 
 
 def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields covered by the plan digest; fields of an unexpected type are copied unchanged."""
+    """Fields that the plan digest covers; a field of an unexpected type is copied unchanged."""
     guard, inventory = plan.get("guard"), plan.get("inventory")
     if isinstance(guard, dict):
         guard = {**guard, "conditions": [_unplaced(one) for one in _list(guard.get("conditions"))]}
@@ -262,7 +262,9 @@ def _list(value: Any) -> list[Any]:
 
 
 def _unplaced(value: Any) -> Any:
-    """Remove the line number in the drill's file from a step or probe, or from each in a mapping, but not in parameters."""
+    """Remove the line number in the drill's file from a step or probe, or from each step or probe in a mapping; not from
+    parameters.
+    """
     if not isinstance(value, dict):
         return value
     if "line" in value and "params" in value:

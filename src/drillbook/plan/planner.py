@@ -35,7 +35,7 @@ def make(drill: Drill, inventory: Inventory) -> Plan:
 
 
 class _Planner:
-    """Resolves one drill, step by step; remembers the names that earlier steps define for expressions in later steps."""
+    """Resolves one drill, step by step, and remembers the names that steps define for expressions in later steps."""
 
     def __init__(self, drill: Drill, inventory: Inventory) -> None:
         self.drill, self.inventory = drill, inventory
@@ -86,7 +86,7 @@ class _Planner:
         )
 
     def _trees(self, steps: Sequence[PlannedStep]) -> tuple[Tree, ...]:
-        """Diagnosis trees needed by those of ``steps`` that make a diagnosis."""
+        """Diagnosis trees needed by the steps in ``steps`` that make a diagnosis."""
         return scope.used(
             self.drill.trees,
             self.inventory,
@@ -94,7 +94,10 @@ class _Planner:
         )
 
     def _guard(self) -> PlannedGuard:
-        """Plan the guard; called before any step is planned, so that its conditions cannot use facts that a step saves."""
+        """Plan the guard.
+
+        It is planned before any step, so that its conditions cannot use results of steps.
+        """
         guard = self.drill.head.guard
         conditions = tuple(self._condition(f"guard.{number}", use) for number, use in enumerate(self.drill.conditions, 1))
         return PlannedGuard(
@@ -282,7 +285,7 @@ class _Planner:
                     raise self.fail(
                         where,
                         f"{name} is a secret, which cannot be stored on the target for the undo",
-                        "have the command and its `undo` read the secret on the target",
+                        "let the command and its `undo` read the secret on the target",
                     )
 
     def _refer(self, text: str, place: FilePlace, *, bare: bool = False, extra: tuple[str, ...] = ()) -> None:
@@ -300,7 +303,7 @@ class _Planner:
             self._affordable(text, place)
 
     def _affordable(self, text: str, place: FilePlace) -> None:
-        """Refuse an expression that exceeds its evaluation budget; it is tried with the names that are known before the run.
+        """Raise an error for an expression that exceeds its budget, when evaluated with the names known before the run.
 
         Any other error is reported when the step begins.
         """
@@ -345,7 +348,7 @@ class _Planner:
 
 
 def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterable[tuple[FilePlace, str, bool]]:
-    """Yield each secret named in ``value``: its place, its name, and True when the expression is the whole value."""
+    """Yield each secret that ``value`` refers to: its place, its name, and True when the expression is the whole value."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from secretive(item, (*place, key), services)

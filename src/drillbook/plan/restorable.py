@@ -1,4 +1,4 @@
-"""Rules for faults that destroy data: the drill must contain the backup, its verification, the restore, and a comparison."""
+"""Rules for drills with faults that destroy data: the drill must back up, verify, restore and compare that data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUN_NAMES = ("id", "started", "operator")
 
 
 class Source(NamedTuple):
-    """Service that a step restores, and the backup ``origin`` that it reads; ``free`` is True for a custom command."""
+    """Service that a step restores, and the backup ``origin`` that it reads. ``free`` is True for a custom command."""
 
     service: str
     origin: Any
@@ -33,7 +33,7 @@ class Source(NamedTuple):
 
 
 def source_of(step: PlannedStep) -> Source | None:
-    """Service and backup of a restore by ``step``; None when the step does not restore from a backup."""
+    """Service and backup of a restore by ``step``; None when the step restores nothing from a backup."""
     if step.effect is not Effect.WRITE:
         return None
     said = step.params.get("restores")
@@ -56,19 +56,22 @@ def of_source(step: PlannedStep) -> bool:
 
 
 def verified_service(inventory: Inventory, proof: PlannedStep) -> str:
-    """Name of the service whose backup ``proof`` verifies."""
+    """Name of the service whose backup the step ``proof`` verifies."""
     named = str(proof.params.get("service") or "")
     source = inventory.services.get(named) if of_source(proof) else None
     return source.service if isinstance(source, BackupSource) else named
 
 
 def verified_origin(proof: PlannedStep) -> Any:
-    """Backup that ``proof`` verifies, in the form that a restore step has in its parameter `from`."""
+    """Backup that the step ``proof`` verifies, written as in the parameter `from` of a restore step."""
     return proof.params.get("service" if of_source(proof) else "from")
 
 
 def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
-    """Return True when ``proof`` verifies a backup for ``fault``: the fault names that step, or action and service match."""
+    """Return True when the step ``proof`` verifies a backup for ``fault``.
+
+    That is: the fault names this step, or action and service match.
+    """
     if is_free(fault):
         return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)
     return (
@@ -93,18 +96,20 @@ def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
 
 
 def lost_service(plan: Plan, fault: PlannedStep) -> str:
-    """Service whose data ``fault`` destroys: the one it names, or for a custom command the one whose backup is verified."""
+    """Service whose data ``fault`` destroys: the service it names; for a custom command, the service whose backup is verified."""
     proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), None)
     return verified_service(plan.inventory, proof) if proof else str(fault.params.get("service") or "")
 
 
 def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
-    """Return True when ``step`` restores backups of the same system as ``proof``; a custom step may restore any system."""
+    """Return True when ``step`` restores backups of the same system as ``proof`` verifies; a custom step may restore any system."""
     return isinstance(step.params.get("restores"), dict) or _family(step) == _family(proof)
 
 
 def compares(inventory: Inventory, step: PlannedStep, service: str, fault: PlannedStep) -> bool:
-    """Return True when ``step`` compares ``service``: all its tables, unless ``fault`` destroys only one table."""
+    """Return True when ``step`` compares the content of ``service``: all its tables, or fewer if ``fault`` destroys a single
+    table.
+    """
     part = step.params.get("tables") and "table" not in fault.params and not is_free(fault)
     return find(step.action).COMPARES and same_service(inventory, step.params.get("service"), service) and not part
 
@@ -124,7 +129,7 @@ def _sure(step: PlannedStep) -> bool:
 
 @dataclass(frozen=True)
 class Restorable:
-    """Checks the faults of one drill that destroy data; ``fail`` makes the error for a position in the drill's file."""
+    """Checks the faults that destroy data in one drill; ``fail`` makes the error for a position in the drill's file."""
 
     drill: Drill
     inventory: Inventory
@@ -135,7 +140,7 @@ class Restorable:
     def check(self) -> None:
         """Raise PlanError unless all data that faults destroy is certain to be backed up, verified and restored.
 
-        If a custom command restores the data, a step must also compare the data with the backup.
+        If a custom command restores the data, a step must also compare it with the backup.
         """
         for fault in [step for step in self.steps if step.restore_only]:
             for phase in ("backup", "restore", "verify"):
@@ -182,7 +187,7 @@ class Restorable:
                     )
 
     def _proofs(self, fault: PlannedStep) -> list[PlannedStep]:
-        """Steps that verify for certain a backup, made in this drill, which contains the data that ``fault`` destroys.
+        """Steps that are certain to verify a backup, made in this drill, of the data that ``fault`` destroys.
 
         Raises PlanError when there is none.
         """
@@ -200,7 +205,7 @@ class Restorable:
         return found
 
     def _why_no_proof(self, proof: PlannedStep, fault: PlannedStep) -> str:
-        """Reason why the step ``proof`` verifies no backup for ``fault``; empty when it verifies one."""
+        """Reason why the step ``proof`` does not verify a backup for ``fault``; empty when it does."""
         if not proves(self.inventory, proof, fault):
             return (
                 f"verifies a backup of {verified_service(self.inventory, proof)!r}, but {fault.id} destroys "
@@ -238,7 +243,7 @@ class Restorable:
         return self.fail((*self._place(step), step.action), f"{message}: {why}", hint, key=True)
 
     def _restored(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Check that a step is certain to restore the data that ``fault`` destroys, from a backup verified by ``proofs``."""
+        """Check that a step is certain to restore the data that ``fault`` destroys, from a backup that ``proofs`` verify."""
         good: list[PlannedStep] = []
         wrong: list[tuple[PlannedStep, str]] = []
         for step in [step for step in self.steps if step.phase == "restore" and step.effect is Effect.WRITE]:
@@ -276,7 +281,7 @@ class Restorable:
         )
 
     def _why_not(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
-        """Reason why ``step`` does not restore the data that ``fault`` destroys; empty when ``step`` restores that data."""
+        """Reason why ``step`` does not restore the data that ``fault`` destroys; empty when it does."""
         source, service = source_of(step), self._lost(fault, proofs)
         if source is None:
             return "it does not declare `restores`"
@@ -296,7 +301,7 @@ class Restorable:
         return str(fault.params.get("service") or verified_service(self.inventory, proofs[0]))
 
     def _narrower(self, step: PlannedStep, fault: PlannedStep) -> str:
-        """Reason why ``step`` selects other data than ``fault`` destroys, such as another table; empty if the same."""
+        """Reason why ``step`` restores other data than ``fault`` destroys, such as another table; empty if it is the same data."""
         kinds = [find(one.action).model_fields for one in (step, fault)]
         fields = [{info.alias or name: info for name, info in kind.items()} for kind in kinds]
         for key in (fields[0].keys() & fields[1].keys() & step.params.keys()) - {"service", "from"}:
@@ -326,7 +331,7 @@ class Restorable:
             )
 
     def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
-        """Require a comparison of the content that a custom step restores."""
+        """Raise PlanError unless the drill compares the content that a custom step restores."""
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)
         if len(free) < len(good) or any(
@@ -356,7 +361,9 @@ class Restorable:
         return f"write {', or '.join(found)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
-        """Return True when ``said`` (a value of `from`) is the backup that ``proof`` reads, as far as the drill shows."""
+        """Return True when ``said`` (a value of `from`) is the backup that ``proof`` reads, as far as this is known before
+        the run.
+        """
         mine = verified_origin(proof)
         if said == mine:
             return True
@@ -371,7 +378,7 @@ class Restorable:
         return {step.save: step for step in self.steps if step.save}
 
     def _known(self, value: Any) -> str:
-        """Evaluate ``value`` to text if it does not depend on a step; otherwise return an empty text."""
+        """Evaluate ``value`` to text if it does not depend on results of steps; otherwise return an empty text."""
         with contextlib.suppress(ValueError):
             return str(template.evaluate(value, {**self.static, "run": dict.fromkeys(RUN_NAMES, "run")}))
         return ""

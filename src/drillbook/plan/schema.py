@@ -1,7 +1,7 @@
-"""JSON Schema of drills, inventories and trees, for completion and checks in editors; generated from models and actions.
+"""JSON Schema of drills, inventories and trees, generated from models and actions; editors use it for completion and checks.
 
-An editor sees a file with its tags and expressions unevaluated. So wherever a value may be an expression or a tag, the
-schema also accepts text that looks like one. Drillbook itself checks every value again, fully.
+An editor sees a file with unevaluated tags and expressions. So wherever a value may be an expression or a tag, the schema
+also accepts a text that looks like one. Drillbook itself checks every value again, completely.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def tree() -> Schema:
 
 
 def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
-    """Schema of an object with one action or probe and its parameters; actions that run on hosts require ``hosts``."""
+    """Schema of an object with one action or probe and its parameters; an action that runs on hosts also requires ``hosts``."""
     properties: Schema = {}
     choices: list[Schema] = []
     for name in known_names(kind):
@@ -151,7 +151,7 @@ def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
 
 
 def _model(parts: Schema, model: type[BaseModel]) -> Schema:
-    """Schema of one model; schemas of the models it refers to are added to ``parts``."""
+    """Schema of one model; the schemas of models to which it refers are added to ``parts``."""
     made = model.model_json_schema(by_alias=True)
     for name, inner in made.pop("$defs", {}).items():
         parts[name] = SECRET if name == "Secret" else inner
@@ -185,17 +185,17 @@ def inventory() -> Schema:
             part.get("properties", {}).pop("name", None)
             part["properties"] = {key: _taggable(value) for key, value in part.get("properties", {}).items()}
     for source in SourceOfItsKind.models():
-        parts[source.__name__]["required"].remove("host")  # by default that of the service that it saves
+        parts[source.__name__]["required"].remove("host")  # by default the host of the service that it backs up
     for part in parts.values():
         if "sandbox" in part.get("properties", {}) and "data_directory" in part.get("required", ()):
-            part["required"].remove("data_directory")  # a sandbox has one of its own
+            part["required"].remove("data_directory")  # a sandbox has its own data directory
     hosts = made["properties"]["hosts"]
     hosts["additionalProperties"] = {"anyOf": [hosts["additionalProperties"], {"type": "null"}]}
     return {"$schema": DIALECT, "title": "An inventory of Drillbook", **made, "$defs": parts}
 
 
 def _taggable(schema: Schema) -> Schema:
-    """Extend ``schema``: where it accepts a number, or a text with a pattern, it then also accepts a tag such as `!lab`."""
+    """Extend ``schema``: a number, or a text with a pattern, may then also be a tag such as `!lab`."""
     if "items" in schema:
         return {**schema, "items": _taggable(schema["items"])}
     kinds = schema.get("anyOf", [schema])

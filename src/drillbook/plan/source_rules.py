@@ -1,4 +1,4 @@
-"""Rules for in-place restores: a backup of a source is written into the service itself, not into a sandbox."""
+"""Rules for restores in place: a backup of a backup source is written into the service itself, not into a sandbox."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def restores_in_place(inventory: Inventory, step: PlannedStep) -> bool:
 
 
 def moment_of(step: PlannedStep) -> str:
-    """Return the field `at` of ``step``, the time or id of the backup to verify or restore; ``latest`` if omitted."""
+    """Return the parameter `at` of ``step``, the time or id of the backup to verify or restore; ``latest`` if it is missing."""
     return str(step.params.get("at") or LATEST)
 
 
@@ -41,7 +41,7 @@ class SourceRules:
     fail: Fail
 
     def check(self) -> None:
-        """Raise PlanError unless each in-place restore is possible, and uses a verified backup if it repairs a fault."""
+        """Raise PlanError unless each restore in place is possible and, if it repairs a fault, uses a verified backup."""
         for step in self.steps:
             if restores_in_place(self.inventory, step):
                 source = self._source(step)
@@ -61,7 +61,7 @@ class SourceRules:
         raise self.fail(place, f"there is no backup source {name!r} in the inventory's `backups`", hint)
 
     def _fits(self, step: PlannedStep, source: BackupSource) -> None:
-        """Check kind, service and phase of an in-place restore. Raises PlanError."""
+        """Check the kind, the service and the phase of a restore in place. Raises PlanError."""
         named, place = str(step.params["service"]), self._place(step)
         kind = kind_of(self.inventory.services[named])
         if kind not in source.RESTORES_IN_PLACE:
@@ -86,13 +86,16 @@ class SourceRules:
             )
 
     def _mended(self, step: PlannedStep) -> Iterator[PlannedStep]:
-        """Faults on the service that ``step`` restores, of the kind that only a restore can undo."""
+        """Yield the faults that only the restore by ``step`` can undo."""
         for fault in self.steps:
             if fault.restore_only and same_service(self.inventory, fault.params.get("service"), step.params["service"]):
                 yield fault
 
     def _verified(self, step: PlannedStep, fault: PlannedStep) -> None:
-        """Check that a `backup` step that cannot be skipped or fail verifies the source and `at` of ``step``."""
+        """Check that a `backup` step, which cannot be skipped or fail, verifies the backup that ``step`` restores.
+
+        Raises PlanError.
+        """
         name = step.params["from"]
         found = [one for one in self.steps if one.phase == "backup" and of_source(one) and verified_origin(one) == name]
         sure = [one for one in found if one.when is None and one.allow_failure is None]

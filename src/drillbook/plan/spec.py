@@ -46,7 +46,7 @@ class Objectives(_Part):
 
 
 def _everywhere(value: object) -> object:
-    """Convert a number to ``{"all": number}``, a limit for all hosts together; return any other value unchanged."""
+    """Convert a number to ``{"all": number}``, a limit for all hosts together; return other values unchanged."""
     return {"all": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -102,7 +102,7 @@ class Guard(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as written in the file: action, parameters, keywords, position; ``group`` numbers its parallel group."""
+    """One step as written in the file: action, parameters, keywords and position. ``group`` is the number of its parallel group."""
 
     action: type[Action]
     params: dict[str, Any]
@@ -177,10 +177,10 @@ class Suite(_Part):
 
 
 def load(path: Path, trees: Path | None = None, known: Collection[str] | None = None) -> Drill | Suite:
-    """Read a drill or a suite; ``trees`` is the folder of diagnosis trees, by default the one next to the drill.
+    """Read a drill or a suite; ``trees`` is the folder of diagnosis trees, by default the folder next to the drill.
 
-    With ``known``, the names of all drills, a suite that names any other drill is refused.
-    Raises SpecError with the position in the file.
+    With ``known``, the names of all drills, a suite that contains another name is refused. Raises SpecError with the
+    position in the file.
     """
     document = strict.load(path, error_type=SpecError)
     if "suite" in document.value and "drill" not in document.value:
@@ -337,9 +337,9 @@ def _condition_class(document: Document, name: str, place: Place, *, acting: boo
 
 
 def names_in(folder: Path) -> dict[str, Path]:
-    """Paths of the drills and suites below ``folder`` by name, from their file names alone.
+    """Paths of the drills and suites below ``folder``, by name; only file names are read.
 
-    Raises SpecError for a name that two files have.
+    Raises SpecError when two files have the same name.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.yml")):

@@ -1,4 +1,4 @@
-"""Rules for phases: faults only in `inject`, without `allow_failure`; only reads in `ready`, `diagnose` and the guard."""
+"""Rules for phases: faults only in `inject`, and without `allow_failure`; only reads in `ready`, `diagnose` and the guard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drillbook.sdk.action import Effect
 
 
 class Fail(Protocol):
-    """Function that makes the error for a place in the drill's file."""
+    """Function that makes the error for a position in the drill's file."""
 
     def __call__(self, place: Place, message: str, hint: str = "", *, key: bool = False) -> SourceError:
         """Make the error; the caller raises it."""
@@ -21,7 +21,7 @@ class Fail(Protocol):
 def check(step: Step, phase: str, effect: Effect, fail: Fail) -> None:
     """Check that ``step`` may be in ``phase``: faults only in `inject`, only reads in `ready`, `diagnose` and the guard.
 
-    Raises the error that ``fail`` makes.
+    Raises the error made by ``fail``.
     """
     name = step.action.name()
     if template.has_template(step.params.get("effect")):

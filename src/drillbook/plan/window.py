@@ -93,7 +93,9 @@ def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Wi
 
 
 def _near_zone(word: str) -> str:
-    """Suggest an existing time zone for ``word``: one of the same city, or the most similar name; else empty."""
+    """Suggest an existing time zone for ``word``: of a city with this name, or with the most similar name; empty if there is
+    none.
+    """
     known = sorted(zoneinfo.available_timezones())
     city = word.rpartition("/")[2].replace(" ", "_").casefold()
     by_city = [name for name in known if name.rpartition("/")[2].casefold() == city]

@@ -40,7 +40,7 @@ class Project:
     def of_runs(cls) -> Project:
         """Project for commands that need only ``reports/``. Raises UsageError.
 
-        Nearest folder with ``drills/`` or with runs; if there is none, the nearest folder with ``reports/``.
+        Its folder is the nearest one with ``drills/`` or with runs; if there is none, the nearest one with ``reports/``.
         """
         around = (Path.cwd(), *Path.cwd().parents)
         for folder in around:
@@ -85,7 +85,7 @@ class Project:
         return layout.default_folder(self.root)
 
     def drill_names(self) -> dict[str, Path]:
-        """Files of all drills and suites by name, including those of plugins; the project's own take precedence."""
+        """Files of all drills and suites by name, including those of plugins; for equal names, the project's own file."""
         return dict(sorted({**discovery.shipped("drills"), **spec.names_in(self.root / "drills")}.items()))
 
     def drill(self, name: str) -> spec.Drill | spec.Suite:
@@ -113,7 +113,7 @@ class Project:
         from drillbook.lab import layout as embedded  # noqa: PLC0415  keeps start-up fast
         from drillbook.lab.containers import layout  # noqa: PLC0415  keeps start-up fast
 
-        if layout.PREFIX in path:  # the prefix also occurs in `secrets.docker.NAME`
+        if layout.PREFIX in path:  # the prefix may also occur later in the path, as in `secrets.docker.NAME`
             return layout.lookup(self.docker_lab, path.replace(layout.PREFIX, "", 1))
         return embedded.lookup(self.lab, path)
 
@@ -159,7 +159,7 @@ class Project:
         """Folder of one run. Raises UnknownName.
 
         ``name`` is the name of a run or a unique part of it, a drill (for its newest run), or ``latest`` (the default). With
-        ``suites``, the run of a suite is allowed; with ``lost``, a run whose journal is missing.
+        ``suites``, ``name`` may also select a suite; with ``lost``, a run whose journal is missing.
         """
         known = [*self.runs(), *self.lost()] if lost else list(self.runs())
         found = {folder.name: folder for folder in known}
@@ -190,7 +190,7 @@ class Project:
         raise UnknownName(what, hint=f"{'did you mean one of' if near else 'the newest are'}: {', '.join(reversed(newest))}")
 
     def runs_of(self, name: str, *, lost: bool = False) -> list[Path]:
-        """Folders of the runs that ``name`` selects (see ``run``); for a suite, its drills' runs. Raises UnknownName."""
+        """Folders of the runs that ``name`` selects (see ``run``); for a suite, of the runs of its drills. Raises UnknownName."""
         folder = self.run(name, suites=bool(name), lost=lost)
         if lost and not (folder / FILE).exists():
             return damaged.drills_in(folder) or [folder]

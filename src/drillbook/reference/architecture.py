@@ -47,7 +47,7 @@ def page() -> str:
 
 
 def imports() -> dict[str, set[str]]:
-    """Packages that each package imports, also inside functions; a package comes after the packages that it imports.
+    """Packages imported by each package, also inside functions; every package comes after those that it imports.
 
     Raises ValueError when packages import each other in a circle.
     """
@@ -80,7 +80,7 @@ def room(name: str) -> str:
 
 
 def _direct(name: str, found: Mapping[str, set[str]]) -> set[str]:
-    """Packages that ``name`` imports, without those that it would import anyway through another package."""
+    """Packages imported by ``name``, without those that it also imports through another package."""
     return found[name] - {far for other in found[name] for far in _reached(other, found)}
 
 

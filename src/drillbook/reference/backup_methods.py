@@ -1,7 +1,7 @@
-"""The measured table of docs/backup-methods.md: one row for each drill that rehearses a kind of backup.
+"""The table of measurements in docs/backup-methods.md: one row for each drill that rehearses a kind of backup.
 
-Every figure is of the drill's newest run, from a record in docs/ that `invoke docs --results` renews from the journals in one
-machine's reports/. The record contains no path, no host and no output of a target.
+Every figure is from the drill's newest run. It is stored in a record in docs/, which `invoke docs --results` renews from the
+journals in one machine's reports/. The record contains no path, no host and no output of a target.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SUITES = ("rehearsal-all", "rehearsal-docker")
 PAGE, FILE = "backup-methods.md", "backup-methods-results.json"
 BEGIN, END = "<!-- measured: begin; made by `invoke docs` -->\n", "<!-- measured: end -->\n"
 RUNGS = ("Artefact", "Restore", "Structure", "Volume", "Content", "Cluster", "Integrity", "Semantics", "Service")
-"""Rungs of a verification: the checked artefact, its restore, and those that the names of a drill's steps begin with."""
+"""Levels of a verification: checking the stored backup, restoring it, and further levels, with which the names of steps begin."""
 NEEDS: Mapping[str, tuple[str, str]] = {
     "pg_dump": ("pg_dump", "`postgresql` (client and server); a user other than root"),
     "pgbackrest": ("pgBackRest", "`pgbackrest`, `postgresql` of the same major version; reads the repository"),
@@ -41,7 +41,7 @@ NEEDS: Mapping[str, tuple[str, str]] = {
     "restic": ("restic", "`restic`; the key of the repository, never a write to it"),
     "tar": ("tar", "`tar`, `gzip`; root, to restore owners"),
 }
-"""Title of each kind of backup, and the Debian packages and rights that hosts need; every one also `util-linux`."""
+"""Title of each kind of backup, and the Debian packages and rights that its hosts need, in addition to `util-linux`."""
 COLUMNS = ("method", "hosts need", "restored in", "lost since the newest backup", "carried out", "not seen in the backup")
 
 
@@ -62,7 +62,7 @@ class Rehearsed(_Value):
     kind: str
     bytes: int | None
     seconds: dict[str, Seconds]
-    """Seconds of the restore by stage, and ``total``; empty when nothing was restored."""
+    """Duration of the restore in seconds, by stage, with the key ``total``; empty when nothing was restored."""
     loss_s: Seconds | None
     loss_error_s: Seconds | None
     basis: str
@@ -78,13 +78,13 @@ class Record(_Value):
 
 
 def names(project: Project) -> tuple[str, ...]:
-    """Names of the drills that rehearse a kind of backup, in the order of their suites. Raises SpecError."""
+    """Names of the drills that rehearse a kind of backup, in the order of the suites. Raises SpecError."""
     suites = [project.drill(name) for name in SUITES if name in project.drill_names()]
     return tuple(dict.fromkeys(name for suite in suites if isinstance(suite, spec.Suite) for name in suite.drills))
 
 
 def recorded(project: Project) -> Record:
-    """Read the record; an empty one when the file is missing. Raises UsageError when it is unreadable."""
+    """Read the record; a missing file gives an empty record. Raises UsageError when the file is unreadable."""
     path = project.root / "docs" / FILE
     try:
         return Record.model_validate_json(path.read_bytes())
@@ -97,9 +97,9 @@ def recorded(project: Project) -> Record:
 
 
 def renewed(project: Project) -> Record:
-    """Return the record with the newest runs in reports/; a result without a newer run stays. Raises JournalError.
+    """Return the record updated with the newest runs in reports/; a result without a newer run stays. Raises JournalError.
 
-    A run that was refused or not run has touched nothing and measured nothing: it is passed over.
+    A run that was refused or not run here is skipped: it measured nothing.
     """
     known = recorded(project).results
     found = {(name, one.inventory): one for name in names(project) for one in known.get(name, ())}
@@ -113,7 +113,7 @@ def renewed(project: Project) -> Record:
 
 
 def _newest(inventory: str, folders: Sequence[Path]) -> Rehearsed | None:
-    """Return the newest run that was carried out; None when there is none."""
+    """Return the newest run that was really carried out; None when there is none."""
     for folder in reversed(folders):
         view = judge(read(folder / JOURNAL))
         if view.result.verdict not in (Verdict.REFUSED, Verdict.NOT_RUN):
@@ -122,7 +122,7 @@ def _newest(inventory: str, folders: Sequence[Path]) -> Rehearsed | None:
 
 
 def _rehearsed(inventory: str, view: RunView) -> Rehearsed:
-    """Take from a run what the table shows."""
+    """Select from a run the results that the table shows."""
     steps = {step["id"]: step for step in view.plan["steps"]}
     done = [step for step in view.result.steps if step.status == "done"]
     facts: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in done}
@@ -150,7 +150,7 @@ def _kind(plan: Mapping[str, Any]) -> str:
 
 
 def _rungs(titles: Container[str], facts: Container[str]) -> Iterator[str]:
-    """Yield the rungs that were carried out, in their order."""
+    """Yield the levels of verification that were carried out, in order."""
     actions = {"Artefact": "backup.check", "Restore": "backup.restore"}
     yield from (rung for rung in RUNGS if (actions[rung] in facts if rung in actions else rung in titles))
 
@@ -181,7 +181,7 @@ def _cells(name: str, one: Rehearsed | None) -> tuple[str, ...]:
 
 
 def _lost(one: Rehearsed) -> str:
-    """Loss with its error and its basis; a basis that is itself the moment of a commit has no error of its own."""
+    """Text of the loss with its error and its source; if the source is the time of a commit, there is no error."""
     if one.loss_s is None:
         return "not measured"
     figure = figures.figure(one.loss_s, one.loss_error_s) if one.loss_error_s else figures.took(one.loss_s)
@@ -200,9 +200,9 @@ def _seconds(one: Rehearsed) -> str:
 
 
 def write(project: Project, *, renew: bool = False) -> list[str]:
-    """Put the table into the page; with ``renew``, update the record first. Returns the names of the written files.
+    """Write the table into the page; with ``renew``, update the record first. Returns the names of the written files.
 
-    Does nothing for a project whose page has no place for it. Raises the errors of ``table`` and ``renewed``.
+    Does nothing for a project whose page has no marks for the table. Raises the errors of ``table`` and ``renewed``.
     """
     page = project.root / "docs" / PAGE
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
@@ -217,7 +217,7 @@ def write(project: Project, *, renew: bool = False) -> list[str]:
 
 
 def _put(path: Path, text: str) -> list[str]:
-    """Write a file if its content changes; returns its name then."""
+    """Write a file if its content changes; return a list with its name, or an empty list."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return []
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The reference pages, generated from the code so that they stay true.
+"""The reference pages, generated from the code so that they stay correct.
 
 Pages of actions, probes, findings, errors, drills, inventories, the journal and the architecture.
 """

@@ -1,4 +1,6 @@
-"""Diagnoses as table rows for all formats: suspected causes in one drill, and injected compared with diagnosed causes."""
+"""Diagnoses as table rows for all formats: suspected causes of one drill, and a table that compares injected and diagnosed
+causes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from drillbook.judge.result import DiagnosisResult, Injection, RunView
 from drillbook.report.figures import one_line
 
 NOT_DIAGNOSED = "not diagnosed"
-"""Heading of the table column that counts drills which ended before their diagnosis."""
+"""Heading of the table column that counts the drills that ended before their diagnosis."""
 MOST_SHOWN = 5
 
 
@@ -30,7 +32,7 @@ class CauseRow:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Number of diagnoses that named ``cause``; ``right`` is True when ``cause`` is the injected cause of the row."""
+    """Number of diagnoses that named ``cause``. ``right`` is True when the row's injected cause is the same."""
 
     cause: str
     count: int
@@ -39,7 +41,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Table of injected causes (rows) against diagnosed causes (columns), with a summarizing sentence."""
+    """Table of injected causes (rows) against diagnosed causes (columns), with a sentence that summarizes it."""
 
     columns: list[str]
     rows: list[tuple[str, list[Cell]]]
@@ -80,7 +82,7 @@ def _remedy(suspect: Mapping[str, Any]) -> str:
 
 
 def confusion(views: Sequence[RunView]) -> Confusion | None:
-    """Make the table from the drills with a diagnosis whose cause may have been injected; None without such drills."""
+    """Make the table from the drills whose injected cause is known and that planned a diagnosis; None if there are none."""
     found = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
     if not found:
         return None
@@ -94,12 +96,15 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
 
 
 def _injected(view: RunView) -> bool:
-    """Return True when at least one fault of the run was or may have been injected, or when the run has no faults."""
+    """Return True when at least one fault of the run was injected, or may have been; also for a run without faults."""
     return not view.result.faults or any(one.injection not in (Injection.NOT, Injection.NEVER) for one in view.result.faults)
 
 
 def cell_text(cell: Cell) -> str:
-    """Text of a cell: ``✓ 2`` for two correct diagnoses, ``✗ 0`` for none; other cells show the count, empty for zero."""
+    """Text of a cell: for example ``✓ 2`` for two correct diagnoses, ``✗ 0`` for none.
+
+    Other cells show the number; empty for zero.
+    """
     if cell.right:
         return f"✓ {cell.count}" if cell.count else "✗ 0"
     return str(cell.count) if cell.count else ""

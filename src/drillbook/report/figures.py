@@ -15,11 +15,11 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Characters that are invisible or reorder text; tab and line feed are not among them."""
+"""Characters that are invisible or change the order of text; tab and line feed do not belong to them."""
 
 
 def shown(text: object) -> str:
-    """Escape every character in ``text`` that is invisible or reorders text, for example as ``\\x1b``."""
+    """Escape every character in ``text`` that is invisible or changes the order of text, for example as ``\x1b``."""
     return _HIDDEN.sub(_escape, str(text).replace("\r\n", "\n"))
 
 
@@ -51,12 +51,12 @@ def seconds(value: float, digits: int | None = None) -> str:
 
 
 def took(value: float) -> str:
-    """Format a duration with the digits that matter to a reader: ``0.04 s``, ``8.3 s``, ``2 min 5 s``."""
+    """Format a duration with as many digits as matter to a reader: ``0.04 s``, ``8.3 s``, ``2 min 5 s``."""
     return seconds(value, 0 if value >= 60 else 1 if value >= 10 else 2)
 
 
 def error_digits(error: float) -> int:
-    """Number of decimals to show for ``error``: one significant digit if that is exact, else two; 3 for zero or infinity."""
+    """Number of decimals to show for ``error``: one significant digit if that is exact, otherwise two; 3 for zero or infinity."""
     if not error or not math.isfinite(error):
         return 3
     digits = -math.floor(math.log10(abs(error)))
@@ -65,7 +65,7 @@ def error_digits(error: float) -> int:
 
 
 def rounded_up(error: float, digits: int) -> float:
-    """Round ``error`` up to ``digits`` decimals, so that the error is never understated."""
+    """Round ``error`` up to ``digits`` decimals, so that the shown error is never too small."""
     factor = 10.0**digits
     return float(math.ceil(round(error * factor, 6)) / factor)
 
@@ -79,7 +79,7 @@ def figure(value: float, error: float | None, digits: int | None = None) -> str:
 
 
 def against(value: float, error: float | None, target: float) -> str:
-    """Format a measurement with enough digits to be on the same side of its target as the exact value."""
+    """Format a measurement with so many digits that it is shown on the same side of ``target`` as its exact value."""
     digits = 3 if error is None else error_digits(error)
     while digits < MOST_DIGITS and value != target and (value > target) != (round(value, digits) > target):
         digits += 1

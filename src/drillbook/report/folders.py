@@ -1,4 +1,4 @@
-"""Facts about a run that are read without its whole journal: drill, start, verdict, end, and liveness."""
+"""Facts about a run that are read without reading the whole journal: drill, start, verdict, end, and if it is alive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drillbook.journal.journal import FILE, alive
 __all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "verdict"]
 
 TAIL = 8192
-"""Number of bytes read from the end of a journal first; they almost always contain the event that ended the run."""
+"""Number of bytes read first from the end of a journal; they almost always contain the event that ended the run."""
 
 
 def drill_of(run: str) -> str:
@@ -48,7 +48,7 @@ def first_event(folder: Path) -> dict[str, Any]:
 
 
 def last_word(folder: Path) -> dict[str, Any] | None:
-    """Data of the newest event that ended the run or its recovery; None while the journal has no such event."""
+    """Data of the newest event that ended the run or its recovery; None if the journal has no such event yet."""
     try:
         with (folder / FILE).open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -1,6 +1,6 @@
-"""List of the report formats: each is a module of the same name in this package, and an entry in FORMATS.
+"""List of the report formats. Each format is a module of the same name in this package, and an entry in FORMATS.
 
-Writing, signing and re-rendering of reports all use this list.
+The code that writes, signs and renders reports again uses this list.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Format(NamedTuple):
 
 
 def as_json(value: Any) -> str:
-    """Format ``value`` as indented JSON; keys stay in the given order, which is that of the documented format."""
+    """Format ``value`` as indented JSON; keys stay in the given order, as documented for the format."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 

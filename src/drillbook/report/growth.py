@@ -17,7 +17,7 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class GrowthRow:
-    """One service as texts: its size, its growth, the times until its disk is full and its restore exceeds the RTO."""
+    """Texts about one service: its size, its growth, and the times at which its disk is full and its restore exceeds the RTO."""
 
     service: str
     holds: str

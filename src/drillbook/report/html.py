@@ -14,7 +14,7 @@ BAR = 260.0
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Bar of an objective: ``width`` of the measurement, target, and lower and upper end of the error, in pixels."""
+    """Bar of an objective: ``width`` of the measurement, target, and the lower and upper end of its error, all in pixels."""
 
     width: float
     target: float
@@ -65,7 +65,7 @@ def render(view: RunView) -> str:
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:
-    """Sentence and rows about changes that could not be undone and that a person closed; None when nothing was closed."""
+    """Sentence and rows about changes that could not be undone and that a person closed; None when there are none."""
     return (rows.settled_sentence(result.settled), rows.settled_rows(result.settled)) if result.settled else None
 
 

@@ -54,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in a trend; a run without a figure is drawn as a hollow point on the base line."""
+    """A run in a trend; without a figure, it is drawn as a hollow point on the base line."""
 
     x: float
     y: float
@@ -180,7 +180,7 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
 
 
 def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
-    """Trend of the objective ``key`` in the newest runs that set ``key``, oldest first; runs without a figure are gaps."""
+    """Trend of the objective ``key`` over the newest runs that set it, oldest first; runs without a figure are gaps."""
     kept = [entry.objectives[key] for entry in runs if key in entry.objectives][-MOST_POINTS:]
     if not kept:
         return None

@@ -1,4 +1,4 @@
-"""Reports as JUnit XML for Jenkins and GitLab. A state that is not verified is an error, never a pass."""
+"""Reports as JUnit XML for Jenkins and GitLab. A state that was not verified is an error, never a pass."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OUTCOMES = {
     "aborted": "error",
     "not run here": "skipped",
 }
-"""XML element for each state, None for success; any other state is an error."""
+"""XML element for each state of a step; None for success. A state that is not listed is an error."""
 COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
@@ -126,7 +126,7 @@ def _step_case(suite: Tree.Element, drill: str, step: StepView) -> None:
 
 
 def _verdict_case(suite: Tree.Element, name: str, verdict: str, status: int, reason: str) -> None:
-    """Add the verdict as a test case, so that a run which did not pass shows as such even when no step failed."""
+    """Add the verdict as a test case, so that a run that did not pass is visible even when no step failed."""
     state = "residue" if status == Exit.RESIDUE and verdict == Verdict.PASSED else verdict
     case = _case(suite, f"{name}.verdict", "verdict", state, f"{state}: {reason}")
     Tree.SubElement(case, "system-out").text = shown(f"{state}: {reason}")

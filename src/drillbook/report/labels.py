@@ -1,4 +1,4 @@
-"""Placement of a timeline's labels without overlaps with each other or with the lines of marks."""
+"""Places the labels of a timeline so that they overlap neither each other nor the vertical lines of marks."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def _char_width(char: str) -> float:
 
 
 def label(text: str, x: float, top: float, *, anchor: str = "start", font: float = FONT, height: float = ROW) -> Label:
-    """Make a label that starts, is centred, or ends at ``x`` (see ``anchor``), in a row whose top is ``top``."""
+    """Make a label whose start, centre or end (see ``anchor``) is at ``x``, in a row that begins at ``top``."""
     width = text_width(text, font)
     left = {"start": x, "middle": x - width / 2, "end": x - width}[anchor]
     return Label(x, top + height * 0.72, anchor, text, Box(left, top, width, height))
 
 
 def fit(text: str, room: float, font: float = FONT) -> str:
-    """Shorten ``text`` with an ellipsis to the width ``room``."""
+    """Shorten ``text`` with an ellipsis so that it fits into the width ``room``."""
     if text_width(text, font) <= room:
         return text
     while text and text_width(text + "…", font) > room:
@@ -89,7 +89,7 @@ class Flag:
 
 
 def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
-    """Place labels next to vertical lines in as few rows as possible; ``texts`` are sorted by x."""
+    """Place labels next to vertical lines, in as few rows as possible; ``texts`` must be sorted by x."""
     for rows in range(1, len(texts) + 1):
         found = _search(texts, [], rows, width, crossing=False)
         if found is not None:
@@ -100,7 +100,7 @@ def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
 
 
 def _clamped(x: float, text: str, row: int, width: float) -> Flag:
-    """Place a label in its own row, shifted sideways to be inside the drawing."""
+    """Place a label in row ``row``, shifted sideways if needed to stay inside the drawing."""
     text = fit(text, width)
     return Flag(x, row, label(text, max(0.0, min(x + GAP, width - text_width(text))), row * ROW))
 
@@ -129,7 +129,7 @@ def _clear(one: Flag, other: Flag, *, crossing: bool) -> bool:
 
 
 def _crosses(line: Flag, flag: Flag) -> bool:
-    """Return True when the line of one flag, drawn down from its row, crosses the label of the other."""
+    """Return True when the vertical line ``line`` of a flag, drawn down from its row, crosses the label of ``flag``."""
     return line.row <= flag.row and flag.label.box.x < line.x < flag.label.box.right
 
 

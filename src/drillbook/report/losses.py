@@ -1,4 +1,4 @@
-"""Report rows about the losses of data that a run measured, to compare backup methods."""
+"""Report rows about the losses of data that a run measured, for a comparison of backup methods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class LossRow:
-    """One measured loss as texts: backup method and step, loss with error, time of the newest data, source of that time."""
+    """Texts about one measured loss: backup method and step, loss with error, time of the newest data, source of that time."""
 
     method: str
     loss: str
@@ -25,7 +25,7 @@ class LossRow:
 
 
 def loss_rows(view: RunView) -> list[LossRow]:
-    """Make a row for the drill's own restore, then one for each step that measured a loss, the smallest loss first."""
+    """Rows about losses: first the drill's own restore, then the steps that measured a loss, the smallest loss first."""
     found = sorted((step for step in view.steps if _measured(step)), key=lambda step: float(step.result.facts["loss_s"]))
     return [*_own(view), *map(_row, found)] if found else []
 

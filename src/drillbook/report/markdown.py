@@ -14,7 +14,7 @@ from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
 
 MOST_FACTS, MOST_CHARACTERS = 8, 100
-"""Maximum number of facts of a step in a report, and maximum length of the text of each fact."""
+"""Limits for the list of facts in a report: number of facts of a step, and length of the text of a fact."""
 
 
 def render(view: RunView) -> str:
@@ -315,7 +315,7 @@ def _step(step: StepView) -> tuple[str, ...]:
 
 
 def _short(step: StepView) -> str:
-    """List item with a step's short facts (texts, numbers and truth values) and its undo; empty if the step has neither."""
+    """List item with short facts of a step (texts, numbers and truth values) and its undo; empty if it has neither."""
     short = [
         f"{escape(name)} {code(_cut(value))}"
         for name, value in sorted(step.result.facts.items())
@@ -332,7 +332,7 @@ def _cut(value: object) -> str:
 
 
 def _details(step: StepView) -> list[str]:
-    """Message of a step, and the failed commands of a step that did not succeed."""
+    """Message of a step; for a step that did not succeed, also its failed commands."""
     found = []
     if step.message:
         found += [

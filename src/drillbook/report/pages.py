@@ -1,7 +1,4 @@
-"""The Jinja environment of all reports.
-
-Printed values are treated as data: escaped, with invisible characters made visible.
-"""
+"""The Jinja environment of all reports. Printed values are data: they are escaped, and invisible characters become visible."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ def _printed(value: Any) -> Any:
 
 @cache
 def environment() -> Environment:
-    """Jinja environment with the filters, symbols and texts that templates use; compiled templates are cached."""
+    """Jinja environment with the filters, symbols and texts for templates; compiled templates are cached."""
     env = Environment(
         loader=PackageLoader("drillbook.report"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Writing of the reports of a run and the index of all runs, each file atomically."""
+"""Writes the reports of a run and the index of all runs; each file is written atomically."""
 
 from __future__ import annotations
 

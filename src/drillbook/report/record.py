@@ -22,7 +22,7 @@ class EvidenceRow:
 
 
 def evidence_rows(view: RunView) -> list[EvidenceRow]:
-    """Rows of all files named by facts of steps or by findings, sorted by name."""
+    """Rows of all files that are named in facts of steps or in findings, sorted by name."""
     found: dict[str, EvidenceRow] = {}
     for step in view.steps:
         for fact in _files(step.result.facts):
@@ -51,7 +51,7 @@ def _files(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _reached(name: str, host: Mapping[str, Any]) -> str:
-    """Name of a host, with the user, address and port if the inventory sets them."""
+    """Name of a host, with user, address and port as far as the inventory sets them."""
     place = str(host.get("address") or "")
     if place and host.get("port"):
         place += f":{host['port']}"
@@ -97,7 +97,7 @@ def command_line(command: CommandView) -> str:
 
 
 def command_outcome(command: CommandView) -> str:
-    """Outcome of a command: its exit status, its signal, or the lack of an outcome."""
+    """Outcome of a command: its exit status, its signal, or the reason why it has neither."""
     if command.error:
         return f"no outcome: {one_line(command.error)}"
     if command.signal:
@@ -106,6 +106,6 @@ def command_outcome(command: CommandView) -> str:
 
 
 def cut(text: str, total: int) -> str:
-    """Note such as ``the last 4 KiB of 9 MiB`` if ``text`` is only the end of an output; empty if ``text`` is complete."""
+    """Note such as ``the last 4 KiB of 9 MiB`` if ``text`` is only the end of an output; empty if it is complete."""
     kept = len(text.encode("utf-8", "replace"))
     return f"the last {size(kept)} of {size(total)}" if total > kept else ""

@@ -1,4 +1,4 @@
-"""Results of a rehearsal: which backup was restored, in which time, what would be lost, and what was not seen."""
+"""Results of a rehearsal: the backup that was restored, the time it took, the data that would be lost, and what was not checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
 
 def facts(result: Result) -> dict[str, Mapping[str, Any]]:
-    """Facts of the steps about a team's own backup, by action; empty unless one was restored, or with a fault."""
+    """Facts of the steps about a team's own backup, by action.
+
+    Empty when none was restored, or when the run injected a fault.
+    """
     done: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in result.steps if step.status == "done"}
     return done if RESTORE in done and not result.faults else {}
 
@@ -30,7 +33,7 @@ def sentence(result: Result) -> str:
 
 
 def loss(measured: Mapping[str, Any]) -> str:
-    """Figure of a loss; a basis that is the moment of a commit has no error of its own. Empty without a measurement."""
+    """Text of a loss with its error; if its source is the time of a commit, there is no error. Empty without a measurement."""
     value, error = measured.get("loss_s"), measured.get("error_s")
     if value is None:
         return ""
@@ -38,7 +41,7 @@ def loss(measured: Mapping[str, Any]) -> str:
 
 
 def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Rows of the section about the backup: name, text, further lines; empty when nothing was rehearsed."""
+    """Rows of the section about the backup, each with name, text and further lines; empty when nothing was rehearsed."""
     known = facts(result)
     if not known:
         return []

@@ -66,7 +66,7 @@ class PhaseRow:
 def state_of(objective: Objective) -> str:
     """State of an objective: met, missed or not verified.
 
-    An objective without a measurement is never met; it is missed if the awaited event never came.
+    Without a measurement an objective is never met; it is missed if the awaited event never came.
     """
     if objective.met is None or (objective.met and objective.measured_s is None):
         return NOT_VERIFIED
@@ -112,7 +112,7 @@ def _measured(objective: Objective) -> str:
 def clock_rows(result: Result) -> list[ClockRow]:
     """Rows of all clocks, including those without a figure; empty when the run ended before any fault.
 
-    A rehearsal injects no fault, so that most clocks do not apply to it: it shows those that have a figure.
+    A rehearsal injects no fault, so most clocks do not apply; its rows are only those with a figure.
     """
     found = [] if untouched(result) else [_clock(result, clock) for clock in CLOCKS]
     return [row for row in found if row.figure] if rehearsal.facts(result) else found
@@ -129,7 +129,7 @@ def _clock(result: Result, clock: Clock) -> ClockRow:
 
 
 def untouched(result: Result) -> str:
-    """Reason why a run has no figures, if it ended before any fault; empty for any other run."""
+    """Reason why a run that ended before any fault has no figures; empty for any other run."""
     if any(one.injection is Injection.UNKNOWN for one in result.faults):
         return ""
     if result.verdict is Verdict.PASSED or any(
@@ -199,7 +199,7 @@ def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
 
 
 def contradictions(view: RunView) -> list[str]:
-    """Facts that contradict the verdict ``passed``, such as a failed step; empty for a plausible record."""
+    """Facts that contradict the verdict ``passed``, such as a failed step; empty if the record is consistent."""
     result = view.result
     if result.verdict is not Verdict.PASSED:
         return []
@@ -236,7 +236,10 @@ def settled_rows(one: Settled) -> list[str]:
 
 
 def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:
-    """Name, details, and True if it is the owner, for each contact; the owner comes first, then the others by name."""
+    """Details of each contact: name, details, and True for the owner of the drill.
+
+    The owner comes first, then the others by name.
+    """
     names = sorted(view.contacts, key=lambda name: (name != view.owner, name))
     return [
         (name, {key: shown(value) for key, value in sorted(view.contacts[name].items())}, name == view.owner)

@@ -1,4 +1,4 @@
-"""The drills of a suite as rows, made in one place for all formats."""
+"""Rows about the drills of a suite, made in one place for all formats."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
 
 
 def _verdict(said: str, view: RunView | None) -> str:
-    """Verdict of a drill; ``not verified`` for a pass whose record is missing or contradicts the pass."""
+    """Verdict of a drill; ``not verified`` if it passed, but its record is missing or contradicts this."""
     if view is None:
         return wording.NOT_VERIFIED if said == Verdict.PASSED else said
     return wording.NOT_VERIFIED if rows.contradictions(view) else str(view.result.verdict)

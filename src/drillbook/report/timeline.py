@@ -1,4 +1,4 @@
-"""The timeline of a run as geometry in pixels: lanes, marks, spans and an axis, ready to be drawn."""
+"""The timeline of a run as a drawing in pixels: lanes, marks, spans and an axis."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STEPS = (
     86400,
 )
 CLOSE_UP = 0.2
-"""Fraction of the run's duration: marks that all lie within a shorter span are also drawn as a close-up."""
+"""Fraction of the run's duration. If all marks lie within a shorter span, they are also drawn as a close-up."""
 WORDS = {
     "good": "good",
     "bad": "bad",
@@ -60,7 +60,7 @@ UNHEARD = "not measured, the controller itself stalled"
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Mapping of seconds on the run's clock to pixels."""
+    """Converts seconds on the run's clock to pixels."""
 
     start: float
     end: float
@@ -111,7 +111,7 @@ class Dimension:
 
     @property
     def lines(self) -> list[tuple[float, float]]:
-        """Segments of the line as start and end in pixels: two if the label interrupts the line, else one."""
+        """Segments of the line, each as start and end in pixels: two segments if the label interrupts the line, otherwise one."""
         box = self.label.box
         if self.x1 < box.x and box.right < self.x2 and box.y < self.y < box.y + box.height:
             return [(self.x1, box.x - 4), (box.right + 4, self.x2)]
@@ -174,7 +174,7 @@ def draw(view: RunView, width: float = WIDE, *, close_up: bool = False) -> Drawi
 
 
 def window(view: RunView) -> tuple[float, float]:
-    """Span of time that contains all marks, with a margin; seconds on the run's clock."""
+    """Span of time that contains all marks and a margin; seconds on the run's clock."""
     moments = sorted(view.timeline.marks.values())
     air = max((moments[-1] - moments[0]) * 0.12, 0.05)
     return moments[0] - air, moments[-1] + air
@@ -277,7 +277,7 @@ def _note(track: ProbeTrack) -> str:
 
 
 def _counts(track: ProbeTrack, end: float, scale: Scale, top: float) -> tuple[Label, ...]:
-    """Numbers of lost writes, below each span of losses that has room for the text."""
+    """Labels with the number of lost writes, below each span of losses that has room for the text."""
     found: list[Label] = []
     for span in _inside(track.stretches, end, scale):
         if span.label == "lost" and span.count is not None:
@@ -300,7 +300,7 @@ def _piece(span: Span, end: float, kind: str, title: str, scale: Scale) -> Piece
 
 
 def _merged(pieces: Sequence[Piece]) -> list[Piece]:
-    """Sort pieces so that the most important are drawn last, on top; merge touching neighbours of the same kind."""
+    """Sort pieces so that the most important are drawn last, on top; merge adjacent pieces of the same kind."""
     order = ["good", "kept", "unproven", "other", "refused", "bad", "lost"]
     found: list[Piece] = []
     for piece in sorted(pieces, key=lambda one: (order.index(one.kind), one.x)):
@@ -334,7 +334,7 @@ def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension,
         wanted = wanted if wanted[0].box.width + 40 <= x2 - x1 else []
         wanted += [label(text, x2 + 10, y, font=BOLD), label(text, x1 - 10, y, anchor="end", font=BOLD)]
         placed = first_free([], wanted, 0, scale.width)
-        if placed is None:  # no room next to the line: the label gets its own row above the line
+        if placed is None:  # the label has no room beside the line, so it gets its own row above
             placed = label(text, EDGE, y, font=BOLD)
             y += ROW
         found.append(Dimension(x1, x2, y + ROW / 2, clock, placed))
@@ -364,7 +364,7 @@ def _tick(scale: Scale, at: float, y: float, digits: int) -> Label:
 
 
 def _description(view: RunView) -> str:
-    """Text about the timeline, as alternative to the drawing."""
+    """Description of the timeline in words, for readers who cannot see the drawing."""
     line = view.timeline
     parts = [f"{seconds(line.seconds, 1)} from start to end"]
     parts += [f"{MARKS[key]} at {seconds(line.marks[key], 2)}" for key in MARKS if key in line.marks]

@@ -65,7 +65,7 @@ PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify"
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A duration that reports show, such as the RTO: its start and end (``span``), and the origin of its error."""
+    """A duration that reports show, such as the RTO: its start and end (``span``), and the source of its error."""
 
     key: str
     name: str
@@ -127,7 +127,7 @@ MOMENTS = {
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:
-    """Return all clocks; if the run waited for an alert, the clock ``detection`` describes the error of the alert query."""
+    """Return all clocks. If the run waited for an alert, the clock ``detection`` explains the error of the query for alerts."""
     alerted = any(
         step.action in (detection.FIRES, detection.RECEIVED) and step.id.startswith("detect.") for step in result.steps
     )
@@ -135,7 +135,9 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
 
 
 def residue(result: Result) -> str:
-    """Text next to a verdict: ``residue`` for changes not undone, ``residue, closed`` if a person closed them, or empty."""
+    """Text beside a verdict: ``residue`` if changes were not undone, ``residue, closed`` if a person closed them, otherwise
+    empty.
+    """
     return "residue, closed" if result.settled else "residue" if result.residue else ""
 
 
@@ -213,7 +215,7 @@ def _loss(result: Result) -> str:
 
 
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
-    """Value and error of a clock in seconds; a value that is missing in the result's clocks is taken from the objective."""
+    """Value and error of a clock in seconds; a value that the clocks of the result lack is taken from the objective."""
     value, error = result.clocks.get(f"{clock}_s"), result.clocks.get(f"{clock}_error_s")
     objective = _objective_of(result, clock)
     if objective is not None:

@@ -1,7 +1,7 @@
 """Base classes of actions: named operations with typed parameters, where the fields of the class are the keys in YAML.
 
-The name of an action consists of its family and its class: class ``Dump`` in the family ``postgres`` is ``postgres.dump``.
-Plans, documentation and contract tests include every action automatically.
+The name of an action consists of its family and its class: the class ``Dump`` of the family ``postgres`` is
+``postgres.dump``. Plans, documentation and contract tests find every action automatically.
 """
 
 from __future__ import annotations
@@ -40,41 +40,44 @@ class Place(StrEnum):
 
 
 class Action(BaseModel):
-    """Base of all actions; subclass Read, Write or Fault."""
+    """Base of all actions; actions are subclasses of Read, Write or Fault."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     PART: ClassVar[str] = "actions"
-    """Name of the field of ``System`` that lists the modules with these classes."""
+    """Name of the field of ``System`` that lists the modules with action classes."""
     EFFECT: ClassVar[Effect] = Effect.READ
     PLACE: ClassVar[Place] = Place.SERVICE
     SERVICE: ClassVar[type[Service] | None] = None
     """Kind of the service that the field ``service`` must name; ``None`` for any."""
     PROVES_BACKUP: ClassVar[bool] = False
-    """True when a successful step verifies a stored backup, which is required before a fault that only a restore can undo."""
+    """True when the success of a step proves that a stored backup is good.
+
+    This is required before a fault that only a restore can undo.
+    """
     RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
-    """For a step that verifies backups: names of the actions that restore them; first the action that restores all data."""
+    """For a step that verifies backups: names of the actions that restore them; the first restores all data."""
     COMPARES: ClassVar[bool] = False
-    """True when a successful step shows that the content of its service equals the manifest of a backup."""
+    """True when the success of a step shows that the content of its service equals the manifest of a backup."""
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
-    """For a restore: parameters whose values are facts of earlier steps on the same service, each with (action, fact)."""
+    """For a restore: its parameters that get their values from earlier steps on the same service, each with (action, fact)."""
     OPENED_BY: ClassVar[str] = ""
-    """For a restore whose parameter `closed` locks clients out: name of the action that admits clients again."""
+    """For a restore whose parameter `closed` locks clients out: name of the action that later admits clients again."""
     SECRETS: ClassVar[frozenset[str]] = frozenset()
     """Names of the parameters of type ``Handed``, whose values may refer to a secret in the inventory."""
     CODE: ClassVar[str] = ""
-    """Parameter whose text is executed literally by a host, a container or a server, such as `argv` or `query`."""
+    """Name of the parameter whose text a host, a container or a server executes, such as `argv` or `query`."""
     READY_CODE: ClassVar[str] = ""
-    """Parameter whose text is executed already by the action's `ready` check, before the drill begins."""
+    """Name of the parameter whose text is executed already by the action's `ready` check, before the drill begins."""
     TIMEOUT: ClassVar[float] = 60.0
     """Default timeout of a step with this action, in seconds."""
     LEASED: ClassVar[bool] = False
-    """True for a change that the target undoes by itself when the run stops renewing its lease, as for a fault."""
+    """True for a change that, like a fault, the target undoes by itself when the run stops renewing its lease."""
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
     """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
 
     _unknown: frozenset[str] = PrivateAttr(default=frozenset())
-    """Fields whose value is not known yet, see ``with_unknown``."""
+    """Fields whose values are not known yet; see ``with_unknown``."""
 
     @classmethod
     def name(cls) -> str:
@@ -83,7 +86,7 @@ class Action(BaseModel):
 
     @property
     def effect(self) -> Effect:
-        """Effect of this step; it differs from ``EFFECT`` only for actions whose effect the drill declares in YAML."""
+        """Effect of this step; it differs from ``EFFECT`` only if the drill declares the effect in YAML."""
         return self.EFFECT
 
     @abstractmethod
@@ -91,9 +94,9 @@ class Action(BaseModel):
         """Carry out the action. Raises StepFailed, CouldNotVerify, HostError, Cancelled."""
 
     def ready(self, ctx: Context) -> None:
-        """Check before the drill begins that ``run`` could succeed; reads only.
+        """Check before the drill begins that ``run`` can succeed; only reads. Raises NotReady.
 
-        A field whose value an earlier step supplies has no value yet: call ``known`` first. Raises NotReady.
+        Fields whose values come from an earlier step have no value yet: call ``known`` before reading them.
         """
 
     def programs(self, ctx: Context) -> Sequence[str]:
@@ -105,7 +108,8 @@ class Action(BaseModel):
 
     @classmethod
     def with_unknown(cls, params: Mapping[str, Any], unknown: Collection[str]) -> Self:
-        """Build the action from ``params`` (by YAML key); earlier steps have yet to supply the values of ``unknown``.
+        """Build the action from ``params`` (by YAML key); the fields in ``unknown`` get their values later, from earlier
+        steps.
 
         Raises ValidationError.
         """
@@ -118,17 +122,17 @@ class Action(BaseModel):
         )
         action._unknown = frozenset(names.get(key, key) for key in unknown)
         for name in action._unknown:
-            action.__dict__.pop(name, None)  # remove the default: it is not the value that the step will have
+            action.__dict__.pop(name, None)  # remove the default value: the step will get another one
         return action
 
     def known(self, field_name: str) -> bool:
-        """Return False for a field whose value an earlier step has yet to supply; reading it then raises NotKnownYet."""
+        """Return False for a field that gets its value later, from an earlier step; reading such a field raises NotKnownYet."""
         if field_name not in type(self).model_fields:
             raise AttributeError(f"{self.name()} has no field {field_name!r}")
         return field_name not in self._unknown
 
     def if_known(self, field_name: str, otherwise: Any = None) -> Any:
-        """Return the value of a field, or ``otherwise`` when it is not known."""
+        """Return the value of a field; if it is not known yet, ``otherwise``."""
         return getattr(self, field_name) if self.known(field_name) else otherwise
 
     if not TYPE_CHECKING:  # hidden from type checkers, so that fields keep their declared types
@@ -140,19 +144,19 @@ class Action(BaseModel):
             return super().__getattr__(name)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return the undo of ``run``; called before ``run`` starts."""
+        """Return the undo of ``run``; called before ``run``."""
         return Undo.nothing("reads only")
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Measure the identity of data that this action destroys, compares or restored, or whose backup the action verifies.
+        """Measure which data this action destroys, compares or restored, or whose backup it verifies.
 
-        Returns ``None`` for an action without such data. Raises the errors of the measurement.
+        Returns the identity; ``None`` for an action that does nothing of this. Raises the errors of the measurement.
         """
         return None
 
     @classmethod
     def may_lease(cls, effect: Effect) -> bool:
-        """Return True when a step with ``effect`` has a lease: the target undoes the step when the run stops renewing the lease."""
+        """Return True when a step with ``effect`` has a lease: its target undoes it when the run stops renewing the lease."""
         return (effect is Effect.FAULT or cls.LEASED) and "commands" in cls.undo_kinds()
 
     @classmethod
@@ -161,14 +165,14 @@ class Action(BaseModel):
         return cls.UNDO
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the change of this step is in effect and the undo would remove it; ``None`` when unknown."""
+        """Return True when the change of this step is in effect, so that the undo would remove it; ``None`` when unknown."""
         return None
 
     @classmethod
     def check_declaration(cls) -> None:
         """Raise TypeError unless the class declares everything that planning needs.
 
-        Called when the module of the class is first inspected.
+        Called when the class's module is first examined.
         """
         _check_declaration(cls)
 
@@ -188,7 +192,7 @@ class Write(Action):
         """Return the undo, or ``Undo.nothing`` with the reason."""
 
     def interrupted(self, ctx: Context) -> None:
-        """Remove leftovers of an interrupted step that ``undo`` does not cover, such as an unfinished upload.
+        """Clean up after an interrupted step what ``undo`` does not cover, such as an unfinished upload.
 
         Must be safe to run twice, and when the step never began. Raises the errors of its requests.
         """
@@ -204,7 +208,8 @@ class Fault(Action):
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
     """For a fault that only a restore undoes: the actions that verify a backup of the data that this fault destroys."""
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}
-    """For a fault that only a restore undoes: name of the restoring action, by name of the action that verifies the backup.
+    """For a fault that only a restore undoes: by name of the action that verifies the backup, name of the action that
+    restores it.
 
     The restoring step gets the ``location`` of the backup as ``from``, and the parameters that it shares with the fault,
     such as ``service`` and ``table``.
@@ -212,7 +217,7 @@ class Fault(Action):
 
     @property
     def restore_only(self) -> bool:
-        """True when only a restore undoes this step; differs from ``RESTORE_ONLY`` only when the drill declares the undo."""
+        """True when only a restore undoes this step; it differs from ``RESTORE_ONLY`` only if the drill declares the undo."""
         return self.RESTORE_ONLY
 
     def run(self, ctx: Context) -> Facts:
@@ -225,25 +230,26 @@ class Fault(Action):
 
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:
-        """Return the undo, or ``Undo.by_restore``."""
+        """Return the undo commands or action, or ``Undo.by_restore``."""
 
     @abstractmethod
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the fault is verified active, False when verified gone; for a partial fault ``None`` or an error."""
+        """Return True when the fault is proven active, False when it is proven gone; for a partial fault, ``None`` or an error."""
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when ``inject`` verifiably changed nothing, ``None`` when unknown; for faults that only a restore undoes.
+        """Return True when it is proven that ``inject`` changed nothing, ``None`` when unknown; only for faults that only a
+        restore undoes.
 
-        Read-only. Called after an injection that failed or was killed, before any restore: True means that no restore is needed.
-        An inactive fault is not enough, since half of the damage may be done.
+        Read-only. Called after an injection that failed or was killed, before any restore; True means that no restore is
+        needed. An inactive fault is not enough, since half of the damage may be done.
         """
         return None
 
     def interrupted(self, ctx: Context) -> None:
-        """Restart the processes, such as a server, that an interrupted injection stopped before it destroyed anything.
+        """Restart processes, such as a server, that an interrupted injection stopped before it destroyed anything.
 
-        Only for faults that only a restore undoes; called right before ``untouched``. Must not touch damaged data. Must be safe
-        to run twice, and when the injection never began. Raises the errors of its requests.
+        Only for faults that only a restore undoes; called right before ``untouched``. Must not touch damaged data. Must be
+        safe to run twice, and when the injection never began. Raises the errors of its requests.
         """
 
 
@@ -269,10 +275,10 @@ def _check_declaration(cls: type[Action]) -> None:
 
 
 def find(name: str, kind: type[Any] = Action) -> type[Any]:
-    """Return the class of ``kind`` with this name; imports only the modules of its family. Raises UnknownName."""
+    """Return the class of ``kind`` (Action or Probe) with this name; imports only the modules of its family. Raises UnknownName."""
     return discovery.find(name, kind)
 
 
 def known_names(kind: type[Any] = Action) -> list[str]:
-    """Names of all classes of ``kind``, sorted; imports the modules of every system."""
+    """Names of all classes of ``kind`` (Action or Probe), sorted; imports the modules of every system."""
     return discovery.known_names(kind)

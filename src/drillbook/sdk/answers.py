@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from drillbook.errors import CouldNotVerify
 
 MOST_BYTES = 32 << 20
-"""Default limit of an answer in bytes; a listing of about 130,000 archived files fits."""
+"""Default limit of an answer in bytes; enough for a list of about 130,000 archived files."""
 MOST_THINGS = 3_000_000
-"""Default limit of the number of values in a JSON answer: in memory, a value takes many times its size in bytes."""
+"""Default limit for the number of values in a JSON answer; parsed values take many times their size in bytes."""
 
 
 _HINT = "check the answers of the server; a healthy server stays far below this limit"
@@ -25,7 +25,7 @@ class Sink(Protocol):
 
 
 class Budget:
-    """Limits of bytes and values for one answer: readers add each chunk to the running totals before storing it."""
+    """Limits of bytes and values for one answer: readers count each chunk before they store it."""
 
     def __init__(self, what: str, most: int = MOST_BYTES, values: int = MOST_THINGS) -> None:
         """Allow ``most`` bytes and ``values`` values; ``what`` names the answer in messages."""
@@ -33,7 +33,7 @@ class Budget:
         self._bytes = self._values = 0
 
     def take(self, size: int, values: int = 0) -> None:
-        """Add ``size`` bytes and ``values`` values to the running totals. Raises CouldNotVerify over a limit."""
+        """Count ``size`` more bytes and ``values`` more values. Raises CouldNotVerify when a limit is exceeded."""
         self._bytes += size
         self._values += values
         if self._bytes > self.most:
@@ -42,12 +42,12 @@ class Budget:
             raise CouldNotVerify(f"{self.what} contains more than {self.values} values, the limit", hint=_HINT)
 
     def take_json(self, piece: bytes) -> None:
-        """Add a chunk of a JSON answer to the running totals of bytes and values. Raises CouldNotVerify over a limit."""
+        """Count the bytes and values of one more chunk of a JSON answer. Raises CouldNotVerify when a limit is exceeded."""
         self.take(len(piece), signs(piece))
 
 
 def signs(data: bytes) -> int:
-    """Return an upper bound of the number of values in the JSON text ``data``."""
+    """Return the largest possible number of values in the JSON text ``data``."""
     return sum(data.count(sign) for sign in (b",", b"[", b"{"))
 
 

@@ -28,7 +28,7 @@ def _form(text: str) -> str:
 
 
 UNKNOWN_S = "how long that took is not known, and not in the error"
-"""Part of a basis: the state of the backup is older than its time by the duration of the job."""
+"""Part of the text about a backup's time: the data is older than this time by the unknown duration of the job."""
 
 
 class FileBackups(BackupSource):
@@ -36,9 +36,13 @@ class FileBackups(BackupSource):
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"identity"})
     DECRYPTS: ClassVar[bool] = True
-    """False for kinds whose backups consist of several files."""
+    """True if files of this source may be encrypted; False for kinds whose backups consist of several files."""
     TAKEN: ClassVar[str] = ""
-    """Job whose begin is the state of a backup and whose end is the file's time, such as ``the dump``; empty: they are one."""
+    """Name of the backup job, such as ``the dump``, if the file's time is the end of the job, but the data is that of its
+    beginning.
+
+    Empty if the data is that of the file's time.
+    """
 
     at: Secret | str | tuple[str, ...] = Field(
         description=(
@@ -66,7 +70,7 @@ class FileBackups(BackupSource):
 
     @property
     def kept_in(self) -> tuple[str, ...]:
-        """Path of the backup files in a tuple, if `at` is a path on the source's host; otherwise empty."""
+        """Path of the backup files, in a tuple, if `at` is a path on the source's host; otherwise an empty tuple."""
         return (self.at,) if isinstance(self.at, str) and self.at.startswith("/") else ()
 
     def place(self, ctx: Context) -> Place:
@@ -93,7 +97,8 @@ class FileBackups(BackupSource):
     def brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> Iterator[str]:
         """Bring the file of ``backup`` to ``host``, decrypt it, and yield its path there.
 
-        A copy in ``folder`` is removed after the `with`. Raises StepFailed with ``backup-key-lost`` or ``backup-damaged``.
+        A copy in ``folder`` is removed at the end of the `with`. Raises StepFailed with ``backup-key-lost`` or
+        ``backup-damaged``.
         """
         path = self.opened(ctx, self.place(ctx).bring(ctx, backup.id, host, folder), host, folder)
         try:
@@ -105,7 +110,7 @@ class FileBackups(BackupSource):
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
         """Decrypt the file ``path`` on ``host`` if its name ends with .age; returns the path of the plain file.
 
-        The plain file is in ``folder``; a cipher text that was brought there is removed. Raises StepFailed, NotReady.
+        The plain file is written to ``folder``; an encrypted copy in ``folder`` is removed. Raises StepFailed, NotReady.
         """
         if not path.endswith(SUFFIX):
             return path
@@ -115,7 +120,7 @@ class FileBackups(BackupSource):
         return plain
 
     def need_decryption(self, ctx: Context) -> None:
-        """Check that the step's host can decrypt, where the files are encrypted. Raises NotReady."""
+        """Check that the step's host can decrypt the files, if they are encrypted. Raises NotReady."""
         if self.identity and not self.DECRYPTS:
             raise NotReady(
                 f"{self.name}: backups of kind {kind_of(self)} are not decrypted",
@@ -125,7 +130,7 @@ class FileBackups(BackupSource):
             host_encryption.need_age(ctx.host, ctx.deadline)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the programs, and that the field `at` is valid."""
+        """Check that the host has the required programs, and that the field `at` is valid."""
         super().ready(ctx)
         self.need_decryption(ctx)
         self.place(ctx)

@@ -30,20 +30,20 @@ from drillbook.values import Duration
 AHEAD_S = 300.0
 """Tolerated difference between two clocks, in seconds."""
 LATE = 1.5
-"""Multiple of the schedule's interval after which a backup counts as missed."""
+"""Number of schedule intervals without a new backup after which a backup counts as missed."""
 RECENT = 4
 """Number of recent schedule intervals in which every gap is reported."""
 LEAST, MOST = 3, 14
-"""Minimum and maximum number of earlier backups with which a size is compared."""
+"""Minimum and maximum number of earlier backups with which the newest size is compared."""
 SHRUNKEN, GROWN = 0.7, 2.0
-"""Ratio of the newest size to the median of earlier sizes, below which it counts as shrunken, and above which as grown."""
+"""Ratios of the newest size to the median of earlier sizes: below the first it counts as shrunken, above the second as grown."""
 SPREAD = 3.0
 """Number of median absolute deviations that count as the usual spread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One backup of a series: the time of its data, with a time zone, and its size if known."""
+    """One backup of a series: the time of its data (with time zone), and its size if known."""
 
     taken_at: datetime
     bytes: int | None = None

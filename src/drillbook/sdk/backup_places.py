@@ -1,7 +1,7 @@
 """Locations of a team's backup files: a folder on a host, an S3 prefix, a presigned URL, or the output of a command.
 
-Every location can list its files, and transfer a file to the host that needs it: from a store directly to the host, and
-from one host to another in chunks through the controller, which does not store the file.
+Every location can list its files, and transfer a file to the host that needs it. A host downloads from a store directly;
+from one host to another, chunks go through the controller, which does not store them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ READERS = 8
 """Maximum number of simultaneous requests to a store."""
 PIECE = 8 << 20
 """Size in bytes of the chunks in which a file goes through the controller from one host to another."""
-# PATH: one line for the file, or for each file below the folder: size, time of the last change, path.
+# PATH: print a line for the file, or for each file below the folder: size, time of the last change, path.
 _LIST = r"""
 if test -f "$1"; then cd -- "${1%/*}/" && exec stat -L -c '%s %Y %n' -- "./${1##*/}"; fi
 cd -- "$1" 2>/dev/null || exit 44
@@ -56,8 +56,8 @@ PROGRAM
 )" "$1"
 fi
 """
-# PATH LIMIT: print the first bytes of every name of standard input in hexadecimal, one line each; empty when unreadable.
-# PATH is the folder of the names, or one file in it.
+# PATH LIMIT: standard input contains file names in the folder PATH (or PATH is a single file). Print the first bytes of each
+# file in hexadecimal, one line each; an empty line when it is unreadable.
 _BEGINNINGS = """
 if test -f "$1"; then cd -- "${1%/*}/"; else cd -- "$1"; fi || exit 44
 while IFS= read -r path; do head -c "$2" -- "./$path" 2>/dev/null | od -An -v -tx1 | tr -d ' \\n'; echo; done
@@ -77,7 +77,7 @@ class StoredFile:
     bytes: int | None
     modified: datetime
     basis: str
-    """Description of the clock and the field from which ``modified`` was read."""
+    """Description of the field and the clock that ``modified`` was read from."""
 
 
 class Place:
@@ -91,11 +91,12 @@ class Place:
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Transfer the file ``name`` to ``host``; return its path on ``host``.
 
-        A file that is already on ``host`` is not copied. Otherwise the copy goes to ``folder``, an existing private folder.
+        A file that is already on ``host`` is not copied. Otherwise the copy is written to ``folder``, an existing private
+        folder.
         """
 
     def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
-        """Return the first ``limit`` bytes of each file by name; empty when this location can read only whole files."""
+        """Return the first ``limit`` bytes of each file by name; an empty result when this location can only read whole files."""
         return {}
 
 
@@ -122,9 +123,9 @@ class HostFolder(Place):
         ]
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
-        """Return the path on the same machine; otherwise copy the file in pieces through the controller.
+        """Return the path if the file is on the same machine; otherwise copy it in chunks through the controller.
 
-        A sandbox's user that cannot read the file on the same machine gets a copy.
+        If the sandbox's user cannot read the file on the same machine, it is copied too.
         """
         path, to = self._path(ctx, name), f"{folder}/{_plain(name)}"
         if host.name != self.host.name:
@@ -134,13 +135,13 @@ class HostFolder(Place):
         return path
 
     def is_near(self, ctx: Context, name: str, host: Host) -> bool:
-        """Return True when ``host`` reads the file or folder ``name`` where it lies. Raises HostError."""
+        """Return True when ``host`` can read the file or folder ``name`` directly. Raises HostError."""
         if host.name != self.host.name:
             return False
         return not isinstance(host, SandboxHost) or host.sees(self._path(ctx, name), ctx.deadline)
 
     def _path(self, ctx: Context, name: str) -> str:
-        """Return the path of the file ``name``, which may be the place itself."""
+        """Return the path of the file ``name``, which may be the location itself."""
         if name == self.path.rpartition("/")[2] and self.host.run(("test", "-f", self.path), deadline=ctx.deadline).ok:
             return self.path
         return f"{self.path.rstrip('/')}/{name}"
@@ -180,7 +181,7 @@ class Prefix(Place):
 
 @dataclass(frozen=True, slots=True)
 class Web(Place):
-    """One file behind a URL, such as a presigned URL, which is a secret."""
+    """One file at a URL, such as a presigned URL; the URL is a secret."""
 
     host: Host
     url: str
@@ -191,7 +192,7 @@ class Web(Place):
         return urlsplit(self.url).path.rpartition("/")[2] or "backup"
 
     def files(self, ctx: Context) -> list[StoredFile]:
-        """Request the first byte of the file, because the answer has its size and modification time."""
+        """Request the first byte of the file, since the answer contains its size and modification time."""
         output = self.host.run(("sh", "-c", _LOOK), deadline=ctx.deadline, stdin=f"{self.url}\n".encode())
         if not output.ok:
             raise _no_place(f"the URL of {self.name}", printable(output.stderr, limit=200).strip())
@@ -209,24 +210,24 @@ class Web(Place):
         return [StoredFile(self.name, int(size) if size.isdigit() else None, moment, "Last-Modified of the web server")]
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
-        """Make the host download the URL."""
+        """Make the host download the file."""
         return _fetched(ctx, host, self.url, f"{folder}/{_plain(name)}", f"the URL of {name}")
 
 
 @dataclass(frozen=True, slots=True)
 class Printed(Place):
-    """Output of a command on a host that prints the newest backup."""
+    """Output of a command on a host; the command prints the newest backup."""
 
     host: Host
     argv: tuple[str, ...]
 
     def files(self, ctx: Context) -> list[StoredFile]:
-        """Return one file that stands for the output of the command, with the current time."""
+        """Return one file, with the present time, which represents the output of the command."""
         basis = "start of the command, by the controller's clock"
         return [StoredFile("output", None, datetime.now(UTC), basis)]
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
-        """Run the command and write its output to a file on ``host``, which must be the host of the command."""
+        """Run the command, and write its output to a file on ``host``, which must be the host of the command."""
         if host.name == self.host.name:
             path = f"{folder}/{name}"
             if not isinstance(host, SandboxHost):

@@ -1,7 +1,7 @@
 """Base of backup sources: backups that a team takes with its own tools, listed in the inventory under `backups`.
 
-Each kind of source (pg_dump, restic, ...) has a class that drives its backup tool. The actions `backup.*` list, check,
-measure and restore backups of every kind through this interface.
+Each kind of source (pg_dump, restic, ...) has a class that runs its backup tool. Through this interface, the actions
+`backup.*` list, check, measure and restore backups of every kind.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from drillbook.sdk.service import Service, kind_of
 from drillbook.values import Duration
 
 AHEAD_S = 60.0
-"""Seconds by which the clock behind a backup's moment may be ahead of the controller's."""
+"""Seconds by which the clock of a backup's time may be ahead of the controller's clock."""
 END = datetime.max.replace(tzinfo=UTC)
-"""Recovery target that means the end of the archived log."""
+"""Target of a point-in-time recovery that means the end of the archived log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Backup:
     taken_at: datetime
     """Time of the data in the backup, in UTC."""
     basis: str
-    """Description of the field and the clock from which ``taken_at`` was read."""
+    """Description of the field and the clock that ``taken_at`` was read from."""
     error_s: float = 0.0
-    """Maximum error of ``taken_at`` in seconds, as far as known."""
+    """Maximum error of ``taken_at`` in seconds, as far as it is known."""
     bytes: int | None = None
     """Size in bytes; None when the backup tool does not report a size."""
     until: datetime | None = None
-    """Newest moment to which the backup can be restored, for sources with point-in-time recovery."""
+    """For sources with point-in-time recovery: newest moment to which the backup can be restored; otherwise None."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further results of the listing, as JSON."""
 
@@ -74,18 +74,18 @@ class Checked:
     covered: tuple[str, ...]
     """Checks that were carried out, such as ``every byte was read``."""
     not_covered: tuple[str, ...]
-    """Problems that these checks cannot see, such as ``rows that are missing in the dump``."""
+    """Problems that these checks cannot detect, such as ``rows that are missing in the dump``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BackupSource(Service):
-    """Base of all kinds of backup sources. ``name`` is the key in the inventory's `backups`."""
+    """Base of all kinds of backup sources. ``name`` is the source's key under `backups` in the inventory."""
 
     RUNS: ClassVar[bool] = False
     RESTORES_TO: ClassVar[tuple[str, ...]] = ()
     """Kinds of sandboxes into which a backup of this source can be restored."""
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ()
-    """Kinds of services whose lost data a backup of this source can replace; see ``in_place``."""
+    """Kinds of services whose lost data can be restored in place from a backup of this source; see ``in_place``."""
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that the host of the source needs."""
 
@@ -97,7 +97,7 @@ class BackupSource(Service):
 
     @property
     def lock_name(self) -> str:
-        """Name under which a run locks the source on its host: kind and name."""
+        """Name of the lock for the source on its host: kind and name."""
         return f"backup-{re.sub(r'[^A-Za-z0-9._-]', '_', self.name)}"
 
     @abstractmethod
@@ -109,22 +109,26 @@ class BackupSource(Service):
 
     @abstractmethod
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Verify one backup in its storage: run the backup tool's own verification, and read every byte.
+        """Verify one backup where it is stored: run the backup tool's own verification, and read every byte.
 
-        Problems of the backup are findings; errors of the check itself raise StepFailed, CouldNotVerify, HostError.
+        Problems of the backup are findings in the result; errors of the check itself raise StepFailed, CouldNotVerify,
+        HostError.
         """
 
     @abstractmethod
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
         """Restore a backup into the sandbox ``box``, whose folder is still empty, and start a server if the sandbox has one.
 
-        ``at`` is the target of a point-in-time recovery, or END for the newest moment; None: the time of the backup.
+        ``at`` is the target of a point-in-time recovery, or END for the newest moment; None means the time of the backup.
         ``ctx.host`` is the sandbox's host. Returns ``bytes`` restored and ``seconds`` by stage. Raises StepFailed with
         findings, HostError.
         """
 
     def in_place(self, ctx: Context, service: Service) -> InPlace:
-        """Return the restore into ``service`` itself, for kinds in ``RESTORES_IN_PLACE``. Raises NotReady for others."""
+        """Return the object that restores backups into ``service`` itself.
+
+        Raises NotReady for kinds not in ``RESTORES_IN_PLACE``.
+        """
         raise NotReady(
             f"backups of kind {kind_of(self)} can only be restored into a sandbox, not into {service.name}",
             hint="use a service with `sandbox: {}`; see docs/sandbox.md",
@@ -159,9 +163,8 @@ def chosen(source: BackupSource, found: Sequence[Backup], at: str, only: str = "
     """Return the backup that ``at`` selects, and the target time of a point-in-time recovery, or None.
 
     ``at`` is ``latest``, the id of a backup, or a time in ISO 8601 with UTC offset, which selects the newest backup up to
-    that time. With point-in-time recovery, ``latest`` means the end of the archived log (END).
-    With ``only``, only the backup with that id is considered.
-    Raises StepFailed when no backup matches, ValueError for a time without an offset.
+    that time. With point-in-time recovery, ``latest`` means the end of the archived log (END). With ``only``, only the
+    backup with this id is considered. Raises StepFailed when no backup matches, ValueError for a time without an offset.
     """
     backups = [backup for backup in found if backup.id == only] if only else found
     if only and not backups:
@@ -196,7 +199,7 @@ def parsed_moment(text: str) -> datetime | None:
 
 
 def no_backup(source: BackupSource, wanted: str, measured: str) -> StepFailed:
-    """Return the error for a backup that the source does not have."""
+    """Return the error that the source does not have the ``wanted`` backup."""
     return StepFailed(
         f"{source.name} does not have the backup: wanted {wanted}, found {measured}",
         findings=[finding("backup-missing", title=source.name, wanted=wanted, measured=measured)],
@@ -204,7 +207,7 @@ def no_backup(source: BackupSource, wanted: str, measured: str) -> StepFailed:
 
 
 def need_programs(ctx: Context, programs: Sequence[str], *, hint: str = "") -> None:
-    """Check that the step's host has ``programs``. Raises NotReady that names all missing ones."""
+    """Check that the step's host has ``programs``. Raises NotReady, which names all that are missing."""
     if not programs:
         return
     if missing := ctx.missing(*programs):

@@ -1,7 +1,7 @@
-"""Write a backup set: upload the files of one backup to a folder of a store, and the manifest as the last file.
+"""Writer of backup sets: uploads the files of one backup to a folder of a store, and the manifest as the last file.
 
-The set is complete or absent: a folder with a manifest is never written to, and after a failure all uploads are removed.
-All kinds of backups are written with ``BackupSet``, each with its own files.
+A set is complete or absent: a folder that already has a manifest is never written to, and after a failure all uploads are
+removed. All kinds of backups are written with ``BackupSet``, each with its own files.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class BackupSet:
     def send(self, carrier: Carrier, path: str, found: Sequence[File], part_size: int) -> dict[str, StoredFile]:
         """Send the files ``found`` below ``path`` to the store, from the host of ``carrier``; ``part_size`` is in bytes.
 
-        Files for a store whose rule is to encrypt are replaced by their cipher text first. Returns the manifest's entries,
-        by the name of the content. Raises StepFailed, NotReady, HostError, CouldNotVerify, Cancelled.
+        If the store requires encryption, the files are first replaced by encrypted ones. Returns the manifest's entries by
+        the name of the plain file. Raises StepFailed, NotReady, HostError, CouldNotVerify, Cancelled.
         """
         rule = self.store.service.encrypt
         sent = host_encryption.encrypt(carrier, path, found, rule, part_size) if rule else found
@@ -58,7 +58,7 @@ class BackupSet:
     def put(self, name: str, data: bytes) -> str:
         """Upload ``data`` from the controller as file ``name``; returns the SHA-256.
 
-        Raises StepFailed, NotReady for a store whose rule is to encrypt, CouldNotVerify.
+        Raises StepFailed, NotReady for a store that requires encryption, CouldNotVerify.
         """
         need_clear(self.store.service)
         key, digest = self.folder.below(name).key, sha256(data)
@@ -71,7 +71,7 @@ class BackupSet:
         """Write the large file ``name`` from the controller; it becomes visible once all ``parts`` are sent.
 
         Every part except the last must have at least ``PART_LEAST`` bytes. Raises the errors of ``parts``, NotReady for a
-        store whose rule is to encrypt, CouldNotVerify.
+        store that requires encryption, CouldNotVerify.
         """
         need_clear(self.store.service)
         key = self.folder.below(name).key
@@ -91,7 +91,8 @@ class BackupSet:
         del self.sizes[name]
 
     def seal(self, manifest: BackupManifest) -> None:
-        """Write the manifest, with the store's recipients, after checking that the store lists every file with its size.
+        """Check that the store lists every file with its size, then write the manifest, which also names the store's
+        recipients.
 
         Raises StepFailed, CouldNotVerify.
         """
@@ -102,7 +103,7 @@ class BackupSet:
         self.store.put(self.folder.below(FILE).key, self.manifest, sha256(self.manifest))
 
     def facts(self, ctx: Context) -> Facts:
-        """Return the facts of the backup, and sign its manifest if the run has a signing key. Raises CouldNotVerify.
+        """Return the facts of the backup; sign its manifest if the run has a signing key. Raises CouldNotVerify.
 
         Facts: ``location`` (the folder) and ``manifest``, both with the SHA-256 of the manifest; ``evidence`` (a copy of the
         manifest); ``signed``, and ``unsigned`` with the reason.
@@ -118,7 +119,7 @@ class BackupSet:
         }
 
     def discard(self) -> None:
-        """Remove all uploaded files, as far as the store permits; the manifest first, and only if this set wrote it."""
+        """Remove all uploaded files, as far as the store permits. The manifest is removed first, but only if this set wrote it."""
         key = self.folder.below(FILE).key
         with suppress(DrillbookError):
             if self.manifest and self.store.get(key) == self.manifest:
@@ -127,7 +128,7 @@ class BackupSet:
 
 
 def need_clear(service: S3) -> None:
-    """Check that the backups of a store may be in the clear, for kinds that cannot be encrypted. Raises NotReady."""
+    """Check that the store accepts unencrypted backups, for kinds of backups that cannot be encrypted. Raises NotReady."""
     if service.encrypt:
         raise NotReady(
             f"backups in {service.name} are encrypted, and this kind of backup cannot be: a server or the store itself copies it",
@@ -136,7 +137,8 @@ def need_clear(service: S3) -> None:
 
 
 def drop_uploads(ctx: Context, to: str) -> None:
-    """Abort unfinished multipart uploads below the folder ``to``, which occupy space although no list of objects shows them.
+    """Abort unfinished multipart uploads below the folder ``to``: they take up space, although no list of objects shows
+    them.
 
     Raises CouldNotVerify.
     """

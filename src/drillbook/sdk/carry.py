@@ -2,9 +2,9 @@
 
 Standard library only, Python 3.7 or later: ``python3 -I - MODE ...`` reads this file from standard input.
 
-``survey FOLDER PART_SIZE``  prints sizes and digests of the files below FOLDER, and digests of the parts of larger files
-``send PLAN``                PUTs the files listed in the JSON file PLAN
-``fetch PLAN``               GETs the files listed in PLAN and compares sizes and digests
+``survey FOLDER PART_SIZE`` prints sizes and digests of the files below FOLDER, and of the parts of larger files. ``send
+PLAN`` uploads the files listed in the JSON file PLAN. ``fetch PLAN`` downloads the files listed in PLAN, and compares sizes
+and digests.
 
 URLs are secrets that expire: they are passed in a file that only its owner can read, and messages never repeat them.
 """
@@ -77,7 +77,7 @@ def _put(root: Path, one: dict[str, Any]) -> dict[str, str]:
 
 
 def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
-    """Send a request with retries; returns status (0 without an answer), ETag, and the error code or message."""
+    """Send a request with retries; return the status (0 without an answer), the ETag, and the error code or message."""
     outcome = (0, "", "no answer")
     for attempt in range(ATTEMPTS):
         try:
@@ -95,7 +95,7 @@ def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[i
 
 
 def _code(answer: bytes) -> str:
-    """Return only the error code in a store's answer, since the rest of the answer may repeat parts of the signature."""
+    """Return only the error code in a store's answer; the rest of the answer may repeat parts of the secret signature."""
     found = re.search(rb"<Code>([A-Za-z0-9]+)</Code>", answer)
     return found.group(1).decode() if found else ""
 

@@ -1,4 +1,4 @@
-"""Contract checks that the author of a plugin calls in tests: they verify the declarations in a system.
+"""Contract checks for tests of a plugin: they verify the declarations of a system.
 
 ``assert problems(SYSTEM) == []`` is such a test; see docs/plugins.md. No host is contacted; tests of the actions themselves
 need a real server. For backup sources there is also ``source_problems``.

@@ -1,4 +1,4 @@
-"""Enforce a step's deadline on libraries whose timeouts cover only a single read, by closing their connections."""
+"""Enforces a step's deadline on libraries whose timeouts cover only a single read: it closes their connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def under(deadline: Deadline) -> Iterator[None]:
-    """Set the deadline for connections that this thread opens during the `with`; see ``current``."""
+    """Within the ``with`` block, set the deadline for connections that this thread opens; see ``current``."""
     token = _CURRENT.set(deadline)
     try:
         yield
@@ -36,7 +36,7 @@ def current() -> Deadline:
 class Lines:
     """Connections that are closed when ``deadline`` passes or its cancel flag is set, so that blocked reads return.
 
-    A library's timeout starts anew with each read: a server that sends one byte a second would never reach it.
+    A library's timeout starts again with each read: with a server that sends one byte a second, it would never expire.
     """
 
     def __init__(self, deadline: Deadline) -> None:
@@ -67,7 +67,7 @@ class Lines:
         with self._lock:
             ends, self._ends = self._ends, []
         for end in ends:
-            with suppress(Exception):  # the connection may be closed already
+            with suppress(Exception):  # the connection may already be closed
                 end()
 
     def close(self) -> None:
@@ -84,7 +84,9 @@ class Lines:
 
 
 def _end(connection: Any) -> None:
-    if hasattr(connection, "in_buffer"):  # an SSH channel: close only this side, since a hanging host could block more
+    if hasattr(
+        connection, "in_buffer"
+    ):  # an SSH channel: only this side is closed, since closing could block while the host hangs
         connection.in_buffer.close()
         return
     connection.shutdown(2)
@@ -125,7 +127,7 @@ _WATCHER = _Watcher()
 
 
 def bounded(work: Callable[[], T], deadline: Deadline, *, late: Callable[[T], object], what: str = "") -> T:
-    """Wait for the result of ``work`` until ``deadline``; call ``late`` with a result that comes after the deadline.
+    """Wait for the result of ``work`` until ``deadline``; a result that arrives later is passed to ``late``.
 
     For work that may finish in the background, such as connecting; ``what`` names it in messages. Raises the errors of
     ``work``, TimeoutError, Cancelled.

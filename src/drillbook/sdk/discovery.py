@@ -1,6 +1,6 @@
-"""Find systems (packages with actions, probes and service kinds), and look up their classes by name.
+"""Finds systems (packages with actions, probes and service kinds), and looks up their classes by name.
 
-A system is a package whose ``SYSTEM`` declares its modules. Only that declaration is read at first; a module is imported
+A system is a package whose ``SYSTEM`` declares its modules. At first only this declaration is read; a module is imported
 when one of its names is used.
 """
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 BUILT_IN = "drillbook.systems"
 """Package of the built-in systems."""
 ABOVE = ("drillbook.diagnosis",)
-"""Packages that declare actions but are not in ``BUILT_IN``."""
+"""Packages that declare actions, but are outside ``BUILT_IN``."""
 GROUP = "drillbook.systems"
 """Entry point group through which installed distributions declare their systems."""
 
@@ -90,18 +90,18 @@ def add(system: System) -> None:
 
 
 def left_out(why: str) -> None:
-    """Store the reason why plugins were not loaded, for messages about unknown names; an empty text removes the reason."""
+    """Store the reason why plugins were not loaded, for messages about unknown names; an empty text removes it."""
     _left_out[:] = [why] if why else []
 
 
 def spare() -> None:
-    """Skip unusable plugins from this call on instead of raising an error, so that they cannot block a recovery."""
+    """From now on skip unusable plugins without an error, so that they cannot block a recovery."""
     _lenient[:] = [True]
     _forget()
 
 
 def unused(error: PluginError) -> None:
-    """Skip an unusable plugin if ``spare`` was called. Raises ``error`` otherwise."""
+    """Skip an unusable plugin if ``spare`` was called; otherwise raise ``error``."""
     if not _lenient:
         raise error
     _broken[:] = [*dict.fromkeys((*_broken, f"not loaded: {error.message}"))]
@@ -113,7 +113,7 @@ def broken() -> tuple[str, ...]:
 
 
 def hint(*said: str) -> str:
-    """Join the hints ``said`` and the reasons why plugins were not loaded; empty without either."""
+    """Join the hints ``said`` and the reasons why plugins were not loaded; empty if there are none."""
     return "; ".join(text for text in (*said, *_left_out, *_broken) if text)
 
 
@@ -125,7 +125,7 @@ def remove(system: System) -> None:
 
 @contextmanager
 def registered(system: System) -> Iterator[None]:
-    """Register a system during the `with`, unless its package is known already. Raises PluginError."""
+    """Within the ``with`` block, register a system, unless its package is known already. Raises PluginError."""
     if any(known.package == system.package for known in systems()):
         yield
         return
@@ -168,7 +168,7 @@ def _installed(point: importlib.metadata.EntryPoint) -> System:
 
 
 def declared(load: Callable[[], Any], origin: str, version: str) -> System:
-    """Load a declaration by ``load``, which returns a System or its package. Raises PluginError that names ``origin``."""
+    """Load a declaration with ``load``, which returns a System or its package. Raises PluginError that names ``origin``."""
     found = _loaded(load, origin)
     system = getattr(found, "SYSTEM", found)
     if not isinstance(system, System):
@@ -227,12 +227,12 @@ def _modules(part: str) -> dict[str, str]:
 
 @cache
 def _families() -> dict[str, str]:
-    """Return the family of actions or probes that each module defines, by the module's name."""
+    """Family of actions or probes that each module defines, by the name of the module."""
     return {module: name for part in ("actions", "probes") for name, module in _modules(part).items()}
 
 
 def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
-    """Return the versions, by origin, of the plugins that define the actions and probes ``names`` or service kinds ``kinds``."""
+    """By origin: version of each plugin that defines one of the actions and probes ``names``, or of the service kinds ``kinds``."""
     used, of = {name.partition(".")[0] for name in names}, set(kinds)
     return {
         system.origin: system.version
@@ -249,7 +249,7 @@ def families(part: str) -> list[str]:
 def family_of(module: str) -> str | None:
     """Return the family that a module belongs to; None when no system declares the module."""
     if module.startswith(f"{__package__}."):
-        return None  # a base class of the SDK itself belongs to no system
+        return None  # a base class of the SDK belongs to no system
     while module:
         if module in _families():
             return _families()[module]
@@ -278,7 +278,7 @@ def known_names(kind: type[Any]) -> list[str]:
 
 
 def _classes(name: str, kind: type[Any]) -> tuple[type[Any], ...]:
-    """Return the classes of ``kind`` defined in a module, or in the modules of a package."""
+    """Return the classes of ``kind`` that a module defines, or the modules of a package."""
     if (name, kind) not in _known:
         _known[name, kind] = tuple(_defined(name, kind))
     return _known[name, kind]
@@ -301,7 +301,7 @@ def imported(name: str) -> ModuleType:
 
 
 def _of_plugin(module: str, load: Callable[[], T]) -> T:
-    """Run ``load`` for a module; any error in a module of a plugin becomes a PluginError that names the plugin."""
+    """Call ``load`` for a module; if the module belongs to a plugin, any error becomes a PluginError that names the plugin."""
     plugin = next((one for one in systems() if one.origin and f"{module}.".startswith(f"{one.package}.")), None)
     return _loaded(load, plugin.origin) if plugin else load()
 

@@ -1,6 +1,7 @@
-"""Encryption of backups with age: the rule of a store, the keys on the controller, and small files that it reads.
+"""Encryption of backups with age: the rule of a store, the keys on the controller, and small files that the controller
+reads.
 
-pyrage, the extra `age`, is imported where it is used. Files on hosts are encrypted there, see ``host_encryption``.
+pyrage, from the extra `age`, is imported only where it is used. Files on hosts are encrypted there; see ``host_encryption``.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from drillbook.installation import extras
 from drillbook.values import Secret
 
 SUFFIX = ".age"
-"""End of the name of an encrypted file."""
+"""Last part of the name of an encrypted file."""
 Recipient = Annotated[str, Field(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
 """A public key of age (X25519)."""
 AgeIdentity = Annotated[Secret, AfterValidator(Secret.without_comments)]
-"""Secret keys of age, as a file of age-keygen holds them."""
+"""Secret keys of age: the content of a file made by age-keygen."""
 _KEY = re.compile(r"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}")
 
 
 class Encryption(BaseModel):
-    """Rule for the backups of a store, and record of it in a manifest: the recipients, each of whom can decrypt alone."""
+    """Rule for the backups of a store, also recorded in a manifest: the recipients, each of whom can decrypt alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +37,7 @@ class Encryption(BaseModel):
 
 
 def need_library(rule: Encryption | None) -> None:
-    """Check that the controller can use age, and that the recipients of ``rule`` are keys. Raises NotReady."""
+    """Check that the controller can use age, and that the recipients of ``rule`` are valid keys. Raises NotReady."""
     try:
         from pyrage import RecipientError, x25519  # noqa: PLC0415  an optional dependency
     except ImportError:
@@ -53,7 +54,7 @@ def need_library(rule: Encryption | None) -> None:
 
 
 def key_lost(title: str, wanted: str, measured: str) -> StepFailed:
-    """Return the error about an encrypted backup that the key at hand does not open."""
+    """Return the error about an encrypted backup that none of the known keys can decrypt."""
     return StepFailed(
         f"{title} cannot be decrypted: {measured}",
         findings=[finding("backup-key-lost", title=title, wanted=wanted, measured=measured)],
@@ -61,7 +62,7 @@ def key_lost(title: str, wanted: str, measured: str) -> StepFailed:
 
 
 def secret_keys(identity: Secret | None, title: str) -> tuple[str, ...]:
-    """Return the secret keys in ``identity``. Raises StepFailed with ``backup-key-lost`` about the backup ``title``."""
+    """Return the secret keys in ``identity``. Raises StepFailed with ``backup-key-lost`` for the backup ``title``."""
     wanted = "an identity that opens it"
     if identity is None:
         raise key_lost(title, wanted, "it is encrypted, and the inventory names no `identity`")
@@ -75,9 +76,9 @@ def secret_keys(identity: Secret | None, title: str) -> tuple[str, ...]:
 
 
 def fitting_keys(identity: Secret | None, rule: Encryption, title: str) -> tuple[str, ...]:
-    """Return the secret keys in ``identity``, one of which must belong to a recipient of ``rule``.
+    """Return the secret keys in ``identity``; one of them must belong to a recipient of ``rule``.
 
-    Raises StepFailed with ``backup-key-lost`` about the backup ``title``, NotReady without pyrage.
+    Raises StepFailed with ``backup-key-lost`` for the backup ``title``; NotReady without pyrage.
     """
     keys = secret_keys(identity, title)
     need_library(None)
@@ -94,7 +95,7 @@ def fitting_keys(identity: Secret | None, rule: Encryption, title: str) -> tuple
 
 
 def decrypted(data: bytes, keys: Sequence[str], title: str) -> bytes:
-    """Decrypt a small file that the controller has read. Raises StepFailed with a finding about ``title``."""
+    """Decrypt a small file that the controller has read. Raises StepFailed with a finding for ``title``."""
     from pyrage import DecryptError, decrypt, x25519  # noqa: PLC0415  an optional dependency
 
     try:

@@ -1,4 +1,4 @@
-"""Parse one action or probe with its parameters in drills and diagnosis trees: `- name.of_action: {parameters}`."""
+"""Parses one action or probe with its parameters, in drills and diagnosis trees: `- name.of_action: {parameters}`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
 
 
 def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> type[Any]:
-    """Return the class of ``kind``, Action or Probe, with this name. Raises the document's error at ``place``."""
+    """Return the class of ``kind`` (Action or Probe) with this name. Raises the document's error at ``place``."""
     try:
         return find(name, kind)
     except UnknownName as error:
@@ -83,9 +83,9 @@ def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> 
 def check_params(
     document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str], place: Place
 ) -> None:
-    """Validate the ``params`` whose values are known against ``model``.
+    """Validate the ``params`` whose values are known with the ``model``.
 
-    A parameter with an expression is validated later, once it has a value. Raises the document's error.
+    A parameter that contains an expression is validated later, once it has a value. Raises the document's error.
     """
     try:
         model.model_validate(params)

@@ -1,4 +1,4 @@
-"""Write evidence files to a run's folder; a failure to write an optional file never stops the run."""
+"""Writes evidence files to a run's folder; if an optional file cannot be written, the run goes on."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from drillbook.sdk.run_folder import sync_path
 MOST_FILE = 512 << 20
 """Largest evidence file in bytes."""
 MOST_RUN = 2 << 30
-"""Maximum size of all evidence of a run together, in bytes; data for a recovery may exceed this limit."""
+"""Limit for all evidence of a run together, in bytes; data needed for a recovery may exceed it."""
 LOOK = 1 << 20
-"""Number of bytes written after which the total size of the run's other evidence files is measured again."""
+"""Number of written bytes after which the size of the run's other evidence files is measured again."""
 
 
 class EvidenceFile:
-    """New evidence file, readable only by its owner; data beyond the size limit is dropped, and ``cut`` is then that limit.
+    """New evidence file, readable only by its owner. Data beyond the size limit is dropped; ``cut`` is then this limit.
 
-    After a disk error an ``optional`` file is removed, and ``why`` holds the reason. For other files the
-    error is raised as OSError.
+    After a disk error, an ``optional`` file is removed, and ``why`` is the reason; for other files, OSError is raised.
     """
 
     def __init__(self, path: Path, *, optional: bool, vital: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Type of parameters with expected differences of a comparison, each with its reason."""
+"""Type of the parameters that list expected differences of a comparison, each with its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Base of custom steps: commands in a drill, where the drill declares the effect, the undo, and the restored service."""
+"""Base of custom steps: commands written in a drill, which also declares their effect, undo and restored service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESTORE = "restore"
 
 
 class Restores(BaseModel):
-    """Declaration of the service that a custom step restores, and of the backup that it uses."""
+    """Declares which service a custom step restores, and from which backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -46,15 +46,12 @@ class Free(Action):
     @model_validator(mode="before")
     @classmethod
     def _of_before(cls, values: Any) -> Any:
-        """Set the effect to ``read`` in a plan of an older version that omits the effect."""
+        """Set the effect to ``read`` if a plan of an older version does not contain it."""
         return {"effect": Effect.READ, **values} if isinstance(values, dict) and "effect_" not in values else values
 
     @classmethod
     def check_written(cls, params: Mapping[str, Any]) -> None:
-        """Validate the declarations in ``params`` of a step as written in a file, where expressions are allowed.
-
-        Raises Misplaced.
-        """
+        """Validate the declarations in ``params``, as written in a file, where expressions are allowed. Raises Misplaced."""
         effect, name = params.get("effect"), cls.name()
         if effect is None:
             breaks = ", or `effect: fault` (a fault, with `undo` and `proof`)" if issubclass(cls, Fault) else ""

@@ -1,4 +1,4 @@
-"""Health of an HTTP service, as its inventory entry describes it: the request, and the answer of a healthy service."""
+"""Health of an HTTP service, as its inventory entry describes it: a request, and the answer of a healthy service."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from drillbook.sdk.become import ROOT, Become
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
-"""Limit of each stream that an Output stores, in bytes; the rest is counted and dropped, or goes to a sink."""
+"""Limit in bytes for each stream stored in an Output; the rest is counted and dropped, or goes to a sink."""
 
 
 _ODD_ADDRESS = re.compile(r"""^-|[\s\x00-\x1f\x7f'`"$\\;&<>|(){}]""")
@@ -51,7 +51,7 @@ class ManagerConfig(BaseModel):
 
 
 Watcher = Literal["systemd", "watcher"]
-"""Programs that can watch a lease: a systemd unit or a detached shell."""
+"""Programs that can watch a lease: a systemd unit, or a detached shell."""
 BootHook = Literal["systemd", "cron"]
 """Programs that can run the undo of a lease after a reboot."""
 
@@ -142,7 +142,7 @@ class Target(BaseModel):
     @field_validator("address", "user")
     @classmethod
     def _plain(cls, value: str, info: ValidationInfo) -> str:
-        """Refuse characters that a ProxyCommand or `Match exec` of ~/.ssh/config could take for options or commands.
+        """Refuse characters that a ProxyCommand or `Match exec` in ~/.ssh/config could interpret as options or commands.
 
         The rules are those of ssh(1).
         """
@@ -171,7 +171,7 @@ class Notes(Protocol):
 
 @runtime_checkable
 class Piped(Protocol):
-    """Interface of a host that can carry a protocol over the standard streams of a command, as SSH does."""
+    """Interface of a host that can run a protocol over the standard streams of a command, as SSH can."""
 
     @property
     def target(self) -> Target:
@@ -182,16 +182,16 @@ class Piped(Protocol):
 
 
 def printable(data: bytes | str, *, limit: int = 4000) -> str:
-    """Make a target's text printable: control characters escaped, only the last ``limit`` characters.
+    """Make text from a target printable: control characters are escaped, only the last ``limit`` characters are kept.
 
-    A secret at the cut is removed as a whole, so that no part of it stays.
+    If the cut would split a secret, the whole secret is removed.
     """
     text = _text(data)
     return escaped("..." + redact.end(text, limit) if len(text) > limit else text, keep="\n\t")
 
 
 def excerpt(data: bytes | str, *, limit: int) -> str:
-    """Return the first ``limit`` characters of a target's text in printable form, with secrets hidden."""
+    """Return the first ``limit`` characters of text from a target, printable and with secrets hidden."""
     return escaped(redact.beginning(_text(data[: limit + redact.FARTHEST]), limit), keep="\n\t")
 
 
@@ -220,7 +220,7 @@ class Output:
 
     @property
     def text(self) -> str:
-        """Standard output as text without line ends at its end; invalid UTF-8 is replaced."""
+        """Standard output as text without trailing line ends; invalid UTF-8 is replaced."""
         return self.stdout.decode("utf-8", "replace").rstrip("\n")
 
     @property
@@ -239,7 +239,7 @@ class Output:
 
 
 ELLIPSIS = "…"
-"""Placeholder for a script in messages."""
+"""Sign that replaces a script in messages."""
 
 
 def shown(argv: Sequence[str], *, limit: int = 300) -> str:
@@ -345,10 +345,10 @@ class Host(Protocol):
     ) -> Output:
         """Run ``argv`` without a shell and wait until it exits.
 
-        ``env`` is added to the environment and never shows in a process list; ``stdin`` is the whole input of the command;
-        with ``sink`` standard output is streamed there and not captured. A missing command results in exit status 127.
-        Raises CommandTimedOut after ``deadline`` and Cancelled when its flag is set, both after killing the remote process
-        group; HostUnreachable when the connection is lost.
+        ``env`` is added to the environment and never appears in a process list. ``stdin`` is the whole input of the command.
+        With ``sink``, standard output goes there and is not captured. A missing command results in exit status 127. Raises
+        CommandTimedOut after ``deadline`` and Cancelled when its flag is set, both after killing the remote process group;
+        HostUnreachable when the connection is lost.
         """
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:

@@ -1,6 +1,7 @@
-"""Encryption of files on hosts by the program `age`, which streams them: content never passes the controller.
+"""Encryption of files on hosts with the program `age`, which streams them; their content never passes the controller.
 
-Recipients are public, and are arguments. Secret keys travel on standard input, and are never on a disk of the host.
+Recipients are public, so they are passed as arguments. Secret keys are passed on standard input, and are never on a disk of
+the host.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from drillbook.sdk.service import S3
 from drillbook.sdk.transfer import Carrier, File
 
 MISSING = 43
-"""Exit status of the scripts on a host without the program."""
-# FOLDER -r RECIPIENT...: encrypt the files that standard input names, and remove each as soon as its cipher text is written.
+"""Exit status of the scripts when the host does not have the program age."""
+# FOLDER -r RECIPIENT...: encrypt the files named on standard input; each is removed once its encrypted file is written.
 _ENCRYPT = f"""
 umask 077
 command -v age >/dev/null || exit {MISSING}
@@ -29,8 +30,8 @@ while IFS= read -r name; do
   rm -f -- "./$name"
 done
 """
-# KEEP: standard input holds secret keys, an empty line, then for each file two lines: its path, and that of the plain file.
-# The cipher text is removed when KEEP is empty; what was decrypted of a damaged file is removed always.
+# KEEP: standard input contains secret keys, an empty line, then two lines for each file: the paths of the encrypted and of
+# the plain file. If KEEP is empty, the encrypted file is removed. The plain part of a damaged file is always removed.
 _DECRYPT = f"""
 umask 077
 command -v age >/dev/null || exit {MISSING}
@@ -57,7 +58,7 @@ def need_age(host: Host, deadline: Deadline) -> None:
 def need_transfer(ctx: Context, where: str) -> None:
     """Check that the step's host can transfer, and encrypt or decrypt, the files of a backup in the store of ``where``.
 
-    An empty ``where`` is a place that is not known before the run: then the rules of all stores count. Raises NotReady.
+    If ``where`` is empty, the store is not known before the run, and the rules of all stores count. Raises NotReady.
     """
     Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
     all_stores = [service for service in ctx.services.values() if isinstance(service, S3)]
@@ -69,7 +70,7 @@ def need_transfer(ctx: Context, where: str) -> None:
 
 
 def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encryption, part_size: int) -> list[File]:
-    """Replace the files ``found`` in ``folder`` by their cipher text; returns those, each with its plain file.
+    """Replace the files ``found`` in ``folder`` by encrypted files; return these, each with the name of its plain file.
 
     Raises StepFailed, NotReady, HostError.
     """
@@ -91,9 +92,10 @@ def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encrypti
 def decrypt(
     host: Host, deadline: Deadline, keys: Sequence[str], files: Sequence[tuple[str, str]], *, keep: bool = False
 ) -> None:
-    """Decrypt files on ``host``: pairs of the paths of cipher text and of plain file; ``keep`` leaves the cipher text.
+    """Decrypt files on ``host``; ``files`` are pairs of paths: the encrypted file, and the plain file.
 
-    Raises StepFailed with ``backup-key-lost`` or ``backup-damaged``, NotReady, HostError.
+    With ``keep``, the encrypted files are not removed. Raises StepFailed with ``backup-key-lost`` or ``backup-damaged``,
+    NotReady, HostError.
     """
     pairs = "".join(f"{source}\n{target}\n" for source, target in files)
     given = ("\n".join(keys) + "\n\n" + pairs).encode("utf-8", "surrogateescape")
@@ -113,7 +115,7 @@ def decrypt(
 
 
 def _said(error: bytes) -> str:
-    """Return the error of age, without the line that asks for reports."""
+    """Return the error printed by age, without its line that asks for bug reports."""
     lines = [line for line in printable(error, limit=65536).splitlines() if "age: report unexpected" not in line]
     return "; ".join(lines).removeprefix("age: error: ").strip()[:600]
 

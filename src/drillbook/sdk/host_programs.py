@@ -1,4 +1,4 @@
-"""Run Python programs of a system on a host; program and arguments are sent through standard input."""
+"""Runs Python programs of a system on a host; program and arguments are sent through standard input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PYTHON = "python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 
 
 def made_in(ctx: Context, folder: str, name: str) -> str:
-    """Create the private folder ``name`` in ``folder``; return its device and inode numbers as identity.
+    """Create the private folder ``name`` in ``folder``; return its device and inode numbers, which identify it.
 
     Raises StepFailed, HostError.
     """
@@ -25,9 +25,11 @@ def made_in(ctx: Context, folder: str, name: str) -> str:
 
 
 def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = ()) -> Any:
-    """Run ``main`` of ``program`` on the step's host; return the JSON that ``main`` prints. Raises HostError, CouldNotVerify.
+    """Run the function ``main`` of ``program`` on the step's host; return the JSON that it prints. Raises HostError,
+    CouldNotVerify.
 
-    ``program`` is the dotted name of a module. ``prefix`` precedes the command line, such as that of ``nofollow.inside``.
+    ``program`` is the dotted name of a module. ``prefix`` is put in front of the command line, such as the result of
+    ``nofollow.inside``.
     """
     package, _, name = program.rpartition(".")
     source = files(package).joinpath(f"{name}.py").read_bytes()

@@ -1,7 +1,7 @@
-"""Identities of services (from the inventory) and of backed-up data (measured), which show if two names denote the same thing.
+"""Identities of services (from the inventory) and of backed-up data (measured): they tell if two names mean the same thing.
 
-No host is contacted. Names in an inventory are labels: two names may denote the same database, and one name may denote
-another database in another inventory.
+No host is contacted. Names in an inventory are labels: two names may mean the same database, and one name may mean another
+database in another inventory.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from drillbook.sdk.host import Target
 from drillbook.sdk.service import LOOPBACK, Service
 
 HOST = "host"
-"""Lock name that covers a whole host."""
+"""Name of the lock that covers a whole host."""
 ANY = "*"
-"""Value in an identity that equals any other value of the same key."""
+"""Value in an identity that counts as equal to any other value of the same key."""
 
 
 class Identity(BaseModel):
     """Measured identity of data, such as a database; for a backup also the digest of its manifest.
 
     The keys of ``of`` depend on the kind of system; ``at`` is the machine, and ``path`` the path on it. Values that could
-    not be measured are omitted: an unknown value is never equal to another.
+    not be measured are missing: an unknown value is never equal to another.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,7 +42,7 @@ class Identity(BaseModel):
             return None
 
     def saved(self, manifest: str | None) -> Self:
-        """Return this identity with the digest of the manifest of a backup of the data."""
+        """Return this identity together with the digest of the manifest of a backup of the data."""
         return self.model_copy(update={"manifest": manifest or ""})
 
     def equals(self, other: Identity) -> bool | None:
@@ -58,7 +58,7 @@ class Identity(BaseModel):
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Kind, machine and path of the data, which together are unique."""
+        """Kind, machine and path of the data; together, these are unique."""
         return self.kind, self.of.get("at", ""), self.of.get("path", "")
 
     def __str__(self) -> str:
@@ -67,14 +67,14 @@ class Identity(BaseModel):
 
 
 class Thing(NamedTuple):
-    """Identity of the service that an inventory entry denotes; two entries with equal identities denote the same service."""
+    """Identity of the service that an inventory entry describes; entries with equal identities describe the same service."""
 
     host: str
-    """Address of the service's machine, and the gateways by which it is reached."""
+    """Address of the service's machine, and the gateways through which it is reached."""
     name: str
     """Lock name of the service on that machine, such as ``postgres-5432``."""
     part: str = ""
-    """Part of the server that the service denotes, such as one database; empty for the whole server."""
+    """Part of the server that belongs to the service, such as one database; empty for the whole server."""
     data: str = ""
     """Folder of the service's data on the host, if the inventory names it."""
 
@@ -85,7 +85,7 @@ class Thing(NamedTuple):
 
 
 class LockName(NamedTuple):
-    """Lock of a run: its name on the host, the address of the host, and the inventory's services that the lock covers."""
+    """Lock of a run: its name on the host, the address of the host, and the services of the inventory that it covers."""
 
     name: str
     host: str
@@ -104,7 +104,7 @@ def thing(service: Service, hosts: Mapping[str, Target]) -> Thing:
 
 
 def same_thing(services: Mapping[str, Service], hosts: Mapping[str, Target], a: str, b: str) -> bool:
-    """Return True when the names ``a`` and ``b`` of one inventory denote the same service; False when one is unknown."""
+    """Return True when the names ``a`` and ``b`` of one inventory mean the same service; False when one of them is unknown."""
     if a not in services or b not in services:
         return False
     return a == b or thing(services[a], hosts) == thing(services[b], hosts)
@@ -116,7 +116,7 @@ def place_of(services: Mapping[str, Service], hosts: Mapping[str, Target], name:
 
 
 def host_place(name: str, hosts: Mapping[str, Target]) -> str:
-    """Return address, SSH port and gateway of the host ``name`` as text; two names of the same host return the same text."""
+    """Return address, SSH port and gateway of the host ``name`` as text; this text is equal for two names of the same host."""
     target = hosts.get(name)
     if target is None or target.local:
         return "this machine"

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class VerifiesSource(Read):
-    """Base of actions that verify a backup; `service` names the source, and the fact ``backup`` the verified backup."""
+    """Base of actions that verify a backup: `service` names the backup source; the fact ``backup`` describes the verified backup."""
 
 
 class RestoresSource(Write):
-    """Base of actions that restore a backup into `service`, a sandbox or a service without data; `from` names the source.
+    """Base of actions that restore a backup into `service`, which is a sandbox or a service without data.
 
-    The fields ``at`` and ``backup`` select the backup.
+    `from` names the backup source; ``at`` and ``backup`` select the backup.
     """
 
 
@@ -44,7 +44,7 @@ class InPlace(ABC):
 
     @abstractmethod
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return the reason why ``backup`` cannot bring back the service as it is now, such as a missing part; else empty.
+        """Reason why ``backup`` cannot restore the service as it is now, such as a missing part; empty if it can.
 
         Called right before a fault that only this restore can undo; ``checked`` are the facts of the verification. Raises
         CouldNotVerify, StepFailed, HostError.
@@ -52,14 +52,15 @@ class InPlace(ABC):
 
     @abstractmethod
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
-        """Restore ``backup`` into the service; admit clients only after the restored data was verified.
+        """Restore ``backup`` into the service; clients are admitted only after the restored data was verified.
 
-        ``at`` as in ``BackupSource.restore``. Return facts with ``seconds`` by stage. Raises StepFailed with findings, HostError.
+        ``at`` as in ``BackupSource.restore``. Returns facts with ``seconds`` by stage. Raises StepFailed with findings,
+        HostError.
         """
 
     @abstractmethod
     def undo(self) -> Undo:
-        """Return the undo, which keeps a complete restore, and removes or reverts an unfinished one."""
+        """Return the undo: it keeps a complete restore, and removes or reverts an unfinished one."""
 
     @abstractmethod
     def active(self) -> bool | None:
@@ -76,7 +77,9 @@ def evidence_of_run(ctx: Context, name: str) -> list[Path]:
 
 
 def lies_in(ctx: Context, source: Any, folder: str) -> str:
-    """Return a reason if the backups of ``source`` are in ``folder`` on the step's host and would be lost with that folder."""
+    """Return a reason if the backups of ``source`` are in ``folder`` on the step's host, and would be lost with it;
+    otherwise empty.
+    """
     place, at = source.host, getattr(source, "at", "")
     if not isinstance(at, str):
         return ""
@@ -88,5 +91,5 @@ def lies_in(ctx: Context, source: Any, folder: str) -> str:
     output = ctx.run("realpath", "-m", "--", at, folder)
     real = output.text.splitlines() if output.ok else [at, folder]
     if PurePosixPath(real[0]).is_relative_to(real[1]):
-        return f"it lies in {folder}, which the fault destroys"
+        return f"it is in {folder}, which the fault destroys"
     return ""

@@ -1,7 +1,7 @@
-"""Commands of a sandbox: making and removing its folder, and running programs in it without a network.
+"""Commands of a sandbox: they create and remove its folder, and run programs in it without a network.
 
-They are words for a shell on the sandbox's host and need nothing from the controller, so that the host can carry them out
-by itself. In a container, the folder has the same path inside as outside, and its Unix sockets are reached through it.
+They are shell commands on the sandbox's host and need nothing from the controller, so that the host can also run them alone.
+In a container, the folder has the same path inside and outside, and its Unix sockets can be used from outside.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Kind = Literal["namespace", "container", "none"]
 MARK = "DRILLBOOK_SANDBOX"
 """Environment variable of every process in a sandbox: the path of its folder."""
 OWNER = "drillbook.run"
-"""File in the folder with the id of the run that made the sandbox."""
+"""File in the sandbox's folder that contains the id of the run that created the sandbox."""
 TAKEN = 75
-"""Exit status of the script that makes the folder when a sandbox of this name exists."""
+"""Exit status of the script that creates the folder when a sandbox of this name already exists."""
 PIDS = 1024
-"""Largest number of processes in a container."""
+"""Maximum number of processes in a container."""
 
 MARKED = """grep -lzxF -- "DRILLBOOK_SANDBOX=$folder" /proc/[0-9]*/environ 2>/dev/null | sed 's|[^0-9]||g'"""
-"""Shell command that prints the pids of the processes that were started in the sandbox ``$folder``."""
-# FOLDER RUN: make the folder; a sandbox that this run left half-made was removed before.
+"""Shell command that prints the pids of all processes started in the sandbox ``$folder``."""
+# FOLDER RUN: create the folder; first remove a sandbox that this run left incomplete.
 _MAKE = """
 umask 077
 mkdir -m 700 -- "$1" 2>/dev/null || {
@@ -35,7 +35,7 @@ mkdir -m 700 -- "$1" 2>/dev/null || {
 }
 printf '%s\\n' "$2" > "$1/drillbook.run"
 """
-# FOLDER RUN: end all processes of the sandbox, and remove its folder, if this run made it. Safe to run twice.
+# FOLDER RUN: kill all processes of the sandbox, and remove its folder, if this run created it. Safe to run twice.
 _REMOVE = (
     """
 folder=$1 run=$2
@@ -78,7 +78,7 @@ if test "$isolation" = namespace; then
 fi
 exec prlimit --data="$bytes" -- "$@"
 """
-# ISOLATION FOLDER: check that the host permits it, and print `taken` and the run where the folder exists.
+# ISOLATION FOLDER: check that the host permits this isolation; if the folder exists, print `taken` and its run.
 _TRY = """
 if test "$1" = namespace; then
   if test "$(id -u)" = 0; then unshare --net -- true; else unshare --user --map-current-user --net -- true; fi || exit 1
@@ -88,7 +88,7 @@ for program in prlimit setsid; do
 done
 test ! -e "$2" && test ! -h "$2" || { echo taken; cat -- "$2/drillbook.run" 2>/dev/null; true; }
 """
-# IMAGE: check that the engine can run a container of the image whose users are those of the host.
+# IMAGE: check that the engine can run a container of the image with the users of the host.
 _TRY_ENGINE = """
 options=$(docker info --format '{{.SecurityOptions}}') || exit 1
 case $options in *name=userns* | *name=rootless*)
@@ -96,8 +96,8 @@ case $options in *name=userns* | *name=rootless*)
 esac
 docker image inspect "$1" >/dev/null || { echo "pull the image there before" >&2; exit 1; }
 """
-# FOLDER NAME RUN IMAGE BYTES PIDS WRITER...: start the container of the sandbox. It ends by itself when the folder is gone.
-# Its user is the owner of the folder; WRITER writes the image's list of users into the folder, with that user added.
+# FOLDER NAME RUN IMAGE BYTES PIDS WRITER...: start the sandbox's container, which ends by itself when the folder is removed.
+# It runs as the folder's owner; WRITER writes the image's list of users to the folder, with this user added.
 _START = """
 folder=$1 name=$2 run=$3 image=$4 bytes=$5 pids=$6
 shift 6
@@ -111,7 +111,7 @@ docker run --detach --rm --init --pull never --name "$name" --label "drillbook.r
   --mount "type=bind,source=$folder/passwd,target=/etc/passwd,readonly" \\
   --workdir "$folder" --entrypoint sh "$image" -c 'while test -e "$1"; do sleep 2; done' sh "$folder/drillbook.run" >/dev/null
 """
-# NAME RUN COMMAND...: remove the container of the run, then carry out the command. Safe to run twice.
+# NAME RUN COMMAND...: remove the container of the run, then run the command. Safe to run twice.
 _REMOVE_CONTAINER = """
 name=$1 run=$2
 shift 2
@@ -131,20 +131,20 @@ _WRITE_READABLE = 'umask 022; cat > "$1"'
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """Isolation of one sandbox."""
+    """Isolation of one sandbox: its user, memory limit and container image."""
 
     folder: str
     kind: Kind
     user: str
-    """User of its processes; empty: the SSH user."""
+    """User that runs the sandbox's processes; empty: the SSH user."""
     memory: int
-    """Budget in bytes."""
+    """Memory limit of the sandbox in bytes."""
     image: str = ""
-    """Image of its container."""
+    """Image of the sandbox's container; empty without a container."""
 
     @property
     def container(self) -> str:
-        """Name of the container: from the folder, so that there is one at most for each."""
+        """Name of the container; derived from the folder, so that there is at most one container for each folder."""
         digest = hashlib.sha256(self.folder.encode()).hexdigest()[:8]
         return f"drillbook-{re.sub(r'[^A-Za-z0-9_.-]', '_', self.folder.rpartition('/')[2])}-{digest}"
 
@@ -153,11 +153,11 @@ class Isolation:
         return as_user(self.user, argv)
 
     def make(self, run_id: str) -> tuple[str, ...]:
-        """Return the command that makes the folder; it ends with ``TAKEN`` when there is one."""
+        """Return the command that creates the folder; its exit status is ``TAKEN`` when the folder exists already."""
         return self.as_user(("sh", "-c", _MAKE, "sh", self.folder, run_id))
 
     def start(self, run_id: str) -> tuple[str, ...]:
-        """Return the command that starts the container of the made folder; empty where there is none."""
+        """Return the command that starts the container in the new folder; empty for a sandbox without a container."""
         if self.kind != "container":
             return ()
         writer = self.as_user(("sh", "-c", _WRITE_READABLE, "sh", f"{self.folder}/passwd"))
@@ -165,7 +165,7 @@ class Isolation:
         return ("sh", "-c", _START, "sh", *words, *writer)
 
     def remove(self, run_id: str) -> tuple[str, ...]:
-        """Return the command that removes the sandbox if the run ``run_id`` made it. Safe to run twice."""
+        """Return the command that removes the sandbox if the run ``run_id`` created it. Safe to run twice."""
         removed = self.as_user(("sh", "-c", _REMOVE, "sh", self.folder, run_id))
         if self.kind != "container":
             return removed
@@ -180,14 +180,16 @@ class Isolation:
         return ("docker", "exec", *inside, "sh", "-c", _PRIVATE, "sh", *words)
 
     def fetch(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[str, ...]:
-        """Return the command that runs ``argv`` for the sandbox on the host, with the host's network, as its user."""
+        """Return the command that runs ``argv`` for the sandbox, but outside it, with the host's network, as the sandbox's user."""
         return self._limited("none", (*_assigned(env), *argv))
 
     def _limited(self, kind: str, argv: Sequence[str]) -> tuple[str, ...]:
         return self.as_user(("sh", "-c", _ENTER, "sh", self.folder, kind, str(self.memory), *argv))
 
     def trial(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command that runs ``argv``, a look at the programs, where the sandbox will run, before it exists."""
+        """Return the command that runs ``argv``, which inspects programs, in the same environment as the sandbox, before
+        that exists.
+        """
         if self.kind != "container":
             return self.as_user(argv)
         options = (
@@ -205,11 +207,11 @@ class Isolation:
         return ("docker", "run", *options, "--entrypoint", argv[0], self.image, *argv[1:])
 
     def attempts(self) -> tuple[tuple[str, ...], ...]:
-        """Return the commands that check that the host permits the sandbox; the last one prints `taken` if it exists."""
+        """Return the commands that check if the host permits the sandbox; the last prints `taken` if the sandbox exists."""
         folder = self.as_user(("sh", "-c", _TRY, "sh", self.kind, self.folder))
         return (("sh", "-c", _TRY_ENGINE, "sh", self.image), folder) if self.kind == "container" else (folder,)
 
 
 def _assigned(env: Mapping[str, str] | None) -> tuple[str, ...]:
-    """Return the words that set variables of a program."""
+    """Return the arguments that set environment variables of a program."""
     return ("env", *(f"{name}={value}" for name, value in env.items())) if env else ()

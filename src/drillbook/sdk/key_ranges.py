@@ -23,7 +23,7 @@ STILL = "whole table"
 
 
 class Keyed(BaseModel):
-    """Comparison of one table; without fields as a whole: nothing was written to it since the backup."""
+    """How one table is compared. Without any fields: as a whole, because nothing was written to it since the backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,10 +73,10 @@ class Rows:
 
 
 class Reader(Protocol):
-    """A database that is compared, in one snapshot."""
+    """A database to compare, read in one snapshot."""
 
     def names(self) -> list[str]:
-        """Return the names of all tables with rows of their own."""
+        """Return the names of all tables that contain rows of their own."""
 
     def has(self, table: str) -> bool:
         """Return True when there is a table of that name."""
@@ -85,13 +85,13 @@ class Reader(Protocol):
         """Return the number of rows of a table."""
 
     def bounds(self, table: str, keyed: Keyed) -> list[str]:
-        """Return the largest key of each range in order, as text; empty when there is no row to compare."""
+        """Return the largest key of each range in order, as text; empty when there are no rows to compare."""
 
     def rows(self, table: str, key: str, low: str | None, high: str | None) -> Rows:
-        """Return the rows with keys above ``low`` and up to ``high``; all without a ``key``."""
+        """Return number and digest of the rows with keys above ``low`` and up to ``high``; without a ``key``, of all rows."""
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
-        """Return the numbers of rows with keys above ``high``, and of those without a key."""
+        """Return the number of rows with keys above ``high``, and the number of rows without a key."""
 
 
 @dataclass(slots=True)
@@ -119,7 +119,10 @@ class Comparison:
         }
 
     def answer(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
-        """Return the facts. Raises StepFailed with all findings, CouldNotVerify when a named table was not compared."""
+        """Return the facts of a successful comparison.
+
+        Raises StepFailed with all findings, CouldNotVerify when a named table was not compared.
+        """
         if self.findings:
             said = f"{name} differs from production in {len(self.findings)} places: {self.findings[0].title}"
             raise StepFailed(said, findings=self.findings, facts=facts)
@@ -169,7 +172,7 @@ def compare(copy: Reader, production: Reader, wanted: Wanted) -> Comparison:
         _compare_history(wanted.history, wanted.last, result)
     for table, keyed in tables.items():
         _compare_table(copy, production, table, keyed, result)
-    rest = "only its number of rows" if wanted.counts else "the step names neither it nor a tolerance"
+    rest = "only its number of rows" if wanted.counts else "the step names neither this table nor a tolerance"
     result.not_compared |= {table: rest for table in names if table not in tables}
     return result
 
@@ -218,7 +221,7 @@ def _compare_table(copy: Reader, production: Reader, table: str, keyed: Keyed, r
         return
     highs: list[str | None] = [*copy.bounds(table, keyed)] if keyed.key else [None]
     if not production.has(table) or not highs:
-        none = f"the copy has no row below its newest {keyed.margin}" if not highs else "production has no such table"
+        none = f"the copy has no rows besides its newest {keyed.margin}" if not highs else "production has no such table"
         result.unverified.append(table)
         result.not_compared[table] = none
         return
@@ -239,7 +242,10 @@ def _compare_table(copy: Reader, production: Reader, table: str, keyed: Keyed, r
 
 def _outside(there: tuple[int, int], production: Reader, table: str, key: str, last: str) -> str:
     newer, others = production.outside(table, key, last)
-    return f"{key} above {last}: {there[0]} rows of the copy, {newer} of production; without a key: {there[1]} and {others} rows"
+    return (
+        f"{key} above {last}: {there[0]} rows of the copy, {newer} of production; without a key: {there[1]} and "
+        f"{others} rows"
+    )
 
 
 def _missing(table: str, wanted: str) -> Finding:

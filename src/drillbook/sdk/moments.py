@@ -1,4 +1,7 @@
-"""Time of the newest data in a restored copy: later writes would have been lost. The facts are the same for all systems."""
+"""Measures the time of the newest data in a restored copy; writes after this time would have been lost.
+
+The facts are the same for all systems.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from drillbook.sdk.backup_source import AHEAD_S, stamp
 from drillbook.values import Duration
 
 SAMPLE = 21
-"""Number of newest values from which the usual interval between writes is computed."""
+"""Number of newest values used to compute the usual interval between writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Time of the newest data in a copy, the source of that time, and its maximum distance to the last write in seconds."""
+    """Time of the newest data in a copy, its source, and its error: the maximum time in seconds until the last write."""
 
     at: datetime
     basis: str
@@ -42,9 +45,9 @@ def _apart(values: Sequence[datetime]) -> float:
 
 
 def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) -> list[Moment]:
-    """Return a list with the newest of ``values`` as a moment; empty without values.
+    """Return a list with the newest of ``values`` as a moment; an empty list if there are no values.
 
-    Its error is the median interval between the newest values, and at least ``resolution_s`` seconds.
+    The error is the median interval between the newest values, and at least ``resolution_s`` seconds.
     """
     order = sorted(values, reverse=True)[:SAMPLE]
     return [Moment(order[0], basis, round(max(resolution_s, _apart(order)), 3))] if order else []
@@ -53,8 +56,8 @@ def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) ->
 def measured(name: str, found: Sequence[Moment], max_age: Duration | None, *, hint: str) -> Facts:
     """Return facts about the newest of the moments ``found`` in the data of the service ``name``.
 
-    Raises CouldNotVerify with ``hint`` when ``found`` is empty or its newest moment is in the future, StepFailed when
-    that moment is older than ``max_age``.
+    Raises CouldNotVerify with ``hint`` when ``found`` is empty, or its newest moment is in the future; StepFailed when that
+    moment is older than ``max_age``.
     """
     if not found:
         raise CouldNotVerify(f"{name} contains no data that shows when it was last written", hint=hint)

@@ -1,7 +1,8 @@
-"""Shell functions to access files of other users without following these users' symbolic links, even in a race.
+"""Shell functions to access folders that other users can write to, without following symbolic links made by these users.
 
-A shell stays in the folder that it entered. Links are followed only if root or this user made them, as the kernel does in
-/tmp (protected_symlinks). POSIX sh on Linux: GNU tools or those of busybox.
+They are safe even if a link is put in place at the same moment: a shell stays in the folder that it entered. Links are
+followed only if root or this user made them, like the kernel does in /tmp (protected_symlinks). POSIX sh on Linux: GNU tools
+or those of busybox.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Output, printable
 
 REFUSED, NOT_THERE = 96, 95
-"""Exit statuses of a script that changed nothing: 96, a link could have redirected the script; 95, the folder is missing."""
+"""Exit statuses of a script that changed nothing: 96 if a link could have led it to another folder, 95 if the folder is missing."""
 MOST_LINKS = 40
 
-# `where` asks the kernel for the working directory: a shell may report the path by which it got there.
+# `where` asks the kernel for the working directory; the shell itself may report the path by which it arrived.
 WALK = re.sub(
     r" # .*",
     "",
@@ -76,7 +77,7 @@ grasped() {{ # NAME ; is the open descriptor 3 what this name itself names, and 
 }}
 """,
 )
-"""Shell functions without comments, since they are stored in undos and so in journals."""
+"""The shell functions without their comments, since they are stored in undos, and so in journals."""
 _INSIDE = (
     WALK
     + f"""
@@ -96,20 +97,21 @@ rm --help 2>&1 | grep -q -e "$alone" || alone=
 rm -rf $alone -- "./${1##*/}"
 """
 )
-"""Script that removes the file or folder PATH, its argument; file systems mounted below are spared if `rm` supports that."""
+"""Script that removes the file or folder in its argument PATH; if `rm` supports it, file systems mounted below PATH stay."""
 
 
 def inside(folder: str, identity: str = "") -> tuple[str, ...]:
-    """Return the prefix of a command line that runs in ``folder``, even if another user replaces parts of the path meanwhile.
+    """Return the prefix of a command line that runs in ``folder``, even if another user replaces parts of the path at that
+    time.
 
-    With ``identity``, the device and inode of the folder, the command runs only in exactly that folder, and only if it is
+    With ``identity``, the device and inode of the folder, the command runs only in exactly this folder, and only if it is
     private to this user.
     """
     return ("sh", "-c", _INSIDE, "sh", folder, identity)
 
 
 def refuse(ctx: Context, output: Output) -> None:
-    """Raise StepFailed when a script refused to run because another user could have redirected it to another folder."""
+    """Raise StepFailed if a script did not run because another user could have led it to another folder."""
     if output.exit == REFUSED:
         raise StepFailed(
             f"{ctx.host.name}: {printable(output.stderr).strip()}; nothing was changed. Use the path "

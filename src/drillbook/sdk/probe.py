@@ -1,8 +1,8 @@
-"""Base of probes: measurements during the whole drill, where the fields of the class are the keys in YAML.
+"""Base of probes: measurements during the whole drill. The fields of a probe's class are its keys in YAML.
 
 There are two kinds. An ``Availability`` probe checks a service at a fixed rate; a slow answer never delays the next sample.
-A ``Canary`` writes numbered rows as a client would, and later reads back which of them survived. A probe takes only one
-sample; the runner is responsible for the rate, the clock and the record.
+A ``Canary`` writes numbered rows as a client would, and later reads back which of them survived. A probe only takes single
+samples; the runner is responsible for the rate, the clock and the record.
 """
 
 from __future__ import annotations
@@ -58,25 +58,28 @@ class Probe(BaseModel):
 
 
 class Availability(Probe):
-    """Base of probes that sample if a service works for its clients."""
+    """Base of probes that test if a service works for its clients."""
 
     KIND = "availability"
 
     @abstractmethod
     def check(self, ctx: Context) -> str | None:
-        """Take one sample within the probe's timeout, from any thread; return ``None`` on success, otherwise the failure."""
+        """Take one sample within the probe's timeout; return ``None`` on success, otherwise the problem.
+
+        May be called from any thread.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Result of a write that was not acknowledged; ``doubt`` is True when the row may have been stored nevertheless."""
+    """Result of a write that was not acknowledged; ``doubt`` is True when the row may nevertheless have been stored."""
 
     reason: str
     doubt: bool
 
 
 class Canary(Probe):
-    """Base of probes that write numbered rows and record which were acknowledged."""
+    """Base of probes that write numbered rows, and record which of them were acknowledged."""
 
     KIND = "canary"
 

@@ -1,4 +1,4 @@
-"""Retention of stored backups: the rule of a store, and the selection of expired backups; pure functions."""
+"""Retention of stored backups: the rule of a store, and the choice of expired backups; pure functions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Keep(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Aged:
-    """Stored backup with the properties that a retention rule uses; newer backups of a ``series`` replace older ones."""
+    """A stored backup with the properties used by a retention rule; newer backups replace older ones of the same ``series``."""
 
     key: str
     series: Hashable
@@ -47,10 +47,10 @@ class Aged:
 
 
 def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
-    """Return the backups that the rule ``keep`` lets expire at the time ``now``, oldest first.
+    """Return the backups that have expired at the time ``now`` under the rule ``keep``, oldest first.
 
     The newest backup and the newest verified backup of each series always stay. A backup with a time in the future stays as
-    well, but does not count as newest, because a clock was wrong when it was taken.
+    well, but does not count as the newest, since a clock was wrong when it was taken.
     """
     series: dict[Hashable, list[Aged]] = {}
     for one in sorted(backups, key=lambda backup: backup.at, reverse=True):
@@ -61,7 +61,7 @@ def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
 
 
 def _expired(members: list[Aged], keep: Keep, now: datetime) -> Iterable[Aged]:
-    """Return the expired backups of one series, whose ``members`` are in order, newest first."""
+    """Return the expired backups of one series; ``members`` are its backups, newest first."""
     proven = next((one for one in members if one.proven), None)
     since = now - timedelta(days=keep.days) if keep.days else now + timedelta(seconds=AHEAD_S)
     return [one for one in members[keep.last or 1 :] if one is not proven and one.at < since]

@@ -1,6 +1,6 @@
 """Folder of a run, hidden until its journal contains the first event.
 
-A visible folder without events therefore shows that a journal was removed.
+So a visible folder without events shows that a journal was removed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Folder of a run while hidden: its name begins with a dot, and only its owner can read it."""
+    """Folder of a run while it is hidden: its name begins with a dot, and only its owner can read it."""
 
     inside: Path
-    """Path of the run's folder while hidden."""
+    """Path of the run's folder while it is hidden."""
     hidden: Path
     shown: Path
 

@@ -1,4 +1,4 @@
-"""boto3 client of one S3 service that closes its connections at the step's deadline and limits the size of answers."""
+"""Creates boto3 clients for an S3 service that close their connections at the step's deadline, and limit the size of answers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from drillbook.sdk.host import Deadline
 from drillbook.sdk.service import S3
 
 MOST_ANSWER = 8 << 20
-"""Largest XML answer in bytes; parsed, it takes up to thirty times as much memory. A page of a list has 1,000 keys."""
+"""Maximum size of an XML answer in bytes; when parsed, it takes up to thirty times as much memory.
+
+A page of a list has 1,000 keys.
+"""
 PIECE = 1 << 16
 
 _MAKING = threading.Lock()
-"""Lock held while a client is created, since boto3 clients are thread-safe but sessions are not."""
+"""Lock held while a client is created: clients of boto3 are thread-safe, but its sessions are not."""
 
 
 @cache
@@ -29,7 +32,7 @@ def _session() -> Any:
 
 
 def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
-    """Create a client for ``service``; return client and connections. Errors name ``where``. Raises SecretError."""
+    """Create a client for ``service``; return the client and its connections. Errors name ``where``. Raises SecretError."""
     from botocore.config import Config  # noqa: PLC0415  slow to import
 
     config = Config(
@@ -59,7 +62,7 @@ def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
 
 
 def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
-    """Close every connection of ``client`` at the deadline, and limit the size of each answer."""
+    """Close every connection of ``client`` at the deadline, and limit the size of each answer; returns the connections."""
     from botocore.awsrequest import (  # noqa: PLC0415  slow to import
         AWSHTTPConnection,
         AWSHTTPConnectionPool,
@@ -94,7 +97,7 @@ def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
 
 
 def _read_whole(answer: Any, what: str, *given: Any, **named: Any) -> Iterator[bytes]:
-    """Yield the chunks of an XML answer, up to the size limit; not for the content of objects. Raises CouldNotVerify."""
+    """Yield the chunks of an XML answer up to the size limit; not used for the content of objects. Raises CouldNotVerify."""
     budget = Budget(what, MOST_ANSWER)
     while piece := answer.read(PIECE):
         budget.take(len(piece))

@@ -1,4 +1,4 @@
-"""Errors of an S3 store: error codes for missing objects, and conversion of all other errors to CouldNotVerify."""
+"""Errors of an S3 store: codes for missing objects; all other errors are converted to CouldNotVerify."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def place_of(service: S3) -> str:
 
 @contextmanager
 def asking(service: S3, deadline: Deadline, what: str) -> Iterator[None]:
-    """Run the `with` block, whose requests to the store end at ``deadline``; messages of errors name the operation ``what``.
+    """Run the ``with`` block, whose requests to the store must end at ``deadline``; errors name the operation ``what``.
 
     Raises CouldNotVerify, TimeoutError.
     """
@@ -45,7 +45,7 @@ def asking(service: S3, deadline: Deadline, what: str) -> Iterator[None]:
         ) from error
     except (BotoCoreError, OSError, ValueError) as error:
         deadline.check(where)
-        if isinstance(error.__context__, CouldNotVerify):  # the library wrapped an error of Drillbook's own
+        if isinstance(error.__context__, CouldNotVerify):  # the library wrapped an error raised by Drillbook
             raise error.__context__ from None
         raise CouldNotVerify(
             f"{where} could not {what}: {type(error).__name__}",
@@ -54,7 +54,7 @@ def asking(service: S3, deadline: Deadline, what: str) -> Iterator[None]:
 
 
 def unless(codes: Sequence[str], ask: Callable[[], T]) -> T | None:
-    """Return the result of ``ask``, or None when the store answers with an error of one of ``codes``."""
+    """Return the result of ``ask``; None when the store answers with one of the error ``codes``."""
     from botocore.exceptions import ClientError  # noqa: PLC0415  slow to load
 
     try:

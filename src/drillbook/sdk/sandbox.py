@@ -1,8 +1,8 @@
-"""Sandboxes for restores: each is a disposable private folder on a host, with processes that have no network.
+"""Sandboxes for restores: each is a disposable private folder on a host, and processes that have no network.
 
-A sandbox is a service of the inventory with a field `sandbox`, so that every action that reads a service reads it too. It
-exists from a restore to the end of the run. Its processes are found by its folder: in their environment, or as their working
-directory. One command (``removal``) ends them and removes the folder, without the controller; ``isolation`` has the commands.
+A sandbox is a service of the inventory with the field `sandbox`, so every action that reads a service can also read it. It
+exists from a restore to the end of the run. Its processes have its folder in their environment, or as working directory.
+One command (``removal``) kills them and removes the folder, without the controller; see ``isolation``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from drillbook.sdk.service import Service, is_sandbox
 from drillbook.values import Size
 
 MARGIN = 64 << 20
-"""Free space in bytes that must remain on the file system after a restore."""
+"""Free space in bytes that must remain on the file system after a restore into the sandbox."""
 
-# UID FOLDER SOCKET: let a user open the socket, when there is one.
+# UID FOLDER SOCKET: let a user open the socket, if it exists.
 _ADMIT = 'test ! -S "$3" || { setfacl -m "u:$1:x" -- "$2" && setfacl -m "u:$1:rw" -- "$3"; }'
-# LOG PROGRAM...: leave a program running, with its output in a file of the sandbox.
+# LOG PROGRAM...: start a program that keeps running, with its output in a file of the sandbox.
 _DETACH = 'log=$1; shift; setsid -f "$@" >>"$log" 2>&1 </dev/null'
 _NETWORK = """
 sed -n 's/^ *\\([^ :]*\\):.*/device \\1/p' /proc/net/dev
@@ -45,7 +45,7 @@ fi
 
 
 class SandboxConfig(BaseModel):
-    """Settings of a sandbox, which a restore creates, and which is always removed at the end of the run."""
+    """Settings of a sandbox. A restore creates the sandbox; it is always removed at the end of the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,12 +65,12 @@ class SandboxConfig(BaseModel):
     image: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._/:@-]*)?$",
-        description="Image of the container, with the service's programs; the host has it already, it is never pulled.",
+        description="Image of the container, with the service's programs; it must exist on the host, and is never pulled.",
     )
     memory: Size = Field(
-        default=Size(2 << 30), description="Memory of all its processes together; above it the sandbox is ended."
+        default=Size(2 << 30), description="Memory limit of all its processes; when exceeded, they are killed."
     )
-    disk: Size = Field(default=Size(20 << 30), description="Size of its folder; above it the sandbox is ended.")
+    disk: Size = Field(default=Size(20 << 30), description="Size limit of its folder; above it, processes are killed.")
     data_may_leave: bool = Field(
         default=False,
         description="True: permit a sandbox on the machine that runs Drillbook, to which the data of other hosts is then copied.",
@@ -96,7 +96,7 @@ class Sandboxed(Service):
 
     @classmethod
     def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
-        """Return the fields that are set automatically in a sandbox, such as the address; these override the inventory."""
+        """Return the fields that a sandbox sets itself, such as the address; they override the inventory."""
         return {}
 
     @model_validator(mode="before")
@@ -119,7 +119,7 @@ def sandbox_folder(name: str, config: SandboxConfig) -> str:
 
 
 def removal(service: Sandboxed, run_id: str) -> tuple[str, ...]:
-    """Return the command that removes the sandbox if the run ``run_id`` made it. Safe to run twice."""
+    """Return the command that removes the sandbox if the run ``run_id`` created it. Safe to run twice."""
     return isolation_of(service).remove(run_id)
 
 
@@ -159,24 +159,24 @@ class Sandbox:
 
     @property
     def budget(self) -> dict[str, Any]:
-        """Limits of memory and disk in bytes, as facts, and the mechanism that enforces each."""
+        """Limits of memory and disk in bytes, as facts; also which mechanism enforces each limit."""
         sizes = {"memory_bytes": int(self.config.memory), "disk_bytes": int(self.config.disk)}
         return {**sizes, "kept_by": sandbox_budget.enforced(self.isolation)}
 
     @property
     def isolation(self) -> Isolation:
-        """Commands of this sandbox."""
+        """Isolation of this sandbox, which provides its commands."""
         return isolation_of(self.service)
 
     @property
     def programs(self) -> Host:
-        """The host where every command runs in the sandbox, as its user."""
+        """Host object that runs every command inside the sandbox, as the sandbox's user."""
         below = self.folder if self.config.isolation == "container" else ""
         return SandboxHost(self.host, self.isolation.enter, below)
 
     @property
     def files(self) -> Host:
-        """The host where every command runs for the sandbox, as its user and with the host's network, to bring files."""
+        """Host object that runs commands outside the sandbox, as its user and with the host's network, to copy files."""
         if not self.service.run_as and self.config.isolation != "container":
             return self.host
         below = self.folder if self.config.isolation == "container" else ""
@@ -184,11 +184,11 @@ class Sandbox:
 
     @property
     def trial(self) -> Host:
-        """The host where every command runs as in the sandbox, before there is one, to look at its programs."""
+        """Host object that runs every command as if in the sandbox, before it exists, to inspect its programs."""
         return SandboxHost(self.host, lambda argv, env: self.isolation.trial(argv))
 
     def ready(self) -> None:
-        """Check that the host permits a sandbox, and that none exists there. Raises NotReady, HostError."""
+        """Check that the host permits a sandbox, and that this one does not exist yet. Raises NotReady, HostError."""
         self._must_be_permitted()
         if self.config.isolation == "container" and not self.service.CONTAINED:
             raise NotReady(
@@ -203,7 +203,7 @@ class Sandbox:
             self._refuse_taken(output.text.removeprefix("taken").strip())
 
     def _must_be_permitted(self) -> None:
-        """Raise NotReady for a sandbox on the controller, unless the inventory permits that data goes there."""
+        """Raise NotReady for a sandbox on the controller, unless the inventory permits data to go there."""
         if self.host.target.local and not self.config.data_may_leave:
             raise NotReady(
                 f"the sandbox {self.service.name} is on the machine that runs Drillbook, which must not receive production data",
@@ -231,7 +231,7 @@ class Sandbox:
         )
 
     def make(self) -> None:
-        """Make the folder, and start its watcher and its container; what an earlier attempt of this run left is removed.
+        """Create the folder, and start the watcher and the container; first remove what an earlier attempt of this run left.
 
         Raises NotReady, StepFailed, HostError.
         """
@@ -250,7 +250,7 @@ class Sandbox:
         return finding(code, title=self.service.name, wanted=wanted, measured=measured, host=self.host.name)
 
     def _must_be_apart(self) -> None:
-        """Raise StepFailed for a folder in the data of a server or among backups, whatever its path."""
+        """Raise StepFailed if the folder is inside the data of a server or among backups, even through another path."""
         paths = sandbox_place.of_production(self.ctx.services, self.ctx.hosts, self.host.name)
         output = self.host.run(sandbox_place.looking(self.isolation, paths), deadline=self.ctx.deadline).check()
         if output.text:
@@ -282,7 +282,7 @@ class Sandbox:
         self.run("sh", "-c", _DETACH, "sh", f"{self.folder}/{log}", *argv).check()
 
     def fetch(self, *argv: str, **options: Any) -> Output:
-        """Run the tool that fetches a backup into the sandbox: with the host's network, otherwise as ``run`` does."""
+        """Run the tool that fetches a backup into the sandbox, with the host's network; otherwise like ``run``."""
         return self._on(SandboxHost(self.host, self.isolation.fetch), argv, options)
 
     def inside(self, argv: Sequence[str]) -> tuple[str, ...]:
@@ -296,7 +296,7 @@ class Sandbox:
         return self.host.run(self.isolation.as_user(argv), deadline=self.ctx.deadline)
 
     def uid(self) -> str:
-        """Return the number of the sandbox's user. Raises HostError."""
+        """Return the numeric id of the sandbox's user. Raises HostError."""
         return self._as_user("id", "-u").check().text
 
     def must_admit(self) -> None:
@@ -308,19 +308,19 @@ class Sandbox:
             )
 
     def admit(self, socket: str) -> None:
-        """Let the SSH user, where it is another one than the sandbox's, open ``socket`` once it exists. Raises HostError."""
+        """Let the SSH user open ``socket`` once it exists, if the sandbox runs as another user. Raises HostError."""
         if number := self._stranger():
             self._as_user("sh", "-c", _ADMIT, "sh", number, self.folder, socket).check()
 
     def _stranger(self) -> str:
-        """Return the number of the SSH user where neither root nor the sandbox's own user; else an empty text."""
+        """Return the numeric id of the SSH user; empty if this user is root or the sandbox's own user."""
         if not self.service.run_as:
             return ""
         number = self.host.run(("id", "-u"), deadline=self.ctx.deadline).check().text
         return "" if number in ("0", self.uid()) else number
 
     def must_be_within_budget(self, error: BaseException | None = None) -> None:
-        """Check that no budget was exceeded, also as the cause of ``error``. Raises StepFailed (sandbox-too-small), HostError."""
+        """Check that no limit was exceeded, also as cause of ``error``. Raises StepFailed (sandbox-too-small), HostError."""
         if error and (said := sandbox_budget.lacks_memory(error)):
             memory = f"memory: {int(self.config.memory)} bytes"
             raise self._too_small(memory, said, f"a program in the sandbox ran out of memory: {said}")
@@ -334,7 +334,7 @@ class Sandbox:
             )
 
     def need_space(self, size: int) -> None:
-        """Check that a copy of ``size`` bytes fits the budget and the file system. Raises StepFailed, HostError."""
+        """Check that a copy of ``size`` bytes fits into the limits and the file system. Raises StepFailed, HostError."""
         output = self._as_user("df", "-PB1", "--", self.folder).check()
         free = int(output.text.splitlines()[-1].split()[3])
         for limit, what in (

@@ -1,7 +1,7 @@
-"""Budget of a sandbox: a watcher on the host terminates the sandbox's processes when they use too much memory or disk.
+"""Limits (budget) of a sandbox: a watcher on the host kills its processes when they use too much memory or disk space.
 
 The memory of all processes is summed (proportional set sizes, so that shared memory counts once). In a container the kernel
-enforces the limit of memory by a control group, and the watcher enforces only the limit of disk space.
+enforces the memory limit with a control group, and the watcher only enforces the disk limit.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import re
 from drillbook.sdk.isolation import MARK, MARKED, Isolation
 
 EXCEEDED = "drillbook.exceeded"
-"""File in the folder that says which budget was exceeded: a word, the measured size and the budget, in KiB."""
-# FOLDER MEMORY DISK: both in KiB; a MEMORY of 0 is not watched. Memory is read twice a second, the disk every 3 seconds.
+"""File in the sandbox's folder that reports an exceeded limit: a word, the measured size and the limit, both in KiB."""
+# FOLDER MEMORY DISK: both limits in KiB; a MEMORY of 0 is not checked. Memory is measured twice a second, disk usage every 3
+# seconds.
 _WATCH = (
     """
 folder=$1 memory=$2 disk=$3 round=0
@@ -47,17 +48,18 @@ done
 """
 )
 _NO_MEMORY = re.compile(
-    r"cannot allocate memory|out of memory|memory exhausted|memory allocation (failed|error)|memory usage limit|bad_alloc|MemoryError",
+    r"cannot allocate memory|out of memory|memory exhausted|memory allocation (failed|error)|memory usage "
+    r"limit|bad_alloc|MemoryError",
     re.IGNORECASE,
 )
-"""Messages of programs that were refused memory, as by RLIMIT_DATA."""
+"""Messages of programs that could not allocate memory, for example because of RLIMIT_DATA."""
 _DETACH = 'setsid -f "$@" >/dev/null 2>&1 </dev/null'
-# NAME: print what the engine and the kernel say of a container that needed too much memory.
+# NAME: print what the engine and the kernel report about a container that ran out of memory.
 _KILLED = "docker inspect --format '{{.State.OOMKilled}}' \"$1\""
 
 
 def watching(isolation: Isolation, disk: int) -> tuple[str, ...]:
-    """Return the command that starts the watcher of a sandbox; ``disk`` is the budget in bytes."""
+    """Return the command that starts the watcher of a sandbox; ``disk`` is the limit in bytes."""
     memory = 0 if isolation.kind == "container" else isolation.memory
     words = (
         "env",
@@ -74,13 +76,16 @@ def watching(isolation: Isolation, disk: int) -> tuple[str, ...]:
 
 
 def looking(isolation: Isolation) -> tuple[tuple[str, ...], ...]:
-    """Return the commands that print an exceeded budget; ``read`` parses their output."""
+    """Return the commands that print an exceeded limit; ``read`` parses their output."""
     file = isolation.as_user(("cat", "--", f"{isolation.folder}/{EXCEEDED}"))
     return (file, ("sh", "-c", _KILLED, "sh", isolation.container)) if isolation.kind == "container" else (file,)
 
 
 def read(text: str, memory: int) -> tuple[str, str] | None:
-    """Parse the output of a command of ``looking``: return the exceeded budget and the measured size; None without excess."""
+    """Parse the output of a command from ``looking``.
+
+    Returns the exceeded limit and the measured size; None when no limit was exceeded.
+    """
     if found := re.match(r"(memory|disk) (\d+) (\d+)$", text.strip()):
         return f"{found[1]}: {int(found[3]) << 10} bytes", f"{int(found[2]) << 10} bytes"
     if text.strip() == "true":
@@ -89,7 +94,7 @@ def read(text: str, memory: int) -> tuple[str, str] | None:
 
 
 def enforced(isolation: Isolation) -> dict[str, str]:
-    """Facts: the mechanism that enforces the memory budget, and the mechanism that enforces the disk budget."""
+    """Facts: which mechanism enforces the memory limit, and which enforces the disk limit."""
     if isolation.kind == "container":
         return {"memory": "control group of the container", "disk": "watcher on the host"}
     return {"memory": "watcher on the host, and RLIMIT_DATA of each process", "disk": "watcher on the host"}

@@ -14,19 +14,21 @@ from drillbook.values import Secret
 _WRITE = 'umask 077; cat > "$1"'
 _READ_FROM = 'file=$1; shift; exec "$@" < "$file"'
 _PASSED = re.compile(r"LC_\w+|LANG|TZ|PG(?!PASS)\w+")
-"""Variables that are passed to a program as words: they are no secrets, and sudo and Docker pass none that they find on."""
+"""Environment variables passed to a program as arguments: they are not secret, and neither sudo nor Docker passes existing
+variables on.
+"""
 Wrapping = Callable[[Sequence[str], Mapping[str, str]], tuple[str, ...]]
-"""Function that returns the command for a program with variables of its environment."""
+"""Function that returns the command line for a program and its environment variables."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxHost:
-    """The host of a sandbox; ``wrapped`` turns each command into one that runs as the sandbox's user."""
+    """The host of a sandbox. ``wrapped`` turns each command into one that runs as the sandbox's user."""
 
     host: Host
     wrapped: Wrapping
     below: str = ""
-    """Folder outside of which no file is seen, such as the only one that a container has."""
+    """Only files below this folder are visible, such as the only folder shared with a container; empty: all files."""
 
     @property
     def name(self) -> str:
@@ -56,7 +58,7 @@ class SandboxHost:
         )
 
     def sees(self, path: str, deadline: Deadline) -> bool:
-        """Return True when the sandbox's user can read ``path``, and it is in ``below`` (if set). Raises HostError."""
+        """Return True when the sandbox's user can read ``path``, and it is inside ``below`` (if that is set). Raises HostError."""
         if self.below and not path.startswith(f"{self.below}/"):
             return False
         return self.run(("test", "-r", path), deadline=deadline).ok

@@ -1,7 +1,7 @@
-"""Check that a sandbox's folder is not inside a folder with a server's data or with backups.
+"""Checks that a sandbox's folder is not inside a folder with the data of a server, or with backups.
 
-Folders are compared by device and inode, and by their path within the mounted file system, so that a link or a bind mount
-of a production folder is recognised as this folder.
+Folders are compared by device and inode, and by their path within the mounted file system, so that a link to a production
+folder, or a bind mount of it, is recognised.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from drillbook.sdk.host import Target
 from drillbook.sdk.isolation import Isolation
 from drillbook.sdk.service import Service, is_sandbox
 
-# FOLDER PATH...: print each PATH in which FOLDER would lie.
+# FOLDER PATH...: print each PATH that would contain FOLDER.
 _WITHIN = """
 folder=$1
 shift

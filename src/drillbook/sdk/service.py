@@ -31,10 +31,10 @@ class Service(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     RUNS: ClassVar[bool] = True
-    """False for kinds without processes of their own, such as a folder: no diagnosis expects one to run."""
+    """False for kinds without processes of their own, such as a folder; a diagnosis then does not expect one to run."""
 
     ADDED: ClassVar[frozenset[str]] = frozenset()
-    """Fields that were added later: omitted while None, so that the digests of plans without them stay as they were."""
+    """Fields that were added later. They are left out while None, so that the digests of older plans do not change."""
 
     name: str = Field(default="", description="Set from the key in the inventory.")
     host: str = Field(description="Inventory name of the host that the service runs on.")
@@ -70,13 +70,15 @@ class Service(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out the fields of ``ADDED`` that are not used."""
+        """Leave out the fields in ``ADDED`` that are not used."""
         added = self.ADDED | {"become"}
         return {key: value for key, value in written(self).items() if value is not None or key not in added}
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the service (from unit, else URL, else name); valid as a folder name."""
+        """Name of the lock by which a run reserves the service: made of unit, or else URL, or else name; also valid as a
+        folder name.
+        """
         if self.unit:
             return word("unit", self.unit)
         url = str(getattr(self, "url", ""))
@@ -96,7 +98,7 @@ class Service(BaseModel):
 
     @property
     def kept_in(self) -> tuple[str, ...]:
-        """Folders on the host that hold the service's data or backups; no sandbox is created in these."""
+        """Folders on the host that contain the service's data or backups; no sandbox is created inside them."""
         return (self.data,) if self.RUNS and self.data else ()
 
     @property
@@ -203,7 +205,7 @@ class Http(Service):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the service on its host; made of its unit, else port, else URL."""
+        """Name of the lock by which a run reserves the service on its host: made of its unit, or else port, or else URL."""
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 
     @property
@@ -242,7 +244,7 @@ def word(*parts: str) -> str:
 
 
 def handed(value: str, services: Mapping[str, Service]) -> str | Secret:
-    """Resolve a parameter that is a plain text or refers to a secret in ``services``: return the text or the secret.
+    """Resolve a parameter that is plain text or refers to a secret of ``services``; return the text or the secret.
 
     Raises PlanError.
     """

@@ -1,7 +1,7 @@
-"""Contract checks that the author of a backup source calls in tests: list, check and restore real backups on this machine.
+"""Contract checks for tests of a backup source: they list, check and restore real backups on this machine.
 
-The author's tests create intact and damaged backups with the real backup tool and pass them to ``source_problems``. A damaged
-backup must lead to exactly its finding, an intact one to none; see docs/plugins.md.
+The author's tests create intact and damaged backups with the real backup tool, and pass them to ``source_problems``. A
+damaged backup must lead to exactly its finding, an intact backup to none; see docs/plugins.md.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from drillbook.sdk.service import Service
 SOURCE, SANDBOX, HOST = "backups", "copy", "here"
 """Names of the source, the sandbox and this machine in the inventory of the checks."""
 CARRIER = "drillbook.hosts.local:LocalHost"
-"""Class of a host that is this machine, loaded by name because the SDK must not import packages above it."""
+"""Class of a host that is this machine; loaded by name, since the SDK must not import packages above it."""
 SECONDS = 600.0
-"""Deadline of each action."""
+"""Deadline of each action in seconds."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Search path of the commands that remove a sandbox, as on a host whose controller died."""
+"""Search path of the commands that remove a sandbox; the same as on a host whose controller died."""
 
 
 @dataclass(frozen=True, slots=True)

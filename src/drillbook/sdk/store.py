@@ -126,9 +126,9 @@ class Store:
         return asking(self.service, self._deadline, what)
 
     def in_time(self) -> Store:
-        """Return a store for the cleanup of a partial write: ``self``, or a new Store once the step's deadline has passed.
+        """Return a store for the cleanup of a partial write.
 
-        The new Store has ``TIDY_S`` seconds for its requests.
+        Before the step's deadline this is ``self``; after it, a new Store with ``TIDY_S`` seconds for its requests.
         """
         if self._deadline.remaining() and not self._deadline.cancel.is_set():
             return self
@@ -162,7 +162,7 @@ class Store:
         }
 
     def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
-        """Yield the pages of the listing of ``prefix``, with one limit for all pages together. Raises CouldNotVerify."""
+        """Yield the pages of the list of objects below ``prefix``; all pages together have one limit. Raises CouldNotVerify."""
         budget = Budget(f"the list of {prefix} in {place_of(self.service)}", MOST_KEYS, MOST_LISTED)
         with self._asking(f"list {prefix}"):
             for page in self._client.get_paginator(operation).paginate(Bucket=self.service.bucket, Prefix=prefix):
@@ -171,7 +171,7 @@ class Store:
                 yield page
 
     def get(self, key: str, *, limit: int = MANIFEST_LIMIT) -> bytes | None:
-        """Return the content of an object, or None when it does not exist; over ``limit`` bytes raises CouldNotVerify."""
+        """Return the content of an object; None when it does not exist. Raises CouldNotVerify if it exceeds ``limit`` bytes."""
         with self._asking(f"read {key}"):
             answer = unless(MISSING, lambda: self._client.get_object(Bucket=self.service.bucket, Key=key))
             if answer is None:
@@ -197,9 +197,9 @@ class Store:
                 return bytes(body.read(limit))
 
     def digest(self, key: str, deadline: Deadline, *, version: str = "", etag: str = "") -> tuple[int, str] | None:
-        """Return size in bytes and SHA-256 of an object's content, or None when the object does not exist.
+        """Return size in bytes and SHA-256 of an object's content; None when the object does not exist.
 
-        With ``version`` or ``etag`` exactly that version is read, and None means that it no longer exists.
+        With ``version`` or ``etag``, exactly this version is read; None then means that it no longer exists.
         """
         pinned = {**({"VersionId": version} if version else {}), **({"IfMatch": f'"{etag}"'} if etag else {})}
         gone = (*MISSING, *(CHANGED if pinned else ()))
@@ -218,7 +218,7 @@ class Store:
     def put(self, key: str, data: bytes, sha256: str, *, overwrite: bool = False) -> None:
         """Write an object whose content has the digest ``sha256``; the store refuses other content.
 
-        Raises StepFailed when the object exists and ``overwrite`` is not set.
+        Raises StepFailed when the object exists and ``overwrite`` is False.
         """
         only_new: dict[str, Any] = {} if overwrite else {"IfNoneMatch": "*"}
         try:
@@ -232,7 +232,7 @@ class Store:
             raise
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; missing ones count as deleted."""
+        """Delete objects; a missing object counts as deleted."""
         for first in range(0, len(keys), 1000):
             batch: Any = {"Objects": [{"Key": key} for key in keys[first : first + 1000]], "Quiet": True}
             store = self.in_time()
@@ -248,7 +248,7 @@ class Store:
             return bool(answer.get("Status") == "Enabled")
 
     def history(self, prefix: str) -> dict[str, list[Version]]:
-        """Return versions and delete markers below ``prefix``, by key: versions newest first, then markers newest first."""
+        """Return versions and delete markers below ``prefix``, by key: first all versions, then all markers, each newest first."""
         found: dict[str, list[Version]] = {}
         markers: list[Version] = []
         for page in self._pages("list_object_versions", prefix):
@@ -392,7 +392,7 @@ class Store:
             )
 
     def abort(self, key: str, upload: str) -> None:
-        """Abort a multipart upload; a missing one counts as aborted."""
+        """Abort a multipart upload; if it does not exist, it counts as aborted."""
         store, whole = self.in_time(), {"Bucket": self.service.bucket, "Key": key, "UploadId": upload}
         with store._asking(f"abort {key}"):
             unless(("NoSuchUpload",), lambda: store._client.abort_multipart_upload(**whole))

@@ -1,7 +1,7 @@
 """Stored backup: a folder with files and ``manifest.json``, which lists all files and is written last.
 
-This module defines the manifest fields that all kinds of backups share, and reads and verifies backups. Each kind has its
-own manifest class, derived from ``BackupManifest`` or ``FilesManifest``.
+This module defines the manifest fields shared by all kinds of backups, and reads and verifies backups. Each kind has its own
+manifest class, derived from ``BackupManifest`` or ``FilesManifest``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Part(BaseModel):
 class StoredFile(Part):
     """One file of a backup in its manifest, as it is stored; ``size`` is in bytes.
 
-    Of an encrypted file these are the size and the digest of the cipher text, and ``plain`` holds those of the content.
+    For an encrypted file, size and digest are those of the encrypted file, and ``plain`` contains those of the plain
+    content.
     """
 
     size: Annotated[int, Field(ge=0)]
@@ -53,7 +54,7 @@ class StoredFile(Part):
 
     @model_serializer(mode="wrap")
     def _without_no_plain(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `plain` of a file that is not encrypted, so that its entry stays as it was."""
+        """Leave out `plain` if the file is not encrypted, so that such entries look the same as in older versions."""
         return {key: value for key, value in written(self).items() if (key, value) != ("plain", None)}
 
     def stored_as(self, name: str) -> str:
@@ -61,13 +62,13 @@ class StoredFile(Part):
         return f"{name}{SUFFIX}" if self.plain else name
 
     def file(self, name: str) -> File:
-        """Return the stored file of the content ``name``, for transfers."""
+        """Return the stored file for the plain file ``name``, for transfers."""
         plain = self.plain.file(name) if self.plain else None
         return File(self.stored_as(name), self.size, self.sha256, plain=plain)
 
 
 def entries(sent: Sequence[File]) -> dict[str, StoredFile]:
-    """Return the manifest's entries of the uploaded files, by the name of each file before its encryption."""
+    """Return the manifest's entries for uploaded files; each has the name that the file had before its encryption."""
     return {one.content.name: StoredFile.of(one) for one in sent}
 
 
@@ -78,14 +79,17 @@ class BackupManifest(Part):
     """
 
     ADDED: ClassVar[frozenset[str]] = frozenset()
-    """Fields that older versions did not write; omitted from the JSON while None, so that the digests of old manifests stay valid."""
+    """Fields that older versions did not write.
+
+    They are left out of the JSON while None, so that digests of old manifests stay valid.
+    """
 
     format: str
     run: str
     service: str
     taken_at: str
     encrypted: Encryption | None = None
-    """Recipients for whom the files are encrypted; None for files in the clear."""
+    """Recipients for whom the files are encrypted; None if the files are not encrypted."""
 
     def encoded(self) -> bytes:
         """Return the manifest in canonical JSON, as stored."""
@@ -94,18 +98,18 @@ class BackupManifest(Part):
         return canonical({key: part for key, part in value.items() if part is not None or key not in added})
 
     def digest_at(self, origin: Reference) -> str:
-        """Return the digest of this backup: the digest in ``origin`` if given, else the digest of the manifest."""
+        """Return the digest of this backup: the digest in ``origin`` if it contains one, otherwise that of the manifest."""
         return origin.sha256 or sha256(self.encoded())
 
     def stored(self) -> Mapping[str, int] | None:
-        """Return the size in bytes of each object in the backup's folder, by name; manifest and signature are omitted.
+        """Return the size in bytes of each object in the backup's folder, by name, without manifest and signature.
 
         None when the manifest does not list its objects; such a backup is never pruned.
         """
         return None
 
     def listed(self) -> list[File]:
-        """Return the files that a host fetches, for transfers; none for a kind whose files stay in the store."""
+        """Return the files that a host downloads; none for a kind of backup whose files stay in the store."""
         return []
 
     @classmethod
@@ -118,7 +122,10 @@ class BackupManifest(Part):
 
     @classmethod
     def parsed(cls, data: bytes, where: Reference) -> Self:
-        """Parse the manifest that was read at ``where``. Raises StepFailed with ``backup-manifest`` when it is invalid."""
+        """Parse a manifest; ``where`` is the place it was read from.
+
+        Raises StepFailed with ``backup-manifest`` when it is invalid.
+        """
         try:
             return cls.model_validate(json.loads(data))
         except (ValidationError, ValueError) as error:
@@ -138,7 +145,7 @@ class FilesManifest(BackupManifest):
 
     @classmethod
     def read_whole(cls, store: Store, origin: Reference) -> Self:
-        """Read the manifest like ``read``, then check that the store shows every file with its size.
+        """Read the manifest as ``read`` does, then check that the store lists every file with its size.
 
         Raises StepFailed with a finding for each file that is missing or has another size, CouldNotVerify.
         """
@@ -162,7 +169,8 @@ class FilesManifest(BackupManifest):
 
 
 def content(store: Store, origin: Reference) -> bytes:
-    """Return the bytes of the manifest in the folder ``origin``; a digest in ``origin`` must match the manifest.
+    """Return the bytes of the manifest in the folder ``origin``; if ``origin`` contains a digest, the manifest must match
+    it.
 
     Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
     """
@@ -190,9 +198,9 @@ def content(store: Store, origin: Reference) -> bytes:
 
 
 def split(text: str) -> Reference:
-    """Return the folder of a backup from a reference to the folder or to its manifest, with the manifest's digest.
+    """Return the folder of a backup with the digest of its manifest.
 
-    Raises ValueError.
+    ``text`` is a reference to the folder or to the manifest. Raises ValueError.
     """
     found = Reference.parse(text)
     return Reference(found.bucket, found.key.removesuffix("/" + FILE), found.sha256)
@@ -230,7 +238,7 @@ def document(store: Store, origin: Reference, manifest: FilesManifest, name: str
 
 
 def keys_of(store: Store, origin: Reference, manifest: BackupManifest) -> tuple[str, ...]:
-    """Return the secret keys that open the backup at ``origin``; none for a backup in the clear.
+    """Return the secret keys that decrypt the backup at ``origin``; none if it is not encrypted.
 
     Raises StepFailed with ``backup-key-lost``.
     """
@@ -240,10 +248,11 @@ def keys_of(store: Store, origin: Reference, manifest: BackupManifest) -> tuple[
 
 
 def carry(ctx: Context, store: Store, origin: Reference, manifest: BackupManifest, scratch: str) -> str:
-    """Fetch the files of the backup at ``origin`` to the step's host, compare size and digest of each, and decrypt them.
+    """Download the files of the backup at ``origin`` to the step's host, compare the size and digest of each, and decrypt
+    them.
 
-    Returns the folder of the files, which is made below ``scratch``. Raises StepFailed with a finding for each file that is
-    missing or differs, or about a lost key; NotReady without age; HostError.
+    Returns the folder of the files, a new folder below ``scratch``. Raises StepFailed with a finding for each file that is
+    missing or differs, or for a lost key; NotReady without age; HostError.
     """
     folder, keys, files = f"{scratch}/files", keys_of(store, origin, manifest), manifest.listed()
     ctx.run("mkdir", "-m", "700", "--", folder).check()
@@ -267,7 +276,7 @@ def carry(ctx: Context, store: Store, origin: Reference, manifest: BackupManifes
 
 
 def _must_have_arrived(ctx: Context, origin: Reference, problems: Sequence[Problem]) -> None:
-    """Raise StepFailed when there are ``problems`` with fetched files, with a finding for each missing or damaged one."""
+    """Raise StepFailed if there are ``problems`` with downloaded files; it has a finding for each missing or damaged file."""
     wrong = [
         finding(f"backup-{file.kind}", title=file.name, wanted=file.wanted, measured=file.measured, host=ctx.host.name)
         for file in problems

@@ -1,7 +1,7 @@
-"""Drillbook's folders on a target: their paths, and the shell functions that create them privately.
+"""Drillbook's folders on a target: their paths, and the shell functions that create them as private folders.
 
-All are below one folder `drillbook` in the host's `scratch`, which must be newly created with mode 0700 or already private.
-That folder contains the locks, and in `runs` the temporary files of each run.
+All are inside one folder `drillbook` in the host's `scratch`, which must be newly created with mode 0700 or already private.
+That folder contains the locks and, in `runs`, the temporary files of each run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from drillbook.errors import NotReady
 from drillbook.sdk.host import Deadline, Host, Output, Target, printable
 
 FOREIGN = 91
-"""Exit status of the scripts when the folder is not private; the scripts then print a message."""
+"""Exit status of the scripts when a folder is not private; they also print a message."""
 RUNS = "runs"
 NAME_ANOTHER = (
     "another user may be running a drill on the host: ask; drills that share services must use one user there and one "
@@ -28,7 +28,7 @@ if test -O "$1" && ! test -h "$1"; then rm -rf -- "$1/runs/$2" || exit 1; fi
 (cd -- "$1" && test -O . && rmdir runs; cd / && rmdir -- "$1") 2>/dev/null
 if test -O "$3" && ! test -h "$3"; then rm -rf -- "$3" || exit 1; fi
 """
-# FORMER: test if the folder FORMER of older versions exists and belongs to this user, or to root if sudo made it.
+# FORMER: test if FORMER, the folder of older versions, exists and belongs to this user (or to root, if sudo created it).
 _FORMER = """
 for path in "$1" "$1".*; do
   test -d "$path" && ! test -h "$path" || continue
@@ -66,7 +66,7 @@ def parts(path: str) -> tuple[str, str]:
 
 
 def make(host: Host, path: str, name: str = "", *, deadline: Deadline) -> str:
-    """Create the run's folder ``path`` and in it the empty folder ``name``; return the path of ``name``.
+    """Create the run's folder ``path``, and in it the empty folder ``name``; return the path of the latter.
 
     Raises NotReady when other users could write there, HostError.
     """
@@ -77,7 +77,7 @@ def make(host: Host, path: str, name: str = "", *, deadline: Deadline) -> str:
 
 
 def refuse(host: Host, output: Output) -> None:
-    """Raise NotReady when the finished script found a folder that is not private (exit status ``FOREIGN``)."""
+    """Raise NotReady when a script has found a folder that is not private (exit status ``FOREIGN``)."""
     if output.exit == FOREIGN:
         said = printable(output.stderr).strip().rpartition("drillbook: ")[2]
         raise NotReady(f"{host.name}: {said}", hint=NAME_ANOTHER)

@@ -1,4 +1,4 @@
-"""Base of actions that start the unit of a service for the duration of a drill; the undo stops it."""
+"""Base of actions that start the unit of a service only for the duration of a drill; the undo stops it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drillbook.sdk.service import Service
 
 
 class TemporaryUnit(Write):
-    """Base: a unit that did not run before the drill, and does not run after it. ``service`` names its service."""
+    """Base of actions for a unit that does not run before and after the drill. ``service`` is the name of its service."""
 
     UNDO = ("commands",)
 

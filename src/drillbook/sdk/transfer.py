@@ -1,7 +1,7 @@
 """Direct transfer of files between a host and a store: the controller presigns URLs, the host transfers the data.
 
-On the host the work is done by ``carry.py`` if it has a suitable ``python3``, otherwise by ``carry.sh`` with curl. Every
-upload has its SHA-256 in a signed header, so that the store refuses damaged data.
+On the host, ``carry.py`` does the work if there is a suitable ``python3``; otherwise ``carry.sh`` with curl. Every upload
+has its SHA-256 in a signed header, so that the store refuses damaged data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from drillbook.sdk.host import Deadline, Host, Notes
 from drillbook.sdk.store import Store
 
 PART_LEAST = 5 << 20
-"""Smallest part of a multipart upload that S3 accepts, in bytes."""
+"""Minimum size in bytes of a part in a multipart upload, as S3 requires."""
 
 BATCH = 256 << 20
 """Bytes transferred between two progress events."""
@@ -33,14 +33,14 @@ fi
 """
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*"
-"""Pattern of the names of files in a backup: no name can lead out of its folder."""
+"""Pattern for the names of files in a backup; a matching name cannot lead out of the folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file with its path below a folder; ``parts`` are the digests of its parts when it is larger than one part.
+    """A file with its path below a folder; ``parts`` are the digests of its parts if it is larger than one part.
 
-    ``plain`` is the file before its encryption, when it is encrypted.
+    For an encrypted file, ``plain`` is the file before its encryption.
     """
 
     name: str
@@ -51,13 +51,13 @@ class File:
 
     @property
     def content(self) -> File:
-        """The plain file."""
+        """The plain (unencrypted) file."""
         return self.plain or self
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """File that did not arrive correctly; the code of its finding ends with ``kind``."""
+    """File that did not arrive correctly; ``kind`` is the last part of the code of its finding."""
 
     name: str
     kind: Literal["missing", "size", "digest", "error"]
@@ -94,7 +94,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """Transfer of files between a host and a store. Lists of presigned URLs are stored in the host's folder ``scratch``."""
+    """Transfers files between a host and a store. Lists of presigned URLs are written to the folder ``scratch`` on the host."""
 
     host: Host
     deadline: Deadline

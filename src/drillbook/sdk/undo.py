@@ -33,10 +33,10 @@ class Undo(BaseModel):
 
     @classmethod
     def by_restore(cls, why: str) -> Self:
-        """Return an undo for a fault that only a restore in the drill can repair; ``why`` says why no command can."""
+        """Return an undo for a fault that only a restore in the drill can repair; ``why`` is the reason why no command can."""
         return cls(kind="restore", why=why)
 
     @classmethod
     def nothing(cls, why: str) -> Self:
-        """Return the undo of a step that needs none; ``why`` is the reason."""
+        """Return the undo of a step that needs no undo; ``why`` is the reason."""
         return cls(kind="nothing", why=why)

@@ -1,4 +1,4 @@
-"""Signatures of backups: sign manifests, and require a trusted signature for backups that are referenced without a digest.
+"""Signatures of backups: signs manifests, and requires a trusted signature for each backup that is named without a digest.
 
 Actions have no access to keys: the engine provides ``Vouchers`` in their context.
 """
@@ -51,9 +51,9 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 
 
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
-    """Add to each backup reference of ``action`` without a digest the digest of the manifest that the store has at present.
+    """Add a digest to each backup reference of ``action`` without one: that of the manifest now in the store.
 
-    If the manifest is missing, the digest is that of empty content, so that a manifest stored later is refused. Return the
+    If the manifest is missing, the digest of empty content is used, so that a manifest stored later is refused. Returns the
     changed action, and the reason why a signature is not trusted (empty when all are trusted, or no backup exists). Raises
     CouldNotVerify.
     """
@@ -69,12 +69,12 @@ def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
 
 
 def _unpinned(value: object, ctx: Context) -> tuple[Store, Reference, bytes | None] | None:
-    """Return store, reference and manifest (None if missing) if ``value`` refers to a backup without a digest; else None."""
+    """Return store, reference and manifest (None if missing) if ``value`` refers to a backup without a digest; otherwise None."""
     try:
         where = Reference.parse(value) if isinstance(value, str) and value.startswith("s3://") else None
         store = Store(ctx.bucket(str(value))) if where and where.sha256 is None else None
     except (ValueError, PlanError):
-        return None  # the action itself reports a wrong reference
+        return None  # the action itself reports the wrong reference
     if where is None or store is None:
         return None
     return store, where, store.get(where.key if where.key.endswith("/" + FILE) else where.below(FILE).key)

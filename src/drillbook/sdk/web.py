@@ -1,4 +1,4 @@
-"""Send one HTTP request over a new connection, with a deadline for the whole exchange; for probes and checks."""
+"""Sends one HTTP request over a new connection, with a deadline for the whole exchange; used by probes and checks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
 
 @contextmanager
 def traced(traceparent: str) -> Iterator[None]:
-    """Send the W3C header ``traceparent`` with this thread's requests during the `with`; an empty text sends none."""
+    """Within the ``with`` block, add the W3C header ``traceparent`` to this thread's requests; with an empty text, add none."""
     token = _TRACEPARENT.set(traceparent)
     try:
         yield
@@ -50,10 +50,10 @@ def ask(
     limit: int = BODY_LIMIT,
     ca: str = "",
 ) -> Answer:
-    """Send one request on a connection of its own, without proxy, cookies or redirects.
+    """Send one request over its own connection, without proxy, cookies or redirects.
 
-    ``timeout`` is in seconds, for the whole exchange; ``ca`` names a file of certificates to use in place of the system's.
-    Raises OSError, such as TimeoutError, when no HTTP answer arrives within ``timeout``.
+    ``timeout`` is in seconds, for the whole exchange; ``ca`` is a file of certificates that replaces the system's. Raises
+    OSError, such as TimeoutError, when no HTTP answer arrives within ``timeout``.
     """
     start = time.monotonic()
     deadline = Deadline.after(timeout, current().cancel)
@@ -103,7 +103,10 @@ def _headers(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
-    """Read up to ``limit`` + 1 bytes of the body. Raises IncompleteRead when it is cut off, unlike `read(NUMBER)`."""
+    """Read up to ``limit`` + 1 bytes of the body.
+
+    Unlike `read(NUMBER)`, this raises IncompleteRead when the body is cut off.
+    """
     data = response.read(limit + 1)
     if response.length and len(data) <= limit:
         raise http.client.IncompleteRead(data, response.length)
@@ -115,7 +118,8 @@ def _dial(
 ) -> socket.socket:
     """Try the addresses of a host name until one accepts; return its socket, which ``lines`` closes at the deadline.
 
-    ``lines`` closes a duplicate of the descriptor (added to ``dialled``): the TLS handshake detaches the original.
+    The TLS handshake takes the descriptor away from the original socket, so ``lines`` closes a duplicate, which is added to
+    ``dialled``.
     """
     del timeout, source
     failed: OSError | None = None

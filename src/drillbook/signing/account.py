@@ -1,4 +1,4 @@
-"""The account that runs this process, as the kernel reports it: environment variables such as USER are not trusted."""
+"""The account that runs this process, as the kernel reports it; environment variables such as USER are not trusted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def names() -> tuple[str, ...]:
 
 
 def told() -> str:
-    """Text that names the accounts of this process in a run's record, such as ``root for alice (uid 0)`` after ``sudo``."""
+    """Text for the record of a run that names the accounts of this process, such as ``root for alice (uid 0)`` after ``sudo``."""
     return f"{SEPARATOR.join(names())} (uid {os.getuid()})"
 
 

@@ -1,4 +1,4 @@
-"""Signing keys and signatures, all through ``ssh-keygen -Y``: no cryptography and no key format of Drillbook's own."""
+"""Signing keys and signatures, always through ``ssh-keygen -Y``; Drillbook has no cryptography or key format of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMESPACE = "drillbook-attestation"
 CHOICE = "DRILLBOOK_SIGNING_KEY"
 ALLOWED = Path("inventory") / "allowed_signers"
 LIMIT_S = 5.0
-"""Maximum seconds to wait for a signature: an agent may ask a person, and a finished run does not wait longer."""
+"""Maximum seconds to wait for a signature: an SSH agent may ask a person, and a finished run must not wait longer."""
 NO_PROGRAM = "ssh-keygen is not installed"
 
 
@@ -33,7 +33,10 @@ class Signed:
 
 
 def chosen(root: Path) -> Path:
-    """Path of the signing key: named by the environment, else the project's own, else the user's. Raises KeyProblem."""
+    """Path of the signing key: the key named by the environment, or else the project's key, or else the user's.
+
+    Raises KeyProblem.
+    """
     if named := os.environ.get(CHOICE):
         return Path(named).expanduser()
     own = root / ".drillbook" / "signing_key"
@@ -48,7 +51,7 @@ def chosen(root: Path) -> Path:
 
 
 def ready_key(root: Path) -> tuple[Path, str]:
-    """Path of the signing key, and its public key as text; creates a user's key if there is none. Raises KeyProblem."""
+    """Path of the signing key, and its public key as text; if there is none, a key for the user is created. Raises KeyProblem."""
     key = chosen(root)
     if not key.exists():
         if os.environ.get(CHOICE):
@@ -83,7 +86,7 @@ def public_of(key: Path) -> str:
 
 
 def fingerprint_of(root: Path) -> str:
-    """Fingerprint of the key that signs runs of the project ``root``; empty while there is no readable key."""
+    """Fingerprint of the key that signs runs of the project ``root``; empty if there is no readable key."""
     try:
         return fingerprint(public_of(chosen(root)))
     except KeyProblem:
@@ -100,7 +103,7 @@ def fingerprint(public: str) -> str:
 
 
 def sign(data: bytes, key: Path) -> bytes:
-    """Sign ``data`` with ``key``, and return the signature; never asks for a passphrase. Raises KeyProblem."""
+    """Sign ``data`` with ``key``, and return the signature; a passphrase is never asked for. Raises KeyProblem."""
     done = _keygen("-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), data=data)
     if done.returncode or not done.stdout.startswith(b"-----BEGIN SSH SIGNATURE-----"):
         raise KeyProblem(f"the key {key} cannot be used: {_last(done.stderr)}")
@@ -145,7 +148,7 @@ def principal(data: bytes, signature: Path, allowed: Path, at: str) -> str:
 
 
 def names_signers(allowed: Path) -> bool:
-    """Return True when a line of the file ``allowed`` can allow a key to sign attestations, or the file cannot be read.
+    """Return True when a line of the file ``allowed`` may allow a key to sign attestations, or the file cannot be read.
 
     Lines limited to other namespaces, such as that of approvals, do not count.
     """
@@ -160,7 +163,10 @@ def names_signers(allowed: Path) -> bool:
 
 
 def _make(key: Path) -> None:
-    """Create an ed25519 key without a passphrase. When two processes create it at the same time, one key wins."""
+    """Create an ed25519 key without a passphrase.
+
+    When two processes do so at the same time, one key is kept.
+    """
     try:
         key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=key.parent, prefix=".new-") as folder:
@@ -176,7 +182,7 @@ def _make(key: Path) -> None:
 
 
 def _keygen(*argv: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen in its own session, so that no terminal can ask for a passphrase. Raises KeyProblem."""
+    """Run ssh-keygen in a new session, so that it cannot ask for a passphrase on the terminal. Raises KeyProblem."""
     environment = {**os.environ, "SSH_ASKPASS_REQUIRE": "never", "LC_ALL": "C"}
     environment.pop("DISPLAY", None)
     try:

@@ -1,4 +1,4 @@
-"""Texts that a named person signs with an SSH key (``ssh-keygen -Y``): created, stored as two files, and verified.
+"""Texts that a named person signs with an SSH key (``ssh-keygen -Y``): they are created, stored as two files, and verified.
 
 The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1): it lists the keys that may sign, and may
 limit a key to a period.
@@ -27,14 +27,14 @@ FOLDER = "approvals"
 NAMESPACE = "drillbook-approval"
 LONGEST = timedelta(days=30)
 CLOCKS = timedelta(minutes=10)
-"""Largest accepted difference between the clocks of approver and operator."""
+"""Maximum accepted difference between the clocks of approver and operator."""
 SIZE_LIMIT = 64 * 1024
 KEYGEN_S = 120.0
 KEYS = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
 
 
 class Signed(BaseModel):
-    """A signed text: its signer, its time of signing, and its expiry. Subclasses add the content."""
+    """Base of signed texts: name of the signer, time of signing, and expiry. Subclasses add the content."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,7 +55,9 @@ Text = TypeVar("Text", bound=Signed)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Result of the search for an approval: the approval and the fingerprint of its key, or a finding with the refusal."""
+    """Result of the search for an approval: the approval with the fingerprint of its key, or a finding with the reason for a
+    refusal.
+    """
 
     approval: Signed | None = None
     fingerprint: str = ""
@@ -96,8 +98,8 @@ def verified(
 ) -> tuple[Text, str]:
     """Verify the signed text in ``files``; return the text and the fingerprint of its key. Raises Refused.
 
-    ``fits`` is called with the text, and must raise Refused when the text is about another run or subject.
-    ``absent`` returns the error to raise for a missing file.
+    ``fits`` is called with the text, and must raise Refused when the text is about another run or subject. ``absent``
+    returns the error to raise for a missing file.
     """
     signers = signers_of(approvers)
     data, signature = _content(files.text, absent), _content(files.signature, absent)
@@ -114,11 +116,12 @@ def verified(
 def signed(
     model: type[Text], files: Files, approvers: str, *, now: datetime, until: timedelta, key: Path | None, **fields: str
 ) -> tuple[Text, str]:
-    """Sign a text of ``fields`` with ``key``, store it in ``files``; return the text and the key's fingerprint.
+    """Sign a text with the content ``fields`` with ``key``, and store it in ``files``; return the text and the key's
+    fingerprint.
 
-    ``key`` is a private key, or the public key of a private key in an agent; default: the first of the usual names in ~/.ssh.
-    ssh-keygen asks for the passphrase of a protected key. The signature is verified at once, and stored only when the key
-    belongs to an approver. Raises UsageError with a hint.
+    ``key`` is a private key, or the public key of a private key in an agent; default: the first of the usual names in
+    ~/.ssh. ssh-keygen asks for the passphrase of a protected key. The signature is verified at once, and stored only when
+    the key belongs to an approver. Raises UsageError with a hint.
     """
     if not timedelta() < until <= LONGEST:
         raise UsageError(
@@ -223,7 +226,7 @@ def timely(approval: Signed, now: datetime) -> None:
 
 
 def other_person(approval: Signed, *operators: str) -> None:
-    """Raise Refused when the approver is one of ``operators`` or of the accounts that run this process."""
+    """Raise Refused when the approver is one of ``operators``, or one of the accounts that run this process."""
     who = [name for name in dict.fromkeys((*operators, *account.names())) if name and _same_person(name, approval.principal)]
     if who:
         raise Refused(
@@ -234,7 +237,7 @@ def other_person(approval: Signed, *operators: str) -> None:
 
 
 def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
-    """Raise Refused when one key signed the approval (``fingerprint``) and signs the run (fingerprint ``signing``)."""
+    """Raise Refused when the key that signed the approval (``fingerprint``) is also the key that signs the run (``signing``)."""
     if fingerprint == signing:
         raise Refused(
             "approval-by-operator",
@@ -248,7 +251,7 @@ def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
 
 
 def _same_person(one: str, other: str) -> bool:
-    """Return True when two names, or the parts of both before ``@``, are equal ignoring case: probably one person."""
+    """Return True when two names, or their parts before ``@``, are equal in any letter case: probably the same person."""
     first, second = one.strip().casefold(), other.strip().casefold()
     return first == second or first.partition("@")[0] == second.partition("@")[0]
 
@@ -263,7 +266,7 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _keygen(what: str, *arguments: str, text: bytes, signature: bytes) -> subprocess.CompletedProcess[str]:
-    """Run ``ssh-keygen -Y`` to check ``signature`` of ``text``; return its result. Raises Refused when it cannot run."""
+    """Run ``ssh-keygen -Y`` to check the ``signature`` of ``text``; return its result. Raises Refused when it cannot run."""
     with tempfile.NamedTemporaryFile(prefix="drillbook-") as file:
         file.write(signature)
         file.flush()
@@ -315,7 +318,7 @@ def _public(key: Path) -> str:
 
 
 def _principal(signers: Path, public: str) -> str:
-    """First name without wildcards that the approvers' file lists for the key ``public``. Raises Refused without one."""
+    """First name without wildcards that the approvers' file lists for the key ``public``. Raises Refused if there is none."""
     for line in signers.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split()
         if public in " ".join(words) and not line.lstrip().startswith("#"):

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST = 3
-"""Minimum number of points for a fit: two points always lie exactly on a line, which then has no estimate of its error."""
+"""Minimum number of points for a fit: two points always lie exactly on a line, and so give no estimate of the error."""
 _Z = 1.959963984540054
 # Student's t for a 95 % interval, for 1 to 10 degrees of freedom.
 _T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 
 
 def student(freedom: int) -> float:
-    """Student's t quantile of 0.975; above 10 degrees of freedom, from a series expansion accurate to four digits."""
+    """Student's t quantile of 0.975; above 10 degrees of freedom, computed from a series with an accuracy of four digits."""
     if freedom <= len(_T):
         return _T[freedom - 1]
     z = _Z
@@ -57,9 +57,10 @@ class Line:
         return self.mean_y + self.slope * away, self.reach * math.sqrt(1 / self.count + away * away / self.spread)
 
     def reaches(self, y: float) -> tuple[float, float, float]:
-        """The x at which the line reaches ``y``, with the bounds of its 95 % interval. Requires a line that ``rises``.
+        """The x at which the line reaches ``y``, with the bounds of its 95 % interval.
 
-        The bounds are Fieller's interval: all x at which the line's own 95 % interval contains ``y``.
+        Requires a line that ``rises``. The bounds are Fieller's interval: all x at which the line's own 95 % interval
+        contains ``y``.
         """
         above = y - self.mean_y
         square = self.reach * self.reach

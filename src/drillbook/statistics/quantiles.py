@@ -27,7 +27,7 @@ class Estimate:
 def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
     """The ``q`` quantile (nearest rank) of ascending values; None for an empty sample or an infinite quantile.
 
-    Infinity represents a value that is only known to be large.
+    Infinity stands for a value of which is only known that it is large.
     """
     count = len(ordered)
     if not count:
@@ -42,9 +42,9 @@ def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
 
 
 def _ranks(count: int, q: float) -> tuple[int, int]:
-    """Ranks (from 1) of the two sample values that bound the interval; 0 or ``count`` + 1 where there is no such value.
+    """Ranks (from 1) of the two sample values that bound the interval; 0 or ``count`` + 1 if there is no such value.
 
-    The true quantile is below the value of rank r when fewer than r sample values lie below the quantile. The number of
+    The true quantile is below the value of rank r when fewer than r sample values are below the quantile. The number of
     values below the quantile has a binomial distribution.
     """
     tail = (1 - CONFIDENCE) / 2

@@ -47,7 +47,7 @@ def test_a_copy_of_a_server_that_grew_is_equal_as_far_as_it_goes(copies):
         facts["not_compared"]["orders"]
         == "id above 900: 100 rows of the copy, 150 of production; without a key: 0 and 0 rows"
     )
-    assert facts["not_compared"]["ar"] == "the step names neither it nor a tolerance"
+    assert facts["not_compared"]["ar"] == "the step names neither this table nor a tolerance"
 
 
 def test_a_row_that_differs_is_told_with_its_range(copies):

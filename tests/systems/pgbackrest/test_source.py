@@ -72,8 +72,8 @@ def test_a_whole_backup_has_no_finding(place, shop, position):
     assert any("backup of the cluster of database" in one for one in checked["covered"])
     assert any("digest in its name" in one for one in checked["covered"])
     assert checked["not_covered"] == [
-        "whether a server starts from it and reaches a consistent state",
-        "whether rows were missing or wrong already when it was taken",
+        "if a server starts from the backup and reaches a consistent state",
+        "if rows were already missing or wrong when the backup was taken",
     ]
     assert checked["wal_segments"] >= 3
 

@@ -72,7 +72,7 @@ def test_a_copy_of_a_database_that_grew_is_equal_as_far_as_it_goes(place, copy):
     assert facts["ranges"]["public.countries"] == [{"range": "whole table", "rows": 200, "equal": True}]
     told = facts["not_compared"]
     assert told["public.orders"] == "id above 9900: 100 rows of the copy, 600 of production; without a key: 0 and 0 rows"
-    assert told["public.tiny"] == "the step names neither it nor a tolerance"
+    assert told["public.tiny"] == "the step names neither this table nor a tolerance"
     assert "public.events_1" in told
 
 

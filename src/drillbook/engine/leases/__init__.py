@@ -1,4 +1,4 @@
-"""Locks and leases on a target: exclusive use by one run, and undos that the target runs when renewals stop.
+"""Locks and leases on a target. A lock gives one run exclusive use; a lease makes the target undo changes when renewals stop.
 
 Lives here: the shell scripts of locks, leases and their watchers, and running them on a host.
 Lives elsewhere: when locks and leases are taken and renewed (`engine.hold`).

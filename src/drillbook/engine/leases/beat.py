@@ -1,4 +1,4 @@
-"""Commands that renew, or list, all locks and leases on a host at once."""
+"""Commands that renew, or list, all locks and leases on a host in one call."""
 
 from __future__ import annotations
 

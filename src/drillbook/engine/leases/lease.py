@@ -19,14 +19,16 @@ class LeaseState:
 
     run_id: str
     armed: tuple[int, ...]
-    """Numbers of the changes whose undo is armed; once the target ran the undo of the lease, of the changes whose undo failed."""
+    """Numbers of the changes whose undo is armed; after the target ran its undo, of the changes whose undo failed."""
     whats: dict[int, str]
     undone: tuple[int, ...]
     """Numbers of the changes that the target undid by itself."""
     watcher: bool
     """True while the watcher process on the target is alive."""
     claim: str
-    """``open``; ``reverting`` or ``reverted`` when the target undoes or undid by itself; ``ended`` by the controller."""
+    """State of the lease: ``open``; ``reverting`` or ``reverted`` if the target undoes changes by itself; ``ended`` by the
+    controller.
+    """
     busy: bool
     """True while a process on the target is running the undo."""
     boot: str
@@ -65,14 +67,17 @@ class Lease:
 
     @property
     def folder(self) -> str:
-        """Folder of the lease on the target; a guess before the first ``arm`` if the script on the target chooses it."""
+        """Folder of the lease on the target.
+
+        If the script on the target chooses the folder, the result is a guess until the first ``arm``.
+        """
         return self._armed_in or f"{self._state or self._root}/leases/{self.run_id}"
 
     def ready(self, *, deadline: Deadline) -> tuple[str, str]:
-        """Choose the watcher and the boot hook of the lease; returns their names ("none" for no boot hook). Changes nothing.
+        """Choose the watcher and the boot hook of the lease; return their names ("none" if there is no boot hook).
 
-        Raises NotReady when the host cannot keep a lease, or cannot undo at boot and the inventory does not accept that;
-        HostError.
+        Changes nothing. Raises HostError; NotReady when the host cannot keep a lease, or cannot undo at boot although the
+        inventory requires it.
         """
         words = (self._config.kind, self._config.boot, self._manager)
         said = once_more(lambda: self._call("ready", *words, deadline=deadline))
@@ -82,7 +87,7 @@ class Lease:
         return kind, boot
 
     def arm(self, seq: int, what: str, commands: Sequence[Sequence[str]], *, deadline: Deadline) -> None:
-        """Arm an undo on the target; on return the undo is stored on disk there, and its watcher is alive.
+        """Arm an undo on the target. On return, the undo is on the target's disk, and the watcher of the lease is alive.
 
         ``commands`` run in order, each only if the previous one succeeded; undos with a higher ``seq`` run first. Raises
         Lapsed when the target has already begun its undo; NotReady, HostError.
@@ -122,9 +127,9 @@ class Lease:
         return self.state(deadline=deadline)
 
     def end(self, *, deadline: Deadline) -> bytes:
-        """Remove the lease with all armed undos; returns the watcher's log, empty when there was no lease.
+        """Remove the lease with all armed undos; return the watcher's log, which is empty when there was no lease.
 
-        Waits while the target runs its undo. On return the watcher, the lease's folder and the boot hook are gone. Raises
+        Waits while the target runs its undo. On return, the watcher, the lease's folder and the boot hook are gone. Raises
         HostError, also when the target's undo does not finish in time.
         """
         seconds = max(1, int(deadline.remaining()) - 2)
@@ -156,7 +161,7 @@ class Lease:
 
 
 def _state(run_id: str, head: str, log: bytes) -> LeaseState:
-    """Parse the output of the script: on each line a keyword, then its value."""
+    """Parse the output of the lease script: each line has a keyword, then its value."""
     seqs: dict[str, list[int]] = {"armed": [], "reverted": []}
     whats, values = {}, {}
     for line in head.split("\n"):

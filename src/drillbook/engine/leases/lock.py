@@ -1,4 +1,4 @@
-"""A lock on a target: one run at a time for each service, with a fencing token; other runs may take an expired lock."""
+"""A lock on a target: only one run at a time uses a service. An expired lock may be taken by another run; tokens prevent mix-ups."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Owner(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that this run took; ``taken_from`` is the previous holder if that run did not release the lock."""
+    """A lock that this run took. ``taken_from`` is the previous holder, if that run had not released the lock."""
 
     name: str
     token: int
@@ -78,9 +78,11 @@ class LockState:
 
 
 def fence(argv: Sequence[str], folder: str, token: int, lease: str = "") -> tuple[str, ...]:
-    """Wrap ``argv``: the command starts only while ``token`` holds the lock in ``folder``, else exits 97; see was_fenced.
+    """Wrap ``argv``: the command starts only while ``token`` holds the lock in ``folder``; otherwise it exits with status
+    97.
 
-    With ``lease``, the folder of a lease, the command also does not start once the target has begun its undo.
+    With ``lease``, the folder of a lease, the command also does not start once the target has begun its undo. See
+    ``was_fenced``.
     """
     return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 
@@ -109,7 +111,7 @@ class Lock:
         return f"{self._root}/locks/{self._folder}"
 
     def take(self, owner: Owner, *, deadline: Deadline, over: str = "") -> Held:
-        """Take the lock; returns it with its token.
+        """Take the lock; return it with its token.
 
         ``over`` is the id of a run whose lock may be taken before it expires, because its controller is proven dead or is
         this process. Raises Locked when another run holds the lock; NotReady, HostError.
@@ -146,9 +148,9 @@ class Lock:
         self._call("release", str(token), deadline=deadline)
 
     def request_stop(self, who: str, *, deadline: Deadline) -> Owner | None:
-        """Leave a stop request, which the lock's holder receives at its next renewal; returns the holder, None if unlocked.
+        """Leave a stop request, which the holder of the lock receives at its next renewal.
 
-        Raises HostError.
+        Returns the holder; None if nobody holds the lock. Raises HostError.
         """
         text = self._call("stop", one_line(who), deadline=deadline).text
         return _owner(text) if text else None
@@ -169,10 +171,11 @@ def _number(host: Host, word: str) -> int:
 
 
 def _seed() -> int:
-    """Make the first token of a lock, for a target without a reliable old token: larger than all old tokens, and unique.
+    """Make the first token of a lock, for a target that has no reliable older token; unique, and larger than all older
+    tokens.
 
-    Consists of the microseconds of the controller's clock, with the last three digits random. The token only names a holder:
-    the lock's files on the target decide who holds the lock. Fits into the 53 bits that JSON represents exactly.
+    The token is the controller's clock in microseconds, with three random last digits, and fits into the 53 bits that JSON
+    represents exactly. It only names a holder: the lock's files on the target decide who holds the lock.
     """
     return time.time_ns() // 1_000_000 * 1000 + secrets.randbelow(1000)
 

@@ -14,10 +14,10 @@ from drillbook.sdk.host import Deadline, Host, Output, Target, excerpt, printabl
 from drillbook.sdk.target_folders import refuse, root_of, shell
 
 MISSING, LATE = 90, 93
-"""Exit statuses of the scripts besides those of ``target_folders``: 90 when a tool is missing, 93 when a timeout expired."""
+"""Exit statuses of the scripts, in addition to those of ``target_folders``: 90 when a tool is missing, 93 after a timeout."""
 
 SHARED = "/var/tmp"
-"""The default `scratch` folder. Systems may remove old files from it, and any user may then create them again."""
+"""The default `scratch` folder. The system may remove old files from it, and another user may then create files of the same name."""
 NO_STATE = "set `state` of the host in the inventory to a folder that this user may write to"
 NO_BOOT = (
     "give this user a crontab (with cron running) or lingering, or set `lease: {boot: none}` of the host in the "
@@ -47,7 +47,7 @@ def program_of(function: str) -> str:
 
 
 def state_of(host: Host | Target) -> str:
-    """Folder for the leases on ``host``; empty when the script on the target chooses the folder, by the user who runs it."""
+    """Folder for the leases on ``host``; empty when the script chooses it on the target, depending on the user."""
     target = host if isinstance(host, Target) else host.target
     if target.state:
         return target.state.rstrip("/")
@@ -70,7 +70,7 @@ def folder_name(name: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Decode a file name that ``folder_name`` made."""
+    """Decode a file name made by ``folder_name``."""
     return urllib.parse.unquote(name)
 
 
@@ -80,7 +80,7 @@ def one_line(text: str) -> str:
 
 
 def unreadable(host: Host, what: str, said: str) -> CouldNotVerify:
-    """Make the error for an answer that cannot be parsed; ``what`` is its topic, ``lock`` or ``lease``."""
+    """Make the error for an answer that cannot be parsed; ``what`` is ``lock`` or ``lease``."""
     told = one_line(excerpt(said, limit=200)) or "nothing"
     return CouldNotVerify(
         f"{host.name}: the answer about its {what} cannot be parsed: {told}",
@@ -108,7 +108,7 @@ def call(host: Host, function: str, *words: str, deadline: Deadline) -> Output:
 
 
 def _refused(host: Host, function: str, output: Output) -> NoReturn:
-    """Raise the error that belongs to the exit status of a script."""
+    """Raise the error that matches the exit status of a script."""
     said = printable(output.stderr).strip().removeprefix("drillbook: ") or f"status {output.exit}"
     if output.exit == MISSING:
         raise NotReady(

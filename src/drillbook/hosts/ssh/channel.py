@@ -15,10 +15,10 @@ from drillbook.hosts.capture import Capture, MarkedCapture
 from drillbook.hosts.ssh.transport import close_channel, send_all, send_eof, steady
 
 TICK = 0.2
-"""Seconds between two checks of the deadline and its cancel flag while a command runs."""
+"""Seconds between two checks of the deadline and its cancel flag, while a command runs."""
 
 LINGER = 2.0
-"""Seconds of silence after a command has terminated until a background process that keeps its output open is ignored."""
+"""Seconds to wait for more output after a command has terminated: a background process may keep its output open."""
 
 READ = 4 << 20
 
@@ -33,7 +33,7 @@ class ExecRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Exit status or signal of a finished command; exactly one of them is set."""
+    """Exit status or signal of a finished command; exactly one of the two is set."""
 
     exit: int | None
     signal: str | None
@@ -42,7 +42,7 @@ class End:
 class _Wake(threading.Event):
     """Event that is set when standard output or standard error has data.
 
-    Paramiko calls ``clear`` when one stream is empty, although the other may have data. So ``clear`` does nothing here, and
+    Paramiko calls ``clear`` when one stream is empty, although the other may have data. So ``clear`` does nothing here;
     ``reset`` clears the event.
     """
 
@@ -78,8 +78,8 @@ class Exec:
         return self._err.pid
 
     def _request(self, command: bytes, *, last: bool) -> None:
-        # Channel.exec_command waits for the answer without a time limit and ignores the cancel flag. So the request
-        # is built by hand, and the following messages do not wait for the answer.
+        # Channel.exec_command waits for the answer without a time limit, and ignores the cancel flag. So this code builds
+        # the request itself, and sends later messages without waiting for the answer.
         message = Message()
         message.add_byte(cMSG_CHANNEL_REQUEST)
         message.add_int(self._channel.remote_chanid)
@@ -103,21 +103,22 @@ class Exec:
         ):
             if not ready():
                 continue
-            with self._transport.sending() as held:  # paramiko may send a window adjustment while reading
+            with self._transport.sending() as held:  # while reading, paramiko may send a window adjustment
                 data = receive(READ) if held else b""
             capture.feed(data)
-            moved = True  # output that could not be read now is read in the next step
+            moved = True  # the next step reads the output that could not be read now
         return moved
 
     def step(self, seconds: float) -> End | None:
-        """Wait for output, at most ``seconds`` and one tick; return exit status or signal once all output is read.
+        """Wait for output, at most ``seconds`` and one tick; once all output is read, return the exit status or signal.
 
-        Returns None while the command or its output continues. Raises LinkLost, ExecRefused, and any exception of a sink.
+        Returns None while the command runs or its output continues. Raises LinkLost, ExecRefused, and any exception of a
+        sink.
         """
         self._wake.wait(min(TICK, seconds))
         self._wake.reset()
         channel = self._channel
-        # Read these flags first, in reverse order of arrival: the status and buffers then hold all that arrived before.
+        # These flags are read before the data: if they are set, all data that arrived before is already in the buffers.
         closed, alive = channel.closed, self._transport.is_active()
         ended = closed or channel.eof_received
         status, signal = channel.exit_status, self._transport.signals.get(channel.get_id())
@@ -138,13 +139,13 @@ class Exec:
         self._out = Capture(0)
 
     def _lingered(self) -> bool:
-        """Return True after 2 s without output since the command terminated; a background process holds its streams."""
+        """Return True after 2 s without output since the command terminated: a background process still has the output open."""
         if not self._silent:
             self._silent = time.monotonic()
         return time.monotonic() - self._silent > LINGER
 
     def _raise_lost(self) -> None:
-        # A broken connection closes its channels a moment before it is marked inactive.
+        # When a connection breaks, its channels close a moment before it is marked inactive.
         alive = self._transport.is_active() and self._transport.saved_exception is None
         if alive and not self._channel.event_ready:
             raise ExecRefused

@@ -22,9 +22,10 @@ KEEPALIVE_SECONDS = 15
 
 
 class _Connection(fabric.Connection):  # type: ignore[misc]
-    """Connection that stores ``inline_ssh_env`` itself, where Fabric would write it to the configuration of all threads.
+    """Connection that itself stores ``inline_ssh_env``, which Fabric would write into the configuration shared by all
+    threads.
 
-    Such a write empties the shared configuration for a moment, in which another connection would read no settings.
+    Such a write empties the shared configuration for a moment, in which another connection would find no settings.
     """
 
     inline_ssh_env = None
@@ -40,7 +41,7 @@ def shared_config(ssh_config: str = "") -> fabric.Config:
 
 @functools.lru_cache(maxsize=16)
 def _config(ssh_config: str, _home: str) -> fabric.Config:
-    # lazy: Fabric's own files (~/.fabric.yaml) could switch off the verification of host keys.
+    # lazy: skips Fabric's own files (~/.fabric.yaml), which could disable the verification of host keys.
     config = fabric.Config(lazy=True, runtime_ssh_path=ssh_config or None)
     try:
         config.load_ssh_config()
@@ -67,7 +68,7 @@ class Link:
 
     def close(self) -> None:
         """Close the connection, with all its channels."""
-        # Connection.close() would not close the client when the transport has already died.
+        # Connection.close() does not close the client if its transport is already dead.
         self.connection.client.close()
 
 
@@ -82,7 +83,7 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
         user=target.user or None,
         port=target.port,
         config=config,
-        # "" instead of None, which would let Fabric open jump connections of its own that accept any host key.
+        # "" and not None: with None, Fabric would open its own jump connections, which accept any host key.
         gateway=gateway.connection if gateway else proxy_command(target, ssh_config),
         connect_timeout=CONNECT_SECONDS,
         connect_kwargs={
@@ -111,7 +112,7 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
 
 
 def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts) -> None:
-    """Open ``connection``, and translate every error of the libraries into a plain error."""
+    """Open ``connection``; errors of the libraries become plain errors."""
     name, place = target.name, f"{connection.host}:{connection.port}"
     if connection.gateway:
         place += " through its gateway"
@@ -144,7 +145,7 @@ def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts)
 
 
 def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exception) -> HostError:
-    """Make the error for a host that refused or broke off the login."""
+    """Make the error for a host that refused the login, or closed the connection during it."""
     name = target.name
     if not connection.client.get_transport().is_active():
         reason = printable(str(error).splitlines()[-1] if str(error) else "connection lost", limit=200)
@@ -163,14 +164,14 @@ def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exceptio
 
 
 def proxy_command(target: Target, ssh_config: str) -> str:
-    """ProxyCommand of ~/.ssh/config for ``target``; empty without one, or when ProxyJump is set."""
+    """ProxyCommand for ``target`` in ~/.ssh/config; empty if there is none, or if ProxyJump is set."""
     found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     command = found.get("proxycommand") or ""
     return "" if "proxyjump" in found else str(command)
 
 
 def proxy_jumps(target: Target, ssh_config: str) -> list[Target]:
-    """Hosts of ProxyJump in ~/.ssh/config, nearest to the controller first; empty when ``target`` itself is among them."""
+    """Hosts of ProxyJump in ~/.ssh/config, beginning with the first hop; empty when ``target`` itself is among them."""
     found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     jumps = []
     for hop in found.get("proxyjump", "none").split(","):

@@ -1,4 +1,4 @@
-"""Keeper of a host's connection: opens it at first use, shares it among all threads, reopens it after a break."""
+"""Shares one connection to a host among all threads: opens it at the first use, and reopens it after it broke."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def expired(deadline: Deadline) -> bool:
 
 
 class Keeper:
-    """Keeper of the connection to one host, shared by all threads."""
+    """Holder of the connection to one host, shared by all threads."""
 
     def __init__(self, host: str, opener: Callable[[], Link]) -> None:
-        """Store ``opener``, which connects; ``get`` calls it in a thread, so that the cancel flag can end the wait."""
+        """Set up without connecting; ``get`` calls ``opener`` in a thread, so that the cancel flag can end the wait."""
         self._host = host
         self._opener = opener
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class Keeper:
         link.close()
 
     def close(self) -> None:
-        """Refuse further use; an open connection remains until ``hang_up``."""
+        """Refuse further use; an open connection stays open until ``hang_up``."""
         with self._lock:
             self._closed = True
 
@@ -84,6 +84,6 @@ def _usable(link: Future[Link]) -> bool:
 
 
 def _close(link: Future[Link] | None) -> None:
-    # A connection that is still being opened is closed by the thread that opens it.
+    # If a connection is still being opened, the opening thread closes it.
     if link is not None and link.done() and link.exception() is None:
         link.result().close()

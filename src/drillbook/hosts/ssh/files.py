@@ -25,7 +25,7 @@ class NoSftp(Exception):
 
 
 def bounded(work: Callable[[], T], link: Link, *, host: str, seconds: float) -> T:
-    """Return the result of ``work``. Raises HostUnreachable after ``seconds``: some calls of paramiko have no timeout."""
+    """Return the result of ``work``. Raises HostUnreachable after ``seconds``, since some calls of paramiko have no timeout."""
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -72,7 +72,7 @@ def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
 
 
 def put_file(sftp: paramiko.SFTPClient, data: bytes, path: str, mode: int) -> None:
-    """Write ``data`` to ``path`` atomically; no data is written before the file has the permissions ``mode``."""
+    """Write ``data`` to ``path`` atomically; the file has the permissions ``mode`` before any data is written."""
     if _is_folder(sftp, path):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
     temporary = beside(path)
@@ -101,5 +101,5 @@ def get_file(sftp: paramiko.SFTPClient, path: str, limit: int) -> bytes:
         size = min(limit, file.stat().st_size or 0)
         file.prefetch(size)
         data = file.read(size)
-        # A file in /proc reports the size 0; a growing file is read up to its initial size.
+        # A file in /proc reports the size 0 and is read to its end; of a growing file, only its initial size is read.
         return data if data or size else file.read(limit)

@@ -1,4 +1,4 @@
-"""Gateways: hosts through which other hosts are reached; the shared connection to a gateway is closed last."""
+"""Gateways: hosts through which other hosts are reached. The shared connection to a gateway is closed last."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Gateway:
     """A shared gateway host, and the hosts behind it.
 
-    When one connection through an sshd closes while others are in use, the sshd can drop all of them. So the hosts behind a
-    gateway keep their connections until the last of them is closed; then the gateway's connection closes too.
+    When one connection through an sshd is closed while others are in use, the sshd may drop all of them. So the hosts behind
+    a gateway keep their connections until the last host is closed; then the gateway's connection is closed too.
     """
 
     def __init__(self, host: SshHost) -> None:
@@ -33,7 +33,7 @@ class Gateway:
             return True
 
     def leave(self, hang_up: Callable[[], None]) -> None:
-        """Unregister a closed host; its ``hang_up`` is called when all hosts behind the gateway are closed."""
+        """Unregister a closed host; ``hang_up`` is called once all hosts behind the gateway are closed."""
         with self._lock:
             self._inside -= 1
             self._leaving.append(hang_up)
@@ -64,4 +64,4 @@ class Gateways:
 
 
 GATEWAYS = Gateways()
-"""Gateways of this process, shared so that hosts opened at different times use one connection to a gateway."""
+"""All gateways of this process, so that hosts opened at different times share one connection to a gateway."""

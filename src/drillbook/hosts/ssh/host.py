@@ -29,7 +29,7 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, once_mor
 from drillbook.values import Secret
 
 CHANNELS = 8
-"""Maximum number of concurrent commands on one connection: sshd allows 10 channels, and SFTP and a kill script need one each."""
+"""Maximum number of concurrent commands on one connection. sshd allows 10 channels; SFTP and a kill script need one each."""
 
 
 class SshHost:
@@ -38,7 +38,8 @@ class SshHost:
     def __init__(self, target: Target, *, gateway: Gateway | None = None, ssh_config: str = "") -> None:
         """Prepare the host without connecting.
 
-        The host is already registered with ``gateway``; ``ssh_config`` is read instead of ~/.ssh/config.
+        The host must already be registered with ``gateway``. If ``ssh_config`` is given, it is read instead of
+        ~/.ssh/config.
         """
         self._target = target
         self._gateway = gateway
@@ -56,7 +57,7 @@ class SshHost:
 
     @property
     def target(self) -> Target:
-        """The inventory's description of the host."""
+        """Description of the host in the inventory."""
         return self._target
 
     def _connect(self) -> Link:
@@ -88,8 +89,8 @@ class SshHost:
     ) -> Output:
         """Run ``argv`` and wait until it terminates; see ``Host.run``.
 
-        If a background process keeps the output open, the command counts as finished 2 s after its last output. A ``cwd`` that
-        cannot be entered results in exit 126.
+        If a background process keeps the output open, the command counts as finished 2 s after its last output. If ``cwd``
+        cannot be entered, the exit status is 126.
         """
         order = Order(self.name, checked(argv), exports(revealed(env)), stdin, cwd)
         order.check()
@@ -120,7 +121,7 @@ class SshHost:
 
     @contextmanager
     def _slot(self, words: Sequence[str], deadline: Deadline) -> Iterator[None]:
-        """Hold one of the connection's CHANNELS slots during the `with`."""
+        """Within the ``with`` block, occupy one of the CHANNELS slots of the connection."""
         while not self._slots.acquire(timeout=max(0.001, min(TICK, deadline.remaining()))):
             if expired(deadline):
                 raise self._stopped(words, deadline, "the command had not started")
@@ -134,7 +135,7 @@ class SshHost:
             self._slots.release()
 
     def _session(self, words: Sequence[str], deadline: Deadline) -> tuple[Link, paramiko.Channel]:
-        """Open a new channel. A broken connection is reopened once, since the command has not started yet."""
+        """Open a new channel. If the connection is broken, it is reopened once: the command has not started yet."""
         for again in (True, False):
             if expired(deadline):
                 raise self._stopped(words, deadline, "the command had not started")
@@ -174,7 +175,7 @@ class SshHost:
         return ""
 
     def _suspect(self, link: Link) -> None:
-        """Close the unresponsive connection ``link``, unless other commands may be using it."""
+        """Close the unresponsive connection ``link``, unless other commands may use it."""
         if self._running <= 1 or link.transport.gate.locked():
             self._keeper.drop(link)
 

@@ -56,19 +56,19 @@ class Offered(InMemoryPrivateKey):
     """A key offered at login, with a name for messages."""
 
     def __init__(self, user: str, key: paramiko.PKey, name: str) -> None:
-        """Offer ``key`` for ``user``; ``name`` is the key's path or source."""
+        """Store a ``key`` for the login of ``user``; ``name`` is the key's path or source, for messages."""
         super().__init__(user, key)
         self.name = name
 
 
 class KeysInOrder(AuthStrategy):
-    """Login with the inventory's identity only; without an identity, with the keys that ssh would offer.
+    """Login with the identity in the inventory; without an identity, with the keys that ssh would offer.
 
-    Those are the IdentityFile entries of ~/.ssh/config, then the agent's keys, then the default keys.
+    These are the IdentityFile entries of ~/.ssh/config, then the agent's keys, then the default keys.
     """
 
     def __init__(self, host: str, user: str, identity: str, ssh_config: Any) -> None:
-        """Load the identity at once, so that a missing file is reported before any connection is opened."""
+        """Set up the login. The identity is loaded now, so that a missing file is reported before any connection is opened."""
         super().__init__(ssh_config=ssh_config)
         self._config: Mapping[str, Any] = ssh_config
         self._host, self._user, self._identity = host, user, identity
@@ -77,7 +77,7 @@ class KeysInOrder(AuthStrategy):
         self.tried: list[str] = []
 
     def get_sources(self) -> Iterator[AuthSource]:
-        """Yield the keys in order of preference; each is recorded in ``tried``."""
+        """Yield the keys in the order in which they are offered; each is recorded in ``tried``."""
         for source in self._sources():
             self.tried.append(source.name)
             yield source
@@ -100,7 +100,7 @@ class KeysInOrder(AuthStrategy):
             if Path(path).expanduser().exists():
                 try:
                     key = load_key(path, host=self._host)
-                except HostError as error:  # like ssh, try the next key
+                except HostError as error:  # like ssh, continue with the next key
                     self.tried.append(error.message.removeprefix(f"{self._host}: the identity "))
                     continue
                 yield Offered(self._user, key, path)
@@ -113,7 +113,7 @@ class KeysInOrder(AuthStrategy):
 
 
 def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
-    """Paths of the known_hosts files: the inventory's file ``chosen``, else those of ssh."""
+    """Paths of the known_hosts files: the file ``chosen`` in the inventory, or else those that ssh uses."""
     if chosen:
         return [str(Path(chosen).expanduser())]
     user = shlex.split(ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts"))
@@ -122,7 +122,7 @@ def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a known_hosts file that covers one host: its position, its marker such as ``@revoked``, and the key."""
+    """A line of a known_hosts file that applies to the host: its position, its marker such as ``@revoked``, and the key."""
 
     place: str
     marker: str
@@ -130,7 +130,7 @@ class Line:
 
 
 def known_lines(file: str, name: str) -> Iterator[Line]:
-    """Lines of ``file`` that cover the host ``name``, including hashed names, patterns and markers.
+    """Return the lines of ``file`` that apply to the host ``name``: hashed names, patterns and markers are understood.
 
     Invalid lines are skipped, as in ssh.
     """
@@ -148,7 +148,9 @@ def known_lines(file: str, name: str) -> Iterator[Line]:
 
 
 def _covers(names: str, name: str) -> bool:
-    """Return True when the names field ``names`` covers ``name``; a matching pattern that begins with ``!`` excludes it."""
+    """Return True when ``names``, the first field of a line, covers ``name``; a matching pattern that begins with ``!``
+    excludes it.
+    """
     found = False
     for one in names.split(","):
         if one.startswith("|1|"):
@@ -167,8 +169,11 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
     """Policy that refuses a host whose key is in none of the known_hosts files, with a hint how to record the key."""
 
     def __init__(self, host: str, address: str, port: int, files: Sequence[str], alias: str = "") -> None:
-        """Verify the host by the known_hosts ``files``, which need not exist; hints name the first for new keys. ``alias`` is
-        HostKeyAlias."""
+        """Verify the host against the known_hosts ``files``, which need not exist; hints suggest to record new keys in the
+        first file.
+
+        ``alias`` is HostKeyAlias.
+        """
         self._host, self._address, self._port, self._files = host, address, port, files
         self._alias = alias
         self._lines: list[Line] = []
@@ -202,7 +207,7 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
         return self._alias or self._asked
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Raise HostKeyUnknown, or HostKeyChanged when ``key`` is revoked; called by paramiko for a key it does not know."""
+        """Raise HostKeyUnknown, or HostKeyChanged when ``key`` is revoked; paramiko calls this for a key it does not know."""
         shown = f"{key.get_name()} {key.fingerprint}"
         for line in self._lines:
             if line.marker == "@revoked" and line.key == key:
@@ -224,7 +229,7 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
         )
 
     def changed(self, shown: paramiko.PKey, recorded: paramiko.PKey) -> HostKeyChanged:
-        """Make the error for a host key ``shown`` that differs from the ``recorded`` one."""
+        """Make the error for a host that presents the key ``shown``, although the key ``recorded`` is known."""
         where = next((line.place for line in self._lines if line.key == recorded), os.pathsep.join(self._files))
         forget = shlex.join(["ssh-keygen", "-f", where.rpartition(":")[0] or self._files[0], "-R", self._name])
         return HostKeyChanged(

@@ -22,14 +22,14 @@ MOST_BANNER = 64 << 10
 MOST_WAITING = 16 << 20
 """Maximum number of unread bytes of a channel; a server that respects the window sends at most 2 MiB."""
 STUCK = 1.0
-"""Seconds to wait for the lock ``gate``; after that its holder counts as stuck in sending to a full socket."""
+"""Seconds to wait for the lock ``gate``; if it is still taken, its holder counts as stuck: it sends to a full socket."""
 
 # Paramiko logs each error that it raises, with a traceback; Drillbook translates these errors itself.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
 class _Packets(Packetizer):
-    """Paramiko's packet reader, with limits on the size of packets and banner lines."""
+    """Paramiko's packet reader, with limits for the size of packets and of banner lines."""
 
     _line = 0
 
@@ -55,11 +55,11 @@ class _Packets(Packetizer):
 
 
 class SteadyTransport(paramiko.Transport):
-    """Transport that records signals, disables Nagle, and never sends to a closed channel.
+    """Transport that records signals, disables Nagle's algorithm, and never sends to a closed channel.
 
     Paramiko answers the close of a channel from its own thread, while another thread may be about to send to that channel. A
-    server that receives a packet for a channel it has forgotten drops the whole connection, with all its commands. So
-    every sender holds the lock ``gate``, and so does the thread that answers a close.
+    server that receives a packet for a channel it has forgotten drops the whole connection, with all its commands. So every
+    sender holds the lock ``gate``, and so does the thread that answers a close.
     """
 
     def __init__(self, sock: Any, **options: Any) -> None:
@@ -73,7 +73,7 @@ class SteadyTransport(paramiko.Transport):
 
     @contextmanager
     def sending(self) -> Iterator[bool]:
-        """Hold the lock ``gate`` and yield True; yield False, without the lock, when it is not free within STUCK seconds.
+        """Hold the lock ``gate`` and yield True; if it is still taken after STUCK seconds, yield False without the lock.
 
         Without this limit a deadlock is possible: another sender may hold the lock until a key exchange ends, while the
         waiting thread is the one that performs the exchange.
@@ -86,7 +86,7 @@ class SteadyTransport(paramiko.Transport):
                 self.gate.release()
 
     def signal_of(self, channel: paramiko.Channel) -> str | None:
-        """Signal that killed the command on ``channel``, such as ``TERM``, else None; forgotten once returned."""
+        """Return the signal that killed the command on ``channel``, such as ``TERM``, and forget it; None if there was no signal."""
         return self.signals.pop(channel.get_id(), None)
 
 
@@ -154,9 +154,9 @@ def steady(channel: paramiko.Channel) -> SteadyTransport:
 
 
 def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], bool] = lambda: True) -> bool:
-    """Send all of ``data``; return False when the channel closes or ``wanted`` returns False.
+    """Send all of ``data``; return False when the channel closes, or when ``wanted`` returns False.
 
-    The caller ensures that only one thread sends to a channel. So a window found open is still open when this function
+    The caller ensures that only one thread sends to a channel. So a window that was open stays open until this function
     sends, and the lock ``gate`` is never held while waiting for a window.
     """
     transport = steady(channel)
@@ -186,7 +186,7 @@ def send_eof(channel: paramiko.Channel) -> None:
 
 
 def close_channel(channel: paramiko.Channel) -> None:
-    """Close ``channel``; does nothing when a stuck sender holds ``gate``, since the connection is then lost anyway."""
+    """Close ``channel``. Does nothing when a stuck sender holds ``gate``, since the connection is then lost anyway."""
     transport = steady(channel)
     with transport.sending() as held:
         if held:

@@ -78,7 +78,7 @@ def _looks_like_yaml(text: str) -> bool:
 
 
 def _shown(lines: list[str], number: int) -> str:
-    """Line ``number`` of ``lines`` for a message, shortened; empty when the line may contain a password."""
+    """Line ``number`` of ``lines``, shortened for a message; empty when the line may contain a password."""
     line = lines[number - 1] if number <= len(lines) else ""
     return "" if re.search("pass|secret|token|key", line, re.IGNORECASE) else visible(line.replace("\t", " "), 200)
 
@@ -166,7 +166,7 @@ class _Ini:
 
 
 def _value(text: str) -> Any:
-    """Parse a value as Ansible does: a Python literal if possible, else the text unchanged."""
+    """Parse a value as Ansible does: as a Python literal if possible, otherwise as text."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -231,7 +231,7 @@ class _Yaml:
             self._group(key, node, mark, 0)
 
     def items(self, node: Any, what: str) -> Iterator[tuple[str, Any, Any]]:
-        """Key, value node and position of each entry of a mapping; nothing for an empty node. Raises InventoryError."""
+        """Yield key, value node and position of each entry of a mapping; nothing for an empty node. Raises InventoryError."""
         if node is None or (isinstance(node, yaml.ScalarNode) and self.value(node, node.start_mark).value is None):
             return
         if not isinstance(node, yaml.MappingNode):

@@ -40,7 +40,7 @@ class Group:
 
 @dataclass(slots=True)
 class Graph:
-    """Groups and hosts of one inventory. ``all`` and ``ungrouped`` always exist."""
+    """Groups and hosts of one inventory. The groups ``all`` and ``ungrouped`` always exist."""
 
     groups: dict[str, Group] = field(default_factory=lambda: {name: Group(name) for name in ("all", "ungrouped")})
     hosts: dict[str, dict[str, Variable]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Graph:
         self.groups[group].priority = int(value.value)
 
     def close(self) -> None:
-        """Complete the graph after the last file.
+        """Complete the graph after the last file was read.
 
         Groups without a parent become children of ``all``; hosts in no other group join ``ungrouped``.
         """
@@ -133,7 +133,7 @@ class Graph:
         return tuple(dict.fromkeys(host for group in order for host in self.groups[group].hosts))
 
     def groups_of(self) -> dict[str, list[str]]:
-        """Groups of each host except ``all``, lowest precedence first: by depth, then priority, then name."""
+        """Groups of each host, except ``all``; lowest precedence first: sorted by depth, then priority, then name."""
         depths = self.depths()
         found: dict[str, list[str]] = {host: [] for host in self.hosts}
         for name in sorted(depths, key=lambda name: (depths[name], self.groups[name].priority, name)):

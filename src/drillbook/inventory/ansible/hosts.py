@@ -19,7 +19,7 @@ FIELDS = {
     "user": ("ansible_user", "ansible_ssh_user"),
     "identity": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
 }
-"""Ansible variables for each field of a host; the last variable that is set wins, as in Ansible's SSH connection."""
+"""Ansible variables for each field of a host; of several that are set, the last one wins, as in Ansible's SSH connection."""
 
 SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
 LOCAL = ("local", "ansible.builtin.local")
@@ -34,15 +34,15 @@ class AnsibleInventory:
     groups: dict[str, tuple[str, ...]]
 
     def hosts(self, ours: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Fields of a Target by host, except those that the inventory file sets itself (``ours``). Raises InventoryError."""
+        """Fields of a Target by host, without the fields that the inventory file itself sets (``ours``). Raises InventoryError."""
         return {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
 
 
 def read(paths: Sequence[Path], *, vault: bool = False, limit: str = "") -> AnsibleInventory:
-    """Read inventory files and the group_vars and host_vars next to them; later files win. Raises InventoryError.
+    """Read inventory files, and the group_vars and host_vars next to them; later files win.
 
-    With ``vault``, encrypted files of variables are skipped, else they are errors. ``limit`` is a host pattern that selects
-    hosts. The error names the file and line.
+    With ``vault``, encrypted files of variables are skipped; otherwise they are errors. ``limit`` is a host pattern that
+    selects hosts. Raises InventoryError with file and line.
     """
     graph = Graph()
     for path in paths:

@@ -1,6 +1,7 @@
-"""Sources of an inventory, one file each. To add a source, put a subclass of `Source` into this folder and into SOURCES.
+"""Sources of an inventory, one file each.
 
-If inventory files name the source by a key, also add that key as a field of `Inventory`.
+To add a source, put a subclass of `Source` into this folder, and add it to SOURCES. If inventory files name the source by a
+key, also add this key as a field of `Inventory`.
 """
 
 from drillbook.inventory.sources.ansible import Ansible

@@ -1,4 +1,4 @@
-"""The tags `!lab` and `!lab_secret`, replaced by values of the project's running lab, such as ports and passwords."""
+"""The tags `!lab` and `!lab_secret`: they are replaced by values of the project's running lab, such as ports and passwords."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from drillbook.values import Secret
 
 
 class Lab(Source):
-    """Source of ports, paths, users and secrets of the lab, by name."""
+    """Looks up ports, paths, users and secrets of the lab by name."""
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:
-        """Functions for `!lab` and `!lab_secret`, which return a tag's value; they raise ValueError without a lab."""
+        """Functions that return the value of a tag `!lab` or `!lab_secret`; they raise ValueError when there is no lab."""
 
         def value_of(name: Any) -> str | int:
             if around.lab is None or not isinstance(name, str):

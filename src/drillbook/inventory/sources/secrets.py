@@ -1,4 +1,4 @@
-"""References to secrets: `!env`, `!file`, `!command`. A secret is read at its first use, not with the inventory."""
+"""References to secrets: `!env`, `!file`, `!command`. A secret is read at its first use, not when the inventory is read."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 from drillbook.language.strict import Document, TagReader
 
 LabLookup = Callable[[str], str | int]
-"""Function that returns the value of a running lab for a name such as `ssh.db-1`."""
+"""Function that looks up a value of a running lab by a name such as `ssh.db-1`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,18 @@ class Hosts(Protocol):
         """Names of hosts by group."""
 
     def hosts(self, written: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        """Fields of a Target by host; may omit fields that are ``written`` in inventory files. Raises InventoryError."""
+        """Fields of a Target by host, possibly without the fields ``written`` in inventory files. Raises InventoryError."""
 
 
 class Source:
-    """Base class of a source, which supplies values of tags, more inventory files, or hosts and groups; here none of these.
+    """Base class of the sources. A source supplies values of tags, further inventory files, or hosts and groups; the base
+    class supplies nothing.
 
-    Its methods raise InventoryError with a position in the file that names the source.
+    Methods raise InventoryError with a position in the file that names the source.
     """
 
     key: ClassVar[str] = ""
-    """Key of an inventory file that names the source's files, and a field of `Inventory`; empty without such a key."""
+    """Key of an inventory file that names the files of the source, and the field of `Inventory` for it; empty without such a key."""
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:
         """Functions that read the values of the source's YAML tags, by tag."""
@@ -51,7 +52,7 @@ class Source:
     ) -> list[Document]:
         """Load the inventory files that ``document`` names, by calling ``read``; lowest precedence first.
 
-        ``above`` are the files being read: ``document`` itself, and the files that include it.
+        ``above`` contains the files that are being read: ``document`` itself, and the files that include it.
         """
         return []
 
@@ -61,7 +62,7 @@ class Source:
 
 
 def names(document: Document, key: str) -> list[str]:
-    """List of the paths at ``key`` of ``document``; one path may be written without a list. Raises InventoryError."""
+    """Paths in the entry ``key`` of ``document``, as a list; a single path may be written without a list. Raises InventoryError."""
     value = document.value.get(key)
     found = [value] if isinstance(value, str) else value if isinstance(value, list) else [] if value is None else [0]
     if not all(isinstance(name, str) and name and "\0" not in name for name in found):

@@ -11,7 +11,7 @@ from drillbook.lab.app.settings import Settings, SettingsError
 
 
 def _taken(host: str, port: int) -> str:
-    """Reason why the port cannot be bound; empty when it can. Checked first, so that the start fails at once."""
+    """Reason why the port cannot be used; empty when it can. Tested first, so that the program fails at once."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -32,7 +32,8 @@ def main() -> int:
     if taken := _taken(settings.host, settings.port):
         logging.error("cannot listen on port %d: %s", settings.port, taken)
         return 71
-    # Slow imports on a loaded machine delay the bind, and the supervisor would count the start as a success before it fails.
+    # The imports are slow: if a loaded machine delays the bind, the supervisor counts the start as a success before it
+    # fails.
     import uvicorn  # noqa: PLC0415  slow to load: a missing setting is told first
 
     from drillbook.lab.app import serving  # noqa: PLC0415  slow to load: a missing setting is told first

@@ -48,6 +48,6 @@ class Access:
 
 
 def _route(scope: dict[str, Any] | Scope) -> str:
-    """Pattern of the request's path, such as ``/api/v1/documents/{number}``, so that all documents share one metric."""
+    """Pattern of the request's path, such as ``/api/v1/documents/{number}``, so that all documents are counted in one metric."""
     route = scope.get("route")
     return str(getattr(route, "path", "other"))

@@ -1,7 +1,7 @@
-"""Allocation tracing of the API on demand, with tracemalloc of Python's standard library.
+"""Traces the memory allocations of the API on request, with tracemalloc of Python's standard library.
 
-A request traces for ``seconds``. Its answer lists, by source line, the memory allocated in that time and not freed.
-Tracing stops afterwards, also when the client has disconnected. Tracing slows every allocation. The answer holds only
+A request traces for ``seconds``, and its answer lists, by source line, the memory that was allocated in that time and not
+freed. Tracing slows every allocation; it stops afterwards, also when the client has disconnected. The answer contains only
 source lines and sizes.
 """
 
@@ -20,10 +20,10 @@ LONGEST = 600
 
 
 class Watch:
-    """Allocation tracing for at most one request at a time, since tracing applies to the whole process."""
+    """Tracer of allocations; only one request at a time may trace, since tracing applies to the whole process."""
 
     def __init__(self) -> None:
-        """Start idle: no request is tracing."""
+        """Create an idle tracer."""
         self._busy = False
 
     async def look(self, seconds: float, most: int) -> dict[str, Any] | None:

@@ -78,7 +78,7 @@ def _add_operations(app: FastAPI, backends: Backends, metrics: Metrics) -> None:
     async def show_metrics() -> Response:
         total: int | None
         try:
-            # Limited to the time of a health check: clients that scrape once a second wait no longer.
+            # Limited to the time of a health check, since a client that scrapes every second waits no longer.
             total = await promptly.within(backends.settings.health_within, documents.count(backends.pool))
         except (psycopg.Error, PoolTimeout, TimeoutError):
             total = None

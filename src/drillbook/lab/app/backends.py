@@ -1,4 +1,7 @@
-"""Backends of the API: PostgreSQL, Redis, S3. Only PostgreSQL is required; without the others the API is degraded."""
+"""Backends of the API: PostgreSQL, Redis, S3.
+
+Only PostgreSQL is required; without the others the API works with reduced functions.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ CHECK_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError, 
 
 @dataclass(slots=True)
 class _Memory:
-    """Last result of a health check, reused for a short time so that frequent probes do not overload the backends."""
+    """Last result of a health check, reused for a short time so that frequent probes do not overload the backend."""
 
     at: float = float("-inf")
     reason: str | None = None
@@ -56,7 +59,7 @@ class Backends:
         await self.cache.aclose()
 
     async def health(self) -> dict[str, str | None]:
-        """Check each dependency: None when it works, else the reason."""
+        """Check each backend: None when it works, otherwise the reason why it does not."""
         database, cache, store = await asyncio.gather(
             documents.check(self.settings.database_url, self.settings.health_within),
             self._recall("redis", self._ping),
@@ -83,7 +86,7 @@ class Backends:
         await asyncio.to_thread(self.store.head_bucket, Bucket=self.settings.s3_bucket)
 
     async def cached(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return the value of ``key`` from the cache, or make and cache it; a cache that is down is skipped."""
+        """Return the value of ``key`` from the cache; if it is missing, make and cache it. If the cache is down, only make it."""
         try:
             found = await self.cache.get(key)
         except (RedisError, OSError):

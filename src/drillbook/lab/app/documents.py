@@ -24,7 +24,8 @@ _COPIES = """SELECT id, (SELECT count(*) FROM documents other WHERE other.sha256
 def pool(url: str, size: int) -> Pool:
     """Create a connection pool that survives the loss of the database, even if another cluster replaces it.
 
-    Connections are checked before use. A failed attempt is not retried with growing pauses: the next request tries again.
+    Connections are checked before use. After a failed attempt there are no growing pauses: the next request tries again at
+    once.
     """
     return AsyncConnectionPool(
         url,
@@ -42,7 +43,7 @@ def pool(url: str, size: int) -> Pool:
 
 
 async def check(url: str, within: float) -> str | None:
-    """Query the database on a separate connection, outside the pool; return None when it answers, else the reason."""
+    """Query the database on a separate connection, outside the pool; return None when it answers, otherwise the reason."""
 
     async def ask() -> None:
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
@@ -58,7 +59,7 @@ async def check(url: str, within: float) -> str | None:
 
 
 async def page(source: Pool, limit: int, offset: int) -> list[Row]:
-    """Page of at most ``limit`` documents, newest first, starting at ``offset``."""
+    """Return a page of at most ``limit`` documents, newest first; ``offset`` is the number of documents to skip."""
     async with source.connection() as connection:
         return await (await connection.execute(_LIST, (limit, offset))).fetchall()
 

@@ -38,7 +38,7 @@ class Metrics:
         }
 
     def add(self, state: Mapping[str, Any]) -> None:
-        """Add the counters of another process; ``state`` is the return value of its method ``state``."""
+        """Add the counters of another process; ``state`` was returned by that process's method ``state``."""
         for method, route, status, n in state["requests"]:
             self.requests[method, route, status] += n
         for route, limit, n in state["buckets"]:

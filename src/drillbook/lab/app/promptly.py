@@ -13,8 +13,8 @@ _abandoned: set[asyncio.Task[Any]] = set()
 async def within(seconds: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
     """Return the result of ``work``. Raises TimeoutError after ``seconds``, and any exception of ``work``.
 
-    `asyncio.timeout` also waits until the cancelled task ends. On cancellation psycopg first asks the server to cancel the
-    statement, which takes up to 10 s when no packet gets through. So this function does not wait for the cancellation.
+    Unlike `asyncio.timeout`, this does not wait until the cancelled task ends: on cancellation, psycopg asks the server to
+    cancel the statement, which takes up to 10 s when no packet gets through.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -32,4 +32,4 @@ async def within(seconds: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
 def _forget(task: asyncio.Task[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled():
-        task.exception()  # marks the exception as retrieved, else asyncio would log it
+        task.exception()  # marks the exception as retrieved; otherwise asyncio would log it

@@ -16,7 +16,7 @@ from drillbook.lab.app.metrics import Metrics
 from drillbook.lab.app.settings import Settings
 
 SHARED = Path("log/workers")
-"""Folder in which the workers share their counters, so that any worker can report the metrics of all workers."""
+"""Folder for the counters of all workers, so that every worker can report the metrics of the whole service."""
 
 
 def application() -> FastAPI:
@@ -36,7 +36,7 @@ def application() -> FastAPI:
 
 
 class SharedMetrics(Metrics):
-    """Metrics of one worker that report the sum of all workers.
+    """Metrics of one worker, which reports the sum of all workers.
 
     The sum includes workers that have terminated, so that no counter decreases.
     """

@@ -39,7 +39,7 @@ class Settings:
     s3_secret_key: str
     switches: Switches
     health_within: float = 0.9
-    """Seconds within which each dependency must answer a health check."""
+    """Time limit in seconds for each dependency in a health check."""
     workers: int = 1
     """Number of serving processes."""
 

@@ -55,7 +55,7 @@ class Switches:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Switches:
-        """Read the switches from environment variables; all are off unless ``LAB_FAULTS`` is 1."""
+        """Read the switches from environment variables; without ``LAB_FAULTS=1`` all are off."""
 
         def number(name: str) -> int:
             value = environment.get(name, "")
@@ -74,7 +74,7 @@ class Switches:
 
     @property
     def kept(self) -> int:
-        """Bytes retained so far by the leak."""
+        """Bytes of memory that the leak retains now."""
         return len(self._kept) * self.leak
 
     def remember(self) -> None:

@@ -34,9 +34,9 @@ _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillboo
 
 
 def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_it_is: bool = False) -> DockerLab:
-    """Return a healthy lab in ``folder``: the running lab, else a new lab made from ``files``. Raises LabError.
+    """Return a healthy lab in ``folder``: the running lab, or else a new lab made from ``files``. Raises LabError.
 
-    With ``as_it_is`` a lab whose machines are up is accepted even if a service is down, since a drill may be using the lab.
+    With ``as_it_is`` running machines are enough, even if a service is down: a drill may be using the lab.
     """
     folder = checked(folder)
     _have(files)
@@ -102,7 +102,7 @@ def status(folder: Path) -> LabStatus:
 
 
 def _settled(folder: Path) -> LabStatus:
-    """Status of the lab; waits up to 5 s until the lab is healthy, since services may still be starting after a drill."""
+    """Return the status of the lab; waits up to 5 s for a healthy lab, since services may still start after a drill."""
     until = time.monotonic() + SETTLES_WITHIN
     while True:
         found = status(folder)
@@ -150,7 +150,7 @@ def _start(folder: Path, files: Path, tag: str, progress: Progress) -> DockerLab
     begin(folder)
     lab.write()
     settings.write(lab, files, tag)
-    engine.remove(lab.project)  # containers of a previous lab whose folder was deleted by hand
+    engine.remove(lab.project)  # removes containers of an earlier lab whose folder was deleted by hand
     engine.composed(folder, files, lab.project, "up", "--detach", "--no-build", "--quiet-pull", within=UP_WITHIN)
     progress(f"{len(SERVICES)} containers run")
     with ThreadPoolExecutor() as pool:

@@ -1,4 +1,4 @@
-"""The Docker engine through the programs ``docker`` and Compose, with hints when they are not installed."""
+"""The Docker engine, used through the programs ``docker`` and Docker Compose; errors say how to install missing programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 
 
 def docker(*arguments: str, within: float = 60.0, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-    """Run ``docker``; the caller checks the exit status. Raises LabError when it is missing or times out."""
+    """Run ``docker``; the caller checks the exit status. Raises LabError when the program is missing or exceeds its time."""
     return _run(("docker", *arguments), within=within, stdin=stdin)
 
 
@@ -34,7 +34,7 @@ def socket_path() -> str:
 
 
 def need() -> None:
-    """Raise LabError unless the Docker engine and Compose work; its hint says how to install or start them."""
+    """Raise LabError unless the Docker engine and Compose work; the hint says how to install or start them."""
     socket_path()
     said = docker("version", "--format", "{{.Server.Version}}", within=20)
     if said.returncode != 0:
@@ -88,7 +88,7 @@ def composed(
 
 
 def containers(project: str) -> dict[str, dict[str, Any]]:
-    """Description of each container of a project, as in `docker inspect`, by its service. Raises LabError."""
+    """Description of each container of a project by service, as printed by `docker inspect`. Raises LabError."""
     found = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={project}")
     if found.returncode != 0 or not (numbers := found.stdout.split()):
         return {}

@@ -26,12 +26,12 @@ CHOICE = "DRILLBOOK_LAB_BASE"
 """Environment variable that selects another base image."""
 
 PARTS = ("__init__.py", "errors.py", "exits.py", "lab/*.py", "lab/app/*.py")
-"""Patterns of the files in the package `drillbook` that are copied into the images."""
+"""Patterns of the files of the package `drillbook` that are copied into the images."""
 BUILD_WITHIN = 1200.0
 
 
 def tag(files: Path) -> str:
-    """Tag of the images: a digest of their files, so that changed files lead to a new tag."""
+    """Tag of the images: a digest of the files they are built from, so that changed files get a new tag."""
     digest = hashlib.sha256(os.environ.get(CHOICE, "").encode())
     for path in [*sorted(files.glob("etc/*")), files / "Dockerfile", *_sources()]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
@@ -44,7 +44,7 @@ def present(image: str) -> bool:
 
 
 def ready(files: Path, progress: Progress) -> str:
-    """Build the images unless all exist; returns their tag. Raises LabError."""
+    """Build the images unless all exist; return their tag. Raises LabError."""
     wanted = tag(files)
     if not _all_there(wanted):
         with alone():
@@ -59,7 +59,7 @@ def _all_there(wanted: str) -> bool:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Hold this user's lock for image builds, so that the images are built only once."""
+    """Hold this user's lock for image builds, so that two processes do not build at once."""
     path = Path(tempfile.gettempdir()) / f"drillbook-lab-images-{os.getuid()}.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -97,7 +97,7 @@ def remove() -> None:
         )
 
 
-# Compose needs a value for every variable of its file, even for a build.
+# Compose needs a value for every variable in its file, even for a build.
 _PLACEHOLDERS = (
     "".join(
         f"{name}=1\n"
@@ -141,7 +141,7 @@ def _fill(context: Path, files: Path) -> None:
 
 
 def base(progress: Progress) -> str:
-    """Choose the base image, or build it. Raises LabError.
+    """Choose or build the base image; return its name. Raises LabError.
 
     Order of preference: the configured image, a base image built before, Debian's own (present or pulled), a new build.
     """

@@ -12,7 +12,7 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""Machines of the Docker lab, each with the host of the embedded lab after which its SSH port is named."""
+"""Machines of the Docker lab; each has the host of the embedded lab whose name its SSH port uses."""
 SERVICES = (
     "app",
     "api",
@@ -30,15 +30,15 @@ SERVICES = (
 )
 """The services in ``lab/compose.yml``."""
 ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store", "vectors": "store", "exporter": "db"}
-"""Machine whose network and process namespaces each container shares."""
+"""Machine with which each container shares its network and its process namespace."""
 SANDBOX = "/var/tmp/sandbox-db"
-"""Folder of the sandbox for the database, on the machine spare."""
+"""Folder of the database sandbox, on the machine spare."""
 PREFIX = "docker."
-"""Prefix of paths to the Docker lab's values in an inventory, such as ``docker.ssh.db-1``."""
+"""Prefix of paths that select values of the Docker lab in an inventory, such as ``docker.ssh.db-1``."""
 
 
 class DockerLab(Lab):
-    """One Docker lab. It has the port names of the embedded lab; inside the containers it has the same port numbers too."""
+    """One Docker lab. It has the port names of the embedded lab, and inside the containers also the same port numbers."""
 
     @property
     def project(self) -> str:
@@ -89,9 +89,9 @@ def default_folder(project: Path) -> Path:
 
 
 def lookup(folder: Path, path: str) -> str | int:
-    """Return the lab's value at a dotted path, given without its prefix ``docker.``. Raises LabError for an unknown path.
+    """Return the lab's value at a dotted path (without the prefix ``docker.``). Raises LabError for an unknown path.
 
-    While the lab is down, returns the value that the lab would have on its preferred ports.
+    While the lab is down, returns the value for the lab's preferred ports.
     """
     values = (DockerLab.read(folder) or DockerLab.preferred(folder)).values()
     if path in values:

@@ -42,8 +42,8 @@ def write(lab: DockerLab, files: Path, tag: str) -> None:
     put(lab.folder / "compose.env", "".join(f"{name}={value}\n" for name, value in _variables(lab, tag).items()))
 
 
-# Ports are published on 127.0.0.1 only. A path through two relays of the engine is slower than loopback.
-# The container has its own memory limit.
+# Ports are published on 127.0.0.1 only. The path through two relays of the engine is slower than loopback, so the time limit
+# is longer. The container has its own memory limit.
 _HERE = {"API_HOST": "0.0.0.0", "API_HEALTH_WITHIN": "0.9", "API_WORKERS": "2", "LAB_MEMORY_LIMIT_MIB": "0"}  # noqa: S104
 _REDIS = """\
 bind 0.0.0.0
@@ -60,7 +60,7 @@ _S3 = "AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}\nGOMEMLIMIT=400Mi
 
 
 def _folder(lab: DockerLab, name: str) -> Path:
-    """Create a folder that a container mounts: world-readable, but inside a folder that only the lab's user may enter."""
+    """Create a folder that a container mounts; everybody may read it, but only the lab's user may enter the folder above."""
     folder = lab.folder / name
     (folder / "settings").mkdir(parents=True, exist_ok=True)
     for one in (folder, folder / "settings"):
@@ -78,7 +78,7 @@ def _visible(path: Path, text: str) -> None:
 
 
 def _key(path: Path) -> str:
-    """Write a new private key to ``path``; returns its public key in OpenSSH's one-line format."""
+    """Write a new private key to ``path``; return its public key as one line in OpenSSH's format."""
     key = Ed25519PrivateKey.generate()
     put(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode("ascii"))
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")

@@ -1,6 +1,6 @@
 """The page of the handbook: fault, symptom, diagnosis, remedy and verification of each drill, read from the drill's file.
 
-The result of each drill's last run comes from the record in docs/, so that the page is the same on every machine.
+The result of each drill's last run comes from a record in docs/, so that the page is the same on every machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The last result of each drill of a suite on each inventory, as a small record in docs/ for the handbook page.
+"""The last result of each drill of a suite on each inventory, stored in docs/ as a small record for the handbook page.
 
 The record is made from the journals in one machine's reports/ and committed, so that the page is the same everywhere. It
 contains no path, no host and no output of a target.
@@ -38,7 +38,7 @@ class _Value(BaseModel):
 
 
 class Measured(_Value):
-    """A duration with its error, and a text on how it was measured (``clock``); ``seconds`` is None if not measured."""
+    """A duration with its error; ``clock`` says how it was measured. ``seconds`` is None if it was not measured."""
 
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     error_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
@@ -48,7 +48,8 @@ class Measured(_Value):
 class Last(_Value):
     """Newest run of a drill on one inventory.
 
-    ``drill_sha256`` is the digest of the drill's file; None when the file no longer gives the plan of the run.
+    ``drill_sha256`` is the digest of the drill's file; None when the file was changed, so that it no longer gives the plan
+    of the run.
     """
 
     inventory: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
@@ -121,7 +122,10 @@ def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str]
 
 
 def write(project: Project, names: Iterable[str]) -> list[str]:
-    """Update the record's file; return its name in a list, ``[]`` if unchanged. Raises the errors of ``renewed``."""
+    """Update the file of the record; return its name in a list, which is empty if nothing changed.
+
+    Raises the errors of ``renewed``.
+    """
     made = json.dumps(renewed(project, names).model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     path = path_of(project)
     if path.is_file() and path.read_text(encoding="utf-8") == made:
@@ -136,7 +140,7 @@ def sha256(path: Path) -> str:
 
 
 def cell(record: Record, name: str, now_sha256: str) -> str:
-    """Table cell with a drill's results, one line for each inventory; ``now_sha256`` is the digest of the drill's file."""
+    """Table cell with the results of a drill, one line for each inventory; ``now_sha256`` is the digest of the drill's file."""
     return "<br>".join(_line(one, now_sha256) for one in record.results.get(name, ())) or NOT_RUN
 
 
@@ -180,7 +184,7 @@ def _last(project: Project, name: str, inventory: str, folder: Path) -> Last:
 
 
 def _same(path: Path, carried_out: dict[str, Any], plan_digest: str) -> bool:
-    """Return True when the drill's current file still makes the plan that the run executed."""
+    """Return True when the drill's file, as it is now, still gives the plan that the run executed."""
     try:
         drill = spec.load(path)
         return isinstance(drill, spec.Drill) and planner.make(drill, checked(carried_out).inventory).digest == plan_digest

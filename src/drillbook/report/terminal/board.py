@@ -1,6 +1,6 @@
 """Present state of a run, updated by its events: phase, running steps, probes, the outage and its duration.
 
-Used only for display during the run; the final report measures again from the whole journal.
+Only for display during the run; the final report measures everything again from the whole journal.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class RunningStep:
 
 @dataclass(slots=True)
 class Watched:
-    """State of one probe up to the present time of the run, for the live view."""
+    """State of one probe up to now, for the live view."""
 
     name: str
     kind: str
     good: bool | None = None
     last_bad: float = -math.inf
     again: float | None = None
-    """End of the first good sample after the last bad sample, on the run's clock; None without such a sample."""
+    """End of the first good sample after the last bad one, on the run's clock; None if there is none."""
     kept: int = 0
     lost: int = 0
 
@@ -72,7 +72,7 @@ class Watched:
                 self.again = end
 
     def wrote(self, what: CanaryWrites) -> None:
-        """Update the counts of surviving and lost writes from the result of a canary."""
+        """Update the counts of surviving and lost writes, when a canary's rows were read back."""
         self.kept += len(what.acknowledged)
         self.lost += len(what.lost) + len(what.in_doubt)
         newest = [
@@ -85,7 +85,7 @@ class Watched:
 
 @dataclass(slots=True)
 class Board:
-    """Displayed state of one run; ``see`` must receive every event."""
+    """Displayed state of one run; call ``see`` for every event."""
 
     drill: str = ""
     run: str = ""

@@ -41,7 +41,7 @@ COLOURS = {
 }
 MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
 ASIDE = 42
-"""Columns of a step's line that are reserved for text other than the step's name."""
+"""Columns in the line of a step that are kept free for text beside the step's name."""
 
 
 STOPPING = "stopping; all changes are undone first"
@@ -51,7 +51,7 @@ LOOKING = "checking if the service is good again; a second Ctrl-C skips this"
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """State of a transfer: the times of its first and newest progress events, and the newest event itself."""
+    """State of a transfer: the times of its first and newest progress event, and the newest event itself."""
 
     begun: float
     clock: float
@@ -60,9 +60,9 @@ class _Moved:
 
 @dataclass(slots=True)
 class Progress:
-    """Observer of the journal that prints events as they are written; a given ``sink`` receives the lines instead.
+    """Observer of the journal that prints events as they are written; if ``sink`` is given, it receives the lines instead.
 
-    ``closing`` is True when a summary follows the run; lines that the summary repeats are then not printed.
+    ``closing`` is True when a summary follows the run; lines that the summary would repeat are then not printed.
     """
 
     console: Console
@@ -122,7 +122,7 @@ class Progress:
             case Failed() as what:
                 self._on_failed(event, what)
             case FaultActive(active=active):
-                proven = active is True  # printed below the step's line, which is printed when the step ends
+                proven = active is True  # printed below the line of the step, which appears when the step ends
                 said = f"the fault is {'' if proven else 'NOT '}proven active on {event.host}"
                 self._held[place] = (said, "" if proven else "yellow")
             case UndoStarted():
@@ -155,7 +155,7 @@ class Progress:
     def _on_failed(self, event: Event, what: Failed) -> None:
         self._step(event, what, "allowed" if what.allowed else what.outcome, what.message)
         if self.closing and self._phase == "ready":
-            return  # the run is refused because of this step, as the summary will show
+            return  # the run is refused because of this step; the summary will show this
         for one in what.findings:
             self._finding(one, 8)
 
@@ -189,7 +189,7 @@ class Progress:
 
     def _on_ended_early(self, what: RunEndedEarly) -> None:
         if self.closing and what.why in ("refused", Verdict.NOT_RUN):
-            return  # the summary follows and has the same message
+            return  # the summary that follows contains the same message
         self._line(f"{what.why}: {what.message}", "yellow")
         if self.closing:
             return

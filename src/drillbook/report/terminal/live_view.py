@@ -1,6 +1,6 @@
 """Live view in a terminal: finished lines scroll up above the present state of the run.
 
-An event only updates the state and a queue; a separate thread draws, so that a slow or blocked terminal never delays the
+An event only updates the state and a queue. A separate thread draws, so that a slow or blocked terminal never delays the
 run.
 """
 
@@ -56,7 +56,10 @@ class LiveView:
             self._drain()
 
     def __call__(self, event: Event) -> None:
-        """Update the state from an event, without drawing. The screen is released while a manual step asks a person."""
+        """Update the state from an event, without drawing.
+
+        While a manual step asks a person, the live view leaves the screen free.
+        """
         with self._state:
             self.board.see(event)
         self.progress(event)
@@ -188,7 +191,7 @@ def _bar(part: float, style: str) -> Text:
 
 
 def _probes(board: Board, width: int) -> list[Text]:
-    """Newest state of each probe, as many on a line as fit."""
+    """Newest state of each probe; as many probes on a line as fit."""
     words = {True: ("● good", "green"), False: ("● BAD", "bold red"), None: ("○ no answer yet", "dim")}
     lines: list[Text] = []
     for probe in board.probes.values():

@@ -1,4 +1,4 @@
-"""Suggested next commands at the end of a run, by its verdict."""
+"""Suggests the next commands at the end of a run, depending on its verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drillbook.judge.result import Verdict
 def next_steps(
     program: str, drill: str, run: str, verdict: Verdict, inventory: str, *, newest: bool = False, residue: bool = False
 ) -> list[tuple[str, str]]:
-    """Suggestions as pairs of description and command, most urgent first."""
+    """Suggestions, each a pair of description and command; most urgent first."""
     on = "" if inventory in ("", "lab") else f" --inventory {inventory}"
     steps: list[tuple[str, str]] = []
     if residue:

@@ -1,4 +1,4 @@
-"""Final summary in a terminal; readable without colour, since texts and symbols carry the whole meaning."""
+"""Final summary in a terminal. Texts and symbols alone carry the meaning, so it is readable without colour."""
 
 from __future__ import annotations
 
@@ -158,14 +158,19 @@ def _phases(view: RunView) -> RenderableType:
 
 
 def _notes(view: RunView) -> list[RenderableType]:
-    """Lines about requests to stop the run; other notes that need attention are findings, and the report shows all notes."""
+    """Lines about requests to stop the run.
+
+    Other notes that need attention are shown as findings; the report shows all notes.
+    """
     pairs = zip(view.notes, rows.note_rows(view), strict=True)
     lines = [Text(f"! {at}  {text}", style="yellow") for one, (at, text, _) in pairs if one.kind == StopRequested.KIND]
     return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
 
 
 def _findings(view: RunView) -> list[RenderableType]:
-    residue = [("residue", one.step, one.host) for one in view.result.residue]  # printed above in full, with the next step
+    residue = [
+        ("residue", one.step, one.host) for one in view.result.residue
+    ]  # already printed in full above, with the next step
     findings = [one for one in view.result.findings if (one.code, one.step, one.host) not in residue]
     if residue and not findings:
         return []

@@ -14,7 +14,7 @@ from drillbook.sdk.host import Deadline, Host, once_more
 from drillbook.sdk.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
-"""Seconds that a container must have run to count as running, because a broken container exits at once."""
+"""Seconds that a container must have run to count as running: a broken container exits at once."""
 _STATES = {
     "running": "running",
     "created": "stopped",
@@ -24,8 +24,8 @@ _STATES = {
     "removing": "stopping",
     "paused": "paused",
 }
-# UNIT DOCKER...: print the engine's state of the container, the time, and the container's processes as the host sees them.
-# If the host is itself a container, the engine's pid of a process differs from the pid in the host.
+# UNIT DOCKER...: print the engine's state of the container, the time, and the container's processes with their pids on the
+# host. If the host is itself a container, the engine reports other pids than the host.
 _QUERY = """
 unit=$1; shift
 seen=$("$@" inspect --type container --format '{{.Id}} {{json .State}}' -- "$unit") || exit 1
@@ -36,8 +36,8 @@ for file in $(grep -ls -- "${seen%% *}" /proc/[0-9]*/cgroup); do
 done
 exit 0
 """
-# UNIT DOCKER...: print the pid of the container's main process in the host: the engine's pid, if the host has that process,
-# else the pid of the container's oldest process.
+# UNIT DOCKER...: print the pid of the container's main process on the host: the pid reported by the engine, if the host has
+# this process; otherwise the pid of the container's oldest process.
 _MAIN = """
 unit=$1; shift
 seen=$("$@" inspect --type container --format '{{.State.Pid}} {{.Id}}' -- "$unit") || exit 1
@@ -65,7 +65,7 @@ class Docker(Manager):
         return (*self._tool(), "stop", "--", unit)
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """See ``Manager.passing``: the engine removes a container made with ``--rm`` when that container exits."""
+        """See ``Manager.passing``: a container made with ``--rm`` is removed by the engine when it exits."""
         what = "{{.HostConfig.AutoRemove}}"
         look = (*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit)
         seen = once_more(lambda: host.run(look, deadline=deadline))
@@ -102,7 +102,7 @@ class Docker(Manager):
         return ("sh", "-c", _MAIN, "sh", unit, *self._tool())
 
     def kill(self, seen: UnitState) -> Argv:
-        """Return the engine's own kill command: the engine does not restart a container that it killed itself."""
+        """Return the engine's own kill command: the engine does not restart a container that was killed in this way."""
         return (*self._tool(), "kill", "--signal", "KILL", "--", seen.unit)
 
     def log(self, unit: str) -> Argv:
@@ -115,11 +115,11 @@ class Docker(Manager):
 
 
 _ENDED = (0, 130, 137, 143)
-"""Exit statuses of a container that exited normally (0), or was stopped by the signal INT, KILL or TERM."""
+"""Exit statuses of a container that ended normally (0), or that the signal INT, KILL or TERM stopped."""
 
 
 def _age(started: str, now: float) -> float:
-    """Return the seconds since ``started``, by the clock of the engine's machine."""
+    """Return the seconds since ``started``, by the clock of the machine that runs the engine."""
     try:
         return now - datetime.fromisoformat(started[:26].rstrip("Z") + "+00:00").timestamp()
     except ValueError:
@@ -127,7 +127,7 @@ def _age(started: str, now: float) -> float:
 
 
 def _main(stats: list[str], pid: int) -> int | None:
-    """Return the pid of the main process on the host: ``pid`` if the host has it, else the container's oldest process."""
+    """Return the pid of the main process on the host: ``pid`` if the host has it, otherwise that of the oldest process."""
     found: dict[int, tuple[int, int]] = {}
     for line in stats:
         before, _, after = line.rpartition(")")

@@ -1,4 +1,4 @@
-"""Lineage of a process: its ancestors and its control groups, which show the unit that it belongs to."""
+"""Ancestors and control groups of a process, which show the unit that it belongs to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Lineage:
 
     @classmethod
     def read(cls, lines: Iterable[str]) -> Self:
-        """Parse the lines that the shell function ``lineage`` prints; any other lines are ignored."""
+        """Parse the lines printed by the shell function ``lineage``; other lines are ignored."""
         pairs = [line.partition(" ")[::2] for line in lines]
         return cls(
             frozenset(int(value) for key, value in pairs if key == "parent" and value.strip().isdecimal()),
@@ -40,7 +40,7 @@ class Lineage:
     def is_of(self, unit: UnitState, pid: int | None) -> bool:
         """Return True when the process ``pid`` belongs to ``unit``.
 
-        True for the main process of the unit, a descendant of the main process, and a process in the unit's control group.
+        It belongs to the unit if it is the main process, a descendant of the main process, or in the unit's control group.
         """
         names = (unit.unit, f"{unit.unit}.service")
         return (unit.pid is not None and unit.pid in self.parents | {pid}) or any(

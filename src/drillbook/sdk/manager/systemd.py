@@ -9,19 +9,19 @@ from drillbook.sdk.host import Deadline, Host, once_more
 from drillbook.sdk.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
-"""Seconds for which a unit without readiness notification must have been active to count as running."""
+"""Seconds for which a unit must have been active to count as running, if it does not notify systemd when it is ready."""
 _STATES = {"active": "running", "reloading": "running", "refreshing": "running", "inactive": "stopped", "failed": "failed"}
 YOUNG = "starting"
 _SILENT = ("simple", "exec", "idle")
-"""Types of service that systemd reports as active as soon as the process exists, even if it is broken."""
-# UNIT SYSTEMCTL...: print the unit's properties, and the host's uptime, to which their timestamps refer.
+"""Service types that systemd reports as active as soon as the process exists, even if it is broken."""
+# UNIT SYSTEMCTL...: print the unit's properties, and the host's uptime, on which the timestamps in the properties are based.
 _QUERY = """
 unit=$1; shift
 "$@" show -p LoadState,ActiveState,SubState,MainPID,Result,Type,ActiveEnterTimestampMonotonic -- "$unit" || exit
 read -r up _ < /proc/uptime && echo "Up=$up"
 """
-# UNIT PID SYSTEMCTL...: kill the main process, wait until systemd notices, and cancel the restart that may be scheduled.
-# Units that require this unit stay as systemd leaves them.
+# UNIT PID SYSTEMCTL...: kill the main process, wait until systemd notices, and cancel a scheduled restart. Units that
+# require this unit stay as systemd leaves them.
 _KILL = """
 unit=$1 pid=$2; shift 2
 "$@" kill --kill-who=main --signal=KILL -- "$unit" || exit
@@ -52,7 +52,7 @@ _TRIGGERS = """
 unit=$1; shift
 for one in $("$@" show -p TriggeredBy --value -- "$unit"); do ! "$@" is-active --quiet -- "$one" || echo "$one"; done
 """
-# UNIT JOURNALCTL...: print the log; fail for a user who may not read it, where journalctl itself exits with 0.
+# UNIT JOURNALCTL...: print the log; fail for a user who may not read it (journalctl itself would exit with 0).
 _TAIL = """
 unit=$1; shift
 found=$("$@" -q -u "$unit") || exit
@@ -122,7 +122,7 @@ class Systemd(Manager):
         return (("sh", "-c", _TAIL, "sh", unit, *words),)
 
     def kill(self, seen: UnitState) -> Argv:
-        """See ``Manager.kill``; the unit stays down even if systemd would restart it."""
+        """See ``Manager.kill``; the unit stays down, even if systemd would otherwise restart it."""
         super().kill(seen)
         return ("sh", "-c", _KILL, "sh", seen.unit, str(seen.pid), *self._tool())
 
@@ -135,11 +135,11 @@ class Systemd(Manager):
         return "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart="
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """See ``Manager.reviving``: the sockets, timers and paths that trigger the unit."""
+        """See ``Manager.reviving``: the sockets, timers and paths that would start the unit again."""
         return self._units(host, _TRIGGERS, unit, deadline)
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """See ``Manager.together``: units that require the unit, are bound to it or part of it, and units needing those."""
+        """See ``Manager.together``: units that require the unit, are bound to it or part of it, and the units that need those."""
         return self._units(host, _TOGETHER, unit, deadline)
 
     def _units(self, host: Host, script: str, unit: str, deadline: Deadline) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ class Systemd(Manager):
 
 
 def _age(values: dict[str, str]) -> float:
-    """Return the seconds since the unit became active; -1 when unknown, as when /proc/uptime is that of a container."""
+    """Return the seconds since the unit became active; -1 when unknown, for example if /proc/uptime belongs to a container."""
     try:
         return max(-1.0, float(values["Up"]) + 0.01 - int(values["ActiveEnterTimestampMonotonic"]) / 1e6)
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Base of service managers: the state of a unit, and the operations that every manager has."""
+"""Base of service managers: the state of a unit, and the operations that every service manager has."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from drillbook.sdk.host import Deadline, Host, ManagerConfig, once_more, shown
 
 Argv = tuple[str, ...]
 ENDED_S = 2.5
-"""Seconds for which a unit must stay down before a restart by its manager is no longer expected."""
+"""Seconds for which a unit must stay down until a restart by its manager is no longer expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
     """State of a unit: ``state`` is ``running``, ``stopped`` or ``failed``, or a transition such as ``starting``.
 
-    ``word`` is the manager's own name of the state; ``pid`` is the main process on the host, None when there is none or the
-    host does not see it.
+    ``word`` is the manager's own name of the state. ``pid`` is the main process on the host; None when there is none, or the
+    host cannot see it.
     """
 
     unit: str
@@ -42,7 +42,9 @@ class Manager(ABC):
 
     @abstractmethod
     def start(self, unit: str) -> Argv:
-        """Return the command that starts ``unit``; it succeeds when the unit runs already, so that it can be an undo."""
+        """Return the command that starts ``unit``; it also succeeds when the unit already runs, so that it can be used as an
+        undo.
+        """
 
     @abstractmethod
     def stop(self, unit: str) -> Argv:
@@ -58,7 +60,9 @@ class Manager(ABC):
 
     @abstractmethod
     def main(self, unit: str) -> Argv:
-        """Return the command that prints the host's pid of the unit's main process, or 0 or nothing if there is none."""
+        """Return the command that prints the pid (on the host) of the unit's main process; it prints 0 or nothing if there
+        is none.
+        """
 
     @abstractmethod
     def log(self, unit: str) -> Argv:
@@ -79,11 +83,11 @@ class Manager(ABC):
         return ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units that would start ``unit`` again by themselves after a stop."""
+        """Return the running units that would start ``unit`` again after a stop, such as timers and sockets."""
         return ()
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units that the manager stops together with ``unit`` but does not start with it."""
+        """Return the running units that the manager stops together with ``unit``, but does not start together with it."""
         return ()
 
     def back(self, host: Host, unit: str, deadline: Deadline) -> tuple[Argv, ...]:
@@ -91,7 +95,7 @@ class Manager(ABC):
         return (self.start(unit), *(self.start(one) for one in self.together(host, unit, deadline)))
 
     def restart(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """Stop ``unit`` if it runs, start it and the units stopped with it, and wait until all run. Raises StepFailed."""
+        """Stop ``unit`` if it runs; start it and the units stopped with it, and wait until all run. Raises StepFailed."""
         others = self.together(host, unit, deadline)
         self.ensure(host, unit, "stopped", deadline)
         seen = self.ensure(host, unit, "running", deadline)
@@ -112,9 +116,10 @@ class Manager(ABC):
         return known
 
     def ensure(self, host: Host, unit: str, wanted: str, deadline: Deadline) -> UnitState:
-        """Start or stop ``unit`` unless it is in the ``wanted`` state (``running`` or ``stopped``), and wait for that state.
+        """Start or stop ``unit`` unless it is already in the ``wanted`` state (``running`` or ``stopped``), and wait for
+        this state.
 
-        Raises StepFailed with a finding when the unit does not reach that state before the deadline, or has failed and its
+        Raises StepFailed with a finding when the unit does not reach the state before the deadline, or has failed and its
         manager does not restart it.
         """
         state = self.state(host, unit, deadline)
@@ -125,7 +130,7 @@ class Manager(ABC):
         output = host.run(self.start(unit) if wanted == "running" else self.stop(unit), deadline=deadline)
         ended_at = 0.0
         while not _is(state := self.state(host, unit, deadline), wanted):
-            # The manager may be about to restart a unit that has failed.
+            # The manager may be about to restart the failed unit.
             ended_at = (ended_at or time.monotonic()) if state.state == "stopped" else 0.0
             ended = ended_at and time.monotonic() - ended_at > ENDED_S
             if ended or state.state == "failed" or deadline.remaining() < 0.2:

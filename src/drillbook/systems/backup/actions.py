@@ -47,7 +47,7 @@ class _OfSource(Read):
     service: SourceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the backup tool, and can read the place where the backups are stored."""
+        """Check that the host has the backup tool, and can read the backups."""
         source_of(ctx, self.service).ready(ctx)
 
 
@@ -69,11 +69,11 @@ class List(_OfSource):
 
 
 class Check(_OfSource, VerifiesSource):
-    """Verify the newest backup of a source in its storage: age, schedule, verification by the backup tool, every byte.
+    """Verify the newest backup of a source where it is stored: age, schedule, verification by the backup tool, every byte.
 
-    It cannot prove that the backup restores; `backup.restore` does that. The facts list the parts that were not checked.
-    In the phase `backup` of a drill, a passed check permits a later fault that destroys data, if the drill restores the
-    data from this source by `backup.restore`.
+    This does not prove that the backup can be restored; `backup.restore` does. The facts list the parts that were not
+    checked. In the phase `backup` of a drill, a passed check permits a later fault that destroys data, if the drill restores
+    the data from this source by `backup.restore`.
     """
 
     TIMEOUT = 3600.0
@@ -83,7 +83,9 @@ class Check(_OfSource, VerifiesSource):
     at: At = "latest"
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``backup`` (id, taken_at, ...), ``age_s``, ``count``, ``covered``, ``not_covered`` (checks), more by tool."""
+        """Facts: ``backup`` (id, taken_at, ...), ``age_s``, ``count``, ``covered``, ``not_covered`` (checks), and more that
+        depend on the tool.
+        """
         source = source_of(ctx, self.service)
         found = source.backups(ctx)
         backup, _ = chosen(source, found, self.at)
@@ -102,12 +104,12 @@ class Check(_OfSource, VerifiesSource):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return None; the engine itself measures the identity of service and backup source before a fault."""
+        """Return None: the engine itself measures the identity of service and backup source before a fault."""
         return None
 
 
 class Measure(_OfSource):
-    """Measure the data loss if the backed-up service failed now: the time since the newest moment that can be restored."""
+    """Measure how much data would be lost if the service failed now: the time since the newest moment that can be restored."""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``loss_s`` (time since ``newest_moment``), ``error_s``, ``newest_moment``, ``basis``, ``backup``, ``bytes``.
@@ -155,9 +157,9 @@ class Restore(RestoresSource):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``backup``, ``age_s``, ``bytes`` restored, ``seconds`` (by stage, and total), ``in_place``.
 
-        Of a sandbox also ``folder``, ``isolation``, ``budget`` (of memory and disk, and what keeps each), and ``unreachable``
-        (addresses of production that were tried from the sandbox); ``recovered_to`` after a point-in-time recovery.
-        ``seconds`` were measured with the controller's monotonic clock.
+        For a sandbox also ``folder``, ``isolation``, ``budget`` (limits of memory and disk, and what enforces them), and
+        ``unreachable`` (addresses of production that were tried from the sandbox). ``recovered_to`` after a point-in-time
+        recovery. ``seconds`` were measured with the controller's monotonic clock.
         """
         source, box = source_of(ctx, self.from_), None if self._in_place(ctx) else self._box(ctx)
         if box:
@@ -192,7 +194,8 @@ class Restore(RestoresSource):
             raise NotReady(
                 f"{'the sandbox' if service.sandbox else 'the service'} {self.service} is on {service.host}, but the step "
                 f"runs on {ctx.host.name}",
-                hint=f"remove `hosts` from the step: a restore runs on the host of its {'sandbox' if service.sandbox else 'service'}",
+                hint="remove `hosts` from the step: a restore runs on the host of its "
+                f"{'sandbox' if service.sandbox else 'service'}",
             )
         if not self._in_place(ctx):
             self._box(ctx).ready()
@@ -232,7 +235,7 @@ def _into(box: Sandbox, source: BackupSource, backup: Backup, moment: datetime |
 
 
 def _within_budget(box: Sandbox, restore: Callable[[], Facts]) -> Facts:
-    """Carry out a restore. Raises StepFailed when the sandbox exceeded a budget; otherwise the errors of the restore."""
+    """Carry out a restore. Raises StepFailed when the sandbox exceeded a limit; otherwise the errors of the restore."""
     try:
         restored = restore()
     except Cancelled:
@@ -249,7 +252,7 @@ def _within_budget(box: Sandbox, restore: Callable[[], Facts]) -> Facts:
 
 
 def _on(ctx: Context, source: BackupSource) -> Context:
-    """Return the context of the step with the host of ``source`` in place of the step's own host."""
+    """Return the context of the step, with the host of ``source`` instead of the step's own host."""
     return replace(ctx, host=ctx.host_named(source.host))
 
 
@@ -262,7 +265,7 @@ def _fits(source: BackupSource, service: Sandboxed) -> None:
 
 
 def _age(source: BackupSource, backup: Backup) -> float:
-    """Return the age of the backup in seconds. Raises CouldNotVerify for a backup that is dated in the future."""
+    """Return the age of the backup in seconds. Raises CouldNotVerify for a backup dated in the future."""
     age = (datetime.now(UTC) - backup.newest_moment).total_seconds()
     if age < -AHEAD_S:
         raise CouldNotVerify(
@@ -273,9 +276,10 @@ def _age(source: BackupSource, backup: Backup) -> float:
 
 
 def _problems(source: BackupSource, found: list[Backup]) -> list[Finding]:
-    """Return findings about the age of the newest restorable moment, and about the schedule and sizes of the backups.
+    """Return findings about the age of the newest moment that can be restored, and about the schedule and sizes of the
+    backups.
 
-    With an archived log (WAL, binary log) all backups can restore up to the same moment, so only the times at which they
+    With an archived log (WAL, binary log) all backups can be restored up to the same moment, so only the times at which they
     were taken show the schedule.
     """
     now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in found]

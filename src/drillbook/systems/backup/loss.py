@@ -24,7 +24,7 @@ def _until(text: str) -> str:
 class Measure(Read):
     """Measure the data loss of a restored copy: the time from its newest data to the time of the loss.
 
-    The newest data is found by `postgres.newest_moment`, `redis.newest_moment` or `files.newest_moment`.
+    `postgres.newest_moment`, `redis.newest_moment` or `files.newest_moment` finds the newest data.
     """
 
     PLACE = Place.SERVICE
@@ -58,7 +58,7 @@ class Measure(Read):
         return {"loss_s": round(max(0.0, loss), 3), "until": stamp(until), "ahead_s": round(max(0.0, -loss), 3), **told}
 
     def _action(self, service: Service | None) -> Read:
-        """Return the action that finds the newest moment in a service of this kind. Raises NotReady."""
+        """Return the action that finds the newest data in a service of this kind. Raises NotReady."""
         names = [name for name in known_names() if issubclass(find(name), MeasuresLoss)]
         for name in names:
             action: type[Read] = find(name)

@@ -1,4 +1,4 @@
-"""Actions that run a custom command: one that a drill declares with effect and undo, or a service's health command."""
+"""Actions that run a custom command: either one declared in the drill, with effect and undo, or the health command of a service."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Check(Read):
 
 
 def _need(ctx: Context, program: str, place: str) -> None:
-    """Raise NotReady when the host lacks ``program``; ``place`` is the field that names the program, for the hint."""
+    """Raise NotReady when the host lacks ``program``; the hint mentions ``place``, the field that names the program."""
     if ctx.missing(program):
         raise NotReady(
             f"{ctx.host.name}: the program {program!r} is not installed", hint=f"install the program, or correct {place}"
@@ -164,7 +164,7 @@ class Run(Free, Fault):
         return {name: handed(value, ctx.services) for name, value in self.env.items()}
 
     def _ended(self, ctx: Context, options: dict[str, Any]) -> tuple[Output, Facts]:
-        """Run the command; return its output, and with `keep` also the fact with the name of the evidence file."""
+        """Run the command; return its output and, with `keep`, the fact with the name of the evidence file."""
         if not self.keep:
             return ctx.run(*self.argv, **options), {}
         with ctx.evidence_stream("stdout") as (writer, kept):
@@ -172,7 +172,7 @@ class Run(Free, Fault):
         return output, {"evidence": kept}
 
     def undo(self, ctx: Context) -> Undo:
-        """Run the drill's `undo` command in the folder and environment of the step, if the drill declares one."""
+        """Return an undo that runs the drill's `undo` command, if there is one, in the folder and environment of the step."""
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")
         if isinstance(self.undo_, str):
@@ -181,13 +181,15 @@ class Run(Free, Fault):
         if any(value.startswith(SECRET_MARK) for value in self.env.values()):
             raise PlanError(
                 "a secret cannot be stored on the target for the undo",
-                hint="have the `undo` command itself read the secret on the target",
+                hint="let the `undo` command itself read the secret on the target",
             )
         values = tuple(f"{key}={value}" for key, value in self.env.items())
         return Undo.by_commands((*there, *(("env", *values) if values else ()), *self.undo_))
 
     def active(self, ctx: Context) -> bool | None:
-        """Run the drill's ``proof`` command: status 0 means active, 1 means gone; None for other statuses or no proof."""
+        """Run the drill's ``proof`` command: status 0 means active, 1 means gone; None for other statuses, or without this
+        command.
+        """
         if self.proof is None:
             return None
         deadline = Deadline.after(10.0, ctx.deadline.cancel)

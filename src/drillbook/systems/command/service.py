@@ -10,7 +10,7 @@ from drillbook.sdk.service import Service
 
 
 class Command(Service):
-    """A service of any kind whose health is the exit status of a command on its host."""
+    """A service of any kind; the exit status of a command on its host tells if it is healthy."""
 
     kind: Literal["command"] = "command"
     check: Annotated[tuple[str, ...], Field(min_length=1)] = Field(

@@ -41,7 +41,7 @@ class Ps(Read):
     only: Only = ()
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``project``, ``services`` (state, health, exit status of each). Fails when one is down or unhealthy."""
+        """Facts: ``project``, ``services`` (state, health, exit status of each). Fails when a service is down or unhealthy."""
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
             project = _project(one, where)
@@ -96,7 +96,7 @@ class Up(Write):
         return {"project": project.name, "started": started}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the services may stay running."""
+        """Return an undo that changes nothing: the services may stay running."""
         return Undo.nothing("running services are the wanted state")
 
 
@@ -144,7 +144,7 @@ class Restart(Write):
         return {"project": project.name, "restarted": names}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the services may stay running."""
+        """Return an undo that changes nothing: the services may stay running."""
         return Undo.nothing("running services are the wanted state")
 
 

@@ -10,14 +10,14 @@ from ipaddress import IPv4Address
 from typing import Any
 
 CONNECTS_MAC = (1, 54)
-"""First API version whose engines set the requested MAC address on connecting a container; older engines ignore it.
+"""First API version whose engines use the requested MAC address when a container is connected; older engines ignore it.
 
 Source: github.com/moby/moby/blob/master/api/docs/CHANGELOG.md, v1.54.
 """
 DRAWS_MAC = (1, 48)
 """First API version whose engines choose a random MAC address; older engines derive it from the IPv4 address."""
 TELLS_MAC = "1.44"
-"""API version to request from newer engines, because it still reports the MAC address set at a container's creation."""
+"""API version to request from newer engines, since it still reports the MAC address set when a container was created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Endpoint:
         """Return the connection of ``container`` to ``network``; ``made_with`` is the MAC address set at its creation."""
         there = container.attrs["NetworkSettings"]["Networks"][network]
         fixed = there.get("IPAMConfig") or {}
-        # without the container's short id, which the engine adds by itself
+        # without the container's short id, which the engine adds itself
         aliases = [alias for alias in there.get("Aliases") or [] if alias != container.id[:12]]
         return cls(
             aliases,
@@ -50,7 +50,7 @@ class Endpoint:
         )
 
     def options_of_docker(self) -> tuple[str, ...]:
-        """Return options of ``docker network connect`` for all settings except the MAC address, for which it has no option."""
+        """Return options of ``docker network connect`` for all settings except the MAC address, which it has no option for."""
         words = [word for alias in self.aliases for word in ("--alias", alias)]
         words += ["--ip", self.address] if self.address else []
         words += ["--ip6", self.address6] if self.address6 else []
@@ -102,7 +102,7 @@ def made_with(container: Any) -> str:
 
 
 def lost(container: Any, network: str, endpoint: Endpoint) -> str:
-    """Return a text that names the settings that a reconnection to the network cannot restore; empty when none."""
+    """Name the settings that a later reconnection to the network could not restore; empty when there are none."""
     there = container.attrs["NetworkSettings"]["Networks"][network]
     gives_mac = version(container.client.api) >= CONNECTS_MAC
     shown = {"a MAC address that was set": "" if gives_mac else endpoint.mac, "a gateway priority": there.get("GwPriority")}
@@ -110,11 +110,12 @@ def lost(container: Any, network: str, endpoint: Endpoint) -> str:
 
 
 def _set_mac(there: dict[str, Any], made_with: str, api: tuple[int, int]) -> str:
-    """Return the MAC address of a connection if a user set it, else an empty text; the API does not say who set an address.
+    """Return the MAC address of a connection if a user set it, otherwise an empty text; the API does not say who set an
+    address.
 
-    The address set at the container's creation is the user's. Any other address is the user's unless the engine may have
-    chosen it: newer engines choose a random one with the second-lowest bit of the first byte set (locally administered),
-    older ones derive it from the IP address.
+    An address set when the container was created is the user's. Any other address is the user's unless the engine may have
+    chosen it: newer engines choose a random address with the second-lowest bit of the first byte set (locally administered),
+    older engines derive it from the IP address.
     """
     mac = str(there.get("MacAddress") or "")
     if not mac or mac.lower() == made_with.lower():

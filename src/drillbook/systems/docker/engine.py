@@ -1,7 +1,7 @@
 """Access to a Docker engine with the Docker SDK: by a local socket, by a URL, or through the SSH connection of a host.
 
-The API is that of docs.docker.com/reference/api/engine. Over SSH it is carried by ``docker system dial-stdio`` on the host,
-as the ``docker`` program itself does, in Drillbook's existing connection to the host.
+The API is that of docs.docker.com/reference/api/engine. Over SSH, Drillbook runs ``docker system dial-stdio`` on the host
+through its existing connection, as the ``docker`` program itself does.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SOCKET = "unix:///var/run/docker.sock"
 LONGEST_S = 120.0
 PIECE = 1 << 16
 SPARE_S = 3.0
-"""Seconds of a step's time reserved for killing a container that did not exit by itself."""
+"""Seconds of a step's time kept free to kill a container that did not exit in time."""
 OLDEST = "1.41"
-"""API version of Docker 20.10, used until the engine has reported its own version."""
+"""API version of Docker 20.10, which is used until the engine has reported its own version."""
 ONE_OFF = "com.docker.compose.oneoff"
-"""Label of Compose: `True` on a container of `docker compose run`, which does not belong to a service."""
+"""Label of Compose: `True` on a container made by `docker compose run`, which belongs to no service."""
 PROJECT, OF_PROJECT, NEEDS = "com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.depends_on"
 """Labels that Compose sets on a container: its project, its service, and the services on which it depends."""
 
@@ -60,7 +60,7 @@ class Engine:
     """Open connection to a Docker engine, for the duration of one action."""
 
     def __init__(self, client: Any, where: str) -> None:
-        """Wrap ``client``, a DockerClient; ``where`` names the engine in messages."""
+        """Wrap ``client``, a DockerClient; ``where`` is the name of the engine in messages."""
         self.client = client
         self.where = where
 
@@ -113,7 +113,7 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
 
 
 def _end_with(lines: Lines, api: Any) -> None:
-    """Give ``lines`` each socket or SSH channel that the SDK's session ``api`` opens, to close it at the deadline."""
+    """Add each socket or SSH channel that the SDK's session ``api`` opens to ``lines``, which closes it at the deadline."""
 
     def watched(make: Callable[[], Any]) -> Any:
         connection = make()
@@ -156,7 +156,7 @@ def _bounded_answers(api: Any, where: str) -> None:
 
 
 def pieces(answer: Any) -> Iterator[bytes]:
-    """Yield the raw body of ``answer``, not decompressed: a small compressed body could become large.
+    """Yield the raw body of ``answer`` without decompressing it, since a small compressed body could become large.
 
     Engines do not compress. Raises RequestException.
     """
@@ -198,7 +198,7 @@ def _client(host: Host, url: str, deadline: Deadline) -> Any:
 
 
 def _knock(path: str, timeout: float) -> None:
-    """Connect to the socket ``path`` once. Raises OSError when no program listens; the SDK would leak a socket."""
+    """Connect to the socket ``path`` once. Raises OSError when no program listens, in which case the SDK would leak a socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(timeout)
         probe.connect(path)
@@ -212,21 +212,21 @@ def _through(host: Piped, timeout: float) -> Any:
     pool = SSHConnectionPool(ssh_client=_Dialer(host), timeout=timeout)
 
     class Adapter(SSHHTTPAdapter):  # type: ignore[misc]  # the SDK has no types
-        """The SDK's SSH adapter for HTTP requests, made to use Drillbook's existing connection to a host."""
+        """The SDK's adapter for HTTP requests over SSH, changed to use Drillbook's existing connection to a host."""
 
         def get_connection(self, url: str, proxies: object = None) -> Any:
             return pool
 
-    client = docker.DockerClient(base_url=SOCKET, version=OLDEST, timeout=timeout)  # the constructor makes no connection yet
+    client = docker.DockerClient(base_url=SOCKET, version=OLDEST, timeout=timeout)  # the constructor does not connect yet
     adapter = Adapter("ssh://", timeout=timeout, shell_out=True)
-    client.api.base_url = "http+docker://ssh"  # by this address the SDK distinguishes an SSH channel from a local socket
+    client.api.base_url = "http+docker://ssh"  # by this address, the SDK recognises an SSH channel
     client.api.mount("http+docker://ssh", adapter)
     client.api._custom_adapter = adapter  # closing the client then closes the adapter, too
     return client
 
 
 class _Dialer:
-    """Substitute for paramiko's SSH client and transport, with just the methods that the Docker SDK calls."""
+    """Replaces paramiko's SSH client and transport; it has only the methods that the Docker SDK calls."""
 
     def __init__(self, host: Piped) -> None:
         self._host = host
@@ -240,7 +240,7 @@ class _Dialer:
 
 
 class _Line:
-    """An SSH channel on which the command ``docker system dial-stdio`` runs already."""
+    """An SSH channel on which the command ``docker system dial-stdio`` already runs."""
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel

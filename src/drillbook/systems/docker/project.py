@@ -71,7 +71,7 @@ class Project:
 
 
 def told(container: Any) -> dict[str, Any]:
-    """Return the state of a container as facts: status, exit status, health, memory kill, start time, restarts."""
+    """Return the state of a container as facts: status, exit status, health, killed for memory, start time, restarts."""
     state = container.attrs["State"]
     return {
         "container": container.name,

@@ -1,6 +1,6 @@
-"""Read a container's log or the output of a command in it, within the step's deadline.
+"""Reads a container's log, or the output of a command in a container, within the step's deadline.
 
-The form of the stream is that of docs.docker.com/reference/api/engine ("Attach to a container", stream format).
+The format of the stream is that of docs.docker.com/reference/api/engine ("Attach to a container", stream format).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from drillbook.systems.docker.engine import pieces
 
 TICK_S = 0.2
 KEPT = 16_000
-"""Number of bytes that are stored from the end of each output stream."""
+"""Number of bytes stored from the end of each output stream."""
 _OUT, _ERR = 1, 2
 
 
 def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[int, bytes, bytes]:
     """Run ``argv`` in a container; return the exit status, and the end of both output streams.
 
-    ``container`` is an object of the SDK. Raises TimeoutError and Cancelled at the step's deadline; the engine cannot kill
-    the command then.
+    ``container`` is an object of the SDK. Raises TimeoutError and Cancelled at the step's deadline; the command then
+    continues, since the engine cannot kill it.
     """
     api = container.client.api
     number = api.exec_create(container.id, argv, user=user)["Id"]
@@ -87,7 +87,7 @@ def _ended(ctx: Context) -> Iterator[None]:
 
 
 class _Frames:
-    """Splitter for the multiplexed streams of a container."""
+    """Splits the multiplexed output of a container into its streams."""
 
     def __init__(self) -> None:
         self._data, self._left, self._stream = b"", 0, _OUT
@@ -137,7 +137,7 @@ def _streams(ctx: Context, file: Any) -> tuple[bytes, bytes]:
 
 
 def _line(file: Any) -> tuple[Any, bytes]:
-    """Return the socket or SSH channel below ``file``, and the bytes already read beyond the HTTP headers."""
+    """Return the socket or SSH channel that ``file`` reads from, and the bytes already read after the HTTP headers."""
     if hasattr(file, "channel"):
         return file.channel, bytes(file._rbuffer)
     line = file.raw._sock

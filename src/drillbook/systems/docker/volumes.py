@@ -1,7 +1,7 @@
-"""Save and restore a container's volume with a helper container of the same image on the service's host.
+"""Saves and restores a container's volume with a helper container of the same image on the service's host.
 
-The data goes directly between host and store, never through the controller. The helper has the volume and no network. The
-image must have ``sh``, ``tar``, ``find`` and ``sha256sum``, as those of distributions and BusyBox have.
+The data goes directly between host and store, never through the controller. The helper container has the volume and no
+network. The image must contain ``sh``, ``tar``, ``find`` and ``sha256sum``, as images of distributions and BusyBox do.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from drillbook.systems.docker.undo import tool
 
 FORMAT: Literal["drillbook/volume-backup/1"] = "drillbook/volume-backup/1"
 ARCHIVE = "volume.tar"
-# Print the number of entries, a digest of their names, kinds, modes, owners and contents, without files that a restore kept,
-# and mode and owner of the volume's own folder.
-# A shell without `pipefail` sees only the status of a pipe's last program: the others end the script by a signal on failure.
+# Print the number of entries; a digest of their names, kinds, modes, owners and contents (without files that a restore
+# kept); and mode and owner of the volume's top folder. Without `pipefail`, a shell sees only the status of the last program
+# of a pipe; so the other programs end the script by a signal when they fail.
 _DIGEST = """
 export LC_ALL=C
 trap 'echo "not all of it could be read" >&2; exit 1' TERM
@@ -41,7 +41,7 @@ exit 0
 """
 _SAVE = "exec tar -C /volume --numeric-owner -cf - ."
 # RUN, with the archive on standard input. Move the old files to `kept`. Once `in` exists, the files in the volume are new,
-# and are deleted when `kept` is put back. `was` holds the old mode and owner of the volume's own folder.
+# and are deleted when `kept` is put back. `was` contains the old mode and owner of the volume's top folder.
 _REPLACE = """set -e
 cd /volume
 p=.drillbook-$1
@@ -77,7 +77,7 @@ if test -d "$p-kept"; then
 fi
 rm -rf -- "$p-new" "$p-in" "$p-old" "$p-was"
 """
-# Move the old files in one step, so that half of them is never mistaken for all of them.
+# Move the old files in one step, so that a part of them is never mistaken for all of them.
 _FORGET = 'cd /volume && p=.drillbook-$1 && mv -- "$p-kept" "$p-old" && rm -rf -- "$p-old" "$p-in" "$p-new" "$p-was"'
 _KEPT, _NONE = "kept", "none"
 _IS_KEPT = """cd /volume || exit 1
@@ -86,7 +86,7 @@ for each in kept new in old was; do
 done
 echo none
 """
-# NAME DOCKER...: remove a helper container that outlived its killed `docker run` and would go on writing.
+# NAME DOCKER...: remove a helper container that still writes although its `docker run` was killed.
 _ALONE = """name=$1; shift
 tries=0
 while :; do
@@ -138,7 +138,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """One volume: its name in the engine, the image of the helper, and the running containers that use the volume.
+    """One volume: its name in the engine, the image of the helper container, and the running containers that use the volume.
 
     ``unfit`` has one reason for each container of the volume that cannot be stopped and started again.
     """
@@ -151,7 +151,8 @@ class Volume:
 
     @classmethod
     def of(cls, ctx: Context, service: str, wanted: str) -> Volume:
-        """Return the volume ``wanted`` of a service's container, by name, name in its project, or path in the container.
+        """Return the volume ``wanted`` of a service's container; ``wanted`` is its name, its name in the project, or a path
+        in the container.
 
         Raises NotReady when there is none, or when the service's host does not control the container.
         """
@@ -203,7 +204,7 @@ class Volume:
 
     @property
     def _writer(self) -> str:
-        """Name of the helper container that writes to the volume; always the same, so that only one can exist."""
+        """Name of the helper container that writes to the volume; always the same, so that only one can exist at a time."""
         return f"drillbook-{self.ctx.run_id}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
 
     def _alone(self) -> tuple[str, ...]:
@@ -288,7 +289,7 @@ def _named(container: Any, wanted: str) -> str:
 
 
 def _unfit(user: Any) -> str:
-    """Return the reason why a container cannot be stopped and started again; empty when it can, or is already down."""
+    """Reason why a container cannot be stopped and started again; empty when it can, or is stopped already."""
     if (status := status_of(user)) in ("paused", "restarting"):
         return f"{user.name}, which uses the volume, is {status}"
     return passing(user) if status == "running" else ""

@@ -1,4 +1,4 @@
-"""Archives of files: their manifest, surveys of files on a host, comparison of both, and use of GNU tar on the host."""
+"""Archives of files: their manifest, lists of the files on a host (surveys), comparisons, and use of GNU tar on the host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEPT = ("--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner")
 
 
 class Entry(Part):
-    """One file, folder, link, pipe or device in an archive; ``same_as`` names the first hard link to the same file."""
+    """One file, folder, link, pipe or device in an archive; ``same_as`` names the first of several hard links to the same file."""
 
     type: Literal["file", "folder", "link", "pipe", "device"]
     mode: str
@@ -75,12 +75,12 @@ class Manifest(BackupManifest):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Result of a survey of files: ``entries`` is None when the path does not exist; ``sockets`` are never archived."""
+    """Result of a survey of files. ``entries`` is None when the path does not exist; ``sockets`` are never archived."""
 
     entries: dict[str, Entry] | None
     sockets: list[str]
     changed: Mapping[str, float] = field(default_factory=dict)
-    """Change time (ctime) of each entry in seconds since 1970 by the host's clock, if requested."""
+    """If requested, change time (ctime) of each entry in seconds since 1970, by the host's clock."""
 
 
 def resolve(ctx: Context, path: str) -> str:
@@ -99,7 +99,7 @@ def own_mark(ctx: Context) -> str:
 
 
 def lost(ctx: Context, path: str) -> str:
-    """Return the path to which `files.lose` moves ``path`` to delete it; this path exists until the deletion is complete."""
+    """Return the path to which `files.lose` moves ``path`` before deleting it; it exists until the deletion is complete."""
     return f"{path}{own_mark(ctx)}-lost"
 
 
@@ -117,7 +117,10 @@ def archived(ctx: Context, manifest: Manifest, origin: Reference) -> Identity:
 
 
 def survey(ctx: Context, path: str, prefix: tuple[str, ...] = (), *, changes: bool = False) -> Found:
-    """Survey ``path`` on the step's host; ``changes`` adds change times. Raises CouldNotVerify if an entry is unreadable."""
+    """List all entries of ``path`` on the step's host with their properties; with ``changes`` also their change times.
+
+    Raises CouldNotVerify if an entry is unreadable.
+    """
     arguments = (path, own_mark(ctx), *(("changes",) if changes else ()))
     answer = host_programs.call(ctx, "drillbook.systems.files.tree", *arguments, prefix=prefix)
     if answer["problems"]:
@@ -167,7 +170,7 @@ def pack(ctx: Context, path: str, archive: str) -> None:
 
 
 def unpack(ctx: Context, archive: str, prefix: tuple[str, ...]) -> None:
-    """Extract ``archive`` in the folder to which the command prefix ``prefix`` changes. Raises StepFailed, HostError."""
+    """Extract ``archive`` into the folder that the command prefix ``prefix`` changes to. Raises StepFailed, HostError."""
     output = ctx.run(
         *prefix,
         "tar",
@@ -191,7 +194,7 @@ def read(ctx: Context, text: str) -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class _Property:
-    """A property of entries to compare: code of the finding about a difference, value, entries to which it applies."""
+    """A property of entries to compare: code of the finding for a difference, value, and the entries it applies to."""
 
     code: str
     value: Callable[[Entry], str]

@@ -1,4 +1,4 @@
-"""Restore a team's backup of a deleted folder: extract it next to the folder's path, then move it into place in one step."""
+"""Restores a team's backup of a deleted folder: extracts it next to the folder's path, then moves it into place in one step."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from drillbook.sdk.in_place import InPlace, lies_in
 from drillbook.systems.files import archives, rights
 from drillbook.systems.files.service import Folder
 
-# In the folder with the new content, as `out`: find the content of the folder PATH in it, which a tool saved as `var/www`,
-# `www` or `.`, and move it to `../NAME`. Prints the number of its files.
+# Run in the folder that contains the new content as `out`. Find the content of the folder PATH in it, which a tool may have
+# saved as `var/www`, `www` or `.`, and move it to `../NAME`. Print the number of its files.
 _MOVE = """
 path=${1#/} name=$2 root=./out
 while test -n "$path"; do
@@ -40,7 +40,8 @@ test "$files" -gt 0 || exit 4
 if test -e "../$name" || test -L "../$name"; then rmdir -- "../$name" 2>/dev/null || exit 3; fi
 mv -T -- "$root" "../$name" && { sync -f .. 2>/dev/null || :; } && echo "$files"
 """
-# FOLDER SECONDS: print `old NAME` for each entry that did not change since, `new NAME` for the others; NAMEs end with a zero.
+# FOLDER SECONDS: print `old NAME` for each entry that did not change since the time SECONDS, `new NAME` for the others.
+# Every NAME ends with a NUL.
 _ENTRIES = """
 cd -- "$1" && find . -mindepth 1 -maxdepth 1 ! -name '*.drillbook-*' ! -newerct "@$2" -printf 'old %f\\0' &&
 find . -mindepth 1 -maxdepth 1 ! -name '*.drillbook-*' -newerct "@$2" -printf 'new %f\\0'
@@ -52,7 +53,7 @@ class FolderInPlace(InPlace):
     """Base of restores of files into a missing or empty folder of the inventory."""
 
     source: Any
-    """The backup source, whose driver this is."""
+    """The backup source that this object restores from."""
 
     @property
     def path(self) -> str:
@@ -72,7 +73,7 @@ class FolderInPlace(InPlace):
 
     @abstractmethod
     def names(self, backup: Backup, checked: Facts) -> set[str]:
-        """Return the names in ``backup`` of the folder's direct entries; ``checked`` has the facts of its verification.
+        """Return the names of the folder's direct entries in ``backup``; ``checked`` contains the facts of its verification.
 
         Raises StepFailed, HostError.
         """
@@ -84,7 +85,9 @@ class FolderInPlace(InPlace):
         rights.need_place(self.ctx, self.path)
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return the reason why ``backup`` seems to be of another folder; empty when it has the folder's older entries."""
+        """Reason why ``backup`` seems to be of another folder; empty when it contains those entries of the folder that are
+        older than it.
+        """
         if why := lies_in(self.ctx, self.source, self.path):
             return why
         since = f"{backup.taken_at.timestamp() - backup.error_s:.3f}"
@@ -99,7 +102,7 @@ class FolderInPlace(InPlace):
         return ""
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
-        """Restore next to the folder's path, and move the content into place. Raises StepFailed, HostError."""
+        """Restore next to the folder's path, then move the content into place. Raises StepFailed, HostError."""
         around, _, name = self._place.rpartition("/")
         begun = time.monotonic()
         try:

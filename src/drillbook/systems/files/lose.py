@@ -1,6 +1,6 @@
-"""Program that deletes a file or a folder on a host; it moves the path away first, so that the path never exists in part.
+"""Program that deletes a file or a folder on a host. It first moves the path away, so that it never exists only in part.
 
-Standard library only, for Python 3.7 or later; run from standard input like ``tree.py``.
+Standard library only, Python 3.7 or later; run from standard input like ``tree.py``.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ def mounted(path: bytes) -> str:
 
 
 def _plain(field: bytes) -> bytes:
-    """Decode the octal escapes in a field of /proc/PID/mountinfo, see proc_pid_mountinfo(5)."""
+    """Decode the octal escapes in a field of /proc/PID/mountinfo; see proc_pid_mountinfo(5)."""
     return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)
 
 
 def lose(path: bytes, lost: bytes) -> dict[str, Any]:
     """Move ``path`` to ``lost`` and delete it there.
 
-    If ``path`` cannot be moved, it is deleted in place while an empty folder ``lost`` marks the deletion in progress.
+    If ``path`` cannot be moved, it is deleted in place; meanwhile an empty folder ``lost`` shows that the deletion is
+    unfinished.
     """
     point = "" if os.path.islink(path) else mounted(path)  # noqa: PTH114
     if point:
@@ -56,6 +57,8 @@ def lose(path: bytes, lost: bytes) -> dict[str, Any]:
 
 
 def main(path: str, lost: str) -> None:
-    """Delete ``path``, and print JSON: ``refused`` (reason of a refusal), ``left`` (remaining path), ``said`` (by rm)."""
+    """Delete ``path``, and print JSON: ``refused`` (reason for a refusal), ``left`` (path of what remains), ``said`` (output
+    of rm).
+    """
     answer = {"refused": "", "left": "", "said": "", **lose(os.fsencode(path), os.fsencode(lost))}
     json.dump(answer, sys.stdout)

@@ -1,4 +1,4 @@
-"""Check the user's permissions to read, remove and restore files before the drill begins. Changes nothing."""
+"""Checks, before the drill begins, that the user has permission to read, remove and restore files. Changes nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ test -w "$folder" && test -x "$folder" || exit 4
 test "$(id -u)" != 0 && test -k "$folder" && ! test -O "$folder" || exit 0
 if test -e "$1" || test -L "$1"; then test "$(stat -c %u -- "$1")" = "$(id -u)" || exit 5; fi
 """
-# PATH: print the first entry below PATH whose permissions prevent deleting, reading, or restoring its owner.
+# PATH: print the first entry below PATH whose permissions would prevent deleting it, reading it, or restoring its owner.
 _DELETE = 'find "$1" -xdev -type d \\( ! -writable -o ! -executable \\) -print -quit'
 _OWN = 'test "$(id -u)" = 0 || find "$1" -xdev ! -user "$(id -u)" -print -quit'
 _READ = 'find "$1" -xdev \\( -type d \\( ! -readable -o ! -executable \\) -o -type f ! -readable \\) -print -quit'
-# PATH: exit with 3 or 4 if writing would remove file capabilities or mode bits that only the owner, or nobody, can restore.
+# PATH: exit with 3 or 4 if a write would remove file capabilities, or mode bits that this user could not restore (3: nobody
+# could; 4: only the owner).
 _MODE = """
 PATH=$PATH:/usr/sbin:/sbin
 if command -v getcap >/dev/null && test -n "$(getcap -- "$1" 2>/dev/null)"; then exit 3; fi
@@ -38,7 +39,7 @@ def need_place(ctx: Context, path: str) -> None:
 
 
 def need_deletable(ctx: Context, path: str) -> None:
-    """Raise NotReady unless the user may delete everything in ``path``, and restore the owners from an archive."""
+    """Raise NotReady unless the user may delete everything in ``path``, and could restore the owners from an archive."""
     need_place(ctx, path)
     if found := _first(ctx, _DELETE, path):
         raise _refused(ctx, f"{found} may not be written")
@@ -61,8 +62,8 @@ def need_writable(ctx: Context, path: str) -> None:
 def need_mode(ctx: Context, path: str) -> None:
     """Raise NotReady when writing to the file ``path`` would remove capabilities or mode bits that the user cannot restore.
 
-    The kernel removes capabilities from a file that is written to, and set-user-id and set-group-id when an ordinary user
-    writes to it, see capabilities(7) and write(2).
+    The kernel removes capabilities from a file that is written to; it also removes set-user-id and set-group-id when an
+    ordinary user writes. See capabilities(7) and write(2).
     """
     why = {
         3: f"{path} has file capabilities, which a write would remove for good",
@@ -73,7 +74,7 @@ def need_mode(ctx: Context, path: str) -> None:
 
 
 def _first(ctx: Context, script: str, path: str) -> str:
-    """Return the first path that ``script`` prints; empty without one, also when busybox's `find` lacks an option."""
+    """Return the first path that ``script`` prints; empty if it prints none, also when busybox's `find` lacks an option."""
     output = ctx.run("sh", "-c", script, "sh", path)
     return output.text.strip().partition("\n")[0] if output.text.startswith("/") else ""
 

@@ -25,7 +25,7 @@ KINDS = {
     stat.S_IFSOCK: "socket",
 }
 NOT_CARRIED = ("security.selinux", "security.ima", "security.evm")
-"""Extended attributes that a host sets by its own policy; a comparison ignores them."""
+"""Extended attributes that every host sets by its own policy; a comparison ignores them."""
 
 
 def shown(name: bytes) -> str:
@@ -37,7 +37,7 @@ class Survey:
     """Survey of a file or a folder, with type, permissions, owner, attributes and content of each entry below it."""
 
     def __init__(self, root: bytes, ignored: bytes) -> None:
-        """Survey the file or folder ``root``; entries whose name contains ``ignored`` are omitted."""
+        """Prepare a survey of the file or folder ``root``; entries whose name contains ``ignored`` are left out."""
         self.root, self.ignored = root, ignored
         self.entries: dict[str, dict[str, Any]] = {}
         self.problems: list[str] = []
@@ -57,7 +57,7 @@ class Survey:
             self.problems.append(f"{shown(name)}: {error.strerror}")
 
     def entry(self, path: bytes, name: str) -> None:
-        """Examine the file or folder ``path`` itself, without any entries below it."""
+        """Examine the file or folder ``path`` itself, but nothing below it."""
         found = os.lstat(path)
         kind = KINDS[stat.S_IFMT(found.st_mode)]
         if kind == "socket":

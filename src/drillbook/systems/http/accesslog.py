@@ -42,7 +42,7 @@ _MOST_LINE = 4096
 class Request:
     """A logged request: time of its end (``at``, seconds since 1970), method, path, status, duration and rounding error.
 
-    ``zoned`` is False when the line had no time zone, so that the host's zone was assumed.
+    ``zoned`` is False when the line contained no time zone, so that the host's zone was assumed.
     """
 
     at: float
@@ -55,15 +55,15 @@ class Request:
 
     @property
     def endpoint(self) -> str:
-        """Method and path, in which parts that identify one of many objects (numbers, digests) are replaced by ``{}``."""
+        """Method and path; parts that select one of many objects (numbers, digests) are replaced by ``{}``."""
         parts = ("{}" if _VARIABLE.search(part) else part for part in self.path.split("/"))
         return f"{self.method} {'/'.join(parts)}"
 
 
 def read(line: str, zone: datetime.timezone = datetime.UTC) -> Request | None:
-    """Parse a line of the log, without the query of the path; return None when the line does not log a request.
+    """Parse a line of the log, without the query of the path; None when the line does not describe a request.
 
-    ``zone`` applies to times without a zone.
+    ``zone`` applies to times without a time zone.
     """
     line = line[:_MOST_LINE].rstrip()
     asked, status, at = _REQUEST.search(line), _STATUS.search(line), _time(line, zone)
@@ -128,7 +128,7 @@ def slowest(requests: Iterable[Request]) -> dict[str, Any]:
 
 
 UNAVAILABLE = (502, 503, 504)
-"""Statuses with which a service reports that it or a service behind it is unavailable (RFC 9110, 15.6).
+"""Statuses by which a service reports that it, or a service behind it, is unavailable (RFC 9110, 15.6).
 
 Other 5xx statuses point to a bug of the service itself.
 """

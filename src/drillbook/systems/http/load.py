@@ -1,6 +1,6 @@
-"""Load at a fixed rate, open loop: no answer delays the next request, and latency counts from the time a request is due.
+"""Load at a fixed rate (open loop): no answer delays the next request, and latency counts from the time a request is due.
 
-A closed loop, in which clients wait for answers, sends fewer requests to a slow server and so hides its latency (Gil Tene's
+In a closed loop, clients wait for answers: they send fewer requests to a slow server, which hides its latency (Gil Tene's
 "coordinated omission"). Times are from the controller's monotonic clock.
 """
 
@@ -22,7 +22,7 @@ MOST_AT_ONCE = 200
 """Maximum number of requests without an answer at the same time."""
 MOST_REQUESTS = 100_000
 KINDS = 5
-"""Number of different failures that are reported, the most frequent first."""
+"""Number of different failures to report, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Sample:
 def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Deadline) -> list[Sample]:
     """Call ``send`` at ``rate`` calls per second for ``seconds``, each in a thread; return a sample for each call.
 
-    ``send`` returns a status or raises OSError. Raises TimeoutError and Cancelled at the deadline, once requests in progress
-    have finished.
+    ``send`` returns a status or raises OSError. At the deadline, TimeoutError or Cancelled is raised once requests in
+    progress have finished.
     """
     count = max(1, round(rate * seconds))
     begun = time.monotonic()

@@ -19,17 +19,17 @@ MOST_BYTES = 4 << 20
 MOST_LINES = 3_000
 """Maximum number of lines requested from a service manager's log."""
 ZONES_S = 900
-"""Smallest difference between time zone offsets, in seconds (IANA time zone database)."""
+"""Smallest difference between the offsets of two time zones, in seconds (IANA time zone database)."""
 FARTHEST_S = 26 * 3600
-"""Largest difference between two time zones in seconds: from -12:00 to +14:00."""
+"""Largest difference between the offsets of two time zones, in seconds: from -12:00 to +14:00."""
 FRESH_S = 60.0
-"""Largest age in seconds of the newest logged request of a service in use."""
+"""If a service is in use, its newest logged request is at most this many seconds old."""
 AHEAD_S = 60.0
-"""Seconds by which the time of a logged request may be ahead of the host's clock, which is read before the log."""
+"""Seconds by which a logged time may be later than the host's clock, since the clock is read before the log."""
 OLDER = 200
-"""Number of consecutive requests older than the period after which the backward reading of a log stops.
+"""Number of consecutive requests older than the period after which reading the log backwards stops.
 
-The number is above one because workers log their requests slightly out of order.
+It is above one, since workers log their requests slightly out of order.
 """
 _FORMATS = "`invoke actions http.slowest` shows the supported formats: each line needs the request's duration"
 
@@ -118,7 +118,7 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
 
 
 def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[list[str], list[accesslog.Request]]:
-    """Return the lines from the end of the log back to the time ``since``, and the requests in these lines.
+    """Read back from the end of the log to the time ``since``; return these lines, and the requests in them.
 
     Reading stops after ``OLDER`` consecutive requests before ``since``.
     """
@@ -134,7 +134,7 @@ def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[li
 
 
 def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
-    """Return the offset in hours by which logged times seem to be in another time zone than the host's; 0 if they do not."""
+    """Return by how many hours the zone of the logged times seems to differ from the host's zone; 0 if it does not."""
     if not found or any(one.zoned for one in found):
         return 0.0
     away = max(one.at for one in found) - now

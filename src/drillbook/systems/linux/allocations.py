@@ -1,7 +1,7 @@
 """Memory allocations of a Python process from memray and tracemalloc, in one form. Pure functions.
 
-Held memory was allocated during the trace and not freed by its end. This includes caches that fill up and work in progress,
-so only the top of the list matters, and only if it stays the same in a second trace.
+Held memory was allocated during the trace and not freed by its end. This includes growing caches and work in progress, so
+only the top of the list matters, and only if it stays the same in a second trace.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Memory held by a process: the call stacks that hold most, and the sums over all stacks."""
+    """Memory held by a process: the call stacks that hold the most, and the sums over all stacks."""
 
     held: tuple[Held, ...]
     bytes: int
@@ -82,7 +82,7 @@ def _frame(name: object, file: object, line: object) -> str:
 
 
 def _place(text: str) -> str:
-    """Return file and line of an allocation in printable form; of a long path only the end."""
+    """Return file and line of an allocation in printable form; a long path is shortened to its end."""
     return printable(text, limit=120)
 
 

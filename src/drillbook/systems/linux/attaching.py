@@ -1,12 +1,12 @@
-"""Attach memray (https://bloomberg.github.io/memray/attach.html) to a running process on its host for a limited time.
+"""Attaches memray (https://bloomberg.github.io/memray/attach.html) to a running process on its host for a limited time.
 
 A debugger loads memray into the process. It sets breakpoints and waits for the next allocation. If the debugger were killed
-meanwhile, the breakpoints would stay, and the first would kill the process. Therefore the debugger runs apart from the step
-and is never killed; when the process allocates nothing for too long, a signal asks the debugger to detach. A timer in the
-process itself ends the trace, even when the controller is gone.
+meanwhile, the breakpoints would stay, and the first would kill the process. Therefore the debugger runs independently of the
+step and is never killed; when the process allocates nothing for too long, a signal asks the debugger to detach. A timer in
+the process itself ends the trace, even when the controller is gone.
 
 The signal for gdb is SIGINT: gdb then restores the registers of the process, even during a function that gdb calls in it.
-SIGTERM during such a function would make the process crash.
+SIGTERM during such a function would crash the process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from drillbook.systems.linux.target import Found, as_root
 PATIENCE = 60
 """Seconds within which the process must allocate memory; otherwise the debugger detaches."""
 LATE = 60
-"""Seconds that a trace may last beyond its planned end."""
+"""Seconds that a trace may last longer than planned."""
 LARGEST_CAPTURE = 256 << 20
 
 _SHELL = (
@@ -41,7 +41,8 @@ now() { read -r up idle < /proc/uptime; now=${up%.*}; }
 """
 )
 # PID START PATIENCE FOLDER PROGRAM...: run detached, and write `said` and `done` to the folder. The debugger is asked to
-# detach only while it does not hold the process stopped (state t) and loads nothing into it; after 30 s more in any case.
+# detach only while it neither holds the process stopped (state t) nor loads anything into it; after 30 more seconds in any
+# case.
 _GUARD = (
     _SHELL
     + """
@@ -66,7 +67,7 @@ wait "$child"
 echo "$?" >"$folder/status"; mv "$folder/status" "$folder/done"
 """
 )
-# Print the obstacle to a trace as one word on standard error; WHY maps each word to an explanation.
+# Print what prevents a trace, as one word on standard error; WHY maps each word to an explanation.
 _BEFORE = (
     _SHELL
     + """
@@ -171,9 +172,9 @@ _WHY = {
 
 
 def _open_folder(ctx: Context) -> str:
-    """Return the path prefix of a folder to which the traced process, perhaps of another user, may write.
+    """Return the path prefix of a folder that the traced process, perhaps of another user, may write to.
 
-    The folder is created exclusively, directly in `scratch`.
+    The folder is newly created, directly in `scratch`.
     """
     return f"{root_of(ctx.host)}-{ctx.run_id}.{ctx.step}.allocations"
 

@@ -1,4 +1,4 @@
-"""Capture packets on a host with tcpdump; commands on the host limit time and size, so that the capture ends by itself."""
+"""Captures packets on a host with tcpdump; commands on the host limit time and size, so that the capture ends by itself."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from drillbook.systems.linux.packets import Capture
 from drillbook.systems.linux.target import as_root
 
 _PATH = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH"
-# 176 bytes of each packet contain the longest headers; content after the headers is dropped by the parser.
-# SECONDS BYTES INTERFACE FILTER: `timeout` limits the time and `head` the size, even when nobody reads the output any more.
+# 176 bytes of each packet include even the longest headers; the parser drops content after the headers. SECONDS BYTES
+# INTERFACE FILTER: `timeout` limits the time and `head` the size, even when nobody reads the output any more.
 _CAPTURE = (
     _PATH
     + """
@@ -32,7 +32,7 @@ def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface
     """Run tcpdump for ``seconds``, or until ``size`` bytes, and write its output to ``into``.
 
     Facts: ``ended`` (``time`` or ``size``), ``dropped`` (packets that the kernel lost; None when tcpdump did not report it).
-    Raises CouldNotVerify when tcpdump is missing, or may not capture.
+    Raises CouldNotVerify when tcpdump is missing, or has no permission to capture.
     """
     sink = Limited(into, f"{ctx.host.name}: the capture of tcpdump", size)
     output = ctx.run(*as_root(ctx), "sh", "-c", _CAPTURE, "sh", f"{seconds:g}", str(size), interface, expression, sink=sink)

@@ -1,11 +1,11 @@
-"""State folder of a fault on its host, with the data for its undo, and shell functions that its scripts share."""
+"""State folder of a fault on its host, with the data for its undo, and shell functions that the fault's scripts share."""
 
 from __future__ import annotations
 
 from drillbook.sdk.action import Context
 
-# seen PID: set `state`, `parent` and `start` (clock ticks since boot); fails when there is no such living process.
-# A pid alone is ambiguous, because pids are reused: a process is identified by its pid and start time.
+# seen PID: set `state`, `parent` and `start` (clock ticks since boot); fails if no such process is alive. Pids are reused,
+# so a process is identified by its pid and start time.
 SEEN = """
 seen() {
   line=$(tr '\\n' ' ' 2>/dev/null < "/proc/$1/stat") || return 1
@@ -15,7 +15,7 @@ seen() {
   test "$state" != Z && test "$state" != X
 }
 """
-# rest: sleep briefly, also where `sleep` accepts only whole seconds.
+# rest: sleep briefly, even if `sleep` accepts only whole seconds.
 REST = """
 rest() { sleep 0.1 2>/dev/null || sleep 1; }
 """
@@ -24,8 +24,8 @@ rest() { sleep 0.1 2>/dev/null || sleep 1; }
 def state_folder(ctx: Context) -> str:
     """Return the folder of this step's state on its host, next to the run's scratch folder.
 
-    Only the undo removes this folder. The runner removes the scratch folder at the end of a run, even when an undo failed;
-    the state must survive for the next attempt.
+    Only the undo removes this folder, so that it is there for another attempt. The runner removes the scratch folder at the
+    end of a run, even when an undo failed.
     """
     return f"{ctx.scratch}.{ctx.step}"
 

@@ -61,7 +61,7 @@ def _rule(line: str, words: list[str]) -> Rule:
 def _asked(word: str, rest: Iterator[str]) -> Condition:
     """Return the condition of the option ``word``, whose arguments are read from ``rest``.
 
-    An unknown option becomes an unknown condition, and its arguments stay in ``rest``, where the caller skips them.
+    An unknown option becomes an unknown condition; its arguments stay in ``rest``, where the caller skips them.
     """
     known = _OPTIONS.get(word)
     return known(rest) if known else pf.unknown
@@ -97,9 +97,9 @@ _OPTIONS: dict[str, Callable[[Iterator[str]], Condition]] = {
 
 
 def of_nft(found: str, listing: str, iptables: str) -> list[Table]:
-    """Parse the tables of ``nft -j list ruleset``; ``listing`` (``nft -a list ruleset``) has the texts of the rules.
+    """Parse the tables of ``nft -j list ruleset``; ``listing`` (``nft -a list ruleset``) contains the texts of the rules.
 
-    ``iptables`` is the output of iptables-save; tables in nft that belong to iptables are omitted. Raises ValueError.
+    ``iptables`` is the output of iptables-save; tables in nft that belong to iptables are left out. Raises ValueError.
     """
     texts = _texts(listing)
     theirs = set(re.findall(r"^\*(\w+)$", iptables, re.MULTILINE)) if _OWN_NFT.search(iptables) else set()
@@ -154,7 +154,7 @@ def _nft_rule(parts: list[dict[str, Any]], text: str) -> Rule:
 
 
 def _headers(left: Any) -> list[Condition]:
-    """Return the implicit condition of a header match: the packet must have that header."""
+    """Return the condition that a header match implies: the packet must have this header."""
     if not isinstance(left, dict):
         return []
     kind, what = next(iter(left.items()))
@@ -167,7 +167,7 @@ def _headers(left: Any) -> list[Condition]:
 
 
 def _match(left: Any, right: Any, op: str) -> Condition:
-    """Return the condition of a match in nft's JSON: unknown for named sets and for operators except ==, != and in."""
+    """Return the condition of a match in nft's JSON; unknown for named sets, and for operators other than ==, != and in."""
     if op not in ("==", "!=", "in") or not isinstance(left, dict) or (isinstance(right, str) and right.startswith("@")):
         return pf.unknown
     if "&" in left:
@@ -194,7 +194,9 @@ def _list(value: Any) -> list[Any]:
 
 
 def _field(left: Any) -> str:
-    """Return kind and name of the field that a match compares, such as ``ct state`` or ``payload saddr``; empty if none."""
+    """Return kind and name of the field that a match compares, such as ``ct state`` or ``payload saddr``; empty if it
+    compares none.
+    """
     kind, what = next(iter(left.items())) if isinstance(left, dict) else ("", None)
     return f"{kind} {what.get('field') or what.get('key') or ''}" if isinstance(what, dict) else ""
 
@@ -220,7 +222,7 @@ def _versions(right: Any) -> Condition:
 
 
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "comp", "gre")
-"""Protocols above IP; in a header match `th` stands for any of these protocols that has ports."""
+"""Protocols above IP. In a header match, `th` means any of these protocols that has ports."""
 _FIELDS: dict[str, Callable[[Any], Condition]] = {
     "payload saddr": lambda right: pf.address(_nft_network(right), source=True),
     "payload daddr": lambda right: pf.address(_nft_network(right), source=False),

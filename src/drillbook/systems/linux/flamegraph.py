@@ -1,7 +1,7 @@
-"""A flame graph as SVG: width is the share of samples, callers are below their callees. Pure functions.
+"""A flame graph as SVG: the width of a frame is its share of the samples; callers are below the functions that they call.
 
-The form is Brendan Gregg's (https://www.brendangregg.com/flamegraphs.html). The SVG has no script: names from the target are
-text, so the file is safe to open.
+Pure functions. The form is Brendan Gregg's (https://www.brendangregg.com/flamegraphs.html). The SVG has no script, and names
+from the target are text, so the file is safe to open.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Node:
 
 
 def svg(samples: Mapping[tuple[str, ...], int], title: str, unit: str = "samples") -> str:
-    """Draw ``samples``: stacks, outermost frame first, each with its number of samples, or with its weight in ``unit``."""
+    """Draw ``samples``: stacks, outermost frame first, each with its number of samples, or its weight in ``unit``."""
     root = _Node("all")
     for stack, count in samples.items():
         node = root

@@ -1,8 +1,9 @@
 """Helper program that maintains a fault on its host and exits by itself, even if the controller dies.
 
-The helper is detached, and the preferred victim of the out-of-memory killer. It exits when its time is over or the folder of
-the fault is gone. All its processes carry the fault's mark in their environment, so that the undo finds exactly these, even
-a worker whose pid was never recorded. It needs only POSIX sh; its body may need more tools, which the fault checks.
+The helper is detached, and the out-of-memory killer kills it before other processes. It exits when its time is over or the
+folder of the fault is gone. All its processes carry the fault's mark in their environment, so that the undo finds exactly
+these, even a worker whose pid was never recorded. It needs only POSIX sh; its body may need more tools, which the fault
+checks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from drillbook.values import Duration
 
 VARIABLE = "DRILLBOOK_FAULT"
 LONGEST = 3600.0
-"""Longest life of a helper in seconds, whatever the drill declares."""
+"""Maximum lifetime of a helper in seconds, whatever the drill declares."""
 Lasting = Annotated[
     Duration,
     Field(
@@ -33,7 +34,7 @@ Lasting = Annotated[
 ]
 """Type of the field `for`, the duration of a fault that a helper maintains."""
 
-# FOLDER MARK: `pids` prints the living processes of the helper: those with its mark, and the one in its pid file.
+# FOLDER MARK: `pids` prints the living processes of the helper: those that have its mark, and the process in its pid file.
 _PIDS = (
     SEEN
     + REST
@@ -103,15 +104,16 @@ over() { test -d "$folder" || return 0; read -r up other < /proc/uptime; test "$
 note $$ main || exit 1
 """
 )
-"""Shell functions for every BODY, such as ``note PID WORD``, which records a worker, and ``over``, which succeeds at the end.
+"""Shell functions for every BODY, such as ``note PID WORD``, which records a worker, and ``over``, which succeeds when the
+time is over.
 
-The file ``$folder/ready`` says that the fault is in place. A missing folder means that the undo has run already.
+The file ``$folder/ready`` says that the fault is in place. If the folder is missing, the undo has already run.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """Helper program of one step on one host: its start, its processes and its undo."""
+    """Helper program of one step on one host: starts it, finds its processes, and returns its undo."""
 
     ctx: Context
 
@@ -161,11 +163,11 @@ class Helper:
         return [int(word) for word in output.text.split()]
 
     def ended_badly(self) -> bool:
-        """Return True when the helper's folder is gone, as after an undo, but some processes of the helper still run."""
+        """Return True when the helper's folder is gone, as after an undo, but some of its processes still run."""
         return bool(self.pids()) and not self.ctx.run("test", "-e", self.folder).ok
 
     def workers(self, word: str) -> list[int]:
-        """Return the pids of the helper's running processes that the helper recorded under the name ``word``."""
+        """Return the pids of those running processes that the helper recorded with the name ``word``."""
         script = _PIDS + 'pids "$1" "$2"; echo noted; printf "%s\\n" "$noted"'
         living, _, noted = self.ctx.run("sh", "-c", script, "sh", self.folder, self.mark).check().text.partition("noted\n")
         named = {line.split()[0] for line in noted.splitlines() if line.split()[2:] == [word]}

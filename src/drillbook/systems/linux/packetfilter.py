@@ -1,4 +1,4 @@
-"""Search for packet filter rules that block a connection, whose first two packets are traced through the chains.
+"""Finds packet filter rules that block a connection: its first two packets are traced through the chains.
 
 Pure functions. The trace follows the kernel (iptables(8), nft(8)): the first matching rule decides; the end of a chain at a
 hook applies its policy. A rule with a condition that cannot be evaluated is uncertain. So is a rule at the hook `forward`,
@@ -15,19 +15,20 @@ from typing import Any
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DEEPEST = 16
-"""Deepest nesting of chains; the kernel allows no more jumps (NFT_JUMP_STACK_SIZE)."""
+"""Maximum nesting of chains; the kernel allows no more jumps (NFT_JUMP_STACK_SIZE)."""
 CHOSEN = (32768, 60999)
 """Range of ports that Linux assigns to clients (ip_local_port_range, Documentation/networking/ip-sysctl.rst)."""
 HARDLY = 0.01
-"""Smallest share of client ports that counts: a rule about fewer ports hardly ever blocks a connection."""
+"""Smallest share of client ports that matters: a rule for fewer ports hardly ever blocks a connection."""
 DROP, REJECT, ACCEPT, RETURN, GO_ON, JUMP, GOTO, UNKNOWN = "drop", "reject", "accept", "return", "", "jump", "goto", "?"
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """TCP packet as a host sees it. A field is None when unknown; a port also when the client's system assigns it.
+    """TCP packet as a host sees it.
 
-    ``hooks`` are the hooks that the packet passes, in lower case.
+    A field is None when it is unknown; a port is also None when the client's system assigns it. ``hooks`` are the hooks that
+    the packet passes, in lower case.
     """
 
     hooks: tuple[str, ...]
@@ -61,12 +62,12 @@ class Rule:
     conditions: tuple[Condition, ...] = ()
 
     def matches(self, packet: Packet) -> bool | None:
-        """Return True or False, or None when the match depends on unknown properties of the packet."""
+        """Return True if the rule matches the packet, otherwise False; None if this depends on unknown properties of the packet."""
         asked = [one(packet) for one in self.conditions]
         return False if False in asked else None if None in asked else True
 
     def aims(self, packet: Packet) -> bool:
-        """Return True when the match of the rule depends on the packet's addresses or ports."""
+        """Return True when it depends on the packet's addresses or ports if the rule matches."""
         return self.matches(replace(packet, source=None, target=None, source_port=None, target_port=None)) is not True
 
 
@@ -91,10 +92,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that certainly or possibly drops or rejects a packet, and the hook at which it does.
+    """A rule that drops or rejects a packet, and the hook at which it does.
 
-    ``certain`` is False when the rule only possibly does so; ``aimed`` is True when the rule matches the packet's addresses
-    or ports.
+    ``certain`` is False when it is only possible that the rule does so; ``aimed`` is True when the rule matches the packet's
+    addresses or ports.
     """
 
     table: Table
@@ -176,7 +177,7 @@ class _Walk:
         self.hits: list[Hit] = []
 
     def through(self, name: str, depth: int = 0, *, sure: bool = True, aimed: bool = False) -> bool:
-        """Trace the packet through a chain; returns True when the packet's path certainly ends in that chain.
+        """Trace the packet through a chain; return True when the packet's path certainly ends in that chain.
 
         ``sure``: the packet certainly reaches the chain. ``aimed``: it reaches the chain because of its addresses or ports.
         """
@@ -231,7 +232,7 @@ def port(ends: Sequence[tuple[int, int]], *, source: bool) -> Condition:
 
 
 def interface(name: str) -> Condition:
-    """Return the condition that the packet passes the interface; it can be evaluated only for loopback."""
+    """Return the condition that the packet passes the interface; only for loopback can it be evaluated."""
     return lambda packet: packet.loopback if name == "lo" else False if packet.loopback else None
 
 
@@ -266,7 +267,7 @@ def negated(one: Condition) -> Condition:
 
 
 def unknown(packet: Packet) -> None:
-    """Return None for any packet: a condition that cannot be evaluated."""
+    """Return None for any packet: used for a condition that cannot be evaluated."""
 
 
 def facts(found: list[Hit], ours: Mapping[str, str], most: int) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Parser of a packet capture as a stream: TCP headers are counted and stored, payload is dropped. Does no input or output.
+"""Parser of a packet capture as a stream: it counts and keeps TCP headers, and drops the payload. No input or output.
 
 The format is libpcap's (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html), link types Ethernet, raw IP and
 Linux "cooked" (https://www.tcpdump.org/linktypes.html). Flags and sequence numbers are those of RFC 9293.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 _MAGIC = {b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">"}
-# By link type: number of bytes before the network layer, and position of the protocol in them (None for raw IP).
+# By link type: number of bytes before the network layer, and position of the protocol number in them (None for raw IP).
 _LINKS: dict[int, tuple[int, int | None]] = {1: (14, 12), 101: (0, None), 113: (16, 14), 276: (20, 0)}
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 _HALF, _WHOLE = 1 << 31, 1 << 32
@@ -21,7 +21,7 @@ Flow = tuple[bytes, bytes]
 
 
 class Sink(Protocol):
-    """Destination to which the capture is written after its payload was dropped."""
+    """Destination of the capture, after its payload was dropped."""
 
     def write(self, data: bytes) -> int:
         """Write the next chunk of the capture."""
@@ -53,7 +53,7 @@ class _Direction:
 
 @dataclass(slots=True)
 class Capture:
-    """Parses a capture that ``write`` receives in chunks, passes its headers to ``sink``, and counts packets."""
+    """Parser of a capture that ``write`` receives in chunks; passes the headers to ``sink``, and counts packets."""
 
     sink: Sink
     packets: int = 0
@@ -61,7 +61,7 @@ class Capture:
     """Total size of the packets on the wire in bytes, payload included."""
     flags: Counter[str] = field(default_factory=Counter)
     other: int = 0
-    """Number of packets that are not TCP, or that were cut inside the TCP header."""
+    """Number of packets that are not TCP, or whose TCP header is incomplete."""
     broken: bool = False
     """True when the capture cannot be parsed, because its format or link type is unknown."""
     _order: str = ""

@@ -10,7 +10,7 @@ from drillbook.sdk.service import Port, Service
 
 
 class Relay(Service):
-    """A TCP relay or proxy on the path to another service; with a control file, drills can break the path without root."""
+    """A TCP relay or proxy on the path to another service. If it has a control file, drills can break the path without root."""
 
     kind: Literal["relay"] = "relay"
     address: str = Field(default="127.0.0.1", description="Address of the relay, as seen from where `reach` connects.")
@@ -29,7 +29,7 @@ class Relay(Service):
 
     @property
     def lock_name(self) -> str:
-        """Name under which a run locks the relay: kind and port."""
+        """Name of the lock by which a run reserves the relay: kind and port."""
         return f"{self.kind}-{self.port}"
 
     @property
@@ -44,7 +44,7 @@ class Relay(Service):
 
 
 class Tcp(Service):
-    """A server with any protocol: Drillbook knows only address and port, and checks that the port accepts connections."""
+    """A server with any protocol: Drillbook knows only its address and port, and checks that the port accepts connections."""
 
     kind: Literal["tcp"] = "tcp"
     address: str = Field(default="127.0.0.1", description="Address of the server, as seen from where `reach` connects.")
@@ -55,7 +55,7 @@ class Tcp(Service):
 
     @property
     def lock_name(self) -> str:
-        """Name under which a run locks the server: its unit, or else kind and port."""
+        """Name of the lock by which a run reserves the server: its unit, or else kind and port."""
         return super().lock_name if self.unit else f"{self.kind}-{self.port}"
 
     @property

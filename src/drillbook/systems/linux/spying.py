@@ -1,4 +1,4 @@
-"""Run a profiler on the host of a process: as the right user, limited in time and output, with readable errors."""
+"""Runs a profiler on the host of a process: as the right user, with limited time and output, and with readable errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drillbook.systems.linux.target import Found, as_root
 MOST_BYTES = 16 << 20
 """Limit of a profiler's output in bytes."""
 
-# BYTES PROGRAM ARGV...: run it with a pipe as output, since py-spy opens /dev/stdout by name, which a socket refuses.
+# BYTES PROGRAM ARGV...: run the program with a pipe as output; py-spy opens /dev/stdout by name, which fails for a socket.
 _PIPED = """
 most=$1; shift
 command -v -- "$1" >/dev/null || exit 127

@@ -1,6 +1,6 @@
-"""Shell scripts that replace a file and restore the original, for several faults.
+"""Shell scripts that replace a file and later restore the original; several faults use them.
 
-A folder next to the replaced file has the unchanged original as `was`, and the replacement as `is`.
+A folder next to the replaced file contains the unchanged original as `was`, and the replacement as `is`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ _PLACE = (
 it=${1##*/} kept=${2##*/}
 """
 )
-# PATH KEPT: content on standard input. The original file gets a second name in the folder KEPT; a copy with the same owner,
-# permissions and attributes gets the new content, and replaces the original in one step: the path always exists.
+# PATH KEPT: the new content is on standard input. The original gets a second name in the folder KEPT. A copy with the same
+# owner, permissions and attributes gets the new content, and replaces the original in one step, so that the path always
+# exists.
 REPLACE = (
     _PLACE
     + """
@@ -41,9 +42,9 @@ REFUSED = {
     7: "cannot be hard-linked in its folder",
     8: "cannot be replaced",
 }
-"""Meaning of the exit statuses of REPLACE; at each of them the file is unchanged."""
-# PATH KEPT: put the original back, unless somebody replaced the file since: then the newer file stays. Leaves KEPT/back when
-# this or a previous attempt put the original back.
+"""Meaning of each exit status of REPLACE for which the file was not changed."""
+# PATH KEPT: put the original back, unless somebody has replaced the file since; then the newer file stays. Leaves KEPT/back
+# when this or a previous attempt put the original back.
 RETURN = (
     _PLACE
     + """

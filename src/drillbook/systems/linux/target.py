@@ -1,4 +1,4 @@
-"""Selection of exactly one process of a host: the main process of a unit, that of a pid file, or a port's listener.
+"""Selects exactly one process of a host: the main process of a unit, the process of a pid file, or the listener of a port.
 
 A process is never selected by a name or a pattern, which could match others. It is identified by its pid and start time.
 """
@@ -15,7 +15,8 @@ from drillbook.systems.linux.faultstate import SEEN
 
 Argv = tuple[str, ...]
 
-# PID: print state and start time. Status 3: no process; 4: kernel thread or init; 5: own ancestor; 6: of another user
+# PID: print state and start time. Status 3: no process; 4: kernel thread or init; 5: ancestor of this script; 6: belongs to
+# another user.
 _LOOK = (
     SEEN
     + """
@@ -30,8 +31,8 @@ kill -0 "$1" 2>/dev/null || exit 6
 echo "$found"
 """
 )
-# PORT as `:%04X`: print the pids that hold a listening socket of that port, without the children of such a process. Exit
-# status 3: nobody listens; 6: the listener's descriptors may not be read.
+# PORT as `:%04X`: print the pids of processes that listen on this port, without their children. Exit status 3: nobody
+# listens; 6: the descriptors of the listener may not be read.
 _LISTENER = (
     SEEN
     + """
@@ -130,7 +131,7 @@ def listeners(ctx: Context, port: int) -> list[int]:
 
 
 def look(ctx: Context, pid: int, what: str) -> Found:
-    """Return the process ``pid``. Raises NotReady, naming it ``what``, when it does not exist or no fault may touch it."""
+    """Return the process ``pid``, called ``what`` in messages. Raises NotReady if it does not exist, or no fault may touch it."""
     output = ctx.run(*as_root(ctx), "sh", "-c", _LOOK, "sh", str(pid))
     why = {
         3: ("does not exist", "start the process"),

@@ -1,4 +1,4 @@
-"""CPU use of a process and its descendants, from two readings of the kernel's ticks. Pure functions."""
+"""CPU use of a process and its descendants, from two readings of the CPU ticks counted by the kernel. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ UPTIME_S = 0.01
 
 
 def load_of(root: int, text: str) -> dict[str, Any]:
-    """Return ``processes`` (number), ``cpu_percent`` of one core, its error ``cpu_error``. Raises ValueError, IndexError.
+    """Return ``processes`` (number), ``cpu_percent`` of one core, and its error ``cpu_error``. Raises ValueError,
+    IndexError.
 
-    ``text`` is a line `hz N`, and twice a line `at SECONDS` followed by lines `PID PARENT TICKS`. A process that started
-    between the readings counts from its start; one that exited does not count, since the kernel no longer has its ticks.
+    ``text`` contains a line `hz N`, and then twice a line `at SECONDS` followed by lines `PID PARENT TICKS`. A process that
+    started between the readings counts from its start; a process that exited does not count, since the kernel no longer has
+    its ticks.
     """
     heading, *readings = text.split("at ")
     hz = float(heading.split()[1])
@@ -23,7 +25,7 @@ def load_of(root: int, text: str) -> dict[str, Any]:
     ticks = sum(after[pid][1] - (before[pid][1] if pid in before else 0) for pid in family)
     seconds = end - at
     percent = 100 * ticks / hz / seconds
-    # The error comes from counting in whole ticks: user and kernel time of each process, at both ends of the interval.
+    # Ticks are counted as whole numbers, for user and kernel time of each process, at both ends of the interval.
     error = 100 * 2 * len(family) / hz / seconds + percent * UPTIME_S / seconds
     return {"processes": len(family), "cpu_percent": round(percent, 1), "cpu_error": round(error, 1)}
 

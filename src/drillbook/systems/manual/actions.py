@@ -21,7 +21,7 @@ from drillbook.signing import account
 from drillbook.values import Duration
 
 ASSUME = "DRILLBOOK_ASSUME"
-"""Environment variable with the answer to assume instead of asking: ``yes`` or ``no``. `invoke drill --assume` sets it."""
+"""Environment variable with the answer to use without asking: ``yes`` or ``no``. `invoke drill --assume` sets it."""
 
 ANSWERS = {"yes": "yes", "y": "yes", "no": "no", "n": "no", "abort": "abort"}
 _ONE_AT_A_TIME = threading.Lock()

@@ -22,9 +22,9 @@ from drillbook.systems.mariadb.service import Mariadb
 
 ROWS_LIMIT = 1000
 READING = re.compile(r"(select|with|show|explain|describe|desc|values|checksum|\()\b|\(", re.IGNORECASE)
-"""Start of the statements that `mariadb.sql` permits; the read-only transaction refuses any write by such a statement."""
+"""Beginning of the statements that `mariadb.sql` permits; the read-only transaction refuses any write by such a statement."""
 WRITING = re.compile(r"\binto\b|/\*M?!", re.IGNORECASE)
-"""Refused parts of a statement: INTO (writes a file or a variable), and comments that some servers execute."""
+"""Parts of a statement that are refused: INTO (writes a file or a variable), and comments that some servers execute."""
 HEALTH = """
 SELECT VERSION() AS version, @@read_only AS read_only, @@max_connections AS max_connections,
   (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME') AS uptime_s,
@@ -150,7 +150,7 @@ class Intact(_OfServer):
         return facts
 
     def _corrupt(self, said: dict[str, list[dict[str, Any]]], unchecked: dict[str, str]) -> list[Finding]:
-        """Return a finding for each table for which CHECK TABLE reported anything but OK."""
+        """Return a finding for each table about which CHECK TABLE reports anything but OK."""
         found = []
         for key, rows in said.items():
             texts = [f"{row['Msg_type']}: {row['Msg_text']}" for row in rows if not _in_order(row)]
@@ -159,7 +159,7 @@ class Intact(_OfServer):
         return found
 
     def _silent(self, names: Collection[str], said: Collection[str], errors: str) -> list[Finding]:
-        """Return the finding about the table at which the connection broke, which may have crashed the server."""
+        """Return a finding about the table at which the connection broke; this table may have crashed the server."""
         silent = [key for key in names if key not in said]
         if silent and not SqlError(errors).lost:
             raise CouldNotVerify(f"{self.service}: {silent[0]} could not be checked: {errors}")
@@ -254,7 +254,8 @@ class Matches(_OfServer):
 
 
 class Compare(_OfServer):
-    """Compare a restored copy with the server that still runs: chosen tables by ranges of a key, all by number of rows.
+    """Compare a restored copy with the server that still runs: chosen tables by ranges of a key, all tables by number of
+    rows.
 
     Production has changed since the backup. A table that only grows is compared up to the newest rows of the copy; a table
     that never changes is compared as a whole. Rows that production changed after the backup are reported as different.

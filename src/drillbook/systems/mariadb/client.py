@@ -1,6 +1,6 @@
-"""Run SQL with the client program `mariadb` on the host of a service: statements as standard input, rows as XML output.
+"""Runs SQL with the client program `mariadb` on the host of a service: statements as standard input, rows as XML output.
 
-The password is in an options file of mode 0600 while the client runs, never in the arguments or the environment.
+While the client runs, the password is in an options file of mode 0600; it is never in the arguments or the environment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Row = dict[str, str | None]
 Fields = list[tuple[str, str | None]]
 """Row as (column name, text value) pairs in order; names may repeat."""
 ON_PATH = 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH; exec "$@"'
-"""Script that runs a program with the `sbin` folders added to PATH, which ordinary users lack."""
+"""Script that runs a program with the `sbin` folders added to PATH; the PATH of ordinary users lacks them."""
 _NO_SERVER = re.compile(r"ERROR (2002|2003|2005|2006|2013|1040|1129|1203|1226) ")
 _FIELD = re.compile(r'<field name="([^"]*)"(?: xsi:nil="true" />|>(.*?)</field>)', re.DOTALL)
 
@@ -47,7 +47,7 @@ class SqlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Runner of the client program with the login of one service; see ``connected``."""
+    """Runs the client program with the login of one service; see ``connected``."""
 
     ctx: Context
     service: Mariadb
@@ -74,14 +74,20 @@ class Client:
         )
 
     def results(self, sql: str, database: str = "") -> list[Result]:
-        """Run statements and return their results; stop at the first that fails. Raises SqlError, CouldNotVerify, HostError."""
+        """Run statements and return their results; stops at the first statement that fails.
+
+        Raises SqlError, CouldNotVerify, HostError.
+        """
         results, errors = self._run(sql, database)
         if errors:
             raise SqlError(errors)
         return results
 
     def forced(self, sql: str, database: str = "") -> tuple[list[Result], str]:
-        """Run all statements even if some fail; return the results and the error text. Raises SqlError if the connection is lost."""
+        """Run all statements, even if some fail; return the results and the text of the errors.
+
+        Raises SqlError if the connection is lost.
+        """
         results, errors = self._run(sql, database, "--force")
         if SqlError(errors).lost:
             raise SqlError(errors)
@@ -144,12 +150,12 @@ def options_file(service: Mariadb) -> bytes:
 
 
 def program(service: Mariadb, name: str) -> tuple[str, ...]:
-    """Return the command line prefix that runs a MariaDB program, from the inventory's `bin` folder or from PATH."""
+    """Return the first words of a command that runs a MariaDB program, from the folder `bin` in the inventory or from PATH."""
     return ("sh", "-c", ON_PATH, "sh", f"{service.bin.rstrip('/')}/{name}" if service.bin else name)
 
 
 def said(stderr: bytes) -> str:
-    """Return the error lines of the client's output, without the statement that the client repeats."""
+    """Return the error lines in the client's output, without the statement that the client repeats."""
     lines = printable(stderr).splitlines()
     errors = [line for line in lines if line.startswith(("ERROR", "mariadb:", "sudo:", "sh:"))] or lines[-3:]
     return "; ".join(errors) or "the client ended with an error and printed nothing"
@@ -181,7 +187,7 @@ def text(value: str) -> str:
 
 
 def plain(value: str | None) -> Any:
-    """Return a value for facts: an integer if JSON can represent it exactly, otherwise text with control characters escaped."""
+    """Return a value for the facts: an integer if JSON can represent it exactly, otherwise text with control characters escaped."""
     if value is not None and re.fullmatch(r"0|-?[1-9]\d{0,14}", value):
         return int(value)
     return None if value is None else value.encode("utf-8", "backslashreplace").decode()

@@ -9,7 +9,7 @@ from drillbook.findings import Finding, finding
 from drillbook.systems.mariadb.content import Content, Table
 
 SHOWN = 300
-"""Maximum length in characters of a definition line in a finding."""
+"""Maximum number of characters of a line of a definition in a finding."""
 NEVER = {
     "accounts": "users, roles and rights are not compared",
     "float": "digits of FLOAT columns beyond those that the server prints are not compared",
@@ -35,9 +35,10 @@ def tables(wanted: Content, found: Content, skipped: Collection[str]) -> Iterato
 
 
 def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copies: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the differences between definitions; ``texts`` and ``copies`` are full definitions, to show the first changed line.
+    """Yield the differences between definitions; ``texts`` and ``copies`` are the complete definitions, to show the first
+    changed line.
 
-    Missing and additional tables are not included: the function ``tables`` reports them.
+    Missing and additional objects are not included: the function ``tables`` reports them.
     """
     for name, digest in wanted.definitions.items():
         other = found.definitions.get(name)

@@ -1,7 +1,7 @@
 """Content of a MariaDB server: row count and digest of every table, and the definitions of all objects.
 
-The digest of a table is the sum over all rows of the first 64 bits of the MD5 of the columns as text. So it depends neither
-on the order of rows nor on the storage engine. CHECKSUM TABLE has only 32 bits, and differs between server versions.
+The digest of a table is the sum, over all rows, of the first 64 bits of the MD5 of the columns as text. So it depends
+neither on the order of rows nor on the storage engine. CHECKSUM TABLE has only 32 bits, and differs between server versions.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Content(BaseModel):
     algorithm: str = ALGORITHM
     tables: dict[str, Table]
     definitions: dict[str, str]
-    """SHA-256 of each object's CREATE statement by kind and name; empty if this login may not read the statement."""
+    """SHA-256 of each object's CREATE statement, by kind and name; empty if this login may not read the statement."""
 
 
 def measure(ctx: Context, service: Mariadb) -> tuple[Content, dict[str, str]]:
@@ -125,7 +125,7 @@ def of_database(service: Mariadb, kind: str = "TABLE") -> str:
 
 
 def key(service: Mariadb, row: Any) -> str:
-    """Return the key of an object in ``Content``: its name, with its database unless the service is a single database."""
+    """Return the key of an object in ``Content``: its name, preceded by its database unless the service is a single database."""
     return str(row["t"]) if service.database else f"{row['s']}.{row['t']}"
 
 
@@ -153,7 +153,7 @@ def _digest(number: int, row: dict[str, str], columns: Sequence[tuple[str, str]]
 
 
 def of_rows(client: Client, row: dict[str, str], where: str) -> Table:
-    """Return number and digest of a table's rows that meet ``where``. Raises SqlError, CouldNotVerify, HostError."""
+    """Return number and digest of the rows of a table that meet ``where``. Raises SqlError, CouldNotVerify, HostError."""
     wanted = f"TABLE_SCHEMA = {text(row['s'])} AND TABLE_NAME = {text(row['t'])}"
     columns = [(str(column["c"]), str(column["type"])) for column in client.rows(COLUMNS.format(where=wanted))]
     return _table(row, client.rows(SESSION + _digest(0, row, columns, where))[0], "")

@@ -1,7 +1,8 @@
-"""Files of a physical backup by mariadb-backup: read its metadata files, and verify page checksums.
+"""Files of a physical backup by mariadb-backup: reads its metadata files, and verifies page checksums.
 
-mariadb-backup cannot verify a backup, and its stream has no end marker; only a completed backup has the files that are written
-last. innochecksum reads the pages in the stored files; the stored backup is never prepared.
+mariadb-backup cannot verify a backup, and its stream has no end marker; only a completed backup contains the files that are
+written last. innochecksum reads the pages in the stored files; `--prepare`, which would change the files, is never run on
+the stored backup.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ find . -maxdepth 2 \( -name mariadb_backup_info -o -name xtrabackup_info \
   test -z "$end" || date -d "$end" '+ended %s'
 done
 """
-# FOLDER: read every byte: pages by innochecksum, other files by cat. The second and third extent of the system tablespace are
-# the doublewrite buffer, which holds old copies of pages of other files: these are read but not verified.
+# FOLDER: read every byte: pages with innochecksum, other files with cat. The second and third extent of the system
+# tablespace are the doublewrite buffer with old copies of pages of other files; they are read but not verified.
 READ = r"""
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 cd -- "$1" || exit 44
@@ -108,7 +109,7 @@ class CopiedFiles:
         return number(self.checkpoints, "from_lsn")
 
     def ends_at(self, lsn: int) -> bool:
-        """Return True for a completed backup that can be the base of an increment that begins at ``lsn``."""
+        """Return True for a completed backup that can be the base of an increment beginning at ``lsn``."""
         return bool(self.kind) and number(self.checkpoints, "to_lsn") == lsn
 
     @property
@@ -127,7 +128,7 @@ class CopiedFiles:
         }
 
     def unfinished(self, name: str, host: str) -> list[Finding]:
-        """Return the finding about a backup that is unfinished, or that mariadb-backup alone cannot restore."""
+        """Return a finding if the backup is unfinished, or if mariadb-backup cannot restore it without other files."""
         missing = [what for what, fields in (("checkpoints", self.checkpoints), ("info", self.info)) if not fields]
         wanted = "the files that are written last: mariadb_backup_checkpoints and mariadb_backup_info"
         if missing:
@@ -162,7 +163,7 @@ def parsed(text: str) -> list[CopiedFiles]:
 
 
 def damage(text: str, name: str, host: str) -> list[Finding]:
-    """Return the finding about damaged files in the output of ``READ``; an empty list when all files are intact."""
+    """Return a finding if the output of ``READ`` reports damaged files; an empty list when all files are intact."""
     wrong = re.findall(r"^damaged \./(.*)$", text, re.MULTILINE)
     if not wrong:
         return []

@@ -25,10 +25,10 @@ SELECT DISTINCT d FROM (
 ) AS all_definers WHERE d NOT IN (SELECT CONCAT(User, '@', Host) FROM mysql.user) AND d LIKE '%@%' AND d <> '@'
 """
 NOT_COVERED = (
-    "changed characters inside of values: a dump holds no checksum of its own",
+    "changed characters inside values: a dump contains no checksum of its own",
     "rows, triggers, views, users and other databases that the dump was told to leave out",
-    "the moment of the data: the file was written last at the end of the dump, the data is of its begin",
-    "consistency across tables: a dump without --single-transaction does not say so",
+    "the exact time of the data: the time of the file is the end of the dump, but the data is from its beginning",
+    "consistency across tables: the dump does not show if it was taken with --single-transaction",
 )
 
 
@@ -142,7 +142,7 @@ def _refused(box: Sandbox, backup: Backup, reading: Reading) -> StepFailed:
 
 
 def _definers(box: Sandbox) -> list[str]:
-    """Create, locked, the accounts that views and routines run as (DEFINER) and that are missing; return their names."""
+    """Create the missing accounts that views and routines run as (DEFINER); they are locked. Return their names."""
     service, client = server.place(box)
     with verifying(service):
         names = [str(row["d"]) for row in client.rows(DEFINERS)]

@@ -1,7 +1,7 @@
-"""Read an SQL dump of mariadb-dump or mysqldump to its end: find its sections and check its last line.
+"""Reads an SQL dump of mariadb-dump or mysqldump to its end: finds its sections and checks its last line.
 
-Many backup jobs lose the exit status of the dump program, such as in a pipe to a compressor. The dump shows it: its last line
-is written after everything else.
+Many backup jobs lose the exit status of the dump program, for example in a pipe to a compressor. But an incomplete dump
+lacks the last line, which is written after everything else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 
 from drillbook.findings import Finding, finding
 
-# Print the lines that begin a section, and the last nonempty line; rows and statements are shortened to their table.
+# Print the lines that begin a section, and the last nonempty line; rows and statements are shortened to the name of their
+# table.
 SECTIONS = r"""
 /\x00/{s/.*/zero bytes/p;d;}
 $!{/^(/{h;d;};}
@@ -80,7 +81,7 @@ class Reading:
     failures: list[str] = field(default_factory=list)
     """Comments of the dump program about objects that it omitted."""
     zeros: bool = False
-    """True when the file contains zero bytes; an intact dump has none, because it escapes them."""
+    """True when the file contains zero bytes; an intact dump has none, since they are escaped."""
     said: str = ""
     """Error messages of the programs."""
 
@@ -102,7 +103,7 @@ class Reading:
                 return
 
     def problems(self, name: str, host: str, wanted: str) -> list[Finding]:
-        """Return the finding about an incomplete dump, or a dump without the database ``wanted``; an empty list for a good dump."""
+        """Return a finding if the dump is incomplete, or lacks the database ``wanted``; an empty list for a good dump."""
         for code, expected, measured in (self._damage(), self._content(), self._origin(wanted)):
             if code:
                 return [finding(code, title=name, wanted=expected, measured=measured, host=host)]

@@ -20,7 +20,7 @@ KINDS = ("BASE TABLE", "SYSTEM VERSIONED")
 
 
 class KeyReader:
-    """Reader of one of the two servers that are compared; each statement reads in its own snapshot."""
+    """Reads one of the two servers that are compared; each statement uses its own snapshot."""
 
     def __init__(self, client: Client) -> None:
         """List the tables. Raises SqlError, CouldNotVerify, HostError."""
@@ -52,7 +52,7 @@ class KeyReader:
         return list(dict.fromkeys(str(row["high"]) for row in rows))
 
     def rows(self, table: str, key: str, low: str | None, high: str | None) -> Rows:
-        """Return number and digest of the rows with a key above ``low`` and up to ``high``; None: no bound."""
+        """Return number and digest of the rows with a key above ``low`` and up to ``high``; None means no limit."""
         bounds = [f"{name(key)} {sign} {_literal(bound)}" for sign, bound in ((">", low), ("<=", high)) if bound is not None]
         found = content.of_rows(self.client, self.tables[table], " AND ".join(bounds) or "TRUE")
         return Rows(found.rows or 0, found.digest)
@@ -74,5 +74,5 @@ class KeyReader:
 
 
 def _literal(value: str) -> str:
-    """Return a key as SQL literal: integers unquoted, because quoted ones would be compared as floating-point numbers."""
+    """Return a key as an SQL literal; integers are not quoted, since quoted ones would be compared as floating-point numbers."""
     return value if re.fullmatch(r"-?\d+", value) else text(value)

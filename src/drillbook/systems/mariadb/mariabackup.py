@@ -32,8 +32,8 @@ from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.tar.source import unpacker
 
 NOT_COVERED = (
-    "whether the redo log replays: only `backup.restore` prepares a copy",
-    "Aria and MyISAM tables, whose pages have no checksum that can be read as they lie",
+    "if the redo log can be applied: only `backup.restore` does this, on a copy",
+    "Aria and MyISAM tables, whose stored pages have no checksum to verify",
     "a table whose files are missing: `backup.restore` opens every table",
 )
 UNREAD = "checksums of pages: innochecksum is not on the host, or this is an increment; check the backups before it too"
@@ -107,7 +107,7 @@ class Mariabackup(FileBackups):
 
     @contextmanager
     def _unpacked(self, ctx: Context, backup: Backup) -> Iterator[tuple[str, list[Finding]]]:
-        """Yield the folder with the files of a backup, and the finding about a stream that cannot be extracted."""
+        """Yield the folder with the files of a backup, and a finding if its stream cannot be extracted."""
         if self.form == "folder":
             yield self._folder(backup.id), []
             return
@@ -121,7 +121,7 @@ class Mariabackup(FileBackups):
         return str(place if backup == place.name else place / backup)
 
     def _chain(self, ctx: Context, backup: Backup) -> tuple[list[CopiedFiles], list[Finding]]:
-        """Return the chain from the full backup to the increment ``backup``, and a finding if a base backup is missing."""
+        """Return the backups from the full backup to the increment ``backup``, and a finding if one of them is missing."""
         known = self._folders(ctx)
         chain = [files for files in known if self._id(files) == backup.id]
         while chain and (files := chain[0]).kind == "incremental":
@@ -134,7 +134,7 @@ class Mariabackup(FileBackups):
         return chain, []
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Copy the backup and its base backups into the sandbox, prepare the copy, and start a server on the copy."""
+        """Copy the backup and its base backups into the sandbox, apply the redo log to the copy, and start a server on it."""
         service, _ = server.place(box)
         moments = [time.monotonic()]
         names = self._copy(ctx, backup, box, service.data)
@@ -215,13 +215,13 @@ def _read_list(ctx: Context, host: Host, folder: str, source: str, box: Sandbox 
 
 
 def _files_in(ctx: Context, host: Host, folder: str, source: str, box: Sandbox | None = None) -> CopiedFiles:
-    """Return the backup whose files are directly in ``folder``; one without metadata when there is none."""
+    """Return the backup whose files are directly in ``folder``; without backup files, a backup without metadata."""
     found = _read_list(ctx, host, folder, source, box)
     return next((files for files in found if files.path == "."), CopiedFiles(".", 0, 0.0))
 
 
 def _unpacking(output: Output, backup: Backup) -> list[Finding]:
-    """Return the finding about a stream that could not be extracted; an empty list on success."""
+    """Return a finding if the stream could not be extracted; an empty list on success."""
     if output.ok:
         return []
     if output.exit == NO_FILE:
@@ -241,7 +241,7 @@ def _same_series(ctx: Context, service: Mariadb, files: CopiedFiles) -> None:
 
 
 def _prepare(box: Sandbox, service: Mariadb, name: str, increment: str) -> None:
-    """Run `mariadb-backup --prepare` on a copy, with an increment if given. Raises StepFailed, HostError."""
+    """Run `mariadb-backup --prepare` on a copy, with an increment if one is given. Raises StepFailed, HostError."""
     words = (*program(service, "mariadb-backup"), "--no-defaults", "--prepare", f"--target-dir={service.data}")
     server.make_temporary(box)
     output = box.run(
@@ -260,7 +260,7 @@ def _prepare(box: Sandbox, service: Mariadb, name: str, increment: str) -> None:
 
 
 def _all_opened(box: Sandbox) -> None:
-    """Read one row of every table, because `--prepare` succeeds even when the file of a table is missing.
+    """Read one row of every table: `--prepare` succeeds even when the file of a table is missing.
 
     Raises StepFailed, CouldNotVerify, HostError.
     """

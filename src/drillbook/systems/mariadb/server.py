@@ -18,7 +18,7 @@ from drillbook.systems.mariadb.service import SANDBOX_USER, Mariadb
 
 LOG = "server.log"
 ACCOUNT_FILE = "account.sql"
-"""Name of the file in the sandbox's folder with the statements ``ACCOUNT``."""
+"""Name of the file in the sandbox's folder that contains the statements ``ACCOUNT``."""
 ACCOUNT = (
     f"CREATE OR REPLACE USER {SANDBOX_USER}@localhost;\n"
     f"GRANT ALL PRIVILEGES ON *.* TO {SANDBOX_USER}@localhost WITH GRANT OPTION;\n"
@@ -90,7 +90,7 @@ def start(box: Sandbox, more: Mapping[str, str] | None = None) -> None:
 
 
 def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the server's options; the options that isolate it come last, so that they override all others."""
+    """Return the server's options. Those that isolate the server come last, so that they override all others."""
     return (
         "--max-allowed-packet=1G",
         *settings(more),
@@ -126,7 +126,7 @@ def temporary(box: Sandbox) -> str:
 
 
 def make_temporary(box: Sandbox) -> None:
-    """Create a private folder for temporary files, since a starting server deletes other servers' files in a shared one."""
+    """Create a private folder for temporary files: a starting server deletes other servers' files in a shared folder."""
     box.run("mkdir", "-p", "--", temporary(box)).check()
 
 

@@ -58,7 +58,7 @@ class Mariadb(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name under which a run locks the server: kind, and port or socket; for a sandbox its name."""
+        """Name of the lock by which a run reserves the server: kind, and port or socket; for a sandbox its name."""
         if self.sandbox:
             return super().lock_name
         return word(self.kind, self.socket or str(self.port))
@@ -70,7 +70,7 @@ class Mariadb(Sandboxed):
 
     @property
     def part(self) -> str:
-        """Name of the database: the part of the server that a step uses."""
+        """Name of the database, which is the part of the server that belongs to the service."""
         return self.database
 
     @property

@@ -1,7 +1,8 @@
 """WAL archive of a pgBackRest repository: its segments, gaps, the end of a recovery, and the last archived commit.
 
-pgbackrest itself reports only the first and the last segment, and none of its commands (2.55) shows a gap between them or a
-missing segment that a backup needs. So the names are listed here and followed from the backup on, across timelines.
+pgbackrest itself reports only the first and the last segment; none of its commands (2.55) shows a gap between them, or a
+missing segment that a backup needs. So this module lists the names of the segments, and follows them from the backup on,
+across timelines.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ while read -r name path; do
 done
 """
 )
-# Input lines SHA1 PATH. Print `damaged PATH` for each segment with another digest, then `complete`; or a missing program.
+# Input lines SHA1 PATH. Print `damaged PATH` for each segment with another digest, then `complete`; or the name of a missing
+# program.
 _READ = (
     READING
     + """
@@ -84,7 +86,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Newest moment in a WAL archive: the time, a description of the source of that time, and the error in seconds."""
+    """Newest moment in a WAL archive: the time, a description of its source, and its error in seconds."""
 
     at: datetime
     basis: str
@@ -129,7 +131,8 @@ class Reader:
     """Major version of the server that wrote the WAL."""
 
     def newest(self, archive: Archive, way: Way) -> Newest:
-        """Return the newest moment in the segments of ``way``: the last commit, or else the time when the newest was stored.
+        """Return the newest moment in the segments of ``way``: the last commit, or else the time at which the newest segment
+        was stored.
 
         Raises HostError.
         """
@@ -145,7 +148,7 @@ class Reader:
         return Newest(last, basis, max(1.0, (last - before).total_seconds()))
 
     def damaged(self, archive: Archive, way: Way) -> tuple[list[str], str]:
-        """Read every segment of ``way``; return the names with a wrong digest, and the reason when reading failed."""
+        """Read every segment of ``way``; return the names of those with a wrong digest, and the reason if they could not be read."""
         lines = [f"{archive.segments[name].digest} {archive.path(name)}\n" for name in way.files]
         output = self.program.run("sh", "-c", _READ, "sh", stdin="".join(lines)).check()
         rows = output.text.splitlines()
@@ -190,7 +193,9 @@ def gap(
 
 
 def lacking_before(way: Way, wal_stop: str) -> str:
-    """Describe the WAL that is missing up to ``wal_stop``, where a backup becomes consistent; empty when none is missing."""
+    """Describe the WAL that is missing up to ``wal_stop``, the point where a backup becomes consistent; empty when none is
+    missing.
+    """
     return "" if wal_stop in way.files else way.missing or f"{wal_stop} is missing"
 
 

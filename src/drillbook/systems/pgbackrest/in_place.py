@@ -1,4 +1,4 @@
-"""Restore from a pgBackRest repository into a service whose data directory was lost."""
+"""Restores from a pgBackRest repository into a service whose data directory was lost."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ class RepositoryInPlace(ClusterInPlace):
         return ""
 
     def configure(self, made: Tools, kept: Facts) -> None:
-        """Change nothing: the restored files already include the configuration."""
+        """Return an undo that changes nothing: the restored files already include the configuration."""

@@ -1,7 +1,7 @@
-"""Run pgbackrest on a host: pass its options and standard input, and turn its messages into errors.
+"""Runs pgbackrest on a host: passes options and standard input, and turns its messages into errors.
 
-All options are passed as environment variables (pgBackRest's user guide, "Command Line & Environment"): these override the
-configuration file, a command ignores those it does not have, and no value is visible in the process list.
+All options are passed as environment variables (pgBackRest's user guide, "Command Line & Environment"): they override the
+configuration file, a command ignores those it does not know, and no value is visible in the process list.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ QUIET: Mapping[str, str] = {
 _DAMAGED = re.compile(r"\[0(26|28|29)\]|\b(Format|Checksum|FileInvalid|JsonFormat)Error\b")
 _MISSING = re.compile(r"unable to open missing file '[^']*/(backup|archive)/")
 _KEY = re.compile(r"\[095\]|\bCryptoError\b")
-"""Error number at the start of a message, or error name in the message. Source: error.yaml of pgBackRest."""
+"""Pattern of an error caused by a wrong key: the error number at the start of the message, or the error's name in it.
+
+Source: error.yaml of pgBackRest.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Runner of pgbackrest on one host, for one stanza of one repository."""
+    """Runs pgbackrest on one host, for one stanza of one repository."""
 
     name: str
     """Name of the backup source, for messages."""
@@ -48,7 +51,7 @@ class Program:
     options: Mapping[str, str | Secret]
     run_as: str = ""
     sandbox: str = ""
-    """Folder of the sandbox whose removal also terminates these processes; empty: no sandbox."""
+    """Folder of the sandbox that these processes belong to: they are killed when it is removed. Empty: no sandbox."""
 
     def run(
         self, *argv: str, stdin: str = "", sink: BinaryIO | None = None, options: Mapping[str, str] | None = None
@@ -73,7 +76,7 @@ class Program:
         return sink
 
     def failed(self, command: str, said: str | bytes, *, locked: bool = False) -> DrillbookError:
-        """Return the error for a command that failed with the message ``said``; ``locked``: the key was wrong."""
+        """Return the error for a command that failed with the message ``said``; ``locked`` is True if the key was wrong."""
         text = said if isinstance(said, str) else said.decode("utf-8", "backslashreplace")
         said = message(text)
         what = f"{self.host.name}: pgbackrest {command} of {self.name}: {said}"

@@ -1,7 +1,7 @@
-"""Recover a pgBackRest backup in a sandbox: restore the files, fetch the WAL, and start a server that replays it.
+"""Recovers a pgBackRest backup in a sandbox: restores the files, fetches the WAL, and starts a server that replays it.
 
-pgbackrest runs outside of the sandbox's network namespace, because the repository may be on another machine. The server has
-no network and reads the WAL from a folder of the sandbox. It has no access to the repository and archives nothing; its
+pgbackrest runs outside the sandbox's network namespace, since the repository may be on another machine. The server has no
+network and reads the WAL from a folder of the sandbox. It has no access to the repository and archives nothing; its
 tablespaces and links are inside the sandbox, even if the team's pgbackrest.conf says otherwise.
 """
 
@@ -26,7 +26,7 @@ from drillbook.systems.postgres.sandbox import TEMPLATE, start_existing, tools_o
 from drillbook.systems.postgres.timelines import Way, lsn, number, position
 
 SAFE = {"delta": "n", "force": "n", "link-all": "n", "archive-async": "n"}
-"""Overrides for options that the team's pgbackrest.conf may set but a restore into a sandbox must not use."""
+"""Values for options that the team's pgbackrest.conf may set, but that a restore into a sandbox must not use."""
 RESET = (
     "--reset-pg1-host",
     "--reset-link-map",
@@ -35,11 +35,11 @@ RESET = (
     "--reset-db-include",
     "--reset-db-exclude",
 )
-"""Options that discard settings of the team which would write outside of the sandbox, or restore only a part."""
-# BOX: give all files to the owner of the sandbox; pgbackrest as root restores them with their original owner.
+"""Options that remove settings of the team by which pgbackrest would write outside the sandbox, or restore only a part."""
+# BOX: give all files to the owner of the sandbox; if pgbackrest runs as root, it restores them with their original owner.
 _OWN = 'test "$(id -u)" != 0 || chown -hR "$(stat -c %u:%g -- "$1")" "$1"'
-# FOLDER BIN MAJOR TARGET: input lines NAME SHA1 SURE. Fetch each segment; from the first line that is not `sure` on, search
-# for a commit after TARGET and stop when there is one. Print the number of segments, or the problem.
+# FOLDER BIN MAJOR TARGET: input lines NAME SHA1 SURE. Fetch each segment. From the first line that is not `sure`, search for
+# a commit after TARGET, and stop when there is one. Print the number of segments, or the problem.
 _FETCH = (
     READING
     + """
@@ -119,7 +119,7 @@ class Recovery:
         }
 
     def _way(self) -> Way:
-        """Return the WAL to replay; for a recovery to the end of the backup only WAL of the backup's timeline."""
+        """Return the WAL to replay; for a recovery to the end of the backup, only WAL of the backup's timeline."""
         facts = self.backup.facts
         if not facts["wal_start"]:  # the server was stopped during the backup
             return Way(0, ())
@@ -204,7 +204,7 @@ class Recovery:
             raise self._explained(error) from error
 
     def _explained(self, error: StepFailed) -> StepFailed:
-        """Return the error for a recovery that ended early, with the reason from the server's log."""
+        """Return the error for a recovery that ended too early, with the reason from the server's log."""
         text = "\n".join([error.message, *(line for found in error.findings for line in found.evidence)])
         target = stamp(self.at) if self.at and self.at is not END else ""
         for sign, measured in ((_UNREACHED, "the archived WAL ends before"), (_TOO_EARLY, "the backup ends after it")):
@@ -219,7 +219,7 @@ class Recovery:
         return error
 
     def _replayed(self, way: Way) -> Facts:
-        """Return facts about the replay. Raises StepFailed if it ended too early, or if the server archives WAL."""
+        """Return facts about the replay. Raises StepFailed if it ended too early, or if the server is set to archive WAL."""
         with connected(self.box.ctx, tools_of(self.box).service, database=TEMPLATE) as session:
             reached, last, archives, system = one(session, _REPLAYED)
         if archives != "off":

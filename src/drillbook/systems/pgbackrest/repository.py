@@ -1,4 +1,4 @@
-"""Stanza of a repository: its backups from `pgbackrest info`, each with the newest moment that archived WAL can recover."""
+"""One stanza of a repository: its backups from `pgbackrest info`, each with the newest moment that archived WAL can recover."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from drillbook.systems.pgbackrest.program import Program
 
 BASIS = "stop of the backup, by the clock of the host that ran it"
 _ABSENT = {1: "the stanza is not in the repository", 3: "backup.info and its copy are missing"}
-"""Status codes of `info` with which a stanza has no backups; code 2 (no backup yet) is handled apart."""
+"""Status codes of `info` for a stanza that has no backups; code 2 (no backup yet) is treated separately."""
 _OTHER_KEY = "key/value found outside of section at line 1"
-"""Error message for a list that was decrypted with a wrong key (when its padding is wrong as well: CryptoError)."""
+"""Error message for a list that was decrypted with a wrong key; if the padding is wrong too, the error is CryptoError."""
 ENCRYPTED = "Salted__"
 """First bytes of an encrypted file. Source: openssl-enc(1)."""
 
@@ -41,7 +41,7 @@ class Repository:
     def info(self) -> dict[str, Any]:
         """Return the stanza's part of the output of `pgbackrest info`. Raises StepFailed, CouldNotVerify, HostError."""
         program = self.program
-        # A message may contain bytes of a file that was decrypted with a wrong key.
+        # A message may contain bytes of a file that was decrypted with a wrong key, so undecodable bytes are replaced.
         text = program.answer("info", options={"output": "json"}).getvalue().decode("utf-8", "replace")
         answer = parsed(re.sub(r"[\x00-\x1f]", " ", text).encode(), f"{program.host.name}: the answer of pgbackrest info")
         stanza: dict[str, Any] = next((stanza for stanza in answer if stanza["name"] == self.stanza), {})

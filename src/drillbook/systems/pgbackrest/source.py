@@ -36,8 +36,8 @@ COVERED = (
     "no WAL segment is missing between the backup and the newest",
 )
 NOT_COVERED = (
-    "whether a server starts from it and reaches a consistent state",
-    "whether rows were missing or wrong already when it was taken",
+    "if a server starts from the backup and reaches a consistent state",
+    "if rows were already missing or wrong when the backup was taken",
 )
 
 
@@ -116,7 +116,7 @@ class PgBackRest(BackupSource):
             return repository.backups()
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Run `pgbackrest verify` on the backup, and check what it omits: copies of lists, page checksums, WAL, cluster."""
+        """Run `pgbackrest verify` on the backup, and check what it does not: copies of lists, page checksums, WAL, cluster."""
         with self.opened(ctx) as repository:
             program = repository.program
             findings = verification.problems(verification.verified(program, backup.id), backup.id, ctx.host.name)
@@ -139,7 +139,7 @@ class PgBackRest(BackupSource):
         )
 
     def _wal(self, repository: Repository, facts: Mapping[str, Any]) -> tuple[list[Finding], str, int]:
-        """Return the findings about the WAL, the reason when it was not read, and the number of its segments."""
+        """Return findings about the WAL, the reason if it was not read, and the number of its segments."""
         host = repository.program.host.name
         if not facts["wal_start"]:
             return [], "WAL: the backup was taken of a stopped server, and needs none", 0
@@ -155,7 +155,7 @@ class PgBackRest(BackupSource):
         return [], f"content of the WAL after the backup: {unread} on {host}" if unread else "", len(way.files)
 
     def _of_another(self, ctx: Context, backup: Backup) -> tuple[list[Finding], str]:
-        """Return a finding when the backup is from another cluster than the service, and the reason when not compared."""
+        """Return a finding if the backup is from another cluster than the service's; or the reason if they were not compared."""
         service = ctx.services.get(self.service)
         if not isinstance(service, Postgres):
             return [], "the cluster it is of: the source names no `service` of kind postgres"
@@ -180,7 +180,7 @@ class PgBackRest(BackupSource):
         return RepositoryInPlace(ctx, service, self)
 
     def _in_sandbox(self, ctx: Context, box: Sandbox) -> Program:
-        """Return a runner of pgbackrest on the sandbox's host that writes only into the sandbox and ends with the sandbox."""
+        """Return a runner of pgbackrest on the sandbox's host, which writes only into the sandbox and is killed with it."""
         program = self.program(ctx, box.host, run_as=box.service.run_as)
         folders = dict.fromkeys(("lock-path", "log-path", "spool-path"), f"{box.folder}/pgbackrest")
         return replace(program, options={**program.options, **recovery.SAFE, **folders}, sandbox=box.folder)

@@ -1,8 +1,8 @@
-"""Verify one backup in its pgBackRest repository: `pgbackrest verify`, both copies of each list, page checksums.
+"""Verifies one backup in its pgBackRest repository: `pgbackrest verify`, both copies of each list, page checksums.
 
 `pgbackrest verify` exits with status 0 even when it finds damage. It prints `status: ok` for a backup without a manifest and
-for missing WAL; without ``--set`` it calls an increment valid whose full backup is damaged (all measured with 2.55.1).
-So the output is parsed for one backup set, which is valid only if the output counts all of its files as valid.
+for missing WAL; without ``--set`` it calls an increment valid whose full backup is damaged (all measured with 2.55.1). So
+the output is parsed for one backup set, which is valid only if the output counts all of its files as valid.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def parse(text: str, said: str, label: str) -> Verified:
 
 
 def problems(seen: Verified, label: str, host: str) -> list[Finding]:
-    """Return the finding about an invalid backup; an empty list for a valid backup."""
+    """Return a finding about an invalid backup; an empty list for a valid backup."""
     if seen.status == "valid" and 0 < seen.files == seen.valid:
         return []
     if seen.status == "manifest missing":
@@ -120,7 +120,7 @@ def _digest(program: Program, name: str) -> str:
 
 
 def pages(program: Program, label: str) -> list[Finding]:
-    """Return the finding about pages with a wrong checksum at the time of the backup. Raises HostError, CouldNotVerify."""
+    """Return a finding about pages whose checksum was wrong when the backup was taken. Raises HostError, CouldNotVerify."""
     sink = program.answer("info", f"--set={label}", options={"output": "json"})
     answer = parsed(sink.getvalue(), sink.what)
     found = [backup for stanza in answer for backup in stanza.get("backup", []) if backup.get("label") == label]

@@ -1,8 +1,9 @@
-"""Keep clients out of a database during its restore, and admit them afterwards.
+"""Keeps clients out of a database during its restore, and admits them afterwards.
 
-Until the restore is complete the database has a provisional name, so that clients find no database rather than an empty one.
-After that, a connection limit of 0 refuses everybody except superusers. The original limit, and the step of the run that
-restored the database, are stored in the settings of the database (ALTER DATABASE ... SET), where later runs can read them.
+Until the restore is complete, the database has a provisional name, so that clients find no database rather than an empty
+one. After that, a connection limit of 0 refuses everybody except superusers. The original limit, and the step of the run
+that restored the database, are stored in the settings of the database (ALTER DATABASE ... SET), where later runs can read
+them.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def restored_by(session: Connection, database: str) -> str:
 def create_closed(session: Connection, database: str, by: str, limit: int, properties: sql.Composable) -> str:
     """Create ``database`` closed to clients under a provisional name, and return that name. Raises psycopg.Error.
 
-    ``by`` is the run and step that create it; ``limit`` is the connection limit that ``open_up`` restores. Other
-    sessions that create ``database`` (of a dead controller) are terminated, and unfinished databases of this run are dropped.
+    ``by`` is the run and step that create it; ``limit`` is the connection limit that ``open_up`` later restores. Sessions of
+    a dead controller that create ``database`` are terminated, and unfinished databases of this run are dropped.
     """
     _alone(session, int(sha256(database.encode()).hexdigest()[:7], 16))
     run = by.partition(" ")[0]
@@ -113,7 +114,7 @@ def _provisional(database: str, run: str) -> str:
 def open_up(session: Connection, database: str, limit: int | None = None) -> int:
     """Admit clients to ``database`` and return the new connection limit. Safe to run twice. Raises psycopg.Error.
 
-    The new limit is ``limit`` if given, else the stored original limit, else -1 (no limit).
+    The new limit is ``limit`` if given, otherwise the stored original limit, otherwise -1 (no limit).
     """
     current, kept, _ = one(session, _STATE, database)
     name = sql.Identifier(database)

@@ -1,4 +1,4 @@
-"""Check every B-tree and GIN index and every table of a database with PostgreSQL's extension amcheck.
+"""Checks every B-tree and GIN index and every table of a database with PostgreSQL's extension amcheck.
 
 A check reads the whole index and, with ``heap``, looks up every row of the table in the index. Nothing is changed: if the
 extension is missing, it can be created in a transaction that is rolled back.

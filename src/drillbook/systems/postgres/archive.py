@@ -45,8 +45,8 @@ def entries(listed: str, roles: Collection[str]) -> list[Entry]:
 class Selection:
     """Archive entries that restore one table: their ``lines`` in the list, and the names of the restored objects.
 
-    ``tables`` are the names of tables, ``relations`` those of all relations. ``kept`` are dependent relations that still
-    exist and are not restored.
+    ``tables`` contains the names of tables, ``relations`` those of all relations. ``kept`` are dependent relations that
+    still exist and are not restored.
     """
 
     lines: tuple[str, ...]
@@ -96,7 +96,8 @@ def _more(
             else:
                 yield entry.number
         elif entry.number in wanted:
-            # A view with its columns in a rule, or a sequence of a column's default, exists without the table itself.
+            # A view whose columns are listed in a rule, or a sequence in a column's default, exists without the table
+            # itself.
             for other in (by_number[number] for number in entry.needs if number in by_number):
                 if other.kind in _FETCHED and not there(other.name):
                     yield other.number

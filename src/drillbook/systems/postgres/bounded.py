@@ -1,7 +1,7 @@
 """PostgreSQL connection that limits the size of each answer.
 
-libpq buffers a whole answer, and everything that a server sends before the login. Therefore bytes are counted as they
-arrive, and the connection is closed once an answer exceeds its limit. Each row of a stream counts as an answer.
+libpq buffers a whole answer, and everything that a server sends before the login. So bytes are counted as they arrive, and
+the connection is closed once an answer exceeds its limit. Each row of a stream counts as one answer.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ until rm -rf -- "$1"-* 2>/dev/null; do
 done
 """
 
-# The mark file shows a recovery after a crash of the controller that the new cluster is not synced to disk yet.
+# The mark file survives a crash of the controller; it shows a recovery that the new cluster is not yet synced to disk.
 LOOK_S = 2.0
-"""Seconds between two checks that a server which does not accept writes yet is still running."""
+"""Seconds between two checks if a server that does not yet accept writes is still running."""
 NO_SERVER = 3
 """Exit status of `pg_ctl status` when no server runs."""
 UNSYNCED = "drillbook.unsynced"
@@ -85,7 +85,7 @@ def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
 
 
 def not_clean(tools: Tools, wanted: str, measured: str) -> StepFailed:
-    """Return the error for a restore target that is in the state ``measured`` and should be in the state ``wanted``."""
+    """Return the error for a restore target in the state ``measured``, which should be in the state ``wanted``."""
     found = finding("restore-target", title=tools.service.name, wanted=wanted, measured=measured, host=tools.host.name)
     return StepFailed(f"{tools.host.name}: {measured}", findings=[found])
 
@@ -96,7 +96,7 @@ def aside(tools: Tools, run_id: str) -> Tools:
     Staging clusters of earlier attempts, which were never in use, are removed. Raises HostError.
     """
     clear_aside(tools)
-    # Use each name only once: the initdb of a controller that died may still run.
+    # Each name is used only once, since the initdb of a controller that died may still run.
     path = f"{_beside(tools)}-{run_id}-{secrets.token_hex(2)}"
     return replace(tools, service=tools.service.model_copy(update={"data_directory": path}))
 
@@ -124,7 +124,7 @@ def left_aside(tools: Tools, run_id: str) -> bool:
 
 @contextmanager
 def made_aside(tools: Tools, run_id: str) -> Iterator[Tools]:
-    """Let the `with` block create a staging cluster, then move it to the data directory; remove it after a failure.
+    """Let the ``with`` block create a staging cluster, then move it to the data directory; after a failure, remove it.
 
     Raises HostError.
     """
@@ -147,7 +147,7 @@ def put_in_place(made: Tools, tools: Tools) -> None:
 def create(tools: Tools, like: Database) -> None:
     """Create a new, empty cluster with checksums, and with the superuser of the service.
 
-    The cluster is not synced to disk yet, see ``sync``. Raises StepFailed, HostError.
+    The cluster is not yet synced to disk; see ``sync``. Raises StepFailed, HostError.
     """
     locale = ["--encoding", like.encoding, "--lc-collate", like.collate, "--lc-ctype", like.ctype]
     locale += {
@@ -187,7 +187,7 @@ def write(tools: Tools, name: str, data: bytes, *, append: bool = False) -> None
 
 
 def overrides(service: Postgres) -> bytes:
-    """Return settings for a copy of a cluster: its own port, and no write access to the original's WAL archive."""
+    """Return the settings for a copy of a cluster: its own port, and no write access to the WAL archive of the original."""
     here = service.address in ("localhost", "::1") or service.address.startswith("127.")
     parent = service.data_directory.rstrip("/").rpartition("/")[0].replace("'", "''")
     settings: Mapping[str, str] = {
@@ -206,7 +206,9 @@ def start(ctx: Context, tools: Tools) -> None:
     """Start the service's unit, or the server itself when the inventory has no unit. Raises StepFailed, HostError."""
     if tools.service.unit:
         manager = manager_of(tools.host)
-        tools.host.run(manager.start(tools.service.unit), deadline=ctx.deadline)  # a query of the state would cost time
+        tools.host.run(
+            manager.start(tools.service.unit), deadline=ctx.deadline
+        )  # a query of the unit's state would only cost time
         manager.ensure(tools.host, tools.service.unit, "running", ctx.deadline)
         return
     output = tools.host.run(start_command(tools), deadline=tools.deadline, env={"LC_ALL": "C"})
@@ -253,9 +255,9 @@ def starting(ctx: Context, tools: Tools) -> Iterator[None]:
 
 
 def await_writable(ctx: Context, tools: Tools, started: Future[None]) -> None:
-    """Wait until the server is out of recovery and accepts a write; stop when its start failed or the server exited.
+    """Wait until the server is out of recovery and accepts a write; stop waiting when its start failed or it exited.
 
-    A different server that answers at the same port is not written to. Raises StepFailed, also at the deadline; HostError,
+    Nothing is written to another server that answers at the same port. Raises StepFailed, also at the deadline; HostError,
     Cancelled.
     """
     last, service, looked = "", tools.service, time.monotonic()
@@ -306,7 +308,7 @@ def prove_writable(session: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def sync(tools: Tools) -> None:
-    """Sync every file of a cluster from ``create`` to disk, unless already synced. Raises HostError."""
+    """Sync every file of a cluster made by ``create`` to disk, unless this was done already. Raises HostError."""
     data = tools.service.data_directory
     tools.owned(
         ("sh", "-c", _SYNC, "sh", data, UNSYNCED, tools.path("initdb"), "--sync-only", "--pgdata", data), env={"LC_ALL": "C"}

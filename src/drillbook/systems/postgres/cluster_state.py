@@ -1,6 +1,7 @@
 """State of a cluster that a backup records: roles, memberships, settings, databases, tablespaces, rules of pg_hba.conf.
 
-The state is one file of the backup. Passwords are stored as salted digests, see ``sealed``; the rest is as in the catalogs.
+The state is one file of the backup. Passwords are stored as salted digests, see ``sealed``; everything else is stored as in
+the catalogs.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class ClusterState(Part):
 
 
 def recorded(ctx: Context, service: Postgres, sealing: Sealing | None = None) -> ClusterState:
-    """Read the cluster state; ``sealing`` hashes secrets, by default with a new salt. Raises psycopg.Error, HostError."""
+    """Read the cluster state; ``sealing`` hashes the secrets in it, by default with a new salt. Raises psycopg.Error, HostError."""
     sealing = sealing or Sealing.fresh()
     with connected(ctx, service, database="postgres") as session:
         return _read(session, sealing)
@@ -171,7 +172,7 @@ def _settings(session: Connection, sealing: Sealing) -> dict[str, dict[str, Any]
 
 
 def comparable(wanted: ClusterState, found: ClusterState, *, copy: bool) -> tuple[Objects, Objects]:
-    """Return the objects of both states that can be compared; ``copy`` when the cluster is a copy on another server.
+    """Return the objects of both states that can be compared; ``copy`` is True if the cluster is a copy on another server.
 
     A setting is compared if a configuration file or the command line sets it in at least one of the two clusters.
     """
@@ -184,7 +185,7 @@ def comparable(wanted: ClusterState, found: ClusterState, *, copy: bool) -> tupl
         before[SETTING], now[SETTING] = ({name: {"value": side[name]["value"]} for name in names} for side in (left, right))
     if (
         RULE in kinds and before[RULE].keys() != now[RULE].keys()
-    ):  # otherwise one inserted rule would make all later rules differ
+    ):  # otherwise one inserted rule would make all later rules different
         before[RULE], now[RULE] = (
             {name: {"options": rule["options"]} for name, rule in side[RULE].items()} for side in (before, now)
         )

@@ -1,4 +1,4 @@
-"""Differences between a backup and a database, with one finding for each."""
+"""Differences between a backup and a database, each as a finding."""
 
 from __future__ import annotations
 

@@ -23,9 +23,11 @@ AGAIN_S = 0.2
 CANCEL_S = 2
 """Seconds that a server has to cancel a query at the deadline before the connection is closed."""
 FULL_S = 5.0
-"""Seconds to retry a login while all connections reserved for superusers are in use (`superuser_reserved_connections`)."""
+"""Seconds for which a login is retried while all connections reserved for superusers are in use
+(`superuser_reserved_connections`).
+"""
 REPLAY_S = 20.0
-"""Seconds to retry a login while a started server replays its WAL (SQLSTATE 57P03, `cannot_connect_now`)."""
+"""Seconds for which a login is retried while a started server replays its WAL (SQLSTATE 57P03, `cannot_connect_now`)."""
 _PASSING = {
     "too many clients": FULL_S,
     "starting up": REPLAY_S,
@@ -33,7 +35,7 @@ _PASSING = {
     "not yet accepting connections": REPLAY_S,
     "in recovery mode": REPLAY_S,
 }
-"""Seconds for which to retry a login, by the text of a transient error: libpq reports no SQLSTATE for it."""
+"""By the text of a temporary error: seconds for which a login is retried. libpq reports no SQLSTATE for these errors."""
 _ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 DEADLOCKS = 5
 """Number of deadlocks with other sessions after which a transaction is not tried again."""
@@ -117,7 +119,7 @@ def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
             connection.cancel_safe(timeout=CANCEL_S)
 
     def end() -> None:
-        # Each cancellation has its own thread, since a server that hangs blocks the cancellation too.
+        # Each cancellation has its own thread, since a hanging server blocks the cancellation too.
         threading.Thread(target=cancel, name="postgres-cancel", daemon=True).start()
         threading.Thread(target=cut, name="postgres-cut", daemon=True).start()
 

@@ -28,7 +28,7 @@ from drillbook.systems.postgres.service import Postgres
 WORKERS = 2
 CHUNK = 128 << 20
 
-# All session settings that affect the text output of a value.
+# All session settings that change how a value is written as text.
 SETTINGS = {
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
@@ -133,8 +133,9 @@ def _pin(connection: Connection) -> None:
 class Relation:
     """A table or a materialized view; ``name`` is quoted for SQL.
 
-    ``columns`` are those of a table that inherits from another, in the order of their names, and empty for all others: a restore
-    gives such a table its inherited columns first, whatever their order was, so that its digest is one of this order.
+    ``columns`` is set only for a table that inherits from another, with the columns sorted by name. A restore puts the
+    inherited columns of such a table first, whatever their order was, so the digest must not depend on the order in the
+    table.
     """
 
     name: str
@@ -153,13 +154,15 @@ def relations(snap: Snapshot) -> list[Relation]:
 
 
 def as_recorded(found: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
-    """Return the relations ``found`` for a comparison with a backup's tables, whose manifest may know no order of columns."""
+    """Return the relations ``found`` for a comparison with the tables of a backup, whose manifest may contain no order of
+    columns.
+    """
     ordered = {table.name for table in wanted if table.columns}
     return [relation if relation.name in ordered else replace(relation, columns=()) for relation in found]
 
 
 def row_of(columns: Sequence[str]) -> sql.Composable:
-    """Return the SQL of the row that is hashed: the given ``columns``, or all of them in the order of the table."""
+    """Return the SQL for the row that is hashed: the given ``columns``, or else all columns in the order of the table."""
     if not columns:
         return sql.SQL('"_row_".*')
     return sql.SQL("ROW({})").format(sql.SQL(", ").join(sql.Identifier("_row_", column) for column in columns))
@@ -177,7 +180,7 @@ def hold(snap: Snapshot, found: list[Relation]) -> None:
 
 
 def sequences(snap: Snapshot) -> list[Sequence_]:
-    """Return the state of every sequence; not as of the snapshot, because sequences are not transactional."""
+    """Return the state of every sequence. It may be newer than the snapshot, since sequences are not transactional."""
     found = []
     for name, increment, cycle in snap.owner.execute(_SEQUENCES, (OWN_SCHEMA,)).fetchall():
         last, called = one(snap.owner, sql.SQL("SELECT last_value, is_called FROM {}").format(sql.SQL(name)))

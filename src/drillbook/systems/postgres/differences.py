@@ -43,7 +43,7 @@ class Difference:
         return f"{self.object}, {self.trait}" if self.trait else self.object
 
     def accepted_by(self, accept: Mapping[str, str]) -> str:
-        """Return the reason why the difference is expected; empty when no pattern of ``accept`` matches it."""
+        """Return the reason why the difference is accepted; empty when no pattern of ``accept`` matches it."""
         texts = (self.object, self.label)
         return next((why for pattern, why in accept.items() if any(_matches(pattern, text) for text in texts)), "")
 
@@ -99,7 +99,7 @@ def _finding(one: Difference, code: str, evidence: tuple[str, ...]) -> Finding:
 
 
 def pair(one: Difference) -> tuple[str, str]:
-    """Return expected and measured value as text: long values from the first difference on, secrets hidden."""
+    """Return expected and measured value as text, with secrets hidden; long values are shown from their first difference on."""
     if is_sealed(one.wanted) or is_sealed(one.measured):
         return _sealed(one.wanted, "that of the backup"), _sealed(one.measured, "another one")
     wanted, measured = shown(one.wanted), shown(one.measured)

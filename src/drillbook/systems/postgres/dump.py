@@ -1,4 +1,4 @@
-"""Take a backup: dump one snapshot on the host while the controller computes digests; upload the manifest last."""
+"""Takes a backup: a tool dumps one snapshot on the host, the controller computes digests of it; the manifest is uploaded last."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
 from drillbook.systems.postgres.tools import Tools
 
-COMPRESSION = "1"  # level of gzip, the only method with a checksum in its files; versions before 16 do not know `gzip:1`
+COMPRESSION = (
+    "1"  # level of gzip, the only method that puts a checksum into its files; versions before 16 do not know `gzip:1`
+)
 GLOBALS_ONLY = ("--globals-only", "--no-sync")
 NOT_RECORDED = ("passwords of roles", "rules of pg_hba.conf", "configuration files", "files of the cluster")
 """Parts of a managed database that its master user cannot read."""
@@ -61,7 +63,9 @@ class Backup:
         with content.snapshot(self.ctx, self.service) as snap, ThreadPoolExecutor(4, thread_name_prefix="dump") as pool:
             taken, found = now(), content.relations(snap)
             content.hold(snap, found)
-            sequences = content.sequences(snap)  # read before pg_dump does, so that the values in the dump are not smaller
+            sequences = content.sequences(
+                snap
+            )  # read before pg_dump reads them, so that the values in the dump are not smaller
             facts = properties.of(snap)
             dump = pool.submit(self.stages.timed, "dump", lambda: self._dump(tools, snap.name, f"{folder}/{ARCHIVE}"))
             tables = pool.submit(self.stages.timed, "digest", lambda: content.tables(snap, found))

@@ -1,4 +1,4 @@
-"""Restore a dump for a service that lost its data directory, into a new cluster with the lost cluster's configuration."""
+"""Restores a dump for a service that lost its data directory, into a new cluster with the configuration of the lost cluster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DumpInPlace(ClusterInPlace):
     """Restore of a dump into a new cluster in place of the lost one."""
 
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
-        """Compare databases, tables and roles of the dump with those of the server."""
+        """Reason why the dump's databases, tables and roles do not match those of the server; empty when they do."""
         held = {*checked.get("databases", ()), self.source.expected(self.ctx)}
         others = [name for (name,) in session.execute(_DATABASES).fetchall() if name not in held]
         if others:
@@ -51,7 +51,7 @@ class DumpInPlace(ClusterInPlace):
         return ""
 
     def settle(self, box: Sandbox) -> None:
-        """Give the superuser the password in the inventory when the restored superuser has no password."""
+        """Give the superuser the password in the inventory, if the restored superuser has no password."""
         password = self.postgres.admin.password
         if password is None:
             return

@@ -16,10 +16,10 @@ MOST_NAMED = 1000
 _TOOL = re.compile(
     r"unsupported version|does not support compression|cannot restore from compressed|: not found|unrecognized"
 )
-"""Error messages of a pg_restore that is too old for the dump, or was built without the dump's compression."""
+"""Error messages of a pg_restore that is too old for the dump, or was built without support for its compression."""
 _ABSENT = re.compile(r"could not open (?:input |TOC |large object TOC )?file|No such file")
 CHECKSUMS = ("gzip",)
-"""Compressions with a checksum of the content inside of archives; pg_dump's zstd and lz4 have none."""
+"""Compressions that store a checksum of the content in archives; pg_dump's zstd and lz4 do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Judgement:
         )
 
     def damage(self, reading: Reading) -> Finding | None:
-        """Return the finding about a dump that is damaged or incomplete. Raises CouldNotVerify when pg_restore is unsuitable."""
+        """Return a finding if the dump is damaged or incomplete. Raises CouldNotVerify when pg_restore is unsuitable for it."""
         said = next((line for line in reading.said.splitlines() if "error" in line.lower() or ": " in line), reading.said)
         if reading.pg_restore and _TOOL.search(reading.said):
             raise CouldNotVerify(
@@ -105,7 +105,7 @@ class Judgement:
         return self._finding("backup-empty", "rows of tables", measured)
 
     def of_another(self, found: Outline) -> list[Finding]:
-        """Return the finding about a dump of a database other than the one in the inventory."""
+        """Return a finding if the dump is of another database than the one in the inventory."""
         names = [made.name for made in found.databases]
         if not self.database or not names or self.database in names:
             return []
@@ -123,13 +123,13 @@ class Judgement:
         return problems
 
     def _not_covered(self, found: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:
-        texts = ["whether it restores: `backup.restore` into a sandbox shows it"]
+        texts = ["if the dump can be restored: `backup.restore` into a sandbox shows this"]
         if not self.form.checksum and compression not in CHECKSUMS:
-            texts.append(f"changed bytes inside of rows: a dump with compression {compression} keeps no checksum of them")
+            texts.append(f"changed bytes inside rows: a dump with compression {compression} contains no checksum of them")
         if not found.filtered:
-            texts.append("rows that row security hid from the role that took it, where the dump does not say so")
+            texts.append("rows that row security hid from the role that took the dump, if the dump does not say so")
         if not found.databases:
-            texts.append("the database that it is of: it does not name one")
+            texts.append("the origin of the dump: it does not name a database")
         if roles is None and not found.of_cluster:
-            texts.append("roles, their passwords and memberships: a dump of one database holds none")
+            texts.append("roles, their passwords and memberships: a dump of one database contains none")
         return texts

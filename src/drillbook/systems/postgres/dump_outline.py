@@ -29,7 +29,7 @@ _TABLESPACES = (
     re.compile(rf"^ALTER DATABASE .* SET TABLESPACE {_WORD};$"),
 )
 NOBODY = ("PUBLIC", "SESSION_USER", "CURRENT_USER", "CURRENT_ROLE", "public")
-"""Keywords that may stand in the place of a role name."""
+"""Keywords that may be used instead of the name of a role."""
 
 
 @dataclass(frozen=True, slots=True)

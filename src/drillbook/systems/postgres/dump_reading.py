@@ -1,7 +1,7 @@
-"""Read PostgreSQL dumps on a host: detect the format from the content, and read every row.
+"""Reads PostgreSQL dumps on a host: detects the format from the content, and reads every row.
 
-A dump in any format is read as the SQL that it restores, in one pass of awk. pg_restore alone is not enough: it accepts dumps
-that end in the middle of a row, because the directory format does not record the length of its files.
+A dump in any format is read as the SQL that it restores, in one pass of awk. pg_restore alone is not enough: it accepts
+dumps that end in the middle of a row, because the directory format does not record the length of its files.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ echo "the archive does not end with two blocks of zeros" >&2
 exit 1
 """
 # PATH PG_RESTORE UNPACKER...: print the compression method in the header of an archive, and its start time in seconds since
-# 1970. An archive contains the local time of the host that took it, which is read in this host's time zone.
+# 1970. An archive contains the start as local time of the host that made it; the time is read here in this host's time zone.
 _HEADER = """
 path=$1 restore=$2
 shift 2
@@ -125,7 +125,9 @@ _GREP = (
     r"|SUBSCRIPTION|SERVER) |GRANT |REVOKE |\\connect |SET (default_tablespace|client_encoding) = |ALTER DEFAULT PRIVILEGES "
     r"|ALTER .* OWNER TO )"
 )
-"""SQL lines about objects that a server needs before it can load the dump; reading only these takes a tenth of a restore."""
+"""SQL lines about objects that a server needs before the dump can be loaded; reading only these takes a tenth of the time of
+a restore.
+"""
 _DECODING = re.compile(
     r"could not read|could not uncompress|unexpected end|corrupt|invalid|not a valid archive|end of file|decompress|too short"
 )
@@ -133,11 +135,11 @@ _DECODING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Form of a dump: compression of the whole file, format, and True if the compression has a checksum."""
+    """Form of a dump: compression of the whole file, format, and ``checksum``, which is True if the compression has one."""
 
     packed: str
     format: str
-    """custom, tar, directory, plain; empty for an empty file, unfinished for a folder without a table of contents."""
+    """custom, tar, directory or plain; empty for an empty file, unfinished for a folder without a table of contents."""
     checksum: bool
 
     @property
@@ -165,7 +167,7 @@ class Reading:
     """Number of rows by table, named as in SQL."""
     tables: int
     data: int
-    """Number of tables for which the dump has an entry for rows, possibly without any row."""
+    """Number of tables for which the dump has an entry for rows, even if it contains none."""
     inserts: int
     objects: int
     """Number of entries of large objects."""

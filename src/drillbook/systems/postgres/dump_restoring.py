@@ -1,4 +1,4 @@
-"""Restore a dump into an empty server in a sandbox: check what it needs, then load roles, data and statistics."""
+"""Restores a dump into an empty server in a sandbox: checks what it needs, then loads roles, data and statistics."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from drillbook.systems.postgres.tools import ENVIRONMENT
 BUILT_IN = ("postgres", "template0", "template1")
 """Databases that initdb creates in every cluster."""
 PRELOADED = ("pg_cron", "pgaudit", "timescaledb", "citus", "pg_stat_statements", "pg_partman_bgw")
-"""Extensions whose library must be in shared_preload_libraries, otherwise they cannot be created or used."""
+"""Extensions that can be created and used only if their library is in shared_preload_libraries."""
 _TRIAL = "drillbook_trial"
 PLAIN = Form("none", "plain", checksum=False)
 """Form of a file of SQL."""
-# FILE FILTER TOOL OPTION PROGRAM...: decompress FILE, edit it with the sed script FILTER if given, and pipe it to PROGRAM.
+# FILE FILTER TOOL OPTION PROGRAM...: decompress FILE, edit it with the sed script FILTER if one is given, and pipe it to
+# PROGRAM.
 _FEED = """
 file=$1 filter=$2 tool=$3 option=$4
 shift 4
@@ -38,7 +39,7 @@ exec 3>&1
   { "$@" >/dev/null; echo "program $?" >&3; }
 """
 _BROKEN_PIPE = "141"
-"""Exit status that a shell gives for a program that SIGPIPE ended: 128 + 13."""
+"""Exit status that a shell reports for a program killed by SIGPIPE: 128 + 13."""
 _SIZE = """
 SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -108,7 +109,7 @@ class Restoring:
         return reading.sql
 
     def _made(self, found: Outline) -> Made | None:
-        """Return the database in the dump to restore; None when the dump contains no CREATE DATABASE."""
+        """Return the database in the dump that is to be restored; None when the dump contains no CREATE DATABASE."""
         wanted = self.service.database
         same = next((made for made in found.databases if made.name == wanted), None)
         if same or not found.databases or (found.of_cluster and wanted == "postgres"):
@@ -163,7 +164,7 @@ class Restoring:
             )
 
     def _roles(self, found: Outline, path: str) -> Facts:
-        """Create the roles and tablespaces of the dump: first from the file of roles, then those still missing."""
+        """Create the roles and tablespaces that the dump needs: first those in the file of roles, then those still missing."""
         if path:
             form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
             self._psql(form, path, sandbox.TEMPLATE, self._filter())
@@ -181,7 +182,9 @@ class Restoring:
         return [name for name in names if name not in there]
 
     def _filter(self) -> str:
-        """Return the sed script for a file of roles: omit the existing superuser, and move tablespaces into the sandbox."""
+        """Return the sed script for a file of roles: it leaves out the existing superuser, and moves tablespaces into the
+        sandbox.
+        """
         admin = '"?' + re.sub(r"([^A-Za-z0-9_ ])", r"\\\1", self.service.admin.user) + '"?'
         return (
             rf"1,/^\\connect /{{/^CREATE ROLE {admin};$/d;s/^(ALTER ROLE {admin} WITH) NOSUPERUSER/\1 SUPERUSER/;"
@@ -208,14 +211,14 @@ class Restoring:
                 session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*names))
 
     def _views(self, form: Form, path: str) -> str:
-        """Split the filling of materialized views off the archive; returns the path of its SQL, empty when there is none."""
+        """Separate the REFRESH of materialized views from the archive; return the path of its SQL, empty when there is none."""
         argv = ("sh", "-c", foreign_views.SPLIT, "sh", path, self.tools.path("pg_restore"), self.box.folder, *form.unpacker)
         self.box.host.run(self.box.inside(argv), deadline=self.ctx.deadline, env=ENVIRONMENT).check()
         views = f"{self.box.folder}/{foreign_views.VIEWS}"
         return views if self.box.run("test", "-s", views).ok else ""
 
     def _create(self, made: Made | None, found: Outline) -> None:
-        """Create the sandbox's database if the dump does not create it, or dumps a built-in one such as `postgres`."""
+        """Create the sandbox's database, if the dump does not create it or is a dump of a built-in database such as `postgres`."""
         wanted = self.service.database
         if wanted in BUILT_IN:
             return
@@ -228,7 +231,7 @@ class Restoring:
         return self.tools.asking(program, database=database)
 
     def _pg_restore(self, form: Form, path: str, database: str, *, create: bool, chosen: str) -> None:
-        """Restore an archive; of its entries only those in the list ``chosen`` of the sandbox's folder, if that is given."""
+        """Restore an archive; if ``chosen`` is given, only the entries in that list, a file in the sandbox's folder."""
         argv = (
             *self._asking("pg_restore", database),
             "--exit-on-error",
@@ -249,12 +252,13 @@ class Restoring:
         self._feed(form, path, edits, argv)
 
     def _feed(self, form: Form, path: str, edits: str, argv: tuple[str, ...]) -> None:
-        """Let a program in the sandbox read the dump."""
+        """Let a program in the sandbox read the dump from standard input."""
         tool, option = (*form.unpacker, "")[:2]
         output = self.box.run("sh", "-c", _FEED, "sh", path, edits, tool, option, *argv, env=ENVIRONMENT)
         status = dict(re.findall(r"^(unpacker|program) (\d+)$", output.text, re.MULTILINE))
         said = printable(output.stderr, limit=100_000)
-        # The decompressor also fails when the program that reads from it has ended: then the program's error comes first.
+        # If the program that reads the data has ended, the decompressor fails too; the program's error is then the important
+        # one.
         stopped = status.get("unpacker") == _BROKEN_PIPE or "roken pipe" in said
         if status.get("program") != "0" and (stopped or status.get("unpacker") == "0"):
             raise self._failed("psql", output)

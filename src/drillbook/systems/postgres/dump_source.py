@@ -82,7 +82,7 @@ class PgDumpSource(FileBackups):
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
 
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
-        """Add the duration of the dump to the error: its state is that of its begin, which the dump itself may tell."""
+        """Add the duration of the dump to the error of its time, if the dump contains its start: the data is that of the start."""
         apart = (backup.taken_at - start).total_seconds() if start else None
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):
             return replace(backup, facts={**backup.facts, "started_at": None})

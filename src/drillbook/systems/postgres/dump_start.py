@@ -1,7 +1,7 @@
-"""Begin of a dump, as its first bytes tell it: the moment of the state that it holds, where its file tells only the end.
+"""Start of a dump, read from its first bytes; the data in the dump is that of its start, but the file's time is its end.
 
-Archives of pg_dump bear it in their header, in the local time of the machine that ran pg_dump. Source: ReadHead in
-pg_backup_archiver.c. A plain dump bears it when it was taken with --verbose.
+Archives of pg_dump contain the start in their header, in the local time of the machine that ran pg_dump. Source: ReadHead in
+pg_backup_archiver.c. A plain dump contains it if it was taken with --verbose.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from drillbook.sdk.backup_places import Place
 from drillbook.sdk.host import Host
 
 BEGINNING = 4096
-"""Bytes of a dump that are read."""
+"""Number of bytes read from the beginning of a dump."""
 COMPRESSION_BYTE = (1, 15)
-"""Version of the archive format since which the compression is one byte. Source: K_VERS_1_15."""
+"""Version of the archive format since which one byte names the compression. Source: K_VERS_1_15."""
 _MEMBER = b"toc.dat\0"
 _MEMBER_AT = 512
 _STARTED = re.compile(rb"^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [A-Za-z0-9:+-]+)?)$", re.MULTILINE)
-# Standard input: one time in a line. Print its seconds since 1970, by the host's time zone unless it names its own.
+# Standard input: one time in each line. Print its seconds since 1970; a time without a zone is read in the host's time zone.
 _SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo; done'
 
 
 def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders: Collection[str]) -> dict[str, datetime]:
-    """Return the begin of each dump that tells it, by name; ``folders`` are those in the directory format.
+    """Return the start of each dump that contains it, by name; ``folders`` are the dumps in directory format.
 
-    Local times are taken as those of ``host``. Raises HostError, CouldNotVerify.
+    Local times are read in the time zone of ``host``. Raises HostError, CouldNotVerify.
     """
     files = {f"{name}/toc.dat" if name in folders else name: name for name in names}
     heads = place.beginnings(ctx, list(files), BEGINNING) if files else {}
@@ -45,7 +45,7 @@ def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders
 
 
 def started(head: bytes) -> str:
-    """Return the time at which a dump began, from its first bytes; empty when they do not tell it."""
+    """Return the start of a dump as text, from its first bytes; empty when they do not contain it."""
     data = _unpacked(head)
     at = _MEMBER_AT if data.startswith(_MEMBER) else 0
     if data[at:].startswith(b"PGDMP"):
@@ -55,7 +55,7 @@ def started(head: bytes) -> str:
 
 
 def _unpacked(head: bytes) -> bytes:
-    """Return the beginning of the content; of a compression that the standard library lacks, the head itself."""
+    """Return the first bytes decompressed; unchanged, if the standard library does not support their compression."""
     with suppress(zlib.error, lzma.LZMAError, EOFError):
         if head.startswith(b"\x1f\x8b"):
             return zlib.decompressobj(31).decompress(head, BEGINNING)
@@ -65,7 +65,7 @@ def _unpacked(head: bytes) -> bytes:
 
 
 def _of_header(data: bytes) -> str:
-    """Return the time in the header of an archive, which follows after its mark; empty when the header is cut off or odd."""
+    """Return the time in the header of an archive; empty when the header is incomplete or invalid."""
     if len(data) < 6:
         return ""
     version, width, position = (data[0], data[1]), data[3], 6

@@ -1,4 +1,4 @@
-"""Materialized views over foreign tables in a dump: a sandbox reaches no foreign server, so that they stay unfilled there.
+"""Materialized views over foreign tables in a dump: they remain empty, since a sandbox reaches no foreign server.
 
 Every other error of a REFRESH still ends the restore.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-# ARCHIVE PG_RESTORE FOLDER UNPACKER...: write the list of the archive without the filling of materialized views, and that as SQL.
+# ARCHIVE PG_RESTORE FOLDER UNPACKER...: write the archive's list without the REFRESH of materialized views, and this REFRESH
+# as SQL.
 SPLIT = """
 path=$1 restore=$2 folder=$3 entry='^[0-9]+; [0-9]+ [0-9]+ MATERIALIZED VIEW DATA '
 shift 3
@@ -37,7 +38,7 @@ TOLERANT = (
     f"s/^REFRESH MATERIALIZED VIEW (.*);$/{' '.join(_TRY.split())}/;"
     "}"
 )
-"""Script of sed that lets the filling of a view over a foreign table fail with a warning."""
+"""Script of sed: if the REFRESH of a view over a foreign table fails, this is only a warning."""
 _WARNING = re.compile(r"WARNING:  drillbook: not filled: (.*?): (.*)")
 
 

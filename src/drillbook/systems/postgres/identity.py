@@ -1,6 +1,6 @@
 """Identity of a database: host and port of its server, its cluster's system identifier, and its name in the cluster.
 
-``initdb`` makes the system identifier: a restored dump has a new one, a recovered base backup keeps the old one.
+``initdb`` creates the system identifier: a restored dump has a new one, a recovered base backup keeps the old one.
 """
 
 from __future__ import annotations

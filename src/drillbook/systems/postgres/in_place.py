@@ -1,8 +1,8 @@
-"""Restore a team's own backup into a PostgreSQL service whose data directory was lost.
+"""Restores a team's own backup into a PostgreSQL service whose data directory was lost.
 
-The backup source restores into a private folder next to the data directory, as into a sandbox, with a server that listens only
-on a Unix socket in this folder and archives nothing. When that server has accepted a write, it is stopped, and the directory is
-moved to the data directory with the service's own configuration.
+The backup source restores into a private folder next to the data directory, as into a sandbox. A server runs on it that
+listens only on a Unix socket in this folder and archives nothing. When this server has accepted a write, it is stopped; the
+restored directory becomes the data directory, with the service's own configuration.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 KEPT = "configuration.json"
-"""Evidence file with the files of the configuration in the data directory, written right before it is lost."""
+"""Name of the evidence file with the configuration files in the data directory, written right before the directory is lost."""
 REMOVE_S = 60.0
-# DATA PG_CONTROLDATA: remove the settings of the recovery, and mark for the archiver what a server that archives nothing wrote on
-# a new timeline: its history, and its full segments. The segment of the last checkpoint is not full; later ones are not in use.
+# DATA PG_CONTROLDATA: remove the settings of the recovery. A server that archives nothing may have started a new timeline:
+# mark its history and its full segments for the archiver. The segment of the last checkpoint is not full; later ones are not
+# in use.
 _FINISH = r"""
 last=$(LC_ALL=C "$2" --pgdata "$1" | sed -n "s/^Latest checkpoint's REDO WAL file: *//p")
 test -n "$last" && cd -- "$1" || exit 1
@@ -67,7 +68,7 @@ class ClusterInPlace(InPlace):
     """Base of restores into a service of kind postgres."""
 
     source: Any
-    """The backup source, whose driver this is."""
+    """The backup source that this object restores from."""
 
     @property
     def postgres(self) -> Postgres:
@@ -92,14 +93,14 @@ class ClusterInPlace(InPlace):
 
     @abstractmethod
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
-        """Return why ``backup`` cannot restore the cluster of ``session``; empty when it can. Raises psycopg.Error."""
+        """Reason why ``backup`` cannot restore the cluster of ``session``; empty when it can. Raises psycopg.Error."""
 
     @abstractmethod
     def configure(self, made: Tools, kept: Facts) -> None:
         """Write the service's configuration into the restored data directory; ``kept`` are its stored files, if any."""
 
     def settle(self, box: Sandbox) -> None:
-        """Make changes that the restored server needs in addition to the backup, while the server runs in the folder."""
+        """Change what the restored server needs beside the backup, while the server runs in the folder."""
 
     def ready(self) -> None:
         """Check tools, user, data directory, unit and server of the service. Raises NotReady, HostError."""
@@ -107,7 +108,10 @@ class ClusterInPlace(InPlace):
         self.source.ready_sandbox(self.ctx, self.box.service)
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return why ``backup`` cannot restore the running server, else empty; store the server's configuration files."""
+        """Reason why ``backup`` cannot restore the running server; empty when it can.
+
+        Also stores the server's configuration files.
+        """
         if why := lies_in(self.ctx, self.source, self.postgres.data):
             return why
         try:
@@ -121,7 +125,7 @@ class ClusterInPlace(InPlace):
             raise CouldNotVerify(f"{self.postgres.name} cannot be compared with the backup: {reason(error)}") from error
 
     def _keep(self, session: Connection) -> str:
-        """Store the configuration files as evidence; return a reason when they contain a secret and were not stored."""
+        """Store the configuration files as evidence; if they contain a secret, do not store them, and return this as a reason."""
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()
         text = json.dumps({"service": self.postgres.name, "files": files, "checksums": bool(checksums and checksums[0])})
@@ -187,13 +191,13 @@ class ClusterInPlace(InPlace):
         box.run(made.path("initdb"), "--sync-only", "--pgdata", data, env=sandbox.C).check()
 
     def _made_here(self) -> bool:
-        """Return True when the present data directory was restored by this run, by a controller that died since."""
+        """Return True when the present data directory was restored by this run, by a controller that has died."""
         script = 'test ! -f "$1" || cat -- "$1"'
         output = self.tools.owned(("sh", "-c", script, "sh", f"{self.postgres.data}/{MARKER}"))
         return output.check().text.strip().partition(" ")[0] == self.ctx.run_id
 
     def _serves(self) -> None:
-        """Check that the application's role can log in, if the inventory has its password. Raises StepFailed."""
+        """Check that the application's role can log in, if the inventory contains its password. Raises StepFailed."""
         if self.postgres.password is None:
             return
         try:
@@ -223,7 +227,7 @@ class ClusterInPlace(InPlace):
 
 
 def write_configuration(made: Tools, service: Postgres, kept: Facts) -> None:
-    """Write the stored configuration files; without any, write the settings and a pg_hba.conf that requires passwords."""
+    """Write the stored configuration files; if there are none, write the settings and a pg_hba.conf that requires passwords."""
     for name, text in kept.get("files", {}).items():
         cluster.write(made, name, text.encode("utf-8", "surrogateescape"))
     if not kept:

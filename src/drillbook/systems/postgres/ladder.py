@@ -1,4 +1,4 @@
-"""Comparison of a database with a backup, except rows: structure, materialized views, schema text, cluster state."""
+"""Compares a database with a backup, except for rows: structure, materialized views, schema text, cluster state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THE_STRUCTURE, THE_CLUSTER = "the structure", "the cluster"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Measured structure and cluster state, as far as the backup has records to compare with."""
+    """Structure and cluster state as measured, as far as the backup contains records to compare them with."""
 
     objects: Objects | None
     views: materialized.Compared
@@ -67,7 +67,7 @@ class Rungs:
     def of(cls, ctx: Context, service: Postgres, store: Store, folder: Reference, *, cluster: bool | None) -> Self:
         """Read the backup's records of structure and cluster state.
 
-        ``cluster`` tells if to compare cluster states; None: only for the server that was backed up. Raises StepFailed for a
+        ``cluster``: compare cluster states; None: only if the server is the one that was backed up. Raises StepFailed for a
         damaged record, CouldNotVerify when ``cluster`` is True but the backup contains no cluster state.
         """
         backup = Manifest.read(store, folder)
@@ -106,7 +106,10 @@ class Rungs:
         return Measured(found, views, state, structure.versions(snap.owner))
 
     def judged(self, measured: Measured, text: str, accept: Mapping[str, str], *, limited: bool) -> Judged:
-        """Compare with the backup; ``accept``: patterns of expected differences; ``limited``: skip rows of extensions."""
+        """Compare with the backup.
+
+        ``accept``: patterns of expected differences; ``limited``: rows of extensions are not compared.
+        """
         result = Judged(
             findings=list(measured.views.findings),
             not_compared=dict(measured.views.not_compared),
@@ -168,7 +171,9 @@ class Rungs:
             kept = stored_backup.document(self.store, self.folder, self.backup, SCHEMA)
         except StepFailed:
             return (self._kept("schema.sql", masking.shown(found)),)
-        if (before := masking.masked(kept.decode())) == found:  # an older version took the backup, without masking passwords
+        if (
+            before := masking.masked(kept.decode())
+        ) == found:  # the backup was made by an older version, which did not mask passwords
             return ()
         return (self._kept("schema.diff", schema.difference(before, found)),)
 
@@ -186,7 +191,7 @@ class Rungs:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """Collector that turns differences into findings, except for accepted differences."""
+    """Collects differences as findings, except for accepted differences."""
 
     accept: Mapping[str, str]
     result: Judged

@@ -23,11 +23,11 @@ class Table(Part):
     bytes: int
     note: str = ""
     columns: tuple[str, ...] | None = None
-    """Columns in the order in which the digest takes them; None: all in the order of the table."""
+    """Columns in the order in which the digest reads them; None: all, in the order of the table."""
 
     @model_serializer(mode="wrap")
     def _without_no_columns(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `columns` of a table without an order of its own, so that its entry stays as it was."""
+        """Leave out `columns` if the table has no special order, so that its entry looks the same as in older versions."""
         return {key: value for key, value in written(self).items() if (key, value) != ("columns", None)}
 
 
@@ -42,7 +42,7 @@ class Sequence_(Part):  # noqa: N801  `Sequence` is a type of the standard libra
 
     @property
     def reached(self) -> int:
-        """Next value of the sequence; negated for a descending sequence, so that the value always grows with use."""
+        """Next value of the sequence; negated for a descending sequence, so that the result always grows with use."""
         step = int(self.increment)
         following = int(self.last_value) + (step if self.is_called else 0)
         return following if step > 0 else -following

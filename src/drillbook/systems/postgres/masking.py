@@ -1,7 +1,7 @@
-"""Masking of passwords in a schema: in user mappings, foreign servers, subscriptions and settings.
+"""Masks passwords in a schema: in user mappings, foreign servers, subscriptions and settings.
 
-A schema dump prints these passwords in clear text, and as no inventory contains them, no redactor hides them. They are
-masked before schemas are compared, so a changed password goes unnoticed.
+A schema dump prints these passwords in clear text. No inventory contains them, so no redactor hides them. They are masked
+before schemas are compared, so a changed password is not noticed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECRET = re.compile(r"pass|pwd|secret|token|credential|private|(?:api|access|cli
 PLAIN = re.compile(
     r"password_(?:encryption|required)|passwordcheck\..*|user|username|user_name|use_.*|.*_method", re.IGNORECASE
 )
-"""Names of options whose values are not masked, although the name contains `password` or is in a user mapping."""
+"""Names of options whose values are not masked, although their name contains `password` or they are in a user mapping."""
 _USER_MAPPING = re.compile(rf"^CREATE USER MAPPING FOR (?:[^']|{LITERAL})*?;$", re.MULTILINE)
 _OPTIONS = re.compile(rf"\bOPTIONS\s*\((?:[^')]|{LITERAL})*\)")
 _OPTION = re.compile(rf"(?P<name>{NAME})(?P<gap>\s+)(?P<value>{LITERAL})")

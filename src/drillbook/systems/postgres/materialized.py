@@ -1,8 +1,8 @@
-"""Comparison of materialized views, which the restore of a dump recomputes from the restored tables.
+"""Compares materialized views, which the restore of a dump recomputes from the restored tables.
 
-A view that differs from the backup is correct if it equals the present result of its definition (the view in the backup was
-older), otherwise it is stale. A definition that depends on time, chance or the session has another result at each evaluation,
-so for such a view only the presence of rows is checked.
+A view that differs from the backup is correct if it equals the present result of its definition (then the view in the backup
+was older); otherwise it is stale. A definition that depends on time, chance or the session has another result at each
+evaluation; for such a view the check only requires that it has rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from drillbook.systems.postgres.connection import Connection, one, reason
 from drillbook.systems.postgres.content import DIGEST, SETTINGS, Relation, Snapshot
 
 KEPT = {"search_path", "row_security", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
-"""Settings of the snapshot's session that stay during an evaluation; all others are reset to the server's, as in a restore."""
+"""Settings of the snapshot's session that are kept during an evaluation; all others are reset to the server's, as in a restore."""
 _UNSTEADY = re.compile(
     r"\b(?:CURRENT_(?:DATE|TIME|TIMESTAMP|USER|ROLE|SCHEMA|CATALOG)|LOCALTIME|LOCALTIMESTAMP|SESSION_USER|TABLESAMPLE|"
     r"(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random\w*|setseed|gen_random_uuid|uuid\w*|"
@@ -84,7 +84,7 @@ def _digest(session: Connection, query: sql.Composable) -> View:
 def compared(snap: Snapshot, wanted: Mapping[str, View], found: Collection[Relation], out: Collection[str]) -> Compared:
     """Compare the views in the backup with the views in ``found``; ``out`` are tables excluded from the comparison.
 
-    Missing views, and views populated on only one side, are not reported here, but with the structure. Raises psycopg.Error.
+    Missing views, and views populated on only one side, are reported with the structure, not here. Raises psycopg.Error.
     """
     result = Compared()
     there = {relation.name for relation in found if relation.kind == "m"}
@@ -116,7 +116,7 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
 
 
 def _evaluated(snap: Snapshot, name: str, owner: str, query: str) -> tuple[View, View] | str:
-    """Return the view's content and the present result of its definition; an error text when that cannot be evaluated."""
+    """Return the view's content and the present result of its definition; if that cannot be evaluated, an error text."""
     with snap.session() as session:
         for setting in SETTINGS.keys() - KEPT:
             session.execute(sql.SQL("SET LOCAL {} TO DEFAULT").format(sql.Identifier(setting)))

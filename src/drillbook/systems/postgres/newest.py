@@ -65,7 +65,7 @@ def _newest(found: Sequence[Found]) -> Found | None:
 
 
 def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
-    """Return the backup whose manifest is the object ``key``; ``key`` if that is unreadable; None if it is no manifest."""
+    """Return the backup whose manifest is the object ``key``; ``key`` if the object is unreadable; None if it is no manifest."""
     deadline.check()
     data = store.get(key)
     if data is None or FORMAT.encode() not in data:

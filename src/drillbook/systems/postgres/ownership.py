@@ -1,9 +1,9 @@
-"""Ownership of a data directory: the server that uses it, the unit that runs that server, and the server at the port.
+"""Checks that a data directory, the server that uses it, its unit, and the server at the port belong together.
 
 An inventory may name the wrong host, port, folder or unit. So before anything is destroyed, and before the first write of a
 restore, the server that answers is verified to be that of the data directory: system identifier and lock file
-(``postmaster.pid``: process, folder, start time, port) must be the same when read through the server and in the folder on the
-host. A copy of a cluster has the same identifier, and even the same lock file, but another process.
+(``postmaster.pid``: process, folder, start time, port) must be the same when read through the server and in the folder on
+the host. A copy of a cluster has the same identifier, and even the same lock file, but another process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from drillbook.sdk.manager.lineage import SCRIPT, Lineage
 from drillbook.systems.postgres.connection import Connection, answers, connected, one, reason
 from drillbook.systems.postgres.tools import Tools
 
-# FOLDER PID: a server uses the folder when the working directory of its process is that folder. The lock file has the pid
+# FOLDER PID: a server uses the folder if the working directory of its process is this folder. The lock file contains the pid
 # as the server sees it, which in a container differs from the pid on the host.
 _LOOK = (
     SCRIPT
@@ -93,7 +93,7 @@ def must_be_free(ctx: Context, tools: Tools) -> None:
 def must_own(ctx: Context, tools: Tools) -> None:
     """Raise CouldNotVerify unless data directory, unit and the server at the port belong together. Raises HostError.
 
-    If the server is stopped, no server may answer at the port, and the unit must be stopped as well.
+    If the server is stopped, no server may answer at the port, and the unit must be stopped too.
     """
     service = tools.service
     unit = manager_of(tools.host).state(tools.host, service.unit, tools.deadline) if service.unit else None
@@ -180,7 +180,7 @@ def _foreign(tools: Tools, why: str) -> StepFailed:
 
 
 def asked_on_host(tools: Tools) -> None:
-    """Raise StepFailed unless psql, run on the host, reaches the server that uses the data directory. Raises HostError."""
+    """Raise StepFailed unless psql, when run on the host, reaches the server that uses the data directory. Raises HostError."""
     output = tools.client(
         "psql",
         "--no-psqlrc",

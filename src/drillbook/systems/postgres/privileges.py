@@ -21,7 +21,8 @@ def exploded(acl: str) -> str:
 
 
 def grants(acl: str, default: str) -> str:
-    """Return an SQL expression for the grants in ``acl`` that ``default`` lacks (``+``), and the reverse (``-``).
+    """Return an SQL expression for the grants in ``acl`` that ``default`` lacks (``+``), and for those in ``default`` that
+    ``acl`` lacks (``-``).
 
     A complete list would differ between server versions: PostgreSQL 17 added the privilege MAINTAIN for owners.
     """

@@ -143,7 +143,7 @@ class Canary(BaseCanary):
                     session.execute(_DELETE, (ctx.run_id,))
                     if one(session, _EMPTY)[0]:
                         session.execute(f"DROP TABLE {_TABLE}".encode())
-                # Also without the table: a controller that died here before has dropped the table alone.
+                # Also if the table is missing: a controller that died here earlier may have dropped only the table.
                 with suppress(psycopg.errors.DependentObjectsStillExist, psycopg.errors.InvalidSchemaName):
                     session.execute(f"DROP SCHEMA {OWN_SCHEMA}".encode())
         except (psycopg.Error, HostError) as error:
@@ -151,7 +151,7 @@ class Canary(BaseCanary):
 
 
 class _Writer(CanaryWriter):
-    """Writer of rows over one connection, which is opened again at the next write after a failure."""
+    """Writes rows over one connection; after a failure, the next write opens the connection again."""
 
     def __init__(self, ctx: Context, service: Postgres, timeout: float) -> None:
         self._ctx, self._service, self._timeout = ctx, service, timeout
@@ -170,7 +170,8 @@ class _Writer(CanaryWriter):
         try:
             session.execute(_INSERT, (self._ctx.run_id, number), prepare=True)
         except psycopg.Error as error:
-            # An ERROR means that the transaction was rolled back; a FATAL error, or no answer, may come after the commit.
+            # ERROR means that the transaction was rolled back; after a FATAL error or without an answer, it may have been
+            # committed.
             refused = error.diag.severity_nonlocalized == "ERROR"
             late = time.monotonic() - self._since >= self._timeout
             if not refused:
@@ -191,7 +192,7 @@ class _Writer(CanaryWriter):
 
     @contextmanager
     def _cut_off(self, session: Connection) -> Iterator[None]:
-        """Close the connection when an answer is overdue; a server that hangs would block the writer forever."""
+        """Close the connection when an answer is overdue; otherwise a hanging server would block the writer for ever."""
         over = threading.Event()
         line = socket.socket(fileno=os.dup(session.fileno()))
 

@@ -1,4 +1,4 @@
-"""Verify a backup in a store: the manifest has the expected digest, and no file is missing or changed."""
+"""Verifies a backup in a store: the manifest has the expected digest, and no file is missing or changed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Verification of one backup in a store; ``origin`` has the digest of its manifest."""
+    """Verifies one backup in a store; ``origin`` contains the digest of its manifest."""
 
     ctx: Context
     store: Store

@@ -11,7 +11,8 @@ from drillbook.systems.postgres.connection import Connection, one
 from drillbook.systems.postgres.content import Snapshot
 from drillbook.systems.postgres.manifest import Database
 
-# to_jsonb, because the locale's column has one name in PostgreSQL 15 and 16, another from 17 on, and none before.
+# to_jsonb is used because the column for the locale has one name in PostgreSQL 15 and 16, another since 17, and does not
+# exist before.
 _DATABASE = """
 SELECT d.datname, r.rolname, pg_catalog.pg_encoding_to_char(d.encoding), coalesce(j ->> 'datlocprovider', 'c'),
        d.datcollate, d.datctype, coalesce(j ->> 'datlocale', j ->> 'daticulocale', ''), d.datconnlimit,

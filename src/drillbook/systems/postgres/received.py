@@ -17,8 +17,8 @@ cd -- "$1" 2>/dev/null || exit 6
 find . ! -name . -prune -type f -exec stat -c '%s %n' -- {} +
 """
 # FOLDER DATA PROGRAM..., with file names on standard input: copy the received WAL over the WAL of the backup, whose last
-# segment is not full. A pipe has the exit status of its last program, so the first program reports its success on another
-# descriptor.
+# segment is not full. A pipe reports only the exit status of its last program, so the first program reports success on
+# another descriptor.
 _LAY = """
 folder=$1 data=$2; shift 2
 left=$({
@@ -79,9 +79,9 @@ class Received:
         ``scratch`` is a folder on the host. Raises StepFailed when there is no such record, HostError.
         """
         said = ""
-        for count in (1, 2):  # the last segment may be empty, or hold only the end of a record that began before it
+        for count in (1, 2):  # the last segment may be empty, or contain only the end of a record that began before it
             files = way.files[-count:]
-            # Name both segments after the newest timeline: the segment before its first one belongs to an older timeline.
+            # Both segments are named after the newest timeline: the first of them may belong to an older timeline.
             names = [f"{way.timeline:08X}{one[8:24]}" for one in files]
             links = [word for one, name in zip(files, names, strict=True) for word in (f"{self.folder}/{one}", name)]
             output = self.tools.host.run(

@@ -1,7 +1,7 @@
-"""Recovery from a physical backup and the WAL written since: make a data directory, and replay the WAL to its end.
+"""Recovery from a physical backup and the WAL written since: makes a data directory, and replays the WAL to its end.
 
 Source: PostgreSQL's manual, 25.3.5 "Recovering Using a Continuous Archive Backup". All WAL files are copied to ``pg_wal``
-before the server starts. The restore command always fails: the server reads ``pg_wal`` alone, then opens a new timeline.
+before the server starts. The restore command always fails: the server then reads only ``pg_wal``, and starts a new timeline.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ restore_command = 'false'
 recovery_target_timeline = 'latest'
 hot_standby = off
 """
-# The history of the new timeline shows up to which LSN the WAL was replayed; a restarted server has no other record of it.
+# The history of the new timeline shows up to which LSN the WAL was replayed; a restarted server has no other record of this.
 # Before PostgreSQL 16, reading a file that may be missing requires an offset and a length.
 _RECOVERED = """
 SELECT ('x' || pg_catalog.substr(name, 1, 8))::bit(32)::int,
@@ -57,7 +57,7 @@ class Least:
     record: int = -1
 
     def missed(self, end: int) -> str:
-        """Return the minimum that a recovery missed, as text; empty when it missed none.
+        """Describe the minimum that the recovery did not reach; empty when it reached all.
 
         ``end`` is the WAL location (in bytes) at which the recovery ended.
         """

@@ -1,4 +1,4 @@
-"""Kill a server and remove its cluster, or check that a cluster is complete."""
+"""Kills a server and removes its cluster, or checks that a cluster is complete."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from drillbook.errors import StepFailed
 from drillbook.sdk.host import once_more
 from drillbook.systems.postgres.tools import Tools
 
-# The process in postmaster.pid is the postmaster only when its working directory is this folder. Kill it first: if
-# its children died first, the postmaster would start them again.
+# The process in postmaster.pid is the postmaster only if its working directory is this folder. It is killed first: if its
+# children died first, it would start them again.
 _KILL = """
 cd -- "$1" || exit 3
 test -f PG_VERSION || exit 3
@@ -37,7 +37,7 @@ test "$real" != "$(cd -- "${HOME:-/nonexistent}" 2>/dev/null && pwd -P)" || exit
 test -f "$real/PG_VERSION" || exit 3
 test -f "$real/global/pg_control" || test -f "$real/global/pg_control.lost" || exit 3
 """
-# In a folder that cannot be moved, first remove the file without which no server starts on the rest.
+# If the folder cannot be moved, first remove the file without which no server starts on the remaining files.
 _REMOVE = (
     _REMOVABLE
     + """
@@ -52,8 +52,8 @@ fi
 echo $pid $files $blocks
 """
 )
-# A killed server leaves behind its socket, and a lock file that names its process and folder. The next server in that folder
-# would take the socket over; after the removal of the cluster there is no next server.
+# A killed server leaves its socket, and a lock file that names its process and folder. Normally the next server in this
+# folder takes over the socket; but after the cluster was removed, there is no next server.
 _CLEAR = (
     _REMOVABLE
     + """
@@ -67,10 +67,11 @@ test "$(sed -n 1p "$socket.lock")" = "$server" && test ! -e "/proc/$server" && r
 exit 0
 """
 )
-# One command, silent until its end and not stopped when its channel closes: if the controller dies meanwhile, the
-# target never has a dead server with an existing cluster.
+# One command, which prints nothing before its end and does not stop when its channel closes. So if the controller dies
+# meanwhile, the target never has a dead server with a remaining cluster.
 _LOSE = "trap '' HUP PIPE\n" + _REMOVABLE + "pid=$(\n" + _KILL + ") || exit\npid=${pid:-none}\n" + _REMOVE
-# FOLDER: succeed when a complete cluster is in it and no removal runs; a removal is a process with an argument `gone-HEX`.
+# FOLDER: succeed when it contains a complete cluster and no removal is running; a removal is a process with an argument
+# `gone-HEX`.
 _WHOLE = """
 tries=0
 while test -f "$1/PG_VERSION" && test -f "$1/global/pg_control"; do
@@ -104,10 +105,10 @@ def kill(tools: Tools) -> int | None:
 
 
 def remove(tools: Tools) -> Removed:
-    """Remove the data directory (for a mount point or link only its content), and the socket of its dead server.
+    """Remove the data directory (for a mount point or link, only its content), and the socket of its dead server.
 
-    The directory is moved away in one step, so that after the death of a controller it is complete or absent. Raises
-    StepFailed, HostError.
+    The directory is moved away in one step, so that it is complete or absent even if the controller dies. Raises StepFailed,
+    HostError.
     """
     return _removed(_take_away(tools, _CLEAR))
 
@@ -146,6 +147,7 @@ def _removed(words: list[str]) -> Removed:
 def whole(tools: Tools) -> bool:
     """Return True when the data directory contains a complete cluster that is not being removed. Raises HostError.
 
-    A removal deletes `global/pg_control` first, or moves the whole directory away. Wait up to 10 s for a running removal.
+    A removal deletes `global/pg_control` first, or moves the whole directory away. This function waits up to 10 s for a
+    running removal.
     """
     return once_more(lambda: tools.owned(("sh", "-c", _WHOLE, "sh", tools.service.data_directory))).ok

@@ -110,7 +110,7 @@ class Restoring:
         return f"{self.ctx.run_id} {self.ctx.step}"
 
     def _done_before(self, session: Connection) -> bool:
-        """Return True when the existing, complete database was restored by this step before its controller died.
+        """Return True when this step restored the existing, complete database before its controller died.
 
         The settings of a closed database name the step. An open database is recognised by its identity in the step's
         evidence.
@@ -122,12 +122,12 @@ class Restoring:
         return there is not None and any(json.loads(path.read_bytes() or b"null") == there for path in kept)
 
     def _identity(self, session: Connection, name: str) -> Facts | None:
-        """Return facts that distinguish the database ``name`` from a later one of the same name; None without a database."""
+        """Return facts that distinguish the database ``name`` from a later one of the same name; None if it does not exist."""
         found = session.execute(_IDENTITY, (name,)).fetchone()
         return {"run": self.ctx.run_id, "system": str(found[0]), "oid": int(found[1])} if found else None
 
     def _drop(self) -> None:
-        """Drop the unfinished database, even in a stopped run; ignore errors, since the undo or a retry drops it as well."""
+        """Drop the unfinished database, even in a stopped run; errors are ignored, since the undo or a retry drops it too."""
         ctx = replace(self.ctx, deadline=Deadline.after(20))
         with suppress(psycopg.Error, HostError, TimeoutError), connected(ctx, self.service, database="postgres") as session:
             access.drop_provisional(session, self.service.database, self.ctx.run_id)
@@ -170,7 +170,7 @@ class Restoring:
             return
         if not access.closed(session, name):
             raise self._not_clean(f"the database {name} exists already")
-        # Older versions named a database before it was complete, and did not record the run in it.
+        # Older versions gave a database its real name before it was complete, and did not record the run in it.
         by = access.restored_by(session, name).partition(" ")[0]
         if by not in ("", self.ctx.run_id):
             raise self._not_clean(
@@ -223,7 +223,7 @@ class Restoring:
         must_be_right(self.ctx, "psql", output)
 
     def _properties(self, archive: str) -> list[str]:
-        """Return statements for settings, grants and comment of the database, which pg_restore omits for an existing one."""
+        """Return statements for settings, grants and comment of the database, which pg_restore leaves out if the database exists."""
         pg_restore = self.tools.path("pg_restore")
         listed = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed).check()

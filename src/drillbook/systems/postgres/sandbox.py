@@ -1,7 +1,7 @@
 """Disposable PostgreSQL servers in sandboxes: on an empty cluster, or on a restored data directory.
 
-Such a server listens only on a Unix socket in the sandbox's folder, without a password. It does not archive WAL, replicate or
-run subscriptions, and does not sync its files to disk, because they are not kept.
+Such a server listens only on a Unix socket in the sandbox's folder, without a password. It does not archive WAL, replicate
+or run subscriptions. It does not sync its files to disk, since they are removed at the end of the run.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ EMPTY: Mapping[str, str] = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
 }
-"""Further settings of a server that was made empty."""
+"""Further settings of a server on an empty cluster."""
 _RESTRICTS = {12: 20, 13: 16, 14: 13, 15: 8, 16: 4, 17: 0}
-"""Minor version of each major one that knows ``restrict_nonsystem_relation_kind``; all later ones do."""
+"""By major version: first minor version that knows ``restrict_nonsystem_relation_kind``; all later ones do."""
 _LEAST = {
     "max_connections": "20",
     "max_worker_processes": "8",
@@ -73,15 +73,17 @@ _LEAST = {
     "max_prepared_xacts": "0",
     "max_locks_per_xact": "64",
 }
-"""Minimum values for a server on a copy; values lower than on the primary abort a recovery (PostgreSQL's manual, 26.4.3)."""
+"""Minimum values for a server on a copy: a value lower than on the primary aborts a recovery (PostgreSQL's manual, 26.4.3)."""
 _NAMES = {"max_prepared_xacts": "max_prepared_transactions", "max_locks_per_xact": "max_locks_per_transaction"}
 """Full names of settings that pg_controldata abbreviates."""
-# FOLDER: write the server's configuration files outside the data directory, where a copy may have those of the original.
+# FOLDER: write those configuration files of the server that are outside the data directory, so that it does not use those of
+# the original.
 _FILES = """
 printf 'local all all trust\\n' > "$1/pg_hba.conf"
 : > "$1/postgresql.conf" && : > "$1/pg_ident.conf"
 """
-# DATA PKGLIBDIR POSTGRES: print the libraries that the copy's settings preload and that exist on this host, one per line.
+# DATA PKGLIBDIR POSTGRES: print the libraries that the copy's settings preload and that exist on this host, one on each
+# line.
 _PRELOADED = """
 "$3" -C shared_preload_libraries -D "$1" 2>/dev/null | tr ',' '\\n' | sed "s/[ '\\"]//g" | while read -r name; do
   name=${name##*/} name=${name%.so}
@@ -118,7 +120,7 @@ def ready(ctx: Context, service: Sandboxed, programs: Sequence[str], least: int 
     box = Sandbox.of(ctx, service)
     tools = tools_of(box, box.trial)
     versions = tools.need(programs, least)
-    # PostgreSQL refuses to run as root, unless the program is a wrapper that drops root privileges.
+    # PostgreSQL refuses to run as root; a wrapper that drops root privileges is allowed.
     output = tools.owned((tools.path("pg_ctl"), "--pgdata", box.folder, "status"), env=C)
     if b"cannot be run as root" in output.stderr or (box.config.isolation == "container" and box.uid() == "0"):
         raise NotReady(
@@ -142,7 +144,7 @@ def tools_of(box: Sandbox, host: Host | None = None) -> Tools:
 def start_empty(box: Sandbox, locale: Locale | None = None, *, settings: Mapping[str, str] | None = None) -> None:
     """Create an empty cluster in the sandbox, start its server, and wait until it accepts writes.
 
-    The template databases get ``locale``; a database created from template0 may have another. Raises StepFailed, HostError.
+    The template databases get ``locale``; a database created from template0 may get another. Raises StepFailed, HostError.
     """
     tools = tools_of(box)
     arguments = ("--pgdata", tools.service.data, "--username", tools.service.admin.user, "--auth=trust", "--no-sync")
@@ -188,7 +190,7 @@ def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
     sizes = {_NAMES.get(name, name): str(max(int(least), int(found.get(name, 0)))) for name, least in _LEAST.items()}
     # Without this setting the server would discard the commit timestamps in the copy.
     times = "on" if re.search(r"^track_commit_timestamp setting: +on$", output.text, re.MULTILINE) else "off"
-    # The server refuses to start with a replication slot in the copy unless wal_level suffices for the slot.
+    # If the copy contains a replication slot, the server starts only with a sufficient wal_level.
     return {**sizes, "wal_level": "logical", "max_replication_slots": "100", "track_commit_timestamp": times}
 
 

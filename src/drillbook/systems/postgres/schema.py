@@ -104,15 +104,15 @@ def dumped(tools: Tools, *, snapshot: str = "") -> str:
 
 
 def normalised(dump: str) -> str:
-    """Remove comments, session settings, passwords, and other noise that varies between dumps of the same schema."""
+    """Remove comments, session settings, passwords, and everything else that varies between dumps of the same schema."""
     kept = [line for line in masking.masked(dump).splitlines() if line.strip() and not _NOISE.fullmatch(line)]
     return "\n".join(kept) + "\n"
 
 
 def rest(dump: str) -> str:
-    """Return the normalised entries of ``dump`` for kinds of objects that the catalog queries do not cover.
+    """Return the normalised entries of ``dump`` for the kinds of objects that the catalog queries do not cover.
 
-    Each entry begins with a comment by pg_dump that names its kind; comments within a function's body are ignored.
+    Each entry begins with a comment by pg_dump that names its kind; comments inside a function's body are ignored.
     """
     heads = [found for found in _TOKEN.finditer(dump) if found["kind"]]
     ends = [*(found.start() for found in heads[1:]), len(dump)]

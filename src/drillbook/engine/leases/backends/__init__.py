@@ -28,5 +28,5 @@ FILES = tuple(f"backends/{name}" for name in (*_SHARED, *WATCHERS.values(), *BOO
 
 
 def words() -> str:
-    """Shell assignments that give `lease.sh` the names of the backends, in order of preference."""
+    """Shell assignments that pass the names of the backends to `lease.sh`, in order of preference."""
     return f"watchers='{' '.join(WATCHERS)}'\nboot_hooks='{' '.join(BOOT_HOOKS)}'\n"

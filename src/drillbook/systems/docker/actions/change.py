@@ -21,7 +21,7 @@ from drillbook.systems.docker.undo import put_back
 Argv = Annotated[tuple[str, ...], Field(min_length=1, description="Program and its arguments.")]
 KEPT = 4000
 SETTLED_S = 1.0
-"""Seconds that a container must have run to count as started, because a broken container exits at once."""
+"""Seconds that a container must have run to count as started: a broken container exits at once."""
 
 
 class _PutToWork(Write):
@@ -36,7 +36,7 @@ class _PutToWork(Write):
         found(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the container may stay running."""
+        """Return an undo that changes nothing: the container may stay running."""
         return Undo.nothing("a running container is the wanted state")
 
 
@@ -129,7 +129,7 @@ class Connect(Write):
             return {"container": container.name, "network": self.network, "connected": not there}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the container may stay connected."""
+        """Return an undo that changes nothing: the container may stay connected."""
         return Undo.nothing("a connected container is the wanted state")
 
 
@@ -150,7 +150,7 @@ class SetMemory(Write):
             return {"container": container.name, "limit_bytes": self.memory}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: this action is itself an undo."""
+        """Return an undo that changes nothing: this action is itself an undo."""
         return Undo.nothing("this step is itself an undo")
 
 
@@ -203,7 +203,7 @@ class Exec(Free):
         return facts
 
     def undo(self, ctx: Context) -> Undo:
-        """Run the drill's `undo` command in the container, if it declares one."""
+        """Return an undo that runs the drill's `undo` command in the container, if the drill declares one."""
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")
         action = Undo.by_action("docker.exec", service=self.service, argv=list(self.undo_), effect="write", user=self.user)

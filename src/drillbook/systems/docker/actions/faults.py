@@ -30,7 +30,7 @@ known=$(TOOL inspect --type container --format "$each" -- "$name") || exit 1
 case " $known" in *" $network "*) exit 0 ;; esac
 TOOL network connect "$@" -- "$network" "$name"
 """
-# Start the container too if the memory limit has killed it.
+# If the lower memory limit killed the container, start it too.
 _MEMORY = 'TOOL update --memory "$2" --memory-swap "$3" "$1" >/dev/null && TOOL start -- "$1"'
 NETWORK = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
@@ -48,7 +48,7 @@ class _OnContainer(Fault):
 
     @abstractmethod
     def _shown(self, container: Any) -> bool:
-        """Return True when ``container`` is in the state that the fault causes, by its attributes as last read."""
+        """Return True when ``container``, by its attributes as last read, is in the state that the fault causes."""
 
     def active(self, ctx: Context) -> bool:
         """Return True while the engine reports the container in the state that the fault causes."""
@@ -56,7 +56,7 @@ class _OnContainer(Fault):
 
 
 class _Down(_OnContainer):
-    """Base of stop and kill: the container stays down until it is started again."""
+    """Base of the faults stop and kill, after which the container stays down until it is started again."""
 
     def ready(self, ctx: Context) -> None:
         """Check that the container runs, and that the engine will not remove it when it stops."""
@@ -88,7 +88,7 @@ class Stop(_Down):
 class Kill(_Down):
     """Kill a container with a signal, by default SIGKILL, as when memory is short.
 
-    The engine does not restart a container that a user killed, regardless of its restart policy.
+    The engine does not restart a container that a user killed, whatever its restart policy is.
     """
 
     signal: Annotated[str, Field(pattern=r"^(SIG)?[A-Z][A-Z0-9+-]*$", description="Signal sent to the main process.")] = (
@@ -153,8 +153,8 @@ class Disconnect(_OnContainer):
     def undo(self, ctx: Context) -> Undo:
         """Connect the container again with its names, fixed addresses, links and options.
 
-        A MAC address that was set can be restored only through the engine's API, so in this case the host cannot run the
-        undo by itself.
+        If a user set a MAC address, only the engine's API can restore it; the host then cannot run the undo without the
+        controller.
         """
         where, container = found(ctx, self.service)
         name = self._name(container)
@@ -191,7 +191,7 @@ class Disconnect(_OnContainer):
 class LimitMemory(_OnContainer):
     """Lower the memory limit of a container, so that the kernel reclaims memory and kills processes in it sooner.
 
-    Needs a container with a memory limit: the undo could not remove a new limit, only set the old one again.
+    Needs a container with a memory limit: the undo can set an old limit again, but cannot remove a limit.
     """
 
     to: Annotated[Size, Field(description="New memory limit, at least 6MiB and lower than the present limit.")]
@@ -236,6 +236,6 @@ class LimitMemory(_OnContainer):
 
 
 def _limits(container: Any) -> tuple[int, int]:
-    """Return the limits of memory, and of memory plus swap, in bytes; 0 means no limit, -1 unlimited swap."""
+    """Return the limit of memory, and the limit of memory plus swap, in bytes; 0 means no limit, -1 unlimited swap."""
     config = container.attrs["HostConfig"]
     return int(config.get("Memory") or 0), int(config.get("MemorySwap") or 0)

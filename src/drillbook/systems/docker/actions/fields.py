@@ -30,7 +30,7 @@ def found(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def running(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return address and container as ``found`` does, if the container runs. Raises NotReady."""
+    """Return address and container, like ``found``, of a container that runs. Raises NotReady."""
     where, container = found(ctx, name)
     if (status := status_of(container)) != "running":
         raise NotReady(
@@ -41,7 +41,7 @@ def running(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the same as ``running`` if the container can be started again after a stop. Raises NotReady."""
+    """Return the same as ``running``, for a container that can be started again after a stop. Raises NotReady."""
     where, container = running(ctx, name)
     if why := passing(container):
         raise NotReady(why, hint="create the container without --rm, or use `docker.pause` to simulate the outage")

@@ -38,8 +38,8 @@ def _identity(ctx: Context, service: str, volume: str) -> Identity:
 class VolumeBackup(Write):
     """Copy a volume of a container to the backup store, as an archive with its digest.
 
-    A helper container of the same image reads the volume, on the service's host. The step fails when a file changes
-    meanwhile: stop the writers first, or back up a database by its own means.
+    On the service's host, a helper container of the same image reads the volume. The step fails when a file changes during
+    the copy: stop the writers first, or back up a database with its own tools.
     """
 
     TIMEOUT = 3600.0
@@ -74,7 +74,7 @@ class VolumeBackup(Write):
             }
 
     def _send(self, ctx: Context, volume: Volume, scratch: str, backup: BackupSet) -> Manifest:
-        """Send the archive of the volume and then the manifest to the store; return the manifest."""
+        """Send the archive of the volume, and then the manifest, to the store; return the manifest."""
         taken_at = stored_backup.now()
         before = volume.digest()
         if not before.entries:
@@ -122,12 +122,12 @@ class VolumeBackup(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the backup stays in the store."""
+        """Return an undo that changes nothing: the backup stays in the store."""
         return Undo.nothing("a backup is kept")
 
 
 class VolumeRestore(Write):
-    """Replace the content of a volume by the content in a backup, and compare the digest of the new content with the backup.
+    """Replace the content of a volume by the content of a backup, and compare the digest of the new content with the backup.
 
     Containers that use the volume are stopped meanwhile; none may be paused, or made with `--rm`. The old content is put
     back unless the new content equals that of the backup.
@@ -186,7 +186,7 @@ class VolumeRestore(Write):
             )
 
     def _give_up(self, ctx: Context, back: Undo) -> None:
-        """Run the commands of ``back`` after an error or a stop of the run; if they fail, the undo repeats them."""
+        """After an error or a stop of the run, run the commands of ``back``; if they fail, the undo repeats them."""
         later = replace(ctx, deadline=Deadline.after(PUT_BACK_S))
         with suppress(DrillbookError, TimeoutError):
             for argv in back.commands:
@@ -201,5 +201,5 @@ class VolumeRestore(Write):
         return Volume.of(ctx, self.service, self.volume).undo()
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while old content must still be put back; else None, because a container may still be stopped."""
+        """Return True while old content must still be put back; otherwise None, since a container may still be stopped."""
         return True if Volume.of(ctx, self.service, self.volume).kept() else None

@@ -24,7 +24,8 @@ from drillbook.systems.files.archives import ARCHIVE, Entry, Manifest
 
 ROUNDS = 3
 """Maximum number of attempts to archive files that change during archiving."""
-# NAME OTHER: run in the folder that holds NAME; move it to `../OTHER`, since the parent's path may have changed.
+# NAME OTHER: run in the folder that contains NAME; move NAME to `../OTHER`. The relative path is used because the parent's
+# absolute path may have changed.
 _MOVE = """
 if test -e "../$2" || test -L "../$2"; then rmdir -- "../$2" 2>/dev/null || exit 3; fi
 mv -T -- "./$1" "../$2" && { sync -f . 2>/dev/null || :; }
@@ -124,7 +125,7 @@ class Archive(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the archive stays in the store."""
+        """Return an undo that changes nothing: the archive stays in the store."""
         return Undo.nothing("an archive is kept")
 
 
@@ -153,14 +154,14 @@ def _there(ctx: Context, path: str) -> dict[str, Entry]:
 
 
 def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, scratch: str) -> str:
-    """Fetch the archive to the host and return its path. Raises StepFailed with a finding about a damaged archive."""
+    """Download the archive to the host and return its path. Raises StepFailed with a finding if the archive is damaged."""
     if wrong := stored_backup.present(store, folder, manifest.stored()):
         raise StepFailed(f"the archive in {folder} is incomplete or damaged: {stored_backup.summary(wrong)}", findings=wrong)
     return f"{stored_backup.carry(ctx, store, folder, manifest, scratch)}/{ARCHIVE}"
 
 
 def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, ...]) -> None:
-    """Extract ``archive`` in the folder to which the command prefix ``inside`` changes, and compare it with ``manifest``.
+    """Extract ``archive`` into the folder that the command prefix ``inside`` changes to, and compare it with ``manifest``.
 
     Raises StepFailed.
     """
@@ -215,7 +216,7 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the service's files: the step's host, and any path on it."""
+        """Identity of the service's files: the step's host, with any path."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
@@ -227,8 +228,8 @@ class BackupIntact(Read):
 class Extract(Write):
     """Extract an archive next to its destination, compare every entry with the manifest, then rename it into place.
 
-    Nothing is overwritten: the destination must be missing, empty, or exactly equal to the manifest. It is equal when a run
-    died before it deleted the files, or after it restored them, and the extraction is then repeated by `drill.recover`.
+    Nothing is overwritten: the destination must be missing, empty, or exactly equal to the manifest. It is equal if a run
+    died before it deleted the files, or after it restored them, and `drill.recover` repeats the extraction.
     """
 
     TIMEOUT = 3600.0

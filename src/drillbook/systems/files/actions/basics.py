@@ -78,7 +78,7 @@ _GONE = _PLACE + 'enter "${1%/*}" || exit 0; there "$kept" || ! there "$it"'
 
 
 class Remove(Fault):
-    """Make a file or a folder disappear, like a mistaken `rm`: it is renamed in its folder, and renamed back by the undo."""
+    """Let a file or a folder disappear, as after a mistaken `rm`: it is renamed in its folder, and the undo renames it back."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
@@ -86,7 +86,7 @@ class Remove(Fault):
     path: AbsolutePath
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``kept`` (path in the same folder at which the original is stored until the undo)."""
+        """Facts: ``path``, ``kept`` (path in the same folder where the original is stored until the undo)."""
         refuse_dangerous(self.path)
         output = ctx.run("sh", "-c", _ASIDE, "sh", self._path, self._kept(ctx))
         nofollow.refuse(ctx, output)
@@ -115,7 +115,7 @@ class Remove(Fault):
         return f"{self._path}.drillbook-{ctx.run_id}"
 
     def undo(self, ctx: Context) -> Undo:
-        """Move the stored original back; if a new file or folder exists at the path, delete the stored original."""
+        """Move the stored original back. If there is a new file or folder at the path, delete the stored original instead."""
         return Undo.by_commands(("sh", "-c", _BACK, "sh", self._path, self._kept(ctx)))
 
     def active(self, ctx: Context) -> bool:

@@ -22,7 +22,7 @@ from drillbook.systems.files.archives import Entry
 from drillbook.systems.files.service import Folder
 
 GRAIN_S = 1.0
-"""Resolution of file times in seconds: a change may appear earlier than it was by this time."""
+"""Resolution of file times in seconds: a recorded time of a change may be this much too early."""
 Property = Literal["mode", "owner", "time", "xattr"]
 
 
@@ -45,7 +45,7 @@ Below = Annotated[
 class Compare(Read):
     """Compare restored files with the service's own: content, type, permissions, owner, links, attributes, times.
 
-    Original files that changed since the backup was taken are counted but not compared; if no file is compared, the step fails.
+    Original files that changed since the backup are counted but not compared; if no file can be compared, the step fails.
     """
 
     SERVICE = Folder

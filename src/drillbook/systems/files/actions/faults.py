@@ -16,8 +16,8 @@ from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, ServiceName, need_harmless, refuse_dangerous
 
 _BEGUN, _KEPT = "losing.txt", "kept.txt"
-"""Names of evidence files: the first is written right before a deletion begins, the second when a deletion is refused."""
-# PATH LOST: print the state of PATH, which a deletion first moves to LOST: `there`, `half` (unfinished) or `gone`.
+"""Names of evidence files: the first is written right before a deletion begins, the second if a deletion is refused."""
+# PATH LOST: print the state of PATH, which a deletion first moves to LOST: `there`, `half` (deletion unfinished) or `gone`.
 _STATE = """
 if test ! -e "$1" && test ! -L "$1"; then echo gone
 elif test -e "$2" || test -L "$2"; then echo half
@@ -27,7 +27,7 @@ fi
 
 
 class Lose(Fault):
-    """Delete a file or a folder permanently, after verifying that an archive of this run has exactly its content.
+    """Delete a file or a folder permanently, after checking that an archive made in this run has exactly its content.
 
     Without `from` it deletes the folder of a service, and `backup.restore` restores the folder from a team's own backup.
     Changes since that backup are lost, at most as many as the drill's objective `rpo` permits.
@@ -65,7 +65,7 @@ class Lose(Fault):
         return {"path": path, "entries": len(found.entries), "bytes": manifest.bytes}
 
     def _lose_saved(self, ctx: Context, path: str) -> Facts:
-        """Delete the folder of a service for which a backup of its backup source was verified."""
+        """Delete the folder of a service, if a backup from its backup source was verified."""
         if "backup.check" not in ctx.proofs:
             raise StepFailed(
                 f"{ctx.host.name}: {path} is not deleted: `from` is missing, and no backup of a backup source was verified"
@@ -78,7 +78,7 @@ class Lose(Fault):
     def _kept(self, ctx: Context, why: str) -> StepFailed:
         """Record as evidence that the deletion was refused because of ``why``, and return the error to raise.
 
-        ``untouched`` reads the record: differences from the archive are then not damage by this fault.
+        ``untouched`` reads this record: differences from the archive are then not damage done by this fault.
         """
         ctx.evidence(_KEPT, why)
         return StepFailed(f"{ctx.host.name}: {why}")
@@ -119,7 +119,7 @@ class Lose(Fault):
         return archives.identity(ctx, archives.resolve(ctx, self.path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: only a restore can recover the files."""
+        """Return an undo that only a restore can do: the files are deleted."""
         restore = "backup.restore" if self.from_ is None else "files.extract"
         return Undo.by_restore(f"the files are deleted; only `{restore}` can restore them")
 
@@ -142,7 +142,7 @@ class Lose(Fault):
         if ctx.run("sh", "-c", _STATE, "sh", path, archives.lost(ctx, path)).check().text != "there":
             return False
         if self.from_ is None:
-            return True  # the folder is moved away in one step before anything in it is deleted
+            return True  # before anything is deleted, the folder is moved away in one step
         manifest = archives.read(ctx, self.from_)
         found = archives.survey(ctx, path).entries
         return found is not None and not archives.differences(path, manifest.entries, found, unexpected=False)
@@ -163,7 +163,7 @@ keep_mode() {
 """
 )
 # PATH KEPT OFFSET LENGTH: store the old and the new bytes in KEPT, and only then change the file in place. The file is
-# opened once, read and written by that descriptor, and checked to be the file of this name.
+# opened only once, and the script checks that the opened file is the file of this name.
 _CORRUPT = (
     _SLICE
     + """
@@ -183,8 +183,8 @@ walk "$1" last && test -f "./$it" || exit 3
 damage "$3" "$4" 3< "./$it" || exit 5
 """
 )
-# `sound` succeeds when every byte is either the old or the new one: then nobody else has changed the file since. Every
-# changed byte differs from the old one, so a byte can equal only one of the two.
+# `sound` succeeds when every byte is either the old or the new one: then nobody else has changed the file. Every changed
+# byte differs from the old one, so a byte can be equal to only one of the two.
 _SOUND = (
     _SLICE
     + """
@@ -198,7 +198,7 @@ sound() {
 }
 """
 )
-# PATH KEPT: put the old bytes back only over damaged ones; a file that was replaced since the fault is not touched.
+# PATH KEPT: put the old bytes back, but only over damaged bytes; if the file was replaced since the fault, do nothing.
 _REPAIR = (
     _SOUND
     + """

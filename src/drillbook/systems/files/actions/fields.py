@@ -1,4 +1,4 @@
-"""Field types that several file actions share, and refusal of dangerous paths."""
+"""Field types that several file actions share, and refusal of paths that no drill may touch."""
 
 from __future__ import annotations
 

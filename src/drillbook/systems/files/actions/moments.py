@@ -14,7 +14,7 @@ from drillbook.sdk.moments import SAMPLE, MeasuresLoss, measured, newest
 from drillbook.systems.files.service import Folder
 from drillbook.values import Duration
 
-# FOLDER COUNT: print the newest times of the last write below FOLDER, in seconds since 1970, the newest first.
+# FOLDER COUNT: print the COUNT newest modification times below FOLDER, in seconds since 1970, newest first.
 _NEWEST = """
 test -d "$1" || { echo "no such folder" >&2; exit 1; }
 find "$1" -type f -printf '%T@\\n' | LC_ALL=C sort -rn | head -n "$2"
@@ -23,7 +23,7 @@ BASIS = "the newest time of a file's last write (mtime)"
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the time of the newest write in a folder, usually a restored copy; it shows from when on writes would be lost.
+    """Find the time of the newest write in a folder, usually a restored copy; writes after this time would have been lost.
 
     The time is the newest modification time of a file, which restores preserve. Deleted, renamed and moved files leave no
     such time.

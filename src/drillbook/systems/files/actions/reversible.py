@@ -17,7 +17,7 @@ from drillbook.values import Size
 
 CONTENT_LIMIT = 64 << 10
 ROOT_FLOOR = 200 << 20
-"""Bytes that must stay free on the root file system."""
+"""Number of bytes that must stay free on the root file system."""
 _Least = Annotated[Size, Field(ge=1 << 20)]
 
 
@@ -94,8 +94,9 @@ test -O "./$it" || test "$(id -u)" = 0 || exit 4
 stat -c %a -- "./$it"
 """
 )
-# PATH IS WANTED: change the mode IS to WANTED. Leading zeros clear set-group-id on a folder too, which GNU chmod would keep.
-# Change the mode of the opened file; that of an unreadable file, which cannot be opened, by its name, once it is no link.
+# PATH IS WANTED: change the mode IS to WANTED. Leading zeros also clear set-group-id on a folder, which GNU chmod would
+# otherwise keep. The mode is changed on the opened file; an unreadable file cannot be opened, so it is changed by its name,
+# after a check that this is no link.
 _CHMOD = (
     _IT
     + """
@@ -164,13 +165,14 @@ class Chmod(Fault):
         return ctx.run("stat", "-c", "%a", "--", path).text == self._wanted
 
 
-# FOLDER: print the mount point of its file system, and the KiB free on it.
+# FOLDER: print the mount point of its file system, and the free space on it in KiB.
 _SPACE = """
 test -d "$1" && test -w "$1" || exit 3
 space() { df -Pk -- "$1" | awk 'NR == 2 { print $6, $4 }'; }
 set -- $(space "$1") ; echo "$1 $2"
 """
-# FILE BYTES: fill the file, by fallocate where the file system supports that, else with zeros until the name is removed.
+# FILE BYTES: fill the file, with fallocate if the file system supports that, otherwise with zeros; stop when the file is
+# removed.
 _FILL = (
     _IT
     + """
@@ -198,7 +200,7 @@ set -C
 fill "$2" 3> "./$it" || exit 3
 """
 )
-# FILE: print its length in bytes, and the bytes that the file system has allocated for it.
+# FILE: print its length in bytes, and the number of bytes that the file system has allocated for it.
 _REALLY = (
     _IT
     + """

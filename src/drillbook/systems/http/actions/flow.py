@@ -25,7 +25,7 @@ def _path(text: str) -> str:
 
 
 class FlowRequest(BaseModel):
-    """One request of a flow; ``${name}`` stands for a value saved from the answer to an earlier request."""
+    """One request of a flow; ``${name}`` is replaced by a value saved from the answer to an earlier request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -110,7 +110,7 @@ class Flow(Read):
 
 
 class _Unexpected(Exception):
-    """Error raised when an answer differs from the expected one."""
+    """Raised when an answer differs from the expected one."""
 
     def __init__(self, wanted: str, measured: str) -> None:
         super().__init__(measured)

@@ -16,7 +16,7 @@ from drillbook.values import Duration
 
 
 class Load(Read):
-    """Send one request repeatedly at a fixed rate, open loop, like independent users.
+    """Send one request repeatedly at a fixed rate (open loop), like independent users.
 
     A latency counts from the time at which its request was due. A request without an answer, or with a status of 400 or
     above, is an error and counts as never answered. Thus `p95_s` is the time within which 95 % of all requests had a good

@@ -1,4 +1,4 @@
-"""Actions that send a request and check the answer, or read a service's health report."""
+"""Actions that send a request and check the answer, or read a service's report about its health."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _unexpected(url: str, what: str, wanted: str, measured: str, facts: Facts) -
 
 
 class Health(Read):
-    """Request a service's health report, compare it with a healthy one, and read from its JSON which dependencies fail.
+    """Request a service's report about its health, compare it with a healthy one, and read from its JSON which dependencies
+    fail.
 
-    Give either `service`, whose `health` in the inventory describes request and answer, or `url`.
-
-    Accepted forms of the report: a mapping `failing` of names to messages; or a mapping `dependencies`, `checks`,
-    `components`, `services` or `details` of names to states, where a state is a text or a mapping with `status`.
+    Give either `service`, whose `health` in the inventory describes request and answer, or `url`. Accepted forms of the
+    report: a mapping `failing` of names to messages; or a mapping `dependencies`, `checks`, `components`, `services` or
+    `details` of names to states, where a state is a text or a mapping with `status`.
     """
 
     PLACE = Place.CONTROLLER
@@ -131,7 +131,7 @@ def _has_status(answer: Answer, request: HealthRequest) -> bool:
 
 
 def _healthy(request: HealthRequest) -> str:
-    """Return the description of a healthy answer."""
+    """Describe the answer of a healthy service, for messages."""
     status = "a status below 400" if request.status is None else f"status {request.status}"
     return f"{status}{f' with {request.contains!r}' if request.contains else ''}, and no dependency that fails"
 

@@ -19,7 +19,7 @@ _UNREAL = ("tmpfs", "devtmpfs", "proc", "sysfs", "squashfs", "efivarfs", "cgroup
 _MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 """Types of file systems that are in memory, whatever their device name."""
 _KILL = re.compile(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:|Killed process) ?(.*)")
-# Print the kernel's log with the first of several programs that may read it.
+# Print the kernel's log, with the first program that exists and may read it.
 _KERNEL_LOG = """
 dmesg 2>/dev/null && exit 0
 journalctl -k -b --no-pager -q -o short-monotonic -n 5000 2>/dev/null && exit 0
@@ -45,8 +45,8 @@ class Disk(Read):
         """Facts: ``filesystems``, ``fullest`` (mount point), ``used_percent`` and ``free_bytes`` of the fullest file system.
 
         Each of ``filesystems`` has ``mount``, ``device``, ``bytes``, ``free_bytes``, ``used_percent``, ``inodes_percent``
-        and ``read_only``. Next to this list, a fact ``inodes_percent`` is that of the file system with the fewest free
-        inodes. For all facts except the list, file systems that are read-only or below `/boot` are ignored.
+        and ``read_only``. The fact ``inodes_percent`` outside this list is that of the file system with the fewest free
+        inodes. All facts except the list ignore file systems that are read-only or below `/boot`.
         """
         only = ("--", self.path) if self.path else ()
         blocks = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", *only)

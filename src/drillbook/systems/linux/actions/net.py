@@ -28,7 +28,7 @@ elif command -v python3 >/dev/null; then
   python3 -c 'import socket,sys; [print(i[4][0]) for i in socket.getaddrinfo(sys.argv[1], None)]' "$1" 2>/dev/null
 else exit 127; fi
 """
-# ADDRESS PORT SECONDS GREETING(hex): print each stage of the exchange; the last line is the result.
+# ADDRESS PORT SECONDS GREETING(hex): print each stage of the connection and exchange; the last line is the result.
 _PYTHON = """
 import socket, sys
 address, port, seconds, greeting = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), bytes.fromhex(sys.argv[4])
@@ -136,14 +136,14 @@ class _ToPeer(Read):
 
 
 class Route(_ToPeer):
-    """Check if a host can reach a peer: name, route, connection, and an answer where the kind of server is known."""
+    """Check if a host can reach a peer: name, route, connection, and an answer if the kind of server is known."""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``to``, ``behind``, ``address``, ``port``, ``addresses``, ``route``, ``reached``, ``how``, ``seconds``.
 
-        ``behind`` is the service behind a relay, ``addresses`` are those of the name; ``reached``: the peer answered.
-        ``how`` is answered, silence, refused, closed, unresolved, or the system's error. Does not fail when the peer does
-        not answer: put the condition into the step's `expect`.
+        ``behind`` is the service behind a relay; ``addresses`` are those of the name; ``reached`` is true when the peer
+        answered; ``how`` is answered, silence, refused, closed, unresolved, or the system's error. Does not fail when the
+        peer does not answer: put the condition into the step's `expect`.
         """
         address, port, greeting = self._peer(ctx)
         facts: Facts = {
@@ -188,7 +188,7 @@ _OURS = {"name": "drillbook-", "comment": 'comment "drillbook '}
 
 
 class _Bounded(io.BytesIO):
-    """Sink that stores up to one byte more than the limit, which shows that the output exceeded the limit."""
+    """Sink that stores up to one byte more than the limit; this byte shows that the output exceeded the limit."""
 
     def write(self, piece: Any, /) -> int:
         """Store data up to the limit, and report all of it as written."""

@@ -55,7 +55,7 @@ class Cut(Fault):
             return
         relay, means = self._means(ctx)
         means.ready(ctx)
-        if not relay.control:  # `relay.drop` has made this check already
+        if not relay.control:  # `relay.drop` has already checked this
             relays.healthy(ctx, relay)
 
     def inject(self, ctx: Context) -> Facts:
@@ -64,7 +64,7 @@ class Cut(Fault):
         return {"means": "relay" if relay.control else "filter", **means.inject(ctx)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove exactly the rules or the control file of this step."""
+        """Remove exactly the rules, or the control file, of this step."""
         return self._means(ctx)[1].undo(ctx)
 
     def active(self, ctx: Context) -> bool | None:
@@ -116,5 +116,5 @@ class Open(Write):
         return {"means": "filter", "rules": removed, "seconds": round(relays.opened(ctx, relay), 6)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: the path stays open."""
+        """Return an undo that changes nothing: the path stays open."""
         return Undo.nothing("an open path is the wanted state")

@@ -115,7 +115,7 @@ class Occupy(Fault):
                 hint="run as root, or choose another port",
             )
         if self.if_known("service") and ctx.host.target.manager.kind == "docker":
-            return  # a host does not see listeners inside a container, so `inject` finds out if the port is free
+            return  # a host cannot see listeners inside a container; `inject` finds out if the port is free
         taken = listeners(ctx, port)
         if taken and not self._belongs(ctx, taken):
             raise NotReady(
@@ -149,7 +149,7 @@ class Occupy(Fault):
         return Helper(ctx).undo()
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the helper program listens on the port; after the undo, while any of its processes remains."""
+        """Return True while the helper program listens on the port; after the undo, while any process of it remains."""
         helper = Helper(ctx)
         pids = helper.pids()
         if not pids or helper.ended_badly():
@@ -174,7 +174,7 @@ exit 0
 
 
 class Release(Write):
-    """Kill the processes with the given pids, as an engineer would, but only while they hold the port."""
+    """Kill the processes with the given pids, as an engineer would, but only while they listen on the port."""
 
     UNDO = ("nothing",)
 
@@ -214,7 +214,7 @@ class Release(Write):
         return {"port": port, "ended": taken}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: the port stays free."""
+        """Return an undo that changes nothing: the port stays free."""
         return Undo.nothing("a free port is the wanted state")
 
 

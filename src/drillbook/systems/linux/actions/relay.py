@@ -1,4 +1,5 @@
-"""Faults of a network path through a relay, set by a control file on the relay's host: no root or packet filter is needed.
+"""Faults of a network path through a relay, set by a control file on the relay's host; no root rights or packet filter
+needed.
 
 The actions are named as in ``network.*``; Toxiproxy calls them ``timeout``, ``latency`` and ``reset_peer``.
 """
@@ -23,7 +24,7 @@ ServiceName = Annotated[str, Field(description="Name of a relay service of the i
 SILENCE_S = 1.5
 """Seconds without an answer after which a path counts as cut."""
 SETTLED_S = 6.0
-# FILE LINE DRAFT: create the control file if none exists; a hard link appears with its whole content or not at all.
+# FILE LINE DRAFT: create the control file if there is none. A hard link makes it appear with its whole content at once.
 _SET = """
 umask 077
 test "$(cat -- "$1" 2>/dev/null)" = "$2" && exit 0
@@ -34,7 +35,7 @@ test "$made" = 0 && exit 0
 test -e "$1" && exit 3
 exit 1
 """
-# FILE RUN STEP: remove the control file if this run and step created it; an empty STEP stands for any step of the run.
+# FILE RUN STEP: remove the control file if this run and step created it; an empty STEP means any step of the run.
 _OPEN = """
 rm -f -- "$1.new-$2"
 test -e "$1" || exit 0
@@ -46,7 +47,7 @@ rm -f -- "$1"
 
 
 def _greeting(ctx: Context, relay: Relay) -> bytes:
-    """Return bytes that make the service behind the relay answer. Raises PlanError when none are known for its kind."""
+    """Return bytes that make the service behind the relay answer. Raises PlanError if none are known for its kind."""
     behind = ctx.services.get(relay.to)
     if behind and behind.greeting:
         return behind.greeting
@@ -121,7 +122,7 @@ def _not_open(relay: Relay, said: str, facts: Facts | None = None) -> StepFailed
 
 
 class _Broken(Fault):
-    """Base of faults of a relay by a control file: created only if none exists, removed only by the step that created it."""
+    """Base of faults of a relay by a control file, which is created only if there is none, and removed only by the same step."""
 
     KIND: ClassVar[str]
     UNDO = ("commands",)
@@ -191,7 +192,7 @@ class _Broken(Fault):
             ctx.deadline.wait(0.05)
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Return two values: True when an exchange shows the effect of this fault, and the outcome of the exchange."""
+        """Test if an exchange shows the effect of this fault; return True or False, and the outcome of the exchange."""
         raise NotImplementedError
 
 
@@ -267,12 +268,12 @@ class Open(Write):
         return {"control": relay.control, "was": " ".join(was), "seconds": round(opened(ctx, relay), 6)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: the path stays open."""
+        """Return an undo that changes nothing: the path stays open."""
         return Undo.nothing("an open path is the wanted state")
 
 
 class Status(Read):
-    """Show if the path through a relay is open and answers, the fault that is set (mode), and the run that set the fault."""
+    """Show if the path through a relay is open and answers, which fault is set (mode), and which run set it."""
 
     service: ServiceName
     exchange: Annotated[bool, Field(description="False: only read the mode, without a test exchange through the relay.")] = (
@@ -282,8 +283,8 @@ class Status(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``control`` (path of the control file), ``mode`` (`open` without a fault), ``by`` (run and step), ``how``.
 
-        ``how`` is the outcome of an exchange, ``seconds`` its duration (null without one). Fails when a fault is set or
-        nothing answers.
+        ``how`` is the outcome of a test exchange, ``seconds`` its duration (null without one). Fails when a fault is set, or
+        there is no answer.
         """
         relay = ctx.service(self.service, Relay)
         left = [printable(word, limit=100) for word in in_force(ctx, relay)]

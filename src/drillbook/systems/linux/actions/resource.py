@@ -14,9 +14,9 @@ from drillbook.systems.linux.target import need
 from drillbook.values import Duration, Size
 
 LOOK_S = 0.5
-"""Seconds between two readings of the CPU time that the helper used."""
+"""Seconds between two readings of the CPU time used by the helper program."""
 MEMORY_SHARE = 0.8
-"""Largest share of the available memory that may be taken."""
+"""Largest share of the available memory that a fault may take."""
 MEMORY_LEFT = 256 << 20
 """Bytes of available memory that must stay free."""
 _TIMES = """
@@ -31,7 +31,7 @@ _OPEN = 'for pid; do ls "/proc/$pid/fd" | wc -l; done 2>/dev/null; :'
 
 
 class _Using(Fault):
-    """Base of faults in which a helper program uses a resource, until the program is killed or its time is over."""
+    """Base of faults in which a helper program uses a resource until it is killed, or its time is over."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
@@ -45,10 +45,10 @@ class _Using(Fault):
 
     @abstractmethod
     def _enough(self, ctx: Context) -> None:
-        """Raise NotReady when using the resource would leave the host too little of it."""
+        """Raise NotReady if the fault would leave the host too little of the resource."""
 
     def _still(self, ctx: Context) -> None:
-        """Check once more, right before the injection, that the host has enough of the resource. Raises StepFailed."""
+        """Right before the injection, check again that the host has enough of the resource. Raises StepFailed."""
         try:
             self._enough(ctx)
         except NotReady as error:
@@ -60,10 +60,12 @@ class _Using(Fault):
 
     @abstractmethod
     def _used(self, ctx: Context, helper: Helper) -> bool:
-        """Return True when a measurement shows that the helper uses the resource as declared."""
+        """Return True when a measurement shows that the helper uses as much of the resource as declared."""
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the helper measurably uses the resource; after the undo, while any of its processes remains."""
+        """Return True while a measurement shows that the helper uses the resource; after the undo, while any process of it
+        remains.
+        """
         helper = Helper(ctx)
         return bool(helper.pids()) and (helper.ended_badly() or self._used(ctx, helper))
 
@@ -184,7 +186,7 @@ while os.path.isdir(folder) and float(open("/proc/uptime").read().split()[0]) < 
     time.sleep(1)
 """
 _DESCRIPTORS = 'exec python3 -c "$2" "$folder" "$end" "$1"'
-# awk, since a shell reads byte by byte, and this kernel file returns its content only to the first read.
+# awk reads the file at once; a shell reads single bytes, and this kernel file returns its content only to the first read.
 _FILES = 'echo "$(awk "{ print \\$1 - \\$2, \\$3 }" /proc/sys/fs/file-nr) $(ulimit -Hn)"'
 
 

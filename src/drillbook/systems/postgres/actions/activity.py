@@ -36,7 +36,7 @@ _LITERAL = re.compile(r"'(?:[^']|'')*'?|\$\$.*?\$\$|\b\d{6,}\b", re.DOTALL)
 
 
 class _Looking(Read):
-    """Base of read-only actions that log in as superuser, because the server reserves some connections for superusers."""
+    """Base of read-only actions that log in as superuser, for whom the server reserves some connections."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -262,7 +262,7 @@ def _session_facts(ctx: Context, row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _held_up(root: int, waiting: list[dict[str, Any]]) -> set[int]:
-    """Return the pids of the sessions that wait for ``root``, directly or behind other sessions."""
+    """Return the pids of the sessions that wait for ``root``, directly or through other sessions."""
     held: set[int] = set()
     while more := {one["pid"] for one in waiting if one["pid"] not in held and (held | {root}) & set(one["blocked_by"])}:
         held |= more

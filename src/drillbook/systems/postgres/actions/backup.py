@@ -70,7 +70,7 @@ class Dump(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the backup is kept."""
+        """Return an undo that changes nothing: the backup is kept."""
         return Undo.nothing("a backup is kept")
 
 
@@ -182,8 +182,8 @@ class Restore(Write):
     def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
         """Check that the disk of the data directory has space for the backup's database. Raises NotReady.
 
-        The space of the present database counts as free, because the drill loses that database before the restore. Without a
-        finished backup nothing is checked: the backup will be as large as the present database.
+        The space of the present database counts as free, because the drill loses that database before the restore. If there
+        is no finished backup yet, nothing is checked: the backup will be as large as the present database.
         """
         free = tools.free_space() if self.known("from_") else None
         if free is None:
@@ -223,7 +223,9 @@ class Restore(Write):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Keep a complete restore and admit clients, or remove a temporary cluster; discard an unfinished restore."""
+        """Return an undo that keeps a complete restore and admits clients, but discards an unfinished restore or a temporary
+        cluster.
+        """
         name = "postgres.remove_cluster" if self.temporary else "postgres.clear_restore"
         return Undo.by_action(name, service=self.service)
 

@@ -138,7 +138,10 @@ class Matches(Read):
         return wanted
 
     def _scope(self, found: Sequence[Named], backup: Manifest) -> list[Named]:
-        """Return the tables in ``found`` whose rows are compared. Raises StepFailed for a table in `tables` not in the backup."""
+        """Return the tables in ``found`` whose rows are compared.
+
+        Raises StepFailed when `tables` names a table that the backup lacks.
+        """
         only, without = self._known(backup, self.tables), self._known(backup, tuple(self.ignore))
         return [one for one in found if one.name not in without and (not self.tables or one.name in only)]
 

@@ -20,7 +20,7 @@ from drillbook.systems.postgres.tools import Tools
 _WHOLE = "postgres.base_intact"
 """Name of the action that verifies a backup of all databases; a dump contains only one database."""
 _SOURCE = "backup.check"
-"""Name of the action that verifies a team's own backup; its driver compares the databases right before the fault."""
+"""Name of the action that verifies a team's own backup; its driver compares backup and server right before the fault."""
 _OTHERS = """
 SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname <> %s ORDER BY 1
 """
@@ -75,7 +75,7 @@ class LoseData(Fault):
             )
 
     def _not_covered(self, ctx: Context, service: Postgres) -> str:
-        """Return the reason why the verified backup lacks data that this fault destroys; empty when the backup has all data."""
+        """Return the reason why the verified backup lacks data that this fault destroys; empty when it contains all data."""
         if ctx.proofs & {_WHOLE, _SOURCE}:
             return ""
         try:
@@ -93,7 +93,7 @@ class LoseData(Fault):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: only a restore can recover the data."""
+        """Return an undo that changes nothing: only a restore can recover the data."""
         return Undo.by_restore("the data directory is lost; only a restore can recover it")
 
     def active(self, ctx: Context) -> bool | None:

@@ -28,7 +28,7 @@ def need_unit(ctx: Context, service: Postgres) -> None:
 
 
 def need_ownership(ctx: Context, service: Postgres) -> None:
-    """Raise NotReady unless data directory, unit and the server at the port of ``service`` verifiably belong together."""
+    """Raise NotReady unless it is proven that data directory, unit and the server at the port of ``service`` belong together."""
     try:
         ownership.must_own(ctx, Tools.of(ctx, service, ctx.host))
     except CouldNotVerify as error:

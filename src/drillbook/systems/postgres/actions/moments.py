@@ -22,7 +22,7 @@ from drillbook.values import Duration
 
 CANARY = f"{OWN_SCHEMA}.canary"
 BACK = 10_000
-"""Number of transactions before the newest whose commit times are examined."""
+"""Number of transactions, counted back from the newest, whose commit times are examined."""
 _HINT = "set `tables` to columns with the time of writing, or write heartbeat rows regularly; compare the clocks"
 _TIMES = "SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT {limit}"
 _TYPE = """
@@ -32,7 +32,7 @@ WHERE n.nspname = %s AND c.relname = %s AND a.attname = %s AND a.attnum > 0 AND 
 """
 _RESOLUTION = {"timestamp with time zone": 0.0, "timestamp without time zone": 0.0, "date": 86400.0}
 """Supported column types, each with its time resolution in seconds."""
-# The newest commit before this server started; later commits were made in the restored copy.
+# Newest commit from before this server started; later commits were made in the restored copy.
 _COMMITS = """
 SELECT max(t) FROM (
   SELECT pg_catalog.pg_xact_commit_timestamp(x::text::xid) AS t
@@ -43,9 +43,9 @@ _NEXT = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::t
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the newest data in a database, usually a restored copy: later writes would have been lost.
+    """Find the newest data in a database, usually a restored copy; writes after this time would have been lost.
 
-    All available bases are used: the rows of Drillbook's canary, commit times if `track_commit_timestamp` was on, and the
+    All available sources are used: the rows of Drillbook's canary, commit times if `track_commit_timestamp` was on, and the
     newest values of columns that the application sets at each write.
     """
 

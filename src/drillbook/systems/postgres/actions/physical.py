@@ -67,7 +67,7 @@ class BaseBackup(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the backup is kept."""
+        """Return an undo that changes nothing: the backup is kept."""
         return Undo.nothing("a backup is kept")
 
 
@@ -181,7 +181,7 @@ class BaseIntact(Read):
 class StreamWal(Write):
     """Receive the server's WAL (write-ahead log) continuously, into a folder outside its data directory.
 
-    The WAL receiver exits at the end of the run, and after `for` even without a controller. The folder stands in for the WAL
+    The WAL receiver exits at the end of the run, and after `for` even without a controller. The folder replaces the WAL
     archive of a real installation. Run this step before the base backup, so that the WAL has no gap.
     """
 
@@ -244,7 +244,7 @@ class StopWal(Write):
         return {"stopped": alive}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the WAL receiver stays stopped, because only this run needed its WAL."""
+        """Return an undo that changes nothing: the WAL receiver stays stopped, because only this run needed its WAL."""
         return Undo.nothing("the WAL was received only for this run")
 
 
@@ -278,7 +278,7 @@ class WalReceived(Write):
             raise NotReady(f"{service.name} is a standby, which accepts no commit", hint="set `service` to the primary")
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the message that stays in the WAL changes no data."""
+        """Return an undo that changes nothing: the message that stays in the WAL changes no data."""
         return Undo.nothing("the message in the WAL changes no data")
 
     def run(self, ctx: Context) -> Facts:
@@ -310,7 +310,7 @@ class WalReceived(Write):
         return {"lsn": lsn, "seconds": round(time.monotonic() - begun, 3)}
 
 
-# Use the WAL receiver that is furthest ahead: the server may list a killed WAL receiver for a while.
+# Use the WAL receiver that has received the most: the server may list a killed WAL receiver for a while.
 _RECEIVED = """
 SELECT pg_catalog.max(flush_lsn)::text, coalesce(pg_catalog.max(flush_lsn) >= %s::pg_lsn, false)
 FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalog.count(*) > 0
@@ -383,7 +383,9 @@ class Recover(Write):
         return made or cluster.left_aside(tools, ctx.run_id)
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove a temporary cluster, or an unfinished one next to the data directory; keep any other cluster."""
+        """Return an undo that removes a temporary cluster, or an unfinished cluster next to the data directory, and keeps
+        any other.
+        """
         if self.temporary:
             return Undo.by_action("postgres.remove_cluster", service=self.service)
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)

@@ -41,7 +41,7 @@ WHERE n.nspname = %s AND c.relname = %s
 
 
 ATTEMPTS, AGAIN_S = 10, 0.5
-"""Maximum number of attempts to create an index that other sessions create or drop, and seconds between attempts."""
+"""Maximum number of attempts to create an index while other sessions create or drop it, and seconds between two attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +200,16 @@ class CreateIndex(Write):
             return found is not None and bool(found[0])
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the new index may stay."""
+        """Return an undo that changes nothing: the new index may stay."""
         return Undo.nothing("the new index is kept on purpose")
 
 
 def _raced(error: Exception) -> bool:
     """Return True when ``error`` shows that another session creates or drops the same index at the same time.
 
-    The client of the other session may be dead already.
+    The client of that session may already be dead.
     """
-    if isinstance(error, psycopg.errors.UniqueViolation):  # an error in a system catalogue, not in the indexed rows
+    if isinstance(error, psycopg.errors.UniqueViolation):  # an error in a system catalogue, not in the rows of the index
         return error.diag.schema_name == "pg_catalog"
     return isinstance(
         error, psycopg.errors.DeadlockDetected | psycopg.errors.DuplicateTable | psycopg.errors.UndefinedObject
@@ -243,7 +243,7 @@ class Analyze(Write):
         return {"table": str(name), "rows": rows}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the new statistics may stay."""
+        """Return an undo that changes nothing: the new statistics may stay."""
         return Undo.nothing("newer statistics are kept")
 
 

@@ -26,7 +26,7 @@ _SETTINGS = (
     "statement_timeout = '3s'",
     "plan_cache_mode = force_generic_plan",
 )
-# The server shows only the beginning of a statement longer than track_activity_query_size, so such a text is incomplete.
+# The server shows only the beginning of a statement longer than track_activity_query_size; such a text is incomplete.
 _RUNNING = """
 SELECT pid, application_name, extract(epoch FROM pg_catalog.clock_timestamp() - query_start)::float8, query,
        octet_length(query) >= pg_catalog.pg_size_bytes(pg_catalog.current_setting('track_activity_query_size')) - 1
@@ -43,7 +43,8 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 
 
 class Plans(Read):
-    """Get the plans of long-running statements, without running them: they show which tables are read by a sequential scan.
+    """Get the plans of long-running statements, without running them; the plans show which tables are read by a sequential
+    scan.
 
     Only statements of the application's role are examined, in a session of that role, because planning may evaluate
     functions that a statement calls (those declared immutable or stable). The plan is the generic one, without parameter

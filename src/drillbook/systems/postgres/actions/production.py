@@ -82,7 +82,7 @@ class Compare(Read):
 
 
 class _Reader:
-    """Reader of one of the two databases, in a snapshot, so that all its queries see the same rows."""
+    """Reads one of the two databases in a snapshot, so that all its queries see the same rows."""
 
     def __init__(self, snap: Snapshot) -> None:
         self.session = snap.owner

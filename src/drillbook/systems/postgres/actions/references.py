@@ -17,14 +17,14 @@ from drillbook.systems.postgres.connection import connected, reason
 from drillbook.systems.postgres.service import Postgres
 
 SHOWN = 10
-"""Number of keys in the finding; all are in the evidence."""
+"""Number of keys listed in the finding; the evidence file contains all."""
 
 
 class References(Read):
     """Check that a bucket contains every object whose key is stored in the rows of a database, such as a restored copy.
 
     A restored row is useless when its object was deleted since the backup, although the database itself is intact. Objects
-    without a row, such as those written since the backup, are only counted.
+    without a row, such as objects written since the backup, are only counted.
     """
 
     SERVICE = Postgres

@@ -89,7 +89,7 @@ class NewestBackup(Read):
         return facts
 
     def _newest(self, ctx: Context, store: Store, service: Postgres) -> tuple[Found | None, Search]:
-        """Return the newest backup and the search result; the backup is None if there is none and `required` is false."""
+        """Return the newest backup, and the result of the search; the backup is None if there is none and `required` is false."""
         if self.required:
             return newest.of(store, self.prefix, service, ctx.deadline)
         searched = newest.search(store, self.prefix, service, ctx.deadline)
@@ -175,5 +175,5 @@ class RemoveCluster(Write):
         return {"removed": True, "files": removed.files, "bytes": removed.bytes}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: the cluster existed only for this run."""
+        """Return an undo that changes nothing: the cluster existed only for this run."""
         return Undo.nothing("the cluster was made only for this run")

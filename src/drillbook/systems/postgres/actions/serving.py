@@ -103,7 +103,7 @@ class Sql(Read):
         try:
             with connected(ctx, service, database=self.database, as_user=self.as_ == "user") as session:
                 session.execute("BEGIN READ ONLY" if self.effect is Effect.READ else "BEGIN")
-                # The prepared form accepts only one statement: a second one could end the read-only transaction.
+                # A prepared statement must be a single statement: a second one could end the read-only transaction.
                 cursor = session.execute(self.query.encode(), prepare=True)
                 columns = [column.name for column in cursor.description or ()]
                 rows = cursor.fetchmany(ROWS_LIMIT) if columns else []
@@ -163,14 +163,14 @@ class Admit(Write):
         return {"database": service.database, "connection_limit": limit}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the database stays open to clients."""
-        return Undo.nothing("clients are meant to stay admitted")
+        """Return an undo that changes nothing: the database stays open to clients."""
+        return Undo.nothing("the clients may stay admitted")
 
 
 class ClearRestore(Write):
     """Discard a database or cluster that this run did not restore completely, and that no client has used.
 
-    A database that this run restored completely, but left closed to clients, is opened. Any other database is not touched.
+    A database that this run restored completely, but left closed to clients, is opened. Other databases are not touched.
     """
 
     SERVICE = Postgres
@@ -199,5 +199,5 @@ class ClearRestore(Write):
         return {"discarded": discarded, "opened": opened}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: the unfinished database was never in use."""
+        """Return an undo that changes nothing: the unfinished database was never in use."""
         return Undo.nothing("the discarded data was never in use")

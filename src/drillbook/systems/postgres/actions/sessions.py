@@ -31,16 +31,18 @@ For = Annotated[
     ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
-"""Options of the fault's sessions, so that no setting of the role terminates them. All exist since PostgreSQL 14."""
+"""Options of the fault's sessions that prevent settings of the role from terminating them. All exist since PostgreSQL 14."""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
-"""Error texts when server, role or database has no free connection, from PostgreSQL's sources (proc.c, postinit.c)."""
+"""Error texts when server, role or database has no free connection; from PostgreSQL's sources (proc.c, postinit.c)."""
 SHOWN = 0.9
-"""Fraction of the connections that must be visible as sessions on a full server; clients that are logging in are not visible."""
+"""Fraction of the connections that must be visible as sessions when the server is full; clients that are logging in are not
+visible.
+"""
 LEAST_MAJOR = 14
-"""First major version of PostgreSQL that detects a lost client even while a statement runs."""
+"""First major version of PostgreSQL that notices a lost client even while a statement runs."""
 
 REFUSAL = "error: connection to server .* failed: "
-"""Pattern of the line that psql prints once for a session that no address of the server accepted.
+"""Pattern of the line that psql prints once for a session that was refused by every address of the server.
 
 A session that was terminated later ends with "connection to server was lost" instead.
 """
@@ -49,8 +51,8 @@ _CLIENT = """
 export PGPASSFILE="$folder/private" PGAPPNAME="$1" PGOPTIONS="$2" PGCONNECT_TIMEOUT=10 LC_ALL=C
 shift 2
 """
-# NAME OPTIONS COUNT PSQL...: hold COUNT sessions, each with one waiting client. A session that the server refuses is
-# retried; a session that somebody terminated is not replaced.
+# NAME OPTIONS COUNT PSQL...: hold COUNT sessions, each with one waiting client. A session that the server refuses is tried
+# again; a session that somebody terminated is not replaced.
 _HOLD = (
     _CLIENT
     + """
@@ -168,7 +170,8 @@ class _Held(Fault):
 class HoldConnections(_Held):
     """Hold connections until the server accepts no more, like a program that opens connections and never closes them.
 
-    The connections belong to the application's role; those reserved for superusers stay free. Needs PostgreSQL 14 or newer.
+    The connections belong to the application's role; connections reserved for superusers stay free. Needs PostgreSQL 14 or
+    newer.
     """
 
     TIMEOUT = 120.0
@@ -220,7 +223,9 @@ class HoldConnections(_Held):
         return {"application": self._application(ctx), "held": self._count(ctx), "limit": most}
 
     def _taken(self, ctx: Context) -> bool:
-        """Return True when the server refuses new clients and most of its connections (fraction ``SHOWN``) are sessions."""
+        """Return True when the server refuses new clients, and most of its connections (fraction ``SHOWN``) are visible as
+        sessions.
+        """
         _, most, used, _ = self._room(ctx)
         return used >= SHOWN * most and self._refuses(ctx)
 
@@ -365,5 +370,5 @@ class Terminate(Write):
         return [(int(pid), str(state), str(name)) for pid, state, name in session.execute(_MATCHING, values).fetchall()]
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: the clients reconnect by themselves."""
+        """Return an undo that changes nothing: the clients reconnect by themselves."""
         return Undo.nothing("a terminated session cannot be restored; its client must reconnect")

@@ -99,7 +99,7 @@ class DropTable(Fault):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: only a restore can recover the table."""
+        """Return an undo that changes nothing: only a restore can recover the table."""
         return Undo.by_restore("the table is dropped; only a restore can recover it")
 
     def active(self, ctx: Context) -> bool:
@@ -110,7 +110,7 @@ class DropTable(Fault):
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when no transaction of this step was committed.
 
-        That the table exists does not suffice: a client may have created it again after the drop.
+        It is not enough that the table exists: a client may have created it again after the drop.
         """
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             if found := _noted(ctx, _DROPPED):
@@ -119,7 +119,7 @@ class DropTable(Fault):
 
 
 _DROPPED, _DELETED = "dropped.json", "deleted.json"
-"""Names of the evidence files about the loss, which are written before the transaction is committed."""
+"""Names of the evidence files about the loss; they are written before the transaction is committed."""
 
 
 def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
@@ -233,7 +233,7 @@ class DeleteRows(Fault):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: only a restore can recover the rows."""
+        """Return an undo that changes nothing: only a restore can recover the rows."""
         return Undo.by_restore("the rows are deleted; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:
@@ -246,7 +246,7 @@ class DeleteRows(Fault):
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when no transaction of this step was committed.
 
-        That matching rows exist does not suffice: clients may have inserted them after the deletion.
+        It is not enough that matching rows exist: clients may have inserted them after the deletion.
         """
         if not (found := _noted(ctx, _DELETED)):
             return True
@@ -352,7 +352,7 @@ class RestoreRows(_OfOneTable):
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the restored rows stay."""
+        """Return an undo that changes nothing: the restored rows stay."""
         return Undo.nothing("restored data is kept")
 
 
@@ -377,5 +377,5 @@ class AdmitTable(Write):
             ) from error
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the tables stay open to writers."""
-        return Undo.nothing("writers are meant to stay admitted")
+        """Return an undo that changes nothing: the tables stay open to writers."""
+        return Undo.nothing("writers may stay admitted")

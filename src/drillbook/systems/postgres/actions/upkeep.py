@@ -12,7 +12,8 @@ from drillbook.systems.postgres.actions.activity import MOST_ROWS, _Looking
 from drillbook.systems.postgres.connection import Connection
 from drillbook.values import Duration, Size
 
-# Select each foreign key whose columns are not the first columns of a valid index: deletes and joins read the whole table.
+# Select each foreign key whose columns are not the first columns of a valid index, so that deletes and joins read the whole
+# table.
 _FOREIGN_KEYS = """
 SELECT n.nspname, c.relname, con.conname, pg_catalog.pg_get_constraintdef(con.oid), c.reltuples::bigint
 FROM pg_catalog.pg_constraint con
@@ -41,15 +42,15 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LI
 """
 
 HEAVY = 20
-"""Number of sequential scans of a large table during the observation from which on an index is considered missing."""
+"""Number of sequential scans of a large table during the observation that shows a missing index."""
 
 
 class Indexes(_Looking):
     """Find missing, broken and unused indexes, and tables full of dead rows.
 
     Two signs of a missing index: a foreign key without an index, and sequential scans of a large table during the
-    observation. The size of a table is its row count in the server's statistics, or, since a crash erases these, the number
-    of rows that one scan read. The number of dead rows is an estimate from the statistics.
+    observation. The size of a table is its row count in the server's statistics; since a crash erases these, it may also be
+    the number of rows that one scan read. The number of dead rows is an estimate from the statistics.
     """
 
     rows: Annotated[int, Field(ge=0, description="Examine only tables with at least this many rows.")] = 10_000

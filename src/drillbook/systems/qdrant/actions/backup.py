@@ -88,7 +88,7 @@ class Snapshot(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the backup stays in the store."""
+        """Return an undo that changes nothing: the backup stays in the store."""
         return Undo.nothing("a backup is kept")
 
 
@@ -269,5 +269,5 @@ class Restore(Write):
         return _collection(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the restored points stay."""
+        """Return an undo that changes nothing: the restored points stay."""
         return Undo.nothing("restored data is kept")

@@ -145,7 +145,7 @@ class PutBack(Write):
         return {"written": len(points) - len(there), "there": len(there)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: this action is itself an undo."""
+        """Return an undo that changes nothing: this action is itself an undo."""
         return Undo.nothing("this step is itself an undo")
 
 
@@ -220,5 +220,5 @@ class RemoveStrays(Write):
         return {"removed": len(ours)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: this action is itself an undo."""
+        """Return an undo that changes nothing: this action is itself an undo."""
         return Undo.nothing("this step is itself an undo")

@@ -160,5 +160,5 @@ class Reconcile(Write):
             store_of(ctx, self.from_).check()
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the repair stays; copies of the deleted points are in the run's folder."""
+        """Return an undo that changes nothing: the repair stays; copies of the deleted points are in the run's folder."""
         return Undo.nothing("indexed points are kept; deleted points are in the run's folder")

@@ -151,7 +151,7 @@ class Unmark(Write):
             return {"removed": session.ask("DEL", content.mark_of(ctx.run_id))}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: the mark existed only for the drill."""
+        """Return an undo that changes nothing: the mark existed only for the drill."""
         return Undo.nothing("the mark was only for this run")
 
 

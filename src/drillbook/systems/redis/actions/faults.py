@@ -58,7 +58,7 @@ class Flush(Fault):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: only a restore can recover the keys."""
+        """Return an undo that changes nothing: only a restore can recover the keys."""
         return Undo.by_restore("the keys are lost; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:

@@ -146,7 +146,7 @@ class Copy(Write):
         return bucket(ctx.service(self.service, S3))
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the backup stays in the store."""
+        """Return an undo that changes nothing: the backup stays in the store."""
         return Undo.nothing("a backup is kept")
 
 
@@ -273,5 +273,5 @@ class Restore(Write):
         return bucket(ctx.service(self.service, S3))
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the restored objects stay in the bucket."""
+        """Return an undo that changes nothing: the restored objects stay in the bucket."""
         return Undo.nothing("restored objects are kept")

@@ -139,7 +139,7 @@ class Undelete(Write):
         return {"removed": len(single)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: this action is itself an undo."""
+        """Return an undo that changes nothing: this action is itself an undo."""
         return Undo.nothing("this step is itself an undo")
 
 
@@ -199,7 +199,7 @@ class LoseObjects(Fault):
         return Identity(kind="s3", of={"at": bucket_name(service.endpoint, service.bucket)})
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: only a restore can recover the objects."""
+        """Return an undo that changes nothing: only a restore can recover the objects."""
         return Undo.by_restore("the objects are lost; only `s3.restore` can recover them")
 
     def active(self, ctx: Context) -> bool:
@@ -278,5 +278,5 @@ class Unwrite(Write):
         return {"removed": len(ours)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: this action is itself an undo."""
+        """Return an undo that changes nothing: this action is itself an undo."""
         return Undo.nothing("this step is itself an undo")

@@ -66,7 +66,7 @@ class Put(Write):
         Store(ctx.service(self.store, S3)).check()
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the object stays in the store."""
+        """Return an undo that changes nothing: the object stays in the store."""
         return Undo.nothing("the object is kept")
 
 

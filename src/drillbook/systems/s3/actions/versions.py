@@ -156,5 +156,5 @@ class VersionsRestore(Write):
         need_versions(ctx, self.service, "enable versioning, or restore objects with `s3.restore`")
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the restored objects stay, and every other version still exists."""
+        """Return an undo that changes nothing: the restored objects stay, and every other version still exists."""
         return Undo.nothing("restored objects are kept, and so are the other versions")

@@ -167,7 +167,7 @@ class Start(Write):
         return {"unit": seen.unit, "pid": seen.pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the service may stay running."""
+        """Return an undo that changes nothing: the service may stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 
@@ -203,7 +203,7 @@ class TryStart(Write):
         return {"unit": seen.unit, "state": seen.state, "word": seen.word, "started": seen.state == "running"}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the service may stay running."""
+        """Return an undo that changes nothing: the service may stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 
@@ -229,7 +229,7 @@ class Restart(Write):
         return {"unit": seen.unit, "pid": seen.pid, "pid_before": before.pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """Change nothing: the service may stay running."""
+        """Return an undo that changes nothing: the service may stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 

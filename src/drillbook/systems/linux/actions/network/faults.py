@@ -1,4 +1,4 @@
-"""Faults by separate rules in the host's packet filter: dropped packets and reset connections."""
+"""Faults by additional rules in the host's packet filter: dropped packets and reset connections."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Filtered(Fault):
         )
 
     def _filter(self, ctx: Context) -> Filter:
-        """Return the rules of this step, for a tool that the host has. Raises NotReady without any tool."""
+        """Return the rules of this step, for a packet filter tool that the host has. Raises NotReady if it has none."""
         traffic = self._traffic
         wanted = ("iptables", "nft") if self.tool == "auto" else (self.tool,)
         for tool in wanted:
@@ -81,7 +81,9 @@ class _Filtered(Fault):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check rights, tool, rule syntax, that the controller stays connected, no such rules exist, and the path works."""
+        """Check rights, tool and rule syntax; that the controller stays connected; that no such rules exist; and that the
+        path works.
+        """
         if not all(self.known(name) for name in type(self).model_fields):
             return
         way = way_of(ctx)
@@ -143,7 +145,7 @@ class _Filtered(Fault):
     def active(self, ctx: Context) -> bool:
         """Return True when the rules are in the kernel and a trial connection fails; False when neither is the case.
 
-        If no connection can be tried, the rules alone decide: see the fact ``shown_by``.
+        If no connection can be tried, the rules alone decide; see the fact ``shown_by``.
         """
         rules = self._filter(ctx)
         until = time.monotonic() + SETTLED_S
@@ -185,7 +187,7 @@ class Drop(_Filtered):
         return self.protocol
 
     def ready(self, ctx: Context) -> None:
-        """Check that a step with `protocol: all` sets no ports, and then everything that each packet filter fault checks."""
+        """Check that a step with `protocol: all` sets no ports; then check everything that all packet filter faults check."""
         fixed = all(self.known(name) for name in type(self).model_fields)
         if fixed and self.protocol == "all" and (self.peer_port or self.own_port):
             raise NotReady(

@@ -32,7 +32,7 @@ Peer = Annotated[
 PeerPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the other side; not given: all ports.")]
 OwnPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the host itself; not given: all ports.")]
 
-# Accounts other than root often have no sbin directory on PATH, and sudo may set yet another PATH.
+# PATH of users other than root often lacks the sbin directories, and sudo may set yet another PATH.
 FIND = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH; "
 _RIGHT = 'while read -r key value; do test "$key" != CapEff: || echo "$value"; done < /proc/self/status'
 _NET_ADMIN = 1 << 12
@@ -97,11 +97,11 @@ def number_of(ctx: Context) -> str:
 
 
 def comment_of(ctx: Context) -> str:
-    """Return the comment in the rules of this drill, by which people recognise the rules."""
+    """Return the comment that marks the rules of this drill, so that people recognise them."""
     return f"drillbook {ctx.run_id} {ctx.step}"[:120]
 
 
-# ADDRESS PORT: connect, and print the duration in microseconds if the shell has a clock for it.
+# ADDRESS PORT: connect, and print the duration in microseconds, if the shell has a clock with this resolution.
 _CONNECT = """
 exec timeout -k 1 "$3" bash -c '
   start=${EPOCHREALTIME/[.,]/}
@@ -141,7 +141,7 @@ def tries(ctx: Context, traffic: Traffic) -> tuple[str, float] | None:
 
 
 def must_connect(ctx: Context, traffic: Traffic) -> float | None:
-    """Return the seconds that a trial connection takes before the fault; None if none can be tried. Raises NotReady."""
+    """Return the seconds that a trial connection takes before the fault; None if no connection can be tried. Raises NotReady."""
     try:
         seen = tries(ctx, traffic)
     except CouldNotVerify as error:

@@ -1,7 +1,7 @@
-"""Load, find and delete a fault's rules in packet filters; rules that others created are never touched.
+"""Loads, finds and deletes a fault's rules in packet filters; rules made by others are never touched.
 
-With iptables each direction has a separate chain and one jump to it, with nft the fault has a separate table. Rules are loaded
-completely or not at all.
+With iptables, each direction has its own chain and one jump to it; with nft, the fault has its own table. Either all rules
+are loaded, or none.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ class Filter:
 
     @property
     def look(self) -> tuple[str, ...]:
-        """Return script and arguments of a check: status 0 if all rules exist, ABSENT if none, PARTLY if only some do."""
+        """Return script and arguments of a check with the exit status 0 if all rules exist, ABSENT if none, PARTLY if only
+        some exist.
+        """
         if self.tool == "nft":
             return (_NFT_LOOK, self.name)
         return (_IPTABLES_LOOK, self.name, self.comment, self._tools, " ".join(hook for hook, _ in self._directions()))
@@ -196,7 +198,7 @@ class Filter:
 
 
 def of_run(held: str, run_id: str) -> list[Filter]:
-    """Return the rules of one run, with tool, name and comment, from ``held``: the output of the script ``HELD``."""
+    """Return the rules of one run, with tool, name and comment; ``held`` is the output of the script ``HELD``."""
     mark = rf'comment "?(?P<comment>drillbook {re.escape(run_id)} [^\s"]+)'
     saved = rf"{mark}.* -j (?P<name>drillbook-\w+)-(?:in|out)\b"
     listed = rf"table inet (?P<name>drillbook-\w+) \{{[^}}]*?{mark}"

@@ -1,4 +1,4 @@
-"""Lockout guard: prevents a network fault from cutting the SSH connection that its undo needs."""
+"""Protection against lockout: a network fault must not cut the SSH connection that its undo needs."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def second_path(ctx: Context, way: Way, *, within: float) -> bool:
 
 
 def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
-    """Check before the fault that a second SSH connection works, and that the undo runs without error. Raises StepFailed."""
+    """Before the fault: check that a second SSH connection works, and that the undo runs without error. Raises StepFailed."""
     if not second_path(ctx, way, within=0.0):
         raise StepFailed(
             f"{ctx.host.name}: no second connection to its SSH server could be made; the fault was not injected"
@@ -115,7 +115,7 @@ def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
 
 
 def still_reachable(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
-    """Check after the fault that a new SSH connection works; otherwise undo the fault at once and raise StepFailed."""
+    """After the fault: check that a new SSH connection works; if not, undo the fault at once and raise StepFailed."""
     try:
         reached = second_path(ctx, way, within=PATH_S)
     except DrillbookError:

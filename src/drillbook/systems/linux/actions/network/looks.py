@@ -21,7 +21,7 @@ Bytes = Annotated[Size, Field(ge=4096, le=16 << 20, description="Maximum size of
 
 
 class Capture(Read):
-    """Capture the TCP packets of a port; count connections, among them refused and unanswered ones, and retransmissions.
+    """Capture the TCP packets of a port; count connections (also those refused or unanswered) and retransmissions.
 
     tcpdump runs as root, limited in time and size on the host itself. Only headers are stored, never the payload. Times in
     the capture are by the host's clock.

@@ -1,4 +1,4 @@
-"""Fault that delays packets, by a separate queueing discipline on the path to one peer."""
+"""Fault that delays packets to one peer, with an additional queueing discipline (a packet queue of the kernel)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from drillbook.values import Duration
 
 SETTLED_S = 6.0
 DEFAULTS = {"noqueue", "pfifo_fast", "fq_codel", "fq", "mq", "pfifo"}
-"""Default queueing disciplines of the kernel; on an unconfigured interface they have the handle 0."""
+"""Queueing disciplines that the kernel sets by default; on an interface without configuration they have the handle 0."""
 
 # DEVICE MAJOR MILLISECONDS PROTOCOL WORD PEER [PORT]: delay only packets to the peer.
 _ADD = """
@@ -54,7 +54,7 @@ _UNDO = f"""
 case $? in 0) exec tc qdisc del dev "$1" root handle "$2:" ;; 3) exit 0 ;; esac
 exit 1
 """
-# Try the commands in a temporary network namespace, which exists only for them. Status 90: not allowed on this host.
+# Try the commands in a temporary network namespace, which exists only for this test. Status 90: not allowed on this host.
 _REHEARSAL = """
 unshare -n true 2>/dev/null || exit 90
 exec unshare -n sh -c 'tc qdisc add dev lo root handle 1: prio bands 4 && tc qdisc add dev lo parent 1:4 netem delay 1ms &&
@@ -64,7 +64,10 @@ ABSENT = 3
 
 
 class Delay(Fault):
-    """Delay packets to a peer, as on a congested or long path. The interface must have no configured queueing discipline."""
+    """Delay packets to a peer, as on a congested or long path.
+
+    The interface must have no configured queueing discipline.
+    """
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
@@ -78,7 +81,9 @@ class Delay(Fault):
         return Traffic(ipaddress.ip_network(self.peer), self.peer_port, None, "tcp", incoming=False, outgoing=True)
 
     def _major(self, ctx: Context) -> str:
-        """Return the major number of the discipline, outside of the range that the kernel assigns itself (8000 and up)."""
+        """Return the major number of the discipline, outside the range from which the kernel assigns numbers itself (8000
+        and up).
+        """
         return f"{0x1000 + int(number_of(ctx), 16) % 0x6000:x}"
 
     def _device(self, ctx: Context) -> str:
@@ -94,7 +99,9 @@ class Delay(Fault):
         return found[1]
 
     def ready(self, ctx: Context) -> None:
-        """Check rights, tools, kernel modules, interface queue, that the path works and the controller stays connected."""
+        """Check rights, tools, kernel modules and the interface's queue; that the path works; and that the controller stays
+        connected.
+        """
         if not all(self.known(name) for name in type(self).model_fields):
             return
         if not 0.01 <= float(self.by) <= 1:
@@ -189,7 +196,7 @@ class Delay(Fault):
             ctx.deadline.wait(0.1)
 
     def _late(self, ctx: Context) -> bool | None:
-        """Return True when three trial connections are all delayed, False when one is not; None when none can be tried."""
+        """Return True when three trial connections are all delayed, False when one is not delayed; None when none can be tried."""
         for _ in range(3):
             seen = tries(ctx, self._traffic)
             if seen is None:

@@ -22,14 +22,14 @@ _DEBUGGER = "command -v gdb >/dev/null || command -v lldb >/dev/null"
 
 
 class Allocations(_Named, Read):
-    """Show where a Python process allocates memory that it still holds after some seconds.
+    """Show where a Python process allocates memory that it still holds after some seconds. The evidence is a flame graph in
+    bytes.
 
-    The evidence is a flame graph in bytes. With `path` the application traces itself by tracemalloc and reports at that URL
-    path; the process is not changed from outside. `by: memray` works without the application's help, but runs code inside
-    the process. A debugger stops the process for some seconds and loads memray, which stays loaded. Every allocation is
-    slower until the time is over, and a line on the standard error of the process says so. Therefore memray must be chosen
-    explicitly, counts as a write, and no diagnosis uses it. memray must also be installed in the environment of the
-    application.
+    With `path` the application traces itself with tracemalloc, and reports at this URL path; nothing is done to the process
+    from outside. `by: memray` needs no help from the application, but runs code inside the process: a debugger stops the
+    process for some seconds and loads memray, which stays loaded. Every allocation is slower until the time is over, and a
+    line on the standard error of the process says so. Therefore memray must be chosen explicitly, counts as a write, and no
+    diagnosis uses it. memray must also be installed in the environment of the application.
     """
 
     TIMEOUT = 900.0
@@ -78,7 +78,7 @@ class Allocations(_Named, Read):
 
     @property
     def effect(self) -> Effect:
-        """Effect of the step: a write with memray, since memray is loaded into the process; otherwise a read."""
+        """Effect of the step: with memray a write, since memray is loaded into the process; otherwise a read."""
         return Effect.WRITE if self.if_known("by") == "memray" else Effect.READ
 
     def ready(self, ctx: Context) -> None:
@@ -91,7 +91,7 @@ class Allocations(_Named, Read):
                 )
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: a timer in the process ends memray's tracing, even if the controller dies."""
+        """Return an undo that changes nothing: a timer in the process ends memray's tracing, even if the controller dies."""
         return Undo.nothing("memray ends its trace by itself" if self.by == "memray" else "reads only")
 
     def run(self, ctx: Context) -> Facts:

@@ -27,7 +27,7 @@ mkdir -- "$folder" || exit 5
 printf '%s\\n' "$pid $wanted $kept" > "$folder/new" && mv -- "$folder/new" "$folder/process" || exit 6
 """
 )
-# FOLDER: read the stored line about the process; without such a line nothing was done, so the script exits with success.
+# FOLDER: read the recorded line about the process; if there is none, nothing was done, so the script ends with success.
 _KEPT = (
     SEEN
     + REST
@@ -44,7 +44,7 @@ _REFUSED = {
     5: "already has this step's fault",
     6: "cannot be recorded in the scratch folder",
 }
-# FOLDER PID START: define the same shell function for a process without a stored line.
+# FOLDER PID START: define the same shell function, for a process that was not recorded.
 _STILL_IT = (
     SEEN
     + REST
@@ -57,7 +57,7 @@ _STILL = SEEN + 'test -f "$1/process" && read -r pid wanted kept < "$1/process" 
 
 
 class _OnProcess(_Named, Fault):
-    """Base of faults of exactly one process, which is recorded before the fault so that the undo finds it."""
+    """Base of faults of exactly one process. The process is recorded before the fault, so that the undo finds it."""
 
     UNDO = ("commands",)
 
@@ -75,7 +75,7 @@ class _OnProcess(_Named, Fault):
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _KEPT + script, "sh", state_folder(ctx), *argv))
 
     def _kept(self, ctx: Context, script: str, *argv: str) -> bool | None:
-        """Return True if ``script`` succeeds for the recorded process; None if none is recorded or that process is gone."""
+        """Return True if ``script`` succeeds for the recorded process; None if no process was recorded, or it is gone."""
         words = (f"{_STILL} || exit 9\n{script}", "sh", state_folder(ctx), *argv)
         status = ctx.run(*as_root(ctx), "sh", "-c", *words).exit
         return None if status == 9 else status == 0
@@ -94,7 +94,7 @@ class Resume(_Named, Write):
         return {"pid": found.pid, "was_paused": found.paused}
 
     def undo(self, ctx: Context) -> Undo:
-        """Nothing to undo: the process keeps running."""
+        """Return an undo that changes nothing: the process keeps running."""
         return Undo.nothing("a running process is the wanted state")
 
 
@@ -116,9 +116,9 @@ rm -rf -- "$folder"
 
 
 class Pause(_OnProcess):
-    """Pause a process (SIGSTOP), as if it hangs: it holds its port, but does not answer.
+    """Pause a process (SIGSTOP), as if it hangs: it keeps its port, but does not answer.
 
-    Its child processes continue. A service manager that checks the health of the process may kill the process.
+    Its child processes continue. A service manager that checks the health of the process may kill it.
     """
 
     def ready(self, ctx: Context) -> None:
@@ -138,7 +138,7 @@ class Pause(_OnProcess):
         return self._undone_by(ctx, _CONTINUE)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while /proc shows as stopped the recorded process, or without a record the selected process."""
+        """Return True while /proc shows that the recorded process is stopped; if none was recorded, the selected process."""
         stopped = self._kept(ctx, "case $state in [Tt]) exit 0 ;; esac; exit 1")
         if stopped is None:
             try:
@@ -160,7 +160,7 @@ up() {
   esac
 }
 """
-# KIND NAME ARGV...: once the process is gone, start the service by ARGV unless it runs again; wait until it runs.
+# KIND NAME ARGV...: once the process is gone, start the service with ARGV unless it already runs again; wait until it runs.
 _REVIVE = (
     _UP
     + """
@@ -189,9 +189,10 @@ done
 
 
 class Kill(_OnProcess):
-    """Kill a process by a signal. The undo starts its unit, or runs `start`.
+    """Kill a process with a signal.
 
-    If a service manager restarts the process at once, the fault cannot be verified: use `service.stop` instead.
+    The undo starts its unit, or runs `start`. If a service manager restarts the process at once, the fault cannot be
+    verified: use `service.stop` instead.
     """
 
     signal: Annotated[Literal["KILL", "TERM", "ABRT", "QUIT", "SEGV"], Field(description="Signal to send.")] = "KILL"
@@ -226,7 +227,9 @@ class Kill(_OnProcess):
         return ("file", str(self.pid_file)) if self.pid_file is not None else ("port", f":{self.port:04X}")
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the process is gone: its unit is stopped, or its pid file or port has no process."""
+        """Return True while the process is gone: its unit is stopped, or no process belongs to its pid file or listens on
+        its port.
+        """
         if unit := self._unit(ctx):
             return manager_of(ctx.host).state(ctx.host, unit, ctx.deadline).state != "running"
         script = f'pid=none wanted=none\n{SEEN}{_UP}up "$1" "$2"'
@@ -236,7 +239,8 @@ class Kill(_OnProcess):
 _Files = Annotated[int, Field(ge=3, le=1 << 20)]
 _Memory = Annotated[Size, Field(ge=1 << 20)]
 _Seconds = Annotated[Duration, Field(ge=1)]
-# NAME=SOFT...: set soft limits. With `--nofile=64:` prlimit keeps the hard limit, which an ordinary user could not raise.
+# NAME=SOFT...: set soft limits. With `--nofile=64:` prlimit does not change the hard limit, which an ordinary user could not
+# raise again.
 _LOWER = """
 for pair; do prlimit --pid "$pid" "--$pair:" || exit 1; done
 """
@@ -258,8 +262,8 @@ done
 class Limit(_OnProcess):
     """Lower the soft limits of a running process: open files, memory, CPU time.
 
-    Files that are open stay open; opening more is refused. A process that cannot handle a limit may exit: at a failed
-    allocation (`memory`), or by SIGXCPU (`cpu_time`). The undo then starts its unit, or runs `start`.
+    Open files stay open; opening more is refused. A process that cannot handle a limit may exit: at a failed allocation
+    (`memory`), or by SIGXCPU (`cpu_time`). The undo then starts its unit, or runs `start`.
     """
 
     open_files: Annotated[_Files | None, Field(description="Maximum number of open files.")] = None

@@ -154,8 +154,9 @@ cat "/proc/$1/status" || exit 3
 echo "fds: $(ls "/proc/$1/fd" | wc -l)"
 awk '/^Max open files/ { print "limit: " $4 }' "/proc/$1/limits"
 """
-# PID SECONDS: print twice the host's uptime, and pid, parent and ticks in user and in kernel mode of every process (fields
-# 4, 14 and 15 of /proc/PID/stat, proc_pid_stat(5)). A name may contain spaces and brackets: the last bracket ends the name.
+# PID SECONDS: print twice, SECONDS apart, the host's uptime, and for every process its pid, its parent, and its CPU ticks in
+# user and in kernel mode (fields 4, 14 and 15 of /proc/PID/stat, proc_pid_stat(5)). A name may contain spaces and brackets:
+# the last bracket ends the name.
 _TICKS = """
 read_all() {
   read -r up rest < /proc/uptime; echo "at $up"

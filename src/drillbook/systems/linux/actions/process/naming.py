@@ -1,4 +1,4 @@
-"""Selection of the process of an action: exactly one, by unit, pid file or port, never by a name pattern."""
+"""Selects the process of an action: exactly one, by unit, pid file or port, never by a name pattern."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class _Named(Action):
         return ctx.service(self.service, Service).unit
 
     def _decided(self) -> bool:
-        """Return True when the fields that select the process are known; they may depend on an unfinished step."""
+        """Return True when the values that select the process are known; they may come from an earlier step that has not
+        finished.
+        """
         return all(map(self.known, ("service", "pid_file", "port")))
 
     def ready(self, ctx: Context) -> None:
