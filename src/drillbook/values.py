@@ -18,7 +18,7 @@ from drillbook.errors import SecretError
 
 
 class _Unit(float):
-    """A number written with a mandatory unit, such as ``5m`` or ``10MiB``."""
+    """Base of numbers that must be written with a unit, such as ``5m`` or ``10MiB``."""
 
     UNITS: ClassVar[dict[str, float]] = {}
     EXAMPLE: ClassVar[str] = ""
@@ -75,13 +75,13 @@ class Size(_Unit):
 PATIENCE_S = 30.0
 """Longest time in seconds that a command may take to print a secret."""
 LARGEST = 1 << 20
-"""Largest size of a file that holds a secret, in bytes."""
+"""Maximum size in bytes of a file that contains a secret."""
 
 
 class Secret(BaseModel):
-    """A secret: files name only its source, which is read when the secret is first used.
+    """A secret: files contain only its source, which is read when the secret is first used.
 
-    It prints and serialises as its source, never as its value.
+    It is printed and serialised as its source, never as its value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,7 +95,7 @@ class Secret(BaseModel):
     _comments: bool = PrivateAttr(default=True)
 
     def reveal(self, within_s: float = PATIENCE_S) -> str:
-        """Return the value, which is read once. Raises SecretError if that fails; a command has ``within_s`` seconds."""
+        """Return the value, which is read only once. Raises SecretError if that fails; a command has ``within_s`` seconds."""
         if self._barred:
             raise SecretError(f"the secret {self.of} was not read: {self._barred}", hint="review it: invoke trust")
         if self._value is None:
@@ -108,7 +108,7 @@ class Secret(BaseModel):
         return self._value
 
     def without_comments(self) -> Self:
-        """Leave lines that begin with ``#`` out of the value: a file of keys names the public key in such a line."""
+        """Leave lines that begin with ``#`` out of the value: in a file of keys, such a line contains the public key."""
         self._comments = False
         return self
 
@@ -118,7 +118,7 @@ class Secret(BaseModel):
 
     @property
     def where(self) -> str:
-        """File and line that name the secret; empty when unknown."""
+        """File and line in which the secret is named; empty when unknown."""
         return self._where
 
     def bar(self, why: str) -> None:
@@ -158,7 +158,9 @@ class Secret(BaseModel):
 
     @property
     def at_hand(self) -> bool:
-        """Return True when the secret can be read at once: from a regular file or the environment, no command or pipe."""
+        """Return True when the secret can be read at once: from a regular file or the environment, not by a command or from
+        a pipe.
+        """
         if self.source == "file":
             return os.path.isfile(os.path.expanduser(str(self.name)))  # noqa: PTH111, PTH113  Path raises for ~nobody
         return self.source == "env"
@@ -169,7 +171,9 @@ class Secret(BaseModel):
         return f"!{self.source} {self.name if isinstance(self.name, str) else list(self.name)}"
 
     def __eq__(self, other: object) -> bool:
-        """Return True when both secrets have the same source, even if named in different files, or if only one was read."""
+        """Return True when both secrets have the same source, whether or not they were read, and in whatever files they are
+        named.
+        """
         return isinstance(other, Secret) and (self.source, self.name) == (other.source, other.name)
 
     def __hash__(self) -> int:
@@ -186,14 +190,14 @@ SECRET_MARK = "!secret "  # noqa: S105  the text before a secret's name
 
 
 class SecretName:
-    """Placeholder for a secret in expressions: holds the secret's path in the inventory; cannot be converted to text."""
+    """Represents a secret in expressions by its path in the inventory; it cannot be converted to text."""
 
     def __init__(self, place: str) -> None:
-        """Refer to the secret at the path ``place`` of the inventory, such as ``services.cache.password``."""
+        """Make a reference to the secret at the path ``place`` of the inventory, such as ``services.cache.password``."""
         self.place = place
 
     def __str__(self) -> str:
-        """Raise TypeError: a text with ``***`` in place of the secret would make a command use ``***`` as the secret."""
+        """Raise TypeError: if ``***`` replaced the secret in a text, a command would use ``***`` as the secret."""
         raise TypeError(f"{self.place} is a secret, which must be the whole value, not part of a text")
 
     def __repr__(self) -> str:

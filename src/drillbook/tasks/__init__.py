@@ -1,4 +1,4 @@
-"""The import path `drillbook.tasks` for the `tasks.py` of projects; the tasks themselves are in `drillbook.cli`."""
+"""The import path `drillbook.tasks`, which the `tasks.py` of a project uses; the tasks themselves are in `drillbook.cli`."""
 
 from drillbook.cli.tasks import namespace
 

@@ -87,7 +87,7 @@ def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str
 
 
 def _readable(run: str, trace: str, span: Span) -> ReadableSpan:
-    """Convert ``span`` to the SDK's format, with the ids that the run's requests have already sent in ``traceparent``.
+    """Convert ``span`` to the SDK's format; its ids are those that requests of the run have already sent in ``traceparent``.
 
     If ``trace`` is that of a suite, the run's first span becomes a child of the suite's first span.
     """

@@ -21,13 +21,13 @@ def span_id(run: str, key: str) -> int:
 
 
 def step_key(step: str, host: str = "") -> str:
-    """Key for ``span_id`` of a step, or of a step on one ``host``; a probe counts as a step without a host."""
+    """Key of a step for ``span_id``, or of a step on one ``host``; a probe counts as a step without a host."""
     return f"step {step}\0{host}" if host else f"step {step}"
 
 
 def traceparent(run: str, step: str, host: str = "", *, trace: str = "") -> str:
     """Value of the HTTP header ``traceparent``, which makes a request part of the span of ``step`` on ``host``.
 
-    ``trace`` is the suite's run, for a run inside a suite.
+    For a run inside a suite, ``trace`` is the suite's run.
     """
     return f"00-{trace_id(trace or run):032x}-{span_id(run, step_key(step, host)):016x}-01"

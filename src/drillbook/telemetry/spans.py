@@ -87,7 +87,7 @@ def of_suite(run: str, suite: str, began_ns: int, seconds: float, verdict: str) 
 
 
 class _Maker:
-    """Builder of spans from the events of a journal, in order."""
+    """Builds spans from the events of a journal, taken in order."""
 
     def __init__(self, first: Event) -> None:
         self._begun, self._origin = round(datetime.fromisoformat(first.at).timestamp() * 1e9), first.clock
@@ -127,7 +127,7 @@ class _Maker:
             case ProbeEnded(probe=probe, error=error):
                 self._close(step_key(probe), error or "")
             case RunStarted():
-                pass  # the span of the drill stands for the whole run
+                pass  # the span of the drill represents the whole run
             case _:
                 self._place(event).moments.append(Moment(event.kind, self._now, _attributes(event.data)))
 
@@ -180,7 +180,7 @@ class _Maker:
 
 
 def _attributes(data: dict[str, Any]) -> dict[str, Value]:
-    """Attributes of an event's data, shortened; lists, such as a command, become one text."""
+    """Attributes made from the data of an event, shortened; a list, such as a command, becomes one text."""
     found: dict[str, Value] = {}
     for key, value in data.items():
         if key in _LEFT_OUT or value is None:

@@ -1,4 +1,4 @@
-"""Code of a project that runs in read-only commands: shell commands, SQL statements, programs that print secrets."""
+"""Code of a project that read-only commands execute: shell commands, SQL statements, programs that print secrets."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ Key = tuple[str, ...]
 TOOL = "tool"
 HEALTH = "health command"
 SILENCING = ("!command", TOOL, HEALTH)
-"""Kinds of items that block their service while untrusted: without its secret, tool or command, a check contacts no host."""
+"""Kinds of items without which a service cannot be examined: while the secret, tool or command is untrusted, no host is
+contacted.
+"""
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters not shown with an item's text: they execute nothing, or are shown as the place of execution."""
+"""Parameters that are not shown with the text of an item: nothing executes them, or they are already shown as its place."""
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as")
-"""Fields of a service that determine where a text is executed, and as which user."""
+"""Fields of a service that determine where a text is executed, and by which user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Item:
     kind: str
     text: str
     content: dict[str, Any]
-    """Content that the digest covers, other than the places of execution."""
+    """Content that the digest covers, beside the places of execution."""
     on: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Places of execution, by inventory."""
     files: dict[str, str] = field(default_factory=dict)
@@ -60,7 +62,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Origin of a plan: the drill's file as the project names it, the project's folder, the inventory's name."""
+    """Origin of a plan: the drill's file as named in the project, the project's folder, and the inventory's name."""
 
     file: str
     root: Path
@@ -79,7 +81,7 @@ def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
 
 
 def _executed(step: PlannedStep, trees: tuple[Tree, ...], *, runs: bool) -> list[str]:
-    """Texts that a check executes for ``step``: code of its readiness check and, with ``runs``, code of the step itself."""
+    """Texts that a check executes for ``step``: code of its `ready` check and, with ``runs``, the code of the step itself."""
     kind: type[Action] = find(step.action)
     names = [name for name in (kind.CODE if runs else "", kind.READY_CODE) if name and step.params.get(name) is not None]
     found = [_text(step.params, name) for name in names if not shipped(step.params[name])]
@@ -129,7 +131,7 @@ def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable
     for key in wanted:
         on = _service(inventory, {"service": key}, lab=bool(inventory.lab))
         argv = getattr(inventory.services[key], "check", ())
-        if isinstance(argv, tuple) and argv:  # of a backup source it is a method
+        if isinstance(argv, tuple) and argv:  # in a backup source, this field may be a method
             shown = f"{shlex.join(argv)}  (for services.{key}.check)"
             entry = ("health", name, f"services.{key}.check")
             yield Item(entry, f"{file}:1", HEALTH, shown, {"argv": list(argv)}, {name: (on,)}, named(argv, root))
@@ -148,7 +150,7 @@ def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable
 
 
 def _tools(path: str, root: Path) -> dict[str, str] | None:
-    """Digests, by path, of a tool's files in the project; None for a tool elsewhere or in Drillbook's own environment."""
+    """Digests, by path, of a tool's files in the project; None for a tool elsewhere, or in Drillbook's own environment."""
     whole, own = root.resolve(), Path(sys.prefix).resolve()
     found: dict[str, str] = {}
     inside = False
@@ -186,7 +188,7 @@ def _of_secret(place: str, secret: Secret, root: Path, name: str) -> Item:
 
 
 def shipped(text: object) -> bool:
-    """Return True when ``text`` is, word for word, a statement in Drillbook's own drills or trees; False for a template."""
+    """Return True when ``text`` is exactly a statement in Drillbook's own drills or trees; False for a template."""
     return isinstance(text, str) and not template.is_template(text) and of_text(text) in SHIPPED
 
 
@@ -213,7 +215,7 @@ def _host(inventory: Inventory, name: str, *, lab: bool) -> str:
 
 
 def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> str:
-    """Text that lists the services in ``params`` with their addresses, but without addresses in a lab, where ports vary."""
+    """Text that lists the services in ``params`` with their addresses; without addresses in a lab, where the ports vary."""
     names = [str(params[key]) for key in ("service", "database") if str(params.get(key)) in inventory.services]
     told = []
     for name in names:
@@ -224,7 +226,7 @@ def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> s
 
 
 def named(value: Any, root: Path) -> dict[str, str]:
-    """Digests, by path, of the project's files that ``value`` names: a script counts as part of the command that runs it.
+    """Digests, by path, of the project's files that ``value`` names, since a script is part of the command that runs it.
 
     Empty files are left out.
     """

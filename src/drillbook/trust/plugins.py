@@ -1,7 +1,7 @@
 """Plugins of a project: packages in its folder `plugins/`, imported only when exactly these files are trusted.
 
 All files are read once, and the bytes that were compared with the trusted digest are the bytes that are imported. Compiled
-files and later changes on disk have no effect.
+files, and later changes on disk, have no effect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAMESPACE = "drillbook_plugins"
 LARGEST = 16 << 20
 """Largest size in bytes of all plugin files of a project together."""
 SCHEME = "drillbook-plugin:"
-"""Prefix of the search path of plugin packages; Python finds no folder there, only the files already read."""
+"""Prefix of the search path of plugin packages. Python finds no folder of this name, only the files already read."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _import(plugins: Plugins) -> None:
 
 
 def _finder(plugins: Plugins, path: str) -> _Finder:
-    """Make the finder for ``path``, an entry of Python's search path. Raises ImportError unless the entry is for plugins."""
+    """Make the finder for ``path``, an entry of Python's search path. Raises ImportError unless the entry is a plugin's."""
     if not path.startswith(SCHEME):
         raise ImportError(path)
     return _Finder(plugins, path.removeprefix(SCHEME))
@@ -176,7 +176,7 @@ class _Finder(importlib.abc.PathEntryFinder):
         return None
 
     def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
-        """Yield the name of each module in this package, and True if that module is a package, for pkgutil."""
+        """Yield the name of each module in this package, and True if the module is itself a package; used by pkgutil."""
         for file in self.plugins.files:
             name, _, rest = file.removeprefix(f"{self.folder}/").partition("/")
             if not file.startswith(f"{self.folder}/") or name == "__init__.py":
@@ -207,7 +207,7 @@ class _Loader(importlib.abc.InspectLoader):
         return self.source_to_code(self.plugins.files[self.file], self.place)
 
     def get_data(self, path: str) -> bytes:
-        """Content of a file in the package as already read, for pkgutil. Raises OSError."""
+        """Content of a file in the package, as already read; used by pkgutil. Raises OSError."""
         try:
             return self.plugins.files[relative(Path(path), self.plugins.root)]
         except KeyError:

@@ -23,12 +23,12 @@ VARIABLE = "DRILLBOOK_TRUST"
 
 
 class Unusable(DrillbookError):
-    """Raised when a record of trust cannot be used, such as one that others could change; the message is the reason."""
+    """Raised when a record of trust cannot be used, for example because others could change it; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of trust: the digest, the time, the user, and the text and digest of each item by its key."""
+    """A record of trust: digest, time and user; and for each item, by its key, its text and digest."""
 
     digest: str
     at: str
@@ -37,7 +37,9 @@ class Record:
 
 
 def place(root: Path, outside: str = "") -> Path | None:
-    """Path of the record for the project ``root`` and any inventory file ``outside`` it; None without a state folder."""
+    """Path of the record for the project ``root``, and for the inventory file ``outside`` it, if given; None without a state
+    folder.
+    """
     return anchor_places.in_state("trust", root.resolve() / "trust" / outside.strip("/"), root, ".json")
 
 
@@ -152,7 +154,7 @@ def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
             hint="set XDG_STATE_HOME to a folder outside the project, or DRILLBOOK_TRUST",
         )
     if make:
-        with suppress(OSError):  # the checks below, or the write itself, report a failure to create the folder
+        with suppress(OSError):  # if the folder cannot be created, the checks below or the write itself report this
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = path.parent.resolve()
     for number, one in enumerate((folder, *folder.parents)):
@@ -166,7 +168,7 @@ def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
 
 
 def _private(path: Path, found: os.stat_result, kind: Any) -> None:
-    """Raise Unusable unless ``path`` has the file type ``kind``, is owned by this user, and is not writable by others."""
+    """Raise Unusable unless ``path`` has the file type ``kind``, belongs to this user, and is not writable by others."""
     if not kind(found.st_mode):
         raise Unusable(f"{path} has the wrong file type; remove it")
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:

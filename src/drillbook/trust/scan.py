@@ -21,7 +21,7 @@ from drillbook.trust.items import Item, Source
 from drillbook.values import canonical, digest
 
 LAB = "lab"
-"""Folder of a project with the files of its Docker lab, which a check starts when the lab is down."""
+"""Folder of a project with the files of its Docker lab; a check starts this lab when it is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inven
 
 
 def _holds_code(drill: Drill) -> bool:
-    """Return True when checking ``drill`` could execute text from its file; other drills need not be planned."""
+    """Return True when checking ``drill`` could execute text from its file; other drills are not planned."""
     steps = [
         *(step for phase in drill.phases.values() for step in phase),
         *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse)),
@@ -120,7 +120,7 @@ def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:
 
 
 def of_lab(root: Path) -> Iterator[Item]:
-    """Yield the item of a Docker lab made of the project's own files, from which images are built and containers started."""
+    """Yield the item of a Docker lab whose images and containers are made from the project's own files."""
     folder = root / LAB
     if not (folder / "compose.yml").exists():
         return

@@ -1,4 +1,4 @@
-"""Digests of statements in the drills and trees that Drillbook ships: trusted like Drillbook itself, also when copied."""
+"""Digests of the statements in Drillbook's own drills and trees: they are trusted like Drillbook itself, also in copies."""
 
 SHIPPED: frozenset[str] = frozenset(
     {

@@ -18,7 +18,7 @@ from drillbook.trust.scan import Scan, brought, of_lab, of_tree, relative, scan,
 
 
 class Trust:
-    """Tells which commands of ``project``, used with one inventory, the user does not trust; files are read on demand."""
+    """Tells which commands of ``project``, used with one inventory, are not trusted; files are read when needed."""
 
     def __init__(self, project: Project, inventory: str) -> None:
         """Store the project and ``inventory``: a name, or the path of an inventory file outside the project."""
@@ -70,7 +70,7 @@ class Trust:
         return tuple(found) if found and self.doubt else ()
 
     def bar(self, inventory: Inventory) -> None:
-        """Forbid reading secrets of ``inventory`` that a program prints, unless the project is trusted."""
+        """Forbid reading those secrets of ``inventory`` that a program prints, unless the project is trusted."""
         programs = [secret for secret in inventory.secrets_of(inventory.services).values() if secret.source == "command"]
         if programs and self.doubt:
             for secret in programs:

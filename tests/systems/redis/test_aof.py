@@ -71,7 +71,7 @@ def test_a_command_that_no_server_knows_is_seen_by_the_restore_alone(tmp_path, f
     place = estate(tmp_path, folder)
     (tmp_path / "run").mkdir()
     changed(FIRST, b"SET", b"SXT")(tmp_path / "backups" / "2026-11-27" / "appendonlydir")
-    assert "changed bytes inside of values" in " ".join(place.run("backup.check", service="logs")["not_covered"])
+    assert "changed bytes inside values" in " ".join(place.run("backup.check", service="logs")["not_covered"])
     with pytest.raises(StepFailed) as failure:
         place.restore("logs", "copy")
     assert codes(failure) == ["restore-errors"]

@@ -1,4 +1,4 @@
-"""Sealed values: keyed digests of passwords and other secrets, which can be compared without showing the secret.
+"""Sealed values: keyed digests of passwords and other secrets, which can be compared without revealing the secret.
 
 The key is a random salt of each backup, so that equal passwords in two backups have different digests.
 """
@@ -18,7 +18,7 @@ KEY = "sealed"
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """Creator of digests of secrets with the hexadecimal ``salt`` of one backup."""
+    """Makes digests of secrets with the hexadecimal ``salt`` of one backup."""
 
     salt: str
 

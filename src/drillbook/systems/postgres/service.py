@@ -75,7 +75,7 @@ class Postgres(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name under which a run locks the server: kind and port; for a sandbox its folder."""
+        """Name of the lock by which a run reserves the server: kind and port; for a sandbox its folder."""
         return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
 
     @property
@@ -85,7 +85,7 @@ class Postgres(Sandboxed):
 
     @property
     def part(self) -> str:
-        """Name of the database: the part of the server that a step uses."""
+        """Name of the database, which is the part of the server that belongs to the service."""
         return self.database
 
     @property

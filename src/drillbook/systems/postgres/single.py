@@ -1,4 +1,4 @@
-"""Restore one table in one transaction, which compares the rows with the backup before others can see them."""
+"""Restores one table in one transaction, which compares the rows with the backup before others can see them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SELECT n.nspname || ' ' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
 """
 
-# The digest of content.py, computed in the transaction that copied the rows.
+# The digest as in content.py, computed in the transaction that copied the rows.
 COMPARE = """
 DECLARE found bigint; total numeric; digest text;
 BEGIN
@@ -108,7 +108,8 @@ class SingleRestore:
     def _committed(self) -> bool:
         """Return True when an earlier attempt of this step was committed although its controller died.
 
-        The transaction id of that attempt is stored on the host, because a second restore would lose newer rows of clients.
+        The transaction id of that attempt is stored on the host. A second restore would lose rows that clients wrote since
+        then.
         """
         try:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")

@@ -1,4 +1,4 @@
-"""Restore single rows of a table from a backup; rows written since the backup stay."""
+"""Restores single rows of a table from a backup; rows written since the backup stay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from drillbook.systems.postgres.tables import Name, chosen
 from drillbook.systems.postgres.tools import Tools
 
 TEMPORARY = "drillbook_rows"
-# All columns that can be written, each with a flag for those of the primary key.
+# All columns that can be written, each with a flag that is true for columns of the primary key.
 _COLUMNS = """
 SELECT a.attname, coalesce(a.attnum = ANY (i.indkey::int2[]), false)
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
@@ -33,7 +33,7 @@ LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attnum
 """
-# Redirect the script's data to the temporary table: only the first COPY line counts, since a row may look like one.
+# Redirect the data in the script to the temporary table: only the first COPY line counts, since a row may look like one.
 _TURN = """
 LC_ALL=C awk '!turned && sub(/^COPY .* \\(/, "COPY pg_temp.drillbook_rows (") { turned = 1 } { print }' "$1" > "$2"
 """
@@ -60,7 +60,7 @@ _COUNTED = re.compile(rb"drillbook restored=(\d+) differing=(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class RowsRestore:
-    """Restore of the rows in a backup of one table that match ``where`` and whose key is missing now."""
+    """Restore of those rows in a backup of one table that match ``where`` and whose key is missing now."""
 
     ctx: Context
     service: Postgres
@@ -121,7 +121,7 @@ class RowsRestore:
             must_be_right(self.ctx, "psql", output)
         counted = list(_COUNTED.finditer(out.getvalue()))[
             -1:
-        ]  # an attempt that was rolled back may have printed such a line as well
+        ]  # an attempt that was rolled back may also have printed such a line
         if not counted:
             raise CouldNotVerify(
                 f"{self.service.name}: the output of psql lacks the number of restored rows of {self.table}"

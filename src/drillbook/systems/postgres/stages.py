@@ -27,6 +27,6 @@ class Stages:
             self.seconds[name] = round(time.monotonic() - begun, 3)
 
     def timed(self, name: str, work: Callable[[], T]) -> T:
-        """Run ``work``, record its duration as the stage ``name``, and return its result."""
+        """Call ``work``, record its duration as the stage ``name``, and return its result."""
         with self.time(name):
             return work()

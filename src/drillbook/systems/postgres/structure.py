@@ -139,9 +139,9 @@ def _configuration(session: Connection) -> dict[str, dict[str, Any]]:
 
 
 def expected(recorded: Objects, found: Objects, *, limited: bool) -> Objects:
-    """Return the ``recorded`` objects that must exist; ``limited`` omits the rows in tables of extensions.
+    """Return the ``recorded`` objects that must exist; with ``limited``, without the rows in tables of extensions.
 
-    An invalid index need not exist, because pg_dump omits it.
+    An invalid index need not exist, because pg_dump leaves it out.
     """
     there = found.get("index", {})
     wanted = {kind: objects for kind, objects in recorded.items() if not (limited and kind == ROWS)}
@@ -155,7 +155,7 @@ def versions(session: Connection) -> dict[str, str]:
 
 
 def is_newer_default(difference: Difference, defaults: Mapping[str, str]) -> bool:
-    """Return True for an extension newer than in the backup, at the default version: dumps record no extension versions."""
+    """Return True for an extension that is newer than in the backup because dumps record no versions: it has the default version."""
     if (difference.kind, difference.trait) != (EXTENSION, "version"):
         return False
     before, now = str(difference.wanted), str(difference.measured)

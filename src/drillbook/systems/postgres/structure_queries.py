@@ -97,8 +97,8 @@ RELATION = _query(
     f"c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c') AND {_CLASS}",
 )
 
-# Servers of 15.20 store a version of each column in its options (`pg_attver`), which pg_dump omits as well.
-# Only partitions preserve the order of their columns: a restore of other child tables puts inherited columns first.
+# 15.20 servers store a version of each column in its options (`pg_attver`), which pg_dump leaves out too. Only partitions
+# keep the order of their columns: a restore of other child tables puts inherited columns first.
 COLUMN = _query(
     "pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)",
     _properties(

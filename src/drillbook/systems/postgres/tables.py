@@ -1,4 +1,4 @@
-"""Operations on one table of a database: parse its name, test if it exists, close it to writers and open it.
+"""Operations on one table of a database: parse its name, test if it exists, close it to writers and open it again.
 
 A closed table has a trigger that refuses every write but permits reads; the trigger's function is in Drillbook's own schema,
 which is never compared. The trigger is the only record that a table is closed.
@@ -81,7 +81,7 @@ def _plain(part: str) -> str:
 
 
 def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table], list[str]]:
-    """Return the ``tables`` whose names are in ``wanted``, and the wanted names without a table. Raises ValueError."""
+    """Return the ``tables`` whose names are in ``wanted``, and the names in ``wanted`` without a table. Raises ValueError."""
     known = {Name.parse(table.name): table for table in tables if _NAME.fullmatch(table.name)}
     names = [Name.parse(text) for text in wanted]
     unknown = [str(name) for name in names if name not in known]
@@ -99,7 +99,7 @@ def closed(session: Connection, name: Name) -> bool:
 
 
 def closing(names: Sequence[Name]) -> sql.Composable:
-    """Return SQL statements that close the tables ``names`` to writers when their transaction is committed."""
+    """Return SQL statements that close the tables ``names`` to writers as soon as their transaction is committed."""
     each = [
         sql.SQL(
             "CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "

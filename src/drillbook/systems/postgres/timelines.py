@@ -1,6 +1,6 @@
-"""Segments of received WAL that a recovery replays, across timeline switches, and detection of missing segments.
+"""Finds the segments of received WAL that a recovery replays, across timeline switches, and detects missing segments.
 
-Each recovery opens a new timeline, whose first WAL segment has the same number as the last segment of the old timeline: the
+Each recovery starts a new timeline, whose first WAL segment has the same number as the last segment of the old timeline: the
 segment of the switch exists on both. A list of numbers alone therefore hides the loss of one of the two. PostgreSQL reports
 no error either: without the new timeline's segment it reads the old timeline's segment beyond the switch.
 
@@ -48,7 +48,7 @@ class Log:
     segment_bytes: int
 
     def newest(self, timeline: int) -> int:
-        """Return the last timeline that a recovery from ``timeline`` can reach: the next timeline has no history file."""
+        """Return the last timeline that a recovery from ``timeline`` can reach: the one after it has no history file."""
         while history_file(timeline + 1) in self.sizes:
             timeline += 1
         return timeline
@@ -89,7 +89,7 @@ class Log:
         return Way(newest, tuple(files))
 
     def _wanted(self, legs: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
-        """Yield the names of all WAL segments to replay, each with a flag: True for the last segment only.
+        """Yield the names of all WAL segments to replay, each with a flag that is True only for the last segment.
 
         The segment of a timeline switch exists on both timelines; that of the new timeline is replayed.
         """
@@ -106,7 +106,7 @@ class Log:
                 yield segment(timeline, this, size), timeline == final and this == end - 1
 
     def _file(self, name: str, *, last: bool) -> tuple[str, str]:
-        """Return the file name of a WAL segment, and a description of the file's problem, which is empty for a good file.
+        """Return the file name of a WAL segment, and a description of the file's problem, empty for a good file.
 
         Only the last segment may be incomplete.
         """
@@ -114,7 +114,7 @@ class Log:
             size = self.sizes[name]
             return name, "" if size == self.segment_bytes else f"{name} has {size} bytes, not {self.segment_bytes}"
         partial = name + PARTIAL
-        if self.sizes.get(partial) == self.segment_bytes:  # a segment has its full size before its first write
+        if self.sizes.get(partial) == self.segment_bytes:  # even before its first write, a segment has its full size
             return partial, "" if last else f"{name} is incomplete, but later segments exist"
         packed = next((name + end for end in COMPRESSED if name + end in self.sizes), "")
         return "", f"{packed} is compressed: decompress it" if packed else f"{name} is missing"

@@ -1,4 +1,4 @@
-"""Run PostgreSQL's programs on a service's host, as the right operating system user."""
+"""Runs PostgreSQL's programs on a service's host, as the right operating system user."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from drillbook.systems.postgres.service import Postgres
 
 _FREE = 'd=$1; while test ! -d "$d"; do d=$(dirname -- "$d"); done; df -Pk -- "$d"'
 _PRIVATE = 'umask 077; exec "$@"'
-# ROOT REST FILE PROGRAM...: the first line of the input is the passfile. It exists only while the program runs, in a
-# folder private to its user, which is made again if another program removed it on exit.
+# ROOT REST FILE PROGRAM...: the first line of the input is the passfile. It exists only while the program runs, in a folder
+# private to its user, which is created again if another program removed it on exit.
 _WITH_PASSFILE = """
 umask 077
 root=$1 rest=$2 PGPASSFILE=$3
@@ -42,7 +42,7 @@ export PGPASSFILE
 """
 
 DEADLOCK = b"deadlock detected"
-"""Message of SQLSTATE 40P01 if `lc_messages` is C; psql does not print the SQLSTATE."""
+"""Message of SQLSTATE 40P01 when `lc_messages` is C; psql does not print the SQLSTATE."""
 ENVIRONMENT = {
     "LC_ALL": "C",
     "PGCONNECT_TIMEOUT": "10",
@@ -73,7 +73,7 @@ def passfile(service: Postgres, *, as_user: bool = False) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Runner of PostgreSQL's programs for one service on one host."""
+    """Runs PostgreSQL's programs for one service on one host."""
 
     service: Postgres
     host: Host
@@ -83,7 +83,7 @@ class Tools:
 
     @classmethod
     def of(cls, ctx: Context, service: Postgres, host: Host | None = None) -> Tools:
-        """Return a runner for ``host``, by default for the service's host, or for the container of a sandboxed service."""
+        """Return the object for ``host``, by default for the service's host or, for a sandbox in a container, for that container."""
         where = host or ctx.host_named(service.host)
         if host is None and service.sandbox is not None and service.sandbox.isolation == "container":
             where = Sandbox.of(ctx, service).programs
@@ -95,10 +95,10 @@ class Tools:
         return str(PurePosixPath(self.service.bin) / program) if self.service.bin else program
 
     def transaction(self, *files: str, flags: tuple[str, ...] = (), sink: Any) -> Output:
-        """Run SQL files with psql as one transaction; run them again if the server ends a deadlock by a rollback.
+        """Run SQL files with psql as one transaction; if the server ends a deadlock by a rollback, run them again.
 
-        ``sink`` receives the standard output of each attempt. The caller checks the exit status.
-        Raises CouldNotVerify, HostError, Cancelled.
+        ``sink`` receives the standard output of each attempt. The caller checks the exit status. Raises CouldNotVerify,
+        HostError, Cancelled.
         """
         arguments = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", *flags)
         for _ in range(DEADLOCKS):

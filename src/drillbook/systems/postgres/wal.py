@@ -1,7 +1,7 @@
 """WAL receiver: a process on the host that streams the server's WAL (write-ahead log) to a folder.
 
 The process, ``pg_receivewal``, is started detached and without a replication slot, so that nothing remains on the server.
-Its folder is in the run's folder, outside the data directory, and stands in for the WAL archive of a real installation.
+Its folder is in the run's folder, outside the data directory, and replaces the WAL archive of a real installation.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.postgres.tools import Tools, passfile
 
 FOLDER = "wal"
-"""First part of the name of the folder for received WAL, which is in the run's folder on the host."""
+"""First part of the name of the folder for received WAL, inside the run's folder on the host."""
 # FOLDER SECONDS PROGRAM...: the passfile exists until the stream has begun. Print the WAL receiver's pid once data has
-# arrived; files older than the passfile are from a previous WAL receiver. `timeout` ends the WAL receiver after SECONDS, and
-# exits together with it. The pid file has the pid of the WAL receiver, not that of `timeout`.
+# arrived; files older than the passfile are from an earlier WAL receiver. `timeout` kills the WAL receiver after SECONDS,
+# and exits together with it. The pid file contains the pid of the WAL receiver, not that of `timeout`.
 _START = """
 umask 077
 folder=$1 seconds=$2; shift 2

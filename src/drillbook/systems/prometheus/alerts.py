@@ -1,7 +1,7 @@
-"""Alerting rules of Prometheus: read the state of an alert, its evaluation interval, and the start of its firing.
+"""Alerting rules of Prometheus: reads the state of an alert, its evaluation interval, and the time when it began to fire.
 
-Prometheus has the clock of its own machine, which is never compared with the controller's: only ages are used, and both ends
-of an age are measured by Prometheus' clock.
+Prometheus uses the clock of its own machine, which is never compared with the controller's: only ages are used, and both
+ends of an age are measured by Prometheus' clock.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def scrape_s(api: Api) -> float:
 
 
 def duration(text: str) -> float | None:
-    """Parse a duration of Prometheus, such as ``1m30s``, to seconds; None when it is invalid."""
+    """Parse a duration as Prometheus writes it, such as ``1m30s``, to seconds; None when it is invalid."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
@@ -90,7 +90,7 @@ def duration(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """Start of an alert's firing: ``at`` on the controller's monotonic clock, and its error in seconds."""
+    """Time at which an alert began to fire: ``at`` on the controller's monotonic clock, and its error in seconds."""
 
     at: float
     error_s: float

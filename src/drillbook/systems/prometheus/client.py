@@ -41,7 +41,7 @@ class Api:
         return self._data(path, self._ask(path + (f"?{urlencode(parameters)}" if parameters else "")))
 
     def post(self, path: str, parameters: Parameters) -> Any:
-        """Send a POST request, otherwise like ``get``, for parameters that are too long for a URL, such as a query."""
+        """Send a POST request, otherwise like ``get``; for parameters that are too long for a URL, such as a query."""
         return self._data(path, self._ask(path, urlencode(parameters).encode()))
 
     def _ask(self, path: str, form: bytes = b"") -> Answer:

@@ -10,7 +10,7 @@ from drillbook.errors import CouldNotVerify
 from drillbook.systems.prometheus.client import Api
 
 MOST_SERIES = 200
-"""Maximum number of series of an answer that are stored; the fact ``count`` includes all."""
+"""Maximum number of series of an answer to store; the fact ``count`` includes all."""
 MOST_POINTS = 11_000
 """Maximum number of points of one series; Prometheus refuses queries with more."""
 

@@ -1,4 +1,4 @@
-"""Access to a collection in a Qdrant server with qdrant-client over REST, with size limits and a single kind of error."""
+"""Access to a collection in a Qdrant server with qdrant-client over REST; answers have a size limit, all errors one type."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Session:
             except self.refused as error:
                 if not _over_budget(error) or limit == 1:
                     raise
-                limit = max(1, limit // 8)  # the answer was too large: request fewer points, since each may be large
+                limit = max(1, limit // 8)  # the answer was too large; request fewer points, since each may be large
                 continue
             offset = after
             if records:
@@ -158,7 +158,7 @@ class Session:
         return found
 
     def _retrieve(self, ids: Sequence[Id]) -> list[Any]:
-        """Return the points of ``ids`` with all fields; split the request when one answer would be too large."""
+        """Return the points of ``ids`` with all fields; the request is split if one answer would be too large."""
         try:
             return list(self._ask(self.client.retrieve, ids=ids, with_payload=True, with_vectors=True))
         except self.refused as error:
@@ -168,7 +168,7 @@ class Session:
         return self._retrieve(ids[:half]) + self._retrieve(ids[half:])
 
     def present(self, ids: Iterable[Id]) -> set[Id]:
-        """Return the subset of ``ids`` for which the collection has a point."""
+        """Return those of ``ids`` for which the collection has a point."""
         found: set[Id] = set()
         for some in pieces(ids):
             records = self._ask(self.client.retrieve, ids=some, with_payload=False, with_vectors=False)
@@ -205,9 +205,9 @@ class Session:
         self._ask(self.client.delete_snapshot, snapshot_name=name)
 
     def recover(self, location: str, sha256: str) -> str:
-        """Make the server replace the collection by the snapshot at the URL ``location``.
+        """Let the server replace the collection by the snapshot at the URL ``location``.
 
-        Return the reason if the server refuses, or an empty text.
+        Returns the reason if the server refuses, or an empty text.
         """
         from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
         from qdrant_client.models import SnapshotPriority  # noqa: PLC0415  an extra, and slow to load
@@ -239,7 +239,7 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
     except ImportError as error:
         raise CouldNotVerify("qdrant-client is not installed", hint=extras.adding("qdrant")) from error
 
-    # The key is sent as a header: the client's own parameter warns about http, and changes a URL without a port to https.
+    # The key is sent as a header: given the client's parameter, the client warns about http and changes URLs to https.
     headers = {"Accept-Encoding": "identity"} | ({"api-key": service.api_key.reveal()} if service.api_key else {})
     client: Any = None
     lines = Lines(ctx.deadline)
@@ -270,9 +270,9 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
 
 
 def _watch(lines: Lines, request: Any) -> None:
-    """Register the socket of the httpx request ``request`` with ``lines``, which closes it at the deadline.
+    """Add the socket of the httpx request ``request`` to ``lines``, which closes it at the deadline.
 
-    The trace extension of httpx reveals the socket.
+    The trace extension of httpx gives access to the socket.
     """
 
     def told(event: str, data: dict[str, Any]) -> None:
@@ -283,7 +283,7 @@ def _watch(lines: Lines, request: Any) -> None:
 
 
 def _over_budget(error: BaseException) -> CouldNotVerify | None:
-    """Return the error for an answer above the size limit that the client wrapped in ``error``; None for any other error."""
+    """Return the error for an answer above the size limit, if the client wrapped it in ``error``; None for any other error."""
     source = getattr(error, "source", None)
     return source if isinstance(source, CouldNotVerify) else None
 

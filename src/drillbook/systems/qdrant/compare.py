@@ -10,7 +10,7 @@ from drillbook.sdk.host import excerpt
 from drillbook.systems.qdrant.points import Id, ordered
 
 SHOWN = 20
-"""Maximum number of findings with the same code that each name a point; one more finding counts the others."""
+"""Maximum number of findings with the same code that each name a point; one further finding counts the others."""
 
 
 def content(wanted: Mapping[Id, bytes], found: Mapping[Id, bytes], place: str) -> list[Finding]:

@@ -30,7 +30,7 @@ PART = 8 << 20
 
 @dataclass(slots=True)
 class Export:
-    """Export of all points of one collection to the backup set ``backup``."""
+    """Exports all points of one collection to the backup set ``backup``."""
 
     backup: BackupSet
     part: int = PART
@@ -40,7 +40,7 @@ class Export:
     """Reason why the backup does not include the server's own snapshot; empty when it does."""
 
     def take(self, ctx: Context, session: Session, service: Qdrant, *, with_snapshot: bool) -> Manifest:
-        """Run the export, including the server's own snapshot if it supports that and ``with_snapshot`` is set.
+        """Export the points; also the server's own snapshot, if the server supports it and ``with_snapshot`` is set.
 
         Raises StepFailed, CouldNotVerify.
         """

@@ -1,7 +1,7 @@
 """Points of a collection (id, vector, payload), and digests of a point and of a whole collection.
 
 The digests do not depend on the server. Qdrant stores vectors as 32-bit floats, and normalises cosine vectors when they are
-written, so a vector that is read and written again stays the same bit for bit.
+written, so a vector that is read and written again does not change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Server's own snapshot of a collection in a backup: transfer it from the server's disk to the store and back.
+"""The server's own snapshot of a collection in a backup: transfers it from the server's disk to the store and back.
 
 A snapshot restores a large collection with its indexes, while points must be indexed again. But it belongs to one node, and
 fits only the same or the next minor version (https://qdrant.tech/documentation/snapshots/); points fit every version.
@@ -30,23 +30,23 @@ PART = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Carrying:
-    """Transfer of a snapshot of the collection of ``service`` to the backup set ``backup``, through the controller."""
+    """Transfers a snapshot of the collection of ``service`` to the backup set ``backup``, through the controller."""
 
     ctx: Context
     service: Qdrant
     backup: BackupSet
 
     def take(self, session: Session, tally: Tally) -> tuple[ServerSnapshot | None, str]:
-        """Take and store a snapshot; return its manifest entry, or None with the reason.
+        """Take and store a snapshot; return its manifest entry, or None and the reason.
 
-        ``tally`` has count and digest of the points in the export. Raises StepFailed, CouldNotVerify. The snapshot is
+        ``tally`` contains count and digest of the points in the export. Raises StepFailed, CouldNotVerify. The snapshot is
         removed from the server afterwards; until then its name is in the run's evidence.
         """
         made = session.snapshot()
         if made is None:
             return None, "the server does not support snapshots"
         try:
-            # Recorded, so that the recovery of a run that died before the removal can delete the snapshot on the server.
+            # Recorded so that, if this run dies before the removal, its recovery can delete the snapshot on the server.
             self.ctx.evidence("server-snapshot.txt", f"{self.service.collection} {made.name}\n", sync=True)
             found = self._carry(made)
         finally:
@@ -124,4 +124,4 @@ def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) ->
 def recover(ctx: Context, session: Session, store: Store, folder: Reference, wanted: ServerSnapshot) -> str:
     """Make the server fetch and restore the snapshot from the store; return the reason if it refuses, or an empty text."""
     refused = session.recover(store.sign_get(folder.below(SNAPSHOT).key, ctx.deadline.remaining()), wanted.sha256)
-    return re.sub(r"[?&]X-Amz-\S*", "?...", refused)  # without the signature, with which anybody can read the snapshot
+    return re.sub(r"[?&]X-Amz-\S*", "?...", refused)  # without the signature, which permits anybody to read the snapshot

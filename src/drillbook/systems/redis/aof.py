@@ -24,13 +24,13 @@ from drillbook.systems.redis.checker import Checker, Run
 COVERED = (
     "every byte was read",
     "every command was parsed",
-    "every part that the manifest names is there",
-    "the checksum of the base, when it is an RDB",
+    "every part that the manifest names exists",
+    "the checksum of the base, if the base is an RDB",
 )
 NOT_COVERED = (
-    "changed bytes inside of values: an append-only file has no checksum",
-    "commands missing at its end, when it was cut off between two of them",
-    "ACLs and settings of the server, which an append-only file does not hold",
+    "changed bytes inside values: an append-only file has no checksum",
+    "missing commands at the end, if the file was cut off between two commands",
+    "ACLs and settings of the server, which an append-only file does not contain",
 )
 
 
@@ -56,7 +56,9 @@ class AofSource(FileBackups):
         return [self._of(name, group) for name, group in self._groups(ctx).items()]
 
     def _groups(self, ctx: Context) -> dict[str, list[StoredFile]]:
-        """Return the files of each backup by its id: the path of its manifest, even a missing one, or of its single file."""
+        """Return the files of each backup by its id, which is the path of its manifest (even a missing one), or of its
+        single file.
+        """
         found: dict[str, list[StoredFile]] = {}
         for file in sorted(
             matching(self.place(ctx).files(ctx), self.pattern), key=lambda one: not one.name.endswith(MANIFEST)

@@ -1,4 +1,4 @@
-"""Parts of an append-only file (Redis 7 or later): read the manifest, and check each part separately.
+"""Parts of an append-only file (Redis 7 or later): reads the manifest, and checks each part separately.
 
 valkey-check-aof 9.1 wrongly reports damage in a base file that Valkey 9 wrote. No checker reports files in the folder that
 the manifest does not name, although a server starts without these files and so loses their data.
@@ -88,7 +88,7 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
 
 
 def _unlike(copy: Copy, parts: list[Part]) -> Iterator[Finding]:
-    """Yield a finding for each part in the manifest without a file, and for each file newer than all parts in the manifest."""
+    """Yield a finding for each part in the manifest that has no file, and for each file newer than all parts in the manifest."""
     for part in parts:
         if part.name not in copy.sizes:
             yield _missing(copy, part.name, "a file that the manifest names")

@@ -1,7 +1,7 @@
-"""Check RDB and append-only files with redis-check-rdb and redis-check-aof, and find damage that these miss.
+"""Checks RDB and append-only files with redis-check-rdb and redis-check-aof, and finds damage that these miss.
 
-The server program, started under the name of a checker, is that checker (also in Valkey), so a host needs only the server.
-Checkers stop reading where a server does, so bytes after the end of an RDB are detected by the size of the file.
+If the server program is started under the name of a checker, it acts as that checker (also in Valkey), so a host needs only
+the server. Checkers stop reading where a server does; bytes after the end of an RDB are detected by the size of the file.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from drillbook.sdk.host import Host, Output, printable
 
 NO_CHECKER = 86
 """Exit status of ``CHECK`` when the host has neither a checker nor a server."""
-# KIND PROGRAM FOLDER PATH: check the file PATH. KIND is rdb or aof; FOLDER gets a link to the server PROGRAM, which may be
-# empty if a checker or a server is on PATH. Print the size and the first bytes of the file, and the checker's output.
+# KIND PROGRAM FOLDER PATH: check the file PATH. KIND is rdb or aof. FOLDER gets a link to the server PROGRAM, which may be
+# empty if a checker or a server is on PATH. Print the size and the first bytes of the file, and the output of the checker.
 CHECK = """
 kind=$1 program=$2 folder=$3 path=$4
 begins=$(head -c 9 -- "$path" | tr -cd 'A-Z0-9')
@@ -72,13 +72,13 @@ Run = Callable[[Sequence[str]], Output]
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checker of files on a host. ``program`` is the path of the server; empty: a checker or server on PATH."""
+    """Checks files on a host. ``program`` is the path of the server; empty: a checker or server on PATH."""
 
     run: Run
     host: Host
     program: str
     folder: str
-    """Private folder on the host, for a link to the program."""
+    """Private folder on the host, in which a link to the program is created."""
 
     def rdb(self, name: str, path: str) -> Verdict:
         """Check the RDB file at ``path``; findings call it ``name``. Raises CouldNotVerify, HostError."""
@@ -125,7 +125,7 @@ class Checker:
         return output
 
     def _must_be_known(self, name: str, text: str) -> None:
-        """Raise CouldNotVerify when the checker does not know the file's format, such as that of a newer server version."""
+        """Raise CouldNotVerify when the checker does not know the file's format, for example that of a newer server version."""
         begins = _begins(text)
         foreign = (
             "Wrong signature" in text
@@ -176,7 +176,7 @@ def _ended(output: Output) -> str:
 
 
 def saved_at(beginning: bytes) -> datetime | None:
-    """Return the time when the server began to save an RDB, from the header of the file; None for another kind of file."""
+    """Return the time when the server began to save an RDB, from the header of the file; None if this is another kind of file."""
     if not _MAGIC.match(beginning):
         return None
     at = 9

@@ -11,14 +11,14 @@ from drillbook.systems.redis.content import OWN, Entry, Keys
 from drillbook.systems.redis.fields import Fields, FieldTimes
 
 SHOWN = 20
-"""Maximum number of findings with the same code that each name a key; one more finding counts the others."""
+"""Maximum number of findings with the same code that each name a key; one further finding counts the others."""
 TOLERANCE_MS = 2000
-"""Largest accepted difference of two expiry times: an RDB stores milliseconds, but a client may set a TTL in seconds."""
+"""Largest accepted difference between two expiry times: an RDB stores milliseconds, but a client may set a TTL in seconds."""
 
 
 @dataclass(slots=True)
 class Comparison:
-    """Result of a comparison: number of compared keys, of skipped keys by reason, and of differing keys by finding code."""
+    """Result of a comparison: number of compared keys, of skipped keys by reason, and of different keys by finding code."""
 
     compared: int = 0
     expired: int = 0

@@ -39,7 +39,7 @@ class Session:
         return answer
 
     def batch(self, commands: Sequence[Command]) -> list[Any]:
-        """Send ``commands`` at once; returns their answers. The answer to a refused command is an exception object."""
+        """Send ``commands`` at once; return their answers. If a command is refused, its answer is an exception object."""
         return list(self.each(commands))
 
     def each(self, commands: Sequence[Command]) -> Iterator[Any]:
@@ -90,7 +90,7 @@ class _Counted:
         self.begin()
 
     def begin(self) -> None:
-        """Reset the count of bytes at the beginning of a new answer."""
+        """Reset the byte count, since a new answer begins."""
         self._budget = Budget(self._what, MOST_ANSWER)
 
     def recv(self, size: int) -> bytes:
@@ -106,7 +106,7 @@ class _Counted:
         return size
 
     def _take(self, data: bytes) -> None:
-        # An error inside an answer takes ten times the memory of another value, so it counts as ten values.
+        # An error inside an answer takes ten times the memory of another value, so it is counted as ten values.
         self._budget.take(len(data), data.count(b"\r\n") + 9 * data.count(b"\r\n-"))
 
     def __getattr__(self, name: str) -> Any:
@@ -115,7 +115,7 @@ class _Counted:
 
 @cache
 def _line_class() -> Any:
-    """Return the class ``Line`` of connections, defined on first use because the redis library is slow to load."""
+    """Return the class ``Line`` of connections; it is defined at the first use, since the redis library is slow to load."""
     from redis.connection import Connection  # noqa: PLC0415  slow to load
     from redis.exceptions import InvalidResponse  # noqa: PLC0415  slow to load
 
@@ -158,7 +158,7 @@ def opened(
     from redis.backoff import NoBackoff  # noqa: PLC0415  slow to import
     from redis.retry import Retry  # noqa: PLC0415  slow to load
 
-    # A write that the library repeats by itself would hide the failure that the canary measures.
+    # If the library repeated a write by itself, this would hide the failure that the canary measures.
     line = _line_class()(
         host=address,
         port=port,

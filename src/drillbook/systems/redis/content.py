@@ -17,7 +17,7 @@ from drillbook.systems.redis.connection import Command, Session
 
 ALGORITHM = "sha256 over type and value; sets and hashes sorted, lists, sorted sets and streams in their order"
 OWN = "drillbook:"
-"""Prefix of Drillbook's own keys: backed up, because they measure the recovery point, but never compared."""
+"""Prefix of Drillbook's own keys. They are backed up, because they measure the recovery point, but never compared."""
 MARK_S = 7 * 86400
 """Lifetime in seconds of the mark that a save leaves in the keyspace; long enough for any recovery."""
 BATCH = 200
@@ -30,7 +30,7 @@ _PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 class Entry(Part):
-    """One key: ``expires_ms`` is in milliseconds since 1970 by the server's clock; None when the key never expires."""
+    """One key; ``expires_ms`` is in milliseconds since 1970, by the server's clock. None when the key never expires."""
 
     type: str
     sha256: Sha256
@@ -49,7 +49,7 @@ def text_of(key: bytes) -> str:
 def mark_of(run_id: str) -> str:
     """Return the name of the mark: a key that a save writes to the keyspace, so that the backup contains it too.
 
-    A flush deletes the key, and a restore of the backup brings it back.
+    A flush deletes the mark, and a restore of the backup brings it back.
     """
     return f"{OWN}{run_id}:saved"
 
@@ -131,7 +131,7 @@ def _digests(session: Session, kinds: dict[bytes, tuple[str, int | None]]) -> di
 
     A refused command means that the type of the key has changed: such a key is omitted.
     """
-    # A value of a module's type can be read only with DUMP.
+    # A value whose type is defined by a module can be read only with DUMP.
     asked: dict[bytes, list[Command]] = {
         key: [(*word.split(), key, *rest) for word, *rest in _ASK.get(kind, (("DUMP",),))]
         for key, (kind, _) in kinds.items()
@@ -168,7 +168,7 @@ def _pick(flat: list[Any], *wanted: bytes) -> list[Any]:
 
 
 def _framed(value: Any) -> Iterator[bytes]:
-    """Encode ``value`` together with the lengths of its parts, so that different values have different encodings."""
+    """Encode ``value`` with the length of each part, so that different values have different encodings."""
     if isinstance(value, bytes):
         yield b"b%d:" % len(value)
         yield value

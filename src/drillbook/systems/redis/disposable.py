@@ -1,6 +1,6 @@
-"""Disposable server in a sandbox: loads the files of a backup, listens only on a Unix socket, and does not save.
+"""Disposable server in a sandbox: it loads the files of a backup, listens only on a Unix socket, and does not save.
 
-The server never replicates; its append-only file, if it has one, is a copy in the sandbox's folder.
+It never replicates. Its append-only file, if it has one, is a copy in the sandbox's folder.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ set-proc-title no
 maxmemory 0
 {login}"""
 LEAST_DATABASES = 16
-# FOLDER BEGINS PROGRAM: run a server; create the file `ended` when it exits. If PROGRAM is empty, choose a server on PATH by
-# BEGINS, the first word of the backup's file.
+# FOLDER BEGINS PROGRAM: run a server; create the file `ended` when it exits. If PROGRAM is empty, choose a server on PATH
+# that fits BEGINS, the first word of the backup's file.
 _SERVE = """
 folder=$1 program=$3
 case $2 in VALKEY*) first=valkey second=redis ;; *) first=redis second=valkey ;; esac
@@ -57,7 +57,7 @@ class Load:
     title: str
     """Name of the backup in findings."""
     begins: str = ""
-    """First word of the file, such as ``VALKEY080``, which decides between Redis and Valkey."""
+    """First word of the file, such as ``VALKEY080``, by which Redis or Valkey is chosen."""
     databases: int = 1
     append_only: str = ""
     """Name of the append-only file (setting `appendfilename`); empty: the backup is an RDB."""

@@ -1,7 +1,7 @@
-"""Identity of a keyspace: host and port of its server, and the text of the mark that the run's save left in it.
+"""Identity of a keyspace: host and port of its server, and the text of the mark that the run's save wrote into it.
 
-A server's own ids change with a restart, which a restore includes. The mark is part of the data: it is gone after a flush,
-and exists again once the save is restored.
+A server's own ids change at a restart, and a restore includes a restart. The mark is part of the data: it is gone after a
+flush, and exists again once the save is restored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def mark(session: Session, run_id: str) -> str:
 
 
 def measured(ctx: Context, name: str) -> Identity:
-    """Measure the identity of the service ``name``'s keyspace; unknown when it has no mark. Raises CouldNotVerify."""
+    """Measure the identity of the keyspace of the service ``name``; unknown when it contains no mark. Raises CouldNotVerify."""
     with connected(ctx, ctx.service(name, Redis)) as session:
         return of(ctx, name, _text(session.ask("GET", content.mark_of(ctx.run_id))))
 

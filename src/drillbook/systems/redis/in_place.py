@@ -1,4 +1,4 @@
-"""Restore a team's RDB into a server that lost its keys: restart the server with the RDB, and check that all keys load."""
+"""Restores a team's RDB into a server that lost its keys: restarts it with the RDB, and checks that all keys are loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from drillbook.systems.redis.restore import Replacement
 from drillbook.systems.redis.service import Redis
 
 MARKED = "marked.txt"
-"""Evidence file of `redis.mark`: this run marks the keyspace, also after a restore that brings no mark along."""
+"""Evidence file of `redis.mark`. It shows that this run must write the mark again after a restore of a backup without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RedisInPlace(InPlace):
     """Restore of an RDB into a service of kind redis."""
 
     source: Any
-    """The backup source, whose driver this is."""
+    """The backup source that this object restores from."""
 
     @property
     def redis(self) -> Redis:
@@ -63,7 +63,7 @@ class RedisInPlace(InPlace):
             return ""
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return a reason if the backups lie in the server's data folder, or the RDB lacks a database of the server."""
+        """Reason if the backups are in the server's data folder, or the RDB lacks a database of the server; otherwise empty."""
         with connected(self.ctx, self.redis) as session:
             directory, sizes = server.place(session, self.redis).directory, session.sizes()
         if why := lies_in(self.ctx, self.source, directory):

@@ -28,9 +28,9 @@ class Place(Part):
 
 
 class Manifest(FilesManifest):
-    """Manifest of a saved keyspace. ``taken_at`` is by the server's clock, and is called ``snapshot_at`` in the store.
+    """Manifest of a saved keyspace. ``taken_at`` is by the server's clock; in the stored JSON it is called ``snapshot_at``.
 
-    ``loaded`` is the number of keys in the file as reported by a server that loaded it; the digests are of these keys.
+    ``loaded`` is the number of keys in the file, as reported by a server that loaded it; the digests are of these keys.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -46,7 +46,7 @@ class Manifest(FilesManifest):
     loaded: Annotated[int, Field(ge=0)]
     keys: dict[str, dict[str, Entry]]
     mark: str = ""
-    """Text of the mark that the save left in the keyspace; empty in manifests of older versions."""
+    """Text of the mark that the save wrote into the keyspace; empty in manifests of older versions."""
     fields: dict[str, dict[str, FieldTimes]] | None = None
     """Expiry times of hash fields; None in manifests of older versions."""
     properties: Properties | None = None

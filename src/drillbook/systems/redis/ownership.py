@@ -1,4 +1,4 @@
-"""Ownership of a keyspace's folder: the server at the port uses it, and the inventory's unit runs that server.
+"""Checks that the server at the port uses the folder of the keyspace, and that the inventory's unit runs this server.
 
 A restore replaces files in the folder that the server reports, and starts the unit. With a wrong host, port or unit in the
 inventory, folder and unit would belong to two different servers.
@@ -16,9 +16,9 @@ from drillbook.systems.redis.save import as_owner
 from drillbook.systems.redis.service import Redis
 
 APART_S = 5.0
-"""Largest accepted difference between two measurements of a process's age, in seconds."""
-# FOLDER PID...: print for each process with this working directory its pid on the host, its pid as it sees itself (in
-# a container they differ), its age in seconds, and its parents and control groups.
+"""Largest accepted difference between two measurements of the age of a process, in seconds."""
+# FOLDER PID...: print, for each process with this working directory, its pid on the host, its pid as the process itself sees
+# it (different in a container), its age in seconds, and its parents and control groups.
 _LOOK = (
     SCRIPT
     + """

@@ -23,7 +23,7 @@ ServiceName = Annotated[str, Field(description="Name of the Redis service in the
 
 
 class Available(Availability):
-    """Send a PING; with `key`, check that this key exists, since a flushed server answers too."""
+    """Send a PING; with `key`, also check that this key exists, since a flushed server answers too."""
 
     service: ServiceName
     key: Annotated[str, Field(description="Key that must always exist; empty: only send a PING.")] = ""
@@ -105,7 +105,7 @@ def _prefix(ctx: Context) -> str:
 
 
 class _Writer(CanaryWriter):
-    """Writer of keys over one connection, which is opened again at the next write after a failure. No write is retried."""
+    """Writes keys over one connection; after a failure, the next write opens it again. No write is repeated."""
 
     def __init__(self, ctx: Context, service: Redis, timeout: float) -> None:
         self._ctx, self._service, self._timeout = ctx, service, timeout

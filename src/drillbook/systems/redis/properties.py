@@ -1,7 +1,7 @@
-"""Properties of a server besides its keys: settings, users (ACLs), function libraries.
+"""Properties of a server beside its keys: settings, users (ACLs), function libraries.
 
-An RDB contains functions, but no users and no settings. So changes by CONFIG SET and ACL SETUSER are lost in the restart that
-a restore needs, unless they were written to the server's configuration files.
+An RDB contains functions, but no users and no settings. So changes by CONFIG SET and ACL SETUSER are lost in the restart
+that a restore needs, unless they were written to the server's configuration files.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Properties(Part):
 
 
 def read(session: Session, salt: str = "") -> Properties:
-    """Read the properties of a server; ``salt`` must be that of the properties to compare with. Raises redis.RedisError."""
+    """Read the properties of a server; ``salt`` must be that of the properties to be compared. Raises redis.RedisError."""
     salt = salt or secrets.token_hex(16)
     settings, users = session.batch([("CONFIG", "GET", "*"), ("ACL", "LIST")])
     return Properties(

@@ -33,8 +33,8 @@ _UNPACK = 'umask 077; from=$1 to=$2; shift 2; "$@" < "$from" > "$to"'
 class RdbSource(FileBackups):
     """Backup source of RDB files (Redis, Valkey), one file for each backup; a suffix such as .gz names the compression.
 
-    The time of a backup is the one in the RDB's header (unless the field `newest` sets another rule), because the modification
-    time of a copy may be much later.
+    The time of a backup is the time in the RDB's header, since the modification time of a copy may be much later; the field
+    `newest` can set another rule.
     """
 
     kind: Literal["redis_rdb"] = "redis_rdb"
@@ -50,7 +50,7 @@ class RdbSource(FileBackups):
     )
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the files that match the pattern, each with the time from its header if readable."""
+        """List the files that match the pattern, each with the time in its header, if that is readable."""
         found = super().backups(ctx)
         if self.newest == "name":
             return found
@@ -80,7 +80,7 @@ class RdbSource(FileBackups):
         return RedisInPlace(ctx, service, self)
 
     def _older(self, backup: Backup, verdict: Verdict) -> tuple[Finding, ...]:
-        """Return a finding if a recent file contains an outdated RDB: a listing cannot see that in a compressed file."""
+        """Return a finding if a recent file contains an old RDB, which the list of a compressed file cannot show."""
         saved = int(verdict.facts.get("ctime", "0"))
         if not saved or self.max_age is None or backup.taken_at.timestamp() - saved <= float(self.max_age):
             return ()
@@ -121,11 +121,14 @@ class RdbSource(FileBackups):
 
 def coverage(verdict: Verdict) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return two lists of texts: the checks done on an RDB, and the properties that were not checked."""
-    covered = ("every byte was read", "every key was parsed", "the end of the file is that of the RDB")
-    missing = ("keys that were missing when it was saved", "ACLs and settings of the server, which an RDB does not hold")
+    covered = ("every byte was read", "every key was parsed", "the file ends where the RDB ends")
+    missing = (
+        "keys that were already missing when the RDB was saved",
+        "ACLs and settings of the server, which an RDB does not contain",
+    )
     if verdict.checksum:
         return (*covered, "the checksum of the whole file"), missing
-    return covered, (*missing, "changed bytes: it was saved without a checksum (rdbchecksum no)")
+    return covered, (*missing, "changed bytes: the RDB was saved without a checksum (rdbchecksum no)")
 
 
 def counted(verdict: Verdict) -> Facts:
@@ -140,7 +143,7 @@ def counted(verdict: Verdict) -> Facts:
 
 
 def _plain(tool: Checker, name: str, path: str) -> tuple[str, tuple[Finding, ...]]:
-    """Decompress a file if needed; return the path of the RDB, and the finding about a file that cannot be decompressed."""
+    """Decompress a file if needed; return the path of the RDB, and a finding if the file cannot be decompressed."""
     argv = unpacker(name)
     if not argv:
         return path, ()

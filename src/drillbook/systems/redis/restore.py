@@ -1,4 +1,4 @@
-"""Restore a keyspace from its RDB to a server with or without an append-only file.
+"""Restores a keyspace from its RDB to a server with or without an append-only file.
 
 A server with ``appendonly yes`` reads only its append-only file: an RDB next to it is silently ignored and overwritten
 later. Therefore the RDB also becomes the base of a new append-only file. Servers since Redis 7 store that as a folder with a
@@ -25,9 +25,9 @@ from drillbook.systems.redis.save import as_owner
 from drillbook.systems.redis.service import Redis
 
 PUT_BACK_S = 60.0
-# The new files are complete and on disk before the old ones are moved: a server started before that uses the old ones.
-# If this script runs again, the old files of its first run are kept: they are the state before the drill.
-# Names of files that did not exist before are recorded, so that these files are removed when the old ones are put back.
+# The new files are complete and on disk before the old files are moved; a server started before that uses the old files. If
+# this script runs again, the old files of its first run are kept: they are the state before the drill. Names of files that
+# did not exist before are recorded, so that these files are removed when the old files are put back.
 _REPLACE = """set -eu
 umask 077
 kept=$1 directory=$2 rdb=$3 folder=$4 aof=$5 new=$1.in
@@ -72,7 +72,7 @@ done
 rm -rf -- "$kept.done" "$kept.in"
 """
 _KEPT = 'test -d "$1" || test -d "$1.new" || test -d "$1.done" || test -d "$1.in"'
-# Move the old files in one step, so that a revert never mistakes half of them for all.
+# Move the old files in one step, so that a revert never mistakes a part of them for all of them.
 _FORGET = 'rm -rf -- "$1.done" && mv -- "$1" "$1.done" && rm -rf -- "$1.done"'
 _STOP = """user=$1 kept=$2
 shift 2
@@ -97,7 +97,7 @@ class Replacement:
         self.seconds[name] = round(time.monotonic() - since, 3)
 
     def present(self) -> Place:
-        """Return folder and names of the server's files, as the server itself names them.
+        """Return folder and names of the server's files, as the server itself reports them.
 
         Raises CouldNotVerify when the server does not answer, or does not run as the service's unit on this host.
         """
@@ -108,10 +108,11 @@ class Replacement:
             return found
 
     def exchange(self, place: Place, rdb: str, keys: int) -> tuple[int, bool]:
-        """Restart the server with the RDB at the path ``rdb`` on the host; ``keys`` is the number of keys in the RDB.
+        """Restart the server with the RDB at the path ``rdb`` on the host; ``keys`` is the number of keys in it, including
+        expired keys.
 
-        That number includes expired keys. Returns the number of loaded keys, and True when the server has an append-only
-        file. The old files are put back unless every key was loaded. Raises StepFailed, HostError, Cancelled.
+        Returns the number of loaded keys, and True when the server has an append-only file. The old files are put back
+        unless every key was loaded. Raises StepFailed, HostError, Cancelled.
         """
         begun = time.monotonic()
         try:
@@ -174,7 +175,7 @@ class Replacement:
         self.ctx.run(*as_owner(self.service), *argv).check()
 
     def kept(self, place: Place) -> str:
-        """Return the folder that holds the old files of the server until the restore is verified."""
+        """Return the folder that contains the old files of the server until the restore is verified."""
         return f"{place.directory.rstrip('/')}/drillbook-{self.ctx.run_id}-kept"
 
     def unfinished(self, place: Place) -> bool:
@@ -191,7 +192,7 @@ class Replacement:
         return Undo.by_commands(stop, back, manager.start(self.service.unit))
 
     def _give_up(self, place: Place) -> None:
-        """Put the old files back after a failure, also when the run was stopped; if that fails, leave it to the undo."""
+        """Put the old files back after a failure, or after the run was stopped; if that fails, the undo does it later."""
         later = replace(self.ctx, deadline=Deadline.after(PUT_BACK_S))
         with suppress(DrillbookError, TimeoutError):
             for argv in replace(self, ctx=later).undo(place).commands:

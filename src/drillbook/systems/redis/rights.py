@@ -1,4 +1,4 @@
-"""Check the permissions of the service's user on a Redis server before anything is changed.
+"""Checks the permissions of the service's user on a Redis server before anything is changed.
 
 ``ACL DRYRUN`` checks if a user may run a command, without running it (Redis 7, Valkey:
 https://redis.io/docs/latest/commands/acl-dryrun/). On older servers, or if ACL DRYRUN is denied, nothing is checked.
@@ -31,7 +31,7 @@ def saving(run_id: str) -> tuple[Command, ...]:
 
 
 def must_allow(session: Session, service: Redis, commands: tuple[Command, ...]) -> None:
-    """Raise CouldNotVerify when the server denies this user one of ``commands``; the check runs none of them."""
+    """Raise CouldNotVerify when the server does not permit this user one of ``commands``; the check does not run them."""
     user = session.batch([("ACL", "WHOAMI")])[0]
     if isinstance(user, Exception):
         return

@@ -1,4 +1,4 @@
-"""Save a keyspace: let the server write an RDB, load it into a trial server, and write the content into a manifest."""
+"""Saves a keyspace: lets the server write an RDB, loads it into a trial server, and writes the content into a manifest."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Backup:
             name, version = server.version(session)
             mark = identity.mark(session, self.ctx.run_id)
             known = properties.read(session)
-            moment = session.clock()  # read before the server forks, so that the file is not older
+            moment = session.clock()  # read before the server forks, so that the file is not older than this time
             server.save(session, self.service)
         self._copy(place, f"{folder}/files/{RDB}")
         self._timed("save", begun)

@@ -1,4 +1,4 @@
-"""State of a running server: version, location of its files, and waiting for the end of loading or saving."""
+"""State of a running server: version, location of its files; also waits for the end of loading or saving."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def must_be_master(session: Session, service: Redis) -> None:
 
 
 def save(session: Session, service: Redis) -> None:
-    """Start a background save of the RDB, and wait until exactly that save has succeeded. Raises StepFailed."""
+    """Start a background save of the RDB, and wait until exactly this save has succeeded. Raises StepFailed."""
     _wait(session, "rdb_bgsave_in_progress")
     before = int(session.info("persistence")["rdb_saves"])
     session.ask("BGSAVE", "SCHEDULE")

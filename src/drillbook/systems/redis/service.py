@@ -41,7 +41,7 @@ class Redis(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name under which a run locks the server: kind and port; for a sandbox its folder, since it has no port."""
+        """Name of the lock by which a run reserves the server: kind and port; for a sandbox its folder, since it has no port."""
         return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
 
     @property

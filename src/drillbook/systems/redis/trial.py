@@ -1,7 +1,7 @@
-"""Trial server that loads a saved RDB, to check the content of a backup.
+"""Trial server: a temporary server that loads a saved RDB, to check the content of a backup.
 
 It runs briefly on the same host from the same program, on the loopback address, with a random password, and writes nothing.
-It exits when the connection that started it closes, also when the controller is killed.
+It exits when the connection that started it is closed, also when the controller is killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from drillbook.systems.redis.server import TICK_S
 
 PORTS = range(30000, 60000)
 ATTEMPTS = 8
-# The settings are in a folder that only its owner may read, and never in a process's arguments.
+# The settings are in a folder that only its owner may read, never in the arguments of a process.
 SETTINGS = """bind 127.0.0.1
 port {port}
 protected-mode yes
@@ -36,9 +36,9 @@ set-proc-title no
 maxmemory 0
 """
 
-# PROGRAM: kill a server that would outlive its connection. Write a line per second to the reader of the server's
-# output; when nobody reads it any more, the controller has died. A background process reads /dev/null by default,
-# hence descriptor 3; the `sleep` holds no output open.
+# PROGRAM: run a server, and kill it when its connection ends. A line is written every second to the reader of the server's
+# output; when this fails, the controller has died. By default a background process reads /dev/null, hence descriptor 3. The
+# `sleep` does not keep the output open.
 WATCHED = """
 exec 3<&0
 "$1" - <&3 3<&- &
@@ -84,7 +84,7 @@ def loading(ctx: Context, program: str, folder: str) -> Iterator[Session]:
 
 
 class _Taken(Exception):
-    """Error raised when another program uses the port chosen for the trial server."""
+    """Raised when another program uses the port chosen for the trial server."""
 
 
 def _session(ctx: Context, server: Future[Output], port: int, password: str) -> Iterator[Session]:

@@ -1,4 +1,4 @@
-"""Access to a restic repository: run restic on a host, and turn its output and exit status into results and errors.
+"""Access to a restic repository: runs restic on a host, and turns its output and exit status into results and errors.
 
 All commands are read-only: none takes a lock, and the cache is in a private folder that the caller removes.
 """
@@ -22,8 +22,8 @@ NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
 """Exit statuses of restic 0.17 and later. Source: restic(1), "Exit status"."""
 STALE = timedelta(minutes=30)
 """Age at which restic regards a lock as abandoned; a running process renews its lock every five minutes."""
-# OUTPUT RESTIC...: export the variables on standard input, and run restic; OUTPUT `shown` prints its output, `counted` the
-# number of entries.
+# OUTPUT RESTIC...: export the variables on standard input, and run restic. If OUTPUT is `shown`, print its output; if it is
+# `counted`, the number of entries.
 _CALL = r"""
 output=$1
 shift
@@ -44,7 +44,7 @@ _ELSEWHERE = re.compile(
     r"disk quota exceeded|x509:|cannot allocate memory|unable to open config file",
     re.IGNORECASE,
 )
-"""Error messages whose cause is not the backup but the network, the restore target, or the host."""
+"""Error messages whose cause is not the backup, but the network, the restore target, or the host."""
 
 
 class Summary(BaseModel):
@@ -85,7 +85,7 @@ class Lock(BaseModel):
 
     @property
     def stale(self) -> bool:
-        """True when the process that holds the lock has not renewed it for longer than ``STALE``."""
+        """True when the process that took the lock has not renewed it for longer than ``STALE``."""
         return datetime.now(UTC) - self.time > STALE
 
     def __str__(self) -> str:
@@ -120,7 +120,10 @@ class Repository:
         return done
 
     def snapshots(self) -> list[Snapshot]:
-        """List all snapshots. Raises StepFailed when any snapshot cannot be read, because that one may be the newest."""
+        """List all snapshots.
+
+        Raises StepFailed when a snapshot cannot be read, since this may be the newest.
+        """
         sink = Answer(f"{self.host}: the snapshots of {self.name}")
         done = self.call("snapshots", "--json", sink=sink)
         if ignored := [line for line in printable(done.stderr).splitlines() if line.startswith("Ignoring ")]:
@@ -182,7 +185,7 @@ class Repository:
 
 
 def _said(done: Output) -> str:
-    """Return the error messages of restic as one line, also those that restic writes as JSON objects."""
+    """Return the error messages of restic as one line, including those that restic writes as JSON objects."""
     lines = []
     for line in printable(done.stderr).splitlines():
         found = re.search(r'"message":"((?:[^"\\]|\\.)*)"', line) if line.startswith("{") else None

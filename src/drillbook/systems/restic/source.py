@@ -28,7 +28,7 @@ from drillbook.systems.restic.repository import Repository, Snapshot
 from drillbook.values import Secret
 
 OLDEST = (0, 17)
-"""Oldest supported restic: the first whose exit status distinguishes a missing repository and a wrong password."""
+"""Oldest supported version of restic: the first with different exit statuses for a missing repository and a wrong password."""
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^/")]
 
@@ -110,7 +110,7 @@ class ResticSource(BackupSource):
         return Checked(tuple(findings), tuple(covered), self._unseen(), facts)
 
     def _abandoned(self, repository: Repository, facts: Facts) -> list[Finding]:
-        """Return a finding about abandoned locks. Raises CouldNotVerify while another restic changes the repository."""
+        """Return a finding about abandoned locks. Raises CouldNotVerify while another restic process changes the repository."""
         locks = repository.locks()
         facts["locks"] = [str(lock) for lock in locks]
         for lock in locks:
@@ -133,7 +133,7 @@ class ResticSource(BackupSource):
 
     def _unseen(self) -> tuple[str, ...]:
         others = () if self.read == "repository" else ("the data of other snapshots",)
-        return ("whether a file is missing in it, such as one that restic was not permitted to read", *others)
+        return ("if a file is missing in it, such as a file that restic was not permitted to read", *others)
 
     def _empty(self, repository: Repository, backup: Backup, facts: Facts) -> list[Finding]:
         """Count the files below each path of the job; return a finding for each path without any file."""
@@ -232,8 +232,8 @@ def _recorded(paths: tuple[str, ...], path: str) -> str | None:
 def _count(repository: Repository, backup: Backup, path: str) -> int:
     """Count the files at or below ``path`` in the snapshot.
 
-    Restic stores a relative path under the last parts of its absolute path, and the content of the current folder (``.``)
-    at the top of the snapshot; so each of these places is tried.
+    Restic stores a relative path under the last parts of its absolute path, and the content of the current folder (``.``) at
+    the top of the snapshot; so each of these places is tried.
     """
     ends = _ends(path)
     if len(backup.facts["paths"]) == 1:

@@ -102,7 +102,7 @@ def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
 
 
 def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Content | None]:
-    """Return size and digest of every object, or None for one that does not exist or has changed.
+    """Return size and digest of every object; None for an object that does not exist or has changed.
 
     The step's host reads the objects if it has python3, so that no data passes the controller; otherwise the controller
     does. Raises CouldNotVerify, HostError.
@@ -168,7 +168,7 @@ def kept(history: Mapping[str, Sequence[Version]]) -> dict[str, list[Kept]]:
 
 
 def versioning(manifest: Manifest, store: Store) -> list[Finding]:
-    """Return the finding about a bucket that was versioned at the time of the copy but no longer is."""
+    """Return a finding if the bucket was versioned at the time of the copy, but no longer is."""
     if not manifest.versioned or store.versioned():
         return []
     return [finding("versioning-off", title=manifest.bucket, wanted="versioning Enabled", measured="it is not enabled")]
@@ -192,7 +192,9 @@ def forgotten(manifest: Manifest, history: Mapping[str, Sequence[Version]], pref
 
 
 def damages(manifest: Manifest, sizes: Mapping[str, int], found: Mapping[str, Content | None]) -> list[Finding]:
-    """Return a finding for each damaged or missing object of the copy; ``found`` may lack some of the objects."""
+    """Return a finding for each damaged or missing object of the copy; ``found`` may lack some objects, which are then not
+    checked.
+    """
     wrong = []
     for key, entry in sorted(manifest.objects.items()):
         content = found.get(key)

@@ -1,7 +1,7 @@
 """Program that reads objects on a host and returns their sizes and digests, not their data.
 
-Standard library only, Python 3.7 or later. ``python3 -I -`` gets its program on standard input: this file, then one line that
-calls ``main`` with the URLs. The URLs are secrets, so they are not command line arguments, which other users could see.
+Standard library only, Python 3.7 or later. ``python3 -I -`` reads its program from standard input: this file, then one line
+that calls ``main`` with the URLs. The URLs are secrets, so they are not command line arguments, which other users could see.
 """
 
 from __future__ import annotations

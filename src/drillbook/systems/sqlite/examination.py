@@ -1,6 +1,6 @@
 """Program that examines a copy of an SQLite database on a host: header, write-ahead log, pages, foreign keys, rows.
 
-Standard library only, for Python 3.7 or later; ``drillbook.sdk.host_programs`` sends it to the host. Opening the copy replays
+Standard library only, Python 3.7 or later; ``drillbook.sdk.host_programs`` sends it to the host. Opening the copy replays
 its write-ahead log and so changes the copy: pass a private copy.
 """
 
@@ -17,7 +17,7 @@ MAGIC = b"SQLite format 3\x00"
 HEADER, WAL_HEADER, FRAME_HEADER = 100, 32, 24
 """Sizes in bytes. Source: https://www.sqlite.org/fileformat2.html."""
 WAL_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
-"""Byte order of the checksums, by the magic number at the start of a write-ahead log."""
+"""Byte order of the checksums, by the magic number at the beginning of a write-ahead log."""
 TABLES = """
 SELECT name, sql LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
 """
@@ -73,7 +73,7 @@ class Log:
     def torn(self, committed: int) -> str:
         """Return the damage in the frames after the last ``committed`` frame; empty when these are intact or old.
 
-        Old frames have another salt: the log held them before its last checkpoint.
+        Old frames have another salt: they were in the log before its last checkpoint.
         """
         if self.problem:
             return self.problem
@@ -111,7 +111,7 @@ def quoted(name: str) -> str:
 
 
 def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
-    """Count the rows of each table; return also the virtual tables whose module this SQLite library lacks."""
+    """Count the rows of each table; also return the virtual tables whose module this SQLite library lacks."""
     counts, unread = {}, []
     for name, virtual in session.execute(TABLES).fetchall():
         try:
@@ -124,7 +124,7 @@ def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
 
 
 def newest(session: sqlite3.Connection, clock: str) -> Any:
-    """Return the largest value of the column ``clock``, which is given as `table.column`."""
+    """Return the largest value in the column ``clock``, written as `table.column`."""
     table, _, column = clock.rpartition(".")
     query = f"SELECT max({quoted(column)}) FROM {quoted(table)} WHERE typeof({quoted(column)}) <> 'blob'"  # noqa: S608  quoted
     return session.execute(query).fetchone()[0]

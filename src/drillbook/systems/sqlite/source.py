@@ -22,7 +22,7 @@ from drillbook.sdk.host import Host, printable
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 
 Problem = tuple[str, str, str]
-"""Code of a finding, the expected value, the measured value."""
+"""Problem of a copy: code of the finding, expected value, measured value."""
 PROGRAM = "drillbook.systems.sqlite.examination"
 LOG, JOURNAL = "-wal", "-journal"
 BESIDE = (LOG, "-shm", JOURNAL)
@@ -101,9 +101,9 @@ class SqliteSource(FileBackups):
             for code, wanted, measured in ([problem] if problem else [])
         )
         covered = ("the header, every page, every index and every reference were verified", "every row was counted")
-        unseen = ["changed bytes inside of values: SQLite keeps no checksum of them"]
+        unseen = ["changed bytes inside values: SQLite stores no checksum of them"]
         if seen["wal"] and seen["log"] is None:
-            unseen.append("transactions in a log that was not copied: the database is in WAL mode, and no log is beside it")
+            unseen.append("transactions in a log that was not copied: the database is in WAL mode, but the copy has no log")
         unseen += [f"the virtual table {name}, whose module {host} lacks" for name in seen.get("unread", ())]
         return Checked(findings, covered if "tables" in seen else ("the header was read",), tuple(unseen), self._facts(seen))
 
@@ -115,7 +115,7 @@ class SqliteSource(FileBackups):
         return facts
 
     def _problems(self, seen: Mapping[str, Any], backup: Backup) -> Iterator[Problem]:
-        """Yield the problems of a copy, the most basic one first; only the first is reported."""
+        """Yield the problems of a copy, the most fundamental first; only the first is reported."""
         if seen["empty"]:
             yield "backup-empty", "an SQLite database", "0 bytes"
         if seen["foreign"]:
@@ -180,7 +180,7 @@ class SqliteSource(FileBackups):
         self.need_decryption(ctx)
 
 
-# PATH FOLDER TO: rename PATH to TO when it is in FOLDER, otherwise copy PATH to TO.
+# PATH FOLDER TO: if PATH is in FOLDER, rename it to TO; otherwise copy it to TO.
 _TAKE = """
 umask 077
 case $1 in
@@ -205,7 +205,7 @@ def _names(tables: Mapping[str, int]) -> str:
 
 
 def _number(version: str) -> int:
-    """Return the version number as SQLite writes it into a database header, such as 3046001 for 3.46.1."""
+    """Return the version as the number that SQLite writes into a database header, such as 3046001 for 3.46.1."""
     first, second, third = (*map(int, version.split(".")[:3]), 0, 0)[:3]
     return first * 1_000_000 + second * 1000 + third
 

@@ -1,4 +1,4 @@
-"""Backup source `tar`: archives of tar in any compression that tar programs use. Needs the system `files`.
+"""Backup source `tar`: archives of tar, in any compression used with tar. Needs the system `files`.
 
 Lives here: the kind of backup `tar`.
 Lives elsewhere: the archives that drills take themselves (`systems.files`).

@@ -32,8 +32,9 @@ UNPACKERS = {
     "lz4": ("lz4", "-dcq"),
 }
 """Decompression commands by the suffix of the archive's name; an archive with another suffix is not compressed."""
-# Of the listing of an archive: the numbers of entries and of those that are no folders; and the content of the folder `path`,
-# which the archive holds under an end of that path, or as `.`: `name` for each entry in it, `self` when it is there itself.
+# From the list of an archive's content, print the number of entries, and the number of entries that are not folders. Then
+# print the content of the folder `path`, which the archive contains under the last parts of this path, or as `.`: `name` for
+# each entry in the folder, and `self` if the folder itself is in the archive.
 _LISTED = r"""
 function plain(text) { gsub(/^(\.?\/)+/, "", text); sub(/\/+$/, "", text); return text }
 BEGIN { parts = split(path, part, "/"); for (k = 0; k <= parts; k++) fits[k] = 1 }
@@ -66,9 +67,9 @@ END {
   for (i = 0; i < total[best]; i++) print "name " names[best, i]
 }
 """
-# ARCHIVE FOLDER PATH LISTED UNPACKER...: extract into FOLDER; if FOLDER is empty, read everything and extract nothing. Prints the
-# exit statuses, the output of LISTED, and the place of the end marker (`tar -R`): only its absence shows that an archive was cut
-# off between two files. The character set of file names stays that of the host's locale.
+# ARCHIVE FOLDER PATH LISTED UNPACKER...: extract into FOLDER; if FOLDER is empty, read everything but extract nothing. Print
+# the exit statuses, the output of LISTED, and the position of the end marker (`tar -R`): if an archive was cut off between
+# two files, only the missing end marker shows this. File names keep the character set of the host's locale.
 _READ = """
 archive=$1 folder=$2 path=$3 listed=$4
 shift 4
@@ -84,10 +85,10 @@ export LC_MESSAGES LANGUAGE
 } 3>&1 >/dev/null
 """
 MOST_NAMED = 1000
-"""Number of entries that the facts name."""
+"""Maximum number of entries whose names are in the facts."""
 _END_MARKER = re.compile(r"^block \d+: \*\* Block of NULs \*\*$", re.MULTILINE)
 _HALF_END_MARKER = "A lone zero block at"
-"""Warning of tar about an archive that ends with one block of zeros, where its end marker has two."""
+"""Warning of tar about an archive that ends with one block of zeros; an end marker has two."""
 
 
 class TarSource(FileBackups):
@@ -112,8 +113,8 @@ class TarSource(FileBackups):
             tuple(
                 filter(None, ("every byte was read", "every header was parsed", "the end of the archive is there", checksum))
             ),
-            ("whether a file is missing in it",)
-            + (() if checksum else ("changed bytes inside of files: tar keeps no checksum of them",)),
+            ("if a file is missing in the archive",)
+            + (() if checksum else ("changed bytes inside files: tar stores no checksum of them",)),
             {
                 "entries": read.entries,
                 "files": read.files,
@@ -122,7 +123,7 @@ class TarSource(FileBackups):
         )
 
     def _saved(self, ctx: Context) -> str:
-        """Path of the folder that the archives are made of; empty when the inventory does not have its service."""
+        """Path of the folder that the archives contain; empty when the inventory does not have its service."""
         service = ctx.services.get(self.service)
         return service.data.rstrip("/") if service else ""
 
@@ -182,7 +183,7 @@ class _Reading:
         self.said = said
 
     def problems(self, name: str, host: Host) -> list[Finding]:
-        """Return the finding about an archive that is damaged or cut off; an empty list for an intact archive."""
+        """Return a finding if the archive is damaged or cut off; an empty list for an intact archive."""
         if self.unpacker == 0 and self.tar == 0 and self.ended:
             return []
         read = self.unpacker == 0 and self.tar == 0
@@ -211,7 +212,7 @@ def _read(ctx: Context, host: Host, path: str, folder: str, box: Sandbox | None 
 
 @dataclass(frozen=True, slots=True)
 class TarInPlace(FolderInPlace):
-    """Restore of an archive into the folder that the archive was made of."""
+    """Restore of an archive into the folder that was archived."""
 
     def ready(self) -> None:
         """Check that the folder can be restored, and that its host has tar and the decompression programs."""

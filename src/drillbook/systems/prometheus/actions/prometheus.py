@@ -21,7 +21,7 @@ from drillbook.values import Duration
 
 POLL_S = 0.25
 LEAST_S = 1.0
-"""Minimum time limit for an answer of Prometheus in seconds, even when `within` expires sooner."""
+"""Minimum time limit in seconds for an answer of Prometheus, even when `within` ends earlier."""
 AWHILE_S = 86400.0
 CALM_S = 20.0
 """Seconds to wait, before a drill, until an alert that is still active becomes inactive."""
@@ -39,7 +39,7 @@ def _api(ctx: Context, service: str) -> Api:
 
 
 def _askable(ctx: Context, service: str, query: str) -> None:
-    """Run the query once, as a check. Raises NotReady when the server does not answer, or the query is invalid."""
+    """Run the query once as a test. Raises NotReady when the server does not answer, or the query is invalid."""
     try:
         series.instant(_api(ctx, service), query)
     except CouldNotVerify as error:
@@ -145,7 +145,7 @@ class _OfAlert(Read):
     within: Within
 
     def ready(self, ctx: Context) -> None:
-        """Check that the alert's rule exists and is inactive, and that its intervals are known (they limit the precision)."""
+        """Check that the alert's rule exists and is inactive, and that its intervals are known, since they limit the precision."""
         if not all(self.known(name) for name in ("alert", "labels")):
             return
         try:
@@ -162,7 +162,8 @@ class _OfAlert(Read):
         """Return the alert, after waiting for it to become inactive.
 
         A Prometheus that has just started needs some seconds to discover its targets, and the alert of a previous drill's
-        fault stays active while its query still covers the time of that fault. After ``CALM_S`` an active alert is returned.
+        fault stays active while its query still covers the time of that fault. After ``CALM_S`` the alert is returned even
+        if it is active.
         """
         api, until = _api(ctx, self.service), min(ctx.deadline.remaining() - LEAST_S, CALM_S) + time.monotonic()
         while True:
@@ -178,10 +179,10 @@ class _OfAlert(Read):
             ctx.deadline.wait(POLL_S)
 
     def _wait(self, ctx: Context, wanted: str) -> tuple[Alert, float | None, float]:
-        """Poll until the alert's state is ``wanted``; return the alert and two times, between which the state changed.
+        """Poll until the alert's state is ``wanted``; return the alert and two times between which the state changed.
 
-        The times are the start of the previous answered poll (None: there was none), and the end of the last poll. Raises
-        StepFailed if the alert has another state at the end of ``within``, CouldNotVerify if there is no answer then.
+        The times are the start of the previous answered poll (None if there was none), and the end of the last poll. At the
+        end of ``within``, raises StepFailed if the alert has another state, CouldNotVerify if there is no answer.
         """
         api, until = _api(ctx, self.service), time.monotonic() + self.within
         first: Alert | None = None

@@ -145,11 +145,11 @@ class BackupIntact(Read):
 
 
 class Restore(Write):
-    """Restore a collection from a verified backup: write missing or differing points, delete points not in the backup.
+    """Restore a collection from a verified backup: write missing or differing points, delete points that the backup lacks.
 
-    A missing collection is created with its settings and indexed fields. Correct points are not rewritten, so that another
-    restore can finish an interrupted one. Alternatively the server restores its own snapshot. In both cases all points are
-    read at the end and compared with the backup.
+    A missing collection is created with its settings and indexed fields. Correct points are not written again, so that
+    another restore can finish an interrupted one. Alternatively the server restores its own snapshot. In both cases all
+    points are read at the end and compared with the backup.
     """
 
     SERVICE = Qdrant
@@ -191,7 +191,7 @@ class Restore(Write):
         return {"points": made.points, **facts, "seconds": round(time.monotonic() - begun, 3)}
 
     def _by_snapshot(self, ctx: Context, session: Session, store: Store, folder: Reference, made: Manifest) -> Facts:
-        """Restore from the server's own snapshot; return facts, of which ``by`` is absent when no snapshot was restored."""
+        """Restore from the server's own snapshot; return facts, without ``by`` when no snapshot was restored."""
         if self.by == "snapshot" and made.snapshot is None:
             raise StepFailed(f"the backup in {folder} contains no snapshot of the server")
         lost = not session.exists()
@@ -208,7 +208,7 @@ class Restore(Write):
         created = self._make(session, made)
         there = session.digests()
         written = sum(self._write(session, points, there) for points in export.parts(ctx, store, folder, made))
-        # The ids that remain are in no part of the backup.
+        # The remaining ids are not in the backup.
         session.delete(ordered(set(there)))
         return {
             "by": "points",
@@ -235,7 +235,7 @@ class Restore(Write):
     def _write(self, session: Session, points: list[Point], there: dict[Id, bytes]) -> int:
         """Write those of ``points`` that are missing or different in the collection; return the number written.
 
-        ``there`` maps the ids of existing points to digests; all ids of ``points`` are removed from it.
+        ``there`` maps the ids of existing points to digests; the ids of ``points`` are removed from it.
         """
         wrong = [point for point in points if there.get(point.id) != point.digest()]
         session.put(wrong)

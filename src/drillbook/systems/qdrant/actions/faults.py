@@ -20,13 +20,13 @@ from drillbook.systems.qdrant.points import Id, Point, sample
 from drillbook.systems.qdrant.service import Qdrant
 
 MARK = "drillbook-run"
-"""Payload field of a point with the id of the run that added the point."""
+"""Payload field that contains the id of the run that added a point."""
 RECORD_LIMIT = 256 << 20
 """Maximum total size in bytes of the points that a drill may delete."""
 
 
 class DeletePoints(Fault):
-    """Delete points, as a failed indexing job or too wide a filter does; a copy is stored in the run's folder."""
+    """Delete points, as a failed indexing job or too broad a filter does; a copy is stored in the run's folder."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -112,7 +112,7 @@ class DeletePoints(Fault):
 
 
 class PutBack(Write):
-    """Write again the points that a drill deleted and that are still missing: the undo of `qdrant.delete_points`."""
+    """Write the points again that a drill deleted and that are still missing; this is the undo of `qdrant.delete_points`."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -150,7 +150,7 @@ class PutBack(Write):
 
 
 class AddStrays(Fault):
-    """Add points without a source row, as when documents were deleted but their vectors were not."""
+    """Add points without a source row, as if documents had been deleted but their vectors had not."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -202,7 +202,7 @@ def _ours(session: Session, ids: Sequence[Id], run: str) -> set[Id]:
 
 
 class RemoveStrays(Write):
-    """Delete exactly the points that a run added: the undo of `qdrant.add_strays`."""
+    """Delete exactly the points that a run added; this is the undo of `qdrant.add_strays`."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER

@@ -22,7 +22,7 @@ from drillbook.systems.qdrant.service import Qdrant
 
 
 class Reconcile(Write):
-    """Make a collection agree with its source rows: index missing points, delete points without a row.
+    """Repair a collection so that it agrees with its source rows: index missing points, delete points without a row.
 
     A vector comes from a backup, or else from `source`; existing vectors are never overwritten. A point without a row is
     deleted only when the database still has no row for it at that moment, and a copy is stored in the run's folder.
@@ -112,7 +112,7 @@ class Reconcile(Write):
             )
 
     def _from_backup(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Index the missing points that are in the backup; return their ids."""
+        """Index the missing points that the backup contains; return their ids."""
         if self.from_ is None or not missing:
             return set()
         store, folder = store_of(ctx, self.from_), stored_backup.split(self.from_)

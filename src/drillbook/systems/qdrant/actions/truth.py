@@ -1,4 +1,4 @@
-"""Source rows of a collection in a database: read their ids, vectors and payload, and compare ids with the collection."""
+"""Source rows of a collection in a database: reads their ids, vectors and payload, and compares the ids with the collection."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from drillbook.systems.qdrant.points import Id, Point, id_of
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Difference between database and collection: ids ``missing`` in the collection, and ``strays`` without a row.
+    """Difference between database and collection: ids ``missing`` in the collection, and ``strays`` without a database row.
 
-    ``wanted`` are all ids of the database, ``present`` all ids of the collection.
+    ``wanted`` contains all ids of the database, ``present`` all ids of the collection.
     """
 
     wanted: set[Id]

@@ -33,7 +33,7 @@ Reason = Annotated[str, Field(min_length=1)]
 class Save(Write):
     """Save the keyspace to a store as the server's own RDB file, with a digest of every key.
 
-    A trial server loads the RDB file once; the digests are computed from the keys in this trial server.
+    A trial server (a temporary second server) loads the RDB file once; the digests are computed from its keys.
     """
 
     SERVICE = Redis
@@ -76,7 +76,7 @@ class Save(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the mark, a key that identifies the saved keyspace; the backup stays."""
+        """Remove the mark, which is a key that identifies the saved keyspace; the backup stays."""
         return Undo.by_action("redis.unmark", service=self.service)
 
     def active(self, ctx: Context) -> bool:
@@ -108,9 +108,9 @@ def _can_be_saved(ctx: Context, service: Redis) -> int:
 
 
 class Mark(Write):
-    """Write the mark, a key that `redis.flush` requires, when the keys will be restored from a team's own backup.
+    """Write the mark, a key without which `redis.flush` refuses to run; for drills that restore from a team's own backup.
 
-    `redis.save` writes the mark by itself. `backup.restore` writes it again. The mark is removed at the end of the run.
+    `redis.save` writes the mark itself. `backup.restore` writes it again. The mark is removed at the end of the run.
     """
 
     SERVICE = Redis
@@ -128,7 +128,7 @@ class Mark(Write):
         return {"key": content.mark_of(ctx.run_id)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the mark, a key, from the keyspace."""
+        """Remove the mark from the keyspace."""
         return Undo.by_action("redis.unmark", service=self.service)
 
     def active(self, ctx: Context) -> bool:
@@ -207,7 +207,7 @@ class BackupIntact(Read):
 
 
 class Restore(Write):
-    """Replace the keyspace of a server by a saved one, and restart the server's unit.
+    """Replace the keyspace of a server by a saved keyspace, and restart the server's unit.
 
     With `appendonly yes` a server silently ignores an RDB next to its append-only file; therefore the RDB also becomes the
     base of a new append-only file. The old files are put back unless every key was loaded.
@@ -338,12 +338,12 @@ class Matches(Read):
 
 
 def _times(backup: Manifest, session: Session) -> Times:
-    """Return the expiry times of hash fields in the backup and on the server; empty when the backup does not list these."""
+    """Expiry times of hash fields in the backup and on the server; empty when the backup does not contain them."""
     return Times() if backup.fields is None else Times(backup.fields, fields.read(session))
 
 
 def _properties(backup: Manifest, service: Redis, session: Session) -> Properties:
-    """Read the server properties to compare with the backup; in a sandbox only functions, not its own users and settings."""
+    """Read the server properties to compare with the backup; in a sandbox only functions, since users and settings are its own."""
     if backup.properties is None:
         return Properties(salt="")
     if service.sandbox is not None:

@@ -12,7 +12,7 @@ from drillbook.systems.redis.service import Redis
 
 
 class Flush(Fault):
-    """Delete every key of every database, like an operator logged in to the wrong server."""
+    """Delete every key of every database, like an operator who is logged in to the wrong server."""
 
     SERVICE = Redis
     PLACE = Place.CONTROLLER
@@ -66,5 +66,5 @@ class Flush(Fault):
         return not identity.marked(ctx, self.service)
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the mark of this run exists: a flush removes either everything or nothing."""
+        """Return True when the mark of this run exists, since a flush removes either everything or nothing."""
         return identity.marked(ctx, self.service)

@@ -19,12 +19,12 @@ from drillbook.systems.redis.service import Redis
 from drillbook.values import Duration
 
 MILLISECONDS = 100_000_000_000
-"""A number above this is a time in milliseconds since 1970, not in seconds."""
+"""A number above this value is a time in milliseconds since 1970, not in seconds."""
 _HINT = "name `times` (keys whose value is a time) or `lifetimes` (keys that are always written with the same time to live)"
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the newest write in a keyspace, usually a restored copy: later writes would have been lost.
+    """Find the newest write in a keyspace, usually a restored copy; writes after this time would have been lost.
 
     The time of a write is known for stream entries (from the id), for keys whose value is the time of writing, and for keys
     that are always written with the same time to live; the newest of all these times counts.

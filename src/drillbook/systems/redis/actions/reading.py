@@ -94,7 +94,7 @@ def _unhealthy(facts: Facts) -> list[tuple[str, str]]:
 
 
 OWN_LIMIT = 200_000
-"""Maximum number of keys up to which Drillbook's own keys are counted; in a larger keyspace their share is negligible."""
+"""Maximum number of keys for which Drillbook's own keys are counted separately; in larger keyspaces they do not matter."""
 
 
 class Usage(Read):

@@ -156,12 +156,12 @@ def bucket(service: S3, name: str = "") -> Identity:
 
 
 def body_key(folder: Reference, key: str) -> str:
-    """Return the key, below the backup's ``folder``, of the copy of the object ``key``."""
+    """Return the key of the copy of the object ``key``, in the backup's ``folder``."""
     return f"{folder.key}/{BODIES}/{key}"
 
 
 def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest, keys: list[str]) -> None:
-    """Read and verify the copies of ``keys``; of all other copies check only the size. Raises StepFailed with findings."""
+    """Read and verify the copies of ``keys``; of all other copies, check only the size. Raises StepFailed with findings."""
     sizes = store.sizes(f"{folder.key}/{BODIES}/")
     there = [key for key in keys if key in sizes]
     contents = copies.contents(ctx, store, [Wanted(body_key(folder, key)) for key in there])

@@ -26,7 +26,7 @@ FLIPPED = 1024
 
 Count = Annotated[int, Field(ge=1, le=5000, description="Maximum number of objects to delete, in the order of their keys.")]
 Chosen = dict[str, list[str]]
-"""Objects to delete: for each key the id of its current version, then the ids of its existing delete markers."""
+"""Objects to delete: by key, the id of the current version, followed by the ids of its existing delete markers."""
 
 
 class DeleteObjects(Fault):
@@ -102,7 +102,7 @@ def _latest(store: Store, prefix: str) -> dict[str, Version]:
 
 
 def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
-    """Return the delete markers added since the objects were chosen, by key; keys that no such marker hides are left out."""
+    """Return, by key, the delete markers added since the objects were chosen; keys that no such marker hides are left out."""
     hidden = {}
     history = store.history(os.path.commonprefix(list(chosen)))  # noqa: RUF071  keys are not paths
     for key, known in chosen.items():
@@ -113,7 +113,7 @@ def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
 
 
 class Undelete(Write):
-    """Remove exactly the delete markers that a drill added to objects: the undo of `s3.delete_objects`."""
+    """Remove exactly the delete markers that a drill added to objects; this is the undo of `s3.delete_objects`."""
 
     SERVICE = S3
     UNDO = ("nothing",)
@@ -259,7 +259,7 @@ class CorruptObject(Fault):
 
 
 class Unwrite(Write):
-    """Remove exactly the versions of an object that a run wrote: the undo of `s3.corrupt_object`."""
+    """Remove exactly the versions of an object that a run wrote; this is the undo of `s3.corrupt_object`."""
 
     SERVICE = S3
     UNDO = ("nothing",)

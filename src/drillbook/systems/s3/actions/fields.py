@@ -35,7 +35,7 @@ def need_versions(ctx: Context, name: str, otherwise: str) -> Store:
 
 
 def need_same_store(one: S3, other: S3) -> None:
-    """Raise NotReady unless both buckets belong to one store, which can then copy objects between them."""
+    """Raise NotReady unless both buckets belong to one store, so that it can copy objects between them."""
     if one.endpoint.rstrip("/") != other.endpoint.rstrip("/"):
         raise NotReady(
             f"{one.name} and {other.name} are in different stores ({one.endpoint}, {other.endpoint}), but objects can be "

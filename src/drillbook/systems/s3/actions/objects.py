@@ -136,7 +136,7 @@ class Matches(Read):
         bool | None,
         Field(
             description="With `service`: `true`: the version of every copied object must still exist; `null`: so must every older "
-            "version and delete marker in the manifest; `false`: none of them, for example if a lifecycle rule expires them."
+            "version and delete marker in the manifest; `false`: no version is required, for example if a lifecycle rule expires them."
         ),
     ] = None
 

@@ -31,10 +31,10 @@ class Choice:
 
 
 class VersionsRestore(Write):
-    """Restore the newest good version of objects by writing it again: nothing is deleted, all versions are kept.
+    """Restore the newest good version of objects by writing it again; nothing is deleted, and all versions are kept.
 
-    A version is good when its content equals the digest in a copy's manifest, or when it was current at a given time. Correct
-    objects, and objects that the manifest does not list, are not touched.
+    A version is good when its content equals the digest in a copy's manifest, or when it was current at a given time.
+    Correct objects, and objects that the manifest does not list, are not touched.
     """
 
     SERVICE = S3

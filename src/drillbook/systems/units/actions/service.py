@@ -19,10 +19,10 @@ from drillbook.sdk.service import Service
 from drillbook.sdk.temporary_unit import TemporaryUnit
 
 NEARLY_S = 2.0
-"""Seconds before the deadline at which a unit's state is reported even if the unit is still starting or stopping."""
+"""Seconds before the deadline at which a unit's state is reported, even if the unit is still starting or stopping."""
 CONNECT_S = 5.0
 EARLY_S = 0.3
-"""Seconds in which a tunnel to a closed port ends a connection."""
+"""A tunnel to a closed port accepts a connection, and closes it within this time in seconds."""
 ServiceName = Annotated[str, Field(description="Name of a service in the inventory that has a `unit`.")]
 
 
@@ -183,7 +183,7 @@ class Serve(TemporaryUnit):
 
 
 class TryStart(Write):
-    """Start a service's unit, like its manager or a hasty operator; a failed start is reported as a fact, not an error."""
+    """Start a service's unit, as its manager or a hasty operator would; if the start fails, the facts say so, without an error."""
 
     UNDO = ("nothing",)
 
@@ -198,7 +198,7 @@ class TryStart(Write):
         ctx.run(*manager_of(ctx.host).start(_unit(ctx, self.service)))
         while (seen := _state(ctx, self.service)).state not in ("running", "stopped", "failed"):
             if ctx.deadline.remaining() < NEARLY_S:
-                break  # the manager keeps restarting the unit
+                break  # the manager goes on restarting the unit
             ctx.deadline.wait(0.1)
         return {"unit": seen.unit, "state": seen.state, "word": seen.word, "started": seen.state == "running"}
 
@@ -234,7 +234,7 @@ class Restart(Write):
 
 
 class _Down(Fault):
-    """Base of stop and kill: the unit stays down until it is started again."""
+    """Base of the faults stop and kill, after which the unit stays down until it is started again."""
 
     UNDO = ("commands",)
 

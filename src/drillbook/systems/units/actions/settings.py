@@ -22,7 +22,7 @@ from drillbook.systems.linux.target import as_root, need
 LIMIT = 64 << 10
 """Maximum size in bytes of an env file that may be changed."""
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=")
-# KEPT PID: record the process that read the changed file, by its pid and start time.
+# KEPT PID: record which process read the changed file, by its pid and start time.
 _REMEMBER = (
     nofollow.WALK
     + """
@@ -30,11 +30,11 @@ enter "${1%/*}" && hold "${1##*/}" || exit 1
 printf "%s %s\\n" "$2" "$(sed "s/.*) //" "/proc/$2/stat" | cut -d " " -f 20)" > ./reader
 """
 )
-# KEPT PATH COMMAND...: note if the unit needs a restart: when the process that read the changed file lives, or
-# when the unit's main process (COMMAND prints its pid) is not known to have started after the present file was put at PATH.
-# The latter happens when the manager restarted the unit with the changed file, and a restore then replaced the file without
-# a restart. The inode's change time tells when the file was replaced, to a clock tick; a process that started within 0.05 s
-# of that time counts as older. So does every process when the path is a link, whose change time tells nothing.
+# KEPT PATH COMMAND...: note that the unit needs a restart, in two cases. First: the process that read the changed file is
+# still alive. Second: it is not certain that the unit's main process (COMMAND prints its pid) started after the present file
+# was put at PATH: the manager may have restarted the unit with the changed file before a restore replaced it. The inode's
+# change time tells, to a clock tick, when the file was replaced; a process that started within 0.05 s of that time counts as
+# older. If the path is a link, whose change time says nothing, every process counts as older.
 _FIND_STALE = (
     nofollow.WALK
     + """
@@ -58,7 +58,7 @@ fi
 test -n "$running" && test ! -L "$path" && newer "$running" || : > ./back
 """
 )
-# KEPT COMMAND...: stop the unit if the original file was put back, or if the unit was noted for a restart.
+# KEPT COMMAND...: stop the unit if the original file was put back, or if a restart of the unit was noted.
 _STOP_IF_STALE = (
     nofollow.WALK
     + """
@@ -67,7 +67,7 @@ shift
 "$@" || true
 """
 )
-# KEPT COMMAND...: start the unit that ran before the change, or one that was stopped with it, unless nothing was changed.
+# KEPT COMMAND...: start the unit if it ran before the change or was stopped by this undo, unless nothing was changed.
 _START = nofollow.WALK + '(enter "${1%/*}" && hold "${1##*/}") || exit 0; shift; "$@"'
 _OPENED = (
     nofollow.WALK
@@ -86,7 +86,7 @@ walk "$1" last && test -f "./$it" || exit 1
 read_ head -c "$2" /proc/self/fd/3 3< "./$it"
 """
 )
-# FROM TO [DIGEST]: replace TO in one step by a copy with the same owner and permissions, once the copy is complete on disk.
+# FROM TO [DIGEST]: replace TO by a copy with the same owner and permissions, in one step, once the copy is complete on disk.
 # The copy is made in a new folder next to TO, which nobody else may enter.
 _COPY = (
     _OPENED
@@ -166,7 +166,7 @@ def _bytes(ctx: Context, path: str) -> bytes | None:
 
 
 def changed(text: str, remove: Sequence[str], values: Mapping[str, str]) -> str:
-    """Return the text of an env file without the variables ``remove``, and with ``values`` in place of their old values."""
+    """Return the text of an env file without the variables ``remove``, and with the new values ``values``."""
     gone = {*remove, *values}
     lines = [line for line in text.splitlines() if (found := _LINE.match(line)) is None or found[1] not in gone]
     return "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in values.items())])
@@ -251,7 +251,7 @@ class _Settings(Action):
         return {"file": path, "was": was, "is": now, "names": [*self.remove, *self.values]}
 
     def _remember(self, ctx: Context, seen: UnitState) -> None:
-        """Record for the undo the pid of the process that read the changed file; record nothing if the unit exited at once."""
+        """Record for the undo the pid of the process that read the changed file; nothing if the unit exited at once."""
         if seen.pid:
             kept = self._kept(ctx, _file(ctx, self.service))
             ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", kept, str(seen.pid))
@@ -281,8 +281,8 @@ class Change(_Settings, Fault):
     """Change or remove variables in a service's env file, and restart its unit, as a wrong deployment does.
 
     The file keeps its owner and permissions; the undo restores the original, which is kept in the same folder. If a restore
-    has put a new file at the path, the undo keeps the new file, and restarts the unit unless the unit already runs with it.
-    A service that does not start with the changed settings is part of the fault.
+    has put a new file at the path, the undo keeps this file, and restarts the unit unless it already runs with it. A service
+    that does not start with the changed settings is part of the fault.
     """
 
     def inject(self, ctx: Context) -> Facts:
@@ -301,7 +301,7 @@ class Change(_Settings, Fault):
 
 
 class Apply(_Settings, Write):
-    """Change settings of a service for the duration of the drill, as a remedy (a larger pool, more workers); restart it.
+    """Change settings of a service for the duration of the drill, as a remedy (a larger pool, more workers), and restart it.
 
     The unit must start with these settings. At the end of the drill, or when its controller dies, the original file is
     restored, as with `settings.change`, and the unit is restarted. A new env file that a step of `cleanup` has written is
