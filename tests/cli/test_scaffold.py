@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drillbook.cli import scaffold
+from drillbook.cli import ci_files, scaffold
 from drillbook.errors import UsageError
 from drillbook.lab import control
 from drillbook.plan import planner
@@ -124,26 +124,6 @@ def test_git_never_adds_the_signing_key(tmp_path, monkeypatch):
     assert "signing_key" in (ROOT / ".gitignore").read_text()
 
 
-def test_generated_ci_installs_nothing_that_anybody_else_could_register(tmp_path):
-    """The name of a distribution that is not released belongs to whoever registers it first."""
-    content = scaffold.contents()
-    for name in (".gitlab-ci.yml", ".github/workflows/drills.yml"):
-        installs = [line for line in content[name].splitlines() if "pip install" in line]
-        assert installs
-        for line in installs:
-            assert "--require-hashes" in line
-            assert "drillbook" not in line.partition("pip install")[2]
-        for used in re.findall(r"uses: \S+@(\S+)", content[name]):
-            assert re.fullmatch("[0-9a-f]{40}", used), "a tag can be moved"
-    asked = [line for line in content["requirements.in"].splitlines() if line and not line.startswith("#")]
-    assert asked == [], "the user names the source"
-    script = next(line for line in content[".github/workflows/drills.yml"].splitlines() if "test -s" in line)
-    done = subprocess.run(
-        ["sh", "-c", script.partition("run: ")[2]], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, "requirements.in" in done.stdout) == (1, True)
-
-
 def test_the_lock_of_the_projects_own_ci_names_every_dependency_by_hash():
     text = (ROOT / ".ci" / "requirements.lock").read_text().replace(" \\\n   ", "")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
@@ -161,17 +141,8 @@ def test_the_lock_of_the_projects_own_ci_names_every_dependency_by_hash():
     assert "--require-hashes" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_generated_ci_uploads_no_raw_evidence():
-    content = scaffold.contents()
-    gitlab = yaml.safe_load(content[".gitlab-ci.yml"])["drills"]["artifacts"]
-    assert gitlab["exclude"] == ["reports/**/evidence/**/*"]
-    steps = yaml.safe_load(content[".github/workflows/drills.yml"])["jobs"]["pre-release"]["steps"]
-    (upload,) = (step for step in steps if "upload-artifact" in step.get("uses", ""))
-    assert "!reports/**/evidence/**" in upload["with"]["path"].split()
-
-
 def test_the_wheel_holds_every_template():
     from importlib.resources import files
 
     templates = files("drillbook.cli").joinpath("templates")
-    assert {one.name for one in templates.iterdir()} == {*scaffold.FILES.values(), "rehearsal"}
+    assert {one.name for one in templates.iterdir()} == {*scaffold.FILES.values(), *ci_files.FILES.values(), "rehearsal"}

@@ -18,6 +18,7 @@ from drillbook.cli.task_exit import Dry, is_dry, told
     iterable=["with_"],
     help={
         "with_": "entry of the catalogue to copy, such as quarterly; several with commas between them, or --with again",
+        "source": "URL from which CI installs Drillbook: a wheel, or git+https://...; default: where this one came from",
         "folder": "folder of the new project; default: the current folder",
         "rehearse": "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, sqlite, files or restic",
         "host": "with --rehearse: [USER@]ADDRESS[:PORT] of the host where the backups are",
@@ -32,6 +33,7 @@ def init(
     folder: str | None = None,
     with_: Sequence[str] | None = None,  # invoke collects a repeated option for this default alone
     *,
+    source: str = "",
     rehearse: str = "",
     host: str = "",
     at: str = "",
@@ -46,4 +48,5 @@ def init(
 
     answers = rehearsal_project.answered(rehearse, host=host, at=at, sandbox=sandbox, database=database)
     make = dry_run.init if is_dry(context) else scaffold.init
-    return make(Path(folder or "."), answers, [name for one in with_ or () for name in one.split(",") if name])
+    names = [name for one in with_ or () for name in one.split(",") if name]
+    return make(Path(folder or "."), answers, names, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from rich.text import Text
 
 from drillbook.catalog import entries, shipped_files
-from drillbook.cli import rehearsal_project
+from drillbook.cli import ci_files, rehearsal_project
 from drillbook.cli.console import console
 from drillbook.cli.rehearsal_project import Answers, blanks
 from drillbook.errors import UsageError
@@ -23,11 +24,9 @@ FILES = {
     "tasks.py": "tasks.txt",
     ".gitignore": "gitignore",
     ".drillbook/.gitignore": "keyignore",
-    "requirements.in": "requirements.in",
-    ".gitlab-ci.yml": "gitlab-ci.yml",
-    ".github/workflows/drills.yml": "github.yml",
 }
-"""Files of a new project, each with the name of its template."""
+"""Files of a new project, each with the name of its template; those for CI are made by ``cli.ci_files``."""
+LAB_JOB, REHEARSAL_JOB = ci_files.Job("pre-release", "lab", lab=True), ci_files.Job("rehearsal", "rehearsal", lab=False)
 FIRST = (
     ("drill.plan first", "shows what the first drill would do"),
     ("drill first", "runs the first drill on the lab; then describe your own hosts in inventory/staging.yml"),
@@ -40,15 +39,16 @@ REHEARSAL = (
 """Next commands in a project that rehearses backups."""
 
 
-def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()) -> int:
+def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "") -> int:
     """Create a project in ``folder``; with ``answers`` one that rehearses a team's own backups.
 
     Entries of the catalogue, given as ``names``, are copied into it; into an existing project, they alone are copied.
+    ``source`` is the URL from which CI installs Drillbook.
 
     Raises UsageError, before writing anything, when one of the project's files exists, or an answer has the wrong form.
     """
     grows = bool(names) and (folder / "drills").is_dir()
-    content = free(folder, answers, names)
+    content = free(folder, answers, names, source)
     for name, text in content.items():
         path = folder / name
         try:
@@ -57,13 +57,20 @@ def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()
                 target.write(text)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
-    missing = blanks(answers) if answers else []
     commands = [*_copied(names), *(REHEARSAL if answers else () if grows else FIRST)]
-    _tell(folder, list(content), commands, missing, f"added to {folder.resolve()}:" if grows else "")
+    _tell(folder, list(content), commands, _blanks(content, answers), f"added to {folder.resolve()}:" if grows else "")
     return 0
 
 
-def free(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()) -> dict[str, str]:
+def _blanks(content: dict[str, str], answers: Answers | None) -> list[str]:
+    """What the user has to fill in before the project is ready."""
+    missing = blanks(answers) if answers else []
+    found = [f"replace {', '.join(missing)} in inventory/rehearsal.yml"] if missing else []
+    unnamed = re.search(r"^#drillbook", content.get("requirements.in", ""), re.MULTILINE)
+    return found + (["name the source of Drillbook in requirements.in, for CI (or init --source URL)"] if unnamed else [])
+
+
+def free(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "") -> dict[str, str]:
     """Contents of a project's new files by path; ``names`` are entries of the catalogue.
 
     In an existing project these are the files of the entries alone, without those that it has already.
@@ -75,7 +82,8 @@ def free(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()
             raise UsageError(f"{folder.resolve()} is a project already", hint="add drills to it with --with alone")
         content = {name: text for name, text in content.items() if not _holds(folder / name, text)}
     else:
-        content = {**(rehearsal_project.contents(answers, program(), contents()) if answers else contents()), **content}
+        made = rehearsal_project.contents(answers, program(), contents()) if answers else contents()
+        content = {**made, **ci_files.contents(REHEARSAL_JOB if answers else LAB_JOB, source), **content}
     taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
     if taken:
         raise UsageError(
@@ -127,8 +135,8 @@ def _tell(
     out.print(Text("\nNext", style="bold"))
     if folder.resolve() != Path.cwd():
         out.print(Text(f"  cd {folder}"))
-    if missing:
-        out.print(Text(f"  replace {', '.join(missing)} in inventory/rehearsal.yml"), soft_wrap=True)
+    for line in missing:
+        out.print(Text(f"  {line}"), soft_wrap=True)
     width = max(len(command) for command, _ in commands)
     for command, effect in commands:
         out.print(Text(f"  {program()} {command:{width}}  {effect}"), soft_wrap=True)

@@ -1,0 +1,81 @@
+"""Files of a new project for CI at GitHub and GitLab: they run a suite on a schedule, from a source that the user names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+from drillbook import __version__
+from drillbook.errors import UsageError
+from drillbook.installation import extras
+
+FILES = {
+    ".github/workflows/drills.yml": "github.yml",
+    ".gitlab-ci.yml": "gitlab-ci.yml",
+    "requirements.in": "requirements.in",
+}
+"""Files of a project, each with the name of its template."""
+EXAMPLE = f"https://packages.example.com/drillbook-{__version__}-py3-none-any.whl"
+_SOURCE = re.compile(r"(https://|git\+https://|git\+ssh://|file://)\S+")
+_INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The job of a project: the suite that it runs, and where."""
+
+    suite: str
+    inventory: str
+    lab: bool
+    """True for the embedded lab on a machine of the CI service; else a runner of the team, which reaches the hosts."""
+
+
+def contents(job: Job, source: str = "") -> dict[str, str]:
+    """Content of each file by path; ``source`` is a URL of Drillbook's wheel, by default the one it was installed from.
+
+    Raises UsageError for a source that pip cannot take from anywhere else.
+    """
+    source = source or _own_source()
+    if source and not _SOURCE.fullmatch(source):
+        raise UsageError(
+            f"--source must be the URL of a wheel or of a repository, not {source!r}", hint=f"such as {EXAMPLE}"
+        )
+    values = {"SUITE": job.suite, "INVENTORY": job.inventory, **_places(job), "LINE": _requirement(job, source)}
+    folder = files("drillbook.cli").joinpath("templates")
+    return {path: _filled(folder.joinpath(template).read_text(encoding="utf-8"), values) for path, template in FILES.items()}
+
+
+def _own_source() -> str:
+    """URL that this program was installed from, if other machines reach it too; else empty."""
+    found = extras.current()
+    return found.source if found.source.startswith(("https://", "git+")) and not found.editable else ""
+
+
+def _requirement(job: Job, source: str) -> str:
+    name = "drillbook[lab]" if job.lab else "drillbook"
+    return f"{name} @ {source}" if source else f"#{name} @ {EXAMPLE}"
+
+
+def _places(job: Job) -> dict[str, str]:
+    """Where the job runs, and its commands at GitLab; the embedded lab's PostgreSQL does not run as root."""
+    drill = f".venv/bin/drillbook drill {job.suite} --inventory {job.inventory} --assume no"
+    if not job.lab:
+        return {
+            "RUNNER": "[self-hosted, linux]            # a machine of yours: with Python, the SSH key, and known_hosts",
+            "IMAGE": "tags: [drills]                              # a runner of yours that reaches the hosts, with its SSH key",
+            "RUN": f"- {_INSTALL}\n    - {drill}",
+        }
+    lines = [
+        "useradd --create-home drill && chown -R drill .",
+        *(f"su drill -c '{command}'" for command in (_INSTALL, drill)),
+    ]
+    return {
+        "RUNNER": "ubuntu-24.04",
+        "IMAGE": "image: python:3.12.8-bookworm",
+        "RUN": "\n    ".join(f"- {line}" for line in lines),
+    }
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    return re.sub(r"@([A-Z]+)@", lambda found: values[found[1]], text)
