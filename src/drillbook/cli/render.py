@@ -13,7 +13,7 @@ from rich.text import Text
 from drillbook.attestation import sign_runs, standing
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.attestation.standing import Standing
-from drillbook.cli import finished_runs, run_identity
+from drillbook.cli import finished_runs, metrics, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.errors import JournalError, UnknownName
@@ -59,6 +59,7 @@ def render(
         attested = {} if unsigned else {folder.name: sign_runs.written_digest(folder)}
         sign_runs.seal_suite(folder.parent, again, sealer, attested, whole)
     publish.write_index(project.reports)
+    metrics.refresh(project)
     tell_missed(sealer.missed)
     return view, unsigned
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from drillbook.cli import labs
+from drillbook.cli import labs, metrics
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
 from drillbook.cli.views import Manner, Teller, tell_missed
@@ -29,6 +29,7 @@ def drill(project: Project, name: str, inventory_name: str, manner: Manner = Man
             return _suite(orchestrator, found, plans, teller)
     teller.end(view, shown_path(folder / "report.html"), newest=True)
     tell_missed(orchestrator.missed)
+    metrics.refresh(project)
     return view.result.exit
 
 
@@ -42,6 +43,7 @@ def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], tell
     folder, result = orchestrator.run_suite(suite, plans, between)
     teller.end_suite(result, views, shown_path(folder / "report.html"))
     tell_missed(orchestrator.missed)
+    metrics.refresh(orchestrator.project)
     return result.exit
 
 

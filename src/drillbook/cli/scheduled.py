@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Literal
 
-from drillbook.cli import run
+from drillbook.cli import metrics, run
 from drillbook.cli.views import Manner
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.exits import Exit
@@ -53,6 +53,7 @@ class Tick:
             self.tried.add(row.drill)
             self._start(row)
         self._missed()
+        metrics.refresh(self.project)
         status = next((worst for worst in WORST if worst in self.statuses), Exit.OK)
         self._beat(status)
         return status

@@ -10,7 +10,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from drillbook.cli import developer_tasks, schedule_tasks
+from drillbook.cli import developer_tasks, metrics_tasks, schedule_tasks
 from drillbook.cli.catalog_task import catalog
 from drillbook.cli.console import end_quietly
 from drillbook.cli.init_task import init
@@ -358,6 +358,7 @@ def namespace() -> Collection:
         "drill": [drill, list_, schedule_tasks.due, plan, check_drill, approve, recover, stop],
         "report": [report, verify, list_runs, open_],
         "schedule": [schedule_tasks.run_due, schedule_tasks.install, schedule_tasks.remove],
+        "metrics": [metrics_tasks.write, metrics_tasks.files],
         "lab": [up, down, status],
     }
     for name, tasks in groups.items():

@@ -24,6 +24,7 @@ MODULES = {
     "notify": ("apprise",),
     "timestamp": ("rfc3161_client",),
     "otel": ("opentelemetry",),
+    "metrics": ("prometheus_client",),
 }
 """Modules of each extra without which its part of the program cannot be imported."""
 

@@ -8,7 +8,20 @@ from __future__ import annotations
 import re
 import sys
 
-TASKS = ("actions", "audit", "catalog", "diagnose", "drill", "init", "lab", "report", "schedule", "schema", "trust")
+TASKS = (
+    "actions",
+    "audit",
+    "catalog",
+    "diagnose",
+    "drill",
+    "init",
+    "lab",
+    "metrics",
+    "report",
+    "schedule",
+    "schema",
+    "trust",
+)
 """Tasks and groups of tasks that both programs have."""
 _COMMAND = re.compile(rf"\binvoke (?=(?:{'|'.join(TASKS)})\b)")
 

@@ -1,5 +1,5 @@
-"""Traces of runs for OpenTelemetry: spans for the drill, each phase, step, host and probe, made from the journal.
+"""Traces of runs for OpenTelemetry, made from journals, and metrics of a project for Prometheus, made from results.
 
-Lives here: the ids of traces and spans, the spans, and sending them by OTLP.
-Lives elsewhere: the journal, from which spans are made (`journal`).
+Lives here: the spans and sending them by OTLP; the metrics, the alert rules and the dashboard for them.
+Lives elsewhere: the journal (`journal`), schedules and what is due (`project`).
 """

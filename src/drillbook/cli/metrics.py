@@ -1,0 +1,59 @@
+"""``metrics.write``: metrics of the project for Prometheus, on demand and after every run; and the files for monitoring."""
+
+from __future__ import annotations
+
+import sys
+from importlib import resources
+from pathlib import Path
+
+from drillbook.cli.console import stdout
+from drillbook.errors import DrillbookError, UsageError, escaped
+from drillbook.project import due, settings
+from drillbook.project.project import Project
+from drillbook.telemetry import metrics, run_figures
+
+FILES = ("drillbook.rules.yml", "drillbook.dashboard.json")
+
+
+def target(project: Project, named: str) -> Path:
+    """File for the metrics: ``named``, else the one in ``drillbook.yml``. Raises UsageError when there is none."""
+    if named:
+        return Path(named)
+    written = settings.load(project.root).metrics
+    if not written:
+        raise UsageError(
+            "the file for the metrics is missing",
+            hint=f"metrics.write FILE, or `metrics: FILE` in {settings.FILE}; node_exporter reads *.prom in its textfile folder",
+        )
+    return project.root / written
+
+
+def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> int:
+    """Write the metrics of ``project`` to ``path``, or to standard output for None."""
+    content = metrics.exposition(metrics.samples(due.read(project), run_figures.read(project)), openmetrics=openmetrics)
+    if path is None:
+        stdout().write(content.decode())
+    else:
+        metrics.write(path, content)
+    return 0
+
+
+def refresh(project: Project) -> None:
+    """Write the metrics after a run if ``drillbook.yml`` names a file; a failure is only printed."""
+    try:
+        if settings.load(project.root).metrics:
+            write(project, target(project, ""))
+    except DrillbookError as error:
+        sys.stderr.write(f"error: {escaped(str(error))}\n")
+
+
+def files(folder: Path) -> list[Path]:
+    """Copy the alert rules and the Grafana dashboard into ``folder``; existing files are replaced. Raises UsageError."""
+    shipped = resources.files("drillbook.telemetry") / "monitoring"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            (folder / name).write_bytes((shipped / name).read_bytes())
+    except OSError as error:
+        raise UsageError(f"the files cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
+    return [folder / name for name in FILES]

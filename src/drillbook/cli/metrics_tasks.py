@@ -1,0 +1,50 @@
+"""The tasks ``metrics.*``; the module ``cli.metrics`` implements them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from drillbook.cli import console
+from drillbook.cli.optional_names import OptionalNameTask
+from drillbook.cli.place import here
+from drillbook.cli.task_exit import Dry, is_dry, told
+from drillbook.errors import UsageError
+
+
+@task(
+    klass=OptionalNameTask,
+    positional=["file"],
+    help={
+        "file": "file to write; default: `metrics` in drillbook.yml",
+        "stdout": "print them instead",
+        "openmetrics": "in the form of OpenMetrics; default: the text form of Prometheus",
+    },
+)
+@told(Dry.TELLS)
+def write(context: Context, file: str | None = None, stdout: bool = False, openmetrics: bool = False) -> int:
+    """Write metrics for Prometheus: last proof, RTO and RPO, verdict, residue, schedule, backups, restores."""
+    from drillbook.cli import dry_run, metrics  # noqa: PLC0415  keeps start-up fast
+
+    project = here(spare=True)
+    if is_dry(context):
+        return dry_run.tell(f"would write the metrics to {file or 'the file in drillbook.yml'}")
+    if stdout and file:
+        raise UsageError("--stdout and a file exclude each other")
+    return metrics.write(project, None if stdout else metrics.target(project, file or ""), openmetrics=openmetrics)
+
+
+@task(klass=OptionalNameTask, positional=["folder"], help={"folder": "folder for the files"})
+@told(Dry.TELLS)
+def files(context: Context, folder: str | None = None) -> int:
+    """Write alert rules for Prometheus and a dashboard for Grafana into a folder."""
+    from drillbook.cli import dry_run, metrics  # noqa: PLC0415  keeps start-up fast
+
+    if is_dry(context):
+        return dry_run.tell(f"would write {', '.join(metrics.FILES)}")
+    if not folder:
+        raise UsageError("the folder for the files is missing", hint="metrics.files FOLDER")
+    console.stdout().write("".join(f"written: {path}\n" for path in metrics.files(Path(folder))))
+    return 0

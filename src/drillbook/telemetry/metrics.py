@@ -1,0 +1,159 @@
+"""Metrics of a project for Prometheus, as a file for the textfile collector of node_exporter, or in the form of OpenMetrics.
+
+Moments are exported as timestamps, so that a rule compares them with the present even when nothing writes the file any more.
+Sources: https://prometheus.io/docs/practices/naming/, https://github.com/prometheus/node_exporter#textfile-collector.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from drillbook.errors import UsageError
+from drillbook.installation import extras
+from drillbook.judge.result import Verdict
+from drillbook.plan.schedule import State
+from drillbook.project.due import Due
+from drillbook.report.figures import moment
+from drillbook.telemetry.run_figures import OBJECTIVES, DrillFigures
+
+PREFIX = "drillbook_"
+SUBJECT = ("service", "drill", "environment")
+FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "metrics_written_timestamp_seconds": ("When these metrics were written.", ()),
+    "last_run_timestamp_seconds": ("Start of the newest run that ended.", SUBJECT),
+    "last_proof_timestamp_seconds": ("Start of the newest run that passed: the last proven restore.", SUBJECT),
+    "due_timestamp_seconds": ("Moment from which a new run is due by the schedule.", SUBJECT),
+    "overdue_timestamp_seconds": (
+        "Moment from which the drill is overdue; without a pass, start of its first run.",
+        SUBJECT,
+    ),
+    "overdue_seconds": ("For how long the drill was overdue when these metrics were written; 0 before.", SUBJECT),
+    "never_passed": ("1 when no run of a scheduled drill, or of an expected service, has passed.", SUBJECT),
+    "schedule_unknown": ("1 when the file of the drill or suite cannot be read.", SUBJECT),
+    "verdict": ("1 for the verdict of the newest run, 0 for the others.", (*SUBJECT, "verdict")),
+    "recovery_measured_seconds": (
+        "Measured RTO, RPO or detection time of the newest run with one.",
+        (*SUBJECT, "objective"),
+    ),
+    "recovery_error_seconds": ("Error of the measurement, plus and minus.", (*SUBJECT, "objective")),
+    "recovery_objective_seconds": ("Objective: the largest allowed value.", (*SUBJECT, "objective")),
+    "recovery_met": (
+        "1 when the newest run met the objective, 0 when it missed it; absent when unknown.",
+        (*SUBJECT, "objective"),
+    ),
+    "objective_misses": ("Number of newest runs in a row that missed the objective.", (*SUBJECT, "objective")),
+    "recovery_trend_seconds_per_day": ("Growth of the measurement over the runs that passed.", (*SUBJECT, "objective")),
+    "recovery_trend_error_seconds_per_day": ("Error of the growth (95 %), plus and minus.", (*SUBJECT, "objective")),
+    "residue_changes": ("Number of changes that were not undone, and that nobody closed, in all runs.", SUBJECT),
+    "backup_age_seconds": ("Age of the backup that the newest run with one restored, at that time.", SUBJECT),
+    "restore_size_bytes": ("Size of the newest restore that was measured.", SUBJECT),
+    "restore_duration_seconds": ("Duration of the newest restore that was measured.", SUBJECT),
+    "restore_rate_bytes_per_second": ("Size divided by duration of the newest restore that was measured.", SUBJECT),
+}
+"""Name without prefix, help and labels of each metric; all are gauges."""
+MODE = 0o644
+"""Mode of the file: the collector is another user. It names services and drills, and contains no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a metric, with the values of its labels in order."""
+
+    name: str
+    labels: tuple[str, ...]
+    value: float
+
+
+def samples(found: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
+    """Yield the samples of all metrics, from the state by schedules and the figures of runs."""
+    yield Sample("metrics_written_timestamp_seconds", (), found.now.timestamp())
+    for row in found.rows:
+        subject = (row.service, row.drill, row.environment)
+        yield Sample("never_passed", subject, float(row.state is State.NEVER))
+        yield Sample("schedule_unknown", subject, float(row.state is State.UNKNOWN))
+        if row.drill and row.state is not State.UNKNOWN:
+            yield Sample("overdue_seconds", subject, row.overdue_s)
+        moments = {"due": row.due, "overdue": row.overdue_since}
+        if row.suite:  # of a drill, the figures below name it
+            moments |= {"last_run": row.last_started, "last_proof": row.passed}
+        for name, at in moments.items():
+            yield from _moment(f"{name}_timestamp_seconds", subject, at)
+    for one in drills:
+        yield from _of_drill(one)
+
+
+def _of_drill(one: DrillFigures) -> Iterator[Sample]:
+    subject, newest = one.newest.subject, one.newest
+    yield Sample("last_run_timestamp_seconds", subject, newest.started_s)
+    if passed := one.last_pass:
+        yield Sample("last_proof_timestamp_seconds", subject, passed.started_s)
+    for verdict in Verdict:
+        yield Sample("verdict", (*subject, str(verdict)), float(newest.data["verdict"] == verdict))
+    for key in OBJECTIVES:
+        yield from _objective(one, key)
+    yield Sample("residue_changes", subject, float(one.residue))
+    restore = one.last_restore()
+    if "backup_age_s" in restore:
+        yield Sample("backup_age_seconds", subject, restore["backup_age_s"])
+    if "bytes" in restore:
+        yield Sample("restore_size_bytes", subject, restore["bytes"])
+        yield Sample("restore_duration_seconds", subject, restore["seconds"])
+        yield Sample("restore_rate_bytes_per_second", subject, restore["bytes"] / restore["seconds"])
+
+
+def _objective(one: DrillFigures, key: str) -> Iterator[Sample]:
+    labels, measured = (*one.newest.subject, key), one.last_measured(key)
+    if not measured:
+        return
+    values = {
+        "recovery_objective_seconds": measured.get("target_s"),
+        "recovery_measured_seconds": measured.get("measured_s"),
+        "recovery_error_seconds": measured.get("error_s"),
+        "recovery_met": one.newest.objective(key).get("met"),
+        "objective_misses": one.misses(key),
+    }
+    if trend := one.trend(key):
+        values["recovery_trend_seconds_per_day"], values["recovery_trend_error_seconds_per_day"] = trend
+    yield from (Sample(name, labels, float(value)) for name, value in values.items() if value is not None)
+
+
+def _moment(name: str, labels: tuple[str, ...], at: str) -> Iterator[Sample]:
+    found: datetime | None = moment(at) if at else None
+    if found:
+        yield Sample(name, labels, found.timestamp())
+
+
+def exposition(found: Iterable[Sample], *, openmetrics: bool = False) -> bytes:
+    """Format the samples for Prometheus, or as OpenMetrics. Raises MissingExtra without prometheus_client."""
+    try:
+        from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415  an extra
+        from prometheus_client.openmetrics import exposition as open_exposition  # noqa: PLC0415  an extra
+    except ImportError:
+        raise extras.missing("metrics", "prometheus_client", "the file of metrics") from None
+    registry = CollectorRegistry()
+    gauges = {name: Gauge(PREFIX + name, text, labels, registry=registry) for name, (text, labels) in FAMILIES.items()}
+    for one in found:
+        gauge = gauges[one.name]
+        (gauge.labels(*one.labels) if one.labels else gauge).set(one.value)
+    return open_exposition.generate_latest(registry) if openmetrics else generate_latest(registry)  # type: ignore[no-untyped-call]
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write the file atomically, readable by the collector's user. Raises UsageError when that is impossible."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), MODE)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise UsageError(f"the metrics cannot be written to {path}: {error.strerror}", hint="name another file") from None

@@ -1,0 +1,67 @@
+"""`metrics.write` and `metrics.files`, and the metrics that each run writes where `drillbook.yml` names a file."""
+
+import sys
+
+import pytest
+
+from tests.needs import library
+from tests.program import Folder, step
+
+GOOD = "every: 7d\nrestore:\n" + step(["true"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    library("prometheus_client")
+    made = Folder(tmp_path)
+    made.write(GOOD)
+    return made
+
+
+def test_every_run_writes_the_file_of_the_settings(folder):
+    (folder.root / "drillbook.yml").write_text("metrics: collector/drillbook.prom\n")
+    assert folder.run("drill", "sample", "--quiet").returncode == 0
+    text = (folder.root / "collector" / "drillbook.prom").read_text()
+    assert 'drillbook_last_proof_timestamp_seconds{drill="sample",environment="lab",service="app"} ' in text
+    assert 'drillbook_verdict{drill="sample",environment="lab",service="app",verdict="passed"} 1.0' in text
+
+
+def test_without_settings_a_run_writes_none(folder):
+    folder.run("drill", "sample", "--quiet")
+    assert not list(folder.root.rglob("*.prom"))
+    done = folder.run("metrics.write")
+    assert done.returncode == 2
+    assert "`metrics: FILE` in drillbook.yml" in done.stderr
+    assert "drillbook_verdict" in folder.run("metrics.write", "--stdout").stdout
+    assert folder.run("metrics.write", "x.prom", "--openmetrics").returncode == 0
+    assert (folder.root / "x.prom").read_text().endswith("# EOF\n")
+
+
+def test_metrics_that_cannot_be_written_do_not_change_the_result_of_a_run(folder):
+    (folder.root / "drillbook.yml").write_text("metrics: drills/sample.yml/drillbook.prom\n")
+    done = folder.run("drill", "sample", "--quiet")
+    assert done.returncode == 0
+    assert "the metrics cannot be written to" in done.stderr
+    (folder.root / "drillbook.yml").write_text("metrik: x\n")
+    done = folder.run("drill", "sample", "--quiet")
+    assert done.returncode == 0
+    assert "drillbook.yml:1:1" in done.stderr
+
+
+def test_a_missing_package_is_named(folder, monkeypatch, capsys):
+    from drillbook.cli import metrics
+    from drillbook.errors import UsageError
+    from drillbook.project.project import Project
+
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(UsageError, match="needs the extra `metrics`"):
+        metrics.write(Project(folder.root), folder.root / "x.prom")
+
+
+def test_the_files_for_monitoring(folder):
+    done = folder.run("metrics.files", "monitoring")
+    assert done.returncode == 0
+    assert sorted(path.name for path in (folder.root / "monitoring").iterdir()) == [
+        "drillbook.dashboard.json",
+        "drillbook.rules.yml",
+    ]

@@ -1,0 +1,166 @@
+"""The Grafana dashboard and the alert rules, by a real Prometheus that scraped the metrics of real runs."""
+
+import http.server
+import json
+import sqlite3
+import threading
+import time
+import urllib.parse
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from drillbook.cli import finished_runs
+from drillbook.project.project import Project
+from drillbook.report import publish
+from tests.audit.stories import Book
+from tests.needs import library, need
+from tests.program import Folder, fault, step
+from tests.systems.prometheus.watch import _running, free_ports, get
+
+MONITORING = Path(__file__).parents[2] / "src" / "drillbook" / "telemetry" / "monitoring"
+CONFIG = """\
+global: {scrape_interval: 200ms, evaluation_interval: 200ms}
+rule_files: [RULES]
+scrape_configs:
+  - {job_name: textfile, metrics_path: /drillbook.prom, static_configs: [{targets: ["127.0.0.1:PORT"]}]}
+"""
+DRILL = """\
+every: 7d
+objectives: {rto: 60s}
+probes:
+  - http.available: {url: "http://127.0.0.1:PORT/page", every: 100ms, timeout: 1s}
+"""
+RESTORE = """\
+restore:
+  - backup.restore: {service: copy, from: copies}
+  - command.run: {argv: [mv, -f, DIR/gone, DIR/page], effect: write}
+    hosts: controller
+verify:
+  - command.run: {argv: [test, -e, DIR/page], effect: read}
+    hosts: controller
+"""
+SERVICES = """\
+services:
+  app: {kind: process, host: controller}
+  copy: {kind: folder, host: controller, path: DIR/copy, not_drilled: a sandbox, sandbox: {data_may_leave: true}}
+  copies: {kind: sqlite, service: app, host: controller, at: DIR/copies, not_drilled: a backup}
+"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".prom": "text/plain; version=0.0.4"}
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory):
+    """A Prometheus that scraped what two real runs and one recorded run with an RPO left."""
+    library("prometheus_client")
+    server_program = need("prometheus")
+    folder = Folder(tmp_path_factory.mktemp("project"))
+    (folder.root / "copies").mkdir()
+    book = sqlite3.connect(folder.root / "copies" / "copy.db")
+    book.execute("CREATE TABLE entry (id INTEGER PRIMARY KEY, text TEXT)")
+    book.execute("INSERT INTO entry (text) VALUES ('hello')")
+    book.commit()
+    book.close()
+    (folder.root / "page").write_text("here")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder.root)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield from scraped(server_program, folder, server.server_address[1])
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def scraped(program, folder, port):
+    path = folder.root / "inventory" / "lab.yml"
+    path.write_text(path.read_text().split("services:")[0] + SERVICES.replace("DIR", str(folder.root)))
+    (folder.root / "drillbook.yml").write_text("metrics: drillbook.prom\n")
+    breaks = fault(
+        ["mv", f"{folder.root}/page", f"{folder.root}/gone"],
+        ["sh", "-c", f"[ ! -e {folder.root}/gone ] || mv -f {folder.root}/gone {folder.root}/page"],
+        ["test", "-e", f"{folder.root}/gone"],
+    )
+    folder.write(DRILL.replace("PORT", str(port)) + breaks + RESTORE)
+    folder.write("every: 7d\nrestore:\n" + step(["false"]), "broken")
+    done = folder.run("drill", "sample")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert folder.run("drill", "broken").returncode == 1
+    recorded = Book.__new__(Book)
+    recorded.root, recorded.runs, recorded.reports = folder.root / "recorded", [], Project(folder.root).reports
+    recorded.root.mkdir()
+    run = recorded.run("2026-01-10T09:00:00").good().close()
+    publish.write_run(run.folder, finished_runs.judged(run.folder))
+    assert folder.run("metrics.write").returncode == 0
+    (own,) = free_ports(1)
+    place = folder.root / "prometheus"
+    place.mkdir()
+    (place / "prometheus.yml").write_text(
+        CONFIG.replace("PORT", str(port)).replace("RULES", str(MONITORING / "drillbook.rules.yml"))
+    )
+    url = f"http://127.0.0.1:{own}"
+    argv = [program, "--config.file=prometheus.yml", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{own}"]
+    with _running(argv, place, "prometheus", f"{url}/-/ready"):
+        until(lambda: query(url, "drillbook_metrics_written_timestamp_seconds"))
+        yield url
+
+
+def until(found, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return value
+
+
+def query(url, expression):
+    return get(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")["data"]["result"]
+
+
+DASHBOARD = json.loads((MONITORING / "drillbook.dashboard.json").read_text())
+QUERIES = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.parametrize(
+    ("title", "expression"), QUERIES, ids=[f"{title} {number}" for number, (title, _) in enumerate(QUERIES)]
+)
+def test_every_query_of_the_dashboard_has_a_result(prometheus, title, expression):
+    for name in ("service", "environment"):
+        expression = expression.replace(f"${name}", ".*")
+    assert query(prometheus, expression), title
+
+
+@pytest.mark.parametrize("name", ["service", "environment"])
+def test_the_variables_of_the_dashboard_have_values(prometheus, name):
+    (variable,) = [one for one in DASHBOARD["templating"]["list"] if one["name"] == name]
+    metric = variable["query"]["query"].removeprefix("label_values(").split(",")[0]
+    values = {one["metric"].get(name) for one in query(prometheus, metric)}
+    assert values == ({"app", "api"} if name == "service" else {"lab"})
+
+
+def test_the_alerts_that_fire_are_those_of_the_runs(prometheus):
+    def firing():
+        alerts = get(f"{prometheus}/api/v1/alerts")["data"]["alerts"]
+        return {(one["labels"]["alertname"], one["labels"].get("drill", "")) for one in alerts if one["state"] == "firing"}
+
+    expected = {
+        ("DrillbookLastRunNotPassed", "broken"),
+        ("DrillbookNeverPassed", "broken"),
+        ("DrillbookProofTooOld", "broken"),
+    }
+    assert until(lambda: firing() if len(firing()) >= len(expected) else None) == expected
+
+
+def test_the_figures_are_those_of_the_reports(prometheus):
+    (one,) = query(prometheus, 'drillbook_recovery_measured_seconds{drill="sample", service="app", objective="rto"}')
+    assert 0 < float(one["value"][1]) < 60
+    (one,) = query(prometheus, 'drillbook_restore_size_bytes{drill="sample", service="app"}')
+    assert float(one["value"][1]) >= 8192

@@ -1,0 +1,92 @@
+"""Figures of runs for metrics: repeated misses, trends, residue, and restores, from results alone."""
+
+import json
+
+from drillbook.project.project import Project
+from drillbook.telemetry import run_figures
+
+DAY = 86400
+
+
+def result(number, **more):
+    objective = {"target_s": 300.0, "measured_s": 100.0 + number, "error_s": 0.5, "met": True}
+    data = {
+        "service": "database",
+        "drill": "sample",
+        "environment": "lab",
+        "verdict": "passed",
+        "exit": 0,
+        "started": f"2026-03-{number:02d}T09:00:00.000000Z",
+        "objectives": {"rto": objective | more.pop("rto", {})},
+        "steps": [],
+        "residue": [],
+        "settled": None,
+    }
+    return data | more
+
+
+def figures(root, *results):
+    """What is read of runs that ended so, oldest first."""
+    reports = Project(root).ready_reports()
+    for number, one in enumerate(results):
+        folder = reports / f"202603{number + 1:02d}T090000.000Z-sample-{number:04x}"
+        folder.mkdir()
+        (folder / "journal.jsonl").write_text("")
+        (folder / "result.json").write_text(one if isinstance(one, str) else json.dumps(one))
+    return run_figures.read(Project(root))
+
+
+def test_misses_in_a_row_skip_runs_that_could_not_verify(tmp_path):
+    missed, unknown = {"met": False}, {"met": None, "measured_s": None}
+    runs = [result(1, rto=missed), result(2), result(3, rto=missed), result(4, rto=unknown), result(5, rto=missed)]
+    (one,) = figures(tmp_path, *runs)
+    assert one.misses("rto") == 2
+    assert one.misses("rpo") == 0
+
+
+def test_the_last_measurement_is_that_of_the_newest_run_with_one(tmp_path):
+    (one,) = figures(tmp_path, result(1), result(2, rto={"measured_s": None, "met": None}))
+    assert one.last_measured("rto")["measured_s"] == 101.0
+    assert one.newest.objective("rto")["met"] is None
+
+
+def test_a_trend_of_the_runs_that_passed(tmp_path):
+    failed = result(4, verdict="failed", exit=1, rto={"measured_s": 9000.0})
+    (one,) = figures(tmp_path, *map(result, (1, 2, 3)), failed)
+    slope, error = one.trend("rto")
+    assert round(slope, 6) == 1.0
+    assert round(error, 6) == 0.0
+    assert one.trend("rpo") is None
+
+
+def test_two_runs_have_no_trend(tmp_path):
+    (one,) = figures(tmp_path, result(1), result(2))
+    assert one.trend("rto") is None
+
+
+def test_residue_of_all_runs_counts_until_it_is_closed(tmp_path):
+    left = [{"step": "inject.1"}, {"step": "inject.2"}]
+    closed = result(2, residue=left, settled={"by": "ann"}, exit=5)
+    (one,) = figures(tmp_path, result(1, residue=left, exit=5), closed, result(3))
+    assert one.residue == 2
+    assert one.last_pass is one.newest
+
+
+def test_a_pass_with_residue_is_no_proof(tmp_path):
+    (one,) = figures(tmp_path, result(1, residue=[{"step": "inject.1"}], exit=5))
+    assert one.last_pass is None
+
+
+def test_size_duration_and_age_of_the_newest_restore(tmp_path):
+    facts = {"age_s": 3600.0, "used_bytes": 4000, "seconds": {"fetch": 1.0, "total": 2.0}}
+    steps = [
+        {"id": "backup.1", "status": "done", "seconds": 1.0, "facts": {"age_s": 7200.0}},
+        {"id": "restore.1", "status": "done", "seconds": 9.0, "facts": facts},
+        {"id": "restore.2", "status": "failed", "seconds": 9.0, "facts": {"used_bytes": 1}},
+    ]
+    (one,) = figures(tmp_path, result(1, steps=steps), result(2))
+    assert one.last_restore() == {"backup_age_s": 3600.0, "bytes": 4000.0, "seconds": 2.0}
+
+
+def test_results_that_cannot_be_read_are_left_out(tmp_path):
+    assert figures(tmp_path, "{", "[]", json.dumps({"service": "a"})) == []
