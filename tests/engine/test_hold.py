@@ -411,3 +411,25 @@ def test_a_lock_that_could_not_be_taken_over_and_belongs_to_another_run_now_stay
     Lock(place.hosts["b"], name, 20).take(Owner(run="run-9", controller=died()), deadline=soon())
     assert again.end() == ({}, {})
     assert Lock(place.hosts["b"], name, 20).state(deadline=soon()).owner.run == "run-9"
+
+
+def test_a_lock_that_is_given_back_can_be_taken_and_its_absence_is_no_loss(place):
+    first, second = place.hold("run-1"), place.hold("run-2")
+    first.take()
+    for named in place.plan.locks():
+        assert second.is_new(named)
+        first.give_back(named)
+        first.give_back(named)  # safe to repeat
+    second.take()
+    first.affirm()
+    assert not first.stop.flag.is_set()
+    assert {event.host for event in place.events(first, "lock.released")} == {"a", "b"}
+
+
+def test_a_lock_with_two_names_stays_when_one_of_them_is_given_back(place):
+    place.hosts["b"] = place.hosts["a"]
+    hold = place.hold("run-1")
+    hold.take()
+    here, there = (next(one for one in place.plan.locks() if (one.host, one.name) == (host, "host")) for host in "ab")
+    hold.give_back(there)
+    assert Lock(place.hosts["a"], here.name, 20).state(deadline=soon()).owner.run == "run-1"

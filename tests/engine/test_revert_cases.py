@@ -296,7 +296,8 @@ def test_an_older_change_waits_for_a_newer_one_on_another_host(bench):
     bench.world.hosts["a"].on("mend", lambda call: (order.append("a"), bench.world.hosts["a"].files.clear(), Reply(0))[2])
     bench.world.hosts["b"].on("mend", slowly)
     bench.intent(1, COMMANDS, "a")
-    bench.intent(1, COMMANDS, "b")
+    bench.world.announced.add(("b", "3"))
+    bench.intent(3, {"kind": "commands", "commands": [["mend", "3"]]}, "b")
     assert bench.put_back() == []
     assert order == ["b", "a"]
 
@@ -311,9 +312,28 @@ def test_a_host_that_hangs_keeps_the_others_waiting_for_a_while_only(bench, monk
         "mend", lambda call: (done.append("a"), bench.world.hosts["a"].files.clear(), go_on.set(), Reply(0))[3]
     )
     bench.intent(1, COMMANDS, "a")
-    bench.intent(1, COMMANDS, "b")
+    bench.world.announced.add(("b", "3"))
+    bench.intent(3, {"kind": "commands", "commands": [["mend", "3"]]}, "b")
     assert bench.put_back() == []
     assert done == ["a", ("b", True)], "a had its turn while b was hanging"
+
+
+def test_the_hosts_of_one_step_are_undone_at_the_same_time(bench):
+    """Each undo ends only when the other has begun."""
+    both = threading.Barrier(2)
+
+    def mend(host):
+        def work(call):
+            both.wait(60)
+            bench.world.hosts[host].files.clear()
+            return Reply(0)
+
+        return work
+
+    for host in ("a", "b"):
+        bench.world.hosts[host].on("mend", mend(host))
+        bench.intent(1, COMMANDS, host)
+    assert bench.put_back() == []
 
 
 def away_for(bench, host, seconds):

@@ -9,14 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from drillbook.engine.fenced_host import Fence
+from drillbook.engine.grip import Grip, leased
 from drillbook.engine.leases import Held, Lease, LeaseState, Lock, Owner, beat, fence
 from drillbook.engine.liveness import ended
+from drillbook.engine.lock_order import take_all
+from drillbook.engine.parallel import on_each
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.unreachable import patiently
 from drillbook.errors import DrillbookError, Fenced, HostError, Locked
@@ -36,7 +38,6 @@ from drillbook.events.runs import StopRequested
 from drillbook.findings import Finding, finding
 from drillbook.journal.journal import Journal
 from drillbook.plan.plan import Plan
-from drillbook.sdk.action import find
 from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.identity import LockName
 
@@ -47,26 +48,8 @@ RENEWALS = 6
 REVERT_S = 120.0
 """Longest time in seconds that a recovery waits for a target that is running its undo."""
 POLL_S = 0.25
-
-
-@dataclass(slots=True)
-class _Grip:
-    """Locks and the lease of the run on one host."""
-
-    host: str
-    tokens: dict[str, int] = field(default_factory=dict)
-    lease: Lease | None = None
-    armed: set[int] = field(default_factory=set)
-    leased: bool = False
-    """True while an armed lease exists on the host."""
-    renewed: float = 0.0
-    """Monotonic time at which the last successful renewal was sent."""
-    missed: set[str] = field(default_factory=set)
-    """Locks that could not be taken because the host did not answer. If this run does own them, they are released at the end."""
-    lost: str = ""
-    """Reason why the locks or the lease were lost; empty while they are held."""
-    log: bytes | None = None
-    """The target's log of the lease, fetched when the controller ended the lease; None until then."""
+NEW_S = 10
+"""Seconds for which a lock counts as new: its holder may still be taking its locks."""
 
 
 @dataclass(slots=True)
@@ -84,7 +67,7 @@ class Hold:
     over: str = ""
     also: tuple[LockName, ...] = ()
     """Additional locks, beside those of the plan: older versions of Drillbook used these other names for the same services."""
-    _grips: dict[str, _Grip] = field(default_factory=dict)
+    _grips: dict[str, Grip] = field(default_factory=dict)
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -107,6 +90,9 @@ class Hold:
         With ``lenient``, unreachable hosts are skipped. Raises Locked, HostError.
         """
         until = time.monotonic() + patience
+        if not (patience or lenient or self.over):
+            take_all(self._locks, self)
+            return
         for named in self._locks:
             try:
                 self._take(named, until)
@@ -115,6 +101,24 @@ class Hold:
                     raise
                 self._grip(named.host).missed.add(named.name)
                 self.journal.append(LockFailed(name=named.name, message=str(error)), host=named.host)
+
+    def take_one(self, named: LockName, patience: float) -> None:
+        """Take one lock, waiting at most ``patience`` seconds. Raises Locked, HostError."""
+        self._take(named, time.monotonic() + patience)
+
+    def give_back(self, named: LockName) -> None:
+        """Release a lock, so that a run that waits for it can take it. Raises HostError."""
+        grip = self._grip(named.host)
+        token = grip.tokens.pop(named.name, None)
+        shared = any(other.tokens.get(named.name) == token for other in list(self._grips.values()))
+        if token is not None and not shared:
+            self._named(named).release(token, deadline=Deadline.after(ANSWER_S))
+            self.journal.append(LockReleased(name=named.name, token=token), host=named.host)
+
+    def is_new(self, named: LockName) -> bool:
+        """Return True when the holder of the lock took it only a few seconds ago. Raises HostError."""
+        state = self._named(named).state(deadline=Deadline.after(ANSWER_S))
+        return state is not None and state.since_s <= NEW_S
 
     def _take(self, named: LockName, until: float) -> None:
         lock, grip = self._named(named), self._grip(named.host)
@@ -186,9 +190,9 @@ class Hold:
                 return state
             patience.wait(POLL_S)
 
-    def _grip(self, host: str) -> _Grip:
+    def _grip(self, host: str) -> Grip:
         with self._lock:
-            return self._grips.setdefault(host, _Grip(host, renewed=time.monotonic()))
+            return self._grips.setdefault(host, Grip(host, renewed=time.monotonic()))
 
     def lease_on(self, host: str) -> Lease:
         """Return the run's lease on ``host``, created by the first call; it may not be armed yet."""
@@ -208,9 +212,12 @@ class Hold:
 
     def ready(self) -> None:
         """Check that every host that needs a lease has the tools for one. Raises NotReady, HostError."""
-        for host in leased(self.plan):
-            kind, boot = self.lease_on(host).ready(deadline=Deadline.after(ANSWER_S))
+        hosts = leased(self.plan)
+        for host, (kind, boot) in zip(hosts, on_each(self._ready, hosts, name="lease"), strict=True):
             self.journal.append(LeaseReady(kind=kind, boot=boot), host=host)
+
+    def _ready(self, host: str) -> tuple[str, str]:
+        return self.lease_on(host).ready(deadline=Deadline.after(ANSWER_S))
 
     def arm(self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]]) -> None:
         """Arm the undo ``commands`` on ``host``: the target runs them when renewals stop. Raises HostError, Lapsed, StepFailed."""
@@ -276,9 +283,7 @@ class Hold:
 
     def affirm(self) -> None:
         """Renew all locks and leases at once; the run ends if a lock was lost or a target began its undo. Raises HostError."""
-        for grip in list(self._grips.values()):
-            if grip.tokens or grip.armed:
-                self._beat(grip)
+        on_each(self._beat, [grip for grip in list(self._grips.values()) if grip.tokens or grip.armed], name="beat")
 
     def _renew_from_now_on(self, host: str) -> None:
         with self._lock:
@@ -288,7 +293,7 @@ class Hold:
             self._threads[host] = thread
         thread.start()
 
-    def _renew(self, grip: _Grip) -> None:
+    def _renew(self, grip: Grip) -> None:
         every = max(0.3, min(5.0, self.lease_s / RENEWALS))
         while not self._halt.wait(every) and not grip.lost:
             try:
@@ -296,7 +301,7 @@ class Hold:
             except Exception as error:  # noqa: BLE001  a thread that dies would let the lease expire unnoticed
                 self._silent(grip, error)
 
-    def _beat(self, grip: _Grip) -> None:
+    def _beat(self, grip: Grip) -> None:
         """Renew the locks and the lease of one host, and react to the answer. Raises HostError."""
         sent = time.monotonic()
         # Renew the lease even if no undo is armed: an expired lease would log a revert, although nothing was undone.
@@ -304,18 +309,19 @@ class Hold:
         patience = max(1.0, min(ANSWER_S, self.lease_s / 3))
         heard = beat(self.open_host(grip.host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
         grip.renewed = max(grip.renewed, sent)
-        if heard.fenced and not self._halt.is_set():
+        fenced = tuple(name for name in heard.fenced if name in grip.tokens)  # others were given back meanwhile
+        if fenced and not self._halt.is_set():
             titles = {one.name: one.title for one in self._locks if one.host == grip.host}
-            lost = ", ".join(titles.get(name, name) for name in heard.fenced)
+            lost = ", ".join(titles.get(name, name) for name in fenced)
             grip.lost = f"the lock of {lost} on {grip.host} now belongs to another run"
-            self._ended("lock-lost", LockLost(message=grip.lost, names=tuple(heard.fenced)), grip.host)
+            self._ended("lock-lost", LockLost(message=grip.lost, names=fenced), grip.host)
         if heard.lapsed and grip.armed and not self._halt.is_set():
             message = f"the lease on {grip.host} expired, so the target undid the changes by itself"
             self._ended("lease-lapsed", LeaseLapsed(message=message), grip.host)
         if heard.stop and self.stop.ask(f"the run was stopped by a request on the target: {heard.stop}"):
             self.journal.append(StopRequested(by=heard.stop, from_="lock"), host=grip.host)
 
-    def _silent(self, grip: _Grip, error: Exception) -> None:
+    def _silent(self, grip: Grip, error: Exception) -> None:
         """Handle a renewal without an answer: end the run once two thirds of the lease have passed since the last answer."""
         age = time.monotonic() - grip.renewed
         if age > self.lease_s * 2 / 3:
@@ -348,7 +354,7 @@ class Hold:
         logs: dict[str, bytes] = {}
         failed: dict[str, str] = {}
 
-        def give_back(grip: _Grip) -> None:
+        def give_back(grip: Grip) -> None:
             if thread := self._threads.get(grip.host):
                 thread.join(timeout=ANSWER_S)
             try:
@@ -358,11 +364,10 @@ class Hold:
             except (DrillbookError, TimeoutError) as error:
                 failed[grip.host] = getattr(error, "message", str(error))
 
-        with ThreadPoolExecutor(max(1, min(64, len(self._grips))), thread_name_prefix="hold-end") as pool:
-            list(pool.map(give_back, list(self._grips.values())))
+        on_each(give_back, list(self._grips.values()), name="hold-end")
         return logs, failed
 
-    def _give_back(self, grip: _Grip, keep: set[int]) -> bytes | None:
+    def _give_back(self, grip: Grip, keep: set[int]) -> bytes | None:
         """Release the locks and the lease of one host, and return the log of the lease; safe to call twice. Raises HostError."""
         host = self.open_host(grip.host)
         if grip.log is None and (grip.lease or grip.armed) and not grip.armed & keep:
@@ -382,15 +387,3 @@ class Hold:
 
 def _lost(code: str, message: str, host: str) -> Finding:
     return finding(code, title=host, measured=message, host=host)
-
-
-def leased(plan: Plan) -> list[str]:
-    """Hosts on which ``plan`` may make changes under a lease."""
-    return sorted(
-        {
-            host
-            for step in plan.steps
-            if not step.restore_only and find(step.action).may_lease(step.effect)
-            for host in step.hosts
-        }
-    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from drillbook.engine.parallel import on_each
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import for_ready
 from drillbook.errors import DrillbookError, NotReady
@@ -18,6 +18,7 @@ from drillbook.language import template
 from drillbook.plan import privilege
 from drillbook.plan.plan import PlannedProbe, PlannedStep
 from drillbook.sdk.action import Action, find
+from drillbook.sdk.become import Become
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.probe import Availability, Canary, find_probe
@@ -25,8 +26,6 @@ from drillbook.sdk.programs import Programs
 
 READY_S = 30.0
 """Time limit of one check in seconds."""
-AT_ONCE = 64
-"""Largest number of hosts that are checked at the same time."""
 
 
 def made(stage: Stage, planned: PlannedProbe) -> Availability | Canary:
@@ -79,8 +78,7 @@ def of_steps(stage: Stage) -> list[Finding]:
             if problem := check.run(stage):
                 found[check] = problem
 
-    with ThreadPoolExecutor(max(1, min(AT_ONCE, len(by_host))), thread_name_prefix="ready") as pool:
-        list(pool.map(look, by_host.values()))
+    on_each(look, [*by_host.values()], name="ready")
     return [found[check] for check in checks if check in found]
 
 
@@ -139,23 +137,24 @@ def _programs(stage: Stage, step: PlannedStep, action: Action | Exception) -> Se
 
 def of_privileges(stage: Stage) -> list[Finding]:
     """Run a harmless command as every account that the plan uses by `become`; returns a finding for each refusal."""
-    wrong: list[Finding] = []
-    for name, become in privilege.used(stage.plan):
-        try:
-            host = privileged(stage.host(name), become)
-            once_more(partial(host.run, ("true",), deadline=stage.deadline(READY_S))).check()
-        except (DrillbookError, TimeoutError) as error:
-            wrong.append(
-                finding(
-                    "not-ready",
-                    title=f"become {become.user}",
-                    wanted=f"commands as {become.user}, by sudo",
-                    measured=getattr(error, "message", str(error)),
-                    remedy=getattr(error, "hint", ""),
-                    host=name,
-                )
-            )
-    return wrong
+    found = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
+    return [one for one in found if one]
+
+
+def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
+    try:
+        host = privileged(stage.host(name), become)
+        once_more(partial(host.run, ("true",), deadline=stage.deadline(READY_S))).check()
+    except (DrillbookError, TimeoutError) as error:
+        return finding(
+            "not-ready",
+            title=f"become {become.user}",
+            wanted=f"commands as {become.user}, by sudo",
+            measured=getattr(error, "message", str(error)),
+            remedy=getattr(error, "hint", ""),
+            host=name,
+        )
+    return None
 
 
 def of_leases(stage: Stage) -> list[Finding]:

@@ -16,6 +16,7 @@ from drillbook.engine.lab_gone import lab_gone
 from drillbook.engine.leases import Owner
 from drillbook.engine.liveness import controller
 from drillbook.engine.open_hosts import Hosts
+from drillbook.engine.parallel import on_each
 from drillbook.engine.probing import read_back
 from drillbook.engine.provenance import Provenance
 from drillbook.engine.restored_elsewhere import restored_since
@@ -220,8 +221,10 @@ class Recovery:
                 for intent in intents(history.events, stage.plan.steps)
                 if intent.undo.kind == "commands" and _may_lease(intent)
             ]
-            for host in sorted({intent.host for intent in armed}):
-                hold.adopt(host, [intent.seq for intent in armed if intent.host == host and not intent.settled])
+            on_host: dict[str, list[int]] = {}
+            for intent in sorted(armed, key=lambda intent: intent.host):
+                on_host.setdefault(intent.host, []).extend([] if intent.settled else [intent.seq])
+            on_each(lambda host: hold.adopt(host, on_host[host]), [*on_host], name="adopt")
         except BaseException:
             hold.end()
             raise

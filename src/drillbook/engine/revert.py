@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import PROOF_S, fault_gone
+from drillbook.engine.undo_order import Turn, in_turns
 from drillbook.engine.unreachable import AGAIN_S, LOST, patiently
 from drillbook.errors import DrillbookError
 from drillbook.events.event import Event, contents, each
@@ -23,7 +23,7 @@ from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, adde
 from drillbook.journal.manual_undo import by_hand
 from drillbook.judge.result import Residue
 from drillbook.plan import privilege
-from drillbook.plan.planner import Plan
+from drillbook.plan.planner import Plan, PlannedStep
 from drillbook.plan.restorable import same_service, source_of
 from drillbook.sdk import target_folders
 from drillbook.sdk.action import Effect, Fault, Write, find
@@ -37,7 +37,7 @@ UNDO_S = 60.0
 ACTION_S = 600.0
 """Longest timeout in seconds for an undo that is an action; actions may take longer than commands."""
 TURN_S = 10.0
-"""Seconds that an undo waits for the undos of newer changes on other hosts before it starts."""
+"""Seconds without the end of any undo after which the undos of older steps no longer wait for those of newer ones."""
 
 
 def put_back(
@@ -46,8 +46,8 @@ def put_back(
     """Undo every change in ``events`` that is not undone yet, newest first; return the changes that could not be undone.
 
     With ``restores`` False only faults with an undo of their own are undone, since they may obstruct the restore that
-    follows. A fault that only a restore repairs counts as undone when it is gone and the restore phase succeeded. Each undo
-    waits for newer undos on other hosts, but at most TURN_S seconds, since a host may hang. An unreachable host is retried
+    follows. A fault that only a restore repairs counts as undone when it is gone and the restore phase succeeded. The hosts
+    of one step are undone in parallel; a step waits for newer ones, but not for a host that hangs. An unreachable host is retried
     until the deadline ``reach``.
     """
     done, why = restored(events, stage.plan)
@@ -58,16 +58,13 @@ def put_back(
     ]
     ended = {(event.step, event.host) for event in events if isinstance(event.what, Done | Failed)}
     one = partial(_one, reach=reach, restored=done, why=why, ended=ended)
-    turns: list[tuple[Intent, Future[Residue | None]]] = []
-    with ExitStack() as stack:
-        workers = {
-            host: stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"undo-{host}"))
-            for host in {intent.host for intent in todo}
-        }
-        for intent in todo:
-            newer = [turn for other, turn in turns if other.host != intent.host]
-            turns.append((intent, workers[intent.host].submit(_in_turn, stage, intent, newer, one)))
-    return [left for _, turn in turns if (left := turn.result())]
+    turns = [Turn(intent.host, _together(intent.step), partial(_told, stage, intent, one)) for intent in todo]
+    return [left for left in in_turns(turns, TURN_S) if left]
+
+
+def _together(step: PlannedStep) -> tuple[str, int | str]:
+    """Value that is equal for steps that ran at the same time."""
+    return step.phase, step.id if step.group is None else step.group
 
 
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
@@ -111,10 +108,8 @@ def never_happened(stage: Stage, intent: Intent) -> bool:
         return False
 
 
-def _in_turn(
-    stage: Stage, intent: Intent, newer: Sequence[Future[Residue | None]], work: Callable[[Stage, Intent], Residue | None]
-) -> Residue | None:
-    wait(newer, timeout=TURN_S)
+def _told(stage: Stage, intent: Intent, work: Callable[[Stage, Intent], Residue | None]) -> Residue | None:
+    """Undo ``intent`` by ``work``; journals its failure."""
     left = work(stage, intent)
     if left:
         stage.journal.append(

@@ -1,0 +1,57 @@
+"""Taking many locks at once, in an order by which two runs never wait for each other.
+
+All runs sort their locks alike. A run waits for a lock only while it holds none that comes later in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from drillbook.engine.parallel import on_each
+from drillbook.errors import Locked
+from drillbook.sdk.identity import LockName
+
+GRACE_S = 3.0
+"""Seconds in which a run that began at the same time gives back a lock that comes later in the order."""
+
+
+class Taker(Protocol):
+    """Takes and gives back single locks."""
+
+    def take_one(self, named: LockName, patience: float) -> None:
+        """Take a lock, waiting at most ``patience`` seconds. Raises Locked, HostError."""
+
+    def give_back(self, named: LockName) -> None:
+        """Release a lock that ``take_one`` took. Raises HostError."""
+
+    def is_new(self, named: LockName) -> bool:
+        """Return True when the lock's holder has only just taken it, so that the holder may still give it back."""
+
+
+def take_all(locks: Sequence[LockName], taker: Taker) -> None:
+    """Take ``locks``: the first alone, so that of runs with the same locks one gets all, then the others in parallel.
+
+    When another run has one of them, those after it are given back and taken in their order. Raises Locked, HostError.
+    """
+    first, rest = locks[:1], locks[1:]
+    for named in first:
+        taker.take_one(named, 0.0)
+    errors = on_each(lambda named: _error(lambda: taker.take_one(named, 0.0)), rest, name="lock")
+    unlike = [error for error in errors if error and not isinstance(error, Locked)]
+    if unlike:
+        raise unlike[0]
+    begin = next((number for number, error in enumerate(errors) if error), len(rest))
+    for named, error in zip(rest[begin:], errors[begin:], strict=True):
+        if not error:
+            taker.give_back(named)
+    for named in rest[begin:]:
+        taker.take_one(named, GRACE_S if taker.is_new(named) else 0.0)
+
+
+def _error(work: Callable[[], None]) -> Exception | None:
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001  raised by the caller, in the order of the locks
+        return error
+    return None

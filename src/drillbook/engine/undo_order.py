@@ -1,0 +1,84 @@
+"""Order of undos: steps newest first, the hosts of one step in parallel, and on each host one undo at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+AT_ONCE = 128
+"""Largest number of hosts on which undos run at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Generic[T]):
+    """One piece of work: its host, and ``step``, which is equal for turns that may run at the same time."""
+
+    host: str
+    step: Hashable
+    work: Callable[[], T]
+
+
+def in_turns(turns: Sequence[Turn[T]], patience_s: float) -> list[T]:
+    """Carry out ``turns`` in their order, consecutive ones of one step in parallel; returns their results in that order.
+
+    The turns of one host are carried out one after another. A step waits for those before it, but no longer than
+    ``patience_s`` seconds in which no turn ends, since a host may hang. Raises the first error of a turn, after all have ended.
+    """
+    lanes: dict[str, _Lane] = {}
+    futures: list[Future[T]] = []
+    with ThreadPoolExecutor(max(1, min(AT_ONCE, len({turn.host for turn in turns}))), thread_name_prefix="undo") as pool:
+        before: Hashable = None
+        for turn in turns:
+            if futures and turn.step != before:
+                _until_still(futures, patience_s)
+            before = turn.step
+            lane = lanes.setdefault(turn.host, _Lane(pool))
+            futures.append(lane.add(turn.work))
+    return [future.result() for future in futures]
+
+
+def _until_still(futures: Iterable[Future[T]], patience_s: float) -> None:
+    """Wait until all ``futures`` have ended, or until none of them ends for ``patience_s`` seconds."""
+    waiting = {future for future in futures if not future.done()}
+    while waiting:
+        ended, waiting = wait(waiting, timeout=patience_s, return_when=FIRST_COMPLETED)
+        if not ended:
+            return
+
+
+class _Lane:
+    """Work of one host, carried out in its order by at most one thread of ``pool`` at a time."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._queue: deque[tuple[Future[object], Callable[[], object]]] = deque()
+        self._busy = False
+        self._lock = threading.Lock()
+
+    def add(self, work: Callable[[], T]) -> Future[T]:
+        """Append ``work``; returns the future of its result."""
+        future: Future[T] = Future()
+        with self._lock:
+            self._queue.append((future, work))  # type: ignore[arg-type]
+            if not self._busy:
+                self._busy = True
+                self._pool.submit(self._drain)
+        return future
+
+    def _drain(self) -> None:
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._busy = False
+                    return
+                future, work = self._queue.popleft()
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001  given to whoever asks for the result
+                future.set_exception(error)
