@@ -40,6 +40,7 @@ ARGUMENTS = {
     "audit": ["--since", "2020-01-01", "--until", "2999-12-31"],
     "init": ["NEW"],
     "schedule.install": ["--cron"],
+    "runbook": ["sample"],
 }
 
 

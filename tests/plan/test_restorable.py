@@ -269,6 +269,23 @@ def test_only_what_writes_restores(tmp_path, effect):
     assert "its effect is `write`" in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("argv", "own"),
+    [
+        ("ansible.playbook", "playbook: /srv/runbook/restore.yml"),
+        ("command.script", "path: /srv/runbook/restore"),
+    ],
+    ids=["playbook", "script"],
+)
+def test_a_runbook_of_the_team_is_the_restore(tmp_path, argv, own):
+    text = free("database").replace("command.run", argv)
+    text = text.replace('argv: [sh, -c, "restore $1", sh, "{{ dump.location }}"]', own)
+    assert argv in text
+    assert own in text
+    (step,) = made(tmp_path, changed(RESTORE, text), SITE).phase("restore")
+    assert step.action == argv
+
+
 def test_what_a_command_restores_is_in_the_inventory(tmp_path):
     refused(
         tmp_path, changed(RESTORE, free("databse")), "restores:", "there is no service 'databse'", "did you mean 'database'?"

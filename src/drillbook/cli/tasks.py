@@ -16,6 +16,7 @@ from drillbook.cli.console import end_quietly
 from drillbook.cli.init_task import init
 from drillbook.cli.optional_names import OptionalNameTask
 from drillbook.cli.place import anywhere, here, of_runs
+from drillbook.cli.runbook_task import runbook
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.cli.trust_task import trust
 from drillbook.errors import UsageError
@@ -366,7 +367,7 @@ def namespace() -> Collection:
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    others: list[Any] = [actions, audit, catalog, diagnose, init, schema, trust]
+    others: list[Any] = [actions, audit, catalog, diagnose, init, runbook, schema, trust]
     for one in [*others, *(developer_tasks.TASKS if developer_tasks.checkout() else [])]:
         root.add_task(one)
     for path, aliases in root.task_names.items():

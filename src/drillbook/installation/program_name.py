@@ -18,6 +18,7 @@ TASKS = (
     "lab",
     "metrics",
     "report",
+    "runbook",
     "schedule",
     "schema",
     "trust",

@@ -81,8 +81,8 @@ One [action](actions.md) with its parameters, and beside it:
 ## Restores
 
 Where only a restore mends a fault (its page says so), `restore` must hold the action that restores it, for the same
-service and from the backup that `backup` proves. A command of your own (`command.run`, `docker.exec`) is a restore when
-it says what it restores, and `verify` then compares the content:
+service and from the backup that `backup` proves. A command, script or playbook of your own (`command.run`, `command.script`,
+`ansible.playbook`, `docker.exec`) is a restore when it says what it restores, and `verify` then compares the content:
 
 ```yaml
 restore:

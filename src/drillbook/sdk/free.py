@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from drillbook.errors import StepFailed
+from drillbook.findings import finding
 from drillbook.language.explaining import Misplaced
-from drillbook.sdk.action import Action, Effect, Fault
+from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, Undo
+from drillbook.sdk.host import Output, printable, shown
 
 RESTORE = "restore"
 """Value of `undo` for a step that only a restore can undo."""
+
+
+def declared_undo(argv: tuple[str, ...] | None, what: str) -> Undo:
+    """Undo of a custom step that is no fault: the drill's ``argv``, or nothing; ``what`` names the kind of the step."""
+    return Undo.by_commands(argv) if argv else Undo.nothing(f"the drill declares no undo for this {what}")
+
+
+def ended_wrongly(
+    ctx: Context, argv: Sequence[str], output: Output, facts: Facts, *, wanted: Sequence[int], why: str = ""
+) -> StepFailed:
+    """Make the error for a command whose exit status is not in ``wanted``; ``why`` explains the status, if it is known."""
+    how = (f"signal {output.signal}" if output.signal else f"status {output.exit}") + (f" ({why})" if why else "")
+    said = printable(output.stderr).rstrip("\n")[-1000:]
+    return StepFailed(
+        f"{ctx.host.name}: `{shown(argv)}` ended with {how}\n{said}".rstrip(),
+        facts=facts,
+        findings=[
+            finding("step-failed", title=shown(argv, limit=80), measured=how, wanted=f"status {', '.join(map(str, wanted))}")
+        ],
+    )
 
 
 class Restores(BaseModel):

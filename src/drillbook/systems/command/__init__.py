@@ -1,6 +1,6 @@
 """Custom commands, with their effect and undo declared in the drill. Needs no other system.
 
-Lives here: the actions `command.run` and `command.check`, the service kind `command`.
+Lives here: the actions `command.run`, `command.script` and `command.check`, the service kind `command`.
 Lives elsewhere: code that all custom steps share (`sdk.free`).
 """
 

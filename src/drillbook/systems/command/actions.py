@@ -9,10 +9,11 @@ from pydantic import Field
 from drillbook.errors import NotReady, PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Effect, Facts, Fault, Place, Read, Undo
-from drillbook.sdk.free import RESTORE, Free
+from drillbook.sdk.free import RESTORE, Free, declared_undo, ended_wrongly
 from drillbook.sdk.host import Deadline, Output, as_user, printable, shown
 from drillbook.sdk.service import handed
 from drillbook.systems.command.service import Command
+from drillbook.systems.command.stages import Stages
 from drillbook.values import SECRET_MARK, Handed, Secret
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -145,19 +146,7 @@ class Run(Free, Fault):
             **kept,
         }
         if output.exit not in self.exit:
-            how = f"signal {output.signal}" if output.signal else f"status {output.exit}"
-            raise StepFailed(
-                f"{ctx.host.name}: `{shown(self.argv)}` ended with {how}\n{facts['stderr'][-1000:]}".rstrip(),
-                facts=facts,
-                findings=[
-                    finding(
-                        "step-failed",
-                        title=shown(self.argv, limit=80),
-                        measured=how,
-                        wanted=f"status {', '.join(map(str, self.exit))}",
-                    )
-                ],
-            )
+            raise ended_wrongly(ctx, self.argv, output, facts, wanted=self.exit)
         return facts
 
     def _env(self, ctx: Context) -> dict[str, str | Secret]:
@@ -195,3 +184,82 @@ class Run(Free, Fault):
         deadline = Deadline.after(10.0, ctx.deadline.cancel)
         ended = ctx.host.run(self.proof, deadline=deadline, env=self._env(ctx), cwd=self.cwd).exit
         return {0: True, 1: False}.get(ended) if ended is not None else None
+
+
+class Script(Free):
+    """Run a script of the team, such as its runbook for a restore, and record the digest of exactly the file that ran.
+
+    A line `::stage NAME` on its standard output begins a stage; the facts contain the duration of each. The script must be on
+    the step's host. With `restores` it is the restore of a fault that only a restore undoes.
+    """
+
+    PLACE = Place.HOSTS
+    CODE = "path"
+    TIMEOUT = 3600.0
+    SECRETS = frozenset({"env"})
+    UNDO = ("commands", "nothing")
+
+    path: Annotated[str, Field(pattern=r"^/", description="Absolute path of the script on the host.")]
+    effect_: Literal["read", "write"] = Field(alias="effect", description="Effect of the script: read or write.")
+    arguments: Annotated[tuple[str, ...], Field(description="Arguments of the script.")] = ()
+    interpreter: Annotated[
+        tuple[str, ...], Field(description="Program that runs the script, such as `[bash, -e]`; default: the script itself.")
+    ] = ()
+    sha256: Annotated[
+        str,
+        Field(
+            pattern=r"^([0-9a-f]{64})?$",
+            description="Expected SHA-256 of the script, in hexadecimal; with another the step fails, and nothing is run.",
+        ),
+    ] = ""
+    exit: Annotated[tuple[int, ...], Field(description="Exit statuses that count as success.")] = (0,)
+    env: Annotated[
+        dict[str, Handed], Field(description="Variables to add to the environment of the script, as in `command.run`.")
+    ] = Field(default_factory=dict)
+    cwd: Annotated[str | None, Field(description="Working directory of the script.")] = None
+    undo_: Annotated[
+        Argv | None, Field(alias="undo", description="Command that undoes the change; it must be safe to run twice.")
+    ] = None
+
+    def programs(self, ctx: Context) -> tuple[str, ...]:
+        """Return the interpreter, if the drill names it."""
+        return self.interpreter[:1] if self.known("interpreter") else ()
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the script can be read, and that its interpreter exists."""
+        if self.known("interpreter") and self.interpreter:
+            _need(ctx, self.interpreter[0], "`interpreter`")
+        if self.known("path") and not ctx.run("test", "-r", self.path).ok:
+            raise NotReady(
+                f"{ctx.host.name}: the script {self.path} cannot be read", hint="correct `path`, or copy it there"
+            )
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``exit``, ``sha256`` of the script, ``stages`` (name, seconds), ``stdout``, ``stderr``, ``evidence``."""
+        before = self._digest(ctx)
+        if self.sha256 and before != self.sha256:
+            raise StepFailed(
+                f"{ctx.host.name}: {self.path} is not the expected script; it was not run",
+                findings=[
+                    finding("step-failed", title=self.path, measured=f"sha256 {before}", wanted=f"sha256 {self.sha256}")
+                ],
+            )
+        argv = (*self.interpreter, self.path, *self.arguments)
+        with ctx.evidence_stream("stdout") as (writer, kept):
+            stages = Stages(writer)
+            env = {name: handed(value, ctx.services) for name, value in self.env.items()}
+            output = ctx.run(*argv, env=env, cwd=self.cwd, sink=stages)
+        facts: Facts = {"exit": output.exit, "sha256": before, "stages": stages.measured(), "stdout": stages.tail}
+        facts |= {"stderr": _text(output.stderr), "evidence": kept}
+        if output.exit not in self.exit:
+            raise ended_wrongly(ctx, argv, output, facts, wanted=self.exit)
+        if self._digest(ctx) != before:
+            raise StepFailed(f"{ctx.host.name}: {self.path} was changed while it ran, so what ran is unknown", facts=facts)
+        return facts
+
+    def _digest(self, ctx: Context) -> str:
+        return ctx.run("sha256sum", "--", self.path).check().text.lstrip("\\").split(" ")[0]
+
+    def undo(self, ctx: Context) -> Undo:
+        """Return an undo that runs the drill's `undo` command, if there is one."""
+        return declared_undo(self.undo_, "script")

@@ -1,0 +1,131 @@
+"""``runbook``: a drill as a page for people, in Markdown, made from its plan. No host is contacted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from drillbook.cli.console import stdout
+from drillbook.cli.show_plan import undo_of
+from drillbook.errors import UsageError
+from drillbook.plan import guard, planner
+from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.spec import Drill, Suite
+from drillbook.project.project import Project
+from drillbook.report.figures import seconds
+from drillbook.report.markdown_syntax import code, escape, table
+from drillbook.sdk.action import Effect, find
+from drillbook.sdk.host import shown
+
+PURPOSES = {
+    "ready": "Check that the drill may begin",
+    "backup": "Take or verify the backup",
+    "inject": "Break it",
+    "detect": "Wait until monitoring reports it",
+    "diagnose": "Find the cause",
+    "restore": "Restore it",
+    "verify": "Verify that everything is back",
+    "cleanup": "Clean up",
+}
+EFFECTS = {Effect.READ: "reads only", Effect.WRITE: "changes something on purpose", Effect.FAULT: "**breaks something**"}
+COMMANDS = ("argv", "path", "playbook", "query", "statement", "sql")
+"""Parameters that are shown as the command of a step."""
+
+
+def export(project: Project, name: str, inventory: str, out: str = "") -> int:
+    """Write the runbook of a drill, or of each drill of a suite, to the file ``out`` or to standard output."""
+    found = project.drill(name)
+    names = found.drills if isinstance(found, Suite) else (name,)
+    loaded = project.inventory(inventory)
+    plans = [planner.make(drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
+    text = "\n".join(page(one) for one in plans)
+    if not out:
+        stdout().write(text)
+        return 0
+    try:
+        Path(out).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the runbook cannot be written to {out}: {error.strerror}", hint="name another file") from None
+    return 0
+
+
+def page(plan: Plan) -> str:
+    """Runbook of ``plan`` as Markdown, with a box to tick for each step."""
+    parts = [f"# {escape(plan.title)}", escape(plan.description.strip()), table(("What", "Value"), list(_facts(plan)))]
+    parts += ["## People", table(("Name", "Role", "Duty", "Reach"), contacts)] if (contacts := list(_contacts(plan))) else []
+    parts += ["## Before you begin", "\n".join(f"- [ ] {line}" for line in _before(plan))]
+    for phase, purpose in PURPOSES.items():
+        if steps := plan.phase(phase):
+            parts += [f"## {purpose}", *(_step(step) for step in steps)]
+    parts += ["## If something goes wrong", "\n".join(f"- {line}" for line in _wrong(plan))]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "Drill", code(plan.drill)
+    yield "Service", escape(plan.service)
+    yield "Environment", escape(plan.inventory.environment)
+    for key, target in plan.objectives.items():
+        yield f"Objective: {key.upper()}", f"at most {seconds(target)}"
+    yield "Runs by itself", code(f"drillbook drill {plan.drill}")
+    yield "Plan", code(plan.digest)
+
+
+def _contacts(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
+    for name, one in plan.inventory.contacts.items():
+        owner = " (owner)" if name == plan.owner else ""
+        reach = ", ".join(filter(None, (one.phone, one.email)))
+        yield escape(f"{name}{owner}"), escape(one.role), escape(one.duty), escape(reach)
+
+
+def _before(plan: Plan) -> Iterator[str]:
+    yield f"The environment is one of: {escape(', '.join(plan.environments))}."
+    if plan.guard.windows:
+        yield f"It is {escape('; or '.join(map(str, plan.guard.windows)))}."
+    if guard.needs_approval(plan):
+        yield f"A second person has approved this plan: {code(f'drillbook drill.approve {plan.drill}')}."
+    for condition in plan.guard.conditions:
+        yield f"This holds, and stays so: {escape(condition.title)}. Otherwise stop."
+    yield f"These hosts are reachable: {escape(', '.join(plan.hosts()))}."
+    yield "No other drill or maintenance touches them."
+
+
+def _wrong(plan: Plan) -> Iterator[str]:
+    if any(step.effect is Effect.FAULT for step in plan.steps):
+        yield "Undo the steps in reverse order, as stated at each of them."
+    stop, recover = code("drillbook drill.stop"), code("drillbook drill.recover")
+    yield f"If Drillbook ran it: {stop} stops the run, {recover} undoes what a dead run left."
+    if plan.owner:
+        yield f"Call the owner: {escape(plan.owner)}."
+
+
+def _step(step: PlannedStep) -> str:
+    action = find(step.action)
+    title = step.name or (action.__doc__ or step.action).strip().splitlines()[0]
+    lines = [f"- [ ] **{step.id}** {escape(title)}"]
+    lines.append(f"  - {code(step.action)} on {escape(', '.join(step.hosts))}; {EFFECTS[step.effect]}")
+    if step.when:
+        lines.append(f"  - only when {code(step.when)}")
+    rest = {
+        key: value for key, value in step.params.items() if value not in (None, "", [], {}) and key not in ("effect", "undo")
+    }
+    for key in [key for key in COMMANDS if key in rest]:
+        value = rest.pop(key)
+        words = tuple(map(str, value)) if isinstance(value, list | tuple) else None
+        lines.append(f"  - {key}: {code(shown(words, limit=2000) if words else str(value))}")
+    if rest:
+        lines.append(f"  - {', '.join(f'{escape(key)}: {code(_text(value))}' for key, value in rest.items())}")
+    if step.expect:
+        lines.append(f"  - expected: {'; '.join(code(one) for one in step.expect)}")
+    if step.effect is not Effect.READ:
+        known = isinstance(step.params.get("undo"), list | tuple)
+        lines.append(f"  - undo: {code(undo_of(step).text) if known else escape(undo_of(step).text)}")
+    return "\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, Mapping | list | tuple) else str(value)

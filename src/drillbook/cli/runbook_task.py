@@ -1,0 +1,36 @@
+"""The task ``runbook``; the module ``cli.runbook`` implements it."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from drillbook.cli.optional_names import OptionalNameTask
+from drillbook.cli.place import here
+from drillbook.cli.task_exit import Dry, is_dry, told
+from drillbook.errors import UsageError
+
+
+@task(
+    klass=OptionalNameTask,
+    positional=["name"],
+    help={
+        "name": "drill or suite",
+        "inventory": "name of a file in inventory/, or a path (default: lab)",
+        "out": "file to write; default: standard output",
+    },
+)
+@told(Dry.TELLS)
+def runbook(context: Context, name: str | None = None, inventory: str = "lab", out: str = "") -> int:
+    """Write a drill as a page for people, in Markdown: what to do, where, what to expect, and how to undo it."""
+    from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import runbook as view  # noqa: PLC0415  keeps start-up fast
+
+    project = here()
+    if not name:
+        raise UsageError(
+            "the name of a drill or suite is missing", hint=f"drills and suites: {', '.join(project.drill_names())}"
+        )
+    if is_dry(context):
+        return dry_run.tell(f"would write the runbook of {name} to {out or 'standard output'}")
+    return view.export(project, name, inventory, out)

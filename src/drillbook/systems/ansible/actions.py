@@ -1,0 +1,150 @@
+"""The action `ansible.playbook`: a team's own runbook, measured as a whole and task by task."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk.action import Context, Facts, Place, Undo, Write
+from drillbook.sdk.free import Free, declared_undo, ended_wrongly
+from drillbook.sdk.service import handed
+from drillbook.systems.ansible import task_results
+from drillbook.values import Handed, Secret
+
+PROGRAM = "ansible-playbook"
+VARIABLES = "vars.json"
+_RUN = """\
+folder=$1; shift
+umask 077
+mkdir -p -- "$folder" && cat >"$folder/vars.json" || exit 250
+"$@"
+status=$?
+rm -f -- "$folder/vars.json"
+exit "$status"
+"""
+_REPORT = 'cat -- "$1"/*.xml; rm -rf -- "$1"'
+SETTINGS = {
+    "ANSIBLE_CALLBACKS_ENABLED": "junit",
+    "ANSIBLE_NOCOLOR": "1",
+    "JUNIT_HIDE_TASK_ARGUMENTS": "true",
+    "PYTHONUNBUFFERED": "1",
+}
+"""Settings of Ansible: the report of tasks without their arguments, which may be secret, and plain output."""
+FAILURES = {
+    1: "an error in the playbook or its files",
+    2: "tasks failed",
+    4: "hosts were unreachable",
+    250: "an unexpected error",
+}
+"""Exit statuses of ansible-playbook. Source: its source, ``TaskQueueManager.RUN_*`` and ``lib/ansible/cli``."""
+
+
+class Playbook(Free, Write):
+    """Run a playbook of Ansible, such as the team's own restore; its tasks are measured one by one.
+
+    It runs on the host that the step names, mostly `hosts: controller`, with the Ansible that is installed there. With
+    `restores` the playbook is the restore of a fault that only a restore undoes; it must be safe to run twice.
+    """
+
+    PLACE = Place.HOSTS
+    CODE = "playbook"
+    TIMEOUT = 3600.0
+    SECRETS = frozenset({"env", "variables"})
+    UNDO = ("commands", "nothing")
+
+    playbook: Annotated[str, Field(min_length=1, description="Path of the playbook on the host that runs it.")]
+    effect_: Literal["write"] = Field(alias="effect", description="Effect of the playbook: write.")
+    inventory: Annotated[
+        tuple[str, ...],
+        Field(description="Inventories of Ansible: paths, or hosts such as `db-1,`; default: Ansible's own."),
+    ] = ()
+    limit: Annotated[str, Field(description="Pattern of the hosts to which the run is limited.")] = ""
+    tags: Annotated[tuple[str, ...], Field(description="Only tasks with one of these tags.")] = ()
+    skip_tags: Annotated[tuple[str, ...], Field(description="No task with one of these tags.")] = ()
+    variables: Annotated[
+        dict[str, Handed],
+        Field(
+            description=(
+                "Extra variables (`--extra-vars`), never shown in a process list. Write a secret as a whole value: "
+                "`{{ services.cache.password }}` and nothing else."
+            )
+        ),
+    ] = Field(default_factory=dict)
+    env: Annotated[
+        dict[str, Handed], Field(description="Variables to add to the environment of Ansible, as `variables`.")
+    ] = Field(default_factory=dict)
+    cwd: Annotated[str | None, Field(description="Working directory, where Ansible looks for `ansible.cfg`.")] = None
+    arguments: Annotated[tuple[str, ...], Field(description="Further arguments of ansible-playbook.")] = ()
+    undo_: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None, alias="undo", description="Command that undoes the change; it must be safe to run twice."
+    )
+
+    def programs(self, ctx: Context) -> tuple[str, ...]:
+        """Return the program of Ansible."""
+        return (PROGRAM,)
+
+    def ready(self, ctx: Context) -> None:
+        """Check that Ansible is installed on the host, and that it accepts the playbook's syntax."""
+        if ctx.missing(PROGRAM):
+            raise NotReady(
+                f"{ctx.host.name}: the program {PROGRAM!r} is not installed",
+                hint="install ansible-core there, or name another host",
+            )
+        if self.known("playbook") and not ctx.run("test", "-r", self._path()).ok:
+            raise NotReady(
+                f"{ctx.host.name}: the playbook {self._path()} cannot be read", hint="correct `playbook` or `cwd`"
+            )
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``exit``; ``hosts``, ``tasks``, ``slowest``, ``failed`` (see the page); ``evidence``, the whole output."""
+        folder = f"{ctx.scratch}/ansible-{ctx.step}"
+        argv = self._argv(folder)
+        with ctx.evidence_stream("playbook") as (writer, kept):
+            output = ctx.run(
+                *("sh", "-c", _RUN, "sh", folder, *argv),
+                env=self._env(ctx) | {"JUNIT_OUTPUT_DIR": folder},
+                cwd=self.cwd,
+                stdin=json.dumps(self._revealed(ctx)).encode(),
+                sink=writer,
+            )
+        facts: Facts = {"exit": output.exit, "evidence": kept, **self._tasks(ctx, folder)}
+        if output.exit != 0:
+            failed = "; ".join(f"{one['task']} on {one['host']}" for one in facts.get("failed", ()))
+            why = FAILURES.get(output.exit or 0, "see the output") + (f": {failed}" if failed else "")
+            raise ended_wrongly(ctx, argv, output, facts, wanted=(0,), why=why)
+        return facts
+
+    def _tasks(self, ctx: Context, folder: str) -> Facts:
+        """Facts about the tasks; only a note when their report is missing, as after an error before the first task."""
+        report = ctx.run("sh", "-c", _REPORT, "sh", folder)
+        if not report.complete:
+            return {"tasks": None, "unread": f"the report of the tasks has {report.stdout_bytes} bytes"}
+        try:
+            return task_results.facts(task_results.parse(report.stdout))
+        except CouldNotVerify as error:
+            return {"tasks": None, "unread": error.message}
+
+    def _argv(self, folder: str) -> tuple[str, ...]:
+        options: list[str] = [word for one in self.inventory for word in ("--inventory", one)]
+        options += ["--limit", self.limit] if self.limit else []
+        options += [word for one in self.tags for word in ("--tags", one)]
+        options += [word for one in self.skip_tags for word in ("--skip-tags", one)]
+        options += ["--extra-vars", f"@{folder}/{VARIABLES}"] if self.variables else []
+        return (PROGRAM, *options, *self.arguments, "--", self.playbook)
+
+    def _path(self) -> str:
+        return self.playbook if self.playbook.startswith("/") or not self.cwd else f"{self.cwd}/{self.playbook}"
+
+    def _env(self, ctx: Context) -> dict[str, str | Secret]:
+        return SETTINGS | {name: handed(value, ctx.services) for name, value in self.env.items()}
+
+    def _revealed(self, ctx: Context) -> dict[str, str]:
+        values = {name: handed(value, ctx.services) for name, value in self.variables.items()}
+        return {name: value.reveal() if isinstance(value, Secret) else value for name, value in values.items()}
+
+    def undo(self, ctx: Context) -> Undo:
+        """Return an undo that runs the drill's `undo` command, if there is one."""
+        return declared_undo(self.undo_, "playbook")

@@ -1,0 +1,64 @@
+"""Results of a playbook, task by task, from the report of Ansible's callback `junit`.
+
+Source: https://docs.ansible.com/ansible/latest/collections/ansible/builtin/junit_callback.html.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.host import printable
+
+MOST_TASKS = 20
+"""Number of the slowest tasks that become facts."""
+_NAME = re.compile(r"\[(?P<host>[^\]]*)\] (?P<task>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Outcome of one task on one host; ``seconds`` as measured by Ansible."""
+
+    host: str
+    task: str
+    outcome: str
+    """``ok``, ``skipped`` or ``failed``."""
+    seconds: float
+
+
+def parse(report: bytes) -> list[TaskResult]:
+    """Parse the report of the callback. Raises CouldNotVerify when it is incomplete."""
+    try:
+        root = ET.fromstring(report)  # noqa: S314  written by Ansible on the step's host; expat has no external entities
+    except ET.ParseError as error:
+        raise CouldNotVerify(f"the report of Ansible's tasks cannot be read: {error}") from None
+    return list(_results(root))
+
+
+def _results(root: ET.Element) -> Iterator[TaskResult]:
+    for case in root.iter("testcase"):
+        found = _NAME.fullmatch(case.get("name", ""))
+        failed = case.find("failure") is not None or case.find("error") is not None
+        outcome = "failed" if failed else "skipped" if case.find("skipped") is not None else "ok"
+        host, task = (found["host"], found["task"]) if found else ("", case.get("name", ""))
+        yield TaskResult(printable(host), printable(task.strip(), limit=200), outcome, float(case.get("time") or 0))
+
+
+def facts(results: Sequence[TaskResult]) -> dict[str, Any]:
+    """Facts: ``hosts`` with the number of tasks by outcome, ``tasks``, ``slowest`` tasks, and the ``failed`` ones."""
+    hosts: dict[str, dict[str, int]] = {}
+    for one in results:
+        counts = hosts.setdefault(one.host, {"ok": 0, "skipped": 0, "failed": 0})
+        counts[one.outcome] += 1
+    slowest = sorted((one for one in results if one.outcome != "skipped"), key=lambda one: -one.seconds)[:MOST_TASKS]
+    failed = [one for one in results if one.outcome == "failed"][:MOST_TASKS]
+    return {
+        "hosts": hosts,
+        "tasks": len(results),
+        "slowest": [{"task": one.task, "host": one.host, "seconds": round(one.seconds, 3)} for one in slowest],
+        "failed": [{"task": one.task, "host": one.host} for one in failed],
+    }

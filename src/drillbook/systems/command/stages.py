@@ -1,0 +1,58 @@
+"""Stages of a script: it prints a line for the begin of each, and their durations are measured as the lines arrive."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from drillbook.sdk.host import printable
+
+MARK = re.compile(rb"^::stage (\S.{0,99}?)\r?$", re.MULTILINE)
+"""Line that begins a stage, such as ``::stage restore the dump``."""
+MOST = 50
+"""Maximum number of stages that are measured."""
+KEPT = 4000
+LONGEST = 200
+"""Largest number of bytes of an incomplete line that are kept for the next part."""
+
+
+class Writer(Protocol):
+    """Receiver of the script's output, such as an evidence file."""
+
+    def write(self, data: bytes, /) -> Any:
+        """Take the next part of the output."""
+
+
+class Stages:
+    """Sink of a script's standard output: passes it on, and notes the arrival of each line that begins a stage."""
+
+    def __init__(self, inner: Writer, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin now, by ``clock``, in seconds; the output is passed on to ``inner``."""
+        self._inner, self._clock = inner, clock
+        self._rest, self._tail = b"", b""
+        self._begun: list[tuple[str, float]] = []
+
+    def write(self, data: bytes) -> int:
+        """Take the next part of the output."""
+        self._inner.write(data)
+        self._tail = (self._tail + data)[-KEPT:]
+        whole, _, rest = (self._rest + data).rpartition(b"\n")
+        self._rest = rest[:LONGEST]
+        for mark in MARK.finditer(whole):
+            if len(self._begun) < MOST:
+                self._begun.append((printable(mark[1]), self._clock()))
+        return len(data)
+
+    @property
+    def tail(self) -> str:
+        """End of the output, printable."""
+        return printable(self._tail).rstrip("\n")
+
+    def measured(self) -> list[dict[str, Any]]:
+        """Stages with their durations in seconds; the last one ends now. Called when the script has ended."""
+        if not self._begun:
+            return []
+        ends = [at for _, at in self._begun[1:]] + [self._clock()]
+        return [{"name": name, "seconds": round(end - at, 3)} for (name, at), end in zip(self._begun, ends, strict=True)]

@@ -1,0 +1,78 @@
+"""`runbook`: a drill as a page for people."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from drillbook.cli import runbook
+from drillbook.inventory import inventory
+from drillbook.plan import planner, spec
+from tests.program import Folder, fault, step
+
+ROOT = Path(__file__).parents[2]
+PORTS = set(re.findall(r"port: !lab ([\w.-]+)", (ROOT / "inventory" / "lab.yml").read_text()))
+DRILL = """\
+description: What to do when it is gone.
+owner: dba
+objectives: {rto: 5m}
+guard: {windows: [{from: '00:00', to: '24:00', zone: UTC}]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = Folder(tmp_path)
+    path = tmp_path / "inventory" / "lab.yml"
+    path.write_text(path.read_text() + "contacts: {dba: {role: DBA, phone: '+1 555'}}\n")
+    made.write(
+        DRILL
+        + fault(["touch", "DIR/a b"], ["rm", "-f", "DIR/a b"])
+        + "restore:\n"
+        + step(["echo", "|<b>|"], "name: Put it back")
+    )
+    return made
+
+
+def test_the_page_has_each_step_with_its_command_and_undo(folder):
+    done = folder.run("runbook", "sample")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    for line in (
+        "# A sample",
+        r"| dba \(owner\) | DBA |",
+        "| Objective: RTO | at most 5 min |",
+        "- [ ] It is every day 00:00 to 24:00 UTC.",
+        "## Break it",
+        "`command.run` on controller; **breaks something**",
+        f"  - argv: `touch '{folder.root}/a b'`",
+        f"  - undo: `rm -f '{folder.root}/a b'`",
+        "- [ ] **restore.1** Put it back",
+        "## If something goes wrong",
+        "- Call the owner: dba.",
+    ):
+        assert line in text, (line, text)
+    assert text.index("## Break it") < text.index("## Restore it") < text.index("## Verify that everything is back")
+
+
+def test_a_file_and_a_suite(folder):
+    (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample]\n")
+    assert folder.run("runbook", "all", "--out", "page.md").returncode == 0
+    assert (folder.root / "page.md").read_text() == folder.run("runbook", "sample").stdout
+    done = folder.run("runbook", "sample", "--out", "none/page.md")
+    assert (done.returncode, "cannot be written" in done.stderr) == (2, True)
+
+
+def value(path):
+    """A value of the right form for the key ``path`` of a lab."""
+    if path in PORTS or path.startswith("missing."):
+        return 1 if path in PORTS else ""
+    before = "http://127.0.0.1/" if re.search("url|endpoint", path) else "" if "stanza" in path else "/lab/"
+    return f"{before}{path}"
+
+
+def test_every_shipped_drill_has_a_page():
+    lab = inventory.load(ROOT / "inventory" / "lab.yml", lab=value)
+    for name in ("postgres-lost", "table-dropped", "objects-deleted", "rehearse-database"):
+        plan = planner.make(spec.load(ROOT / "drills" / f"{name}.yml"), lab)
+        assert runbook.page(plan).count("- [ ] **") == len(plan.steps)

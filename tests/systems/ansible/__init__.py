@@ -1,0 +1,1 @@
+"""Tests of the system `ansible`, with the real ansible-core."""
