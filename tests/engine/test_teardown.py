@@ -81,7 +81,7 @@ class Recorded:
     def __init__(self, calls, broken=""):
         self.calls, self.broken = calls, broken
         self.canaries = [self]
-        self.id, self.probe = "probe.1", self
+        self.id, self.probe, self.written = "probe.1", self, 0
 
     def stop(self):
         self.calls.append("stop")

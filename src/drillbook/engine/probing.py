@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from drillbook.engine.pauses import Pulse
@@ -212,6 +212,8 @@ class CanaryTrack(_Track):
         self.probe, self.context = probe, context
         self._lock = threading.Lock()
         self._kept = _Kept()
+        self.written = 0
+        """Highest number that the canary tried to write."""
 
     def _schedule(self) -> None:
         writer = self.probe.writer(self.context)
@@ -223,6 +225,7 @@ class CanaryTrack(_Track):
 
     def _write(self, writer: CanaryWriter, number: int) -> None:
         sent = self._begins()
+        self.written = number
         try:
             lost = writer.write(number)
         except Exception as error:  # noqa: BLE001  not acknowledged, but the write may have happened
@@ -252,7 +255,7 @@ class CanaryTrack(_Track):
 
     def read_back(self, context: Context) -> None:
         """Read the canary's rows from the service, and journal their numbers: the missing numbers are lost writes."""
-        read_back(self.journal, self.id, self.probe, context)
+        read_back(self.journal, self.id, self.probe, replace(context, written=self.written))
 
 
 def read_back(journal: Journal, probe_id: str, probe: Canary, context: Context) -> None:

@@ -36,30 +36,35 @@ def made(stage: Stage, planned: PlannedProbe) -> Availability | Canary:
 
 
 def of_probes(stage: Stage) -> list[Finding]:
-    """Take one sample of each availability probe; returns a finding for each bad sample.
+    """Take one sample of each availability probe, and log in for each canary; returns a finding for each failure.
 
-    Canaries write, so they are skipped.
+    A canary writes nothing here.
     """
-    wrong: list[Finding] = []
-    for planned in stage.plan.probes:
-        try:
-            probe = made(stage, planned)
-            context = stage.context(planned.id, CONTROLLER, Deadline.after(READY_S))
-            with under(context.deadline):
-                bad = probe.check(context) if isinstance(probe, Availability) else None
-        except Exception as error:  # noqa: BLE001  a driver may raise any error
-            bad = str(error)
-        if bad is not None:
-            wrong.append(
-                finding(
-                    "not-ready",
-                    title=f"probe {planned.name}",
-                    wanted="a good sample of the probe",
-                    measured=bad,
-                    step=planned.id,
-                )
-            )
-    return wrong
+    return [problem for planned in stage.plan.probes if (problem := _of_probe(stage, planned))]
+
+
+def _of_probe(stage: Stage, planned: PlannedProbe) -> Finding | None:
+    try:
+        probe = made(stage, planned)
+        context = stage.context(planned.id, CONTROLLER, Deadline.after(READY_S))
+        bad, hint = None, ""
+        with under(context.deadline):
+            if isinstance(probe, Availability):
+                bad = probe.check(context)
+            else:
+                probe.reach(context)
+    except Exception as error:  # noqa: BLE001  a driver may raise any error
+        bad, hint = getattr(error, "message", str(error)), getattr(error, "hint", "")
+    if bad is None:
+        return None
+    return finding(
+        "not-ready",
+        title=f"probe {planned.name}",
+        wanted="a good sample of the probe",
+        measured=bad,
+        step=planned.id,
+        remedy=hint,
+    )
 
 
 def of_steps(stage: Stage) -> list[Finding]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +49,7 @@ from drillbook.journal.own_writes import Written
 from drillbook.journal.run_state import RunState, needs_recovery
 from drillbook.judge.residue import settled
 from drillbook.judge.result import Residue
+from drillbook.judge.samples import last_written
 from drillbook.language import template
 from drillbook.plan.planner import Plan, PlannedProbe, PlannedStep, checked
 from drillbook.redact import Redactor
@@ -262,10 +263,11 @@ class Recovery:
             except (UnknownName, PluginError) as error:
                 residue.append(_rows(planned, str(error)))
                 continue
+            written = last_written(history.events, planned.id)
             if not any(what.probe == planned.id for what in contents(history.events, CanarySurvivors)):
                 context = stage.context(planned.id, CONTROLLER, Deadline.after(READ_BACK_S))
-                read_back(stage.journal, planned.id, probe, context)
-            residue += clean_canary(stage, planned.id, probe)
+                read_back(stage.journal, planned.id, probe, replace(context, written=written))
+            residue += clean_canary(stage, planned.id, probe, written)
         # Also those of a restore that this recovery carried out again, on hosts that the run had not reached.
         return residue + remove_scratch(stage, _touched(stage.journal.decisive()) if scratch else [])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 from drillbook.engine.stage import Stage
@@ -269,12 +270,15 @@ def _left(stage: Stage, intent: Intent, why: str) -> Residue:
     )
 
 
-def clean_canary(stage: Stage, probe_id: str, canary: Canary) -> list[Residue]:
-    """Remove the rows that a canary wrote in this run; retried when the service answers too slowly."""
+def clean_canary(stage: Stage, probe_id: str, canary: Canary, written: int = 0) -> list[Residue]:
+    """Remove the rows that a canary wrote in this run; retried when the service answers too slowly.
+
+    ``written`` is the highest number that the canary is known to have tried to write.
+    """
     deadline = Deadline.after(UNDO_S)
     while True:
         try:
-            canary.clean(stage.context(probe_id, CONTROLLER, deadline))
+            canary.clean(replace(stage.context(probe_id, CONTROLLER, deadline), written=written))
         except Exception as error:  # noqa: BLE001  a driver may raise any error; it becomes residue
             if _timed_out(error) and deadline.remaining() > AGAIN_S and not deadline.cancel.wait(AGAIN_S):
                 continue

@@ -72,7 +72,7 @@ class Ending:
         self._part("settle", partial(self._settle, begun))
         self._part("probes", self._stop_probes)
         for canary in self.probes.canaries:
-            self._part(canary.id, partial(clean_canary, self.stage, canary.id, canary.probe))
+            self._part(canary.id, partial(clean_canary, self.stage, canary.id, canary.probe, canary.written))
         self._part("scratch", self._remove_scratch)
         self._part("hold", lambda: release(self.stage, self.reach))
         return self.residue

@@ -189,6 +189,12 @@ def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> Canar
     )
 
 
+def last_written(events: Iterable[Event], probe: str) -> int:
+    """Return the highest number that a canary tried to write, as far as ``events`` show; 0 for none."""
+    found = [what for what in contents(events, CanaryWrites) if what.probe == probe]
+    return max((write[0] for what in found for write in (*what.acknowledged, *what.in_doubt, *what.lost)), default=0)
+
+
 def last_reasons(events: Sequence[Event], probe: str) -> str:
     """Sentence about the last failures of a probe, with counts: ``40 of 40 samples bad, the last: answered 404``."""
     bad: list[tuple[float, str]] = []

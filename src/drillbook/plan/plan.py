@@ -159,6 +159,7 @@ class Plan(_Value):
         named = {*self.guard.hosts, *(host for step in steps for host in step.hosts)}
         services = [name for step in steps for name in (*step.services(), str(step.params.get("from")))]
         services += [str(probe.params.get("service")) for probe in probes]
+        named |= {str(probe.params.get("host")) for probe in probes} & self.inventory.hosts.keys()
         named |= {self.inventory.services[name].host for name in services if name in self.inventory.services}
         return self.inventory.expand(tuple(named))
 

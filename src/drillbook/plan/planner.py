@@ -238,10 +238,20 @@ class _Planner:
     def _probe(self, probe_id: str, use: ProbeUse) -> PlannedProbe:
         name = use.probe.name()
         self._references(use.params, (*use.place, name))
-        self._secrets(use.params, (*use.place, name), frozenset())
+        self._secrets(use.params, (*use.place, name), use.probe.SECRETS)
+        if isinstance(host := use.params.get("host"), str):
+            self._probe_host(host, (*use.place, name, "host"))
         if isinstance(service := use.params.get("service"), str):
             self._service(service, (*use.place, name, "service"), None)
         return PlannedProbe(id=probe_id, name=name, params=use.params, line=self._line(use.place))
+
+    def _probe_host(self, name: str, place: FilePlace) -> None:
+        if name not in {*self.inventory.hosts, CONTROLLER}:
+            raise self.fail(
+                place,
+                f"there is no host {name!r} in the inventory",
+                f"{did_you_mean(name, self.inventory.hosts)}hosts: {', '.join(self.inventory.hosts) or 'none'}",
+            )
 
     def _service(self, name: str, place: FilePlace, action: type[Action] | None) -> None:
         services = self.inventory.services

@@ -51,5 +51,5 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
 
 def _acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
     """Return True when ``step`` may use ``host``: it runs there, or names a service there."""
-    runs = isinstance(step, PlannedStep) and host in step.hosts
+    runs = host in step.hosts if isinstance(step, PlannedStep) else step is not None and step.params.get("host") == host
     return runs or bool(_named(plan.inventory, step.params if step else {}, host))

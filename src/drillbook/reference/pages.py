@@ -38,7 +38,7 @@ PROBES = """\
 # Probes
 
 Probes run beside the whole drill. `availability` asks whether a service is good, `canary` writes numbered rows and
-counts which of them survived. How figures are made: [clocks](clocks.md).
+counts which of them survived. How figures are made: [clocks](clocks.md). Canaries for any stack: [how to](canaries.md).
 """
 
 DRILLS = """\

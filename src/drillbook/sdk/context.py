@@ -55,6 +55,8 @@ class Context:
     """Function that returns the newest passed step of an earlier run with this action, on this service."""
     former: frozenset[str] = frozenset()
     """Names of hosts where the run being recovered has its temporary files in the folder that an older version used."""
+    written: int = 0
+    """For a canary that is read back or cleaned up: the highest number that it is known to have tried to write."""
     programs: Programs = field(default_factory=Programs)
     """Answers about programs on hosts; the `ready` checks of all steps share them, any other context asks anew."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -19,6 +20,7 @@ from drillbook.sdk.action import Context
 from drillbook.values import Duration
 
 MOST_AT_ONCE = 30
+SessionT = TypeVar("SessionT")
 
 
 class Probe(BaseModel):
@@ -28,6 +30,8 @@ class Probe(BaseModel):
 
     PART: ClassVar[str] = "probes"
     KIND: ClassVar[str] = ""
+    SECRETS: ClassVar[frozenset[str]] = frozenset()
+    """Names of the parameters of type ``Handed``, whose values may refer to a secret in the inventory."""
 
     every: Duration = Field(default=Duration(0.1), gt=0, description="Time between two samples.")
     timeout: Duration = Field(
@@ -96,7 +100,7 @@ class Canary(Probe):
 
     @abstractmethod
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """Return the numbers of the rows that are stored now. Raises CouldNotVerify."""
+        """Return the numbers of the rows that are stored now; none was written above ``ctx.written``. Raises CouldNotVerify."""
 
     @abstractmethod
     def clean(self, ctx: Context) -> None:
@@ -112,6 +116,36 @@ class CanaryWriter:
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
+
+
+class ConnectedWriter(CanaryWriter, Generic[SessionT]):
+    """Base of writers over one connection, which is opened again at the next write after a failure. No write is retried."""
+
+    ERRORS: ClassVar[tuple[type[Exception], ...]] = (OSError,)
+    """Errors that closing a broken connection may raise."""
+
+    def __init__(self) -> None:
+        """Make a writer that is not connected yet."""
+        self._way = ExitStack()
+        self._session: SessionT | None = None
+
+    def session(self) -> SessionT:
+        """Return the open connection, or a new one. Raises the errors of ``connect``."""
+        if self._session is None:
+            self.close()
+            self._session = self.connect(self._way)
+        return self._session
+
+    def connect(self, way: ExitStack) -> SessionT:
+        """Open a connection; ``way`` receives everything that must be closed with it. Raises the errors of the driver."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        self._session = None
+        way, self._way = self._way, ExitStack()
+        with suppress(*self.ERRORS):
+            way.close()
 
 
 def find_probe(name: str) -> type[Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from drillbook.judge.result import Verdict
 from drillbook.sdk.web import ask
-from drillbook.systems.http.probes.http import Available
+from drillbook.systems.http.probes.http.available import Available
 from drillbook.values import Duration
 from tests.engine.test_runner import Bench
 

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.sdk.action import Context
-from drillbook.sdk.probe import Availability, CanaryWriter, Lost
+from drillbook.sdk.probe import Availability, CanaryWriter, ConnectedWriter, Lost
 from drillbook.sdk.probe import Canary as BaseCanary
 from drillbook.systems.postgres.bounded import Bounded
 from drillbook.systems.postgres.connection import Connection, connected, one, parameters, reason
@@ -150,20 +150,21 @@ class Canary(BaseCanary):
             raise CouldNotVerify(f"the canary's rows in {self.service} cannot be removed: {reason(error)}") from error
 
 
-class _Writer(CanaryWriter):
-    """Writes rows over one connection; after a failure, the next write opens the connection again."""
+class _Writer(ConnectedWriter[Connection]):
+    """Writer of rows over one connection."""
+
+    ERRORS = (psycopg.Error, HostError, OSError)
 
     def __init__(self, ctx: Context, service: Postgres, timeout: float) -> None:
+        super().__init__()
         self._ctx, self._service, self._timeout = ctx, service, timeout
-        self._way = ExitStack()
-        self._session: Connection | None = None
         self._since = math.inf
 
     def write(self, number: int) -> Lost | None:
         """Insert the row ``number`` and wait until it is committed."""
         try:
-            session = self._session or self._connect()
-        except (psycopg.Error, HostError, OSError) as error:
+            session = self.session()
+        except self.ERRORS as error:
             self.close()
             return Lost(reason(error), doubt=False)
         self._since = time.monotonic()
@@ -181,14 +182,13 @@ class _Writer(CanaryWriter):
             self._since = math.inf
         return None
 
-    def _connect(self) -> Connection:
+    def connect(self, way: ExitStack) -> Connection:
         """Connect within the probe's timeout; the limit is at least two seconds, the driver's minimum."""
-        self.close()
-        address, port = self._way.enter_context(self._ctx.reach(self._service))
+        address, port = way.enter_context(self._ctx.reach(self._service))
         options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}
-        self._session = self._way.enter_context(Bounded.connect(**options))
-        self._way.enter_context(self._cut_off(self._session))
-        return self._session
+        session = way.enter_context(Bounded.connect(**options))
+        way.enter_context(self._cut_off(session))
+        return session
 
     @contextmanager
     def _cut_off(self, session: Connection) -> Iterator[None]:
@@ -211,10 +211,3 @@ class _Writer(CanaryWriter):
             over.set()
             thread.join()
             line.close()
-
-    def close(self) -> None:
-        """Close the connection; safe to call twice."""
-        self._session = None
-        with suppress(psycopg.Error, HostError, OSError):
-            self._way.close()
-        self._way = ExitStack()

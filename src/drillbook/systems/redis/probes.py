@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.sdk.action import Context
-from drillbook.sdk.probe import Availability, CanaryWriter, Lost
+from drillbook.sdk.probe import Availability, CanaryWriter, ConnectedWriter, Lost
 from drillbook.sdk.probe import Canary as BaseCanary
 from drillbook.systems.redis import content
 from drillbook.systems.redis.connection import Session, connected, opened, reason
@@ -104,19 +104,20 @@ def _prefix(ctx: Context) -> str:
     return f"{content.OWN}{ctx.run_id}:canary:"
 
 
-class _Writer(CanaryWriter):
-    """Writes keys over one connection; after a failure, the next write opens it again. No write is repeated."""
+class _Writer(ConnectedWriter[Any]):
+    """Writer of keys over one connection."""
+
+    ERRORS = (RedisError, HostError, CouldNotVerify, OSError)
 
     def __init__(self, ctx: Context, service: Redis, timeout: float) -> None:
+        super().__init__()
         self._ctx, self._service, self._timeout = ctx, service, timeout
-        self._way = ExitStack()
-        self._line: Any = None
 
     def write(self, number: int) -> Lost | None:
         """Set the key ``number`` and wait until the server acknowledges the write."""
         try:
-            line = self._line or self._connect()
-        except (RedisError, HostError, CouldNotVerify, OSError) as error:
+            line = self.session()
+        except self.ERRORS as error:
             self.close()
             return Lost(reason(error), doubt=False)
         try:
@@ -129,17 +130,10 @@ class _Writer(CanaryWriter):
             return Lost(reason(error), doubt=True)
         return None
 
-    def _connect(self) -> Any:
-        self.close()
-        address, port = self._way.enter_context(self._ctx.reach(self._service))
+    def connect(self, way: ExitStack) -> Any:
+        """Connect and log in within the probe's timeout."""
+        address, port = way.enter_context(self._ctx.reach(self._service))
         password = self._service.password.reveal() if self._service.password else None
-        self._line = opened(address, port, user=self._service.user, password=password, timeout=self._timeout)
-        self._way.callback(self._line.disconnect)
-        return self._line
-
-    def close(self) -> None:
-        """Close the connection; safe to call twice."""
-        self._line = None
-        with suppress(RedisError, HostError, OSError):
-            self._way.close()
-        self._way = ExitStack()
+        line = opened(address, port, user=self._service.user, password=password, timeout=self._timeout)
+        way.callback(line.disconnect)
+        return line

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import excerpt
-from drillbook.sdk.web import Answer, ask
+from drillbook.sdk.web import BODY_LIMIT, Answer, ask
 
 Url = Annotated[str, Field(pattern=r"^https?://", description="URL, as seen from the controller.")]
 Method = Annotated[str, Field(pattern=r"^[A-Z]+$", description="HTTP method.")]
@@ -30,13 +30,16 @@ def requested(
     body: bytes = b"",
     limit: float = ANSWER_S,
     ca: str = "",
+    size: int = BODY_LIMIT,
 ) -> Answer:
     """Send one request and wait for its answer at most ``limit`` seconds, and not beyond the step's deadline.
+
+    At most ``size`` bytes of the body are kept.
 
     Raises OSError.
     """
     timeout = max(0.1, min(limit, ctx.deadline.remaining()))
-    return ask(url, timeout=timeout, method=method, headers=headers, body=body, ca=ca)
+    return ask(url, timeout=timeout, method=method, headers=headers, body=body, ca=ca, limit=size)
 
 
 def facts_of(answer: Answer) -> Facts:

@@ -1,0 +1,140 @@
+"""Base of canaries whose drill declares how numbered records are written, read and removed, such as `http.canary`.
+
+A record is recognised by its mark, ``drillbook-RUN-NUMBER``, which the drill writes as ``${record}``. Everything that such a
+canary needs is tried with record 0 before the drill begins: it is written, read, removed, and read again.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import abstractmethod
+from collections.abc import Collection, Iterable
+
+from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
+from drillbook.language import placeholders
+from drillbook.sdk.action import Context
+from drillbook.sdk.probe import Canary
+
+NAMES = ("record", "number", "run")
+"""Names that a drill may write as ``${name}``: the mark of a record, its number, and the id of the run."""
+OF_ONE = frozenset({"record", "number"})
+UNRECORDED_S = 30.0
+"""Time for which writes may be missing in the journal of a controller that died."""
+
+
+def mark(run_id: str, number: int | str) -> str:
+    """Return the mark of the record ``number``."""
+    return f"drillbook-{run_id}-{number}"
+
+
+def values(run_id: str, number: int | None) -> dict[str, str]:
+    """Return the values of ``NAMES``; without a ``number`` only that of the run."""
+    own = {} if number is None else {"record": mark(run_id, number), "number": str(number)}
+    return {"run": run_id, **own}
+
+
+def numbers_in(text: str, run_id: str) -> set[int]:
+    """Return the numbers of all records whose marks are in ``text``."""
+    return {int(digits) for digits in re.findall(rf"{re.escape(mark(run_id, ''))}(\d+)", text)}
+
+
+def check_names(declared: object, what: str, *, also: Collection[str] = ()) -> None:
+    """Raise ValueError for an unknown placeholder in the declaration ``declared`` of the parameter ``what``."""
+    if unknown := sorted(placeholders.names(declared) - {*NAMES, *also}):
+        known = ", ".join(f"${{{name}}}" for name in (*NAMES, *sorted(also)))
+        raise ValueError(f"`{what}` contains ${{{unknown[0]}}}, which has no value; known here: {known}")
+
+
+def of_one(declared: object) -> bool:
+    """Return True when ``declared`` concerns one record: it contains ``${record}`` or ``${number}``."""
+    return bool(placeholders.names(declared) & OF_ONE)
+
+
+class RecordCanary(Canary):
+    """Base of canaries of numbered records; a subclass implements ``look``, ``erase``, and the properties below."""
+
+    @property
+    @abstractmethod
+    def reads_each(self) -> bool:
+        """True when each record is read by itself, False when all records of the run are read at once."""
+
+    @property
+    @abstractmethod
+    def erases_each(self) -> bool:
+        """True when each record is removed by itself, False when all records of the run are removed at once."""
+
+    @abstractmethod
+    def look(self, ctx: Context, number: int | None) -> set[int]:
+        """Return the numbers of the stored records; with a ``number`` of this record alone. Raises CouldNotVerify."""
+
+    @abstractmethod
+    def erase(self, ctx: Context, number: int | None) -> None:
+        """Remove the record ``number``, or all records of the run without a number. Raises CouldNotVerify."""
+
+    def prepare(self, ctx: Context) -> None:
+        """Write, read and remove record 0. Raises NotReady."""
+        writer = self.writer(ctx)
+        try:
+            lost = writer.write(0)
+        finally:
+            writer.close()
+        if lost:
+            raise NotReady(
+                f"{self.name()} cannot write: {lost.reason}", hint="check its `write`, and that the service works"
+            )
+        if 0 not in self._tried(ctx):
+            raise NotReady(
+                f"{self.name()} wrote the record {mark(ctx.run_id, 0)}, but reading it back does not show it",
+                hint="`read` must show the text of ${record} that `write` stored, of every record that exists",
+            )
+        try:
+            self._erase(ctx, {0})
+        except DrillbookError as error:
+            raise NotReady(f"{self.name()} cannot remove: {error.message}", hint=error.hint) from error
+        if 0 in self._tried(ctx):
+            raise NotReady(
+                f"{self.name()} removed the record {mark(ctx.run_id, 0)}, but reading still shows it",
+                hint="`remove` must remove what `write` stored, and `read` must not show removed records",
+            )
+
+    def _tried(self, ctx: Context) -> set[int]:
+        try:
+            return self._stored(ctx, [0])
+        except CouldNotVerify as error:
+            raise NotReady(f"{self.name()} cannot read: {error.message}", hint=error.hint) from error
+
+    def survivors(self, ctx: Context) -> Iterable[int]:
+        """Return the numbers of the records that exist now. Raises CouldNotVerify."""
+        return sorted(self._stored(ctx, range(1, ctx.written + 1)) - {0})
+
+    def _stored(self, ctx: Context, numbers: Iterable[int]) -> set[int]:
+        """Return which of the records exist: of ``numbers`` where each is read by itself, otherwise of all."""
+        if not self.reads_each:
+            return self.look(ctx, None)
+        found: set[int] = set()
+        for number in numbers:
+            ctx.deadline.check(f"reading the records of {self.name()}")
+            found |= self.look(ctx, number)
+        return found
+
+    def _erase(self, ctx: Context, numbers: Iterable[int]) -> None:
+        if not self.erases_each:
+            self.erase(ctx, None)
+            return
+        for number in sorted(numbers):
+            ctx.deadline.check(f"removing the records of {self.name()}")
+            self.erase(ctx, number)
+
+    def clean(self, ctx: Context) -> None:
+        """Remove this run's records, and check that none is left. Raises CouldNotVerify when some remain.
+
+        Where each record is read by itself, the records that the journal of a dead controller may lack are looked for as well.
+        """
+        possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
+        if found := self._stored(ctx, possible):
+            self._erase(ctx, found)
+            if left := self._stored(ctx, sorted(found)):
+                raise CouldNotVerify(
+                    f"{self.name()} removed its records, but {len(left)} are still there, such as {mark(ctx.run_id, min(left))}"
+                )

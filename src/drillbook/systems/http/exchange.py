@@ -1,0 +1,114 @@
+"""One request as a drill declares it, in `http.flow` and in a canary: filled in, sent, and its answer compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from drillbook.errors import CouldNotVerify
+from drillbook.language import placeholders
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import excerpt
+from drillbook.sdk.web import BODY_LIMIT, Answer
+from drillbook.systems.http.actions.fields import Contains, Headers, Method, Status, Url, requested
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def _path(text: str) -> str:
+    if not all(text.split(".")):
+        raise ValueError(f"{text!r} is not a path to a value in an answer; write it as `documents.0.id`")
+    return text
+
+
+class FlowRequest(BaseModel):
+    """One request of a flow; ``${name}`` stands for a value saved from the answer to an earlier request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(description="Name of the request in the report; empty: method and URL.")] = ""
+    url: Url
+    method: Method = "GET"
+    headers: Headers = Field(default_factory=dict)
+    body: Annotated[str | dict[str, Any] | list[Any], Field(description="Request body; if not text, sent as JSON.")] = ""
+    status: Status = 200
+    save: Annotated[
+        dict[Name, Annotated[str, AfterValidator(_path)]],
+        Field(description="Values to save from a JSON answer: name and path of each, such as `id: documents.0.id`."),
+    ] = Field(default_factory=dict)
+    contains: Contains = None
+
+    @property
+    def called(self) -> str:
+        """Name of the request; if empty, its method and its URL with the placeholders."""
+        return self.name or f"{self.method} {self.url}"
+
+
+class Unexpected(Exception):
+    """Error raised when an answer differs from the expected one."""
+
+    def __init__(self, wanted: str, measured: str, *, status: int | None = None, refused: bool = False) -> None:
+        """``status`` is that of the answer, if there was one; ``refused`` means that the request never reached a server."""
+        super().__init__(measured)
+        self.wanted, self.measured, self.status, self.refused = wanted, measured, status, refused
+
+
+def sent(
+    ctx: Context,
+    step: FlowRequest,
+    values: Mapping[str, Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Answer:
+    """Send one request with ``values`` in its placeholders, ``headers`` beside its own, and the options of ``requested``.
+
+    Raises Unexpected when there is no answer.
+    """
+    headers = dict(headers or {}) | {key: placeholders.text(value, values) for key, value in step.headers.items()}
+    body = placeholders.fill(step.body, values)
+    if not isinstance(step.body, str):
+        headers = {"Content-Type": "application/json"} | headers
+    try:
+        return requested(
+            ctx,
+            placeholders.url(step.url, values),
+            method=step.method,
+            headers=headers,
+            body=str(body).encode() if isinstance(step.body, str) else json.dumps(body).encode(),
+            **options,
+        )
+    except (OSError, ValueError) as error:
+        refused = isinstance(error, ConnectionRefusedError)
+        raise Unexpected(f"status {step.status}", f"no answer: {error}", refused=refused) from None
+
+
+def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> None:
+    """Compare an answer with the expected status and text. Raises Unexpected, or CouldNotVerify for an answer that is too long."""
+    said = excerpt(answer.body, limit=200)
+    if answer.status != step.status:
+        raise Unexpected(f"status {step.status}", f"status {answer.status}: {said}", status=answer.status)
+    if step.contains is not None and placeholders.text(step.contains, values).encode() not in answer.body:
+        if not answer.complete:
+            raise CouldNotVerify(f"the answer of {step.called} is longer than {BODY_LIMIT} bytes; the rest was not read")
+        raise Unexpected(f"contains {step.contains!r}", f"it does not contain {step.contains!r}: {said}")
+
+
+def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:
+    """Return the values of ``answer`` that ``step`` saves, by name. Raises Unexpected."""
+    if not step.save:
+        return {}
+    try:
+        data = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise Unexpected("an answer in JSON", f"the answer is not JSON: {excerpt(answer.body, limit=200)}") from None
+    found = {}
+    for name, path in step.save.items():
+        try:
+            found[name] = placeholders.follow(data, path)
+        except LookupError as error:
+            raise Unexpected(f"a value at {path}", f"the answer has no single value at {path}: {error.args[0]}") from None
+    return found

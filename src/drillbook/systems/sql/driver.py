@@ -1,0 +1,128 @@
+"""Drivers of databases with the Python DB-API (PEP 249): found by the name of their module, and called with a time limit."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import site
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from drillbook.errors import NotReady
+from drillbook.sdk.action import Context
+
+T = TypeVar("T")
+STYLES = ("qmark", "numeric", "named", "format", "pyformat")
+
+
+def load(name: str) -> Any:
+    """Import the driver ``name``, which must be installed beside Drillbook or be part of Python. Raises NotReady.
+
+    A module elsewhere, such as a file in the project's folder, is not imported: a check of a drill must not run such code.
+    """
+    wanted = (
+        f"install its package beside Drillbook, or correct `driver`; MariaDB: pip install 'drillbook[mariadb]' ({name!r})"
+    )
+    try:
+        top = importlib.util.find_spec(name.partition(".")[0])
+        if top is None:
+            raise NotReady(f"the driver {name!r} is not installed", hint=wanted)
+        if not _installed(top.origin):
+            raise NotReady(f"the driver {name!r} is not an installed package: {top.origin or 'it has no file'}", hint=wanted)
+        module = importlib.import_module(name)
+    except (ImportError, ValueError) as error:
+        raise NotReady(f"the driver {name!r} cannot be imported: {error}", hint=wanted) from None
+    if getattr(module, "apilevel", "") != "2.0" or getattr(module, "paramstyle", "") not in STYLES:
+        raise NotReady(
+            f"the module {name!r} is not a driver: it does not implement the DB-API 2.0 of PEP 249",
+            hint="examples of drivers: pymysql, mariadb, psycopg, sqlite3, oracledb",
+        )
+    return module
+
+
+def _installed(origin: str | None) -> bool:
+    """Return True for a file in a folder of installed packages, and for a module that is part of Python."""
+    if origin in ("built-in", "frozen"):
+        return True
+    folders = [*sysconfig.get_paths().values(), *site.getsitepackages(), sysconfig.get_config_var("DESTSHARED")]
+    if site.ENABLE_USER_SITE:
+        folders.append(site.getusersitepackages())
+    kept = [Path(folder).resolve() for folder in folders if folder and Path(folder).resolve() != Path(sys.prefix).resolve()]
+    return origin is not None and any(Path(origin).resolve().is_relative_to(folder) for folder in kept)
+
+
+def statement(module: Any, text: str, **given: Any) -> tuple[str, Any]:
+    """Write ``text`` and its values in the parameter style of the driver ``module``; ``text`` has ``:name`` for each value.
+
+    Each name occurs once, in the order of ``given``.
+    """
+    marks = {"qmark": "?", "numeric": ":{number}", "named": ":{name}", "format": "%s", "pyformat": "%({name})s"}
+    for number, name in enumerate(given, 1):
+        text = text.replace(f":{name}", marks[module.paramstyle].format(name=name, number=number))
+    return text, given if module.paramstyle in ("named", "pyformat") else tuple(given.values())
+
+
+@contextmanager
+def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
+    """Yield address and port at which the controller reaches a service during the `with`; empty without a service.
+
+    A service whose kind has no `reach` is reached from its own host, through SSH. Raises PlanError, HostError.
+    """
+    if not service_name:
+        yield {}
+        return
+    service: Any = ctx.services[service_name]
+    if hasattr(service, "reach"):
+        with ctx.reach(service) as (host, port):
+            yield {"address": host, "port": port}
+        return
+    host, port = service.listens or ("", 0)
+    with ctx.host_named(service.host).forward(service.socket or host, port) as local:
+        yield {"address": "127.0.0.1", "port": local}
+
+
+@dataclass
+class Worker:
+    """A thread that runs functions one after another: a driver has no time limit of its own, so the caller stops waiting.
+
+    A function that is still running then is left alone; the worker ends after it.
+    """
+
+    _jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = field(default_factory=SimpleQueue, init=False)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="sql-canary", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            call, outcome = job
+            try:
+                outcome.set_result(call())
+            except BaseException as error:  # noqa: BLE001  every error belongs to the caller
+                outcome.set_exception(error)
+
+    def run(self, call: Callable[[], T], seconds: float) -> T:
+        """Run ``call`` and return its result. Raises its errors, or TimeoutError when it needs more than ``seconds``."""
+        outcome: Future[T] = Future()
+        self._jobs.put((call, outcome))
+        return outcome.result(seconds)
+
+    def end(self, last: Callable[[], None] | None = None) -> None:
+        """End the thread once it has nothing else to do, after calling ``last``; does not wait."""
+        if last is not None:
+            self._jobs.put((last, Future()))
+        self._jobs.put(None)
+
+    @property
+    def alive(self) -> bool:
+        """True while the thread runs."""
+        return self._thread.is_alive()
