@@ -5,9 +5,11 @@ import signal
 
 import pytest
 
+from drillbook.errors import CommandTimedOut
 from drillbook.hosts.privileged import PrivilegedHost
 from drillbook.sdk.become import Become
-from drillbook.sdk.host import CAPTURE_LIMIT, Deadline
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, ManagerConfig
+from drillbook.values import Secret
 from tests.e2e.controllers import PROGRAM
 from tests.systemd.conftest import PATIENCE, until
 from tests.systemd.test_drill import program
@@ -147,3 +149,70 @@ def test_a_privileged_host_reads_and_writes_files_of_the_account(site):
     with pytest.raises(FileNotFoundError):
         host.get("/etc/site/missing")
     assert PrivilegedHost(site.machine.host("ops"), Become(user="app")).run(("id", "-un"), deadline=deadline()).text == "app"
+
+
+@pytest.fixture
+def password(site, monkeypatch):
+    """The user `second`, whom sudo asks for a password."""
+    site.machine.root(
+        "useradd --create-home --shell /bin/bash second; echo 'second:correct horse' | chpasswd; "
+        "mkdir -p -m 700 ~second/.ssh; cp /root/.ssh/authorized_keys ~second/.ssh/ 2>/dev/null; "
+        "echo 'second ALL=(ALL) ALL' > /etc/sudoers.d/second"
+    )
+    monkeypatch.setenv("SUDO_PASSWORD", "correct horse")
+    site.as_user("second", "    become: {password: !env SUDO_PASSWORD}")
+    yield Become(password=Secret(source="env", name="SUDO_PASSWORD"))
+    site.machine.root("pkill -u second; userdel -rf second; rm -f /etc/sudoers.d/second")
+
+
+def test_a_password_reaches_sudo_by_standard_input_and_no_command_disk_or_journal(site, password):
+    host = PrivilegedHost(site.machine.host("second", ManagerConfig()), password)
+    answer = host.run(("sh", "-c", "id -un; cat; ps -ef"), deadline=deadline(), stdin=b"typed\n")
+    assert answer.text.splitlines()[:2] == ["root", "typed"]
+    assert "correct horse" not in answer.text
+    assert host.run(("pwd",), deadline=deadline(), cwd="/etc/site").text == "/etc/site"
+    with pytest.raises(CommandTimedOut, match="it was killed"):
+        host.run(("sleep", "97531"), deadline=Deadline.after(1))
+    assert "97531" not in site.machine.root("ps -ef")
+    assert "as root (sudo with a password)" in " ".join(site.invoke("drill.plan", "site").stdout.split())
+    site.invoke("drill", "site")
+    assert site.whole()
+    assert "correct horse" not in "".join(
+        path.read_text(errors="replace") for path in site.root.rglob("*") if path.is_file()
+    )
+    assert site.machine.root("grep -rl 'correct horse' /etc /home /root /var /tmp /run 2>/dev/null; true") == ""
+    assert site.machine.left() == ""
+
+
+def test_a_wrong_password_is_told_by_the_check(site, password, monkeypatch):
+    monkeypatch.setenv("SUDO_PASSWORD", "wrong horse")
+    said = site.invoke("drill.check", "site", check=False)
+    assert said.returncode == 4
+    text = " ".join((said.stdout + said.stderr).split())
+    assert "incorrect password" in text
+    assert "SUDO_PASSWORD" in text
+    assert "wrong horse" not in text
+
+
+def test_where_sudo_asks_the_watcher_is_root_and_puts_back_without_a_password(site, password):
+    ended = program(
+        "-m", "tests.matrix.dying", "drills/site.yml", "fault.active", "inject.2", "1", root=site.root, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stdout + ended.stderr
+    assert "correct horse" not in site.machine.root(
+        "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\000' ' '; true"
+    )
+    assert site.machine.root("ls -d /var/tmp/drillbook-as-root/leases/* /var/lib/drillbook/leases/* 2>/dev/null; true")
+    until(site.whole, "what the machine puts back by itself")
+    site.invoke("drill.recover")
+    assert site.whole()
+    assert site.machine.left() == ""
+
+
+def test_an_account_that_cannot_have_a_watcher_is_refused_before_the_injection(site, password):
+    site.as_user("second", "    become: {user: nobody, password: !env SUDO_PASSWORD}\n    lease: {boot: cron}")
+    site.machine.root(f"chmod 755 /etc/site; chown -R nobody {CONF} /etc/site")
+    said = site.invoke("drill", "site", check=False)
+    assert said.returncode == 4, said.stdout + said.stderr
+    assert "no lease can be kept in /nonexistent" in said.stdout + said.stderr
+    assert site.whole()

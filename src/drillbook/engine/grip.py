@@ -1,19 +1,29 @@
-"""Locks and the lease of a run on one host, as the run knows them."""
+"""State of a run's locks and its lease on one host, and the hosts of a plan that need a lease."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from drillbook.engine.leases import Lease
+from drillbook.engine.leases import Lease, fence
+from drillbook.hosts.privileged import privileged
+from drillbook.plan import privilege
 from drillbook.plan.plan import Plan
 from drillbook.sdk.action import find
+from drillbook.sdk.become import Become
+from drillbook.sdk.host import Host, as_user
 
 
 @dataclass(slots=True)
 class Grip:
-    """Locks and the lease of the run on one host."""
+    """Locks and the lease of the run on one host.
+
+    Where sudo asks for a password, the lease belongs to the account of the step and has a grip of its own, without locks.
+    """
 
     host: str
+    become: Become | None = None
+    """Account of the lease, where its sudo asks for a password; None: the SSH user."""
     tokens: dict[str, int] = field(default_factory=dict)
     lease: Lease | None = None
     armed: set[int] = field(default_factory=set)
@@ -22,20 +32,53 @@ class Grip:
     renewed: float = 0.0
     """Monotonic time at which the last successful renewal was sent."""
     missed: set[str] = field(default_factory=set)
-    """Locks that could not be taken because the host did not answer. If this run does own them, they are released at the end."""
+    """Locks that could not be taken because the host did not answer. Those of this run are released at the end."""
     lost: str = ""
     """Reason why the locks or the lease were lost; empty while they are held."""
     log: bytes | None = None
-    """The target's log of the lease, fetched when the controller ended the lease; None until then."""
+    """The target's log of the lease, fetched when the controller ended the lease; None before that."""
+
+    @property
+    def key(self) -> str:
+        """Name of the grip among those of the run: its host, and the account if the lease is not the SSH user's."""
+        return f"{self.host}\0{self.become.user}" if self.become else self.host
+
+    @property
+    def renewable(self) -> bool:
+        """True when the grip has locks, or is the lease of another account."""
+        return bool(self.tokens) or (self.become is not None and bool(self.armed))
+
+    def fenced_by_lease(self, argv: Sequence[str]) -> Sequence[str]:
+        """Wrap ``argv``: once a change is armed, the command starts only while the lease is open."""
+        return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
+
+    def reached(self, open_host: Callable[[str], Host]) -> Host:
+        """Return the host, as the account to which the lease belongs."""
+        return privileged(open_host(self.host), self.become)
 
 
-def leased(plan: Plan) -> list[str]:
-    """Hosts on which ``plan`` may make changes under a lease."""
-    return sorted(
-        {
-            host
-            for step in plan.steps
-            if not step.restore_only and find(step.action).may_lease(step.effect)
-            for host in step.hosts
-        }
-    )
+def of_lease(become: Become | None) -> Become | None:
+    """Return the account to which the lease of a step with this privilege belongs; None: the SSH user.
+
+    Without a password, the undo commands contain `sudo -n`. With one, the watcher itself must be the account's: no password
+    lies on a target.
+    """
+    return become if become and become.password else None
+
+
+def armed_commands(become: Become | None, commands: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return the undo ``commands`` of a step as the watcher of its lease runs them."""
+    account = "" if become is None or of_lease(become) else become.user
+    return [as_user(account, tuple(argv)) for argv in commands]
+
+
+def leases(plan: Plan) -> list[tuple[str, Become | None]]:
+    """Return the hosts on which ``plan`` may make changes under a lease, each with the account of the lease."""
+    found: dict[tuple[str, str], Become | None] = {}
+    for step in plan.steps:
+        if step.restore_only or not find(step.action).may_lease(step.effect):
+            continue
+        for host in step.hosts:
+            account = of_lease(privilege.of_step(plan.inventory, step, host))
+            found[host, account.user if account else ""] = account
+    return [(host, found[host, user]) for host, user in sorted(found)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from drillbook.engine.fenced_host import Fence
-from drillbook.engine.grip import Grip, leased
+from drillbook.engine.grip import Grip, armed_commands, leases, of_lease
 from drillbook.engine.leases import Held, Lease, LeaseState, Lock, Owner, beat, fence
 from drillbook.engine.liveness import ended
 from drillbook.engine.lock_order import take_all
@@ -35,9 +35,10 @@ from drillbook.events.holds import (
     LockTaken,
 )
 from drillbook.events.runs import StopRequested
-from drillbook.findings import Finding, finding
+from drillbook.findings import finding
 from drillbook.journal.journal import Journal
 from drillbook.plan.plan import Plan
+from drillbook.sdk.become import Become
 from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.identity import LockName
 
@@ -68,7 +69,7 @@ class Hold:
     also: tuple[LockName, ...] = ()
     """Additional locks, beside those of the plan: older versions of Drillbook used these other names for the same services."""
     _grips: dict[str, Grip] = field(default_factory=dict)
-    _threads: dict[str, threading.Thread] = field(default_factory=dict)
+    _threads: dict[int, threading.Thread] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -140,7 +141,7 @@ class Hold:
         self.journal.append(
             LockTaken(name=named.name, token=held.token, taken_from=before, services=tuple(named.services)), host=named.host
         )
-        self._renew_from_now_on(named.host)
+        self._renew_from_now_on(grip)
 
     def _shared(self, lock: Lock) -> int | None:
         """Token of ``lock`` if this run already took the same lock through another name of the same machine; otherwise None."""
@@ -153,15 +154,16 @@ class Hold:
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
-    def adopt(self, host: str, armed: Sequence[int]) -> None:
-        """Take over this run's lease on ``host`` from a dead controller, and renew it while this process undoes the changes.
+    def adopt(self, host: str, armed: Sequence[int], become: Become | None = None) -> None:
+        """Adopt the lease of a dead controller of this run on ``host``, and renew it while this process undoes its changes.
 
-        If the host does not answer, its lease is assumed to contain the intents ``armed``, as the journal says.
+        If the host does not answer, its lease is assumed to contain the intents ``armed``, as in the journal. ``become`` is
+        the privilege of the changes.
         """
-        grip = self._grip(host)
+        grip = self._grip(host, become)
         grip.armed = set(armed)
         try:
-            state = self._quiet(host)
+            state = self._quiet(grip)
         except (DrillbookError, TimeoutError) as error:
             self.journal.append(LeaseFailed(message=getattr(error, "message", str(error))), host=host)
             return
@@ -174,31 +176,40 @@ class Hold:
         if grip.armed:
             with suppress(DrillbookError, TimeoutError):
                 self._beat(grip)
-                self._quiet(host)  # just before the renewal, the target may have begun its undo
-            self._renew_from_now_on(host)
+                self._quiet(grip)  # the target may have begun its undo just before the renewal
+            self._renew_from_now_on(grip)
 
-    def _quiet(self, host: str) -> LeaseState | None:
-        """Wait until ``host`` is not running its undo, at most REVERT_S seconds; return the state of the run's lease there.
+    def _quiet(self, grip: Grip) -> LeaseState | None:
+        """Wait until the target is not running its undo, at most REVERT_S; returns the state of the lease of ``grip``.
 
         Two undos of the same change at once could interfere: one may stop a unit that the other has started. Raises
         HostError, TimeoutError.
         """
         patience = Deadline.after(REVERT_S)
         while True:
-            state = self.lease_on(host).state(deadline=Deadline.after(ANSWER_S))
+            state = self._lease(grip).state(deadline=Deadline.after(ANSWER_S))
             if state is None or not state.busy or not patience.remaining():
                 return state
             patience.wait(POLL_S)
 
-    def _grip(self, host: str) -> Grip:
+    def _grip(self, host: str, become: Become | None = None) -> Grip:
+        """Return the locks and the lease on ``host``, or the lease of an account whose sudo asks for a password."""
+        account = of_lease(become)
         with self._lock:
-            return self._grips.setdefault(host, Grip(host, renewed=time.monotonic()))
+            made = Grip(host, account, renewed=time.monotonic())
+            return self._grips.setdefault(made.key, made)
 
-    def lease_on(self, host: str) -> Lease:
-        """Return the run's lease on ``host``, created by the first call; it may not be armed yet."""
-        grip = self._grip(host)
+    def _armed(self, intent: int, host: str) -> Grip | None:
+        """Return the grip whose lease on ``host`` contains the undo of ``intent``; None when it is not armed."""
+        return next((one for one in list(self._grips.values()) if one.host == host and intent in one.armed), None)
+
+    def lease_on(self, host: str, become: Become | None = None) -> Lease:
+        """Return the run's lease on ``host`` for changes with this privilege, made at the first call; it may not be armed yet."""
+        return self._lease(self._grip(host, become))
+
+    def _lease(self, grip: Grip) -> Lease:
         if grip.lease is None:
-            grip.lease = Lease(self.open_host(host), self.owner.run, self.lease_s)
+            grip.lease = Lease(grip.reached(self.open_host), self.owner.run, self.lease_s)
         return grip.lease
 
     def others(self) -> list[str]:
@@ -212,29 +223,29 @@ class Hold:
 
     def ready(self) -> None:
         """Check that every host that needs a lease has the tools for one. Raises NotReady, HostError."""
-        hosts = leased(self.plan)
-        for host, (kind, boot) in zip(hosts, on_each(self._ready, hosts, name="lease"), strict=True):
+        found = leases(self.plan)
+        made = [self.lease_on(host, become) for host, become in found]
+        answers = on_each(lambda lease: lease.ready(deadline=Deadline.after(ANSWER_S)), made, name="lease")
+        for (host, _), (kind, boot) in zip(found, answers, strict=True):
             self.journal.append(LeaseReady(kind=kind, boot=boot), host=host)
 
-    def _ready(self, host: str) -> tuple[str, str]:
-        return self.lease_on(host).ready(deadline=Deadline.after(ANSWER_S))
-
-    def arm(self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]]) -> None:
-        """Arm the undo ``commands`` on ``host``: the target runs them when renewals stop. Raises HostError, Lapsed, StepFailed."""
-        lease = self.lease_on(host)
-        grip = self._grip(host)
+    def arm(
+        self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]], become: Become | None = None
+    ) -> None:
+        """Arm the undo ``commands``, run with the privilege ``become`` when renewals stop. Raises HostError, Lapsed, StepFailed."""
+        grip = self._grip(host, become)
         sent = time.monotonic()
-        lease.arm(intent, what, commands, deadline=Deadline.after(ANSWER_S))
+        self._lease(grip).arm(intent, what, armed_commands(become, commands), deadline=Deadline.after(ANSWER_S))
         grip.armed.add(intent)
         grip.leased = True
         grip.renewed = max(grip.renewed, sent)
         self.journal.append(LeaseArmed(intent=intent, what=what, lease_s=self.lease_s), host=host, sync=True)
-        self._renew_from_now_on(host)
+        self._renew_from_now_on(grip)
 
     def disarm(self, intent: int, host: str) -> None:
         """Remove the undo of ``intent`` from the lease, after the controller undid the change. Raises HostError."""
-        grip = self._grip(host)
-        if intent in grip.armed and grip.lease is not None:
+        grip = self._armed(intent, host)
+        if grip is not None and grip.lease is not None:
             grip.lease.disarm(intent, deadline=Deadline.after(ANSWER_S))
             grip.armed.discard(intent)
 
@@ -255,10 +266,13 @@ class Hold:
 
         return fenced
 
+    def fence_of_lease(self, host: str, become: Become | None) -> Fence | None:
+        """Return the fence of a fault inside of a sudo with a password, whose lease the SSH user cannot see; otherwise None."""
+        return self._grip(host, become).fenced_by_lease if of_lease(become) else None
+
     def promise(self, intent: int, host: str) -> str:
-        """Sentence for a message that the undo of ``intent`` is still armed on ``host``; empty when it is not armed."""
-        grip = self._grips.get(host)
-        if grip is None or intent not in grip.armed:
+        """Sentence for a message: the undo of ``intent`` is still armed on ``host``; empty when it is not armed."""
+        if self._armed(intent, host) is None:
             return ""
         return (
             f"{host} has a lease that undoes the change by itself {self.lease_s:.0f} s after its last renewal; `invoke "
@@ -274,9 +288,9 @@ class Hold:
         for grip in list(self._grips.values()):
             if grip.lost:
                 raise Fenced(grip.lost)
-        own = self._grips.get(host)
-        for grip in [own] if own and own.tokens else list(self._grips.values()):
-            if grip.tokens and time.monotonic() - grip.renewed > self.lease_s / 2:
+        own = [grip for grip in list(self._grips.values()) if grip.host == host]
+        for grip in own if any(grip.tokens for grip in own) else list(self._grips.values()):
+            if grip.renewable and time.monotonic() - grip.renewed > self.lease_s / 2:
                 self._beat(grip)
             if grip.lost:
                 raise Fenced(grip.lost)
@@ -285,12 +299,12 @@ class Hold:
         """Renew all locks and leases at once; the run ends if a lock was lost or a target began its undo. Raises HostError."""
         on_each(self._beat, [grip for grip in list(self._grips.values()) if grip.tokens or grip.armed], name="beat")
 
-    def _renew_from_now_on(self, host: str) -> None:
+    def _renew_from_now_on(self, grip: Grip) -> None:
         with self._lock:
-            if host in self._threads or self._halt.is_set():
+            if id(grip) in self._threads or self._halt.is_set():
                 return
-            thread = threading.Thread(target=self._renew, args=(self._grips[host],), name=f"hold-{host}", daemon=True)
-            self._threads[host] = thread
+            thread = threading.Thread(target=self._renew, args=(grip,), name=f"hold-{grip.host}", daemon=True)
+            self._threads[id(grip)] = thread
         thread.start()
 
     def _renew(self, grip: Grip) -> None:
@@ -307,7 +321,7 @@ class Hold:
         # Renew the lease even if no undo is armed: an expired lease would log a revert, although nothing was undone.
         lease = self.owner.run if grip.leased else None
         patience = max(1.0, min(ANSWER_S, self.lease_s / 3))
-        heard = beat(self.open_host(grip.host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
+        heard = beat(grip.reached(self.open_host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
         grip.renewed = max(grip.renewed, sent)
         fenced = tuple(name for name in heard.fenced if name in grip.tokens)  # others were given back meanwhile
         if fenced and not self._halt.is_set():
@@ -336,7 +350,7 @@ class Hold:
             )
 
     def _ended(self, code: str, what: LockLost | LeaseLapsed | LeaseUnrenewed, host: str) -> None:
-        if self.stop.ask(what.message, [_lost(code, what.message, host)]):
+        if self.stop.ask(what.message, [finding(code, title=host, measured=what.message, host=host)]):
             self.journal.append(what, host=host)
 
     def end(
@@ -355,12 +369,12 @@ class Hold:
         failed: dict[str, str] = {}
 
         def give_back(grip: Grip) -> None:
-            if thread := self._threads.get(grip.host):
+            if thread := self._threads.get(id(grip)):
                 thread.join(timeout=ANSWER_S)
             try:
                 log = patiently(partial(self._give_back, grip, grip.armed if keep is None else set(keep)), reach)
                 if log is not None:
-                    logs[grip.host] = log
+                    logs[grip.host] = logs.get(grip.host, b"") + log
             except (DrillbookError, TimeoutError) as error:
                 failed[grip.host] = getattr(error, "message", str(error))
 
@@ -369,7 +383,7 @@ class Hold:
 
     def _give_back(self, grip: Grip, keep: set[int]) -> bytes | None:
         """Release the locks and the lease of one host, and return the log of the lease; safe to call twice. Raises HostError."""
-        host = self.open_host(grip.host)
+        host = grip.reached(self.open_host)
         if grip.log is None and (grip.lease or grip.armed) and not grip.armed & keep:
             grip.log = Lease(host, self.owner.run, self.lease_s).end(deadline=Deadline.after(ANSWER_S))
             grip.leased = False
@@ -383,7 +397,3 @@ class Hold:
             if state and state.owner.run == self.owner.run and (not state.held or ended(state.owner.controller)):
                 lock.release(state.token, deadline=Deadline.after(ANSWER_S))
         return grip.log
-
-
-def _lost(code: str, message: str, host: str) -> Finding:
-    return finding(code, title=host, measured=message, host=host)

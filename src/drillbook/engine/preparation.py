@@ -76,7 +76,6 @@ class Preparation:
         self._guard()
         self._here()
         self._open()
-        self._privileges()
         self._take()
         self._start_probes()
         self._ready()
@@ -110,11 +109,8 @@ class Preparation:
                     for name, error in failed.items()
                 ],
             )
-
-    def _privileges(self) -> None:
-        """End the run when sudo refuses an account that the plan uses."""
         if wrong := readiness.of_privileges(self.stage):
-            self._end("refused", "; ".join(one.measured for one in wrong), wrong)
+            self._end("refused", "; ".join(f"{one.measured}; {one.remedy}" for one in wrong), wrong)
 
     def _take(self) -> None:
         """Take the locks, which keep other drills from using the same services."""

@@ -10,14 +10,14 @@ from functools import partial
 from drillbook.engine.parallel import on_each
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import for_ready
-from drillbook.errors import DrillbookError, NotReady
+from drillbook.errors import DrillbookError
 from drillbook.findings import Finding, finding
 from drillbook.hosts.privileged import privileged
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
 from drillbook.plan import privilege
 from drillbook.plan.plan import PlannedProbe, PlannedStep
-from drillbook.sdk.action import Action, find
+from drillbook.sdk.action import Action
 from drillbook.sdk.become import Become
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, once_more
@@ -165,7 +165,6 @@ def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
 def of_leases(stage: Stage) -> list[Finding]:
     """Check that each host that needs a lease has the tools for it; returns a finding for each host that lacks them."""
     try:
-        _without_password(stage)
         if stage.hold:
             stage.hold.ready()
     except (DrillbookError, TimeoutError) as error:
@@ -175,18 +174,3 @@ def of_leases(stage: Stage) -> list[Finding]:
             )
         ]
     return []
-
-
-def _without_password(stage: Stage) -> None:
-    """Raise NotReady for a change with a lease that only a sudo with a password can undo: no password lies on a target."""
-    for step in stage.plan.steps:
-        if step.restore_only or not find(step.action).may_lease(step.effect):
-            continue
-        for host in step.hosts:
-            become = stage.become(step.id, host)
-            if become and become.password:
-                raise NotReady(
-                    f"{host}: the lease of {step.action} ({step.id}) cannot undo a change as {become.user}: sudo asks for a "
-                    "password there",
-                    hint="allow the account on the host without a password (NOPASSWD)",
-                )

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from drillbook.engine import backup_restore
+from drillbook.engine.grip import of_lease
 from drillbook.engine.hold import Hold
 from drillbook.engine.lab_gone import lab_gone
 from drillbook.engine.leases import Owner
@@ -222,10 +223,11 @@ class Recovery:
                 for intent in intents(history.events, stage.plan.steps)
                 if intent.undo.kind == "commands" and _may_lease(intent)
             ]
-            on_host: dict[str, list[int]] = {}
+            of: dict[tuple[str, str], list[Intent]] = {}
             for intent in sorted(armed, key=lambda intent: intent.host):
-                on_host.setdefault(intent.host, []).extend([] if intent.settled else [intent.seq])
-            on_each(lambda host: hold.adopt(host, on_host[host]), [*on_host], name="adopt")
+                account = of_lease(stage.become(intent.step.id, intent.host))
+                of.setdefault((intent.host, account.user if account else ""), []).append(intent)
+            on_each(partial(_adopt, stage, hold), [*of.values()], name="adopt")
         except BaseException:
             hold.end()
             raise
@@ -270,6 +272,13 @@ class Recovery:
             residue += clean_canary(stage, planned.id, probe, written)
         # Also those of a restore that this recovery carried out again, on hosts that the run had not reached.
         return residue + remove_scratch(stage, _touched(stage.journal.decisive()) if scratch else [])
+
+
+def _adopt(stage: Stage, hold: Hold, of: Sequence[Intent]) -> None:
+    """Take over the lease that contains the undos of the intents ``of``."""
+    host = of[0].host
+    open_ones = [intent.seq for intent in of if not intent.settled]
+    hold.adopt(host, open_ones, stage.become(of[0].step.id, host))
 
 
 def _may_lease(intent: Intent) -> bool:

@@ -86,7 +86,7 @@ class Stage:
 
         def named(name: str) -> Host:
             fence = self.hold.fence(name, fault=fault) if changes and self.hold else None
-            return self._seen(step, name, fence)
+            return self._seen(step, name, fence, fault=fault)
 
         return Context(
             run_id=self.run["id"],
@@ -108,9 +108,12 @@ class Stage:
             former=self.former,
         )
 
-    def _seen(self, step: str, name: str, fence: Fence | None) -> Host:
+    def _seen(self, step: str, name: str, fence: Fence | None, *, fault: bool) -> Host:
         """Host ``name`` for commands of ``step``: as the step's account, fenced outside of sudo, and journalled."""
-        host = privileged(fenced(self.host(name), fence), self.become(step, name))
+        become = self.become(step, name)
+        host = privileged(fenced(self.host(name), fence), become)
+        if fence and fault and self.hold:
+            host = fenced(host, self.hold.fence_of_lease(name, become))
         return RecordingHost(host, self.journal, step, self.redactor)
 
     def _note(self, step: str, host: str, what: Content) -> None:

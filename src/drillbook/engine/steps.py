@@ -22,7 +22,7 @@ from drillbook.plan.planner import Plan, PlannedStep
 from drillbook.sdk import vouchers
 from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, find
 from drillbook.sdk.deadline import under
-from drillbook.sdk.host import Deadline, as_user, excerpt, once_more, printable
+from drillbook.sdk.host import Deadline, excerpt, once_more, printable
 from drillbook.sdk.web import traced
 
 PROOF_S = 10.0
@@ -216,7 +216,7 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
     event = stage.journal.append(what, step=step.id, host=host, sync=True, required=fault)
     stage.journal.patient = stage.journal.patient or fault  # from here on, a fault may be active
     if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":
-        stage.hold.arm(event.seq, step.action, host, [as_user(account, argv) for argv in undo.commands])
+        stage.hold.arm(event.seq, step.action, host, undo.commands, stage.become(step.id, host))
 
 
 def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:

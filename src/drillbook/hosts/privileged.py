@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from drillbook.errors import CouldNotVerify, HostError, PrivilegeRefused
+from drillbook.errors import Cancelled, CommandTimedOut, CouldNotVerify, HostError, PrivilegeRefused
 from drillbook.hosts.atomic import for_bytes, get_by_command, put_by_command
-from drillbook.hosts.shell import checked, exports, revealed
+from drillbook.hosts.shell import ENDING, checked, exports, new_token, revealed
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Piped, Target, as_user, printable, shown
 from drillbook.values import Secret
 
+NOT_KILLED = "it could not be killed"
+"""Beginning of the remark in the error of a host that could not kill a command."""
 MARK = "#drillbook"
 """First word of the line that tells the script START how many bytes of shell text follow."""
 # Skips a password that sudo did not ask for, then runs the shell text that sets the environment and the folder. dd and read
@@ -24,6 +26,13 @@ START = (
     '_drillbook=$(dd bs=1 count="${l#* }" 2>/dev/null) || exit 126; unset l; '
     'eval "$_drillbook"; [ "$_drillbook" = all ] || exit 126; unset _drillbook; exec "$@"'
 )
+# Reads a mark, and kills every process that has the mark in its command line, with its descendants.
+KILL = (
+    "read -r mark; bad=; for f in /proc/[0-9]*/cmdline; do "
+    'grep -qF -- "$mark" "$f" 2>/dev/null || continue; '
+    'p=${f#/proc/}; sh -c "$1" sh "${p%/cmdline}" "" || bad=yes; done; [ -z "$bad" ]'
+)
+KILL_S = 10.0
 REFUSALS = (
     "a password is required",
     "a terminal is required",
@@ -75,14 +84,33 @@ class PrivilegedHost:
         sink: BinaryIO | None = None,
     ) -> Output:
         """Run ``argv`` as the account; see ``Host.run``. Raises PrivilegeRefused when sudo refuses the command."""
-        words, head = self.order(argv, env, cwd)
-        raw = self.inner.run(words, deadline=deadline, stdin=head + stdin, sink=sink)
+        token = new_token()
+        words, head = self.order(argv, env, cwd, name=token)
+        try:
+            raw = self.inner.run(words, deadline=deadline, stdin=head + stdin, sink=sink)
+        except (CommandTimedOut, Cancelled) as error:
+            if token in words and NOT_KILLED in error.message:
+                self._kill(error, token)
+            raise
         return self._answered(replace(raw, argv=checked(argv)))
 
+    def _kill(self, error: CommandTimedOut | Cancelled, token: str) -> None:
+        """Kill a command that its own connection could not kill, because sudo asks for a password; correct ``error``."""
+        words, head = self.order(("sh", "-c", KILL, "sh", ENDING))
+        with suppress(HostError):
+            if self.inner.run(words, deadline=Deadline.after(KILL_S), stdin=head + f"{token}\n".encode()).ok:
+                error.message = f"{error.message.partition(NOT_KILLED)[0]}it was killed"
+                error.args = (error.message,)
+
     def order(
-        self, argv: Sequence[str], env: Mapping[str, str | Secret] | None = None, cwd: str | None = None
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str | Secret] | None = None,
+        cwd: str | None = None,
+        *,
+        name: str = "sh",
     ) -> tuple[tuple[str, ...], bytes]:
-        """Return the command for the SSH user, and the beginning of its standard input.
+        """Return the command for the SSH user, and the beginning of its standard input; ``name`` is that of the shell of START.
 
         The password, the environment and the folder pass through standard input: sudo keeps no variables, and the SSH user
         may be unable to enter the folder. Raises SecretError, and HostError for a password of several lines.
@@ -95,7 +123,7 @@ class PrivilegedHost:
         text += b"" if text.endswith(b"_drillbook=all\n") else b"_drillbook=all\n"
         head = b"" if password is None else password.encode() + b"\n"
         head += f"{MARK} {len(text)}\n".encode() + text
-        return as_user(self.become.user, ("sh", "-c", START, "sh", *words), asks=password is not None), head
+        return as_user(self.become.user, ("sh", "-c", START, name, *words), asks=password is not None), head
 
     def _password(self) -> str | None:
         if self.become.password is None:

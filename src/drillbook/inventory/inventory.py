@@ -231,6 +231,10 @@ class Inventory(BaseModel):
         """Secrets of ``services``, each under its path in the inventory, such as ``services.cache.password``."""
         return dict(pair for key in services for pair in _secrets(self.services[key], f"services.{key}"))
 
+    def secrets_of_hosts(self) -> dict[str, Secret]:
+        """Passwords of `become` of all hosts, each under its path in the inventory."""
+        return dict(pair for key, target in self.hosts.items() for pair in _secrets(target, f"hosts.{key}"))
+
     def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
@@ -241,7 +245,7 @@ class Inventory(BaseModel):
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
         others = [
             *self.secrets_of(name for name in self.services if name not in services).values(),
-            *(target.become.password for target in self.hosts.values() if target.become and target.become.password),
+            *self.secrets_of_hosts().values(),
         ]
         for secret in (*others, *(way for contact in self.contacts.values() for way in contact.notify)):
             with suppress(SecretError):

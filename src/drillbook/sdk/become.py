@@ -49,6 +49,10 @@ class Become(BaseModel):
         ),
     )
 
+    def __str__(self) -> str:
+        """Return the name of the account."""
+        return self.user or "the SSH user"
+
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:

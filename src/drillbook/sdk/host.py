@@ -128,9 +128,13 @@ class Target(BaseModel):
         return self.become is not None and self.become.user == ROOT and self.become.password is None and not self._account
 
     def acting_as(self, account: str) -> Self:
-        """Return the description of the host for commands that run as ``account``: root needs no sudo for the manager."""
+        """Return the description of the host for commands that run as ``account``.
+
+        Root needs no sudo for the manager; each account has a folder of its own for leases.
+        """
         manager = self.manager.model_copy(update={"sudo": False}) if account == ROOT else self.manager
-        copy = self.model_copy(update={"manager": manager})
+        state = f"{self.state.rstrip('/')}-as-{account}" if self.state else ""
+        copy = self.model_copy(update={"manager": manager, "state": state})
         copy._account = account
         return copy
 

@@ -31,9 +31,9 @@ contacted.
 """
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters that are not shown with the text of an item: nothing executes them, or they are already shown as its place."""
-PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as")
-"""Fields of a service that determine where a text is executed, and by which user."""
+"""Parameters not shown with an item's text: they execute nothing, or are shown as the place of execution."""
+PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as", "become")
+"""Fields of a service that determine where a text is executed, and as which user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
     hosts = [_host(plan.inventory, name, lab=lab) for name in step.hosts]
     places = hosts if find(step.action).PLACE is Place.HOSTS else [_service(plan.inventory, step.params, lab=lab)]
     content = {"file": source.file, "action": step.action, "params": step.params, "when": step.when or "", "text": text}
+    content |= {"become": step.become} if step.become is not None else {}
     line = step.line.rpartition(":")[2]
     return Item(
         key,
@@ -124,7 +125,7 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
     """Yield code of ``services`` (default: all): programs that print secrets, health commands, and tools in the project."""
     wanted = list(inventory.services if services is None else services)
-    for place, secret in inventory.secrets_of(wanted).items():
+    for place, secret in {**inventory.secrets_of(wanted), **inventory.secrets_of_hosts()}.items():
         if secret.source == "command":
             yield _of_secret(place, secret, root, name)
     file = name if name.endswith((".yml", ".yaml")) else f"inventory/{name}.yml"
@@ -208,10 +209,11 @@ def _text(params: Mapping[str, Any], code: str) -> str:
 
 def _host(inventory: Inventory, name: str, *, lab: bool) -> str:
     target = inventory.target(name)
+    account = f" as {target.become}" if target.become else ""
     if target.local:
-        return f"{name}, this machine"
+        return f"{name}, this machine{account}"
     where = f"{target.user}@{target.address or name}:{target.port or 22}" if not lab else "of the lab"
-    return f"{name}, {where}{f' through {target.gateway}' if target.gateway else ''}"
+    return f"{name}, {where}{account}{f' through {target.gateway}' if target.gateway else ''}"
 
 
 def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> str:

@@ -70,8 +70,9 @@ class Trust:
         return tuple(found) if found and self.doubt else ()
 
     def bar(self, inventory: Inventory) -> None:
-        """Forbid reading those secrets of ``inventory`` that a program prints, unless the project is trusted."""
-        programs = [secret for secret in inventory.secrets_of(inventory.services).values() if secret.source == "command"]
+        """Forbid reading secrets of ``inventory`` that a program prints, unless the project is trusted."""
+        secrets = {**inventory.secrets_of(inventory.services), **inventory.secrets_of_hosts()}
+        programs = [secret for secret in secrets.values() if secret.source == "command"]
         if programs and self.doubt:
             for secret in programs:
                 secret.bar(self.doubt)

@@ -77,12 +77,11 @@ class LockState:
         return self.left_s > 0
 
 
-def fence(argv: Sequence[str], folder: str, token: int, lease: str = "") -> tuple[str, ...]:
-    """Wrap ``argv``: the command starts only while ``token`` holds the lock in ``folder``; otherwise it exits with status
-    97.
+def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -> tuple[str, ...]:
+    """Wrap ``argv``: the command starts only while ``token`` holds the lock in ``folder``, else exits 97; see was_fenced.
 
-    With ``lease``, the folder of a lease, the command also does not start once the target has begun its undo. See
-    ``was_fenced``.
+    With ``lease``, the folder of a lease, the command also does not start once the target has begun its undo. A lease alone
+    is checked by its folder and the token ``claim.open``.
     """
     return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 
