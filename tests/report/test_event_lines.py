@@ -18,7 +18,7 @@ from drillbook.journal.manual_undo import by_hand
 from drillbook.judge import notes
 from drillbook.judge.samples import last_reasons
 from drillbook.report.terminal.board import Board
-from drillbook.report.terminal.event_lines import Progress
+from drillbook.report.terminal.event_lines import Progress, fitted
 from drillbook.sdk.action import Effect, Undo
 from tests.contents import filled
 
@@ -45,9 +45,9 @@ def event(kind: str, data: dict[str, Any] | None = None, **more: Any) -> Event:
     )
 
 
-def printed(*events: Event, closing: bool = True) -> list[str]:
+def printed(*events: Event, closing: bool = True, **options: bool) -> list[str]:
     console = Console(file=io.StringIO(), width=100, color_system=None)
-    progress = Progress(console, closing=closing)
+    progress = Progress(console, closing=closing, **options)
     for one in events:
         progress(one)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
@@ -110,6 +110,43 @@ def test_a_blank_line_between_drills() -> None:
     lines = printed(start("one"), start("two"))
     assert lines[lines.index("two: T") - 1] == ""
     assert lines[0] == "one: T"
+
+
+def run_of_a_suite() -> list[Event]:
+    """A step that goes well, a fault that is not proven, an undo, and a step that fails."""
+    where: dict[str, Any] = {"step": "inject.1", "host": "db-1"}
+    step = {"action": "service.kill", "name": "Kill the server of the database, and every process that it started"}
+    return [
+        start("one"),
+        event("phase.started", {"phase": "inject"}),
+        event("lease.armed", DATA["lease.armed"]),
+        event("step.started", step, **where),
+        event("done", {"facts": {}, "seconds": 0.1, "attempts": 1}, **where),
+        event("step.started", step, **where),
+        event("fault.active", {"active": False, "detail": ""}, **where),
+        event("done", {"facts": {}, "seconds": 0.1, "attempts": 1}, **where),
+        event("step.started", step, **where),
+        event("failed", {"outcome": "failed", "message": "refused", "seconds": 0.1, "attempts": 1, "findings": []}, **where),
+        event("undo.started", {}, **where),
+        event("guard.tripped", DATA["guard.tripped"]),
+    ]
+
+
+def test_brief_output_has_no_line_for_what_went_well() -> None:
+    lines = printed(*run_of_a_suite(), brief=True, phases=False)
+    assert lines[0] == "one: T"
+    assert lines[1] == "    inject.1: the fault is NOT proven active on db-1"
+    assert lines[2].startswith("    ✗ Kill the server of the database, and every … db-1 ")
+    assert [line.strip() for line in lines[3:]] == ["refused", "! guard tripped: http.responds, measured 503"]
+    assert "  inject" in printed(*run_of_a_suite(), brief=True)
+    assert len(printed(*run_of_a_suite())) > 2 * len(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "cut"), [("abc", 5, "abc  "), ("abcdef", 4, "abc…"), ("数据库", 4, "数 …"), ("ab", 2, "ab")]
+)
+def test_a_text_that_is_cut_ends_with_an_ellipsis(text: str, width: int, cut: str) -> None:
+    assert fitted(text, width) == cut
 
 
 def test_a_refusal_is_left_to_the_summary_where_one_follows() -> None:

@@ -362,3 +362,17 @@ def test_ctrl_c_on_a_terminal(folder):
     assert "SIGINT: stopping; all changes are undone first" in text
     assert "■ ABORTED" in text
     assert not (folder.root / "broken").exists()
+
+
+def test_an_empty_wait_says_what_it_waits_for(view):
+    tape = Tape(view)
+    tape.start()
+    tape("phase.started", {"phase": "restore"})
+    assert "waiting for the first step of restore" in picture(view)
+    tape.step("restore.1", "db-1", "Restore it")
+    assert "waiting" not in picture(view)
+    tape.step("restore.1", "db-1", "", ended=True)
+    tape("settle.started", {"after": "restore"})
+    assert "waiting until every probe has been good for long enough, after restore" in picture(view)
+    tape("settle.ended", {})
+    assert "waiting for the end of this phase" in picture(view)

@@ -42,3 +42,27 @@ def test_colour_only_repeats_words() -> None:
 def test_says_where_the_report_is() -> None:
     assert "report reports/x/report.html" in renderings.printed(summary.summary(samples.passed(), "reports/x/report.html"))
     assert "NOT UNDONE: pretend.break on a" in renderings.printed(summary.suite_summary(*samples.suite()))
+
+
+@pytest.mark.parametrize("name", samples.ALL)
+def test_the_verdict_is_the_last_line(name: str) -> None:
+    view = samples.ALL[name]()
+    last = renderings.printed(summary.summary(view), 300).splitlines()[-1]
+    assert last.split()[1] == str(view.result.verdict).upper().split()[0]
+    assert last.endswith(f"exit {view.result.exit}")
+
+
+def test_the_verdict_of_a_suite_is_the_last_line_and_a_drill_has_few() -> None:
+    suite, views = samples.suite()
+    last = renderings.printed(summary.suite_summary(suite, views), 300).splitlines()[-1]
+    assert last.split()[1] == str(suite.verdict).upper()
+    short = renderings.printed(summary.line(samples.passed()))
+    assert short.startswith("  ✓ passed in ")
+    assert len(short.splitlines()) <= 3
+
+
+def test_brief_details_leave_clocks_and_phases_to_the_report() -> None:
+    full, brief = (renderings.printed(summary.details(samples.passed(), brief=brief)) for brief in (False, True))
+    assert all(word in full for word in ("Objectives", "Clocks", "Phases"))
+    assert "Objectives" in brief
+    assert not any(word in brief for word in ("Clocks", "Phases"))

@@ -95,6 +95,9 @@ def test_the_first_command_runs_the_quarterly_suite(home, ordinary):
         done = someone.run("sh", "-c", command())
         assert done.returncode == 0, done.stdout + done.stderr
         assert "7 drills: 7 passed." in done.stdout
+        said = done.stdout.splitlines()
+        assert len(said) <= 60
+        assert said[-1].startswith("✓ PASSED")
         latest = someone.clone / "reports" / "latest"
         suite = json.loads((latest / "result.json").read_text())
         assert (suite["verdict"], suite["exit"], len(suite["runs"])) == ("passed", 0, 7)

@@ -15,12 +15,12 @@ from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
 
 
-def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.FULL, confirm: str = "") -> int:
+def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.BRIEF, confirm: str = "") -> int:
     """Run a drill or a suite with output to a terminal; return the exit status."""
     found = project.drill(name)
     teller = Teller(manner, inventory_name)
     inventory = inventory_of(project, inventory_name, teller.note)
-    with teller.watching() as observer:
+    with teller.watching(suite=isinstance(found, Suite)) as observer:
         orchestrator = Orchestrator(project, inventory, observer, confirm)
         plans = orchestrator.plans(found)
         if isinstance(found, Drill):

@@ -50,6 +50,7 @@ def _assume(answer: str) -> None:
         "name": "drill or suite",
         **INVENTORY,
         "quiet": "print only the verdict and the findings",
+        "verbose": "print one line for each step, and the clocks and phases of each drill",
         "json": "print every event as one line of JSON, and at the end the result",
         "assume": "yes or no: the answer assumed in every manual step, without asking a person",
         "confirm": "name of the environment: required if the environment is protected, or the guard needs an approval",
@@ -64,6 +65,7 @@ def drill(
     quiet: bool = False,
     json: bool = False,
     *,
+    verbose: bool = False,
     assume: str = "",
     confirm: str = "",
     trace: str = "",
@@ -74,14 +76,14 @@ def drill(
 
     project = here()
     wanted = _named(project, name)
-    if quiet and json:
-        raise UsageError("--quiet and --json exclude each other")
+    if quiet + json + verbose > 1:
+        raise UsageError("--quiet, --json and --verbose exclude each other")
     _assume(assume)
     if trace:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = _collector(trace)
     if is_dry(context):
         return dry_run.drill(project, wanted, inventory, as_json=json)
-    manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL
+    manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL if verbose else Manner.BRIEF
     return run.drill(project, wanted, inventory, manner, confirm)
 
 

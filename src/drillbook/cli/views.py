@@ -28,6 +28,7 @@ from drillbook.report.terminal.live_view import LiveView
 class Manner(Enum):
     """Amount and format of a run's output, selected by options."""
 
+    BRIEF = "brief"
     FULL = "full"
     QUIET = "quiet"
     JSON = "json"
@@ -70,27 +71,32 @@ class Teller:
         """Create the output; ``inventory`` is used in the commands that the summary at the end suggests."""
         self.manner, self.inventory = manner, inventory
         self.console: Console = console()
+        self.talks = manner in (Manner.BRIEF, Manner.FULL)
         self._lines = JsonLines()
         self._live: LiveView | None = None
 
     @contextmanager
-    def watching(self) -> Iterator[Observer]:
-        """Provide an observer that shows the events of runs; valid during the ``with`` block."""
+    def watching(self, *, suite: bool = False) -> Iterator[Observer]:
+        """Provide an observer that shows the events of runs; valid during the ``with`` block.
+
+        In brief output, the drills of a ``suite`` have no lines of their phases.
+        """
+        brief = self.manner is Manner.BRIEF
         if self.manner is Manner.JSON:
             yield self._lines
         elif self.manner is Manner.QUIET:
             yield ignore
         elif not self.console.is_terminal or self.console.is_dumb_terminal:
-            yield Progress(self.console, closing=True)
+            yield Progress(self.console, closing=True, brief=brief, phases=not suite)
         else:
-            with LiveView(self.console) as live:
+            with LiveView(self.console, brief=brief, phases=not suite) as live:
                 self._live = live
                 yield live
             self._live = None
 
     def note(self, text: str) -> None:
         """Print a message before a run: with JSON output, on standard error; with quiet output, not at all."""
-        if self.manner is Manner.FULL:
+        if self.talks:
             self.say(Text(text, style="dim"))
         elif self.manner is Manner.JSON:
             sys.stderr.write(text + "\n")
@@ -104,15 +110,16 @@ class Teller:
         if self.manner is Manner.JSON:
             self._lines.write({"kind": "result", "data": view.result.model_dump(mode="json", by_alias=True)})
         else:
-            self.say(summary.short_summary(view) if self.manner is Manner.QUIET else summary.summary(view))
+            short = {Manner.QUIET: summary.short_summary, Manner.BRIEF: summary.line}
+            self.say(short.get(self.manner, summary.summary)(view))
 
     def end(self, view: RunView, report: str, *, newest: bool = False) -> None:
         """Show the result of a run, and suggest next commands; for the ``newest`` run, these need no name."""
-        if self.manner is not Manner.FULL:
+        if not self.talks:
             self.between(view)
             return
         result = view.result
-        self.say(summary.summary(view, report))
+        self.say(summary.details(view, report, brief=self.manner is Manner.BRIEF))
         steps = next_steps.next_steps(
             program(),
             result.drill,
@@ -123,6 +130,8 @@ class Teller:
             residue=bool(result.open_residue),
         )
         self.say(next_steps.shown_steps(steps))
+        self.say(Text())
+        self.say(summary.ending(view))
 
     def end_suite(self, suite: SuiteResult, views: list[RunView], report: str) -> None:
         """Show the result of a suite."""
@@ -132,7 +141,7 @@ class Teller:
         if self.manner is Manner.QUIET:
             self.say(summary.short_suite_summary(suite))
             return
-        self.say(summary.suite_summary(suite, views, report))
+        self.say(summary.suite_details(suite, views, report))
         steps = [
             ("undo the remaining changes", f"{program()} drill.recover {view.result.run}")
             for view in views
@@ -144,3 +153,5 @@ class Teller:
             if "drill.check" not in step[1]
         ]
         self.say(next_steps.shown_steps(steps))
+        self.say(Text())
+        self.say(summary.suite_ending(suite, views))

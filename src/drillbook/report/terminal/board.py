@@ -13,9 +13,10 @@ from typing import Any
 
 from drillbook.events.content import Content
 from drillbook.events.event import Event
-from drillbook.events.probes import CanaryWrites, ProbeSamples, ProbeStarted, Sample
+from drillbook.events.probes import CanaryWrites, ProbeSamples, ProbeStarted, Sample, SettleEnded, SettleStarted
 from drillbook.events.runs import Begun, PhaseStarted, RecoveryStarted, RunStarted
 from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, TransferProgress
+from drillbook.report.figures import one_line
 
 
 @dataclass(slots=True)
@@ -91,6 +92,8 @@ class Board:
     run: str = ""
     phase: str = ""
     phase_started: float = 0.0
+    waits_for: str = ""
+    """Sentence about what the run waits for while no step runs; empty before the run."""
     targets: dict[str, float] = field(default_factory=dict)
     steps: dict[str, RunningStep] = field(default_factory=dict)
     probes: dict[str, Watched] = field(default_factory=dict)
@@ -108,9 +111,15 @@ class Board:
                 self._on_run_started(what)
             case PhaseStarted(phase=phase):
                 self.phase, self.phase_started = phase, event.clock
+                self.waits_for = f"waiting for the first step of {phase}: locks, leases and hosts come first"
                 self.steps.clear()
+            case SettleStarted(after=after):
+                self.waits_for = f"waiting until every probe has been good for long enough, after {after}"
+            case SettleEnded():
+                self.waits_for = "waiting for the end of this phase"
             case RecoveryStarted():
                 self.phase, self.phase_started = "recovery", event.clock
+                self.waits_for = "waiting for the hosts of the run, to undo its changes"
             case StepStarted() as what:
                 self._on_step_started(event, what)
             case IntentRecorded(effect="fault") if self.disruption is None:
@@ -155,6 +164,7 @@ class Board:
         self.drill, self.run, self.targets = plan["drill"], what.run, dict(plan["objectives"])
         self._planned = {step["id"]: step for step in plan["steps"]}
         self.phase, self.disruption = "", None
+        self.waits_for = "waiting for hosts, locks and probes"
         self.steps.clear()
         self.probes.clear()
 
@@ -172,6 +182,7 @@ class Board:
         here.ended, here.outcome = event.clock, outcome
         if step.over():
             del self.steps[str(event.step)]
+            self.waits_for = f"waiting for what follows {one_line(step.name)}: the next step, or probes"
 
     def _on_progress(self, event: Event, what: TransferProgress) -> None:
         step = self.steps.get(str(event.step))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -44,6 +44,11 @@ ASIDE = 42
 """Columns in the line of a step that are kept free for text beside the step's name."""
 
 
+def fitted(text: str, width: int) -> str:
+    """Return ``text`` in exactly ``width`` columns: padded with blanks, or cut with an ellipsis at its end."""
+    return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+
+
 STOPPING = "stopping; all changes are undone first"
 AGAIN = "measurements are skipped; the changes are being undone"
 LOOKING = "checking if the service is good again; a second Ctrl-C skips this"
@@ -63,11 +68,14 @@ class Progress:
     """Observer of the journal that prints events as they are written; if ``sink`` is given, it receives the lines instead.
 
     ``closing`` is True when a summary follows the run; lines that the summary would repeat are then not printed.
+    ``brief`` leaves out steps that went well and notes that need no attention; with ``phases``, each phase still has its line.
     """
 
     console: Console
     sink: Callable[[RenderableType], None] | None = None
     closing: bool = False
+    brief: bool = False
+    phases: bool = True
     _begun: bool = False
     _phase: str = ""
     _held: dict[tuple[str | None, str | None], tuple[str, str]] = field(default_factory=dict)
@@ -78,6 +86,8 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Print a line about ``event`` if it is important."""
         with self._lock:
+            if self._is_left_out(event):
+                return
             if not self._run(event) and not self._on_host(event) and (noted := notes.told(event)):
                 where = f" on {event.host}" if event.host else ""
                 self._line(
@@ -85,6 +95,23 @@ class Progress:
                     "bold yellow" if notes.loud(event) else "dim",
                     6 if event.step else 4 if self._phase else 2,
                 )
+
+    def _is_left_out(self, event: Event) -> bool:
+        """Return True for an event without a line in brief output."""
+        match event.what:
+            case _ if not self.brief:
+                return False
+            case Skipped() | UndoStarted() | Undone():
+                return True
+            case Done():
+                self._moved.pop((event.step, event.host), None)
+                if (held := self._held.pop((event.step, event.host), None)) and held[1]:
+                    self._line(f"{event.step}: {held[0]}", held[1], 4)
+                return True
+            case PhaseStarted(phase=phase):
+                self._phase = phase
+                return not self.phases
+        return bool(notes.told(event)) and not notes.loud(event)
 
     def _run(self, event: Event) -> bool:
         """Print a line about an event of the whole run; returns False for other events."""
@@ -145,10 +172,12 @@ class Progress:
 
     def _on_run_started(self, what: RunStarted) -> None:
         plan = what.plan
-        if self._begun:
+        if self._begun and (self.phases or not self.brief):
             self._say(Text())
         self._begun, self._phase = True, ""
         self._line(f"{plan['drill']}: {one_line(plan['title'])}", "bold", 0)
+        if self.brief:
+            return
         self._line(f"on {plan['inventory']['environment']}, plan {what.plan_digest[7:19]}", "dim")
         self._line(f"run {what.run}", "dim")
 
@@ -169,8 +198,8 @@ class Progress:
         mark, colour = MARKS[outcome]
         name = one_line(self._names.get(event.step, str(event.step)))
         line = Text(f"    {mark} ", style=colour, no_wrap=True, overflow="ellipsis")
-        line.append(set_cell_size(name, max(16, min(44, self.console.width - ASIDE))), style="default")
-        line.append(f" {set_cell_size(event.host or '', 12)} {what.seconds:8.2f} s", style="dim")
+        line.append(fitted(name, max(16, min(44, self.console.width - ASIDE))), style="default")
+        line.append(f" {fitted(event.host or '', 12)} {what.seconds:8.2f} s", style="dim")
         if what.attempts > 1:
             line.append(f"  attempt {what.attempts}", style="dim")
         self._say(line)

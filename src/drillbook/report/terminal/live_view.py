@@ -12,7 +12,7 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -21,7 +21,7 @@ from drillbook.events.event import Event
 from drillbook.events.steps import Done, Failed, StepStarted
 from drillbook.report.figures import one_line, seconds, size, took
 from drillbook.report.terminal.board import Board, OnHost, RunningStep
-from drillbook.report.terminal.event_lines import MARKS, Progress
+from drillbook.report.terminal.event_lines import MARKS, Progress, fitted
 
 FRAME_S = 0.125
 SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -32,11 +32,11 @@ BAR = 12
 class LiveView:
     """Observer of the journal that draws the live view while its ``with`` block runs."""
 
-    def __init__(self, console: Console) -> None:
-        """Prepare a live view on ``console``, which must be a terminal."""
+    def __init__(self, console: Console, *, brief: bool = False, phases: bool = True) -> None:
+        """Prepare a live view on ``console``, which must be a terminal; ``brief`` and ``phases`` are those of ``Progress``."""
         self.console = console
         self.board = Board()
-        self.progress = Progress(console, self.say, closing=True)
+        self.progress = Progress(console, self.say, closing=True, brief=brief, phases=phases)
         self._lines: deque[RenderableType] = deque()
         self._state, self._screen = threading.Lock(), threading.Lock()
         self._halt = threading.Event()
@@ -120,6 +120,8 @@ def render(board: Board, width: int) -> RenderableType:
     steps = [step for step in board.steps.values() if not step.over()]
     for step in steps[:MOST_STEPS]:
         lines += _step(step, now, width)
+    if not steps and board.waits_for:
+        lines.append(Text.assemble(("    " + _spin(), "cyan"), f" {board.waits_for}"))
     if len(steps) > MOST_STEPS:
         lines.append(Text(f"    and {len(steps) - MOST_STEPS} more steps", style="dim"))
     lines += [*_probes(board, width), *_outage(board)]
@@ -149,8 +151,8 @@ def _step(step: RunningStep, now: float, width: int) -> list[Text]:
     """Lines of a running step; several hosts are shown side by side below its name."""
     if len(step.hosts) == 1:
         host = step.hosts[0]
-        tail = f" {set_cell_size(host, 12)} {_lasted(step.on.get(host), now):>10}"
-        name = set_cell_size(one_line(step.name), max(16, min(44, width - 42)))
+        tail = f" {fitted(host, 12)} {_lasted(step.on.get(host), now):>10}"
+        name = fitted(one_line(step.name), max(16, min(44, width - 42)))
         line = Text.assemble(("    " + _spin(), "cyan"), f" {name}", (tail, "dim"))
         return [line, *_moving(step.on.get(host))]
     ended = sum(one.ended is not None for one in step.on.values())

@@ -39,20 +39,44 @@ COLOURS = {
 
 
 def summary(view: RunView, report: str = "") -> RenderableType:
-    """Summary of a run: verdict, objectives, clocks, phases, findings, changes not undone, and the path of the report."""
+    """Summary of a run: its details and then, as the last lines, its verdict."""
+    return Group(details(view, report), Text(), ending(view))
+
+
+def details(view: RunView, report: str = "", *, brief: bool = False) -> RenderableType:
+    """Objectives, clocks and phases (unless ``brief``), findings, changes not undone, and the path of the report."""
     result = view.result
-    parts: list[RenderableType] = [
-        _verdict(result.verdict, result.title, wording.residue(result), result.exit),
-        Padding(Text(wording.sentence(view)), (0, 0, 1, 2)),
-    ]
-    parts += _contradictions(rows.contradictions(view))
-    parts += _residue(view)
+    parts: list[RenderableType] = [Text()]
     if nothing := rows.nothing_measured(view):
         parts.append(Padding(Text(nothing), (0, 0, 1, 2)))
     else:
-        parts += [_objectives(rows.objective_rows(result.objectives)), _clocks(view), _phases(view)]
-    parts += [*_notes(view), *_findings(view), _where(result.run, report)]
+        parts += [_objectives(rows.objective_rows(result.objectives)), *([] if brief else [_clocks(view), _phases(view)])]
+    parts += [*_notes(view), *_findings(view), *_residue(view), _where(result.run, report)]
     return Group(*parts)
+
+
+def ending(view: RunView) -> RenderableType:
+    """Last lines of a run: contradictions in its record, the sentence about it, and its verdict."""
+    result = view.result
+    return Group(
+        *_contradictions(rows.contradictions(view)),
+        Padding(Text(wording.sentence(view)), (0, 0, 0, 2)),
+        _verdict(result.verdict, result.title, wording.residue(result), result.exit),
+    )
+
+
+def line(view: RunView) -> RenderableType:
+    """One drill of a suite in a few lines: verdict, findings by title, and changes not undone."""
+    result = view.result
+    text = _state(str(result.verdict))
+    text.append(f" in {took(view.timeline.seconds)}", style="dim")
+    parts: list[RenderableType] = [Padding(text, (0, 0, 0, 2), expand=False)]
+    parts += [
+        Padding(Text(f"{one.severity}: {shown(one.title)}", style=COLOURS[one.severity]), (0, 0, 0, 4), expand=False)
+        for one in result.findings
+        if (one.code, one.step, one.host) not in _kept(view)
+    ]
+    return Group(*parts, *_residue(view))
 
 
 def short_summary(view: RunView) -> RenderableType:
@@ -70,23 +94,29 @@ def short_suite_summary(suite: SuiteResult) -> RenderableType:
 
 
 def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
-    """Summary of a suite: each drill with its verdict and objectives, and the changes not undone."""
+    """Summary of a suite: its drills and then, as the last lines, its verdict."""
+    return Group(suite_details(suite, views, report), Text(), suite_ending(suite, views))
+
+
+def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
+    """Each drill of a suite with its verdict and objectives, the changes not undone, and the path of the report."""
     table = _table("Drills", "drill", "verdict", "objectives")
-    found = suite_rows(suite, views)
-    for row in found:
+    for row in suite_rows(suite, views):
         figures = [f"{one.short} {one.measured}: {one.state}" for one in row.objectives]
         if row.view is None:
             figures = [row.sentence]
         table.add_row(Text(one_line(row.drill)), _state(row.verdict), Text("\n".join(figures) or "no objectives"))
     residue = [part for view in views for part in _residue(view)]
-    lead = Padding(Text(suite_sentence(found)), (0, 0, 1, 2))
+    return Group(Text(), _spaced(table), *residue, _where(suite.run, report))
+
+
+def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType:
+    """Last lines of a suite: contradictions in its record, the number of drills by verdict, and its verdict."""
+    found = suite_rows(suite, views)
     return Group(
-        short_suite_summary(suite),
-        lead,
         *_contradictions(suite_contradictions(suite, found)),
-        *residue,
-        _spaced(table),
-        _where(suite.run, report),
+        Padding(Text(suite_sentence(found)), (0, 0, 0, 2)),
+        short_suite_summary(suite),
     )
 
 
@@ -168,9 +198,7 @@ def _notes(view: RunView) -> list[RenderableType]:
 
 
 def _findings(view: RunView) -> list[RenderableType]:
-    residue = [
-        ("residue", one.step, one.host) for one in view.result.residue
-    ]  # already printed in full above, with the next step
+    residue = _kept(view)
     findings = [one for one in view.result.findings if (one.code, one.step, one.host) not in residue]
     if residue and not findings:
         return []
@@ -186,6 +214,11 @@ def _findings(view: RunView) -> list[RenderableType]:
             body.add_row(Text(name, style="dim"), Text(shown(text)))
         parts += [Padding(head, (0, 0, 0, 2)), Padding(body, (0, 0, 1, 4))]
     return parts
+
+
+def _kept(view: RunView) -> list[tuple[str, str, str]]:
+    """Findings about changes not undone, which are printed in full, with the next step."""
+    return [("residue", one.step, one.host) for one in view.result.residue]
 
 
 def _residue(view: RunView) -> list[RenderableType]:
