@@ -21,6 +21,11 @@ FINDINGS: dict[str, Kind] = {
         "A table's content differs from the backup",
         "Compare row by row with a second restore. If a client wrote meanwhile, restore with `closed: true`.",
     ),
+    "content-differs": Kind(
+        CRITICAL,
+        "The content differs from the content recorded before the fault",
+        "Find out whether the backup is older than the recorded content, or the restore is incomplete.",
+    ),
     "copy-differs": Kind(
         HIGH,
         "The restored copy differs from production in rows that should be equal",

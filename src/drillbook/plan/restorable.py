@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from drillbook.errors import SourceError
@@ -13,6 +13,7 @@ from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.language import template
 from drillbook.language.strict import Place as FilePlace
 from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.recorded_content import compares_recorded, sure
 from drillbook.plan.spec import Drill
 from drillbook.sdk.action import Effect, Fault, Place, find, known_names
 from drillbook.sdk.backup_source import BackupSource
@@ -107,11 +108,10 @@ def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
 
 
 def compares(inventory: Inventory, step: PlannedStep, service: str, fault: PlannedStep) -> bool:
-    """Return True when ``step`` compares the content of ``service``: all its tables, or fewer if ``fault`` destroys a single
-    table.
-    """
-    part = step.params.get("tables") and "table" not in fault.params and not is_free(fault)
-    return find(step.action).COMPARES and same_service(inventory, step.params.get("service"), service) and not part
+    """Return True when ``step`` compares ``service`` with a backup: all tables, or fewer if ``fault`` destroys a single one."""
+    kind, part = find(step.action), step.params.get("tables") and "table" not in fault.params and not is_free(fault)
+    same = same_service(inventory, step.params.get("service"), service)
+    return kind.COMPARES and not kind.COMPARES_WITH and same and not part
 
 
 def _family(step: PlannedStep) -> str:
@@ -121,10 +121,6 @@ def _family(step: PlannedStep) -> str:
 def _names(*values: Any) -> set[str]:
     """Names to which expressions in ``values`` refer, such as ids of steps."""
     return {reference[0] for value in values if template.is_template(value) for reference in template.references(value)}
-
-
-def _sure(step: PlannedStep) -> bool:
-    return step.when is None and step.allow_failure is None
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ class Restorable:
         return [step for step in self._sure("restore") if step.effect is Effect.WRITE]
 
     def _sure(self, phase: str) -> list[PlannedStep]:
-        return [step for step in self.steps if step.phase == phase and _sure(step)]
+        return [step for step in self.steps if step.phase == phase and sure(step)]
 
     def _kept_elsewhere(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
         """Check that no step of the backup phase writes to the bucket that ``fault`` breaks. Raises PlanError."""
@@ -211,7 +207,7 @@ class Restorable:
                 f"verifies a backup of {verified_service(self.inventory, proof)!r}, but {fault.id} destroys "
                 f"{fault.params.get('service')!r}"
             )
-        if not _sure(proof):
+        if not sure(proof):
             return "may be skipped or fail"
         if of_source(proof):
             return ""
@@ -248,7 +244,7 @@ class Restorable:
         wrong: list[tuple[PlannedStep, str]] = []
         for step in [step for step in self.steps if step.phase == "restore" and step.effect is Effect.WRITE]:
             why = self._why_not(step, fault, proofs)
-            if not why and _sure(step):
+            if not why and sure(step):
                 good.append(step)
             elif why or not good:
                 wrong.append((step, why or "the step may be skipped or fail"))
@@ -315,7 +311,7 @@ class Restorable:
     def _from_proven(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
         """Check that ``step`` restores the lost data only from a backup that this drill verifies."""
         source = source_of(step)
-        known = [proof for proof in self.steps if proof.phase == "backup" and proof.proves_backup and _sure(proof)]
+        known = [proof for proof in self.steps if proof.phase == "backup" and proof.proves_backup and sure(proof)]
         if (
             source
             and same_service(self.inventory, source.service, self._lost(fault, proofs))
@@ -335,13 +331,16 @@ class Restorable:
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)
         if len(free) < len(good) or any(
-            compares(self.inventory, step, service, fault)
-            and any(self._same_backup(step.params.get("manifest"), proof) for proof in proofs)
+            compares_recorded(step, self._saved, partial(same_service, self.inventory, service))
+            or (
+                compares(self.inventory, step, service, fault)
+                and any(self._same_backup(step.params.get("manifest"), proof) for proof in proofs)
+            )
             for step in self._sure("verify")
         ):
             return
-        family = [name for name in known_names() if name.startswith(f"{_family(proofs[0])}.")]
-        comparison = next((name for name in family if find(name).COMPARES), "")
+        named = [name for name in known_names() if name.startswith(f"{_family(proofs[0])}.") and find(name).COMPARES]
+        comparison = next(iter(named), "content.matches")
         raise self.fail(
             (*self._place(free[0]), free[0].action, "restores"),
             f"{free[0].action} declares that it restores {service!r}, but no step of `verify` is certain to compare its "

@@ -59,6 +59,8 @@ class Action(BaseModel):
     """For a step that verifies backups: names of the actions that restore them; the first restores all data."""
     COMPARES: ClassVar[bool] = False
     """True when the success of a step shows that the content of its service equals the manifest of a backup."""
+    COMPARES_WITH: ClassVar[str] = ""
+    """For a comparison whose `manifest` is no backup: name of the action that recorded the content before the fault."""
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """For a restore: its parameters that get their values from earlier steps on the same service, each with (action, fact)."""
     OPENED_BY: ClassVar[str] = ""

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from drillbook.findings import Finding, finding
-from drillbook.systems.postgres import masking
+from drillbook.sdk import masked_text
 from drillbook.systems.postgres.sealed import is_sealed
 
 Objects = dict[str, dict[str, dict[str, Any]]]
@@ -127,8 +127,8 @@ def shown(value: Any) -> str:
     if value in (None, []):
         return "none"
     if isinstance(value, str):
-        return masking.shown(value)
-    return masking.shown(json.dumps(value, ensure_ascii=False))
+        return masked_text.shown(value)
+    return masked_text.shown(json.dumps(value, ensure_ascii=False))
 
 
 def listed(differences: Iterable[Difference]) -> str:

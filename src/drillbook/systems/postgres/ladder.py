@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
-from drillbook.sdk import stored_backup
+from drillbook.sdk import masked_text, stored_backup
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.store import Reference, Store
 from drillbook.systems.postgres import cluster_state, differences, masking, materialized, schema, structure
@@ -170,7 +170,7 @@ class Rungs:
         try:
             kept = stored_backup.document(self.store, self.folder, self.backup, SCHEMA)
         except StepFailed:
-            return (self._kept("schema.sql", masking.shown(found)),)
+            return (self._kept("schema.sql", masked_text.shown(found)),)
         if (
             before := masking.masked(kept.decode())
         ) == found:  # the backup was made by an older version, which did not mask passwords

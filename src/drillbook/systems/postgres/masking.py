@@ -11,8 +11,9 @@ import re
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from drillbook.sdk.masked_text import LITERAL
+
 MASK = "'***'"
-LITERAL = r"E?'(?:[^']|'')*'"
 NAME = r'"(?:[^"]|"")+"|[\w.$]+'
 SECRET = re.compile(r"pass|pwd|secret|token|credential|private|(?:api|access|client|server)_?key", re.IGNORECASE)
 PLAIN = re.compile(
@@ -24,9 +25,6 @@ _OPTIONS = re.compile(rf"\bOPTIONS\s*\((?:[^')]|{LITERAL})*\)")
 _OPTION = re.compile(rf"(?P<name>{NAME})(?P<gap>\s+)(?P<value>{LITERAL})")
 _SETTING = re.compile(rf"\bSET (?P<name>{NAME})(?P<gap> (?:TO|=) )(?P<value>{LITERAL})")
 _SUBSCRIPTION = re.compile(rf"^((?:CREATE|ALTER) SUBSCRIPTION (?:{NAME}) CONNECTION )({LITERAL})", re.MULTILINE)
-_WORDS = r"\b\w*(?:password|passwd|passphrase|pwd|secret|token|api_?key)\w*[\"']?"
-_SAID = re.compile(rf"({_WORDS}(?:\s*(?::=|=>|=|:)\s*|\s+(?=E?')))(?:{LITERAL}|[^\s'\",;)]+)", re.IGNORECASE)
-_URL = re.compile(r"(://[^\s:/@']*:)[^\s@']+(?=@)")
 
 
 def masked(schema: str) -> str:
@@ -35,11 +33,6 @@ def masked(schema: str) -> str:
     text = _OPTIONS.sub(lambda found: _OPTION.sub(_if_secret, found[0]), text)
     text = _SETTING.sub(_if_secret, text)
     return _SUBSCRIPTION.sub(lambda found: found[1] + _connection(found[2]), text)
-
-
-def shown(text: str) -> str:
-    """Mask ``text`` for display: also anything that looks like a password in functions, views and comments."""
-    return _URL.sub(r"\1***", _SAID.sub(r"\1***", text))
 
 
 def _name(found: re.Match[str]) -> str:

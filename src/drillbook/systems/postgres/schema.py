@@ -10,6 +10,7 @@ import difflib
 import re
 
 from drillbook.errors import CouldNotVerify
+from drillbook.sdk import masked_text
 from drillbook.sdk.answers import Answer
 from drillbook.systems.postgres import masking
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
@@ -130,4 +131,4 @@ def _covered(head: re.Match[str]) -> bool:
 def difference(wanted: str, found: str) -> str:
     """Return the difference of ``wanted`` and ``found`` as a unified diff without passwords."""
     lines = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "backup", "now", lineterm="")
-    return masking.shown("\n".join(lines) + "\n")
+    return masked_text.shown("\n".join(lines) + "\n")

@@ -1,0 +1,37 @@
+"""Comparisons with content that the drill itself records before its fault, such as `content.matches`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from drillbook.language import template
+from drillbook.plan.plan import PlannedStep
+from drillbook.sdk.action import find
+
+BEFORE = ("ready", "backup")
+
+
+def sure(step: PlannedStep) -> bool:
+    """Return True when the step can neither be skipped nor be allowed to fail."""
+    return step.when is None and step.allow_failure is None
+
+
+def compares_recorded(step: PlannedStep, saved: Mapping[str, PlannedStep], is_same: Callable[[object], bool]) -> bool:
+    """Return True when ``step`` compares with content that a step certainly records before the fault, both of the service.
+
+    ``saved`` are the steps by the names that they save; ``is_same`` tells if a parameter names the service.
+    """
+    recorder, said = find(step.action).COMPARES_WITH, str(step.params.get("manifest") or "")
+    named = {reference[0] for reference in template.references(said)} if template.is_template(said) else set()
+    return (
+        bool(recorder)
+        and is_same(step.params.get("service"))
+        and any(
+            made.action == recorder
+            and made.phase in BEFORE
+            and made.when is None
+            and made.allow_failure is None
+            and is_same(made.params.get("service"))
+            for made in (saved[name] for name in named & saved.keys())
+        )
+    )

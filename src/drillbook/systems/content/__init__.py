@@ -1,0 +1,14 @@
+"""Content of any system, as commands and requests show it: recorded before a fault, compared after the restore.
+
+Lives here: the actions `content.take` and `content.matches`, the comparison of lines and JSON. Needs the system http.
+Lives elsewhere: comparisons that know their system (`postgres.matches`, `files.matches` and others), the probe `content.unchanged`
+(`systems.http`).
+"""
+
+from drillbook.sdk.discovery import System
+
+SYSTEM = System(
+    __name__,
+    actions={"content": ".actions"},
+    needs=("http",),
+)

@@ -1,0 +1,136 @@
+"""Actions that record the content of a system, and compare it with what was recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from itertools import islice
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Context, Facts, Read
+from drillbook.sdk.answers import parsed
+from drillbook.sdk.host import excerpt
+from drillbook.sdk.masked_text import shown
+from drillbook.systems.content import compare
+from drillbook.systems.content.reading import Reading
+
+FORMAT = "drillbook/content/1"
+MOST_SHOWN = 20
+"""Largest number of differences of one reading that a report shows."""
+SHOWN_CHARACTERS = 200
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+ServiceName = Annotated[str, Field(description="Name of the service in the inventory whose content this is, of any kind.")]
+
+
+class Take(Read):
+    """Record the content of a system before a fault, as commands and requests show it; `content.matches` compares it.
+
+    Take it when nothing writes other than the drill's own canaries, and leave their records out of it. Secrets of the inventory
+    are hidden in the record, so a secret that changed goes unnoticed.
+    """
+
+    TIMEOUT = 300.0
+    CODE = "of"
+    SECRETS = frozenset({"of"})
+
+    service: ServiceName
+    of: Annotated[
+        dict[Name, Reading],
+        Field(
+            min_length=1,
+            description=(
+                "Readings by name, each with `command` or `url`; `format` (`lines` or `json`), `ordered`, `ignore`, `tolerance`, "
+                "`headers`."
+            ),
+        ),
+    ]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``manifest`` (for `content.matches`), ``readings`` (number of lines or values of each), ``evidence``."""
+        content = {name: {"reading": one.model_dump(mode="json"), "content": one.read(ctx)} for name, one in self.of.items()}
+        record = json.dumps({"format": FORMAT, "service": self.service, "of": content}, ensure_ascii=True, sort_keys=True)
+        kept = ctx.evidence("content.json", record, sync=True)
+        return {
+            "manifest": f"{kept['file']}#sha256={kept['sha256']}",
+            "readings": {name: _size(one["content"]) for name, one in content.items()},
+            "evidence": kept,
+        }
+
+
+def _size(content: Any) -> int:
+    return len(content) if isinstance(content, list | dict) else 1
+
+
+class Matches(Read):
+    """Read the content again that `content.take` recorded, by the same commands and requests, and compare it.
+
+    What cannot be read, or shows nothing, is not verified; it never passes.
+    """
+
+    TIMEOUT = 300.0
+    COMPARES = True
+    COMPARES_WITH = "content.take"
+
+    service: ServiceName
+    manifest: Annotated[str, Field(min_length=1, description="Fact `manifest` of the step `content.take`.")]
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``readings`` (number of lines or values of each), ``differences`` (number in each)."""
+        found: list[Finding] = []
+        facts: Facts = {"readings": {}, "differences": {}}
+        for name, (reading, before) in self._recorded(ctx).items():
+            after = reading.read(ctx)
+            wrong = compare.differences(before, after, ordered=reading.ordered, tolerance=reading.tolerance)
+            first = [_shown(ctx, line) for line in islice(wrong, MOST_SHOWN)]
+            count = len(first) + sum(1 for _ in wrong)
+            facts["readings"][name], facts["differences"][name] = _size(after), count
+            if count:
+                found.append(_finding(name, reading, first, count))
+        if found:
+            raise StepFailed(
+                f"the content of {self.service} differs from the recorded content: {', '.join(one.title for one in found)}",
+                facts=facts,
+                findings=found,
+            )
+        return facts
+
+    def _recorded(self, ctx: Context) -> dict[str, tuple[Reading, Any]]:
+        """Return the recorded readings with their content. Raises CouldNotVerify when the record is missing or was changed."""
+        match = re.fullmatch(r"(evidence/[A-Za-z0-9._~-]+)#sha256=([0-9a-f]{64})", self.manifest)
+        if match is None:
+            raise CouldNotVerify(f"{self.manifest!r} is not the fact `manifest` of a step `content.take`")
+        try:
+            data = (ctx.folder / match[1]).read_bytes()
+        except OSError as error:
+            raise CouldNotVerify(f"the recorded content cannot be read: {error}") from None
+        if hashlib.sha256(data).hexdigest() != match[2]:
+            raise CouldNotVerify(f"the recorded content {match[1]} was changed after it was recorded")
+        return self._parsed(data, match[1])
+
+    def _parsed(self, data: bytes, file: str) -> dict[str, tuple[Reading, Any]]:
+        record = parsed(data, f"the recorded content {file}")
+        if record.get("format") != FORMAT or record.get("service") != self.service:
+            raise CouldNotVerify(f"{file} is not the recorded content of {self.service}: it is of {record.get('service')}")
+        try:
+            return {name: (Reading.model_validate(one["reading"]), one["content"]) for name, one in record["of"].items()}
+        except (ValidationError, KeyError, AttributeError) as error:
+            raise CouldNotVerify(f"the recorded content {file} cannot be used: {error}") from None
+
+
+def _shown(ctx: Context, line: str) -> str:
+    return excerpt(shown(ctx.redactor.text(line)), limit=SHOWN_CHARACTERS)
+
+
+def _finding(name: str, reading: Reading, first: list[str], count: int) -> Finding:
+    more = f"; and {count - len(first)} more" if count > len(first) else ""
+    return finding(
+        "content-differs",
+        title=f"{name} ({reading.called})",
+        wanted="the recorded content",
+        measured=f"{count} difference{'s' * (count != 1)}: {'; '.join(first)}{more}",
+    )

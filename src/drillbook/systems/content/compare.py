@@ -1,0 +1,132 @@
+"""Compare two readings of content: lines, or JSON values, with a tolerance for numbers; pure functions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.]\w)")
+"""A number in a line of text."""
+
+
+def differences(before: Any, after: Any, *, ordered: bool, tolerance: float) -> Iterator[str]:
+    """Yield one line for each difference between two values of the same reading; lists of texts are lines."""
+    if _is_lines(before) and _is_lines(after):
+        yield from _of_lines(before, after, ordered=ordered, tolerance=tolerance)
+    else:
+        yield from _of_values(before, after, "", ordered=ordered, tolerance=tolerance)
+
+
+def _is_lines(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _of_lines(before: Sequence[str], after: Sequence[str], *, ordered: bool, tolerance: float) -> Iterator[str]:
+    if ordered:
+        yield from _in_order(before, after, tolerance)
+        return
+    if tolerance:
+        missing, added = _unpaired(before, after, tolerance)
+    else:
+        gone, new = Counter(before) - Counter(after), Counter(after) - Counter(before)
+        missing, added = list(gone.elements()), list(new.elements())
+    yield from (f"missing: {line}" for line in missing)
+    yield from (f"unexpected: {line}" for line in added)
+
+
+def _in_order(before: Sequence[str], after: Sequence[str], tolerance: float) -> Iterator[str]:
+    for number, (old, new) in enumerate(zip(before, after, strict=False), 1):
+        if not _near(old, new, tolerance):
+            yield f"line {number}: {old} became {new}"
+    yield from (f"missing: {line}" for line in before[len(after) :])
+    yield from (f"unexpected: {line}" for line in after[len(before) :])
+
+
+def _unpaired(before: Sequence[str], after: Sequence[str], tolerance: float) -> tuple[list[str], list[str]]:
+    """Pair lines that differ in their numbers alone, by at most ``tolerance``; return those without a partner."""
+    candidates: dict[str, list[str]] = defaultdict(list)
+    for line in sorted(after, key=_numbers):
+        candidates[_skeleton(line)].append(line)
+    left: list[str] = []
+    for line in sorted(before, key=_numbers):
+        fitting = candidates[_skeleton(line)]
+        partner = next((one for one in fitting if _near(line, one, tolerance)), None)
+        if partner is None:
+            left.append(line)
+        else:
+            fitting.remove(partner)
+    return sorted(left), sorted(line for lines in candidates.values() for line in lines)
+
+
+def _skeleton(line: str) -> str:
+    return NUMBER.sub("#", line)
+
+
+def _numbers(line: str) -> list[float]:
+    return [float(number) for number in NUMBER.findall(line)]
+
+
+def _near(old: str, new: str, tolerance: float) -> bool:
+    if old == new:
+        return True
+    if not tolerance or _skeleton(old) != _skeleton(new):
+        return False
+    return all(abs(a - b) <= tolerance for a, b in zip(_numbers(old), _numbers(new), strict=True))
+
+
+def _of_values(before: Any, after: Any, path: str, *, ordered: bool, tolerance: float) -> Iterator[str]:
+    options: dict[str, Any] = {"ordered": ordered, "tolerance": tolerance}
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(before.keys() | after.keys()):
+            place = f"{path}.{key}" if path else key
+            if key not in after:
+                yield f"{place}: missing, was {_text(before[key])}"
+            elif key not in before:
+                yield f"{place}: unexpected {_text(after[key])}"
+            else:
+                yield from _of_values(before[key], after[key], place, **options)
+    elif isinstance(before, list) and isinstance(after, list):
+        yield from _of_lists(before, after, path, **options)
+    elif not _equal(before, after, tolerance):
+        yield f"{path or 'the value'}: {_text(before)} became {_text(after)}"
+
+
+def _of_lists(before: list[Any], after: list[Any], path: str, *, ordered: bool, tolerance: float) -> Iterator[str]:
+    if not ordered:
+        left = sorted(after, key=_text)
+        missing = []
+        for item in sorted(before, key=_text):
+            partner = next((i for i, one in enumerate(left) if _same(item, one, tolerance)), None)
+            if partner is None:
+                missing.append(item)
+            else:
+                left.pop(partner)
+        yield from (f"{path or 'the list'}: missing {_text(item)}" for item in missing)
+        yield from (f"{path or 'the list'}: unexpected {_text(item)}" for item in left)
+        return
+    for index, (old, new) in enumerate(zip(before, after, strict=False)):
+        yield from _of_values(old, new, f"{path}.{index}".lstrip("."), ordered=True, tolerance=tolerance)
+    if len(before) != len(after):
+        yield f"{path or 'the list'}: {len(before)} items became {len(after)}"
+
+
+def _same(before: Any, after: Any, tolerance: float) -> bool:
+    return next(_of_values(before, after, "", ordered=False, tolerance=tolerance), None) is None
+
+
+def _equal(before: Any, after: Any, tolerance: float) -> bool:
+    """Compare two values that are not both mappings or both lists; true and 1 are different values in JSON."""
+    if _is_number(before) and _is_number(after):
+        return bool(before == after or abs(before - after) <= tolerance)
+    return type(before) is type(after) and bool(before == after)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
