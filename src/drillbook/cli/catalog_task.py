@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from invoke.context import Context
-from invoke.tasks import task
 
+from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, told
 
 

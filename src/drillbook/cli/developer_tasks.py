@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from invoke.context import Context
-from invoke.tasks import task
 
 from drillbook.cli.place import here
+from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, told
 
 CHECKS = ("ruff check .", "ruff format --check .", "mypy", "codespell_lib", "bench.unused")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invoke.context import Context
-from invoke.tasks import task
 
 from drillbook.cli.optional_names import OptionalNameTask
+from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 
 

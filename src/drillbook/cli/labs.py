@@ -97,10 +97,10 @@ def down(project: Project, kind: str, *, images: bool = False) -> int:
     return 0
 
 
-def status(project: Project, kind: str) -> int:
+def status(project: Project, kind: str, *, as_json: bool = False) -> int:
     """Print the state of a lab's components."""
     if _known(kind):
         docker = _docker()
-        return tables.lab(docker.status(project.docker_lab), console())
+        return tables.lab(docker.status(project.docker_lab), console(), as_json=as_json)
     control = _embedded()
-    return tables.lab(control.status(project.lab), console())
+    return tables.lab(control.status(project.lab), console(), as_json=as_json)

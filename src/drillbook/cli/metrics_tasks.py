@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from invoke.context import Context
-from invoke.tasks import task
 
 from drillbook.cli import console
 from drillbook.cli.optional_names import OptionalNameTask
 from drillbook.cli.place import here
+from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError
 

@@ -20,8 +20,8 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit as InvokeExit
 from invoke.parser.argument import Argument
 from invoke.program import Program
-from invoke.tasks import Task
 
+from drillbook.cli.task_class import ShortFlags
 from drillbook.errors import UsageError
 
 _WORDS: ContextVar[Sequence[str] | None] = ContextVar("words", default=None)
@@ -42,7 +42,7 @@ class Name(Argument):
         super().set_value(value, cast)
 
 
-class OptionalNameTask(Task[Any]):
+class OptionalNameTask(ShortFlags):
     """A task with an optional positional name; without a name, the task's own default applies."""
 
     paths: tuple[str, ...] = ()

@@ -6,9 +6,10 @@ Fast with hundreds of runs: of each run, it reads only the name, the start of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from drillbook.cli.console import console
+from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import program
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
@@ -56,13 +58,18 @@ class Open:
     said: str
 
 
-def drills(project: Project) -> int:
+def drills(project: Project, *, as_json: bool = False) -> int:
     """List drills and suites with last result, last pass and due date; then the runs in progress or in need of a recovery."""
     out = console()
     runs = list(project.runs())
     wanted = schedules.read(project)
     known = standings.read([folder for folder in runs if not damaged.lost(folder)], project)
     newest, rows = standings.newest(known), due.of(wanted, known, datetime.now(UTC)).rows
+    unsettled = _unsettled(_with_lost(runs, project))
+    if as_json:
+        listed = [_drill(one, newest.get(one.name), next((r for r in rows if r.drill == one.name), None)) for one in wanted]
+        print_json({"drills": listed, "open": [asdict(one) for one in unsettled]})
+        return 0
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("drill", overflow="fold")
     for column in ("last run (UTC)", "verdict", "due"):
@@ -70,8 +77,22 @@ def drills(project: Project) -> int:
     for one in wanted:
         _row(table, one, newest.get(one.name), next((row for row in rows if row.drill == one.name), None))
     out.print(table)
-    _print_open(_unsettled(_with_lost(runs, project)), out)
+    _print_open(unsettled, out)
     return 0
+
+
+def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> dict[str, Any]:
+    """One drill or suite with its newest runs, for JSON."""
+    last, passed = (standing.last, standing.passed) if standing else (None, None)
+    return {
+        "name": wanted.name,
+        "title": wanted.title,
+        "suite": wanted.suite,
+        "broken": wanted.broken,
+        "last": last and {"run": last.run, "started": last.started, "verdict": last.verdict, "exit": last.exit},
+        "passed": passed and {"run": passed.run, "started": passed.started},
+        "due": str(row.state) if row else "",
+    }
 
 
 def _with_lost(runs: Sequence[Path], project: Project) -> list[Path]:
@@ -177,13 +198,16 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
             out.print(Padding(Text(one.said), (0, 0, 0, 2), expand=False))
 
 
-def runs(project: Project, *, everything: bool = False) -> int:
+def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
     """List runs, newest first: time, verdict, name; the drills of a suite follow the suite."""
     out = console()
     found = _with_lost(list(project.runs()), project)
     tops = {folder if folder.parent == project.reports else folder.parent for folder in found}
     listed = sorted(tops, key=lambda folder: folder.name, reverse=True)
     shown = listed if everything else listed[:MOST_RUNS]
+    if as_json:
+        print_json([_run(folder) for top in shown for folder in (top, *(one for one in found if one.parent == top))])
+        return 0
     if not listed:
         out.print(f"no drill has run yet; to see the drills: {program()} drill.list")
         return 0
@@ -200,16 +224,29 @@ def runs(project: Project, *, everything: bool = False) -> int:
     return 0
 
 
-def _run_row(table: Table, folder: Path, *, inner: bool) -> None:
+def _run(folder: Path) -> dict[str, Any]:
+    """One run, for JSON."""
+    result, verdict = standings.result(folder), _verdict(folder)
+    started = result.started if result else folders.begun(folder.name)
+    return {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}
+
+
+def _verdict(folder: Path) -> str:
+    """Verdict of the run in ``folder``, or its state without one."""
     result = standings.result(folder)
     verdict = result.verdict if result else "unfinished"
-    inside = [] if inner or (folder / FILE).exists() else damaged.drills_in(folder)
+    inside = [] if (folder / FILE).exists() else damaged.drills_in(folder)
     if inside and result is None:
         verdict = "running" if any(folders.alive(one) for one in inside) else "unfinished"
     elif not inside and damaged.lost(folder):
         verdict = "journal lost"
     elif (folder / FILE).exists() and folders.last_word(folder) is None:
         verdict = "running" if folders.alive(folder) else "unfinished"
+    return verdict
+
+
+def _run_row(table: Table, folder: Path, *, inner: bool) -> None:
+    result, verdict = standings.result(folder), _verdict(folder)
     shape = Text(verdict, style=WORDS.get(verdict, ""))
     if result and verdict != "journal lost":
         shape.append(_left(result), style="" if result.settled else "bold red")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from rich.table import Table
@@ -10,7 +9,8 @@ from rich.text import Text
 
 from drillbook.catalog import entries
 from drillbook.catalog.entries import Entry
-from drillbook.cli.console import console, stdout
+from drillbook.cli.console import console
+from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import program
 
 
@@ -18,7 +18,7 @@ def catalog(kind: str, *, as_json: bool) -> int:
     """Print the entries for ``kind``; for an empty text, all. Raises UnknownName."""
     found = entries.selected(kind)
     if as_json:
-        stdout().write(json.dumps([asdict(entry) for entry in found], indent=2) + "\n")
+        print_json([asdict(entry) for entry in found])
         return 0
     out = console()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

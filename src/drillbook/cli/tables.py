@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from drillbook.cli.console import console
+from drillbook.cli.console import console, stdout
 from drillbook.errors import UnknownName
 from drillbook.installation.program_name import program
 from drillbook.language.strict import did_you_mean
@@ -22,19 +23,23 @@ SPARE = ("db-2", "spare")
 """Hosts of a lab that run no programs until a drill restores a service to them."""
 
 
-def actions(name: str) -> int:
-    """Show one action or probe with its parameters, or list all of them."""
+def actions(name: str, *, as_json: bool = False) -> int:
+    """Show one action or probe with its parameters, or list all of them; as a table, or as JSON."""
     kinds: list[type[Any]] = [Action, Probe]
     out = console()
     if name:
         for kind in kinds:
             with suppress(UnknownName):
-                _action(find(name, kind), out)
+                found = find(name, kind)
+                print_json(_described(found)) if as_json else _action(found, out)
                 return 0
         every = [known for kind in kinds for known in known_names(kind)]
         raise UnknownName(
             f"there is no action or probe {name!r}", hint=discovery.hint(f"{did_you_mean(name, every)}see `invoke actions`")
         )
+    if as_json:
+        print_json([_described(find(known, kind)) for kind in kinds for known in known_names(kind)])
+        return 0
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("name", "kind", "what it does"):
         table.add_column(column, no_wrap=column != "what it does")
@@ -45,6 +50,22 @@ def actions(name: str) -> int:
             table.add_row(known, effect, Text((found.__doc__ or "").strip().splitlines()[0]))
     out.print(table)
     return 0
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON."""
+    stdout().write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def _described(found: type[Any]) -> dict[str, Any]:
+    """Name, effect, documentation and parameters of an action or probe."""
+    parameters = [
+        {"name": info.alias or key, "required": info.is_required(), "meaning": info.description or ""}
+        for key, info in found.model_fields.items()
+    ]
+    effect = str(found.EFFECT) if issubclass(found, Action) else "probe"
+    doc = inspect.cleandoc(found.__doc__ or "")
+    return {"name": found.name(), "effect": effect, "does": doc, "parameters": parameters}
 
 
 def _action(found: type[Any], out: Console) -> None:
@@ -59,8 +80,12 @@ def _action(found: type[Any], out: Console) -> None:
     out.print(table)
 
 
-def lab(status: Any, out: Console) -> int:
+def lab(status: Any, out: Console, *, as_json: bool = False) -> int:
     """Show the components of the lab, host by host."""
+    if as_json:
+        keys = ("host", "name", "up", "port", "pid")
+        print_json([{key: getattr(part, key, None) for key in keys} for part in status.components])
+        return 0
     kind = " --kind docker" if status.folder.name.endswith("-docker") else ""
     if not status.components:
         out.print(Text(f"the lab in {status.folder} is down; start it with `{program()} lab.up{kind}`"), soft_wrap=True)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.tasks import task
 
-from drillbook.cli import developer_tasks, metrics_tasks, schedule_tasks
+from drillbook.cli import developer_tasks, lab_tasks, metrics_tasks, schedule_tasks
 from drillbook.cli.catalog_task import catalog
 from drillbook.cli.console import end_quietly
 from drillbook.cli.init_task import init
 from drillbook.cli.optional_names import OptionalNameTask
 from drillbook.cli.place import anywhere, here, of_runs
 from drillbook.cli.runbook_task import runbook
+from drillbook.cli.task_class import task, with_examples
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.cli.trust_task import trust
 from drillbook.errors import UsageError
+from drillbook.installation.program_name import program
 from drillbook.project.project import Project
 
 RUN = "a run, the beginning of its name, or a drill (its newest run)"
@@ -93,13 +95,13 @@ def _collector(url: str) -> str:
     return url
 
 
-@task(name="list")
+@task(name="list", help={"json": "print the drills and the open runs as JSON"})
 @told(Dry.READS)
-def list_(_: Context) -> int:
+def list_(_: Context, json: bool = False) -> int:
     """List drills with last result and due date; then the runs in progress or in need of a recovery."""
     from drillbook.cli import overview  # noqa: PLC0415  keeps start-up fast
 
-    return overview.drills(here())
+    return overview.drills(here(), as_json=json)
 
 
 @task(
@@ -224,13 +226,13 @@ def verify(_: Context, run: str | None = None) -> int:
     return verify.verify(of_runs(), run or "")
 
 
-@task(name="list", help={"all": "list every run, not only the newest"})
+@task(name="list", help={"all": "list every run, not only the newest", "json": "print the runs as JSON"})
 @told(Dry.READS)
-def list_runs(_: Context, all: bool = False) -> int:  # noqa: A002  the name of the flag
+def list_runs(_: Context, all: bool = False, json: bool = False) -> int:  # noqa: A002  the name of the flag
     """List runs, newest first: start, verdict, name."""
     from drillbook.cli import overview  # noqa: PLC0415  keeps start-up fast
 
-    return overview.runs(of_runs(), everything=all)
+    return overview.runs(of_runs(), everything=all, as_json=json)
 
 
 @task(klass=OptionalNameTask, name="open", positional=["run"], help={"run": f"{RUN}; default: the newest"})
@@ -309,48 +311,18 @@ def schema(_: Context, kind: str | None = None) -> int:
     return schema.show(kind or "")
 
 
-@task(klass=OptionalNameTask, positional=["name"], help={"name": "an action or a probe; default: all"})
+@task(
+    klass=OptionalNameTask,
+    positional=["name"],
+    help={"name": "an action or a probe; default: all", "json": "print them as JSON"},
+)
 @told(Dry.READS)
-def actions(_: Context, name: str | None = None) -> int:
+def actions(_: Context, name: str | None = None, json: bool = False) -> int:
     """Show the reference of actions and probes."""
     from drillbook.cli import tables  # noqa: PLC0415  keeps start-up fast
 
     anywhere()
-    return tables.actions(name or "")
-
-
-KIND = {"kind": "embedded or docker (default: embedded)"}
-
-
-@task(help={**KIND, "build_only": "for docker: only build the images"})
-@told(Dry.TELLS)
-def up(context: Context, kind: str = "embedded", build_only: bool = False) -> int:
-    """Start a lab, or use the running one."""
-    from drillbook.cli import dry_run, labs  # noqa: PLC0415  keeps start-up fast
-
-    if is_dry(context):
-        return dry_run.lab(labs.folder(here(spare=True), kind), kind, "build the images of" if build_only else "start")
-    return labs.up(here(spare=True), kind, build_only=build_only)
-
-
-@task(help={**KIND, "images": "for docker: also remove its images"})
-@told(Dry.TELLS)
-def down(context: Context, kind: str = "embedded", images: bool = False) -> int:
-    """Stop a lab and remove everything it made."""
-    from drillbook.cli import dry_run, labs  # noqa: PLC0415  keeps start-up fast
-
-    if is_dry(context):
-        return dry_run.lab(labs.folder(here(spare=True), kind), kind, "stop and remove")
-    return labs.down(here(spare=True), kind, images=images)
-
-
-@task(help=KIND)
-@told(Dry.READS)
-def status(_: Context, kind: str = "embedded") -> int:
-    """Show the state of a lab's components."""
-    from drillbook.cli import labs  # noqa: PLC0415  keeps start-up fast
-
-    return labs.status(here(spare=True), kind)
+    return tables.actions(name or "", as_json=json)
 
 
 def namespace() -> Collection:
@@ -362,7 +334,7 @@ def namespace() -> Collection:
         "report": [report, verify, list_runs, open_],
         "schedule": [schedule_tasks.run_due, schedule_tasks.install, schedule_tasks.remove],
         "metrics": [metrics_tasks.write, metrics_tasks.files],
-        "lab": [up, down, status],
+        "lab": [lab_tasks.up, lab_tasks.down, lab_tasks.status],
     }
     for name, tasks in groups.items():
         inner = Collection(name)
@@ -373,7 +345,9 @@ def namespace() -> Collection:
     for one in [*others, *(developer_tasks.TASKS if developer_tasks.checkout() else [])]:
         root.add_task(one)
     for path, aliases in root.task_names.items():
-        if isinstance(named := root[path], OptionalNameTask):
+        named = root[path]
+        named.__doc__ = with_examples(inspect.getdoc(named.body) or "", (*aliases, path)[0], program())
+        if isinstance(named, OptionalNameTask):
             named.paths = (path, *aliases)
     root.configure({"run": {"echo": False}})
     return root

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from invoke.context import Context
-from invoke.tasks import task
 
 from drillbook.cli.place import here
+from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError
 

@@ -1,0 +1,69 @@
+"""Base class of the tasks: one short flag has one meaning in every task, and ``--help`` ends with examples."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from invoke.tasks import Task
+from invoke.tasks import task as invoke_task
+
+SHORT = {"inventory": "i", "json": "j", "quiet": "q", "verbose": "v"}
+"""All short flags, by the option that each stands for; Invoke would give out first letters, another meaning in each task."""
+
+
+class ShortFlags(Task[Any]):
+    """A task whose options have a short flag only if ``SHORT`` lists it."""
+
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
+        """Properties of the option ``name``, with its short flag."""
+        self.auto_shortflags = False
+        found: dict[str, Any] = super().arg_opts(name, default, taken_names)
+        if name in SHORT:
+            found["names"] = (*found["names"], SHORT[name])
+        return found
+
+
+task = functools.partial(invoke_task, klass=ShortFlags)
+"""Decorator of tasks, as Invoke's ``task``."""
+EXAMPLES = {
+    "actions": ("actions postgres.dump", "actions --json"),
+    "audit": ("audit --since 2026-01-01 --until 2026-12-31",),
+    "catalog": ("catalog --for postgres", "catalog --json"),
+    "diagnose": ("diagnose api", "diagnose --inventory staging --within 20s --json"),
+    "drill": (
+        "drill quarterly",
+        "drill api-restart --inventory staging --verbose",
+        "drill pre-release --assume no --json",
+    ),
+    "drill.approve": ("drill.approve postgres-lost --inventory production --until 24h",),
+    "drill.check": ("drill.check postgres-lost --inventory staging",),
+    "drill.due": ("drill.due", "drill.due --environment staging --json"),
+    "drill.list": ("drill.list", "drill.list --json"),
+    "drill.plan": ("drill.plan postgres-lost --inventory staging", "drill.plan quarterly --json"),
+    "drill.recover": ("drill.recover", "drill.recover RUN --settled --reason 'the host was replaced'"),
+    "drill.stop": ("drill.stop", "drill.stop RUN --inventory staging"),
+    "init": ("init project", "init project --rehearse postgres", "init --with quarterly"),
+    "lab.down": ("lab.down", "lab.down --kind docker --images"),
+    "lab.status": ("lab.status", "lab.status --json"),
+    "lab.up": ("lab.up", "lab.up --kind docker"),
+    "metrics.files": ("metrics.files monitoring",),
+    "metrics.write": ("metrics.write /var/lib/prometheus/node-exporter/drillbook.prom", "metrics.write --stdout"),
+    "report": ("report", "report postgres-lost"),
+    "report.list": ("report.list --all", "report.list --json"),
+    "report.open": ("report.open", "report.open postgres-lost"),
+    "report.verify": ("report.verify", "report.verify RUN"),
+    "runbook": ("runbook postgres-lost --inventory staging --out runbook.md",),
+    "schedule.install": ("schedule.install --systemd --inventory staging", "schedule.install --cron"),
+    "schedule.remove": ("schedule.remove",),
+    "schedule.run": ("schedule.run --inventory staging",),
+    "schema": ("schema drill", "schema inventory"),
+    "trust": ("trust --show", "trust --yes"),
+}
+"""Examples of each task, without the program's name; RUN stands for the name of a run."""
+
+
+def with_examples(doc: str, path: str, program: str) -> str:
+    """Return the help text ``doc`` of the task ``path`` with its examples, as calls of ``program``."""
+    shown = "".join(f"\n  {program} {example}" for example in EXAMPLES.get(path, ()))
+    return f"{doc}\n\nExamples:{shown}" if shown else doc

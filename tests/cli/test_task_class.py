@@ -1,0 +1,79 @@
+"""All tasks: examples in their help that can be typed, short flags with one meaning, and lists as JSON."""
+
+import json
+import shlex
+
+import pytest
+from invoke.parser.parser import Parser
+
+from drillbook.cli import developer_tasks
+from drillbook.cli.optional_names import names_first, reading
+from drillbook.cli.program import program
+from drillbook.cli.task_class import EXAMPLES, SHORT
+from drillbook.cli.tasks import namespace
+from tests.program import VERIFY, Folder
+
+ROOT = namespace()
+DEVELOPERS = {task.name for task in developer_tasks.TASKS}
+PATHS = sorted({(*aliases, path)[0] for path, aliases in ROOT.task_names.items()} - DEVELOPERS)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_help_of_each_task_has_examples(path):
+    assert "\n\nExamples:\n" in ROOT[path].__doc__
+    assert all(example.partition(" ")[0] == path for example in EXAMPLES[path])
+
+
+def test_every_example_is_of_a_task():
+    assert sorted(EXAMPLES) == PATHS
+
+
+@pytest.mark.parametrize("example", [example for path in PATHS for example in EXAMPLES[path]])
+def test_every_example_can_be_typed(example):
+    words = names_first(shlex.split(example), ROOT)
+    with reading(words):
+        parsed = Parser(contexts=ROOT.to_contexts(), initial=program().initial_context).parse_argv(words)
+    assert [one.name for one in parsed[1:]]
+    assert not parsed.unparsed
+
+
+def test_a_short_flag_has_one_meaning_everywhere():
+    meanings = {}
+    for path in ROOT.task_names:
+        for argument in ROOT[path].get_arguments():
+            for name in argument.names:
+                if len(name) == 1:
+                    meanings.setdefault(name, set()).add(argument.name)
+    assert meanings == {short: {name} for name, short in SHORT.items()}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["drill.lst"], "did you mean 'drill.list'?"),
+        (["drils", "sample"], "did you mean"),
+        (["drill", "sample", "--inventroy", "lab"], "did you mean --inventory?"),
+        (["catalog", "--fro", "postgres"], "did you mean --for?"),
+        (["drill.list", "--jsn"], "did you mean --json?"),
+    ],
+)
+def test_a_typing_mistake_is_answered_with_what_was_meant(tmp_path, argv, said):
+    done = Folder(tmp_path).run(*argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_every_list_is_also_json(tmp_path):
+    folder = Folder(tmp_path)
+    folder.write(VERIFY)
+    assert json.loads(folder.run("report.list", "--json").stdout) == []
+    assert folder.run("drill", "sample", "-q").returncode == 0
+    (drill,) = json.loads(folder.run("drill.list", "-j").stdout)["drills"]
+    assert (drill["name"], drill["title"], drill["last"]["verdict"]) == ("sample", "A sample", "passed")
+    assert drill["last"]["run"] == drill["passed"]["run"]
+    (run,) = json.loads(folder.run("report.list", "--json").stdout)
+    assert (run["run"], run["verdict"], run["exit"]) == (folder.latest.name, "passed", 0)
+    actions = {one["name"]: one for one in json.loads(folder.run("actions", "--json").stdout)}
+    assert actions["postgres.dump"]["effect"] == "write"
+    assert json.loads(folder.run("actions", "postgres.dump", "--json").stdout) == actions["postgres.dump"]
+    assert json.loads(folder.run("catalog", "--json").stdout)
