@@ -35,6 +35,7 @@ NOT_ON_THE_TERMINAL = {
     "observer.failed",
     "capacity.history",
     "step.added",
+    "privilege.used",
     "residue.settled",
     "settlement.refused",
     "intent",

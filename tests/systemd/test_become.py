@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from drillbook.errors import CommandTimedOut
+from drillbook.errors import CommandTimedOut, PrivilegeRefused
 from drillbook.hosts.privileged import PrivilegedHost
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, ManagerConfig
@@ -216,3 +216,35 @@ def test_an_account_that_cannot_have_a_watcher_is_refused_before_the_injection(s
     assert said.returncode == 4, said.stdout + said.stderr
     assert "no lease can be kept in /nonexistent" in said.stdout + said.stderr
     assert site.whole()
+
+
+def test_with_only_the_generated_sudoers_file_the_drill_passes_and_one_more_command_is_denied(site):
+    site.as_user("ops", "    become: true\n    lease: {kind: watcher, boot: none}")
+    assert site.invoke("drill.sudoers", "site", check=False).returncode == 4, "no run has recorded a command"
+    site.invoke("drill", "site")
+    rules = site.invoke("drill.sudoers", "site").stdout
+    whole = site.machine.root("cat /etc/sudoers.d/ops")
+    try:
+        site.machine.root(f"cat > /etc/sudoers.d/ops <<'END'\n{rules}END\nchmod 440 /etc/sudoers.d/ops; visudo -cq")
+        site.invoke("drill.check", "site")
+        site.invoke("drill", "site")
+        assert site.whole()
+        assert site.machine.left() == ""
+        host = PrivilegedHost(site.machine.host("ops"), Become())
+        host.run(("true",), deadline=deadline()).check()
+        for more in (("true", "more"), ("id",), ("cat", CONF), ("sh", "-c", "true")):
+            with pytest.raises(PrivilegeRefused):
+                host.run(more, deadline=deadline())
+        ended = program(
+            "-m", "tests.matrix.dying", "drills/site.yml", "fault.active", "inject.2", "1", root=site.root, check=False
+        )
+        assert ended.returncode == -signal.SIGKILL, ended.stdout + ended.stderr
+        until(site.whole, "what the machine puts back by itself")
+        site.invoke("drill.recover")
+        assert site.machine.left() == ""
+        (site.root / "drills" / "site.yml").write_text(DRILL.replace("site.conf,", "other.conf,"))
+        site.machine.root("cp -p /etc/site/site.conf /etc/site/other.conf")
+        assert site.invoke("drill", "site", check=False).returncode == 4, "a file more is a command more"
+        assert site.whole()
+    finally:
+        site.machine.root(f"cat > /etc/sudoers.d/ops <<'END'\n{whole}END\nchmod 440 /etc/sudoers.d/ops")

@@ -28,7 +28,7 @@ from drillbook.errors import DrillbookError, UsageError
 OFFERED = ("complete", "dry", "help", "list", "list-depth", "list-format", "print-completion-script", "version")
 """Options of Invoke that have an effect in this program."""
 DRY_HELP = "Show what a task would do, as `drill.plan` shows a drill, and do nothing."
-DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check", "drill.approve")
+DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check", "drill.approve", "drill.sudoers")
 """Tasks that take the name of a drill, so that completion offers drill names after them."""
 HINT = "hint: drillbook --list, or drillbook --help TASK"
 _UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)

@@ -152,6 +152,20 @@ def approve(
     return show_plan.approve(project, _named(project, name), inventory, until, key)
 
 
+@task(
+    klass=OptionalNameTask,
+    positional=["name"],
+    help={"name": "drill", **INVENTORY, "host": "host of the file; default: the only one with `become`"},
+)
+@told(Dry.READS)
+def sudoers(_: Context, name: str | None = None, inventory: str = "lab", host: str = "") -> int:
+    """Print a sudoers file that allows exactly the commands that earlier runs of a drill used by `become`."""
+    from drillbook.cli import sudoers as rules  # noqa: PLC0415  keeps start-up fast
+
+    project = here()
+    return rules.show(project, _named(project, name), inventory, host)
+
+
 @task(klass=OptionalNameTask, name="check", positional=["name"], help={"name": "drill or suite", **INVENTORY})
 @told(Dry.TELLS)
 def check_drill(context: Context, name: str | None = None, inventory: str = "lab") -> int:
@@ -330,7 +344,7 @@ def namespace() -> Collection:
     end_quietly()
     root = Collection()
     groups: dict[str, list[Any]] = {
-        "drill": [drill, list_, schedule_tasks.due, plan, check_drill, approve, recover, stop],
+        "drill": [drill, list_, schedule_tasks.due, plan, check_drill, approve, sudoers, recover, stop],
         "report": [report, verify, list_runs, open_],
         "schedule": [schedule_tasks.run_due, schedule_tasks.install, schedule_tasks.remove],
         "metrics": [metrics_tasks.write, metrics_tasks.files],

@@ -20,7 +20,6 @@ from drillbook.engine.steps import build
 from drillbook.errors import DrillbookError, StepFailed
 from drillbook.events.holds import GuardCondition, GuardTripped, OfCondition
 from drillbook.findings import Finding, finding
-from drillbook.hosts.privileged import privileged
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
 from drillbook.plan.plan import PlannedCondition, PlannedProbe, PlannedStep
@@ -341,7 +340,7 @@ def _context(stage: Stage, condition: str, host: str, deadline: Deadline, folder
     """Make a context that does not journal commands: checks run often, and only a change of their result is recorded."""
 
     def named(name: str) -> Host:
-        return privileged(stage.host(name), stage.become(condition, name))
+        return stage.as_account(name, stage.become(condition, name))
 
     return Context(
         run_id=stage.run["id"],

@@ -12,7 +12,6 @@ from drillbook.engine.stage import Stage
 from drillbook.engine.steps import for_ready
 from drillbook.errors import DrillbookError
 from drillbook.findings import Finding, finding
-from drillbook.hosts.privileged import privileged
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
 from drillbook.plan import privilege
@@ -148,7 +147,7 @@ def of_privileges(stage: Stage) -> list[Finding]:
 
 def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
     try:
-        host = privileged(stage.host(name), become)
+        host = stage.as_account(name, become)
         once_more(partial(host.run, ("true",), deadline=stage.deadline(READY_S))).check()
     except (DrillbookError, TimeoutError) as error:
         return finding(

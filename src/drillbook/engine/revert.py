@@ -18,7 +18,6 @@ from drillbook.errors import DrillbookError
 from drillbook.events.event import Event, contents, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted
 from drillbook.events.steps import Done, Failed, StepStarted, UndoFailed, Undone, UndoStarted
-from drillbook.hosts.privileged import privileged
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
 from drillbook.journal.manual_undo import by_hand
@@ -332,7 +331,7 @@ def _remove_scratch(stage: Stage, reach: Deadline | None, place: tuple[str, Beco
         scratch_of(target, run, former=True),
     )
     try:
-        host = privileged(stage.host(name), become)
+        host = stage.as_account(name, become)
         patiently(lambda: host.run(argv, deadline=Deadline.after(UNDO_S)).check(), reach)
     except (DrillbookError, TimeoutError) as error:
         return Residue(

@@ -15,7 +15,9 @@ from drillbook.engine.hold import Hold
 from drillbook.engine.provenance import Provenance
 from drillbook.engine.recorded_host import RecordingHost
 from drillbook.events.content import Content
+from drillbook.events.holds import PrivilegeUsed
 from drillbook.hosts.privileged import privileged
+from drillbook.hosts.sudoers import pattern
 from drillbook.journal.journal import Journal
 from drillbook.plan import privilege
 from drillbook.plan.planner import Plan, PlannedStep
@@ -57,6 +59,8 @@ class Stage:
     """Steps that a recovery added to those of the plan, by id."""
     accounts: dict[tuple[str, str], str] = field(default_factory=dict)
     """In a recovery: accounts recorded in the intents of the run, by step and host; empty for the SSH user."""
+    used: set[tuple[str, str, str]] = field(default_factory=set)
+    """Commands that sudo started in this process: host, account and pattern of the command."""
 
     def names(self) -> dict[str, Any]:
         """Names that expressions may use at this point of the run."""
@@ -111,10 +115,22 @@ class Stage:
     def _seen(self, step: str, name: str, fence: Fence | None, *, fault: bool) -> Host:
         """Host ``name`` for commands of ``step``: as the step's account, fenced outside of sudo, and journalled."""
         become = self.become(step, name)
-        host = privileged(fenced(self.host(name), fence), become)
+        host = privileged(fenced(self.host(name), fence), become, self.note_used)
         if fence and fault and self.hold:
             host = fenced(host, self.hold.fence_of_lease(name, become))
         return RecordingHost(host, self.journal, step, self.redactor)
+
+    def as_account(self, name: str, become: Become | None) -> Host:
+        """Host ``name`` for commands that belong to no step, as the account of ``become``."""
+        return privileged(self.host(name), become, self.note_used)
+
+    def note_used(self, host: str, account: str, argv: tuple[str, ...]) -> None:
+        """Journal a command that sudo starts as ``account``, the first time in this process."""
+        words = tuple(self.redactor.text(word) for word in argv)
+        key = (host, account, pattern(" ".join(words)))
+        if key not in self.used:
+            self.used.add(key)
+            self.journal.append(PrivilegeUsed(become=account, argv=words), host=host)
 
     def _note(self, step: str, host: str, what: Content) -> None:
         self.journal.append(what, step=step, host=host)

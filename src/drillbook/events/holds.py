@@ -64,6 +64,15 @@ class LockLost(OnHost):
     names: Annotated[tuple[str, ...], Field(description="Names of the locks.")] = ()
 
 
+class PrivilegeUsed(OnHost):
+    """A command was started as another account by sudo (`become`); recorded once in a run for each different command."""
+
+    KIND: ClassVar[str] = "privilege.used"
+
+    become: Annotated[str, Field(description="Account that ran the command.")]
+    argv: Annotated[tuple[str, ...], Field(description="The whole command as sudo started it, without secrets.")]
+
+
 class LeaseReady(OnHost):
     """The target was checked, and can hold a lease and undo changes by itself."""
 

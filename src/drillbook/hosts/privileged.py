@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
@@ -51,9 +51,16 @@ REFUSALS = (
 """Parts of the messages by which sudo refuses a command; see sudo(8)."""
 
 
-def privileged(host: Host, become: Become | None) -> Host:
-    """Return ``host`` for commands and files of the account in ``become``; None: the SSH user."""
-    return PrivilegedHost(host, become) if become else host
+Used = Callable[[str, str, tuple[str, ...]], None]
+"""Function that receives each command as sudo starts it: host, account, command."""
+
+
+def privileged(host: Host, become: Become | None, used: Used | None = None) -> Host:
+    """Return ``host`` for commands and files of the account in ``become``; None: the SSH user.
+
+    ``used`` receives every command before it starts.
+    """
+    return PrivilegedHost(host, become, used) if become else host
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ class PrivilegedHost:
 
     inner: Host
     become: Become
+    used: Used | None = None
 
     @property
     def name(self) -> str:
@@ -84,13 +92,13 @@ class PrivilegedHost:
         sink: BinaryIO | None = None,
     ) -> Output:
         """Run ``argv`` as the account; see ``Host.run``. Raises PrivilegeRefused when sudo refuses the command."""
-        token = new_token()
-        words, head = self.order(argv, env, cwd, name=token)
+        name = new_token() if self.become.password else "sh"
+        words, head = self.order(argv, env, cwd, name=name)
         try:
             raw = self.inner.run(words, deadline=deadline, stdin=head + stdin, sink=sink)
         except (CommandTimedOut, Cancelled) as error:
-            if token in words and NOT_KILLED in error.message:
-                self._kill(error, token)
+            if self.become.password and NOT_KILLED in error.message:
+                self._kill(error, name)
             raise
         return self._answered(replace(raw, argv=checked(argv)))
 
@@ -119,11 +127,16 @@ class PrivilegedHost:
         if cwd is not None:
             text = f"CDPATH= cd -- {shlex.quote(cwd)} >/dev/null || exit 126\n".encode() + text
         if not text and password is None:
-            return as_user(self.become.user, words), b""
+            return self._by_sudo(words), b""
         text += b"" if text.endswith(b"_drillbook=all\n") else b"_drillbook=all\n"
         head = b"" if password is None else password.encode() + b"\n"
         head += f"{MARK} {len(text)}\n".encode() + text
-        return as_user(self.become.user, ("sh", "-c", START, name, *words), asks=password is not None), head
+        return self._by_sudo(("sh", "-c", START, name, *words)), head
+
+    def _by_sudo(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        if self.used:
+            self.used(self.name, self.become.user, words)
+        return as_user(self.become.user, words, asks=self.become.password is not None)
 
     def _password(self) -> str | None:
         if self.become.password is None:

@@ -1,0 +1,121 @@
+"""``drill.sudoers``: a sudoers file that allows exactly the commands that earlier runs of a drill needed on a host."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from drillbook.cli import access
+from drillbook.cli.console import stdout
+from drillbook.errors import DrillbookError, NotReady, UsageError
+from drillbook.events.event import Event, each
+from drillbook.events.holds import PrivilegeUsed
+from drillbook.events.runs import opening
+from drillbook.events.steps import IntentRecorded
+from drillbook.hosts.sudoers import PATH, pattern, rule
+from drillbook.inventory.inventory import Inventory
+from drillbook.journal.journal import FILE, read
+from drillbook.plan import planner, privilege
+from drillbook.plan.spec import Drill
+from drillbook.project.project import Project
+from drillbook.sdk.host import Deadline
+
+ANSWER_S = 30.0
+# NAME...: print the account, then the path of each program, as sudo finds it; an empty line for a missing one.
+_FIND = """
+folders=$1; shift; id -un; IFS=:
+for name; do
+  found=; case $name in /*) found=$name;; esac
+  for folder in $folders; do if test -z "$found" && test -x "$folder/$name"; then found=$folder/$name; fi; done
+  echo "$found"
+done
+"""
+Command = tuple[str, tuple[str, ...]]
+"""An account, and a command that sudo starts as this account."""
+HEAD = """\
+# Commands of the drill {drill} on {host}, as recorded in {runs}. Install with: visudo -f /etc/sudoers.d/drillbook
+# A step that changes needs the file again: run the drill once with its former rights, then drill.sudoers.
+# Not allowed: ending own commands that exceed their time (kill), and leases through systemd, which amount to the rights of root.
+# Where `lease` of the host is `auto`, leases then use a detached shell and cron.
+"""
+
+
+def show(project: Project, name: str, inventory_name: str, host: str = "") -> int:
+    """Print the sudoers file for one host of a drill. Raises UsageError, NotReady, HostError."""
+    drill, inventory = project.drill(name), project.inventory(inventory_name)
+    if not isinstance(drill, Drill):
+        raise UsageError(f"{name} is a suite", hint=f"name one of its drills: {', '.join(drill.drills)}")
+    chosen = _host(planner.make(drill, inventory), host)
+    commands, runs = _recorded(project, name, inventory, chosen)
+    if not commands:
+        raise NotReady(
+            f"no run of {name} in {inventory.environment} has recorded commands by sudo on {chosen}",
+            hint=f"run the drill once with an account that sudo allows everything: drill {name} --inventory {inventory_name}",
+        )
+    lines = _rules(inventory, chosen, commands)
+    stdout().write(HEAD.format(drill=name, host=chosen, runs=", ".join(runs)) + "".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def _host(plan: planner.Plan, name: str) -> str:
+    """Return the host for which the file is made. Raises UsageError."""
+    accounts = dict(privilege.used(plan))
+    if not accounts:
+        raise UsageError(f"{plan.drill} uses no other account: no host, service or step has `become`")
+    if (name and name not in accounts) or (not name and len(accounts) > 1):
+        raise UsageError(
+            f"{name or 'the host'} must be one of the hosts on which the drill uses another account",
+            hint=f"--host {' or '.join(accounts)}",
+        )
+    chosen = name or next(iter(accounts))
+    if accounts[chosen].password:
+        raise UsageError(
+            f"sudo asks for a password on {chosen}: the file is for an account that needs none",
+            hint="remove `password` of `become`, run the drill once, then make the file",
+        )
+    return chosen
+
+
+def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> tuple[list[Command], list[str]]:
+    """Commands on ``host`` by sudo that runs of ``drill`` in the environment recorded, and the ids of these runs."""
+    found: dict[tuple[str, str], Command] = {}
+    runs: list[str] = []
+    for path in sorted({*project.reports.glob(f"*/{FILE}"), *project.reports.glob(f"*/*/{FILE}")}):
+        if "latest" in path.parts or f"-{drill}-" not in path.parent.name:
+            continue
+        try:
+            events = read(path).events
+            began = opening(events)
+        except (DrillbookError, OSError):
+            continue  # a damaged journal allows nothing
+        plan = began.plan
+        if plan.get("drill") != drill or plan.get("inventory", {}).get("environment") != inventory.environment:
+            continue
+        commands = list(_commands(events, host))
+        found |= {(account, pattern(shlex.join(argv))): (account, argv) for account, argv in commands}
+        runs += [began.run] if commands else []
+    return list(found.values()), runs
+
+
+def _commands(events: tuple[Event, ...] | list[Event], host: str) -> Iterator[Command]:
+    for event, used in each(events, PrivilegeUsed):
+        if event.host == host:
+            yield used.become, used.argv
+    for event, intent in each(events, IntentRecorded):
+        if event.host == host and intent.become:
+            yield from ((intent.become, tuple(argv)) for argv in intent.undo.get("commands", ()))
+
+
+def _rules(inventory: Inventory, name: str, commands: list[Command]) -> list[str]:
+    """Return the rules for ``commands``; the host says who logs in, and where its programs are. Raises NotReady, HostError."""
+    programs = sorted({argv[0] for _, argv in commands})
+    host = access.connect(inventory, name)
+    try:
+        output = host.run(("sh", "-c", _FIND, "sh", PATH, *programs), deadline=Deadline.after(ANSWER_S)).check()
+    finally:
+        host.close()
+    user, *paths = output.text.split("\n")
+    where = dict(zip(programs, [*paths, *[""] * len(programs)], strict=False))
+    if missing := [program for program in programs if not where[program].startswith("/")]:
+        raise NotReady(f"{name}: a program that the drill used is missing: {', '.join(missing)}")
+    return sorted({rule(user, account, where[argv[0]], argv[1:]) for account, argv in commands})

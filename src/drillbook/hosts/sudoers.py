@@ -1,0 +1,59 @@
+"""Rules of a sudoers file that allow exactly the commands that runs recorded; the syntax is that of sudoers(5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
+"""Id of a run, see ``run_identity.new_run_id``."""
+TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
+"""Mark of a command that can be killed, see ``shell.new_token``."""
+BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
+"""End of the name of a temporary file, see ``atomic.beside``."""
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Folders in which sudo looks for a program, as in Debian's `secure_path`."""
+NO_ARGUMENTS = '""'
+_DIGIT, _HEX = "[0-9]", "[0-9a-f]"
+_SPECIAL = {
+    "\\": r"\\\\",  # sudoers removes one level, fnmatch the other
+    "\n": r"[[\:cntrl\:]]",
+    "\t": "\\\t",
+    " ": r"\ ",
+    **{sign: f"\\{sign}" for sign in "*?[]:,=#"},
+}
+
+
+def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
+    """Return the rule by which ``user`` may start ``program``, a path, with exactly the arguments ``argv`` as ``account``.
+
+    Ids of runs and random names of temporary files vary; each of their digits is matched by a class of characters.
+    """
+    words = " ".join(argv)
+    arguments = pattern(words) if words else NO_ARGUMENTS
+    return f"{user} ALL=({account}) NOPASSWD: {program} {arguments}"
+
+
+def pattern(words: str) -> str:
+    """Return the pattern of sudoers(5) that matches the arguments ``words`` of a command, joined by spaces."""
+    found, at = [], 0
+    for match in sorted(
+        [*RUN.finditer(words), *TOKEN.finditer(words), *BESIDE.finditer(words)], key=lambda one: one.start()
+    ):
+        if match.start() < at:
+            continue
+        found += [_literal(words[at : match.start()]), _varying(match)]
+        at = match.end()
+    return "".join([*found, _literal(words[at:])])
+
+
+def _literal(text: str) -> str:
+    return "".join(_SPECIAL.get(sign, sign) for sign in text)
+
+
+def _varying(match: re.Match[str]) -> str:
+    if match.re is RUN:
+        return f"{8 * _DIGIT}T{6 * _DIGIT}.{3 * _DIGIT}Z-{match[1]}-{4 * _HEX}"
+    if match.re is TOKEN:
+        return f"drillbook-{16 * _HEX}-"
+    return 12 * _HEX

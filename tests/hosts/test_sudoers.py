@@ -1,0 +1,31 @@
+"""Rules of a sudoers file: exactly the recorded arguments, except for what differs in every run."""
+
+import pytest
+
+from drillbook.hosts.shell import new_token
+from drillbook.hosts.sudoers import pattern, rule
+
+
+def test_a_rule_without_arguments_allows_no_arguments():
+    assert rule("drill", "root", "/usr/bin/true", ()) == 'drill ALL=(root) NOPASSWD: /usr/bin/true ""'
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [
+        ("a  b", r"a\ \ b"),
+        ("*?[x]", r"\*\?\[x\]"),
+        ("a:b,c=d#e", r"a\:b\,c\=d\#e"),
+        ("a\\b", r"a\\\\b"),
+        ("a\nb", r"a[[\:cntrl\:]]b"),
+    ],
+)
+def test_signs_that_sudoers_would_read_otherwise_are_escaped(word, wanted):
+    assert pattern(word) == wanted
+
+
+def test_what_differs_in_every_run_has_the_same_pattern():
+    a, b = "20261128T155024.406Z-site-427a", "20270101T000000.001Z-site-0000"
+    assert pattern(f"/x/{a}/y") == pattern(f"/x/{b}/y") != pattern("/x/20270101T000000.001Z-other-0000/y")
+    assert pattern(new_token()) == pattern(new_token())
+    assert pattern("/etc/.conf.0123456789ab 600") == pattern("/etc/.conf.ba9876543210 600")
