@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from drillbook.events.event import Event
-from drillbook.values import canonical, digest
+from drillbook.journal.collection import paused
+from drillbook.values import canonical_again, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class Walk:
 
 def walk(data: bytes) -> Walk:
     """Read the lines of ``data`` up to the first that is damaged or does not continue the chain of hashes."""
+    with paused():
+        return _walk(data)
+
+
+def _walk(data: bytes) -> Walk:
     raw = data.split(b"\n")
     torn = raw.pop() != b""
     events: list[Event] = []
@@ -52,12 +58,18 @@ def _event(line: bytes) -> Event | None:
     try:
         content: Any = json.loads(line)
         event = Event.model_validate(content)
-        if canonical(content) != line:
+        if canonical_again(content) != line:
             return None
-        claimed = content.pop("hash")
-        return event if digest(canonical(content)) == claimed else None
+        return event if digest(_without_hash(line, event.hash)) == event.hash else None
     except (ValueError, ValidationError, RecursionError, AttributeError, KeyError, TypeError):
         return None
+
+
+def _without_hash(line: bytes, claimed: str) -> bytes:
+    """Return the canonical ``line`` without its hash: the last entry of that name, since all entries after it are plain values."""
+    entry = b',"hash":' + canonical_again(claimed)
+    before, _, after = line.rpartition(entry)
+    return before + after
 
 
 def _follows(event: Event | None, events: Sequence[Event]) -> bool:

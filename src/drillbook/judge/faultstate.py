@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from drillbook.events.event import Event, contents, each
 from drillbook.events.runs import ResidueSettled
 from drillbook.events.steps import Done, Failed, FaultActive, IntentRecorded, OfUndo, UndoFailed, Undone
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE
+from drillbook.judge.event_index import by_step
 from drillbook.judge.result import FaultResult, Injection, Residue
 from drillbook.plan.planner import Plan, PlannedStep
 
@@ -20,21 +21,23 @@ def faults(
     """State of every planned fault on each of its hosts; ``own`` contains the events before the first recovery of the run."""
     left = {(one.step, one.host) for one in residue}
     open_ = "closed" if any(isinstance(event.what, ResidueSettled) for event in events) else "residue"
+    mine = by_step(own)
+    undone = {what.intent: what for what in contents(events, Undone)}
     return tuple(
-        _state(step, host, own, events, open_ if (step.id, host) in left else "")
+        _state(step, host, mine.get(step.id, {}).get(host, []), undone, open_ if (step.id, host) in left else "")
         for step in plan.steps
         if step.effect == "fault"
         for host in step.hosts
     )
 
 
-def _state(step: PlannedStep, host: str, own: Sequence[Event], events: Sequence[Event], left: str) -> FaultResult:
-    mine = [event for event in own if event.step == step.id and event.host == host]
+def _state(step: PlannedStep, host: str, mine: Sequence[Event], all_undone: Mapping[int, Undone], left: str) -> FaultResult:
+    """State of one fault; ``mine`` are the events of its step on its host, ``all_undone`` the undos by intent."""
     announced = next(each(mine, IntentRecorded), None)
     if announced is None:
         return FaultResult(step=step.id, host=host, injection=Injection.NOT, why="the fault was not injected")
     event, intent = announced
-    undone = next((what for what in reversed(contents(events, Undone)) if what.intent == event.seq), None)
+    undone = all_undone.get(event.seq)
     injection, why = _injection(mine, undone)
     return FaultResult(
         step=step.id,

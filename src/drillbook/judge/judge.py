@@ -13,6 +13,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
+from drillbook.journal.collection import paused
 from drillbook.journal.journal import History
 from drillbook.judge import capacity, clocks, diagnosis, faultstate, notes, residue
 from drillbook.judge.figures import Figures, phase_spans, session
@@ -26,6 +27,11 @@ from drillbook.plan.planner import Plan, checked
 
 def judge(history: History) -> RunView:
     """Judge a run, and return everything known about it. Raises JournalError when the journal is not that of a run."""
+    with paused():
+        return _view(history)
+
+
+def _view(history: History) -> RunView:
     events = history.events
     first = opening(events)
     plan = checked(first.plan)

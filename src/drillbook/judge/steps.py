@@ -9,6 +9,7 @@ from drillbook.events.event import Event, contents, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted
 from drillbook.events.steps import CommandRun, Done, Failed, IntentRecorded, OfUndo, Skipped, StepStarted
 from drillbook.judge import faultstate
+from drillbook.judge.event_index import by_step, merged
 from drillbook.judge.result import CommandView, PhaseResult, StepResult, StepView
 from drillbook.plan.planner import Plan, PlannedStep
 
@@ -31,23 +32,39 @@ def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
 def steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[StepView]:
     """Every step on every host, with its outcome and the outcome of its undo, by the run itself or by a later recovery."""
     views: list[StepView] = []
+    mine, undos = by_step(own), _undos(events)
     for step in plan.steps:
-        mine = [event for event in own if event.step == step.id]
-        later = [(event.host, what) for event, what in each(events, OfUndo) if event.step == step.id]
-        skipped = next(iter(contents(mine, Skipped)), None)
-        hosts = [host for host in step.hosts if any(event.host == host for event in mine)] or list(step.hosts)
-        for host in hosts:
-            settled = next((what for where, what in reversed(later) if where == host), None)
-            views.append(_view(step, host, [e for e in mine if e.host in (host, None)], skipped, settled))
+        of_hosts = mine.get(step.id, {})
+        anywhere = of_hosts.get(None, [])
+        skipped = next(iter(contents(merged([*of_hosts.values()]), Skipped)), None)
+        for host in [host for host in step.hosts if of_hosts.get(host)] or list(step.hosts):
+            found = merged([of_hosts.get(host, []), anywhere])
+            views.append(_view(step, host, found, skipped, undos.get((step.id, host))))
     return views
+
+
+def _undos(events: Sequence[Event]) -> dict[tuple[str | None, str | None], OfUndo]:
+    """Last event about the undo of each step on each host."""
+    return {(event.step, event.host): what for event, what in each(events, OfUndo)}
 
 
 def _view(
     step: PlannedStep, host: str, events: Sequence[Event], skipped: Skipped | None, settled: OfUndo | None
 ) -> StepView:
-    outcome = next((event.what for event in reversed(events) if isinstance(event.what, Done | Failed)), None)
-    started = next((event.clock for event, _ in each(events, StepStarted)), None)
-    intent = next(iter(contents(events, IntentRecorded)), None)
+    outcome: Done | Failed | None = None
+    started: float | None = None
+    intent: IntentRecorded | None = None
+    commands: list[CommandRun] = []
+    for event in events:
+        match event.what:
+            case Done() | Failed() as what:
+                outcome = what
+            case StepStarted():
+                started = event.clock if started is None else started
+            case IntentRecorded() as what:
+                intent = intent or what
+            case CommandRun() as what:
+                commands.append(what)
     status: Any = "skipped" if started is None else "unknown"
     message = skipped.why if skipped and outcome is None else ""
     match outcome:
@@ -73,7 +90,7 @@ def _view(
         undo=_undo_text(intent),
         message=message,
         undone=faultstate.ending(intent, settled),
-        commands=tuple(_command(what) for what in contents(events, CommandRun)),
+        commands=tuple(map(_command, commands)),
     )
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from drillbook.journal.collection import paused
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import html, junit, markdown
 
@@ -44,7 +45,8 @@ FILES = tuple(one.file for one in FORMATS)
 
 def of_run(view: RunView) -> dict[str, str]:
     """Render each file of a run; returns the texts by file name."""
-    return {one.file: one.run(view) for one in FORMATS}
+    with paused():
+        return {one.file: one.run(view) for one in FORMATS}
 
 
 def of_suite(suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:

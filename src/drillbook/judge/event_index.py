@@ -1,0 +1,23 @@
+"""Index of a journal's events by step and host, made once: a search through all events for each step takes too long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from drillbook.events.event import Event
+
+
+def by_step(events: Sequence[Event]) -> dict[str, dict[str | None, list[Event]]]:
+    """Events of each step, by the id of the step and the name of the host, in their order."""
+    found: dict[str, dict[str | None, list[Event]]] = {}
+    for event in events:
+        if event.step is not None:
+            found.setdefault(event.step, {}).setdefault(event.host, []).append(event)
+    return found
+
+
+def merged(lists: Sequence[Sequence[Event]]) -> list[Event]:
+    """Events of several ``lists``, in the order of the journal."""
+    full = [one for one in lists if one]
+    return list(full[0]) if len(full) == 1 else sorted(chain.from_iterable(full), key=lambda event: event.seq)
