@@ -51,20 +51,7 @@ def _undos(events: Sequence[Event]) -> dict[tuple[str | None, str | None], OfUnd
 def _view(
     step: PlannedStep, host: str, events: Sequence[Event], skipped: Skipped | None, settled: OfUndo | None
 ) -> StepView:
-    outcome: Done | Failed | None = None
-    started: float | None = None
-    intent: IntentRecorded | None = None
-    commands: list[CommandRun] = []
-    for event in events:
-        match event.what:
-            case Done() | Failed() as what:
-                outcome = what
-            case StepStarted():
-                started = event.clock if started is None else started
-            case IntentRecorded() as what:
-                intent = intent or what
-            case CommandRun() as what:
-                commands.append(what)
+    outcome, started, intent, commands = _found(events)
     status: Any = "skipped" if started is None else "unknown"
     message = skipped.why if skipped and outcome is None else ""
     match outcome:
@@ -92,6 +79,27 @@ def _view(
         undone=faultstate.ending(intent, settled),
         commands=tuple(map(_command, commands)),
     )
+
+
+def _found(
+    events: Sequence[Event],
+) -> tuple[Done | Failed | None, float | None, IntentRecorded | None, list[CommandRun]]:
+    """Outcome, time of the start, intent and commands of one step on one host."""
+    outcome: Done | Failed | None = None
+    started: float | None = None
+    intent: IntentRecorded | None = None
+    commands: list[CommandRun] = []
+    for event in events:
+        match event.what:
+            case Done() | Failed() as what:
+                outcome = what
+            case StepStarted():
+                started = event.clock if started is None else started
+            case IntentRecorded() as what:
+                intent = intent or what
+            case CommandRun() as what:
+                commands.append(what)
+    return outcome, started, intent, commands
 
 
 def _command(what: CommandRun) -> CommandView:

@@ -80,6 +80,7 @@ _left_out: list[str] = []
 _broken: list[str] = []
 _lenient: list[bool] = []
 _known: dict[tuple[str, type[Any]], tuple[type[Any], ...]] = {}
+_named: dict[tuple[str, type[Any]], dict[str, type[Any]]] = {}
 
 
 def add(system: System) -> None:
@@ -138,6 +139,7 @@ def registered(system: System) -> Iterator[None]:
 
 def _forget() -> None:
     _known.clear()
+    _named.clear()
     for kept in (systems, _modules, _families, _shipped):
         kept.cache_clear()
 
@@ -266,10 +268,16 @@ def name_of(cls: type[Any]) -> str:
 def find(name: str, kind: type[Any]) -> type[Any]:
     """Return the class ``name`` of ``kind``, Action or Probe; imports only modules of its family. Raises UnknownName."""
     module = _modules(kind.PART).get(name.partition(".")[0])
-    for found in _classes(module, kind) if module else ():
-        if name_of(found) == name:
-            return found
+    if found := _by_name(module, kind).get(name) if module else None:
+        return found
     raise UnknownName(f"there is no {kind.__name__.lower()} {name!r}", hint=hint())
+
+
+def _by_name(module: str, kind: type[Any]) -> dict[str, type[Any]]:
+    """Return the classes of ``kind`` in a module by their YAML names; the first of a name counts."""
+    if (module, kind) not in _named:
+        _named[module, kind] = {name_of(found): found for found in reversed(_classes(module, kind))}
+    return _named[module, kind]
 
 
 def known_names(kind: type[Any]) -> list[str]:
