@@ -70,7 +70,7 @@ class UsageError(DrillbookError):
 
 
 class MissingExtra(UsageError):
-    """An optional part of the program is not installed; the hint has the command that adds it."""
+    """An optional part of the program is not installed; the hint contains the command that installs it."""
 
     code = "missing-extra"
 

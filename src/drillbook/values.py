@@ -98,7 +98,7 @@ class Secret(BaseModel):
     def reveal(self, within_s: float = PATIENCE_S) -> str:
         """Return the value, which is read only once. Raises SecretError if that fails; a command has ``within_s`` seconds."""
         if self._barred:
-            raise SecretError(f"the secret {self.of} was not read: {self._barred}", hint="review it: invoke trust")
+            raise SecretError(f"the secret {self.of} was not read: {self._barred}", hint="review the project: invoke trust")
         if self._value is None:
             value = self._read(within_s)
             if not self._comments:

@@ -124,7 +124,7 @@ def test_a_tail_that_is_cut_with_the_attestation_removed_is_never_verified(run):
     status, said = checked(run)
     assert status != 0
     assert "lines may have been cut" in said["signature"]
-    assert "the journal has no end of the run" in said["ending"]
+    assert "the run did not end" in said["ending"]
     (run / FILE).write_bytes(b"".join(lines))
     status, said = checked(run)
     assert status == 3
@@ -249,7 +249,7 @@ def test_a_journal_that_was_emptied_or_taken_away_is_wrong(run, capsys, take):
     capsys.readouterr()
     assert overview.drills(project) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert f"journal lost: {run.name} {events} events were signed, the journal {state}: invoke report.verify" in text
+    assert f"journal lost: {run.name} {events} events were signed, the journal {state}: drillbook report.verify" in text
     assert overview.runs(project) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if run.name in line)
     assert "journal lost" in row

@@ -104,7 +104,7 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
     [
         (None, False, "GOOD the journal contains the end of the run"),
         (-1, True, "UNKNOWN the run is still in progress"),
-        (-1, False, "UNKNOWN the journal has no end of the run: its controller died"),
+        (-1, False, "UNKNOWN the run did not end: its controller died"),
         (0, False, "UNKNOWN unknown, since the journal is damaged"),
     ],
 )

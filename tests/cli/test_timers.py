@@ -105,7 +105,7 @@ def test_a_timer_is_written_enabled_and_removed(folder, tmp_path):
 def test_one_kind_of_timer_must_be_named(folder):
     for argv in ([], ["--systemd", "--cron"]):
         done = folder.run("schedule.install", *argv)
-        assert (done.returncode, "name one of --systemd and --cron" in done.stderr) == (2, True)
+        assert (done.returncode, "choose either --systemd or --cron" in done.stderr) == (2, True)
 
 
 def test_two_projects_of_one_name_have_two_timers(tmp_path):

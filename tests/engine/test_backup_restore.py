@@ -109,7 +109,7 @@ def test_a_proof_that_did_not_end_well_proves_no_backup(lost):
     with run.controller.recovery().resumed() as (stage, history):
         assert [one.params["from"] for one in backup_restore.steps(stage, history.events)] == [BACKUP]
         events = [event for event in history.events if (event.kind, event.step) != ("done", "backup.2")]
-        with pytest.raises(UsageError, match="verified no backup"):
+        with pytest.raises(UsageError, match="did not verify a backup"):
             backup_restore.steps(stage, events)
 
 

@@ -141,7 +141,7 @@ def test_the_log_of_a_lease_is_kept_as_evidence_and_what_stays_is_told(bench):
     (left,) = release(bench.stage, reach)
     assert bench.stage.hold.asked[0] == ("end", [], reach)
     assert (left.step, left.host, left.what, left.why) == ("hold", "b", "the run's lock or lease", "cannot connect")
-    assert left.by_hand.startswith("it expires by itself after 20 s")
+    assert left.by_hand.startswith("the lock or lease expires by itself after 20 s")
     (log,) = [event for event in bench.small.events if event.kind == "lease.log"]
     assert (log.host, (bench.small.folder / log.data["file"]).read_bytes()) == ("a", b"reverted")
     assert bench.stage.hold.asked[1:] == []

@@ -149,9 +149,9 @@ def make(
     *,
     scheduled: tuple[Sequence[Entry], str] = ((), ""),
 ) -> Audit:
-    """Make the audit of ``period`` from all journals, and from ``scheduled``, the result of ``schedule_record.read``.
+    """Make the audit of ``period`` from all journals and from ``scheduled``, the result of ``schedule_record.read``.
 
-    ``today`` is the audit's date in UTC, by default the present one.
+    ``today`` is the date of the audit in UTC, by default the present date.
     """
     made = _of_journals(records, strays, period, assurance, today or datetime.now(UTC).date())
     rows = missed([one for one in records if not one.copy_of], scheduled[0], period, today)

@@ -1,7 +1,8 @@
-"""Missed drills: times at which a drill was overdue by the schedule that its journals record, and runs that could not begin.
+"""Missed drills: times at which a drill was overdue by the schedule in its journals, and scheduled runs that could not
+begin.
 
-A run that passed records the schedule in its first event; the drill is overdue from the moment that this schedule sets until
-the next run that passed. No later change of a drill's file hides that.
+A run that passed records the schedule in its first event. By this schedule, the drill becomes overdue at a certain moment,
+and stays overdue until the next run that passes. Later changes of the drill's file cannot hide this.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class MissedRow:
     """A span of time in which a drill was overdue, or a scheduled run that could not begin; times in UTC (RFC 3339)."""
 
     kind: str
-    """``overdue``, ``never passed`` or ``not begun``."""
+    """Kind of the row: ``overdue``, ``never passed`` or ``not begun``."""
     environment: str
     service: str
     drill: str
@@ -37,17 +38,17 @@ class MissedRow:
     until: str
     """Start of the next run that passed; empty when there is none yet."""
     run: str
-    """The run that passed before; empty when none did."""
+    """Name of the previous run that passed; empty when there is none."""
     source: str
-    """``journal``, or ``schedule.jsonl`` for what has no journal."""
+    """Source of the row: ``journal``, or ``schedule.jsonl`` for a run without a journal."""
     why: str = ""
 
 
 def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
-    """List what was missed in ``period``, oldest first; ``entries``: the record of the schedule.
+    """List what was missed in ``period``, oldest first; ``entries`` are those of the record ``schedule.jsonl``.
 
-    Looks at the schedules at the end of ``period``, or if this is in the future, at the present: the end of the day ``today``
-    (UTC) if given.
+    The schedules are evaluated at the end of ``period``; if this is in the future, at the present, or at the end of the day
+    ``today`` (UTC) if given.
     """
     now = min(period.end, datetime.combine(today, time.max, UTC) if today else datetime.now(UTC))
     rows = [row for group in by_drill(records).values() for row in _overdue(group, now)]
@@ -60,7 +61,7 @@ def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, 
 
 
 def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:
-    """Spans in which one drill was overdue in one environment; ``group`` are its runs, oldest first."""
+    """Spans in which one drill was overdue in one environment; ``group`` contains its runs, oldest first."""
     passes = [one for one in group if one.verdict == Verdict.PASSED and not one.residue and moment(one.started or "")]
     first = passes[0] if passes else None
     scheduled = next((one for one in group if _schedule(one)), None)
@@ -93,7 +94,7 @@ def _schedule(one: Record) -> Schedule | None:
         return None
     try:
         return Schedule.model_validate(one.opening.schedule)
-    except ValidationError:  # a schedule of a newer version
+    except ValidationError:  # the schedule was written by a newer version
         return None
 
 

@@ -18,7 +18,7 @@ from drillbook.errors import UnknownName
 from drillbook.language.strict import did_you_mean
 
 DURATIONS = "durations.json"
-"""Measured durations of lab runs in seconds, by name of the drill or suite; renewed by `invoke docs --results`."""
+"""Name of the file with the measured durations of lab runs, in seconds by drill or suite; renewed by `invoke docs --results`."""
 TREES, RULES, LAB = "drills/diagnosis", "drills/handbook/rules", "lab"
 DOCKER = "drills/docker"
 """Folder of the drills that only the Docker lab can run."""
@@ -27,7 +27,7 @@ _REFERENCE = re.compile(r"\bservices\.(\w+)")
 
 
 class _Loader(yaml.SafeLoader):
-    """Loader that reads every value with a tag, such as ``!env NAME``, as None."""
+    """YAML loader that reads every tagged value, such as ``!env NAME``, as None."""
 
 
 _Loader.add_multi_constructor("!", lambda *_: None)
@@ -39,25 +39,25 @@ class Entry:
 
     name: str
     sort: str
-    """``drill``, ``suite``, ``tree``, ``rules`` or ``lab``."""
+    """Sort of the entry: ``drill``, ``suite``, ``tree``, ``rules`` or ``lab``."""
     purpose: str
     breaks: bool
-    """True when it injects a fault."""
+    """True when the entry injects a fault."""
     kinds: tuple[str, ...]
-    """Kinds of services and backup sources that it uses, sorted."""
+    """Kinds of services and backup sources that the entry uses, sorted."""
     subject: str
-    """Kind of the service that a drill is about; empty for other entries."""
+    """Kind of the drill's main service; empty for other entries."""
     lab: str
-    """Lab on which it runs as it is: ``embedded`` or ``docker``; empty for entries that do not run."""
+    """Lab on which the entry runs without changes: ``embedded`` or ``docker``; empty for entries that do not run."""
     seconds: float | None
-    """Duration of the newest measured run on that lab, with the lab up; None when it was not measured."""
+    """Duration in seconds of the newest measured run on that lab, when the lab was already up; None when not measured."""
     files: tuple[str, ...]
-    """Files of a project that uses it, as paths relative to the project and to the shipped files."""
+    """Files of a project that uses the entry: paths relative to the project, and to the shipped files."""
 
 
 @functools.cache
 def entries() -> tuple[Entry, ...]:
-    """All entries: suites, drills, trees, rules, lab files; each sort by name."""
+    """All entries: suites, drills, trees, rules and lab files; within each sort, by name."""
     drills = {path: _load(path) for path in shipped_files.below("drills") if _is_drill(path)}
     single = {path: _drill(path, value) for path, value in drills.items() if "drill" in value}
     by_name = {entry.name: entry for entry in single.values()}
@@ -67,7 +67,10 @@ def entries() -> tuple[Entry, ...]:
 
 
 def selected(kind: str) -> tuple[Entry, ...]:
-    """Entries that use ``kind``, first those about a service of it; all for an empty text. Raises UnknownName."""
+    """Entries that use ``kind``; first the entries whose main service is of this kind. For an empty text, all.
+
+    Raises UnknownName.
+    """
     if not kind:
         return entries()
     if found := [entry for entry in entries() if kind in entry.kinds]:
@@ -90,13 +93,13 @@ def find(name: str) -> Entry:
 
 
 def copies(names: Sequence[str]) -> dict[str, str]:
-    """Content of the files of the entries ``names``, by path in a project. Raises UnknownName."""
+    """Content of the files of the entries ``names``, by their path in a project. Raises UnknownName."""
     paths = dict.fromkeys(path for name in names for path in find(name).files)
     return {path: _with_schema(path) for path in paths}
 
 
 def _with_schema(path: str) -> str:
-    """Text of a shipped file; drills and trees begin with the line by which editors find their schema in a project."""
+    """Text of a shipped file. In a project, drills and trees begin with a line that tells editors where their schema is."""
     text, parts = shipped_files.text(path), PurePosixPath(path).parts
     if parts[0] != "drills" or path.startswith(f"{RULES}/"):
         return text
@@ -185,7 +188,7 @@ def _services(inventory: str) -> dict[str, str]:
 
 
 def _kinds(drill: Mapping[str, Any], services: Mapping[str, str]) -> set[str]:
-    """Kinds of the services and backup sources that the texts of ``drill`` name; in doubt rather too many."""
+    """Kinds of the services and backup sources that the texts of ``drill`` name; if this is uncertain, a kind is included."""
     texts = list(_texts(drill))
     words = set(texts) | {name for text in texts for name in _REFERENCE.findall(text)}
     return {services[name] for name in words & services.keys()}

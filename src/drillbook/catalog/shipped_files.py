@@ -10,11 +10,11 @@ from drillbook.errors import UsageError
 COPIED = "files"
 """Folder in this package to which `setup.py` copies the top-level folders `drills`, `inventory` and `lab`."""
 RULES = "drills/handbook/rules/handbook.rules.yml"
-"""Alert rules of the handbook's drills."""
+"""Path of the alert rules for the handbook's drills."""
 
 
 def root() -> Path:
-    """Folder that holds the shipped ``drills/``, ``inventory/`` and ``lab/``. Raises UsageError for a damaged installation."""
+    """Folder that contains the shipped ``drills/``, ``inventory/`` and ``lab/``. Raises UsageError for a damaged installation."""
     package = Path(__file__).resolve().parent
     for folder in (package / COPIED, package.parents[2]):
         if (folder / "drills").is_dir() and (folder / "lab" / "Dockerfile").is_file():
@@ -23,7 +23,7 @@ def root() -> Path:
 
 
 def below(folder: str) -> Iterator[str]:
-    """Paths of the files in ``folder``, relative to ``root``, sorted."""
+    """Paths of the files below ``folder``, relative to ``root``, sorted."""
     top = root()
     yield from sorted(path.relative_to(top).as_posix() for path in (top / folder).rglob("*") if path.is_file())
 

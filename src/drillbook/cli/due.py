@@ -31,7 +31,7 @@ STYLES = {
 def show(project: Project, *, environment: str = "", as_json: bool = False, now: datetime | None = None) -> int:
     """Print the state of each drill, suite and service by its schedule at ``now`` (default: the present).
 
-    Returns 1 when something is overdue or never passed, 3 when a schedule cannot be read, and else 0.
+    Returns 1 when something is overdue or never passed, otherwise 3 when a schedule cannot be read, otherwise 0.
     """
     found = due.read(project, now, environment)
     if as_json:

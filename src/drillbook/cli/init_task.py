@@ -31,7 +31,7 @@ from drillbook.cli.task_exit import Dry, is_dry, told
 def init(
     context: Context,
     folder: str | None = None,
-    with_: Sequence[str] | None = None,  # invoke collects a repeated option for this default alone
+    with_: Sequence[str] | None = None,  # invoke collects a repeated option only for this default
     *,
     source: str = "",
     rehearse: str = "",
@@ -42,7 +42,7 @@ def init(
 ) -> int:
     """Make a new project: inventories, a first drill and suite, tasks, and files for CI; or one that rehearses your backups.
 
-    --with copies shipped drills into it, or into the project that is there already: see `catalog`.
+    --with copies shipped drills into it, or into an existing project: see `catalog`.
     """
     from drillbook.cli import dry_run, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
 

@@ -15,7 +15,7 @@ from drillbook.project.project import Project
 
 KINDS = ("embedded", "docker")
 FILES = "lab"
-"""Name of the project's folder that holds the files of its Docker lab, if it has its own."""
+"""Name of the project's folder for the files of its Docker lab, if it has its own files."""
 
 
 def _known(kind: str) -> bool:
@@ -42,7 +42,7 @@ def _embedded() -> ModuleType:
 
 
 def files(project: Project) -> Path:
-    """Folder with the files of the Docker lab: the project's own, or the shipped one. Raises UsageError."""
+    """Folder with the files of the Docker lab: the project's own or, without one, the shipped folder. Raises UsageError."""
     own = project.root / FILES
     return own if (own / "Dockerfile").is_file() else shipped_files.root() / FILES
 

@@ -65,7 +65,7 @@ class Orchestrator:
     missed: list[str] = field(default_factory=list)
     """Messages about anchors and timestamps that could not be obtained, each with the reason."""
     schedules: dict[str, Schedule] = field(default_factory=dict)
-    """Schedules of the planned drills, by name; recorded in the first event of a run."""
+    """Schedules of the planned drills, by name; a run records the schedule in its first event."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
         """Make the plan of a drill, or of every drill of a suite, so that mistakes are found before the first drill runs."""
@@ -142,8 +142,8 @@ class Orchestrator:
     ) -> RunView:
         """Judge a finished run, write its reports, and sign its folder. Raises Unreported.
 
-        ``gone`` is the reason why the journal is no longer in its folder, empty if it is. ``alone`` is True when the run is not part
-        of a suite; the index of reports is then written too.
+        ``gone`` is the reason why the journal is no longer in its folder; empty if it is there. ``alone`` is True for a run
+        outside a suite; the index of all reports is then written too.
         """
         if gone:
             raise unrecorded(folder, gone, residue)
@@ -167,7 +167,7 @@ class Orchestrator:
         return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
 
     def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
-        """Return the function that finds the newest passed step with an action and a service in the runs before ``folder``."""
+        """Return a function that finds, in the runs before ``folder``, the newest passed step with a given action and service."""
 
         def last(action: str, service: str) -> EarlierStep | None:
             others = [other for other in self.project.runs() if other != folder]

@@ -122,7 +122,7 @@ def _left(ended: Ended) -> str:
 
 
 def until(row: DueRow | None) -> Text:
-    """Text with the time until the drill or suite is due, or the time for which it has been overdue; ``-`` without ``row``."""
+    """Text with the time until the drill or suite is due, or the time since it is overdue; ``-`` without ``row``."""
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
     if row.state is State.NEVER:
@@ -142,7 +142,7 @@ def span(seconds: float) -> str:
 
 
 def day(started: str) -> str:
-    """Day and minute of a time in UTC, for a table."""
+    """Date, hour and minute of a time in UTC, for a table."""
     return started[:16].replace("T", " ")
 
 

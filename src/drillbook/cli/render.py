@@ -68,7 +68,7 @@ def open_report(project: Project, run: str) -> int:
     """Open a report in the browser, or print its path: of the selected run or suite, by default of the newest run."""
     report = project.run(run, suites=True) / "report.html"
     if not report.is_file():
-        raise UnknownName(f"{report} does not exist", hint="render it: invoke report " + report.parent.name)
+        raise UnknownName(f"{report} does not exist", hint="render the report: invoke report " + report.parent.name)
     try:
         opened = bool(
             os.environ.get("DISPLAY")

@@ -71,10 +71,10 @@ def _blanks(content: dict[str, str], answers: Answers | None) -> list[str]:
 
 
 def free(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "") -> dict[str, str]:
-    """Contents of a project's new files by path; ``names`` are entries of the catalogue.
+    """Contents of a project's new files by path; ``names`` are entries of the catalogue to copy.
 
-    In an existing project these are the files of the entries alone, without those that it has already.
-    Raises UsageError when one of the files exists in ``folder``, and UnknownName for an unknown entry.
+    If the project exists already, these are only files of the entries that it does not have yet. Raises UsageError when one
+    of the files exists in ``folder`` with other content, UnknownName for an unknown entry.
     """
     content = entries.copies(names)
     if names and (folder / "drills").is_dir():
@@ -94,7 +94,7 @@ def free(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()
 
 
 def _holds(path: Path, text: str) -> bool:
-    """Return True when the file at ``path`` has exactly this ``text``."""
+    """Return True when the file at ``path`` contains exactly ``text``."""
     try:
         return path.read_text(encoding="utf-8") == text
     except (OSError, UnicodeDecodeError):
@@ -102,7 +102,7 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Next commands for copied entries of the catalogue, each with its effect."""
+    """Next commands after entries of the catalogue were copied, each with its effect."""
     runs = [entry for entry in map(entries.find, names) if entry.sort in ("drill", "suite")]
     return [
         (

@@ -26,7 +26,7 @@ def due(_: Context, environment: str = "", json: bool = False) -> int:
 @task(name="run", help=INVENTORY)
 @told(Dry.TELLS)
 def run_due(context: Context, inventory: str = "lab") -> int:
-    """Start the drills that are due and whose windows are open; record and report missed ones. For a timer."""
+    """Start the drills that are due and may begin now; record and report missed drills. Meant to be called by a timer."""
     from drillbook.cli import dry_run, scheduled  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
@@ -37,12 +37,12 @@ def run_due(context: Context, inventory: str = "lab") -> int:
 @task(help={**INVENTORY, **KINDS})
 @told(Dry.TELLS)
 def install(context: Context, inventory: str = "lab", systemd: bool = False, cron: bool = False) -> int:
-    """Install a timer for this user that starts what is due, by systemd or cron."""
+    """Install a timer for this user, with systemd or cron, that starts the drills that are due."""
     from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
 
     root = here(spare=True).root.resolve()
     if systemd == cron:
-        raise UsageError("name one of --systemd and --cron", hint="schedule.install --systemd")
+        raise UsageError("choose either --systemd or --cron", hint="schedule.install --systemd")
     if is_dry(context):
         shown = [f"{path}:\n{text}" for path, text in timers.units(root, inventory).items()]
         return dry_run.tell(*(shown if systemd else [timers.cron_line(root, inventory)]))

@@ -27,7 +27,7 @@ from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
 from drillbook.report.figures import moment
 
 WORST = (Exit.RESIDUE, Exit.FAILED, Exit.UNVERIFIED, Exit.USAGE, Exit.REFUSED)
-"""Exit statuses of started runs, the worst first."""
+"""Exit statuses of started runs, from worst to best."""
 URGENT = (State.DUE, State.OVERDUE, State.NEVER)
 LOCK = ".schedule.lock"
 
@@ -41,14 +41,14 @@ class Tick:
     now: datetime
     inventory: Inventory | None = None
     dry: bool = False
-    """True: only look; a lab that is down is not started."""
+    """True: only show what would be started; a lab that is down is not started."""
     broken: str = ""
     """Reason why the inventory cannot be used; empty when it can."""
     statuses: list[int] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
 
     def run(self) -> int:
-        """Start each drill and suite that is due and may begin now; suites first, since they prove their drills too."""
+        """Start each drill and suite that is due and may begin now; suites first, since a suite also proves its drills."""
         while (row := next(self.pending(), None)) is not None:
             self.tried.add(row.drill)
             self._start(row)
@@ -59,7 +59,7 @@ class Tick:
         return status
 
     def pending(self) -> Iterator[DueRow]:
-        """Drills and suites that are due, may begin now, and were not tried lately; suites first."""
+        """Drills and suites that are due, may begin now, and were not tried recently; suites first."""
         known = {one.name: one for one in schedules.read(self.project)}
         rows = due.read(self.project, self.now).rows
         attempts = schedule_record.newest(schedule_record.read(self.project.reports)[0], NOT_BEGUN)
@@ -74,7 +74,7 @@ class Tick:
             yield row
 
     def _here(self, row: DueRow, allowed: tuple[str, ...] | None) -> bool:
-        """Return True when the row is of this inventory's environment; also when the inventory cannot be read."""
+        """Return True when the row belongs to the environment of this inventory; also when the inventory cannot be read."""
         if self.inventory is None and not self.broken:
             try:
                 name = self.inventory_name
@@ -98,7 +98,7 @@ class Tick:
             self._record(_entry(row, NOT_BEGUN, str(error), self.now))
 
     def _missed(self) -> None:
-        """Record each drill that is overdue or never passed, once for each due moment, and tell contacts."""
+        """Record each drill that is overdue or never passed, once for each time it was due, and tell contacts."""
         entries = [one for one in schedule_record.read(self.project.reports)[0] if one.kind == MISSED]
         known = {(*one.subject, one.due) for one in entries}
         for row in due.read(self.project, self.now).rows:
@@ -116,7 +116,7 @@ class Tick:
             _say(problem)
 
     def _beat(self, status: int) -> None:
-        """Send the project's heartbeat when every started run passed, and nothing is overdue or unknown."""
+        """Send the project's heartbeat if every started run passed, and no drill is overdue or in an unknown state."""
         url = settings.load(self.project.root).heartbeat
         if url is None or status or due.read(self.project, self.now).status:
             return
@@ -138,7 +138,7 @@ def _entry(row: DueRow, kind: Literal["missed", "not begun"], message: str, now:
 
 
 def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entry], now: datetime) -> bool:
-    """Return True when the drill was tried since it is due, less than its grace ago: it is not tried again before."""
+    """Return True when the drill was tried since it is due, and less than its grace ago; then it is not tried again yet."""
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]
     return any(at is not None and now < at + timedelta(seconds=float(schedule.grace)) for at in times)

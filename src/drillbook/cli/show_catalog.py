@@ -37,7 +37,7 @@ def catalog(kind: str, *, as_json: bool) -> int:
 
 
 def _needs(entry: Entry) -> str:
-    """Services that ``entry`` needs, and its effect on them."""
+    """Services that ``entry`` needs, and what it does to them."""
     effect = "breaks, then restores: " if entry.breaks else ""
     place = f" ({entry.lab} lab)" if entry.lab == "docker" else ""
     return f"{effect}{', '.join(entry.kinds)}{place}"

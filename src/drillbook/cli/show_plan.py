@@ -302,7 +302,7 @@ class _View:
         return f"{silent}, and at boot {how}"
 
     def _place(self, step: PlannedStep, host: str) -> str:
-        """Host of a step, with the account that `become` uses there."""
+        """Name of a step's host, with the account that `become` uses there."""
         become = privilege.of_step(self.plan.inventory, step, host)
         return f"{host} as {become.user} (sudo{' with a password' if become.password else ''})" if become else host
 

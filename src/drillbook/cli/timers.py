@@ -18,19 +18,19 @@ EVERY_MIN = 15
 
 
 class TimerError(DrillbookError):
-    """The service manager or cron did not accept the timer."""
+    """Raised when the service manager or cron does not accept the timer."""
 
     code = "timer"
 
 
 def name(root: Path) -> str:
-    """Name of a project's units: its folder's name, and a digest of its path, so that two projects do not collide."""
+    """Name of a project's systemd units: the name of its folder, and a digest of its path, so that two projects do not collide."""
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", root.name).strip("-") or "project"
     return f"drillbook-{word}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}"
 
 
 def command(inventory: str) -> list[str]:
-    """Command that the timer runs in the project's folder: this installation's ``schedule.run``."""
+    """Command that the timer runs in the project's folder: ``schedule.run`` of this installation."""
     return [sys.executable, "-m", "drillbook.cli", "schedule.run", "--inventory", inventory]
 
 
@@ -68,13 +68,13 @@ WantedBy=timers.target
 
 
 def cron_line(root: Path, inventory: str) -> str:
-    """Line of the crontab, which ends with the mark of this project. Source: crontab(5), `%` is a newline unless escaped."""
+    """Line for the crontab, which ends with the mark of this project. Source: crontab(5), `%` is a newline unless escaped."""
     what = f"cd {shlex.quote(str(root))} && {shlex.join(command(inventory))}".replace("%", r"\%")
     return f"*/{EVERY_MIN} * * * * {what} {_mark(root)}"
 
 
 def install_systemd(root: Path, inventory: str) -> list[str]:
-    """Write and start the timer; returns lines for the user. Raises TimerError when systemd does not accept it."""
+    """Write and start the timer; return lines of text for the user. Raises TimerError when systemd does not accept it."""
     _plain(root)
     written = units(root, inventory)
     for path, text in written.items():
@@ -93,7 +93,7 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
 
 
 def remove_systemd(root: Path) -> list[str]:
-    """Stop and remove the timer; returns lines for the user, none when there is no timer. Raises TimerError."""
+    """Stop and remove the timer; return lines of text for the user, none if there is no timer. Raises TimerError."""
     present = [path for path in units(root, "") if path.exists()]
     if not present:
         return []
@@ -105,7 +105,7 @@ def remove_systemd(root: Path) -> list[str]:
 
 
 def install_cron(root: Path, inventory: str) -> list[str]:
-    """Add the project's line to the user's crontab, in place of an older one. Raises TimerError when cron refuses it."""
+    """Add the project's line to the user's crontab, replacing an older one. Raises TimerError when cron refuses it."""
     _plain(root)
     line = cron_line(root, inventory)
     _write_crontab([*_others(root), line])
@@ -113,7 +113,10 @@ def install_cron(root: Path, inventory: str) -> list[str]:
 
 
 def remove_cron(root: Path) -> list[str]:
-    """Remove the project's line from the user's crontab; returns lines for the user, none without one. Raises TimerError."""
+    """Remove the project's line from the user's crontab; return lines of text for the user, none if it was not there.
+
+    Raises TimerError.
+    """
     lines, kept = _crontab(), _others(root)
     if len(kept) == len(lines):
         return []
@@ -162,9 +165,9 @@ def _done(argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=60)
     except FileNotFoundError:
-        raise TimerError(f"{argv[0]} is not installed", hint="use the other of --systemd and --cron") from None
+        raise TimerError(f"{argv[0]} is not installed", hint="use the other option: --systemd or --cron") from None
     except subprocess.TimeoutExpired:
-        raise TimerError(f"{' '.join(argv)} did not end within 60 s") from None
+        raise TimerError(f"{' '.join(argv)} did not finish within 60 s") from None
 
 
 def _plain(root: Path) -> None:
@@ -173,7 +176,7 @@ def _plain(root: Path) -> None:
 
 
 def _percent(path: Path) -> str:
-    """Escape specifiers of systemd. Source: systemd.unit(5), "Specifiers"."""
+    """Escape systemd's specifiers (`%`). Source: systemd.unit(5), "Specifiers"."""
     return str(path).replace("%", "%%")
 
 

@@ -72,7 +72,7 @@ def left_out(items: Sequence[Item], why: str, out: Console) -> None:
     out.print(Text(head, style="bold yellow"), soft_wrap=True)
     for item in items:
         out.print(Text(f"    {told(item)}", style="yellow"), soft_wrap=True)
-    out.print(Text(f"    read them, and trust them if they do no harm: {program()} trust"), soft_wrap=True)
+    out.print(Text(f"    read these commands, and trust them if they do no harm: {program()} trust"), soft_wrap=True)
 
 
 def told(item: Item) -> str:

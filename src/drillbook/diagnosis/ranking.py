@@ -63,7 +63,7 @@ def holds(when: str, names: Mapping[str, Any]) -> bool | None:
 
 
 def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
-    """Causes of ``case`` for which the weight of the evidence is greater than the weight against it, in the order of the tree."""
+    """Return the causes of ``case``, in the order of the tree, whose evidence for them weighs more than the evidence against them."""
     found = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
     return [one for one in found if one.supports and one.score > 0]
 

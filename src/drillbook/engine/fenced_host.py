@@ -1,4 +1,4 @@
-"""A host that starts commands and writes files only while the run holds its locks and leases there."""
+"""A host on which the run starts commands and writes files only while it holds its locks and leases there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fence = Callable[[Sequence[str]], Sequence[str]]
 
 
 def fenced(host: Host, fence: Fence | None) -> Host:
-    """Return ``host`` for changes that need a lock; without ``fence`` unchanged."""
+    """Return a host that checks ``fence`` before each change; without ``fence``, return ``host`` itself."""
     return FencedHost(host, fence) if fence else host
 
 

@@ -176,7 +176,7 @@ class Hold:
         if grip.armed:
             with suppress(DrillbookError, TimeoutError):
                 self._beat(grip)
-                self._quiet(grip)  # the target may have begun its undo just before the renewal
+                self._quiet(grip)  # just before the renewal, the target may have begun its undo
             self._renew_from_now_on(grip)
 
     def _quiet(self, grip: Grip) -> LeaseState | None:
@@ -271,7 +271,7 @@ class Hold:
         return self._grip(host, become).fenced_by_lease if of_lease(become) else None
 
     def promise(self, intent: int, host: str) -> str:
-        """Sentence for a message: the undo of ``intent`` is still armed on ``host``; empty when it is not armed."""
+        """Sentence for a message that the undo of ``intent`` is still armed on ``host``; empty when it is not armed."""
         if self._armed(intent, host) is None:
             return ""
         return (

@@ -67,7 +67,7 @@ def _of_probe(stage: Stage, planned: PlannedProbe) -> Finding | None:
 
 
 def of_steps(stage: Stage) -> list[Finding]:
-    """Run the `ready` check of every step on each of its hosts; returns a finding for each failure, in the order of the plan.
+    """Run the `ready` check of every step on each of its hosts; return a finding for each failure, in the order of the plan.
 
     Hosts are checked in parallel, the steps of one host one after another.
     """
@@ -88,7 +88,7 @@ def of_steps(stage: Stage) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Check:
-    """The `ready` check of one step on one host; ``action`` is the error when the action could not be built."""
+    """The `ready` check of one step on one host; ``action`` is an error if the action could not be built."""
 
     step: PlannedStep
     host: str
@@ -116,7 +116,7 @@ class _Check:
 
 
 def _checks(stage: Stage) -> list[_Check]:
-    """Checks of all steps on their hosts, in the order of the plan; collects the programs for which they will ask their hosts."""
+    """Checks of all steps on their hosts, in the order of the plan; also collects which programs to look for on each host."""
     checks: list[_Check] = []
     programs, names = Programs(), stage.names()
     for step in stage.plan.steps:
@@ -140,7 +140,7 @@ def _programs(stage: Stage, step: PlannedStep, action: Action | Exception) -> Se
 
 
 def of_privileges(stage: Stage) -> list[Finding]:
-    """Run a harmless command as every account that the plan uses by `become`; returns a finding for each refusal."""
+    """Run a harmless command as every account that the plan uses by `become`; return a finding for each refusal."""
     found = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
     return [one for one in found if one]
 

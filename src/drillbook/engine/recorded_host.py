@@ -77,7 +77,7 @@ class RecordingHost:
 
     @property
     def _account(self) -> dict[str, str]:
-        """Account of the step's commands, as a field of an event; none for the SSH user."""
+        """Account of the step's commands, as a field of an event; empty for the SSH user."""
         return {"become": account} if (account := self.inner.target.account) else {}
 
     def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:

@@ -306,9 +306,9 @@ def awaits_restore(stage: Stage) -> bool:
 
 
 def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:
-    """Remove the run's temporary files on ``hosts``, of every account; returns those that could not be removed.
+    """Remove the run's temporary files of all accounts on ``hosts``; return those that could not be removed.
 
-    An unreachable host is retried while ``reach`` lasts.
+    Unreachable hosts are retried until the deadline ``reach``.
     """
     places: list[tuple[str, Become | None]] = [(name, None) for name in hosts]
     places += [(name, become) for name, become in privilege.used(stage.plan) if name in hosts]

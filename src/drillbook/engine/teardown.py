@@ -167,7 +167,7 @@ def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
             host=host,
             what="the run's lock or lease",
             why=why,
-            by_hand=f"it expires by itself after {stage.hold.lease_s:.0f} s; see docs/safety.md for its folder",
+            by_hand=f"the lock or lease expires by itself after {stage.hold.lease_s:.0f} s; see docs/safety.md for its folder",
         )
         for host, why in failed.items()
     ]

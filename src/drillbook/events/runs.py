@@ -78,7 +78,8 @@ class Begun(Content):
     program: Annotated[
         str,
         Field(
-            description="Program that was called, `drillbook` or `invoke`, for commands in reports; absent in older journals."
+            description="Name of the program that the user called, `drillbook` or `invoke`; reports use it in commands. "
+            "Absent in older journals."
         ),
     ] = "invoke"
 

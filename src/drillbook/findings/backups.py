@@ -60,7 +60,7 @@ FINDINGS: dict[str, Kind] = {
     "backup-shrunken": Kind(
         HIGH,
         "The newest backup is much smaller than those before it",
-        "Restore it and compare it with the service: a table, a database or a folder may be missing from it. If data was "
+        "Restore this backup and compare it with the service: the backup may lack a table, a database or a folder. If data was "
         "removed on purpose, the finding ends by itself as newer backups replace the larger ones.",
     ),
     "backup-grown": Kind(

@@ -46,7 +46,7 @@ FINDINGS: dict[str, Kind] = {
     "sequence-behind": Kind(
         HIGH,
         "A sequence is lower than its value in the backup",
-        "Set it with setval() above the largest key, or new rows will collide; find out why the restore missed it.",
+        "Set the sequence with setval() above the largest key, or new rows will collide; find out why the restore left it behind.",
     ),
     "schema-differs": Kind(
         HIGH,
@@ -77,12 +77,12 @@ FINDINGS: dict[str, Kind] = {
     "setting-differs": Kind(
         HIGH,
         "A setting of the server differs from the backup",
-        "Set it again in postgresql.conf or with ALTER SYSTEM: for example, with `fsync` off a crash loses data.",
+        "Set the value of the backup in postgresql.conf or with ALTER SYSTEM: for example, with `fsync` off a crash loses data.",
     ),
     "index-corrupt": Kind(
         CRITICAL,
         "An index is corrupt, or does not have every row of its table",
-        "REINDEX it from its table, then look for the cause: hardware, a copied data directory, another collation version.",
+        "Rebuild the index with REINDEX, then look for the cause: hardware, a copied data directory, another collation version.",
     ),
     "heap-corrupt": Kind(
         CRITICAL,
@@ -127,12 +127,12 @@ FINDINGS: dict[str, Kind] = {
     "server-function": Kind(
         HIGH,
         "A library of functions is missing, or differs from the backup",
-        "Load it again with FUNCTION LOAD, or restore again; find out who deleted or replaced it.",
+        "Load the library again with FUNCTION LOAD, or restore again; find out who deleted or replaced the library.",
     ),
     "vector-missing": Kind(
         HIGH,
         "A required vector is missing in the collection",
-        "Index it with `qdrant.reconcile`, from a backup or from a query; find out which job failed to write it.",
+        "Index the vector with `qdrant.reconcile`, from a backup or from a query; find out which job failed to write the vector.",
     ),
     "vector-content": Kind(
         HIGH,
@@ -155,11 +155,13 @@ FINDINGS: dict[str, Kind] = {
             "vectors again."
         ),
     ),
-    "object-missing": Kind(CRITICAL, "An object is missing in the store", "Restore it from a version or from the backup."),
+    "object-missing": Kind(
+        CRITICAL, "An object is missing in the store", "Restore the object from an older version or from the backup."
+    ),
     "object-content": Kind(
         CRITICAL,
         "An object has other content than expected",
-        "Restore it from a version or from the backup; scrub the store.",
+        "Restore the object from an older version or from the backup; scrub the store.",
     ),
     "object-unexpected": Kind(
         LOW,
@@ -184,24 +186,24 @@ FINDINGS: dict[str, Kind] = {
     "file-missing": Kind(
         CRITICAL,
         "A file is missing",
-        "Extract it from the archive. If the backup itself lacks it, find out why: it is excluded, or the backup job has no "
+        "Extract the file from the archive. If the backup itself lacks it, find out why: it is excluded, or the backup job has no "
         "permission to read it.",
     ),
     "file-mode": Kind(
         HIGH,
         "A file has another type or other permissions than in the archive",
-        "Set them with chmod; check that the extraction ran with `--same-permissions`, and that no default ACL applied.",
+        "Set the permissions with chmod; check that the extraction ran with `--same-permissions`, and that no default ACL applied.",
     ),
     "file-owner": Kind(
         HIGH,
         "A file has another owner than in the archive",
-        "Set it with chown; only root can extract files of several owners.",
+        "Set the owner with chown; only root can extract files of several owners.",
     ),
     "file-link": Kind(HIGH, "A symbolic or hard link has another target than in the archive", "Create the link again."),
     "file-xattr": Kind(
         MEDIUM,
         "A file has other extended attributes than in the archive",
-        "Set them with setfattr; check that the file system keeps them.",
+        "Set the attributes with setfattr; check that the file system stores extended attributes.",
     ),
     "file-time": Kind(
         LOW,
@@ -224,5 +226,5 @@ FINDINGS: dict[str, Kind] = {
         "If production has the same broken references, the application caused them. Otherwise the copy was taken in the "
         "middle of changes: take it with the database's own tool.",
     ),
-    "file-content": Kind(HIGH, "A file has other content than expected", "Restore it from the backup."),
+    "file-content": Kind(HIGH, "A file has other content than expected", "Restore the file from the backup."),
 }

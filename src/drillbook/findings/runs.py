@@ -14,7 +14,7 @@ FINDINGS: dict[str, Kind] = {
     "fault-remains": Kind(
         CRITICAL,
         "The fault is still active after its undo",
-        "Undo it by hand as described in the report's section on residue, then run `invoke drill.recover`.",
+        "Undo the fault by hand as described in the report's section on residue, then run `invoke drill.recover`.",
     ),
     "probe-never-good": Kind(
         HIGH,
@@ -24,7 +24,7 @@ FINDINGS: dict[str, Kind] = {
     "probe-bad-before": Kind(
         HIGH,
         "A probe was already bad before the fault",
-        "Its figures are not due to the fault alone: find out which problem existed before, or which service the backup interrupted.",
+        "The probe's figures show more than the fault: find the earlier problem, or the service that the backup interrupted.",
     ),
     "probe-failed": Kind(HIGH, "A probe could not measure", "Read the probe's error; its figures are not verified."),
     "not-recovered": Kind(
@@ -40,7 +40,7 @@ FINDINGS: dict[str, Kind] = {
     "controller-suspended": Kind(
         HIGH,
         "The controller was suspended during the measurement",
-        "Its clock stopped during the suspension: prevent the machine from sleeping while a drill runs, and run the drill again.",
+        "Prevent the machine from sleeping while a drill runs, as its clock stops then; run the drill again.",
     ),
     "controller-stalled": Kind(
         LOW,
@@ -128,7 +128,7 @@ FINDINGS: dict[str, Kind] = {
     "residue-active": Kind(
         CRITICAL,
         "A change is still active, so the run was not closed",
-        "Undo it: `invoke drill.recover`, or by hand as the report describes; then close the run again.",
+        "Undo the change: `invoke drill.recover`, or by hand as the report describes; then close the run again.",
     ),
     "residue-unknown": Kind(
         HIGH,
@@ -138,7 +138,7 @@ FINDINGS: dict[str, Kind] = {
     "contact-not-told": Kind(
         LOW,
         "A contact could not be notified of the run",
-        "Notify them by other means now; then correct the service URL that their `notify` names, or the network path to it.",
+        "Notify the contact by other means now; then correct the contact's `notify` URL, or the network path to that service.",
     ),
     "allowed-failure": Kind(
         LOW, "A step failed that the drill allows to fail", "The reason that the drill states is next to the step."

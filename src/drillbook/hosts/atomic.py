@@ -1,4 +1,4 @@
-"""Helpers for reading and atomically writing files, shared by all hosts; also by shell commands."""
+"""Helpers to read files and write them atomically, shared by all hosts; also with shell commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSING = 66
 """Exit status of the script GET for a missing file."""
 
 SECONDS = 30.0
-"""Time limit in seconds of a file operation, in addition to the time of the transfer itself."""
+"""Time limit in seconds for a file operation, in addition to the time that the transfer takes."""
 LEAST_S = 5.0
 """Minimum seconds for a file operation, so that a partial file can be removed even after the step's time is over."""
 
@@ -37,12 +37,12 @@ def for_bytes(size: int) -> Deadline:
 
 
 def put_by_command(host: Host, data: bytes, path: str, mode: int, deadline: Deadline) -> None:
-    """Write ``data`` to ``path`` by a shell command. Raises HostError."""
+    """Write ``data`` to ``path`` with a shell command. Raises HostError."""
     host.run(("sh", "-c", PUT, "sh", path, beside(path), f"{mode:o}"), stdin=data, deadline=deadline).check()
 
 
 def get_by_command(host: Host, path: str, limit: int, deadline: Deadline) -> bytes:
-    """Read the first ``limit`` bytes of ``path`` by a shell command. Raises FileNotFoundError, HostError."""
+    """Read the first ``limit`` bytes of ``path`` with a shell command. Raises FileNotFoundError, HostError."""
     with Answer(f"{host.name}: {path}", limit) as spool:
         done = host.run(("sh", "-c", GET, "sh", path, str(limit)), deadline=deadline, sink=spool)
         if done.exit == MISSING:

@@ -128,7 +128,7 @@ class FakeHost:
                 f"{self.name}: `{shown(call.argv)}` exceeded its time limit; it was killed", host=self.name
             ) from None
         except Cancelled:
-            raise Cancelled(f"{self.name}: `{shown(call.argv)}` was stopped; it was killed") from None
+            raise Cancelled(f"{self.name}: the run was stopped during `{shown(call.argv)}`; it was killed") from None
         out, err = Capture(CAPTURE_LIMIT, sink), Capture(CAPTURE_LIMIT)
         out.feed(reply.stdout)
         err.feed(reply.stderr)

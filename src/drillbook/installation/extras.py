@@ -1,6 +1,6 @@
-"""Detection of how this program was installed, and the command that adds an optional extra to exactly this installation.
+"""Detects how this program was installed, and the command that adds an optional extra to this installation.
 
-Sources: PEP 610 (``direct_url.json``), and the files that pipx and uv leave in the environments that they make.
+Sources: PEP 610 (``direct_url.json``), and the files that pipx and uv leave in the environments that they create.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MODULES = {
     "otel": ("opentelemetry",),
     "metrics": ("prometheus_client",),
 }
-"""Modules of each extra without which its part of the program cannot be imported."""
+"""Modules of each extra; without them, its part of the program cannot be imported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """This installation: ``by`` is pip, pipx or uv; ``source`` a folder, a URL, or empty for a package index."""
+    """How this program was installed: ``by`` is pip, pipx or uv; ``source`` is a folder, a URL, or empty for a package index."""
 
     by: str
     source: str = ""
@@ -66,7 +66,7 @@ def _version() -> str:
 
 
 def current() -> Installation:
-    """Return this installation; without the package's metadata, one by pip from an index."""
+    """Return this installation; if the package has no metadata, assume one made by pip from an index."""
     prefix = Path(sys.prefix)
     if (prefix / "pipx_metadata.json").is_file():
         by = "pipx"
@@ -86,7 +86,7 @@ def _direct_url() -> dict[str, Any]:
 
 
 def _source(found: dict[str, Any]) -> tuple[str, bool]:
-    """Source that pip would take again, and True for an editable one, from the content of ``direct_url.json``."""
+    """Source to give pip again, and True for an editable installation; from the content of ``direct_url.json``."""
     url = str(found.get("url", ""))
     if found.get("dir_info", {}).get("editable"):
         return url.removeprefix("file://"), True
@@ -95,23 +95,23 @@ def _source(found: dict[str, Any]) -> tuple[str, bool]:
 
 
 def extra_of(module: str) -> str:
-    """Extra that brings ``module``; empty for a module of none."""
+    """Name of the extra that contains ``module``; empty if none does."""
     return next((extra for extra, modules in MODULES.items() if module.partition(".")[0] in modules), "")
 
 
 def adding(extra: str) -> str:
-    """Hint with the command that adds ``extra``."""
+    """Hint with the command that adds ``extra`` to this installation."""
     found = current()
     return f"{found}; to add it: {found.adding(extra)}"
 
 
 def missing(extra: str, module: str, what: str = "this") -> MissingExtra:
-    """Make the error that ``what`` needs ``extra``, whose ``module`` is not installed."""
+    """Return the error which says that ``what`` needs ``extra``, because the Python module ``module`` is not installed."""
     return MissingExtra(f"{what} needs the extra `{extra}`: the package {module} is not installed", hint=adding(extra))
 
 
 def require(extra: str, what: str) -> None:
-    """Check that the modules of ``extra`` are installed. Raises MissingExtra, which names ``what`` needs them."""
+    """Check that the modules of ``extra`` are installed. Raises MissingExtra, which says that ``what`` needs them."""
     for module in MODULES[extra]:
         if importlib.util.find_spec(module) is None:
             raise missing(extra, module, what)

@@ -1,6 +1,7 @@
-"""Name of the program that was called, ``drillbook`` or ``invoke``, for the commands that messages suggest.
+"""Name of the program that the user called, ``drillbook`` or ``invoke``, for the commands that messages suggest.
 
-Messages are written with ``invoke TASK``; where they leave the program, ``as_called`` puts in the name that the user typed.
+The code writes messages with ``invoke TASK``; before a message is shown or stored, ``as_called`` inserts the name that the
+user typed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TASKS = (
     "schema",
     "trust",
 )
-"""Tasks and groups of tasks that both programs have."""
+"""Tasks and groups of tasks that exist in both programs."""
 _COMMAND = re.compile(rf"\binvoke (?=(?:{'|'.join(TASKS)})\b)")
 
 
@@ -34,5 +35,5 @@ def program() -> str:
 
 
 def as_called(text: str, name: str = "") -> str:
-    """Return ``text`` with its commands ``invoke TASK`` under the program ``name``; default: the one that was called."""
+    """Return ``text`` with ``name`` instead of ``invoke`` in its commands ``invoke TASK``; default: the program that was called."""
     return _COMMAND.sub(f"{name or program()} ", text)

@@ -60,7 +60,7 @@ class SourceOfItsKind(OfItsKind):
             kinds = ", ".join(str(model.model_fields["kind"].default) for model in cls.models())
             raise PydanticCustomError(
                 "kind_of_service",
-                "{tag} is a kind of service, and no kind of backup; kinds of backups: {kinds}",
+                "{tag} is a kind of service, not a kind of backup; kinds of backups: {kinds}",
                 {"tag": repr(discovery.kind_default(type(source))), "kinds": kinds},
             )
         return source

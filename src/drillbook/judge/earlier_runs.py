@@ -1,4 +1,4 @@
-"""Results of earlier runs, read from their journals: measured sizes, and the facts of the last passed step of a kind."""
+"""Results of earlier runs, read from their journals: measured sizes, and the facts of the newest passed step of an action."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) -> EarlierStep | None:
     """Return the newest step that passed with ``action`` on ``service`` in a finished run in the environment of ``plan``.
 
-    ``folders`` are those of runs, oldest first. Unreadable journals are skipped; at most ``MOST_RUNS`` are read.
+    ``folders`` are folders of runs, oldest first. Unreadable journals are skipped; at most ``MOST_RUNS`` are read.
     """
     for folder in [folder for folder in folders if _contains(folder, action)][: -MOST_RUNS - 1 : -1]:
         view = _finished(folder, plan)
@@ -50,7 +50,7 @@ def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) ->
 
 
 def _finished(folder: Path, plan: Plan) -> RunView | None:
-    """Judge a run; None when it cannot be read, has not finished, or was made in another environment than ``plan``."""
+    """Judge a run; None when it cannot be read, has not finished, or ran in another environment than that of ``plan``."""
     try:
         view = judge(read(folder / FILE))
     except (OSError, ValueError, KeyError, DrillbookError):
@@ -60,7 +60,7 @@ def _finished(folder: Path, plan: Plan) -> RunView | None:
 
 
 def _contains(folder: Path, action: str) -> bool:
-    """Return True when the journal contains the name of the action; other runs need not be judged, which is slow."""
+    """Return True when the journal contains the name of the action; other runs are skipped, since judging them is slow."""
     try:
         return f'"{action}"'.encode() in (folder / FILE).read_bytes()
     except OSError:

@@ -91,7 +91,7 @@ def _result(
 
 
 def _as_called(found: Finding, program: str) -> Finding:
-    """Return ``found`` with the commands of its remedy under the program's name."""
+    """Return ``found`` with the program's name in the commands of its remedy."""
     return found.model_copy(update={"remedy": as_called(found.remedy, program)})
 
 

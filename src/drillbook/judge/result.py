@@ -295,7 +295,7 @@ class RunView(_Value):
     torn: bool
     controller: str
     program: str = "invoke"
-    """Program that was called, for the commands in reports."""
+    """Name of the program that the user called, for commands in reports."""
     notes: tuple[Note, ...] = ()
 
 

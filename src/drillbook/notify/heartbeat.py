@@ -1,4 +1,4 @@
-"""Heartbeat: a request to a monitoring service after a success, so that the service alarms when the requests stop.
+"""Heartbeat: a request sent to a monitoring service after each success; the service raises an alarm when the requests stop.
 
 Such services are Healthchecks.io, Uptime Kuma, Dead Man's Snitch and others that wait for a GET request.
 """

@@ -1,4 +1,4 @@
-"""Keys of a step or an abort condition other than its action or probe."""
+"""Keys of a step or an abort condition besides its action or probe."""
 
 from __future__ import annotations
 

@@ -49,11 +49,11 @@ class PlannedStep(_Value):
     allow_failure: str | None
     line: str
     become: str | None = None
-    """Account that the step names itself; empty for the SSH user, None when service and host decide."""
+    """Account that the step itself names; empty for the SSH user; None when service and host determine the account."""
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `become` while it is not used, so that the digests of plans without it stay as they were."""
+        """Leave out `become` if it is not used, so that the digests of older plans do not change."""
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     def services(self) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ class Plan(_Value):
         return digest_of(self.model_dump(mode="json"))
 
     def phase(self, name: str) -> tuple[PlannedStep, ...]:
-        """Steps of one phase, in order."""
+        """Return the steps of the phase ``name``, in order."""
         return tuple(step for step in self.steps if step.phase == name)
 
     def only_restores(self) -> bool:

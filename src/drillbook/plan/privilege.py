@@ -1,4 +1,4 @@
-"""Privileges of a plan: the account that each step uses on each host, resolved from step, service and host."""
+"""Accounts used by a plan: the account of each step on each host, determined from step, service and host."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from drillbook.sdk.become import Become, nearest
 def of_step(
     inventory: Inventory, step: PlannedStep | PlannedProbe | None, host: str, recorded: str | None = None
 ) -> Become | None:
-    """Return the privilege of ``step`` on ``host``; None for the SSH user.
+    """Return the account (with its password) for ``step`` on ``host``; None for the SSH user.
 
-    The account that a step names counts on the step's own hosts; without ``step``, the host decides. An account ``recorded``
-    in an intent comes before all others.
+    An account named by the step applies only to the step's own hosts; without ``step``, the host decides. An account
+    ``recorded`` in an intent has precedence.
     """
     own = step.become if isinstance(step, PlannedStep) and host in step.hosts else None
     own = own if recorded is None else recorded
@@ -25,20 +25,20 @@ def of_step(
 
 
 def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]:
-    """Services on ``host`` that parameters name; the one that the step works on comes first."""
+    """Services on ``host`` that the parameters name; the service that the step works on comes first."""
     names = [params.get("service"), *params.values()]
     known = inventory.services
     return [name for name in names if isinstance(name, str) and name in known and known[name].host == host]
 
 
 def find(plan: Plan, step_id: str) -> PlannedStep | PlannedProbe | None:
-    """Return the step, probe or abort condition of ``plan`` with this id; None when the plan has none."""
+    """Return the step, probe or abort condition of ``plan`` with this id; None when there is none."""
     watched = [one.step or one.probe for one in plan.guard.conditions]
     return next((one for one in (*plan.steps, *plan.probes, *watched) if one and one.id == step_id), None)
 
 
 def used(plan: Plan) -> Iterator[tuple[str, Become]]:
-    """Yield each host of ``plan`` with each privilege that a step or probe may use there, without repetition."""
+    """Yield each host of ``plan`` with each account that a step or probe may use there, without duplicates."""
     seen: set[tuple[str, str]] = set()
     watched = [one.step or one.probe for one in plan.guard.conditions]
     for host in plan.hosts():

@@ -1,4 +1,4 @@
-"""Schedule of a drill or suite: the time between passed runs, the grace, and the windows; due and overdue moments from it."""
+"""Schedule of a drill or suite: time between passed runs, grace, and windows; computes when a run is due and overdue."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Grace = Annotated[
     Field(ge=0, description="Time after the due moment until the drill is overdue; default: a tenth of `every`."),
 ]
 SHARE_OF_GRACE = 10
-"""Default grace: this part of the time between passed runs, a tenth."""
+"""Default grace: the time between passed runs, divided by this number."""
 
 
 class State(StrEnum):
-    """State of a drill or suite by its schedule, from the least to the most urgent."""
+    """State of a drill or suite by its schedule, from least to most urgent."""
 
     OK = "ok"
     DUE = "due"
-    """The time between passed runs is over; the grace is not."""
+    """The time between passed runs is over, but not the grace."""
     OVERDUE = "overdue"
     NEVER = "never passed"
     UNKNOWN = "unknown"
@@ -38,8 +38,8 @@ class State(StrEnum):
 class Schedule(BaseModel):
     """Schedule of a drill or suite.
 
-    A passed run is due again ``every`` after its start: at the first moment from then on at which its windows are open. It
-    is overdue once the ``grace`` after that moment is over too.
+    After a passed run, the next is due ``every`` after its start, at the first moment at which the windows are open. It is
+    overdue when the ``grace`` after that moment is over too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +47,7 @@ class Schedule(BaseModel):
     every: Duration = Field(gt=0)
     grace: Duration
     windows: tuple[tuple[Window, ...], ...] = ()
-    """Windows of each drill that runs; empty groups do not restrict. A suite may begin when all its drills may."""
+    """Windows of each drill that runs; an empty group does not restrict. A suite may begin when all its drills may begin."""
 
     @classmethod
     def of(cls, every: Duration | None, grace: Duration | None, windows: Sequence[Sequence[Window]]) -> Self | None:
@@ -64,10 +64,10 @@ class Schedule(BaseModel):
         )
 
     def due(self, passed: datetime) -> datetime:
-        """Moment from which a new run is due, in UTC, after a run that passed and began at ``passed``.
+        """Moment from which a new run is due, in UTC, if the last passed run began at ``passed``.
 
-        If the time between runs ends inside a window, this is the opening of that window, so that a weekly drill does not
-        begin later every week, and at last after its window.
+        If the time between runs ends inside a window, the new run is due when this window opens. Otherwise a weekly drill
+        would begin later every week, and finally miss its window.
         """
         wanted = passed.astimezone(UTC) + timedelta(seconds=float(self.every))
         if not self.windows:
@@ -78,11 +78,11 @@ class Schedule(BaseModel):
         return opened if opened > passed else wanted
 
     def overdue(self, passed: datetime) -> datetime:
-        """Moment from which a run is overdue, in UTC, after a run that passed and began at ``passed``."""
+        """Moment from which a run is overdue, in UTC, if the last passed run began at ``passed``."""
         return self.due(passed) + timedelta(seconds=float(self.grace))
 
     def state(self, passed: datetime | None, now: datetime) -> State:
-        """State at ``now``, where ``passed`` is the start of the newest run that passed, or None without one."""
+        """State at ``now``; ``passed`` is the start of the newest passed run, or None if no run passed."""
         if passed is None:
             return State.NEVER
         if now >= self.overdue(passed):
@@ -90,11 +90,11 @@ class Schedule(BaseModel):
         return State.DUE if now >= self.due(passed) else State.OK
 
     def open(self, now: datetime) -> bool:
-        """Return True when a run may begin at ``now``: each group of windows has one that is open."""
+        """Return True when a run may begin at ``now``: each group contains an open window."""
         return all(_any_open(group, now) for group in self.windows)
 
     def _opened(self, inside: datetime) -> datetime:
-        """Opening of the windows that are open at ``inside``; at most a day before it, since some windows never close."""
+        """Time at which the windows that are open at ``inside`` opened; at most a day before, since some windows never close."""
         moment = inside.replace(second=0, microsecond=0)
         for _ in range(24 * 60):
             if not self.open(moment - MINUTE):
@@ -115,7 +115,7 @@ class Schedule(BaseModel):
         return None
 
     def as_data(self) -> dict[str, Any]:
-        """Schedule as JSON data, as recorded in the first event of a run."""
+        """The schedule as JSON, as recorded in the first event of a run."""
         return self.model_dump(mode="json", by_alias=True)
 
 

@@ -68,7 +68,7 @@ class SourceRules:
             raise self.fail(
                 (*place, "from"),
                 f"backups of kind {kind_of(source)} can only be restored into a sandbox, not into {named!r} of kind {kind}",
-                "restore it into a service with `sandbox: {}`, or use a source whose kind restores in place",
+                "restore the backup into a service with `sandbox: {}`, or use a source whose kind restores in place",
             )
         if not same_service(self.inventory, source.service, named):
             saved = f"a backup of {source.service!r}" if source.service else "of no service in the inventory"
@@ -81,7 +81,7 @@ class SourceRules:
             raise self.fail(
                 place,
                 f"{step.action} restores into {named!r} itself, which is not allowed in the phase {step.phase}",
-                "move it to `restore`",
+                "move the step to `restore`",
                 key=True,
             )
 

@@ -1,4 +1,4 @@
-"""Due, overdue and never passed: the state of each drill and suite by its schedule, and of services that no drill proved.
+"""Due, overdue and never passed: the state of each drill and suite by its schedule; also services that no drill has proven.
 
 A run counts from its start, and only in the environment in which it ran.
 """
@@ -27,7 +27,7 @@ _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Ex
 
 @dataclass(frozen=True, slots=True)
 class DueRow:
-    """One drill or suite in one environment; or a service without a passed run, with an empty ``drill``.
+    """A drill or suite in one environment; or, with an empty ``drill``, a service without a passed run.
 
     Times are in UTC (RFC 3339), empty when there is none.
     """
@@ -49,7 +49,7 @@ class DueRow:
     until_due_s: float = 0.0
     """Seconds until ``due``; negative after it."""
     overdue_since: str = ""
-    """Moment from which the drill is overdue, also in the future; without a pass, the start of its first run."""
+    """Moment from which the drill is overdue, also if in the future; if no run has passed, the start of the first run."""
     overdue_s: float = 0.0
     """Seconds since ``overdue_since``; 0 before it."""
     why: str = ""
@@ -67,7 +67,7 @@ class Due:
 
     @property
     def status(self) -> Exit:
-        """Exit status: 1 when something is overdue or never passed, else 3 when a schedule is unknown, else 0."""
+        """Exit status: 1 when something is overdue or never passed, otherwise 3 when a schedule is unknown, otherwise 0."""
         found = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
         return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in found), Exit.OK)
 
@@ -92,7 +92,7 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
 
 
 def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment: str = "") -> Due:
-    """State at ``now`` of the drills and suites ``wanted``, whose runs are ``known``; see ``read``."""
+    """Return which of the drills and suites ``wanted`` are due at ``now``, according to their runs ``known``."""
     rows = [row for one in wanted for row in _rows(one, known, now, environment)]
     rows += _services(known, rows, environment)
     rows.sort(key=lambda row: (URGENCY[row.state], -row.overdue_s, row.service, row.drill, row.environment))
@@ -141,15 +141,15 @@ def _row(one: Scheduled, service: str, place: str, standing: Standing, now: date
 
 
 def _services(known: Standings, rows: Sequence[DueRow], environment: str) -> Iterator[DueRow]:
-    """Rows of services that no run ever passed and no schedule covers.
+    """Rows of services that have no passed run and that no schedule covers.
 
-    Only services that the newest plan of their environment names, without a reason why no drill is expected.
+    Only services in the newest plan of their environment that are not exempt from drills.
     """
     passed = {(one.passed.environment, one.passed.service) for one in known.values() if one.passed}
     scheduled = {(row.environment, name) for row in rows for name in row.service.split(", ")}
     last = {}
     for one in sorted(known.values(), key=lambda one: one.last.run):
-        if one.last.service:  # suites have no plan of their own
+        if one.last.service:  # a suite has no plan of its own
             last[one.last.environment] = one.last
     for place, ended in sorted(last.items()):
         inventory = folders.first_event(ended.folder).get("data", {}).get("plan", {}).get("inventory", {})

@@ -19,7 +19,7 @@ from drillbook.report.folders import drill_of
 from drillbook.sdk import discovery
 
 OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
-"""Hint for tasks that were called outside a project."""
+"""Hint shown when a task is called outside a project."""
 
 
 @dataclass(frozen=True, slots=True)

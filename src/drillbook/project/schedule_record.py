@@ -1,6 +1,6 @@
 """Record of missed drills and of scheduled runs that could not begin: ``reports/schedule.jsonl``, a chain of hashes.
 
-A run has its own journal. This file records what has none: a run that did not take place.
+A run has its own journal; this file records runs that did not take place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Entry:
     due: str
     """Moment from which the run was due; empty when the drill had never passed."""
     message: str
-    """Reason why the run could not begin, or for how long it has been overdue."""
+    """Reason why the run could not begin, or a text that says how long it has been overdue."""
     prev: str | None = None
     hash: str = ""
 
@@ -43,7 +43,7 @@ class Entry:
 
 
 def append(reports: Path, entry: Entry) -> Entry:
-    """Append ``entry``, durably; returns it with its hashes. Raises OSError."""
+    """Append ``entry`` durably; return it with its hashes. Raises OSError."""
     descriptor = os.open(reports / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -59,7 +59,7 @@ def append(reports: Path, entry: Entry) -> Entry:
 
 
 def read(reports: Path) -> tuple[list[Entry], str]:
-    """Read all entries, and the reason why the record is damaged, which is empty when it is intact.
+    """Read all entries; also return the reason why the record is damaged, or an empty text.
 
     Lines that cannot be read are left out. A missing file is an empty record.
     """

@@ -1,4 +1,4 @@
-"""Schedules of a project's drills and suites, read from their files without loading the actions, so that lists stay fast."""
+"""Schedules of a project's drills and suites, read from their files without loading actions, so that lists stay fast."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """Fields of a drill's or suite's file that lists and due dates need."""
+    """Fields in the file of a drill or suite that lists and due dates need."""
 
     name: str
     title: str = ""
     suite: bool = False
     services: tuple[str, ...] = ()
-    """Service of the drill; for a suite the services of its drills."""
+    """Service of the drill; for a suite, the services of its drills."""
     environments: tuple[str, ...] | None = None
-    """Environments in which it may run; None for a suite whose drills cannot be read."""
+    """Environments in which the suite may run; None for a suite with a drill that cannot be read."""
     every: Duration | None = None
     grace: Duration | None = None
     windows: tuple[tuple[Window, ...], ...] = ()
     drills: tuple[str, ...] = ()
     broken: str = ""
-    """Reason why the file cannot be read, or has no valid schedule; empty when it has."""
+    """Reason why the file cannot be read, or why its schedule is invalid; empty if neither is the case."""
 
     @property
     def schedule(self) -> Schedule | None:

@@ -14,7 +14,7 @@ from drillbook.values import Secret
 
 FILE = "drillbook.yml"
 _TAGS = ("!env", "!file")
-"""Sources of a secret in this file: it is read without a drill, so it cannot name commands."""
+"""Allowed sources of secrets in this file. Programs are not among them, since the file is read without a drill."""
 
 
 class Settings(BaseModel):
@@ -28,12 +28,12 @@ class Settings(BaseModel):
     )
     heartbeat: Secret | None = Field(
         default=None,
-        description="URL that `schedule.run` requests when nothing is overdue and every run that it started passed; a secret.",
+        description="URL (a secret) that `schedule.run` requests if nothing is overdue, and every run that it started has passed.",
     )
 
 
 def load(root: Path) -> Settings:
-    """Read the settings of the project in ``root``; the defaults without the file. Raises InventoryError with the position."""
+    """Load the settings of the project in ``root``; without the file, the defaults. Raises InventoryError with the position."""
     path = root / FILE
     if not path.is_file():
         return Settings()

@@ -1,4 +1,4 @@
-"""Standings of drills and suites: their newest run and their newest run that passed, in each environment, from results.
+"""Standings of drills and suites: the newest run, and the newest run that passed, in each environment; read from results.
 
 Fast with hundreds of runs: of most runs, only the name and the start of the result are read.
 """
@@ -25,7 +25,7 @@ _ENVIRONMENT = re.compile(rb'^ {2}"environment": "([^"\\]+)",$', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run of a drill or suite that ended, by its ``result.json``."""
+    """A finished run of a drill or suite, as its ``result.json`` describes it."""
 
     run: str
     folder: Path
@@ -60,11 +60,11 @@ class Standing:
 
 
 Standings = dict[tuple[str, str], Standing]
-"""Standings by name of the drill or suite, and environment."""
+"""State by name of the drill or suite, and environment."""
 
 
 def read(runs: Sequence[Path], project: Project) -> Standings:
-    """Read the standings from the folders ``runs`` and the suites that contain them, newest first."""
+    """Read the standings from the folders ``runs``, newest first, and from the suites that contain them."""
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
     found: Standings = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
@@ -102,7 +102,7 @@ def newest(standings: Standings) -> dict[str, Standing]:
 
 
 def _head(folder: Path) -> tuple[bool, str]:
-    """Read if the run seems to have passed, and its environment, from the start of its result."""
+    """Read from the start of a result if the run seems to have passed, and its environment."""
     try:
         with (folder / "result.json").open("rb") as file:
             head = file.read(HEAD)

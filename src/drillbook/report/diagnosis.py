@@ -82,7 +82,7 @@ def _remedy(suspect: Mapping[str, Any]) -> str:
 
 
 def confusion(views: Sequence[RunView]) -> Confusion | None:
-    """Make the table from the drills whose injected cause is known and that planned a diagnosis; None if there are none."""
+    """Make the table of injected and diagnosed causes, from the drills that know both; None if there are no such drills."""
     found = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
     if not found:
         return None

@@ -142,7 +142,7 @@ def residue(result: Result) -> str:
 
 
 def explained(result: Result) -> str:
-    """Meaning of the verdict; a run that passed without objectives does not claim to have met any."""
+    """Meaning of the verdict. If a run without objectives passed, the text does not say that objectives were met."""
     if result.verdict is Verdict.PASSED and not result.objectives:
         return "Every step succeeded, and every verification passed. The drill sets no objectives."
     return VERDICTS[result.verdict]

@@ -102,9 +102,10 @@ class Action(BaseModel):
         """
 
     def programs(self, ctx: Context) -> Sequence[str]:
-        """Return names of programs for which ``ready`` asks the step's host by ``ctx.missing``, without contacting the host.
+        """Return names of programs that ``ready`` looks for on the step's host with ``ctx.missing``; contacts no host.
 
-        The checks of a drill ask each host for all of them by one command. A program that is left out is asked for alone.
+        A drill's checks look for all these programs on a host with one command. A program that is not listed here needs a
+        separate command.
         """
         return ()
 
@@ -228,7 +229,7 @@ class Fault(Action):
 
     @abstractmethod
     def inject(self, ctx: Context) -> Facts:
-        """Break the target; returns the facts. Raises the errors of ``run``."""
+        """Break the target; return the facts. Raises the same errors as ``run``."""
 
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:

@@ -88,7 +88,7 @@ def _late(newest: Moment, now: datetime, max_age: float | None, every: float | N
     if every is None or age <= LATE * every:
         return []
     code = "backup-too-old" if max_age is None else "backup-gap"
-    wanted = f"one every {Duration(every)}: at most {Duration(LATE * every)} old"
+    wanted = f"a backup every {Duration(every)}: at most {Duration(LATE * every)} old"
     return [finding(code, title=f"none since {title}", wanted=wanted, measured=f"{age:.0f} s old")]
 
 
@@ -100,7 +100,7 @@ def _gaps(past: Sequence[Moment], now: datetime, every: float | None) -> Iterato
         gap = (after.taken_at - before.taken_at).total_seconds()
         recent = after is past[-1] or _age(before, now) <= RECENT * every
         if recent and gap > LATE * every:
-            wanted = f"one every {Duration(every)}: at most {Duration(LATE * every)} apart"
+            wanted = f"a backup every {Duration(every)}: at most {Duration(LATE * every)} apart"
             between = f"{_named(before)} to {_named(after)}"
             yield finding("backup-gap", title=between, wanted=wanted, measured=f"{gap:.0f} s apart")
 

@@ -1,4 +1,4 @@
-"""Privilege of commands and files on a host: the key `become` of a host, a service or a step."""
+"""Account for commands and files on a host: the key `become` of a host, a service or a step."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SHORT: list[dict[str, Any]] = [{"type": "boolean"}, {"type": "string", "pattern
 
 
 def _account(value: object) -> object:
-    """Replace `true` by root, and `false` by the empty name of the SSH user itself."""
+    """Replace `true` by root, and `false` by the empty name, which means the SSH user."""
     return value if not isinstance(value, bool) else ROOT if value else ""
 
 
 Account = Annotated[
     str, BeforeValidator(_account), Field(pattern=USER), WithJsonSchema({"anyOf": _SHORT}, mode="validation")
 ]
-"""Name of an account; `true` stands for root, `false` for the SSH user itself."""
+"""Name of an account; `true` means root, `false` the SSH user."""
 
 
 class Become(BaseModel):
@@ -45,7 +45,7 @@ class Become(BaseModel):
         default=None,
         description=(
             "Password that sudo asks for, usually that of the SSH user, as a secret. It reaches sudo by standard input. "
-            "Not set: sudo must need none (`NOPASSWD`)."
+            "Not set: sudo must not ask for one (`NOPASSWD`)."
         ),
     )
 
@@ -61,20 +61,20 @@ class Become(BaseModel):
 
     @model_serializer(mode="wrap")
     def _written(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out the password that is not set."""
+        """Leave out the password if it is not set."""
         return {key: value for key, value in written(self).items() if value is not None}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Describe the short forms as well."""
+        """Add the short forms to the JSON schema."""
         return {"anyOf": [*_SHORT, handler(core)]}
 
 
 def nearest(own: str | None, levels: Iterable[Become | None]) -> Become | None:
-    """Return the privilege of a step: ``own`` is the account that it names itself, ``levels`` its service and its host.
+    """Return the account of a step: ``own`` is the account that it names itself, ``levels`` are its service and its host.
 
-    The nearest level that is set names the account. A password is taken from the nearest level that has one. ``None``: the
-    step acts as the SSH user.
+    The nearest level that is set names the account. The password is that of the nearest level with one. ``None``: the step
+    acts as the SSH user.
     """
     known = [level for level in levels if level is not None]
     account = own if own is not None else next((level.user for level in known), "")

@@ -52,13 +52,13 @@ class Context:
     """W3C header that makes a request part of the run's trace; empty when the run is not traced."""
     vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
-    """Function that returns the newest passed step of an earlier run with this action, on this service."""
+    """Function that returns the newest passed step with a given action and service from earlier runs."""
     former: frozenset[str] = frozenset()
     """Names of hosts where the run being recovered has its temporary files in the folder that an older version used."""
     written: int = 0
     """For a canary that is read back or cleaned up: the highest number that it is known to have tried to write."""
     programs: Programs = field(default_factory=Programs)
-    """Answers about programs on hosts; the `ready` checks of all steps share them, any other context asks anew."""
+    """Answers about programs on hosts. The `ready` checks of all steps share one object; other contexts ask again."""
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """Return the service ``name``. Raises PlanError when the inventory lacks it, or it is not of ``kind``."""

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class EarlierStep:
-    """A step that passed in an earlier run: the id of that run, its start in UTC, and the facts of the step."""
+    """A step that passed in an earlier run: id of the run, its start in UTC, and the facts of the step."""
 
     run: str
     started: str

@@ -65,7 +65,7 @@ def secret_keys(identity: Secret | None, title: str) -> tuple[str, ...]:
     """Return the secret keys in ``identity``. Raises StepFailed with ``backup-key-lost`` for the backup ``title``."""
     wanted = "an identity that opens it"
     if identity is None:
-        raise key_lost(title, wanted, "it is encrypted, and the inventory names no `identity`")
+        raise key_lost(title, wanted, "the backup is encrypted, and the inventory names no `identity`")
     try:
         found = tuple(_KEY.findall(identity.reveal()))
     except SecretError as error:

@@ -124,7 +124,7 @@ class Target(BaseModel):
 
     @property
     def becomes_root(self) -> bool:
-        """True when the SSH user may run commands of the host as root, by a sudo that asks for no password."""
+        """True when the SSH user may run commands on the host as root, with a sudo that asks for no password."""
         return self.become is not None and self.become.user == ROOT and self.become.password is None and not self._account
 
     def acting_as(self, account: str) -> Self:
@@ -140,7 +140,7 @@ class Target(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `become` while it is not used, so that the digests of plans without it stay as they were."""
+        """Leave out `become` if it is not used, so that the digests of older plans do not change."""
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     @field_validator("address", "user")
@@ -285,8 +285,8 @@ class Deadline:
         self.check()
 
 
-# USER PROGRAM...: the user itself needs no sudo; root without sudo takes setpriv of util-linux, which, like sudo, sets the
-# groups; HOME is the user's own.
+# USER PROGRAM...: the user itself needs no sudo; root without sudo uses setpriv of util-linux, which sets the groups as sudo
+# does; HOME is the user's own.
 _AS_USER = """
 user=$1
 shift
@@ -303,10 +303,10 @@ _NEVER_ASKS, _ASKS = _AS_USER.format("-n"), _AS_USER.format("-S -k -p ''")
 
 
 def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple[str, ...]:
-    """Return the command that runs ``argv`` as ``user``: by sudo, or without it for root; an empty ``user`` is the SSH user.
+    """Return the command that runs ``argv`` as ``user``, with sudo, or without it if root runs it.
 
-    With ``asks``, sudo reads a password from the first line of standard input. The script has the name of sudo, by which a
-    command that must be ended through sudo is recognised.
+    An empty ``user`` is the SSH user. With ``asks``, sudo reads a password from the first line of standard input. The script
+    is named sudo, so that a command that must be killed through sudo is recognised.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 

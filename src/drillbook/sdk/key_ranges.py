@@ -1,9 +1,8 @@
-"""Comparison of a restored copy with the database that still runs, and with its size in the last run.
+"""Compares a restored copy with the running database, and with the copy of the last run.
 
-Tables that stand still are compared as a whole, others by ranges of keys; of all tables the numbers of rows.
-
+Tables without new writes are compared as a whole, others by ranges of keys; for all tables, numbers of rows are compared.
 Production went on after the backup. A table that only grows is compared by ranges of a key that grows with it, up to the
-newest row of the copy but for a margin: rows with a lower key may have been committed after the backup was taken.
+newest row of the copy minus a margin: rows with a lower key may have been committed after the backup was taken.
 """
 
 from __future__ import annotations
@@ -58,8 +57,9 @@ History = Annotated[
     float | None,
     Field(
         ge=0,
-        description="Share by which the number of rows of every table in the copy may differ from that in the copy of the last "
-        "run in this environment in which this action passed for this service, such as 0.3; empty: not compared.",
+        description="Share by which the number of rows of a table may differ from that in an earlier copy, such as 0.3; "
+        "empty: not compared. The earlier copy is that of the last run in this environment in which this action "
+        "passed for this service.",
     ),
 ]
 
@@ -136,9 +136,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Parts of a comparison: tables by their keys, and the tolerances for numbers of rows.
+    """What to compare: tables by their keys, and tolerances for numbers of rows.
 
-    ``last`` is the step of the last run with which ``history`` compares.
+    ``last`` is the step of the last run, which ``history`` compares with.
     """
 
     tables: Mapping[str, Keyed]
@@ -155,7 +155,7 @@ class Wanted:
 def wanted(
     ctx: Context, action: str, service: str, tables: Mapping[str, Keyed], *, tolerance: float | None, history: float | None
 ) -> Wanted:
-    """Return the parts of a comparison, with the last run if ``history`` is given. Raises PlanError when nothing is compared."""
+    """Return what to compare, with the last run if ``history`` is given. Raises PlanError when nothing is compared."""
     if not tables and tolerance is None and history is None:
         raise PlanError(f"{action}: name `tables`, or a `tolerance` for the number of rows, or `history`")
     last = ctx.earlier(action, service) if history is not None else None
@@ -194,7 +194,7 @@ def _compare_numbers(
 
 
 def _compare_history(tolerance: float, last: EarlierStep | None, result: Comparison) -> None:
-    """Compare the rows of each table in the copy with those in the copy of the last run, as that run's facts state them."""
+    """Compare the rows of each table in the copy with the numbers in the facts of the last run."""
     before = last.facts.get("volume") if last else None
     if last is None or not before:
         result.history = {"not_compared": "no earlier run in this environment counted the rows of this copy"}

@@ -1,4 +1,4 @@
-"""Programs on hosts: each host is asked at most once for a program, and for many programs by one command."""
+"""Looks for programs on hosts: at most once for each program, and for many programs with one command."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from drillbook.sdk.host import Deadline, Host
 
 MANY = 200
-"""Largest number of programs that one command looks for."""
+"""Maximum number of programs that one command looks for."""
 
 _Place = tuple[str, str]
-"""Name of a host, and the account that commands run as there."""
+"""Name of a host, and of the account that runs commands there."""
 
 _LOOK = """
 n=0
@@ -23,22 +23,22 @@ done
 
 
 class Programs:
-    """Answers of hosts about their programs; a new one is empty, so that it asks again."""
+    """Answers of hosts about their programs; a new object is empty, so it asks again."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without any answers."""
         self._there: dict[_Place, dict[str, bool]] = {}
         self._expected: dict[_Place, dict[str, None]] = {}
         self._locks: dict[_Place, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def expect(self, host: str, account: str, programs: Iterable[str]) -> None:
-        """Ask ``account`` on ``host`` also for ``programs`` when it is next asked for one; empty for the SSH user."""
+        """Add ``programs`` to the next question about programs to ``account`` on ``host``; an empty account is the SSH user."""
         with self._lock:
             self._expected.setdefault((host, account), {}).update(dict.fromkeys(programs))
 
     def missing(self, host: Host, programs: Sequence[str], *, deadline: Deadline) -> list[str]:
-        """Return those of ``programs`` that are not on the PATH of the host's account. Raises CommandFailed, HostError."""
+        """Return those of ``programs`` that are not on the PATH of the account on the host. Raises CommandFailed, HostError."""
         place = host.name, host.target.account
         with self._lock:
             lock = self._locks.setdefault(place, threading.Lock())
@@ -54,6 +54,6 @@ class Programs:
 
 
 def _look(host: Host, programs: Sequence[str], deadline: Deadline) -> dict[str, bool]:
-    """Return for each of ``programs`` if it is on the host's PATH; their names are answered by number, as any text may be one."""
+    """Return for each of ``programs`` if it is on the host's PATH; the answer contains numbers, since names may be any text."""
     said = host.run(("sh", "-c", _LOOK, "sh", *programs), deadline=deadline).check().text.split()
     return {program: str(number) not in said for number, program in enumerate(programs)}

@@ -320,7 +320,7 @@ class Sandbox:
         return "" if number in ("0", self.uid()) else number
 
     def must_be_within_budget(self, error: BaseException | None = None) -> None:
-        """Check that no limit was exceeded, also as cause of ``error``. Raises StepFailed (sandbox-too-small), HostError."""
+        """Check that no limit was exceeded, also as the cause of ``error``. Raises StepFailed (sandbox-too-small), HostError."""
         if error and (said := sandbox_budget.lacks_memory(error)):
             memory = f"memory: {int(self.config.memory)} bytes"
             raise self._too_small(memory, said, f"a program in the sandbox ran out of memory: {said}")

@@ -165,7 +165,7 @@ class S3(Service):
 
     @property
     def greeting(self) -> bytes:
-        """HEAD request for the root of the store."""
+        """HEAD request for the root of the store, which is answered without a password."""
         return b"HEAD / HTTP/1.0\r\n\r\n"
 
 
@@ -210,7 +210,7 @@ class Http(Service):
 
     @property
     def greeting(self) -> bytes:
-        """HEAD request for the root of the service."""
+        """HEAD request for the root of the service, to measure whether the service answers."""
         return b"HEAD / HTTP/1.0\r\n\r\n"
 
 

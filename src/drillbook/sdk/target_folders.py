@@ -47,7 +47,7 @@ def shell() -> str:
 
 
 def root_of(host: Host | Target) -> str:
-    """Return the path of Drillbook's folder in the host's ``scratch``; each account has a folder of its own."""
+    """Return the path of Drillbook's folder in the host's ``scratch``; each account has its own folder."""
     target = host if isinstance(host, Target) else host.target
     return f"{target.scratch.rstrip('/')}/drillbook{target.account and f'-as-{target.account}'}"
 

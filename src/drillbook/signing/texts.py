@@ -166,7 +166,7 @@ def signers_of(approvers: str) -> Path:
             "approval-not-verified",
             f"the approvers' file {path} does not exist",
             wanted="an allowed-signers file",
-            remedy="Create it as described in ssh-keygen(1) under ALLOWED SIGNERS, or correct `approvers` in the inventory.",
+            remedy="Create the file as described in ssh-keygen(1) under ALLOWED SIGNERS, or correct `approvers` in the inventory.",
         )
     return path
 
@@ -310,10 +310,11 @@ def _public(key: Path) -> str:
         words = path.read_text(encoding="utf-8", errors="replace").split()
     except OSError as error:
         raise UsageError(
-            f"the public key {path} cannot be read: {error.strerror}", hint=f"create it: ssh-keygen -y -f {key} > {path}"
+            f"the public key {path} cannot be read: {error.strerror}",
+            hint=f"create the public key: ssh-keygen -y -f {key} > {path}",
         ) from None
     if len(words) < 2:
-        raise UsageError(f"{path} contains no public key", hint=f"create it: ssh-keygen -y -f {key} > {path}")
+        raise UsageError(f"{path} contains no public key", hint=f"create the public key: ssh-keygen -y -f {key} > {path}")
     return f"{words[0]} {words[1]}"
 
 

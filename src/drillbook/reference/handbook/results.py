@@ -122,9 +122,9 @@ def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str]
 
 
 def write(project: Project, names: Iterable[str]) -> list[str]:
-    """Update the file of the record; return its name in a list, which is empty if nothing changed.
+    """Update the file that records the newest results of ``names``; return its name in a list, empty if nothing changed.
 
-    Raises the errors of ``renewed``.
+    Raises JournalError for a damaged journal, and UsageError.
     """
     made = json.dumps(renewed(project, names).model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     path = path_of(project)

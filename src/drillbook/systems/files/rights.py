@@ -74,7 +74,7 @@ def need_mode(ctx: Context, path: str) -> None:
 
 
 def _first(ctx: Context, script: str, path: str) -> str:
-    """Return the first path that ``script`` prints; empty if it prints none, also when busybox's `find` lacks an option."""
+    """Return the first path that ``script`` prints; empty if there is none, or if the host's `find` lacks an option (busybox)."""
     output = ctx.run("sh", "-c", script, "sh", path)
     return output.text.strip().partition("\n")[0] if output.text.startswith("/") else ""
 

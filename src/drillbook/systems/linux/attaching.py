@@ -145,13 +145,13 @@ class _Why:
 _ROOT = "run as its user with ptrace allowed, or as root: `manager: {sudo: true}` for the host"
 _OWN = "install memray in the environment of the application itself, and set `program` to that memray"
 _WHY = {
-    "program": _Why("{program} does not exist", "install it (`pip install memray`), or set `program` to its path"),
+    "program": _Why("{program} does not exist", "install memray (`pip install memray`), or set `program` to its path"),
     "debugger": _Why(
-        "neither gdb nor lldb, one of which memray needs, is installed", "install it on the host (package `gdb`)"
+        "neither gdb nor lldb, one of which memray needs, is installed", "install gdb on the host (package `gdb`)"
     ),
     "traced": _Why("process {pid} is already traced by another program", "stop that debugger or tracer, then try again"),
     "watched": _Why(
-        "memray already traces process {pid}", "wait until that trace ends, or end it with `memray detach {pid}`"
+        "memray already traces process {pid}", "wait until that trace ends, or end the trace with `memray detach {pid}`"
     ),
     "rights": _Why("this user may not trace process {pid}", _ROOT),
     "apart": _Why(
@@ -164,7 +164,8 @@ _WHY = {
         "cause activity in the process during the trace, such as a request",
     ),
     "attached": _Why(
-        "memray still traces process {pid} after the end of the trace", "end it with `memray detach {pid}` on the host"
+        "memray still traces process {pid} after the end of the trace",
+        "end the trace with `memray detach {pid}` on the host",
     ),
     "large": _Why(f"the capture is larger than {LARGEST_CAPTURE} bytes", "choose fewer `seconds`"),
     "unread": _Why("the capture cannot be read: {said}", _OWN),

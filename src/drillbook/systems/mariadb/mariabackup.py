@@ -208,7 +208,12 @@ def _read_list(ctx: Context, host: Host, folder: str, source: str, box: Sandbox 
         raise StepFailed(
             f"{source}: {what} is not a folder that this user can read",
             findings=[
-                finding("backup-missing", title=what, wanted="a folder with backups", measured="none that can be read")
+                finding(
+                    "backup-missing",
+                    title=what,
+                    wanted="a folder with backups",
+                    measured="no folder that this user can read",
+                )
             ],
         )
     return parsed(output.check().text)

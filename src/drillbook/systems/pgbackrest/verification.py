@@ -23,7 +23,7 @@ _FILE = re.compile(r"(?:file missing|invalid checksum|invalid size|invalid resul
 _WAL = re.compile(r"[0-9A-F]{24}")
 EXAMPLES = 5
 """Maximum number of files that a finding names."""
-WHOLE = "files that have the content of the manifest"
+WHOLE = "files whose content agrees with the manifest"
 
 
 @dataclass(frozen=True, slots=True)

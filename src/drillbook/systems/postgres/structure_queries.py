@@ -367,4 +367,4 @@ QUERIES = {
     "default privileges": DEFAULT_PRIVILEGES,
     "large object": LARGE_OBJECT,
 }
-"""Query by kind of object."""
+"""Query that reads the definitions of all objects of one kind, by kind."""

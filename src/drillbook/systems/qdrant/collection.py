@@ -239,7 +239,7 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
     except ImportError as error:
         raise CouldNotVerify("qdrant-client is not installed", hint=extras.adding("qdrant")) from error
 
-    # The key is sent as a header: given the client's parameter, the client warns about http and changes URLs to https.
+    # Send the key as a header: the client's own parameter warns about http and changes a URL without a port to https.
     headers = {"Accept-Encoding": "identity"} | ({"api-key": service.api_key.reveal()} if service.api_key else {})
     client: Any = None
     lines = Lines(ctx.deadline)

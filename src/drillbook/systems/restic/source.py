@@ -203,7 +203,9 @@ class ResticSource(BackupSource):
         variables = {name: value.reveal() if isinstance(value, Secret) else value for name, value in given.items()}
         for name, value in variables.items():
             if "\n" in value or "\0" in value:
-                raise NotReady(f"{self.name}: the value of {name} has more than one line", hint="set it to a single line")
+                raise NotReady(
+                    f"{self.name}: the value of {name} has more than one line", hint="set the value to a single line"
+                )
         return Repository(self.name, host, run, cache, variables)
 
 

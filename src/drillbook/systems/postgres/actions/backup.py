@@ -93,7 +93,7 @@ def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
     if not superuser and not service.managed:
         raise NotReady(
             f"{service.name}: {service.admin.user} is no superuser",
-            hint="a whole backup needs one; of a provider's database, write `managed: true` for what its master user can read",
+            hint="use a superuser; for a provider's database, write `managed: true` to back up what its master user can read",
         )
     return version, int(size)
 
