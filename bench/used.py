@@ -72,3 +72,6 @@ _.revert  # a lease, now and not once it is over: what the boot hook does
 # Fields of JSON output, written by dataclasses.asdict
 _.passed_run  # drillbook/due/1
 _.last_run
+
+# Called by tests alone
+_.suite_summary  # the whole of what a terminal shows, which tests compare with files

@@ -17,11 +17,9 @@ class ShortFlags(Task[Any]):
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """Properties of the option ``name``, with its short flag."""
-        self.auto_shortflags = False
         found: dict[str, Any] = super().arg_opts(name, default, taken_names)
-        if name in SHORT:
-            found["names"] = (*found["names"], SHORT[name])
-        return found
+        long = tuple(one for one in found["names"] if len(one) > 1)
+        return {**found, "names": (*long, SHORT[name]) if name in SHORT else long}
 
 
 task = functools.partial(invoke_task, klass=ShortFlags)

@@ -25,6 +25,7 @@ MODULES = {
     "timestamp": ("rfc3161_client",),
     "otel": ("opentelemetry",),
     "metrics": ("prometheus_client",),
+    "mariadb": ("pymysql",),
 }
 """Modules of each extra; without them, its part of the program cannot be imported."""
 
