@@ -38,6 +38,13 @@ def release(context: Context, version: str) -> None:
     context.run(shlex.join([sys.executable, "-m", "bench.release", version]))
 
 
+@task(help={"only": "versions, with commas between them; default: all that pyproject.toml declares"})
+def pythons(context: Context, only: str = "") -> None:
+    """Try every supported Python with the oldest and the newest dependencies (for people who work on Drillbook)."""
+    argv = [sys.executable, "-m", "bench.pythons", *(["--only", only] if only else [])]
+    context.run(shlex.join(argv), pty=sys.stdout.isatty())
+
+
 @task(
     help={
         "drivers": "kinds of backups, with commas between them; default: all",
@@ -84,4 +91,5 @@ bench.add_task(detection)
 bench.add_task(overhead)
 namespace.add_collection(bench)
 namespace.add_task(mutants)
+namespace.add_task(pythons)
 namespace.add_task(release)

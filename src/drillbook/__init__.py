@@ -1,3 +1,3 @@
 """Drillbook: disaster-recovery drills as code."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

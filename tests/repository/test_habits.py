@@ -121,7 +121,8 @@ def test_a_release_that_cannot_be_is_refused(version, notes, why):
 
 def test_the_version_and_the_changelog_of_this_checkout_can_be_released():
     package = (ROOT / "src" / "drillbook" / "__init__.py").read_text()
-    release.renumber(package, (ROOT / "CHANGELOG.md").read_text(), "99.0.0", date(2026, 1, 31))
+    changelog = (ROOT / "CHANGELOG.md").read_text().replace("## Unreleased\n", "## Unreleased\n\n- A thing.\n", 1)
+    release.renumber(package, changelog, "99.0.0", date(2026, 1, 31))
 
 
 def test_the_table_of_changes_names_files_that_are_there():

@@ -58,7 +58,7 @@ def _requirement(job: Job, source: str) -> str:
 
 
 def _places(job: Job) -> dict[str, str]:
-    """Where the job runs, and its commands at GitLab; the embedded lab's PostgreSQL does not run as root."""
+    """Runner of the job, and its commands at GitLab; the embedded lab's PostgreSQL does not run as root."""
     drill = f".venv/bin/drillbook drill {job.suite} --inventory {job.inventory} --assume no"
     if not job.lab:
         return {

@@ -63,7 +63,7 @@ def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()
 
 
 def _blanks(content: dict[str, str], answers: Answers | None) -> list[str]:
-    """What the user has to fill in before the project is ready."""
+    """Instructions to fill in the blanks of a new project."""
     missing = blanks(answers) if answers else []
     found = [f"replace {', '.join(missing)} in inventory/rehearsal.yml"] if missing else []
     unnamed = re.search(r"^#drillbook", content.get("requirements.in", ""), re.MULTILINE)

@@ -1,0 +1,94 @@
+"""The tests under every supported Python that this machine has, with the oldest and the newest dependencies that are allowed.
+
+`invoke pythons` installs the checkout into a fresh environment for each pair and runs the fast tests there. A supported version
+that the machine lacks is named as not tried, and the command ends with 1: what was not tried counts as no pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SPREADS = ("oldest", "newest")
+TESTS = ("-m", "fast", "-n", "2", "--dist=worksteal", "-q")
+PYENV = Path.home() / ".pyenv" / "versions"
+LIMIT_S = 3600
+
+
+@dataclass(frozen=True)
+class Try:
+    """One Python with one choice of dependencies."""
+
+    version: str
+    python: Path
+    spread: str
+
+
+def supported() -> list[str]:
+    """Versions of Python that pyproject.toml declares, such as 3.12."""
+    return re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text())
+
+
+def find(version: str) -> Path | None:
+    """Interpreter of ``version``: one of pyenv, or the one in the search path; None when the machine has none that works."""
+    installed = sorted(PYENV.glob(f"{version}.*/bin/python{version}"))
+    on_path = shutil.which(f"python{version}")
+    for path in (*installed, *([Path(on_path)] if on_path else [])):
+        if subprocess.run([path, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
+
+
+def tries(versions: Iterable[str], finding: Callable[[str], Path | None]) -> tuple[list[Try], list[str]]:
+    """Pairs to try, and the versions that this machine lacks."""
+    found = {version: finding(version) for version in versions}
+    pairs = [Try(version, path, spread) for version, path in found.items() if path for spread in SPREADS]
+    return pairs, [version for version, path in found.items() if path is None]
+
+
+def carry_out(one: Try, tests: Sequence[str]) -> bool:
+    """Install the checkout into a fresh environment and run the tests; True when they passed."""
+    with tempfile.TemporaryDirectory(prefix="drillbook-python-", dir="/var/tmp") as folder:
+        environment = Path(folder)
+        limits = []
+        if one.spread == "oldest":
+            lowest = subprocess.run(
+                [sys.executable, ROOT / ".ci" / "lowest.py"], stdout=subprocess.PIPE, text=True, check=True
+            )
+            (environment / "lowest.txt").write_text(lowest.stdout)
+            limits = ["-c", str(environment / "lowest.txt")]
+        python = environment / "bin" / "python"
+        for argv in (
+            [one.python, "-m", "venv", environment],
+            [python, "-m", "pip", "install", "-q", "--upgrade", *limits, "-e", f"{ROOT}[lab,dev]"],
+            [python, "-m", "pytest", "-p", "no:cacheprovider", *tests],
+        ):
+            if subprocess.run(argv, cwd=ROOT, check=False, timeout=LIMIT_S).returncode:
+                return False
+    return True
+
+
+def main() -> int:
+    """Try all pairs and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="versions, with commas between them; default: all that pyproject.toml declares")
+    parser.add_argument("tests", nargs="*", default=TESTS, help="arguments of pytest; default: the fast tests")
+    given = parser.parse_args()
+    pairs, absent = tries(given.only.split(",") if given.only else supported(), find)
+    lines = {(one.version, one.spread): "passed" if carry_out(one, given.tests) else "FAILED" for one in pairs}
+    lines |= {(version, spread): "NOT TRIED: not on this machine" for version in absent for spread in SPREADS}
+    for (version, spread), said in sorted(lines.items()):
+        print(f"Python {version}, {spread} dependencies: {said}")
+    return 0 if lines and set(lines.values()) == {"passed"} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
