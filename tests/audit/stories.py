@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-from drillbook.cli import finished_runs, run_identity
+from drillbook.cli import run_identity
 from drillbook.inventory import inventory
 from drillbook.journal import journal, suspension
 from drillbook.journal.journal import Journal
 from drillbook.plan import planner, spec
 from drillbook.plan.schedule import Schedule
+from drillbook.project import finished_runs
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import publish

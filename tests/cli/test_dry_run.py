@@ -39,6 +39,7 @@ ARGUMENTS = {
     "drill.approve": ["sample"],
     "drill.stop": [],
     "schema": ["drill"],
+    "campaign": ["sample", "--sites", "all.yml"],
     "audit": ["--since", "2020-01-01", "--until", "2999-12-31"],
     "init": ["NEW"],
     "schedule.install": ["--cron"],
@@ -52,6 +53,7 @@ def project(place):
     made = Folder(place / "project")
     made.environment["DRILLBOOK_LAB"] = str(place / "lab")
     (made.root / "tasks.py").write_text("from drillbook import tasks\n\nnamespace = tasks.namespace()\n")
+    (made.root / "all.yml").write_text("sites: {here: {inventory: lab}}\n")
     made.write(BREAK + "restore:\n" + step(["rm", "-f", "DIR/broken"]))
     return made
 

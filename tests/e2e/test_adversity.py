@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli.finished_runs import judged
 from drillbook.errors import Unreported
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
+from drillbook.project.finished_runs import judged
 from tests.e2e.field import Machine, Site, at, fill, small_disk, until
 
 BEFORE, AFTER, RESTORE = ("phase.started", "inject"), ("done", "inject.1"), ("step.started", "restore.1")

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from drillbook.cli.finished_runs import judged
 from drillbook.journal.journal import FILE, History, read
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Verdict
+from drillbook.project.finished_runs import judged
 from drillbook.report.folders import last_word
 from tests.e2e.controllers import eventually, eventually_healthy, healthy, start, wait_for
 from tests.e2e.field import at, fill, small_disk

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 
-from drillbook.cli import finished_runs
 from drillbook.judge.result import Verdict
+from drillbook.project import finished_runs
 from drillbook.report import html, markdown
 
 DRILL = """\

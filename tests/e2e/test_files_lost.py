@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli.finished_runs import judged
 from drillbook.judge.result import Verdict
+from drillbook.project.finished_runs import judged
 from tests.e2e.test_sabotage import began, codes, rewrite, store, when
 
 

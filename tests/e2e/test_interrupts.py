@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from drillbook.cli.finished_runs import judged
 from drillbook.judge.result import Verdict
+from drillbook.project.finished_runs import judged
 from drillbook.sdk.web import ask
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from drillbook.cli import close_residue
 from drillbook.cli.access import connect, redactor_for
-from drillbook.cli.finished_runs import judged
 from drillbook.engine.recovery import Recovery
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
+from drillbook.project.finished_runs import judged
 from tests.e2e.controllers import start, wait_for
 
 DRILL = """\

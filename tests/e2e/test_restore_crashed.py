@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drillbook.cli.finished_runs import judged
+from drillbook.project.finished_runs import judged
 from tests.e2e.conftest import ROOT
 from tests.e2e.controllers import eventually_healthy
 from tests.e2e.field import at

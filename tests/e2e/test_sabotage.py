@@ -6,9 +6,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from drillbook.cli.finished_runs import judged
 from drillbook.judge.result import Verdict
 from drillbook.lab.database import binaries
+from drillbook.project.finished_runs import judged
 
 
 def codes(view) -> set[str]:

@@ -6,11 +6,11 @@ import pytest
 
 from drillbook.cli import close_residue
 from drillbook.cli.access import connect, redactor_for
-from drillbook.cli.finished_runs import judged
 from drillbook.engine.backup_gate import Gate
 from drillbook.engine.recovery import Recovery, in_the_way
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
+from drillbook.project.finished_runs import judged
 
 MEND = """\
 drill: mend

@@ -419,7 +419,7 @@ def test_a_run_folder_is_private_and_complete(bench):
 
 
 def test_rendering_again_gives_the_same_bytes(bench):
-    from drillbook.cli.finished_runs import judged
+    from drillbook.project.finished_runs import judged
     from drillbook.report import publish
 
     bench.run("restore:\n" + step(["printf", "<script>alert(1)</script> {{ '{{' }} x }}"]))

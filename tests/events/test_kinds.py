@@ -60,6 +60,12 @@ NOT_ON_THE_TERMINAL = {
     "guard.condition",
     "trace.sent",
     "pruning.started",
+    "campaign.started",
+    "campaign.resumed",
+    "campaign.stopped",
+    "campaign.finished",
+    "site.intended",
+    "site.ended",
 }
 """Kinds of which a run says nothing as it goes; the summary or the report does, or nobody has to know."""
 

@@ -41,6 +41,7 @@ telemetry     traces of runs
 engine        runner, leases, undo, recovery
 notify        messages to contacts
 reference     pages of docs/ made from the code
+campaign      one drill over many sites
 cli           the invoke tasks and what they show
 tasks         the import path of tasks.py in projects
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.cli import finished_runs
+from drillbook.project import finished_runs
 from drillbook.project.project import Project
 from drillbook.report import publish
 from tests.audit.stories import Book

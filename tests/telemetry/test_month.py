@@ -8,9 +8,8 @@ import yaml
 
 from drillbook.audit import content, records
 from drillbook.audit.period import Period
-from drillbook.cli import finished_runs
 from drillbook.plan.schedule import State
-from drillbook.project import due
+from drillbook.project import due, finished_runs
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.figures import moment

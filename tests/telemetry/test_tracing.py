@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from drillbook.cli.finished_runs import judged
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
+from drillbook.project.finished_runs import judged
 from drillbook.telemetry import export, spans
 from drillbook.telemetry.ids import traceparent
 from tests.engine.test_runner import Bench, step

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.attestation import standing
-from drillbook.cli import finished_runs, recover, render, run_identity
+from drillbook.cli import recover, render, run_identity
 from drillbook.cli.console import console
 from drillbook.engine import lab_gone, manual_cleanup
 from drillbook.engine.closure import Settlement
@@ -27,6 +27,7 @@ from drillbook.judge import residue
 from drillbook.plan import closure_approval
 from drillbook.plan.closure_approval import Closing
 from drillbook.plan.planner import Plan, checked
+from drillbook.project import finished_runs
 from drillbook.project.project import Project
 from drillbook.report.figures import shown
 from drillbook.report.terminal import summary

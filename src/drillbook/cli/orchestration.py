@@ -15,9 +15,8 @@ from drillbook.attestation.manifests import ManifestKeys
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.cli import run_trace
 from drillbook.cli.access import connect, redactor_for
-from drillbook.cli.finished_runs import rejudged
 from drillbook.cli.lost_record import unrecorded, unreported
-from drillbook.cli.run_identity import header, new_run_id, operator, previous_head
+from drillbook.cli.run_identity import given_run_id, header, operator, previous_head
 from drillbook.engine import pruning
 from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Owner
@@ -42,6 +41,7 @@ from drillbook.plan import approval, guard, planner
 from drillbook.plan.planner import Plan
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.spec import Drill, Suite
+from drillbook.project.finished_runs import rejudged
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.sdk.earlier import EarlierStep
@@ -92,7 +92,7 @@ class Orchestrator:
         """
         anchor_places.places(self.project.reports)
         redactor = redactor_for(one)
-        run_id, suite = new_run_id(one.drill), parent.name if parent else ""
+        run_id, suite = given_run_id(one.drill), parent.name if parent else ""
         folder = (parent or self.project.ready_reports()) / run_id
         prev = previous_head(self.project, run_id)
         journal = Journal(
@@ -212,7 +212,7 @@ class Orchestrator:
         Continues after a failed drill, but stops after an aborted drill, or a drill that left changes. ``between`` is called
         with the result of each finished run.
         """
-        run_id = new_run_id(suite.suite)
+        run_id = given_run_id(suite.suite)
         folder = self.project.ready_reports() / run_id
         started, began_ns, began = datetime.now(UTC), time.time_ns() // 1_000_000 * 1_000_000, time.monotonic()
         views: list[RunView] = []

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from drillbook.attestation import anchors, standing
 from drillbook.attestation.manifests import ManifestKeys
-from drillbook.cli import access, finished_runs, lost_record, run_identity
+from drillbook.cli import access, lost_record, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.render import told_render
 from drillbook.engine import lab_gone, manual_cleanup
@@ -36,6 +36,7 @@ from drillbook.judge import notes
 from drillbook.judge.result import Result
 from drillbook.notify.messenger import Messenger
 from drillbook.plan.planner import checked
+from drillbook.project import finished_runs
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal.event_lines import Progress

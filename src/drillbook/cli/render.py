@@ -13,12 +13,13 @@ from rich.text import Text
 from drillbook.attestation import sign_runs, standing
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.attestation.standing import Standing
-from drillbook.cli import finished_runs, metrics, run_identity
+from drillbook.cli import metrics, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.errors import JournalError, UnknownName
 from drillbook.journal.own_writes import Written
 from drillbook.judge.result import RunView
+from drillbook.project import finished_runs
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.figures import one_line

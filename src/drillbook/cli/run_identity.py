@@ -8,11 +8,13 @@ import secrets
 from datetime import UTC, datetime
 
 from drillbook import __version__
-from drillbook.errors import JournalError
+from drillbook.campaign.attempt import RUN_VARIABLE
+from drillbook.errors import JournalError, UsageError
 from drillbook.events.runs import Session
 from drillbook.installation.program_name import program
 from drillbook.journal.journal import read
 from drillbook.project.project import Project
+from drillbook.report.folders import drill_of
 from drillbook.signing import account
 
 
@@ -20,6 +22,16 @@ def new_run_id(name: str) -> str:
     """Create a run's name that sorts by time: UTC to the millisecond, drill, and four random hex digits."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{name}-{secrets.token_hex(2)}"
+
+
+def given_run_id(name: str) -> str:
+    """Return the run's name that a campaign gave to this process, once; else a new one. Raises UsageError for a wrong name."""
+    given = os.environ.pop(RUN_VARIABLE, "")
+    if not given:
+        return new_run_id(name)
+    if drill_of(given) != name:
+        raise UsageError(f"{RUN_VARIABLE} must be the name of a run of {name}, not {given!r}", hint=f"unset {RUN_VARIABLE}")
+    return given
 
 
 def operator() -> str:

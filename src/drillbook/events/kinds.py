@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drillbook.events import holds, probes, runs, steps
+from drillbook.events import campaigns, holds, probes, runs, steps
 from drillbook.events.content import Content, Unknown
 
 KINDS = MappingProxyType(
     {
         found.KIND: found
-        for module in (runs, steps, probes, holds)
+        for module in (runs, steps, probes, holds, campaigns)
         for found in vars(module).values()
         if isinstance(found, type) and issubclass(found, Content) and found.__module__ == module.__name__ and found.KIND
     }

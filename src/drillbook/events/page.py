@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Union, get_args, get_origin
 
-from drillbook.events import holds, probes, runs, steps
+from drillbook.events import campaigns, holds, probes, runs, steps
 from drillbook.events.content import Content
 from drillbook.events.kinds import KINDS
 
@@ -88,7 +88,7 @@ WORDS = {
 def page() -> str:
     """The whole page as Markdown, without the line that marks generated pages."""
     parts = [FORMAT]
-    for module in (runs, steps, probes, holds):
+    for module in (runs, steps, probes, holds, campaigns):
         parts.append(f"### {_title(module)}\n")
         parts += [_kind(model) for model in KINDS.values() if model.__module__ == module.__name__]
     return "\n".join([*parts, TAIL])

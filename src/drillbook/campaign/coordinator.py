@@ -1,0 +1,152 @@
+"""Coordinator of a campaign: asks the scheduler, records each intent before it acts on it, and records each end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.executor import Executor
+from drillbook.campaign.record import CampaignState, event_of
+from drillbook.campaign.scheduler import Scheduler, SiteState, worst
+from drillbook.events.campaigns import CampaignFinished, CampaignStopped, SiteIntended
+from drillbook.events.content import Content
+from drillbook.exits import Exit
+
+EXITS = {
+    SiteState.PASSED: Exit.OK,
+    SiteState.FAILED: Exit.FAILED,
+    SiteState.UNKNOWN: Exit.UNVERIFIED,
+    SiteState.REFUSED: Exit.REFUSED,
+}
+
+
+class Journalled(Protocol):
+    """The part of a journal that the controller writes to."""
+
+    def append(self, what: Content, *, sync: bool = False) -> Any:
+        """Write one event; with ``sync`` it is on disk when this method returns."""
+
+
+@dataclass(slots=True)
+class Stopping:
+    """Requests of the operator to stop the campaign."""
+
+    level: int = 0
+    """0: none; 1: start no further site and wait for those that run; 2: also stop those that run."""
+
+
+@dataclass(slots=True)
+class Coordinator:
+    """Runs one campaign from its state to its end; a campaign whose controller died is continued by another one."""
+
+    state: CampaignState
+    journal: Journalled
+    executor: Executor
+    job: Callable[[str, str], Job]
+    """Makes the job of a site from its name and the name of its run."""
+    new_run: Callable[[], str]
+    """Makes the name of a new run."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    stopping: Stopping = field(default_factory=Stopping)
+    saw: Callable[[Ending], None] = lambda _: None
+    """Called with each ending after it was recorded."""
+    look_s: float = 1.0
+    """Longest time in seconds until a request of the operator is noticed."""
+    _scheduler: Scheduler = field(init=False)
+    _jobs: dict[str, Job] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
+
+    def run(self) -> CampaignFinished | None:
+        """Drill every site that may start; returns None when the operator stopped the campaign, which can be resumed."""
+        self._scheduler = self._restored()
+        for site, run in self.state.open.items():
+            self._submit(site, run, resumed=True)
+        while not self._over():
+            self._start()
+            if not self._over():
+                self._wait()
+        return None if self.stopping.level else self._finish()
+
+    def _restored(self) -> Scheduler:
+        file = self.state.file
+        scheduler = Scheduler(file.rules(), file.scheduled(), self.state.began)
+        for site, ending in self.state.ends.items():
+            scheduler.restore(site, ending.state, residue=ending.residue > 0)
+        for site in self.state.open:
+            scheduler.restore(site, SiteState.RUNNING)
+        if self.state.stopped:
+            scheduler.stop(self.state.stopped)
+        return scheduler
+
+    def _over(self) -> bool:
+        if self.stopping.level:
+            return not self._scheduler.running
+        return self._scheduler.over()
+
+    def _start(self) -> None:
+        if self.stopping.level:
+            return
+        now = self.now()
+        if self._scheduler.expired(now):
+            self._scheduler.stop("the time for the campaign is over: no window opened in time for the sites that waited")
+        for site in self._scheduler.due(now):
+            run = self.new_run()
+            self.journal.append(SiteIntended(site=site, run=run), sync=True)
+            self.state.intents[site] = run
+            self._submit(site, run, resumed=False)
+        self._told_stop()
+
+    def _submit(self, site: str, run: str, *, resumed: bool) -> None:
+        job = self.job(site, run)
+        self._jobs[site] = job if not resumed else _resumed(job)
+        self.executor.submit(self._jobs[site])
+
+    def _wait(self) -> None:
+        timeout = (self._scheduler.wake(self.now()) - self.now()).total_seconds()
+        for ending in self.executor.wait(min(max(timeout, 0.01), self.look_s)):
+            self._end(ending)
+        if self.stopping.level > 1:
+            for site in set(self._jobs) - self._asked:
+                self._asked.add(site)
+                self.executor.cancel(self._jobs[site])
+
+    def _end(self, ending: Ending) -> None:
+        self._jobs.pop(ending.site, None)
+        self._scheduler.ended(ending.site, ending.state, residue=ending.residue > 0)
+        self._record(ending)
+        self._told_stop()
+
+    def _record(self, ending: Ending, *, sync: bool = True) -> None:
+        self.journal.append(event_of(ending), sync=sync)
+        self.state.ends[ending.site] = ending
+        self.saw(ending)
+
+    def _told_stop(self) -> None:
+        if self._scheduler.stopped and not self.state.stopped:
+            self.state.stopped = self._scheduler.stopped
+            self.journal.append(CampaignStopped(why=self.state.stopped), sync=True)
+
+    def _finish(self) -> CampaignFinished:
+        """Refuse the sites that will not start any more, and record the end of the campaign."""
+        self._told_stop()
+        for site in self._scheduler.waiting():
+            self._record(Ending(site, SiteState.REFUSED, message=f"not started: {self.state.stopped}"), sync=False)
+        ends = self.state.ends.values()
+        state = worst(end.state for end in ends)
+        residue = any(end.residue for end in ends)
+        finished = CampaignFinished(
+            sites=dict(Counter(str(end.state) for end in ends)),
+            state=str(state),
+            exit=Exit.RESIDUE if residue else EXITS[state],
+        )
+        self.journal.append(finished, sync=True)
+        self.state.finished = finished
+        return finished
+
+
+def _resumed(job: Job) -> Job:
+    return Job(**{**{name: getattr(job, name) for name in job.__slots__}, "resumed": True})

@@ -1,0 +1,124 @@
+"""The record of a campaign: its journal, and its state, which follows from the journal alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from drillbook.campaign.attempt import CAMPAIGNS, RECORD, Ending
+from drillbook.campaign.scheduler import SiteState
+from drillbook.campaign.sites import SitesFile
+from drillbook.errors import JournalError, UnknownName
+from drillbook.events.campaigns import CampaignFinished, CampaignStarted, CampaignStopped, SiteEnded, SiteIntended
+from drillbook.events.event import Event
+from drillbook.journal import journal
+from drillbook.journal.damaged import RUN_ID
+from drillbook.journal.journal import FILE, Journal
+from drillbook.redact import Redactor
+
+
+@dataclass(slots=True)
+class CampaignState:
+    """State of a campaign, folded from its events."""
+
+    start: CampaignStarted
+    began: datetime
+    intents: dict[str, str] = field(default_factory=dict)
+    """Name of the run of each site that was about to start."""
+    ends: dict[str, Ending] = field(default_factory=dict)
+    stopped: str = ""
+    finished: CampaignFinished | None = None
+    ended_at: str = ""
+
+    @property
+    def open(self) -> dict[str, str]:
+        """Run of each site that may have started, and whose end is unknown."""
+        return {site: run for site, run in self.intents.items() if site not in self.ends}
+
+    @property
+    def file(self) -> SitesFile:
+        """Sites and limits of the campaign."""
+        sites = {site["name"]: {key: site[key] for key in site if key not in ("name", "path")} for site in self.start.sites}
+        return SitesFile.model_validate({**self.start.rules, "sites": sites})
+
+    @property
+    def inventories(self) -> dict[str, str]:
+        """Path of the inventory of each site."""
+        return {site["name"]: site["path"] for site in self.start.sites}
+
+
+def fold(events: Iterable[Event]) -> CampaignState:
+    """Derive the state of a campaign from its events. Raises JournalError for the journal of something else."""
+    state: CampaignState | None = None
+    for event in events:
+        match event.what:
+            case CampaignStarted() as start if state is None:
+                state = CampaignState(start, datetime.fromisoformat(event.at))
+            case _ if state is None:
+                raise JournalError(f"the journal begins with the event {event.kind!r}, not with {CampaignStarted.KIND}")
+            case SiteIntended() as intent:
+                state.intents[intent.site] = intent.run
+            case SiteEnded() as end:
+                state.ends[end.site] = _ending(end)
+            case CampaignStopped() as stop:
+                state.stopped = state.stopped or stop.why
+            case CampaignFinished() as finished:
+                state.finished, state.ended_at = finished, event.at
+            case _:
+                pass
+    if state is None:
+        raise JournalError("the journal contains no event")
+    return state
+
+
+def _ending(end: SiteEnded) -> Ending:
+    return Ending(
+        end.site, SiteState(end.state), end.run, end.verdict, end.residue, end.head, dict(end.objectives), end.message
+    )
+
+
+def event_of(ending: Ending) -> SiteEnded:
+    """Return the event that records the end of a site."""
+    return SiteEnded(**{**ending.as_data(), "state": str(ending.state)})
+
+
+def folder_of(reports: Path, campaign: str) -> Path:
+    """Folder of a campaign."""
+    return reports / CAMPAIGNS / campaign
+
+
+def create(folder: Path) -> Journal:
+    """Create the journal of a new campaign in its folder. Raises JournalError."""
+    try:
+        (folder / RECORD).mkdir(mode=0o700)
+    except OSError as error:
+        raise JournalError(f"{folder} cannot be created: {error.strerror}; nothing was touched") from None
+    return Journal(folder / RECORD, Redactor(()), origin=time.monotonic())
+
+
+def resume(folder: Path) -> Journal:
+    """Open the journal of a campaign to continue it. Raises JournalError when another process runs the campaign."""
+    return Journal.resume(folder / RECORD, Redactor(()), origin=time.monotonic())
+
+
+def read(folder: Path) -> tuple[Event, ...]:
+    """Read and verify the journal of a campaign. Raises JournalError."""
+    return journal.read(folder / RECORD / FILE).events
+
+
+def find(reports: Path, name: str) -> Path:
+    """Folder of the campaign ``name``, the beginning of its name, or its drill; empty: the newest. Raises UnknownName."""
+    known = sorted(path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
+    found = [folder for folder in known if not name or folder.name.startswith(name) or _drill(folder.name) == name]
+    if not found:
+        there = ", ".join(folder.name for folder in reversed(known[-5:])) or "none"
+        raise UnknownName(f"there is no campaign {name!r} in {reports / CAMPAIGNS}", hint=f"the newest are: {there}")
+    return found[-1]
+
+
+def _drill(campaign: str) -> str:
+    found = RUN_ID.fullmatch(campaign)
+    return found[8] if found else ""

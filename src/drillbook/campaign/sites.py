@@ -1,0 +1,179 @@
+"""Sites files: the sites of a campaign, their inventories, groups and windows, and the limits of the campaign."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from drillbook.campaign.scheduler import Rules, Site
+from drillbook.errors import UsageError
+from drillbook.language import strict
+from drillbook.plan.window import Window
+from drillbook.values import Duration
+
+FILE = "sites.yml"
+"""Sites file of a project, whose groups ``--sites GROUP`` selects."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SiteEntry(_Part):
+    """One site: an inventory of its own, or a shared one with values of this site."""
+
+    inventory: str = Field(default="", description="Inventory of the site: a name or a path; default: the name of the site.")
+    set: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys of the inventory for this site, such as `hosts: {web: {address: 10.0.0.2}}`; no secrets.",
+    )
+    groups: tuple[str, ...] = Field(default=(), description="Groups of the site, such as its region and its cluster.")
+    windows: tuple[Window, ...] = Field(default=(), description="Maintenance windows in which the site may start.")
+
+
+class GroupEntry(_Part):
+    """Limits of a group of sites."""
+
+    at_most: int | None = Field(default=None, gt=0, description="Number of sites of the group that are drilled at once.")
+    windows: tuple[Window, ...] = Field(
+        default=(), description="Maintenance windows of the group, in addition to those of a site."
+    )
+
+
+class AbortIf(_Part):
+    """Conditions over all sites that stop the campaign."""
+
+    failed: str = Field(
+        default="10%", description="Stop when more than this share of the sites in the waves so far failed or are unknown."
+    )
+    residue: bool = Field(default=True, description="Stop when a site is left with changes that could not be undone.")
+
+    @field_validator("failed")
+    @classmethod
+    def _share(cls, value: str) -> str:
+        share(value)
+        return value
+
+
+class SitesFile(_Part):
+    """The whole file."""
+
+    at_most: int = Field(default=20, gt=0, description="Number of sites that are drilled at once.")
+    canary: tuple[str, ...] = Field(
+        default=(), description="Sites of the first wave, all of which must pass; default: the first site."
+    )
+    waves: tuple[str, ...] = Field(
+        default=(), description="Shares of all sites, ascending, such as [10%, 50%]: each wave ends before the next begins."
+    )
+    abort_if: AbortIf = AbortIf()
+    within: Duration = Field(default=Duration(86400), gt=0, description="Time after which waiting sites are refused.")
+    groups: dict[str, GroupEntry] = Field(default_factory=dict, description="Limits of groups, by name.")
+    sites: dict[str, SiteEntry] = Field(min_length=1, description="Sites by name.")
+
+    @field_validator("waves")
+    @classmethod
+    def _shares(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if [share(one) for one in value] != sorted({share(one) for one in value}):
+            raise ValueError("the shares must ascend, such as [10%, 50%]")
+        return value
+
+    @field_validator("sites")
+    @classmethod
+    def _names(cls, value: dict[str, SiteEntry]) -> dict[str, SiteEntry]:
+        for name in value:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a name of a site: use letters, digits, `.`, `_` and `-`")
+        return value
+
+    def rules(self) -> Rules:
+        """Return the limits for the scheduler."""
+        return Rules(
+            at_most=self.at_most,
+            groups={name: group.at_most for name, group in self.groups.items() if group.at_most},
+            canary=self.canary or (next(iter(self.sites)),),
+            waves=tuple(share(one) for one in self.waves),
+            failed_share=share(self.abort_if.failed),
+            stop_on_residue=self.abort_if.residue,
+            patience_s=float(self.within),
+        )
+
+    def scheduled(self) -> list[Site]:
+        """Return the sites for the scheduler, in the order of the file."""
+        return [Site(name, entry.groups, self._windows(entry)) for name, entry in self.sites.items()]
+
+    def _windows(self, entry: SiteEntry) -> tuple[tuple[Window, ...], ...]:
+        of_groups = [self.groups[group].windows for group in entry.groups if group in self.groups]
+        return tuple(windows for windows in (entry.windows, *of_groups) if windows)
+
+    def only(self, group: str) -> SitesFile:
+        """Return the file with only the sites of ``group``. Raises UsageError when there are none."""
+        chosen = {name: entry for name, entry in self.sites.items() if group in entry.groups}
+        if not chosen:
+            known = sorted({name for entry in self.sites.values() for name in entry.groups})
+            raise UsageError(
+                f"no site belongs to the group {group!r}",
+                hint=f"{strict.did_you_mean(group, known)}groups: {', '.join(known) or 'none'}; a file ends with .yml",
+            )
+        return self.model_copy(update={"sites": chosen, "canary": tuple(name for name in self.canary if name in chosen)})
+
+
+def share(text: str) -> float:
+    """Return the share that a percentage such as ``10%`` states. Raises ValueError."""
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", text)
+    if not found or float(found[1]) > 100:
+        raise ValueError(f"{text!r} is not a share; write a percentage, such as 10%")
+    return float(found[1]) / 100
+
+
+def load(root: Path, name: str) -> SitesFile:
+    """Read the sites file ``name``, or the group ``name`` of the project's sites file. Raises UsageError."""
+    as_file = name.endswith((".yml", ".yaml"))
+    path = Path(name) if as_file else root / FILE
+    if not path.is_file():
+        raise UsageError(
+            f"the sites file {path} does not exist", hint="see docs/campaigns.md; --sites FILE names another file"
+        )
+    document = strict.load(path)
+    found = document.validate(SitesFile, document.value)
+    for index, site in enumerate(found.canary):
+        if site not in found.sites:
+            hint = f"{strict.did_you_mean(site, found.sites)}sites: {', '.join(found.sites)}"
+            raise document.error(("canary", index), f"there is no site {site!r}", hint=hint)
+    return found if as_file else found.only(name)
+
+
+def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Path]) -> dict[str, str]:
+    """Write an inventory into ``folder`` for each site that sets values; returns the inventory of each site.
+
+    ``inventory_of`` has the path of each named inventory. A written inventory includes it, so its own values have precedence.
+    """
+    found: dict[str, str] = {}
+    for name, entry in file.sites.items():
+        base = inventory_of[entry.inventory or name]
+        if not entry.set:
+            found[name] = str(base)
+            continue
+        path = folder / f"{name}.yml"
+        content = {**entry.set, "include": str(base)}
+        path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")  # JSON is YAML
+        found[name] = str(path)
+    return found
+
+
+def inventories(root: Path, file: SitesFile) -> dict[str, Path]:
+    """Return the path of each inventory that ``file`` names. Raises UsageError when one does not exist."""
+    found: dict[str, Path] = {}
+    for name, entry in file.sites.items():
+        word = entry.inventory or name
+        path = Path(word) if word.endswith((".yml", ".yaml")) else root / "inventory" / f"{word}.yml"
+        if not path.is_file():
+            raise UsageError(
+                f"the inventory {path} of the site {name} does not exist", hint="see `inventory` of the sites file"
+            )
+        found[word] = path.resolve()
+    return found

@@ -1,0 +1,205 @@
+"""Run or resume a campaign with output to a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbook.campaign import record, sites
+from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.coordinator import Coordinator, Stopping
+from drillbook.campaign.executor import Executor
+from drillbook.campaign.processes import Processes
+from drillbook.campaign.record import CampaignState
+from drillbook.campaign.scheduler import SiteState, waves
+from drillbook.campaign.sites import SitesFile
+from drillbook.cli import dry_run
+from drillbook.cli.console import console
+from drillbook.cli.orchestration import Orchestrator
+from drillbook.cli.run_identity import header, new_run_id, operator
+from drillbook.cli.views import ignore
+from drillbook.errors import DrillbookError, UsageError
+from drillbook.events.campaigns import CampaignResumed, CampaignStarted
+from drillbook.exits import Exit
+from drillbook.journal.journal import Journal
+from drillbook.plan.spec import Suite
+from drillbook.project.project import Project
+from drillbook.report.figures import count, shown
+
+SHAPES = {SiteState.PASSED: "✓", SiteState.FAILED: "✗", SiteState.REFUSED: "–", SiteState.UNKNOWN: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Options of a new campaign."""
+
+    drill: str
+    sites: str
+    at_most: int = 0
+    """Number of sites at once; 0: that of the sites file."""
+    confirm: str = ""
+
+    def file(self, project: Project) -> SitesFile:
+        """Read the sites. Raises UsageError."""
+        if not self.sites:
+            raise UsageError("a campaign needs --sites", hint="campaign NAME --sites FILE or GROUP; see docs/campaigns.md")
+        found = sites.load(project.root, self.sites)
+        return found.model_copy(update={"at_most": self.at_most}) if self.at_most else found
+
+
+def start(project: Project, wish: Wish, executor: Executor) -> int:
+    """Begin a campaign and run it to its end; returns its exit status."""
+    file, found = wish.file(project), project.drill(wish.drill)
+    campaign = new_run_id(wish.drill)
+    folder = record.folder_of(project.ready_reports(), campaign)
+    try:
+        paths = _planned(project, wish.drill, file, folder)
+        journal = record.create(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    data = file.model_dump(mode="json", by_alias=True)
+    journal.append(
+        CampaignStarted(
+            **header(operator()),
+            campaign=campaign,
+            drill=wish.drill,
+            suite=isinstance(found, Suite),
+            rules={key: data[key] for key in data if key != "sites"},
+            sites=tuple({"name": name, "path": paths[name], **entry} for name, entry in data["sites"].items()),
+            confirm=wish.confirm,
+            executor=executor.name,
+        ),
+        sync=True,
+    )
+    return _run(project, folder, journal, executor)
+
+
+def resume(project: Project, name: str, executor: Executor) -> int:
+    """Continue a campaign whose controller died or was stopped; returns the exit status of the campaign."""
+    folder = record.find(project.reports, name)
+    journal = record.resume(folder)
+    state = record.fold(journal.before.events)
+    if state.finished:
+        journal.close()
+        console().print(shown(f"{folder.name} has ended; nothing to resume"))
+        return state.finished.exit
+    journal.append(CampaignResumed(**header(operator()), executor=executor.name), sync=True)
+    return _run(project, folder, journal, executor)
+
+
+def tell(project: Project, wish: Wish) -> int:
+    """Print the waves of a campaign; changes nothing. Raises UsageError."""
+    file = wish.file(project)
+    found = project.drill(wish.drill)
+    parts = waves(file.rules(), file.scheduled())
+    kind = "suite" if isinstance(found, Suite) else "drill"
+    sites.inventories(project.root, file)
+    return dry_run.tell(
+        f"would run the {kind} {wish.drill} on {count(len(file.sites), 'site')}, at most {file.at_most} at once",
+        *(f"wave {number}: {', '.join(part)}" for number, part in enumerate(parts, 1)),
+    )
+
+
+def _planned(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[str, str]:
+    """Write the inventories of the sites, and plan the drill on each, so that no mistake is found half-way. Raises UsageError."""
+    (folder / "sites").mkdir(mode=0o700, parents=True)
+    paths = sites.write_inventories(file, folder / "sites", sites.inventories(project.root, file))
+    found = project.drill(drill)
+    for name, path in paths.items():
+        try:
+            Orchestrator(project, project.inventory(path), ignore).plans(found)
+        except DrillbookError as error:
+            raise UsageError(f"the drill cannot be planned on the site {name}: {error.message}", hint=error.hint) from None
+    return paths
+
+
+def _run(project: Project, folder: Path, journal: Journal, executor: Executor) -> int:
+    state = record.fold(journal.before.events or record.read(folder))
+    stopping, out = Stopping(), console()
+    total = len(state.start.sites)
+    out.print(shown(f"{folder.name}: {count(total, 'site')}, by {executor.name}"), style="bold")
+
+    def saw(ending: Ending) -> None:
+        why = f": {ending.message}" if ending.message else ""
+        text = f"{SHAPES[ending.state]} {ending.site} {ending.state} ({len(state.ends)} of {total}){why}"
+        out.print(shown(text), soft_wrap=True)
+
+    controller = Coordinator(
+        state,
+        journal,
+        executor,
+        _jobs(project, state),
+        lambda: new_run_id(state.start.drill),
+        stopping=stopping,
+        saw=saw,
+    )
+    try:
+        with _stoppable(stopping):
+            finished = controller.run()
+    finally:
+        executor.close()
+        journal.close()
+    if finished is None:
+        out.print(
+            shown(f"stopped after {len(state.ends)} of {count(total, 'site')}; go on: campaign --resume {folder.name}")
+        )
+        return Exit.REFUSED
+    told = ", ".join(f"{number} {name}" for name, number in sorted(finished.sites.items()))
+    out.print(shown(f"{state.stopped}\n{told}" if state.stopped else told), style="bold")
+    return finished.exit
+
+
+def _jobs(project: Project, state: CampaignState) -> Callable[[str, str], Job]:
+    """Return the function that makes the job of a site."""
+    groups = {site.name: site.groups for site in state.file.scheduled()}
+    paths = state.inventories
+
+    def job(site: str, run: str) -> Job:
+        start = state.start
+        return Job(
+            start.campaign,
+            site,
+            run,
+            start.drill,
+            start.suite,
+            paths[site],
+            str(project.root.resolve()),
+            confirm=start.confirm,
+            groups=groups[site],
+        )
+
+    return job
+
+
+def executor_of(on: str) -> Executor:
+    """Make the executor that ``--on`` names. Raises UsageError."""
+    if on:
+        raise UsageError(f"--on {on!r} is not supported")
+    return Processes()
+
+
+@contextmanager
+def _stoppable(stopping: Stopping) -> Iterator[None]:
+    """Stop the campaign at Ctrl-C: first start no further site, then also stop the sites that run."""
+
+    def answer(*_: object) -> None:
+        stopping.level = min(stopping.level + 1, 2)
+        said = (
+            "press Ctrl-C again to stop the running drills"
+            if stopping.level == 1
+            else "the running drills undo their changes"
+        )
+        sys.stderr.write(f"no further site starts; {said}\n")
+
+    before = {number: signal.signal(number, answer) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

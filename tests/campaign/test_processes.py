@@ -1,0 +1,174 @@
+"""Campaigns of real drills in real processes, and what is left of them when these are killed."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from tests.program import Folder, fault, step
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def with_sites(folder, count, head=""):
+    """A sites file in which each site is this machine with a scratch folder of its own, as locks are there."""
+    lines = [
+        f"  s{number}: {{inventory: lab, set: {{hosts: {{controller: {{scratch: {folder.root}/s{number}}}}}}}}}"
+        for number in range(count)
+    ]
+    (folder.root / "all.yml").write_text("\n".join([head, "sites:", *lines]) + "\n")
+
+
+def campaign_of(folder):
+    return next((folder.root / "reports" / "campaigns").iterdir())
+
+
+def events(folder):
+    lines = (campaign_of(folder) / "record" / "journal.jsonl").read_text().split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def ends(folder):
+    return {event["data"]["site"]: event["data"] for event in events(folder) if event["kind"] == "site.ended"}
+
+
+def runs(folder):
+    return [path.parent.name for path in (folder.root / "reports").glob("2*/journal.jsonl")]
+
+
+def until(held, seconds=60):
+    limit = time.monotonic() + seconds
+    while not (found := held()):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    return found
+
+
+def counting(folder, more=("true",)):
+    """A drill that writes a line into the file `count`, then runs ``more``."""
+    folder.write("ready:\n" + step(["sh", "-c", f"echo >> {folder.root}/count"]) + "restore:\n" + step(list(more)))
+
+
+def count(folder):
+    path = folder.root / "count"
+    return len(path.read_text()) if path.exists() else 0
+
+
+def test_every_site_is_drilled_and_its_run_is_a_run_like_any_other(folder):
+    counting(folder)
+    with_sites(folder, 3)
+    done = folder.run("campaign", "sample", "--sites", "all.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert count(folder) == 3
+    assert "3 passed" in done.stdout
+    found = ends(folder)
+    assert {site: end["state"] for site, end in found.items()} == {"s0": "passed", "s1": "passed", "s2": "passed"}
+    assert sorted(end["run"] for end in found.values()) == sorted(runs(folder))
+    for end in found.values():
+        last = (folder.root / "reports" / end["run"] / "journal.jsonl").read_text().strip().splitlines()[-1]
+        assert json.loads(last)["hash"] == end["head"]
+    assert folder.run("campaign", "--resume").returncode == 0
+    assert count(folder) == 3
+    assert folder.run("report.verify", runs(folder)[0]).returncode != 1
+
+
+def test_a_failed_canary_stops_the_campaign(folder):
+    counting(folder, ["false"])
+    with_sites(folder, 3)
+    done = folder.run("campaign", "sample", "--sites", "all.yml")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert count(folder) == 1
+    assert [end["state"] for end in ends(folder).values()] == ["failed", "refused", "refused"]
+    assert "the canary site s0 ended as failed" in done.stdout
+
+
+def test_a_mistake_in_the_inventory_of_one_site_is_found_before_the_first_one_starts(folder):
+    counting(folder)
+    with_sites(folder, 1)
+    path = folder.root / "all.yml"
+    path.write_text(path.read_text() + "  s1: {inventory: lab, set: {hosts: {controller: {prot: 1}}}}\n")
+    done = folder.run("campaign", "sample", "--sites", "all.yml")
+    assert done.returncode == 2
+    assert "site s1" in done.stderr
+    assert count(folder) == 0
+    assert list((folder.root / "reports" / "campaigns").iterdir()) == []
+
+
+def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them(folder):
+    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    with_sites(folder, 4, "canary: [s0, s1]\nat_most: 2\n")
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until(lambda: count(folder) == 2)
+    process.kill()
+    process.wait()
+    second = folder.start("campaign", "--resume")
+    (folder.root / "go").touch()
+    assert second.wait(60) == 0
+    assert count(folder) == 4
+    assert {end["state"] for end in ends(folder).values()} == {"passed"}
+    assert len(runs(folder)) == 4
+
+
+def test_a_killed_drill_is_recovered_and_not_repeated(folder):
+    folder.write(
+        "ready:\n"
+        + step(["sh", "-c", f"echo >> {folder.root}/count"])
+        + fault(
+            ["touch", f"{folder.root}/broken"],
+            ["rm", "-f", f"{folder.root}/broken"],
+            ["test", "-e", f"{folder.root}/broken"],
+        )
+        + "restore:\n"
+        + step(["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    )
+    with_sites(folder, 1)
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until((folder.root / "broken").exists)
+    process.kill()
+    process.wait()
+    pid = int((campaign_of(folder) / "sites" / "s0.lock").read_text())
+    os.kill(pid, signal.SIGKILL)
+    done = folder.run("campaign", "--resume")
+    assert not (folder.root / "broken").exists()
+    assert count(folder) == 1
+    assert done.returncode != 0
+    found = ends(folder)["s0"]
+    assert found["state"] == "unknown", found
+    assert "recovered" in found["message"]
+
+
+def test_a_second_controller_of_the_same_campaign_is_refused(folder):
+    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    with_sites(folder, 1)
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until(lambda: count(folder) == 1)
+    done = folder.run("campaign", "--resume")
+    assert done.returncode == 3
+    assert "is being written by another process" in done.stderr
+    (folder.root / "go").touch()
+    assert process.wait(60) == 0
+
+
+def test_ctrl_c_twice_stops_the_running_drills_which_undo_their_changes(folder):
+    folder.write(
+        fault(
+            ["touch", f"{folder.root}/broken"],
+            ["rm", "-f", f"{folder.root}/broken"],
+            ["test", "-e", f"{folder.root}/broken"],
+        )
+        + "restore:\n"
+        + step(["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    )
+    with_sites(folder, 2)
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until((folder.root / "broken").exists)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 4
+    assert not (folder.root / "broken").exists()
+    assert [end["state"] for end in ends(folder).values()] == ["unknown"]
