@@ -260,7 +260,7 @@ _NULS = Part((f"(?:{NUL}){{0,3}}",), 36)
 
 @cache
 def _byte(byte: int) -> Part:
-    """Part for one byte of UTF-16: as a character, as an escape, or as the replacement character for an unprintable byte."""
+    """Pattern for one byte of UTF-16: as a character, as an escape, or as the replacement character for an unprintable byte."""
     if not byte:
         return Part((f"(?:{NUL}){{1,3}}",), 36)
     if byte < 128:

@@ -56,7 +56,7 @@ class AnchorFile:
 
     @property
     def source(self) -> str:
-        """Path of the file."""
+        """Path of the file with the anchors, for messages."""
         return str(self.path)
 
     def add(self, run: str, events: int, line: bytes) -> None:

@@ -10,7 +10,7 @@ from drillbook.report import growth, pages
 
 
 def render(audit: Audit) -> str:
-    """Render ``audit.html``."""
+    """Render the audit as the page ``audit.html``."""
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (

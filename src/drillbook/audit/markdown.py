@@ -14,7 +14,7 @@ from drillbook.report.markdown_syntax import code, escape, table
 
 
 def render(audit: Audit) -> str:
-    """Render ``audit.md``."""
+    """Render the audit as Markdown, the text of ``audit.md``."""
     bodies = {
         "record": _record,
         "coverage": _coverage,

@@ -100,7 +100,7 @@ class Record:
 
     @property
     def reason(self) -> str:
-        """Reason of the verdict."""
+        """Reason why the run got its verdict."""
         if self.verdict == NOT_VERIFIED:
             return self.damage or "; ".join(self.doubts) or "its journal could not be judged"
         return self.result.reason if self.result else ""
@@ -112,13 +112,13 @@ class Record:
 
     @property
     def environment(self) -> str:
-        """Environment of the plan."""
+        """Environment in which the run took place, as its plan names it."""
         inventory = self.plan.get("inventory")
         return str(inventory.get("environment", UNKNOWN)) if isinstance(inventory, dict) else UNKNOWN
 
     @property
     def service(self) -> str:
-        """Service of the plan."""
+        """Service that the drill tested, as its plan names it."""
         return str(self.plan.get("service", UNKNOWN))
 
     @property
@@ -129,7 +129,7 @@ class Record:
 
     @property
     def operator(self) -> str:
-        """Operator of the run."""
+        """Person who started the run."""
         return self.opening.operator if self.opening else UNKNOWN
 
     @property

@@ -18,7 +18,7 @@ class Connects(Protocol):
     """Protocol of hosts that need a connection before their first command."""
 
     def open(self) -> None:
-        """Connect. Raises HostError."""
+        """Connect to the host. Raises HostError."""
 
 
 def connect(inventory: Inventory, name: str) -> Host:

@@ -142,7 +142,9 @@ def _closable(state: RunState, doubt: str) -> History:
             f"{folder.name} left no changes in place, so there is nothing to close", hint="see `invoke drill.list`"
         )
     if gone := lab_gone.lab_gone(state.first):
-        raise UsageError(f"{folder.name}: {gone}", hint=f"to record this: invoke drill.recover {folder.name}")
+        raise UsageError(
+            f"{folder.name}: {gone}", hint=f"to record that nothing is left: invoke drill.recover {folder.name}"
+        )
     return history
 
 

@@ -225,7 +225,7 @@ def runs(project: Project, *, everything: bool = False, as_json: bool = False) -
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    """One run, for JSON."""
+    """Return the fields of one run for the JSON output."""
     result, verdict = standings.result(folder), _verdict(folder)
     started = result.started if result else folders.begun(folder.name)
     return {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}

@@ -206,7 +206,7 @@ class _View:
         return [host for host in self.plan.hosts() if host in named]
 
     def value(self) -> dict[str, Any]:
-        """The plan as JSON."""
+        """Return the plan as a value for JSON output."""
         made = self.plan.model_dump(mode="json")
         for written, step in zip(made["steps"], self.plan.steps, strict=True):
             undo = undo_of(step)

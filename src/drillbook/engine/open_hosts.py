@@ -49,7 +49,7 @@ class Hosts:
                 return self._open.setdefault(name, host)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close the connections to all hosts of the run."""
         for host in reversed(list(self._open.values())):
             host.close()
         self._open.clear()

@@ -68,7 +68,7 @@ class Preparation:
 
     @property
     def plan(self) -> Plan:
-        """Plan of the run."""
+        """Plan that the run carries out."""
         return self.stage.plan
 
     def _prepare(self) -> None:

@@ -307,7 +307,7 @@ class Probes:
         track.start()
 
     def all(self) -> list[Track]:
-        """All started probes."""
+        """Return all probes that were started."""
         return [*self.availability, *self.canaries]
 
     def wait(self, ready: Callable[[], bool], seconds: float, cancel: threading.Event) -> bool:
@@ -362,7 +362,7 @@ class Probes:
         return settled
 
     def stop(self) -> None:
-        """Stop all probes."""
+        """Stop all probes of the run."""
         for track in self.all():
             track.stop()
         self.pulse.stop()

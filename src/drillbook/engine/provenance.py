@@ -46,7 +46,7 @@ class ProvenSource:
     service: str
     source: str
     backup: str
-    """Id of the backup."""
+    """Id of the verified backup within its source."""
     proof: str
     """Name of the action that verified the backup."""
     fault: str

@@ -306,7 +306,7 @@ def salvage(path: Path) -> tuple[History, str]:
 
 
 def parse(path: Path, data: bytes) -> tuple[History, str]:
-    """Parse the bytes of a journal, as ``salvage`` does; ``path`` is for messages."""
+    """Parse ``data``; return the intact events, and the problem of the line after them (empty: none). ``path`` is for messages."""
     lines = data.split(b"\n")
     torn = lines.pop() != b""
     events: list[Event] = []

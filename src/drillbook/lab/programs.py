@@ -102,7 +102,7 @@ def source_path() -> dict[str, str]:
 
 
 def of(lab: Lab, host: str) -> list[Program]:
-    """Supervised programs of ``host``."""
+    """Return the programs that supervisord runs on the lab's ``host``."""
     python = f'"{sys.executable}" -P -m'
     if host in ("db-1", "db-2"):
         command = f'"{database.binaries() / "postgres"}" -D "{lab.data_directory(host)}"'

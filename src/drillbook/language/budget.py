@@ -198,7 +198,7 @@ class _Rewrite(NodeTransformer):
         return sum_
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  Jinja's name
-        """Let the loop run over the filter that counts iterations."""
+        """Make the loop iterate over its sequence through the filter that counts iterations."""
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, _GO_ROUND, [], [], None, None, lineno=node.lineno)
         return node

@@ -125,7 +125,7 @@ class Plan(_Value):
     diagnosis: tuple[Tree, ...] = ()
     """Diagnosis trees used by the steps, stored here so that later changes of their files do not affect the run."""
     plugins: dict[str, str] = {}
-    """By origin: plugin that the plan needs, with its version or the digest of its files."""
+    """Plugins that the plan needs: from the origin of each to its version, or to the digest of its files."""
 
     @property
     def digest(self) -> str:

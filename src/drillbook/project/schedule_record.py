@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def subject(self) -> tuple[str, str]:
-        """Drill and environment."""
+        """Name of the drill, and the environment: the key by which entries are grouped."""
         return self.drill, self.environment
 
 

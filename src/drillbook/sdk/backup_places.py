@@ -147,7 +147,7 @@ class HostFolder(Place):
         return f"{self.path.rstrip('/')}/{name}"
 
     def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
-        """See ``Place.beginnings``; reads all files with one command."""
+        """Return the first bytes of each file, read with one command for all files."""
         sink = Answer(f"{self.host.name}: the beginnings of files in {self.path}")
         argv = ("sh", "-c", _BEGINNINGS, "sh", self.path, str(limit))
         asked = "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
@@ -173,7 +173,7 @@ class Prefix(Place):
         return _fetched(ctx, host, url, f"{folder}/{_plain(name)}", f"s3://{self.store.service.bucket}/{self.key}{name}")
 
     def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
-        """See ``Place.beginnings``; sends one range request for each object."""
+        """Return the first bytes of each object, read with one range request for each."""
         with ThreadPoolExecutor(READERS) as pool:
             found = pool.map(lambda name: self.store.beginning(self.key + name, limit), names)
             return dict(zip(names, found, strict=True))

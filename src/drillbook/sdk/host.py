@@ -170,7 +170,7 @@ class Notes(Protocol):
     """Interface of a host that records notes for the step that uses it, such as the progress of a transfer."""
 
     def note(self, what: Content) -> None:
-        """Record a note."""
+        """Record ``what`` as an event of the run."""
 
 
 @runtime_checkable

@@ -107,7 +107,7 @@ class Comparison:
     missing: list[str] = field(default_factory=list)
 
     def facts(self, algorithm: str) -> dict[str, Any]:
-        """Return the facts."""
+        """Return the results of the comparison as facts of its step; ``algorithm`` names the digest."""
         return {
             "tables": len(self.ranges),
             "rows": sum(part["rows"] for parts in self.ranges.values() for part in parts),

@@ -26,7 +26,7 @@ class RunFigures:
 
     @property
     def subject(self) -> tuple[str, str, str]:
-        """Service, drill and environment."""
+        """Service, drill and environment: the key by which runs are grouped."""
         return self.data["service"], self.data["drill"], self.data["environment"]
 
     @property
@@ -89,7 +89,7 @@ class DrillFigures:
 
     @property
     def newest(self) -> RunFigures:
-        """The newest run."""
+        """Figures of the newest run."""
         return self.runs[0]
 
     def last_measured(self, key: str) -> Mapping[str, Any]:

@@ -57,7 +57,7 @@ class Plugins:
 
     @cached_property
     def digest(self) -> str:
-        """Digest over all files."""
+        """Digest over the paths and contents of all files of the plugins."""
         return digest(canonical(self.digests))
 
     @cached_property
@@ -199,11 +199,11 @@ class _Loader(importlib.abc.InspectLoader):
         return str(self.plugins.root / self.file)
 
     def get_source(self, fullname: str) -> str:
-        """Source of the module."""
+        """Return the source text of the plugin module ``fullname``, as it was when its digest was computed."""
         return importlib.util.decode_source(self.plugins.files[self.file])
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compile the module."""
+        """Compile the plugin module ``fullname`` from the source that was read for its digest."""
         return self.source_to_code(self.plugins.files[self.file], self.place)
 
     def get_data(self, path: str) -> bytes:

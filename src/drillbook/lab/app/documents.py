@@ -88,7 +88,7 @@ async def duplicates(source: Pool, limit: int) -> list[int]:
 
 
 async def count(source: Pool) -> int:
-    """Number of all documents."""
+    """Return the number of documents in the database."""
     async with source.connection() as connection:
         row = await (await connection.execute("SELECT count(*) AS total FROM documents")).fetchone()
     return int(row["total"]) if row else 0

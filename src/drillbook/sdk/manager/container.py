@@ -57,15 +57,15 @@ class Docker(Manager):
         return (*self.sudo, "docker")
 
     def start(self, unit: str) -> Argv:
-        """See ``Manager.start``."""
+        """Return the docker command that starts the container ``unit``."""
         return (*self._tool(), "start", "--", unit)
 
     def stop(self, unit: str) -> Argv:
-        """See ``Manager.stop``."""
+        """Return the docker command that stops the container ``unit``."""
         return (*self._tool(), "stop", "--", unit)
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """See ``Manager.passing``: a container made with ``--rm`` is removed by the engine when it exits."""
+        """Return a reason for a container made with ``--rm``, which the engine removes when it exits; else empty."""
         what = "{{.HostConfig.AutoRemove}}"
         look = (*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit)
         seen = once_more(lambda: host.run(look, deadline=deadline))
@@ -76,11 +76,11 @@ class Docker(Manager):
         )
 
     def query(self, unit: str) -> Argv:
-        """See ``Manager.query``."""
+        """Return the command that prints the state of the container ``unit``, for ``read``."""
         return ("sh", "-c", _QUERY, "sh", unit, *self._tool())
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """See ``Manager.read``."""
+        """Parse the state of the container ``unit`` in the output of ``query``; None when docker does not know ``unit``."""
         lines = text.splitlines()
         try:
             said = json.loads(lines[0].partition(" ")[2])
@@ -98,7 +98,7 @@ class Docker(Manager):
         return UnitState(unit, state, word, _main(lines[2:], int(said.get("Pid", 0))) if there else None)
 
     def main(self, unit: str) -> Argv:
-        """See ``Manager.main``."""
+        """Return the command that prints the pid of the main process of the container ``unit``."""
         return ("sh", "-c", _MAIN, "sh", unit, *self._tool())
 
     def kill(self, seen: UnitState) -> Argv:
@@ -106,11 +106,11 @@ class Docker(Manager):
         return (*self._tool(), "kill", "--signal", "KILL", "--", seen.unit)
 
     def log(self, unit: str) -> Argv:
-        """See ``Manager.log``."""
+        """Return the command that shows the end of the log of the container ``unit``."""
         return (*self._tool(), "logs", "--tail", "50", "--", unit)
 
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """See ``Manager.tail``; one command prints both streams of the container."""
+        """Return the command that prints the last ``lines`` lines of both output streams of the container."""
         return (("sh", "-c", 'exec "$@" 2>&1', "sh", *self._tool(), "logs", "--tail", str(lines), "--", unit),)
 
 

@@ -25,32 +25,32 @@ class Supervisor(Manager):
         return (*self.sudo, "supervisorctl", *(("-c", self.config.config) if self.config.config else ()))
 
     def start(self, unit: str) -> Argv:
-        """See ``Manager.start``."""
+        """Return the supervisorctl command that starts the program ``unit``."""
         return ("sh", "-c", _START, "sh", unit, *self._tool())
 
     def stop(self, unit: str) -> Argv:
-        """See ``Manager.stop``."""
+        """Return the supervisorctl command that stops the program ``unit``."""
         return (*self._tool(), "stop", unit)
 
     def query(self, unit: str) -> Argv:
-        """See ``Manager.query``."""
+        """Return the command that prints the state of the program ``unit``, for ``read``."""
         return (*self._tool(), "status", unit)
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """See ``Manager.read``."""
+        """Parse the state of the program ``unit`` in the output of ``query``; None when supervisorctl does not know ``unit``."""
         match = re.search(rf"^{re.escape(unit)}\s+([A-Z]+)(?:\s+pid (\d+))?", text, re.MULTILINE)
         if match is None:
             return None
         return UnitState(unit, _STATES.get(match[1], "failed"), match[1], int(match[2]) if match[2] else None)
 
     def main(self, unit: str) -> Argv:
-        """See ``Manager.main``."""
+        """Return the command that prints the pid of the main process of the program ``unit``."""
         return (*self._tool(), "pid", unit)
 
     def log(self, unit: str) -> Argv:
-        """See ``Manager.log``."""
+        """Return the command that shows the end of the log of the program ``unit``."""
         return (*self._tool(), "tail", unit, "stderr")
 
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """See ``Manager.tail``; supervisorctl counts bytes, so each line is assumed to have 300."""
+        """Return a command for each stream that prints about ``lines`` lines: supervisorctl counts bytes, taken as 300 a line."""
         return tuple((*self._tool(), "tail", f"-{lines * 300}", unit, stream) for stream in ("stderr", "stdout"))

@@ -76,19 +76,19 @@ class Systemd(Manager):
         return ("--user",) if self.config.user else ()
 
     def start(self, unit: str) -> Argv:
-        """See ``Manager.start``."""
+        """Return the systemctl command that starts ``unit``."""
         return (*self._tool(), "start", unit)
 
     def stop(self, unit: str) -> Argv:
-        """See ``Manager.stop``."""
+        """Return the systemctl command that stops ``unit``."""
         return (*self._tool(), "stop", unit)
 
     def query(self, unit: str) -> Argv:
-        """See ``Manager.query``."""
+        """Return the command that prints the state of ``unit``, for ``read``."""
         return ("sh", "-c", _QUERY, "sh", unit, *self._tool())
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """See ``Manager.read``."""
+        """Parse the state of ``unit`` in the output of ``query``; None when systemctl does not know ``unit``."""
         values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         if values.get("LoadState") not in ("loaded", "masked") or "ActiveState" not in values:
             return None
@@ -101,7 +101,7 @@ class Systemd(Manager):
         return UnitState(unit, state, f"{active} ({values.get('SubState', '')}{more})", pid or None)
 
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """See ``Manager.state``; a unit that has just become active is queried again after ``SETTLED_S``."""
+        """Query the state of ``unit``; a unit that has just become active is queried again after ``SETTLED_S``."""
         seen = super().state(host, unit, deadline)
         if seen.state == YOUNG and deadline.remaining() > 2 * SETTLED_S:
             deadline.wait(SETTLED_S)
@@ -109,25 +109,25 @@ class Systemd(Manager):
         return seen
 
     def main(self, unit: str) -> Argv:
-        """See ``Manager.main``."""
+        """Return the command that prints the pid of the main process of ``unit``."""
         return (*self._tool(), "show", "-p", "MainPID", "--value", unit)
 
     def log(self, unit: str) -> Argv:
-        """See ``Manager.log``."""
+        """Return the command that shows the end of the log of ``unit``."""
         return (*self.sudo, "journalctl", *self._whose, "-n", "50", "-u", unit)
 
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """See ``Manager.tail``; fails when this user may not read the log."""
+        """Return the command that prints the last ``lines`` lines of the log; it fails when this user may not read the log."""
         words = (*self.sudo, "journalctl", *self._whose, "--no-pager", "-o", "short-iso", "-n", str(lines))
         return (("sh", "-c", _TAIL, "sh", unit, *words),)
 
     def kill(self, seen: UnitState) -> Argv:
-        """See ``Manager.kill``; the unit stays down, even if systemd would otherwise restart it."""
+        """Return the command that kills the main process; the unit stays down, even if systemd would otherwise restart it."""
         super().kill(seen)
         return ("sh", "-c", _KILL, "sh", seen.unit, str(seen.pid), *self._tool())
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """See ``Manager.passing``: a unit of ``systemd-run`` is gone once it exits, and a masked unit cannot be started."""
+        """Return a reason for a unit made by ``systemd-run``, which is gone once it exits, or a masked unit; else empty."""
         look = (*self._tool(), "show", "-p", "CanStart,Transient", unit)
         seen = once_more(lambda: host.run(look, deadline=deadline)).text.split()
         if "Transient=yes" in seen:
@@ -135,11 +135,11 @@ class Systemd(Manager):
         return "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart="
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """See ``Manager.reviving``: the sockets, timers and paths that would start the unit again."""
+        """Return the active sockets, timers and paths that would start ``unit`` again after a stop."""
         return self._units(host, _TRIGGERS, unit, deadline)
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """See ``Manager.together``: units that require the unit, are bound to it or part of it, and the units that need those."""
+        """Return the running units that require ``unit``, are bound to it or part of it, and the units that need these."""
         return self._units(host, _TOGETHER, unit, deadline)
 
     def _units(self, host: Host, script: str, unit: str, deadline: Deadline) -> tuple[str, ...]:

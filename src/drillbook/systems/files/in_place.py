@@ -57,7 +57,7 @@ class FolderInPlace(InPlace):
 
     @property
     def path(self) -> str:
-        """Path of the folder."""
+        """Path of the folder that is restored."""
         return self.service.data.rstrip("/")
 
     @property

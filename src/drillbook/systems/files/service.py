@@ -37,5 +37,5 @@ class Folder(Sandboxed):
 
     @property
     def data(self) -> str:
-        """Path of the folder."""
+        """Path of the folder, which contains all data of the service."""
         return self.path

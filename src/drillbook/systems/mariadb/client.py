@@ -177,7 +177,7 @@ def _fields(row: str) -> Fields:
 
 
 def name(identifier: str) -> str:
-    """Quote an identifier."""
+    """Quote an SQL identifier with backticks."""
     return "`" + identifier.replace("`", "``") + "`"
 
 

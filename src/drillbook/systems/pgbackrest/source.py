@@ -158,12 +158,12 @@ class PgBackRest(BackupSource):
         """Return a finding if the backup is from another cluster than the service's; or the reason if they were not compared."""
         service = ctx.services.get(self.service)
         if not isinstance(service, Postgres):
-            return [], "the cluster it is of: the source names no `service` of kind postgres"
+            return [], "the cluster of the backup: the source names no `service` of kind postgres"
         try:
             with connected(ctx, service, database="postgres") as session:
                 system = str(one(session, SYSTEM)[0])
         except (psycopg.Error, HostError):
-            return [], f"the cluster it is of: {self.service} does not answer"
+            return [], f"the cluster of the backup: {self.service} does not answer"
         if system == backup.facts["system_identifier"]:
             return [], ""
         wanted, measured = f"the cluster {system} of {self.service}", f"the cluster {backup.facts['system_identifier']}"

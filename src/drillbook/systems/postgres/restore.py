@@ -37,7 +37,7 @@ _OF_DATABASE = re.compile(r"^\d+; \d+ \d+ (DATABASE PROPERTIES|(ACL|COMMENT|SECU
 
 @dataclass(frozen=True, slots=True)
 class Restoring:
-    """Restore of one backup."""
+    """Restore of one backup into a database of the server."""
 
     ctx: Context
     service: Postgres

@@ -43,7 +43,7 @@ class Copy:
     manifest: str = ""
     """Name of the manifest; empty for a single append-only file."""
     text: str = ""
-    """Text of the manifest."""
+    """Text of the manifest that lists the parts."""
 
     @property
     def parts(self) -> list[Part] | None:

@@ -58,5 +58,5 @@ class Manifest(FilesManifest):
 
     @property
     def count(self) -> int:
-        """Number of keys."""
+        """Number of keys in the backup."""
         return sum(map(len, self.keys.values()))
