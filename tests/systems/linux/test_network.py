@@ -28,6 +28,8 @@ from drillbook.project.project import Project
 from drillbook.sdk.action import Context, find
 from drillbook.sdk.host import Deadline
 from drillbook.systems.linux.actions.net import Filters
+from drillbook.systems.linux.actions.network.opening import own_queues
+from drillbook.systems.linux.actions.network.shaping import major_of
 from drillbook.systems.linux.service import Relay
 from drillbook.systems.redis.service import Redis
 from tests.hosts.servers import OpenSsh, descendants
@@ -466,7 +468,7 @@ def test_a_delay_is_real_proven_and_undone(far):
 
 @pytest.mark.parametrize("name", ["network.drop", "path.cut"])
 def test_a_drill_with_it_passes(far, tmp_path, name):
-    """Through plan, journal, lease, proofs and undo; by `path.cut` behind a relay that takes no orders, with its remedy."""
+    """Through plan, journal, lease, proofs and undo; each with its restore: by `path.cut` behind a relay without `control`."""
     (tmp_path / "drills").mkdir()
     (tmp_path / "hosts.yml").write_text(
         f"environment: lab\nhosts:\n  far: {{address: {TARGET}, port: {far.sshd.port}, user: {far.sshd.user}, "
@@ -480,12 +482,14 @@ def test_a_drill_with_it_passes(far, tmp_path, name):
         f"command.run: {{argv: [timeout, '5', bash, -c, 'exec 3<>/dev/tcp/{PEER}/{PORT}'], effect: read}}\n    hosts: far\n"
     )
     cut = {
-        "network.drop": f"network.drop: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\n",
+        "network.drop": (
+            f"network.drop: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\nrestore:\n"
+            f"  - network.open: {{peer: {PEER}, peer_port: {PORT}}}\n    hosts: far\n"
+        ),
         "path.cut": "path.cut: {service: path}\nrestore:\n  - path.open: {service: path}\n",
     }[name]
-    proof = connect if name == "path.cut" else "command.run: {argv: ['true'], effect: read}\n    hosts: far\n"
     (tmp_path / "drills" / "cut.yml").write_text(
-        f"drill: cut\ntitle: Cut off from a peer\nservice: app\nready:\n  - {connect}inject:\n  - {cut}verify:\n  - {proof}"
+        f"drill: cut\ntitle: Cut off from a peer\nservice: app\nready:\n  - {connect}inject:\n  - {cut}verify:\n  - {connect}"
     )
     found = inventory.load(tmp_path / "hosts.yml")
     made = planner.make(spec.load(tmp_path / "drills" / "cut.yml"), found)
@@ -495,7 +499,49 @@ def test_a_drill_with_it_passes(far, tmp_path, name):
     assert proofs == [("fault.active", True), ("fault.gone", False)], (view.result.reason, view.result.findings)
     assert [event.data["what"] for event in events if event.kind == "lease.armed"] == [name]
     assert view.result.residue == ()
-    assert view.result.verdict in (Verdict.PASSED, Verdict.FAILED), "nothing restored it, but the undo did"
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("drop", {"tool": "nft"}), ("reset", {"tool": "iptables"}), ("delay", {"by": "200ms"})],
+)
+def test_opening_removes_the_faults_of_this_run_alone(far, name, fields):
+    if name == "delay" and not can_delay(far):
+        pytest.skip("this kernel has no sch_netem: network.delay cannot be tried here")
+    mine, other = far.context(step="inject.2"), far.context(run="20260101T000000Z-test-0002")
+    kept = make("drop", peer=PEER, peer_port=OTHER_PORT)
+    fault = make(name, peer=PEER, peer_port=PORT, **fields)
+    try:
+        kept.inject(other)
+        fault.inject(mine)
+        assert fault.active(mine) is True
+        opener, ctx = make("open", peer=PEER, peer_port=PORT), far.context(step="restore.1")
+        opener.ready(ctx)
+        facts = opener.run(ctx)
+        assert (len(facts["rules"]), facts["delays"]) == ((0, ["x0"]) if name == "delay" else (1, []))
+        assert facts["seconds"] is not None
+        assert fault.active(mine) is False
+        assert kept.active(other) is True
+        assert opener.run(ctx)["rules"] == []
+        with pytest.raises(StepFailed, match="the network is not open"):
+            make("open", peer=PEER, peer_port=OTHER_PORT).run(ctx)
+    finally:
+        carry_out(mine, fault.undo(mine))
+        carry_out(other, kept.undo(other))
+
+
+def test_delays_of_this_run_are_found_in_the_list_of_queues(far):
+    """In the form of iproute2 6.1, also where the kernel of this machine has no queues."""
+    mine, other = far.context(step="inject.2"), far.context(run="20260101T000000Z-test-0002")
+    held = "qdisc noqueue 0: dev lo root refcnt 2 \n" + "".join(
+        f"qdisc prio {major}: dev {device} root refcnt 2 bands {bands} priomap  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+        f"qdisc netem {number}: dev {device} parent {major}:4 limit 20000 delay 200ms\n"
+        for number, (device, major, bands) in enumerate(
+            [("x0", major_of(mine), 4), ("t0", major_of(other), 4), ("y0", major_of(mine), 3)], 8001
+        )
+    )
+    assert own_queues(mine, held) == [("x0", major_of(mine))]
 
 
 def test_the_rule_that_drops_is_found_and_no_other(far):

@@ -9,12 +9,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, PlanError
 from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.systems.linux.actions import relay as relays
 from drillbook.systems.linux.actions.network import faults
-from drillbook.systems.linux.actions.network.fields import root
-from drillbook.systems.linux.actions.network.filters import HELD, of_run
+from drillbook.systems.linux.actions.network.opening import remove_rules
 from drillbook.systems.linux.service import Relay
 
 ServiceName = Annotated[str, Field(description="Name of the relay service in the inventory that is on the path.")]
@@ -106,13 +105,7 @@ class Open(Write):
         relay = ctx.service(self.service, Relay)
         if relay.control:
             return {"means": "relay", "rules": [], "seconds": relays.Open(service=self.service).run(ctx)["seconds"]}
-        removed = []
-        for rules in of_run(root(ctx, HELD).check().text, ctx.run_id):
-            output = root(ctx, *rules.undo)
-            if not output.ok:
-                said = output.stderr.decode("utf-8", "replace").strip()[-300:]
-                raise StepFailed(f"{ctx.host.name}: the rules {rules.name} cannot be removed: {said}")
-            removed.append(rules.name)
+        removed = remove_rules(ctx)
         return {"means": "filter", "rules": removed, "seconds": round(relays.opened(ctx, relay), 6)}
 
     def undo(self, ctx: Context) -> Undo:

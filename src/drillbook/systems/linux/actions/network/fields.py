@@ -49,6 +49,11 @@ class Traffic:
     incoming: bool
     outgoing: bool
 
+    @classmethod
+    def to(cls, peer: str, port: int) -> Traffic:
+        """Return TCP traffic to one port of ``peer``, an address or a network."""
+        return cls(ipaddress.ip_network(peer), port, None, "tcp", incoming=True, outgoing=True)
+
     @property
     def families(self) -> tuple[int, ...]:
         """IP versions (4, 6) of the selected traffic."""

@@ -49,7 +49,7 @@ found=$(tc qdisc show dev "$1") || exit 1
 case "$found" in *"qdisc prio $2: root "*) exit 0 ;; esac
 exit 3
 """
-_UNDO = f"""
+UNDO = f"""
 (:{_LOOK})
 case $? in 0) exec tc qdisc del dev "$1" root handle "$2:" ;; 3) exit 0 ;; esac
 exit 1
@@ -61,6 +61,13 @@ exec unshare -n sh -c 'tc qdisc add dev lo root handle 1: prio bands 4 && tc qdi
   tc filter add dev lo parent 1: protocol ip prio 1 u32 match ip dst 127.0.0.9/32 flowid 1:4'
 """
 ABSENT = 3
+
+
+def major_of(ctx: Context) -> str:
+    """Return the major number of a step's discipline, outside the range from which the kernel assigns numbers itself (8000
+    and up).
+    """
+    return f"{0x1000 + int(number_of(ctx), 16) % 0x6000:x}"
 
 
 class Delay(Fault):
@@ -79,12 +86,6 @@ class Delay(Fault):
     @property
     def _traffic(self) -> Traffic:
         return Traffic(ipaddress.ip_network(self.peer), self.peer_port, None, "tcp", incoming=False, outgoing=True)
-
-    def _major(self, ctx: Context) -> str:
-        """Return the major number of the discipline, outside the range from which the kernel assigns numbers itself (8000
-        and up).
-        """
-        return f"{0x1000 + int(number_of(ctx), 16) % 0x6000:x}"
 
     def _device(self, ctx: Context) -> str:
         """Return the interface of the route to the peer. Raises NotReady when there is none."""
@@ -142,7 +143,7 @@ class Delay(Fault):
 
         ``shown_by`` is the evidence of the fault: ``connection`` (a trial connection) or ``queue`` (the discipline exists).
         """
-        way, device, major = way_of(ctx), self._device(ctx), self._major(ctx)
+        way, device, major = way_of(ctx), self._device(ctx), major_of(ctx)
         refuse_lockout(ctx, way, self._traffic)
         undo = self.undo(ctx).commands
         if not root(ctx, _LOOK, device, major).ok:
@@ -168,7 +169,7 @@ class Delay(Fault):
 
     def undo(self, ctx: Context) -> Undo:
         """Delete exactly this queueing discipline; the kernel restores its default."""
-        argv: Argv = script(ctx, _UNDO, self._device(ctx), self._major(ctx))
+        argv: Argv = script(ctx, UNDO, self._device(ctx), major_of(ctx))
         return Undo.by_commands(argv)
 
     def active(self, ctx: Context) -> bool:
@@ -176,7 +177,7 @@ class Delay(Fault):
 
         Return False when the discipline is gone and a trial connection is not delayed.
         """
-        device, major = self._device(ctx), self._major(ctx)
+        device, major = self._device(ctx), major_of(ctx)
         until = time.monotonic() + SETTLED_S
         while True:
             output = root(ctx, _LOOK, device, major)

@@ -1,0 +1,84 @@
+"""Remove the network faults of a run on a host: the restore actions of `network.*` and `path.cut`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pydantic import Field
+
+from drillbook.errors import StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Context, Facts, Place, Undo, Write
+from drillbook.systems.linux.actions.network.fields import Peer, PeerPort, Traffic, need_right, root, tries
+from drillbook.systems.linux.actions.network.filters import HELD, of_run
+from drillbook.systems.linux.actions.network.shaping import UNDO, major_of
+
+STEPS = 100
+"""Number of steps of the phase `inject` whose delays are looked for; their ids are inject.1 and so on."""
+_QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
+
+
+class Open(Write):
+    """Remove all rules and delays that `network.*` faults of this run set on the host; others are not touched.
+
+    A drill that interrupts a service, but not its data, restores with this step; it needs no relay and no backup.
+    """
+
+    PLACE = Place.HOSTS
+    UNDO = ("nothing",)
+
+    peer: Peer | None = Field(
+        default=None, description="With `peer_port`: address of the other side, to which a trial connection must succeed."
+    )
+    peer_port: PeerPort = None
+
+    def ready(self, ctx: Context) -> None:
+        """Check that commands may change the host's network."""
+        need_right(ctx)
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``rules`` (names of the removed rules), ``delays`` (interfaces), ``seconds`` of a trial connection, or null."""
+        rules, delays = remove_rules(ctx), _remove_delays(ctx)
+        if self.peer is None or self.peer_port is None:
+            return {"rules": rules, "delays": delays, "seconds": None}
+        traffic = Traffic.to(self.peer, self.peer_port)
+        seen = tries(ctx, traffic)
+        if seen is not None and seen[0] != "connects":
+            measured = f"a connection from {ctx.host.name} to {self.peer}, port {self.peer_port}, {seen[0]}"
+            raise StepFailed(
+                f"the network is not open: {measured}",
+                findings=[finding("port-state", title=ctx.host.name, wanted="connects", measured=measured)],
+            )
+        return {"rules": rules, "delays": delays, "seconds": seen and round(seen[1], 6)}
+
+    def undo(self, ctx: Context) -> Undo:
+        """Return an undo that changes nothing: the network stays open."""
+        return Undo.nothing("an open network is the wanted state")
+
+
+def remove_rules(ctx: Context) -> list[str]:
+    """Delete the rules of this run in the packet filters of the host; return their names. Raises StepFailed, HostError."""
+    removed = []
+    for rules in of_run(root(ctx, HELD).check().text, ctx.run_id):
+        output = root(ctx, *rules.undo)
+        if not output.ok:
+            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            raise StepFailed(f"{ctx.host.name}: the rules {rules.name} cannot be removed: {said}")
+        removed.append(rules.name)
+    return removed
+
+
+def _remove_delays(ctx: Context) -> list[str]:
+    """Delete the queueing disciplines of this run; return their interfaces. Raises HostError."""
+    mine = own_queues(ctx, root(ctx, _QUEUES).check().text)
+    for device, major in mine:
+        root(ctx, UNDO, device, major).check()
+    return [device for device, _ in mine]
+
+
+def own_queues(ctx: Context, held: str) -> list[tuple[str, str]]:
+    """Return interface and major number of each discipline of this run in ``held``, the output of `tc qdisc show`."""
+    own = {major_of(replace(ctx, step=f"inject.{number}")) for number in range(1, STEPS + 1)}
+    found = re.findall(r"^qdisc prio ([0-9a-f]+): dev (\S+) root .*\bbands 4\b", held, re.MULTILINE)
+    return [(device, major) for major, device in found if major in own]
