@@ -55,12 +55,13 @@ def check(context: Context) -> None:
 @told(Dry.REFUSED)
 def docs(_: Context, results: bool = False) -> int:
     """Generate pages of docs/ from the code (for developers of Drillbook); with --results also from the newest benchmark results."""
-    from drillbook.reference import backup_methods, pages  # noqa: PLC0415  imports every action
+    from drillbook.reference import backup_methods, durations, pages  # noqa: PLC0415  imports every action
     from drillbook.reference.handbook import page  # noqa: PLC0415  imports every action
 
     project = here()
     changed = [*pages.write(project.root / "docs"), *page.write(project, renew=results)]
     changed += backup_methods.write(project, renew=results)
+    changed += durations.renew(project) if results else []
     sys.stdout.write(f"written: {', '.join(changed)}\n" if changed else "every page is current\n")
     return 0
 
