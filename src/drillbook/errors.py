@@ -114,8 +114,13 @@ class SourceError(UsageError):
         super().__init__(visible(message), hint=visible(hint))
         self.where = where
         self.excerpt = excerpt
+        self.others: tuple[SourceError, ...] = ()
 
     def __str__(self) -> str:
+        return "\n".join(one.alone() for one in (self, *self.others))
+
+    def alone(self) -> str:
+        """Text of this mistake without the other ones of the same file."""
         text = f"{self.where}: {self.message}" if self.where else self.message
         if self.where and self.excerpt.strip():
             text += f"\n  | {self.excerpt}\n  | {' ' * (self.where.column - 1)}^"

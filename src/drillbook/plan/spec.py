@@ -16,6 +16,7 @@ from drillbook.diagnosis.tree import Tree
 from drillbook.diagnosis.trees import FOLDER, beside, load_all
 from drillbook.errors import SpecError, UnknownName
 from drillbook.language import strict, template
+from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Document, Place
 from drillbook.plan.keywords import ConditionWords, Keywords
 from drillbook.plan.schedule import Every, Grace
@@ -195,26 +196,42 @@ def load(path: Path, trees: Path | None = None, known: Collection[str] | None = 
 
 
 def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
-    head_keys = {key: value for key, value in document.value.items() if key not in (*PHASES, "probes")}
-    for key in head_keys:
-        if key not in Head.model_fields:
-            known = [*Head.model_fields, "probes", *PHASES]
-            raise document.error(
-                (key,),
-                f"unknown key {key!r}",
-                key=True,
-                hint=f"{strict.did_you_mean(key, known)}known keys: {', '.join(known)}",
-            )
-    head = document.validate(Head, head_keys)
-    _same_name(document, "drill", head.drill, path)
-    probes = tuple(_probe(document, item, ("probes", index)) for index, item in enumerate(_list(document, ("probes",))))
-    phases = {phase: _steps(document, phase) for phase in PHASES}
-    if not any(phases.values()):
+    mistakes = Mistakes()
+    head = _head(document, path, mistakes)
+    listed = mistakes.of(_list, document, ("probes",)) or ()
+    read = [mistakes.of(_probe, document, item, ("probes", index)) for index, item in enumerate(listed)]
+    probes = tuple(one for one in read if one)
+    phases = {phase: _steps(document, phase, mistakes) for phase in PHASES}
+    told = [
+        mistakes.of(_condition, document, dict(item), ("guard", "abort_if", index))
+        for index, item in enumerate(head.guard.abort_if if head else ())
+    ]
+    mistakes.report()
+    if not any(phases.values()) or head is None:
         raise document.error((), "the drill has no steps", hint=f"write steps under one of: {', '.join(PHASES)}")
-    conditions = tuple(
-        _condition(document, dict(item), ("guard", "abort_if", index)) for index, item in enumerate(head.guard.abort_if)
-    )
+    conditions = tuple(one for one in told if one)
     return Drill(head, probes, phases, document, conditions, _trees(document, trees or beside(path), phases))
+
+
+def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
+    """Read the keys other than phases and probes; None when one of them is wrong."""
+    keys = {key: value for key, value in document.value.items() if key not in (*PHASES, "probes")}
+    known = [*Head.model_fields, "probes", *PHASES]
+    unknown = [
+        document.error(
+            (key,),
+            f"unknown key {key!r}",
+            key=True,
+            hint=f"{strict.did_you_mean(key, known)}known keys: {', '.join(known)}",
+        )
+        for key in keys
+        if key not in Head.model_fields
+    ]
+    mistakes.found += unknown
+    head = None if unknown else mistakes.of(document.validate, Head, keys)
+    if head:
+        mistakes.of(_same_name, document, "drill", head.drill, path)
+    return head
 
 
 def _trees(document: Document, folder: Path | None, phases: dict[str, tuple[Step, ...]]) -> tuple[Tree, ...]:
@@ -252,24 +269,30 @@ def _list(document: Document, place: Place) -> list[Any]:
     return value
 
 
-def _steps(document: Document, phase: str) -> tuple[Step, ...]:
-    steps: list[Step] = []
-    for index, item in enumerate(_list(document, (phase,))):
+def _steps(document: Document, phase: str, mistakes: Mistakes) -> tuple[Step, ...]:
+    steps: list[Step | None] = []
+    for index, item in enumerate(mistakes.of(_list, document, (phase,)) or ()):
         place: Place = (phase, index)
         if isinstance(item, dict) and "parallel" in item:
-            if len(item) > 1 or not isinstance(item["parallel"], list) or not item["parallel"]:
-                raise document.error(
-                    place,
-                    "`parallel` must be the only key, and its value a list of steps",
-                    hint="write `- parallel:` and below it, indented, each step with its own `- `",
-                )
             steps += [
-                _step(document, inner, (*place, "parallel", position), index)
-                for position, inner in enumerate(item["parallel"])
+                mistakes.of(_step, document, inner, (*place, "parallel", position), index)
+                for position, inner in enumerate(mistakes.of(_group, document, item, place) or ())
             ]
         else:
-            steps.append(_step(document, item, place, None))
-    return tuple(steps)
+            steps.append(mistakes.of(_step, document, item, place, None))
+    return tuple(step for step in steps if step)
+
+
+def _group(document: Document, item: dict[str, Any], place: Place) -> list[Any]:
+    """Steps of a parallel group."""
+    group = item["parallel"]
+    if len(item) > 1 or not isinstance(group, list) or not group:
+        raise document.error(
+            place,
+            "`parallel` must be the only key, and its value a list of steps",
+            hint="write `- parallel:` and below it, indented, each step with its own `- `",
+        )
+    return group
 
 
 def _step(document: Document, item: Any, place: Place, group: int | None) -> Step:

@@ -1,0 +1,34 @@
+"""Collects all mistakes of a file, so that they are reported together and corrected at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from drillbook.errors import SourceError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Mistakes:
+    """Mistakes of one file, in the order in which they were found."""
+
+    def __init__(self) -> None:
+        """Begin without mistakes."""
+        self.found: list[SourceError] = []
+
+    def of(self, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Return the result of ``part``; None when it raised a SourceError, which is kept."""
+        try:
+            return part(*args, **kwargs)
+        except SourceError as error:
+            self.found.append(error)
+            return None
+
+    def report(self) -> None:
+        """Raise the first mistake, with the others in it, if there is any."""
+        if self.found:
+            first, *others = self.found
+            first.others = tuple(others)
+            raise first
