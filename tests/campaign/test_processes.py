@@ -72,6 +72,9 @@ def test_every_site_is_drilled_and_its_run_is_a_run_like_any_other(folder):
     for end in found.values():
         last = (folder.root / "reports" / end["run"] / "journal.jsonl").read_text().strip().splitlines()[-1]
         assert json.loads(last)["hash"] == end["head"]
+    result = json.loads((campaign_of(folder) / "result.json").read_text())
+    assert (result["state"], result["exit"], result["sites"]["passed"]) == ("passed", 0, 3)
+    assert {"report.html", "junit.xml"} <= {path.name for path in campaign_of(folder).iterdir()}
     assert folder.run("campaign", "--resume").returncode == 0
     assert count(folder) == 3
     assert folder.run("report.verify", runs(folder)[0]).returncode != 1

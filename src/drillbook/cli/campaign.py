@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from drillbook.campaign import record, sites
+from drillbook.campaign import record, scorecard, sites
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.coordinator import Coordinator, Stopping
 from drillbook.campaign.executor import Executor
@@ -21,6 +21,7 @@ from drillbook.campaign.sites import SitesFile
 from drillbook.cli import dry_run
 from drillbook.cli.console import console
 from drillbook.cli.orchestration import Orchestrator
+from drillbook.cli.render import shown_path
 from drillbook.cli.run_identity import header, new_run_id, operator
 from drillbook.cli.views import ignore
 from drillbook.errors import DrillbookError, UsageError
@@ -145,6 +146,7 @@ def _run(project: Project, folder: Path, journal: Journal, executor: Executor) -
     finally:
         executor.close()
         journal.close()
+    scorecard.write(folder, state)
     if finished is None:
         out.print(
             shown(f"stopped after {len(state.ends)} of {count(total, 'site')}; go on: campaign --resume {folder.name}")
@@ -152,6 +154,7 @@ def _run(project: Project, folder: Path, journal: Journal, executor: Executor) -
         return Exit.REFUSED
     told = ", ".join(f"{number} {name}" for name, number in sorted(finished.sites.items()))
     out.print(shown(f"{state.stopped}\n{told}" if state.stopped else told), style="bold")
+    out.print(shown(f"report: {shown_path(folder / 'report.html')}"), soft_wrap=True)
     return finished.exit
 
 

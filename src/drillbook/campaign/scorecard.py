@@ -1,0 +1,101 @@
+"""Report of a campaign: the sites, the worst first, as JSON, JUnit XML and HTML; made from the campaign's journal alone."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as Tree
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, PackageLoader
+
+from drillbook.campaign.attempt import Ending
+from drillbook.campaign.record import CampaignState
+from drillbook.campaign.scheduler import ENDS, SiteState, worst
+from drillbook.exits import Exit
+from drillbook.report import pages, publish
+from drillbook.report.figures import shown
+from drillbook.report.formats import as_json
+
+SCHEMA = "drillbook/campaign/1"
+OUTCOMES = {SiteState.FAILED: "failure", SiteState.UNKNOWN: "error", SiteState.REFUSED: "skipped"}
+
+
+def write(folder: Path, state: CampaignState) -> None:
+    """Write ``result.json``, ``junit.xml`` and ``report.html`` of a campaign into its folder. Raises OSError."""
+    for name, text in (("result.json", as_json(result(state))), ("junit.xml", junit(state)), ("report.html", html(state))):
+        publish.write(folder / name, text)
+
+
+def result(state: CampaignState) -> dict[str, Any]:
+    """Return the content of ``result.json``; a campaign without its last event is unfinished and never a pass."""
+    ends, finished = ranked(state), state.finished
+    return {
+        "schema": SCHEMA,
+        "campaign": state.start.campaign,
+        "drill": state.start.drill,
+        "state": finished.state if finished else str(_at_best_unknown(ends)),
+        "exit": finished.exit if finished else int(Exit.UNVERIFIED),
+        "started": state.began.isoformat(),
+        "stopped": state.stopped,
+        "sites": {str(one): sum(end.state is one for end in ends) for one in ENDS},
+        "without_end": [site["name"] for site in state.start.sites if site["name"] not in state.ends],
+        "ends": [end.as_data() for end in ends],
+    }
+
+
+def ranked(state: CampaignState) -> list[Ending]:
+    """Return the ends of all sites, the worst first: residue, then the state, then the largest share of an objective."""
+    return sorted(state.ends.values(), key=lambda end: (-end.residue, ENDS.index(end.state), -_share(end), end.site))
+
+
+def _share(end: Ending) -> float:
+    """Largest measurement of a site in relation to its objective; 0 when none was measured."""
+    found = [
+        one["measured_s"] / one["target_s"]
+        for one in end.objectives.values()
+        if one["measured_s"] is not None and one["target_s"]
+    ]
+    return max(found, default=0.0)
+
+
+def _at_best_unknown(ends: list[Ending]) -> SiteState:
+    return worst([*(end.state for end in ends), SiteState.UNKNOWN])
+
+
+def figure(objective: dict[str, Any]) -> str:
+    """Describe a measured objective with its error and its target, or the reason why there is none."""
+    if objective["measured_s"] is None:
+        return f"not verified: {objective.get('reason') or 'no measurement'}"
+    error = "" if objective["error_s"] is None else f" ± {objective['error_s']:.2f} s"
+    met = {True: "met", False: "missed"}.get(objective["met"], "not verified")
+    return f"{objective['measured_s']:.2f} s{error} of {objective['target_s']:.0f} s, {met}"
+
+
+def junit(state: CampaignState) -> str:
+    """Render ``junit.xml``: a test case for each site."""
+    ends = ranked(state)
+    counts = {kind: str(sum(OUTCOMES.get(end.state) == kind for end in ends)) for kind in ("failure", "error", "skipped")}
+    missing = [site["name"] for site in state.start.sites if site["name"] not in state.ends]
+    suite = Tree.Element(
+        "testsuite",
+        {
+            "name": shown(state.start.campaign),
+            "tests": str(len(ends) + len(missing)),
+            "failures": counts["failure"],
+            "errors": str(int(counts["error"]) + len(missing)),
+            "skipped": counts["skipped"],
+        },
+    )
+    for end in [*ends, *(Ending(name, SiteState.UNKNOWN, message="its end is not recorded") for name in missing)]:
+        case = Tree.SubElement(suite, "testcase", {"classname": shown(state.start.drill), "name": shown(end.site)})
+        if kind := OUTCOMES.get(end.state):
+            Tree.SubElement(case, kind, {"message": shown(f"{end.state}: {end.message}")})
+    return Tree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def html(state: CampaignState) -> str:
+    """Render ``report.html``, with a link to the report of each run."""
+    loader = ChoiceLoader([PackageLoader("drillbook.campaign"), PackageLoader("drillbook.report")])
+    template = pages.environment().overlay(loader=loader).get_template("campaign.html.j2")
+    rows = [(end, [(name, figure(one)) for name, one in end.objectives.items()]) for end in ranked(state)]
+    return template.render(start=state.start, result=result(state), rows=rows, stopped=state.stopped)

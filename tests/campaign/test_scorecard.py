@@ -1,0 +1,44 @@
+"""Report of a campaign: worst first, with errors and targets, and never a pass while an end is missing."""
+
+import xml.etree.ElementTree as Tree
+
+from drillbook.campaign import scorecard
+from drillbook.campaign.attempt import Ending
+from drillbook.campaign.record import fold
+from drillbook.campaign.scheduler import SiteState
+from tests.campaign.world import World, sites
+
+
+def objective(measured, met):
+    return {"rto": {"target_s": 60.0, "measured_s": measured, "error_s": 0.5, "met": met}}
+
+
+def state(*ends):
+    found = fold(World({}, sites(5)).events)
+    found.ends = {end.site: end for end in ends}
+    return found
+
+
+def test_sites_are_ranked_by_residue_state_and_objective():
+    found = state(
+        Ending("s00000", SiteState.PASSED, objectives=objective(10.0, True)),
+        Ending("s00001", SiteState.PASSED, objectives=objective(50.0, True)),
+        Ending("s00002", SiteState.UNKNOWN),
+        Ending("s00003", SiteState.FAILED, objectives=objective(90.0, False), run="r", head="h"),
+        Ending("s00004", SiteState.FAILED, residue=2, message="<b>bad</b>"),
+    )
+    assert [end.site for end in scorecard.ranked(found)] == ["s00004", "s00003", "s00002", "s00001", "s00000"]
+    page = scorecard.html(found)
+    assert "90.00 s ± 0.50 s of 60 s, missed" in page
+    assert "../../r/report.html" in page
+    assert "<b>bad</b>" not in page
+    suite = Tree.fromstring(scorecard.junit(found))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "2", "1")
+
+
+def test_a_campaign_without_its_end_is_no_pass():
+    found = state(Ending("s00000", SiteState.PASSED))
+    result = scorecard.result(found)
+    assert (result["state"], result["exit"], len(result["without_end"])) == ("unknown", 3, 4)
+    assert Tree.fromstring(scorecard.junit(found)).get("errors") == "4"
+    assert "The end of 4 sites is not recorded" in scorecard.html(found)
