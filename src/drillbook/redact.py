@@ -263,7 +263,7 @@ class RedactingWriter:
         self.bytes += len(clean)
 
     def _stretches(self) -> list[tuple[int, int]]:
-        """Spans of the held-back bytes that secrets cover; the first span may continue a secret whose mark is already written."""
+        """Return the spans of the held-back bytes that belong to secrets; the first may continue a secret that is already masked."""
         found = spans(self._pattern, self._kept)
         if not self._covered:
             return found

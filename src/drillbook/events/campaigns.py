@@ -38,7 +38,7 @@ class CampaignResumed(Begun):
 
 
 class SiteIntended(Content):
-    """A site is about to start; on disk before the start. Without a `site.ended`, the end of the site is unknown."""
+    """A site is about to start; the event is on disk before the start. Without a `site.ended`, the end of the site is unknown."""
 
     KIND: ClassVar[str] = "site.intended"
 

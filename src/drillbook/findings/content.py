@@ -29,7 +29,7 @@ FINDINGS: dict[str, Kind] = {
     "copy-differs": Kind(
         HIGH,
         "The restored copy differs from production in rows that should be equal",
-        "Compare these rows in both. Where production changes rows after it wrote them, compare the table by another key, or not.",
+        "Compare these rows in both. Where production changes rows after it wrote them, choose another key, or leave the table out.",
     ),
     "copy-volume": Kind(
         HIGH,
@@ -171,7 +171,7 @@ FINDINGS: dict[str, Kind] = {
     "object-no-version": Kind(
         CRITICAL,
         "An object has no version with the wanted content",
-        "Versions are expired or were deleted: restore it from the copy with `s3.restore`, and check the lifecycle rules.",
+        "Versions are expired or were deleted: restore the object from the copy with `s3.restore`, and check the lifecycle rules.",
     ),
     "object-undeleted": Kind(
         HIGH,

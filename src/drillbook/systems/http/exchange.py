@@ -64,7 +64,7 @@ def sent(
     headers: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Answer:
-    """Send one request with ``values`` in its placeholders, ``headers`` beside its own, and the options of ``requested``.
+    """Send the request ``step`` with ``values`` in its placeholders; adds ``headers``, and passes ``options`` to ``requested``.
 
     Raises Unexpected when there is no answer.
     """

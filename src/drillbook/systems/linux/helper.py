@@ -104,8 +104,8 @@ over() { test -d "$folder" || return 0; read -r up other < /proc/uptime; test "$
 note $$ main || exit 1
 """
 )
-"""Shell functions for every BODY, such as ``note PID WORD``, which records a worker, and ``over``, which succeeds when the
-time is over.
+"""Shell functions for the scripts of faults, such as ``note PID WORD``, which records a worker process, and ``over``,
+which succeeds when the time is over.
 
 The file ``$folder/ready`` says that the fault is in place. If the folder is missing, the undo has already run.
 """

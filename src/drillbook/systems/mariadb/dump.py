@@ -27,7 +27,7 @@ SELECT DISTINCT d FROM (
 NOT_COVERED = (
     "changed characters inside values: a dump contains no checksum of its own",
     "rows, triggers, views, users and other databases that the dump was told to leave out",
-    "the exact time of the data: the time of the file is the end of the dump, but the data is from its beginning",
+    "the exact time of the data: the file's time is the end of the dump, but the data is from the dump's beginning",
     "consistency across tables: the dump does not show if it was taken with --single-transaction",
 )
 
