@@ -467,6 +467,28 @@ class HostContract:
         ):
             assert end_of(sock) == b"", "nobody listens there"
 
+    def test_a_unix_socket_of_the_controller_leads_to_one_of_the_host(self, carrier, tmp_path):
+        if not carrier.real:
+            return
+        path = f"/tmp/drillbook-test-{os.getpid()}.own.sock"
+        with socketserver.ThreadingUnixStreamServer(path, Echo) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            try:
+                with carrier.host.forward_socket(path, ".s.PGSQL.5432") as folder:
+                    assert Path(folder).stat().st_mode & 0o777 == 0o700
+                    with socket.socket(socket.AF_UNIX) as sock:
+                        sock.connect(f"{folder}/.s.PGSQL.5432")
+                        data = os.urandom(300_000)
+                        threading.Thread(target=sock.sendall, args=(data,), daemon=True).start()
+                        received = b""
+                        while len(received) < len(data):
+                            received += sock.recv(65536)
+                        assert received == data
+                assert not Path(folder).exists()
+            finally:
+                server.shutdown()
+                Path(path).unlink()
+
     def test_forward_to_nothing(self, carrier, unused_port):
         with (
             carrier.host.forward("127.0.0.1", unused_port) as port,

@@ -62,7 +62,7 @@ def until(held, what="the condition"):
 class Machine:
     """The container; hosts of it are opened anew for each test."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, made_of):
         self.name, self.folder, self.port = f"drillbook-test-{uuid.uuid4().hex[:8]}", folder, free_port()
         keys = folder / "keys"
         keys.mkdir()
@@ -81,7 +81,7 @@ class Machine:
             f"{keys}:/mnt/keys:ro",
             "--publish",
             f"127.0.0.1:{self.port}:22",
-            image.ready(),
+            made_of,
         )
 
     def root(self, script):
@@ -164,19 +164,33 @@ def docker(*words, check=True, stdin=""):
     return done.stdout
 
 
-@pytest.fixture(scope="session")
-def container(tmp_path_factory):
+@contextlib.contextmanager
+def booted(folder, ready):
+    """A machine of the image that ``ready`` makes, as long as the block."""
     docker_engine()
     try:
-        image.ready()
+        name = ready()
     except LabError as error:
         missing(error.message)
-    made = Machine(tmp_path_factory.mktemp("systemd"))
+    made = Machine(folder, name)
     try:
         made.up()
         yield made
     finally:
         made.remove()
+
+
+@pytest.fixture(scope="session")
+def container(tmp_path_factory):
+    with booted(tmp_path_factory.mktemp("systemd"), image.ready) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory):
+    """A host with PostgreSQL, Redis and nginx as Debian's packages set them up."""
+    with booted(tmp_path_factory.mktemp("debian"), image.debian) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

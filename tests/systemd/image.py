@@ -1,6 +1,7 @@
 """The image of a machine with systemd, made once for each content of its files: ``python -m tests.systemd.image``."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from drillbook.errors import LabError
@@ -13,18 +14,29 @@ NAME = "drillbook-test/systemd"
 
 def ready() -> str:
     """Build the image if it is missing, and return its name. Raises LabError."""
+    return _made("Containerfile", lambda: images.base(lambda line: None), *HERE.glob("etc/*"), *HERE.glob("units/*"))
+
+
+def debian() -> str:
+    """The image of a host with services as Debian's packages set them up, made like ``ready``. Raises LabError."""
+    return _made("Containerfile.debian", ready, HERE / "Containerfile", *HERE.glob("etc/*"), *HERE.glob("units/*"))
+
+
+def _made(recipe: str, base: Callable[[], str], *files: Path) -> str:
     digest = hashlib.sha256()
-    for path in [HERE / "Containerfile", *sorted(HERE.glob("etc/*")), *sorted(HERE.glob("units/*"))]:
+    for path in [HERE / recipe, *sorted(files)]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
-    wanted = f"{NAME}:{digest.hexdigest()[:12]}"
-    if not images.present(wanted):
-        with images.alone():  # whoever comes second finds it made
-            if not images.present(wanted):
-                _build(wanted, images.base(lambda line: None))
+    wanted = f"{NAME}{recipe.removeprefix('Containerfile').replace('.', '-')}:{digest.hexdigest()[:12]}"
+    if images.present(wanted):
+        return wanted
+    on = base()
+    with images.alone():  # whoever comes second finds it made
+        if not images.present(wanted):
+            _build(wanted, recipe, on)
     return wanted
 
 
-def _build(wanted: str, base: str) -> None:
+def _build(wanted: str, recipe: str, base: str) -> None:
     done = docker(
         "build",
         "--quiet",
@@ -33,7 +45,7 @@ def _build(wanted: str, base: str) -> None:
         "--build-arg",
         f"BASE={base}",
         "--file",
-        str(HERE / "Containerfile"),
+        str(HERE / recipe),
         str(HERE),
         within=images.BUILD_WITHIN,
     )
@@ -42,4 +54,4 @@ def _build(wanted: str, base: str) -> None:
 
 
 if __name__ == "__main__":
-    print(ready())
+    print(debian())

@@ -85,6 +85,10 @@ class FencedHost:
         """Forward a port on loopback; see ``Host.forward``."""
         return self.inner.forward(address, port)
 
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Forward a Unix socket to one of the host; see ``Host.forward_socket``."""
+        return self.inner.forward_socket(path, name, user)
+
     def close(self) -> None:
         """Close the connection to the host."""
         self.inner.close()

@@ -146,5 +146,9 @@ class RecordingHost:
         """Forward a port on loopback; see ``Host.forward``."""
         return self.inner.forward(address, port)
 
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Forward a Unix socket to one of the host; see ``Host.forward_socket``."""
+        return self.inner.forward_socket(path, name, user)
+
     def close(self) -> None:
         """Do nothing: the runner closes the hosts at the end of the run."""

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from drillbook.errors import Cancelled, CommandTimedOut, HostError, HostUnreachable
 from drillbook.hosts.capture import Capture, captured
-from drillbook.hosts.forward import FarSocket, forwarded
+from drillbook.hosts.forward import FarSocket, forwarded, forwarded_privately
 from drillbook.hosts.shell import checked, revealed
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
 from drillbook.values import Secret
@@ -177,6 +177,12 @@ class FakeHost:
         self._reach()
         there = self.forwards.get((address, port), port)
         return forwarded(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)))
+
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Open a private Unix socket that leads to the loopback port listed for ``path`` and port 0 in ``forwards``."""
+        self._reach()
+        there = self.forwards[path, 0]
+        return forwarded_privately(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)), name)
 
     def close(self) -> None:
         """Close the host; every later call raises HostError."""

@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 BLOCK = 64 * 1024
-UNIX_SOCKET = """
-if command -v socat >/dev/null; then exec socat - "UNIX-CONNECT:$1"; fi
-if command -v python3 >/dev/null; then exec python3 -c "$(cat <<'PROGRAM'
-import os, socket, sys, threading
-line = socket.socket(socket.AF_UNIX)
-line.connect(sys.argv[1])
-def send():
-    while data := os.read(0, 65536):
-        line.sendall(data)
-    line.shutdown(socket.SHUT_WR)
-threading.Thread(target=send, daemon=True).start()
-while data := line.recv(65536):
-    while data:
-        data = data[os.write(1, data):]
-PROGRAM
-)" "$1"; fi
-if nc -h 2>&1 | grep -q -- -U; then exec nc -U "$1"; fi
-echo "socat, python3 or netcat-openbsd is needed to reach $1" >&2
-exit 127
-"""
-"""Shell script that connects standard input and output to a Unix socket, whose path is the first argument."""
 
 
 class Far(Protocol):
@@ -136,13 +116,12 @@ class _Pair:
 
 
 class _Forwarder:
-    """Accepts connections on a loopback port and connects each to the far end that ``dial`` opens."""
+    """Accepts connections at ``listener`` and connects each to the far end that ``dial`` opens."""
 
-    def __init__(self, dial: Callable[[], Far]) -> None:
+    def __init__(self, dial: Callable[[], Far], listener: socket.socket) -> None:
         self._dial = dial
         self._pairs: list[_Pair] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = listener
         self._accepting = threading.Thread(target=self._accept, name="drillbook-forward", daemon=True)
         self._accepting.start()
 
@@ -172,8 +151,23 @@ class _Forwarder:
 @contextlib.contextmanager
 def forwarded(dial: Callable[[], Far]) -> Iterator[int]:
     """Provide a loopback port whose connections are forwarded to the far end that ``dial`` opens, during the `with`."""
-    forwarder = _Forwarder(dial)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    forwarder = _Forwarder(dial, listener)
     try:
-        yield forwarder.port
+        yield int(listener.getsockname()[1])
     finally:
         forwarder.close()
+
+
+@contextlib.contextmanager
+def forwarded_privately(dial: Callable[[], Far], name: str) -> Iterator[str]:
+    """Provide a Unix socket ``name`` in a new folder that only this user can enter, and yield the folder, during the `with`."""
+    with tempfile.TemporaryDirectory(prefix="drillbook-") as folder:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"{folder}/{name}")
+        listener.listen(64)
+        forwarder = _Forwarder(dial, listener)
+        try:
+            yield folder
+        finally:
+            forwarder.close()

@@ -17,8 +17,9 @@ from typing import IO, BinaryIO
 from drillbook.errors import Cancelled, CommandTimedOut, HostError
 from drillbook.hosts.atomic import beside, unreadable
 from drillbook.hosts.capture import Capture, captured
-from drillbook.hosts.forward import FarSocket, forwarded
+from drillbook.hosts.forward import FarSocket, forwarded, forwarded_privately
 from drillbook.hosts.shell import ENDING, checked, revealed, through_sudo
+from drillbook.sdk import unix_socket
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, shown
 from drillbook.values import Secret
 
@@ -131,9 +132,36 @@ class LocalHost:
 
         return forwarded(dial)
 
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Open a private Unix socket that leads to the Unix socket ``path``, connected by ``user``; see ``Host.forward_socket``."""
+        self._check_open()
+
+        def dial() -> FarSocket:
+            near, far = socket.socketpair()
+            with far:  # the relay has its own copy
+                words = unix_socket.relay(path, user)
+                child = subprocess.Popen(words, stdin=far.fileno(), stdout=far.fileno(), start_new_session=True)
+            return _Relay(near, child)
+
+        return forwarded_privately(dial, name)
+
     def close(self) -> None:
         """Close the host; every later call raises HostError."""
         self._closed = True
+
+
+class _Relay(FarSocket):
+    """Far end of a forwarded connection that is a child of this process."""
+
+    def __init__(self, sock: socket.socket, child: subprocess.Popen[bytes]) -> None:
+        super().__init__(sock)
+        self._child = child
+
+    def close(self) -> None:
+        """Close the connection, at which the child exits, and wait for the child."""
+        super().close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(LINGER)
 
 
 class _Streams:

@@ -10,7 +10,9 @@ from typing import Any, BinaryIO
 
 from drillbook.errors import Cancelled, CommandTimedOut, CouldNotVerify, HostError, PrivilegeRefused
 from drillbook.hosts.atomic import for_bytes, get_by_command, put_by_command
+from drillbook.hosts.forward import forwarded_privately
 from drillbook.hosts.shell import ENDING, checked, exports, new_token, revealed
+from drillbook.sdk import unix_socket
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Piped, Target, as_user, printable, shown
 from drillbook.values import Secret
@@ -196,6 +198,15 @@ class PrivilegedHost:
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
         """Open a port on the controller that leads to ``address:port``, as the SSH user; see ``Host.forward``."""
         return self.inner.forward(address, port)
+
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Open a private Unix socket that leads to ``path``, connected by ``user``, the account if empty; see ``Host``."""
+        if not isinstance(self.inner, Piped):
+            return self.inner.forward_socket(path, name, user or self.become.user)
+        from drillbook.hosts.ssh.tunnel import FarChannel  # noqa: PLC0415  loads the SSH client
+
+        words = unix_socket.relay(path, user)
+        return forwarded_privately(lambda: FarChannel(self.pipe(words, deadline=Deadline.after(KILL_S))), name)
 
     def close(self) -> None:
         """Close the connection to the host."""

@@ -368,5 +368,13 @@ class Host(Protocol):
         during the `with`, which yields its number.
         """
 
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host, during the `with`.
+
+        It has the file name ``name``, in a folder that no other user of the controller can enter; the `with` yields that folder.
+        On the host the process that connects is of ``user``, the SSH user if empty: so a server identifies that user
+        (peer authentication).
+        """
+
     def close(self) -> None:
         """Close the connection; safe to call twice."""

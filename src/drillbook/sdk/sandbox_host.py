@@ -85,5 +85,9 @@ class SandboxHost:
         """Open a port on the controller that forwards to ``address``; see Host.forward."""
         return self.host.forward(address, port)
 
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Open a Unix socket on the controller that leads to ``path``; see Host.forward_socket."""
+        return self.host.forward_socket(path, name, user)
+
     def close(self) -> None:
         """Leave the connection to the host open: it belongs to the caller, who closes it."""

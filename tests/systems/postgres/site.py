@@ -225,17 +225,7 @@ class Site:
         return self.action(name, **fields).run(ctx or self.context())
 
     def s3(self) -> Any:
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
-            endpoint_url=self.store.endpoint,
-            aws_access_key_id=KEY,
-            aws_secret_access_key=SECRET_KEY,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, proxies={}),
-        )
+        return client(self.store)
 
     def keys(self, prefix: str = "") -> list[str]:
         pages = self.s3().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
@@ -254,17 +244,44 @@ class Site:
         return f"s3://{BUCKET}/{prefix}#{digest}", prefix
 
 
+def client(store: S3) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=store.endpoint,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET_KEY,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, proxies={}),
+    )
+
+
+def make_bucket(store: S3) -> None:
+    """Make the bucket once the store answers."""
+    until = time.monotonic() + 120
+    while True:
+        try:
+            client(store).create_bucket(Bucket=BUCKET)
+            break
+        except Exception:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
 @contextlib.contextmanager
-def store(folder: Path) -> Iterator[S3]:
-    """A SeaweedFS that lives as long as the block."""
+def store(folder: Path, address: str = "127.0.0.1") -> Iterator[S3]:
+    """A SeaweedFS at ``address`` that lives as long as the block."""
     weed = Path(sysconfig.get_path("scripts"), "weed")
     program = str(weed) if weed.exists() else need("weed")
     names = ("admin", "master", "volume", "filer", "s3")
     ports = dict(zip([f"{name}.port{kind}" for name in names for kind in ("", ".grpc")], free_ports(10), strict=True))
     options = {
         "dir": folder,
-        "ip": "127.0.0.1",
-        "ip.bind": "127.0.0.1",
+        "ip": address,
+        "ip.bind": address,
         "master.telemetry": "false",
         "admin.ui": "false",
         "webdav": "false",
@@ -286,7 +303,7 @@ def store(folder: Path) -> Iterator[S3]:
         yield S3(
             name="store",
             host="db-1",
-            endpoint=f"http://127.0.0.1:{ports['s3.port']}",
+            endpoint=f"http://{address}:{ports['s3.port']}",
             bucket=BUCKET,
             access_key=secret(KEY, "TEST_S3_KEY"),
             secret_key=secret(SECRET_KEY, "TEST_S3_SECRET"),
@@ -306,15 +323,7 @@ def site(folder: Path) -> Iterator[Site]:
     with store(folder / "s3") as service:
         host = LocalHost(target=Target(name="db-1", local=True, scratch=str(folder / "scratch")))
         made = Site(folder, service, programs(folder / "bin"), host)
-        until = time.monotonic() + 120
-        while True:
-            try:
-                made.s3().create_bucket(Bucket=BUCKET)
-                break
-            except Exception:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
+        make_bucket(service)
         try:
             yield made
         finally:

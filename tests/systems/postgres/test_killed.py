@@ -21,7 +21,6 @@ from drillbook.sdk.action import find
 from drillbook.sdk.host import Output
 from drillbook.systems.postgres import cluster, removal
 from drillbook.systems.postgres.access import provisional_name
-from drillbook.systems.postgres.manifest import Database
 from drillbook.systems.postgres.restore import Restoring
 from drillbook.systems.postgres.tools import Tools
 from tests.systems.postgres import fixtures
@@ -72,17 +71,7 @@ def databases(cluster):
     return {name for (name,) in cluster.sql("SELECT datname FROM pg_database WHERE NOT datistemplate", database="postgres")}
 
 
-SHOP = Database(
-    name="shop",
-    owner="clerk",
-    encoding="UTF8",
-    provider="c",
-    collate="C",
-    ctype="C",
-    locale="",
-    connection_limit=-1,
-    bytes=0,
-)
+SHOP = ("--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions")
 MOMENTS = [
     (True, 1, "CREATE DATABASE"),
     (True, 2, "ALTER DATABASE"),

@@ -15,7 +15,7 @@ import paramiko
 from drillbook.errors import Cancelled, CommandLost, CommandTimedOut, HostError
 from drillbook.hosts.atomic import for_bytes, get_by_command, of_step, put_by_command, unreadable
 from drillbook.hosts.capture import Capture, MarkedCapture, captured
-from drillbook.hosts.forward import UNIX_SOCKET, forwarded
+from drillbook.hosts.forward import forwarded, forwarded_privately
 from drillbook.hosts.shell import Order, checked, exports, revealed, through_sudo
 from drillbook.hosts.ssh import files
 from drillbook.hosts.ssh.channel import TICK, End, Exec, ExecRefused, LinkLost
@@ -25,6 +25,7 @@ from drillbook.hosts.ssh.gateway import Gateway
 from drillbook.hosts.ssh.session import Ending, open_session
 from drillbook.hosts.ssh.transport import close_channel
 from drillbook.hosts.ssh.tunnel import FarChannel
+from drillbook.sdk import unix_socket
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, once_more, printable, shown
 from drillbook.values import Secret
 
@@ -243,9 +244,7 @@ class SshHost:
 
         def dial() -> FarChannel:
             if address.startswith("/"):
-                return FarChannel(
-                    self.pipe(("sh", "-c", UNIX_SOCKET, "sh", address), deadline=Deadline.after(CONNECT_SECONDS))
-                )
+                return FarChannel(self.pipe(unix_socket.relay(address), deadline=Deadline.after(CONNECT_SECONDS)))
             link = self._keeper.get(Deadline.after(CONNECT_SECONDS))
             return FarChannel(
                 link.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS)
@@ -253,6 +252,12 @@ class SshHost:
 
         self.link(of_step(6 * CONNECT_SECONDS))
         return forwarded(dial)
+
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Open a private Unix socket on the controller that leads to the Unix socket ``path``; see ``Host.forward_socket``."""
+        words = unix_socket.relay(path, user)
+        self.link(of_step(6 * CONNECT_SECONDS))
+        return forwarded_privately(lambda: FarChannel(self.pipe(words, deadline=Deadline.after(CONNECT_SECONDS))), name)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> paramiko.Channel:
         """Start ``argv``, and return a channel to its standard streams. Raises HostError.

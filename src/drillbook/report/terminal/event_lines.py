@@ -26,11 +26,14 @@ from drillbook.events.steps import (
     Undone,
     UndoStarted,
 )
+from drillbook.findings import CATALOGUE
 from drillbook.judge import notes
 from drillbook.judge.result import Verdict
 from drillbook.report.figures import one_line, seconds, shown, size
 from drillbook.report.wording import STEP_SHAPES
 
+_GENERAL = {"", CATALOGUE["not-ready"].remedy}
+"""Remedies that tell nothing more than the line of their finding."""
 COLOURS = {
     "done": "green",
     "failed": "red",
@@ -225,3 +228,5 @@ class Progress:
         for one in what.findings:
             if one["measured"] not in what.message:
                 self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)
+                if (remedy := one_line(one["remedy"])) not in _GENERAL:
+                    self._line(remedy, "dim", 6)

@@ -37,6 +37,12 @@ class Lineage:
             tuple(value for key, value in pairs if key == "group"),
         )
 
+    @property
+    def unit(self) -> str:
+        """Name of the innermost unit of systemd with the process, such as `postgresql@17-main.service`; empty for none."""
+        units = [part for line in self.groups for part in line.split("/") if part.endswith(".service")]
+        return units[-1] if units else ""
+
     def is_of(self, unit: UnitState, pid: int | None) -> bool:
         """Return True when the process ``pid`` belongs to ``unit``.
 

@@ -28,6 +28,11 @@ class UnitState:
     word: str
     pid: int | None
 
+    @property
+    def exited(self) -> bool:
+        """True for a unit of systemd that is active without a process, such as Debian's `postgresql`."""
+        return self.word.startswith("active (exited") and self.pid is None
+
 
 @dataclass(frozen=True, slots=True)
 class Manager(ABC):

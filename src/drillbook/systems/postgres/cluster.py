@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -19,7 +19,8 @@ from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.manager import manager_of
 from drillbook.systems.postgres import ownership
 from drillbook.systems.postgres.connection import connected, one, reason
-from drillbook.systems.postgres.manifest import Database
+from drillbook.systems.postgres.manifest import Cluster as LikeCluster
+from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
@@ -60,6 +61,10 @@ LOOK_S = 2.0
 """Seconds between two checks if a server that does not yet accept writes is still running."""
 NO_SERVER = 3
 """Exit status of `pg_ctl status` when no server runs."""
+CONFIGURATION = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
+"""Files of the configuration that initdb writes to the data directory."""
+INSTRUCTED, CHECKSUMMED = 14, 18
+"""First major versions whose initdb has `--no-instructions`, and makes checksums unless `--no-data-checksums` is given."""
 UNSYNCED = "drillbook.unsynced"
 _SYNC = """
 data=$1 mark=$2
@@ -144,16 +149,11 @@ def put_in_place(made: Tools, tools: Tools) -> None:
     tools.owned(("sh", "-c", script, "sh", made.service.data_directory, tools.service.data_directory)).check()
 
 
-def create(tools: Tools, like: Database) -> None:
-    """Create a new, empty cluster with checksums, and with the superuser of the service.
+def create(tools: Tools, options: Sequence[str]) -> None:
+    """Create a new, empty cluster with ``options`` of initdb, and with the superuser of the service.
 
     The cluster is not yet synced to disk; see ``sync``. Raises StepFailed, HostError.
     """
-    locale = ["--encoding", like.encoding, "--lc-collate", like.collate, "--lc-ctype", like.ctype]
-    locale += {
-        "i": ["--locale-provider=icu", "--icu-locale", like.locale],
-        "b": ["--locale-provider=builtin", "--builtin-locale", like.locale],
-    }.get(like.provider, [])
     password = tools.service.admin.password
     arguments = [
         tools.path("initdb"),
@@ -161,10 +161,8 @@ def create(tools: Tools, like: Database) -> None:
         tools.service.data_directory,
         "--username",
         tools.service.admin.user,
-        "--data-checksums",
         "--no-sync",
-        "--no-instructions",
-        *locale,
+        *options,
         "--auth-host",
         "scram-sha-256",
         "--auth-local",
@@ -178,6 +176,40 @@ def create(tools: Tools, like: Database) -> None:
         said = output.stderr.decode("utf-8", "replace").strip()[-600:]
         raise StepFailed(f"{tools.host.name}: initdb failed: {said}")
     write(tools, UNSYNCED, b"")
+
+
+def initdb_options(tools: Tools, backup: Manifest) -> tuple[str, ...]:
+    """Return the options with which the host's initdb makes a cluster like the one of ``backup``.
+
+    Backups of older versions do not record the cluster; its locale is then the one of the database. Source: initdb(1).
+    """
+    like, major = backup.cluster or backup.database, tools.version("initdb")[0]
+    locale: tuple[str, ...] = ("--encoding", like.encoding, "--lc-collate", like.collate, "--lc-ctype", like.ctype)
+    locale += {
+        "i": ("--locale-provider=icu", "--icu-locale", like.locale),
+        "b": ("--locale-provider=builtin", "--builtin-locale", like.locale),
+    }.get(like.provider, ())
+    # Without the option, initdb makes checksums from PostgreSQL 18 on, and none before.
+    checksums = ("--data-checksums",) if backup.data_checksums else ("--no-data-checksums",) if major >= CHECKSUMMED else ()
+    quiet = ("--no-instructions",) if major >= INSTRUCTED else ()
+    return (*checksums, *quiet, *locale, *(_file_options(backup.cluster) if backup.cluster else ()))
+
+
+def _file_options(like: LikeCluster) -> tuple[str, ...]:
+    rules = (f"--icu-rules={like.icu_rules}",) if like.icu_rules else ()
+    group = ("--allow-group-access",) if like.group_access else ()
+    return (f"--wal-segsize={like.wal_segment_bytes >> 20}", *rules, *group)
+
+
+def configure_outside(tools: Tools, paths: Sequence[str]) -> None:
+    """Remove the configuration that initdb wrote, as far as the lost cluster had it outside its data directory.
+
+    ``paths`` are the paths of those files; a second configuration that no server reads would mislead. Raises HostError.
+    """
+    names = {path.rpartition("/")[2] for path in paths} & set(CONFIGURATION)
+    if names:
+        data = tools.service.data_directory
+        tools.owned(("rm", "-f", "--", *(f"{data}/{name}" for name in sorted(names)))).check()
 
 
 def write(tools: Tools, name: str, data: bytes, *, append: bool = False) -> None:
@@ -223,11 +255,21 @@ def start(ctx: Context, tools: Tools) -> None:
         )
 
 
+# PG_CTL DATA: start the server, unless it runs. Debian's pg_ctlcluster knows where the configuration of a cluster is that has
+# none in its data directory; it takes the version and name of the cluster, the first columns of pg_lsclusters.
+_START = """
+"$1" --pgdata "$2" --silent status && exit
+if ! test -f "$2/postgresql.conf" && command -v pg_lsclusters >/dev/null; then
+  set -- "$1" "$2" $(pg_lsclusters --no-header | awk -v data="$2" '$6 == data { print $1, $2; exit }')
+  test $# = 2 || exec pg_ctlcluster "$3" "$4" start
+fi
+exec "$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start
+"""
+
+
 def start_command(tools: Tools) -> tuple[str, ...]:
     """Return the command that starts a server without a service manager, and succeeds when it runs already."""
-    data = tools.service.data_directory
-    script = '"$1" --pgdata "$2" --silent status || "$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start'
-    return tools.as_owner("sh", "-c", script, "sh", tools.path("pg_ctl"), data)
+    return tools.as_owner("sh", "-c", _START, "sh", tools.path("pg_ctl"), tools.service.data)
 
 
 def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:

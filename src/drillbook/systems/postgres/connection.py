@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from drillbook.sdk import unix_socket
 from drillbook.sdk.action import Context
 from drillbook.sdk.deadline import Lines, bounded
-from drillbook.sdk.host import Deadline, printable
+from drillbook.sdk.host import Deadline, once_more, printable
 from drillbook.systems.postgres.bounded import Bounded
 from drillbook.systems.postgres.service import Postgres
 
@@ -55,11 +56,47 @@ def connected(
 
     Raises psycopg.Error, HostError; Cancelled and TimeoutError when the deadline ended a query.
     """
-    with ctx.reach(service) as (address, port):
+    with way(ctx, service, as_user=as_user) as (address, port):
         options = parameters(service, address, port, as_user=as_user, timeout=CONNECT_S)
         options["dbname"] = service.database if database is None else database
-        with _connect(options, ctx.deadline, again=not as_user) as connection, watched(connection, ctx.deadline):
+        try:
+            session = _connect(options, ctx.deadline, again=not as_user)
+        except psycopg.OperationalError as error:
+            if as_user or not service.admin.socket or error.sqlstate or not (why := _refused(ctx, service)):
+                raise
+            raise psycopg.OperationalError(why) from error
+        with session as connection, watched(connection, ctx.deadline):
             yield connection
+
+
+@contextmanager
+def way(ctx: Context, service: Postgres, *, as_user: bool = False) -> Iterator[tuple[str, int]]:
+    """Yield the address (or the folder of a Unix socket) and port at which the superuser, or the role, is let in.
+
+    Raises HostError.
+    """
+    admin = service.admin
+    if as_user or not admin.socket:
+        with ctx.reach(service) as there:
+            yield there
+        return
+    path = socket_of(service)
+    with ctx.host_named(service.host).forward_socket(path, path.rpartition("/")[2], service.run_as) as folder:
+        yield folder, service.port
+
+
+def socket_of(service: Postgres) -> str:
+    """Return the path of the Unix socket at which the superuser logs in by peer authentication."""
+    return f"{service.admin.socket.rstrip('/')}/.s.PGSQL.{service.port}"
+
+
+def _refused(ctx: Context, service: Postgres) -> str:
+    """Return the reason why the host lets no process of `run_as` connect to the server's socket; empty when it does."""
+    host, path = ctx.host_named(service.host), socket_of(service)
+    tried = once_more(lambda: host.run(unix_socket.relay(path, service.run_as), deadline=ctx.deadline, env={"LC_ALL": "C"}))
+    said = printable(tried.stderr, limit=300).strip().replace("\n", " ")
+    who = service.run_as or "the SSH user"
+    return "" if tried.ok else f"{host.name}: {who} cannot connect to {path}: {said or f'status {tried.exit}'}"
 
 
 def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Connection:

@@ -21,7 +21,7 @@ from psycopg import sql
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline
 from drillbook.systems.postgres.bounded import Bounded
-from drillbook.systems.postgres.connection import CONNECT_S, Connection, one, parameters, watched
+from drillbook.systems.postgres.connection import CONNECT_S, Connection, one, parameters, watched, way
 from drillbook.systems.postgres.manifest import OWN_SCHEMA, Sequence_, Table
 from drillbook.systems.postgres.service import Postgres
 
@@ -104,7 +104,7 @@ class Snapshot:
 @contextmanager
 def snapshot(ctx: Context, service: Postgres) -> Iterator[Snapshot]:
     """Export a snapshot that lasts during the `with`. Raises psycopg.Error, HostError."""
-    with ctx.reach(service) as (address, port):
+    with way(ctx, service) as (address, port):
         options = parameters(service, address, port, as_user=False, timeout=CONNECT_S)
         with Bounded.connect(**options) as owner, watched(owner, ctx.deadline):
             _begin(owner)

@@ -87,6 +87,7 @@ class Backup:
                 sequences=tuple(sequences),
                 schema_sha256=sha256(normalised),
                 files={},
+                configured_in=() if self.service.managed else properties.configured_outside(snap.owner),
                 **facts,
             ), warnings
 

@@ -88,7 +88,8 @@ class ClusterInPlace(InPlace):
         name = hashlib.sha256(self.ctx.run_id.encode()).hexdigest()[:8]
         folder = f"{self.postgres.data}.drillbook.{name}"
         config = SandboxConfig(folder=folder, isolation="none", data_may_leave=True)
-        fields = {"sandbox": config, **Postgres.fields_in_sandbox(folder)}
+        admin = self.postgres.admin.model_copy(update={"socket": ""})
+        fields = {"sandbox": config, "admin": admin, **Postgres.fields_in_sandbox(folder)}
         return Sandbox(self.ctx, self.postgres.model_copy(update=fields), self.ctx.host)
 
     @abstractmethod
@@ -128,7 +129,14 @@ class ClusterInPlace(InPlace):
         """Store the configuration files as evidence; if they contain a secret, do not store them, and return this as a reason."""
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()
-        text = json.dumps({"service": self.postgres.name, "files": files, "checksums": bool(checksums and checksums[0])})
+        text = json.dumps(
+            {
+                "service": self.postgres.name,
+                "files": files,
+                "checksums": bool(checksums and checksums[0]),
+                "outside": properties.configured_outside(session),
+            }
+        )
         if self.ctx.redactor.text(text) != text:
             return "files of the configuration in the data directory contain a secret of the inventory, which no run keeps"
         self.ctx.evidence(KEPT, text, sync=True)
@@ -227,10 +235,15 @@ class ClusterInPlace(InPlace):
 
 
 def write_configuration(made: Tools, service: Postgres, kept: Facts) -> None:
-    """Write the stored configuration files; if there are none, write the settings and a pg_hba.conf that requires passwords."""
+    """Write the stored configuration files; if there are none, write the settings and a pg_hba.conf that requires passwords.
+
+    Configuration that the lost cluster had outside its data directory is still there, and not written.
+    """
+    outside = kept.get("outside", ())
+    cluster.configure_outside(made, outside)
     for name, text in kept.get("files", {}).items():
         cluster.write(made, name, text.encode("utf-8", "surrogateescape"))
     if not kept:
         cluster.write(made, "postgresql.auto.conf", cluster.overrides(service), append=True)
-    if "pg_hba.conf" not in kept.get("files", {}):
+    if "pg_hba.conf" not in kept.get("files", {}) and not any(path.endswith("/pg_hba.conf") for path in outside):
         cluster.write(made, "pg_hba.conf", _HBA.encode())

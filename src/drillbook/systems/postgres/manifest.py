@@ -62,6 +62,20 @@ class Database(Part):
     bytes: int
 
 
+class Cluster(Part):
+    """Properties of a cluster that only initdb sets: those of its `template0`, and of its files."""
+
+    encoding: str
+    provider: str
+    collate: str
+    ctype: str
+    locale: str
+    icu_rules: str
+    wal_segment_bytes: int
+    group_access: bool
+    """True when the group of the owner may read the data directory (`--allow-group-access`)."""
+
+
 class Manifest(FilesManifest):
     """Manifest of a dump of a database: its content, properties, server and files."""
 
@@ -80,3 +94,7 @@ class Manifest(FilesManifest):
     tables: tuple[Table, ...]
     sequences: tuple[Sequence_, ...]
     schema_sha256: Sha256
+    cluster: Cluster | None = None
+    """Properties of the cluster; None in backups of older versions."""
+    configured_in: tuple[str, ...] = ()
+    """Configuration files outside the data directory, such as Debian's below /etc, which are not in the backup."""

@@ -18,6 +18,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import once_more, printable
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.lineage import SCRIPT, Lineage
+from drillbook.sdk.manager.unit import UnitState
 from drillbook.systems.postgres.connection import Connection, answers, connected, one, reason
 from drillbook.systems.postgres.tools import Tools
 
@@ -103,7 +104,7 @@ def must_own(ctx: Context, tools: Tools) -> None:
         raise CouldNotVerify(
             f"{tools.host.name}: the server that uses {service.data_directory} does not belong to the unit {unit.unit} "
             f"(state: {unit.word})",
-            hint=_HINT,
+            hint=_hint_of_unit(unit, cluster.lineage),
         )
     if unit is not None and unit.state == "running" and not works:
         raise CouldNotVerify(
@@ -133,6 +134,14 @@ def must_own(ctx: Context, tools: Tools) -> None:
 
 
 _HINT = "check `host`, `unit`, `data_directory`, `address` and `port` of the service in the inventory"
+
+
+def _hint_of_unit(unit: UnitState, lineage: Lineage) -> str:
+    """Return the hint that names the unit whose control group has the server, if one has it."""
+    if not (real := lineage.unit):
+        return _HINT
+    alone = " (Debian's `postgresql` has no process: it only starts the unit of each cluster)" if unit.exited else ""
+    return f"set `unit` of the service to {real.removesuffix('.service')}, in which that server runs{alone}"
 
 
 def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> str:

@@ -9,7 +9,7 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.transfer import NAME
 from drillbook.systems.postgres.connection import Connection, one
 from drillbook.systems.postgres.content import Snapshot
-from drillbook.systems.postgres.manifest import Database
+from drillbook.systems.postgres.manifest import Cluster, Database
 
 # to_jsonb is used because the column for the locale has one name in PostgreSQL 15 and 16, another since 17, and does not
 # exist before.
@@ -25,6 +25,15 @@ WHERE d.datname = pg_catalog.current_database()
 _SERVER = """
 SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()), pg_catalog.current_setting('server_version'),
        pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_setting('data_checksums') = 'on'
+"""
+
+# See _DATABASE; a size is in its setting's unit, and `template0` has the locale that initdb gave the cluster.
+_CLUSTER = """
+SELECT pg_catalog.pg_encoding_to_char(d.encoding), coalesce(j ->> 'datlocprovider', 'c'), d.datcollate, d.datctype,
+       coalesce(j ->> 'datlocale', j ->> 'daticulocale', ''), coalesce(j ->> 'daticurules', ''),
+       pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')),
+       pg_catalog.current_setting('data_directory_mode') LIKE '_75_'
+FROM pg_catalog.pg_database d, LATERAL (SELECT pg_catalog.to_jsonb(d) AS j) AS x WHERE d.datname = 'template0'
 """
 
 _CONFIGURATION = """
@@ -54,14 +63,25 @@ def of(snap: Snapshot) -> dict[str, Any]:
         "database": database(snap.owner),
         "extensions": dict(extensions),
         "roles": tuple(role for (role,) in roles),
+        "cluster": cluster(snap.owner),
     }
+
+
+def cluster(session: Connection) -> Cluster:
+    """Return the properties of the cluster that initdb set."""
+    return Cluster(**dict(zip(Cluster.model_fields, one(session, _CLUSTER), strict=True)))
+
+
+def configured_outside(session: Connection) -> tuple[str, ...]:
+    """Return the paths of the configuration files outside the data directory, such as Debian's below /etc."""
+    found = session.execute(_CONFIGURATION).fetchall()
+    return tuple(sorted(path for path, data in found if not path.startswith(data.rstrip("/") + "/")))
 
 
 def configuration(session: Connection) -> dict[str, bytes]:
     """Return the configuration files in the data directory, by their paths relative to it.
 
-    Files outside of that directory, such as Debian's below /etc, survive the loss of the data directory and are not backed
-    up.
+    Files outside of that directory (``configured_outside``) survive the loss of the data directory and are not backed up.
     """
     found: dict[str, bytes] = {}
     for path, data in session.execute(_CONFIGURATION).fetchall():

@@ -149,13 +149,14 @@ class Restoring:
         if fresh:
             ownership.must_be_free(self.ctx, self.tools)
             with cluster.made_aside(self.tools, self.ctx.run_id) as made:
-                cluster.create(made, backup.database)
+                cluster.create(made, cluster.initdb_options(made, backup))
                 if self.temporary:
                     temporary.mark(made, self.ctx.run_id)
                 self._configure(made, backup, folder)
         return fresh
 
     def _configure(self, made: Tools, backup: Manifest, folder: str) -> None:
+        cluster.configure_outside(made, backup.configured_in)
         for name in backup.files:
             if name.startswith(CONFIG + "/"):
                 data = self.ctx.host.get(f"{folder}/{name}", limit=CONFIG_LIMIT)

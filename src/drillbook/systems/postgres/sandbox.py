@@ -18,7 +18,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Host, Output, printable
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
-from drillbook.systems.postgres.cluster import NO_SERVER, prove_writable
+from drillbook.systems.postgres.cluster import INSTRUCTED, NO_SERVER, prove_writable
 from drillbook.systems.postgres.connection import connected, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
@@ -148,8 +148,8 @@ def start_empty(box: Sandbox, locale: Locale | None = None, *, settings: Mapping
     """
     tools = tools_of(box)
     arguments = ("--pgdata", tools.service.data, "--username", tools.service.admin.user, "--auth=trust", "--no-sync")
-    options = (locale or Locale()).options
-    output = box.run(tools.path("initdb"), *arguments, "--no-instructions", *options, env=C)
+    quiet = ("--no-instructions",) if tools.version("initdb")[0] >= INSTRUCTED else ()
+    output = box.run(tools.path("initdb"), *arguments, *quiet, *(locale or Locale()).options, env=C)
     if not output.ok:
         raise StepFailed(f"{box.host.name}: initdb failed in the sandbox: {_said(output)}")
     _start(box, tools, tools.service.data, {**SAFE, **EMPTY, **(settings or {})})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import Password, Port
@@ -19,8 +19,30 @@ class Admin(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    ADDED: ClassVar[frozenset[str]] = frozenset({"socket"})
+    """Fields that were added later: omitted while empty, so that the digests of plans without them stay as they were."""
+
     user: str = Field(description="Name of the superuser.")
     password: Password = Field(default=None, description="Password of the superuser.")
+    socket: str = Field(
+        default="",
+        pattern=r"^(/[^\x00\n]*)?$",
+        description=(
+            "Folder of the server's Unix socket, such as `/var/run/postgresql`: the superuser logs in there as the operating "
+            "system user `run_as`, by peer authentication, without a password."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.socket and self.password is not None:
+            raise ValueError("a superuser with a `socket` logs in by peer authentication: remove its `password`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out the fields of ``ADDED`` that are not used."""
+        return {key: value for key, value in written(self).items() if value or key not in self.ADDED}
 
 
 class Postgres(Sandboxed):
@@ -40,7 +62,12 @@ class Postgres(Sandboxed):
     database: str = Field(description="Name of the database.")
     user: str = Field(description="Role of the application.")
     password: Password = Field(default=None, description="Password of that role.")
-    admin: Admin = Field(description="Login of the superuser, who takes backups and restores them.")
+    admin: Admin = Field(
+        description=(
+            "Login of the superuser, who takes backups and restores them: `user`, and `password`; or in place of the password "
+            "`socket`, the folder of the server's Unix socket, for peer authentication as the user `run_as`."
+        )
+    )
     data_directory: str = Field(description="Data directory (PGDATA) on the host.")
     managed: bool = Field(
         default=False,
@@ -62,6 +89,12 @@ class Postgres(Sandboxed):
         if data.get("data_directory", NOWHERE) != NOWHERE or data.get("sandbox") is not None:
             raise ValueError("a `managed` database has neither a `data_directory` nor a `sandbox`")
         return {**data, "data_directory": NOWHERE}
+
+    @model_validator(mode="after")
+    def _own_socket(self) -> Self:
+        if self.admin.socket and (self.managed or self.sandbox is not None):
+            raise ValueError("`socket` of `admin` is for a server on its own host, not for a `managed` one or a `sandbox`")
+        return self
 
     @property
     def kept_in(self) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
-from drillbook.sdk import target_folders
+from drillbook.sdk import target_folders, unix_socket
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Host, Output, as_user, once_more
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.systems.postgres.connection import DEADLOCKS, conninfo
+from drillbook.systems.postgres.connection import DEADLOCKS, conninfo, socket_of
 from drillbook.systems.postgres.service import Postgres
 
 _FREE = 'd=$1; while test ! -d "$d"; do d=$(dirname -- "$d"); done; df -Pk -- "$d"'
@@ -41,6 +41,8 @@ export PGPASSFILE
 "$@"
 """
 
+SOCKET_LIMIT = 107
+"""Longest path of a Unix socket in bytes, see unix(7)."""
 DEADLOCK = b"deadlock detected"
 """Message of SQLSTATE 40P01 when `lc_messages` is C; psql does not print the SQLSTATE."""
 ENVIRONMENT = {
@@ -115,6 +117,8 @@ class Tools:
         While the program runs, its password is in a file that no other user can read, not in the environment. ``options``
         are passed to Host.run. The caller checks the exit status. Raises CouldNotVerify, HostError, Cancelled.
         """
+        if self.through_relay:
+            return self._through_relay(program, *arguments, database=database, stdin=stdin, **options)
         argv = self.asking(program, *arguments, database=database)
         if self.service.admin.password is None:
             return self.host.run(
@@ -141,18 +145,54 @@ class Tools:
         target_folders.refuse(self.host, output)
         return output
 
+    @property
+    def through_relay(self) -> bool:
+        """True when the superuser logs in by peer authentication as a user other than the one that runs the programs."""
+        return bool(self.service.admin.socket and self.service.run_as)
+
+    def _through_relay(self, program: str, *arguments: str, database: str | None, stdin: bytes, **options: Any) -> Output:
+        """Run a client program whose connections to the server are made by `run_as`, while its files are the SSH user's."""
+        folder = self.make_relay_folder()
+        argv = self.relayed(folder, self.asking(program, *arguments, database=database, folder=folder))
+        try:
+            return self.host.run(argv, deadline=self.deadline, env=ENVIRONMENT, stdin=stdin, **options)
+        except BaseException:  # remove the folder: the program and its shell may have been killed
+            with suppress(DrillbookError):
+                self.host.run(("rm", "-rf", "--", folder), deadline=Deadline.after(10))
+            raise
+
+    def make_relay_folder(self) -> str:
+        """Make the run's folder and return the path of a new folder in it, for the socket of one relay. Raises NotReady."""
+        self.make_scratch()
+        folder = f"{self.scratch}/{secrets.token_hex(2)}"
+        if len(f"{folder}/.s.PGSQL.{self.service.port}".encode()) > SOCKET_LIMIT:
+            raise NotReady(
+                f"{self.host.name}: the path of a Unix socket in {self.scratch} would be longer than {SOCKET_LIMIT} bytes",
+                hint="set `scratch` of the host to a folder with a shorter path, or give the drill a shorter name",
+            )
+        return folder
+
+    def relayed(self, folder: str, argv: Sequence[str]) -> tuple[str, ...]:
+        """Return the command that runs ``argv`` while ``folder`` has a socket whose connections are made by `run_as`."""
+        path = socket_of(self.service)
+        relay = unix_socket.relay(path, self.service.run_as)
+        return unix_socket.beside(f"{folder}/{path.rpartition('/')[2]}", relay, argv)
+
     def make_scratch(self) -> None:
         """Make the run's folder for temporary files. Raises NotReady when other users could write there, HostError."""
         target_folders.make(self.host, self.scratch, deadline=self.deadline)
 
-    def asking(self, program: str, *arguments: str, database: str | None = None) -> tuple[str, ...]:
-        """Return the command line that runs a client program as the service's superuser, without the password."""
+    def asking(self, program: str, *arguments: str, database: str | None = None, folder: str = "") -> tuple[str, ...]:
+        """Return the command line that runs a client program as the service's superuser, without the password.
+
+        ``folder`` is the folder of the socket of a relay, see ``relayed``.
+        """
         named = ("--dbname", conninfo(self.service.database if database is None else database))
         return (
             self.path(program),
             "--no-password",
             "--host",
-            self.service.address,
+            folder or self.service.admin.socket or self.service.address,
             "--port",
             str(self.service.port),
             "--username",

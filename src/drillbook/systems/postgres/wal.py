@@ -76,9 +76,13 @@ class Receiver:
         ``name`` is its ``application_name`` on the server. Raises StepFailed, HostError.
         """
         self.tools.make_scratch()
-        argv = self.tools.asking("pg_receivewal", "--no-loop", "--synchronous", "--status-interval=1", database="postgres")
-        output = self.tools.host.run(
-            ("sh", "-c", _START, "sh", self.folder, str(max(1, round(seconds))), *argv),
+        tools = self.tools
+        relay = tools.make_relay_folder() if tools.through_relay else ""
+        options = ("--no-loop", "--synchronous", "--status-interval=1")
+        argv = tools.asking("pg_receivewal", *options, database="postgres", folder=relay)
+        start = ("sh", "-c", _START, "sh", self.folder, str(max(1, round(seconds))), *argv)
+        output = tools.host.run(
+            tools.relayed(relay, start) if relay else start,
             deadline=self.tools.deadline,
             stdin=passfile(self.tools.service),
             env={"LC_ALL": "C", "PGAPPNAME": name, "PGCONNECT_TIMEOUT": "10"},

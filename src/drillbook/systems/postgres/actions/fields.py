@@ -22,9 +22,14 @@ BaseLocation = Annotated[Uri, Field(alias="from", description="Fact `location` o
 def need_unit(ctx: Context, service: Postgres) -> None:
     """Raise NotReady unless the service manager knows the unit of ``service``."""
     try:
-        manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
+        seen = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from error
+    if seen.exited:
+        raise NotReady(
+            f"{ctx.host.name}: the unit {service.unit} has no process (state: {seen.word}), so it is not that of {service.name}",
+            hint="set `unit` of the service to the unit of its server, on Debian such as postgresql@17-main",
+        )
 
 
 def need_ownership(ctx: Context, service: Postgres) -> None:
