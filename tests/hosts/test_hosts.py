@@ -1,13 +1,18 @@
 """Every carrier against the contract."""
 
+import os
+import pwd
+
 import pytest
 
 from drillbook.hosts import FakeHost, LocalHost, local, open_host
+from drillbook.hosts.privileged import PrivilegedHost
 from drillbook.hosts.ssh import session
+from drillbook.sdk.become import Become
 from drillbook.sdk.host import shown
 from tests.hosts.suite import Carrier, Functions, HostContract, Programs, threads_left
 
-KINDS = ["openssh", "asyncssh", "local", "fake"]
+KINDS = ["openssh", "asyncssh", "local", "privileged", "fake"]
 
 
 @pytest.fixture(params=KINDS)
@@ -19,6 +24,8 @@ def carrier(request, tmp_path, monkeypatch):
         host = FakeHost()
     elif kind == "local":
         host = LocalHost()
+    elif kind == "privileged":  # the account that runs the tests needs no sudo; tests/systemd has a real one
+        host = PrivilegedHost(LocalHost(), Become(user=pwd.getpwuid(os.geteuid()).pw_name))
     else:
         server = request.getfixturevalue("openssh" if kind == "openssh" else "asyncssh_server")
         host = open_host(server.target(), targets={})

@@ -8,7 +8,7 @@ import secrets
 from drillbook.errors import HostError
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.deadline import current
-from drillbook.sdk.host import Deadline, Host
+from drillbook.sdk.host import Deadline, Host, Output, printable
 
 PUT = """
 umask 077
@@ -38,7 +38,9 @@ def for_bytes(size: int) -> Deadline:
 
 def put_by_command(host: Host, data: bytes, path: str, mode: int, deadline: Deadline) -> None:
     """Write ``data`` to ``path`` with a shell command. Raises HostError."""
-    host.run(("sh", "-c", PUT, "sh", path, beside(path), f"{mode:o}"), stdin=data, deadline=deadline).check()
+    done = host.run(("sh", "-c", PUT, "sh", path, beside(path), f"{mode:o}"), stdin=data, deadline=deadline)
+    if not done.ok:
+        raise _failed(host, path, done, verb="written")
 
 
 def get_by_command(host: Host, path: str, limit: int, deadline: Deadline) -> bytes:
@@ -47,8 +49,14 @@ def get_by_command(host: Host, path: str, limit: int, deadline: Deadline) -> byt
         done = host.run(("sh", "-c", GET, "sh", path, str(limit)), deadline=deadline, sink=spool)
         if done.exit == MISSING:
             raise FileNotFoundError(2, f"{host.name}: no such file", path)
-        done.check()
+        if not done.ok:
+            raise _failed(host, path, done, verb="read")
         return spool.getvalue()
+
+
+def _failed(host: Host, path: str, done: Output, *, verb: str) -> HostError:
+    said = printable(done.stderr).strip().rpartition("\n")[2] or f"status {done.exit}"
+    return HostError(f"{host.name}: {path} cannot be {verb}: {said}", host=host.name)
 
 
 def beside(path: str) -> str:
