@@ -9,7 +9,7 @@ from drillbook.sdk.host import Deadline, ManagerConfig
 from drillbook.sdk.manager import manager_of
 from drillbook.systems.units.actions.service import Kill, Log, Restart, Start, Status, Stop, TryStart
 from drillbook.systems.units.actions.settings import Change
-from tests.systemd.conftest import PATIENCE, until
+from tests.systemd.conftest import PATIENCE, Unit, until
 
 
 def test_a_unit_is_started_stopped_killed_and_restarted(unit):
@@ -88,7 +88,7 @@ def test_a_masked_unit_and_one_without_a_file_are_not_broken(unit, machine):
         assert it.state().state == "running"
     finally:
         it.systemctl("unmask", "--runtime", "steady")
-    tool = it.manager.start("x")[:-2]
+    tool = it.manager.stop("x")[:-2]
     words = tuple("systemd-run" if word == "systemctl" else word for word in tool)
     it.host.run((*words, "--quiet", "--unit=quick", "sleep", "600"), deadline=Deadline.after(PATIENCE)).check()
     quick = unit("quick")
@@ -136,3 +136,28 @@ def test_a_log_that_may_not_be_read_is_told(unit, machine):
     it.host, it.manager = stranger, manager_of(stranger)
     with pytest.raises(CouldNotVerify, match="cannot be read"):
         Log(service="it").run(it.ctx())
+
+
+LATE = """
+cat > /run/systemd/system/late.service <<'END'
+[Service]
+ExecStart=/bin/sh -c 'test -e /run/late && exec sleep infinity'
+Restart=on-failure
+RestartSec=10ms
+END
+systemctl daemon-reload
+systemctl start late
+"""
+
+
+def test_a_unit_that_failed_too_often_starts_once_its_cause_is_mended(machine, tmp_path):
+    it = Unit(machine, "ops", "late", tmp_path)
+    try:
+        machine.root(LATE)
+        until(lambda: machine.root("systemctl is-active late || true").strip() == "failed", "the last of the failed starts")
+        machine.root("touch /run/late")
+        assert "repeated too quickly" in machine.root("systemctl start late 2>&1 || journalctl -u late -n 3 --no-pager")
+        it.host.run(it.manager.start("late"), deadline=Deadline.after(PATIENCE)).check()
+        until(lambda: it.state().state == "running", "the start")
+    finally:
+        machine.root("systemctl stop late; rm -f /run/late /run/systemd/system/late.service; systemctl daemon-reload")

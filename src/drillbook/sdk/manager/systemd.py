@@ -14,6 +14,9 @@ _STATES = {"active": "running", "reloading": "running", "refreshing": "running",
 YOUNG = "starting"
 _SILENT = ("simple", "exec", "idle")
 """Service types that systemd reports as active as soon as the process exists, even if it is broken."""
+# UNIT TOOL...: start the unit. After several failed starts systemd refuses every other one ("Start request repeated too
+# quickly") until the count is reset, also when the cause is mended; see StartLimitBurst in systemd.unit(5).
+_START = 'unit=$1; shift; "$@" start "$unit" || { "$@" reset-failed "$unit" 2>/dev/null && "$@" start "$unit"; }'
 # UNIT SYSTEMCTL...: print the unit's properties, and the host's uptime, on which the timestamps in the properties are based.
 _QUERY = """
 unit=$1; shift
@@ -76,8 +79,8 @@ class Systemd(Manager):
         return ("--user",) if self.config.user else ()
 
     def start(self, unit: str) -> Argv:
-        """Return the systemctl command that starts ``unit``."""
-        return (*self._tool(), "start", unit)
+        """Return the command that starts ``unit``, also one that failed so often that systemd refuses to start it."""
+        return ("sh", "-c", _START, "sh", unit, *self._tool())
 
     def stop(self, unit: str) -> Argv:
         """Return the systemctl command that stops ``unit``."""

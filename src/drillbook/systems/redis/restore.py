@@ -36,6 +36,7 @@ mkdir -p -- "$new/$folder"
 cat > "$new/$rdb"
 cp -- "$new/$rdb" "$new/$folder/$aof.1.base.rdb"
 printf 'file %s.1.base.rdb seq 1 type b\\n' "$aof" > "$new/$folder/$aof.manifest"
+test "$(id -u)" != 0 || chown -R "$(stat -c %u:%g -- "$directory")" "$new" # root writes for the server's account
 sync
 if ! test -d "$kept"; then
   mkdir -p -- "$kept.new"

@@ -34,6 +34,17 @@ def _address(text: str) -> Address:
     return found.ipv4_mapped or found if isinstance(found, ipaddress.IPv6Address) else found
 
 
+# sudo removes the variable; root reads it from the parent processes, of which one is the SSH user's shell.
+_CONNECTION = r"""
+text=$SSH_CONNECTION pid=$$
+while test -z "$text" && test "${pid:-0}" -gt 1; do
+  pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+  text=$(tr '\0' '\n' < "/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=//p' | head -n 1)
+done 2>/dev/null
+printf %s "$text"
+"""
+
+
 def way_of(ctx: Context) -> Way:
     """Return the controller's SSH connection to the step's host. Raises NotReady when no connection is known."""
     if ctx.host.target.local:
@@ -41,7 +52,7 @@ def way_of(ctx: Context) -> Way:
             f"{ctx.host.name} is the controller itself, and this fault could cut it off from the hosts of the drill",
             hint="inject the fault on the host at the other end of the path",
         )
-    text = ctx.run("sh", "-c", 'printf %s "$SSH_CONNECTION"').text
+    text = ctx.run("sh", "-c", _CONNECTION).text
     try:
         controller, _, address, port = text.split()
         return Way(_address(controller), address, int(port))
