@@ -65,6 +65,7 @@ TURNS = {
     "hosts": 3,
     "systemd": 2,
     "cli": 3,
+    "repository/test_any_stack_page.py": 3,
     "repository/test_newcomer.py": 3,
     "repository/test_tutorial.py": 3,
 }
