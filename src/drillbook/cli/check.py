@@ -19,6 +19,7 @@ from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.preparation import EndedEarly, Preparation
 from drillbook.engine.stage import Stage
 from drillbook.engine.stop_requests import Stop, by_signals
+from drillbook.errors import DrillbookError
 from drillbook.events.event import contents
 from drillbook.events.runs import CheckStarted, RunEndedEarly
 from drillbook.events.steps import Failed
@@ -32,6 +33,7 @@ from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
 from drillbook.trust.items import SILENCING, Item
 
+UNREACHED = "host cannot be reached"
 UNREDACTED = "no host was contacted: the check needs a secret or tool that is not trusted"
 
 
@@ -54,15 +56,20 @@ class Check:
 
 @dataclass(slots=True)
 class _Checker(Preparation):
-    """Performs the read-only part of a run's preparation, and stops before anything is changed."""
+    """Performs the read-only part of a run's preparation, and collects all that is wrong, so that one check tells everything."""
 
     silent: bool = field(default=False, kw_only=True)
     """True when no host may be contacted, because a secret cannot be redacted."""
+    wrong: list[tuple[str, str, tuple[Finding, ...]]] = field(default_factory=list, init=False)
+    """Why, message and findings of each part of the check that failed."""
+    unreachable: dict[str, str] = field(default_factory=dict, init=False)
+    """Messages about the hosts that cannot be reached, by host."""
 
     def check(self) -> None:
         """Check the guard, the hosts, one sample of each probe, and the phase ``ready``; write the results to the journal.
 
-        Canaries (probes that write rows) are skipped.
+        Canaries (probes that write rows) are skipped. A part that fails does not end the check, except a service that this
+        machine lacks, an environment that the guard forbids, a stop, and a secret that could not be redacted.
         """
         with by_signals(self.stop, self.stage.journal):
             try:
@@ -70,19 +77,60 @@ class _Checker(Preparation):
                 self._here()
                 if self.silent:
                     self._end(Verdict.INCONCLUSIVE, UNREDACTED)
-                self._open()
-                self._free()
-                self._sample()
-                self._ready()
-                if wrong := self.watch.first():
-                    self._end("refused", "an abort condition does not hold now", wrong)
+                if not any(why != "refused" or _forbidden(found) for why, _, found in self.wrong):
+                    self._all()
             except EndedEarly:
                 pass
             except Exception as error:  # noqa: BLE001  any other error also ends the check
                 self._unforeseen(error)
+                return
+            self._conclude()
+
+    def _all(self) -> None:
+        """Check all that needs a host; steps and conditions on unreachable hosts are left out."""
+        for part in (self._open, self._free, self._sample, self._ready, self._conditions):
+            part()
+            self._stopped()
+
+    def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
+        """Note that a part of the check failed; the check goes on, unless it was stopped. Raises EndedEarly after a stop."""
+        known = [one for one in found if one.measured not in self.unreachable.values()]
+        if known or not found:
+            self.wrong.append((why, message, tuple(known)))
+        if self.stage.cancel.is_set():
+            raise EndedEarly
+
+    def _conclude(self) -> None:
+        """Journal the end of the check, with everything that is wrong; nothing when all is well."""
+        if not self.wrong:
+            return
+        whys = [why for why, _, _ in self.wrong]
+        why = "refused" if "refused" in whys else whys[0]
+        messages = dict.fromkeys(message for _, message, _ in self.wrong)
+        self._note_early(why, "; ".join(messages), [one for _, _, found in self.wrong for one in found])
+
+    def _open(self) -> None:
+        Preparation._open(self)
+        self.unreachable = {
+            one.host or "": one.measured for _, _, found in self.wrong for one in found if one.title == UNREACHED
+        }
+        told = self.unreachable.values()
+        self.wrong = [
+            (why, message, tuple(one for one in found if one.title == UNREACHED or one.measured not in told))
+            for why, message, found in self.wrong
+        ]
+        self.wrong = [one for one in self.wrong if one[2]]
+        steps = [_elsewhere(step, self.unreachable) for step in self.plan.steps]
+        conditions = [one for one in self.plan.guard.conditions if not one.step or _elsewhere(one.step, self.unreachable)]
+        guard = self.plan.guard.model_copy(update={"conditions": tuple(conditions)})
+        self.stage.plan = self.plan.model_copy(update={"steps": tuple(step for step in steps if step), "guard": guard})
 
     def _free(self) -> None:
-        held = self.stage.hold.others() if self.stage.hold else []
+        try:
+            held = self.stage.hold.others() if self.stage.hold and not self.unreachable else []
+        except (DrillbookError, TimeoutError) as error:
+            self._end("refused", f"the locks cannot be read: {error}")
+            return
         if held:
             self._end(
                 "refused",
@@ -93,6 +141,21 @@ class _Checker(Preparation):
     def _sample(self) -> None:
         if wrong := readiness.of_probes(self.stage):
             self._end("refused", "a probe is not good before the fault", wrong)
+
+    def _conditions(self) -> None:
+        if wrong := self.watch.first():
+            self._end("refused", "an abort condition does not hold now", wrong)
+
+
+def _forbidden(found: Sequence[Finding]) -> bool:
+    """Return True when the drill may not run in this environment at all: then none of its commands is run there."""
+    return any(one.code == "guard-environment" for one in found)
+
+
+def _elsewhere(step: PlannedStep, unreachable: Collection[str]) -> PlannedStep | None:
+    """Return ``step`` on its hosts that are not ``unreachable``; None when there is no such host."""
+    hosts = tuple(host for host in step.hosts if host not in unreachable)
+    return step.model_copy(update={"hosts": hosts}) if hosts else None
 
 
 def check(whole: Plan, observer: Observer, refusals: Sequence[Finding] = (), left_out: Sequence[Item] = ()) -> Check:

@@ -1,6 +1,6 @@
 """The reference pages, generated from the code so that they stay correct.
 
-Pages of actions, probes, findings, errors, drills, inventories, the journal and the architecture.
+Pages of actions, probes, needs on hosts, findings, errors, drills, inventories, the journal and the architecture.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from drillbook.inventory.inventory import Contact, Inventory
 from drillbook.judge import result
 from drillbook.plan import keywords, spec
 from drillbook.plan.window import Window
-from drillbook.reference import architecture
+from drillbook.reference import architecture, needs_page
 from drillbook.sdk.action import Action, Fault, find, known_names
 from drillbook.sdk.discovery import service_class, service_kinds
 from drillbook.sdk.host import LeaseConfig, ManagerConfig, Target
@@ -186,6 +186,7 @@ def pages() -> dict[str, str]:
     made = {
         "actions.md": _actions(),
         "probes.md": _probes(),
+        "needs.md": needs_page.page(),
         "findings.md": _findings(),
         "errors.md": _errors(),
         "drills.md": _drills(),

@@ -53,6 +53,8 @@ class System:
     """Folder in the package with diagnosis trees; empty for a system without trees."""
     drills: str = ""
     """Folder in the package with drills; empty for a system without drills."""
+    host_needs: str = ""
+    """Module whose ``HOST_NEEDS`` holds the needs of the system's actions on a host; empty for a system without any."""
     origin: str = ""
     """Distribution or folder that a plugin comes from, set by discovery; empty for built-in systems."""
     version: str = ""

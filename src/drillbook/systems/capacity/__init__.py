@@ -10,4 +10,5 @@ SYSTEM = System(
     __name__,
     actions={"capacity": ".actions"},
     needs=("linux", "postgres"),
+    host_needs=".host_needs",
 )

@@ -11,4 +11,5 @@ SYSTEM = System(
     actions={"command": ".actions"},
     probes={"command": ".probes"},
     services={"command": ".service"},
+    host_needs=".host_needs",
 )

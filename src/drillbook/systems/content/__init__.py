@@ -11,4 +11,5 @@ SYSTEM = System(
     __name__,
     actions={"content": ".actions"},
     needs=("http",),
+    host_needs=".host_needs",
 )

@@ -10,4 +10,5 @@ SYSTEM = System(
     __name__,
     actions={"compose": ".compose_actions", "docker": ".actions"},
     services={"container": ".service"},
+    host_needs=".host_needs",
 )

@@ -11,4 +11,5 @@ SYSTEM = System(
     actions={"files": ".actions"},
     services={"folder": ".service"},
     needs=("linux",),
+    host_needs=".host_needs",
 )

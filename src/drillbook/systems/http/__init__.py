@@ -12,4 +12,5 @@ SYSTEM = System(
     probes={"content": ".probes.content", "http": ".probes.http"},
     services={"http": ".service"},
     needs=("linux",),
+    host_needs=".host_needs",
 )

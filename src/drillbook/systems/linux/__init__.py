@@ -22,4 +22,5 @@ SYSTEM = System(
     },
     probes={"tcp": ".probes"},
     services={"relay": ".service", "tcp": ".service"},
+    host_needs=".host_needs",
 )

@@ -9,4 +9,5 @@ from drillbook.sdk.discovery import System
 SYSTEM = System(
     __name__,
     actions={"manual": ".actions"},
+    host_needs=".host_needs",
 )

@@ -11,4 +11,5 @@ SYSTEM = System(
     actions={"mariadb": ".actions"},
     services={"mariadb": ".service", "mariadb_dump": ".dump", "mariabackup": ".mariabackup"},
     needs=("tar",),
+    host_needs=".host_needs",
 )

@@ -12,4 +12,5 @@ SYSTEM = System(
     probes={"postgres": ".probes"},
     services={"postgres": ".service", "pg_dump": ".dump_source"},
     needs=("linux",),
+    host_needs=".host_needs",
 )

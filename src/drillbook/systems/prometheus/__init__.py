@@ -10,4 +10,5 @@ SYSTEM = System(
     __name__,
     actions={"alertmanager": ".actions.alertmanager", "prometheus": ".actions.prometheus"},
     services={"alertmanager": ".service", "prometheus": ".service"},
+    host_needs=".host_needs",
 )

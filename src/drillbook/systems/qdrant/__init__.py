@@ -12,4 +12,5 @@ SYSTEM = System(
     probes={"qdrant": ".probes"},
     services={"qdrant": ".service"},
     needs=("postgres",),
+    host_needs=".host_needs",
 )

@@ -13,4 +13,5 @@ SYSTEM = System(
     probes={"redis": ".probes"},
     services={"redis": ".service", "redis_rdb": ".rdb", "redis_aof": ".aof"},
     needs=("tar",),
+    host_needs=".host_needs",
 )

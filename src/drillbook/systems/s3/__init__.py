@@ -13,4 +13,5 @@ SYSTEM = System(
     actions={"s3": ".actions"},
     services={"s3": ".service"},
     needs=("postgres",),
+    host_needs=".host_needs",
 )

@@ -11,4 +11,5 @@ SYSTEM = System(
     actions={"env": ".actions.env", "service": ".actions.service", "settings": ".actions.settings"},
     services={"process": ".service"},
     needs=("files", "linux"),
+    host_needs=".host_needs",
 )

@@ -1,0 +1,39 @@
+"""Page ``needs.md``: commands, rights and ports that each action needs on a host, made from the systems' declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drillbook.sdk import host_needs
+from drillbook.sdk.action import Effect, Place, find, known_names
+
+PAGE = """\
+# Needs on a host
+
+Every host needs an SSH server, a POSIX shell and the usual small programs: %s. A fault with a lease also needs systemd, or
+`setsid` and for reboots cron ([safety](safety.md)). Nothing is installed on a host; programs that a drill sends are removed at
+the end of the run.
+
+`invoke drill.check NAME` tells all that is missing for a drill at once: hosts, accounts of `become`, programs, files, probes.
+`become` and `run_as` change the account that needs the rights. Of commands joined by *or*, one is enough. Actions of plugins are
+not listed.
+
+| action | effect | runs on | commands | rights | ports |
+|---|---|---|---|---|---|
+"""
+PLACES = {Place.SERVICE: "the service's host", Place.HOSTS: "the hosts of the step", Place.CONTROLLER: "the controller"}
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    return PAGE % ", ".join(f"`{name}`" for name in host_needs.BASE) + "".join(_rows())
+
+
+def _rows() -> Iterator[str]:
+    for name in known_names():
+        kind, needs = find(name), host_needs.of(name) or host_needs.HostNeeds()
+        commands = [f"`{one}`" for one in needs.commands]
+        commands += [" or ".join(f"`{one}`" for one in group) for group in needs.either]
+        effect = "declared" if "effect_" in kind.model_fields else Effect(kind.EFFECT).value
+        cells = (f"`{name}`", effect, PLACES[kind.PLACE], ", ".join(commands), needs.rights, needs.ports)
+        yield f"| {' | '.join(cells)} |\n"

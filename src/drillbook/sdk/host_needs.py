@@ -1,0 +1,51 @@
+"""Needs of actions on the hosts where they run: commands, rights and ports, as each system declares them.
+
+Every action also needs a POSIX shell and the usual small programs (``BASE``).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from drillbook.sdk import discovery
+
+_BASE = """
+awk cat chmod chown cmp cp cut date dd df dirname du echo env expr false find grep head id kill ln ls mkdir mkfifo mktemp mv nohup
+od printf ps pwd readlink rm rmdir sed setsid sh sha256sum sleep sort stat sync tail tee test touch tr true uname wc
+"""
+BASE = tuple(_BASE.split())
+"""Programs that every host needs: POSIX and GNU coreutils, with the shell itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostNeeds:
+    """Needs of an action: ``commands`` beyond ``BASE``, ``rights`` and ``ports`` as text; empty when it needs none.
+
+    ``either`` names groups of commands of which one is enough.
+    """
+
+    commands: tuple[str, ...] = ()
+    rights: str = ""
+    ports: str = ""
+    either: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def programs(self) -> set[str]:
+        """Names of all programs that the action may run, without ``BASE``."""
+        return {*self.commands, *(name for group in self.either for name in group)}
+
+
+def of(action: str) -> HostNeeds | None:
+    """Needs of ``action``, from the declaration of its system: its own entry, else that of a pattern; None without one."""
+    for system in discovery.systems():
+        if action.partition(".")[0] not in system.actions or not system.host_needs:
+            continue
+        module = importlib.import_module(system.host_needs, system.package)
+        declared: Mapping[str, HostNeeds] = module.HOST_NEEDS
+        names = [action] if action in declared else [name for name in declared if fnmatchcase(action, name)]
+        if names:
+            return declared[names[0]]
+    return None

@@ -1,0 +1,10 @@
+"""Needs of the actions of MariaDB and MySQL on the host of the server."""
+
+from drillbook.sdk.host_needs import HostNeeds
+
+_PORT = "the server's port or socket, from its host"
+HOST_NEEDS = {
+    "mariadb.*": HostNeeds(
+        ("mariadb",), "the database account of the inventory: read; for `mariadb.sql` as the statement needs", _PORT
+    ),
+}

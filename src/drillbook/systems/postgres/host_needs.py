@@ -1,0 +1,48 @@
+"""Needs of the actions of PostgreSQL on the host of the server."""
+
+from drillbook.sdk.host_needs import HostNeeds
+
+_STORE = "HTTPS from the host to the store"
+_OWNER = "the operating system user of the server (`run_as`), and a superuser of the database"
+_READ = "the database account of the inventory, with the rights to read"
+_PORT = "the server's port, by `reach`"
+_SEND = (("python3", "curl"),)
+_MANAGER = "start and stop the unit (`manager: {sudo: true}`, or root)"
+HOST_NEEDS = {
+    "postgres.dump": HostNeeds(("pg_dump", "pg_dumpall"), _READ, f"{_PORT}; {_STORE}", _SEND),
+    "postgres.restore": HostNeeds(
+        ("pg_restore", "psql", "initdb"),
+        f"{_OWNER}; {_MANAGER}",
+        f"{_PORT}; {_STORE}",
+        (*_SEND, ("systemctl", "supervisorctl", "docker")),
+    ),
+    "postgres.restore_table": HostNeeds(("pg_restore", "psql"), "the owner of the table", f"{_PORT}; {_STORE}", _SEND),
+    "postgres.restore_rows": HostNeeds(("pg_restore", "psql"), "the owner of the table", f"{_PORT}; {_STORE}", _SEND),
+    "postgres.backup_intact": HostNeeds(("pg_restore",), "write `scratch`", _STORE, _SEND),
+    "postgres.base_backup": HostNeeds(
+        ("pg_basebackup",), "a database account with REPLICATION", f"{_PORT}; {_STORE}", _SEND
+    ),
+    "postgres.base_intact": HostNeeds(("pg_verifybackup", "tar"), "write `scratch`", _STORE, _SEND),
+    "postgres.recover": HostNeeds(
+        ("postgres", "pg_controldata", "tar"),
+        f"{_OWNER}; {_MANAGER}",
+        f"{_PORT}; {_STORE}",
+        (*_SEND, ("systemctl", "supervisorctl", "docker")),
+    ),
+    "postgres.stream_wal": HostNeeds(("pg_receivewal",), "a database account with REPLICATION", f"{_PORT}; {_STORE}", _SEND),
+    "postgres.stop_wal": HostNeeds(("pg_receivewal",), "the account that started it", _STORE, _SEND),
+    "postgres.wal_received": HostNeeds((), "the account that started the stream", _PORT),
+    "postgres.lose_data": HostNeeds((), f"{_OWNER}; {_MANAGER}", _PORT, (("systemctl", "supervisorctl", "docker"),)),
+    "postgres.stop": HostNeeds(("pg_ctl",), _OWNER, _PORT, (("systemctl", "supervisorctl", "docker"),)),
+    "postgres.remove_cluster": HostNeeds((), _OWNER),
+    "postgres.clear_restore": HostNeeds((), _OWNER, _PORT),
+    "postgres.data_directory": HostNeeds(("pg_controldata",), _OWNER),
+    "postgres.drop_table": HostNeeds((), "the owner of the table", _PORT),
+    "postgres.delete_rows": HostNeeds((), "a database account that may delete the rows", _PORT),
+    "postgres.create_index": HostNeeds((), "the owner of the table", _PORT),
+    "postgres.drop_index": HostNeeds((), "the owner of the table", _PORT),
+    "postgres.terminate": HostNeeds((), "a database account with pg_signal_backend", _PORT),
+    "postgres.intact": HostNeeds((), "a superuser, or the right to the functions of amcheck", _PORT),
+    "postgres.newest_backup": HostNeeds(ports="the store, from the controller"),
+    "postgres.*": HostNeeds((), _READ, _PORT),
+}

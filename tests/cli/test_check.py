@@ -1,0 +1,56 @@
+"""`drill.check` tells everything that is wrong at once, and contacts no host where the drill may not run."""
+
+import socket
+
+import pytest
+
+from tests.program import Folder, step
+
+CLOSED = "guard: {windows: [{from: '00:00', to: '00:01', zone: Etc/GMT+12}]}\n"
+
+
+def unused_port():
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return held.getsockname()[1]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = Folder(tmp_path)
+    text = (tmp_path / "inventory" / "lab.yml").read_text()
+    away = f"hosts: {{away: {{address: 127.0.0.1, port: {unused_port()}, user: nobody, known_hosts: {tmp_path}/none}}, "
+    (tmp_path / "inventory" / "lab.yml").write_text(text.replace("hosts: {", away))
+    (tmp_path / "trusted").mkdir()
+    return made
+
+
+def test_all_that_is_missing_is_told_at_once(folder):
+    probes = f"probes:\n  - http.available: {{url: 'http://127.0.0.1:{unused_port()}/', every: 1s}}\n"
+    steps = step(["no-such-program-1"]) + step(["no-such-program-2"]) + step(["true"]).replace("controller", "away")
+    playbook = "  - command.script: {path: /no/such/script, effect: write}\n    hosts: controller\n"
+    folder.write(CLOSED + probes + "restore:\n" + steps + playbook)
+    done = folder.run("drill.check", "sample")
+    text = " ".join(done.stdout.split())
+    assert done.returncode == 4, done.stdout
+    for wrong in (
+        "outside",
+        "away",
+        "a probe is not good before the fault",
+        "'no-such-program-1' is not installed",
+        "'no-such-program-2' is not installed",
+        "the script /no/such/script cannot be read",
+    ):
+        assert wrong in text, (wrong, text)
+    assert text.count("cannot be reached") == 1
+    assert "✗ the drill would be refused" in text
+
+
+def test_in_a_forbidden_environment_no_command_is_run(folder):
+    folder.write(
+        "guard: {environments: [staging]}\nready:\n" + step(["touch", "DIR/ran"]) + "restore:\n" + step(["no-such-program"])
+    )
+    folder.environment["DRILLBOOK_TRUST"] = ""
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == 4, done.stdout
+    assert "no-such-program" not in done.stdout
+    assert not (folder.root / "ran").exists()
