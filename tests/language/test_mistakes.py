@@ -2,7 +2,8 @@
 
 import pytest
 
-from drillbook.errors import SourceError, SpecError
+from drillbook.errors import InventoryError, SourceError, SpecError
+from drillbook.inventory import inventory
 from drillbook.language.mistakes import Mistakes
 from drillbook.plan import spec
 
@@ -42,6 +43,24 @@ def test_every_mistake_of_a_drill_is_reported_at_once(tmp_path):
         spec.load(path)
     assert len(caught.value.others) == 5
     assert "unknown key 'titel'" in str(caught.value)
+
+
+def test_every_mistake_of_an_inventory_is_reported_at_once(tmp_path):
+    path = tmp_path / "staging.yml"
+    path.write_text(
+        "environment: staging\nhosts:\n  app-1: {adress: app1, port: x}\n"
+        "services:\n  api: {kind: http, host: app-1, ulr: http://a}\ncontacts: {oncall: {mail: a}}\n"
+    )
+    with pytest.raises(InventoryError) as caught:
+        inventory.load(path)
+    said = str(caught.value)
+    assert sorted(line.split("staging.yml:")[1].split(":")[0] for line in said.splitlines() if "staging.yml:" in line) == [
+        "3",
+        "3",
+        "5",
+        "6",
+    ]
+    assert all(word in said for word in ("'address'", "'url'", "'email'"))
 
 
 def test_a_single_mistake_reads_as_before(tmp_path):

@@ -95,25 +95,34 @@ class Document:
             raise self.explain(error, model, place) from None
 
     def explain(self, error: ValidationError, model: type[BaseModel], place: Place = ()) -> SourceError:
-        """Make an error for one problem of a validation error, with its line and the number of other problems.
+        """Make an error for all problems of a validation error: the first one, with the others in it.
 
-        An unknown key is chosen first: it is often the misspelt form of a key that is also reported as missing.
+        Unknown keys come first, and a key that is missing beside one is left out: it is often what was misspelt.
         """
-        details = error.errors()
-        first = next((one for one in details if one["type"] == "extra_forbidden"), details[0])
-        location = tuple(part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-")))
+        details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        misspelt = {self._place(one, place)[:-1] for one in details if one["type"] == "extra_forbidden"}
+        told: dict[Place, SourceError] = {}
+        for one in details:
+            held = self._place(one, place)
+            if held not in told and not (one["type"] == "missing" and held[:-1] in misspelt):
+                told[held] = self._explained(one, model, place, held)
+        first, *others = told.values()
+        first.others = tuple(others)
+        return first
+
+    def _place(self, one: Mapping[str, Any], place: Place) -> Place:
+        """Place in the file, below ``place``, of the problem ``one`` of a validation error."""
+        location = _location(one)
         held = self._held(place, location)
-        if first["type"] == "missing":
-            held = (*held, location[-1])
-        message, hint = plain(first, model, location, held)
-        cause = first.get("ctx", {}).get("error")
+        return (*held, location[-1]) if one["type"] == "missing" else held
+
+    def _explained(self, one: Mapping[str, Any], model: type[BaseModel], place: Place, held: Place) -> SourceError:
+        message, hint = plain(one, model, _location(one), held)
+        cause = one.get("ctx", {}).get("error")
         if isinstance(cause, Misplaced):
             held = (*held, *cause.place)
-        others = {self._held(place, tuple(one["loc"])) for one in details} - {self._held(place, location)}
-        if others:
-            hint = f"{hint}; " * bool(hint) + f"{len(others)} more problem(s) in this part of the file"
-        found = self.error((*place, *held), message, hint=hint, key=first["type"] == "extra_forbidden")
-        return self.error_type(found.message, where=found.where, hint=hint) if is_secret(first) else found
+        found = self.error((*place, *held), message, hint=hint, key=one["type"] == "extra_forbidden")
+        return self.error_type(found.message, where=found.where, hint=hint) if is_secret(one) else found
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
         """Return ``location`` without the parts that do not exist in the file, such as the `kind` that pydantic adds for a union."""
@@ -122,6 +131,11 @@ class Document:
             if (*place, *kept, part) in self.marks:
                 kept.append(part)
         return tuple(kept)
+
+
+def _location(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Location of a problem in the value, without the names of functions that pydantic puts in."""
+    return tuple(part for part in one["loc"] if not (isinstance(part, str) and part.startswith("function-")))
 
 
 def load(
