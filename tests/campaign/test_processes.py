@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -110,6 +111,10 @@ def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them
     process.kill()
     process.wait()
     second = folder.start("campaign", "--resume")
+    until(lambda: any(event["kind"] == "campaign.resumed" for event in events(folder)))
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(4)
+    assert ends(folder) == {}
     (folder.root / "go").touch()
     assert second.wait(60) == 0
     assert count(folder) == 4
