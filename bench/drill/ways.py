@@ -138,7 +138,7 @@ def pyinfra(fleet: Fleet, work: Work, folder: Path) -> Call:
         f"from pyinfra.operations import server\nfor number in range({work.steps}):\n"
         "    server.shell(name=f'step {number}', commands=['true'])\n"
     )
-    return Call([str(Path(sys.executable).with_name("pyinfra")), "-y", "inventory.py", "deploy.py"], folder)
+    return Call([_program("pyinfra"), "-y", "inventory.py", "deploy.py"], folder)
 
 
 def ansible(fleet: Fleet, work: Work, folder: Path) -> Call:
@@ -155,7 +155,7 @@ def ansible(fleet: Fleet, work: Work, folder: Path) -> Call:
         "ANSIBLE_SSH_ARGS": f"-F none -o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile={fleet.known_hosts}",
         "LC_ALL": "C.UTF-8",
     }
-    return Call([str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts", "play.yml"], folder, environment)
+    return Call([_program("ansible-playbook"), "-i", "hosts", "play.yml"], folder, environment)
 
 
 Way = Callable[[Fleet, Work, Path], Call]
@@ -166,5 +166,11 @@ READ_ONLY = {"fabric", "pyinfra", "ansible"}
 
 def installed(name: str) -> bool:
     """Return True when the tool can be run here."""
-    package = {"ssh": "", "drillbook": "drillbook"}.get(name, name)
-    return bool(shutil.which("ssh", path=os.environ["PATH"]) if not package else find_spec(package))
+    if name in ("drillbook", "fabric"):
+        return find_spec(name) is not None
+    return bool(_program({"ansible": "ansible-playbook"}.get(name, name)))
+
+
+def _program(name: str) -> str:
+    """Path of a program beside this Python, or on PATH: tools may need other versions of libraries than Drillbook."""
+    return shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or ""
