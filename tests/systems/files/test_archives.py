@@ -10,6 +10,7 @@ import pytest
 
 from drillbook.errors import CommandFailed, CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import find
+from drillbook.sdk.programs import Programs
 from drillbook.systems.files import archives as knowledge
 from drillbook.systems.units.service import Process
 from tests.needs import need
@@ -76,12 +77,16 @@ def original(place):
     return root, archived(place, root)
 
 
+def compression():
+    return "zstd" if shutil.which("zstd") else None
+
+
 def codes(failure):
     return [one.code for one in failure.value.findings]
 
 
 def damaged(place, tree, change):
-    key = f"{tree.parent.name}/archive.tar.gz"
+    key = f"{tree.parent.name}/{knowledge.archive_name(compression())}"
     body = place.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
     place.s3().put_object(Bucket=BUCKET, Key=key, Body=change(body))
 
@@ -172,7 +177,7 @@ def test_a_damaged_archive_is_noticed_and_never_extracted(place, tree, change, c
             run(place, name, **{"from": facts["location"]})
         assert codes(failure) == [code]
     assert list(tree.parent.iterdir()) == []
-    place.s3().delete_object(Bucket=BUCKET, Key=f"{tree.parent.name}/archive.tar.gz")
+    place.s3().delete_object(Bucket=BUCKET, Key=f"{tree.parent.name}/{knowledge.archive_name(compression())}")
     with pytest.raises(StepFailed) as failure:
         run(place, "files.backup_intact", **{"from": facts["location"]})
     assert codes(failure) == ["backup-missing"]
@@ -402,3 +407,35 @@ def test_a_deletion_that_is_killed_is_told_and_mended(place, tree, monkeypatch):
     run(place, "files.extract", ctx=ctx, **{"from": facts["location"]})
     assert lose.active(ctx) is False
     assert [one.name for one in tree.parent.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(("there", "name"), [(True, "archive.tar.zst"), (False, "archive.tar.gz")])
+def test_an_archive_is_compressed_by_zstd_where_the_host_has_it(place, tree, monkeypatch, there, name):
+    if there:
+        need("zstd")
+    else:
+        monkeypatch.setattr(knowledge, "compression_of", lambda ctx: None)
+    facts = archived(place, tree)
+    held = place.s3().list_objects_v2(Bucket=BUCKET, Prefix=f"{tree.parent.name}/")["Contents"]
+    assert {one["Key"].rpartition("/")[2] for one in held} == {name, "manifest.json"}
+    before = run(place, "files.backup_intact", **{"from": facts["location"]})
+    assert before["entries"] == facts["entries"]
+    shutil.rmtree(tree)
+    run(place, "files.extract", **{"from": facts["location"]})
+    assert run(place, "files.matches", manifest=facts["manifest"])["entries"] == facts["entries"]
+
+
+def test_a_host_without_zstd_says_what_it_lacks(place, tree, monkeypatch):
+    need("zstd")
+    facts = archived(place, tree)
+    monkeypatch.setattr(Programs, "missing", lambda self, host, programs, deadline: list(programs))
+    with pytest.raises(StepFailed, match="has no zstd, which compressed the archive"):
+        run(place, "files.backup_intact", **{"from": facts["location"]})
+
+
+def test_a_manifest_of_gzip_is_written_as_by_older_versions(place, tree, monkeypatch):
+    monkeypatch.setattr(knowledge, "compression_of", lambda ctx: None)
+    facts = archived(place, tree)
+    body = place.s3().get_object(Bucket=BUCKET, Key=f"{tree.parent.name}/manifest.json")["Body"].read()
+    assert b"compression" not in body
+    assert knowledge.Manifest.model_validate_json(body).name == "archive.tar.gz", facts

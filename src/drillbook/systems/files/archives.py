@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk import host_programs, nofollow, stored_backup
 from drillbook.sdk.action import Context
@@ -18,7 +18,10 @@ from drillbook.sdk.transfer import File
 from drillbook.values import canonical
 
 FORMAT: Literal["drillbook/files-archive/1"] = "drillbook/files-archive/1"
-ARCHIVE = "archive.tar.gz"
+ARCHIVE, ZSTD_ARCHIVE = "archive.tar.gz", "archive.tar.zst"
+ZSTD: Literal["zstd"] = "zstd"
+PACKERS = {None: "gzip -1", ZSTD: "zstd -q -1 -T0"}
+"""Commands that compress an archive; zstd uses all cores, and its ratio at this level is about that of gzip."""
 RESOLVE = 'case $1 in "~/"*) printf %s "$HOME/${1#"~/"}";; *) printf %s "$1";; esac'
 _MACHINE = 'id=$(cat /etc/machine-id 2>/dev/null); if test -n "$id"; then echo "$id"; else uname -n; fi'
 _PROBE = """
@@ -47,7 +50,11 @@ class Entry(Part):
 class Manifest(BackupManifest):
     """Manifest of an archive of files."""
 
+    ADDED = BackupManifest.ADDED | {"compression"}
+
     format: Literal["drillbook/files-archive/1"] = FORMAT
+    compression: Literal["zstd"] | None = None
+    """Program that compressed the archive; None for gzip, the only one of older versions."""
     host: str
     path: str
     machine: str = ""
@@ -66,11 +73,16 @@ class Manifest(BackupManifest):
 
     def stored(self) -> Mapping[str, int]:
         """Return the size in bytes of the compressed archive, by the name of its object."""
-        return {self.archive.stored_as(ARCHIVE): self.archive.size}
+        return {self.archive.stored_as(self.name): self.archive.size}
+
+    @property
+    def name(self) -> str:
+        """Name of the file of the archive."""
+        return archive_name(self.compression)
 
     def listed(self) -> list[File]:
         """Return the compressed archive's file, for transfers."""
-        return [self.archive.file(ARCHIVE)]
+        return [self.archive.file(self.name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +159,17 @@ def need_tar(ctx: Context) -> None:
         raise NotReady(f"{ctx.host.name} {said}", hint="install GNU tar 1.27 or later, and gzip")
 
 
-def pack(ctx: Context, path: str, archive: str) -> None:
+def archive_name(compression: Literal["zstd"] | None) -> str:
+    """Return the name of the file of an archive that ``compression`` compressed; None is gzip."""
+    return ZSTD_ARCHIVE if compression else ARCHIVE
+
+
+def compression_of(ctx: Context) -> Literal["zstd"] | None:
+    """Return the fastest compression that the step's host has. Raises HostError."""
+    return None if ctx.missing(ZSTD) else ZSTD
+
+
+def pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | None) -> None:
     """Archive ``path`` to the file ``archive`` on the host. Raises CommandFailed, also when a file changed meanwhile."""
     parent, _, name = path.rpartition("/")
     output = ctx.run(
@@ -157,7 +179,7 @@ def pack(ctx: Context, path: str, archive: str) -> None:
         "--format=posix",
         "--sparse",
         *_KEPT,
-        "--use-compress-program=gzip -1",
+        f"--use-compress-program={PACKERS[compression]}",
         f"--file={archive}",
         "--warning=no-file-ignored",
         f"--exclude=*{own_mark(ctx)}*",
@@ -169,13 +191,17 @@ def pack(ctx: Context, path: str, archive: str) -> None:
     output.check()
 
 
-def unpack(ctx: Context, archive: str, prefix: tuple[str, ...]) -> None:
+def unpack(ctx: Context, archive: str, prefix: tuple[str, ...], compression: Literal["zstd"] | None) -> None:
     """Extract ``archive`` into the folder that the command prefix ``prefix`` changes to. Raises StepFailed, HostError."""
+    if compression and ctx.missing(compression):
+        raise StepFailed(
+            f"{ctx.host.name} has no {compression}, which compressed the archive; install {compression} on that host"
+        )
     output = ctx.run(
         *prefix,
         "tar",
         "--extract",
-        "--gzip",
+        f"--{compression or 'gzip'}",
         "--same-permissions",
         "--same-owner",
         *_KEPT,

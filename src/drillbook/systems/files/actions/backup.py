@@ -20,7 +20,7 @@ from drillbook.sdk.store import Reference, Store, Uri
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, Location, ServiceName, refuse_dangerous
-from drillbook.systems.files.archives import ARCHIVE, Entry, Manifest
+from drillbook.systems.files.archives import Entry, Manifest
 
 ROUNDS = 3
 """Maximum number of attempts to archive files that change during archiving."""
@@ -65,7 +65,9 @@ class Archive(Write):
         """Send the archive and then the manifest to the store; return the manifest."""
         ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
         taken = stored_backup.now()
-        entries = self._pack(ctx, path, f"{scratch}/files/{ARCHIVE}")
+        compression = archives.compression_of(ctx)
+        name = archives.archive_name(compression)
+        entries = self._pack(ctx, path, f"{scratch}/files/{name}", compression)
         carrier = Carrier(ctx.host, ctx.deadline, scratch)
         found = carrier.survey(f"{scratch}/files", int(self.part_size))
         sent = backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
@@ -77,12 +79,13 @@ class Archive(Write):
             taken_at=taken,
             machine=archives.machine(ctx),
             entries=entries,
-            archive=sent[ARCHIVE],
+            archive=sent[name],
+            compression=compression,
         )
         backup.seal(manifest)
         return manifest
 
-    def _pack(self, ctx: Context, path: str, archive: str) -> dict[str, Entry]:
+    def _pack(self, ctx: Context, path: str, archive: str, compression: Literal["zstd"] | None) -> dict[str, Entry]:
         """Archive the files and return their entries; try up to ``ROUNDS`` times while files change during archiving."""
         before = _there(ctx, path)
         if all(one.type == "folder" for one in before.values()):
@@ -91,7 +94,7 @@ class Archive(Write):
         for _ in range(ROUNDS):
             ctx.run("rm", "-f", "--", archive).check()
             try:
-                archives.pack(ctx, path, archive)
+                archives.pack(ctx, path, archive, compression)
             except CommandFailed as error:
                 said = error.tail
                 if error.exit != 1:  # exit status 1: a file changed while tar read it
@@ -157,7 +160,7 @@ def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, sc
     """Download the archive to the host and return its path. Raises StepFailed with a finding if the archive is damaged."""
     if wrong := stored_backup.present(store, folder, manifest.stored()):
         raise StepFailed(f"the archive in {folder} is incomplete or damaged: {stored_backup.summary(wrong)}", findings=wrong)
-    return f"{stored_backup.carry(ctx, store, folder, manifest, scratch)}/{ARCHIVE}"
+    return f"{stored_backup.carry(ctx, store, folder, manifest, scratch)}/{manifest.name}"
 
 
 def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, ...]) -> None:
@@ -166,7 +169,7 @@ def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, 
     Raises StepFailed.
     """
     try:
-        archives.unpack(ctx, archive, inside)
+        archives.unpack(ctx, archive, inside, manifest.compression)
     except CommandFailed as error:
         raise StepFailed(
             f"{ctx.host.name}: tar reported errors: {error.tail}",
