@@ -111,7 +111,8 @@ class _ToPeer(Read):
     def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
         """Return the peer's address and port, and the greeting: bytes that make its server answer, empty when unknown.
 
-        A loopback address of a service on another host is replaced by the address of that host.
+        A loopback address of a service on another host is replaced by the address of that host. A service of kind `http` whose
+        `port` differs from the port in its URL, which a proxy or a published port serves, is asked at `port` on its host.
         """
         if self.to is None:
             return str(self.address), int(self.port or 0), b""
@@ -119,15 +120,22 @@ class _ToPeer(Read):
         if isinstance(peer, Http):
             found = re.match(r"https?://\[?([^/\]:]+)\]?(?::(\d+))?", peer.url)
             default = 443 if peer.url.startswith("https") else 80
-            return (found[1], int(found[2] or default), b"") if found else (peer.url, default, b"")
+            address, port = (found[1], int(found[2] or default)) if found else (peer.url, default)
+            if peer.port and peer.port != port:
+                return self._from_here(ctx, peer.host, "127.0.0.1"), peer.port, b""
+            return address, port, b""
         if peer is None or peer.listens is None:
             raise PlanError(f"{ctx.step}: {self.to!r} is not a service with its own address")
         address, port = peer.listens
         behind = ctx.services.get(peer.leads_to, peer)
-        if address in ("127.0.0.1", "::1", "localhost") and peer.host != ctx.host.name:
+        return self._from_here(ctx, peer.host, address), port, behind.greeting if behind.listens else b""
+
+    def _from_here(self, ctx: Context, host: str, address: str) -> str:
+        """Return ``address`` of ``host`` as the step's host sees it: a loopback address of another host is its own address."""
+        if address in ("127.0.0.1", "::1", "localhost") and host != ctx.host.name:
             with suppress(HostError, KeyError):
-                address = ctx.host_named(peer.host).target.address or address
-        return address, port, behind.greeting if behind.listens else b""
+                return ctx.host_named(host).target.address or address
+        return address
 
     def _route(self, ctx: Context, address: str) -> str:
         """Return the kernel's route to ``address``; empty without `ip` (iproute2)."""

@@ -1,0 +1,49 @@
+"""Drills on an estate as teams have it, through a bastion and sudo: each is checked, passes, and leaves what it found."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests import tiers
+from tests.estate.conftest import HERE, PASSWORD, STATE
+
+DRILLS = [path.stem for path in sorted((HERE / "drills").glob("*.yml")) if path.stem != "estate"]
+
+
+def said(done):
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", DRILLS)
+def test_the_drill_passes_and_leaves_what_it_found(estate, project, name):
+    before = estate.root(STATE)
+    checked = project.run("drill.check", name, timeout=120)
+    assert checked.returncode == 0, said(checked)
+    done = project.run("drill", name, timeout=240)
+    assert done.returncode == 0, said(done)
+    result = json.loads((project.root / "reports" / "latest" / "result.json").read_text())
+    assert (result["verdict"], result["residue"]) == ("passed", [])
+    assert estate.root(STATE) == before
+
+
+def test_a_drill_passes_where_sudo_asks_for_a_password(estate, project, tmp_path):
+    inventory = (project.root / "inventory" / "lab.yml").read_text()
+    asking = inventory.replace("become: true", "user: clerk, become: {password: !env SUDO_PASSWORD}")
+    assert asking != inventory
+    (project.root / "inventory" / "asking.yml").write_text(asking)
+    project.environment["SUDO_PASSWORD"] = PASSWORD
+    before = estate.root(STATE)
+    done = project.run("drill", "web-broken", "--inventory", "asking", timeout=240)
+    assert done.returncode == 0, said(done)
+    assert estate.root(STATE) == before
+    assert not [
+        path for path in (project.root / "reports").rglob("*") if path.is_file() and PASSWORD in path.read_text("latin-1")
+    ]
+
+
+def test_a_healthy_estate_is_told_healthy_each_time(estate, project):
+    for _ in range(20 if tiers.ALL else 3):
+        done = project.run("diagnose", "web", "--inventory", "lab", timeout=120)
+        assert done.returncode == 0, said(done)
