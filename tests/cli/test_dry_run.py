@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 BREAK = fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
 READS = {
     "actions",
+    "catalog",
     "diagnose",
     "drill.due",
     "drill.list",

@@ -159,3 +159,7 @@ def project(estate, tmp_path_factory):
         for path in (HERE / "drills").glob("*.yml"):
             (root / "drills" / path.name).write_text(path.read_text())
         yield folder
+
+
+if __name__ == "__main__":
+    print(made())

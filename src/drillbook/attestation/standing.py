@@ -1,4 +1,4 @@
-"""Which part of a run's or suite's folder a trusted key had signed before this process changes the folder.
+"""Part of a run's or suite's folder that a trusted key had signed before this process changes the folder.
 
 Only this signed part may be signed again. Other content may have been written by anybody, so it is rendered but not signed.
 A recovery signs the events that it adds, and lists older unsigned content in the attestation.

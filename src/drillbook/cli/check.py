@@ -61,7 +61,7 @@ class _Checker(Preparation):
     silent: bool = field(default=False, kw_only=True)
     """True when no host may be contacted, because a secret cannot be redacted."""
     wrong: list[tuple[str, str, tuple[Finding, ...]]] = field(default_factory=list, init=False)
-    """Why, message and findings of each part of the check that failed."""
+    """Reason, message and findings of each part of the check that failed."""
     unreachable: dict[str, str] = field(default_factory=dict, init=False)
     """Messages about the hosts that cannot be reached, by host."""
 

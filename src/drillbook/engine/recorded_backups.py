@@ -125,7 +125,7 @@ def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
 
 
 def _needs(found: Records, state: RunState, data: bytes) -> None:
-    """If the run of ``state`` is unfinished, record the backups in its journal as needed, or that the journal is damaged."""
+    """Record the backups in the journal of an unfinished run as needed, or that the journal is damaged."""
     if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
         return
     if state.damage and not state.alive:

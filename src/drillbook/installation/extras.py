@@ -32,7 +32,7 @@ MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """How this program was installed: ``by`` is pip, pipx or uv; ``source`` is a folder, a URL, or empty for a package index."""
+    """Origin of this installation: ``by`` is pip, pipx or uv; ``source`` is a folder, a URL, or empty for a package index."""
 
     by: str
     source: str = ""

@@ -75,7 +75,7 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 
 
 def _by_state(result: Figures) -> None:
-    """If no fault was injected, replace the figures of a disruption by the reason.
+    """Replace the figures of a disruption by the reason if no fault was injected.
 
     If no injection is proven, also remove the finding that no outage was seen.
     """

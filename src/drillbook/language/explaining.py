@@ -74,6 +74,8 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
     if kind == "value_error":
         error = detail["ctx"]["error"]
         return (str(error), error.hint) if isinstance(error, Misplaced) else (f"{path}: {error}" if path else str(error), "")
+    if kind == "kind_of_service":
+        return f"{path}: {detail['msg']}", ""
     if kind.startswith("union_tag"):
         return _kind(detail, model, location, path)
     return f"{path}: expected {_expected(kind, detail)}, not {_cut(detail['input'])}", _how(kind, detail["input"])

@@ -22,7 +22,7 @@ STILL = "whole table"
 
 
 class Keyed(BaseModel):
-    """How one table is compared. Without any fields: as a whole, because nothing was written to it since the backup."""
+    """Comparison of one table. Without any fields: as a whole, because nothing was written to it since the backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -136,7 +136,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to compare: tables by their keys, and tolerances for numbers of rows.
+    """Parts of a comparison: tables by their keys, and tolerances for numbers of rows.
 
     ``last`` is the step of the last run, which ``history`` compares with.
     """

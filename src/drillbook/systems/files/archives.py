@@ -92,7 +92,7 @@ class Found:
     entries: dict[str, Entry] | None
     sockets: list[str]
     changed: Mapping[str, float] = field(default_factory=dict)
-    """If requested, change time (ctime) of each entry in seconds since 1970, by the host's clock."""
+    """Change time (ctime) of each entry in seconds since 1970, by the host's clock; empty unless requested."""
 
 
 def resolve(ctx: Context, path: str) -> str:

@@ -23,7 +23,7 @@ ZONES_S = 900
 FARTHEST_S = 26 * 3600
 """Largest difference between the offsets of two time zones, in seconds: from -12:00 to +14:00."""
 FRESH_S = 60.0
-"""If a service is in use, its newest logged request is at most this many seconds old."""
+"""Maximum age in seconds of the newest logged request of a service that counts as in use."""
 AHEAD_S = 60.0
 """Seconds by which a logged time may be later than the host's clock, since the clock is read before the log."""
 OLDER = 200

@@ -254,8 +254,7 @@ class Matches(_OfServer):
 
 
 class Compare(_OfServer):
-    """Compare a restored copy with the server that still runs: chosen tables by ranges of a key, all tables by number of
-    rows.
+    """Compare a restored copy with the running server: chosen tables by ranges of a key, all tables by number of rows.
 
     Production has changed since the backup. A table that only grows is compared up to the newest rows of the copy; a table
     that never changes is compared as a whole. Rows that production changed after the backup are reported as different.

@@ -59,8 +59,7 @@ def _unexpected(url: str, what: str, wanted: str, measured: str, facts: Facts) -
 
 
 class Health(Read):
-    """Request a service's report about its health, compare it with a healthy one, and read from its JSON which dependencies
-    fail.
+    """Request a service's health report, compare it with a healthy one, and find the failing dependencies in its JSON.
 
     Give either `service`, whose `health` in the inventory describes request and answer, or `url`. Accepted forms of the
     report: a mapping `failing` of names to messages; or a mapping `dependencies`, `checks`, `components`, `services` or

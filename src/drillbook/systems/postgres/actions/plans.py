@@ -43,8 +43,7 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 
 
 class Plans(Read):
-    """Get the plans of long-running statements, without running them; the plans show which tables are read by a sequential
-    scan.
+    """Get the plans of long-running statements, without running them; they name the tables read by a sequential scan.
 
     Only statements of the application's role are examined, in a session of that role, because planning may evaluate
     functions that a statement calls (those declared immutable or stable). The plan is the generic one, without parameter

@@ -22,8 +22,7 @@ _DEBUGGER = "command -v gdb >/dev/null || command -v lldb >/dev/null"
 
 
 class Allocations(_Named, Read):
-    """Show where a Python process allocates memory that it still holds after some seconds. The evidence is a flame graph in
-    bytes.
+    """Show where a Python process allocates memory that it still holds after some seconds, in a flame graph.
 
     With `path` the application traces itself with tracemalloc, and reports at this URL path; nothing is done to the process
     from outside. `by: memray` needs no help from the application, but runs code inside the process: a debugger stops the
