@@ -177,7 +177,7 @@ def test_an_unfinished_run_and_one_that_left_something_name_their_command(shelf,
     assert f"unfinished: {dead.name}" in text
     assert f"changes not undone: {left.name}" in text
     for run in (dead, left):
-        assert f"invoke drill.recover {run.name}" in text
+        assert f"drillbook drill.recover {run.name}" in text
     assert fine.name not in text
     text = listed(shelf, capsys, overview.runs)
     assert "unfinished" in row_of(text, dead.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.cli import rehearsal_project, scaffold
-from drillbook.cli.init_task import init
+from drillbook.cli.init_task import REHEARSE
 from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import UsageError
 from drillbook.lab import control, database
@@ -93,7 +93,7 @@ def test_a_place_cannot_become_a_part_of_the_inventory(tmp_path):
 
 
 def test_the_help_names_every_kind():
-    named = init.help["rehearse"].partition(": ")[2].replace(" or ", ", ").split(", ")
+    named = REHEARSE.partition(": ")[2].replace(" or ", ", ").split(", ")
     assert sorted(named) == rehearsal_project.kinds()
 
 

@@ -120,7 +120,7 @@ def test_an_undo_that_fails_is_told_and_recovered_later(bench):
         (fault,) = [one for one in view.result.residue if one.step == "inject.1"]
         assert (fault.host, fault.what) == ("app-1", "service.kill (Kill the API's process)")
         assert "supervisorctl" in fault.by_hand
-        assert f"invoke drill.recover {folder.name}" in (folder / "report.md").read_text()
+        assert f"drillbook drill.recover {folder.name}" in (folder / "report.md").read_text()
         assert all(words in (folder / "report.md").read_text() for words in ("app-1", "service.kill", "supervisorctl"))
         with pytest.raises(OSError):
             healthy(bench)

@@ -219,7 +219,7 @@ def test_a_drill_is_refused_where_a_dead_run_has_left_its_fault(slow):
     second = start(slow, "drill", "cache-lost", "--quiet")
     output = second.communicate(timeout=60)[0]
     assert second.returncode == 4, output
-    assert f"invoke drill.recover {folder.name}" in " ".join(output.split())
+    assert f"drillbook drill.recover {folder.name}" in " ".join(output.split())
     recovery = start(slow, "drill.recover")
     output = recovery.communicate(timeout=120)[0]
     assert recovery.returncode == 0, output

@@ -76,7 +76,7 @@ def test_a_plugin_that_nobody_trusts_is_not_executed_and_needed_by_nothing_else(
 def test_what_needs_it_says_so_with_its_place(marked):
     said = marked.good("drill.plan", DRILL, status=2)
     assert f"there is no drill or suite '{DRILL}'" in said
-    assert "the plugins in plugins/ (ledger) are not loaded: nobody has trusted them yet; see `invoke trust`" in said
+    assert "the plugins in plugins/ (ledger) are not loaded: nobody has trusted them yet; see `drillbook trust`" in said
     shutil.copy(marked.root / "plugins" / "ledger" / "drills" / f"{DRILL}.yml", marked.root / "drills")
     box(marked)
     for argv, place in (
@@ -88,7 +88,7 @@ def test_what_needs_it_says_so_with_its_place(marked):
     ):
         said = marked.good(*argv, status=2)
         assert place in said, argv
-        assert "(ledger) are not loaded: nobody has trusted them yet; see `invoke trust`" in said, argv
+        assert "(ledger) are not loaded: nobody has trusted them yet; see `drillbook trust`" in said, argv
     assert marks(marked) == []
 
 

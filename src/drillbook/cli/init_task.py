@@ -11,6 +11,9 @@ from drillbook.cli.optional_names import OptionalNameTask
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 
+REHEARSE = "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, sqlite, files or restic"
+"""Help of the option --rehearse, with the kinds of systems."""
+
 
 @task(
     klass=OptionalNameTask,
@@ -20,7 +23,7 @@ from drillbook.cli.task_exit import Dry, is_dry, told
         "with_": "entry of the catalogue to copy, such as quarterly; several with commas between them, or --with again",
         "source": "URL from which CI installs Drillbook: a wheel, or git+https://...; default: where this one came from",
         "folder": "folder of the new project; default: the current folder",
-        "rehearse": "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, sqlite, files or restic",
+        "rehearse": REHEARSE,
         "host": "with --rehearse: [USER@]ADDRESS[:PORT] of the host where the backups are",
         "at": "with --rehearse: place of the backups, such as /var/backups/postgresql or s3://bucket/prefix/",
         "sandbox": "with --rehearse: [USER@]ADDRESS[:PORT] of the sandbox host, where backups are restored",

@@ -27,6 +27,7 @@ task = functools.partial(invoke_task, klass=ShortFlags)
 EXAMPLES = {
     "actions": ("actions postgres.dump", "actions --json"),
     "audit": ("audit --since 2026-01-01 --until 2026-12-31",),
+    "campaign": ("campaign quarterly --sites sites.yml", "campaign quarterly --sites sites.yml --at-most 20 --resume"),
     "catalog": ("catalog --for postgres", "catalog --json"),
     "diagnose": ("diagnose api", "diagnose --inventory staging --within 20s --json"),
     "drill": (
@@ -35,6 +36,7 @@ EXAMPLES = {
         "drill pre-release --assume no --json",
     ),
     "drill.approve": ("drill.approve postgres-lost --inventory production --until 24h",),
+    "drill.sudoers": ("drill.sudoers site-broken --inventory staging --host web-1",),
     "drill.check": ("drill.check postgres-lost --inventory staging",),
     "drill.due": ("drill.due", "drill.due --environment staging --json"),
     "drill.list": ("drill.list", "drill.list --json"),

@@ -12,6 +12,7 @@ import sys
 TASKS = (
     "actions",
     "audit",
+    "campaign",
     "catalog",
     "diagnose",
     "drill",

@@ -74,15 +74,15 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
     if kind == "value_error":
         error = detail["ctx"]["error"]
         return (str(error), error.hint) if isinstance(error, Misplaced) else (f"{path}: {error}" if path else str(error), "")
-    if kind == "kind_of_service":
-        return f"{path}: {detail['msg']}", ""
-    if kind.startswith("union_tag"):
+    if kind.startswith("union_tag") or kind == "kind_of_service":
         return _kind(detail, model, location, path)
     return f"{path}: expected {_expected(kind, detail)}, not {_cut(detail['input'])}", _how(kind, detail["input"])
 
 
 def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: str) -> tuple[str, str]:
-    """Return message and hint for a missing or unknown `kind`."""
+    """Return message and hint for a missing or unknown `kind`, or for that of a service where a backup belongs."""
+    if detail["type"] == "kind_of_service":
+        return f"{path}: {detail['msg']}", ""
     kinds = [str(t.model_fields["kind"].default) for t in _models_at(model, location) if "kind" in t.model_fields]
     if detail["type"] == "union_tag_not_found":
         return f"{path}: the key 'kind' is missing", f"kinds: {', '.join(kinds)}"

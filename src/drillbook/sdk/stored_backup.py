@@ -95,7 +95,7 @@ class BackupManifest(Part):
         """Return the manifest in canonical JSON, as stored."""
         value = self.model_dump(mode="json", by_alias=True)
         added = self.ADDED | {"encrypted"}
-        return canonical({key: part for key, part in value.items() if part is not None or key not in added})
+        return canonical({key: part for key, part in value.items() if part not in (None, []) or key not in added})
 
     def digest_at(self, origin: Reference) -> str:
         """Return the digest of this backup: the digest in ``origin`` if it contains one, otherwise that of the manifest."""

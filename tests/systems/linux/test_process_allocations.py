@@ -198,7 +198,7 @@ def test_what_stands_in_the_way_is_told(ground, profiling, monkeypatch):
     assert "package `gdb`" in told.value.hint
     (tools / "memray").unlink()
     with pytest.raises(NotReady, match="not installed: memray"):
-        action.ready(ctx)
+        action.ready(ground.ctx())  # one context asks a host for a program once
     with pytest.raises(CouldNotVerify, match="memray does not exist"):
         action.run(ctx)
     with pytest.raises(CouldNotVerify, match="contains no pid of a running process"):

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.catalog import shipped_files
 from drillbook.diagnosis import trees
 from drillbook.lab import monitoring
 from drillbook.lab.layout import Lab
 from tests.needs import need
 
 FOLDER = Path(__file__).parents[3] / "drills" / "handbook" / "rules"
-TEMPLATE = Path(monitoring.__file__).parent / monitoring.RULES
 TESTS = """\
 rule_files: [handbook.rules.yml]
 evaluation_interval: 1s
@@ -82,7 +82,7 @@ def test_the_handbooks_rules():
 
 
 def test_the_package_and_the_handbook_hold_the_same_rules():
-    assert TEMPLATE.read_bytes() == (FOLDER / monitoring.RULES).read_bytes()
+    assert shipped_files.text(shipped_files.RULES) == (FOLDER / monitoring.RULES).read_text()
 
 
 def test_a_machine_without_prometheus_has_a_lab_without_it(tmp_path):

@@ -260,8 +260,8 @@ def start(ctx: Context, tools: Tools) -> None:
 _START = """
 "$1" --pgdata "$2" --silent status && exit
 if ! test -f "$2/postgresql.conf" && command -v pg_lsclusters >/dev/null; then
-  set -- "$1" "$2" $(pg_lsclusters --no-header | awk -v data="$2" '$6 == data { print $1, $2; exit }')
-  test $# = 2 || exec pg_ctlcluster "$3" "$4" start
+  cluster=$(pg_lsclusters --no-header | awk -v data="$2" '$6 == data { print $1, $2; exit }')
+  test -z "$cluster" || exec pg_ctlcluster "${cluster% *}" "${cluster#* }" start
 fi
 exec "$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start
 """

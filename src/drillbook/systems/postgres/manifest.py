@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -78,6 +78,8 @@ class Cluster(Part):
 
 class Manifest(FilesManifest):
     """Manifest of a dump of a database: its content, properties, server and files."""
+
+    ADDED: ClassVar[frozenset[str]] = FilesManifest.ADDED | {"cluster", "configured_in"}
 
     format: Literal["drillbook/postgres-backup/1"] = FORMAT
     host: str
