@@ -42,6 +42,7 @@ _PLACE = {
     "application_name",
     "client_encoding",
     "in_hot_standby",
+    "hot_standby",  # a primary does not use it, and after a recovery it is off until the next restart
     "transaction_isolation",
     "transaction_read_only",
     "transaction_deferrable",
