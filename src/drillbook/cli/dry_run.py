@@ -103,9 +103,9 @@ def report(project: Project, run: str) -> int:
     return tell(*(f"would render the reports in {folder} again" for folder in project.runs_of(run)))
 
 
-def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "") -> int:
+def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "", looked: str = "") -> int:
     """Print the new files of a project. Raises UsageError when one of them exists, or an answer has the wrong form."""
-    content = scaffold.free(folder, answers, names, source)
+    content = scaffold.free(folder, answers, names, source, looked)
     return tell(f"would write into {folder.resolve()}:", *(f"  {name}" for name in content))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 import yaml
 
@@ -183,11 +184,21 @@ def _host_line(name: str, answer: str, remark: str) -> str:
     """Return the line of the host ``name`` in the inventory, with ``remark`` as a comment. Raises UsageError for a bad address."""
     if name == CONTROLLER:
         return f"{name}: {{local: true}}  # this machine: {remark}"
+    parts = {key: json.dumps(value) if key == "address" else value for key, value in address_parts(answer).items()}
+    return f"{name}: {{{', '.join(f'{key}: {value}' for key, value in parts.items())}}}  # {remark}"
+
+
+def address_parts(answer: str) -> dict[str, Any]:
+    """Return `address`, and `user` and `port` if given, of [USER@]ADDRESS[:PORT]. Raises UsageError for another form."""
     found = _HOST.fullmatch(answer)
     if found is None or (found["port"] and not 0 < int(found["port"]) < 65536):
         raise UsageError(f"{answer!r} is not an address", hint="write [USER@]ADDRESS[:PORT], such as backup@db1.example.org")
-    parts = {"address": json.dumps(found["address"].strip("[]")), "port": found["port"], "user": found["user"]}
-    return f"{name}: {{{', '.join(f'{key}: {value}' for key, value in parts.items() if value)}}}  # {remark}"
+    parts = {
+        "address": found["address"].strip("[]"),
+        "port": int(found["port"]) if found["port"] else None,
+        "user": found["user"],
+    }
+    return {key: value for key, value in parts.items() if value}
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

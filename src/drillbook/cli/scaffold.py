@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.text import Text
 
 from drillbook.catalog import entries, shipped_files
-from drillbook.cli import ci_files, rehearsal_project
+from drillbook.cli import ci_files, look, rehearsal_project
 from drillbook.cli.console import console
 from drillbook.cli.rehearsal_project import Answers, blanks
 from drillbook.errors import UsageError
@@ -38,17 +38,21 @@ REHEARSAL = (
 )
 """Next commands in a project that rehearses backups."""
 
+LOOKED = (("drill.list", f"lists the drills; read {look.NAME}, then run drills on it with --inventory found"),)
+"""Next command after a look at hosts."""
 
-def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "") -> int:
+
+def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "", looked: str = "") -> int:
     """Create a project in ``folder``; with ``answers`` one that rehearses a team's own backups.
 
     Entries of the catalogue, given as ``names``, are copied into it; into an existing project, they alone are copied.
-    ``source`` is the URL from which CI installs Drillbook.
+    ``source`` is the URL from which CI installs Drillbook. ``looked`` is the inventory of a look at hosts; an existing
+    project gets it alone.
 
     Raises UsageError, before writing anything, when one of the project's files exists, or an answer has the wrong form.
     """
-    grows = bool(names) and (folder / "drills").is_dir()
-    content = free(folder, answers, names, source)
+    grows = bool(names or looked) and (folder / "drills").is_dir()
+    content = free(folder, answers, names, source, looked)
     for name, text in content.items():
         path = folder / name
         try:
@@ -57,7 +61,7 @@ def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()
                 target.write(text)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
-    commands = [*_copied(names), *(REHEARSAL if answers else () if grows else FIRST)]
+    commands = [*_copied(names), *(LOOKED if looked else REHEARSAL if answers else () if grows else FIRST)]
     _tell(folder, list(content), commands, _blanks(content, answers), f"added to {folder.resolve()}:" if grows else "")
     return 0
 
@@ -70,20 +74,23 @@ def _blanks(content: dict[str, str], answers: Answers | None) -> list[str]:
     return found + (["name the source of Drillbook in requirements.in, for CI (or init --source URL)"] if unnamed else [])
 
 
-def free(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "") -> dict[str, str]:
+def free(
+    folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "", looked: str = ""
+) -> dict[str, str]:
     """Contents of a project's new files by path; ``names`` are entries of the catalogue to copy.
 
     If the project exists already, these are only files of the entries that it does not have yet. Raises UsageError when one
     of the files exists in ``folder`` with other content, UnknownName for an unknown entry.
     """
     content = entries.copies(names)
-    if names and (folder / "drills").is_dir():
+    if (names or looked) and (folder / "drills").is_dir():
         if answers:
             raise UsageError(f"{folder.resolve()} is a project already", hint="add drills to it with --with alone")
         content = {name: text for name, text in content.items() if not _holds(folder / name, text)}
     else:
         made = rehearsal_project.contents(answers, program(), contents()) if answers else contents()
         content = {**made, **ci_files.contents(REHEARSAL_JOB if answers else LAB_JOB, source), **content}
+    content = {**content, **({look.NAME: looked} if looked else {})}
     taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
     if taken:
         raise UsageError(

@@ -1,0 +1,311 @@
+"""Look at hosts, read only, for ``init``: an inventory of the services that run there.
+
+``templates/look.sh`` runs once on each host and lists sockets that listen, their processes and PostgreSQL clusters. What it
+could not see is a remark in the inventory; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from drillbook.cli.rehearsal_project import address_parts
+from drillbook.errors import UsageError, escaped
+from drillbook.hosts.open import open_host
+from drillbook.sdk.host import Deadline, Target
+
+NAME = "inventory/found.yml"
+"""File of the new inventory, in the project."""
+PATIENCE_S = 60
+KINDS = {"redis-server": "redis", "valkey-server": "redis", "mariadbd": "mariadb"} | dict.fromkeys(
+    ("nginx", "apache2", "httpd", "caddy", "haproxy", "gunicorn", "uvicorn", "hypercorn", "node", "puma"), "http"
+)
+"""Kinds of services by the name of their program; other programs are told as candidates."""
+IGNORED = ("sshd", "systemd", "systemd-resolve")
+DATABASES = ("postgres", "postmaster")
+_HEAD = """\
+# yaml-language-server: $schema=../.drillbook/inventory.schema.json
+#
+# Found by a look at the hosts, which changed nothing there. Read it before the first drill, above all the remarks.
+# Secrets are named, never written: set the variables of `!env NAME` where Drillbook runs.
+
+environment: found
+protected: yes    # `no`, or the environment `staging`, for hosts that no customer depends on: drills need no approval there
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A process that listens on a TCP port."""
+
+    port: int
+    loopback: bool
+    """True when only the host itself can connect."""
+    program: str
+    unit: str
+    folder: str
+    """Working directory of the process; empty if it could not be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A PostgreSQL cluster. Without root's rights, ``socket``, ``databases`` and more may be empty."""
+
+    version: str
+    name: str
+    port: int
+    status: str
+    owner: str
+    data: str
+    bin: str
+    socket: str
+    unit: str
+    databases: tuple[tuple[str, str], ...] = ()
+    """Names of databases and of their owners."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """Everything that the script told about one host."""
+
+    system: str = ""
+    root: str = "none"
+    """Means to see what only root may: ``self``, ``sudo`` or ``none``."""
+    listeners: list[Listener] = field(default_factory=list)
+    clusters: list[Cluster] = field(default_factory=list)
+    unseen: list[int] = field(default_factory=list)
+    """Ports that something listens on that could not be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An entry of the inventory: its lines without indentation, the first one its key; ``remark`` if all is a comment."""
+
+    name: str
+    fields: tuple[str, ...]
+    remark: bool = False
+
+
+def inventory(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str) -> tuple[str, list[str]]:
+    """Look at ``hosts``, each [USER@]HOST[:PORT], and return the text of an inventory, and what could not be seen.
+
+    ``identity`` and ``known_hosts`` are paths on the controller, ``gateway`` is a jump host; each may be empty. Raises
+    UsageError for a bad address, HostError when a host cannot be reached or the script fails.
+    """
+    targets = _targets(hosts, identity, known_hosts, gateway)
+    found = {name: look(target, targets) for name, target in targets.items() if not (gateway and name == "gateway")}
+    return text(targets, found), [f"{name}: {line}" for name, seen in found.items() for line in remarks(seen)]
+
+
+def look(target: Target, targets: dict[str, Target]) -> Seen:
+    """Run the script on ``target`` and return what it saw. Raises HostError."""
+    script = files("drillbook.cli").joinpath("templates", "look.sh").read_bytes()
+    host = open_host(target, targets=targets)
+    try:
+        return parse(host.run(["sh", "-s"], stdin=script, deadline=Deadline.after(PATIENCE_S)).check().text)
+    finally:
+        host.close()
+
+
+def _targets(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str) -> dict[str, Target]:
+    paths = {"identity": identity, "known_hosts": known_hosts}
+    common: dict[str, Any] = {key: str(Path(path).expanduser().resolve()) for key, path in paths.items() if path}
+    named = {"gateway": Target(name="gateway", **address_parts(gateway), **common)} if gateway else {}
+    for number, one in enumerate(hosts, 1):
+        parts = address_parts(one)
+        name = _host_name(str(parts["address"]), number)
+        if name in named:
+            name = f"host-{number}"
+        named[name] = Target(name=name, **parts, **common, gateway="gateway" if gateway else "")
+    if not hosts:
+        raise UsageError("--look names no host", hint="write --look [USER@]HOST[:PORT]")
+    return named
+
+
+def _host_name(address: str, number: int) -> str:
+    try:
+        ip_address(address)
+    except ValueError:
+        name = address.partition(".")[0]
+        return f"host-{number}" if name in ("all", "controller", "") else name
+    return f"host-{number}"
+
+
+def parse(output: str) -> Seen:
+    """Read the output of the script. Lines of other forms are ignored: a host cannot make this fail."""
+    rows: dict[str, list[list[str]]] = {}
+    for line in output.splitlines():
+        kind, *rest = line.split("\t")
+        rows.setdefault(kind, []).append([*rest, *[""] * 9])
+    seen = Seen(system=_first(rows, "os"), root=_first(rows, "root") or "none")
+    processes = {row[0]: row for row in rows.get("process", [])}
+    holders: dict[str, list[str]] = {}
+    for pid, inode, *_ in rows.get("holds", []):
+        holders.setdefault(inode, []).append(pid)
+    for place, inode, *_ in rows.get("listen", []):
+        if not re.fullmatch(r"(?:[0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4}", place):
+            continue
+        port, loopback = _place(place)
+        held = [processes[pid] for pid in holders.get(inode, []) if pid in processes]
+        if held:
+            program, group, folder = held[0][1:4]
+            _add(seen, Listener(port, loopback, program, _unit(group), folder))
+        elif port not in seen.unseen:
+            seen.unseen.append(port)
+    seen.clusters = list(_clusters(rows, processes))
+    taken = {one.port for one in seen.clusters if one.status == "online"} | {one.port for one in seen.listeners}
+    seen.unseen = [port for port in seen.unseen if port not in taken]
+    return seen
+
+
+def _first(rows: dict[str, list[list[str]]], kind: str) -> str:
+    return rows[kind][0][0] if kind in rows else ""
+
+
+def _place(place: str) -> tuple[int, bool]:
+    """Return the port, and True for a loopback address, of a socket as /proc/net/tcp writes it (see proc_net_tcp in Linux)."""
+    address, _, port = place.partition(":")
+    mapped = address[:24] == "0000000000000000FFFF0000"
+    loopback = address == "0" * 24 + "01000000" or ((len(address) == 8 or mapped) and address.endswith("7F"))
+    return int(port, 16), loopback
+
+
+def _unit(group: str) -> str:
+    """Return the unit of the system's manager that the cgroup names; empty for a unit of a user's manager."""
+    units = re.findall(r"/([^/]+)\.service(?=/|$)", group)
+    return "" if not units or any(unit.startswith("user@") for unit in units) else units[-1]
+
+
+def _add(seen: Seen, new: Listener) -> None:
+    """Add a listener; one that is there already is public if either of its sockets is."""
+    for index, one in enumerate(seen.listeners):
+        if (one.port, one.program, one.unit) == (new.port, new.program, new.unit):
+            seen.listeners[index] = new if one.loopback else one
+            return
+    seen.listeners.append(new)
+
+
+def _clusters(rows: dict[str, list[list[str]]], processes: dict[str, list[str]]) -> Iterator[Cluster]:
+    """Clusters by data directory: those of Debian's tools first, then servers that run without them."""
+    known: set[str] = set()
+    for version, name, port, status, owner, data, binaries, socket, pid, *_ in rows.get("cluster", []):
+        if data in known or not port.isdecimal():
+            continue
+        known.add(data)
+        unit = _unit(processes[pid][2]) if pid in processes else ""
+        databases = dict.fromkeys((row[1], row[2]) for row in rows.get("database", []) if row[0] == port)
+        yield Cluster(
+            version,
+            name,
+            int(port),
+            status,
+            owner,
+            data,
+            binaries,
+            socket,
+            unit or (f"postgresql@{version}-{name}" if name else ""),
+            tuple(databases),
+        )
+
+
+def remarks(seen: Seen) -> list[str]:
+    """Sentences about what could not be seen on a host."""
+    found = []
+    if seen.root == "none":
+        found.append("sudo is not allowed without a password: other users' processes, folders and databases were not seen")
+    if seen.unseen:
+        found.append(f"something listens on port {', '.join(map(str, sorted(seen.unseen)))}; its program could not be seen")
+    found += [f"the cluster {one.data} does not run ({one.status})" for one in seen.clusters if one.status != "online"]
+    return [escaped(one) for one in found]
+
+
+def text(targets: dict[str, Target], found: dict[str, Seen]) -> str:
+    """Write the inventory of ``targets`` and of what was found on them."""
+    lines = [_HEAD, "hosts:"]
+    for name, target in targets.items():
+        seen = found.get(name)
+        values = target.model_dump(include={"address", "port", "user", "identity", "known_hosts", "gateway"})
+        parts = [f"{key}: {json.dumps(value)}" for key, value in values.items() if value]
+        parts += ["become: true"] * (seen is not None and seen.root == "sudo")
+        lines.append(f"  {json.dumps(name)}: {{{', '.join(parts)}}}" + _remark(seen.system if seen else "jump host"))
+        lines += [f"  # {line}" for line in (remarks(seen) if seen else [])]
+    entries: list[Service] = []
+    for name, seen in found.items():
+        entries += _services(name, targets[name], seen, {one.name for one in entries})
+    lines += ["", "services:" if any(not one.remark for one in entries) else "services: {}"]
+    for entry in entries:
+        mark = "#" if entry.remark else ""
+        lines += [f"{mark}  {entry.name}:", *(f"{mark}    {line}" for line in entry.fields)]
+    return "\n".join(lines) + "\n"
+
+
+def _remark(words: str) -> str:
+    return f"  # {escaped(words)}" if words else ""
+
+
+def _services(host: str, target: Target, seen: Seen, taken: set[str]) -> Iterator[Service]:
+    for cluster in seen.clusters:
+        name = _free("database", host, cluster.name, taken)
+        yield Service(name, tuple(_postgres(name, host, cluster)), remark=cluster.status != "online")
+    for one in seen.listeners:
+        if one.program in (*IGNORED, *DATABASES):
+            continue
+        kind = KINDS.get(one.program, "http" if one.program.startswith(("gunicorn", "uvicorn")) else "tcp")
+        name = _free(one.unit or one.program, host, str(one.port), taken)
+        yield Service(name, tuple(_listener(name, kind, host, target, one)), remark=kind == "tcp")
+
+
+def _free(base: str, host: str, more: str, taken: set[str]) -> str:
+    """Return a name for a service that is not ``taken`` yet, and take it."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-").lower() or "service"
+    plain = plain if plain[0].isalpha() else f"service-{plain}"
+    tries = [plain, f"{plain}-{host}", *(f"{plain}-{more}{n}" for n in ("", *(f"-{n}" for n in range(2, 1000))))]
+    name = next(one for one in tries if one not in taken)
+    taken.add(name)
+    return name
+
+
+def _variable(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def _postgres(name: str, host: str, one: Cluster) -> Iterator[str]:
+    database, role = one.databases[0] if one.databases else ("DATABASE", "ROLE")
+    others = ", ".join(other for other, _ in one.databases[1:])
+    hint = f"others: {others}" if others else "" if one.databases else "not seen: replace DATABASE and ROLE"
+    yield f"kind: postgres{_remark(f'PostgreSQL {one.version}')}"
+    yield from (f"host: {json.dumps(host)}", "reach: ssh", f"port: {one.port}")
+    yield f"database: {json.dumps(database)}{_remark(hint)}"
+    yield f"user: {json.dumps(role)}{_remark('owner of the database; name the role of the application' * bool(one.databases))}"
+    yield f"password: !env {_variable(name)}_PASSWORD{_remark('secret: the password of that role')}"
+    socket = one.socket or "/var/run/postgresql"
+    guess = "" if one.socket else "the usual folder; not seen"
+    yield f"admin: {{user: postgres, socket: {json.dumps(socket)}}}{_remark(guess)}"
+    yield f"run_as: {json.dumps(one.owner)}"
+    yield f"data_directory: {json.dumps(one.data)}"
+    yield from ([f"bin: {json.dumps(one.bin)}"] if one.bin else [])
+    yield f"unit: {json.dumps(one.unit)}" if one.unit else "# unit: no unit of systemd runs it"
+
+
+def _listener(name: str, kind: str, host: str, target: Target, one: Listener) -> Iterator[str]:
+    yield f"kind: {kind}{_remark(f'program {one.program}')}"
+    yield f"host: {json.dumps(host)}"
+    if kind == "http":
+        address = target.address or host
+        literal = f"[{address}]" if ":" in address else address
+        note = "listens on loopback only: name a URL that the controller reaches" if one.loopback else "not tried; a guess"
+        yield f"url: {json.dumps(f'http://{literal}:{one.port}')}{_remark(note)}"
+        yield "health: {path: /}"
+    if kind in ("redis", "tcp"):
+        yield "reach: ssh"
+    yield f"port: {one.port}"
+    if kind in ("redis", "mariadb"):
+        yield f"# password: !env {_variable(name)}_PASSWORD   # secret, if the server asks for one"
+        yield f"data_directory: {json.dumps(one.folder)}" if one.folder else "# data_directory: not seen"
+    yield f"unit: {json.dumps(one.unit)}" if one.unit else "# unit: no unit of systemd runs it"
