@@ -18,7 +18,7 @@ TESTS = """
 language    budget patterns placeholders strict
 statistics  line quantiles
 diagnosis   trees
-plan        approval_cases guard planner planner_cases restorable schema spec
+plan        schedule privilege approval_cases guard planner planner_cases restorable schema spec
 journal     damaged journal journal_cases
 judge       faultstate judge judge_stalls judge_views outlook
 report      agreement figures golden html index junit markdown event_lines rehearsal terminal timeline

@@ -239,13 +239,19 @@ class Machine(RuleBasedStateMachine):
             assert self.world.things() == set()
 
     def check_order(self, after: History, start: int):
-        """Newest first, each once; where a restore is due, first the faults that may stand in its way, then all the rest."""
+        """Newest step first, each change once; where a restore is due, first the faults that may stand in its way.
+
+        The hosts of one step, or of a parallel group, are undone at the same time.
+        """
         found = {intent.seq: intent for intent in intents(after.events, self.controller.plan.steps)}
+        newest = {intent.step.group or intent.step.id: intent.seq for _, intent in sorted(found.items())}
         passes: list[list[int]] = [[]]
         for event in after.events[start:]:
             if event.kind in ("undone", "undo.failed") and event.data["message"] != NEVER:
                 seq = event.data["intent"]
-                if passes[-1] and passes[-1][-1] <= seq:
+                step = newest[found[seq].step.group or found[seq].step.id]
+                last = found[passes[-1][-1]].step if passes[-1] else None
+                if last and (newest[last.group or last.id] < step or seq in passes[-1]):
                     passes.append([])
                 passes[-1].append(seq)
         due = any(intent.undo.kind == "restore" for intent in found.values())

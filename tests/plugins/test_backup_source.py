@@ -156,7 +156,7 @@ def test_a_rehearsal_of_a_damaged_export_fails_with_its_finding(user):
 
 def test_its_kind_is_in_the_schema_and_its_mistakes_are_told_with_their_place(user):
     schema = user.run("schema", "inventory")
-    assert "Name of the collection that the documents are of." in schema
+    assert "Name of the exported collection." in schema
     text = (user.root / "inventory" / "lab.yml").read_text()
     (user.root / "inventory" / "lab.yml").write_text(text.replace("collection:", "colection:"))
     said = user.run("drill.plan", "rehearse-exports", status=2)
