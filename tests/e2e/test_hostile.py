@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -17,6 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from drillbook.journal.journal import FILE, read
+from tests.ports import free_port
 from tests.program import here
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -146,19 +146,13 @@ def test_endless_output_ends_with_the_step(tmp_path):
     harmless(folder, output)
 
 
-def closed_port():
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return made.getsockname()[1]
-
-
 def test_all_unreachable_hosts_are_named_at_once_and_nothing_runs(tmp_path):
     (tmp_path / "drills").mkdir()
     (tmp_path / "inventory").mkdir()
     (tmp_path / "drills" / "hostile.yml").write_text(
         HEAD + f"restore:\n  - command.run: {{argv: [touch, {tmp_path}/ran], effect: read}}\n    hosts: 'all:controller'\n"
     )
-    hosts = "".join(f"  dead-{n}: {{address: 127.0.0.1, port: {closed_port()}, user: nobody}}\n" for n in (1, 2, 3))
+    hosts = "".join(f"  dead-{n}: {{address: 127.0.0.1, port: {free_port()}, user: nobody}}\n" for n in (1, 2, 3))
     (tmp_path / "inventory" / "here.yml").write_text(
         f"environment: lab\nhosts:\n  {here(tmp_path)}\n{hosts}services: {{app: {{kind: process, host: controller}}}}\n"
     )

@@ -12,8 +12,9 @@ import pytest
 
 from drillbook.errors import LabError
 from drillbook.lab.containers import images
-from tests.hosts.servers import free_port, new_key
+from tests.hosts.servers import new_key
 from tests.needs import docker_engine, missing
+from tests.ports import free_port
 from tests.program import Folder
 from tests.systemd import image
 from tests.systemd.conftest import OPTIONS, docker, until

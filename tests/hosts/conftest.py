@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from tests.hosts.servers import AsyncSsh, Echo, OpenSsh, free_port
+from tests.hosts.servers import AsyncSsh, Echo, OpenSsh
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="session")

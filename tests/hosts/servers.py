@@ -14,6 +14,7 @@ from pathlib import Path
 from drillbook.lab.layout import USER
 from drillbook.sdk.host import Target
 from tests.needs import need
+from tests.ports import free_port
 from tests.processes import entries
 
 
@@ -21,11 +22,6 @@ class Echo(socketserver.BaseRequestHandler):
     def handle(self):
         while data := self.request.recv(65536):
             self.request.sendall(data)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 def new_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:

@@ -21,7 +21,7 @@ from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
 from drillbook.lab.layout import ADDRESS
 from tests.e2e.conftest import ROOT, Bench
-from tests.hosts.servers import free_port
+from tests.ports import free_port
 
 from .conftest import get, run
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.servers import OpenSsh, free_port
+from tests.hosts.servers import OpenSsh
 from tests.needs import need
+from tests.ports import free_port
 from tests.program import Folder
 from tests.systems.mariadb.site import running
 

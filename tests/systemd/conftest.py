@@ -16,8 +16,9 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, ManagerConfig, Target
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Http
-from tests.hosts.servers import free_port, new_key
+from tests.hosts.servers import new_key
 from tests.needs import docker_engine, missing
+from tests.ports import free_port
 from tests.systemd import image
 
 PATIENCE = 60

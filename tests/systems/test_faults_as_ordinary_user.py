@@ -16,7 +16,8 @@ from drillbook.systems.linux.actions.port import Occupy
 from drillbook.systems.linux.actions.process.faults import Limit, Pause
 from drillbook.systems.linux.actions.resource import Cpu, FileDescriptors, Memory
 from tests.needs import need
-from tests.systems.ground import PLAIN, Ground, free_port, is_root
+from tests.ports import free_port
+from tests.systems.ground import PLAIN, Ground, is_root
 
 NOBODY = 65534
 SERVER = (

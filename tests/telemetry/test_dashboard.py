@@ -16,8 +16,9 @@ from drillbook.project.project import Project
 from drillbook.report import publish
 from tests.audit.stories import Book
 from tests.needs import library, need
+from tests.ports import free_ports
 from tests.program import Folder, fault, step
-from tests.systems.prometheus.watch import _running, free_ports, get
+from tests.systems.prometheus.watch import _running, get
 
 MONITORING = Path(__file__).parents[2] / "src" / "drillbook" / "telemetry" / "monitoring"
 CONFIG = """\

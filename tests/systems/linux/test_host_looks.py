@@ -14,7 +14,7 @@ from drillbook.systems.linux.actions.net import Resolve, Route
 from drillbook.systems.units.actions.env import Matches
 from tests.diagnosis.test_trees import Site
 from tests.e2e.field import fill, small_disk
-from tests.systems.ground import free_port
+from tests.ports import free_port
 
 TEMPLATE = "# the API\nDATABASE_URL=\nexport REDIS_URL=\nDEBUG=''\n# optional: SENTRY_DSN=\n"
 

@@ -18,7 +18,8 @@ from drillbook.systems.linux.packets import Capture as Packets
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.units.service import Process
 from tests.needs import need
-from tests.systems.ground import PLAIN, free_port, is_root, path_without
+from tests.ports import free_port
+from tests.systems.ground import PLAIN, is_root, path_without
 
 SECRET = b"s3cr3t-payload"
 

@@ -12,7 +12,8 @@ from drillbook.sdk.service import Http
 from drillbook.systems.linux.actions.port import Occupy, Release
 from drillbook.systems.units.service import Process
 from tests.needs import need
-from tests.systems.ground import free_port, is_root, marked, path_without
+from tests.ports import free_port
+from tests.systems.ground import is_root, marked, path_without
 
 
 def occupy(port, **more):

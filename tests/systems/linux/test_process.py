@@ -15,7 +15,8 @@ from drillbook.systems.linux.actions.process.faults import Kill, Limit, Pause, R
 from drillbook.systems.linux.faultstate import made_state_folder
 from drillbook.systems.units.service import Process
 from tests.needs import need
-from tests.systems.ground import Ground, free_port, path_without, state
+from tests.ports import free_port
+from tests.systems.ground import Ground, path_without, state
 
 SERVER = """\
 import os, socket, sys

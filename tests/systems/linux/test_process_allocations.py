@@ -24,7 +24,8 @@ from drillbook.systems.linux import allocations, attaching
 from drillbook.systems.linux.actions.process.allocations import Allocations
 from drillbook.systems.linux.target import Found
 from tests.needs import need
-from tests.systems.ground import free_port, path_without
+from tests.ports import free_port
+from tests.systems.ground import path_without
 from tests.systems.linux.test_process_looks import OPEN
 
 LEAKS = """\

@@ -27,26 +27,13 @@ from drillbook.sdk.service import S3, Service
 from drillbook.systems.postgres.service import Admin, Postgres
 from drillbook.values import Secret
 from tests.needs import need
+from tests.ports import free_ports
 from tests.processes import entries
 
 ADMIN_PASSWORD, USER_PASSWORD = "top-secret-admin", "hidden-user-word"
 KEY, SECRET_KEY = "labkey-for-tests", "labsecret-for-tests"
 BUCKET = "backups-for-tests"
 AS_NOBODY = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"] if os.geteuid() == 0 else []
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at, and that no SeaweedFS of another user has left a socket for."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    while any(taken := [bool(weed_sockets([one.getsockname()[1]])) for one in held]):
-        held += [socket.create_server(("127.0.0.1", 0)) for _ in range(sum(taken))]
-        for one in [one for one, unfit in zip(held, taken, strict=False) if unfit]:
-            held.remove(one)
-            one.close()
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def secret(value: str, name: str) -> Secret:
@@ -259,7 +246,7 @@ def client(store: S3) -> Any:
 
 
 def make_bucket(store: S3) -> None:
-    """Make the bucket once the store answers."""
+    """Make the bucket; its filer may answer later than the port does."""
     until = time.monotonic() + 120
     while True:
         try:
@@ -273,11 +260,31 @@ def make_bucket(store: S3) -> None:
 
 @contextlib.contextmanager
 def store(folder: Path, address: str = "127.0.0.1") -> Iterator[S3]:
-    """A SeaweedFS at ``address`` that lives as long as the block."""
-    weed = Path(sysconfig.get_path("scripts"), "weed")
-    program = str(weed) if weed.exists() else need("weed")
+    """A SeaweedFS at ``address`` that answers, and lives as long as the block."""
     names = ("admin", "master", "volume", "filer", "s3")
     ports = dict(zip([f"{name}.port{kind}" for name in names for kind in ("", ".grpc")], free_ports(10), strict=True))
+    child = start_weed(folder, address, ports)
+    try:
+        await_port(child, folder / "weed.log", address, ports["s3.port"])
+        yield S3(
+            name="store",
+            host="db-1",
+            endpoint=f"http://{address}:{ports['s3.port']}",
+            bucket=BUCKET,
+            access_key=secret(KEY, "TEST_S3_KEY"),
+            secret_key=secret(SECRET_KEY, "TEST_S3_SECRET"),
+        )
+    finally:
+        child.kill()
+        child.wait()
+        for path in weed_sockets(ports.values()):
+            path.unlink(missing_ok=True)
+
+
+def start_weed(folder: Path, address: str, ports: dict[str, int]) -> subprocess.Popen[bytes]:
+    """Start all servers of a SeaweedFS in one process, which writes ``weed.log`` in its folder."""
+    weed = Path(sysconfig.get_path("scripts"), "weed")
+    program = str(weed) if weed.exists() else need("weed")
     options = {
         "dir": folder,
         "ip": address,
@@ -292,27 +299,23 @@ def store(folder: Path, address: str = "127.0.0.1") -> Iterator[S3]:
     }
     environ = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "GOMEMLIMIT": "400MiB"}
     with (folder / "weed.log").open("wb") as log:
-        child = subprocess.Popen(
+        return subprocess.Popen(
             [program, "-logtostderr=true", "mini", *(f"-{k}={v}" for k, v in options.items())],
             env=environ,
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
         )
-    try:
-        yield S3(
-            name="store",
-            host="db-1",
-            endpoint=f"http://{address}:{ports['s3.port']}",
-            bucket=BUCKET,
-            access_key=secret(KEY, "TEST_S3_KEY"),
-            secret_key=secret(SECRET_KEY, "TEST_S3_SECRET"),
-        )
-    finally:
-        child.kill()
-        child.wait()
-        for path in weed_sockets(ports.values()):
-            path.unlink(missing_ok=True)
+
+
+def await_port(child: subprocess.Popen[bytes], log: Path, address: str, port: int) -> None:
+    """Wait until the server accepts connections; one that ended, or is silent for two minutes, is told with its log."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until and child.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), 5):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens at {address}:{port}; exit status {child.poll()}\n{log.read_text()[-4000:]}")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from drillbook.sdk.probe import find_probe
 from drillbook.systems.postgres.actions.sessions import REFUSAL
 from drillbook.systems.postgres.connection import connected
 from drillbook.systems.postgres.tools import Tools
-from tests.systems.ground import PLAIN, free_port, marked
+from tests.ports import free_port
+from tests.systems.ground import PLAIN, marked
 from tests.systems.postgres import fixtures
 
 place = fixtures.place

@@ -12,7 +12,8 @@ from drillbook.judge.result import Verdict
 from drillbook.report.rows import state_of
 from drillbook.systems.prometheus.actions import prometheus
 from tests.engine.test_runner import FAULT, HOSTS, Bench, step
-from tests.systems.prometheus.watch import SCRAPE_S, free_ports
+from tests.ports import free_ports
+from tests.systems.prometheus.watch import SCRAPE_S
 
 MEND = "restore:\n" + step(["rm", "-f", "DIR/broken"])
 FIRES = "detect:\n  - prometheus.alert_fires: {service: metrics, alert: %s, labels: {file: NAME}, within: %s}\n"

@@ -1,7 +1,6 @@
 """A real Prometheus and a real Alertmanager on loopback, and something for them to watch: files that are there or not."""
 
 import json
-import socket
 import subprocess
 import threading
 import time
@@ -12,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.needs import need
+from tests.ports import free_ports
 
 SCRAPE_S = 0.25
 CONFIG = """\
@@ -110,14 +110,6 @@ def post(url, data):
     request = urllib.request.Request(url, json.dumps(data).encode(), {"Content-Type": "application/json"})
     with _OPENER.open(request, timeout=10) as answer:
         return json.loads(answer.read())
-
-
-def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def _answers(url):

@@ -14,7 +14,8 @@ from pathlib import Path
 from drillbook.sdk.web import ask
 from drillbook.systems.qdrant.service import Qdrant
 from drillbook.values import Secret
-from tests.systems.postgres.site import free_ports, secret
+from tests.ports import free_ports
+from tests.systems.postgres.site import secret
 
 API_KEY = "key-of-the-vectors"
 SIZE = 16

@@ -17,7 +17,8 @@ from drillbook.engine.provenance import Provenance
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import find
 from drillbook.values import Secret
-from tests.systems.postgres.site import BUCKET, free_ports, secret, site
+from tests.ports import free_ports
+from tests.systems.postgres.site import BUCKET, secret, site
 from tests.systems.qdrant import server
 
 ROWS = 60

@@ -21,9 +21,10 @@ from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.content import mark_of, text_of
 from drillbook.systems.redis.service import Redis
 from drillbook.values import Secret
+from tests.ports import free_ports
 from tests.processes import entries
 from tests.sameness import holds
-from tests.systems.postgres.site import BUCKET, KEY, SECRET_KEY, free_ports, site
+from tests.systems.postgres.site import BUCKET, KEY, SECRET_KEY, site
 from tests.systems.redis.unit import PASSWORD, Unit, program, unit
 
 LEASE_MS = int(time.time() * 1000) + 3_600_000

@@ -22,8 +22,9 @@ from drillbook.sdk.host import Deadline, ManagerConfig, Target
 from drillbook.sdk.service import S3
 from drillbook.systems.redis.service import Redis
 from tests.needs import need
+from tests.ports import free_ports
 from tests.skeleton import left_in
-from tests.systems.postgres.site import free_ports, secret
+from tests.systems.postgres.site import secret
 
 PASSWORD = "open-sesame-word"
 
