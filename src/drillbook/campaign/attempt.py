@@ -75,7 +75,7 @@ class Ending:
     message: str = ""
 
     def as_data(self) -> dict[str, Any]:
-        """Return the ending as JSON, for its way from a worker."""
+        """Return the ending as JSON data, so that a worker can send it to the campaign."""
         return asdict(self)
 
     @classmethod

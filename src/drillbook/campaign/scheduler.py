@@ -20,7 +20,7 @@ class SiteState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     REFUSED = "refused"
-    """The site was not drilled: refused by the guard, by a wrong inventory, or because the campaign stopped."""
+    """The site was not drilled: the guard refused it, its inventory is wrong, or the campaign stopped before."""
     UNKNOWN = "unknown"
     """The drill was interrupted or could not verify the recovery."""
 

@@ -158,7 +158,7 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
                 sandbox_host,
                 "sandbox",
                 answers.sandbox,
-                "where they are restored; it has the programs, and no data of its own",
+                "where the backups are restored; the database programs are installed there, and it holds no data of its own",
             ),
         )
     ]

@@ -45,10 +45,11 @@ class Finds(Read):
     within: Annotated[Duration, Field(gt=0, description="Time limit of all checks together.")] = Duration(25)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``expected`` and ``found`` (causes), ``correct`` (they are equal), ``seconds`` and their error ``error_s``.
+        """Facts: ``expected`` and ``found`` (causes), ``correct`` (true when they are equal).
 
-        Also ``ranked`` (the 10 likeliest causes), ``why`` (reasons not to report `healthy`) and ``evidence`` (the file with the
-        whole diagnosis). The step fails when another cause was found.
+        ``seconds`` is the duration of the diagnosis, and ``error_s`` the measurement error of it. Also ``ranked`` (the 10
+        likeliest causes), ``why`` (reasons not to report `healthy`) and ``evidence`` (the file with the whole diagnosis). The
+        step fails when the cause found is not the expected one.
         """
         if not isinstance(ctx.book, Book):
             raise PlanError(f"{ctx.step}: no diagnosis trees are available")

@@ -36,5 +36,5 @@ class YamlFiles(Source):
                 )
             found += read(inner)
         if len(found) > MOST:
-            raise document.error((self.key,), f"more than {MOST} files are included, the limit")
+            raise document.error((self.key,), f"more than {MOST} files are included; {MOST} is the limit")
         return found

@@ -56,7 +56,9 @@ class Playbook(Free, Write):
     UNDO = ("commands", "nothing")
 
     playbook: Annotated[str, Field(min_length=1, description="Path of the playbook on the host that runs it.")]
-    effect_: Literal["write"] = Field(alias="effect", description="Effect of the playbook: write.")
+    effect_: Literal["write"] = Field(
+        alias="effect", description="Effect of the playbook; the only allowed value is `write`."
+    )
     inventory: Annotated[
         tuple[str, ...],
         Field(description="Inventories of Ansible: paths, or hosts such as `db-1,`; default: Ansible's own."),

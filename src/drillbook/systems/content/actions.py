@@ -24,7 +24,10 @@ MOST_SHOWN = 20
 """Largest number of differences of one reading that a report shows."""
 SHOWN_CHARACTERS = 200
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-ServiceName = Annotated[str, Field(description="Name of the service in the inventory whose content this is, of any kind.")]
+ServiceName = Annotated[
+    str,
+    Field(description="Name of the service that holds this content, as in the inventory; every kind of service is allowed."),
+]
 
 
 class Take(Read):

@@ -11,7 +11,7 @@ from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import Password, Port
 
 NOWHERE = "/dev/null/managed"
-"""Data directory of a managed database: a path below a file, which cannot exist."""
+"""Placeholder for the data directory of a managed database; the path lies below a regular file, so it can never exist."""
 
 
 class Admin(BaseModel):
