@@ -1,8 +1,19 @@
 """A look at hosts: the recorded output of the script, and the inventory that is made of it."""
 
-from drillbook.cli import look, scaffold
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from drillbook.cli import look, looked_project, scaffold
+from drillbook.errors import UsageError
+from drillbook.plan import planner
 from drillbook.project.project import Project
 from drillbook.sdk.host import Target
+from tests.hosts.servers import OpenSsh
+from tests.ports import free_port
+from tests.program import Folder
 
 RECORDED = """\
 root|sudo
@@ -38,9 +49,16 @@ UNSEEN = "\n".join(
 TARGETS = {"db1": Target(name="db1", address="db1.example.org", user="ops")}
 
 
-def written(folder, recorded):
+@pytest.fixture(autouse=True)
+def unreachable(monkeypatch):
+    """Hosts of these tests do not exist: no request leaves this machine."""
+    asked = look._asked
+    monkeypatch.setattr(look, "_asked", lambda url: asked(url) if "127.0.0.1" in url else None)
+
+
+def written(folder, recorded, environment=""):
     seen = look.parse(recorded)
-    scaffold.init(folder, looked=look.text(TARGETS, {"db1": seen}))
+    scaffold.init(folder, looked=looked_project.of(TARGETS, {"db1": seen}, environment))
     return seen, Project(folder).inventory("found")
 
 
@@ -70,3 +88,136 @@ def test_what_could_not_be_seen_is_told_and_not_guessed(tmp_path):
     assert inventory.hosts["db1"].become is None
     assert all(line in (tmp_path / look.NAME).read_text() for line in look.remarks(seen))
     assert len(look.remarks(seen)) == 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "name", "protected"),
+    [("", "found", True), ("staging", "staging", False), ("eu-live", "eu-live", True), ("production", "production", True)],
+)
+def test_only_a_name_for_hosts_without_customers_is_not_protected(tmp_path, environment, name, protected):
+    _, inventory = written(tmp_path, RECORDED, environment)
+    assert (inventory.environment, inventory.is_protected) == (name, protected)
+    plan = planner.make(Project(tmp_path).drill("first"), inventory)
+    assert (plan.environments, plan.lacking) == ((name,), {})
+
+
+def test_a_name_that_is_no_environment_is_refused():
+    with pytest.raises(UsageError, match="is no name of an environment"):
+        looked_project.head("staging: {}")
+
+
+class Denied(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *words):
+        """Print nothing."""
+
+
+def test_a_web_server_that_answers_is_described_and_drilled_with_its_status(tmp_path):
+    server = HTTPServer(("127.0.0.1", 0), Denied)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    seen = look.parse(RECORDED)
+    seen.listeners = [replace(one, port=server.server_port) for one in seen.listeners if one.program == "nginx"]
+    try:
+        looked = looked_project.of({"db1": Target(name="db1", address="127.0.0.1")}, {"db1": seen}, "staging")
+    finally:
+        server.shutdown()
+        server.server_close()
+    scaffold.init(tmp_path, looked=looked)
+    inventory = Project(tmp_path).inventory("found")
+    assert inventory.services["nginx"].health.status == 401
+    plan = planner.make(Project(tmp_path).drill("first"), inventory)
+    assert (plan.service, [one.name for one in plan.probes]) == ("nginx", ["http.available"])
+    assert [step.action for step in plan.phase("verify")] == ["service.status", "http.responds"]
+
+
+def test_without_an_answer_the_port_on_the_host_is_the_proof(tmp_path):
+    _, inventory = written(tmp_path, RECORDED, "staging")
+    plan = planner.make(Project(tmp_path).drill("first"), inventory)
+    assert (plan.service, plan.probes) == ("nginx", ())
+    assert [step.action for step in plan.phase("verify")] == ["service.status", "port.owner"]
+    assert "did not answer here" in (tmp_path / look.NAME).read_text()
+
+
+def test_two_hosts_with_the_same_services_and_an_ipv6_address(tmp_path):
+    targets = look._targets(["ops@db1.example.org", "ops@[2001:db8::7]:2222"], "", "", "")
+    assert {name: (one.address, one.port) for name, one in targets.items()} == {
+        "db1": ("db1.example.org", None),
+        "host-2": ("2001:db8::7", 2222),
+    }
+    looked = looked_project.of(targets, {name: look.parse(RECORDED) for name in targets}, "test")
+    scaffold.init(tmp_path, looked=looked)
+    services = Project(tmp_path).inventory("found").services
+    assert (services["nginx"].host, services["nginx-host-2"].host) == ("db1", "host-2")
+    assert services["nginx-host-2"].url == "http://[2001:db8::7]:80"
+    assert (services["database"].host, services["database-host-2"].host) == ("db1", "host-2")
+
+
+def test_mariadb_is_found(tmp_path):
+    recorded = RECORDED.replace("redis-server.service", "mariadb.service").replace("\tredis-server", "\tmariadbd")
+    _, inventory = written(tmp_path, recorded.replace("/var/lib/redis", "/var/lib/mysql"))
+    found = inventory.services["mariadb"]
+    assert (found.kind, found.port, found.unit, found.data) == ("mariadb", 6379, "mariadb", "/var/lib/mysql")
+
+
+def test_an_existing_project_gets_the_inventory_alone_and_keeps_its_own(tmp_path):
+    scaffold.init(tmp_path)
+    before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    written(tmp_path, RECORDED, "staging")
+    after = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert set(after) - set(before) == {tmp_path / look.NAME}
+    assert {path: after[path] for path in before} == before
+    written(tmp_path, RECORDED, "staging")
+    with pytest.raises(UsageError, match="nothing was written") as told:
+        written(tmp_path, RECORDED, "test")
+    assert f"rename {look.NAME}" in told.value.hint
+    assert {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == after
+
+
+def test_without_a_unit_the_project_keeps_the_drill_of_the_lab(tmp_path):
+    written(tmp_path, UNSEEN)
+    assert "service: api\n" in (tmp_path / "drills" / "first.yml").read_text()
+    assert (tmp_path / "inventory" / "lab.yml").is_file()
+
+
+def test_options_that_do_not_go_together_are_refused_before_any_host_is_asked(tmp_path):
+    folder = Folder(tmp_path)
+    for words, message in (
+        (("--look", "nowhere.invalid", "--rehearse", "files"), "--look and --rehearse make different projects"),
+        (("--environment", "staging"), "--environment is an option of a look at hosts"),
+        (("--look", "nowhere.invalid", "--environment", "a b"), "is no name of an environment"),
+    ):
+        done = folder.run("init", "new", *words)
+        assert (done.returncode, message in " ".join(done.stderr.split())) == (2, True), done.stderr
+    assert not (tmp_path / "new").exists()
+    done = folder.run("--dry", "init", "new", "--look", "nowhere.invalid")
+    assert (done.returncode, "would look at nowhere.invalid" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+class Six(OpenSsh):
+    """An SSH server at the loopback address of IPv6."""
+
+    def command(self):
+        words = super().command()
+        path = self.folder / "sshd_config"
+        path.write_text(path.read_text() + "ListenAddress ::1\n")
+        self.known_hosts.write_text(self.known_hosts.read_text().replace("[127.0.0.1]", "[::1]"))
+        return words
+
+
+def test_a_host_is_looked_at_by_its_ipv6_address(tmp_path):
+    server = Six(tmp_path)
+    server.port = free_port()
+    server.record(server.host_key)
+    server.start()
+    try:
+        words = [f"{server.user}@[::1]:{server.port}"]
+        targets, found = look.hosts(words, str(server.client_key), str(server.known_hosts), "")
+    finally:
+        server.stop()
+    assert (targets["host-1"].address, targets["host-1"].port) == ("::1", server.port)
+    assert found["host-1"].system
+    assert server.port in [one.port for one in found["host-1"].listeners] + found["host-1"].unseen

@@ -145,4 +145,9 @@ def test_the_wheel_holds_every_template():
     from importlib.resources import files
 
     templates = files("drillbook.cli").joinpath("templates")
-    assert {one.name for one in templates.iterdir()} == {*scaffold.FILES.values(), *ci_files.FILES.values(), "rehearsal"}
+    assert {one.name for one in templates.iterdir()} == {
+        *scaffold.FILES.values(),
+        *ci_files.FILES.values(),
+        "rehearsal",
+        "look",
+    }

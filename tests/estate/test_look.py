@@ -1,4 +1,6 @@
-"""A look at the estate by `init`: what it finds, and that nothing on the host changes."""
+"""A look at the estate by `init`: what it finds, that nothing on the host changes, and the first drill after it."""
+
+import json
 
 from drillbook.cli import look
 from drillbook.project.project import Project
@@ -10,13 +12,17 @@ TIMES = (
 )
 
 
+def words(estate):
+    known = ("--identity", str(estate.client_key), "--known-hosts", str(estate.known_hosts))
+    return ("--look", "ops@srv", "--gateway", f"ops@127.0.0.1:{estate.port}", *known)
+
+
 def test_init_describes_the_services_of_a_host_and_changes_nothing(estate, tmp_path):
     estate.root("touch /run/looked")
     before = estate.root(STATE)
     (tmp_path / "caller").mkdir()
     caller = Folder(tmp_path / "caller")
-    words = ("--identity", str(estate.client_key), "--known-hosts", str(estate.known_hosts))
-    done = caller.run("init", "new", "--look", "ops@srv", "--gateway", f"ops@127.0.0.1:{estate.port}", *words, timeout=120)
+    done = caller.run("init", "new", *words(estate), timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert estate.root(STATE) == before
     assert estate.root(TIMES) == ""
@@ -35,3 +41,26 @@ def test_init_describes_the_services_of_a_host_and_changes_nothing(estate, tmp_p
     assert services["database"].data_directory == "/var/lib/postgresql/17/main"
     assert services["redis-server"].data_directory == "/var/lib/redis"
     assert "PostgreSQL 17" in (root / look.NAME).read_text()
+
+
+def test_from_nothing_to_the_first_passed_drill_in_three_commands(estate, tmp_path):
+    before = estate.root(STATE)
+    (tmp_path / "caller").mkdir()
+    caller = Folder(tmp_path / "caller")
+    root = caller.root / "new"
+    for number, command in enumerate(
+        (
+            ("init", "new", *words(estate), "--environment", "staging"),
+            ("drill.check", "first", "--inventory", "found"),
+            ("drill", "first", "--inventory", "found"),
+        )
+    ):
+        done = caller.run(*command, timeout=240)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert number or "drill.check first --inventory found" in done.stdout
+        caller.root = root
+    result = json.loads((root / "reports" / "latest" / "result.json").read_text())
+    assert (result["verdict"], result["residue"], result["environment"]) == ("passed", [], "staging")
+    stopped = [step for step in result["steps"] if step["action"] == "service.stop"]
+    assert [step["status"] for step in stopped] == ["done"]
+    assert estate.root(STATE) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from drillbook.cli import scaffold, show_plan
+from drillbook.cli import look, scaffold, show_plan
 from drillbook.cli.console import console
 from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import DrillbookError
@@ -103,10 +103,17 @@ def report(project: Project, run: str) -> int:
     return tell(*(f"would render the reports in {folder} again" for folder in project.runs_of(run)))
 
 
-def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "", looked: str = "") -> int:
-    """Print the new files of a project. Raises UsageError when one of them exists, or an answer has the wrong form."""
-    content = scaffold.free(folder, answers, names, source, looked)
-    return tell(f"would write into {folder.resolve()}:", *(f"  {name}" for name in content))
+def init(
+    folder: Path,
+    answers: Answers | None = None,
+    names: Sequence[str] = (),
+    source: str = "",
+    hosts: Sequence[str] = (),
+) -> int:
+    """Print the new files of a project. ``hosts`` would be looked at. Raises UsageError when a file exists, or for a bad answer."""
+    content = scaffold.free(folder, answers, names, source)
+    lines = [f"would look at {', '.join(hosts)}, read only, and write {look.NAME}"] if hosts else []
+    return tell(*lines, f"would write into {folder.resolve()}:", *(f"  {name}" for name in content))
 
 
 def lab(folder: Path, kind: str, what: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
@@ -12,6 +13,9 @@ from drillbook.cli.optional_names import OptionalNameTask
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError
+
+if TYPE_CHECKING:
+    from drillbook.cli.looked_project import Looked
 
 REHEARSE = "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, sqlite, files or restic"
 """Help of the option --rehearse, with the kinds of systems."""
@@ -33,6 +37,7 @@ REHEARSE = "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, 
         "identity": "with --look: private key for SSH",
         "known_hosts": "with --look: file with the hosts' public keys; default: ~/.ssh/known_hosts",
         "gateway": "with --look: [USER@]HOST[:PORT] of the jump host",
+        "environment": "with --look: lab, dev, test or staging if no customer depends on the hosts: drills need no approval there",
         "database": "with --rehearse: name of the database",
     },
 )
@@ -52,19 +57,23 @@ def init(
     identity: str = "",
     known_hosts: str = "",
     gateway: str = "",
+    environment: str = "",
 ) -> int:
     """Make a new project: inventories, a first drill and suite, tasks, and files for CI; or one that rehearses your backups.
 
-    --look writes an inventory of what runs on your hosts.
+    --look writes an inventory of what runs on your hosts, and a first drill of a service there.
     --with copies shipped drills into it, or into an existing project: see `catalog`.
     """
     from drillbook.cli import dry_run, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
 
     answers = rehearsal_project.answered(rehearse, host=host, at=at, sandbox=sandbox, database=database)
-    make = dry_run.init if is_dry(context) else scaffold.init
-    looked, unseen = _looked(_split(look), identity, known_hosts, gateway)
-    status = make(Path(folder or "."), answers, _split(with_), source, looked)
-    for line in unseen:
+    hosts = _split(look)
+    _agree(hosts, rehearse, identity=identity, known_hosts=known_hosts, gateway=gateway, environment=environment)
+    if is_dry(context):
+        return dry_run.init(Path(folder or "."), answers, _split(with_), source, hosts)
+    looked = _looked(hosts, identity, known_hosts, gateway, environment)
+    status = scaffold.init(Path(folder or "."), answers, _split(with_), source, looked)
+    for line in looked.unseen if looked else ():
         console().print(f"not seen: {line}", markup=False, soft_wrap=True)
     return status
 
@@ -73,13 +82,23 @@ def _split(given: Sequence[str] | None) -> list[str]:
     return [name for one in given or () for name in one.split(",") if name]
 
 
-def _looked(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str) -> tuple[str, list[str]]:
-    """Return the inventory of a look at ``hosts`` and what was not seen. Raises UsageError for options that need --look."""
-    if hosts:
-        from drillbook.cli import look as looking  # noqa: PLC0415  loads the SSH client
+def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:
+    """Raise UsageError for options that do not go together; ``given`` are those of a look at ``hosts``."""
+    if hosts and rehearse:
+        raise UsageError(
+            "--look and --rehearse make different projects",
+            hint="make the project with --rehearse, then add the inventory of a look to it: init FOLDER --look HOST",
+        )
+    for name, value in given.items():
+        if value and not hosts:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} is an option of a look at hosts", hint="add --look [USER@]HOST[:PORT]")
 
-        return looking.inventory(hosts, identity, known_hosts, gateway)
-    for name, value in {"identity": identity, "known-hosts": known_hosts, "gateway": gateway}.items():
-        if value:
-            raise UsageError(f"--{name} is an option of a look at hosts", hint="add --look [USER@]HOST[:PORT]")
-    return "", []
+
+def _looked(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, environment: str) -> Looked | None:
+    """Return the result of a look at ``hosts``; None without hosts. Raises UsageError, HostError."""
+    if not hosts:
+        return None
+    from drillbook.cli import looked_project  # noqa: PLC0415  keeps start-up fast
+
+    return looked_project.at(hosts, identity, known_hosts, gateway, environment)

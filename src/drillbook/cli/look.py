@@ -1,6 +1,6 @@
 """Look at hosts, read only, for ``init``: an inventory of the services that run there.
 
-``templates/look.sh`` runs once on each host and lists sockets that listen, their processes and PostgreSQL clusters. What it
+``templates/look/look.sh`` runs once on each host and lists sockets that listen, their processes and PostgreSQL clusters. What it
 could not see is a remark in the inventory; nothing is guessed.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 from drillbook.cli.rehearsal_project import address_parts
 from drillbook.errors import UsageError, escaped
 from drillbook.hosts.open import open_host
+from drillbook.sdk import web
 from drillbook.sdk.host import Deadline, Target
 
 NAME = "inventory/found.yml"
@@ -29,15 +30,10 @@ KINDS = {"redis-server": "redis", "valkey-server": "redis", "mariadbd": "mariadb
 """Kinds of services by the name of their program; other programs are told as candidates."""
 IGNORED = ("sshd", "systemd", "systemd-resolve")
 DATABASES = ("postgres", "postmaster")
-_HEAD = """\
-# yaml-language-server: $schema=../.drillbook/inventory.schema.json
-#
-# Found by a look at the hosts, which changed nothing there. Read it before the first drill, above all the remarks.
-# Secrets are named, never written: set the variables of `!env NAME` where Drillbook runs.
-
-environment: found
-protected: yes    # `no`, or the environment `staging`, for hosts that no customer depends on: drills need no approval there
-"""
+TRY_S = 3.0
+"""Time limit of a request to a web server that was found."""
+Targets = dict[str, Target]
+"""Hosts of the inventory by name, with the jump host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +86,26 @@ class Service:
     name: str
     fields: tuple[str, ...]
     remark: bool = False
+    kind: str = ""
+    host: str = ""
+    unit: str = ""
+    status: int | None = None
+    """HTTP status with which it answered the controller; None if it did not, or is no web server."""
 
 
-def inventory(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str) -> tuple[str, list[str]]:
-    """Look at ``hosts``, each [USER@]HOST[:PORT], and return the text of an inventory, and what could not be seen.
+def hosts(addresses: Sequence[str], identity: str, known_hosts: str, gateway: str) -> tuple[Targets, dict[str, Seen]]:
+    """Look at ``addresses``, each [USER@]HOST[:PORT], and return the hosts of an inventory, and what was seen on each.
 
     ``identity`` and ``known_hosts`` are paths on the controller, ``gateway`` is a jump host; each may be empty. Raises
     UsageError for a bad address, HostError when a host cannot be reached or the script fails.
     """
-    targets = _targets(hosts, identity, known_hosts, gateway)
-    found = {name: look(target, targets) for name, target in targets.items() if not (gateway and name == "gateway")}
-    return text(targets, found), [f"{name}: {line}" for name, seen in found.items() for line in remarks(seen)]
+    targets = _targets(addresses, identity, known_hosts, gateway)
+    return targets, {name: look(one, targets) for name, one in targets.items() if not (gateway and name == "gateway")}
 
 
-def look(target: Target, targets: dict[str, Target]) -> Seen:
+def look(target: Target, targets: Targets) -> Seen:
     """Run the script on ``target`` and return what it saw. Raises HostError."""
-    script = files("drillbook.cli").joinpath("templates", "look.sh").read_bytes()
+    script = files("drillbook.cli").joinpath("templates", "look", "look.sh").read_bytes()
     host = open_host(target, targets=targets)
     try:
         return parse(host.run(["sh", "-s"], stdin=script, deadline=Deadline.after(PATIENCE_S)).check().text)
@@ -113,7 +113,7 @@ def look(target: Target, targets: dict[str, Target]) -> Seen:
         host.close()
 
 
-def _targets(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str) -> dict[str, Target]:
+def _targets(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str) -> Targets:
     paths = {"identity": identity, "known_hosts": known_hosts}
     common: dict[str, Any] = {key: str(Path(path).expanduser().resolve()) for key, path in paths.items() if path}
     named = {"gateway": Target(name="gateway", **address_parts(gateway), **common)} if gateway else {}
@@ -225,9 +225,9 @@ def remarks(seen: Seen) -> list[str]:
     return [escaped(one) for one in found]
 
 
-def text(targets: dict[str, Target], found: dict[str, Seen]) -> str:
-    """Write the inventory of ``targets`` and of what was found on them."""
-    lines = [_HEAD, "hosts:"]
+def text(targets: Targets, found: dict[str, Seen], entries: Sequence[Service]) -> str:
+    """Write the hosts and services of an inventory: ``targets``, what was ``found`` on them, and its ``entries``."""
+    lines = ["", "hosts:"]
     for name, target in targets.items():
         seen = found.get(name)
         values = target.model_dump(include={"address", "port", "user", "identity", "known_hosts", "gateway"})
@@ -235,9 +235,6 @@ def text(targets: dict[str, Target], found: dict[str, Seen]) -> str:
         parts += ["become: true"] * (seen is not None and seen.root == "sudo")
         lines.append(f"  {json.dumps(name)}: {{{', '.join(parts)}}}" + _remark(seen.system if seen else "jump host"))
         lines += [f"  # {line}" for line in (remarks(seen) if seen else [])]
-    entries: list[Service] = []
-    for name, seen in found.items():
-        entries += _services(name, targets[name], seen, {one.name for one in entries})
     lines += ["", "services:" if any(not one.remark for one in entries) else "services: {}"]
     for entry in entries:
         mark = "#" if entry.remark else ""
@@ -249,16 +246,40 @@ def _remark(words: str) -> str:
     return f"  # {escaped(words)}" if words else ""
 
 
+def services(targets: Targets, found: dict[str, Seen]) -> list[Service]:
+    """Return the entries of all services that were ``found``; asks web servers once for their page ``/``."""
+    entries: list[Service] = []
+    for name, seen in found.items():
+        entries += _services(name, targets[name], seen, {one.name for one in entries})
+    return entries
+
+
 def _services(host: str, target: Target, seen: Seen, taken: set[str]) -> Iterator[Service]:
     for cluster in seen.clusters:
         name = _free("database", host, cluster.name, taken)
-        yield Service(name, tuple(_postgres(name, host, cluster)), remark=cluster.status != "online")
+        lines = tuple(_postgres(name, host, cluster))
+        yield Service(name, lines, cluster.status != "online", "postgres", host, cluster.unit)
     for one in seen.listeners:
         if one.program in (*IGNORED, *DATABASES):
             continue
         kind = KINDS.get(one.program, "http" if one.program.startswith(("gunicorn", "uvicorn")) else "tcp")
         name = _free(one.unit or one.program, host, str(one.port), taken)
-        yield Service(name, tuple(_listener(name, kind, host, target, one)), remark=kind == "tcp")
+        url = _url(target.address or host, one.port)
+        status = _asked(url) if kind == "http" and not one.loopback else None
+        lines = tuple(_listener(name, kind, host, one, (url, status)))
+        yield Service(name, lines, kind == "tcp", kind, host, one.unit, status)
+
+
+def _url(address: str, port: int) -> str:
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
+
+
+def _asked(url: str) -> int | None:
+    """Ask for the page ``/`` of ``url`` from the controller; return the status, or None without an answer."""
+    try:
+        return web.ask(f"{url}/", timeout=TRY_S).status
+    except OSError:
+        return None
 
 
 def _free(base: str, host: str, more: str, taken: set[str]) -> str:
@@ -293,15 +314,14 @@ def _postgres(name: str, host: str, one: Cluster) -> Iterator[str]:
     yield f"unit: {json.dumps(one.unit)}" if one.unit else "# unit: no unit of systemd runs it"
 
 
-def _listener(name: str, kind: str, host: str, target: Target, one: Listener) -> Iterator[str]:
+def _listener(name: str, kind: str, host: str, one: Listener, tried: tuple[str, int | None]) -> Iterator[str]:
     yield f"kind: {kind}{_remark(f'program {one.program}')}"
     yield f"host: {json.dumps(host)}"
     if kind == "http":
-        address = target.address or host
-        literal = f"[{address}]" if ":" in address else address
-        note = "listens on loopback only: name a URL that the controller reaches" if one.loopback else "not tried; a guess"
-        yield f"url: {json.dumps(f'http://{literal}:{one.port}')}{_remark(note)}"
-        yield "health: {path: /}"
+        url, status = tried
+        note = f"answered {status} here" if status else "did not answer here; name a URL that the controller reaches"
+        yield f"url: {json.dumps(url)}{_remark('listens on loopback only: ' * one.loopback + note)}"
+        yield f"health: {{path: /{'' if status in (None, 200) else f', status: {status}'}}}"
     if kind in ("redis", "tcp"):
         yield "reach: ssh"
     yield f"port: {one.port}"

@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.text import Text
 
 from drillbook.catalog import entries, shipped_files
-from drillbook.cli import ci_files, look, rehearsal_project
+from drillbook.cli import ci_files, look, looked_project, rehearsal_project
 from drillbook.cli.console import console
+from drillbook.cli.looked_project import Looked
 from drillbook.cli.rehearsal_project import Answers, blanks
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import program
@@ -38,16 +39,19 @@ REHEARSAL = (
 )
 """Next commands in a project that rehearses backups."""
 
-LOOKED = (("drill.list", f"lists the drills; read {look.NAME}, then run drills on it with --inventory found"),)
-"""Next command after a look at hosts."""
 
-
-def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "", looked: str = "") -> int:
+def init(
+    folder: Path,
+    answers: Answers | None = None,
+    names: Sequence[str] = (),
+    source: str = "",
+    looked: Looked | None = None,
+) -> int:
     """Create a project in ``folder``; with ``answers`` one that rehearses a team's own backups.
 
     Entries of the catalogue, given as ``names``, are copied into it; into an existing project, they alone are copied.
-    ``source`` is the URL from which CI installs Drillbook. ``looked`` is the inventory of a look at hosts; an existing
-    project gets it alone.
+    ``source`` is the URL from which CI installs Drillbook. ``looked`` is the result of a look at hosts: a new
+    project has its inventory and a first drill of a service found there, an existing project gets the inventory alone.
 
     Raises UsageError, before writing anything, when one of the project's files exists, or an answer has the wrong form.
     """
@@ -61,8 +65,9 @@ def init(folder: Path, answers: Answers | None = None, names: Sequence[str] = ()
                 target.write(text)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
-    commands = [*_copied(names), *(LOOKED if looked else REHEARSAL if answers else () if grows else FIRST)]
-    _tell(folder, list(content), commands, _blanks(content, answers), f"added to {folder.resolve()}:" if grows else "")
+    after = looked.commands(new=not grows) if looked else REHEARSAL if answers else () if grows else FIRST
+    missing = _blanks(content, answers) + (looked.remarks() if looked else [])
+    _tell(folder, list(content), [*_copied(names), *after], missing, f"added to {folder.resolve()}:" if grows else "")
     return 0
 
 
@@ -75,29 +80,42 @@ def _blanks(content: dict[str, str], answers: Answers | None) -> list[str]:
 
 
 def free(
-    folder: Path, answers: Answers | None = None, names: Sequence[str] = (), source: str = "", looked: str = ""
+    folder: Path,
+    answers: Answers | None = None,
+    names: Sequence[str] = (),
+    source: str = "",
+    looked: Looked | None = None,
 ) -> dict[str, str]:
     """Contents of a project's new files by path; ``names`` are entries of the catalogue to copy.
 
-    If the project exists already, these are only files of the entries that it does not have yet. Raises UsageError when one
-    of the files exists in ``folder`` with other content, UnknownName for an unknown entry.
+    If the project exists already, these are only files that it does not have yet: of the entries, and the inventory of a
+    look. Raises UsageError when one of the files exists in ``folder`` with other content, UnknownName for an unknown entry.
     """
-    content = entries.copies(names)
+    content = entries.copies(names) | ({look.NAME: looked.inventory} if looked else {})
     if (names or looked) and (folder / "drills").is_dir():
         if answers:
             raise UsageError(f"{folder.resolve()} is a project already", hint="add drills to it with --with alone")
         content = {name: text for name, text in content.items() if not _holds(folder / name, text)}
     else:
-        made = rehearsal_project.contents(answers, program(), contents()) if answers else contents()
-        content = {**made, **ci_files.contents(REHEARSAL_JOB if answers else LAB_JOB, source), **content}
-    content = {**content, **({look.NAME: looked} if looked else {})}
+        content = {**_made(answers, looked, source), **content}
     taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
     if taken:
         raise UsageError(
             f"{folder.resolve()} already contains {', '.join(taken[:3])}; nothing was written",
-            hint="name a new folder: init FOLDER",
+            hint="name a new folder: init FOLDER" + f", or rename {look.NAME}" * (taken == [look.NAME]),
         )
     return content
+
+
+def _made(answers: Answers | None, looked: Looked | None, source: str) -> dict[str, str]:
+    """Contents of a new project's own files by path; with a service of a look, a project for its host, without a lab."""
+    shared = contents()
+    if answers:
+        return rehearsal_project.contents(answers, program(), shared) | ci_files.contents(REHEARSAL_JOB, source)
+    if looked is None or looked.subject is None:
+        return shared | ci_files.contents(LAB_JOB, source)
+    kept = {name: text for name, text in shared.items() if name not in ("inventory/lab.yml", "inventory/staging.yml")}
+    return kept | {looked_project.DRILL: looked.drill(program())} | ci_files.contents(looked.job, source)
 
 
 def _holds(path: Path, text: str) -> bool:
