@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.errors import InventoryError
-from drillbook.inventory.ansible import files
+from drillbook.inventory.ansible import files, jump, privilege
 from drillbook.inventory.ansible.graph import Graph, Variable, Vaulted
+from drillbook.inventory.ansible.jump import Jump
 from drillbook.language.patterns import PatternError, expand
 
 FIELDS = {
@@ -34,8 +35,17 @@ class AnsibleInventory:
     groups: dict[str, tuple[str, ...]]
 
     def hosts(self, ours: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Fields of a Target by host, without the fields that the inventory file itself sets (``ours``). Raises InventoryError."""
-        return {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
+        """Fields of a Target by host, without the fields that the inventory file itself sets (``ours``). Raises InventoryError.
+
+        A jump host that is no host of the inventory is added, under its address.
+        """
+        found = {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
+        added: dict[str, dict[str, Any]] = {}
+        for name, variables in self.variables.items():
+            if "gateway" not in (ours.get(name) or {}) and not found[name].get("local"):
+                through = _through(_jumps(name, variables), {**found, **added}, ours, added)
+                found[name] |= {"gateway": through} if through not in ("", name) else {}
+        return {**found, **added}
 
 
 def read(paths: Sequence[Path], *, vault: bool = False, limit: str = "") -> AnsibleInventory:
@@ -106,16 +116,34 @@ def _fields(name: str, variables: Mapping[str, Variable], ours: Mapping[str, Any
             key, variable = given[-1]
             value = _plain(name, key, variable, field)
             found[field] = _port(name, variable, value) if field == "port" else value
-    for key in ARGUMENTS:
-        if key in variables and "gateway" not in ours:
-            text = _plain(name, key, variables[key], "gateway")
-            if any(word in text for word in ("ProxyJump", "ProxyCommand", "-J")):
-                raise InventoryError(
-                    f"host {name!r} is reached through another host by {key}, which Drillbook does not support",
-                    where=variables[key].where,
-                    hint=f"write `hosts: {{{name}: {{gateway: ...}}}}`, or ProxyJump in ~/.ssh/config",
-                )
+    if "become" not in ours and (account := privilege.become(name, variables)):
+        found["become"] = account
     return found
+
+
+def _jumps(name: str, variables: Mapping[str, Variable]) -> list[Jump]:
+    """Return the jump hosts to the host ``name``. Of several arguments for ssh, the first counts, as in ssh."""
+    for key in ARGUMENTS:
+        if key in variables and variables[key].value not in (None, ""):
+            found = jump.jumps(name, key, variables[key], _plain(name, key, variables[key], "gateway"))
+            if found is not None:
+                return found
+    return []
+
+
+def _through(
+    jumps: Sequence[Jump], known: Mapping[str, Any], ours: Mapping[str, Any], added: dict[str, dict[str, Any]]
+) -> str:
+    """Return the name of the last of ``jumps``, each reached through the one before; hosts that are not ``known`` are ``added``."""
+    through = ""
+    for one in jumps:
+        hosts = {name: {**known.get(name, {}), **(ours.get(name) or {})} for name in (*known, *ours)}
+        name = next((name for name, fields in hosts.items() if one.is_host(name, fields)), "")
+        if not name:
+            name = one.address if one.address not in hosts else f"{one.user or 'jump'}-{one.address}"
+            added[name] = one.fields() | ({"gateway": through} if through else {})
+        through = name
+    return through
 
 
 def _plain(host: str, key: str, variable: Variable, field: str) -> str:

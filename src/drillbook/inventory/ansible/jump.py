@@ -1,0 +1,118 @@
+"""Jump hosts in Ansible's arguments of ssh: `-J`, `ProxyJump`, and a `ProxyCommand` that is `ssh -W`; see ssh(1), ssh_config(5)."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drillbook.errors import InventoryError
+from drillbook.inventory.ansible.graph import Variable
+
+WITH_VALUE = "BbcDEeFIiJLlmOopQRSWw"
+"""Letters of the options of ssh that have a value."""
+_PLACE = re.compile(
+    r"(?:ssh://)?(?:(?P<user>[^@\s,/]+)@)?(?P<address>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?"
+)
+_FORWARD = ("%h:%p", "[%h]:%p")
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A jump host; empty fields are taken from ~/.ssh/config, as ssh does."""
+
+    address: str
+    user: str = ""
+    port: int | None = None
+    identity: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a host in the inventory."""
+        values = {"address": self.address, "user": self.user, "port": self.port, "identity": self.identity}
+        return {key: value for key, value in values.items() if value}
+
+    def is_host(self, name: str, fields: Mapping[str, Any]) -> bool:
+        """Return True when a host with the ``fields`` of an inventory is this jump host."""
+        if self.address not in (name, fields.get("address")):
+            return False
+        given = {key: value for key, value in self.fields().items() if key != "address"}
+        return all(fields.get(key, value) == value for key, value in given.items())
+
+
+def jumps(host: str, key: str, variable: Variable, text: str) -> list[Jump] | None:
+    """Return the jump hosts in the arguments ``text``, the first one nearest to the controller; None when it names none.
+
+    Raises InventoryError with the place of ``variable`` for an argument that has no meaning for Drillbook.
+    """
+
+    def error(why: str) -> InventoryError:
+        return InventoryError(
+            f"host {host!r} is reached through another host by {key}, {why}",
+            where=variable.where,
+            hint=f"write `hosts: {{{host}: {{gateway: ...}}}}`, or ProxyJump in ~/.ssh/config",
+        )
+
+    try:
+        words = shlex.split(text)
+    except ValueError as problem:
+        if "Proxy" not in text:
+            return None
+        raise error(f"which cannot be parsed: {problem}") from None
+    for letter, value in _options(words):
+        name, _, rest = re.sub(r"^\s*(\w+)\s*[=\s]\s*", r"\1=", value).partition("=")
+        if letter == "J" or (letter == "o" and name.lower() == "proxyjump"):
+            return _list(value if letter == "J" else rest, error)
+        if letter == "o" and name.lower() == "proxycommand":
+            return _command(rest, error)
+    return None
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Options of ssh with their values; a word that is no option has the letter ``""``."""
+    rest = iter(words)
+    for word in rest:
+        if not re.match(r"-[A-Za-z0-9]", word):
+            yield "", word
+            continue
+        for place, letter in enumerate(word[1:], 2):
+            if letter in WITH_VALUE:
+                yield letter, word[place:] or next(rest, "")
+                break
+            yield letter, ""
+
+
+def _list(text: str, error: Any) -> list[Jump]:
+    if text.strip().lower() == "none":
+        return []
+    return [_jump(one.strip(), error) for one in text.split(",")]
+
+
+def _jump(text: str, error: Any) -> Jump:
+    found = _PLACE.fullmatch(text)
+    if found is None or (found["port"] and not 0 < int(found["port"]) < 65536):
+        raise error(f"where {text[:60]!r} is not [USER@]HOST[:PORT]")
+    return Jump(found["address"].strip("[]"), found["user"] or "", int(found["port"]) if found["port"] else None)
+
+
+def _command(text: str, error: Any) -> list[Jump]:
+    """Return the jump host of a `ProxyCommand`, which must be `ssh -W %h:%p` with ordinary options."""
+    if text.strip().lower() == "none":
+        return []
+    try:
+        words = shlex.split(text)
+    except ValueError as problem:
+        raise error(f"whose ProxyCommand cannot be parsed: {problem}") from None
+    program, options = words[:1], list(_options(words[1:]))
+    values = dict(options)
+    places = [value for letter, value in options if letter == ""]
+    if not program or program[0].rpartition("/")[2] != "ssh" or values.get("W") not in _FORWARD or len(places) != 1:
+        raise error("whose ProxyCommand is not `ssh -W %h:%p HOST`, which Drillbook does not support")
+    if "F" in values or "J" in values or any(letter == "o" and "proxy" in value.lower() for letter, value in options):
+        raise error("whose ProxyCommand has a proxy or a configuration of its own, which Drillbook does not support")
+    jump = _jump(places[0], error)
+    port = values.get("p", "")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise error(f"whose ProxyCommand has the port {port[:20]!r}")
+    return [Jump(jump.address, values.get("l") or jump.user, int(port) if port else jump.port, values.get("i", ""))]
