@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MACHINES = ("x86_64", "aarch64")
 GLIBC = range(34, 4, -1)
-EXTRAS = ("lab", "qdrant", "age", "notify", "timestamp", "otel", "metrics", "mariadb")
+EXTRAS = ("lab", "qdrant", "age", "notify", "timestamp", "otel", "metrics", "mariadb", "fleet")
 """Extras that users may choose."""
 OURS, PIP = "drillbook", ("pip",)
 CI, USERS = ROOT / ".ci" / "requirements.lock", ROOT / "constraints.txt"

@@ -68,6 +68,10 @@ class World:
         self._store(what)
         self.may_die()
 
+    def who(self, job):
+        self.may_die()
+        return f"place-{hash(job.site) % 7}" if self.random.random() < 0.9 else None
+
     def submit(self, job):
         self.may_die()
         intended = {event.what.run for event in self.events if isinstance(event.what, SiteIntended)} if job.resumed else ()
@@ -109,8 +113,8 @@ class World:
     def controller(self, **more):
         self.waited = []
 
-        def job(site, run):
-            return Job("c", site, run, "d", suite=False, inventory="i", root="/")
+        def job(site, intent):
+            return Job("c", site, intent.run, "d", suite=False, inventory="i", root="/", place=intent.place)
 
         run = lambda: f"run-{next(self.numbers)}"  # noqa: E731
         return Coordinator(fold(self.events), self, self, job, run, now=lambda: self.now, look_s=600, **more)

@@ -52,8 +52,14 @@ class Job:
     """Folder of the project on the machine that carries the job out."""
     confirm: str = ""
     resumed: bool = False
-    """True when the job may have been started before: it begins only where the campaign's journal shows that it did not."""
+    """True when the job may have been started before."""
     groups: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    """Labels that a worker must have to reach the targets of the site."""
+    entry: dict[str, Any] = field(default_factory=dict)
+    """Inventory of the site and its own values, as in the sites file: workers make their inventory from it."""
+    place: str = ""
+    """Place that carries out the job; empty for this machine."""
 
     @property
     def folder(self) -> Path:
@@ -90,7 +96,7 @@ def carry_out(job: Job) -> Ending:
         with _locked(job) as lock:
             return _carry_out(job, lock)
     except OSError as error:
-        return _unknown(job, f"the site could not be carried out: {error.strerror or error}: {error.filename}")
+        return unknown(job, f"the site could not be carried out: {error.strerror or error}: {error.filename}")
 
 
 def cancel(job: Job) -> bool:
@@ -115,8 +121,6 @@ def _carry_out(job: Job, lock: int) -> Ending:
     hidden = folder.with_name(f".{folder.name}")
     said = ""
     if not folder.exists():
-        if job.resumed and not (job.folder / RECORD / FILE).exists():
-            return _unknown(job, "the site was started on a worker that is lost, and its run is not on this machine")
         if hidden.exists():
             shutil.rmtree(hidden)  # a child that died before its first event touched nothing
         status = _child(job, lock, "drill", job.drill, "--inventory", job.inventory, "--quiet", *_confirmed(job))
@@ -126,15 +130,16 @@ def _carry_out(job: Job, lock: int) -> Ending:
     if _unfinished(job, folder):
         _child(job, lock, "drill.recover", job.run)
         said = "the drill was interrupted, and recovered"
-    return _judged(job, folder, said)
+    return judged(job, said)
 
 
-def _judged(job: Job, folder: Path, said: str) -> Ending:
-    """End of a site from the journals of its run, never from the status of its process alone."""
+def judged(job: Job, said: str = "") -> Ending:
+    """End of a site from the journals of its run, never from the status of its process alone; ``said`` precedes its reason."""
+    folder = Path(job.root) / "reports" / job.run
     try:
         views, result = _views(job, folder)
     except (DrillbookError, OSError, ValueError) as error:
-        return _unknown(job, f"the run cannot be judged: {str(error).splitlines()[0]}")
+        return unknown(job, f"the run cannot be judged: {str(error).splitlines()[0]}")
     exit_status = result.exit if result else Exit.UNVERIFIED
     verdict = result.verdict if result else Verdict.INCONCLUSIVE
     state = STATES.get(Exit(exit_status), SiteState.REFUSED)
@@ -242,5 +247,6 @@ def _tail(job: Job) -> str:
     return said[-1].strip()[:300] if said else "it printed nothing"
 
 
-def _unknown(job: Job, message: str) -> Ending:
+def unknown(job: Job, message: str) -> Ending:
+    """End of a site about which nothing is known, with the reason."""
     return Ending(job.site, SiteState.UNKNOWN, run=job.run, message=message)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.executor import Executor
-from drillbook.campaign.record import CampaignState, event_of
+from drillbook.campaign.record import CampaignState, Intent, event_of
 from drillbook.campaign.scheduler import Scheduler, SiteState, worst
 from drillbook.events.campaigns import CampaignFinished, CampaignStopped, SiteIntended
 from drillbook.events.content import Content
@@ -46,8 +46,8 @@ class Coordinator:
     state: CampaignState
     journal: Journalled
     executor: Executor
-    job: Callable[[str, str], Job]
-    """Makes the job of a site from its name and the name of its run."""
+    job: Callable[[str, Intent], Job]
+    """Makes the job of a site from its name and its intent."""
     new_run: Callable[[], str]
     """Makes the name of a new run."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -59,12 +59,14 @@ class Coordinator:
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
+    _chosen: dict[str, Intent] = field(default_factory=dict)
+    """Run and place of each site that is about to start."""
 
     def run(self) -> CampaignFinished | None:
         """Drill every site that may start; returns None when the operator stopped the campaign, which can be resumed."""
         self._scheduler = self._restored()
-        for site, run in self.state.open.items():
-            self._submit(site, run, resumed=True)
+        for site, intent in self.state.open.items():
+            self._submit(replace(self.job(site, intent), resumed=True))
         while not self._over():
             self._start()
             if not self._over():
@@ -93,17 +95,25 @@ class Coordinator:
         now = self.now()
         if self._scheduler.expired(now):
             self._scheduler.stop("the time for the campaign is over: no window opened in time for the sites that waited")
-        for site in self._scheduler.due(now):
-            run = self.new_run()
-            self.journal.append(SiteIntended(site=site, run=run), sync=True)
-            self.state.intents[site] = run
-            self._submit(site, run, resumed=False)
+        for site in self._scheduler.due(now, self._placed):
+            intent = self._chosen.pop(site)
+            self.journal.append(SiteIntended(site=site, run=intent.run, place=intent.place), sync=True)
+            self.state.intents[site] = intent
+            self._submit(self.job(site, intent))
         self._told_stop()
 
-    def _submit(self, site: str, run: str, *, resumed: bool) -> None:
-        job = self.job(site, run)
-        self._jobs[site] = job if not resumed else _resumed(job)
-        self.executor.submit(self._jobs[site])
+    def _placed(self, site: str) -> bool:
+        """Find a place for a site; returns False when none can take it yet."""
+        intent = Intent(self.new_run())
+        place = self.executor.who(self.job(site, intent))
+        if place is None:
+            return False
+        self._chosen[site] = Intent(intent.run, place)
+        return True
+
+    def _submit(self, job: Job) -> None:
+        self._jobs[job.site] = job
+        self.executor.submit(job)
 
     def _wait(self) -> None:
         timeout = (self._scheduler.wake(self.now()) - self.now()).total_seconds()
@@ -146,7 +156,3 @@ class Coordinator:
         self.journal.append(finished, sync=True)
         self.state.finished = finished
         return finished
-
-
-def _resumed(job: Job) -> Job:
-    return Job(**{**{name: getattr(job, name) for name in job.__slots__}, "resumed": True})

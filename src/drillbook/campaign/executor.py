@@ -1,4 +1,4 @@
-"""Interface between a campaign and the part that carries out its drills: submit, wait, cancel, name."""
+"""Interface between a campaign and the part that carries out its drills: who, submit, wait, cancel."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ class Executor(Protocol):
     def name(self) -> str:
         """Name of the executor, for the journal."""
 
+    def who(self, job: Job) -> str | None:
+        """Name the place that would carry out ``job`` now; None when no place can take it yet. It is recorded before the start."""
+
     def submit(self, job: Job) -> None:
         """Start ``job``; a job that was submitted before, by anybody, is examined and never drilled twice."""
 
@@ -22,6 +25,9 @@ class Executor(Protocol):
 
     def cancel(self, job: Job) -> None:
         """Ask the drill of ``job`` to stop; it undoes its changes first, and ends in an answer of ``wait``."""
+
+    def told(self) -> list[str]:
+        """Describe the places that carry out jobs, for the operator."""
 
     def close(self) -> None:
         """Release the executor; drills that still run are left alone."""

@@ -16,9 +16,14 @@ class Processes:
 
     name = "processes"
 
-    def __init__(self) -> None:
-        """Start without jobs."""
-        self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
+    def __init__(self, ended: queue.SimpleQueue[Ending] | None = None) -> None:
+        """Start without jobs; ends are put into the queue ``ended``."""
+        self._ended: queue.SimpleQueue[Ending] = ended or queue.SimpleQueue()
+
+    def who(self, job: Job) -> str:
+        """Name this machine, which carries out every job."""
+        del job
+        return ""
 
     def submit(self, job: Job) -> None:
         """Start ``job`` in a thread of its own, which only waits."""
@@ -26,16 +31,15 @@ class Processes:
 
     def wait(self, timeout_s: float) -> list[Ending]:
         """Return the jobs that ended; none after ``timeout_s`` seconds."""
-        found: list[Ending] = []
-        with contextlib.suppress(queue.Empty):
-            found.append(self._ended.get(timeout=max(timeout_s, 0)))
-            while True:
-                found.append(self._ended.get_nowait())
-        return found
+        return drained(self._ended, timeout_s)
 
     def cancel(self, job: Job) -> None:
         """Send SIGINT to the child process of ``job``."""
         attempt.cancel(job)
+
+    def told(self) -> list[str]:
+        """Return nothing: there is one place, this machine."""
+        return []
 
     def close(self) -> None:
         """Do nothing: the threads end with their child processes, and child processes outlive this one."""
@@ -46,3 +50,13 @@ class Processes:
         except Exception as error:  # noqa: BLE001  a site must never be forgotten
             ending = Ending(job.site, SiteState.UNKNOWN, run=job.run, message=f"{type(error).__name__}: {error}")
         self._ended.put(ending)
+
+
+def drained(ended: queue.SimpleQueue[Ending], timeout_s: float) -> list[Ending]:
+    """Take all ends from a queue; waits for the first one up to ``timeout_s`` seconds."""
+    found: list[Ending] = []
+    with contextlib.suppress(queue.Empty):
+        found.append(ended.get(timeout=max(timeout_s, 0)))
+        while True:
+            found.append(ended.get_nowait())
+    return found

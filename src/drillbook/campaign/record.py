@@ -20,23 +20,31 @@ from drillbook.journal.journal import FILE, Journal
 from drillbook.redact import Redactor
 
 
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Run of a site that was about to start, and the place that carries it out; empty for this machine."""
+
+    run: str
+    place: str = ""
+
+
 @dataclass(slots=True)
 class CampaignState:
     """State of a campaign, folded from its events."""
 
     start: CampaignStarted
     began: datetime
-    intents: dict[str, str] = field(default_factory=dict)
-    """Name of the run of each site that was about to start."""
+    intents: dict[str, Intent] = field(default_factory=dict)
+    """Intent of each site that was about to start."""
     ends: dict[str, Ending] = field(default_factory=dict)
     stopped: str = ""
     finished: CampaignFinished | None = None
     ended_at: str = ""
 
     @property
-    def open(self) -> dict[str, str]:
-        """Run of each site that may have started, and whose end is unknown."""
-        return {site: run for site, run in self.intents.items() if site not in self.ends}
+    def open(self) -> dict[str, Intent]:
+        """Intent of each site that may have started, and whose end is unknown."""
+        return {site: intent for site, intent in self.intents.items() if site not in self.ends}
 
     @property
     def file(self) -> SitesFile:
@@ -60,7 +68,7 @@ def fold(events: Iterable[Event]) -> CampaignState:
             case _ if state is None:
                 raise JournalError(f"the journal begins with the event {event.kind!r}, not with {CampaignStarted.KIND}")
             case SiteIntended() as intent:
-                state.intents[intent.site] = intent.run
+                state.intents[intent.site] = Intent(intent.run, intent.place)
             case SiteEnded() as end:
                 state.ends[end.site] = _ending(end)
             case CampaignStopped() as stop:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -106,12 +106,12 @@ class Scheduler:
             self.states[name] = state
             self._judge(name, state, residue=residue)
 
-    def due(self, now: datetime) -> list[str]:
-        """Return the sites that start at ``now``, and count them as running."""
+    def due(self, now: datetime, taken: Callable[[str], bool] = lambda _: True) -> list[str]:
+        """Return the sites that start at ``now``, and count them as running; ``taken`` finds a place for a site, if it can."""
         self._advance()
         chosen: list[str] = []
         for kind, queue in self._queues.items():
-            while queue and not self.stopped and self._free(kind) and _open(kind, now):
+            while queue and not self.stopped and self._free(kind) and _open(kind, now) and taken(queue[0]):
                 name = queue.popleft()
                 self._begin(name)
                 chosen.append(name)

@@ -43,6 +43,7 @@ class GroupEntry(_Part):
     windows: tuple[Window, ...] = Field(
         default=(), description="Maintenance windows of the group, in addition to those of a site."
     )
+    workers: str = Field(default="", description="Label (Dask resource) of the workers that reach the sites of the group.")
 
 
 class AbortIf(_Part):
@@ -110,6 +111,11 @@ class SitesFile(_Part):
         of_groups = [self.groups[group].windows for group in entry.groups if group in self.groups]
         return tuple(windows for windows in (entry.windows, *of_groups) if windows)
 
+    def labels(self, name: str) -> tuple[str, ...]:
+        """Labels that the worker of a site must have."""
+        found = (self.groups[group].workers for group in self.sites[name].groups if group in self.groups)
+        return tuple(sorted({label for label in found if label}))
+
     def only(self, group: str) -> SitesFile:
         """Return the file with only the sites of ``group``. Raises UsageError when there are none."""
         chosen = {name: entry for name, entry in self.sites.items() if group in entry.groups}
@@ -170,7 +176,7 @@ def inventories(root: Path, file: SitesFile) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for name, entry in file.sites.items():
         word = entry.inventory or name
-        path = Path(word) if word.endswith((".yml", ".yaml")) else root / "inventory" / f"{word}.yml"
+        path = root / word if word.endswith((".yml", ".yaml")) else root / "inventory" / f"{word}.yml"
         if not path.is_file():
             raise UsageError(
                 f"the inventory {path} of the site {name} does not exist", hint="see `inventory` of the sites file"

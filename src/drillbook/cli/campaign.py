@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from drillbook.campaign import record, scorecard, sites
+from drillbook.campaign import place, record, scorecard, sites
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.coordinator import Coordinator, Stopping
 from drillbook.campaign.executor import Executor
 from drillbook.campaign.processes import Processes
-from drillbook.campaign.record import CampaignState
+from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.campaign.sites import SitesFile
 from drillbook.cli import dry_run
@@ -27,6 +27,7 @@ from drillbook.cli.views import ignore
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.events.campaigns import CampaignResumed, CampaignStarted
 from drillbook.exits import Exit
+from drillbook.installation import extras
 from drillbook.journal.journal import Journal
 from drillbook.plan.spec import Suite
 from drillbook.project.project import Project
@@ -53,13 +54,14 @@ class Wish:
         return found.model_copy(update={"at_most": self.at_most}) if self.at_most else found
 
 
-def start(project: Project, wish: Wish, executor: Executor) -> int:
+def start(project: Project, wish: Wish, on: str) -> int:
     """Begin a campaign and run it to its end; returns its exit status."""
     file, found = wish.file(project), project.drill(wish.drill)
     campaign = new_run_id(wish.drill)
     folder = record.folder_of(project.ready_reports(), campaign)
     try:
         paths = _planned(project, wish.drill, file, folder)
+        executor = executor_of(on, project, file.at_most)
         journal = record.create(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -81,7 +83,7 @@ def start(project: Project, wish: Wish, executor: Executor) -> int:
     return _run(project, folder, journal, executor)
 
 
-def resume(project: Project, name: str, executor: Executor) -> int:
+def resume(project: Project, name: str, on: str) -> int:
     """Continue a campaign whose controller died or was stopped; returns the exit status of the campaign."""
     folder = record.find(project.reports, name)
     journal = record.resume(folder)
@@ -90,6 +92,12 @@ def resume(project: Project, name: str, executor: Executor) -> int:
         journal.close()
         console().print(shown(f"{folder.name} has ended; nothing to resume"))
         return state.finished.exit
+    try:
+        _reachable(project, state, on)
+        executor = executor_of(on, project, state.file.at_most)
+    except BaseException:
+        journal.close()
+        raise
     journal.append(CampaignResumed(**header(operator()), executor=executor.name), sync=True)
     return _run(project, folder, journal, executor)
 
@@ -125,6 +133,8 @@ def _run(project: Project, folder: Path, journal: Journal, executor: Executor) -
     stopping, out = Stopping(), console()
     total = len(state.start.sites)
     out.print(shown(f"{folder.name}: {count(total, 'site')}, by {executor.name}"), style="bold")
+    for line in executor.told():
+        out.print(shown(line), soft_wrap=True)
 
     def saw(ending: Ending) -> None:
         why = f": {ending.message}" if ending.message else ""
@@ -158,33 +168,51 @@ def _run(project: Project, folder: Path, journal: Journal, executor: Executor) -
     return finished.exit
 
 
-def _jobs(project: Project, state: CampaignState) -> Callable[[str, str], Job]:
+def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job]:
     """Return the function that makes the job of a site."""
     groups = {site.name: site.groups for site in state.file.scheduled()}
-    paths = state.inventories
+    file, paths, start = state.file, state.inventories, state.start
+    entries = {name: entry.model_dump(mode="json", include={"inventory", "set"}) for name, entry in file.sites.items()}
+    labels = {name: file.labels(name) for name in file.sites}
 
-    def job(site: str, run: str) -> Job:
-        start = state.start
+    def job(site: str, intent: Intent) -> Job:
         return Job(
             start.campaign,
             site,
-            run,
+            intent.run,
             start.drill,
             start.suite,
             paths[site],
             str(project.root.resolve()),
             confirm=start.confirm,
             groups=groups[site],
+            labels=labels[site],
+            entry=entries[site],
+            place=intent.place,
         )
 
     return job
 
 
-def executor_of(on: str) -> Executor:
+def executor_of(on: str, project: Project, at_most: int) -> Executor:
     """Make the executor that ``--on`` names. Raises UsageError."""
-    if on:
-        raise UsageError(f"--on {on!r} is not supported")
-    return Processes()
+    if not on:
+        return Processes()
+    extras.require("fleet", "--on")
+    from drillbook.campaign import connecting  # noqa: PLC0415  slow to load, and of an extra
+
+    return connecting.fleet_of(on, project.root, at_most)
+
+
+def _reachable(project: Project, state: CampaignState, on: str) -> None:
+    """Refuse to examine sites here that were started elsewhere. Raises UsageError."""
+    own = place.here(project.root).number
+    away = {intent.place for intent in state.open.values() if place.number_of(intent.place) not in ("", own)}
+    if away and not on:
+        raise UsageError(
+            f"sites whose end is unknown were started at {', '.join(sorted(away))}",
+            hint=f"resume with the workers there: campaign --resume {state.start.campaign} --on tls://SCHEDULER:PORT",
+        )
 
 
 @contextmanager

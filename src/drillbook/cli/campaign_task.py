@@ -18,7 +18,7 @@ from drillbook.errors import UsageError
         "name": "drill or suite; with --resume a campaign (default: the newest)",
         "sites": "sites file (.yml), or a group of the sites in sites.yml",
         "at_most": "number of sites that are drilled at once (default: that of the sites file, or 20)",
-        "on": "where the drills run: empty for processes of this machine",
+        "on": "workers of Dask: tls://SCHEDULER:PORT, or local (default: processes of this machine)",
         "confirm": "name of the environment: required if the environment is protected",
         "resume": "continue a campaign: examine the sites whose end is unknown, then drill the rest",
     },
@@ -41,10 +41,10 @@ def campaign(
     if resume:
         if is_dry(context):
             raise UsageError("--dry and --resume exclude each other", hint="read the report of the campaign instead")
-        return campaigns.resume(project, name or "", campaigns.executor_of(on))
+        return campaigns.resume(project, name or "", on)
     if not name:
         raise UsageError("the name of a drill or suite is missing", hint="campaign NAME --sites FILE")
     wish = campaigns.Wish(name, sites, at_most, confirm)
     if is_dry(context):
         return campaigns.tell(project, wish)
-    return campaigns.start(project, wish, campaigns.executor_of(on))
+    return campaigns.start(project, wish, on)

@@ -44,6 +44,9 @@ class SiteIntended(Content):
 
     site: Site
     run: Annotated[str, Field(description="Name of the run, which is also the name of its folder in `reports/`.")]
+    place: Annotated[
+        str, Field(description="Place that carries out the drill: number, machine and project; empty for this machine.")
+    ] = ""
 
 
 class SiteEnded(Content):

@@ -26,6 +26,7 @@ MODULES = {
     "otel": ("opentelemetry",),
     "metrics": ("prometheus_client",),
     "mariadb": ("pymysql",),
+    "fleet": ("distributed",),
 }
 """Modules of each extra; without them, its part of the program cannot be imported."""
 

@@ -1,0 +1,114 @@
+"""Connections to a scheduler of Dask: only over TLS, other than on loopback; and a cluster on this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dask
+from distributed import Client, LocalCluster
+from distributed.security import Security
+
+from drillbook.campaign import place
+from drillbook.campaign.fleet import Fleet
+from drillbook.errors import UsageError
+
+TIMEOUT_S = 10
+SAFE = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.tick.limit": "30s"}
+"""Settings of Dask: a task whose worker died is not started again by Dask itself."""
+LOCAL_WORKERS = 2
+LOGGERS = ("distributed", "tornado", "asyncio")
+"""Loggers that would print the tracebacks of each lost connection, which the executor handles and tells."""
+
+
+def fleet_of(on: str, root: Path, at_most: int) -> Fleet:
+    """Make the executor for ``--on``: ``local``, or the address of a scheduler. Raises UsageError."""
+    dask.config.set(SAFE)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return _local(root, at_most) if on == "local" else _remote(on, root)
+
+
+def _local(root: Path, at_most: int) -> Fleet:
+    """Start a cluster on this machine, with TLS of its own, so that no other user of the machine can reach its workers."""
+    security = Security.temporary()
+    cluster = LocalCluster(
+        n_workers=LOCAL_WORKERS,
+        threads_per_worker=-(-at_most // LOCAL_WORKERS),
+        protocol="tls://",
+        host="127.0.0.1",
+        security=security,
+        dashboard_address=None,
+        env={place.PROJECT_VARIABLE: str(root.resolve())},
+        memory_limit=0,
+        silence_logs=50,
+    )
+
+    def connect() -> Client:
+        return Client(cluster.scheduler_address, security=security, timeout=TIMEOUT_S, set_as_default=False)
+
+    return Fleet(connect, root, "dask on this machine", release=cluster.close)
+
+
+def _remote(on: str, root: Path) -> Fleet:
+    url = urlsplit(on)
+    if url.scheme not in ("tcp", "tls") or not url.hostname:
+        raise UsageError(f"--on {on!r} is no address of a scheduler", hint="write tls://HOST:PORT, or --on local")
+    if url.scheme == "tcp" and not _loopback(url.hostname):
+        raise UsageError(
+            f"--on {on} is refused: over tcp, everybody who reaches the scheduler can run programs on its workers",
+            hint="start scheduler and workers with TLS, and write tls://; see docs/campaigns.md",
+        )
+    security = _security() if url.scheme == "tls" else None
+
+    def connect() -> Client:
+        return Client(on, security=security, timeout=TIMEOUT_S, set_as_default=False)
+
+    _checked(on, connect)
+    safe = (lambda address: address.startswith("tls://")) if security else _at_loopback
+    return Fleet(connect, root, f"dask at {on}", trusted=safe)
+
+
+def _at_loopback(address: str) -> bool:
+    return _loopback(urlsplit(address).hostname or "")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _security() -> Security:
+    security = Security(require_encryption=True)
+    missing = [name for name in ("tls_ca_file", "tls_client_cert", "tls_client_key") if not getattr(security, name)]
+    if missing:
+        variables = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...__TLS__CLIENT__CERT and ...__TLS__CLIENT__KEY"
+        raise UsageError(
+            f"TLS to the scheduler needs a certificate, but Dask has no setting {', '.join(missing)}",
+            hint=f"set {variables}, or the same keys in ~/.config/dask; see docs/campaigns.md",
+        )
+    return security
+
+
+def _checked(on: str, connect: Callable[[], Client]) -> None:
+    """Connect once, and refuse a scheduler that starts tasks again whose worker died. Raises UsageError."""
+    try:
+        with connect() as client:
+            allowed = client.run_on_scheduler(_allowed_failures)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no scheduler answers at {on}: {error}", hint="start one: dask scheduler") from None
+    if allowed:
+        raise UsageError(
+            f"the scheduler at {on} starts a task again whose worker died, up to {allowed} times",
+            hint="start it with DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0 in its environment",
+        )
+
+
+def _allowed_failures(dask_scheduler: object) -> int:
+    """Setting of the scheduler in which this function runs."""
+    return int(getattr(dask_scheduler, "allowed_failures", -1))

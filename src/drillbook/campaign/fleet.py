@@ -1,0 +1,328 @@
+"""Executor on workers of Dask distributed. Dask only carries messages: each job is bound to a place, whose disk decides.
+
+A job may be submitted any number of times, because the lock and the run folder at its place show whether it was started.
+So neither a dead worker nor a dead scheduler makes a site run twice: its job is submitted again, to the same place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from distributed import CancelledError, Client, Future, KilledWorker
+
+from drillbook import __version__
+from drillbook.campaign import attempt, place, transfer, worker
+from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.processes import Processes, drained
+from drillbook.campaign.scheduler import SiteState
+from drillbook.campaign.transfer import TransferError
+
+LOOK_S = 0.5
+"""Interval in seconds between two looks at the workers."""
+PATIENCE_S = 180.0
+"""Time in seconds after which the site of a place without a worker ends as unknown."""
+FAILURES = 5
+"""Number of failed attempts to learn the end of a site after which it is unknown."""
+LOST = (OSError, KilledWorker, CancelledError)
+"""Errors of a worker or scheduler that is gone."""
+RECEIVERS = 4
+"""Number of runs that arrive at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process of Dask that carries out jobs at its place."""
+
+    address: str
+    place: str
+    slots: int
+    labels: frozenset[str]
+
+    def fits(self, job: Job) -> bool:
+        """Return True when this worker reaches the targets of ``job``."""
+        return set(job.labels) <= self.labels
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A job without an end."""
+
+    job: Job
+    future: Future | None = None
+    address: str = ""
+    lost_at: float = field(default_factory=time.monotonic)
+    """Moment since which no worker has the job."""
+    failures: int = 0
+    """Number of attempts that failed although worker and scheduler were there."""
+    trouble: str = ""
+    """Reason why the run could not be received so far."""
+
+
+class Fleet:
+    """Carries out jobs on the workers of a scheduler; survives the death of workers and of the scheduler."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        root: Path,
+        name: str,
+        *,
+        trusted: Callable[[str], bool] = lambda _: True,
+        patience_s: float = PATIENCE_S,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin without a connection.
+
+        Parameters:
+            connect: connects to the scheduler; it raises OSError while nobody answers.
+            root: folder of the project of this controller.
+            name: name of the executor for the journal.
+            trusted: returns False for the address of a worker that must not be used.
+            patience_s: time in seconds after which the site of a place without a worker ends as unknown.
+            release: called at the end, such as to close a cluster.
+        """
+        self.name = name
+        self.refused: dict[str, str] = {}
+        """Workers that are not used, with the reason."""
+        self.workers: dict[str, Worker] = {}
+        self._connect, self._trusted, self._patience_s, self._release = connect, trusted, patience_s, release
+        self._root, self._own = root, place.here(root).number
+        self._client: Client | None = None
+        self._pending: dict[str, _Pending] = {}
+        self._reserved: dict[str, str] = {}
+        self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
+        self._here = Processes(self._ended)
+        self._receivers = ThreadPoolExecutor(RECEIVERS, thread_name_prefix="receive")
+        self._lock = threading.RLock()
+        self._looked_at = float("-inf")
+
+    def who(self, job: Job) -> str | None:
+        """Name the place with the most room among those that reach the targets of ``job``, and reserve it."""
+        self._look()
+        with self._lock:
+            free = {one.place: self._room(one.place) for one in self.workers.values() if one.fits(job)}
+            chosen = max(free, key=lambda name: free[name], default=None)
+            if chosen is None or free[chosen] <= 0:
+                return None
+            self._reserved[job.site] = chosen
+            return chosen
+
+    def submit(self, job: Job) -> None:
+        """Hand ``job`` to its place; a job that was started on this machine is examined here."""
+        with self._lock:
+            self._reserved.pop(job.site, None)
+            if job.resumed and place.number_of(job.place) in ("", self._own):
+                self._here.submit(job)
+                return
+            self._pending[job.site] = _Pending(job)
+        self._look(now=True)
+
+    def wait(self, timeout_s: float) -> list[Ending]:
+        """Return the jobs that ended; none after ``timeout_s`` seconds."""
+        limit = time.monotonic() + timeout_s
+        while True:
+            self._look()
+            left = limit - time.monotonic()
+            if (found := drained(self._ended, min(max(left, 0), LOOK_S))) or left <= 0:
+                return found
+
+    def told(self) -> list[str]:
+        """Describe the workers, and those that cannot be used, with the reason."""
+        self._look(now=True)
+        with self._lock:
+            good = [
+                f"worker {one.address} at {one.place}: {one.slots} at once{_list(one.labels)}"
+                for one in self.workers.values()
+            ]
+            bad = [f"not used: {address}: {why}" for address, why in self.refused.items()]
+        return [*(good or ["no worker can be used yet; sites wait for one"]), *bad]
+
+    def cancel(self, job: Job) -> None:
+        """Ask the place of ``job`` to stop its drill."""
+        with self._lock:
+            pending, client = self._pending.get(job.site), self._client
+        if pending is None:
+            self._here.cancel(job)
+        elif client and pending.address:
+            with contextlib.suppress(Exception):
+                client.run(worker.cancel, pending.job, workers=[pending.address], on_error="ignore")
+
+    def close(self) -> None:
+        """Leave the scheduler; drills that run go on."""
+        self._receivers.shutdown(wait=False, cancel_futures=True)
+        self._leave()
+        self._release()
+
+    def _room(self, name: str) -> int:
+        """Number of further jobs that a place can take."""
+        slots = sum(one.slots for one in self.workers.values() if one.place == name)
+        used = sum(pending.job.place == name for pending in self._pending.values())
+        return slots - used - sum(reserved == name for reserved in self._reserved.values())
+
+    def _look(self, *, now: bool = False) -> None:
+        """Connect, find the workers, and submit the jobs that no worker has; end those whose place is away for too long."""
+        with self._lock:
+            if not now and time.monotonic() - self._looked_at < LOOK_S:
+                return
+            try:
+                if not now or self._client is None:
+                    self._find_workers(self._connected())
+                self._submit_lost()
+            except Exception as error:  # noqa: BLE001  any failure of the scheduler or its client: connect again
+                self._leave()
+                self.refused["scheduler"] = f"{type(error).__name__}: {error}".rstrip(": ")
+            else:
+                self.refused.pop("scheduler", None)
+            self._give_up()
+            self._looked_at = time.monotonic()
+
+    def _connected(self) -> Client:
+        if self._client is not None and self._client.status != "running":
+            self._leave()
+        if self._client is None:
+            self._client = self._connect()
+        return self._client
+
+    def _leave(self) -> None:
+        """Drop the connection; every job is without a worker then."""
+        client, self._client = self._client, None
+        self.workers.clear()
+        for pending in self._pending.values():
+            self._lose(pending)
+        if client is not None:
+            with contextlib.suppress(Exception):
+                client.close(timeout=2)
+
+    def _lose(self, pending: _Pending) -> None:
+        if pending.future is not None:
+            pending.future, pending.address, pending.lost_at = None, "", time.monotonic()
+
+    def _find_workers(self, client: Client) -> None:
+        """Ask new workers for their places, and forget the jobs of workers that are gone."""
+        there = client.scheduler_info(n_workers=-1)["workers"]
+        self.workers = {address: one for address, one in self.workers.items() if address in there}
+        self.refused = {address: why for address, why in self.refused.items() if address in there}
+        for pending in self._pending.values():
+            if pending.address and pending.address not in there:
+                self._lose(pending)
+        new = [address for address in there if address not in self.workers and address not in self.refused]
+        for address in [address for address in new if not self._trusted(address)]:
+            self.refused[address] = "it listens without TLS on an address that others can reach"
+            new.remove(address)
+        told = client.run(worker.identify, workers=new, on_error="return") if new else {}
+        for address, said in told.items():
+            if why := _unfit(said):
+                self.refused[address] = why
+                continue
+            facts = there[address]
+            labels = {label: int(amount) for label, amount in facts["resources"].items()}
+            slots = min([facts["nthreads"], *labels.values()])
+            self.workers[address] = Worker(address, said["name"], slots, frozenset(labels))
+
+    def _submit_lost(self) -> None:
+        for pending in self._pending.values():
+            if pending.future is None and self._client is not None and (chosen := self._worker_for(pending.job)):
+                self._hand_over(self._client, pending, chosen)
+
+    def _worker_for(self, job: Job) -> Worker | None:
+        """Worker at the place of ``job`` with the most room."""
+        number = place.number_of(job.place)
+        found = [one for one in self.workers.values() if place.number_of(one.place) == number and one.fits(job)]
+
+        def load(one: Worker) -> float:
+            return sum(other.address == one.address for other in self._pending.values()) / one.slots
+
+        return min(found, key=load, default=None)
+
+    def _hand_over(self, client: Client, pending: _Pending, chosen: Worker) -> None:
+        """Submit a job to one worker. A later attempt examines what the place knows of the run, before it starts anything."""
+        future = client.submit(
+            worker.carry_out,
+            pending.job,
+            key=f"drillbook-{pending.job.run}-{time.monotonic_ns()}",
+            workers=[chosen.address],
+            allow_other_workers=False,
+            resources=dict.fromkeys(pending.job.labels, 1) or None,
+            retries=0,
+            pure=False,
+        )
+        pending.future, pending.address = future, chosen.address
+        pending.job = replace(pending.job, resumed=True)
+        future.add_done_callback(lambda done: self._done(pending, done))
+
+    def _done(self, pending: _Pending, future: Future) -> None:
+        """Receive the run of a job that ended; called by a thread of the client."""
+        with contextlib.suppress(RuntimeError):  # the executor is being closed
+            self._receivers.submit(self._receive, pending, future, self._client)
+
+    def _receive(self, pending: _Pending, future: Future, client: Client | None) -> None:
+        address, current = pending.address, future is pending.future
+        try:
+            if client is None or not current or future.status not in ("finished", "error"):
+                raise ConnectionError(f"the worker was lost: {future.status}")
+            ending = Ending.of(future.result(timeout=60))
+            self._end(pending, self._brought(pending.job, ending, client, address))
+        except Exception as error:  # noqa: BLE001  a site must never be forgotten: its job is submitted again
+            with self._lock:
+                pending.failures += not isinstance(error, LOST)
+                pending.trouble = f"{type(error).__name__}: {error}"
+                if future is pending.future:
+                    self._lose(pending)
+
+    def _brought(self, job: Job, ending: Ending, client: Client, address: str) -> Ending:
+        """Bring the run of a job here, and judge it here; its end is never taken from the word of a worker."""
+        folder = Path(job.root) / "reports" / job.run
+        if place.number_of(job.place) == self._own or not ending.run:
+            return ending
+
+        def asked(function: Callable[..., Any], *values: Any) -> Any:
+            return client.run(function, *values, workers=[address])[address]
+
+        if not folder.exists():
+            manifest = asked(worker.manifest, job.run)
+            if not manifest:
+                return replace(ending, state=SiteState.UNKNOWN)
+            transfer.fetch(folder, manifest, lambda wanted: asked(worker.pieces, job.run, wanted))
+        own = attempt.judged(job)
+        if own.head != ending.head and ending.head:
+            raise TransferError("the run that arrived has another last event than the worker told")
+        return replace(own, message=ending.message)
+
+    def _give_up(self) -> None:
+        """End the sites whose place has no worker for too long as unknown; their runs are still there."""
+        now = time.monotonic()
+        for pending in list(self._pending.values()):
+            if pending.failures >= FAILURES or (pending.future is None and now - pending.lost_at > self._patience_s):
+                job, why = pending.job, pending.trouble or "no worker answers"
+                text = (
+                    f"its end could not be learned from {job.place}: {why}; examine its run there: drill.recover {job.run}"
+                )
+                self._end(pending, attempt.unknown(job, text))
+
+    def _end(self, pending: _Pending, ending: Ending) -> None:
+        """Tell the end of a job, once."""
+        with self._lock:
+            if self._pending.get(pending.job.site) is pending:
+                del self._pending[pending.job.site]
+                self._ended.put(ending)
+
+
+def _unfit(said: Any) -> str:
+    """Reason why a worker cannot be used; empty for one that can."""
+    if isinstance(said, BaseException):
+        return f"Drillbook cannot be used there: {type(said).__name__}: {said}"
+    if said.get("error"):
+        return str(said["error"])
+    return "" if said["version"] == __version__ else f"it has Drillbook {said['version']}, this is {__version__}"
+
+
+def _list(labels: frozenset[str]) -> str:
+    return f", labels: {', '.join(sorted(labels))}" if labels else ""

@@ -1,0 +1,84 @@
+"""Runs that come back from a worker in pieces: each piece and each file is compared with its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from drillbook.campaign.worker import PIECE, Piece
+from drillbook.sdk.run_folder import sync_path
+
+
+class TransferError(Exception):
+    """A run did not arrive as the worker described it."""
+
+
+Pieces = Callable[[list[tuple[str, int]]], list[Piece]]
+"""Reads pieces of files, each from a position."""
+
+
+def fetch(folder: Path, manifest: Mapping[str, tuple[int, str]], pieces: Pieces) -> None:
+    """Store the files of ``manifest`` in ``folder``, which appears complete or not at all. Raises TransferError, OSError.
+
+    Parameters:
+        folder: folder of the run; it must not exist.
+        manifest: size and SHA-256 of each file by its path.
+        pieces: reads pieces of files.
+    """
+    draft = folder.with_name(f".{folder.name}.arriving")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    try:
+        for name in manifest:
+            path = draft / _safe(name)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+        for batch in _batches(manifest):
+            for (name, start), piece in zip(batch, pieces(batch), strict=True):
+                _store(draft / name, name, start, piece)
+        for name, (size, digest) in manifest.items():
+            _check(draft / name, name, size, digest)
+        draft.rename(folder)
+        sync_path(folder.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _batches(manifest: Mapping[str, tuple[int, str]]) -> Iterator[list[tuple[str, int]]]:
+    """Divide all files into pieces, and these into batches of about the size of a piece: small files travel together."""
+    batch: list[tuple[str, int]] = []
+    filled = 0
+    for name, (size, _) in manifest.items():
+        for start in range(0, size, PIECE):
+            batch.append((name, start))
+            filled += min(PIECE, size - start)
+            if filled >= PIECE:
+                yield batch
+                batch, filled = [], 0
+    if batch:
+        yield batch
+
+
+def _store(path: Path, name: str, start: int, piece: Piece) -> None:
+    if hashlib.sha256(piece.data).hexdigest() != piece.sha256:
+        raise TransferError(f"the piece of {name} from byte {start} on differs from its digest")
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(piece.data)
+
+
+def _check(path: Path, name: str, size: int, digest: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if path.stat().st_size != size or found != digest:
+        raise TransferError(f"{name} differs from its digest: it has {path.stat().st_size} bytes of {size}")
+    sync_path(path)
+
+
+def _safe(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise TransferError(f"{name!r} is no path of a file in the folder of a run")
+    return name

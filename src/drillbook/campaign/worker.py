@@ -1,0 +1,101 @@
+"""The part of a campaign that runs on a worker: drills of sites, requests to stop them, and their runs in pieces."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from drillbook.campaign import attempt, place, sites
+from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.scheduler import SiteState
+from drillbook.campaign.sites import SitesFile
+from drillbook.errors import DrillbookError
+
+PIECE = 1 << 20
+"""Bytes of a file that travel at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a file of a run."""
+
+    data: bytes
+    sha256: str
+
+
+def identify() -> dict[str, str]:
+    """Return the place of this worker, or under ``error`` the reason why it cannot carry out drills."""
+    try:
+        return asdict(place.of_worker())
+    except (DrillbookError, OSError) as error:
+        return {"error": str(error)}
+
+
+def carry_out(job: Job) -> dict[str, Any]:
+    """Drill a site, or find out how an earlier attempt ended; the disk of this place shows whether there was one."""
+    try:
+        return attempt.carry_out(_own(job)).as_data()
+    except (DrillbookError, OSError) as error:
+        return Ending(job.site, SiteState.UNKNOWN, run=job.run, message=str(error)).as_data()
+
+
+def cancel(job: Job) -> bool:
+    """Ask the drill of ``job`` to stop."""
+    return attempt.cancel(replace(job, root=place.of_worker().root))
+
+
+def _own(job: Job) -> Job:
+    """Return ``job`` for this place, with the inventory of its site in a file. Raises UsageError, OSError."""
+    own = place.of_worker()
+    if own.number != place.number_of(job.place):
+        raise OSError(f"the site was started at {job.place}; this worker is at {own.name}")
+    root = Path(own.root)
+    job = replace(job, root=own.root)
+    (job.folder / "sites").mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = SitesFile.model_validate({"sites": {job.site: job.entry}})
+    return replace(
+        job, inventory=sites.write_inventories(file, job.folder / "sites", sites.inventories(root, file))[job.site]
+    )
+
+
+def manifest(run: str) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of each file of a run, by its path in the folder of the run."""
+    return files_of(_folder(run))
+
+
+def files_of(folder: Path) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of each file in ``folder``, by its path in it; links are left out."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    return {str(path.relative_to(folder)): _sum(path) for path in found}
+
+
+def pieces(run: str, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
+    """Read pieces of files of a run, each from its position. Raises OSError."""
+    return pieces_of(_folder(run), wanted)
+
+
+def pieces_of(folder: Path, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
+    """Read pieces of files in ``folder``, each from its position. Raises OSError."""
+    return [_piece(folder, name, start) for name, start in wanted]
+
+
+def _piece(folder: Path, name: str, start: int) -> Piece:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise FileNotFoundError(f"{name} is no file of the run {folder.name}")
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read(PIECE)
+    return Piece(data, hashlib.sha256(data).hexdigest())
+
+
+def _folder(run: str) -> Path:
+    return Path(place.of_worker().root) / "reports" / run
+
+
+def _sum(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,112 @@
+"""A scheduler and workers of Dask in processes of their own, which a test may kill, and the projects of the workers."""
+
+import datetime
+import ipaddress
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.ports import free_port
+
+
+def certificate(folder):
+    """A certificate that is its own authority, as settings of Dask."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "drillbook test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    prefix = "DASK_DISTRIBUTED__COMM__TLS__"
+    found = {f"{prefix}CA_FILE": str(folder / "cert.pem")}
+    for who in ("SCHEDULER", "WORKER", "CLIENT"):
+        found |= {f"{prefix}{who}__CERT": str(folder / "cert.pem"), f"{prefix}{who}__KEY": str(folder / "key.pem")}
+    return found
+
+
+class Cluster:
+    """Processes of Dask by name: `scheduler`, and a worker for each project."""
+
+    def __init__(self, root, folder, *, tls=True, settings=None):
+        self.root = root
+        self.kind = "tls" if tls else "tcp"
+        self.port = free_port()
+        self.address = f"{self.kind}://127.0.0.1:{self.port}"
+        self.environment = {**folder.environment, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0", **(settings or {})}
+        self.environment.pop("PYTHONWARNINGS")
+        if tls:
+            self.environment |= certificate(root)
+        self.folder = folder
+        folder.environment |= {key: value for key, value in self.environment.items() if key.startswith("DASK_")}
+        self.processes = {}
+        self.commands = {
+            "scheduler": (
+                root,
+                ["scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--protocol", self.kind, "--no-dashboard"],
+                {},
+            )
+        }
+
+    def worker(self, name, *options, threads=2, environment=None):
+        """Add a worker with a project of its own: a copy of the drills and inventories of the controller's project."""
+        place = self.root / name
+        place.mkdir()
+        for part in ("drills", "inventory"):
+            shutil.copytree(self.folder.root / part, place / part)
+        more = [
+            "--nthreads",
+            str(threads),
+            "--no-nanny",
+            "--no-dashboard",
+            "--local-directory",
+            str(self.root / f"{name}.dask"),
+        ]
+        self.commands[name] = (
+            place,
+            ["worker", self.address, "--host", "127.0.0.1", "--name", name, *more, *options],
+            environment or {},
+        )
+        return place
+
+    def start(self, *names):
+        """Start what is not running."""
+        for name in names or self.commands:
+            if name not in self.processes or self.processes[name].poll() is not None:
+                place, argv, more = self.commands[name]
+                with (self.root / f"{name}.log").open("ab") as log:
+                    self.processes[name] = subprocess.Popen(
+                        [sys.executable, "-m", "dask", *argv],
+                        cwd=place,
+                        env={**self.environment, **more},
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                    )
+
+    def kill(self, name):
+        os.kill(self.processes[name].pid, signal.SIGKILL)
+        self.processes[name].wait()
+
+    def close(self):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()

@@ -1,0 +1,257 @@
+"""Campaigns on real workers of Dask, over TLS, and what is left of them when anything is killed."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from drillbook.journal.journal import read
+from tests import tiers
+from tests.campaign import test_processes
+from tests.campaign.cluster import Cluster
+from tests.campaign.test_processes import campaign_of, counting, ends, events, with_sites
+from tests.needs import library
+from tests.program import Folder, fault, step
+
+library("distributed")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "controller").mkdir()
+    return Folder(tmp_path / "controller")
+
+
+@pytest.fixture
+def cluster(folder, tmp_path):
+    made = Cluster(tmp_path, folder)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start_controller(folder):
+    """Start campaigns that end with the test."""
+    started = []
+
+    def start(*argv, **options):
+        started.append(folder.start(*argv, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def until(held):
+    return test_processes.until(held, 300)
+
+
+def told(done):
+    return done.stdout + done.stderr
+
+
+def broken(folder, last):
+    """A drill with a fault, of which each run leaves its name in the folder `ran`, and the file `broken` while it lasts."""
+    (folder.root / "ran").mkdir()
+    place = f"{folder.root}/broken-{{{{ run.id }}}}"
+    folder.write(
+        "ready:\n"
+        + step(["sh", "-c", f"echo >> {folder.root}/ran/{{{{ run.id }}}}"])
+        + fault(["touch", place], ["rm", "-f", place], ["test", "-e", place])
+        + "restore:\n"
+        + step(["sh", "-c", last])
+    )
+
+
+def test_runs_of_all_regions_come_back_whole_and_secrets_stay_there(folder, cluster):
+    folder.write("ready:\n" + step(["sh", "-c", 'test ${#FLEET_SECRET} = 11 && echo "$FLEET_SECRET"']))
+    path = folder.root / "inventory" / "lab.yml"
+    cache = "controller}, cache: {kind: redis, host: controller, address: 127.0.0.1, port: 1, password: !env FLEET_SECRET}}"
+    path.write_text(path.read_text().replace("controller}}", cache))
+    with_sites(folder, 4)
+    sites = folder.root / "all.yml"
+    text = sites.read_text().replace("{inventory: lab,", "{inventory: lab, groups: [north],", 2)
+    sites.write_text(f"groups: {{north: {{workers: north}}, south: {{workers: south}}}}\n{text}")
+    sites.write_text(sites.read_text().replace("  s2: {inventory: lab,", "  s2: {inventory: lab, groups: [south],"))
+    north = cluster.worker("north", "--resources", "north=2", environment={"FLEET_SECRET": "open-sesame"})
+    south = cluster.worker("south", "--resources", "south=2", environment={"FLEET_SECRET": "open-sesame"})
+    cluster.start()
+    done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", cluster.address, timeout=300)
+    assert done.returncode == 0, told(done)
+    placed = {event["data"]["site"]: event["data"]["place"] for event in events(folder) if event["kind"] == "site.intended"}
+    assert str(north) in placed["s0"]
+    assert str(north) in placed["s1"]
+    assert str(south) in placed["s2"]
+    for site, end in ends(folder).items():
+        here = folder.root / "reports" / end["run"]
+        there = next(place / "reports" / end["run"] for place in (north, south) if str(place) in placed[site])
+        assert read(here / "journal.jsonl").head == end["head"]
+        names = sorted(str(path.relative_to(there)) for path in there.rglob("*") if path.is_file())
+        assert names == sorted(str(path.relative_to(here)) for path in here.rglob("*") if path.is_file())
+        assert all((here / name).read_bytes() == (there / name).read_bytes() for name in names)
+        assert (here / "journal.jsonl").stat().st_mode & 0o077 == 0
+    result = json.loads((campaign_of(folder) / "result.json").read_text())
+    assert result["sites"]["passed"] == 4
+    files = [path for path in (folder.root / "reports").rglob("*") if path.is_file()]
+    assert [path for path in files if b"open-sesame" in path.read_bytes()] == []
+
+
+def test_a_site_waits_for_a_worker_with_its_label(folder, cluster, start_controller):
+    counting(folder)
+    with_sites(folder, 1, "groups: {north: {workers: north}}\n")
+    path = folder.root / "all.yml"
+    path.write_text(path.read_text().replace("{inventory: lab,", "{inventory: lab, groups: [north],"))
+    cluster.worker("elsewhere")
+    cluster.worker("north", "--resources", "north=1")
+    cluster.start("scheduler", "elsewhere")
+    process = start_controller("campaign", "sample", "--sites", "all.yml", "--on", cluster.address)
+    until(
+        lambda: (
+            (folder.root / "reports" / "campaigns").exists()
+            and any((folder.root / "reports" / "campaigns").glob("2*/record/*"))
+        )
+    )
+    assert ends(folder) == {}
+    cluster.start("north")
+    assert process.wait(300) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("tcp://10.0.0.1:8786", "over tcp, everybody who reaches the scheduler can run programs"),
+        ("tls://10.0.0.1:8786", "TLS to the scheduler needs a certificate"),
+        ("http://10.0.0.1", "is no address of a scheduler"),
+    ],
+)
+def test_an_unsafe_scheduler_is_refused_before_a_connection(folder, address, text):
+    counting(folder)
+    with_sites(folder, 1)
+    done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", address)
+    assert done.returncode == 2
+    assert text in told(done)
+    assert list((folder.root / "reports" / "campaigns").iterdir()) == []
+
+
+def test_a_scheduler_that_repeats_tasks_is_refused(folder, tmp_path):
+    counting(folder)
+    with_sites(folder, 1)
+    cluster = Cluster(tmp_path, folder, tls=False, settings={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "3"})
+    cluster.start()
+    try:
+        done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", cluster.address, timeout=300)
+    finally:
+        cluster.close()
+    assert done.returncode == 2
+    assert "up to 3 times" in told(done)
+
+
+def test_a_cluster_on_this_machine_drills_every_site_once(folder):
+    counting(folder)
+    with_sites(folder, 3)
+    done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", "local", timeout=300)
+    assert done.returncode == 0, told(done)
+    assert len((folder.root / "count").read_text()) == 3
+    assert {end["state"] for end in ends(folder).values()} == {"passed"}
+
+
+def test_a_drill_outlives_its_worker_and_a_new_worker_finds_its_end(folder, cluster, start_controller):
+    broken(folder, f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done")
+    with_sites(folder, 1)
+    cluster.worker("north")
+    cluster.start()
+    process = start_controller("campaign", "sample", "--sites", "all.yml", "--on", cluster.address)
+    until(lambda: list(folder.root.glob("broken-*")))
+    cluster.kill("north")
+    cluster.start("north")
+    (folder.root / "go").touch()
+    assert process.wait(300) == 0
+    assert [path.read_text() for path in (folder.root / "ran").iterdir()] == ["\n"]
+
+
+def test_a_campaign_on_workers_is_not_resumed_without_them(folder, cluster, start_controller):
+    broken(folder, f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done")
+    with_sites(folder, 1)
+    cluster.worker("north")
+    cluster.start()
+    process = start_controller("campaign", "sample", "--sites", "all.yml", "--on", cluster.address)
+    until(lambda: list(folder.root.glob("broken-*")))
+    process.kill()
+    process.wait()
+    done = folder.run("campaign", "--resume", timeout=300)
+    assert done.returncode == 2
+    assert "were started at" in told(done)
+    (folder.root / "go").touch()
+    assert folder.run("campaign", "--resume", "--on", cluster.address, timeout=300).returncode == 0
+
+
+KILLS = 30 if tiers.ALL else 5
+
+
+@pytest.mark.long(120)
+def test_whoever_is_killed_no_site_is_drilled_twice_and_none_is_forgotten(folder, cluster, start_controller, tmp_path):
+    dice = random.Random(f"{tiers.seed()}/fleet")
+    count = 2 * KILLS
+    broken(folder, "sleep 0.5")
+    with_sites(folder, count, "at_most: 4\nabort_if: {failed: 100%, residue: false}\n")
+    places = [cluster.worker("north"), cluster.worker("south")]
+    cluster.start()
+    first = ("campaign", "sample", "--sites", "all.yml", "--on", cluster.address)
+
+    def start(*argv):
+        with (tmp_path / "controller.log").open("ab") as log:
+            return start_controller(*argv, stdout=log, stderr=log)
+
+    process = start(*first)
+    until(lambda: any((folder.root / "ran").iterdir()))
+    killed = []
+    for _ in range(KILLS):
+        due = time.monotonic() + dice.uniform(0, 3)
+        until(lambda due=due: time.monotonic() > due)
+        who = dice.choice(["north", "south", "scheduler", "controller", "drill"])
+        killed.append(who)
+        if who == "controller":
+            process.kill()
+            process.wait()
+            process = start("campaign", "--resume", "--on", cluster.address)
+        elif who == "drill":
+            kill_a_drill(places, dice)
+        else:
+            cluster.kill(who)
+        cluster.start()
+    limit = time.monotonic() + 900
+    while process.poll() is None or not finished(folder):
+        assert time.monotonic() < limit, (killed, (tmp_path / "controller.log").read_text())
+        cluster.start()
+        if process.poll() is not None and not finished(folder):
+            process = start("campaign", "--resume", "--on", cluster.address)
+        time.sleep(0.1)
+    said = (killed, (tmp_path / "controller.log").read_text())
+    found = ends(folder)
+    assert set(found) == {f"s{number}" for number in range(count)}, said
+    assert [path.name for path in (folder.root / "ran").iterdir() if path.read_text() != "\n"] == [], said
+    intents = [event["data"]["site"] for event in events(folder) if event["kind"] == "site.intended"]
+    assert len(intents) == len(set(intents))
+    assert list(folder.root.glob("broken-*")) == [], said
+    unknown = [end for end in found.values() if end["state"] != "passed"]
+    assert {end["state"] for end in unknown} <= {"unknown"} or killed.count("drill"), (said, unknown)
+    assert len(unknown) <= killed.count("drill"), (said, unknown)
+    for end in found.values():
+        assert read(folder.root / "reports" / end["run"] / "journal.jsonl").head == end["head"]
+
+
+def finished(folder):
+    return (campaign_of(folder) / "result.json").exists()
+
+
+def kill_a_drill(places, dice):
+    """Kill the process of a drill, as when it runs out of memory."""
+    locks = [path for place in places for path in place.glob("reports/campaigns/*/sites/*.lock")]
+    pids = [int(text) for path in locks if (text := path.read_text().strip())]
+    if pids:
+        os.kill(dice.choice(pids), signal.SIGKILL)
