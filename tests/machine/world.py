@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ LOST = "lost-"
 """Names of things that only a restore brings back begin with this."""
 HALF, STOPPED = b"half", b"stopped"
 """Content of a thing that is only half broken, or only stopped: one that can be started again."""
+HEADER = {"tool": "test", "operator": "nobody", "controller": "here"}
 RUN = {"id": "run", "started": "2026-01-01T00:00:00+00:00", "operator": "nobody"}
 
 
@@ -110,9 +112,12 @@ class Controller:
         self.plan, self.world, self.folder, self.origin = plan, world, folder, origin
         self.journal = folder / FILE
         self.ran = Ran()
+        self.header = HEADER
+        self.saw: Callable[[Event], None] = lambda event: None
         self._lock = threading.Lock()
 
     def _observe(self, event: Event) -> None:
+        self.saw(event)
         self.world.saw(event)
         with self._lock:
             # Both of one moment: a line that another thread writes in between may say that a thing is gone that is still there.
@@ -127,7 +132,7 @@ class Controller:
         journal = Journal(self.folder, Redactor(()), origin=self.origin, observer=self._observe)
         try:
             stage = Stage(self.plan, journal, self._host, self.folder, dict(RUN), journal.redactor)
-            Runner(stage, lambda names: {}, header={"tool": "test", "operator": "nobody", "controller": "here"}).run()
+            Runner(stage, lambda names: {}, header=self.header).run()
         finally:
             journal.close()
         self.ran.journal = self.journal.read_bytes()

@@ -1,32 +1,35 @@
-"""Records the journals of ``tests/report/journals`` anew: ``python -m tests.report.recording``.
+"""Records the journals of ``tests/report/journals`` anew: ``python -m tests.report.recording [NAME...]``.
 
-The real runner and the real recovery, on hosts of memory and a real server that is down as long as a thing is broken. Look at
-the difference of the golden files before you keep what was recorded.
+The real runner and the real recovery, on hosts of memory and a real server that is down as long as a thing is broken; those of
+``lab_recording`` are runs of a shipped drill on the embedded lab. Look at the difference of the golden files before you keep
+what was recorded.
 """
 
 from __future__ import annotations
 
-import http.server
+import json
+import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from drillbook.engine.closure import Settlement
 from drillbook.hosts.fake import Call, FakeHost, Reply
-from drillbook.journal.journal import FILE
+from drillbook.journal.journal import FILE, Event
 from drillbook.plan import closure_approval
 from drillbook.sdk import discovery
 from drillbook.signing.texts import NAMESPACE, Look
 from tests import machine
 from tests.machine.small import Small
 from tests.machine.world import Controller, World
-from tests.report.samples import JOURNALS
+from tests.report import lab_recording
+from tests.report.application import Application
+from tests.report.samples import HOSTILE, JOURNALS
 
 HOSTS = """\
 environment: lab
@@ -41,6 +44,17 @@ BREAK = "inject:\n  - pretend.break: {thing: door, how: commands}\n    hosts: a\
 RESTORE = "restore:\n  - pretend.mend: {thing: door}\n    hosts: a\n"
 VERIFY = "verify:\n  - pretend.whole:\n    hosts: [a, b]\n"
 WHOLE = OBJECTIVES + PROBE + READY + BREAK + RESTORE + VERIFY
+CANARY = """\
+  - http.canary:
+      write: {url: "{{ services.app.url }}records", method: POST, body: "${record}", status: 201}
+      read: {url: "{{ services.app.url }}records"}
+      remove: {url: "{{ services.app.url }}records", method: DELETE, status: 204}
+      every: 200ms
+"""
+RARELY = "objectives: {rto: 30s, rpo: 5s, detect: 5s}\n" + PROBE.replace("every: 50ms", "every: 100ms") + CANARY
+LONG_READY = READY.replace("hosts: a", "hosts: b") + READY.removeprefix("ready:\n")
+TEXT = json.dumps(HOSTILE.replace("\x00", ""))
+"""The hostile text as YAML, which has no NUL."""
 DRILLS = {
     "put_back": WHOLE,
     "too_slow": WHOLE.replace("30s", "1ms"),
@@ -53,6 +67,9 @@ DRILLS = {
     "died": WHOLE,
     "still_broken": WHOLE,
     "closed": WHOLE,
+    "inconclusive": RARELY + READY + BREAK + RESTORE + VERIFY,
+    "long_run": RARELY.replace("rpo: 5s", "rpo: 30s") + LONG_READY + BREAK + RESTORE + VERIFY.replace("[a, b]", "a"),
+    "hostile": f"description: {TEXT}\n" + OBJECTIVES + PROBE + READY + f"    name: {TEXT}\n" + BREAK + VERIFY,
 }
 DIES_AFTER = {
     "killed": "fault.active",
@@ -65,44 +82,44 @@ DIES_AFTER = {
 REASON = "host decommissioned, ticket 4711"
 
 
-@contextmanager
-def serving(world: World) -> Iterator[str]:
-    """A server that is down as long as something is broken on host a."""
-
-    class Answer(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            down = any(host == "a" for host, _ in world.things())
-            self.send_response(503 if down else 200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-def slow(world: World) -> None:
-    """Hosts that take their time to put things back, so that probes see them broken."""
-    for host in world.hosts.values():
-        for word in ("mend", "restore"):
-            act = host.commands[(word,)]
+def slow(world: World, seconds: float, *words: str, names: tuple[str, ...] = ("a", "b")) -> None:
+    """Let those commands of the hosts take that time, such as repairs that probes can see."""
+    for name in names:
+        for word in words:
+            act = world.hosts[name].commands[(word,)]
 
             def late(call: Call, act: Callable[[Call], Reply] = act) -> Reply:
-                time.sleep(0.3)
+                time.sleep(seconds)
                 return act(call)
 
-            host.on(word, late)
+            world.hosts[name].on(word, late)
+
+
+def without_threads(event: Event) -> None:
+    """Let the controller have no memory for threads after the fault, until the probe has broken."""
+    if event.kind != "fault.active":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20), hard))
+    until = time.monotonic() + 10
+    while any(thread.name.startswith("probe.1-_keep") for thread in threading.enumerate()):
+        assert time.monotonic() < until, "the probe did not break"
+        time.sleep(0.01)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def record(name: str, folder: Path) -> None:
     """Run the drill ``name`` and keep its journal."""
     world = World()
-    slow(world)
+    application = Application(
+        world,
+        flaps=name == "long_run",
+        hangs=name == "inconclusive",
+        forgets=name == "inconclusive",
+        says=HOSTILE if name == "hostile" else "down",
+    )
+    slow(world, 6 if name == "long_run" else 0.3, "mend", "restore")
     world.hosts["controller"] = FakeHost("controller")
     if name == "not_ready":
         world.hosts["a"].on("whole", Reply(1, stderr=b"something is lost"))
@@ -110,9 +127,22 @@ def record(name: str, folder: Path) -> None:
         world.hosts["b"].on("whole", Reply(1, stderr=b"something is lost"))
     if name == "stuck":
         world.stuck.add(("a", "door"))
-    with serving(world) as url:
+    if name == "long_run":
+        slow(world, 40, "whole", names=("b",))
+    if name == "hostile":
+        raw = HOSTILE.encode() + b" \xff\xfe"
+        world.hosts["a"].on("mend", Reply(1, stderr=raw))
+        world.hosts["a"].on("whole", Reply(0, stdout=raw))
+        world.hosts["b"].on("whole", Reply(1, stdout=raw * 3 + b"\n```\nfence\n", stderr=raw + b"\n\n| a | b |\n# head"))
+    with application.serving() as url:
         small = Small(folder, world.hosts)
-        controller = Controller(small.plan(DRILLS[name], HOSTS.replace("URL", url)), world, folder, origin=time.monotonic())
+        hosts = HOSTS.replace("值班工程师", TEXT) if name == "hostile" else HOSTS
+        plan = small.plan(DRILLS[name], hosts.replace("URL", url))
+        controller = Controller(plan, world, folder, origin=time.monotonic())
+        if name == "inconclusive":
+            controller.saw = without_threads
+        if name == "hostile":
+            controller.header = {"tool": HOSTILE, "operator": HOSTILE, "controller": HOSTILE}
         ran = controller.run()
         if name in DIES_AFTER:
             moment = next(n for n, event in enumerate(small.events) if event.kind == DIES_AFTER[name])
@@ -148,7 +178,9 @@ def close(controller: Controller, folder: Path) -> None:
 def main() -> None:
     discovery.add(machine.SYSTEM)
     JOURNALS.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or DRILLS:
+    names = sys.argv[1:] or [*DRILLS, *lab_recording.DRILLS]
+    lab_recording.record([name for name in names if name in lab_recording.DRILLS])
+    for name in [name for name in names if name in DRILLS]:
         with tempfile.TemporaryDirectory() as folder:
             record(name, Path(folder))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import cache
 
 from rich.console import Console, RenderableType
 
 from drillbook.judge.result import RunView
 from drillbook.report import html, index, junit, markdown
+from drillbook.report.formats import as_json
 from drillbook.report.terminal import summary
 from tests.report import samples
 
@@ -29,11 +31,21 @@ def formats(view: RunView) -> dict[str, str]:
     }
 
 
+@cache
+def rendered(name: str) -> dict[str, str]:
+    """The formats of a sample."""
+    return formats(samples.ALL[name]())
+
+
 def _all() -> dict[str, Callable[[], str]]:
     found: dict[str, Callable[[], str]] = {}
-    for name, make in samples.ALL.items():
+    for name in samples.ALL:
         for ending in ("html", "md", "xml", "txt"):
-            found[f"{name}.{ending}"] = lambda make=make, ending=ending: formats(make())[ending]
+            found[f"{name}.{ending}"] = lambda name=name, ending=ending: rendered(name)[ending]
+    for name in samples.RECORDED:
+        found[f"{name}.json"] = lambda name=name: as_json(
+            samples.recorded(name).result.model_dump(mode="json", by_alias=True)
+        )
     found["suite.html"] = lambda: html.render_suite(*samples.suite())
     found["suite.md"] = lambda: markdown.render_suite(*samples.suite())
     found["suite.xml"] = lambda: junit.render_suite(*samples.suite())

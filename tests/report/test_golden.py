@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from drillbook.journal.journal import read
 from drillbook.judge.result import RunView
-from tests.report import renderings, samples
+from tests.report import lab_recording, recording, renderings, samples
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report"
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,18 @@ def test_as_before(name: str) -> None:
     if os.environ.get("DRILLBOOK_UPDATE_GOLDEN") == "1":
         path.write_text(found, encoding="utf-8", newline="\n")
     assert found == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", samples.RECORDED)
+def test_a_recording_is_whole(name: str) -> None:
+    """Its chain of hashes is; ``died`` is torn, as its controller died while it wrote."""
+    history = read(samples.JOURNALS / f"{name}.jsonl")
+    assert history.torn == (name == "died")
+    assert samples.recorded(name).journal_head == history.head
+
+
+def test_recordings_are_those_of_the_command() -> None:
+    assert sorted([*recording.DRILLS, *lab_recording.DRILLS]) == samples.RECORDED
 
 
 def test_no_golden_file_is_left_over() -> None:
@@ -60,7 +73,7 @@ def backwards(value: Any) -> Any:
     return [backwards(item) for item in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("name", [name for name in samples.ALL if name != "hostile"])
+@pytest.mark.parametrize("name", [name for name in samples.ALL if name != "overwritten"])
 def test_the_order_of_keys_does_not_matter(name: str) -> None:
     view = samples.ALL[name]()
     data = json.loads(json.dumps(view.model_dump(mode="json", by_alias=True)))

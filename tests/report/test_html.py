@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from jinja2 import UndefinedError
 
+from drillbook.findings import finding
 from drillbook.report import html
 from drillbook.report.pages import environment
 from tests.report import renderings, samples
@@ -110,7 +111,7 @@ def test_drawings_have_words(text: str) -> None:
 
 
 def test_hostile_text_is_shown_and_does_nothing() -> None:
-    text = html.render(samples.hostile())
+    text = html.render(samples.overwritten())
     page = Page(text)
     words = "".join(page.words)
     assert "<script>alert(1)</script> \\x1b[31mred\\x1b[0m {{ 7*7 }} {% raw %} \\u202egnp.exe" in words
@@ -122,10 +123,20 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
 
 
 def test_evidence_is_linked_only_inside_the_run() -> None:
-    page = Page(html.render(samples.failed()))
+    inside = "evidence/verify.1.db-1.documents.diff"
+    told = finding(
+        "table-content", measured="13 rows", evidence=(inside, "javascript:alert(1)", "../../etc/passwd", "/etc/passwd")
+    )
+    page = Page(html.render(samples.view(samples.result(findings=(told,)))))
     hrefs = {attrs["href"] for attrs in page.all("a")}
-    assert "evidence/verify.1.db-1.documents.diff" in hrefs
-    assert not [href for href in hrefs if "javascript" in href]
+    assert inside in hrefs
+    assert not [href for href in hrefs if "javascript" in href or "passwd" in href]
+
+
+def test_hostile_output_of_a_run_is_shown_and_does_nothing() -> None:
+    words = "".join(Page(html.render(samples.recorded("hostile"))).words)
+    shown = "<script>alert(1)</script> \\x1b[31mred\\x1b[0m {{ 7*7 }} {% raw %} \\u202egnp.exe"
+    assert words.count(shown) > 10, "title, description, contact, tool, operator, steps, output of commands, residue"
 
 
 def test_folders_of_a_suite_are_linked_only_below_it() -> None:

@@ -24,7 +24,7 @@ def view(*, error_s=1.0, status="done", faults=()):
         samples.step("restore.1", "backup.restore", status=status, facts=RESTORED),
         samples.step("verify.1", "backup.measure", facts={"loss_s": 12.34, "error_s": error_s, "basis": "time of the file"}),
     )
-    clocks = dict.fromkeys(samples.CLOCKS) | {"restore_s": 0.7, "waiting_s": 0.0}
+    clocks = dict.fromkeys(samples.passed().result.clocks) | {"restore_s": 0.7, "waiting_s": 0.0}
     result = samples.result(
         steps=tuple(one.result for one in steps),
         objectives={},

@@ -1,0 +1,90 @@
+"""Records runs of the shipped drill ``postgres-lost`` on the embedded lab, for ``recording``.
+
+The machine is named ops-laptop meanwhile, and the lab has a folder that is the same everywhere: both stand in the journal.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psycopg
+
+from drillbook.cli.orchestration import Orchestrator
+from drillbook.journal.journal import FILE, Event
+from drillbook.lab import control
+from drillbook.plan.planner import make
+from drillbook.plan.spec import load
+from drillbook.project.project import Project
+from tests.report.samples import JOURNALS
+
+ROOT = Path(__file__).parents[2]
+LAB = Path("/var/tmp/drillbook-recording")
+MACHINE = "ops-laptop"
+DRILL = "postgres-lost"
+RARER = (("every: 100ms", "every: 200ms"), ("every: 50ms", "every: 100ms"))
+DRILLS: dict[str, tuple[tuple[str, str], ...]] = {
+    "passed": RARER,
+    "failed": (
+        *RARER,
+        ("rpo: 2m", "rpo: 10ms"),
+        (", closed: true", ""),
+        ("  - postgres.admit: {service: database}\n    name: Let the clients in\n", ""),
+    ),
+}
+"""Changes of the drill's text, for short journals. In ``failed`` clients are let in before the comparison, and one of them deletes rows."""
+
+
+def record(names: Sequence[str]) -> None:
+    """Run the drills and keep their journals."""
+    if names:
+        named = f'echo {MACHINE} > /proc/sys/kernel/hostname && exec "$@"'
+        words = ("unshare", "--uts", "sh", "-c", named, "sh", sys.executable, "-m", "tests.report.lab_recording", *names)
+        subprocess.run(words, check=True)
+
+
+def main() -> None:
+    os.environ.update(DRILLBOOK_LAB=str(LAB), DRILLBOOK_OPERATOR="li.wei")
+    control.up(LAB)
+    try:
+        for name in sys.argv[1:]:
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copyfile(_run(name, Path(folder)) / FILE, JOURNALS / f"{name}.jsonl")
+    finally:
+        control.down(LAB)
+
+
+def _run(name: str, root: Path) -> Path:
+    for folder in ("drills", "inventory"):
+        shutil.copytree(ROOT / folder, root / folder)
+    path = root / "drills" / f"{DRILL}.yml"
+    text = path.read_text()
+    for old, new in DRILLS[name]:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path.write_text(text)
+    project = Project(root)
+    inventory = project.inventory("lab")
+    observer: Callable[[Event], None] = _delete if name == "failed" else lambda event: None
+    folder, _ = Orchestrator(project, inventory, observer).run(make(load(path), inventory))
+    return folder
+
+
+def _delete(event: Event) -> None:
+    """Delete rows as soon as the database is restored."""
+    if event.kind != "done" or event.step != "restore.1":
+        return
+    password = Path(str(control.lookup(LAB, "secrets.pg_admin"))).read_text()
+    with psycopg.connect(
+        host="127.0.0.1", port=control.lookup(LAB, "postgres.db-1"), dbname="dpa", user="postgres", password=password
+    ) as session:
+        session.execute("DELETE FROM chunks WHERE ctid IN (SELECT ctid FROM chunks LIMIT 13)")
+
+
+if __name__ == "__main__":
+    main()
