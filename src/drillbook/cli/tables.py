@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from drillbook.catalog import shipped_files
 from drillbook.cli.console import console, stdout
 from drillbook.errors import UnknownName
 from drillbook.installation.program_name import program
 from drillbook.language.strict import did_you_mean
-from drillbook.sdk import discovery
+from drillbook.sdk import discovery, examples
 from drillbook.sdk.action import Action, find, known_names
+from drillbook.sdk.examples import Example
 from drillbook.sdk.probe import Probe
 
 SPARE = ("db-2", "spare")
@@ -65,7 +67,14 @@ def _described(found: type[Any]) -> dict[str, Any]:
     ]
     effect = str(found.EFFECT) if issubclass(found, Action) else "probe"
     doc = inspect.cleandoc(found.__doc__ or "")
-    return {"name": found.name(), "effect": effect, "does": doc, "parameters": parameters}
+    shown = _example(found)
+    described = {"name": found.name(), "effect": effect, "does": doc, "parameters": parameters}
+    return described | ({"example": shown.text} if shown else {})
+
+
+def _example(found: type[Any]) -> Example | None:
+    """Example of an action; None for a probe."""
+    return examples.of(found.name(), shipped_files.root() / "drills") if issubclass(found, Action) else None
 
 
 def _action(found: type[Any], out: Console) -> None:
@@ -78,6 +87,8 @@ def _action(found: type[Any], out: Console) -> None:
         default = "required" if info.is_required() else str(info.get_default(call_default_factory=True))
         table.add_row(Text(info.alias or key), Text(default), Text(info.description or ""))
     out.print(table)
+    if shown := _example(found):
+        out.print(Text(f"\nExample, of the drill {shown.drill}:\n\n{shown.text}"), soft_wrap=True)
 
 
 def lab(status: Any, out: Console, *, as_json: bool = False) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from drillbook import errors, findings
+from drillbook.catalog import shipped_files
 from drillbook.events import page
 from drillbook.exits import Exit
 from drillbook.inventory.inventory import Contact, Inventory
@@ -20,6 +21,7 @@ from drillbook.judge import result
 from drillbook.plan import keywords, spec
 from drillbook.plan.window import Window
 from drillbook.reference import architecture, needs_page
+from drillbook.sdk import examples
 from drillbook.sdk.action import Action, Fault, find, known_names
 from drillbook.sdk.discovery import service_class, service_kinds
 from drillbook.sdk.host import LeaseConfig, ManagerConfig, Target
@@ -32,6 +34,9 @@ ACTIONS = """\
 
 A step names one action with its parameters. *Effect*: `read` looks, `write` changes something on purpose, `fault`
 breaks something and stands only in the phase `inject`.
+
+The examples are parts of drills. `services` are those of the labs' inventories; `{{ dump.location }}` is a fact of the step that
+is saved as `dump`. `invoke actions NAME` shows the same at the terminal.
 """
 
 PROBES = """\
@@ -251,7 +256,14 @@ def _actions() -> str:
         text += f"\n### {name}\n\n{_said(found)}\n\n{_traits(found)}\n\n{_keys(found)}"
         facts = inspect.cleandoc((found.inject if hasattr(found, "inject") else found.run).__doc__ or "")
         text += f"\n{facts}\n" if facts.startswith("Facts") else ""
+        text += _example(name)
     return text
+
+
+def _example(action: str) -> str:
+    """Example of an action as Markdown; empty without one."""
+    found = examples.of(action, shipped_files.root() / "drills")
+    return f"\n```yaml\n{found.text}\n```\n" if found else ""
 
 
 def _traits(found: type[Action]) -> str:

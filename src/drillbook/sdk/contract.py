@@ -11,14 +11,15 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from drillbook.errors import DrillbookError
 from drillbook.findings import Kind
-from drillbook.language import strict
-from drillbook.sdk import discovery
+from drillbook.language import strict, template
+from drillbook.sdk import discovery, entries, examples
 from drillbook.sdk.action import Action
 from drillbook.sdk.discovery import System
 from drillbook.sdk.probe import Availability, Canary, Probe
@@ -32,11 +33,21 @@ _KIND = re.compile(r"[a-z][a-z0-9_-]*")
 _CODE = re.compile(r"[a-z][a-z0-9-]*")
 
 
-def problems(system: System) -> list[str]:
-    """Return one line for each problem in the declarations of a system, with the name of the class, field or file."""
+def problems(system: System, drills: Path | None = None) -> list[str]:
+    """Return one line for each problem in the declarations of a system, with the name of the class, field or file.
+
+    Drills in the folder ``drills`` also count as examples of actions.
+    """
     try:
         with discovery.registered(system):
-            return [*_names(system), *_classes(system), *_services(system), *_findings(system), *_files(system)]
+            return [
+                *_names(system),
+                *_classes(system),
+                *_services(system),
+                *_findings(system),
+                *_files(system),
+                *_examples(system, drills),
+            ]
     except (DrillbookError, TypeError) as error:
         return [str(error)]
 
@@ -107,7 +118,7 @@ def _findings(system: System) -> Iterator[str]:
 
 
 def _files(system: System) -> Iterator[str]:
-    for part in ("trees", "drills"):
+    for part in ("trees", "drills", "examples"):
         folder = system.folder(part)
         if folder is not None and not list(folder.glob("*.yml")):
             yield f"{part}: there is no file in {folder}"
@@ -116,3 +127,28 @@ def _files(system: System) -> Iterator[str]:
                 strict.load(path)
             except DrillbookError as error:
                 yield str(error)
+
+
+def _examples(system: System, drills: Path | None) -> Iterator[str]:
+    """Check that a drill shows each action, and that the examples give actions parameters that they accept."""
+    for path in examples.files(system):
+        try:
+            _check_steps(strict.load(path))
+        except DrillbookError as error:
+            yield str(error)
+    known = [name for name in discovery.known_names(Action) if name.partition(".")[0] in system.actions]
+    for name in known:
+        if examples.of(name, drills) is None:
+            yield f"{name}: no drill shows it; add one to the folder `examples` of its system, see docs/plugins.md"
+
+
+def _check_steps(document: strict.Document) -> None:
+    """Check the parameters of each step. Raises the document's error."""
+    for phase, steps in document.value.items():
+        for index, step in enumerate(steps if isinstance(steps, list) else ()):
+            name = next((key for key in step if "." in key), "")
+            place: strict.Place = (phase, index, name)
+            model = entries.find_class(document, name, place, Probe if phase == "probes" else Action)
+            params = step[name] or {}
+            dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
+            entries.check_params(document, model, params, dynamic, place)

@@ -53,6 +53,8 @@ class System:
     """Folder in the package with diagnosis trees; empty for a system without trees."""
     drills: str = ""
     """Folder in the package with drills; empty for a system without drills."""
+    examples: str = ""
+    """Folder in the package with drills that show how its actions are used; they are in no project."""
     host_needs: str = ""
     """Module whose ``HOST_NEEDS`` holds the needs of the system's actions on a host; empty for a system without any."""
     origin: str = ""
@@ -66,7 +68,7 @@ class System:
         return self.package.rpartition(".")[2]
 
     def folder(self, part: str) -> Path | None:
-        """Return the folder of the system's ``trees`` or ``drills``; None when the system has none."""
+        """Return the folder of the system's ``trees``, ``drills`` or ``examples``; None when the system has none."""
         declared: str = getattr(self, part)
         module = importlib.import_module(self.package)
         return Path(str(module.__file__)).parent / declared if declared else None

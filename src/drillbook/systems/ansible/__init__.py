@@ -6,4 +6,4 @@ Lives elsewhere: inventories of Ansible (`inventory.ansible`), other custom step
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(__name__, actions={"ansible": ".actions"}, host_needs=".host_needs")
+SYSTEM = System(__name__, actions={"ansible": ".actions"}, examples="examples", host_needs=".host_needs")

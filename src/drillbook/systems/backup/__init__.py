@@ -7,4 +7,4 @@ tool (such as `systems.restic`).
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(__name__, actions={"backup": ".actions", "loss": ".loss"}, host_needs=".host_needs")
+SYSTEM = System(__name__, actions={"backup": ".actions", "loss": ".loss"}, examples="examples", host_needs=".host_needs")

@@ -11,5 +11,6 @@ SYSTEM = System(
     actions={"command": ".actions"},
     probes={"command": ".probes"},
     services={"command": ".service"},
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -11,5 +11,6 @@ SYSTEM = System(
     __name__,
     actions={"content": ".actions"},
     needs=("http",),
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -10,5 +10,6 @@ SYSTEM = System(
     __name__,
     actions={"compose": ".compose_actions", "docker": ".actions"},
     services={"container": ".service"},
+    examples="examples",
     host_needs=".host_needs",
 )

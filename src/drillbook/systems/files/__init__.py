@@ -11,5 +11,6 @@ SYSTEM = System(
     actions={"files": ".actions"},
     services={"folder": ".service"},
     needs=("linux",),
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -12,5 +12,6 @@ SYSTEM = System(
     probes={"content": ".probes.content", "http": ".probes.http"},
     services={"http": ".service"},
     needs=("linux",),
+    examples="examples",
     host_needs=".host_needs",
 )

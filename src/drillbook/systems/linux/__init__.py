@@ -22,5 +22,6 @@ SYSTEM = System(
     },
     probes={"tcp": ".probes"},
     services={"relay": ".service", "tcp": ".service"},
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -9,5 +9,6 @@ from drillbook.sdk.discovery import System
 SYSTEM = System(
     __name__,
     actions={"manual": ".actions"},
+    examples="examples",
     host_needs=".host_needs",
 )

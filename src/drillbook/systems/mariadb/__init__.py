@@ -11,5 +11,6 @@ SYSTEM = System(
     actions={"mariadb": ".actions"},
     services={"mariadb": ".service", "mariadb_dump": ".dump", "mariabackup": ".mariabackup"},
     needs=("tar",),
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -12,5 +12,6 @@ SYSTEM = System(
     probes={"postgres": ".probes"},
     services={"postgres": ".service", "pg_dump": ".dump_source"},
     needs=("linux",),
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -10,5 +10,6 @@ SYSTEM = System(
     __name__,
     actions={"alertmanager": ".actions.alertmanager", "prometheus": ".actions.prometheus"},
     services={"alertmanager": ".service", "prometheus": ".service"},
+    examples="examples",
     host_needs=".host_needs",
 )

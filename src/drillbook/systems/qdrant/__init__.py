@@ -12,5 +12,6 @@ SYSTEM = System(
     probes={"qdrant": ".probes"},
     services={"qdrant": ".service"},
     needs=("postgres",),
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -13,5 +13,6 @@ SYSTEM = System(
     probes={"redis": ".probes"},
     services={"redis": ".service", "redis_rdb": ".rdb", "redis_aof": ".aof"},
     needs=("tar",),
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -13,5 +13,6 @@ SYSTEM = System(
     actions={"s3": ".actions"},
     services={"s3": ".service"},
     needs=("postgres",),
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -11,5 +11,6 @@ SYSTEM = System(
     actions={"env": ".actions.env", "service": ".actions.service", "settings": ".actions.settings"},
     services={"process": ".service"},
     needs=("files", "linux"),
+    examples="examples",
     host_needs=".host_needs",
 )

@@ -10,4 +10,5 @@ SYSTEM = System(
     findings=".findings",
     trees="trees",
     drills="drills",
+    examples="examples",
 )

@@ -1,0 +1,109 @@
+"""Examples of actions: steps of drills of their systems, or of other drills, cut out of their files as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from drillbook.sdk import discovery
+from drillbook.sdk.discovery import System
+
+NOT_DRILLS = "diagnosis"
+"""Folder among drills that contains none."""
+_ALIAS = re.compile(r"\s[&*][a-z]")
+"""Anchor or alias of YAML: a step with one cannot be read without the rest of its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Example of an action: the part of a drill that shows it, with the earlier steps whose results it uses."""
+
+    drill: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One step of a drill, as text with its indentation."""
+
+    phase: str
+    action: str
+    save: str
+    text: str
+
+
+def of(action: str, drills: Path | None = None) -> Example | None:
+    """Return the shortest example of ``action``: of its system, else of the drills in the folder ``drills``; None without one."""
+    for steps in (_own(action.partition(".")[0]), _inside(drills) if drills else ()):
+        found = [
+            Example(drill, _shown(every, step))
+            for drill, every in steps
+            for step in every
+            if step.action == action and not _ALIAS.search(step.text)
+        ]
+        if found:
+            return min(found, key=lambda one: len(one.text.splitlines()))
+    return None
+
+
+def files(system: System) -> list[Path]:
+    """Files of the system's example drills, sorted."""
+    folder = system.folder("examples")
+    return sorted(folder.glob("*.yml")) if folder else []
+
+
+def _own(family: str) -> list[tuple[str, tuple[_Step, ...]]]:
+    """Steps of the examples and drills of the system with the actions ``family``, by drill."""
+    systems = [system for system in discovery.systems() if family in system.actions]
+    folders = [folder for system in systems for part in ("examples", "drills") if (folder := system.folder(part))]
+    return [(path.stem, _steps(path)) for folder in folders for path in sorted(folder.glob("*.yml"))]
+
+
+@cache
+def _inside(top: Path) -> list[tuple[str, tuple[_Step, ...]]]:
+    """Steps of the drills in a folder, by drill."""
+    paths = [path for path in sorted(top.rglob("*.yml")) if path.relative_to(top).parts[0] != NOT_DRILLS]
+    return [(path.stem, _steps(path)) for path in paths]
+
+
+@cache
+def _steps(path: Path) -> tuple[_Step, ...]:
+    """Steps of the drill in ``path`` outside parallel groups."""
+    text = path.read_text(encoding="utf-8")
+    top = yaml.compose(text, Loader=yaml.SafeLoader)
+    phases = top.value if isinstance(top, yaml.MappingNode) else []
+    lists = [
+        (key.value, node.value) for key, node in phases if isinstance(node, yaml.SequenceNode) and key.value != "probes"
+    ]
+    return tuple(step for phase, nodes in lists for step in _of_phase(phase, nodes, text.splitlines()))
+
+
+def _of_phase(phase: str, nodes: Iterable[yaml.Node], lines: list[str]) -> Iterator[_Step]:
+    for node in nodes:
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        keys = {str(key.value): value for key, value in node.value}
+        action = next((key for key in keys if "." in key), "")
+        own = lines[node.start_mark.line : node.end_mark.line + (node.end_mark.column > node.start_mark.column)]
+        while own and (not own[-1].strip() or own[-1].lstrip().startswith("#")):
+            own.pop()
+        save = str(keys["save"].value) if "save" in keys else ""
+        yield _Step(phase, action, save, "\n".join(own))
+
+
+def _shown(steps: tuple[_Step, ...], step: _Step) -> str:
+    """Text of ``step`` below its phase, with the earlier steps whose saved results it uses."""
+    wanted, found = [step], {step}
+    while wanted:
+        text = wanted.pop().text
+        used = [other for other in steps if other.save and re.search(rf"\b{other.save}\.", text)]
+        wanted += [other for other in used if other not in found]
+        found.update(used)
+    chosen = [other for other in steps if other in found]
+    phases = dict.fromkeys(other.phase for other in chosen)
+    return "\n".join(f"{phase}:\n" + "\n".join(other.text for other in chosen if other.phase == phase) for phase in phases)

@@ -1,0 +1,94 @@
+"""The example drills of the actions, run on the lab; those that need more than it has are named, with the reason."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from drillbook.judge.result import Verdict
+from tests.e2e.test_evidence import may_look
+from tests.examples import FILES, TEAM
+
+ELSEWHERE = {
+    "ansible-restore": "the playbook is a team's own; tests/systems/ansible runs one",
+    "linux-capture": "tcpdump needs rights that the lab's hosts lack; tests/systems/linux captures as root",
+    "linux-filters": "only root reads packet filters; tests/systems/linux reads them as root",
+    "linux-network-delay": "packet filters need root on the host; tests/systems/linux sets them in a network namespace",
+    "linux-network-drop": "packet filters need root on the host; tests/systems/linux sets them in a network namespace",
+    "linux-network-reset": "packet filters need root on the host; tests/systems/linux sets them in a network namespace",
+    "mariadb-compare": "the lab's shop runs only during drills that start it; `rehearse-shop-dump` does the same",
+    "manual-failover": "it asks a person; tests/systems/manual answers",
+    "qdrant-undo": "the values are those of a run; a drill with `qdrant.delete_points` carries it out as its undo",
+    "redis-marked": "the lab's dump is the file that the server overwrites; test_own_backups_of_servers restores a copy",
+    "s3-undo": "the values are those of a run; a drill with `s3.delete_objects` carries it out as its undo",
+}
+HERE = sorted(name for name, path in FILES.items() if path.parts[-3] != "docker" and name not in ELSEWHERE)
+
+
+def test_an_example_that_is_not_run_exists():
+    assert ELSEWHERE.keys() <= FILES.keys()
+
+
+def dump(bench, folder):
+    """The nightly job's dump of the database."""
+    place = Path(str(bench.value("dumps")))
+    place.mkdir(mode=0o700, exist_ok=True)
+    (place / "dpa.dump").write_bytes(b"PGDMP")
+
+
+def archive(bench, folder):
+    """The nightly job's archive of the site, with the digests of its files."""
+    site, place = Path(str(bench.value("site.path"))), Path(str(bench.value("site.archives")))
+    place.mkdir(mode=0o700, exist_ok=True)
+    copy = folder / "site"
+    shutil.copytree(site, copy)
+    names = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file())
+    sums = subprocess.run(["sha256sum", "--", *names], cwd=copy, capture_output=True, check=True)
+    (copy / "SHA256SUMS").write_bytes(sums.stdout)
+    subprocess.run(["tar", "-czf", str(place / "site-20260101.tar.gz"), "-C", str(copy), "."], check=True)
+
+
+def billing(bench, folder):
+    """The team's billing program: a flag file, a control script and the script that recovers it."""
+    (folder / "ctl").write_text(CTL.replace("DIR", str(folder)))
+    (folder / "recover.sh").write_text(f"#!/bin/sh -e\necho ::stage start\n{folder}/ctl start\n")
+    for name in ("ctl", "recover.sh"):
+        (folder / name).chmod(0o755)
+
+
+CTL = """#!/bin/sh
+case $1 in
+  start) rm -f DIR/stopped;;
+  stop) touch DIR/stopped;;
+  status) test ! -e DIR/stopped;;
+  is-stopped) test -e DIR/stopped;;
+esac
+"""
+BEFORE = {"backup-list": dump, "files-restored": archive, "command-runbook": billing}
+
+
+@pytest.mark.long(20)
+@pytest.mark.parametrize("name", HERE)
+def test_an_example_passes_on_the_lab(name, bench, tmp_path):
+    if name == "linux-spy" and not may_look():
+        pytest.skip("the kernel lets no ordinary user inspect other processes")
+    if name == "prometheus-look" and bench.value("missing.monitoring"):
+        pytest.skip("Prometheus is not installed")
+    folder = tmp_path / "team"
+    folder.mkdir()
+    BEFORE.get(name, lambda *_: None)(bench, folder)
+    lab = bench.project.root / "inventory" / "lab.yml"
+    lab.write_text(lab.read_text().replace("\nservices:\n", f"\nservices:{TEAM}", 1).replace("/srv/billing", str(folder)))
+    bench.inventory = bench.project.inventory("lab")
+    path = bench.project.root / "drills" / f"{name}.yml"
+    path.write_text(FILES[name].read_text().replace("/srv/billing", str(folder)))
+    _, view = bench.run(bench.made(path))
+    assert view.result.verdict is Verdict.PASSED, (
+        view.result.reason,
+        [one.message for one in view.steps],
+        view.result.findings,
+    )
+    assert view.result.residue == ()

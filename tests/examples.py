@@ -1,0 +1,25 @@
+"""The example drills of the built-in systems, and the inventory that each is planned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drillbook.sdk import discovery, examples
+
+ROOT = Path(__file__).parents[1]
+FILES = {path.stem: path for system in discovery.systems() if not system.origin for path in examples.files(system)}
+"""Files of the examples, by name."""
+TEAM = """
+  billing: {kind: command, host: app-1, check: [/srv/billing/ctl, status]}
+"""
+WORKER = """
+  worker: {kind: container, host: app, container: worker}
+"""
+"""Services of a team that no lab has."""
+
+
+def inventory_of(name: str) -> str:
+    """Text of the inventory for an example: that of a lab, with the services of a team that the labs do not have."""
+    docker = FILES[name].parts[-3] == "docker"
+    text = (ROOT / "inventory" / ("docker.yml" if docker else "lab.yml")).read_text()
+    return text.replace("\nservices:\n", f"\nservices:{WORKER if docker else TEAM}", 1)

@@ -1,0 +1,88 @@
+"""Examples of actions: each action has one, and every drill that shows some can be planned on the lab's inventory."""
+
+import pytest
+import yaml
+
+from drillbook.plan import planner, spec
+from drillbook.project.project import Project
+from drillbook.sdk import contract, discovery, examples
+from drillbook.sdk.action import Action, find, known_names
+from tests.examples import FILES, ROOT, inventory_of
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_example_can_be_planned(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("DRILLBOOK_LAB", str(tmp_path / "lab"))
+    for folder in ("drills", "inventory"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "inventory" / "lab.yml").write_text(inventory_of(name))
+    drill = spec.load(FILES[name])
+    assert isinstance(drill, spec.Drill)
+    assert planner.make(drill, Project(tmp_path).inventory("lab")).steps
+
+
+@pytest.mark.parametrize("name", known_names())
+def test_an_action_has_an_example_that_can_be_read(name):
+    found = examples.of(name, ROOT / "drills")
+    assert found is not None, f"add a drill with {name} to the folder `examples` of its system"
+    steps = [step for phase in yaml.safe_load(found.text).values() for step in phase]
+    (shown,) = [step[name] for step in steps if name in step][:1]
+    required = {info.alias or key for key, info in find(name).model_fields.items() if info.is_required()}
+    assert required <= (shown or {}).keys()
+
+
+def test_an_example_shows_the_steps_whose_results_it_uses():
+    text = examples.of("postgres.restore_table", ROOT / "drills").text
+    assert [line for line in text.splitlines() if not line.startswith(" ")] == ["backup:", "restore:"]
+    assert text.index("save: dump") < text.index("postgres.restore_table:")
+
+
+SYSTEM = '''"""A system."""
+from drillbook.sdk.discovery import System
+
+SYSTEM = System(__name__, actions={"bell": ".actions"}EXAMPLES)
+'''
+ACTIONS = '''"""Actions."""
+from typing import Annotated
+from pydantic import Field
+from drillbook.sdk.action import Read
+
+class Ring(Read):
+    """Ring the bell."""
+
+    times: Annotated[int, Field(description="Number of times.")]
+
+    def run(self, ctx):
+        """No facts."""
+        return {}
+'''
+
+
+@pytest.mark.parametrize(
+    ("folder", "step", "wanted"),
+    [
+        ("", "", "bell.ring: no drill shows it"),
+        ("examples", "bell.ring: {times: 3}", ""),
+        ("examples", "bell.ring: {times: often}", "ring.yml:5:"),
+        ("examples", "bell.toll: {}", "'bell.toll'"),
+    ],
+)
+def test_the_contract_wants_an_example_of_each_action_of_a_plugin(folder, step, wanted, tmp_path, monkeypatch):
+    package = tmp_path / f"bell{abs(hash((folder, step)))}"
+    (package / "examples").mkdir(parents=True)
+    (package / "__init__.py").write_text(SYSTEM.replace("EXAMPLES", f', examples="{folder}"' if folder else ""))
+    (package / "actions.py").write_text(ACTIONS)
+    drill = f"drill: ring\ntitle: Ring\nservice: bell\nverify:\n  - {step}\n"
+    (package / "examples" / "ring.yml").write_text(drill)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = contract.problems(__import__(package.name).SYSTEM)
+    assert (wanted in " ".join(found)) if wanted else found == []
+
+
+def test_every_example_drill_belongs_to_a_system():
+    shown = {path for system in discovery.systems() for path in examples.files(system)}
+    folders = {system.folder("examples") for system in discovery.systems() if system.examples}
+    assert shown == {path for folder in folders for path in folder.iterdir()}
+    assert {name.partition(".")[0] for name in known_names(Action)} >= {
+        family for s in discovery.systems() for family in s.actions
+    }
