@@ -32,6 +32,12 @@ def mutants(context: Context, seed: str = "", count: int = 0, workers: int = 2, 
     context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
 
 
+@task(help={})
+def pictures(context: Context) -> None:
+    """Make the pictures of docs/ from real runs on a new lab, with tmux and Chromium (for people who work on Drillbook)."""
+    context.run(shlex.join([sys.executable, "-m", "bench.pictures"]), pty=sys.stdout.isatty())
+
+
 @task(positional=["version"], help={"version": "MAJOR.MINOR.PATCH, newer than the last one"})
 def release(context: Context, version: str) -> None:
     """Give the checkout a new version, in the package and in the changelog (for people who work on Drillbook)."""
@@ -91,5 +97,6 @@ bench.add_task(detection)
 bench.add_task(overhead)
 namespace.add_collection(bench)
 namespace.add_task(mutants)
+namespace.add_task(pictures)
 namespace.add_task(pythons)
 namespace.add_task(release)
