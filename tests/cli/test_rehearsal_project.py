@@ -50,6 +50,15 @@ def whole(project):
         path.write_text("\n".join(line[1:] if line.startswith("#  ") and " drill" not in line else line for line in lines))
 
 
+@pytest.mark.parametrize(
+    ("sandbox", "line"), [("root@spare", "    run_as: postgres"), ("drill@spare", "#    run_as: postgres")]
+)
+def test_a_sandbox_that_is_reached_as_root_has_another_user_for_its_server(tmp_path, sandbox, line):
+    scaffold.init(tmp_path, Answers("postgres", host="db1", at="/b", sandbox=sandbox, database="shop"))
+    assert f"\n{line} " in (tmp_path / "inventory" / "rehearsal.yml").read_text()
+    assert Project(tmp_path).inventory("rehearsal").services["copy"].run_as == ("postgres" if line[0] == " " else "")
+
+
 def test_a_missing_answer_is_a_word_in_capitals_that_is_named(tmp_path, capsys):
     scaffold.init(tmp_path, Answers("files"))
     assert "replace BACKUPS_HOST, PLACE, SANDBOX_HOST in inventory/rehearsal.yml" in " ".join(
@@ -65,6 +74,34 @@ def test_at_a_terminal_the_missing_answers_are_asked_for(monkeypatch):
     found = rehearsal_project.asked(Answers("postgres", host="db1"), lambda _: next(replies))
     assert found == Answers("postgres", host="db1", at="/dumps", database="shop")
     assert rehearsal_project.blanks(found) == ["SANDBOX_HOST"]
+
+
+def test_at_a_terminal_without_options_the_kind_of_system_is_asked_for(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("sys.stdin", Terminal())
+    replies = iter(["postgress", "postgres"])
+    assert rehearsal_project.kind_asked(lambda _: next(replies)) == "postgres"
+    said = " ".join(capsys.readouterr().out.split())
+    assert "(files, mariadb, pgbackrest, postgres, redis, restic, sqlite); Enter: a first drill on the lab" in said
+    assert "there is no kind 'postgress'. did you mean 'postgres'?" in said
+    assert rehearsal_project.kind_asked(lambda _: " ") == ""
+    monkeypatch.setattr("sys.stdin", io.StringIO("postgres\n"))
+    assert rehearsal_project.kind_asked() == "", "there is no terminal"
+
+
+@pytest.mark.parametrize(("typed", "made"), [("files\nbackup@db1\n/b\nspare\n", "rehearsal.yml"), ("\n", "lab.yml")])
+def test_init_at_a_terminal_makes_the_project_that_was_asked_for(tmp_path, typed, made):
+    import pty
+
+    ours, theirs = pty.openpty()
+    os.write(ours, typed.encode())
+    done = subprocess.run(
+        [*PROGRAM, "init", "new"], cwd=tmp_path, stdin=theirs, capture_output=True, text=True, check=False, timeout=60
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "new" / "inventory" / made).is_file()
+    assert "Kind of system whose backups to rehearse" in done.stdout
 
 
 class Terminal(io.StringIO):

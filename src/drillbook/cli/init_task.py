@@ -61,11 +61,15 @@ def init(
 ) -> int:
     """Make a new project: inventories, a first drill and suite, tasks, and files for CI; or one that rehearses your backups.
 
-    --look writes an inventory of what runs on your hosts, and a first drill of a service there.
+    At a terminal without options, it asks for the kind of system. --look writes an inventory of what runs on your hosts, and a
+    first drill of a service there.
     --with copies shipped drills into it, or into an existing project: see `catalog`.
     """
     from drillbook.cli import dry_run, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
 
+    flags = (with_, look, source, rehearse, host, at, sandbox, database, identity, known_hosts, gateway, environment)
+    if not any(flags) and not Path(folder or ".", "drills").exists():
+        rehearse = rehearsal_project.kind_asked()
     answers = rehearsal_project.answered(rehearse, host=host, at=at, sandbox=sandbox, database=database)
     hosts = _split(look)
     _agree(hosts, rehearse, identity=identity, known_hosts=known_hosts, gateway=gateway, environment=environment)

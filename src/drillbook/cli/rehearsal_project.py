@@ -8,6 +8,7 @@ restored copy.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ import yaml
 
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
+from drillbook.language.strict import did_you_mean
 
 CONTROLLER = "controller"
 """Answer that denotes the machine that runs Drillbook itself."""
@@ -93,6 +95,26 @@ def answered(kind: str, **given: str) -> Answers | None:
     return None
 
 
+def kind_asked(read: Callable[[str], str] = input) -> str:
+    """Ask at the terminal for the kind of system whose backups to rehearse, until the answer is one or empty.
+
+    Returns an empty text for a first drill on the lab, and when there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        return ""
+    out = console()
+    question = f"Kind of system whose backups to rehearse ({', '.join(kinds())}); Enter: a first drill on the lab"
+    while True:
+        out.print(f"{question}: ", end="", markup=False, soft_wrap=True)
+        try:
+            kind = read("").strip()
+        except EOFError:
+            return ""
+        if kind in ("", *kinds()):
+            return kind
+        out.print(f"there is no kind {kind!r}. {did_you_mean(kind, kinds())}", markup=False, soft_wrap=True)
+
+
 def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
     """Ask for the missing answers if there is a terminal; an empty line leaves an answer missing.
 
@@ -149,6 +171,7 @@ def _kind(name: str) -> _Kind:
 def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
     places = {"at": answers.at or _blank("at"), "database": answers.database or _blank("database")}
     quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in places.items()}
+    quoted["unless_root"] = "" if _is_root(answers.sandbox) else "#"
     source_host, sandbox_host = _host_name(answers.host, "backups-1"), _host_name(answers.sandbox, "spare-1")
     lines = [
         _host_line(name, answer or _blank(key), remark)
@@ -174,6 +197,11 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
         "verify": _indented(kind.verify, 2),
         "title": f" of {answers.database}" if answers.database and answers.database.isidentifier() else "",
     }
+
+
+def _is_root(answer: str) -> bool:
+    """Return True when the host in ``answer`` is reached as root, which servers refuse to run as."""
+    return os.geteuid() == 0 if answer == CONTROLLER else answer.startswith("root@")
 
 
 def _host_name(answer: str, name: str) -> str:
