@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
 from drillbook.trust.items import SILENCING, Item
 
+Recorded = Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]]
 UNREACHED = "host cannot be reached"
 UNREDACTED = "no host was contacted: the check needs a secret or tool that is not trusted"
 
@@ -158,12 +159,18 @@ def _elsewhere(step: PlannedStep, unreachable: Collection[str]) -> PlannedStep |
     return step.model_copy(update={"hosts": hosts}) if hosts else None
 
 
-def check(whole: Plan, observer: Observer, refusals: Sequence[Finding] = (), left_out: Sequence[Item] = ()) -> Check:
+def check(
+    whole: Plan,
+    observer: Observer,
+    refusals: Sequence[Finding] = (),
+    left_out: Sequence[Item] = (),
+    recorded: Recorded = lambda: (),
+) -> Check:
     """Check the plan ``whole`` on its hosts; ``observer`` receives the events of the check. Raises SecretError, UsageError.
 
     ``refusals`` are reasons to refuse the drill that were found without contacting a host. ``left_out`` are the untrusted
     commands, secrets and tools: steps with untrusted commands are skipped; with an untrusted secret or tool, no host
-    is contacted.
+    is contacted. ``recorded`` returns the commands by sudo of an earlier run, each with host and account.
     """
     silent = any(item.kind in SILENCING for item in left_out)
     redactor = Redactor(()) if silent else access.redactor_for(whole)
@@ -178,7 +185,7 @@ def check(whole: Plan, observer: Observer, refusals: Sequence[Finding] = (), lef
             journal.append(CheckStarted(drill=one.drill))
             owner = Owner(run=run["id"], operator=who, controller=controller(), drill=one.drill)
             hold = Hold(one, journal, hosts.get, owner, Stop())
-            stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold)
+            stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold, recorded=recorded)
             _Checker(stage, hosts.open, refusals=refusals, silent=silent).check()
         finally:
             hosts.close()

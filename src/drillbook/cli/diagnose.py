@@ -180,6 +180,11 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
     def named(name: str) -> Host:
         return privileged(hosts.get(name), privilege.of_step(book.inventory, None, name))
 
+    def as_service(service: str, name: str) -> Host:
+        return privileged(hosts.get(name), privilege.of_service(book.inventory, service, name))
+
+    asked = replace(book, as_service=as_service)
+
     with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
 
         def look(names: Sequence[str], within_s: float) -> Diagnosis:
@@ -192,9 +197,9 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
                 deadline=Deadline.after(within_s),
                 folder=Path(folder),
                 redactor=redactor,
-                book=book,
+                book=asked,
             )
-            return examine(ctx, book, names, within_s)
+            return examine(ctx, asked, names, within_s)
 
         try:
             yield look

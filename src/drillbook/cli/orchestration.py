@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from drillbook.attestation import anchor_places, anchors, sign_runs
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.attestation.sign_runs import Sealer
-from drillbook.cli import run_trace
+from drillbook.cli import run_trace, sudoers
 from drillbook.cli.access import connect, redactor_for
 from drillbook.cli.lost_record import unrecorded, unreported
 from drillbook.cli.run_identity import given_run_id, header, operator, previous_head
@@ -110,6 +111,7 @@ class Orchestrator:
         traced = (suite or run_id) if export.endpoint() else ""
         stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=traced, hold=hold, vouchers=self._vouchers)
         stage.earlier = self._earlier(one, folder)
+        stage.recorded = partial(sudoers.of_last_run, self.project, one)
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook.cli import check, labs
+from drillbook.cli import check, labs, sudoers
 from drillbook.cli.console import console
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.run import inventory_of
@@ -36,7 +38,8 @@ def show(project: Project, name: str, inventory_name: str) -> int:
     for one in orchestrator.plans(found):
         out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
         items = trust.of_plan(one)
-        checked = check.check(one, Progress(out), orchestrator.allowed(one)[0], items)
+        recorded = partial(sudoers.of_last_run, project, one)
+        checked = check.check(one, Progress(out), orchestrator.allowed(one)[0], items, recorded)
         status = max(status, checked.exit)
         if checked.ready:
             hosts = ", ".join(one.hosts())

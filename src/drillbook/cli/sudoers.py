@@ -15,12 +15,16 @@ from drillbook.events.steps import IntentRecorded
 from drillbook.hosts.sudoers import PATH, pattern, rule
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.journal import FILE, read
+from drillbook.judge.judge import judge
+from drillbook.judge.result import Verdict
 from drillbook.plan import planner, privilege
 from drillbook.plan.spec import Drill
 from drillbook.project.project import Project
 from drillbook.sdk.host import Deadline
 
 ANSWER_S = 30.0
+MOST_RUNS = 20
+"""Maximum number of earlier runs to read, newest first."""
 # NAME...: print the account, then the path of each program, as sudo finds it; an empty line for a missing one.
 _FIND = """
 folders=$1; shift; id -un; IFS=:
@@ -95,6 +99,21 @@ def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> 
         found |= {(account, pattern(shlex.join(argv))): (account, argv) for account, argv in commands}
         runs += [began.run] if commands else []
     return list(found.values()), runs
+
+
+def of_last_run(project: Project, plan: planner.Plan) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Commands by sudo of the newest passed run of exactly this plan, each with host and account; none without such a run."""
+    paths = [*project.reports.glob(f"*/{FILE}"), *project.reports.glob(f"*/*/{FILE}")]
+    paths = [path for path in paths if "latest" not in path.parts and f"-{plan.drill}-" in path.parent.name]
+    for path in sorted(paths, key=lambda path: path.parent.name, reverse=True)[:MOST_RUNS]:
+        try:
+            events = read(path).events
+            passed = opening(events).plan_digest == plan.digest and judge(read(path)).result.verdict is Verdict.PASSED
+        except (DrillbookError, OSError, ValueError, KeyError):
+            continue
+        if passed:
+            return [(host, *command) for host in plan.hosts() for command in dict.fromkeys(_commands(events, host))]
+    return []
 
 
 def _commands(events: tuple[Event, ...] | list[Event], host: str) -> Iterator[Command]:

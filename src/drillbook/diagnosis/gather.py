@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.language import template
 from drillbook.sdk.action import Action, Context, Place, find
 from drillbook.sdk.deadline import under
-from drillbook.sdk.host import Deadline, printable
+from drillbook.sdk.host import Deadline, Host, printable
 from drillbook.sdk.service import kind_of
 from drillbook.values import canonical
 
@@ -51,6 +52,7 @@ class _Question:
 
     action: Action
     host: str
+    service: str
     timeout_s: float
     asked_by: list[tuple[Case, Check]]
     until: float = 0.0
@@ -66,13 +68,15 @@ class Gathering:
         cases: Sequence[Case],
         within_s: float,
         barred: Mapping[tuple[str, ...], str] | None = None,
+        *,
+        as_service: Callable[[str, str], Host] | None = None,
     ) -> None:
         """Prepare to run the checks of ``cases`` with the context ``ctx``.
 
         All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred`` maps checks that must not
-        run, by tree and name, to the reason.
+        run, by tree and name, to the reason. ``as_service`` returns the host for a service, as the account of the service.
         """
-        self.ctx, self.inventory, self.barred = ctx, inventory, barred or {}
+        self.ctx, self.inventory, self.barred, self.as_service = ctx, inventory, barred or {}, as_service
         end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)
         self.deadline = Deadline(end, ctx.deadline.cancel)
         self.static = {case: scope.names(inventory, case) for case in cases}
@@ -135,25 +139,25 @@ class Gathering:
             seen = [self.made[case, other] for other in sorted(_sees(check))]
             failed = [f"{one.check.id} failed: {one.message}" for one in seen if not one.ok]
             return self._settle(case, check, "not made", printable("; ".join(failed) or str(error), limit=300))
-        return self._ask(case, check, action, self._host(case, action, params))
+        named = str(params.get("service", ""))
+        return self._ask(case, check, action, named if named in self.inventory.services else case.service)
 
-    def _host(self, case: Case, action: Action, params: Mapping[str, Any]) -> str:
-        if action.PLACE is Place.CONTROLLER:
-            return CONTROLLER
-        service = self.inventory.services.get(str(params.get("service", "")))
-        return (service or self.inventory.services[case.service]).host
-
-    def _ask(self, case: Case, check: Check, action: Action, host: str) -> None:
+    def _ask(self, case: Case, check: Check, action: Action, service: str) -> None:
+        about = self.inventory.services[service]
+        host = CONTROLLER if action.PLACE is Place.CONTROLLER else about.host
         if not self.deadline.remaining():
             return self._settle(case, check, "not made", "no time was left for the check")
-        key = canonical([check.action, action.model_dump(mode="json"), host]).decode()
+        account = str(about.become) if about.become else ""
+        key = canonical([check.action, action.model_dump(mode="json"), host, account]).decode()
         if key in self._answered:
             self.made[case, check.id] = replace(self._answered[key], case=case, check=check)
         elif key in self._running:
             self._running[key].asked_by.append((case, check))
         else:
             seconds = min(float(check.words.timeout), self.deadline.remaining())
-            self._running[key] = _Question(action, host, seconds, [(case, check)], time.monotonic() + seconds + GRACE_S)
+            self._running[key] = _Question(
+                action, host, service, seconds, [(case, check)], time.monotonic() + seconds + GRACE_S
+            )
             # a daemon thread, since a hanging target must not keep the process alive
             threading.Thread(
                 target=self._answer, args=(key, self._running[key], case, check), name=f"check {check.id}", daemon=True
@@ -168,7 +172,8 @@ class Gathering:
         try:
             deadline = Deadline(begun + question.timeout_s, self.deadline.cancel)
             deadline.check()
-            ctx = replace(self.ctx, host=self.ctx.host_named(question.host), deadline=deadline)
+            named = partial(self.as_service, question.service) if self.as_service else self.ctx.host_named
+            ctx = replace(self.ctx, host=named(question.host), host_named=named, deadline=deadline)
             with under(deadline):
                 facts = question.action.run(ctx)
         except StepFailed as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from drillbook.errors import Cancelled
 from drillbook.inventory.inventory import Inventory
 from drillbook.language import template
 from drillbook.sdk.action import Context
+from drillbook.sdk.host import Host
 from drillbook.sdk.service import kind_of
 
 CLOCK_ERROR_S = 0.001
@@ -34,6 +35,8 @@ class Book:
     inventory: Inventory
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     """By tree and name of a check: the reason why this check must not run."""
+    as_service: Callable[[str, str], Host] | None = None
+    """Function that returns the host for commands about a service, as its account: service, host. None: the step's account."""
 
 
 class CheckResult(BaseModel):
@@ -73,7 +76,7 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
     """
     begun = time.monotonic()
     cases = scope.cases(book.trees, book.inventory.services, services)
-    gathering = Gathering(ctx, book.inventory, cases, within_s, book.barred)
+    gathering = Gathering(ctx, book.inventory, cases, within_s, book.barred, as_service=book.as_service)
     made = gathering.run()
     if ctx.deadline.cancel.is_set():
         raise Cancelled("the diagnosis was stopped")

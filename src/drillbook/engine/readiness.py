@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from drillbook.engine import later_commands
 from drillbook.engine.parallel import on_each
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import for_ready
@@ -103,6 +104,7 @@ class _Check:
             context = replace(stage.context(self.step.id, self.host, stage.deadline(READY_S)), programs=self.programs)
             with under(context.deadline):
                 once_more(partial(self.action.ready, context))
+                return later_commands.refused(stage, self.step, self.action, context)
         except Exception as error:  # noqa: BLE001  any error of a `ready` check refuses the drill
             return finding(
                 "not-ready",
@@ -112,7 +114,6 @@ class _Check:
                 host=self.host,
                 remedy=getattr(error, "hint", ""),
             )
-        return None
 
 
 def _checks(stage: Stage) -> list[_Check]:
@@ -140,9 +141,19 @@ def _programs(stage: Stage, step: PlannedStep, action: Action | Exception) -> Se
 
 
 def of_privileges(stage: Stage) -> list[Finding]:
-    """Run a harmless command as every account that the plan uses by `become`; return a finding for each refusal."""
+    """Run a harmless command as every account that the plan uses by `become`; return a finding for each refusal.
+
+    Where all accounts are allowed, sudo is also asked about the commands of the newest passed run of the plan.
+    """
     found = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
-    return [one for one in found if one]
+    return [one for one in found if one] or _recorded(stage)
+
+
+def _recorded(stage: Stage) -> list[Finding]:
+    """Findings about the commands of an earlier run; none where a host does not answer, which other checks tell."""
+    with suppress(DrillbookError, TimeoutError):
+        return later_commands.recorded(stage)
+    return []
 
 
 def _refused(stage: Stage, name: str, become: Become) -> Finding | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,12 +53,16 @@ class Stage:
     """Signs manifests of backups and checks their signatures; ``None`` when the run does neither."""
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
     """Function that returns the newest passed step with that action and service among earlier runs in the same environment."""
+    recorded: Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]] = field(default=lambda: ())
+    """Function that returns the commands by sudo of the newest passed run of the same plan: host, account, command."""
     former: frozenset[str] = frozenset()
     """Hosts on which the run's temporary files are in the folder that older versions of Drillbook used."""
     added: dict[str, PlannedStep] = field(default_factory=dict)
     """Steps that a recovery added to those of the plan, by id."""
     accounts: dict[tuple[str, str], str] = field(default_factory=dict)
     """In a recovery: accounts recorded in the intents of the run, by step and host; empty for the SSH user."""
+    unlimited: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """Answers of hosts: True if sudo starts every command as the account; by host and account."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
     """Commands that sudo started in this process: host, account and pattern of the command."""
 
@@ -102,7 +106,7 @@ class Stage:
             folder=self.folder,
             note=partial(self._note, step, host),
             redactor=self.redactor,
-            book=Book(self.plan.diagnosis, self.plan.inventory),
+            book=Book(self.plan.diagnosis, self.plan.inventory, as_service=partial(self._as_service, step)),
             proofs=self._proofs(step),
             spares=self.journal.patient and not breaks,
             traceparent=self._traceparent(step, host),
@@ -119,6 +123,11 @@ class Stage:
         if fence and fault and self.hold:
             host = fenced(host, self.hold.fence_of_lease(name, become))
         return RecordingHost(host, self.journal, step, self.redactor)
+
+    def _as_service(self, step: str, service: str, name: str) -> Host:
+        """Host ``name`` for commands of ``step`` that read ``service``: as the account of the service, journalled."""
+        become = privilege.of_service(self.plan.inventory, service, name)
+        return RecordingHost(self.as_account(name, become), self.journal, step, self.redactor)
 
     def as_account(self, name: str, become: Become | None) -> Host:
         """Host ``name`` for commands that belong to no step, as the account of ``become``."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from drillbook.errors import Cancelled, CommandTimedOut, CouldNotVerify, HostError, PrivilegeRefused
+from drillbook.hosts import sudoers
 from drillbook.hosts.atomic import for_bytes, get_by_command, put_by_command
 from drillbook.hosts.forward import forwarded_privately
 from drillbook.hosts.shell import ENDING, checked, exports, new_token, revealed
@@ -34,6 +35,37 @@ KILL = (
     'grep -qF -- "$mark" "$f" 2>/dev/null || continue; '
     'p=${f#/proc/}; sh -c "$1" sh "${p%/cmdline}" "" || bad=yes; done; [ -z "$bad" ]'
 )
+# USER ASKS COMMAND...: let sudo say if it would start the command as USER, without starting it. Exit 1: no; 3: only with a
+# password. With ASKS=yes the password is on standard input. Root may start everything; -l -l shows the rule, see sudo(8).
+MAY = """
+user=$1 asks=$2
+shift 2
+test "$(id -un)" != "$user" && test "$(id -u)" != 0 || exit 0
+LC_ALL=C
+export LC_ALL
+if test "$asks" = yes; then
+  sudo -S -k -p '' -l -u "$user" -- "$@" >/dev/null
+  exit
+fi
+said=$(sudo -n -l -l -u "$user" -- "$@") || exit
+case $said in
+  *'Sudoers entry'*) ;;
+  *) exit 0 ;;
+esac
+case $said in
+  *!authenticate*) exit 0 ;;
+esac
+sudo -n -v 2>/dev/null || exit 3
+"""
+# USER ASKS: print the rules for this user, or the word `all` if it needs none. Fails where some rule asks for a password that is
+# not on standard input.
+RULES = """
+test "$(id -un)" != "$1" && test "$(id -u)" != 0 || { echo all; exit; }
+LC_ALL=C
+export LC_ALL
+if test "$2" = yes; then exec sudo -S -k -p '' -l -l; fi
+sudo -n -v 2>/dev/null && exec sudo -n -l -l
+"""
 KILL_S = 10.0
 REFUSALS = (
     "a password is required",
@@ -134,6 +166,32 @@ class PrivilegedHost:
         head = b"" if password is None else password.encode() + b"\n"
         head += f"{MARK} {len(text)}\n".encode() + text
         return self._by_sudo(("sh", "-c", START, name, *words)), head
+
+    def may(self, argv: Sequence[str], *, deadline: Deadline) -> str:
+        """Ask sudo if it would start ``argv``, which is not started; return the reason why not, empty if it would.
+
+        A program that is missing, and an answer that is unknown, give no reason. Raises SecretError, HostError.
+        """
+        words, password = checked(argv), self._password()
+        asked = words if password is None else ("sh", "-c", START, "sh", *words)
+        script = ("sh", "-c", MAY, "sudo", self.become.user, "no" if password is None else "yes", *asked)
+        head = b"" if password is None else password.encode() + b"\n"
+        output = self.inner.run(script, deadline=deadline, stdin=head)
+        said = printable(output.stderr).strip()
+        if output.exit == 3:
+            return "sudo asks for a password"
+        if output.exit == 1 and not said:
+            return "the sudoers file of the host does not allow it"
+        lines = [line for line in said.splitlines() if any(part in line for part in REFUSALS)]
+        return lines[-1].removeprefix("sudo: ") if output.exit == 1 and lines else ""
+
+    def may_all(self, *, deadline: Deadline) -> bool:
+        """Return True when sudo starts every command as the account. Raises SecretError, HostError."""
+        password = self._password()
+        words = ("sh", "-c", RULES, "sudo", self.become.user, "no" if password is None else "yes")
+        head = b"" if password is None else password.encode() + b"\n"
+        output = self.inner.run(words, deadline=deadline, stdin=head)
+        return output.ok and sudoers.allows_all(output.text, self.become.user)
 
     def _by_sudo(self, words: tuple[str, ...]) -> tuple[str, ...]:
         if self.used:

@@ -34,6 +34,21 @@ def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     return f"{user} ALL=({account}) NOPASSWD: {program} {arguments}"
 
 
+def allows_all(rules: str, account: str) -> bool:
+    """Return True when ``rules``, as printed by `sudo -l -l`, allow every command as ``account``; or are the word `all`."""
+    if rules.strip() == "all":
+        return True
+    if re.search(r"^\t!", rules, re.MULTILINE):
+        return False
+    entries = re.split(r"^Sudoers entry:.*$", rules, flags=re.MULTILINE)[1:]
+    return any(
+        (users := re.search(r"^ +RunAsUsers: (.*)$", one, re.MULTILINE))
+        and {"ALL", account} & set(users[1].split(", "))
+        and re.search(r"^\tALL$", one, re.MULTILINE)
+        for one in entries
+    )
+
+
 def pattern(words: str) -> str:
     """Return the pattern of sudoers(5) that matches the arguments ``words`` of a command, joined by spaces."""
     found, at = [], 0

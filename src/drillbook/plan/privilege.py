@@ -24,6 +24,12 @@ def of_step(
     return nearest(own, [*(service.become for service in services), inventory.target(host).become])
 
 
+def of_service(inventory: Inventory, service: str, host: str) -> Become | None:
+    """Return the account (with its password) for reading ``service`` on ``host``; None for the SSH user."""
+    named = _named(inventory, {"service": service}, host)
+    return nearest(None, [*(inventory.services[name].become for name in named), inventory.target(host).become])
+
+
 def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]:
     """Services on ``host`` that the parameters name; the service that the step works on comes first."""
     names = [params.get("service"), *params.values()]

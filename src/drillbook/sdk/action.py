@@ -109,6 +109,13 @@ class Action(BaseModel):
         """
         return ()
 
+    def commands(self, ctx: Context) -> Sequence[Sequence[str]]:
+        """Return commands that ``run`` starts later on the step's host, as far as they are known before.
+
+        Before the drill begins, sudo is asked if the account of the step may start them, and the commands of the undo.
+        """
+        return ()
+
     @classmethod
     def with_unknown(cls, params: Mapping[str, Any], unknown: Collection[str]) -> Self:
         """Build the action from ``params`` (by YAML key); the fields in ``unknown`` get their values later, from earlier

@@ -55,6 +55,15 @@ _TRIGGERS = """
 unit=$1; shift
 for one in $("$@" show -p TriggeredBy --value -- "$unit"); do ! "$@" is-active --quiet -- "$one" || echo "$one"; done
 """
+# UNIT: exit 3 if this user may not start and stop it: root may, others if polkit says so, see polkit(8). Changes nothing.
+_MAY = """
+test "$(id -u)" != 0 || exit 0
+command -v pkcheck >/dev/null || exit 3
+for verb in start stop; do
+  pkcheck --action-id org.freedesktop.systemd1.manage-units --process $$ --detail unit "$1" --detail verb "$verb" \
+    >/dev/null 2>&1 || exit 3
+done
+"""
 # UNIT JOURNALCTL...: print the log; fail for a user who may not read it (journalctl itself would exit with 0).
 _TAIL = """
 unit=$1; shift
@@ -136,6 +145,17 @@ class Systemd(Manager):
         if "Transient=yes" in seen:
             return "the unit is transient (made by systemd-run, for example), so it disappears when it stops"
         return "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart="
+
+    def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
+        """Return the systemctl command by `sudo`, if the inventory sets that."""
+        return ((*self._tool(), verb, unit),) if self.sudo else ()
+
+    def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
+        """Return a reason for an account that systemd asks for the rights of root, and polkit does not allow."""
+        if self.sudo or self.config.user:
+            return ""
+        seen = once_more(lambda: host.run(("sh", "-c", _MAY, "sh", unit), deadline=deadline))
+        return "systemd lets only root do that, and polkit allows it to nobody else" if seen.exit == 3 else ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
         """Return the active sockets, timers and paths that would start ``unit`` again after a stop."""

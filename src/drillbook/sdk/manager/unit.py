@@ -83,6 +83,14 @@ class Manager(ABC):
             raise StepFailed(f"{seen.unit} is {seen.word}: it has no process to kill")
         return (*self.sudo, "kill", "-KILL", str(seen.pid))
 
+    def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
+        """Return the commands with `sudo` that are inside the command for ``verb``: `start` or `stop`; none without a script."""
+        return ()
+
+    def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
+        """Return the reason why the account may not start and stop ``unit``; empty when it may, or when that is unknown."""
+        return ""
+
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
         """Return the reason why ``unit`` could not be started again after a stop; empty when a start is possible."""
         return ""

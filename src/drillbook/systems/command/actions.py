@@ -30,6 +30,11 @@ class Check(Read):
         """Return the program of the health command."""
         return ctx.service(self.service, Command).check[:1]
 
+    def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
+        """Return the health command."""
+        service = ctx.service(self.service, Command)
+        return () if service.run_as else (service.check,)
+
     def ready(self, ctx: Context) -> None:
         """Check that the program exists on the host."""
         _need(ctx, ctx.service(self.service, Command).check[0], "`check` of the service in the inventory")
@@ -124,6 +129,10 @@ class Run(Free, Fault):
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the program of the command."""
         return self.argv[:1] if self.known("argv") else ()
+
+    def commands(self, ctx: Context) -> tuple[Argv, ...]:
+        """Return the command and its proof; with a folder or variables, it is part of another command."""
+        return () if self.cwd or self.env else tuple(one for one in (self.argv, self.proof) if one)
 
     def ready(self, ctx: Context) -> None:
         """Check that the program exists on the host."""
@@ -224,6 +233,10 @@ class Script(Free):
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the interpreter, if the drill names it."""
         return self.interpreter[:1] if self.known("interpreter") else ()
+
+    def commands(self, ctx: Context) -> tuple[Argv, ...]:
+        """Return the command that runs the script; with a folder or variables, it is part of another command."""
+        return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 
     def ready(self, ctx: Context) -> None:
         """Check that the script can be read, and that its interpreter exists."""

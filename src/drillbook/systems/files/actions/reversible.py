@@ -61,6 +61,12 @@ class Replace(Fault):
         if said := why.get(ctx.run("sh", "-c", script, "sh", path).exit or 0):
             raise NotReady(f"{ctx.host.name}: {path} {said[0]}", hint=said[1])
 
+    def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
+        """Return the command that replaces the content, and the one that looks if it is replaced."""
+        path = _resolved(ctx, self.path)
+        rest = ("sh", path, self._beside(ctx, path))
+        return (("sh", "-c", swap.REPLACE, *rest), ("sh", "-c", swap.STILL, *rest))
+
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``was`` and ``is`` (SHA-256 of the old and the new content)."""
         path = _resolved(ctx, self.path)
@@ -145,6 +151,11 @@ class Chmod(Fault):
         if mode == self._wanted:
             raise NotReady(f"{ctx.host.name}: {path} already has the permissions {mode}", hint="choose other permissions")
         return path, mode
+
+    def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
+        """Return the command that changes the permissions."""
+        path, mode = self._was(ctx)
+        return (("sh", "-c", _CHMOD, "sh", path, mode, self._wanted),)
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``was`` and ``is`` (the old and the new permissions in octal)."""
@@ -260,6 +271,11 @@ class FillDisk(Fault):
                 raise NotReady(
                     f"{ctx.host.name}: {file} already exists", hint="find out what created the file, and remove it"
                 )
+
+    def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
+        """Return the command that fills the disk, if its amount is known before."""
+        file = self._file(ctx, archives.resolve(ctx, self.path))
+        return (("sh", "-c", _FILL, "sh", file, str(int(self.size))),) if self.size is not None else ()
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``file`` (path), ``bytes`` written, ``free_before`` and ``free_after`` (bytes)."""

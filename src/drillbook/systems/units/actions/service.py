@@ -14,7 +14,7 @@ from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.sdk.host import printable
-from drillbook.sdk.manager import UnitState, manager_of
+from drillbook.sdk.manager import Argv, UnitState, manager_of
 from drillbook.sdk.service import Service
 from drillbook.sdk.temporary_unit import TemporaryUnit
 
@@ -46,6 +46,29 @@ def _can_ask(ctx: Context, name: str) -> None:
         _state(ctx, name)
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from None
+
+
+def _can_change(ctx: Context, name: str) -> None:
+    """Raise NotReady unless the service manager knows the unit and lets this account start and stop it."""
+    _can_ask(ctx, name)
+    unit = _unit(ctx, name)
+    if why := manager_of(ctx.host).denied(ctx.host, unit, ctx.deadline):
+        raise NotReady(
+            f"{ctx.host.name}: {unit} cannot be started or stopped: {why}",
+            hint="set `become: true` of the host or the service, or `sudo` of its `manager`",
+        )
+
+
+def _start(ctx: Context, name: str) -> tuple[Argv, ...]:
+    """Commands that start the unit, and what sudo starts in them."""
+    manager, unit = manager_of(ctx.host), _unit(ctx, name)
+    return (manager.start(unit), *manager.by_sudo("start", unit))
+
+
+def _stop(ctx: Context, name: str) -> tuple[Argv, ...]:
+    """Commands that stop the unit, and what sudo starts in them."""
+    manager, unit = manager_of(ctx.host), _unit(ctx, name)
+    return (manager.stop(unit), *manager.by_sudo("stop", unit))
 
 
 class Status(Read):
@@ -158,8 +181,12 @@ class Start(Write):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the service manager knows the unit."""
-        _can_ask(ctx, self.service)
+        """Check that the service manager knows the unit, and lets this account change it."""
+        _can_change(ctx, self.service)
+
+    def commands(self, ctx: Context) -> tuple[Argv, ...]:
+        """Return the command that starts the unit."""
+        return _start(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid`` of its main process."""
@@ -190,8 +217,12 @@ class TryStart(Write):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the service manager knows the unit."""
-        _can_ask(ctx, self.service)
+        """Check that the service manager knows the unit, and lets this account change it."""
+        _can_change(ctx, self.service)
+
+    def commands(self, ctx: Context) -> tuple[Argv, ...]:
+        """Return the command that starts the unit."""
+        return _start(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``state``, ``word`` (the manager's own name of the state), ``started`` (true when it runs)."""
@@ -219,8 +250,12 @@ class Restart(Write):
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the service manager knows the unit."""
-        _can_ask(ctx, self.service)
+        """Check that the service manager knows the unit, and lets this account change it."""
+        _can_change(ctx, self.service)
+
+    def commands(self, ctx: Context) -> tuple[Argv, ...]:
+        """Return the commands that stop and start the unit."""
+        return (*_stop(ctx, self.service), *_start(ctx, self.service))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid``, ``pid_before`` (pid of the stopped process, null without one)."""
@@ -242,7 +277,7 @@ class _Down(Fault):
 
     def ready(self, ctx: Context) -> None:
         """Check that the unit runs, and that the manager can start it again after a stop."""
-        _can_ask(ctx, self.service)
+        _can_change(ctx, self.service)
         seen = _state(ctx, self.service)
         if seen.state != "running":
             raise NotReady(
@@ -272,6 +307,10 @@ class _Down(Fault):
 class Stop(_Down):
     """Stop a service's unit in the ordinary way, as a wrong deployment or an operator does."""
 
+    def commands(self, ctx: Context) -> tuple[Argv, ...]:
+        """Return the command that stops the unit."""
+        return _stop(ctx, self.service)
+
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``word`` (the manager's own name of the unit's state)."""
         seen = manager_of(ctx.host).ensure(ctx.host, _unit(ctx, self.service), "stopped", ctx.deadline)
@@ -280,6 +319,10 @@ class Stop(_Down):
 
 class Kill(_Down):
     """Kill a service's main process with SIGKILL, as the kernel does when memory is short; the unit stays down."""
+
+    def commands(self, ctx: Context) -> tuple[Argv, ...]:
+        """Return the command that kills the process that the unit has now."""
+        return (manager_of(ctx.host).kill(_state(ctx, self.service)),)
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid`` of the killed process."""

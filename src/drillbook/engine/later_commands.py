@@ -1,0 +1,97 @@
+"""Commands that a drill will start by sudo: before it begins, sudo is asked about each, and none is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+
+from drillbook.engine.stage import Stage
+from drillbook.findings import Finding, finding
+from drillbook.hosts.privileged import PrivilegedHost
+from drillbook.installation.program_name import program
+from drillbook.plan import privilege
+from drillbook.plan.plan import PlannedStep
+from drillbook.sdk.action import Action, Context, Effect
+from drillbook.sdk.become import Become
+from drillbook.sdk.host import once_more, shown
+
+SUDO = ("sudo", "-n")
+"""Beginning of a command that itself uses sudo, such as those of a service manager with the key `sudo`."""
+READY_S = 30.0
+Argv = tuple[str, ...]
+
+
+def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -> Finding | None:
+    """Ask sudo on the host of ``context`` about the known commands of a step and of its undo; a finding for a refusal.
+
+    Raises the errors of the host.
+    """
+    name = context.host.name
+    become = stage.become(step.id, name)
+    if become is None and not stage.plan.inventory.target(name).manager.sudo:
+        return None
+    if _all(stage, name, become or Become()):
+        return None
+    for argv in dict.fromkeys(_commands(action, context)):
+        by_sudo = argv[: len(SUDO)] == SUDO
+        if by_sudo == (become is None) and (why := _why(stage, name, become, argv[len(SUDO) :] if by_sudo else argv)):
+            return _finding(stage, step.action, name, become, why=why, step=step.id)
+    return None
+
+
+def _commands(action: Action, context: Context) -> Iterator[Argv]:
+    """Commands of the action and of its undo, as far as they are known; a value that is not known yet hides commands."""
+    with suppress(Exception):  # the `ready` check has told what is wrong
+        yield from map(tuple, action.commands(context))
+    if action.effect is not Effect.READ and "commands" in action.undo_kinds():
+        with suppress(Exception):
+            yield from map(tuple, action.undo(context).commands)
+
+
+def recorded(stage: Stage) -> list[Finding]:
+    """Ask sudo about the commands that the newest passed run of the same plan used; returns a finding for each refusal."""
+    accounts = {(host, become.user): become for host, become in privilege.used(stage.plan)}
+    known = stage.recorded() if accounts else ()
+    found: dict[tuple[str, str], Finding] = {}
+    for host, account, argv in known:
+        become = accounts.get((host, account))
+        if (
+            become
+            and (host, account) not in found
+            and not _all(stage, host, become)
+            and (why := _why(stage, host, become, argv))
+        ):
+            found[host, account] = _finding(stage, f"become {account}", host, become, why=why)
+    return list(found.values())
+
+
+def _all(stage: Stage, name: str, account: Become) -> bool:
+    """Return True when sudo starts every command as ``account``; a host is asked once. Raises HostError."""
+    key = (name, account.user)
+    if key not in stage.unlimited:
+        host = PrivilegedHost(stage.host(name), account)
+        stage.unlimited[key] = once_more(partial(host.may_all, deadline=stage.deadline(READY_S)))
+    return stage.unlimited[key]
+
+
+def _why(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
+    """Return the reason why sudo would not start ``argv``, with the command; empty if it would. Raises HostError."""
+    account = become or Become()
+    host = PrivilegedHost(stage.host(name), account)
+    why = once_more(partial(host.may, argv, deadline=stage.deadline(READY_S)))
+    return stage.redactor.text(f"`{shown(argv)}` would not be started as {account.user}: {why}") if why else ""
+
+
+def _finding(stage: Stage, title: str, host: str, become: Become | None, *, why: str, step: str | None = None) -> Finding:
+    hint = f"`{program()} drill.sudoers {stage.plan.drill}` prints what the drill needs, after one run with all rights"
+    account = f"{become.user}, by sudo" if become else "root, by `sudo` of the service manager"
+    return finding(
+        "not-ready",
+        title=title,
+        wanted=f"commands as {account}",
+        measured=f"{host}: {why}",
+        remedy=f"allow the command in the sudoers file of the host; {hint}",
+        host=host,
+        step=step,
+    )
