@@ -21,10 +21,20 @@ HERE = "here"
 class Estate:
     """An inventory of one host, this machine; each sandbox has its folder below ``root``."""
 
-    def __init__(self, root: Path, *, services: dict[str, Any], backups: dict[str, Any], **inventory: Any) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        services: dict[str, Any],
+        backups: dict[str, Any],
+        manager: dict[str, Any] | None = None,
+        **inventory: Any,
+    ) -> None:
         self.root = root
         (root / "scratch").mkdir()
-        hosts = {HERE: {"local": True, "scratch": str(root / "scratch")}}
+        hosts: dict[str, dict[str, Any]] = {HERE: {"local": True, "scratch": str(root / "scratch")}}
+        if manager:
+            hosts[HERE]["manager"] = manager
         for name, service in services.items():
             if "sandbox" in service:
                 given = {"data_may_leave": True, "folder": str(root / f"box-{name}"), **service["sandbox"]}

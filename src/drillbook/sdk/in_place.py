@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.identity import Identity, host_place
+from drillbook.sdk.sandbox import SandboxConfig
 from drillbook.sdk.service import Service
+from drillbook.values import Size
 
 if TYPE_CHECKING:
     from drillbook.sdk.backup_source import Backup
+
+
+UNLIMITED = Size(1 << 50)
 
 
 class VerifiesSource(Read):
@@ -69,6 +74,14 @@ class InPlace(ABC):
     @abstractmethod
     def identity(self) -> Identity | None:
         """Measure the identity of the service's data in the same way as the service's faults and comparisons."""
+
+
+def beside(folder: str) -> SandboxConfig:
+    """Return the settings of a folder beside the service's data, in which a restore in place prepares the data.
+
+    It has no budget: it contains what the service itself needs, so that only the free space of the file system limits it.
+    """
+    return SandboxConfig(folder=folder, isolation="none", data_may_leave=True, memory=UNLIMITED, disk=UNLIMITED)
 
 
 def evidence_of_run(ctx: Context, name: str) -> list[Path]:

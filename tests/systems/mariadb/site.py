@@ -97,36 +97,43 @@ class Server:
         return done.stdout
 
 
+def _alone(server: Server) -> list[str]:
+    return ["--no-defaults", f"--datadir={server.data}", f"--tmpdir={server.folder}/tmp"]
+
+
+def install(server: Server) -> None:
+    """Create the data directory."""
+    words = [tool("mariadb-install-db"), *_alone(server), "--skip-test-db", "--skip-name-resolve", "--rpm"]
+    subprocess.run(
+        [*words, "--auth-root-authentication-method=normal", *AS_ROOT], check=True, capture_output=True, timeout=120
+    )
+
+
+def command(server: Server) -> list[str]:
+    """Words that serve the data directory."""
+    options = [
+        "--skip-networking",
+        f"--socket={server.socket}",
+        f"--pid-file={server.folder}/pid",
+        "--innodb-log-file-size=8M",
+    ]
+    return [tool("mariadbd"), *_alone(server), *options, *AS_ROOT]
+
+
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Server]:
+def running(folder: Path, content: str = RICH) -> Iterator[Server]:
     server = Server(folder)
     (folder / "tmp").mkdir()
-    alone = ["--no-defaults", f"--datadir={server.data}", f"--tmpdir={folder}/tmp"]
-    install = [
-        tool("mariadb-install-db"),
-        *alone,
-        "--skip-test-db",
-        "--skip-name-resolve",
-        "--rpm",
-    ]
-    subprocess.run(
-        [*install, "--auth-root-authentication-method=normal", *AS_ROOT], check=True, capture_output=True, timeout=120
-    )
-    options = ["--skip-networking", f"--socket={server.socket}", f"--pid-file={folder}/pid", "--innodb-log-file-size=8M"]
+    install(server)
     with (folder / "log").open("wb") as log:
-        child = subprocess.Popen(
-            [tool("mariadbd"), *alone, *options, *AS_ROOT],
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-        )
+        child = subprocess.Popen(command(server), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             until = time.monotonic() + 60
             while subprocess.run([*server.login("mariadb"), "-e", "DO 1"], capture_output=True, check=False).returncode:
                 waits = child.poll() is None and time.monotonic() < until
                 assert waits, (folder / "log").read_text()[-2000:]
                 time.sleep(0.05)
-            server.sql(RICH)
+            server.sql(content)
             quoted = PASSWORD.replace("\\", "\\\\").replace("'", "\\'")
             server.sql(f"CREATE USER app@localhost IDENTIFIED BY '{quoted}'; GRANT ALL ON *.* TO app@localhost")
             yield server

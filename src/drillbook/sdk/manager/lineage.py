@@ -19,6 +19,29 @@ lineage() {
 }
 """
 """POSIX shell function: ``lineage PID`` prints lines for ``Lineage.read``. See proc(5)."""
+IN_FOLDER = (
+    SCRIPT
+    + """
+here=$(stat -L -c %d:%i -- "$1") || exit 0
+shift
+read -r up _ < /proc/uptime
+ticks=$(getconf CLK_TCK 2>/dev/null || echo 100)
+for pid in "$@"; do
+  test "$pid" != 0 && test "$(stat -L -c %d:%i "/proc/$pid/cwd" 2>/dev/null)" = "$here" || continue
+  start=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d ' ' -f 20)
+  own=$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$pid/status")
+  age=$(awk -v up="$up" -v start="$start" -v ticks="$ticks" 'BEGIN { print up - start / ticks }')
+  echo "process $pid ${own:-$pid} $age"
+  lineage "$pid"
+  break
+done
+"""
+)
+"""Shell script with the arguments FOLDER PID...: for the first of the processes with this working directory, print its pid on
+the host, its pid as the process itself sees it (different in a container), its age in seconds, its parents and control groups.
+"""
+APART_S = 5.0
+"""Largest accepted difference between two measurements of the age of a process, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""MariaDB: check a team's dumps and physical backups, restore them into a sandbox, compare content. Needs the system `tar`.
+"""MariaDB: check a team's dumps and physical backups, break and restore a server, compare content. Needs the system `tar`.
 
 Lives here: the service kind `mariadb`, the kinds of backups `mariadb_dump` and `mariabackup`, the actions `mariadb.*`.
 Lives elsewhere: the actions `backup.*` (`systems.backup`), the programs that unpack a compressed file (`systems.tar`).

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drillbook.findings import Finding, finding
+from drillbook.sdk.action import Facts
+from drillbook.systems.mariadb.content import SYSTEM_SCHEMAS
 
 # FOLDER: print name, size, times, and the two metadata files of each backup in FOLDER, or of the backup FOLDER itself.
 LIST = r"""
@@ -27,6 +29,7 @@ find . -maxdepth 2 \( -name mariadb_backup_info -o -name xtrabackup_info \
   done
   end=$(sed -n 's/^end_time = //p' -- "$folder/mariadb_backup_info" "$folder/xtrabackup_info" 2>/dev/null | head -n 1)
   test -z "$end" || date -d "$end" '+ended %s'
+  find "$folder" -mindepth 2 -maxdepth 2 -name '*.frm' -printf 'table %P\n'
 done
 """
 # FOLDER: read every byte: pages with innochecksum, other files with cat. The second and third extent of the system
@@ -72,6 +75,8 @@ find . -type f | while IFS= read -r file; do
   fi
 done
 """
+MOST_NAMED = 5000
+"""Maximum number of tables and views that the facts name."""
 SETTINGS = frozenset(
     (
         "innodb_data_file_path",
@@ -97,6 +102,8 @@ class CopiedFiles:
     """Field `end_time` in seconds since 1970, parsed in the host's time zone."""
     info: dict[str, str] = field(default_factory=dict)
     checkpoints: dict[str, str] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
+    """Tables and views of all databases but those of the server itself, as the paths of their definitions without suffix."""
 
     @property
     def kind(self) -> str:
@@ -117,7 +124,7 @@ class CopiedFiles:
         """Version of the server that was backed up."""
         return self.info.get("server_version", "")
 
-    def facts(self) -> dict[str, str | int]:
+    def facts(self) -> Facts:
         """Return the metadata of the backup as facts."""
         return {
             "type": self.kind,
@@ -125,7 +132,16 @@ class CopiedFiles:
             "to_lsn": number(self.checkpoints, "to_lsn"),
             "server_version": self.version,
             "partial": self.info.get("partial", ""),
+            "named": len(self.tables),
+            "names": sorted(self.tables)[:MOST_NAMED],
         }
+
+    def without_tables(self, name: str, host: str) -> list[Finding]:
+        """Return a finding if the backup contains no table or view; an empty list otherwise."""
+        if self.tables:
+            return []
+        wanted = "at least one table beside those of the server itself"
+        return [finding("backup-empty", title=name, wanted=wanted, measured="none", host=host)]
 
     def unfinished(self, name: str, host: str) -> list[Finding]:
         """Return a finding if the backup is unfinished, or if mariadb-backup cannot restore it without other files."""
@@ -157,6 +173,9 @@ def parsed(text: str) -> list[CopiedFiles]:
             found.append(CopiedFiles(match[3].removeprefix("./"), int(match[1]), float(match[2])))
         elif found and (match := re.fullmatch(r"ended (\d+)", line)):
             found[-1].ended = float(match[1])
+        elif found and (match := re.fullmatch(r"table ([^/]+)/(.*)\.frm", line)):
+            if match[1] not in SYSTEM_SCHEMAS:
+                found[-1].tables.append(f"{match[1]}/{match[2]}")
         elif found and (match := re.fullmatch(r"(info|checkpoints) ([a-z_]+) =\s*(.*)", line)):
             getattr(found[-1], match[1])[match[2]] = match[3].strip()
     return found

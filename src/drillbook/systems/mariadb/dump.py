@@ -11,10 +11,14 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_source import Backup, Checked, need_programs
+from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.sdk.service import Service
 from drillbook.systems.mariadb import server
 from drillbook.systems.mariadb.client import name, said, verifying
+from drillbook.systems.mariadb.copied_files import MOST_NAMED
 from drillbook.systems.mariadb.dump_reading import CHECK, LOAD, SECTIONS, Reading
+from drillbook.systems.mariadb.in_place import DumpInPlace
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.tar.source import unpacker
 
@@ -38,6 +42,7 @@ class MariadbDump(FileBackups):
     TAKEN: ClassVar[str] = "the dump"
     kind: Literal["mariadb_dump"] = "mariadb_dump"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
+    RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("sed", "uniq")
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
@@ -56,10 +61,16 @@ class MariadbDump(FileBackups):
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
         """Start a new server in the sandbox, and load the dump with the client `mariadb`, which stops at the first error."""
-        moments = [time.monotonic()]
+        begun = time.monotonic()
         server.install(box)
         server.start(box)
-        moments.append(time.monotonic())
+        started = time.monotonic()
+        facts = self.loaded(ctx, backup, box)
+        return {**facts, "seconds": {"server": round(started - begun, 3), **facts.pop("seconds")}}
+
+    def loaded(self, ctx: Context, backup: Backup, box: Sandbox) -> Facts:
+        """Load the dump into the running server of the sandbox, and check that it was complete. Raises StepFailed, HostError."""
+        moments = [time.monotonic()]
         with self.brought(ctx, backup, box.files, box.folder) as path:
             moments.append(time.monotonic())
             reading = self._load(ctx, box, path)
@@ -72,9 +83,13 @@ class MariadbDump(FileBackups):
         with verifying(service):
             followed = server.quiet(client)
         created = [] if "mysql" in reading.databases else _definers(box)
-        stages = ("server", "fetch", "load")
+        stages = ("fetch", "load")
         seconds = {stage: round(moments[n + 1] - moments[n], 3) for n, stage in enumerate(stages)}
         return {**_facts(reading), "accounts_created": created, "replication_stopped": followed, "seconds": seconds}
+
+    def in_place(self, ctx: Context, service: Service) -> InPlace:
+        """Return the object that restores a dump into a server whose databases were dropped."""
+        return DumpInPlace(ctx, service, self)
 
     def _load(self, ctx: Context, box: Sandbox, path: str) -> Reading:
         service, client = server.place(box)
@@ -117,6 +132,8 @@ def _facts(reading: Reading) -> Facts:
     return {
         "databases": sorted(reading.databases),
         "tables": len(reading.tables),
+        "named": len(reading.named),
+        "names": sorted(reading.named)[:MOST_NAMED],
         "tables_without_rows": reading.without_rows(),
         "insert_statements": sum(reading.rows.values()),
         "sections": sorted(reading.sections),

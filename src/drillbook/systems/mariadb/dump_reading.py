@@ -26,6 +26,8 @@ s/^\(REPLACE INTO `[^`]*`\).*/\1/p
 /^-- Server version/p
 /^-- Current Database: /p
 /^-- Table structure for table /p
+/^-- Sequence structure for /p
+/^-- Temporary table structure for view /p
 /^-- Dumping data for table /p
 /^-- Dumping routines for database /p
 /^-- Dumping events for database /p
@@ -72,6 +74,10 @@ class Reading:
     server: str = ""
     databases: set[str] = field(default_factory=set)
     tables: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    """Tables, views and sequences that the dump creates, each with its database."""
+    current: str = ""
+    """Database of the section that was read last."""
     filled: set[str] = field(default_factory=set)
     """Tables for which the dump has a section of rows, possibly without any row."""
     rows: Counter[str] = field(default_factory=Counter)
@@ -144,7 +150,14 @@ class Reading:
 
 
 def _database(reading: Reading, match: re.Match[str], _: int) -> None:
-    reading.databases |= {name for name in (match[1].strip(),) if name}
+    reading.current = match[1].strip()
+    reading.databases |= {name for name in (reading.current,) if name}
+
+
+def _table(reading: Reading, match: re.Match[str], _: int) -> None:
+    reading.named.add(f"{reading.current}.{match[2]}".replace("``", "`"))
+    if match[1] == "Table structure for table":
+        reading.tables.append(match[2])
 
 
 _LINES: tuple[tuple[str, Any], ...] = (
@@ -153,7 +166,7 @@ _LINES: tuple[tuple[str, Any], ...] = (
     (r"-- Host: .*?Database: (.*)", _database),
     (r"-- Server version\s+(.*)", lambda reading, match, _: setattr(reading, "server", match[1])),
     (r"-- Current Database: `(.*)`", _database),
-    (r"-- Table structure for table `(.*)`", lambda reading, match, _: reading.tables.append(match[1])),
+    (r"-- (Table structure for table|Sequence structure for|Temporary table structure for view) `(.*)`", _table),
     (r"-- Dumping data for table `(.*)`", lambda reading, match, _: reading.filled.add(match[1])),
     (r"-- Dumping (routines|events) for", lambda reading, match, _: reading.sections.add(match[1])),
     (

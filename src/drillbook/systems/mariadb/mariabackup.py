@@ -23,11 +23,13 @@ from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_places import HostFolder
 from drillbook.sdk.backup_source import Backup, Checked, need_programs
 from drillbook.sdk.host import Host, Output, printable
+from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.sdk.service import Service
 from drillbook.systems.mariadb import server
-from drillbook.systems.mariadb.client import Client, program, verifying
-from drillbook.systems.mariadb.content import full_name, listed
+from drillbook.systems.mariadb.client import program
 from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings
+from drillbook.systems.mariadb.in_place import PhysicalInPlace
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.tar.source import unpacker
 
@@ -59,6 +61,7 @@ class Mariabackup(FileBackups):
         description="folder: `at` is a folder on the host with one subfolder for each backup; stream: each backup is one file.",
     )
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
+    RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
 
     def backups(self, ctx: Context) -> list[Backup]:
         """List the backup folders below `at`, or the files of streams."""
@@ -96,6 +99,7 @@ class Mariabackup(FileBackups):
         findings = broken or files.unfinished(backup.id, ctx.host.name) or damage(sink.text, backup.id, ctx.host.name)
         if not findings and self.form == "folder":
             findings = self._chain(ctx, backup)[1]
+        findings = findings or files.without_tables(backup.id, ctx.host.name)
         pages = sink.text.startswith("pages") and files.kind != "incremental"
         covered = ("every byte was read", "the files that are written last are there")
         return Checked(
@@ -149,11 +153,15 @@ class Mariabackup(FileBackups):
         needed = settings(box.run("cat", "--", f"{service.data}/backup-my.cnf").check().text)
         server.start(box, needed)
         moments.append(time.monotonic())
-        _all_opened(box)
+        server.must_open(box)
         seconds = {
             stage: round(moments[step + 1] - moments[step], 3) for step, stage in enumerate(("copy", "prepare", "server"))
         }
         return {**files.facts(), "prepared": names, "seconds": seconds}
+
+    def in_place(self, ctx: Context, service: Service) -> InPlace:
+        """Return the object that restores a backup into a server whose databases were dropped."""
+        return PhysicalInPlace(ctx, service, self)
 
     def _copy(self, ctx: Context, backup: Backup, box: Sandbox, data: str) -> list[str]:
         """Copy the files into the sandbox: the full backup as data directory, each increment into a folder next to it."""
@@ -262,26 +270,3 @@ def _prepare(box: Sandbox, service: Mariadb, name: str, increment: str) -> None:
             finding("backup-damaged", title=name, wanted="a copy that is prepared", measured=measured, host=box.host.name)
         ],
     )
-
-
-def _all_opened(box: Sandbox) -> None:
-    """Read one row of every table: `--prepare` succeeds even when the file of a table is missing.
-
-    Raises StepFailed, CouldNotVerify, HostError.
-    """
-    service, _ = server.place(box)
-    client = Client(box.ctx, service.model_copy(update={"database": ""}), "")
-    with verifying(service):
-        tables = {f"{row['s']}.{row['t']}": full_name(row) for row in listed(client) if row["kind"] != "VIEW"}
-        statements = {key: f"SELECT 1 AS opened FROM {table} LIMIT 1" for key, table in tables.items()}  # noqa: S608  quoted
-        results, errors = client.answered(";\n".join(statements.values()))
-    opened = {result.statement for result in results}
-    unopened = [key for key, statement in statements.items() if statement not in opened]
-    if unopened:
-        raise StepFailed(
-            f"{service.name}: {len(unopened)} tables of the copy cannot be opened, such as {unopened[0]}",
-            findings=[
-                finding("table-corrupt", title=key, wanted="a table that opens", measured=errors[:500])
-                for key in unopened[:20]
-            ],
-        )

@@ -13,16 +13,14 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import printable
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.systems.mariadb.client import Client, program
-from drillbook.systems.mariadb.service import SANDBOX_USER, Mariadb
+from drillbook.systems.mariadb.client import Client, name, program, verifying
+from drillbook.systems.mariadb.content import full_name, listed
+from drillbook.systems.mariadb.service import Mariadb
 
 LOG = "server.log"
 ACCOUNT_FILE = "account.sql"
 """Name of the file in the sandbox's folder that contains the statements ``ACCOUNT``."""
-ACCOUNT = (
-    f"CREATE OR REPLACE USER {SANDBOX_USER}@localhost;\n"
-    f"GRANT ALL PRIVILEGES ON *.* TO {SANDBOX_USER}@localhost WITH GRANT OPTION;\n"
-)
+ACCOUNT = "CREATE OR REPLACE USER {user}@localhost;\nGRANT ALL PRIVILEGES ON *.* TO {user}@localhost WITH GRANT OPTION;\n"
 """SQL statements that create Drillbook's account in a restored copy."""
 # PROGRAM...: add --user=root when running as root; MariaDB's programs refuse to run as root without it.
 _AS_ROOT = """
@@ -80,7 +78,7 @@ def start(box: Sandbox, more: Mapping[str, str] | None = None) -> None:
     ``more`` are settings of the original server. Raises StepFailed with the end of the server log, HostError.
     """
     service, client = place(box)
-    _put(box, ACCOUNT_FILE, ACCOUNT)
+    _put(box, ACCOUNT_FILE, ACCOUNT.format(user=name(service.user)))
     make_temporary(box)
     server = (program_path(service, "mariadbd"), "--no-defaults", *options(box, service, more or {}))
     box.start("sh", "-c", _SERVE, "sh", *server, log=LOG)
@@ -111,6 +109,29 @@ def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[st
         "--loose-feedback=OFF",
         "--loose-wsrep-on=OFF",
     )
+
+
+def must_open(box: Sandbox) -> None:
+    """Read one row of every table: `--prepare` succeeds even when the file of a table is missing.
+
+    Raises StepFailed, CouldNotVerify, HostError.
+    """
+    service, _ = place(box)
+    client = Client(box.ctx, service.model_copy(update={"database": ""}), "")
+    with verifying(service):
+        tables = {f"{row['s']}.{row['t']}": full_name(row) for row in listed(client) if row["kind"] != "VIEW"}
+        statements = {key: f"SELECT 1 AS opened FROM {table} LIMIT 1" for key, table in tables.items()}  # noqa: S608  quoted
+        results, errors = client.answered(";\n".join(statements.values()))
+    opened = {result.statement for result in results}
+    unopened = [key for key, statement in statements.items() if statement not in opened]
+    if unopened:
+        raise StepFailed(
+            f"{service.name}: {len(unopened)} tables of the copy cannot be opened, such as {unopened[0]}",
+            findings=[
+                finding("table-corrupt", title=key, wanted="a table that opens", measured=errors[:500])
+                for key in unopened[:20]
+            ],
+        )
 
 
 def quiet(client: Client) -> list[str]:
@@ -156,9 +177,9 @@ def series(number: str) -> str:
 
 def need(ctx: Context, service: Mariadb, programs: Sequence[str]) -> None:
     """Check that the step's host has the MariaDB programs ``programs``. Raises NotReady."""
-    for name in programs:
-        if not ctx.run("sh", "-c", _HAS, "sh", program_path(service, name)).ok:
-            raise _no_program(ctx, service, name)
+    for wanted in programs:
+        if not ctx.run("sh", "-c", _HAS, "sh", program_path(service, wanted)).ok:
+            raise _no_program(ctx, service, wanted)
 
 
 def need_safe_client(ctx: Context, service: Mariadb) -> None:

@@ -24,8 +24,8 @@ from drillbook.sdk.action import Facts, Undo
 from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.host import Deadline, printable
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.in_place import InPlace, evidence_of_run, lies_in
-from drillbook.sdk.sandbox import Sandbox, SandboxConfig, removal
+from drillbook.sdk.in_place import InPlace, beside, evidence_of_run, lies_in
+from drillbook.sdk.sandbox import Sandbox, removal
 from drillbook.systems.postgres import cluster, identity, ownership, properties, sandbox
 from drillbook.systems.postgres.actions.fields import need_place
 from drillbook.systems.postgres.basebackup import other_tablespaces
@@ -87,9 +87,8 @@ class ClusterInPlace(InPlace):
         """Sandbox in a folder next to the data directory, with its own server."""
         name = hashlib.sha256(self.ctx.run_id.encode()).hexdigest()[:8]
         folder = f"{self.postgres.data}.drillbook.{name}"
-        config = SandboxConfig(folder=folder, isolation="none", data_may_leave=True)
         admin = self.postgres.admin.model_copy(update={"socket": ""})
-        fields = {"sandbox": config, "admin": admin, **Postgres.fields_in_sandbox(folder)}
+        fields = {"sandbox": beside(folder), "admin": admin, **Postgres.fields_in_sandbox(folder)}
         return Sandbox(self.ctx, self.postgres.model_copy(update=fields), self.ctx.host)
 
     @abstractmethod

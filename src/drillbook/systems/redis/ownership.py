@@ -9,34 +9,12 @@ from __future__ import annotations
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.manager import manager_of
-from drillbook.sdk.manager.lineage import SCRIPT, Lineage
+from drillbook.sdk.manager.lineage import APART_S, IN_FOLDER, Lineage
 from drillbook.systems.redis import server
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.save import as_owner
 from drillbook.systems.redis.service import Redis
 
-APART_S = 5.0
-"""Largest accepted difference between two measurements of the age of a process, in seconds."""
-# FOLDER PID...: print, for each process with this working directory, its pid on the host, its pid as the process itself sees
-# it (different in a container), its age in seconds, and its parents and control groups.
-_LOOK = (
-    SCRIPT
-    + """
-here=$(stat -L -c %d:%i -- "$1") || exit 0
-shift
-read -r up _ < /proc/uptime
-ticks=$(getconf CLK_TCK 2>/dev/null || echo 100)
-for pid in "$@"; do
-  test "$pid" != 0 && test "$(stat -L -c %d:%i "/proc/$pid/cwd" 2>/dev/null)" = "$here" || continue
-  start=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d ' ' -f 20)
-  own=$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$pid/status")
-  age=$(awk -v up="$up" -v start="$start" -v ticks="$ticks" 'BEGIN { print up - start / ticks }')
-  echo "process $pid ${own:-$pid} $age"
-  lineage "$pid"
-  break
-done
-"""
-)
 _HINT = "check `host`, `unit`, `address` and `port` of the service in the inventory"
 
 
@@ -45,7 +23,9 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
     unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
     info = session.info("server")
     number = info.get("process_id", "0")
-    output = ctx.run(*as_owner(service), "sh", "-c", _LOOK, "sh", directory, number, str(unit.pid or 0), env={"LC_ALL": "C"})
+    output = ctx.run(
+        *as_owner(service), "sh", "-c", IN_FOLDER, "sh", directory, number, str(unit.pid or 0), env={"LC_ALL": "C"}
+    )
     lines = output.check().text.splitlines()
     process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
     at = f"{ctx.host.name}: the server at {service.address}:{service.port}"

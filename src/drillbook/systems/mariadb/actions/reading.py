@@ -15,6 +15,7 @@ from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.expected_differences import Reasons
 from drillbook.sdk.key_ranges import History, Tables, Tolerance
 from drillbook.systems.mariadb import compare, content
+from drillbook.systems.mariadb.actions.fields import ServiceName
 from drillbook.systems.mariadb.client import SqlError, connected, plain, text, verifying
 from drillbook.systems.mariadb.key_reader import KeyReader
 from drillbook.systems.mariadb.server import need
@@ -33,8 +34,6 @@ SELECT VERSION() AS version, @@read_only AS read_only, @@max_connections AS max_
   (SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES WHERE {where}) AS bytes
 """
 _UNCHECKED = "doesn't support check"
-
-ServiceName = Annotated[str, Field(description="Name of the MariaDB service in the inventory.")]
 
 
 class _OfServer(Read):

@@ -1,0 +1,1 @@
+"""Actions `mariadb.*`, in one module for each group."""

@@ -1,0 +1,287 @@
+"""Restores a team's own backup into a MariaDB service whose databases were dropped.
+
+The unit is stopped, and a private server serves the restored data in a folder beside the data directory, as in a sandbox:
+only by a socket in this folder. When every table opens there, the folder's data directory takes the place of the old one,
+and the unit starts again. A dump is loaded into a copy of the old directory, so that accounts and settings stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from abc import abstractmethod
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
+from drillbook.findings import finding
+from drillbook.sdk.action import Facts, Undo
+from drillbook.sdk.backup_source import Backup
+from drillbook.sdk.host import Deadline, printable
+from drillbook.sdk.identity import Identity
+from drillbook.sdk.in_place import InPlace, beside, lies_in
+from drillbook.sdk.sandbox import Sandbox, removal
+from drillbook.systems.mariadb import exchange, identity, lost, ownership, server
+from drillbook.systems.mariadb.client import Client, connected, name, text, verifying
+from drillbook.systems.mariadb.exchange import Exchange
+from drillbook.systems.mariadb.service import Mariadb
+
+GIVE_UP_S = 120.0
+MARKER = "drillbook-restored"
+"""File in a restored data directory with the run that restored it."""
+NEEDED = (
+    "innodb_page_size",
+    "innodb_log_file_size",
+    "innodb_data_file_path",
+    "innodb_undo_tablespaces",
+    "lower_case_table_names",
+)
+"""Settings without which a server cannot open the files of another one."""
+OUTSIDE = ("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "aria_log_dir_path")
+"""Settings that place files of the server outside its data directory."""
+_SETTINGS = "SELECT VARIABLE_NAME AS name, VARIABLE_VALUE AS value FROM information_schema.GLOBAL_VARIABLES"
+# FOLDER: wait until the server that wrote its exit status there has ended.
+_ENDED = 'until test -s "$1/server.status"; do sleep 0.05; done; cat -- "$1/server.status"'
+_PROGRAMS = """
+SELECT 'routines' AS kind, COUNT(*) AS n FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA IN ({names})
+UNION ALL SELECT 'events', COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA IN ({names})
+"""
+_FILES = """
+SELECT CONCAT(CAST(CONVERT(TABLE_SCHEMA USING filename) AS BINARY), '/', CAST(CONVERT(TABLE_NAME USING filename) AS BINARY))
+  AS file, TABLE_NAME AS t
+FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ({names})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInPlace(InPlace):
+    """Base of restores into a service of kind mariadb."""
+
+    source: Any
+    """The backup source that this object restores from."""
+
+    @property
+    def mariadb(self) -> Mariadb:
+        """The MariaDB service. Raises NotReady for a service of another kind, or without unit or data directory."""
+        if not isinstance(self.service, Mariadb):
+            raise NotReady(f"{self.service.name} is not a service of kind mariadb")
+        for field in ("unit", "data_directory"):
+            if not getattr(self.service, field):
+                raise NotReady(
+                    f"the service {self.service.name!r} has no `{field}` in the inventory",
+                    hint="a restore exchanges the data directory of the server and restarts its unit: set both",
+                )
+        return self.service
+
+    @property
+    def _key(self) -> str:
+        return hashlib.sha256(self.ctx.run_id.encode()).hexdigest()[:8]
+
+    @property
+    def box(self) -> Sandbox:
+        """Sandbox in a folder beside the data directory, with its own server and an account of this run."""
+        service, folder = self.mariadb, f"{self.mariadb.data}.drillbook.{self._key}"
+        fields = {**Mariadb.fields_in_sandbox(folder), "user": f"drillbook_{self._key}", "sandbox": beside(folder)}
+        return Sandbox(self.ctx, service.model_copy(update=fields), self.ctx.host)
+
+    @property
+    def exchange(self) -> Exchange:
+        """Exchange of the data directory by the restored one."""
+        return Exchange(self.ctx, self.mariadb, f"{self.mariadb.data}.drillbook.{self._key}.kept")
+
+    @abstractmethod
+    def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
+        """Reason why ``backup`` cannot restore the databases of ``client``; empty when it can. Raises SqlError."""
+
+    @abstractmethod
+    def fill(self, box: Sandbox, backup: Backup, at: datetime | None, needed: dict[str, str]) -> Facts:
+        """Restore into the folder and leave its server running; ``needed`` are settings of the stopped server."""
+
+    def ready(self) -> None:
+        """Check unit, data directory, server and programs of the service. Raises NotReady, HostError."""
+        ownership.ready(self.ctx, self.mariadb)
+        self.exchange.ready()
+        self.source.ready_sandbox(self.ctx, self.box.service)
+
+    def unlike(self, backup: Backup, checked: Facts) -> str:
+        """Reason why ``backup`` cannot restore the databases of the running server; empty when it can."""
+        if why := lies_in(self.ctx, self.source, self.mariadb.data):
+            return f"{why}: a restore exchanges this folder"
+        with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
+            if outside := _outside(client, self.mariadb.data):
+                return f"the server has files outside its data directory: {outside}"
+            return self.differs(client, backup, checked)
+
+    def restore(self, backup: Backup, at: datetime | None) -> Facts:
+        """Restore beside the data directory, exchange the two, and start the unit. Raises StepFailed, HostError."""
+        undo, box, facts = self.undo(), self.box, {}
+        if self.active():
+            self.exchange.give_up(undo)  # what an earlier attempt of this step left
+            self.exchange.start()
+        try:
+            needed = self._needed(backup)
+            if needed is None:
+                return {}
+            box.make()
+            try:
+                facts = self._filled(box, backup, at, needed)
+            except BaseException:
+                later = replace(self.ctx, deadline=Deadline.after(GIVE_UP_S))
+                replace(self.exchange, ctx=later).give_up(undo)
+                raise
+            finally:
+                with suppress(HostError, TimeoutError):
+                    replace(box, ctx=replace(self.ctx, deadline=Deadline.after(GIVE_UP_S))).remove()
+        except CouldNotVerify as error:
+            raise StepFailed(f"the restore failed: {error.message}") from error
+        return facts
+
+    def _needed(self, backup: Backup) -> dict[str, str] | None:
+        """Return the settings that a server on these files needs; None when this run restored the databases already.
+
+        Raises StepFailed when the service still has databases, CouldNotVerify.
+        """
+        with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
+            ownership.must_own(self.ctx, self.mariadb, client)
+            if names := lost.databases(client):
+                if self._made_here():
+                    return None
+                raise exchange.not_empty(self.mariadb, self.ctx.host.name, backup, names)
+            return _values(client, NEEDED)
+
+    def _made_here(self) -> bool:
+        output = self.ctx.run("sh", "-c", 'cat -- "$1" 2>/dev/null', "sh", f"{self.mariadb.data}/{MARKER}")
+        return output.text.strip() == self.ctx.run_id
+
+    def _filled(self, box: Sandbox, backup: Backup, at: datetime | None, needed: dict[str, str]) -> Facts:
+        self.exchange.stop()
+        facts = self.fill(box, backup, at, needed)
+        moments = [time.monotonic()]
+        wanted = self._opened(box)
+        self._end(box)
+        self.exchange.put(f"{box.folder}/data")
+        moments.append(time.monotonic())
+        self.exchange.start()
+        self._must_serve(wanted)
+        self.exchange.forget()
+        moments.append(time.monotonic())
+        seconds = {"finish": round(moments[1] - moments[0], 3), "start": round(moments[2] - moments[1], 3)}
+        return {**facts, "tables": len(wanted), "seconds": {**facts.pop("seconds", {}), **seconds}}
+
+    def _opened(self, box: Sandbox) -> set[str]:
+        """Return the names of the restored tables, each of which was opened. Raises CouldNotVerify, HostError."""
+        _, client = server.place(box)
+        with verifying(box.service):  # type: ignore[arg-type]  # the sandbox is of the kind mariadb
+            return lost.tables(client)
+
+    def _end(self, box: Sandbox) -> None:
+        """Remove the account of this run and end the server in order; mark the directory. Raises StepFailed, HostError."""
+        service, client = server.place(box)
+        asked = f"SELECT COUNT(*) AS n FROM mysql.global_priv WHERE User = {text(service.user)}"  # noqa: S608  quoted
+        with verifying(service):
+            (left,) = client.rows(f"DROP USER {name(service.user)}@localhost; {asked}; SHUTDOWN")
+        if left["n"] != "0":
+            raise StepFailed(f"{box.host.name}: the account {service.user} could not be removed from the restored server")
+        output = box.run("sh", "-c", _ENDED, "sh", box.folder)
+        if not output.ok or output.text.strip() != "0":
+            said = printable(output.stderr or output.stdout, limit=300).strip()
+            raise StepFailed(f"{box.host.name}: the restored server did not end in order: {said}")
+        box.run("sh", "-c", 'cat > "$1"', "sh", f"{service.data}/{MARKER}", stdin=f"{self.ctx.run_id}\n".encode()).check()
+
+    def _must_serve(self, wanted: set[str]) -> None:
+        """Check that the unit serves the restored tables on the exchanged directory. Raises StepFailed, CouldNotVerify."""
+        with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
+            ownership.must_own(self.ctx, self.mariadb, client)
+            lacking = sorted(wanted - lost.tables(client))
+        if not lacking:
+            return
+        measured = f"{lacking[0]} is missing"
+        host = self.ctx.host.name
+        found = finding(
+            "restore-errors", title=self.mariadb.name, wanted="every restored table", measured=measured, host=host
+        )
+        raise StepFailed(f"{self.mariadb.name} does not serve what was restored: {measured}", findings=[found])
+
+    def undo(self) -> Undo:
+        """Put the old data directory back if the restore did not finish, and start the unit; a finished restore stays."""
+        return self.exchange.undo(removal(self.box.service, self.ctx.run_id))
+
+    def active(self) -> bool:
+        """Return True while the folder or the old data directory of an unfinished restore exists, or the unit is stopped."""
+        return self.box.exists() or self.exchange.unfinished()
+
+    def identity(self) -> Identity:
+        """Identity of the databases, read from the running server; `mariadb.lose_data` reads it in the same way."""
+        return identity.measured(self.ctx, self.mariadb.name)
+
+
+@dataclass(frozen=True, slots=True)
+class DumpInPlace(ServerInPlace):
+    """Restore of a dump into a copy of the data directory, so that accounts and other databases stay."""
+
+    def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
+        """Reason why the dump lacks tables, routines or events of the server; empty when it contains all."""
+        names, held = lost.databases(client), lost.tables(client)
+        there = set(checked.get("names", ()))
+        if len(there) < int(checked.get("named", 0)):
+            return f"only {len(there)} of its {checked['named']} tables are named in the facts, too few to compare"
+        if lacking := sorted(held - there):
+            return f"it lacks {len(lacking)} of the {len(held)} tables of the server: {', '.join(lacking[:5])}"
+        quoted = ", ".join(text(each) for each in names)
+        for row in client.rows(_PROGRAMS.format(names=quoted)):
+            if row["n"] != "0" and row["kind"] not in checked.get("sections", ()):
+                return f"it contains no {row['kind']}, of which the server has {row['n']} (option --{row['kind']})"
+        return ""
+
+    def fill(self, box: Sandbox, backup: Backup, at: datetime | None, needed: dict[str, str]) -> Facts:
+        """Copy the data directory of the stopped server, start a server on the copy, and load the dump into it."""
+        begun = time.monotonic()
+        size = self.ctx.run("du", "-sb", "--", self.mariadb.data).check().text.split()[0]
+        box.need_space(int(size) + (backup.bytes or 0))
+        box.files.run(("cp", "-a", "--", self.mariadb.data, f"{box.folder}/data"), deadline=self.ctx.deadline).check()
+        server.start(box, needed)
+        copied = time.monotonic()
+        facts: Facts = self.source.loaded(self.ctx, backup, box)
+        server.must_open(box)
+        return {**facts, "seconds": {"copy": round(copied - begun, 3), **facts.pop("seconds", {})}}
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalInPlace(ServerInPlace):
+    """Restore of a physical backup: the whole server, with its accounts, as it was at the time of the backup."""
+
+    def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
+        """Reason why the backup would change other databases, or lacks tables of the server; empty when neither is so."""
+        if more := lost.others(client):
+            return (
+                f"the server also contains {', '.join(more[:5])}, which a physical backup takes back to its own time: "
+                "remove `database` of the service, so that the drill is about the whole server"
+            )
+        quoted = ", ".join(text(each) for each in lost.databases(client))
+        held = {str(row["file"]): str(row["t"]) for row in client.rows(_FILES.format(names=quoted))}
+        there = set(checked.get("names", ()))
+        if len(there) < int(checked.get("named", 0)):
+            return f"only {len(there)} of its {checked['named']} tables are named in the facts, too few to compare"
+        if lacking := sorted(table for file, table in held.items() if file not in there):
+            return f"it lacks {len(lacking)} of the {len(held)} tables of the server: {', '.join(lacking[:5])}"
+        return ""
+
+    def fill(self, box: Sandbox, backup: Backup, at: datetime | None, needed: dict[str, str]) -> Facts:
+        """Prepare a copy of the backup in the folder, and start a server on it."""
+        facts: Facts = self.source.restore(self.ctx, backup, box, at)
+        return facts
+
+
+def _values(client: Client, names: tuple[str, ...]) -> dict[str, str]:
+    quoted = ", ".join(text(each.upper()) for each in names)
+    rows = client.rows(f"{_SETTINGS} WHERE VARIABLE_NAME IN ({quoted})")
+    return {str(row["name"]).lower(): str(row["value"] or "") for row in rows}
+
+
+def _outside(client: Client, data: str) -> str:
+    """Return the first setting that places files of the server outside its data directory; empty for none."""
+    inside = ("", ".", data)
+    values = _values(client, OUTSIDE)
+    return next((f"{key} {value}" for key, value in values.items() if value.rstrip("/") not in inside), "")

@@ -1,0 +1,80 @@
+"""Record of the databases that a fault drops, which shows later if they are lost, or have been restored completely."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.sdk.action import Context
+from drillbook.sdk.in_place import evidence_of_run
+from drillbook.systems.mariadb.client import Client, connected, text, verifying
+from drillbook.systems.mariadb.content import SYSTEM_SCHEMAS, listed
+from drillbook.systems.mariadb.service import Mariadb
+
+RECORD = "databases.json"
+"""Name of the evidence file with the tables of the databases, written right before these are dropped."""
+
+_SCHEMATA = "SELECT SCHEMA_NAME AS s FROM information_schema.SCHEMATA WHERE SCHEMA_NAME"
+
+
+def databases(client: Client) -> list[str]:
+    """Return the names of the service's databases on the server; see ``others``. Raises SqlError, HostError."""
+    only = client.service.database
+    return [name for name in _all(client) if name == only or not only]
+
+
+def others(client: Client) -> list[str]:
+    """Return the names of the server's databases that do not belong to the service. Raises SqlError, HostError."""
+    mine = databases(client)
+    return [name for name in _all(client) if name not in mine]
+
+
+def _all(client: Client) -> list[str]:
+    system = ", ".join(text(name) for name in SYSTEM_SCHEMAS)
+    rows = client.rows(f"{_SCHEMATA} NOT IN ({system}) ORDER BY 1")
+    return [str(row["s"]) for row in rows]
+
+
+def tables(client: Client) -> set[str]:
+    """Return the names of all tables and views of the service, each with its database. Raises SqlError, HostError."""
+    return {f"{row['s']}.{row['t']}" for row in listed(client)}
+
+
+def record(ctx: Context, service: Mariadb, names: Collection[str], held: Collection[str]) -> None:
+    """Store the names of the databases and of their tables as evidence. Raises StepFailed when one contains a secret."""
+    said = json.dumps({"service": service.name, "databases": sorted(names), "tables": sorted(held)})
+    if ctx.redactor.text(said) != said:
+        raise StepFailed(f"names of tables of {service.name} contain a secret of the inventory; nothing was lost")
+    ctx.evidence(RECORD, said, sync=True)
+
+
+def recorded(ctx: Context, service: Mariadb) -> dict[str, Any]:
+    """Return the newest record of this run; empty when no database was going to be dropped yet."""
+    for path in reversed(evidence_of_run(ctx, RECORD)):
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        if found.get("service") == service.name:
+            return found
+    return {}
+
+
+def missing(ctx: Context, service: Mariadb) -> set[str]:
+    """Return the databases and tables of this run's record that the server lacks. Raises CouldNotVerify, HostError."""
+    wanted = recorded(ctx, service)
+    if not wanted:
+        return set()
+    with connected(ctx, service) as client, verifying(service):
+        return (set(wanted["databases"]) - set(databases(client))) | (set(wanted["tables"]) - tables(client))
+
+
+def must_have_data(client: Client) -> tuple[list[str], set[str]]:
+    """Return databases and tables of the service. Raises CouldNotVerify when there are none."""
+    with verifying(client.service):
+        names, held = databases(client), tables(client)
+    if not held:
+        raise CouldNotVerify(
+            f"{client.service.name} contains no tables",
+            hint="check `address`, `port` and `database` of the service in the inventory",
+        )
+    return names, held

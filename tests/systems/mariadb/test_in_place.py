@@ -1,0 +1,243 @@
+"""Databases of a real MariaDB server are dropped, and come back from a dump or a physical backup in the server itself."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from drillbook.errors import HostError, NotReady, StepFailed
+from drillbook.systems.mariadb.exchange import Exchange
+from tests.systems.estate import codes
+from tests.systems.mariadb.unit import unit
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    with unit(tmp_path_factory.mktemp("shop")) as made:
+        made.save()
+        yield made
+
+
+@pytest.fixture
+def place(shop, tmp_path):
+    """The estate of one test; its data is whole, as it was at the backup."""
+    yield shop.estate(tmp_path)
+    shop.until_it_answers()
+    if "shop" not in shop.sql("SHOW DATABASES").split():
+        restore(shop.estate(tmp_path / "again"), "dumps")
+
+
+@pytest.fixture(autouse=True)
+def _folders(tmp_path):
+    (tmp_path / "again").mkdir()
+
+
+def fault(place):
+    return place.action("mariadb.lose_data", service="database")
+
+
+def lose(place):
+    action, ctx = fault(place), place.ctx("inject.1")
+    action.ready(ctx)
+    assert action.active(ctx) is False
+    assert action.untouched(ctx) is True
+    facts = action.run(ctx)
+    assert action.active(ctx) is True
+    assert action.untouched(ctx) is False
+    return facts
+
+
+def restore(place, source, **fields):
+    return place.action("backup.restore", service="database", **{"from": source}, **fields).run(place.ctx())
+
+
+def undo(place, source):
+    """Carry out the undo as the host of a dead controller does."""
+    for argv in place.action("backup.restore", service="database", **{"from": source}).undo(place.ctx()).commands:
+        subprocess.run(argv, cwd="/", check=True, timeout=60)
+
+
+def content(place):
+    return place.run("mariadb.content", service="database")["manifest"]
+
+
+def whole(shop, place, before):
+    assert content(place) == before
+    assert fault(place).active(place.ctx("inject.1")) is False
+    assert shop.beside() == []
+    assert shop.sql("SELECT COUNT(*) FROM mysql.global_priv WHERE User LIKE 'drillbook%'").strip() == "0"
+    assert "RUNNING" in shop.control("status", "shop")
+
+
+def test_a_dropped_database_comes_back_from_a_dump_with_accounts_and_other_databases(shop, place):
+    before = content(place)
+    shop.sql("CREATE OR REPLACE USER later@localhost IDENTIFIED BY 'pw'; INSERT INTO other.t VALUES (900)")
+    place.action("backup.restore", service="database", **{"from": "dumps"}).ready(place.ctx())
+    subject = fault(place).subject(place.ctx())
+    assert lose(place) == {"databases": ["shop"], "tables": 11}
+    facts = restore(place, "dumps")
+    assert facts["in_place"]
+    assert {"copy", "fetch", "load", "finish", "start", "total"} <= set(facts["seconds"])
+    whole(shop, place, before)
+    assert shop.sql(
+        "SELECT COUNT(*) FROM mysql.global_priv WHERE User = 'later'; SELECT a FROM other.t WHERE a = 900"
+    ).split() == [
+        "1",
+        "900",
+    ]
+    assert place.action("backup.restore", service="database", **{"from": "dumps"}).subject(place.ctx()) == subject
+    shop.sql("DROP USER later@localhost; DELETE FROM other.t WHERE a = 900")
+
+
+def test_all_databases_come_back_from_a_physical_backup(shop, tmp_path):
+    place = shop.estate(tmp_path, database="")
+    before = content(place)
+    assert lose(place)["databases"] == ["other", "shop"]
+    facts = restore(place, "streams")
+    assert facts["type"] == "full-backuped"
+    whole(shop, place, before)
+
+
+@pytest.mark.parametrize("source", ["dumps", "streams"])
+def test_a_service_that_has_its_data_is_never_written(shop, tmp_path, source):
+    place = shop.estate(tmp_path, database="" if source == "streams" else "shop")
+    before = content(place)
+    with pytest.raises(StepFailed) as failure:
+        restore(place, source)
+    assert codes(failure) == ["restore-target"]
+    whole(shop, place, before)
+
+
+def test_a_restore_that_already_ended_well_is_not_repeated(shop, place):
+    before = content(place)
+    lose(place)
+    restore(place, "dumps")
+    restore(place, "dumps")
+    whole(shop, place, before)
+
+
+def half(exchange, new):
+    """The first half of an exchange: the old directory is renamed, and the new one not yet in its place."""
+    shutil.move(exchange.service.data, exchange.kept)
+
+
+STAGES = {
+    "the unit is stopped": ("stop", Exchange.stop),
+    "nothing is exchanged": ("put", None),
+    "one directory is renamed": ("put", half),
+    "the directories are exchanged": ("put", Exchange.put),
+    "the restored server runs": ("forget", None),
+    "the old directory is forgotten": ("forget", Exchange.forget),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_restore_that_dies_at_any_stage_is_undone_by_commands_alone_and_can_be_repeated(shop, place, monkeypatch, stage):
+    """As after a controller that was killed: nothing of the step's own cleanup runs, then the host undoes it alone."""
+    before = content(place)
+    lose(place)
+
+    class Killed(BaseException):
+        pass
+
+    method, last = STAGES[stage]
+
+    def dies(self, *arguments):
+        if last:
+            last(self, *arguments)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Exchange, method, dies)
+        patched.setattr(Exchange, "give_up", lambda self, undo: None)
+        patched.setattr("drillbook.sdk.sandbox.Sandbox.remove", lambda self: None)
+        with pytest.raises(Killed):
+            restore(place, "dumps")
+    undo(place, "dumps")
+    undo(place, "dumps")
+    shop.until_it_answers()
+    assert shop.beside() == []
+    assert fault(place).active(place.ctx("inject.1")) is (last is not Exchange.forget)
+    restore(place, "dumps")
+    whole(shop, place, before)
+
+
+def test_a_failed_restore_puts_the_server_back_by_itself(shop, place, monkeypatch):
+    lose(place)
+
+    def broken(self, new):
+        raise HostError("no space left", host="here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Exchange, "put", broken)
+        with pytest.raises(HostError):
+            restore(place, "dumps")
+    shop.until_it_answers()
+    assert shop.beside() == []
+    assert shop.sql("SELECT COUNT(*) FROM other.t").strip() != "0"
+
+
+def test_a_backup_that_lacks_a_part_of_the_service_is_refused(shop, tmp_path):
+    place = shop.estate(tmp_path)
+
+    def why(source, **service):
+        made = place.inventory.services["database"].model_copy(update=service)
+        place.inventory.services["database"] = made
+        there = place.inventory.services[source]
+        backup = there.backups(place.ctx())[0]
+        checked = there.check(place.ctx(), backup)
+        assert checked.findings == ()
+        return there.in_place(place.ctx(), made).unlike(backup, checked.facts)
+
+    assert why("dumps") == ""
+    assert "the server also contains other" in why("streams")
+    assert why("streams", database="") == ""
+    shop.sql("CREATE TABLE shop.`new one`(a INT)")
+    try:
+        assert why("streams") == "it lacks 1 of the 15 tables of the server: new one"
+        assert why("dumps", database="shop") == "it lacks 1 of the 12 tables of the server: shop.new one"
+    finally:
+        shop.sql("DROP TABLE shop.`new one`")
+    shop.save(options=("--single-transaction", "shop"))
+    try:
+        assert why("dumps").startswith("it contains no routines, of which the server has 2")
+    finally:
+        shop.save()
+
+
+def test_a_backup_in_the_folder_of_the_server_is_refused(shop, tmp_path):
+    place = shop.estate(tmp_path)
+    source = place.inventory.services["dumps"].model_copy(update={"at": f"{shop.data}/dumps"})
+    backup = place.inventory.services["dumps"].backups(place.ctx())[0]
+    assert "which the fault destroys" in source.in_place(place.ctx(), place.inventory.services["database"]).unlike(
+        backup, {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"unit": ""}, "has no `unit`"),
+        ({"data_directory": ""}, "has no `data_directory`"),
+        ({"data_directory": "/var/tmp"}, "is not the server that uses /var/tmp"),
+    ],
+)
+def test_a_service_that_cannot_be_restored_in_place_is_told_before(shop, tmp_path, fields, told):
+    place = shop.estate(tmp_path, **fields)
+    with pytest.raises(NotReady, match=told):
+        place.action("backup.restore", service="database", **{"from": "dumps"}).ready(place.ctx())
+
+
+def test_a_login_that_may_not_drop_is_told_before(shop, tmp_path):
+    shop.sql("CREATE USER looker@localhost; GRANT SELECT, PROCESS ON *.* TO looker@localhost")
+    place = shop.estate(tmp_path, user="looker")
+    with pytest.raises(NotReady, match="looker of database may not drop a database"):
+        fault(place).ready(place.ctx())
+    shop.sql("DROP USER looker@localhost")
+
+
+def test_an_injection_that_was_never_recorded_changed_nothing(shop, tmp_path):
+    place = shop.estate(tmp_path)
+    ctx = place.ctx("inject.1")
+    assert fault(place).active(ctx) is False
+    assert fault(place).untouched(ctx) is True
