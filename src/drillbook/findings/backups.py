@@ -96,6 +96,11 @@ FINDINGS: dict[str, Kind] = {
         "The backup contains no data",
         "Find out what the backup job saved: an empty volume, another folder, or nothing because of missing permissions.",
     ),
+    "backup-beside-data": Kind(
+        HIGH,
+        "The backups are on the disk of the data that they save",
+        "Copy the backups to another host or to a store elsewhere: what destroys the disk destroys both.",
+    ),
     "backup-incomplete": Kind(
         CRITICAL,
         "The backup leaves out part of what it should save",

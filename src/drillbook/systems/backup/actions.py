@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, StepFailed
-from drillbook.findings import Finding
+from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts, Read, Undo
 from drillbook.sdk.backup_history import Moment, judge
 from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chosen, newest, parsed_moment, source_of, stamp
@@ -20,6 +20,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, RestoresSource, VerifiesSource
 from drillbook.sdk.sandbox import Sandbox, Sandboxed, removal
 from drillbook.sdk.service import is_sandbox, kind_of
+from drillbook.systems.backup.separation import separation
 
 MOST_LISTED = 1000
 """Maximum number of backups that the facts list; ``count`` includes all of them."""
@@ -81,24 +82,34 @@ class Check(_OfSource, VerifiesSource):
     RESTORES_WITH = ("backup.restore",)
 
     at: At = "latest"
+    apart: Annotated[
+        bool,
+        Field(
+            description="`true`: fail unless the backups are on another host or file system than the data that they save."
+        ),
+    ] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``backup`` (id, taken_at, ...), ``age_s``, ``count``, ``covered``, ``not_covered`` (checks), and more that
-        depend on the tool.
+        """Facts: ``backup`` (id, taken_at, ...), ``age_s``, ``count``, ``covered``, ``not_covered`` (checks), ``apart`` (yes,
+        no or unknown: are the backups on another disk than the data), and more that depend on the tool.
         """
         source = source_of(ctx, self.service)
         found = source.backups(ctx)
         backup, _ = chosen(source, found, self.at)
-        checked = source.check(ctx, backup)
+        checked, place = source.check(ctx, backup), separation(ctx, source)
         facts = {
             "backup": backup.as_facts(),
             "age_s": _age(source, backup),
             "count": len(found),
             "covered": list(checked.covered),
             "not_covered": list(checked.not_covered),
+            "apart": str(place),
             **checked.facts,
         }
         problems = [*checked.findings, *(_problems(source, found) if self.at == "latest" else ())]
+        if self.apart and not place.apart:
+            wanted = "backups on another disk than the data"
+            problems.append(finding("backup-beside-data", title=source.name, wanted=wanted, measured=place.why))
         if problems:
             raise StepFailed(f"{source.name}: {problems[0].title}", findings=problems, facts=facts)
         return facts

@@ -1,0 +1,78 @@
+"""Separation of backups from the data that they save: another host, another file system, or the same disk.
+
+A backup on the disk that it saves is lost together with the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drillbook.sdk.action import Context
+from drillbook.sdk.backup_source import BackupSource
+from drillbook.sdk.host import printable
+from drillbook.sdk.identity import host_place
+from drillbook.sdk.service import S3, Service
+
+# PATH...: print the file system of each path: its device and number; a pattern or a missing part is left out of the path.
+_LOOK = r"""
+for path in "$@"; do
+  while test ! -e "$path" && test "$path" != /; do path=$(dirname -- "$path"); done
+  device=$(df -P -- "$path" | awk 'NR > 1 { print $1; exit }')
+  printf '%s %s\n' "$(stat -L -c %d -- "$path")" "$device"
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """Result of a comparison: ``apart`` is True, False or None (unknown), ``why`` is the reason as a text."""
+
+    apart: bool | None
+    why: str
+
+    def __str__(self) -> str:
+        return f"{'unknown' if self.apart is None else 'yes' if self.apart else 'no'}: {self.why}"
+
+
+def separation(ctx: Context, source: BackupSource) -> Separation:
+    """Compare the place of the backups with the data of their service. Raises HostError."""
+    service = ctx.services.get(source.service)
+    if service is None:
+        return Separation(None, "the source names no service")
+    holder, paths = _place(ctx, source)
+    if not holder:
+        return Separation(None, "the inventory does not tell on which host the backups are")
+    if host_place(holder, ctx.hosts) != host_place(service.host, ctx.hosts):
+        return Separation(True, f"the backups are on {holder}, and {service.name} on {service.host}")
+    if not paths or not service.data:
+        return Separation(False, f"the backups are on {holder}, the host of {service.name}")
+    return _on_host(ctx, service, paths[0])
+
+
+def _place(ctx: Context, source: BackupSource) -> tuple[str, tuple[str, ...]]:
+    """Return the host of the backups and their paths there; an empty name when unknown."""
+    if source.kept_in:
+        return source.host, source.kept_in
+    at = getattr(source, "at", "")
+    if not isinstance(at, str):
+        return "", ()
+    kind, _, rest = at.partition("://")
+    first, _, path = rest.partition("/")
+    if kind == "sftp":
+        return first, (f"/{path}",)
+    stores = [one for one in ctx.services.values() if isinstance(one, S3) and one.bucket == first]
+    return (stores[0].host, ()) if kind == "s3" and len(stores) == 1 else ("", ())
+
+
+def _on_host(ctx: Context, service: Service, path: str) -> Separation:
+    """Compare the file systems of backups and data on the host of both."""
+    host = ctx.host_named(service.host)
+    output = host.run(("sh", "-c", _LOOK, "sh", path, service.data), deadline=ctx.deadline, env={"LC_ALL": "C"})
+    lines = [line.split(" ", 1) for line in output.text.splitlines()]
+    if not output.ok or len(lines) != 2 or any(len(line) != 2 for line in lines):
+        return Separation(None, f"{host.name} does not tell the file systems of {path} and {service.data}")
+    (number, device), (other, of_data) = lines
+    if number == other or device == of_data:
+        said = printable(device, limit=100)
+        return Separation(False, f"{path} and {service.data} are on one file system of {host.name}: {said}")
+    return Separation(True, f"{path} and {service.data} are on two file systems of {host.name}")
