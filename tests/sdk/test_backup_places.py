@@ -90,6 +90,10 @@ def test_a_prefix_of_a_bucket(tmp_path):
         assert (file.name, file.bytes) == ("a.dump", len(data))
         assert abs(file.modified.timestamp() - time.time()) < 120
         assert content(found.bring(ctx, "a.dump", made.host, str(tmp_path))) == data
+        for wrong in ("daily/", "nightly/a.dump/", "Nightly/", "nightly//"):
+            assert place_of(ctx, made.host, f"s3://{BUCKET}/{wrong}").files(ctx) == [], wrong
+        beginning = place_of(ctx, made.host, f"s3://{BUCKET}/night").files(ctx)
+        assert [file.name for file in beginning] == ["ly/a.dump"], "without a slash it is the beginning of the keys"
         made.s3().put_object(Bucket=BUCKET, Key="nightly/empty", Body=b"")
         begun = found.beginnings(ctx, ["a.dump", "empty", "gone"], 300)
         assert begun == {"a.dump": data[:300], "empty": b"", "gone": b""}

@@ -46,8 +46,9 @@ class FileBackups(BackupSource):
 
     at: Secret | str | tuple[str, ...] = Field(
         description=(
-            "Place of the files: /path on the host (a folder, or one file), s3://bucket/prefix/, sftp://HOST/path with a host "
-            "of the inventory, an https:// URL (usually a secret), or a command (list of arguments) that prints the backup."
+            "Place of the files: /path on the host (a folder, or one file), s3://bucket/prefix/ (without the last slash also keys "
+            "such as prefix-2/...), sftp://HOST/path with a host of the inventory, an https:// URL (usually a secret), or a "
+            "command (list of arguments) that prints the backup."
         )
     )
     pattern: str = Field(default="*", description="Shell pattern that the names of the backup files match.")
@@ -72,6 +73,12 @@ class FileBackups(BackupSource):
     def kept_in(self) -> tuple[str, ...]:
         """Path of the backup files, in a tuple, if `at` is a path on the source's host; otherwise an empty tuple."""
         return (self.at,) if isinstance(self.at, str) and self.at.startswith("/") else ()
+
+    @property
+    def searched(self) -> str:
+        """Place of the files, unless it is a secret, and the pattern of their names."""
+        place = f" in {self.at}" if isinstance(self.at, str) else ""
+        return f"{place} with a name like {self.pattern}"
 
     def place(self, ctx: Context) -> Place:
         """Return the location of the backup files, from the field `at`."""

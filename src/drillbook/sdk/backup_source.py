@@ -100,6 +100,11 @@ class BackupSource(Service):
         """Name of the lock for the source on its host: kind and name."""
         return f"backup-{re.sub(r'[^A-Za-z0-9._-]', '_', self.name)}"
 
+    @property
+    def searched(self) -> str:
+        """Place and names that a list of backups covers, as the end of the words `found none`; empty when the tool tells them."""
+        return ""
+
     @abstractmethod
     def backups(self, ctx: Context) -> list[Backup]:
         """List the backups in any order, read-only. ``ctx.host`` is the host of the source.
@@ -155,7 +160,7 @@ def stamp(moment: datetime) -> str:
 def newest(source: BackupSource, backups: Sequence[Backup]) -> Backup:
     """Return the backup with the newest moment. Raises StepFailed when there are no backups."""
     if not backups:
-        raise no_backup(source, "at least one backup", "none")
+        raise no_backup(source, "at least one backup", f"none{source.searched}")
     return max(backups, key=lambda backup: (backup.newest_moment, backup.id))
 
 

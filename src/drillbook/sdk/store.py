@@ -159,6 +159,7 @@ class Store:
             one["Key"][len(prefix) :]: (int(one["Size"]), one["LastModified"])
             for page in self._pages("list_objects_v2", prefix)
             for one in page.get("Contents", [])
+            if one["Key"].startswith(prefix)  # some stores also list those of `a/` for `a//`
         }
 
     def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:

@@ -79,6 +79,9 @@ def test_a_source_without_backups_and_a_place_that_does_not_exist(place):
         with pytest.raises(StepFailed) as failure:
             place.run("backup.list", service=source)
         assert codes(failure) == ["backup-missing"]
+        if source == "none":
+            found = failure.value.findings[0].measured
+            assert found == f"none in {place.inventory.services['none'].at} with a name like *.nothing"
 
 
 def test_the_loss_is_measured_from_the_newest_backup(place):
