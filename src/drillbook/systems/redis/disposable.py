@@ -35,7 +35,9 @@ auto-aof-rewrite-percentage 0
 daemonize no
 set-proc-title no
 maxmemory 0
-{login}"""
+{refused}{login}"""
+REFUSED = ("REPLICAOF", "SLAVEOF", "FAILOVER", "MIGRATE", "MODULE")
+"""Commands that the server does not know, so that an append-only file cannot let it follow another server or load code."""
 LEAST_DATABASES = 16
 # FOLDER BEGINS PROGRAM: run a server; create the file `ended` when it exits. If PROGRAM is empty, choose a server on PATH
 # that fits BEGINS, the first word of the backup's file.
@@ -132,6 +134,7 @@ def _settings(box: Sandbox, service: Redis, load: Load) -> str:
         appends="yes" if load.append_only else "no",
         aof=load.append_only or AOF,
         aof_folder=AOF_FOLDER,
+        refused="".join(f'rename-command {command} ""\n' for command in REFUSED),
         login=login,
     )
 
