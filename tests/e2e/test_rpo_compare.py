@@ -1,11 +1,13 @@
-"""The drill `rpo-compare`: four methods of backup lose what they lose under the same traffic, and the report shows it."""
+"""The drill `rpo-compare`: five methods of backup lose what they lose under the same traffic, and the report shows it."""
 
 from pathlib import Path
 
 from drillbook.judge.result import Verdict
+from tests.needs import need
 
 
 def test_the_methods_stand_side_by_side_with_their_measured_losses(bench):
+    need("restic")
     folder, view = bench.run(bench.plan("rpo-compare"))
     assert view.result.verdict is Verdict.PASSED, (
         view.result.reason,
@@ -13,22 +15,23 @@ def test_the_methods_stand_side_by_side_with_their_measured_losses(bench):
     )
     facts = {step.id: step.facts for step in view.result.steps}
     log = view.result.objectives["rpo"].measured_s
-    standby, dump, base = facts["verify.2"], facts["verify.3"], facts["verify.4"]
+    standby, dump, base, restic = (facts[f"verify.{number}"] for number in (2, 3, 4, 5))
     assert standby["loss_s"] < base["loss_s"]
     assert log < base["loss_s"] < dump["loss_s"], "the dump was begun before the copy"
     for one in (standby, dump, base):
         assert "canary" in one["basis"]
         assert 0 < one["error_s"] < 1
+    assert restic["loss_s"] > base["loss_s"]
+    assert abs(restic["loss_s"] - dump["loss_s"]) < 30, "both are of the same dump"
+    assert "mtime" in restic["basis"]
     text = (folder / "report.md").read_text()
     section = text.partition("## What would be lost")[2].partition("\n## ")[0]
     rows = [line.split(" |")[0].lstrip("| ") for line in section.splitlines() if line.startswith("| ")]
-    assert [row.split(" \\(")[0] for row in rows[1:] if "-" * 3 not in row] == [
-        "The drill's own restore",
-        "A streaming standby",
-        "A physical backup without its log",
-        "A dump",
-    ]
+    named = [row.split(" \\(")[0] for row in rows[1:] if "-" * 3 not in row]
+    assert named[:3] == ["The drill's own restore", "A streaming standby", "A physical backup without its log"]
+    assert sorted(named[3:]) == ["A dump", "A dump that restic saved"]
     assert 'id="losses"' in (folder / "report.html").read_text()
     assert not Path(bench.value("data.db-2")).exists(), "the copy on the spare is removed"
     assert not Path(bench.value("follower.path")).exists()
     assert not Path(bench.value("sandbox.database")).exists()
+    assert not Path(bench.value("sandbox.site")).exists()

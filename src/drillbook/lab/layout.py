@@ -205,6 +205,7 @@ class Lab:
             "alertmanager.url": f"http://{ADDRESS}:{self.port('alertmanager')}",
             "site.path": str(self.home("app-1") / "site"),
             "restic.repository": f"s3:{self.s3}/{BUCKETS[0]}/restic",
+            "restic.dumps": f"s3:{self.s3}/{BUCKETS[0]}/restic-dumps",
             "missing.restic": "" if shutil.which("restic") else "restic",
             "missing.monitoring": "" if self.monitored else MONITORING,
             "postgres.database": DATABASE,
