@@ -116,7 +116,7 @@ class World:
         def job(site, intent):
             return Job("c", site, intent.run, "d", suite=False, inventory="i", root="/", place=intent.place)
 
-        run = lambda: f"run-{next(self.numbers)}"  # noqa: E731
+        run = lambda _: f"run-{next(self.numbers)}"  # noqa: E731
         return Coordinator(fold(self.events), self, self, job, run, now=lambda: self.now, look_s=600, **more)
 
     def finish(self):

@@ -48,8 +48,8 @@ class Coordinator:
     executor: Executor
     job: Callable[[str, Intent], Job]
     """Makes the job of a site from its name and its intent."""
-    new_run: Callable[[], str]
-    """Makes the name of a new run."""
+    new_run: Callable[[str], str]
+    """Makes the name of the run of a site."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     stopping: Stopping = field(default_factory=Stopping)
     saw: Callable[[Ending], None] = lambda _: None
@@ -104,7 +104,7 @@ class Coordinator:
 
     def _placed(self, site: str) -> bool:
         """Find a place for a site; returns False when none can take it yet."""
-        intent = Intent(self.new_run())
+        intent = Intent(self.new_run(site))
         place = self.executor.who(self.job(site, intent))
         if place is None:
             return False

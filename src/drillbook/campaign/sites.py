@@ -127,6 +127,29 @@ class SitesFile(_Part):
             )
         return self.model_copy(update={"sites": chosen, "canary": tuple(name for name in self.canary if name in chosen)})
 
+    def single(self, name: str) -> SitesFile:
+        """Return the file with only the site ``name``. Raises UsageError when there is none."""
+        if name not in self.sites:
+            known = list(self.sites)
+            raise UsageError(
+                f"there is no site {name!r}", hint=f"{strict.did_you_mean(name, known)}sites: {', '.join(known)}"
+            )
+        return self.model_copy(update={"sites": {name: self.sites[name]}, "canary": (), "waves": ()})
+
+    def unlimited(self, canary: tuple[str, ...]) -> SitesFile:
+        """Return the file without limits, for sites that were drilled already; ``canary`` are sites that may come first."""
+        groups = {name: group.model_copy(update={"at_most": None, "windows": ()}) for name, group in self.groups.items()}
+        return self.model_copy(
+            update={
+                "at_most": len(self.sites),
+                "canary": canary,
+                "waves": (),
+                "abort_if": AbortIf(failed="100%", residue=False),
+                "groups": groups,
+                "sites": {name: entry.model_copy(update={"windows": ()}) for name, entry in self.sites.items()},
+            }
+        )
+
 
 def share(text: str) -> float:
     """Return the share that a percentage such as ``10%`` states. Raises ValueError."""

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from drillbook.campaign import place, record, scorecard, sites
+from drillbook.campaign import artefacts, place, record, scorecard, sites
+from drillbook.campaign.artefacts import Artefacts
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.coordinator import Coordinator, Stopping
 from drillbook.campaign.executor import Executor
@@ -18,7 +19,7 @@ from drillbook.campaign.processes import Processes
 from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.campaign.sites import SitesFile
-from drillbook.cli import dry_run
+from drillbook.cli import campaign_matrix, dry_run
 from drillbook.cli.console import console
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
@@ -45,23 +46,54 @@ class Wish:
     at_most: int = 0
     """Number of sites at once; 0: that of the sites file."""
     confirm: str = ""
+    only: str = ""
+    """One site of the file; empty for all."""
 
     def file(self, project: Project) -> SitesFile:
         """Read the sites. Raises UsageError."""
         if not self.sites:
             raise UsageError("a campaign needs --sites", hint="campaign NAME --sites FILE or GROUP; see docs/campaigns.md")
         found = sites.load(project.root, self.sites)
+        found = found.single(self.only) if self.only else found
         return found.model_copy(update={"at_most": self.at_most}) if self.at_most else found
 
 
 def start(project: Project, wish: Wish, on: str) -> int:
     """Begin a campaign and run it to its end; returns its exit status."""
-    file, found = wish.file(project), project.drill(wish.drill)
+    file = wish.file(project)
+    return _begin(project, wish, file, lambda: executor_of(on, project, file.at_most))
+
+
+def collect(project: Project, wish: Wish, folder: str) -> int:
+    """Make a campaign of the runs that jobs of CI left in ``folder``; returns its exit status. Raises UsageError."""
+    if not Path(folder).is_dir():
+        raise UsageError(f"{folder} is no folder", hint="--artefacts names the folder with the artefacts of all jobs")
+    found, problems = artefacts.found_in(Path(folder), wish.drill)
+    for text in problems:
+        console().print(shown(f"not used: {text}"), soft_wrap=True)
+    executor, file = Artefacts(found), wish.file(project)
+    passed = tuple(name for name in file.sites if name in found and found[name].ending.state is SiteState.PASSED)
+
+    def run(site: str) -> str:
+        return executor.run_of(site) or new_run_id(wish.drill)
+
+    return _begin(project, wish, file.unlimited(passed[:1] or tuple(file.sites)), lambda: executor, run)
+
+
+def _begin(
+    project: Project,
+    wish: Wish,
+    file: SitesFile,
+    executed: Callable[[], Executor],
+    new_run: Callable[[str], str] | None = None,
+) -> int:
+    """Plan the drill on every site, write the first event, and run the campaign by the executor that ``executed`` makes."""
+    found = project.drill(wish.drill)
     campaign = new_run_id(wish.drill)
     folder = record.folder_of(project.ready_reports(), campaign)
     try:
         paths = _planned(project, wish.drill, file, folder)
-        executor = executor_of(on, project, file.at_most)
+        executor = executed()
         journal = record.create(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +112,7 @@ def start(project: Project, wish: Wish, on: str) -> int:
         ),
         sync=True,
     )
-    return _run(project, folder, journal, executor)
+    return _run(project, folder, journal, executor, new_run)
 
 
 def resume(project: Project, name: str, on: str) -> int:
@@ -115,6 +147,14 @@ def tell(project: Project, wish: Wish) -> int:
     )
 
 
+def print_matrix(project: Project, wish: Wish, kind: str) -> int:
+    """Print the jobs of CI that run a campaign. Raises UsageError."""
+    file = wish.file(project)
+    project.drill(wish.drill)
+    sys.stdout.write(campaign_matrix.rendered(kind, wish.drill, file, wish.sites, wish.confirm))
+    return Exit.OK
+
+
 def _planned(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[str, str]:
     """Write the inventories of the sites, and plan the drill on each, so that no mistake is found half-way. Raises UsageError."""
     (folder / "sites").mkdir(mode=0o700, parents=True)
@@ -128,7 +168,9 @@ def _planned(project: Project, drill: str, file: SitesFile, folder: Path) -> dic
     return paths
 
 
-def _run(project: Project, folder: Path, journal: Journal, executor: Executor) -> int:
+def _run(
+    project: Project, folder: Path, journal: Journal, executor: Executor, new_run: Callable[[str], str] | None = None
+) -> int:
     state = record.fold(journal.before.events or record.read(folder))
     stopping, out = Stopping(), console()
     total = len(state.start.sites)
@@ -146,7 +188,7 @@ def _run(project: Project, folder: Path, journal: Journal, executor: Executor) -
         journal,
         executor,
         _jobs(project, state),
-        lambda: new_run_id(state.start.drill),
+        new_run or (lambda _: new_run_id(state.start.drill)),
         stopping=stopping,
         saw=saw,
     )

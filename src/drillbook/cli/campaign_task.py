@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from invoke.context import Context
-from invoke.tasks import task
 
 from drillbook.cli.optional_names import OptionalNameTask
 from drillbook.cli.place import here
+from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError
 
 
 @task(
+    default=True,
     klass=OptionalNameTask,
     positional=["name"],
     help={
@@ -19,6 +20,8 @@ from drillbook.errors import UsageError
         "sites": "sites file (.yml), or a group of the sites in sites.yml",
         "at_most": "number of sites that are drilled at once (default: that of the sites file, or 20)",
         "on": "workers of Dask: tls://SCHEDULER:PORT, or local (default: processes of this machine)",
+        "matrix": "print jobs of CI that run the campaign: github or gitlab",
+        "only": "drill only this site of the file, as each job of CI does",
         "confirm": "name of the environment: required if the environment is protected",
         "resume": "continue a campaign: examine the sites whose end is unknown, then drill the rest",
     },
@@ -31,6 +34,8 @@ def campaign(
     at_most: int = 0,
     on: str = "",
     *,
+    matrix: str = "",
+    only: str = "",
     confirm: str = "",
     resume: bool = False,
 ) -> int:
@@ -44,7 +49,25 @@ def campaign(
         return campaigns.resume(project, name or "", on)
     if not name:
         raise UsageError("the name of a drill or suite is missing", hint="campaign NAME --sites FILE")
-    wish = campaigns.Wish(name, sites, at_most, confirm)
+    wish = campaigns.Wish(name, sites, at_most, confirm, only)
+    if matrix:
+        return campaigns.print_matrix(project, wish, matrix)
     if is_dry(context):
         return campaigns.tell(project, wish)
     return campaigns.start(project, wish, on)
+
+
+@task(
+    positional=["name"],
+    help={
+        "name": "drill or suite of the campaign",
+        "sites": "sites file (.yml), or a group of the sites in sites.yml",
+        "artefacts": "folder with the artefacts of all jobs",
+    },
+)
+@told(Dry.REFUSED)
+def collect(_: Context, name: str, sites: str = "", artefacts: str = "artefacts") -> int:
+    """Make the record and the report of a campaign from what jobs of CI left (`--matrix`)."""
+    from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
+
+    return campaigns.collect(here(), campaigns.Wish(name, sites), artefacts)

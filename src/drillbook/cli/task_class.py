@@ -27,7 +27,13 @@ task = functools.partial(invoke_task, klass=ShortFlags)
 EXAMPLES = {
     "actions": ("actions postgres.dump", "actions --json"),
     "audit": ("audit --since 2026-01-01 --until 2026-12-31",),
-    "campaign": ("campaign quarterly --sites sites.yml", "campaign quarterly --sites sites.yml --at-most 20 --resume"),
+    "campaign": (
+        "campaign quarterly --sites sites.yml",
+        "campaign quarterly --resume",
+        "campaign quarterly --sites sites.yml --on local",
+        "campaign quarterly --sites sites.yml --matrix github",
+    ),
+    "campaign.collect": ("campaign.collect quarterly --sites sites.yml --artefacts artefacts",),
     "catalog": ("catalog --for postgres", "catalog --json"),
     "diagnose": ("diagnose api", "diagnose --inventory staging --within 20s --json"),
     "drill": (

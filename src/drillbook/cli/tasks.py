@@ -11,7 +11,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from drillbook.cli import developer_tasks, lab_tasks, metrics_tasks, schedule_tasks
-from drillbook.cli.campaign_task import campaign
+from drillbook.cli.campaign_task import campaign, collect
 from drillbook.cli.catalog_task import catalog
 from drillbook.cli.console import end_quietly
 from drillbook.cli.init_task import init
@@ -348,6 +348,7 @@ def namespace() -> Collection:
         "drill": [drill, list_, schedule_tasks.due, plan, check_drill, approve, sudoers, recover, stop],
         "report": [report, verify, list_runs, open_],
         "schedule": [schedule_tasks.run_due, schedule_tasks.install, schedule_tasks.remove],
+        "campaign": [campaign, collect],
         "metrics": [metrics_tasks.write, metrics_tasks.files],
         "lab": [lab_tasks.up, lab_tasks.down, lab_tasks.status],
     }
@@ -356,7 +357,7 @@ def namespace() -> Collection:
         for one in tasks:
             inner.add_task(one)
         root.add_collection(inner)
-    others: list[Any] = [actions, audit, campaign, catalog, diagnose, init, runbook, schema, trust]
+    others: list[Any] = [actions, audit, catalog, diagnose, init, runbook, schema, trust]
     for one in [*others, *(developer_tasks.TASKS if developer_tasks.checkout() else [])]:
         root.add_task(one)
     for path, aliases in root.task_names.items():

@@ -1,0 +1,104 @@
+"""Campaigns as jobs of CI: right by the schemas of GitHub and GitLab, and collected from what the jobs left."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from drillbook.campaign.sites import SitesFile
+from drillbook.cli import campaign_matrix
+from drillbook.errors import UsageError
+from tests.campaign.test_processes import campaign_of, count, counting, ends, runs, with_sites
+from tests.program import Folder
+
+KINDS = pytest.mark.parametrize("kind", ["github", "gitlab"])
+
+
+def sites(number, **more):
+    return SitesFile.model_validate({"sites": {f"s{index}": {"inventory": "lab"} for index in range(number)}, **more})
+
+
+@KINDS
+def test_the_jobs_fit_the_schema_of_their_service(tmp_path, kind):
+    path = tmp_path / "file.yml"
+    path.write_text(campaign_matrix.rendered(kind, "sample", sites(5, waves=["50%"]), "all.yml", "production"))
+    schema = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}[kind]
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@KINDS
+def test_every_site_has_one_job_and_waits_for_the_wave_before(kind):
+    made = yaml.safe_load(campaign_matrix.rendered(kind, "sample", sites(600, waves=["50%"], at_most=7), "all.yml"))
+    jobs = made["jobs"] if kind == "github" else {name: job for name, job in made.items() if name != "stages"}
+    found = []
+    for name, job in jobs.items():
+        if name == "collect":
+            continue
+        if kind == "github":
+            part = job["strategy"]["matrix"]["site"]
+            assert job["strategy"]["max-parallel"] == 7
+            assert name == "wave-1" or job["needs"] == f"wave-{int(name[5:]) - 1}"
+        else:
+            part = [one["SITE"][0] for one in job["parallel"]["matrix"]]
+            assert {one["SLOT"][0] for one in job["parallel"]["matrix"]} <= set("0123456")
+        assert len(part) <= campaign_matrix.MOST[kind]
+        found += part
+    assert found == [f"s{index}" for index in range(600)]
+
+
+def test_limits_that_ci_cannot_keep_are_refused():
+    with pytest.raises(UsageError, match="at_most of north"):
+        campaign_matrix.rendered("github", "sample", sites(2, groups={"north": {"at_most": 1}}), "all.yml")
+    with pytest.raises(UsageError, match="not known"):
+        campaign_matrix.rendered("jenkins", "sample", sites(2), "all.yml")
+
+
+def test_runs_of_jobs_are_collected_and_a_site_without_an_artefact_is_unknown(tmp_path):
+    (tmp_path / "job").mkdir()
+    job = Folder(tmp_path / "job")
+    counting(job)
+    with_sites(job, 3, "waves: [50%]\n")
+    made = job.run("campaign", "sample", "--sites", "all.yml", "--matrix", "github")
+    assert made.returncode == 0, made.stderr
+    jobs = yaml.safe_load(made.stdout)["jobs"]
+    artefacts = tmp_path / "artefacts"
+    for site in ("s0", "s1"):
+        (command,) = (step["run"] for step in jobs["wave-1"]["steps"] if "--only" in step.get("run", ""))
+        argv = shlex.split(command.replace("$SITE", site))[1:]
+        done = job.run(*argv)
+        assert done.returncode == 0, done.stdout + done.stderr
+        shutil.move(job.root / "reports", artefacts / f"site-{site}")
+        (artefacts / f"site-{site}" / "inner").mkdir()
+    done = job.run("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert count(job) == 2
+    found = ends(job)
+    assert {site: end["state"] for site, end in found.items()} == {"s0": "passed", "s1": "passed", "s2": "unknown"}
+    assert "left no artefact" in found["s2"]["message"]
+    assert sorted(runs(job)) == sorted(found[site]["run"] for site in ("s0", "s1"))
+    assert json.loads((campaign_of(job) / "result.json").read_text())["sites"]["unknown"] == 1
+
+
+def test_a_changed_artefact_is_no_pass(tmp_path):
+    (tmp_path / "job").mkdir()
+    job = Folder(tmp_path / "job")
+    counting(job)
+    with_sites(job, 1)
+    assert job.run("campaign", "sample", "--sites", "all.yml", "--only", "s0").returncode == 0
+    artefacts = tmp_path / "artefacts"
+    shutil.move(job.root / "reports", artefacts)
+    (journal,) = artefacts.glob("2*/journal.jsonl")
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
+    done = job.run("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert ends(job)["s0"]["state"] == "unknown"
