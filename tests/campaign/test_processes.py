@@ -26,7 +26,7 @@ def with_sites(folder, count, head=""):
 
 
 def campaign_of(folder):
-    return next((folder.root / "reports" / "campaigns").iterdir())
+    return max((folder.root / "reports" / "campaigns").iterdir())
 
 
 def events(folder):
@@ -78,6 +78,11 @@ def test_every_site_is_drilled_and_its_run_is_a_run_like_any_other(folder):
     assert {"report.html", "junit.xml"} <= {path.name for path in campaign_of(folder).iterdir()}
     assert folder.run("campaign", "--resume").returncode == 0
     assert count(folder) == 3
+    verified = folder.run("report.verify", campaign_of(folder).name)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    path = campaign_of(folder) / "report.html"
+    path.write_text(path.read_text() + "<!-- changed -->")
+    assert folder.run("report.verify", campaign_of(folder).name).returncode == 1
     assert folder.run("report.verify", runs(folder)[0]).returncode != 1
 
 
@@ -110,6 +115,8 @@ def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them
     until(lambda: count(folder) == 2)
     process.kill()
     process.wait()
+    told = folder.run("drill.recover")
+    assert "the ends of 2 sites are unknown; go on: campaign --resume" in " ".join(told.stdout.split())
     second = folder.start("campaign", "--resume")
     until(lambda: any(event["kind"] == "campaign.resumed" for event in events(folder)))
     with pytest.raises(subprocess.TimeoutExpired):

@@ -67,6 +67,7 @@ class World:
         self.may_die()
         self._store(what)
         self.may_die()
+        return self.events[-1]
 
     def who(self, job):
         self.may_die()

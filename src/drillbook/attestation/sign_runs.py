@@ -179,6 +179,30 @@ def seal_suite(
         return f"the attestation cannot be written: {error.strerror}"
 
 
+def seal_campaign(folder: Path, content: Statement, unvouched: list[list[int]], sealer: Sealer) -> str:
+    """Write and sign the attestation of a campaign; returns the reason if it could not be signed, otherwise an empty text.
+
+    ``content`` describes the campaign, with length and last hash of its journal, and each site with the last hash of its run.
+    ``unvouched`` are the ranges of events that other processes wrote.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
+    try:
+        said = {
+            "schema": SCHEMA,
+            **content,
+            **({"unvouched": unvouched} if unvouched else {}),
+            "files": {name: {"sha256": file_digest(path), "bytes": path.stat().st_size} for name, path in files.items()},
+            "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "attested_by": sealer.by,
+            "tool": TOOL,
+            "occasion": sealer.occasion,
+            "previous_attestation": _previous(folder, NEW),
+        }
+        return _write(folder, said, sealer.root)
+    except OSError as error:
+        return f"the attestation cannot be written: {error.strerror}"
+
+
 def _member(
     folder: Path, run: dict[str, Any], attested: Mapping[str, str | None], known: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:

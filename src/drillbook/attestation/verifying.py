@@ -74,6 +74,19 @@ def verify(folder: Path, root: Path) -> Verified:
     return _suite(folder, root)
 
 
+def verify_campaign(folder: Path, record: Path, root: Path) -> Verified:
+    """Verify the folder of a campaign, whose journal is in the folder ``record``; its runs have their own attestations."""
+    try:
+        found = walk((record / FILE).read_bytes())
+    except OSError as error:
+        return Verified(folder.name, (Check("journal", Mark.UNKNOWN, f"cannot be read: {error.strerror}"),))
+    attested = vouching.look(folder, root)
+    checks = [_journal(found, record), *_signed(attested)]
+    if (sealed := attested.statement) is not None:
+        checks += [_head(found, sealed), *_gaps(sealed), _attested_files(folder, sealed)]
+    return Verified(folder.name, tuple(checks))
+
+
 def _run(folder: Path, root: Path) -> Verified:
     try:
         data = (folder / FILE).read_bytes()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from drillbook.audit.campaigns import Campaign, ended_heads
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
@@ -57,8 +58,11 @@ class _Place:
         return self.seq == len(self.record.hashes) - 1
 
 
-def follow(found: Sequence[Record], strays: Sequence[Stray]) -> Chain:
-    """Build the chain of all journals ``found``, which must be sorted by run, and collect its problems."""
+def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence[Campaign] = ()) -> Chain:
+    """Build the chain of all journals ``found``, which must be sorted by run, and collect its problems.
+
+    A run of a campaign names the intent of its site in place of the run before it, and the campaign names the run's last event.
+    """
     chain = Chain()
     records = [one for one in found if not one.copy_of]
     places = {value: _Place(one, seq) for one in records for seq, value in enumerate(one.hashes)}
@@ -66,19 +70,47 @@ def follow(found: Sequence[Record], strays: Sequence[Stray]) -> Chain:
     chain.problems += _strays(strays)
     vouched: dict[str, tuple[int, str]] = {}
     said: dict[str, str] = {}
+    intents = {value: campaign.name for campaign in campaigns for value in campaign.hashes}
+    members = {one.folder: intents[one.first.prev] for one in records if one.first and one.first.prev in intents}
     for number, one in enumerate(records):
         if one.first is None:
             said[one.folder] = "unknown: the first line of its journal cannot be trusted"
+            continue
+        if one.folder in members:
+            said[one.folder] = f"the intent of its site in the campaign {members[one.folder]}"
             continue
         place = places.get(one.first.prev) if one.first.prev else None
         said[one.folder] = _before(one, place)
         if place and place.seq + 1 > vouched.get(place.record.folder, (0, ""))[0]:
             vouched[place.record.folder] = (place.seq + 1, one.run)
-        chain.problems += _link_problems(records[:number], one, place)
+        chain.problems += _link_problems(records[:number], one, place, members)
+    chain.problems += _campaigns(campaigns, places, vouched)
     for one in records:
         events, by = vouched.get(one.folder, (0, ""))
         chain.links[one.folder] = Link(said[one.folder], events, by)
     return chain
+
+
+def _campaigns(
+    campaigns: Sequence[Campaign], places: Mapping[str, _Place], vouched: dict[str, tuple[int, str]]
+) -> Iterator[Problem]:
+    """Problems of campaigns; enters into ``vouched`` the events of runs whose last event a campaign recorded."""
+    for campaign in campaigns:
+        at = campaign.started
+        if campaign.damage:
+            yield Problem("campaign-damaged", campaign.name, campaign.damage, True, at, at)
+        elif not campaign.finished:
+            text = f"the campaign {campaign.name} has no recorded end: it runs, or it can be resumed"
+            yield Problem("campaign-unfinished", campaign.name, text, False, at, at)
+    for campaign, run, head in ended_heads(campaigns):
+        if (place := places.get(head)) is None:
+            text = (
+                f"the campaign {campaign.name} recorded {head} as the last event of the run {run}, but no journal contains "
+                "it: the run is missing, or the end of its journal was cut off"
+            )
+            yield Problem("campaign-run", run, text, True, campaign.started, campaign.started)
+        elif place.seq + 1 > vouched.get(place.record.folder, (0, ""))[0]:
+            vouched[place.record.folder] = (place.seq + 1, f"the campaign {campaign.name}")
 
 
 def _before(one: Record, place: _Place | None) -> str:
@@ -95,8 +127,13 @@ def _before(one: Record, place: _Place | None) -> str:
     return f"{place.record.run}, at its event {place.seq}: {why}"
 
 
-def _link_problems(earlier: Sequence[Record], one: Record, place: _Place | None) -> Iterator[Problem]:
-    """Problems of the link from run ``one`` to its previous run; ``earlier`` contains all older runs, oldest first."""
+def _link_problems(
+    earlier: Sequence[Record], one: Record, place: _Place | None, members: Container[str]
+) -> Iterator[Problem]:
+    """Problems of the link from run ``one`` to its previous run; ``earlier`` contains all older runs, oldest first.
+
+    ``members`` are the folders of runs of campaigns: they may arrive late from other machines, and their campaign names them.
+    """
     before = earlier[-1] if earlier else None
     if one.first and one.first.prev and place is None:
         yield _missing(before, one)
@@ -124,7 +161,7 @@ def _link_problems(earlier: Sequence[Record], one: Record, place: _Place | None)
         )
     start = earlier.index(place.record) + 1 if place else 0
     for other in earlier[start:]:
-        if not other.empty:
+        if not other.empty and other.folder not in members:
             yield _fork(other, one, place)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 from drillbook.audit import chain, coverage, trend
 from drillbook.audit.assurance import UNCHECKED, Assurance
+from drillbook.audit.campaigns import Campaign
 from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, FindingRow, PlanRow, ProvenRow
@@ -148,20 +149,21 @@ def make(
     today: date | None = None,
     *,
     scheduled: tuple[Sequence[Entry], str] = ((), ""),
+    campaigns: Sequence[Campaign] = (),
 ) -> Audit:
     """Make the audit of ``period`` from all journals and from ``scheduled``, the result of ``schedule_record.read``.
 
     ``today`` is the date of the audit in UTC, by default the present date.
     """
-    made = _of_journals(records, strays, period, assurance, today or datetime.now(UTC).date())
+    followed = chain.follow(records, strays, campaigns)
+    made = _of_journals(records, followed, period, assurance, today or datetime.now(UTC).date())
     rows = missed([one for one in records if not one.copy_of], scheduled[0], period, today)
     return replace(made, missed=tuple(rows), schedule_damage=scheduled[1])
 
 
 def _of_journals(
-    records: Sequence[Record], strays: Sequence[Stray], period: Period, assurance: Assurance, today: date
+    records: Sequence[Record], followed: chain.Chain, period: Period, assurance: Assurance, today: date
 ) -> Audit:
-    followed = chain.follow(records, strays)
     kept = [one for one in records if not one.copy_of]
     runs, earlier = _of_period(kept, period)
     problems, elsewhere = chain.relevant([*followed.problems, *assurance.problems], period)

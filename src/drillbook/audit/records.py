@@ -25,6 +25,8 @@ from drillbook.report.wording import NOT_VERIFIED
 from drillbook.values import canonical, digest
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+?)(?:-[0-9a-f]{4})?")
+CAMPAIGN = re.compile(r"campaigns/[^/]+/record")
+"""Folder of the journal of a campaign, which ``audit.campaigns`` reads."""
 UNKNOWN = "unknown"
 
 
@@ -156,6 +158,8 @@ def find(reports: Path) -> tuple[list[Record], list[Stray]]:
         for name in sorted(folders):
             if (Path(place) / name).is_symlink() and name != "latest":
                 strays.append(Stray(f"{here}/{name}".removeprefix("./"), "link"))
+        if CAMPAIGN.fullmatch(here):
+            continue
         if FILE in files:
             records.append(record(Path(place) / FILE, here))
         elif RUN_ID.fullmatch(Path(place).name) and not any(Path(place).glob(f"**/{FILE}")):

@@ -19,7 +19,13 @@ class Artefact:
     """Artefact of the job of a site: the end of the site by the journal of its own campaign, and the folder of its runs."""
 
     ending: Ending
-    reports: Path
+    campaign: Path
+    """Folder of the campaign of this one site; the reports of the job are above it."""
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the runs of the job."""
+        return self.campaign.parents[1]
 
 
 def found_in(folder: Path, drill: str) -> tuple[dict[str, Artefact], list[str]]:
@@ -36,7 +42,7 @@ def found_in(folder: Path, drill: str) -> tuple[dict[str, Artefact], list[str]]:
         if state.start.drill != drill:
             problems.append(f"{path}: it is a campaign of {state.start.drill}, not of {drill}")
             continue
-        found |= {site: Artefact(ending, path.parents[3]) for site, ending in state.ends.items()}
+        found |= {site: Artefact(ending, path.parents[1]) for site, ending in state.ends.items()}
     return found, problems
 
 
@@ -73,8 +79,9 @@ class Artefacts:
         source, target = one.reports / one.ending.run, Path(job.root) / "reports" / job.run
         if not one.ending.head:  # the drill left no run
             return one.ending if one.ending.state is not SiteState.PASSED else attempt.unknown(job, "its run is missing")
-        if not target.exists():
-            transfer.fetch(target, worker.files_of(source), lambda wanted: worker.pieces_of(source, wanted))
+        for here, there in ((target, source), (job.folder.with_name(one.campaign.name), one.campaign)):
+            if not here.exists():
+                _copy(here, there)
         own = attempt.judged(job)
         if own.head != one.ending.head:
             return attempt.unknown(job, "the run in the artefact has another last event than the journal of its campaign")
@@ -95,3 +102,7 @@ class Artefacts:
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
+
+
+def _copy(target: Path, source: Path) -> None:
+    transfer.fetch(target, worker.files_of(source), lambda wanted: worker.pieces_of(source, wanted))

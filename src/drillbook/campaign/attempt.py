@@ -27,6 +27,8 @@ from drillbook.project import finished_runs
 
 RUN_VARIABLE = "DRILLBOOK_RUN"
 """Environment variable that gives the name of its run to a child process."""
+PREVIOUS_VARIABLE = "DRILLBOOK_PREVIOUS"
+"""Environment variable with the hash of the intent of its site, which the first event of the run names."""
 CAMPAIGNS = "campaigns"
 RECORD = "record"
 PROGRAM = (sys.executable, "-m", "drillbook.cli")
@@ -60,6 +62,8 @@ class Job:
     """Inventory of the site and its own values, as in the sites file: workers make their inventory from it."""
     place: str = ""
     """Place that carries out the job; empty for this machine."""
+    previous: str = ""
+    """Hash of the event with the intent of the site."""
 
     @property
     def folder(self) -> Path:
@@ -202,7 +206,7 @@ def _child(job: Job, lock: int, *arguments: str) -> int:
         process = subprocess.Popen(
             [*PROGRAM, *arguments],
             cwd=job.root,
-            env={**os.environ, RUN_VARIABLE: job.run},
+            env={**os.environ, RUN_VARIABLE: job.run, PREVIOUS_VARIABLE: job.previous},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.executor import Executor
@@ -14,6 +14,7 @@ from drillbook.campaign.record import CampaignState, Intent, event_of
 from drillbook.campaign.scheduler import Scheduler, SiteState, worst
 from drillbook.events.campaigns import CampaignFinished, CampaignStopped, SiteIntended
 from drillbook.events.content import Content
+from drillbook.events.event import Event
 from drillbook.exits import Exit
 
 EXITS = {
@@ -27,7 +28,7 @@ EXITS = {
 class Journalled(Protocol):
     """The part of a journal that the controller writes to."""
 
-    def append(self, what: Content, *, sync: bool = False) -> Any:
+    def append(self, what: Content, *, sync: bool = False) -> Event:
         """Write one event; with ``sync`` it is on disk when this method returns."""
 
 
@@ -97,9 +98,9 @@ class Coordinator:
             self._scheduler.stop("the time for the campaign is over: no window opened in time for the sites that waited")
         for site in self._scheduler.due(now, self._placed):
             intent = self._chosen.pop(site)
-            self.journal.append(SiteIntended(site=site, run=intent.run, place=intent.place), sync=True)
-            self.state.intents[site] = intent
-            self._submit(self.job(site, intent))
+            event = self.journal.append(SiteIntended(site=site, run=intent.run, place=intent.place), sync=True)
+            self.state.intents[site] = replace(intent, hash=event.hash)
+            self._submit(self.job(site, self.state.intents[site]))
         self._told_stop()
 
     def _placed(self, site: str) -> bool:

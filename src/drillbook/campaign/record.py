@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE, Journal
 from drillbook.redact import Redactor
 
+REPORT = "result.json"
+"""Name of the report, which exists once a controller came to an end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -26,6 +30,8 @@ class Intent:
 
     run: str
     place: str = ""
+    hash: str = ""
+    """Hash of the event that records the intent."""
 
 
 @dataclass(slots=True)
@@ -68,7 +74,7 @@ def fold(events: Iterable[Event]) -> CampaignState:
             case _ if state is None:
                 raise JournalError(f"the journal begins with the event {event.kind!r}, not with {CampaignStarted.KIND}")
             case SiteIntended() as intent:
-                state.intents[intent.site] = Intent(intent.run, intent.place)
+                state.intents[intent.site] = Intent(intent.run, intent.place, event.hash)
             case SiteEnded() as end:
                 state.ends[end.site] = _ending(end)
             case CampaignStopped() as stop:
@@ -115,6 +121,20 @@ def resume(folder: Path) -> Journal:
 def read(folder: Path) -> tuple[Event, ...]:
     """Read and verify the journal of a campaign. Raises JournalError."""
     return journal.read(folder / RECORD / FILE).events
+
+
+def unfinished(reports: Path) -> list[Path]:
+    """Folders of campaigns that did not end by their report and that no process runs, oldest first."""
+    known = (path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
+    return sorted(folder for folder in known if not _ended(folder) and not journal.alive(folder / RECORD))
+
+
+def _ended(folder: Path) -> bool:
+    try:
+        said = json.loads((folder / REPORT).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return bool(said.get("finished", not said.get("without_end")))
 
 
 def find(reports: Path, name: str) -> Path:

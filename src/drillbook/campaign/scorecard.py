@@ -36,6 +36,7 @@ def result(state: CampaignState) -> dict[str, Any]:
         "state": finished.state if finished else str(_at_best_unknown(ends)),
         "exit": finished.exit if finished else int(Exit.UNVERIFIED),
         "started": state.began.isoformat(),
+        "finished": state.ended_at,
         "stopped": state.stopped,
         "sites": {str(one): sum(end.state is one for end in ends) for one in ENDS},
         "without_end": [site["name"] for site in state.start.sites if site["name"] not in state.ends],

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from drillbook.attestation import anchor_places
 from drillbook.attestation.anchor_places import AnchorFile, Place
-from drillbook.audit import content, html, markdown, records, wording
+from drillbook.audit import campaigns, content, html, markdown, records, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
@@ -39,7 +39,8 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     project.look_into_reports()
     found, strays = records.find(project.reports)
     known = assure(found, period, project.reports, project.root, _anchors(project, anchor))
-    made = content.make(found, strays, period, known, today, scheduled=schedule_record.read(project.reports))
+    scheduled, led = schedule_record.read(project.reports), campaigns.find(project.reports)
+    made = content.make(found, strays, period, known, today, scheduled=scheduled, campaigns=led)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

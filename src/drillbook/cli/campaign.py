@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from drillbook.attestation import sign_runs
+from drillbook.attestation.sign_runs import Sealer
 from drillbook.campaign import artefacts, place, record, scorecard, sites
 from drillbook.campaign.artefacts import Artefacts
 from drillbook.campaign.attempt import Ending, Job
@@ -194,20 +196,49 @@ def _run(
     )
     try:
         with _stoppable(stopping):
-            finished = controller.run()
+            controller.run()
     finally:
         executor.close()
         journal.close()
+    return _reported(project, folder, state, journal)
+
+
+def _reported(project: Project, folder: Path, state: CampaignState, journal: Journal) -> int:
+    """Write and sign the report of a campaign, and tell its result; returns the exit status."""
+    out, finished = console(), state.finished
     scorecard.write(folder, state)
+    if why := _sealed(project, folder, state, journal):
+        out.print(shown(f"not signed: {why}"), style="yellow", soft_wrap=True)
     if finished is None:
-        out.print(
-            shown(f"stopped after {len(state.ends)} of {count(total, 'site')}; go on: campaign --resume {folder.name}")
-        )
+        sites = count(len(state.start.sites), "site")
+        out.print(shown(f"stopped after {len(state.ends)} of {sites}; go on: campaign --resume {folder.name}"))
         return Exit.REFUSED
     told = ", ".join(f"{number} {name}" for name, number in sorted(finished.sites.items()))
     out.print(shown(f"{state.stopped}\n{told}" if state.stopped else told), style="bold")
     out.print(shown(f"report: {shown_path(folder / 'report.html')}"), soft_wrap=True)
     return finished.exit
+
+
+def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journal) -> str:
+    """Sign what a campaign left, as runs are signed; returns the reason if it could not be signed."""
+    if state.finished is None:
+        return ""
+    events = record.read(folder)
+    runs = [{"site": end.site, "run": end.run, "state": str(end.state), "head": end.head} for end in state.ends.values()]
+    content = {
+        "run": state.start.campaign,
+        "campaign": state.start.drill,
+        "verdict": state.finished.state,
+        "exit": state.finished.exit,
+        "started": events[0].at,
+        "finished": events[-1].at,
+        "operator": state.start.operator,
+        "events": len(events),
+        "head": events[-1].hash,
+        "runs": runs,
+    }
+    before = len(journal.before.events)
+    return sign_runs.seal_campaign(folder, content, [[0, before - 1]] if before else [], Sealer(project.root, operator()))
 
 
 def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job]:
@@ -231,6 +262,7 @@ def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job
             labels=labels[site],
             entry=entries[site],
             place=intent.place,
+            previous=intent.hash,
         )
 
     return job

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from drillbook.attestation import anchors, standing
 from drillbook.attestation.manifests import ManifestKeys
+from drillbook.campaign import record as campaigns
 from drillbook.cli import access, lost_record, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.render import told_render
@@ -61,6 +62,7 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
         except DrillbookError as error:
             out.print(Text(f"{folder.name}: {shown(error)}", style="bold red"))
             statuses.append(Exit.RESIDUE)
+    statuses += _unfinished_campaigns(project, out)
     if not statuses:
         recorded = next(iter(project.runs()), None) is not None
         out.print(
@@ -69,6 +71,25 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
             else f"there are no runs in {project.reports}; if runs were moved or deleted, restore their folders"
         )
     return max(statuses, default=0)
+
+
+def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
+    """Tell the campaigns that nobody runs and that have sites without an end; their runs here were recovered before."""
+    found: list[int] = []
+    for folder in campaigns.unfinished(project.reports):
+        try:
+            state = campaigns.fold(campaigns.read(folder))
+        except JournalError as error:
+            out.print(Text(shown(f"{folder.name}: {error.message}"), style="bold red"), soft_wrap=True)
+            found.append(Exit.UNVERIFIED)
+            continue
+        if state.finished is None:
+            places = sorted({intent.place for intent in state.open.values() if intent.place})
+            text = f"{folder.name}: the ends of {count(len(state.open), 'site')} are unknown; go on: campaign --resume {folder.name}"
+            more = f" --on tls://SCHEDULER:PORT; they were started at {', '.join(places)}" if places else ""
+            out.print(Text(shown(f"{text}{more}"), style="yellow"), soft_wrap=True)
+            found.append(Exit.UNVERIFIED)
+    return found
 
 
 def single(project: Project, run: str, flag: str) -> RunState:

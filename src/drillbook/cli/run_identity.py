@@ -6,9 +6,10 @@ import os
 import platform
 import secrets
 from datetime import UTC, datetime
+from functools import cache
 
 from drillbook import __version__
-from drillbook.campaign.attempt import RUN_VARIABLE
+from drillbook.campaign.attempt import PREVIOUS_VARIABLE, RUN_VARIABLE
 from drillbook.errors import JournalError, UsageError
 from drillbook.events.runs import Session
 from drillbook.installation.program_name import program
@@ -34,6 +35,12 @@ def given_run_id(name: str) -> str:
     return given
 
 
+@cache
+def _given_previous() -> str:
+    """Hash that a campaign gave to this process; taken out of the environment, so that no command of a drill inherits it."""
+    return os.environ.pop(PREVIOUS_VARIABLE, "")
+
+
 def operator() -> str:
     """Name of the operator: the variable DRILLBOOK_OPERATOR (set by pipelines), else the account reported by the kernel."""
     return os.environ.get("DRILLBOOK_OPERATOR") or f"{account.name()}@{platform.node()}"
@@ -51,7 +58,12 @@ def header(who: str) -> Session:
 
 
 def previous_head(project: Project, run_id: str) -> str | None:
-    """Hash of the last event of the newest run before ``run_id``; recorded so that a deleted run is noticed."""
+    """Hash of the last event of the newest run before ``run_id``; recorded so that a deleted run is noticed.
+
+    A run of a campaign names the intent of its site instead: the runs of a campaign may be on other machines.
+    """
+    if given := _given_previous():
+        return given
     for folder in reversed([folder for folder in project.runs() if folder.name < run_id]):
         try:
             return read(folder / "journal.jsonl").head

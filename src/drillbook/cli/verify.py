@@ -11,6 +11,8 @@ from rich.text import Text
 
 from drillbook.attestation import anchor_check, anchor_places, verifying
 from drillbook.attestation.verifying import Check, Mark, Verified
+from drillbook.campaign import record
+from drillbook.campaign.attempt import RECORD
 from drillbook.cli.console import console
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
@@ -24,7 +26,12 @@ CLOSING = {
 
 
 def verify(project: Project, run: str) -> int:
-    """Verify the folder of a run or a suite: 0 when all is good, 1 when something is wrong, 3 when something is unknown."""
+    """Verify a run, a suite or a campaign: 0 when all is good, 1 when something is wrong, 3 when something is unknown."""
+    campaign = record.folder_of(project.reports, run) if run else None
+    if campaign and (campaign / RECORD).is_dir():
+        whole = verifying.verify_campaign(campaign, campaign / RECORD, project.root)
+        show(whole, console())
+        return verifying.EXIT[whole.mark]
     folder = project.run(run, suites=True, lost=True)
     found = anchor_check.compared(
         verifying.verify(folder, project.root), folder, project.reports, anchor_places.places(project.reports), asked=run

@@ -1,0 +1,63 @@
+"""Journals of campaigns in an audit: each names the intents of its sites and the last events of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbook.audit.records import RUN_ID
+from drillbook.errors import JournalError
+from drillbook.events.campaigns import CampaignFinished, CampaignStarted, SiteEnded
+from drillbook.journal.journal import read as read_journal
+
+PATTERN = "campaigns/[!.]*/record/journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign, by its journal."""
+
+    name: str
+    hashes: frozenset[str] = frozenset()
+    """Hash of each event: the runs of a campaign name the intent of their site as the previous event."""
+    heads: Mapping[str, tuple[str, ...]] | None = None
+    """Hashes of the last events of the runs of each site that ended, by the name of its run."""
+    finished: bool = False
+    damage: str = ""
+
+    @property
+    def started(self) -> str | None:
+        """Start of the campaign by its name, as in a journal; None for another name."""
+        found = RUN_ID.fullmatch(self.name)
+        return "{}-{}-{}T{}:{}:{}.{}000Z".format(*found.groups()[:7]) if found else None
+
+
+def find(reports: Path) -> list[Campaign]:
+    """Read and verify the journals of all campaigns, oldest first."""
+    return [_read(path) for path in sorted(reports.glob(PATTERN))]
+
+
+def _read(path: Path) -> Campaign:
+    name = path.parents[1].name
+    try:
+        events = read_journal(path).events
+    except JournalError as error:
+        return Campaign(name, damage=error.message)
+    if not events or not isinstance(events[0].what, CampaignStarted) or events[0].what.campaign != name:
+        return Campaign(name, damage=f"the folder of the campaign {name} contains the journal of something else")
+    ends = [event.what for event in events if isinstance(event.what, SiteEnded)]
+    return Campaign(
+        name,
+        frozenset(event.hash for event in events),
+        {end.run: tuple(end.head.split(",")) for end in ends if end.head},
+        any(isinstance(event.what, CampaignFinished) for event in events),
+    )
+
+
+def ended_heads(campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, str, str]]:
+    """Each campaign with the name of a run and the hash of the last event of a journal of this run."""
+    for one in campaigns:
+        for run, heads in (one.heads or {}).items():
+            for head in heads:
+                yield one, run, head
