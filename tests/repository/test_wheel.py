@@ -2,17 +2,20 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from drillbook.catalog import shipped_files
-from tests.needs import need
+from tests.hosts.servers import OpenSsh
+from tests.needs import missing, need
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("tests/", "bench/", "docs/measurements")
@@ -109,3 +112,107 @@ def test_the_metadata_are_those_that_an_index_takes(dist):
     files = sorted(map(str, dist.iterdir()))
     assert len(files) == 2
     assert run(dist, sys.executable, "-m", "twine", "check", "--strict", *files).count("PASSED") == 2
+
+
+@pytest.fixture
+def database():
+    """A PostgreSQL of Debian with a dump that its own job took: the folder of its programs, and that of the dumps."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[4]))
+    if not found:
+        missing("no PostgreSQL of Debian is installed")
+    programs, folder = found[-1].parent, Path(tempfile.mkdtemp(prefix="drillbook-newcomer-", dir="/var/tmp"))
+    (folder / "dumps").mkdir()
+    owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if owner:
+        folder.chmod(0o755)
+        for path in (folder, folder / "dumps"):
+            shutil.chown(path, "postgres")
+
+    def call(name, *words):
+        subprocess.run([*owner, str(programs / name), *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    server = ("-h", str(folder), "-p", "5499", "-U", "postgres")
+    call("initdb", "-D", f"{folder}/data", "--no-sync", "-A", "trust", "-U", "postgres")
+    call(
+        "pg_ctl",
+        "-D",
+        f"{folder}/data",
+        "-o",
+        f"-c listen_addresses='' -k {folder} -p 5499",
+        "-l",
+        f"{folder}/log",
+        "-w",
+        "start",
+    )
+    try:
+        call("psql", *server, "-qc", "CREATE DATABASE shop")
+        call("psql", *server, "-qc", "CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 5000) n", "shop")
+        call("pg_dump", "-Fc", *server, "-f", f"{folder}/dumps/shop.dump", "shop")
+        yield programs, folder / "dumps"
+    finally:
+        call("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.mark.long(90)
+def test_a_newcomer_rehearses_own_dumps_by_the_page_with_three_stops_at_most(program, database, tmp_path):
+    """The commands of docs/sandbox.md against a real OpenSSH host; each stop names what to do, and that is done."""
+    programs, dumps = database
+    (tmp_path / "sshd").mkdir()
+    sshd = OpenSsh(tmp_path / "sshd")
+    home, project = tmp_path / "home", tmp_path / "shop-rehearsal"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    shutil.copy(sshd.client_key, home / ".ssh" / "id_ed25519")
+    block = re.search(r"## Start here\n\n```console\n(.*?)```", (ROOT / "docs" / "sandbox.md").read_text(), re.DOTALL)[1]
+    init, _, check, drill = block.replace("\\\n", "").replace("$ ", "").splitlines()
+    host = f"{sshd.user}@127.0.0.1:{sshd.port}"
+    for old, new in (
+        ("backup@db1.example.org", host),
+        ("spare-1.example.org", host),
+        ("/var/backups/postgresql", str(dumps)),
+    ):
+        assert old in init
+        init = init.replace(old, new)
+
+    def call(line, folder):
+        """Output and status of a command of the page."""
+        done = subprocess.run(
+            ["sh", "-c", line.replace("drillbook", program, 1)],
+            cwd=folder,
+            env={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return " ".join((done.stdout + done.stderr).split()), done.returncode
+
+    sshd.start()
+    try:
+        assert call(init, tmp_path)[1] == 0
+        inventory = project / "inventory" / "rehearsal.yml"
+        text = re.sub(r"(?m)^#( +)bin: .*", rf"\1bin: {programs}", inventory.read_text())  # as the remark beside it says
+        text = text.replace(f'at: "{dumps}"', f'at: "{dumps}"\n    bin: {programs}')
+        inventory.write_text(re.sub(r"(127.0.0.1.*user: \w+)}", rf"\1, scratch: {tmp_path}/scratch}}", text))
+        stops = []
+        while (answer := call(check, project))[1] != 0:
+            said = answer[0]
+            if record := re.search(r"ssh-keyscan -p \d+ 127\.0\.0\.1 >> \S+?(?=;)", said):
+                stops.append("the host's key is not known")
+                subprocess.run(
+                    ["sh", "-c", f"{record[0]} 2>/dev/null"], env={"HOME": str(home), "PATH": os.environ["PATH"]}, check=True
+                )
+            elif "or set `lease: {boot: none}` of the host" in said:
+                stops.append("the host can undo nothing at boot")
+                inventory.write_text(re.sub(r"(user: \w+,)", r"\1 lease: {boot: none},", inventory.read_text()))
+            else:
+                pytest.fail(said)
+            assert len(stops) <= 3, stops
+        said, status = call(drill, project)
+        assert status == 0, said
+        assert "✓ PASSED The newest backup of shop restores" in said
+        assert (project / "reports" / "latest" / "report.html").is_file()
+        assert stops[:1] == ["the host's key is not known"]
+    finally:
+        sshd.stop()
