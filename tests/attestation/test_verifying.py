@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from drillbook.attestation import verifying
-from drillbook.attestation.journal_lines import walk
 from drillbook.cli import overview, recover, verify
 from drillbook.errors import UnknownName
 from drillbook.journal.journal import FILE, alive
+from drillbook.journal.lines import walk
 from drillbook.project.project import Project
 from drillbook.signing import keys
 from drillbook.values import canonical, digest

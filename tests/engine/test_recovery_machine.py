@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from drillbook.inventory import inventory
 from drillbook.inventory.inventory import Inventory
-from drillbook.journal import journal
+from drillbook.journal import journal, lines
 from drillbook.journal.intents import intents
 from drillbook.journal.journal import History, read
 from drillbook.journal.run_state import needs_recovery
@@ -43,6 +43,7 @@ def remembering(monkeypatch, pretended):
     parse = journal._event
     parsed = lru_cache(1 << 15)(lambda number, line: parse(Path("its journal"), number, line))
     monkeypatch.setattr(journal, "_event", lambda path, number, line: parsed(number, line))
+    monkeypatch.setattr(lines, "_event", lru_cache(1 << 15)(lines._event))
 
 
 DRILLS = 100

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from drillbook.errors import JournalError
 from drillbook.events.kinds import KINDS
 from drillbook.journal import journal as journal_module
+from drillbook.journal import lines
 from drillbook.journal.journal import FILE, Journal, alive, legible, read, salvage
 from drillbook.redact import Redactor
 from tests.contents import content
@@ -323,3 +324,20 @@ def test_a_run_whose_folder_cannot_be_shown_touches_nothing(tmp_path):
     with pytest.raises(JournalError, match="cannot be created: Permission denied; nothing was touched"):
         journal.append(content("run.started"))
     journal.close()
+
+
+def test_a_journal_that_was_read_is_read_again_only_when_its_bytes_changed(tmp_path, monkeypatch):
+    path = written(tmp_path)
+    walked = []
+    inner = lines._walk
+    monkeypatch.setattr(lines, "_walk", lambda data: walked.append(len(data)) or inner(data))
+    lines.walk(b"")
+    first = read(path)
+    assert lines.walk(path.read_bytes()).events is first.events
+    assert read(path) == first
+    assert len(walked) == 2
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"n":1', b'"n":9'))
+    assert lines.walk(path.read_bytes()).line == 2
+    with pytest.raises(JournalError):
+        read(path)

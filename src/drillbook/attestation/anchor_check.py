@@ -9,9 +9,9 @@ from pathlib import Path
 from drillbook.attestation import anchors, timestamps
 from drillbook.attestation.anchor_places import Place
 from drillbook.attestation.anchors import Anchor, Known
-from drillbook.attestation.journal_lines import walk
 from drillbook.attestation.verifying import Check, Mark, Verified
 from drillbook.journal.journal import FILE
+from drillbook.journal.lines import walk
 from drillbook.report.figures import count
 from drillbook.report.folders import drill_of
 

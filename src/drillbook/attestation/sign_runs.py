@@ -30,9 +30,9 @@ from drillbook.attestation.format import (
     kept_names,
     load,
 )
-from drillbook.attestation.journal_lines import Walk, walk
 from drillbook.attestation.standing import Standing, members
 from drillbook.journal.journal import FILE as JOURNAL
+from drillbook.journal.lines import Walk, walk
 from drillbook.journal.own_writes import Written
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import formats

@@ -22,9 +22,9 @@ from drillbook.attestation.format import (
     same,
     signed_names,
 )
-from drillbook.attestation.journal_lines import Walk, walk
 from drillbook.attestation.vouching import State
 from drillbook.journal.journal import FILE as JOURNAL
+from drillbook.journal.lines import Walk, walk
 from drillbook.report.figures import count
 
 MOST_NAMES = 3

@@ -15,7 +15,6 @@ from typing import Any
 from drillbook.attestation import format as form
 from drillbook.attestation import sign_runs, vouching
 from drillbook.attestation.format import Statement
-from drillbook.attestation.journal_lines import Walk, walk
 from drillbook.attestation.vouching import Attested, State
 from drillbook.events.event import readable
 from drillbook.events.holds import LeaseLog
@@ -23,6 +22,7 @@ from drillbook.events.runs import Ended, RecoveryStarted, RunStarted
 from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE, History
+from drillbook.journal.lines import Walk, walk
 from drillbook.judge.judge import judge
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.plan.plan import digest_of

@@ -24,6 +24,7 @@ from drillbook.events.content import Content
 from drillbook.events.event import Event
 from drillbook.journal.collection import paused
 from drillbook.journal.json_values import jsonable
+from drillbook.journal.lines import walk
 from drillbook.journal.suspension import suspended
 from drillbook.redact import Redactor
 from drillbook.sdk.run_folder import RunFolder, sync_path
@@ -307,6 +308,11 @@ def salvage(path: Path) -> tuple[History, str]:
 
 def parse(path: Path, data: bytes) -> tuple[History, str]:
     """Parse ``data``; return the intact events, and the problem of the line after them (empty: none). ``path`` is for messages."""
+    found = walk(data)
+    with paused():
+        valid = not found.line and all(map(_valid, found.events))
+    if valid:
+        return History(found.events, found.torn), ""
     lines = data.split(b"\n")
     torn = lines.pop() != b""
     events: list[Event] = []
@@ -372,6 +378,15 @@ def _event(path: Path, number: int, line: bytes) -> Event:
     except ValueError as error:
         raise JournalError(f"{path}:{number}: the event is invalid: {error}") from None
     return event
+
+
+def _valid(event: Event) -> bool:
+    """Return True when the content of ``event`` fits the model of its kind."""
+    try:
+        event.what  # noqa: B018  parsed and cached at the first use
+    except ValueError:
+        return False
+    return True
 
 
 def _observer_failed(error: BaseException) -> Content:
