@@ -6,6 +6,8 @@ import json
 import os
 import resource
 import signal
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -13,10 +15,10 @@ from pydantic import ValidationError
 
 from drillbook.errors import JournalError
 from drillbook.events.kinds import KINDS
-from drillbook.journal import journal as journal_module
-from drillbook.journal import lines
+from drillbook.journal import line_file, lines
 from drillbook.journal.journal import FILE, Journal, alive, legible, read, salvage
 from drillbook.redact import Redactor
+from drillbook.values import canonical
 from tests.contents import content
 from tests.journal.test_journal import written
 
@@ -87,7 +89,7 @@ def test_what_waits_at_the_end_is_written_when_it_is_closed(journal, tmp_path):
 
 
 def test_of_what_waits_only_bulk_is_left_out_when_it_is_too_much(journal, tmp_path, monkeypatch):
-    monkeypatch.setattr(journal_module, "MOST_WAITING", 2000)
+    monkeypatch.setattr(line_file, "MOST_WAITING", 2000)
     path = tmp_path / FILE
     journal.append(content("run.started"))
     journal.patient = True
@@ -324,6 +326,133 @@ def test_a_run_whose_folder_cannot_be_shown_touches_nothing(tmp_path):
     with pytest.raises(JournalError, match="cannot be created: Permission denied; nothing was touched"):
         journal.append(content("run.started"))
     journal.close()
+
+
+def awaited(condition, seconds=30.0):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+class Disk:
+    """Flushes of the journal: each is counted with the size of the file when it began, and ends when ``go`` is set."""
+
+    def __init__(self, path, monkeypatch):
+        self.path, self.sizes, self.errors = path, [], []
+        self.begun, self.go = threading.Semaphore(0), threading.Event()
+        self.go.set()
+        self._fsync = os.fsync
+        monkeypatch.setattr(line_file.os, "fsync", self)
+
+    def __call__(self, descriptor):
+        self.sizes.append(self.path.stat().st_size)
+        self.begun.release()
+        assert self.go.wait(30)
+        if self.errors:
+            raise self.errors.pop()
+        self._fsync(descriptor)
+
+
+def intents_of(journal, numbers):
+    """Append an intent of each number, each in a thread of its own; returns the threads, and the events in their order."""
+    done = []
+
+    def one(number):
+        done.append(journal.append(content("intent", {"n": number}), sync=True, required=True))
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in numbers]
+    for thread in threads:
+        thread.start()
+    return threads, done
+
+
+def test_one_flush_serves_all_that_wait_and_nobody_goes_on_before_it(journal, tmp_path, monkeypatch):
+    path = tmp_path / FILE
+    journal.append(content("run.started"), sync=True)
+    disk = Disk(path, monkeypatch)
+    disk.go.clear()
+    (first,), done = intents_of(journal, [0])
+    assert disk.begun.acquire(timeout=30)
+    others, later = intents_of(journal, range(1, 9))
+    awaited(lambda: path.read_bytes().count(b"\n") == 10)
+    assert (done, later) == ([], []), "nothing is on the disk yet"
+    disk.go.set()
+    for thread in (first, *others):
+        thread.join()
+    assert len(disk.sizes) == 2, "one for the first, one for all others"
+    assert disk.sizes[1] == path.stat().st_size
+    assert sorted(event.data["n"] for event in (*done, *later)) == list(range(9))
+    assert len(read(path).events) == 10
+
+
+def test_what_could_not_be_flushed_is_refused_and_leaves_no_line(journal, tmp_path, monkeypatch):
+    path = tmp_path / FILE
+    journal.append(content("run.started"), sync=True)
+    journal.append(content("note"))
+    whole = path.read_bytes()
+    disk = Disk(path, monkeypatch)
+    disk.errors.append(OSError(errno.EIO, os.strerror(errno.EIO)))
+    with pytest.raises(JournalError, match=f"cannot be written: {os.strerror(errno.EIO)}"):
+        journal.append(content("intent", {"n": 1}), sync=True, required=True)
+    assert journal.decisive() == ()
+    assert journal.append(content("intent", {"n": 2}), sync=True).seq == 2
+    assert path.read_bytes().startswith(whole), "the note, which was not on the disk either, is written anew"
+    assert kinds(tmp_path) == ["run.started", "note", "intent"]
+
+
+def test_no_intent_counts_as_kept_because_the_flush_of_another_failed(journal, tmp_path, monkeypatch):
+    """Its line may be lost with that flush, so it is written again and flushed by itself."""
+    path = tmp_path / FILE
+    journal.append(content("run.started"), sync=True)
+    disk = Disk(path, monkeypatch)
+    disk.go.clear()
+    errors = []
+
+    def refused():
+        try:
+            journal.append(content("intent", {"n": 1}), sync=True, required=True)
+        except JournalError as error:
+            errors.append(error)
+
+    first = threading.Thread(target=refused)
+    first.start()
+    assert disk.begun.acquire(timeout=30)
+    (second,), done = intents_of(journal, [2])
+    awaited(lambda: path.read_bytes().count(b"\n") == 3)
+    disk.errors.append(OSError(errno.EIO, os.strerror(errno.EIO)))
+    disk.go.set()
+    first.join()
+    second.join()
+    assert len(errors) == 1
+    assert len(disk.sizes) == 2
+    assert disk.sizes[1] == path.stat().st_size, "the second flush had both lines again"
+    assert [event.data["n"] for event in done] == [2]
+    assert [event.data.get("n") for event in read(path).events] == [None, 1, 2]
+
+
+def test_once_a_fault_may_be_active_what_could_not_be_flushed_waits_and_is_told(journal, tmp_path, monkeypatch):
+    path = tmp_path / FILE
+    told = []
+    journal.alarm = told.append
+    journal.append(content("run.started"), sync=True)
+    journal.patient = True
+    disk = Disk(path, monkeypatch)
+    disk.errors.append(OSError(errno.EIO, os.strerror(errno.EIO)))
+    journal.append(content("undone", {"intent": 1}), sync=True)
+    assert told == [f"{path} cannot be written: {os.strerror(errno.EIO)}"]
+    assert kinds(tmp_path) == ["run.started"]
+    journal.append(content("note"))
+    assert kinds(tmp_path) == ["run.started", "undone", "note"]
+
+
+def test_lines_are_the_canonical_form_of_their_content(journal, tmp_path):
+    for data in ({"seconds": 12.0, "n": 1e-7, "ü": "\U0001f600", "a": [1, {"b": None}]}, {}, {"hash": "x", "prev": "y"}):
+        journal.append(content("note", data), step="ready.1", host="db-1")
+        journal.append(content("note", data))
+    for line in (tmp_path / FILE).read_bytes().splitlines():
+        assert line == canonical(json.loads(line))
+    assert len(read(tmp_path / FILE).events) == 6
 
 
 def test_a_journal_that_was_read_is_read_again_only_when_its_bytes_changed(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import threading
@@ -24,16 +25,14 @@ from drillbook.events.content import Content
 from drillbook.events.event import Event
 from drillbook.journal.collection import paused
 from drillbook.journal.json_values import jsonable
+from drillbook.journal.line_file import HINT, LineFile
 from drillbook.journal.lines import walk
 from drillbook.journal.suspension import suspended
 from drillbook.redact import Redactor
 from drillbook.sdk.run_folder import RunFolder, sync_path
-from drillbook.values import canonical, canonical_again, digest
+from drillbook.values import canonical_again, digest
 
 FILE = "journal.jsonl"
-
-MOST_WAITING = 4 << 20
-"""Limit in bytes for lines that wait for disk space; above it, events of bulky kinds are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +83,13 @@ class Journal:
         self.before = History((), torn=False)
         """Content of the resumed journal, read under its lock; without events for a new journal."""
         self._decisive: list[Event] = []
-        self._waiting: list[bytes] = []
         self._asleep = suspended()
         self._observers = [observer] if observer else []
         self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
-        self._file = os.open(inside / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._lock_file()
-        self._size = os.lseek(self._file, 0, os.SEEK_END)
+        self._flushing = threading.Lock()
+        """Held by the one thread that flushes; the others wait, and mostly find that its flush included their lines."""
+        self._lines = LineFile(self.path, inside)
         sync_path(inside)
 
     @classmethod
@@ -106,7 +104,7 @@ class Journal:
             journal.close()
             raise
         journal._seq, journal._prev = len(history.events), history.head
-        journal._size = os.lseek(journal._file, 0, os.SEEK_END)
+        journal._lines.resumed(journal._seq)
         journal._decisive = [event for event in history.events if event.what.DECISIVE]
         journal.before = History(history.events, torn=False)
         return journal
@@ -115,16 +113,6 @@ class Journal:
         """Events that the undo needs, oldest first. They are held in memory, so that events waiting for disk space are included."""
         with self._lock:
             return tuple(self._decisive)
-
-    def _lock_file(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            raise JournalError(
-                f"{self.path} is being written by another process: the run is still running",
-                hint="wait until the run has ended, or stop that process; then try again",
-            ) from None
 
     def append(
         self, what: Content, *, step: str | None = None, host: str | None = None, sync: bool = False, required: bool = False
@@ -136,66 +124,101 @@ class Journal:
         """
         clean = self._redacted(what)
         before = self.failure
+        lenient = self.patient and not required
         with self._lock:
-            content: dict[str, Any] = {
-                "seq": self._seq,
-                "at": _now(),
-                "clock": round(time.monotonic() - self.origin, 6),
-                "kind": what.kind_name(),
-                "data": clean,
-                "prev": self._prev,
-            }
-            content |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
-            event = Event(hash=digest(canonical(content)), **content)
-            line = canonical(content | {"hash": event.hash}) + b"\n"
-            kept = self._keep(line, sync, lenient=self.patient and not required, bulk=what.BULK)
-            self._show()
+            event, line = self._next(what.kind_name(), clean, step, host)
+            why, kept = self._lines.add(line, lenient=lenient, bulk=what.BULK, displaced=self.displaced())
+            self.failure = self.failure or why
             if kept:
                 self._seq, self._prev = event.seq + 1, event.hash
                 if what.DECISIVE:
                     self._decisive.append(event)
+            if self._place is not None:
+                self._show(event)
+        if sync and kept:
+            self._flush(event, lenient=lenient)
         self._raise_alarm(before)
         self._tell(event)
         return event
 
+    def _next(self, kind: str, clean: dict[str, Any], step: str | None, host: str | None) -> tuple[Event, bytes]:
+        """Make the next event and its line."""
+        clock = round(time.monotonic() - self.origin, 6)
+        first: dict[str, Any] = {"at": _now(), "clock": clock, "data": clean}
+        rest: dict[str, Any] = {"kind": kind, "prev": self._prev, "seq": self._seq}
+        rest |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
+        # The keys of a line are sorted: `hash` stands between those of `first` and those of `rest`.
+        front, back = canonical_again(first)[:-1], canonical_again(rest)[1:]
+        known = digest(front + b"," + back)
+        return Event(hash=known, **first, **rest), front + b',"hash":"' + known.encode() + b'",' + back + b"\n"
+
+    def _flush(self, event: Event, *, lenient: bool) -> None:
+        """Return once ``event`` is on the disk; one flush serves all threads that wait for theirs.
+
+        Raises JournalError when that fails, unless ``lenient``: the event then waits in memory.
+        """
+        with self._flushing:
+            try:
+                with self._lock:
+                    if self._lines.is_sure(event.seq):
+                        return
+                    self._lines.write()
+                    lines = self._lines.lines
+                self._synced(lines)
+            except OSError as error:
+                self._unflushed(event, self._lines.problem(error), lenient=lenient)
+
+    def _synced(self, lines: int) -> None:
+        """Flush ``lines`` lines, during which other threads may write more. Raises OSError."""
+        try:
+            self._lines.sync()
+        except OSError:
+            with self._lock:
+                self._lines.unflushed()
+            raise
+        with self._lock:
+            self._lines.flushed(lines)
+
+    def _unflushed(self, event: Event, why: str, *, lenient: bool) -> None:
+        """Note that ``event`` did not reach the disk. Raises JournalError unless ``lenient``; no later event then refers to it."""
+        with self._lock:
+            self.failure = self.failure or (why if lenient else "")
+            if lenient:
+                return
+            if self._lines.withdraw(event.seq):
+                self._seq, self._prev = event.seq, event.prev
+                self._decisive = [one for one in self._decisive if one.seq != event.seq]
+        raise JournalError(why, hint=HINT)
+
     def _redacted(self, what: Content) -> dict[str, Any]:
         """Data of an event with secrets hidden. Field names are not redacted, because readers need the names."""
-        fields = type(what).model_fields
-        names = {info.serialization_alias or name for name, info in fields.items()} if what.KIND else set()
+        names = _names_of(type(what))
         data = jsonable({**what.data(), **self._slept(what)})
         rest: dict[str, Any] = self.redactor.value({key: value for key, value in data.items() if key not in names})
         return rest | {key: self.redactor.value(value) for key, value in data.items() if key in names}
 
-    def _show(self) -> None:
-        if self._place is not None:
-            try:
-                self._place.show()
-            except OSError as error:
-                raise JournalError(f"{self.path.parent} cannot be created: {error.strerror}; nothing was touched") from None
-            self._place = None
+    def _show(self, event: Event) -> None:
+        """Make the folder of the run visible, after its first event is on the disk. Raises JournalError."""
+        assert self._place is not None  # noqa: S101  checked by the caller
+        try:
+            self._lines.sync()
+            self._lines.flushed(event.seq + 1)
+            self._place.show()
+        except OSError as error:
+            raise JournalError(f"{self.path.parent} cannot be created: {error.strerror}; nothing was touched") from None
+        self._place = None
 
     def look(self) -> None:
         """Check, between writes, that the file was not removed, replaced or shortened; stores a problem in ``failure``."""
         before = self.failure
         with self._lock:
-            if self._file >= 0:
+            if not self._lines.closed:
                 self.failure = self.failure or self.displaced()
         self._raise_alarm(before)
 
     def displaced(self) -> str:
         """Reason why the written events are no longer in the file; empty when they are."""
-        if self._place is not None:
-            return ""
-        if self._file < 0:
-            return f"{self.path} is closed"
-        mine = os.fstat(self._file)
-        try:
-            there = self.path.stat()
-        except OSError as error:
-            return f"{self.path} no longer exists: {error.strerror}"
-        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
-            return f"{self.path} was replaced by another file"
-        return f"{self.path} was shortened by another program" if mine.st_size < self._size else ""
+        return "" if self._place is not None else self._lines.displaced()
 
     def _raise_alarm(self, before: str) -> None:
         if self.alarm is not None and self.failure and not before:
@@ -218,55 +241,23 @@ class Journal:
                 self._observers = [other for other in self._observers if other is not observer]
                 self.append(_observer_failed(error))
 
-    def _keep(self, line: bytes, sync: bool, *, lenient: bool, bulk: bool) -> bool:
-        """Write the waiting lines and ``line``; if the disk is full, ``line`` waits too. Returns False when it is dropped.
-
-        Raises JournalError unless ``lenient``.
-        """
-        why = self.displaced()
-        waiting = [*self._waiting, line]
-        try:
-            if not why or lenient:
-                self._write(b"".join(waiting), sync)
-                waiting = []
-        except OSError as error:
-            why = f"{self.path} cannot be written: {error.strerror or error}"
-        if why and not lenient:
-            raise JournalError(why, hint="free some disk space; a fault is injected only after it was recorded")
-        self.failure = self.failure or why
-        if bulk and sum(map(len, waiting)) > MOST_WAITING:
-            return False
-        self._waiting = waiting
-        return True
-
-    def _write(self, lines: bytes, sync: bool) -> None:
-        """Write all of ``lines``, or nothing when that fails. Raises OSError."""
-        whole = os.lseek(self._file, 0, os.SEEK_END)
-        left = lines
-        try:
-            while left:
-                left = left[os.write(self._file, left) :]
-            if sync:
-                os.fsync(self._file)
-        except OSError:
-            os.ftruncate(self._file, whole)
-            raise
-        self._size = whole + len(lines)
-
     def clock(self) -> float:
         """Present time on the run's clock, in seconds."""
         return time.monotonic() - self.origin
 
     def close(self) -> None:
         """Write the waiting lines to disk and close the file; safe to call twice."""
-        with self._lock:
-            if self._file >= 0:
-                with contextlib.suppress(OSError):
-                    self._write(b"".join(self._waiting), sync=True)
-                os.close(self._file)
-                self._file = -1
+        with self._flushing, self._lock:
+            self._lines.close()
             if self._place is not None:
                 self._place.drop(FILE)
+
+
+@functools.cache
+def _names_of(kind: type[Content]) -> frozenset[str]:
+    """Names of the fields of a kind in the journal; empty for an unknown kind."""
+    fields = kind.model_fields
+    return frozenset(info.serialization_alias or name for name, info in fields.items()) if kind.KIND else frozenset()
 
 
 def alive(folder: Path) -> bool:

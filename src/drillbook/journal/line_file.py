@@ -1,0 +1,158 @@
+"""The file of a journal: appends whole lines, and flushes them to the disk; lines that cannot be written wait in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from drillbook.errors import JournalError
+
+MOST_WAITING = 4 << 20
+"""Limit in bytes for lines in memory: above it, waiting lines of bulky kinds are dropped, and written ones are flushed."""
+HINT = "free some disk space; a fault is injected only after it was recorded"
+
+
+class LineFile:
+    """Lines of one file, numbered from 0: some surely on the disk, some written but not flushed, and some that wait in memory.
+
+    Not thread-safe, except that ``sync`` may run beside ``add``; the caller locks.
+    """
+
+    def __init__(self, path: Path, inside: Path) -> None:
+        """Open the file of ``path`` in the folder ``inside``, new or existing, and lock it. Raises JournalError."""
+        self.path = path
+        self._waiting: list[bytes] = []
+        self._loose: list[bytes] = []
+        """Lines that were written since the last flush, in case that the next flush fails."""
+        self._loose_bytes = 0
+        self._sure = 0
+        """Number of lines that are surely on the disk."""
+        self._file = os.open(inside / path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._lock_file()
+        self._size = os.lseek(self._file, 0, os.SEEK_END)
+
+    def _lock_file(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise JournalError(
+                f"{self.path} is being written by another process: the run is still running",
+                hint="wait until the run has ended, or stop that process; then try again",
+            ) from None
+
+    @property
+    def closed(self) -> bool:
+        """True after ``close``."""
+        return self._file < 0
+
+    @property
+    def lines(self) -> int:
+        """Number of lines, with those that wait."""
+        return self._sure + len(self._loose) + len(self._waiting)
+
+    def resumed(self, lines: int) -> None:
+        """Continue a file that has this number of ``lines``, after it was read."""
+        self._sure = lines
+        self._size = os.lseek(self._file, 0, os.SEEK_END)
+
+    def add(self, line: bytes, *, lenient: bool, bulk: bool, displaced: str) -> tuple[str, bool]:
+        """Write the waiting lines and ``line``; if the disk is full, ``line`` waits too.
+
+        ``displaced``: reason why the file is no longer in its place, or empty. Returns the problem (or an empty text), and
+        False when ``line`` was dropped. Raises JournalError for a problem, unless ``lenient``.
+        """
+        why = displaced
+        self._waiting.append(line)
+        if not why or lenient:
+            try:
+                self.write()
+            except OSError as error:
+                why = self.problem(error)
+        if why and not lenient:
+            self._waiting.pop()
+            raise JournalError(why, hint=HINT)
+        if bulk and sum(map(len, self._waiting)) > MOST_WAITING:
+            self._waiting.pop()
+            return why, False
+        return why, True
+
+    def problem(self, error: OSError) -> str:
+        """Describe ``error`` of a write or a flush."""
+        return f"{self.path} cannot be written: {error.strerror or error}"
+
+    def write(self) -> None:
+        """Write all waiting lines, or none when that fails. Raises OSError."""
+        if not self._waiting:
+            return
+        lines = b"".join(self._waiting)
+        whole = os.lseek(self._file, 0, os.SEEK_END)
+        left = lines
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:
+            os.ftruncate(self._file, whole)
+            raise
+        self._size = whole + len(lines)
+        self._loose += self._waiting
+        self._loose_bytes += len(lines)
+        self._waiting = []
+        if self._loose_bytes > MOST_WAITING:
+            with contextlib.suppress(OSError):  # nobody waits for it; whoever needs the disk asks by `sync`
+                self.sync()
+                self.flushed(self.lines)
+
+    def sync(self) -> None:
+        """Flush what was written to the disk. Raises OSError."""
+        os.fsync(self._file)
+
+    def is_sure(self, number: int) -> bool:
+        """Return True when the line with this number is surely on the disk."""
+        return number < self._sure
+
+    def flushed(self, lines: int) -> None:
+        """Note that the first ``lines`` lines are on the disk, since a flush began after they were written and has ended."""
+        if lines > self._sure:
+            self._loose_bytes -= sum(map(len, self._loose[: lines - self._sure]))
+            del self._loose[: lines - self._sure]
+            self._sure = lines
+
+    def unflushed(self) -> None:
+        """Take back the lines that a failed flush may have lost: they wait again, to be written anew. Raises OSError."""
+        os.ftruncate(self._file, max(0, self._size - self._loose_bytes))
+        self._size = os.lseek(self._file, 0, os.SEEK_END)
+        self._waiting = self._loose + self._waiting
+        self._loose, self._loose_bytes = [], 0
+
+    def withdraw(self, number: int) -> bool:
+        """Forget the waiting line with this number; returns False when it does not wait, or is not the last line."""
+        if not self._waiting or number != self.lines - 1:
+            return False
+        self._waiting.pop()
+        return True
+
+    def displaced(self) -> str:
+        """Reason why the written lines are no longer in the file; empty when they are."""
+        if self.closed:
+            return f"{self.path} is closed"
+        mine = os.fstat(self._file)
+        try:
+            there = self.path.stat()
+        except OSError as error:
+            return f"{self.path} no longer exists: {error.strerror}"
+        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+            return f"{self.path} was replaced by another file"
+        return f"{self.path} was shortened by another program" if mine.st_size < self._size else ""
+
+    def close(self) -> None:
+        """Write the waiting lines, flush, and close the file; safe to call twice."""
+        if self.closed:
+            return
+        with contextlib.suppress(OSError):
+            self.write()
+            self.sync()
+        os.close(self._file)
+        self._file = -1
