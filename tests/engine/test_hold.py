@@ -243,9 +243,11 @@ def test_what_is_armed_is_renewed_disarmed_and_given_back_with_its_log(place):
     assert (hold.promise(8, "a"), hold.promise(7, "b"), hold.promise(7, "c")) == ("", "", "")
     hold.affirm()
     assert not hold.stop.flag.is_set()
-    hold.disarm(8, "a")
+    hold.undone(8, "a")
+    hold.disarm()
     assert Lease(place.hosts["a"], "run-1", 20).state(deadline=soon()).armed == (7,)
-    hold.disarm(7, "a")
+    hold.undone(7, "a")
+    hold.disarm()
     assert Lease(place.hosts["a"], "run-1", 20).state(deadline=soon()).armed == ()
     assert hold.promise(7, "a") == ""
     logs, failed = hold.end(keep=[])
@@ -338,7 +340,7 @@ def test_a_recovery_adopts_what_the_target_says_is_armed(place):
     assert again.promise(9, "a") == ""
     again.adopt("b", [8])
     assert again.promise(8, "b") == "", "there is no lease"
-    again.disarm(7, "a")
+    again.undone(7, "a")
     logs, failed = again.end(keep=[])
     assert ("a" in logs, failed) == (True, {})
     assert Lease(place.hosts["a"], "run-1", 20).state(deadline=soon()) is None

@@ -312,11 +312,66 @@ def test_what_was_disarmed_is_not_asked_for_again(place):
     hold = place.hold("run-1")
     hold.take()
     hold.arm(7, "command.run", "a", [["true"]])
-    hold.disarm(7, "a")
+    hold.undone(7, "a")
+    hold.disarm()
     place.commands.clear()
     for intent, host in ((7, "a"), (8, "a"), (7, "b")):
-        hold.disarm(intent, host)
+        hold.undone(intent, host)
+    hold.disarm()
     assert place.commands == []
+
+
+def test_all_undone_changes_of_a_host_are_disarmed_by_one_command(place, monkeypatch):
+    hold = place.hold("run-1")
+    hold.take()
+    for intent in (7, 8, 9):
+        hold.arm(intent, "command.run", "a", [["true"]])
+    asked, disarm = [], Lease.disarm
+    monkeypatch.setattr(
+        Lease, "disarm", lambda lease, *seqs, deadline: asked.append(seqs) or disarm(lease, *seqs, deadline=deadline)
+    )
+    hold.undone(9, "a")
+    hold.undone(7, "a")
+    hold.disarm()
+    hold.disarm()
+    assert asked == [(7, 9)]
+    assert Lease(place.hosts["a"], "run-1", 20).state(deadline=soon()).armed == (8,)
+
+
+def test_an_undone_change_that_could_not_be_disarmed_does_not_stay_armed_beside_one_that_is_open(place, monkeypatch):
+    hold = place.hold("run-1")
+    hold.take()
+    for intent in (7, 8):
+        hold.arm(intent, "command.run", "a", [["true"]])
+    hold.undone(7, "a")
+
+    def away(lease, *seqs, deadline):
+        raise HostUnreachable("a: cannot connect", host="a")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lease, "disarm", away)
+        hold.disarm()
+    assert Lease(place.hosts["a"], "run-1", 20).state(deadline=soon()).armed == (7, 8)
+    assert hold.end(keep=[8]) == ({}, {})
+    lease = Lease(place.hosts["a"], "run-1", 20)
+    assert lease.state(deadline=soon()).armed == (8,)
+    lease.end(deadline=soon())
+
+
+def test_what_a_dead_controller_had_undone_but_not_disarmed_does_not_stay_armed(place):
+    dead = place.hold("run-1")
+    dead.take()
+    for intent in (7, 8):
+        dead.arm(intent, "command.run", "a", [["true"]])
+    dead.undone(7, "a")
+    dead._halt.set()
+    again = place.hold("run-1", over="run-1")
+    again.take()
+    again.adopt("a", [7, 8])
+    assert again.end(keep=[8]) == ({}, {})
+    lease = Lease(place.hosts["a"], "run-1", 20)
+    assert lease.state(deadline=soon()).armed == (8,)
+    lease.end(deadline=soon())
 
 
 def test_a_host_that_is_away_at_the_end_for_a_while_is_given_back_once_it_answers(place, monkeypatch):
@@ -348,7 +403,8 @@ def test_a_lease_is_looked_at_the_end_only_where_there_is_one(place):
     hold = place.hold("run-1")
     hold.take()
     hold.arm(7, "command.run", "a", [["true"]])
-    hold.disarm(7, "a")
+    hold.undone(7, "a")
+    hold.disarm()
     logs, _ = hold.end(keep=[])
     assert set(logs) == {"a"}, "b never had one"
     assert {(event.host, event.data["name"]) for event in place.events(hold, "lock.released")} == {

@@ -444,8 +444,11 @@ class Held:
     def check(self, host=""):
         self.asked.append(("check", host))
 
-    def disarm(self, intent, host):
-        self.asked.append(("disarm", intent, host))
+    def undone(self, intent, host):
+        self.asked.append(("undone", intent, host))
+
+    def disarm(self, reach=None):
+        self.asked.append(("disarm",))
 
     def promise(self, intent, host):
         return f"{host} puts {intent} back by itself"
@@ -458,7 +461,7 @@ def test_an_undo_begins_only_while_the_hold_lasts_and_takes_the_change_off_the_l
     held = bench.stage.hold = Held()
     intent = bench.intent(1, COMMANDS)
     assert bench.put_back() == []
-    assert held.asked == [("check", "a"), ("disarm", intent, "a")]
+    assert held.asked == [("check", "a"), ("undone", intent, "a"), ("disarm",)]
     bench.world.stuck.add(("a", "1"))
     intent = bench.intent(1, COMMANDS)
     (left,) = bench.put_back()

@@ -132,7 +132,7 @@ def test_what_an_undo_still_has_to_mend_stays_armed_and_hosts_that_are_away_are_
     (left,) = end.run()
     assert left.step == "inject.1"
     assert [one for one in bench.stage.hold.asked if one[0] == "end"] == [("end", [open_one], end.reach)]
-    assert ("disarm", closed, "b") in bench.stage.hold.asked
+    assert ("undone", closed, "b") in bench.stage.hold.asked
 
 
 def test_the_log_of_a_lease_is_kept_as_evidence_and_what_stays_is_told(bench):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from drillbook.engine.leases import Lease, fence
+from drillbook.engine.leases import Lease, Lock, fence
+from drillbook.engine.parallel import on_each
+from drillbook.engine.unreachable import patiently
+from drillbook.errors import DrillbookError
 from drillbook.hosts.privileged import privileged
 from drillbook.plan import privilege
 from drillbook.plan.plan import Plan
 from drillbook.sdk.action import find
 from drillbook.sdk.become import Become
-from drillbook.sdk.host import Host, as_user
+from drillbook.sdk.host import Deadline, Host, as_user
 
 
 @dataclass(slots=True)
@@ -27,6 +32,8 @@ class Grip:
     tokens: dict[str, int] = field(default_factory=dict)
     lease: Lease | None = None
     armed: set[int] = field(default_factory=set)
+    undone: set[int] = field(default_factory=set)
+    """Changes that the controller undid, and whose undo the target still has until ``disarm``."""
     leased: bool = False
     """True while an armed lease exists on the host."""
     renewed: float = 0.0
@@ -52,9 +59,37 @@ class Grip:
         """Wrap ``argv``: once a change is armed, the command starts only while the lease is open."""
         return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
 
+    def disarm(self, seconds: float, also: Collection[int] = ()) -> None:
+        """Remove the undos of undone changes, and those of ``also``, from the lease, in one command. Raises HostError."""
+        gone = sorted({*self.undone, *also})
+        if gone and self.lease is not None:
+            self.lease.disarm(*gone, deadline=Deadline.after(seconds))
+        self.undone -= {*gone}
+        self.armed -= {*gone}
+
+    def fenced_by_locks(self, argv: Sequence[str], host: Host, lease: str) -> Sequence[str]:
+        """Wrap ``argv``: it starts only while the run holds all locks on ``host``, and its lease in the folder ``lease`` is open."""
+        for name, token in self.tokens.items():
+            argv = fence(argv, Lock(host, name, 1.0).folder, token, lease)
+        return argv
+
     def reached(self, open_host: Callable[[str], Host]) -> Host:
         """Return the host, as the account to which the lease belongs."""
         return privileged(open_host(self.host), self.become)
+
+
+def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> None:
+    """Remove the undos of undone changes from the leases, with one command of at most ``seconds`` a host.
+
+    An unreachable host is retried until ``reach``. What cannot be removed stays armed until the lease ends, whose failure is
+    reported: an undo may run twice.
+    """
+
+    def remove(grip: Grip) -> None:
+        with suppress(DrillbookError, TimeoutError):
+            patiently(partial(grip.disarm, seconds), reach)
+
+    on_each(remove, [grip for grip in grips if grip.undone], name="disarm")
 
 
 def of_lease(become: Become | None) -> Become | None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from drillbook.engine.fenced_host import Fence
-from drillbook.engine.grip import Grip, armed_commands, leases, of_lease
-from drillbook.engine.leases import Held, Lease, LeaseState, Lock, Owner, beat, fence
+from drillbook.engine.grip import Grip, armed_commands, disarm, leases, of_lease
+from drillbook.engine.leases import Held, Lease, LeaseState, Lock, Owner, beat
 from drillbook.engine.liveness import ended
 from drillbook.engine.lock_order import take_all
 from drillbook.engine.parallel import on_each
@@ -237,17 +237,19 @@ class Hold:
         sent = time.monotonic()
         self._lease(grip).arm(intent, what, armed_commands(become, commands), deadline=Deadline.after(ANSWER_S))
         grip.armed.add(intent)
-        grip.leased = True
-        grip.renewed = max(grip.renewed, sent)
+        grip.leased, grip.renewed = True, max(grip.renewed, sent)
         self.journal.append(LeaseArmed(intent=intent, what=what, lease_s=self.lease_s), host=host, sync=True)
         self._renew_from_now_on(grip)
 
-    def disarm(self, intent: int, host: str) -> None:
-        """Remove the undo of ``intent`` from the lease, after the controller undid the change. Raises HostError."""
-        grip = self._armed(intent, host)
-        if grip is not None and grip.lease is not None:
-            grip.lease.disarm(intent, deadline=Deadline.after(ANSWER_S))
+    def undone(self, intent: int, host: str) -> None:
+        """Note that the controller undid the change of ``intent``; ``disarm`` removes its undo from the lease."""
+        if (grip := self._armed(intent, host)) and grip.lease:
             grip.armed.discard(intent)
+            grip.undone.add(intent)
+
+    def disarm(self, reach: Deadline | None = None) -> None:
+        """Remove the undos of undone changes from all leases; see ``grip.disarm``."""
+        disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
         """Return a function that wraps a command so that ``host`` starts it only while this run holds the host's locks.
@@ -259,10 +261,8 @@ class Hold:
             return None
 
         def fenced(argv: Sequence[str]) -> Sequence[str]:
-            lease = self.lease_on(host).folder if fault and grip.armed else ""
-            for name, token in grip.tokens.items():
-                argv = fence(argv, Lock(self.open_host(host), name, self.lease_s).folder, token, lease)
-            return argv
+            place = self.lease_on(host).folder if fault and grip.armed else ""
+            return grip.fenced_by_locks(argv, self.open_host(host), place)
 
         return fenced
 
@@ -384,9 +384,10 @@ class Hold:
     def _give_back(self, grip: Grip, keep: set[int]) -> bytes | None:
         """Release the locks and the lease of one host, and return the log of the lease; safe to call twice. Raises HostError."""
         host = grip.reached(self.open_host)
-        if grip.log is None and (grip.lease or grip.armed) and not grip.armed & keep:
-            grip.log = Lease(host, self.owner.run, self.lease_s).end(deadline=Deadline.after(ANSWER_S))
-            grip.leased = False
+        if grip.armed & keep:
+            grip.disarm(ANSWER_S, grip.armed - keep)
+        elif grip.log is None and (grip.lease or grip.armed):
+            grip.log, grip.leased = Lease(host, self.owner.run, self.lease_s).end(deadline=Deadline.after(ANSWER_S)), False
         for name, token in list(grip.tokens.items()):
             Lock(host, name, self.lease_s).release(token, deadline=Deadline.after(ANSWER_S))
             del grip.tokens[name]

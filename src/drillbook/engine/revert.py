@@ -59,7 +59,10 @@ def put_back(
     ended = {(event.step, event.host) for event in events if isinstance(event.what, Done | Failed)}
     one = partial(_one, reach=reach, restored=done, why=why, ended=ended)
     turns = [Turn(intent.host, _together(intent.step), partial(_told, stage, intent, one)) for intent in todo]
-    return [left for left in in_turns(turns, TURN_S) if left]
+    found = in_turns(turns, TURN_S)
+    if stage.hold:
+        stage.hold.disarm(reach)
+    return [left for left in found if left]
 
 
 def _together(step: PlannedStep) -> tuple[str, int | str]:
@@ -251,9 +254,9 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
 
 
 def settle(stage: Stage, intent: Intent, how: str) -> None:
-    """Journal that ``intent`` is undone, and in which way (``how``); remove its undo from the lease on the target."""
+    """Journal that ``intent`` is undone, and in which way (``how``); its undo is to be removed from the lease on the target."""
     if stage.hold:
-        stage.hold.disarm(intent.seq, intent.host)
+        stage.hold.undone(intent.seq, intent.host)
     stage.journal.append(Undone(intent=intent.seq, message=how), step=intent.step.id, host=intent.host, sync=True)
 
 

@@ -18,30 +18,34 @@ make() { # PATH ; makes the folder if nothing has this name, closed to other use
 }
 
 ours() { # PATH ; exits with 91 unless the working directory is private to this user
-  case $(LC_ALL=C ls -ld .) in
-    drwx------+*) fail 91 "$1 has an access control list, by which others may enter it" ;;
-    drwx------*) ;;
-    *) fail 91 "$1 is open to others" ;;
-  esac
-  { [ -O . ] && ! [ -h "$1" ]; } || fail 91 "$1 belongs to somebody else"
-  at=$(pwd -P)
+  at=$(pwd -P) path=$1
   set --
   while [ -n "$at" ]; do
     at=${at%/*}
     set -- "$@" "${at:-/}"
   done
   # shellcheck disable=SC2012 # not every find has -printf
-  said=$(LC_ALL=C ls -ldn -- "$@" | others)
-  [ -z "$said" ] || fail 91 "$said"
+  said=$(LC_ALL=C ls -ldn -- . "$@" | private)
+  case $said in
+    '' | .*) ;;
+    *) fail 91 "$path $said" ;;
+  esac
+  { [ -O . ] && ! [ -h "$path" ]; } || fail 91 "$path belongs to somebody else"
+  [ -z "$said" ] || fail 91 "${said#.}"
 }
 
-others() { # reads the parent folders from `ls -ldn`, and prints the first in which other users could replace ours
-  me=$(id -u)
+private() { # reads `ls -ldn . PARENT...`; prints what is wrong with this folder, or after a dot with the first bad parent
+  read -r mode _ me _
+  case $mode in
+    drwx------+*) echo "has an access control list, by which others may enter it" && return ;;
+    drwx------*) ;;
+    *) echo "is open to others" && return ;;
+  esac
   while read -r mode _ uid _ _ _ _ _ name; do
-    case $uid in 0 | "$me") ;; *) echo "$name belongs to another user, who may put other folders in the place of ours" && return ;; esac
+    case $uid in 0 | "$me") ;; *) echo ".$name belongs to another user, who may put other folders in the place of ours" && return ;; esac
     case $mode in
       ?????????[tT]*) ;;
-      ?????w* | ????????w*) echo "$name may be written by others, who may put other folders in the place of ours" && return ;;
+      ?????w* | ????????w*) echo ".$name may be written by others, who may put other folders in the place of ours" && return ;;
     esac
   done
 }

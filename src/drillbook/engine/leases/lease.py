@@ -117,9 +117,9 @@ class Lease:
         if "lapsed" in call(self.host, "beat_all", self._root, self._state, self.run_id, deadline=deadline).text.split("\n"):
             raise self._lapsed()
 
-    def disarm(self, seq: int, *, deadline: Deadline) -> None:
-        """Disarm the undo ``seq`` on the target; does nothing when that undo is not armed. Raises HostError."""
-        self._call("disarm", str(seq), deadline=deadline)
+    def disarm(self, *seqs: int, deadline: Deadline) -> None:
+        """Disarm the undos ``seqs`` on the target; those that are not armed are skipped. Raises HostError."""
+        self._call("disarm", *map(str, seqs), deadline=deadline)
 
     def revert(self, *, deadline: Deadline) -> LeaseState | None:
         """Make the target run all armed undos at once, and wait for them; returns the state afterwards. Raises HostError."""

@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154 # ground.sh sets up, boot, mask and state; script.py watchers and boot_hooks
 # leases/RUN has the files of the watcher (watch.sh): armed/SEQ/N are undo commands, each a line of sh; beat is the last
-# renewal; exactly one of claim.open, claim.reverting, claim.reverted and claim.ended exists. It changes only by renaming:
+# renewal; `durable` tells that these files are on the disk; exactly one of claim.open, claim.reverting, claim.reverted and claim.ended exists. It changes only by renaming:
 # of two processes that rename it one succeeds, and renaming needs no disk space.
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -102,7 +102,7 @@ lease_arm() { # ROOT RUN LEASE KIND BOOT MANAGER WATCH SEQ WHAT LINE...
   enter "$1" make
   now
   run=$2
-  mkdir -p leases && cd leases || fail 92 "cannot make $1/leases"
+  { [ -d leases ] || mkdir -p leases; } && cd leases || fail 92 "cannot make $1/leases"
   if ! [ -d "$run" ]; then
     resolve "$4" "$5" "$6"
     rm -rf ".$run"
@@ -133,7 +133,7 @@ lease_arm() { # ROOT RUN LEASE KIND BOOT MANAGER WATCH SEQ WHAT LINE...
 
 lease_write() { # SEQ WHAT, then all arguments of lease_arm
   seq=$1
-  rm -rf .new
+  [ ! -e .new ] || rm -rf .new
   { mkdir .new && printf '%s\n' "$2" > .new/what; } || fail 92 "cannot write in $PWD"
   shift 11
   number=10
@@ -141,10 +141,16 @@ lease_write() { # SEQ WHAT, then all arguments of lease_arm
     number=$((number + 1))
     printf 'exec %s\n' "$line" > ".new/$number" || fail 92 "cannot write in $PWD"
   done
-  persist .new/* .new watch.sh place beat
-  rm -rf "armed/$seq"
+  # What the first undo wrote to the disk needs no second time; `beat` is overwritten in place.
+  if [ -e durable ]; then persist .new/* .new; else persist .new/* .new watch.sh place beat; fi
+  [ ! -e "armed/$seq" ] || rm -rf "armed/$seq"
   mv .new "armed/$seq" || fail 92 "cannot write in $PWD"
-  persist armed . .. ../..
+  if [ -e durable ]; then
+    persist armed
+  else
+    persist armed . .. ../..
+    { true > durable; } 2>/dev/null
+  fi
 }
 
 lease_alive() { # prints lapsed when the target has begun to revert, or was rebooted
@@ -171,12 +177,18 @@ lease_beat() { # RUN ; in the root folder
   [ -e claim.open ] || echo lapsed
 }
 
-lease_disarm() { # ROOT RUN SEQ
+lease_disarm() { # ROOT RUN SEQ...
   enter "$1" || return 0
   cd "leases/$2" 2>/dev/null || return 0
-  rm -rf ".gone.$3"
-  mv "armed/$3" ".gone.$3" 2>/dev/null
-  rm -rf ".gone.$3"
+  shift 2
+  count=$#
+  for seq; do
+    [ ! -d "armed/$seq" ] || set -- "$@" "armed/$seq"
+  done
+  shift "$count"
+  rm -rf .gone
+  [ $# = 0 ] || { mkdir .gone && mv -- "$@" .gone; } 2>/dev/null
+  rm -rf .gone
 }
 
 reverting() { # in the lease's folder; succeeds while a process reverts, which locks beat, or is about to
