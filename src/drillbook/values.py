@@ -225,8 +225,12 @@ def canonical_again(value: object) -> bytes:
     return rfc8785.dumps(value) if fast is None else fast  # type: ignore[arg-type]
 
 
-_ODD_NUMBER = re.compile(r"""(?:^|":|[,\[])-?(?:(?<=-)0|\d+\.0|\d+(?:\.\d+)?e[-+]?\d+|\d{16,})(?=[,}\]]|$)""")
-"""Numbers that the standard library may write otherwise than RFC 8785: -0, 1.0, exponents, and integers of 16 or more digits."""
+_ODD_NUMBER = re.compile(r"[:,\[]-?(?:(?<=-)0|\d+\.0|\d+(?:\.\d+)?e[-+]?\d+|\d{16,})(?=[,}\]])")
+"""Numbers that the standard library may write otherwise than RFC 8785: -0, 1.0, exponents, and integers of 16 or more digits.
+
+The pattern begins with a set of characters, so that the search skips all others quickly.
+"""
+_NUMBER_ALONE = tuple("-0123456789")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 """Characters by which the order of keys in UTF-16, as in RFC 8785, may differ from that of the standard library."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
@@ -239,7 +243,7 @@ def _fast_canonical(value: object) -> bytes | None:
     """
     try:
         text = _ENCODER.encode(value)
-        if _ODD_NUMBER.search(text) or not (text.isascii() or not _ASTRAL.search(text)):
+        if text.startswith(_NUMBER_ALONE) or _ODD_NUMBER.search(text) or not (text.isascii() or not _ASTRAL.search(text)):
             return None
         return text.encode()
     except (TypeError, ValueError, RecursionError):

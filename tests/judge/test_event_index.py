@@ -4,9 +4,15 @@ import json
 
 import pytest
 
+from drillbook.events.content import Content
+from drillbook.events.event import Events, each
+from drillbook.events.kinds import KINDS
+from drillbook.events.runs import Ended
+from drillbook.events.steps import OfFault, OfUndo
 from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.judge import faultstate
 from drillbook.judge.event_index import by_step, merged
+from drillbook.judge.figures import session
 from drillbook.judge.steps import steps
 from tests.machine.small import Small
 
@@ -87,3 +93,12 @@ def test_lists_of_events_are_merged_in_the_order_of_the_journal(runs):
     assert set(index) == {event.step for event in events if event.step}
     assert merged([found for hosts in index.values() for found in hosts.values()]) == [e for e in events if e.step]
     assert merged([]) == merged([[], []]) == []
+
+
+def test_events_of_a_kind_are_found_by_the_index_as_by_a_search(runs):
+    """Also those of a base class, in the order of the journal."""
+    _, found = runs[2]
+    events = Events(found)
+    for kind in (*KINDS.values(), OfUndo, OfFault, Ended, Content):
+        assert list(each(events, kind)) == list(each(list(found), kind)), kind
+    assert session(events) is events, "there was no recovery"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -44,9 +45,25 @@ def readable(event: Event) -> Content:
         return Unknown(name=event.kind, content=event.data)
 
 
+class Events(tuple[Event, ...]):
+    """Events of one journal in their order, with an index by kind: a judge asks a long journal for many kinds."""
+
+    @cached_property
+    def _by_kind(self) -> dict[type[Content], list[Event]]:
+        found: dict[type[Content], list[Event]] = {}
+        for event in self:
+            found.setdefault(type(event.what), []).append(event)
+        return found
+
+    def of(self, kind: type[Content]) -> list[Event]:
+        """Events whose content is of ``kind``, oldest first."""
+        lists = [found for one, found in self._by_kind.items() if issubclass(one, kind)]
+        return lists[0] if len(lists) == 1 else sorted(chain.from_iterable(lists), key=lambda event: event.seq)
+
+
 def each(events: Iterable[Event], kind: type[Kind]) -> Iterator[tuple[Event, Kind]]:
     """Events of one kind with their contents, oldest first."""
-    for event in events:
+    for event in events.of(kind) if isinstance(events, Events) else events:
         if isinstance(event.what, kind):
             yield event, event.what
 

@@ -68,7 +68,7 @@ def _walk(data: bytes) -> Walk:
 def _event(line: bytes) -> Event | None:
     """Parse a journal line; None unless it is written exactly as Drillbook writes lines, with a correct hash."""
     try:
-        content: Any = json.loads(line)
+        content: Any = json.loads(line.decode())
         event = Event.model_validate(content)
         if canonical_again(content) != line:
             return None
@@ -79,7 +79,8 @@ def _event(line: bytes) -> Event | None:
 
 def _without_hash(line: bytes, claimed: str) -> bytes:
     """Return the canonical ``line`` without its hash: the last entry of that name, since all entries after it are plain values."""
-    entry = b',"hash":' + canonical_again(claimed)
+    plain = claimed.isascii() and claimed.isprintable() and not set('"\\') & set(claimed)
+    entry = b',"hash":' + (b'"%s"' % claimed.encode() if plain else canonical_again(claimed))
     before, _, after = line.rpartition(entry)
     return before + after
 

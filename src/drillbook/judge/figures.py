@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from drillbook.events.event import Event, each
+from drillbook.events.event import Event, Events, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted, RecoveryStarted, Stamped
 from drillbook.findings import Finding
 from drillbook.judge.result import FaultResult, ProbeTrack, Span
@@ -88,10 +88,11 @@ def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
     )
 
 
-def session(events: Sequence[Event]) -> list[Event]:
+def session(events: Sequence[Event]) -> Events:
     """Events of the run itself, before its first recovery; events of a recovery use another clock."""
-    later = next((index for index, event in enumerate(events) if isinstance(event.what, RecoveryStarted)), len(events))
-    return list(events[:later])
+    whole = events if isinstance(events, Events) else Events(events)
+    first = next(iter(whole.of(RecoveryStarted)), None)
+    return whole if first is None else Events(whole[: next(index for index, event in enumerate(whole) if event is first)])
 
 
 def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.events.event import Event
+from drillbook.events.event import Event, Events
 from drillbook.events.runs import Ended, opening
 from drillbook.exits import Exit
 from drillbook.findings import Finding
@@ -32,7 +32,7 @@ def judge(history: History) -> RunView:
 
 
 def _view(history: History) -> RunView:
-    events = history.events
+    events = Events(history.events)
     first = opening(events)
     plan = checked(first.plan)
     own = session(events)  # a later recovery changes the residue, but not the other findings of the run
