@@ -51,7 +51,13 @@ def drillbook(fleet: Fleet, work: Work, folder: Path) -> Call:
     drill.setdefault("verify", [{"command.run": {"argv": ["true"], "effect": "read"}, "hosts": fleet.names[0]}])
     (folder / "drills" / "bench.yml").write_text(json.dumps(drill))
     argv = [sys.executable, "-c", PROGRAM, "drill", "bench", "--quiet"]
-    return Call(argv, folder, {"XDG_STATE_HOME": str(folder / "state")}, lambda: shutil.rmtree(folder / "reports", True))
+    environment = {"XDG_STATE_HOME": str(folder / "state"), **compiled(folder)}
+    return Call(argv, folder, environment, lambda: shutil.rmtree(folder / "reports", True))
+
+
+def compiled(folder: Path) -> dict[str, str]:
+    """Variables by which Python compiles a checkout in the round that is not counted, as pip does when it installs a package."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
 PHASE = {"read": "verify", "write": "backup", "fault": "inject"}
