@@ -63,7 +63,7 @@ def until(held, what="the condition"):
 class Machine:
     """The container; hosts of it are opened anew for each test."""
 
-    def __init__(self, folder, made_of):
+    def __init__(self, folder, made_of, volumes=()):
         self.name, self.folder, self.port = f"drillbook-test-{uuid.uuid4().hex[:8]}", folder, free_port()
         keys = folder / "keys"
         keys.mkdir()
@@ -80,6 +80,7 @@ class Machine:
             *OPTIONS,
             "--volume",
             f"{keys}:/mnt/keys:ro",
+            *(word for volume in volumes for word in ("--volume", volume)),
             "--publish",
             f"127.0.0.1:{self.port}:22",
             made_of,
@@ -166,14 +167,14 @@ def docker(*words, check=True, stdin=""):
 
 
 @contextlib.contextmanager
-def booted(folder, ready):
-    """A machine of the image that ``ready`` makes, as long as the block."""
+def booted(folder, ready, volumes=()):
+    """A machine of the image that ``ready`` makes, as long as the block; it sees the ``volumes`` of this machine."""
     docker_engine()
     try:
         name = ready()
     except LabError as error:
         missing(error.message)
-    made = Machine(folder, name)
+    made = Machine(folder, name, volumes)
     try:
         made.up()
         yield made
