@@ -6,13 +6,15 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
-from drillbook.campaign import place
+from drillbook.campaign import place, worker
+from drillbook.campaign.attempt import Job
 from drillbook.campaign.fleet import Fleet
 from drillbook.errors import UsageError
 
@@ -24,15 +26,15 @@ LOGGERS = ("distributed", "tornado", "asyncio")
 """Loggers that would print the tracebacks of each lost connection, which the executor handles and tells."""
 
 
-def fleet_of(on: str, root: Path, at_most: int) -> Fleet:
+def fleet_of(on: str, root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]] = worker.carry_out) -> Fleet:
     """Make the executor for ``--on``: ``local``, or the address of a scheduler. Raises UsageError."""
     dask.config.set(SAFE)
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return _local(root, at_most) if on == "local" else _remote(on, root)
+    return _local(root, at_most, carry_out) if on == "local" else _remote(on, root)
 
 
-def _local(root: Path, at_most: int) -> Fleet:
+def _local(root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]]) -> Fleet:
     """Start a cluster on this machine, with TLS of its own, so that no other user of the machine can reach its workers."""
     security = Security.temporary()
     cluster = LocalCluster(
@@ -50,7 +52,7 @@ def _local(root: Path, at_most: int) -> Fleet:
     def connect() -> Client:
         return Client(cluster.scheduler_address, security=security, timeout=TIMEOUT_S, set_as_default=False)
 
-    return Fleet(connect, root, "dask on this machine", release=cluster.close)
+    return Fleet(connect, root, "dask on this machine", release=cluster.close, carry_out=carry_out)
 
 
 def _remote(on: str, root: Path) -> Fleet:

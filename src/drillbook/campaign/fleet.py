@@ -78,6 +78,7 @@ class Fleet:
         trusted: Callable[[str], bool] = lambda _: True,
         patience_s: float = PATIENCE_S,
         release: Callable[[], None] = lambda: None,
+        carry_out: Callable[[Job], dict[str, Any]] = worker.carry_out,
     ) -> None:
         """Begin without a connection.
 
@@ -88,13 +89,14 @@ class Fleet:
             trusted: returns False for the address of a worker that must not be used.
             patience_s: time in seconds after which the site of a place without a worker ends as unknown.
             release: called at the end, such as to close a cluster.
+            carry_out: function that workers call with a job; it returns the data of an ending.
         """
         self.name = name
         self.refused: dict[str, str] = {}
         """Workers that are not used, with the reason."""
         self.workers: dict[str, Worker] = {}
         self._connect, self._trusted, self._patience_s, self._release = connect, trusted, patience_s, release
-        self._root, self._own = root, place.here(root).number
+        self._carry_out, self._own = carry_out, place.here(root).number
         self._client: Client | None = None
         self._pending: dict[str, _Pending] = {}
         self._reserved: dict[str, str] = {}
@@ -245,7 +247,7 @@ class Fleet:
     def _hand_over(self, client: Client, pending: _Pending, chosen: Worker) -> None:
         """Submit a job to one worker. A later attempt examines what the place knows of the run, before it starts anything."""
         future = client.submit(
-            worker.carry_out,
+            self._carry_out,
             pending.job,
             key=f"drillbook-{pending.job.run}-{time.monotonic_ns()}",
             workers=[chosen.address],

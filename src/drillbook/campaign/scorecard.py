@@ -8,8 +8,10 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, PackageLoader
 
+from drillbook.campaign import distribution, earlier
 from drillbook.campaign.attempt import Ending
-from drillbook.campaign.record import CampaignState
+from drillbook.campaign.earlier import Comparison
+from drillbook.campaign.record import REPORT, CampaignState
 from drillbook.campaign.scheduler import ENDS, SiteState, worst
 from drillbook.exits import Exit
 from drillbook.report import pages, publish
@@ -22,11 +24,13 @@ OUTCOMES = {SiteState.FAILED: "failure", SiteState.UNKNOWN: "error", SiteState.R
 
 def write(folder: Path, state: CampaignState) -> None:
     """Write ``result.json``, ``junit.xml`` and ``report.html`` of a campaign into its folder. Raises OSError."""
-    for name, text in (("result.json", as_json(result(state))), ("junit.xml", junit(state)), ("report.html", html(state))):
+    before = earlier.compared(folder.parents[1], state)
+    texts = ((REPORT, as_json(result(state, before))), ("junit.xml", junit(state)), ("report.html", html(state, before)))
+    for name, text in texts:
         publish.write(folder / name, text)
 
 
-def result(state: CampaignState) -> dict[str, Any]:
+def result(state: CampaignState, before: Comparison | None = None) -> dict[str, Any]:
     """Return the content of ``result.json``; a campaign without its last event is unfinished and never a pass."""
     ends, finished = ranked(state), state.finished
     return {
@@ -40,6 +44,7 @@ def result(state: CampaignState) -> dict[str, Any]:
         "stopped": state.stopped,
         "sites": {str(one): sum(end.state is one for end in ends) for one in ENDS},
         "without_end": [site["name"] for site in state.start.sites if site["name"] not in state.ends],
+        "previous": before.as_data() if before else None,
         "ends": [end.as_data() for end in ends],
     }
 
@@ -94,9 +99,17 @@ def junit(state: CampaignState) -> str:
     return Tree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def html(state: CampaignState) -> str:
-    """Render ``report.html``, with a link to the report of each run."""
+def html(state: CampaignState, before: Comparison | None = None) -> str:
+    """Render ``report.html``, with a link to the report of each run, and what changed since the campaign ``before``."""
     loader = ChoiceLoader([PackageLoader("drillbook.campaign"), PackageLoader("drillbook.report")])
     template = pages.environment().overlay(loader=loader).get_template("campaign.html.j2")
     rows = [(end, [(name, figure(one)) for name, one in end.objectives.items()]) for end in ranked(state)]
-    return template.render(start=state.start, result=result(state), rows=rows, stopped=state.stopped)
+    return template.render(
+        start=state.start,
+        result=result(state, before),
+        rows=rows,
+        stopped=state.stopped,
+        plots=list(distribution.plots(state.ends.values())),
+        size=(distribution.WIDTH, distribution.HEIGHT),
+        before=before,
+    )

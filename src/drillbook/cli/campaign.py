@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from drillbook.attestation import sign_runs
@@ -18,6 +20,7 @@ from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.coordinator import Coordinator, Stopping
 from drillbook.campaign.executor import Executor
 from drillbook.campaign.processes import Processes
+from drillbook.campaign.progress import Progress
 from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.campaign.sites import SitesFile
@@ -34,8 +37,11 @@ from drillbook.installation import extras
 from drillbook.journal.journal import Journal
 from drillbook.plan.spec import Suite
 from drillbook.project.project import Project
+from drillbook.report import publish
 from drillbook.report.figures import count, shown
 
+TELL_S = 10.0
+"""Shortest time in seconds between two lines about the progress."""
 SHAPES = {SiteState.PASSED: "✓", SiteState.FAILED: "✗", SiteState.REFUSED: "–", SiteState.UNKNOWN: "?"}
 
 
@@ -180,10 +186,16 @@ def _run(
     for line in executor.told():
         out.print(shown(line), soft_wrap=True)
 
+    progress, told_at = Progress(total, len(state.ends)), [time.monotonic()]
+
     def saw(ending: Ending) -> None:
         why = f": {ending.message}" if ending.message else ""
         text = f"{SHAPES[ending.state]} {ending.site} {ending.state} ({len(state.ends)} of {total}){why}"
         out.print(shown(text), soft_wrap=True)
+        progress.saw(datetime.now(UTC), drilled=ending.state is not SiteState.REFUSED)
+        if time.monotonic() - told_at[0] >= TELL_S:
+            told_at[0] = time.monotonic()
+            out.print(shown(progress.text()), style="dim", soft_wrap=True)
 
     controller = Coordinator(
         state,
@@ -207,6 +219,8 @@ def _reported(project: Project, folder: Path, state: CampaignState, journal: Jou
     """Write and sign the report of a campaign, and tell its result; returns the exit status."""
     out, finished = console(), state.finished
     scorecard.write(folder, state)
+    runs = [end.run for end in state.ends.values() if end.head]
+    publish.write_index(project.reports, latest=max(runs, default=""))
     if why := _sealed(project, folder, state, journal):
         out.print(shown(f"not signed: {why}"), style="yellow", soft_wrap=True)
     if finished is None:

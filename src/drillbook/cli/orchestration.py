@@ -17,7 +17,7 @@ from drillbook.attestation.sign_runs import Sealer
 from drillbook.cli import run_trace, sudoers
 from drillbook.cli.access import connect, redactor_for
 from drillbook.cli.lost_record import unrecorded, unreported
-from drillbook.cli.run_identity import given_run_id, header, operator, previous_head
+from drillbook.cli.run_identity import given_run_id, header, of_campaign, operator, previous_head
 from drillbook.engine import pruning
 from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Owner
@@ -154,7 +154,7 @@ class Orchestrator:
             publish.write_run(folder, view)
             sign_runs.seal_run(folder, view, self._sealer(by), written=written)
             self.attested[folder.name] = sign_runs.written_digest(folder)
-            if alone:
+            if alone and not of_campaign():
                 publish.write_index(self.project.reports, latest=folder.name)
         except OSError as error:
             raise unreported(folder, error, residue) from None
@@ -243,7 +243,8 @@ class Orchestrator:
                 export.export(run_id, whole)
         publish.write_suite(folder, result, views)
         sign_runs.seal_suite(folder, result, self._sealer(operator()), self.attested)
-        publish.write_index(self.project.reports, latest=folder.name)
+        if not of_campaign():
+            publish.write_index(self.project.reports, latest=folder.name)
         return folder, result
 
 

@@ -41,6 +41,11 @@ def _given_previous() -> str:
     return os.environ.pop(PREVIOUS_VARIABLE, "")
 
 
+def of_campaign() -> bool:
+    """Return True for a run of a campaign, which writes the index of all runs once, at its end."""
+    return bool(_given_previous())
+
+
 def operator() -> str:
     """Name of the operator: the variable DRILLBOOK_OPERATOR (set by pipelines), else the account reported by the kernel."""
     return os.environ.get("DRILLBOOK_OPERATOR") or f"{account.name()}@{platform.node()}"

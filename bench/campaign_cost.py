@@ -1,0 +1,129 @@
+"""Cost of a campaign itself: simulated sites, whose drills end at once, with a real journal: `python -m bench.campaign_cost`.
+
+CPU time is that of all processes (controller, scheduler and workers), by getrusage(2); memory is the peak of the controller.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from drillbook.campaign import connecting, record, scorecard
+from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.coordinator import Coordinator
+from drillbook.campaign.executor import Executor
+from drillbook.campaign.record import Intent
+from drillbook.campaign.scheduler import SiteState
+from drillbook.events.campaigns import CampaignStarted
+
+OBJECTIVES = {"rto": {"target_s": 60.0, "measured_s": 12.5, "error_s": 0.1, "met": True}}
+
+
+def simulated(job: Job) -> dict[str, Any]:
+    """End a job at once, as a worker would after its drill."""
+    return ended(job).as_data()
+
+
+def ended(job: Job) -> Ending:
+    """End of a drill that passed."""
+    return Ending(
+        job.site, SiteState.PASSED, run=job.run, verdict="passed", head="sha256:" + "0" * 64, objectives=OBJECTIVES
+    )
+
+
+class AtOnce:
+    """Executor whose jobs end at once, in this process."""
+
+    name = "simulation"
+
+    def __init__(self) -> None:
+        """Start without jobs."""
+        self._ended: list[Ending] = []
+
+    def who(self, job: Job) -> str:
+        """Name this machine."""
+        return f"{job.campaign}@simulation"
+
+    def submit(self, job: Job) -> None:
+        """End ``job``."""
+        self._ended.append(ended(job))
+
+    def wait(self, timeout_s: float) -> list[Ending]:
+        """Return the jobs that ended."""
+        del timeout_s
+        found, self._ended = self._ended, []
+        return found
+
+    def cancel(self, job: Job) -> None:
+        """Do nothing."""
+
+    def told(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def run(count: int, root: Path, executor: Executor) -> tuple[float, float]:
+    """Run a campaign of ``count`` sites with journal, fsync and report; returns the CPU time and the duration in seconds."""
+    folder = record.folder_of(root / "reports", f"c{count}-{time.monotonic_ns()}")
+    (folder / "sites").mkdir(parents=True)
+    began, used = time.monotonic(), cpu()
+    journal = record.create(folder)
+    sites = tuple({"name": f"s{number:05}", "path": "i", "inventory": "i"} for number in range(count))
+    rules = {"at_most": 50}
+    journal.append(
+        CampaignStarted(campaign=folder.name, drill="d", suite=False, rules=rules, sites=sites, operator="o"), sync=True
+    )
+    state = record.fold(record.read(folder))
+
+    def job(site: str, intent: Intent) -> Job:
+        return Job(folder.name, site, intent.run, "d", suite=False, inventory="i", root=str(root), place=intent.place)
+
+    Coordinator(state, journal, executor, job, lambda site: f"run-{site}").run()
+    executor.close()
+    journal.close()
+    scorecard.write(folder, record.fold(record.read(folder)))
+    return cpu() - used, time.monotonic() - began
+
+
+def cpu() -> float:
+    """CPU time in seconds of this process and of its children that ended."""
+    found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in found)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sites", default="500,2000,10000", help="numbers of sites of the simulation")
+    parser.add_argument("--dask", type=int, default=500, help="number of sites on a cluster of Dask; 0: none")
+    chosen = parser.parse_args()
+    sys.stdout.write("| executor | sites | CPU ms a site | wall ms a site | peak MB |\n|---|---|---|---|---|\n")
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        (root / "drills").mkdir()
+        for count in map(int, chosen.sites.split(",")):
+            _tell("simulation", count, run(count, root, AtOnce()))
+        if chosen.dask:
+            fleet = connecting.fleet_of("local", root, 20, carry_out=simulated)
+            _tell("dask on this machine", chosen.dask, run(chosen.dask, root, fleet))
+
+
+def _tell(name: str, count: int, found: tuple[float, float]) -> None:
+    used, wall = (value / count * 1000 for value in found)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(f"| {name} | {count} | {used:.1f} | {wall:.1f} | {peak:.0f} |\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    from bench import campaign_cost  # workers find `simulated` by the name of this module
+
+    campaign_cost.main()

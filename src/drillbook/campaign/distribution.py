@@ -1,0 +1,83 @@
+"""Distributions of an objective over the sites of a campaign: one dot a site, in the order of the measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from drillbook.campaign.attempt import Ending
+from drillbook.statistics.quantiles import quantile
+
+WIDTH, HEIGHT, MARGIN = 420, 120, 8
+QUANTILES = (("median", 0.5), ("95 % of the sites", 0.95))
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A site in a plot."""
+
+    x: float
+    y: float
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Distribution of one objective: share of the sites (upwards) whose measurement is at most so long (to the right)."""
+
+    name: str
+    dots: tuple[Dot, ...]
+    target_x: float | None
+    """Position of the target; None where the sites have different ones."""
+    text: str
+    """The same in words, with the quantiles, their 95 % intervals, and the number of sites without a measurement."""
+
+
+def plots(ends: Iterable[Ending]) -> Iterator[Plot]:
+    """Plots of all objectives that at least two sites measured."""
+    found: dict[str, list[dict[str, float | bool | None]]] = {}
+    for end in ends:
+        for name, objective in end.objectives.items():
+            found.setdefault(name, []).append(objective)
+    for name, all_of in found.items():
+        measured = [one for one in all_of if one["measured_s"] is not None]
+        if len(measured) > 1:
+            yield _plot(name, measured, len(all_of) - len(measured))
+
+
+def _plot(name: str, measured: list[dict[str, float | bool | None]], absent: int) -> Plot:
+    ordered = sorted(measured, key=_seconds)
+    targets = {one["target_s"] for one in ordered if one["target_s"] is not None}
+    target = float(next(iter(targets)) or 0) if len(targets) == 1 else None
+    longest = max(_seconds(ordered[-1]), target or 0.0) or 1.0
+
+    def across(seconds: float) -> float:
+        return round(MARGIN + seconds / longest * (WIDTH - 2 * MARGIN), 1)
+
+    dots = tuple(
+        Dot(
+            across(_seconds(one)),
+            round(HEIGHT - MARGIN - rank / len(ordered) * (HEIGHT - 2 * MARGIN), 1),
+            one["met"] is True,
+        )
+        for rank, one in enumerate(ordered, 1)
+    )
+    return Plot(name, dots, across(target) if target else None, _words([_seconds(one) for one in ordered], target, absent))
+
+
+def _words(ordered: list[float], target: float | None, absent: int) -> str:
+    parts = []
+    for words, share in QUANTILES:
+        if one := quantile(ordered, share):
+            low = "?" if one.low is None else f"{one.low:.2f}"
+            high = "?" if one.high is None else f"{one.high:.2f}"
+            parts.append(f"{words}: {one.value:.2f} s (95 % interval {low} to {high} s)")
+    parts.append(f"longest: {ordered[-1]:.2f} s")
+    if target:
+        parts.append(f"target: {target:.0f} s")
+    parts.append(f"{len(ordered)} sites measured, {absent} not")
+    return "; ".join(parts)
+
+
+def _seconds(objective: dict[str, float | bool | None]) -> float:
+    return float(objective["measured_s"] or 0.0)
