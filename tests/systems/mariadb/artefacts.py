@@ -208,6 +208,18 @@ def after_an_error(*options: str, end: str = "sql") -> Callable[[Taken, Path], E
     return laid
 
 
+def of_nothing(taken: Taken, root: Path) -> Estate:
+    """A whole backup of a server that has no table, taken from the wrong server or before its data was loaded."""
+    with site.running(_made(root / "bare"), content="CREATE DATABASE shop") as bare:
+        data = bare.backup("--stream=mbstream")
+    return stream(root, taken.server, data)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 def stale(taken: Taken, root: Path) -> Estate:
     made = saved(root, taken.server, taken.dump, max_age="26h")
     for path in (root / "dumps").iterdir():
@@ -276,6 +288,7 @@ PHYSICAL = (
         Artefact(f"stream: {what}", _sort(what), (code,), lay_stream(end, harm))
         for what, (end, harm, code) in STREAMS.items()
     ),
+    Artefact("stream: of a server without a table", EMPTY, ("backup-empty",), of_nothing),
     Artefact("stream: ends between two parts", CUT, _DAMAGED, lay_stream("mb", between_parts)),
     Artefact(
         "an increment without its base",

@@ -218,6 +218,15 @@ def opened_secret(folder: Path) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(team=made, options=SECRET)
 
 
+@contextlib.contextmanager
+def opened_bare(folder: Path) -> Iterator[SimpleNamespace]:
+    """A team that backs up the wrong cluster, one with a table in which nobody ever wrote a row."""
+    with team(folder / "team", **BUNDLES) as made:
+        made.backup("full")
+        made.archived()
+        yield SimpleNamespace(team=made, options=BUNDLES)
+
+
 def lay(damaging: Callable[[Damage], object], **source: Any) -> Callable[[SimpleNamespace, Path], Estate]:
     def laid(made: SimpleNamespace, root: Path) -> Estate:
         damage = Damage(root, made)
@@ -267,4 +276,7 @@ SECRET_CORPUS = Corpus(
         Artefact("pass phrase lost", KEY, ("backup-key-lost",), secret(options={"repo1-cipher-type": "none"})),
     ),
 )
-CORPORA = (BUNDLED_CORPUS, FILES_CORPUS, SECRET_CORPUS)
+BARE_CORPUS = Corpus(
+    "pgbackrest", opened_bare, (Artefact("a cluster without a row", EMPTY, ("backup-empty",), secret(), seen_by="restore"),)
+)
+CORPORA = (BUNDLED_CORPUS, FILES_CORPUS, SECRET_CORPUS, BARE_CORPUS)

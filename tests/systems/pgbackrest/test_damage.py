@@ -13,6 +13,7 @@ from tests.needs import need
 from tests.systems.estate import codes
 from tests.systems.pgbackrest import artefacts
 from tests.systems.pgbackrest.artefacts import (
+    BARE_CORPUS,
     BUNDLED_CORPUS,
     FILES_CORPUS,
     SECRET_CORPUS,
@@ -68,6 +69,18 @@ def test_each_repository_without_bundles_has_exactly_its_findings(tmp_path, plai
 @pytest.mark.parametrize("artefact", [*SECRET_CORPUS.parameters(), *SECRET_CORPUS.whole()])
 def test_each_encrypted_repository_has_exactly_its_findings(tmp_path, secret, artefact):
     exact(artefact.lay(secret, tmp_path), artefact)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A team that backs up a cluster in which nobody ever wrote a row."""
+    with artefacts.opened_bare(tmp_path_factory.mktemp("bare")) as made:
+        yield made
+
+
+@pytest.mark.parametrize("artefact", BARE_CORPUS.parameters())
+def test_a_backup_of_a_cluster_without_a_row_is_empty(tmp_path, bare, artefact):
+    exact(artefact.lay(bare, tmp_path), artefact)
 
 
 def test_a_whole_repository_without_bundles_has_no_finding(tmp_path, plain):

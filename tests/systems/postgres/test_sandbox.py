@@ -108,6 +108,7 @@ def test_a_copy_keeps_the_libraries_that_exist_here(primary: Cluster, box):
     base_backup(primary, copy)
     with (copy / "postgresql.auto.conf").open("a") as file:
         file.write("shared_preload_libraries = 'pg_stat_statements, no_such_library'\n")
+    assert sandbox.libraries(box, str(copy)) == (["pg_stat_statements"], ["no_such_library"])
     assert sandbox.start_existing(box, str(copy))["shared_preload_libraries"] == "pg_stat_statements"
 
 

@@ -22,7 +22,7 @@ from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.pgbackrest.archive import READING, Archive, cut, gap, lacking
 from drillbook.systems.pgbackrest.program import Program
 from drillbook.systems.postgres.connection import connected, one
-from drillbook.systems.postgres.sandbox import TEMPLATE, start_existing, tools_of
+from drillbook.systems.postgres.sandbox import TEMPLATE, lacking_extensions, libraries, start_existing, tools_of
 from drillbook.systems.postgres.timelines import Way, lsn, number, position
 
 SAFE = {"delta": "n", "force": "n", "link-all": "n", "archive-async": "n"}
@@ -62,6 +62,14 @@ _REPLAYED = (
     "SELECT pg_catalog.pg_last_wal_replay_lsn()::text, pg_catalog.pg_last_xact_replay_timestamp(), "
     "pg_catalog.current_setting('archive_mode'), (pg_catalog.pg_control_system()).system_identifier::text"
 )
+_DATABASES = """
+SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname = 'postgres', 1
+"""
+_HAS_ROWS = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'r' AND pg_catalog.pg_relation_size(c.oid) > 0
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)')
+"""
 _UNREACHED = "recovery ended before configured recovery target was reached"
 _TOO_EARLY = "requested recovery stop point is before consistent recovery point"
 _NO_WAL = (
@@ -109,11 +117,13 @@ class Recovery:
         fetched = self._fetch(rows) if rows else 0
         marks.append(time.monotonic())
         self._start()
+        self._must_be_usable()
         marks.append(time.monotonic())
         seconds = [round(after - before, 3) for before, after in pairwise(marks)]
         return {
             "bytes": facts["restored_bytes"],
             "wal_segments": fetched,
+            "libraries_lacking": libraries(self.box, self.data)[1],
             **self._replayed(way),
             "seconds": dict(zip(("files", "fetch_wal", "replay"), seconds, strict=True)),
         }
@@ -217,6 +227,27 @@ class Recovery:
             found = gap(self.program.name, f"the server said: {sign}", host=self.box.host.name)
             return StepFailed(f"{self.program.name}: the archived WAL is incomplete or damaged: {sign}", findings=[found])
         return error
+
+    def _must_be_usable(self) -> None:
+        """Raise StepFailed when the host lacks files of an extension, or no table ever had a row. Raises HostError."""
+        service, lacking, filled = tools_of(self.box).service, dict[str, str](), False
+        with connected(self.box.ctx, service, database=TEMPLATE) as session:
+            names = [str(name) for (name,) in session.execute(_DATABASES).fetchall()]
+        for name in names:
+            with connected(self.box.ctx, service, database=name) as session:
+                lacking |= dict.fromkeys(lacking_extensions(session), name)
+                filled = filled or bool(one(session, _HAS_ROWS)[0])
+        if lacking:
+            extension, name = min(lacking.items())
+            wanted = f"the extension {extension} of the database {name}"
+            raise self._unusable("sandbox-lacks", wanted, f"{self.box.host.name} has no files of it")
+        if not filled:
+            measured = f"none in {len(names)} databases: {', '.join(names[:5])}"
+            raise self._unusable("backup-empty", "at least one row", measured)
+
+    def _unusable(self, code: str, wanted: str, measured: str) -> StepFailed:
+        problem = finding(code, title=self.backup.id, wanted=wanted, measured=measured, host=self.box.host.name)
+        return StepFailed(f"{self.box.host.name}: {problem.title}: {measured}", findings=[problem])
 
     def _replayed(self, way: Way) -> Facts:
         """Return facts about the replay. Raises StepFailed if it ended too early, or if the server is set to archive WAL."""

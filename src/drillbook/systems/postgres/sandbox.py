@@ -19,7 +19,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Host, Output, printable
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.systems.postgres.cluster import INSTRUCTED, NO_SERVER, prove_writable
-from drillbook.systems.postgres.connection import connected, reason
+from drillbook.systems.postgres.connection import Connection, connected, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
@@ -82,13 +82,17 @@ _FILES = """
 printf 'local all all trust\\n' > "$1/pg_hba.conf"
 : > "$1/postgresql.conf" && : > "$1/pg_ident.conf"
 """
-# DATA PKGLIBDIR POSTGRES: print the libraries that the copy's settings preload and that exist on this host, one on each
-# line.
+# DATA PKGLIBDIR POSTGRES: print the libraries that the copy's settings preload, each after `there` or `lacking`.
 _PRELOADED = """
 "$3" -C shared_preload_libraries -D "$1" 2>/dev/null | tr ',' '\\n' | sed "s/[ '\\"]//g" | while read -r name; do
   name=${name##*/} name=${name%.so}
-  test -z "$name" || { test -e "$2/$name.so" && echo "$name"; }
+  test -n "$name" || continue
+  if test -e "$2/$name.so"; then echo "there $name"; else echo "lacking $name"; fi
 done
+"""
+_LACKING = """
+SELECT extname FROM pg_catalog.pg_extension e
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_available_extensions a WHERE a.name = e.extname) ORDER BY 1
 """
 
 
@@ -164,10 +168,27 @@ def start_existing(box: Sandbox, data: str, *, settings: Mapping[str, str] | Non
     """
     tools = tools_of(box)
     box.run("rm", "-f", "--", f"{data}/postmaster.pid", f"{data}/postmaster.opts", f"{data}/standby.signal").check()
-    chosen = {**SAFE, **_of_primary(box, tools, data), "shared_preload_libraries": _preloaded(box, tools, data)}
+    chosen = {**SAFE, **_of_primary(box, tools, data), "shared_preload_libraries": ",".join(libraries(box, data)[0])}
     chosen |= settings or {}
     _start(box, tools, data, chosen)
     return chosen
+
+
+def libraries(box: Sandbox, data: str) -> tuple[list[str], list[str]]:
+    """Return the libraries that the copy's settings preload: those on the sandbox's host, and those that it lacks."""
+    tools = tools_of(box)
+    folder = box.run(tools.path("pg_config"), "--pkglibdir", env=C)
+    if not folder.ok:
+        return [], []
+    output = box.run("sh", "-c", _PRELOADED, "sh", data, folder.text, tools.path("postgres"), env=C)
+    found = [line.split(" ", 1) for line in output.text.splitlines()]
+    there, lacking = ([name for word, name in found if word == kind] for kind in ("there", "lacking"))
+    return there, lacking
+
+
+def lacking_extensions(session: Connection) -> list[str]:
+    """Return the extensions of the database for which the server has no files. Raises psycopg.Error."""
+    return [str(name) for (name,) in session.execute(_LACKING).fetchall()]
 
 
 def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
@@ -192,14 +213,6 @@ def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
     times = "on" if re.search(r"^track_commit_timestamp setting: +on$", output.text, re.MULTILINE) else "off"
     # If the copy contains a replication slot, the server starts only with a sufficient wal_level.
     return {**sizes, "wal_level": "logical", "max_replication_slots": "100", "track_commit_timestamp": times}
-
-
-def _preloaded(box: Sandbox, tools: Tools, data: str) -> str:
-    folder = box.run(tools.path("pg_config"), "--pkglibdir", env=C)
-    if not folder.ok:
-        return ""
-    output = box.run("sh", "-c", _PRELOADED, "sh", data, folder.text, tools.path("postgres"), env=C)
-    return ",".join(output.text.split())
 
 
 def _without_foreign_tables(tools: Tools) -> dict[str, str]:
