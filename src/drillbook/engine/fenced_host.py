@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from drillbook.engine.leases import was_fenced
-from drillbook.errors import CouldNotVerify, Fenced
-from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Piped, Target, once_more
+from drillbook.errors import Fenced
+from drillbook.sdk.host import Deadline, Host, Output, once_more
+from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
 PUT_S = 30.0
@@ -24,21 +24,10 @@ def fenced(host: Host, fence: Fence | None) -> Host:
 
 
 @dataclass(frozen=True, slots=True)
-class FencedHost:
+class FencedHost(WrappedHost):
     """A host whose commands are wrapped by ``fence``. Reading a file and forwarding a port need no lock."""
 
-    inner: Host
     fence: Fence
-
-    @property
-    def name(self) -> str:
-        """Name of the host in the inventory."""
-        return self.inner.name
-
-    @property
-    def target(self) -> Target:
-        """Description of the host in the inventory."""
-        return self.inner.target
 
     def run(
         self,
@@ -67,28 +56,11 @@ class FencedHost:
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
         """Start a command and return a channel to its standard streams. Raises CouldNotVerify, Fenced, HostError."""
-        if not isinstance(self.inner, Piped):
-            raise CouldNotVerify(f"{self.name}: this kind of host cannot connect the controller to the streams of a command")
+        inner = self._piped()
         self._look(deadline)
-        return self.inner.pipe(self.fence(argv), deadline=deadline)
+        return inner.pipe(self.fence(argv), deadline=deadline)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """Write a file; see ``Host.put``. Raises Fenced when the run has lost its lock or its lease on the host."""
         self._look(Deadline.after(PUT_S))
         self.inner.put(data, path, mode=mode)
-
-    def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read a file; see ``Host.get``."""
-        return self.inner.get(path, limit=limit)
-
-    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Forward a port on loopback; see ``Host.forward``."""
-        return self.inner.forward(address, port)
-
-    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Forward a Unix socket to one of the host; see ``Host.forward_socket``."""
-        return self.inner.forward_socket(path, name, user)
-
-    def close(self) -> None:
-        """Close the connection to the host."""
-        self.inner.close()

@@ -4,42 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from drillbook.errors import CouldNotVerify, DrillbookError
+from drillbook.errors import DrillbookError
 from drillbook.events.content import Content
 from drillbook.events.steps import CommandRun
 from drillbook.journal.journal import Journal
 from drillbook.redact import Redactor
-from drillbook.sdk.host import Deadline, Host, Output, Piped, Target, printable
+from drillbook.sdk.host import Deadline, Output, printable
+from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
 TAIL = 4000
 
 
-@dataclass(slots=True)
-class RecordingHost:
+@dataclass(frozen=True, slots=True)
+class RecordingHost(WrappedHost):
     """A host whose commands are journalled for one step.
 
     Secrets are removed from output before the action receives it. Bulk data goes to a sink and is not redacted.
     """
 
-    inner: Host
     journal: Journal
     step: str
     redactor: Redactor
-
-    @property
-    def name(self) -> str:
-        """Name of the host in the inventory."""
-        return self.inner.name
-
-    @property
-    def target(self) -> Target:
-        """Description of the host in the inventory."""
-        return self.inner.target
 
     def run(
         self,
@@ -121,13 +110,9 @@ class RecordingHost:
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
         """Start a command and return a channel to its standard streams; traffic is not recorded. Raises CouldNotVerify, Fenced."""
-        inner, start, failed = self.inner, time.monotonic(), None
+        start, failed = time.monotonic(), None
         try:
-            if not isinstance(inner, Piped):
-                raise CouldNotVerify(
-                    f"{self.name}: this kind of host cannot connect the controller to the streams of a command"
-                )
-            return inner.pipe(argv, deadline=deadline)
+            return self._piped().pipe(argv, deadline=deadline)
         except DrillbookError as error:
             failed = error.message
             raise
@@ -137,18 +122,6 @@ class RecordingHost:
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """Write a file; see ``Host.put``."""
         self.inner.put(data, path, mode=mode)
-
-    def get(self, path: str, *, limit: int = 1 << 20) -> bytes:
-        """Read a file; see ``Host.get``."""
-        return self.inner.get(path, limit=limit)
-
-    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Forward a port on loopback; see ``Host.forward``."""
-        return self.inner.forward(address, port)
-
-    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Forward a Unix socket to one of the host; see ``Host.forward_socket``."""
-        return self.inner.forward_socket(path, name, user)
 
     def close(self) -> None:
         """Do nothing: the runner closes the hosts at the end of the run."""

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from drillbook.errors import Cancelled, CommandTimedOut, CouldNotVerify, HostError, PrivilegeRefused
+from drillbook.errors import Cancelled, CommandTimedOut, HostError, PrivilegeRefused
 from drillbook.hosts import sudoers
 from drillbook.hosts.atomic import for_bytes, get_by_command, put_by_command
 from drillbook.hosts.forward import forwarded_privately
@@ -16,6 +16,7 @@ from drillbook.hosts.shell import ENDING, checked, exports, new_token, revealed
 from drillbook.sdk import unix_socket
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Piped, Target, as_user, printable, shown
+from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
 NOT_KILLED = "it could not be killed"
@@ -98,17 +99,13 @@ def privileged(host: Host, become: Become | None, used: Used | None = None) -> H
 
 
 @dataclass(frozen=True, slots=True)
-class PrivilegedHost:
-    """A host on which every command runs, and every file is read and written, as the account of ``become``."""
+class PrivilegedHost(WrappedHost):
+    """A host on which every command runs, and every file is read and written, as the account of ``become``; ports are
+    forwarded by the SSH user.
+    """
 
-    inner: Host
     become: Become
     used: Used | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the host in the inventory."""
-        return self.inner.name
 
     @property
     def target(self) -> Target:
@@ -237,10 +234,9 @@ class PrivilegedHost:
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
         """Start ``argv`` as the account, and return a channel to its standard streams. Raises CouldNotVerify, HostError."""
-        if not isinstance(self.inner, Piped):
-            raise CouldNotVerify(f"{self.name}: this kind of host cannot connect the controller to the streams of a command")
+        inner = self._piped()
         words, head = self.order(argv)
-        channel = self.inner.pipe(words, deadline=deadline)
+        channel = inner.pipe(words, deadline=deadline)
         if head:
             channel.sendall(head)
         return channel
@@ -253,10 +249,6 @@ class PrivilegedHost:
         """Read the first ``limit`` bytes of a file as the account. Raises FileNotFoundError, HostError."""
         return get_by_command(self, path, limit, for_bytes(limit))
 
-    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller that leads to ``address:port``, as the SSH user; see ``Host.forward``."""
-        return self.inner.forward(address, port)
-
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
         """Open a private Unix socket that leads to ``path``, connected by ``user``, the account if empty; see ``Host``."""
         if not isinstance(self.inner, Piped):
@@ -265,7 +257,3 @@ class PrivilegedHost:
 
         words = unix_socket.relay(path, user)
         return forwarded_privately(lambda: FarChannel(self.pipe(words, deadline=Deadline.after(KILL_S))), name)
-
-    def close(self) -> None:
-        """Close the connection to the host."""
-        self.inner.close()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Target
+from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output
+from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
 _WRITE = 'umask 077; cat > "$1"'
@@ -22,23 +22,12 @@ Wrapping = Callable[[Sequence[str], Mapping[str, str]], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxHost:
+class SandboxHost(WrappedHost):
     """The host of a sandbox. ``wrapped`` turns each command into one that runs as the sandbox's user."""
 
-    host: Host
     wrapped: Wrapping
     below: str = ""
     """Only files below this folder are visible, such as the only folder shared with a container; empty: all files."""
-
-    @property
-    def name(self) -> str:
-        """Name of the host in the inventory."""
-        return self.host.name
-
-    @property
-    def target(self) -> Target:
-        """The host's entry in the inventory."""
-        return self.host.target
 
     def run(
         self,
@@ -53,7 +42,7 @@ class SandboxHost:
         """Run ``argv`` as the sandbox's user; see Host.run."""
         plain = {name: value for name, value in (env or {}).items() if isinstance(value, str) and _PASSED.fullmatch(name)}
         hidden = {name: value for name, value in (env or {}).items() if name not in plain}
-        return self.host.run(
+        return self.inner.run(
             self.wrapped(argv, plain), deadline=deadline, stdin=stdin, env=hidden or None, cwd=cwd, sink=sink
         )
 
@@ -66,7 +55,7 @@ class SandboxHost:
     def take(self, path: str, to: str, deadline: Deadline) -> str:
         """Read ``path`` as the SSH user, write its content to the file ``to`` as the sandbox's user, and return ``to``."""
         words = self.wrapped(("sh", "-c", _WRITE, "sh", to), {})
-        self.host.run(("sh", "-c", _READ_FROM, "sh", path, *words), deadline=deadline).check()
+        self.inner.run(("sh", "-c", _READ_FROM, "sh", path, *words), deadline=deadline).check()
         return to
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
@@ -80,14 +69,6 @@ class SandboxHost:
         if not output.ok:
             raise FileNotFoundError(path)
         return output.stdout
-
-    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller that forwards to ``address``; see Host.forward."""
-        return self.host.forward(address, port)
-
-    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a Unix socket on the controller that leads to ``path``; see Host.forward_socket."""
-        return self.host.forward_socket(path, name, user)
 
     def close(self) -> None:
         """Leave the connection to the host open: it belongs to the caller, who closes it."""

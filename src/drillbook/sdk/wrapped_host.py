@@ -1,0 +1,51 @@
+"""Base of the hosts that change how another host runs commands."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from drillbook.errors import CouldNotVerify
+from drillbook.sdk.host import CAPTURE_LIMIT, Host, Piped, Target
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedHost:
+    """A host that uses the host ``inner``, and passes on what changes nothing there: reading a file, and forwarding.
+
+    Each subclass defines how it changes the host, by ``run`` and ``put``, and ``pipe`` if it can carry a protocol.
+    """
+
+    inner: Host
+
+    @property
+    def name(self) -> str:
+        """Name of the host in the inventory."""
+        return self.inner.name
+
+    @property
+    def target(self) -> Target:
+        """Description of the host in the inventory."""
+        return self.inner.target
+
+    def _piped(self) -> Piped:
+        """Return the inner host as one whose commands have streams. Raises CouldNotVerify when it cannot connect them."""
+        if not isinstance(self.inner, Piped):
+            raise CouldNotVerify(f"{self.name}: this kind of host cannot connect the controller to the streams of a command")
+        return self.inner
+
+    def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
+        """Read a file; see ``Host.get``."""
+        return self.inner.get(path, limit=limit)
+
+    def forward(self, address: str, port: int) -> AbstractContextManager[int]:
+        """Forward a port on loopback; see ``Host.forward``."""
+        return self.inner.forward(address, port)
+
+    def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
+        """Forward a Unix socket to one of the host; see ``Host.forward_socket``."""
+        return self.inner.forward_socket(path, name, user)
+
+    def close(self) -> None:
+        """Close the connection to the host."""
+        self.inner.close()
