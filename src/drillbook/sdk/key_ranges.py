@@ -162,17 +162,17 @@ def wanted(
     return Wanted(tables, tolerance, history, last)
 
 
-def compare(copy: Reader, production: Reader, wanted: Wanted) -> Comparison:
+def compare(copy: Reader, production: Reader, parts: Wanted) -> Comparison:
     """Compare tables by their keys, and the number of rows of all tables. Raises the errors of the readers."""
     result = Comparison()
-    names, tables = production.names(), wanted.tables
-    if wanted.counts:
-        _compare_numbers(copy, production, names, wanted.tolerance, result)
-    if wanted.history is not None:
-        _compare_history(wanted.history, wanted.last, result)
+    names, tables = production.names(), parts.tables
+    if parts.counts:
+        _compare_numbers(copy, production, names, parts.tolerance, result)
+    if parts.history is not None:
+        _compare_history(parts.history, parts.last, result)
     for table, keyed in tables.items():
         _compare_table(copy, production, table, keyed, result)
-    rest = "only its number of rows" if wanted.counts else "the step names neither this table nor a tolerance"
+    rest = "only its number of rows" if parts.counts else "the step names neither this table nor a tolerance"
     result.not_compared |= {table: rest for table in names if table not in tables}
     return result
 
@@ -181,15 +181,15 @@ def _compare_numbers(
     copy: Reader, production: Reader, names: list[str], tolerance: float | None, result: Comparison
 ) -> None:
     for table in names:
-        wanted = production.count(table)
+        here = production.count(table)
         if not copy.has(table):
             result.missing.append(table)
-            result.findings.append(_missing(table, f"{wanted} rows"))
+            result.findings.append(_missing(table, f"{here} rows"))
             continue
         there = copy.count(table)
-        result.volume[table] = [there, wanted]
-        if tolerance is not None and abs(there - wanted) > tolerance * wanted:
-            within = f"{wanted} rows as in production, at most {tolerance:.1%} more or less"
+        result.volume[table] = [there, here]
+        if tolerance is not None and abs(there - here) > tolerance * here:
+            within = f"{here} rows as in production, at most {tolerance:.1%} more or less"
             result.findings.append(finding("copy-volume", title=table, wanted=within, measured=f"{there} rows"))
 
 
@@ -228,12 +228,12 @@ def _compare_table(copy: Reader, production: Reader, table: str, keyed: Keyed, r
     parts = []
     for low, high in zip([None, *highs], highs, strict=False):
         where = f"{keyed.key} {'up to' if low is None else f'above {low}, up to'} {high}" if keyed.key else STILL
-        there, wanted = copy.rows(table, keyed.key, low, high), production.rows(table, keyed.key, low, high)
-        parts.append({"range": where, "rows": there.number, "equal": there == wanted})
-        if there != wanted:
+        there, here = copy.rows(table, keyed.key, low, high), production.rows(table, keyed.key, low, high)
+        parts.append({"range": where, "rows": there.number, "equal": there == here})
+        if there != here:
             title = f"{table}, {where}" if keyed.key else table
             result.findings.append(
-                finding("copy-differs", title=title, wanted=f"{_said(wanted)} in production", measured=_said(there))
+                finding("copy-differs", title=title, wanted=f"{_said(here)} in production", measured=_said(there))
             )
     result.ranges[table] = parts
     if isinstance(last := highs[-1], str):
@@ -248,8 +248,8 @@ def _outside(there: tuple[int, int], production: Reader, table: str, key: str, l
     )
 
 
-def _missing(table: str, wanted: str) -> Finding:
-    return finding("table-missing", title=table, wanted=wanted, measured="no such table")
+def _missing(table: str, expected: str) -> Finding:
+    return finding("table-missing", title=table, wanted=expected, measured="no such table")
 
 
 def _said(rows: Rows) -> str:
