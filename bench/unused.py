@@ -34,7 +34,7 @@ def discovered() -> Iterator[str]:
 def in_templates() -> Iterator[str]:
     """Names of attributes in the templates of reports."""
     environment = jinja2.Environment()
-    for room in ("report", "audit"):
+    for room in ("report", "audit", "campaign"):
         for template in sorted(resources.files(f"drillbook.{room}").joinpath("templates").iterdir(), key=str):
             if template.name.endswith(".j2"):
                 for node in environment.parse(template.read_text(encoding="utf-8")).find_all(nodes.Getattr):
