@@ -34,6 +34,7 @@ NOT_ON_THE_TERMINAL = {
     "controller.stalled",
     "observer.failed",
     "capacity.history",
+    "earlier.runs",
     "step.added",
     "privilege.used",
     "residue.settled",

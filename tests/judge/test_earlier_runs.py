@@ -1,9 +1,11 @@
-"""The newest step that passed in an earlier run."""
+"""The newest step that passed in an earlier run, and the earlier runs that a run is compared with."""
 
 from __future__ import annotations
 
-from drillbook.judge.earlier_runs import last_step
+from drillbook.judge import earlier_runs
+from drillbook.judge.earlier_runs import last_step, same_drill
 from tests.audit.conftest import Book
+from tests.audit.stories import DOWN
 from tests.audit.test_capacity_section import MIB, sized
 
 ACTION = "capacity.collect"
@@ -33,3 +35,22 @@ def test_another_action_service_or_environment_is_no_earlier_step(tmp_path):
     assert last_step([run.folder], other, ACTION, "backups") is None
     assert last_step([run.folder], run.plan, ACTION, "database") is None
     assert last_step([run.folder], run.plan, "postgres.compare", "backups") is None
+
+
+def test_the_newest_runs_of_the_drill_are_compared(tmp_path, monkeypatch):
+    """Not those of another drill, that were refused, are damaged, or have not ended."""
+    book = Book(tmp_path)
+    for day in (1, 2, 3):
+        book.run(f"2026-01-0{day}T09:00:00").good().close()
+    book.run("2026-01-04T09:00:00", drill="api-down", text=DOWN).good().close()
+    book.run("2026-01-05T09:00:00").refused().close()
+    book.run("2026-01-06T09:00:00").fault().close()
+    plan, folders = book.runs[0].plan, [run.folder for run in book.runs]
+    assert [one["started"][:10] for one in same_drill(folders, plan)] == ["2026-01-03", "2026-01-02", "2026-01-01"]
+    path = book.runs[1].path
+    path.write_bytes(path.read_bytes().replace(b"T09:00:12", b"T09:00:11", 1))
+    assert [one["started"][:10] for one in same_drill(folders, plan)] == ["2026-01-03", "2026-01-01"]
+    monkeypatch.setattr(earlier_runs, "MOST_COMPARED", 1)
+    assert [one["started"][:10] for one in same_drill(folders, plan)] == ["2026-01-03"]
+    monkeypatch.setattr(earlier_runs, "MOST_BYTES", 10)
+    assert same_drill(folders, plan) == []

@@ -7,6 +7,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -28,7 +29,7 @@ FLAGS = [
     "--remote-debugging-pipe",
 ]
 MODES = {"light": ("screen", "light"), "dark": ("screen", "dark"), "print": ("print", "light")}
-WIDTHS = (1440, 390)
+WIDTHS = (1280, 390)
 PATIENCE_S = 120.0
 
 # Chromium reads commands from descriptor 3 and answers on 4; this puts the two pipes there and becomes Chromium.
@@ -168,3 +169,9 @@ class Chrome:
         """The whole page as it looks now, as a PNG."""
         found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(found["data"]))
+
+    def paper(self, path: Path) -> int:
+        """Print the page on A4 into a PDF; returns the number of its pages."""
+        found = base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
+        path.write_bytes(found)
+        return len(re.findall(rb"/Type\s*/Page\b(?!s)", found))

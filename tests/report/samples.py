@@ -14,10 +14,14 @@ from drillbook.journal.journal import read
 from drillbook.judge.judge import judge
 from drillbook.judge.result import (
     CommandView,
+    Comparison,
+    FigureChange,
+    FindingChange,
     Note,
     Objective,
     Result,
     RunView,
+    StepChange,
     StepResult,
     StepView,
     SuiteResult,
@@ -163,10 +167,56 @@ def guarded() -> RunView:
     )
 
 
+def repeated() -> RunView:
+    """A run that passed only with a retry and an allowed failure, and differs from the run before."""
+    steps = tuple(
+        one.model_copy(update={"attempts": 3})
+        if one.result.id == "backup.1"
+        else one.model_copy(update={"attempts": 12, "every_s": 0.5})
+        if one.result.id == "ready.1"
+        else one.model_copy(
+            update={
+                "result": one.result.model_copy(update={"status": "allowed"}),
+                "allowed": "the mirror is rebuilt in January",
+                "message": "the store did not answer",
+            }
+        )
+        if one.result.id == "backup.2"
+        else one
+        for one in passed().steps
+    )
+    compared = Comparison(
+        run="20251002T100000Z-postgres-lost-2b2b",
+        started="2025-10-02T10:00:00.000000Z",
+        verdict="failed",
+        exit=1,
+        tool="drillbook 0.0.9",
+        same_plan=False,
+        figures=(
+            FigureChange(key="rto", before_s=5.1, before_error_s=0.1, now_s=7.41, now_error_s=0.1, change="longer"),
+            FigureChange(key="rpo", before_s=2.02, before_error_s=0.05, now_s=2.05, now_error_s=0.05, change="same"),
+            FigureChange(
+                key="detection", before_s=None, before_error_s=None, now_s=0.091, now_error_s=0.1, change="unknown"
+            ),
+        ),
+        added=("verify.2 http.responds on controller",),
+        removed=("verify.3 files.matches on app-1",),
+        paced=(
+            StepChange(step="backup.1 postgres.dump on db-1", slower=True, now_s=4.81, low_s=1.9, high_s=2.2, runs=5),
+            StepChange(step="restore.1 postgres.restore on db-1", slower=False, now_s=1.1, low_s=3.0, high_s=3.0, runs=1),
+        ),
+        new_findings=(FindingChange(code="acknowledged-writes-lost", title="Acknowledged writes were lost"),),
+        gone_findings=(FindingChange(code="table-content", title="public.chunks"),),
+    )
+    made = view(result(steps=tuple(one.result for one in steps)), steps=steps, inventory="staging", program="drillbook")
+    return made.model_copy(update={"comparison": compared})
+
+
 RECORDED = sorted(path.stem for path in JOURNALS.glob("*.jsonl"))
 ALL = {
     "guarded": guarded,
     "overwritten": overwritten,
+    "repeated": repeated,
     **{name: partial(recorded, name) for name in RECORDED},
 }
 

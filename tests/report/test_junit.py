@@ -81,7 +81,7 @@ def test_objectives_and_verdict(name: str, wanted: dict[str, str]) -> None:
     assert {key: cases[key] for key in wanted} == wanted
 
 
-PASSED = ("passed", "long_run", "put_back", "unprobed")
+PASSED = ("passed", "repeated", "long_run", "put_back", "unprobed")
 
 
 @pytest.mark.parametrize("name", [name for name in samples.ALL if name not in PASSED])

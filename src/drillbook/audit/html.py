@@ -6,6 +6,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import trend, wording
 from drillbook.audit.content import Audit
+from drillbook.audit.coverage import SEVERITIES
 from drillbook.report import growth, pages
 
 
@@ -31,5 +32,20 @@ def render(audit: Audit) -> str:
             ground=trend.HEIGHT - trend.BOTTOM,
             growth=growth.growth_rows([row.outlook for row in audit.capacity]),
             growth_note=growth.NOTE,
+            choices=_choices(audit),
         )
     )
+
+
+def _choices(audit: Audit) -> dict[str, list[str]]:
+    """Values of the filters above the tables of runs and findings."""
+    severities = {row.severity for row in audit.findings}
+    return {
+        "verdicts": sorted({row.verdict for row in audit.runs}),
+        "drills": sorted({row.drill for row in audit.runs}),
+        "environments": sorted({row.environment for row in audit.runs}),
+        "operators": sorted({row.operator for row in audit.runs}),
+        "severities": [one for one in SEVERITIES if one in severities],
+        "finding_drills": sorted({row.drill for row in audit.findings}),
+        "states": sorted({row.state for row in audit.findings}),
+    }

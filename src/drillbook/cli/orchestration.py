@@ -67,6 +67,8 @@ class Orchestrator:
     """Messages about anchors and timestamps that could not be obtained, each with the reason."""
     schedules: dict[str, Schedule] = field(default_factory=dict)
     """Schedules of the planned drills, by name; a run records the schedule in its first event."""
+    named: str = ""
+    """Inventory as the user named it, recorded in the first event of a run for the commands in its report."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
         """Make the plan of a drill, or of every drill of a suite, so that mistakes are found before the first drill runs."""
@@ -116,8 +118,9 @@ class Orchestrator:
             with watching(stop, folder, self.project.reports, journal=journal):
                 vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
                 head = self._head(one, run["operator"], approved)
-                history = self._history(one, folder)
-                residue = Runner(stage, hosts.open, stop, refusals, header=head, history=history, vouch=vouch).run()
+                runner = Runner(stage, hosts.open, stop, refusals, header=head, vouch=vouch)
+                runner.history, runner.before = self._history(one, folder), self._before(one, folder)
+                residue = runner.run()
             messenger.ended(lambda: judge(read(journal.path)).result)
             run_trace.send(journal, run_id, suite)
             pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()])
@@ -129,7 +132,12 @@ class Orchestrator:
 
     def _head(self, one: Plan, by: str, approved: dict[str, Any] | None) -> RunSession:
         schedule = self.schedules.get(one.drill)
-        return {**header(by), "approval": approved, "schedule": schedule.as_data() if schedule else None}
+        return {
+            **header(by),
+            "approval": approved,
+            "schedule": schedule.as_data() if schedule else None,
+            "inventory": self.named,
+        }
 
     @property
     def _vouchers(self) -> ManifestKeys:
@@ -167,6 +175,10 @@ class Orchestrator:
         if not earlier_runs.collects(one):
             return None
         return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
+
+    def _before(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]]:
+        """Return a function that reads the newest earlier runs of the same drill, with which the report compares this run."""
+        return lambda: earlier_runs.same_drill([other for other in self.project.runs() if other.name < folder.name], one)
 
     def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
         """Return a function that finds, in the runs before ``folder``, the newest passed step with a given action and service."""

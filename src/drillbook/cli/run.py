@@ -21,7 +21,7 @@ def drill(project: Project, name: str, inventory_name: str, manner: Manner = Man
     teller = Teller(manner, inventory_name)
     inventory = inventory_of(project, inventory_name, teller.note)
     with teller.watching(suite=isinstance(found, Suite)) as observer:
-        orchestrator = Orchestrator(project, inventory, observer, confirm)
+        orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name)
         plans = orchestrator.plans(found)
         if isinstance(found, Drill):
             folder, view = orchestrator.run(plans[0])

@@ -20,9 +20,11 @@ from drillbook.installation.program_name import program
 from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
-from drillbook.report.terminal import next_steps, summary
+from drillbook.report.next_steps import next_steps
+from drillbook.report.terminal import summary
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.live_view import LiveView
+from drillbook.report.terminal.next_steps import shown_steps
 
 
 class Manner(Enum):
@@ -120,7 +122,7 @@ class Teller:
             return
         result = view.result
         self.say(summary.details(view, report, brief=self.manner is Manner.BRIEF))
-        steps = next_steps.next_steps(
+        steps = next_steps(
             program(),
             result.drill,
             result.run,
@@ -129,7 +131,7 @@ class Teller:
             newest=newest,
             residue=bool(result.open_residue),
         )
-        self.say(next_steps.shown_steps(steps))
+        self.say(shown_steps(steps))
         self.say(Text())
         self.say(summary.ending(view))
 
@@ -149,9 +151,9 @@ class Teller:
         ]
         steps += [
             step
-            for step in next_steps.next_steps(program(), suite.suite, suite.run, suite.verdict, self.inventory, newest=True)
+            for step in next_steps(program(), suite.suite, suite.run, suite.verdict, self.inventory, newest=True)
             if "drill.check" not in step[1]
         ]
-        self.say(next_steps.shown_steps(steps))
+        self.say(shown_steps(steps))
         self.say(Text())
         self.say(summary.suite_ending(suite, views))

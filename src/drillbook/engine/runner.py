@@ -20,6 +20,7 @@ from drillbook.errors import DrillbookError, HostUnreachable
 from drillbook.events.event import contents, each
 from drillbook.events.runs import (
     CapacityHistory,
+    EarlierRuns,
     PhaseEnded,
     PhaseStarted,
     RunFinished,
@@ -45,6 +46,8 @@ class Runner(Preparation):
     """Extra fields of the `run.started` event."""
     history: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
     """Function that returns the sizes of services that earlier runs measured; called at the end of the run."""
+    before: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
+    """Function that returns the newest earlier runs of the same drill; called at the end of the run."""
     vouch: Callable[[str], None] = field(default=lambda occasion: None, kw_only=True)  # signs the latest hash of the journal
     injected: bool = field(default=False, init=False)
     injected_at: float = field(default=0.0, init=False)
@@ -92,13 +95,13 @@ class Runner(Preparation):
         return residue
 
     def _remember(self) -> None:
-        """Copy the sizes and restore times of earlier runs into the journal, so that the report needs no other journal."""
-        if self.history is None:
-            return
-        try:
-            self.stage.journal.append(CapacityHistory(points=tuple(self.history())))
-        except Exception as error:  # noqa: BLE001  a failure to read earlier runs must not prevent the final event
-            self.stage.journal.append(CapacityHistory(points=(), message=f"{type(error).__name__}: {error}"))
+        """Copy data of earlier runs into the journal, so that the report needs no other journal: sizes, and the last runs."""
+        if self.history is not None:
+            points, why = _collected(self.history)
+            self.stage.journal.append(CapacityHistory(points=points, message=why) if why else CapacityHistory(points=points))
+        if self.before is not None:
+            runs, why = _collected(self.before)
+            self.stage.journal.append(EarlierRuns(runs=runs, message=why) if why else EarlierRuns(runs=runs))
 
     def _forward(self) -> None:
         self._prepare()
@@ -252,3 +255,11 @@ class Runner(Preparation):
         """Run the restore and verify phases if a fault destroyed data, or may have done so."""
         if needs_restore(self.stage, self.stage.journal.decisive()) and self._phase("restore"):
             self._verify_phase(self.stop.hurry)
+
+
+def _collected(source: Callable[[], list[dict[str, Any]]]) -> tuple[tuple[dict[str, Any], ...], str]:
+    """Read data of earlier runs; returns the data, and the reason when it could not be read."""
+    try:
+        return tuple(source()), ""
+    except Exception as error:  # noqa: BLE001  a failure to read earlier runs must not prevent the final event
+        return (), f"{type(error).__name__}: {error}"

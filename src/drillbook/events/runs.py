@@ -54,6 +54,7 @@ class RunSession(Session):
 
     approval: NotRequired[Json | None]
     schedule: NotRequired[Json | None]
+    inventory: NotRequired[str]
 
 
 class Stamped(Content):
@@ -106,6 +107,13 @@ class RunStarted(Begun):
             description=("Schedule of the drill: `every`, `grace`, `windows`; null without one. Absent in older journals.")
         ),
     ] = None
+    inventory: Annotated[
+        str,
+        Field(
+            description="Inventory as the user named it, for commands in reports; empty when it was not named by a user. "
+            "Absent in older journals."
+        ),
+    ] = ""
 
 
 class CheckStarted(Content):
@@ -202,6 +210,23 @@ class CapacityHistory(Content):
     KIND: ClassVar[str] = "capacity.history"
 
     points: Annotated[tuple[Json, ...], Field(description="One entry for each measurement of an earlier run.")]
+    message: Annotated[str, Field(description="Reason why earlier runs could not be read; absent when they were read.")] = ""
+
+
+class EarlierRuns(Content):
+    """Newest earlier runs of the same drill in the same environment, recorded so that the report can tell what changed."""
+
+    KIND: ClassVar[str] = "earlier.runs"
+
+    runs: Annotated[
+        tuple[Json, ...],
+        Field(
+            description=(
+                "The earlier runs, the newest first: `run`, `started`, `verdict`, `exit`, `tool`, `plan_digest`, `figures` "
+                "(value and error in seconds), `findings`, `steps`. Empty when there was none."
+            )
+        ),
+    ]
     message: Annotated[str, Field(description="Reason why earlier runs could not be read; absent when they were read.")] = ""
 
 

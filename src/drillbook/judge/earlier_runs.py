@@ -1,4 +1,4 @@
-"""Results of earlier runs, read from their journals: measured sizes, and the facts of the newest passed step of an action."""
+"""Results of earlier runs, read from their journals: sizes, passed steps, and the runs that a run is compared with."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.errors import DrillbookError
+from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE, read
+from drillbook.judge import comparison
 from drillbook.judge.capacity import points
 from drillbook.judge.judge import judge
-from drillbook.judge.result import RunView
+from drillbook.judge.result import Result, RunView, Verdict
 from drillbook.judge.size_points import ACTION, Point
 from drillbook.plan.planner import Plan
 from drillbook.sdk.earlier import EarlierStep
 
 MOST_RUNS = 100
 """Maximum number of journals with sizes to read, newest first."""
+MOST_COMPARED, MOST_BYTES = 5, 32 * 2**20
+"""Maximum number of earlier runs of a drill to compare with, and of bytes in their journals."""
 
 
 def collects(plan: Plan) -> bool:
@@ -34,6 +38,38 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
         if view := _finished(folder, plan):
             found += points(view.result)
     return [point.model_dump(mode="json") for point in found]
+
+
+def same_drill(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
+    """Newest finished runs of the drill of ``plan`` in its environment, the newest first, as in the event `earlier.runs`.
+
+    ``folders`` are folders of runs, oldest first. Runs that never began their first phase are skipped, and so are
+    unreadable journals; reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
+    """
+    found: list[Result] = []
+    left = MOST_BYTES
+    for folder in reversed([folder for folder in folders if _drill_of(folder) == plan.drill]):
+        left -= _size(folder)
+        if left < 0 or len(found) == MOST_COMPARED:
+            break
+        view = _finished(folder, plan)
+        if view and view.result.verdict not in (Verdict.REFUSED, Verdict.NOT_RUN):
+            found.append(view.result)
+    return comparison.as_entries(found)
+
+
+def _drill_of(folder: Path) -> str:
+    """Name of the drill in the name of a run's folder; empty when the name has another form."""
+    named = RUN_ID.fullmatch(folder.name)
+    return named[8] if named else ""
+
+
+def _size(folder: Path) -> int:
+    """Size of a journal in bytes; 0 when there is none."""
+    try:
+        return (folder / FILE).stat().st_size
+    except OSError:
+        return 0
 
 
 def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) -> EarlierStep | None:

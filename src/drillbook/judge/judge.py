@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.events.event import Event, Events
-from drillbook.events.runs import Ended, opening
+from drillbook.events.event import Event, Events, contents
+from drillbook.events.runs import EarlierRuns, Ended, opening
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.collection import paused
 from drillbook.journal.journal import History
-from drillbook.judge import capacity, clocks, diagnosis, faultstate, notes, residue
+from drillbook.judge import capacity, clocks, comparison, diagnosis, faultstate, notes, residue
 from drillbook.judge.figures import Figures, phase_spans, session
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
@@ -39,8 +39,9 @@ def _view(history: History) -> RunView:
     views = steps(own, events, plan)
     figures = clocks.figures(events, plan, faultstate.faults(own, events, plan, residue.residue(events, plan)))
     marks = {**figures.marks, **notes.marks(own)}
+    result = _result(events, own, plan, figures, views)
     return RunView(
-        result=_result(events, own, plan, figures, views),
+        result=result,
         plan=first.plan,
         contacts=_contacts(plan.inventory),
         owner=plan.owner,
@@ -51,7 +52,10 @@ def _view(history: History) -> RunView:
         torn=history.torn,
         controller=first.controller,
         program=first.program,
+        inventory=first.inventory,
         notes=notes.notes(own),
+        comparison=comparison.comparison(result, events),
+        first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
     )
 
 

@@ -268,6 +268,17 @@ class StepView(_Value):
     undone: str
     message: str
     commands: tuple[CommandView, ...]
+    attempts: int = 1
+    """Number of attempts that the outcome took."""
+    every_s: float | None = None
+    """Pause between attempts of a step that waits for a condition; None for a step whose further attempts are retries."""
+    allowed: str = ""
+    """Written reason of the drill why the failure of this step is allowed; empty when it did not fail, or may not."""
+
+    @property
+    def retried(self) -> bool:
+        """True when the step succeeded or failed only after a failed attempt; waiting for a condition is no retry."""
+        return self.attempts > 1 and self.every_s is None
 
 
 class Note(_Value):
@@ -279,6 +290,52 @@ class Note(_Value):
     step: str
     text: str
     loud: bool
+
+
+class FigureChange(_Value):
+    """A figure of the last run and of this run, with their errors; ``same`` when they differ by less than both errors."""
+
+    key: str
+    before_s: float | None
+    before_error_s: float | None
+    now_s: float | None
+    now_error_s: float | None
+    change: Literal["longer", "shorter", "same", "unknown"]
+
+
+class StepChange(_Value):
+    """A step that was slower, or faster, than in all earlier runs: its duration, and the shortest and longest of theirs."""
+
+    step: str
+    slower: bool
+    now_s: float
+    low_s: float
+    high_s: float
+    runs: int
+
+
+class FindingChange(_Value):
+    """A finding that is new, or gone, since the last run."""
+
+    code: str
+    title: str
+
+
+class Comparison(_Value):
+    """Differences between this run and the last run of the same drill in the same environment."""
+
+    run: str
+    started: str
+    verdict: str
+    exit: int
+    tool: str
+    same_plan: bool
+    figures: tuple[FigureChange, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    paced: tuple[StepChange, ...]
+    new_findings: tuple[FindingChange, ...]
+    gone_findings: tuple[FindingChange, ...]
 
 
 class RunView(_Value):
@@ -296,7 +353,13 @@ class RunView(_Value):
     controller: str
     program: str = "invoke"
     """Name of the program that the user called, for commands in reports."""
+    inventory: str = ""
+    """Inventory as the user named it, for commands in reports; empty when the journal does not tell."""
     notes: tuple[Note, ...] = ()
+    comparison: Comparison | None = None
+    """Differences since the last run; None when the journal records no earlier run."""
+    first_run: bool = False
+    """True when the journal records that there was no earlier run to compare with."""
 
 
 class SuiteResult(_Value):

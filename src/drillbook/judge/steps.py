@@ -78,6 +78,9 @@ def _view(
         message=message,
         undone=faultstate.ending(intent, settled),
         commands=tuple(map(_command, commands)),
+        attempts=max(1, outcome.attempts) if outcome else 1,
+        every_s=step.every_s,
+        allowed=(outcome.allowed or "") if isinstance(outcome, Failed) else "",
     )
 
 

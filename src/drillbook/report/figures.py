@@ -110,6 +110,12 @@ def utc(started: str | None, offset: float = 0.0) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else shown(started)
 
 
+def utc_minute(started: str) -> str:
+    """Date and time in UTC to the minute, such as ``2026-01-02 10:00``, for tables that state the time zone elsewhere."""
+    at = moment(started)
+    return f"{at:%Y-%m-%d %H:%M}" if at else shown(started)
+
+
 def utc_time(started: str, offset: float) -> str:
     """Time of day in UTC to the second, such as ``10:00:03 UTC``."""
     at = moment(started, offset)

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from drillbook.judge.result import Result, RunView, SuiteResult
-from drillbook.report import diagnosis, growth, losses, pages, record, rehearsal, rows, suites, timeline, wording
+from drillbook.findings import Finding
+from drillbook.judge.result import Result, RunView, StepView, SuiteResult
+from drillbook.report import (
+    changes,
+    diagnosis,
+    growth,
+    losses,
+    next_steps,
+    pages,
+    record,
+    rehearsal,
+    rows,
+    suites,
+    timeline,
+    tolerated,
+    wording,
+)
 from drillbook.report.rows import ObjectiveRow
 
 BAR = 260.0
@@ -39,6 +55,14 @@ def render(view: RunView) -> str:
             bar=bar,
             nothing=rows.nothing_measured(view),
             notes=rows.note_rows(view),
+            tolerated=tolerated.summary(view),
+            tolerated_steps=tolerated.details(view),
+            owner=next_steps.owner(view),
+            next_steps=next_steps.in_report(view),
+            changes=(changes.lead(view), changes.change_rows(view), changes.NOTE),
+            anchors=_anchors(view),
+            evidence_of=record.evidence_of,
+            findings_of=partial(_findings_of, view.result),
             growth=growth.growth_rows(view.result.capacity),
             growth_note=growth.NOTE,
             losses=losses.loss_rows(view),
@@ -59,9 +83,20 @@ def render(view: RunView) -> str:
             command_outcome=record.command_outcome,
             cut=record.cut,
             diagnosis=_diagnosis(view),
-            clocks=wording.clocks_of(view.result),
+            errors={clock.key: clock.error for clock in wording.clocks_of(view.result)},
         )
     )
+
+
+def _anchors(view: RunView) -> dict[tuple[str, str], str]:
+    """Ids of the steps in the page, by step and host; numbered, since names may contain any character."""
+    steps = [step.result for phase in rows.phase_rows(view) for step in phase.steps]
+    return {(step.id, step.host): f"step-{number}" for number, step in enumerate(steps, 1)}
+
+
+def _findings_of(result: Result, step: StepView) -> list[Finding]:
+    """Findings of one step on its host."""
+    return [one for one in result.findings if (one.step, one.host) == (step.result.id, step.result.host)]
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:
@@ -85,6 +120,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             suite=suite,
             sentence=suites.suite_sentence(found),
             rows=found,
+            next_steps=next_steps.in_suite(suite, views),
             bar=bar,
             closed=closed,
             contradictions=suites.suite_contradictions(suite, found),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drillbook.exits import Exit
-from drillbook.judge.result import Objective
-from drillbook.report import pages, rows
+from drillbook.judge.result import Objective, Verdict
+from drillbook.report import pages, rows, tolerated
 from drillbook.report.figures import link, moment, one_line
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.rows import ObjectiveRow
@@ -39,6 +39,8 @@ class IndexEntry:
     """Name of the person who closed the run's remaining changes; empty when nobody did."""
     note: str = ""
     """Note about a run that has not ended, shown instead of its exit status."""
+    tolerated: str = ""
+    """Text about allowed failures, shown beside the verdict; empty when there were none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class DrillTrends:
     name: str
     environment: str
     runs: int
+    last: Row
+    """The newest run."""
+    passed: str
+    """Start of the newest run that passed and undid all its changes; empty when none did."""
     rto: Trend | None
     rpo: Trend | None
 
@@ -97,7 +103,7 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     if alive:
         verdict, note = "running", "still running when this page was written"
     else:
-        verdict, note = UNFINISHED, "its controller died" if children else f"undo its changes: invoke drill.recover {run}"
+        verdict, note = UNFINISHED, "its controller died" if children else f"undo its changes: `invoke drill.recover {run}`"
     return IndexEntry(
         run=run,
         kind="suite" if children else "drill",
@@ -132,6 +138,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         href=f"{folder}/report.html",
         children=children,
         closed=str((result.get("settled") or {}).get("by", "")),
+        tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
     )
 
 
@@ -154,6 +161,9 @@ def render(entries: Iterable[IndexEntry]) -> str:
             width=WIDTH,
             height=HEIGHT,
             count_of=len(newest_first),
+            verdicts=sorted({row.entry.verdict for row in listed}),
+            drills=sorted({row.entry.name for row in listed}),
+            environments=sorted({row.entry.environment for row in listed}),
         )
     )
 
@@ -174,7 +184,15 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
         if entry.kind == "drill":
             groups.setdefault((entry.name, entry.environment), []).append(entry)
     return [
-        DrillTrends(name, environment, len(runs), _trend(runs, "rto", name), _trend(runs, "rpo", name))
+        DrillTrends(
+            name,
+            environment,
+            len(runs),
+            _row(runs[-1]),
+            next((one.started for one in reversed(runs) if one.verdict == Verdict.PASSED and one.exit == Exit.OK), ""),
+            _trend(runs, "rto", name),
+            _trend(runs, "rpo", name),
+        )
         for (name, environment), runs in sorted(groups.items())
     ]
 

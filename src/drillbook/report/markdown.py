@@ -6,15 +6,24 @@ from collections.abc import Sequence
 
 from drillbook.exits import Exit
 from drillbook.judge.outlook import Outlook
-from drillbook.judge.result import CommandView, RunView, StepView, SuiteResult
-from drillbook.report import diagnosis, growth, losses, record, rehearsal, rows, wording
-from drillbook.report.figures import link, one_line, seconds, took, utc, utc_time
+from drillbook.judge.result import RunView, SuiteResult
+from drillbook.report import (
+    changes,
+    diagnosis,
+    growth,
+    losses,
+    markdown_steps,
+    next_steps,
+    record,
+    rehearsal,
+    rows,
+    tolerated,
+    wording,
+)
+from drillbook.report.figures import link, seconds, utc, utc_time
 from drillbook.report.markdown_syntax import block, code, escape, table
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
-
-MOST_FACTS, MOST_CHARACTERS = 8, 100
-"""Limits for the list of facts in a report: number of facts of a step, and length of the text of a fact."""
 
 
 def render(view: RunView) -> str:
@@ -25,18 +34,22 @@ def render(view: RunView) -> str:
         _verdict(str(result.verdict), wording.residue(result), result.exit),
         escape(wording.sentence(view)),
         escape(wording.explained(result)),
-        _facts(view),
+        *_tolerated(view),
         *_contradictions(rows.contradictions(view)),
         *_residue(view),
-        *_figures(view),
-        *_diagnosis(view),
         "## Findings",
         *_findings(view),
+        "## Next",
+        *_next(view),
+        *changes.markdown(view),
+        _facts(view),
+        *_figures(view),
+        *_diagnosis(view),
         *capacity(result.capacity),
         *losses.section(view),
         *_notes(view),
         "## Phases and steps",
-        *_phases(view),
+        *markdown_steps.phases(view),
         "## Contacts",
         _contacts(view),
         "## Plan",
@@ -66,9 +79,12 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             ],
         ),
     ]
+    steps = [f"- {what}: {code(command)}" for what, command in next_steps.in_suite(suite, views)]
+    parts += ["## Next", "\n".join(steps)] if steps else []
     parts += _confusion(views)
     for row in found:
         parts += [f"## {row.number}. {escape(row.drill)}: {escape(row.verdict)}", escape(row.sentence)]
+        parts += [f"**{row.tolerated}.**"] if row.tolerated else []
         parts += [objectives(row.objectives)] if row.view else []
         parts += _residue(row.view) if row.view else []
         parts += [f"Exit status {escape(row.exit)}. {f'[Report]({row.href})' if row.href else code(row.run)}"]
@@ -77,6 +93,19 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
 
 def _verdict(verdict: str, residue: str, status: int) -> str:
     return f"**{verdict.capitalize()}{f', with {residue}' if residue else ''}** (exit status {status})"
+
+
+def _tolerated(view: RunView) -> list[str]:
+    """Retries and allowed failures; empty when there were none."""
+    found = tolerated.details(view)
+    return [f"**{tolerated.summary(view)}:**", "\n".join(f"- {escape(one)}" for one in found)] if found else []
+
+
+def _next(view: RunView) -> list[str]:
+    """Owner of the drill, and the suggested commands."""
+    said = next_steps.owner(view)
+    steps = [f"- {what}: {code(command)}" for what, command in next_steps.in_report(view)]
+    return [f"Owner: {escape(said)}." if said else "The drill names no owner.", "\n".join(steps)]
 
 
 def _figures(view: RunView) -> list[str]:
@@ -273,86 +302,6 @@ def _findings(view: RunView) -> list[str]:
 def _evidence(file: str) -> str:
     href = link(file)
     return f"[{escape(file)}]({href})" if href else code(file)
-
-
-def _phases(view: RunView) -> list[str]:
-    """Tables of phases and steps, a list of short facts, and details of the steps that did not succeed."""
-    phases = rows.phase_rows(view)
-    if not phases:
-        return ["The run has no phases."]
-    found = [
-        table(
-            ("Phase", "Status", "Took", "Steps"),
-            [
-                (
-                    escape(phase.phase),
-                    phase.status,
-                    took(phase.seconds) if phase.seconds is not None and phase.status != "interrupted" else "no time",
-                    str(len(phase.steps)),
-                )
-                for phase in phases
-            ],
-        )
-    ]
-    steps = [step for phase in phases for step in phase.steps]
-    if steps:
-        found.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in steps]))
-    facts = [line for step in steps if (line := _short(step))]
-    if facts:
-        found += ["Facts of the steps, shortened; all are in `result.json` and in the journal:", "\n".join(facts)]
-    return found + [part for step in steps for part in _details(step)]
-
-
-def _step(step: StepView) -> tuple[str, ...]:
-    one = step.result
-    return (
-        code(one.id),
-        escape(step.name or one.action),
-        escape(one.host),
-        one.status,
-        "no time" if one.seconds is None else took(one.seconds),
-    )
-
-
-def _short(step: StepView) -> str:
-    """List item with short facts of a step (texts, numbers and truth values) and its undo; empty if it has neither."""
-    short = [
-        f"{escape(name)} {code(_cut(value))}"
-        for name, value in sorted(step.result.facts.items())
-        if isinstance(value, str | int | float | bool) and value != ""
-    ]
-    parts = short[:MOST_FACTS] + ([f"and {len(short) - MOST_FACTS} more"] if len(short) > MOST_FACTS else [])
-    parts += [escape(_cut(step.undone))] if step.undone else []
-    return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
-
-
-def _cut(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else one_line(value)
-    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
-
-
-def _details(step: StepView) -> list[str]:
-    """Message of a step; for a step that did not succeed, also its failed commands."""
-    found = []
-    if step.message:
-        found += [
-            f"{code(step.result.id)} on {escape(step.result.host)}: {wording.STEP_WORDS[step.result.status]}",
-            block(step.message),
-        ]
-    if step.result.status in ("done", "skipped"):
-        return found
-    bad = [command for command in step.commands if command.exit != 0 or command.error]
-    return found + [line for command in bad for line in _command(step, command)]
-
-
-def _command(step: StepView, command: CommandView) -> list[str]:
-    found = [
-        f"{code(step.result.id)} command, {escape(record.command_outcome(command))}, {took(command.seconds)}:",
-        block(record.command_line(command)),
-    ]
-    for name, text in (("standard output", command.stdout), ("standard error", command.stderr)):
-        found += [f"{name}:", block(text)] if text else []
-    return found
 
 
 def _contacts(view: RunView) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from drillbook.report import figures, wording
 
@@ -20,6 +24,15 @@ def _printed(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
     return figures.shown(value)
+
+
+def commands(text: object) -> Markup:
+    """Mark up the parts of ``text`` in backticks as commands that one click selects; everything else is escaped."""
+    parts = re.split(r"`([^`\n]+)`", figures.shown(text))
+    return Markup("").join(
+        Markup('<code class="command">{}</code>').format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
 
 
 @cache
@@ -39,6 +52,7 @@ def environment() -> Environment:
         figures.took,
         figures.utc,
         figures.utc_time,
+        figures.utc_minute,
         figures.size,
         figures.count,
         figures.pretty,
@@ -46,13 +60,17 @@ def environment() -> Environment:
         figures.one_line,
         figures.milliseconds,
         figures.tight,
+        commands,
     ):
         env.filters[function.__name__] = function
+    script = (files("drillbook.report") / "templates" / "filter.js").read_text(encoding="utf-8")
     env.globals |= {
         "shapes": wording.SHAPES,
         "step_shapes": wording.STEP_SHAPES,
         "step_words": wording.STEP_WORDS,
         "states": wording.STATES,
         "explained": wording.explained,
+        "filter_script": Markup(script),  # noqa: S704  our own file
+        "filter_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     return env

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drillbook.judge.result import CommandView, RunView
+from drillbook.judge.result import CommandView, RunView, StepView
 from drillbook.report.figures import one_line, shown, size
 
 
@@ -25,17 +25,24 @@ def evidence_rows(view: RunView) -> list[EvidenceRow]:
     """Rows of all files that are named in facts of steps or in findings, sorted by name."""
     found: dict[str, EvidenceRow] = {}
     for step in view.steps:
-        for fact in _files(step.result.facts):
-            name = shown(fact["file"])
-            count = fact.get("bytes")
-            took = size(count) if isinstance(count, int) else "not recorded"
-            took += f", cut {shown(fact['cut'])}" if fact.get("cut") else ""
-            found.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"), took, step.result.id))
+        for row in evidence_of(step):
+            found.setdefault(row.file, row)
     for finding in view.result.findings:
         for file in finding.evidence:
             found.setdefault(
                 shown(file), EvidenceRow(shown(file), "not recorded", "not recorded", shown(finding.step or finding.code))
             )
+    return [found[name] for name in sorted(found)]
+
+
+def evidence_of(step: StepView) -> list[EvidenceRow]:
+    """Rows of the files that the facts of one step name, each file once, sorted by name."""
+    found: dict[str, EvidenceRow] = {}
+    for fact in _files(step.result.facts):
+        name, count = shown(fact["file"]), fact.get("bytes")
+        took = size(count) if isinstance(count, int) else "not recorded"
+        took += f", cut {shown(fact['cut'])}" if fact.get("cut") else ""
+        found.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"), took, step.result.id))
     return [found[name] for name in sorted(found)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.judge.result import RunView, SuiteResult, Verdict
-from drillbook.report import rows, wording
+from drillbook.report import rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.rows import ObjectiveRow
 
@@ -25,6 +25,8 @@ class SuiteRow:
     objectives: list[ObjectiveRow]
     view: RunView | None
     sentence: str
+    tolerated: str = ""
+    """Sentence about retries and allowed failures; empty when there were none."""
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:
@@ -48,6 +50,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         sentence=wording.sentence(view)
         if view
         else f"The record of this drill is missing. The suite reports {one_line(said)}, which no record here confirms.",
+        tolerated=tolerated.summary(view) if view else "",
     )
 
 

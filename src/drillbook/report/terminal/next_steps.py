@@ -1,4 +1,4 @@
-"""Suggests the next commands at the end of a run, depending on its verdict."""
+"""Renders the suggested next commands at the end of a run's output."""
 
 from __future__ import annotations
 
@@ -6,33 +6,6 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-
-from drillbook.judge.result import Verdict
-
-
-def next_steps(
-    program: str, drill: str, run: str, verdict: Verdict, inventory: str, *, newest: bool = False, residue: bool = False
-) -> list[tuple[str, str]]:
-    """Suggestions, each a pair of description and command; most urgent first."""
-    on = "" if inventory in ("", "lab") else f" --inventory {inventory}"
-    steps: list[tuple[str, str]] = []
-    if residue:
-        steps.append(("undo the remaining changes", f"{program} drill.recover {run}"))
-    if verdict is Verdict.REFUSED and not residue:
-        steps.append(("correct the failed preconditions, then check", f"{program} drill.check {drill}{on}"))
-    if verdict is Verdict.NOT_RUN:
-        steps.append(("install the missing services, then check", f"{program} drill.check {drill}{on}"))
-    again = {
-        Verdict.FAILED: "run the drill again after the problem is corrected",
-        Verdict.INCONCLUSIVE: "run the drill again once it can be measured",
-        Verdict.REFUSED: "then run it",
-        Verdict.ABORTED: "run the drill again",
-        Verdict.NOT_RUN: "then run it",
-    }.get(verdict)
-    steps.append(("read the report", f"{program} report.open" + ("" if newest else f" {run}")))
-    if again:
-        steps.append((again, f"{program} drill {drill}{on}"))
-    return steps
 
 
 def shown_steps(steps: list[tuple[str, str]]) -> RenderableType:

@@ -13,7 +13,7 @@ from rich.text import Text
 from drillbook.events.runs import StopRequested
 from drillbook.exits import Exit
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import rows, wording
+from drillbook.report import changes, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
@@ -51,7 +51,7 @@ def details(view: RunView, report: str = "", *, brief: bool = False) -> Renderab
         parts.append(Padding(Text(nothing), (0, 0, 1, 2)))
     else:
         parts += [_objectives(rows.objective_rows(result.objectives)), *([] if brief else [_clocks(view), _phases(view)])]
-    parts += [*_notes(view), *_findings(view), *_residue(view), _where(result.run, report)]
+    parts += [*_notes(view), *_findings(view), *_residue(view), *_changes(view), _where(result.run, report)]
     return Group(*parts)
 
 
@@ -60,9 +60,22 @@ def ending(view: RunView) -> RenderableType:
     result = view.result
     return Group(
         *_contradictions(rows.contradictions(view)),
+        *_tolerated(view),
         Padding(Text(wording.sentence(view)), (0, 0, 0, 2)),
         _verdict(result.verdict, result.title, wording.residue(result), result.exit),
     )
+
+
+def _changes(view: RunView) -> list[RenderableType]:
+    """Line about the differences since the last run; empty when the journal records no earlier run."""
+    text = changes.summary(view)
+    return [Padding(Text(text, style="dim"), (0, 0, 0, 2), expand=False)] if text else []
+
+
+def _tolerated(view: RunView) -> list[RenderableType]:
+    """Line about retries and allowed failures; empty when there were none."""
+    text = tolerated.summary(view)
+    return [Padding(Text(f"! {text}", style="yellow"), (0, 0, 0, 2), expand=False)] if text else []
 
 
 def line(view: RunView) -> RenderableType:
@@ -70,6 +83,7 @@ def line(view: RunView) -> RenderableType:
     result = view.result
     text = _state(str(result.verdict))
     text.append(f" in {took(view.timeline.seconds)}", style="dim")
+    text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
     parts: list[RenderableType] = [Padding(text, (0, 0, 0, 2), expand=False)]
     parts += [
         Padding(Text(f"{one.severity}: {shown(one.title)}", style=COLOURS[one.severity]), (0, 0, 0, 4), expand=False)

@@ -1,0 +1,148 @@
+"""Comparison of a run with the earlier runs of the same drill in the same environment, as recorded in its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from drillbook.events.event import Event, contents
+from drillbook.events.runs import EarlierRuns
+from drillbook.judge.result import Comparison, FigureChange, FindingChange, Result, StepChange, StepResult
+
+FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
+"""Compared clocks, and the objective that may have the figure if the clocks lack it."""
+LEAST_S, LEAST_PART = 0.2, 0.25
+"""A step is slower or faster only if it differs from all earlier runs by this many seconds, and by this part."""
+
+
+class ComparedStep(BaseModel):
+    """One step of an earlier run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    action: str
+    host: str
+    status: str
+    seconds: float | None
+
+
+class ComparedRun(BaseModel):
+    """An earlier run, reduced to the data that a later run is compared with; one entry of the event `earlier.runs`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run: str
+    started: str
+    verdict: str
+    exit: int
+    tool: str
+    plan_digest: str
+    figures: dict[str, tuple[float | None, float | None]]
+    """Value and error of each compared clock, in seconds."""
+    findings: tuple[tuple[str, str], ...]
+    """Code and title of each finding."""
+    steps: tuple[ComparedStep, ...]
+
+
+def reduced(result: Result) -> ComparedRun:
+    """Reduce a result to the data that later runs are compared with."""
+    return ComparedRun(
+        run=result.run,
+        started=result.started,
+        verdict=result.verdict,
+        exit=result.exit,
+        tool=result.tool,
+        plan_digest=result.plan_digest,
+        figures={key: _figure(result, key) for key in FIGURES},
+        findings=tuple((one.code, one.title) for one in result.findings),
+        steps=tuple(ComparedStep.model_validate(step.model_dump(exclude={"facts"})) for step in result.steps),
+    )
+
+
+def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
+    """Compare ``result`` with the earlier runs that its journal records, the newest first; None when it records none."""
+    earlier = [ComparedRun.model_validate(one) for what in contents(events, EarlierRuns) for one in what.runs]
+    if not earlier:
+        return None
+    last, now = earlier[0], reduced(result)
+    old, new = set(last.findings), set(now.findings)
+    before, present = _steps(last.steps), _steps(result.steps)
+    return Comparison(
+        run=last.run,
+        started=last.started,
+        verdict=last.verdict,
+        exit=last.exit,
+        tool=last.tool,
+        same_plan=last.plan_digest == result.plan_digest,
+        figures=tuple(_change(key, last, now) for key in FIGURES if _known(key, last, now)),
+        added=tuple(_told(step) for key, step in present.items() if key not in before),
+        removed=tuple(_told(step) for key, step in before.items() if key not in present),
+        paced=tuple(_paced(present, [_steps(one.steps) for one in earlier])),
+        new_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(new - old)),
+        gone_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(old - new)),
+    )
+
+
+def _figure(result: Result, key: str) -> tuple[float | None, float | None]:
+    value, error = result.clocks.get(f"{key}_s"), result.clocks.get(f"{key}_error_s")
+    goal = result.objectives.get(FIGURES[key])
+    if value is None and goal is not None:
+        return goal.measured_s, goal.error_s
+    return value, error
+
+
+def _known(key: str, last: ComparedRun, now: ComparedRun) -> bool:
+    return any(one.figures.get(key, (None, None))[0] is not None for one in (last, now))
+
+
+def _change(key: str, last: ComparedRun, now: ComparedRun) -> FigureChange:
+    (old, old_error), (new, new_error) = last.figures.get(key, (None, None)), now.figures[key]
+    word: Literal["longer", "shorter", "same", "unknown"] = "unknown"
+    if old is not None and new is not None and old_error is not None and new_error is not None:
+        beyond = abs(new - old) > old_error + new_error
+        word = ("longer" if new > old else "shorter") if beyond else "same"
+    return FigureChange(key=key, before_s=old, before_error_s=old_error, now_s=new, now_error_s=new_error, change=word)
+
+
+Key = tuple[str, str, str, int]
+
+
+def _steps(steps: Sequence[ComparedStep | StepResult]) -> dict[Key, ComparedStep | StepResult]:
+    """Steps by phase, action, host and number among equal ones: ids change when a step is added before them."""
+    found: dict[Key, ComparedStep | StepResult] = {}
+    counts: dict[tuple[str, str, str], int] = {}
+    for step in steps:
+        place = (step.id.partition(".")[0], step.action, step.host)
+        counts[place] = counts.get(place, 0) + 1
+        found[(*place, counts[place])] = step
+    return found
+
+
+def _told(step: ComparedStep | StepResult) -> str:
+    return f"{step.id} {step.action} on {step.host}"
+
+
+def _paced(
+    present: Mapping[Key, ComparedStep | StepResult], earlier: Sequence[Mapping[Key, ComparedStep | StepResult]]
+) -> Iterator[StepChange]:
+    """Steps that were slower, or faster, than in every earlier run in which they succeeded."""
+    for key, step in present.items():
+        known = [
+            one[key].seconds for one in earlier if key in one and one[key].status == "done" and one[key].seconds is not None
+        ]
+        past = [value for value in known if value is not None]
+        if step.status != "done" or step.seconds is None or not past:
+            continue
+        low, high = min(past), max(past)
+        slower = step.seconds > high + max(LEAST_S, LEAST_PART * high)
+        faster = step.seconds < low - max(LEAST_S, LEAST_PART * low)
+        if slower or faster:
+            yield StepChange(step=_told(step), slower=slower, now_s=step.seconds, low_s=low, high_s=high, runs=len(past))
+
+
+def as_entries(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Entries of the event `earlier.runs` for ``results``."""
+    return [reduced(result).model_dump(mode="json") for result in results]

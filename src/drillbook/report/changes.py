@@ -1,0 +1,118 @@
+"""Report rows about the differences between a run and the last run of the same drill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from drillbook.judge.comparison import LEAST_PART, LEAST_S
+from drillbook.judge.result import Comparison, FigureChange, RunView, StepChange
+from drillbook.report.figures import count, figure, one_line, seconds, took, utc
+from drillbook.report.markdown_syntax import escape, table
+from drillbook.report.wording import SHORT
+
+NAMES = {**SHORT, "detection": SHORT["detect"]}
+FIRST = "This is the first run of this drill in this environment that can be compared."
+NOTE = (
+    "Figures changed only if they differ by more than both errors together. Steps are timed on the controller's monotonic "
+    f"clock, without sampling error; a step is slower or faster only if it differs by more than {seconds(LEAST_S)} and "
+    f"{LEAST_PART:.0%} from each of the compared runs."
+)
+WORDS = {"same": "no change beyond the errors", "unknown": "cannot be compared"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """One difference: the thing, its state in the last run and in this run, and the change; ``loud`` needs attention."""
+
+    what: str
+    before: str
+    now: str
+    change: str
+    loud: bool = False
+
+
+def lead(view: RunView) -> str:
+    """Sentence about the run that this run is compared with; empty when the journal records no earlier run."""
+    known = view.comparison
+    if known is None:
+        return FIRST if view.first_run else ""
+    return f"Compared with the run {one_line(known.run)} of {utc(known.started)}, which ended {one_line(known.verdict)}."
+
+
+def change_rows(view: RunView) -> list[ChangeRow]:
+    """Rows of all differences; the verdict and the figures are listed even if they are the same."""
+    known = view.comparison
+    return list(_rows(view, known)) if known else []
+
+
+def summary(view: RunView) -> str:
+    """Sentence with the differences since the last run, for the terminal; empty without one to compare with."""
+    known = view.comparison
+    if known is None:
+        return ""
+    parts = [f"{NAMES[one.key]} {_change(one)}" for one in known.figures if one.change in ("longer", "shorter")]
+    parts += [count(len(known.new_findings), "new finding")] if known.new_findings else []
+    parts += [
+        f"{count(number, thing)} {word}"
+        for number, thing, word in (
+            (len(known.gone_findings), "finding", "gone"),
+            (sum(one.slower for one in known.paced), "step", "slower"),
+            (len(known.added), "step", "added"),
+            (len(known.removed), "step", "removed"),
+        )
+        if number
+    ]
+    return f"since {utc(known.started)} ({one_line(known.verdict)}): {', '.join(parts) or 'no change beyond the errors'}"
+
+
+def markdown(view: RunView) -> list[str]:
+    """Section of the Markdown report; empty when the journal records no earlier run."""
+    said, found = lead(view), change_rows(view)
+    rows = [tuple(map(escape, (row.what, row.before, row.now, row.change))) for row in found]
+    listed = [table(("What", "Last run", "This run", "Change"), rows), escape(NOTE)] if rows else []
+    return ["## Since the last run", escape(said), *listed] if said else []
+
+
+def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
+    verdict = str(view.result.verdict)
+    same = verdict == known.verdict
+    yield ChangeRow("Verdict", one_line(known.verdict), verdict, "same" if same else "changed", not same)
+    for one in known.figures:
+        yield ChangeRow(NAMES[one.key], *_figures(one), _change(one), one.change == "longer")
+    for new in known.new_findings:
+        yield ChangeRow(f"Finding {new.code}: {one_line(new.title)}", "absent", "present", "new", loud=True)
+    for gone in known.gone_findings:
+        yield ChangeRow(f"Finding {gone.code}: {one_line(gone.title)}", "present", "absent", "gone")
+    for paced in known.paced:
+        yield _pace(paced)
+    for text in known.added:
+        yield ChangeRow(f"Step {one_line(text)}", "absent", "present", "added")
+    for text in known.removed:
+        yield ChangeRow(f"Step {one_line(text)}", "present", "absent", "removed", loud=True)
+    if not known.same_plan:
+        yield ChangeRow("Plan", "another digest", "see Plan", "changed")
+    if known.tool != view.result.tool:
+        yield ChangeRow("Program", one_line(known.tool), one_line(view.result.tool), "changed")
+
+
+def _figures(one: FigureChange) -> tuple[str, str]:
+    old, new = (
+        "not measured" if value is None else figure(value, error)
+        for value, error in ((one.before_s, one.before_error_s), (one.now_s, one.now_error_s))
+    )
+    return old, new
+
+
+def _change(one: FigureChange) -> str:
+    if one.before_s is None or one.now_s is None or one.change in WORDS:
+        return WORDS.get(one.change, WORDS["unknown"])
+    error = (one.before_error_s or 0.0) + (one.now_error_s or 0.0)
+    return f"{figure(abs(one.now_s - one.before_s), error)} {one.change}"
+
+
+def _pace(one: StepChange) -> ChangeRow:
+    past = took(one.low_s) if one.runs == 1 else f"{took(one.low_s)} to {took(one.high_s)} in {count(one.runs, 'run')}"
+    by = one.now_s - one.high_s if one.slower else one.low_s - one.now_s
+    word = "slower" if one.slower else "faster"
+    return ChangeRow(f"Step {one_line(one.step)}", past, took(one.now_s), f"{took(by)} {word}", one.slower)

@@ -1,0 +1,91 @@
+"""Section about phases and steps in the Markdown report."""
+
+from __future__ import annotations
+
+from drillbook.judge.result import CommandView, RunView, StepView
+from drillbook.report import record, rows, wording
+from drillbook.report.figures import one_line, took
+from drillbook.report.markdown_syntax import block, code, escape, table
+
+MOST_FACTS, MOST_CHARACTERS = 8, 100
+"""Limits for the list of facts in a report: number of facts of a step, and length of the text of a fact."""
+
+
+def phases(view: RunView) -> list[str]:
+    """Tables of phases and steps, a list of short facts, and details of the steps that did not succeed."""
+    known = rows.phase_rows(view)
+    if not known:
+        return ["The run has no phases."]
+    found = [
+        table(
+            ("Phase", "Status", "Took", "Steps"),
+            [
+                (
+                    escape(phase.phase),
+                    phase.status,
+                    took(phase.seconds) if phase.seconds is not None and phase.status != "interrupted" else "no time",
+                    str(len(phase.steps)),
+                )
+                for phase in known
+            ],
+        )
+    ]
+    steps = [step for phase in known for step in phase.steps]
+    if steps:
+        found.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in steps]))
+    facts = [line for step in steps if (line := _short(step))]
+    if facts:
+        found += ["Facts of the steps, shortened; all are in `result.json` and in the journal:", "\n".join(facts)]
+    return found + [part for step in steps for part in _details(step)]
+
+
+def _step(step: StepView) -> tuple[str, ...]:
+    one = step.result
+    return (
+        code(one.id),
+        escape(step.name or one.action),
+        escape(one.host),
+        one.status,
+        "no time" if one.seconds is None else took(one.seconds),
+    )
+
+
+def _short(step: StepView) -> str:
+    """List item with short facts of a step (texts, numbers and truth values) and its undo; empty if it has neither."""
+    short = [
+        f"{escape(name)} {code(_cut(value))}"
+        for name, value in sorted(step.result.facts.items())
+        if isinstance(value, str | int | float | bool) and value != ""
+    ]
+    parts = short[:MOST_FACTS] + ([f"and {len(short) - MOST_FACTS} more"] if len(short) > MOST_FACTS else [])
+    parts += [escape(_cut(step.undone))] if step.undone else []
+    return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
+
+
+def _cut(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else one_line(value)
+    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
+
+
+def _details(step: StepView) -> list[str]:
+    """Message of a step; for a step that did not succeed, also its failed commands."""
+    found = []
+    if step.message:
+        found += [
+            f"{code(step.result.id)} on {escape(step.result.host)}: {wording.STEP_WORDS[step.result.status]}",
+            block(step.message),
+        ]
+    if step.result.status in ("done", "skipped"):
+        return found
+    bad = [command for command in step.commands if command.exit != 0 or command.error]
+    return found + [line for command in bad for line in _command(step, command)]
+
+
+def _command(step: StepView, command: CommandView) -> list[str]:
+    found = [
+        f"{code(step.result.id)} command, {escape(record.command_outcome(command))}, {took(command.seconds)}:",
+        block(record.command_line(command)),
+    ]
+    for name, text in (("standard output", command.stdout), ("standard error", command.stderr)):
+        found += [f"{name}:", block(text)] if text else []
+    return found

@@ -1,0 +1,85 @@
+"""Suggests the next commands after a run, depending on its verdict; for the terminal and for reports."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from drillbook.judge.result import RunView, SuiteResult, Verdict
+from drillbook.report.figures import one_line
+
+DEFAULT_INVENTORY = "lab"
+
+
+def next_steps(
+    program: str, drill: str, run: str, verdict: Verdict, inventory: str, *, newest: bool = False, residue: bool = False
+) -> list[tuple[str, str]]:
+    """Suggestions, each a pair of description and command; most urgent first."""
+    on = _on(inventory)
+    steps: list[tuple[str, str]] = []
+    if residue:
+        steps.append(("undo the remaining changes", f"{program} drill.recover {run}"))
+    if verdict is Verdict.REFUSED and not residue:
+        steps.append(("correct the failed preconditions, then check", f"{program} drill.check {drill}{on}"))
+    if verdict is Verdict.NOT_RUN:
+        steps.append(("install the missing services, then check", f"{program} drill.check {drill}{on}"))
+    again = {
+        Verdict.FAILED: "run the drill again after the problem is corrected",
+        Verdict.INCONCLUSIVE: "run the drill again once it can be measured",
+        Verdict.REFUSED: "then run it",
+        Verdict.ABORTED: "run the drill again",
+        Verdict.NOT_RUN: "then run it",
+    }.get(verdict)
+    steps.append(("read the report", f"{program} report.open" + ("" if newest else f" {run}")))
+    if again:
+        steps.append((again, f"{program} drill {drill}{on}"))
+    return steps
+
+
+def in_report(view: RunView) -> list[tuple[str, str]]:
+    """Suggestions for a reader of the report; a run that passed can be repeated, and every record can be verified."""
+    result = view.result
+    found = next_steps(
+        view.program,
+        one_line(result.drill),
+        one_line(result.run),
+        result.verdict,
+        one_line(view.inventory),
+        residue=bool(result.open_residue),
+    )
+    steps = [step for step in found if "report.open" not in step[1]]
+    if result.verdict is Verdict.PASSED and not result.open_residue:
+        steps.append(("repeat the drill", f"{view.program} drill {one_line(result.drill)}{_on(one_line(view.inventory))}"))
+    return [*steps, ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
+
+
+def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
+    """Suggestions for a reader of the report of a suite: undo what its drills left, run the suite again, verify the record."""
+    if not views:
+        return []
+    program, on = views[0].program, _on(views[0].inventory)
+    steps = [
+        (
+            f"undo the remaining changes of {one_line(view.result.drill)}",
+            f"{program} drill.recover {one_line(view.result.run)}",
+        )
+        for view in views
+        if view.result.open_residue
+    ]
+    again = "repeat the suite" if suite.verdict is Verdict.PASSED and not steps else "then run the suite again"
+    steps.append((again, f"{program} drill {one_line(suite.suite)}{on}"))
+    return [*steps, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
+
+
+def _on(inventory: str) -> str:
+    """Option that names the inventory in a command; empty for the default inventory."""
+    return "" if inventory in ("", DEFAULT_INVENTORY) else f" --inventory {shlex.quote(inventory)}"
+
+
+def owner(view: RunView) -> str:
+    """Owner of the drill with role and address, as far as the inventory tells; empty when the drill names no owner."""
+    if not view.owner:
+        return ""
+    contact = view.contacts.get(view.owner, {})
+    told = ", ".join(one_line(contact[key]) for key in ("role", "email", "phone") if contact.get(key))
+    return one_line(view.owner) + (f" ({told})" if told else "")

@@ -1,0 +1,45 @@
+"""Retries and allowed failures of a run, shown beside its verdict, because a verdict alone hides them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drillbook.judge.result import RunView, StepView
+from drillbook.report.figures import count, one_line
+
+ALLOWED = "allowed"
+
+
+def summary(view: RunView) -> str:
+    """Sentence such as ``2 steps were retried, and 1 failure was allowed``; empty when there was neither."""
+    retried = sum(step.retried for step in view.steps)
+    allowed = sum(step.result.status == ALLOWED for step in view.steps)
+    parts = [f"{count(retried, 'step')} {_were(retried)} retried"] if retried else []
+    parts += [f"{count(allowed, 'failure')} {_were(allowed)} allowed"] if allowed else []
+    return ", and ".join(parts)
+
+
+def details(view: RunView) -> list[str]:
+    """Text about each retried step and each allowed failure, in the order of the steps."""
+    return [text for step in view.steps for text in _texts(step)]
+
+
+def of_statuses(statuses: Sequence[str]) -> str:
+    """Text about the allowed failures among the statuses of steps; empty when there are none."""
+    number = sum(status == ALLOWED for status in statuses)
+    return f"{count(number, 'allowed failure')}" if number else ""
+
+
+def _texts(step: StepView) -> list[str]:
+    where = f"{one_line(step.result.id)} on {one_line(step.result.host)}"
+    found = []
+    if step.result.status == ALLOWED:
+        why = f": {one_line(step.allowed)}" if step.allowed else " with a written reason"
+        found.append(f"{where} failed, which the drill allows{why}")
+    if step.retried:
+        found.append(f"{where} took {count(step.attempts, 'attempt')} and ended as {step.result.status}")
+    return found
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"

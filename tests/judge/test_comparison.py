@@ -1,0 +1,115 @@
+"""Differences between a run and the earlier runs that its journal records."""
+
+from __future__ import annotations
+
+import pytest
+
+from drillbook.judge.comparison import as_entries, reduced
+from drillbook.judge.result import StepResult
+from tests.judge.test_judge import ACKS, SAMPLES, Story, grid
+
+WORSE = [*grid(5.0, 10.1, True), *grid(10.1, 13.4, False), *grid(13.4, 16.0, True)]
+
+
+def result_of(tmp_path):
+    return Story(tmp_path).good().judge().result
+
+
+def compared(tmp_path, *earlier, samples=SAMPLES, verify="done"):
+    """A run whose journal records ``earlier`` runs, newest first."""
+    story = Story(tmp_path).fault().availability(*samples).canary(ACKS, [[1, 400]]).recovery(verify=verify)
+    story.add(20.5, "earlier.runs", runs=as_entries(earlier))
+    return story.end().judge().comparison
+
+
+def paced(result, seconds):
+    """The result with another duration of the restore."""
+    steps = tuple(step.model_copy(update={"seconds": seconds}) if step.id == "restore.1" else step for step in result.steps)
+    return result.model_copy(update={"steps": steps})
+
+
+def test_an_equal_run_has_no_difference(tmp_path):
+    last = result_of(tmp_path).model_copy(update={"run": "r0"})
+    found = compared(tmp_path, last)
+    assert (found.run, found.verdict, found.same_plan) == ("r0", "passed", True)
+    assert {one.key: one.change for one in found.figures} == {"rto": "same", "rpo": "same", "detection": "same"}
+    assert (found.added, found.removed, found.paced, found.new_findings, found.gone_findings) == ((), (), (), (), ())
+
+
+def test_a_figure_changed_only_beyond_both_errors(tmp_path):
+    last = result_of(tmp_path)
+    (rto,) = [one for one in compared(tmp_path, last, samples=WORSE).figures if one.key == "rto"]
+    assert rto.change == "longer"
+    assert (rto.before_s, rto.now_s) == (pytest.approx(2.41), pytest.approx(3.41))
+    near = last.model_copy(update={"clocks": {**last.clocks, "rto_s": last.clocks["rto_s"] + 0.21}})
+    (rto,) = [one for one in compared(tmp_path, near).figures if one.key == "rto"]
+    assert rto.change == "same", "both errors together are 0.22 s"
+
+
+def test_a_figure_that_one_of_the_runs_lacks_cannot_be_compared(tmp_path):
+    last = result_of(tmp_path)
+    bare = last.model_copy(update={"clocks": {}, "objectives": {}})
+    changes = {one.key: (one.before_s, one.change) for one in compared(tmp_path, bare).figures}
+    assert changes["rto"] == (None, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("past", "slower"),
+    [((0.5,), [True]), ((0.79,), [True]), ((0.85,), []), ((0.5, 0.9), []), ((2.0,), [False]), ((2.0, 1.1), [])],
+)
+def test_a_step_is_slower_only_than_all_earlier_runs_and_by_more_than_a_quarter(tmp_path, past, slower):
+    """The restore takes 1 s now."""
+    last = result_of(tmp_path)
+    found = compared(tmp_path, *[paced(last, seconds) for seconds in past]).paced
+    assert [one.slower for one in found] == slower
+    assert all(one.step == "restore.1 service.start on app-1" and one.runs == len(past) for one in found)
+
+
+def test_a_step_that_failed_in_an_earlier_run_gives_no_time(tmp_path):
+    last = result_of(tmp_path)
+    steps = tuple(
+        step.model_copy(update={"status": "failed", "seconds": 0.1}) if step.id == "restore.1" else step
+        for step in last.steps
+    )
+    assert compared(tmp_path, last.model_copy(update={"steps": steps})).paced == ()
+
+
+def test_steps_are_told_by_action_and_host_and_not_by_their_number(tmp_path):
+    """An earlier run with another step before `verify.1`: one is removed, and none is added."""
+    last = result_of(tmp_path)
+    extra = StepResult(id="verify.1", action="port.open", host="app-1", status="done", seconds=0.1)
+    moved = tuple(step.model_copy(update={"id": "verify.2"}) if step.id == "verify.1" else step for step in last.steps)
+    found = compared(tmp_path, last.model_copy(update={"steps": (*moved, extra)}))
+    assert (found.added, found.removed) == ((), ("verify.1 port.open on app-1",))
+    found = compared(tmp_path, last.model_copy(update={"steps": last.steps[:-1]}))
+    assert (found.added, found.removed) == (("verify.1 http.responds on controller",), ())
+
+
+def test_findings_are_new_or_gone(tmp_path):
+    good = result_of(tmp_path)
+    late = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *grid(10.1, 16.0, False))
+    bad = late.canary(ACKS, [[1, 400]]).recovery().end().judge().result
+    assert bad.findings
+    found = compared(tmp_path, bad)
+    assert {one.code for one in found.gone_findings} == {one.code for one in bad.findings}
+    assert found.new_findings == ()
+    again = compared(tmp_path, good, verify="failed")
+    assert again.verdict == "passed"
+    assert again.gone_findings == ()
+
+
+def test_a_journal_without_the_record_compares_nothing(tmp_path):
+    view = Story(tmp_path).good().judge()
+    assert (view.comparison, view.first_run) == (None, False)
+
+
+def test_an_empty_record_is_a_first_run_and_an_unreadable_one_is_not(tmp_path):
+    for data, first in (({"runs": []}, True), ({"runs": [], "message": "OSError: no"}, False)):
+        story = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery()
+        view = story.add(20.5, "earlier.runs", **data).end().judge()
+        assert (view.comparison, view.first_run) == (None, first)
+
+
+def test_no_facts_of_earlier_runs_are_copied(tmp_path):
+    result = result_of(tmp_path)
+    assert all("facts" not in step.model_dump() for step in reduced(result).steps)

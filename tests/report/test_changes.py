@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from drillbook.report import changes, html, markdown
+from drillbook.report.terminal import summary
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
+
+
+def test_every_difference_stands_in_the_report_with_its_error() -> None:
+    view = samples.repeated()
+    rows = {row.what: (row.before, row.now, row.change, row.loud) for row in changes.change_rows(view)}
+    assert rows["Verdict"] == ("failed", "passed", "changed", True)
+    assert rows["RTO"] == ("5.1 s ± 0.1 s", "7.4 s ± 0.1 s", "2.3 s ± 0.2 s longer", True)
+    assert rows["RPO"][2] == "no change beyond the errors"
+    assert rows["Detection"] == ("not measured", "0.1 s ± 0.1 s", "cannot be compared", False)
+    assert rows["Step backup.1 postgres.dump on db-1"] == ("1.90 s to 2.20 s in 5 runs", "4.81 s", "2.61 s slower", True)
+    assert rows["Step restore.1 postgres.restore on db-1"][2:] == ("1.90 s faster", False)
+    assert rows["Plan"][2] == "changed"
+    for text in (html.render(view), markdown.render(view)):
+        words = plain(text)
+        assert changes.lead(view) in words
+        for row in changes.change_rows(view):
+            assert all(part in words for part in (row.what, row.before, row.now, row.change)), row
+
+
+def test_the_terminal_tells_the_differences_in_a_line() -> None:
+    found = changes.summary(samples.repeated())
+    assert found == (
+        "since 2025-10-02 10:00:00 UTC (failed): RTO 2.3 s ± 0.2 s longer, 1 new finding, 1 finding gone, 1 step slower, "
+        "1 step added, 1 step removed"
+    )
+    assert found in plain(renderings.printed(summary.details(samples.repeated(), brief=True), 300))
+    assert changes.summary(samples.passed()) == ""
+
+
+def test_nothing_is_told_without_a_record_and_a_first_run_says_so() -> None:
+    view = samples.passed()
+    assert changes.lead(view) == ""
+    assert "Since the last run" not in html.render(view)
+    first = view.model_copy(update={"first_run": True})
+    assert changes.FIRST in html.render(first)
+    assert changes.FIRST in markdown.render(first)
+
+
+def test_hostile_names_stay_text() -> None:
+    view = samples.repeated()
+    known = view.comparison
+    assert known is not None
+    evil = known.model_copy(update={"added": (samples.HOSTILE,), "run": samples.HOSTILE, "tool": samples.HOSTILE})
+    for text in (html.render(view.model_copy(update={"comparison": evil})),):
+        assert "<script>" not in text
+        assert "\x1b" not in text

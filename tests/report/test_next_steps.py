@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from drillbook.report import html, markdown, next_steps
+from tests.report import samples
+from tests.report.test_agreement import HONEST, plain
+
+RUN = samples.passed().result.run
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_findings_owner_and_next_step_stand_before_the_figures(name: str) -> None:
+    view = samples.ALL[name]()
+    page = html.render(view)
+    places = [page.index(f'id="{one}"') for one in ("findings", "next", "objectives")]
+    assert places == sorted(places)
+    assert next_steps.owner(view) in plain(page)
+    for _, command in next_steps.in_report(view):
+        assert command in plain(page)
+        assert command in plain(markdown.render(view))
+
+
+def test_commands_name_the_program_and_the_inventory_that_were_used() -> None:
+    assert next_steps.in_report(samples.repeated()) == [
+        ("repeat the drill", "drillbook drill postgres-lost --inventory staging"),
+        ("verify this record", f"drillbook report.verify {RUN}"),
+    ]
+    commands = [command for _, command in next_steps.in_report(samples.recorded("stuck"))]
+    assert commands[0].startswith("invoke drill.recover ")
+    odd = samples.repeated().model_copy(update={"inventory": "x; rm -rf"})
+    assert next_steps.in_report(odd)[0][1].endswith("--inventory 'x; rm -rf'")
+
+
+def test_the_owner_is_told_with_role_and_address() -> None:
+    assert next_steps.owner(samples.passed()) == "dba (DBA, dba@example.com)"
+    assert next_steps.owner(samples.passed().model_copy(update={"owner": ""})) == ""
+    assert "The drill names no owner." in html.render(samples.passed().model_copy(update={"owner": ""}))
+
+
+def test_nothing_closed_is_recovered_again() -> None:
+    assert not [command for _, command in next_steps.in_report(samples.recorded("closed")) if "recover" in command]
+
+
+def test_a_suite_names_what_its_drills_left_and_how_to_run_it_again() -> None:
+    suite, views = samples.suite()
+    found = next_steps.in_suite(suite, views)
+    assert found[-2:] == [
+        ("then run the suite again", "drillbook drill quarterly"),
+        ("verify this record", "drillbook report.verify 20260106T090000Z-quarterly-9a9a"),
+    ]
+    assert [command for _, command in found[:-2]] == [
+        f"drillbook drill.recover {view.result.run}" for view in views if view.result.residue
+    ]
+    for text in (html.render_suite(suite, views), markdown.render_suite(suite, views)):
+        assert all(command in plain(text) for _, command in found)
+    assert next_steps.in_suite(suite, []) == []

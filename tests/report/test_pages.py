@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+from drillbook.report import index
+from drillbook.report.pages import commands
+from tests.report import samples
+
+
+def test_only_parts_in_backticks_are_commands_and_all_is_escaped() -> None:
+    assert commands("run `a <b>` now") == 'run <code class="command">a &lt;b&gt;</code> now'
+    assert commands("one ` only <i>") == "one ` only &lt;i&gt;"
+    assert "<script>" not in commands(samples.HOSTILE)
+    assert "\x1b" not in commands(f"`{samples.HOSTILE}`")
+
+
+def test_the_policy_allows_exactly_the_script_of_the_index() -> None:
+    page = index.render(samples.entries())
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.S)
+    policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)[0]
+    wanted = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{wanted}'"
+    assert "innerHTML" not in script
+    assert "eval" not in script

@@ -1,0 +1,101 @@
+"""Search and filters of the index in a real browser, and the policy that allows this one script."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from drillbook.report import index
+from tests.report import samples
+from tests.report.chrome import Chrome
+from tests.report.test_browser import chrome
+
+__all__ = ["chrome"]
+SHOWN = "[...document.querySelectorAll('#table-runs > tbody > tr')].filter((row) => row.getBoundingClientRect().height > 0)"
+
+
+def shown(chrome: Chrome) -> list[str]:
+    """Names of the runs whose rows the page shows."""
+    return chrome.run(f"{SHOWN}.map((row) => row.querySelector('bdi').textContent)")
+
+
+def enter(chrome: Chrome, field: str, value: str) -> None:
+    chrome.run(
+        f"(() => {{ const field = document.querySelector('.filter [name={field}]'); field.value = {json.dumps(value)};"
+        "field.dispatchEvent(new Event(field.localName === 'input' ? 'input' : 'change')); })()"
+    )
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "index.html"
+    path.write_text(index.render(samples.entries()), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def opened(chrome: Chrome, page: Path) -> Chrome:
+    chrome.said.clear()
+    chrome.look(1280, "light")
+    chrome.open(page)
+    return chrome
+
+
+def test_words_and_fields_select_rows(opened: Chrome) -> None:
+    assert len(shown(opened)) == 10
+    enter(opened, "words", "POSTGRES 2026-05")
+    assert shown(opened) == ["postgres-lost"]
+    assert opened.run("document.querySelector('.filter output').value") == "1 of 8 shown"
+    enter(opened, "words", "")
+    enter(opened, "verdict", "failed")
+    assert shown(opened) == ["postgres-lost"]
+    enter(opened, "verdict", "")
+    enter(opened, "environment", "staging")
+    assert shown(opened) == ["quarterly", "redis-lost", "postgres-lost"]
+    assert opened.said == []
+
+
+def test_a_drill_of_a_suite_is_shown_below_its_suite(opened: Chrome) -> None:
+    enter(opened, "drill", "redis-lost")
+    assert shown(opened) == ["quarterly", "redis-lost"]
+    enter(opened, "drill", "")
+    enter(opened, "words", "quarterly")
+    assert shown(opened) == ["quarterly", "redis-lost", "postgres-lost"]
+    enter(opened, "words", "no such words")
+    assert shown(opened) == []
+
+
+def test_the_page_without_its_script_shows_everything_and_no_controls(chrome: Chrome, page: Path) -> None:
+    page.write_text(page.read_text().replace('"use strict";', '"use strict"; '), encoding="utf-8")
+    chrome.look(1280, "light")
+    chrome.open(page)
+    assert len(shown(chrome)) == 10
+    assert chrome.run("document.querySelector('.filter').getBoundingClientRect().height") == 0
+
+
+INJECTED = "<script>document.documentElement.dataset.injected = 'yes'</script>"
+
+
+@pytest.mark.parametrize("how", ["in the page", "by an attribute", "later"])
+def test_an_injected_script_does_not_run(chrome: Chrome, page: Path, how: str) -> None:
+    evil = {
+        "in the page": INJECTED,
+        "by an attribute": "<svg onload=\"document.documentElement.dataset.injected = 'yes'\"></svg>",
+        "later": "",
+    }[how]
+    page.write_text(page.read_text().replace("</main>", f"{evil}</main>"), encoding="utf-8")
+    chrome.said.clear()
+    chrome.look(1280, "light")
+    chrome.open(page)
+    if how == "later":
+        chrome.run(
+            "(() => { const one = document.createElement('script');"
+            "one.textContent = \"document.documentElement.dataset.injected = 'yes'\"; document.body.append(one); })()"
+        )
+    enter(chrome, "verdict", "failed")
+    assert shown(chrome) == ["postgres-lost"], "the page's own script runs"
+    assert chrome.run("document.documentElement.dataset.injected || 'no'") == "no"
+    assert any("Content Security Policy" in text for text in chrome.said)
+    chrome.said.clear()

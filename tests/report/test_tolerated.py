@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from drillbook.report import html, markdown, tolerated
+from drillbook.report.terminal import summary
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
+
+SAID = "1 step was retried, and 1 failure was allowed"
+
+
+def test_retries_and_allowed_failures_stand_beside_the_verdict() -> None:
+    view = samples.repeated()
+    assert tolerated.summary(view) == SAID
+    assert tolerated.details(view) == [
+        "backup.1 on db-1 took 3 attempts and ended as done",
+        "backup.2 on db-1 failed, which the drill allows: the mirror is rebuilt in January",
+    ]
+    page = html.render(view)
+    assert page.index("retried, and 1 failure was allowed") < page.index('id="findings"')
+    for text in (page, markdown.render(view)):
+        assert all(one in plain(text) for one in tolerated.details(view))
+    assert SAID in plain(renderings.printed(summary.ending(view)))
+    assert SAID in plain(renderings.printed(summary.line(view), 200))
+
+
+def test_a_pass_with_an_allowed_failure_does_not_claim_that_every_step_succeeded() -> None:
+    assert "Every step succeeded or was allowed to fail, every objective" in html.render(samples.repeated())
+    assert "Every step succeeded, every objective" in html.render(samples.passed())
+
+
+def test_waiting_for_a_condition_is_no_retry() -> None:
+    (ready,) = [step for step in samples.repeated().steps if step.result.id == "ready.1"]
+    assert (ready.attempts, ready.retried) == (12, False)
+    assert "12, one every 0.5 s until the condition was met" in plain(html.render(samples.repeated()))
+
+
+def test_a_run_without_them_says_nothing() -> None:
+    assert tolerated.summary(samples.passed()) == ""
+    assert tolerated.of_statuses(["done", "failed"]) == ""
+    assert tolerated.of_statuses(["done", "allowed", "allowed"]) == "2 allowed failures"
