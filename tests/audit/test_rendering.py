@@ -26,7 +26,7 @@ from tests.audit.test_chain import audited
 from tests.report.test_browser import check, chrome
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "audit"
-FILES = ("audit.html", "audit.md", "audit.json")
+FILES = ("audit.html", "audit.md", "audit.json", "summary.html")
 SCRIPT = re.compile(r"<script>.*?</script>", re.DOTALL)
 __all__ = ["chrome"]
 
@@ -138,7 +138,7 @@ def test_hostile_text_is_only_text(tmp_path):
     assert not page.tags & {"script", "b1", "img", "iframe"}
     assert "<script" not in source
     assert "<script>alert(1)</script>" in page.text
-    for file in ("audit.html", "audit.md"):
+    for file in ("audit.html", "audit.md", "summary.html"):
         text = (folder / file).read_text()
         assert not set(text) & {"\x1b", "\u202e", "\x00"}
     text = (folder / "audit.md").read_text()
@@ -174,7 +174,7 @@ def test_the_summary_fits_and_names_what_is_wrong(tmp_path, capsys):
     assert "missing-run" in out
     assert "damaged" in out
     assert "audit.html" in out
-    assert all(len(line) <= 100 for line in out.splitlines() if "audit.html" not in line)
+    assert all(len(line) <= 100 for line in out.splitlines() if ".html" not in line)
 
 
 def test_the_summary_of_hostile_runs_is_harmless(tmp_path, capsys):
@@ -184,4 +184,5 @@ def test_the_summary_of_hostile_runs_is_harmless(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", BOOKS)
 def test_good_in_every_way_of_looking(chrome, tmp_path, name):
-    check(chrome, shutil.copyfile(golden(name, "audit.html"), tmp_path / "audit.html"))
+    for file in ("audit.html", "summary.html"):
+        check(chrome, shutil.copyfile(golden(name, file), tmp_path / file))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from drillbook.attestation import anchor_places
 from drillbook.attestation.anchor_places import AnchorFile, Place
-from drillbook.audit import campaigns, content, html, markdown, records, wording
+from drillbook.audit import campaigns, content, html, markdown, records, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
@@ -45,6 +45,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         publish.write(folder / "audit.html", html.render(made))
+        publish.write(folder / summary.FILE, summary.render(made))
         publish.write(folder / "audit.md", markdown.render(made))
         publish.write(folder / "audit.json", formats.as_json(content.as_data(made)))
     except OSError as error:
@@ -102,7 +103,8 @@ def _print(made: Audit, folder: Path) -> None:
     for found in (table, proven):
         if found.row_count:
             console.print(Padding(found, (0, 0, 1, 2)))
-    console.print(Text(f"  report {one_line(_shown(folder / 'audit.html'))}"), soft_wrap=True)
+    for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
+        console.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
 
 
 def _shown(path: Path) -> str:

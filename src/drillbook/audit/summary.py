@@ -1,0 +1,164 @@
+"""Summary of an audit for management: one printed page with the state of each service, and what needs attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
+
+from drillbook.audit import wording
+from drillbook.audit.content import Audit
+from drillbook.audit.coverage import NO_RUN, CoverageRow, ProvenRow
+from drillbook.judge.result import Verdict
+from drillbook.project.schedule_record import NOT_BEGUN
+from drillbook.report import pages
+from drillbook.report.figures import count, one_line
+from drillbook.report.wording import NOT_VERIFIED
+
+FILE = "summary.html"
+MOST_SERVICES, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 8, 7, 150, 3
+NEVER = "never drilled"
+BADNESS = (
+    *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
+    NOT_VERIFIED,
+    str(Verdict.FAILED),
+)
+URGENT = ("critical", "high")
+"""Severities of findings that the summary names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """State of one service: newest runs, objectives that were proven, and the slowest recovery and largest loss among them."""
+
+    service: str
+    environment: str
+    state: str
+    """Worst verdict among the newest run of each drill; ``never drilled`` without a run."""
+    at: str
+    """Day of the run with that verdict; empty without a run."""
+    passed: int
+    runs: int
+    recovered: int
+    """Number of runs that passed, and in which the service recovered from a fault."""
+    proven: int
+    objectives: int
+    rto: ProvenRow | None
+    rpo: ProvenRow | None
+
+    @property
+    def good(self) -> bool:
+        """True when the newest run of each drill passed, the service recovered, and all objectives, at least one, were proven."""
+        return self.state == Verdict.PASSED and self.recovered > 0 and self.proven == self.objectives > 0
+
+
+def render(audit: Audit) -> str:
+    """Render the summary as the page ``summary.html``."""
+    rows, found = service_rows(audit), list(alerts(audit))
+    reports = PackageLoader("drillbook.report")
+    loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
+    return (
+        pages.environment()
+        .overlay(loader=loader)
+        .get_template("summary.html.j2")
+        .render(
+            audit=audit,
+            title=wording.title(audit),
+            state_line=wording.record_state(audit),
+            headline=headline(rows),
+            rows=rows[:MOST_SERVICES],
+            more_rows=len(rows) - len(rows[:MOST_SERVICES]),
+            alerts=[_short(text) for text in found[:MOST_ALERTS]],
+            more_alerts=len(found) - len(found[:MOST_ALERTS]),
+        )
+    )
+
+
+def headline(rows: Sequence[ServiceRow]) -> str:
+    """Sentence with the number of services whose recovery is proven."""
+    good = sum(row.good for row in rows)
+    if not rows:
+        return "No service is known, so nothing is proven."
+    return (
+        f"Proven to recover: {good} of {count(len(rows), 'service')}. A service counts only if it has objectives, the newest run of "
+        "each of its drills passed, and every objective was measured and met."
+    )
+
+
+def service_rows(audit: Audit) -> list[ServiceRow]:
+    """Rows of all services that are expected to be drilled, those that need attention first."""
+    rows = [_row(audit, one) for one in audit.coverage if one.runs or not one.left_out]
+    return sorted(rows, key=lambda row: (row.good, row.state == Verdict.PASSED, row.service, row.environment))
+
+
+def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
+    key = (one.environment, one.service)
+    newest = {run.drill: run for run in audit.runs if (run.environment, run.service) == key}
+    cells = [cell.last for cell in one.cells if cell.runs]
+    worst = max(newest.values(), key=lambda run: (_badness(run.verdict), run.started), default=None)
+    goals = [row for row in audit.proven if (row.environment, row.service) == key]
+    return ServiceRow(
+        service=one.service,
+        environment=one.environment,
+        state=worst.verdict if worst else cells[-1] if cells else NEVER,
+        at=worst.started[:10] if worst else "",
+        passed=one.passed,
+        runs=one.runs,
+        recovered=one.recovered,
+        proven=sum(row.proven for row in goals),
+        objectives=len(goals),
+        rto=_worst(goals, "rto"),
+        rpo=_worst(goals, "rpo"),
+    )
+
+
+def _badness(verdict: str) -> int:
+    """Position of a verdict from the best to the worst; an unknown verdict counts as not verified."""
+    return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
+
+
+def _worst(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
+    """Proven objective ``key`` whose figure uses the largest part of its target; None when none was proven."""
+    found = [row for row in goals if row.key == key and row.proven and row.measured_s is not None]
+    return max(found, key=lambda row: (row.measured_s or 0.0) / (row.target_s or 1.0), default=None)
+
+
+def alerts(audit: Audit) -> Iterator[str]:
+    """Everything that needs attention, the most urgent first."""
+    if not audit.whole:
+        yield f"{wording.record_state(audit)}: there may have been more runs than this summary shows."
+    yield from _of_runs(audit)
+    for finding in audit.findings:
+        if finding.state == "open" and finding.severity in URGENT:
+            yield f"{finding.severity} finding, open since {finding.first_seen[:10]}: {finding.title} ({finding.drill})"
+    yield from _of_schedules(audit)
+
+
+def _of_runs(audit: Audit) -> Iterator[str]:
+    """Changes that are not undone, and drills whose newest run did not pass."""
+    for run in audit.runs:
+        if run.residue and not run.closed:
+            yield f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
+    for run in {(run.environment, run.drill): run for run in audit.runs}.values():
+        if run.verdict != Verdict.PASSED:
+            yield f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
+
+
+def _of_schedules(audit: Audit) -> Iterator[str]:
+    """Overdue drills, objectives that were not proven, and spans of time without a drill."""
+    for missed in audit.missed:
+        if missed.kind != NOT_BEGUN and not missed.until:
+            yield f"{missed.drill} in {missed.environment} is overdue since {missed.since[:10]}"
+    for goal in audit.proven:
+        if not goal.proven:
+            yield f"{goal.objective} of {goal.drill} in {goal.environment} was not proven in this period"
+    for row in audit.coverage:
+        if gaps := [cell.span for cell in row.cells if cell.last == NO_RUN]:
+            spans = ", ".join(gaps) if len(gaps) <= MOST_GAPS else f"{len(gaps)} of {len(row.cells)} {audit.period.unit}s"
+            yield f"{row.service} in {row.environment} was not drilled in {spans}"
+
+
+def _short(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= MOST_LETTERS else line[: MOST_LETTERS - 1].rstrip() + "…"
