@@ -20,6 +20,7 @@ from drillbook.hosts.privileged import privileged
 from drillbook.hosts.sudoers import pattern
 from drillbook.journal.journal import Journal
 from drillbook.plan import privilege
+from drillbook.plan.plan import PlannedProbe
 from drillbook.plan.planner import Plan, PlannedStep
 from drillbook.plan.restorable import verified_service
 from drillbook.redact import Redactor
@@ -65,6 +66,16 @@ class Stage:
     """Answers of hosts: True if sudo starts every command as the account; by host and account."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
     """Commands that sudo started in this process: host, account and pattern of the command."""
+    _planned: dict[str, PlannedStep | PlannedProbe] = field(init=False)
+    """Steps and probes of the plan by id: each command asks for its step."""
+    _verifying: list[PlannedStep] = field(init=False)
+    """Steps of the phase `backup` that verify a backup."""
+
+    def __post_init__(self) -> None:
+        self._planned = privilege.by_id(self.plan)
+        self._verifying = [
+            one for one in self.plan.phase("backup") if one.proves_backup and one.when is None and one.allow_failure is None
+        ]
 
     def names(self) -> dict[str, Any]:
         """Names that expressions may use at this point of the run."""
@@ -72,7 +83,7 @@ class Stage:
 
     def become(self, step: str, host: str) -> Become | None:
         """Return the privilege of ``step`` on ``host``; None for the SSH user."""
-        planned = self.added.get(step) or privilege.find(self.plan, step)
+        planned = self.added.get(step) or self._planned.get(step)
         return privilege.of_step(self.plan.inventory, planned, host, self.accounts.get((step, host)))
 
     def context(
@@ -150,16 +161,10 @@ class Stage:
         """
         if found := self.provenance.proofs(step):
             return found
-        fault = next((one for one in self.plan.steps if one.id == step), None)
-        return frozenset(
-            one.action
-            for one in self.plan.phase("backup")
-            if fault
-            and one.proves_backup
-            and one.when is None
-            and one.allow_failure is None
-            and self._same_service(one, fault)
-        )
+        fault = self._planned.get(step)
+        if not isinstance(fault, PlannedStep):
+            return frozenset()
+        return frozenset(one.action for one in self._verifying if self._same_service(one, fault))
 
     def _same_service(self, one: PlannedStep, other: PlannedStep) -> bool:
         """Return True when the step ``one`` verifies a backup of the service in which the fault step ``other`` destroys data."""

@@ -37,16 +37,21 @@ def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]
     return [name for name in names if isinstance(name, str) and name in known and known[name].host == host]
 
 
-def find(plan: Plan, step_id: str) -> PlannedStep | PlannedProbe | None:
-    """Return the step, probe or abort condition of ``plan`` with this id; None when there is none."""
+def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
+    """Return the steps, probes and abort conditions of ``plan`` by their ids; of those with the same id, the first."""
     watched = [one.step or one.probe for one in plan.guard.conditions]
-    return next((one for one in (*plan.steps, *plan.probes, *watched) if one and one.id == step_id), None)
+    return {one.id: one for one in reversed((*plan.steps, *plan.probes, *watched)) if one}
 
 
 def used(plan: Plan) -> Iterator[tuple[str, Become]]:
     """Yield each host of ``plan`` with each account that a step or probe may use there, without duplicates."""
     seen: set[tuple[str, str]] = set()
     watched = [one.step or one.probe for one in plan.guard.conditions]
+    inventory = plan.inventory
+    named = [step.become for step in (*plan.steps, *watched) if isinstance(step, PlannedStep)]
+    places = [*(one.become for one in inventory.services.values()), *(one.become for one in inventory.hosts.values())]
+    if not any(named) and not any(places):
+        return
     for host in plan.hosts():
         for step in (*plan.steps, *plan.probes, *watched):
             become = of_step(plan.inventory, step, host)
