@@ -462,27 +462,27 @@ def test_a_refused_drill_does_not_clean_up(bench):
 
 def test_a_full_disk_of_the_controller_does_not_keep_the_fault_in_place(bench, monkeypatch):
     """The journal cannot be written once the fault is active; a tiny quota stands for the full disk."""
-    from drillbook.journal.journal import Journal
+    from drillbook.journal.line_file import LineFile
 
-    write = Journal._write
+    write = LineFile.write
     full = []
 
     def observe(event):
         if event.kind == "fault.active":
             full.append(True)
 
-    def no_room(self, line, sync):
+    def no_room(self):
         if full:
             descriptor, self._file = self._file, os.open("/dev/full", os.O_WRONLY)
             try:
-                return write(self, line, sync)
+                return write(self)
             finally:
                 os.close(self._file)
                 self._file = descriptor
-        return write(self, line, sync)
+        return write(self)
 
     monkeypatch.setattr(os, "ftruncate", lambda descriptor, length: None)
-    monkeypatch.setattr(Journal, "_write", no_room)
+    monkeypatch.setattr(LineFile, "write", no_room)
     view = bench.run(FAULT % "[rm, -f, DIR/broken]", observe)
     assert not (bench.root / "broken").exists()
     assert view.result.verdict is not Verdict.PASSED
