@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import Deadline, Host, printable
+from drillbook.systems.postgres import dump_start
 
 UNPACKERS = {
     "none": ("cat",),
@@ -69,16 +70,13 @@ if test "$1" = cat; then tail -c 1024 -- "$file"; else "$@" < "$file" | tail -c 
 echo "the archive does not end with two blocks of zeros" >&2
 exit 1
 """
-# PATH PG_RESTORE UNPACKER...: print the compression method in the header of an archive, and its start time in seconds since
-# 1970. An archive contains the start as local time of the host that made it; the time is read here in this host's time zone.
+# PATH PG_RESTORE UNPACKER...: print the compression method in the header of an archive, and its start time, which is the local
+# time of the host that made it.
 _HEADER = """
 path=$1 restore=$2
 shift 2
 if test "$1" = cat; then "$restore" --list -- "$path"; else "$@" < "$path" | "$restore" --list; fi |
-  sed -n -e 's/^; *Compression: /compression /p' -e 's/^; *Archive created at \\([0-9-]* [0-9:]*\\).*/begun \\1/p' |
-  while read -r word rest; do
-    case $word in begun) date -d "$rest" '+begun %s' ;; *) printf '%s %s\\n' "$word" "$rest" ;; esac
-  done
+  sed -n -e 's/^; *Compression: /compression /p' -e 's/^; *Archive created at \\([0-9-]* [0-9:]*\\).*/begun \\1/p'
 """
 _AWK = r"""
 function bad(what) { if (problems++ < 3) print "bad " what }
@@ -250,10 +248,13 @@ def is_damage(said: str) -> bool:
 
 
 def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, datetime | None]:
-    """Return compression and start time from the header of an archive; for a plain dump the compression of the file."""
+    """Return compression and start time from the header of an archive; for a plain dump the compression of the file.
+
+    The start is read in the time zone of ``host``.
+    """
     if not form.archive:
         return form.packed, None
     output = host.run(("sh", "-c", _HEADER, "sh", path, pg_restore, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"})
     found = dict(re.findall(r"^(compression|begun) (.+)$", printable(output.text, limit=200), re.MULTILINE))
-    begun = found.get("begun", "")
-    return found.get("compression", "")[:40].strip(), datetime.fromtimestamp(int(begun), UTC) if begun.isdecimal() else None
+    begun = dump_start.moments(host, [found["begun"]], deadline)[0] if "begun" in found else None
+    return found.get("compression", "")[:40].strip(), begun

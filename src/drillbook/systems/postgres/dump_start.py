@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_places import Place
-from drillbook.sdk.host import Host
+from drillbook.sdk.host import Deadline, Host
 
 BEGINNING = 4096
 """Number of bytes read from the beginning of a dump."""
@@ -38,10 +38,15 @@ def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders
     told = {files[file]: text for file, head in heads.items() if (text := started(head))}
     if not told:
         return {}
-    given = "".join(f"{text}\n" for text in told.values()).encode()
-    output = host.run(("sh", "-c", _SECONDS), deadline=ctx.deadline, stdin=given).check()
-    seconds = output.stdout.decode().split("\n")
-    return {name: datetime.fromtimestamp(int(text), UTC) for name, text in zip(told, seconds, strict=False) if text}
+    found = zip(told, moments(host, list(told.values()), ctx.deadline), strict=False)
+    return {name: moment for name, moment in found if moment}
+
+
+def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[datetime | None]:
+    """Return the moments that ``texts`` name in the time zone of ``host``; None for a text that is no time. Raises HostError."""
+    lines = "".join(f"{text}\n" for text in texts).encode()
+    output = host.run(("sh", "-c", _SECONDS), deadline=deadline, stdin=lines).check()
+    return [datetime.fromtimestamp(int(text), UTC) if text else None for text in output.stdout.decode().splitlines()]
 
 
 def started(head: bytes) -> str:
