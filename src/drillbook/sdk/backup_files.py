@@ -17,7 +17,7 @@ from drillbook.sdk.backup_places import Place, StoredFile, matching, place_of
 from drillbook.sdk.backup_source import Backup, BackupSource
 from drillbook.sdk.encryption import SUFFIX, AgeIdentity, secret_keys
 from drillbook.sdk.host import Host
-from drillbook.sdk.service import kind_of
+from drillbook.sdk.service import KeptIn, kind_of
 from drillbook.values import Secret
 
 
@@ -70,9 +70,14 @@ class FileBackups(BackupSource):
     )
 
     @property
-    def kept_in(self) -> tuple[str, ...]:
-        """Path of the backup files, in a tuple, if `at` is a path on the source's host; otherwise an empty tuple."""
-        return (self.at,) if isinstance(self.at, str) and self.at.startswith("/") else ()
+    def kept_in(self) -> tuple[KeptIn, ...]:
+        """Path of the backup files if `at` is a path on the source's host, or on another host by `sftp`; otherwise empty."""
+        if not isinstance(self.at, str):
+            return ()
+        if self.at.startswith("sftp://"):
+            host, _, path = self.at.removeprefix("sftp://").partition("/")
+            return (KeptIn(host, f"/{path}"),)
+        return (KeptIn(self.host, self.at),) if self.at.startswith("/") else ()
 
     @property
     def searched(self) -> str:

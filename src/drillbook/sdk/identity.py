@@ -117,9 +117,17 @@ def place_of(services: Mapping[str, Service], hosts: Mapping[str, Target], name:
 
 def host_place(name: str, hosts: Mapping[str, Target]) -> str:
     """Return address, SSH port and gateway of the host ``name`` as text; this text is equal for two names of the same host."""
+    place, target = address_of(name, hosts), hosts.get(name)
+    return f"{place} by {host_place(target.gateway, hosts)}" if target and target.gateway in hosts else place
+
+
+def address_of(name: str, hosts: Mapping[str, Target]) -> str:
+    """Return address and SSH port of the host ``name`` as text.
+
+    Two hosts whose texts differ are different machines; equal texts are one machine unless it is behind different gateways.
+    """
     target = hosts.get(name)
     if target is None or target.local:
         return "this machine"
     address = (target.address or name).lower()
-    place = f"{'localhost' if address in LOOPBACK else address}:{target.port or 22}"
-    return f"{place} by {host_place(target.gateway, hosts)}" if target.gateway in hosts else place
+    return f"{'localhost' if address in LOOPBACK else address}:{target.port or 22}"

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.identity import Identity, host_place
@@ -89,20 +89,16 @@ def evidence_of_run(ctx: Context, name: str) -> list[Path]:
     return sorted((ctx.folder / "evidence").glob(f"*.{name}*"))
 
 
-def lies_in(ctx: Context, source: Any, folder: str) -> str:
+def lies_in(ctx: Context, source: Service, folder: str) -> str:
     """Return a reason if the backups of ``source`` are in ``folder`` on the step's host, and would be lost with it;
     otherwise empty.
     """
-    place, at = source.host, getattr(source, "at", "")
-    if not isinstance(at, str):
+    here = host_place(ctx.host.name, ctx.hosts)
+    paths = [kept.path for kept in source.kept_in if host_place(kept.host, ctx.hosts) == here]
+    if not paths:
         return ""
-    if at.startswith("sftp://"):
-        place, _, rest = at.removeprefix("sftp://").partition("/")
-        at = f"/{rest}"
-    if host_place(place, ctx.hosts) != host_place(ctx.host.name, ctx.hosts) or not at.startswith("/"):
-        return ""
-    output = ctx.run("realpath", "-m", "--", at, folder)
-    real = output.text.splitlines() if output.ok else [at, folder]
-    if PurePosixPath(real[0]).is_relative_to(real[1]):
+    output = ctx.run("realpath", "-m", "--", folder, *paths)
+    lost, *real = output.text.splitlines() if output.ok else [folder, *paths]
+    if any(PurePosixPath(path).is_relative_to(lost) for path in real):
         return f"it is in {folder}, which the fault destroys"
     return ""

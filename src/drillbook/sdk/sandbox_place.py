@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from drillbook.sdk.host import Target
+from drillbook.sdk.identity import address_of
 from drillbook.sdk.isolation import Isolation
 from drillbook.sdk.service import Service, is_sandbox
 
@@ -55,13 +56,5 @@ def of_production(services: Mapping[str, Service], hosts: Mapping[str, Target], 
 
 def _folders(services: Mapping[str, Service], hosts: Mapping[str, Target], host: str) -> Iterator[str]:
     for service in services.values():
-        if not is_sandbox(service) and _same_machine(hosts, service.host, host):
-            yield from service.kept_in
-
-
-def _same_machine(hosts: Mapping[str, Target], one: str, other: str) -> bool:
-    """Return True when two hosts of the inventory are one machine: equal names or addresses, or both are the controller."""
-    a, b = hosts.get(one), hosts.get(other)
-    if one == other or a is None or b is None:
-        return one == other
-    return (a.local and b.local) or (bool(a.address) and (a.address, a.port) == (b.address, b.port))
+        if not is_sandbox(service):
+            yield from (kept.path for kept in service.kept_in if address_of(kept.host, hosts) == address_of(host, hosts))

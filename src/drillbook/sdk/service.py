@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
@@ -23,6 +23,13 @@ from drillbook.values import SECRET_MARK, Secret
 Port = Annotated[int, Field(ge=1, le=65535)]
 Password = Secret | None
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class KeptIn(NamedTuple):
+    """Path of a folder or file with data or backups, and the host in the inventory that has it."""
+
+    host: str
+    path: str
 
 
 class Service(BaseModel):
@@ -97,9 +104,12 @@ class Service(BaseModel):
         return ""
 
     @property
-    def kept_in(self) -> tuple[str, ...]:
-        """Folders on the host that contain the service's data or backups; no sandbox is created inside them."""
-        return (self.data,) if self.RUNS and self.data else ()
+    def kept_in(self) -> tuple[KeptIn, ...]:
+        """Folders that contain the service's data or backups.
+
+        No sandbox is created inside them, and no fault destroys a folder with the backups that must replace it.
+        """
+        return (KeptIn(self.host, self.data),) if self.RUNS and self.data else ()
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -51,15 +51,13 @@ def separation(ctx: Context, source: BackupSource) -> Separation:
 
 def _place(ctx: Context, source: BackupSource) -> tuple[str, tuple[str, ...]]:
     """Return the host of the backups and their paths there; an empty name when unknown."""
-    if source.kept_in:
-        return source.host, source.kept_in
+    if kept := source.kept_in:
+        return kept[0].host, tuple(one.path for one in kept)
     at = getattr(source, "at", "")
     if not isinstance(at, str):
         return "", ()
     kind, _, rest = at.partition("://")
-    first, _, path = rest.partition("/")
-    if kind == "sftp":
-        return first, (f"/{path}",)
+    first = rest.partition("/")[0]
     stores = [one for one in ctx.services.values() if isinstance(one, S3) and one.bucket == first]
     return (stores[0].host, ()) if kind == "s3" and len(stores) == 1 else ("", ())
 

@@ -18,7 +18,7 @@ from drillbook.sdk.backup_source import Backup, BackupSource, Checked, need_prog
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
-from drillbook.sdk.service import Service
+from drillbook.sdk.service import KeptIn, Service
 from drillbook.systems.pgbackrest import archive as archives
 from drillbook.systems.pgbackrest import recovery, verification
 from drillbook.systems.pgbackrest.in_place import SYSTEM, RepositoryInPlace
@@ -87,10 +87,12 @@ class PgBackRest(BackupSource):
     )
 
     @property
-    def kept_in(self) -> tuple[str, ...]:
+    def kept_in(self) -> tuple[KeptIn, ...]:
         """Path of the repository when `options` name a folder on the source's host; otherwise empty."""
         path = self.options.get(f"repo{self.repository}-path", "")
-        return (path,) if isinstance(path, str) and path and f"repo{self.repository}-host" not in self.options else ()
+        if not isinstance(path, str) or not path or f"repo{self.repository}-host" in self.options:
+            return ()
+        return (KeptIn(self.host, path),)
 
     def program(self, ctx: Context, host: Host, *, run_as: str) -> Program:
         """Return a runner of pgbackrest on ``host`` with the options of this source."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from drillbook.sdk.sandbox import Sandboxed
-from drillbook.sdk.service import Password, Port
+from drillbook.sdk.service import KeptIn, Password, Port
 
 NOWHERE = "/dev/null/managed"
 """Placeholder for the data directory of a managed database; the path lies below a regular file, so it can never exist."""
@@ -97,7 +97,7 @@ class Postgres(Sandboxed):
         return self
 
     @property
-    def kept_in(self) -> tuple[str, ...]:
+    def kept_in(self) -> tuple[KeptIn, ...]:
         """Data directory; empty for a managed database."""
         return () if self.managed else super().kept_in
 

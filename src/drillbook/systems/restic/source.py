@@ -22,7 +22,7 @@ from drillbook.sdk.backup_source import Backup, BackupSource, Checked, need_prog
 from drillbook.sdk.host import as_user
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.sdk.service import Service
+from drillbook.sdk.service import KeptIn, Service
 from drillbook.systems.restic.in_place import ResticInPlace
 from drillbook.systems.restic.repository import Repository, Snapshot
 from drillbook.values import Secret
@@ -66,10 +66,10 @@ class ResticSource(BackupSource):
     )
 
     @property
-    def kept_in(self) -> tuple[str, ...]:
+    def kept_in(self) -> tuple[KeptIn, ...]:
         """Folder of the repository, if the repository is a folder on the source's host; otherwise empty."""
         path = self.repository.removeprefix("local:") if isinstance(self.repository, str) else ""
-        return (path,) if path.startswith("/") else ()
+        return (KeptIn(self.host, path),) if path.startswith("/") else ()
 
     def backups(self, ctx: Context) -> list[Backup]:
         """List the snapshots of the job: those that match its paths, tags and host name."""
