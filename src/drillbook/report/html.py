@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Result, RunView, StepView, SuiteResult
@@ -55,14 +56,6 @@ def render(view: RunView) -> str:
             bar=bar,
             nothing=rows.nothing_measured(view),
             notes=rows.note_rows(view),
-            tolerated=tolerated.summary(view),
-            tolerated_steps=tolerated.details(view),
-            owner=next_steps.owner(view),
-            next_steps=next_steps.in_report(view),
-            changes=(changes.lead(view), changes.change_rows(view), changes.NOTE),
-            anchors=_anchors(view),
-            evidence_of=record.evidence_of,
-            findings_of=partial(_findings_of, view.result),
             growth=growth.growth_rows(view.result.capacity),
             growth_note=growth.NOTE,
             losses=losses.loss_rows(view),
@@ -84,8 +77,30 @@ def render(view: RunView) -> str:
             cut=record.cut,
             diagnosis=_diagnosis(view),
             errors={clock.key: clock.error for clock in wording.clocks_of(view.result)},
+            **_first(view),
+            **_of_steps(view),
         )
     )
+
+
+def _first(view: RunView) -> dict[str, Any]:
+    """Content that stands before the figures: retries and allowed failures, owner, next commands, changes since the last run."""
+    return {
+        "tolerated": tolerated.summary(view),
+        "tolerated_steps": tolerated.details(view),
+        "owner": next_steps.owner(view),
+        "next_steps": next_steps.in_report(view),
+        "changes": (changes.lead(view), changes.change_rows(view), changes.NOTE),
+    }
+
+
+def _of_steps(view: RunView) -> dict[str, Any]:
+    """Links to steps, and functions for the evidence and the findings of one step."""
+    return {
+        "anchors": _anchors(view),
+        "evidence_of": record.evidence_of,
+        "findings_of": partial(_findings_of, view.result),
+    }
 
 
 def _anchors(view: RunView) -> dict[tuple[str, str], str]:
