@@ -70,10 +70,50 @@ cd /
 runuser -u postgres -- psql -At -F ' ' -c "
 SELECT name, setting FROM pg_settings WHERE name IN ('data_checksums', 'wal_segment_size', 'config_file', 'work_mem',
   'data_directory_mode') ORDER BY 1"
-runuser -u postgres -- psql -At -c "SELECT pg_encoding_to_char(encoding), datcollate FROM pg_database WHERE datname = 'template1'"
+runuser -u postgres -- psql -At -c "
+SELECT pg_encoding_to_char(encoding), datcollate, datlocprovider, datlocale FROM pg_database WHERE datname = 'template1'"
 ls -A /var/lib/postgresql/17/main | grep -v -e '^postmaster' -e '^pg_' | sort
 find /etc/postgresql -type f -exec md5sum {} + | sort
-systemctl is-active postgresql@17-main
+systemctl is-active postgresql@17-main || true
+"""
+# A cluster as Red Hat's packages of postgresql.org make it: folders, unit, and configuration in the data directory.
+RED_HAT = f"""
+set -e
+systemctl stop postgresql@17-main
+mkdir -p /usr/pgsql-17 /var/lib/pgsql/17
+ln -sfn /usr/lib/postgresql/17/bin /usr/pgsql-17/bin
+rm -rf /var/lib/pgsql/17/data
+chown -R postgres: /var/lib/pgsql
+cat > /etc/systemd/system/postgresql-17.service <<'END'
+[Unit]
+Description=PostgreSQL 17 database server
+[Service]
+Type=notify
+User=postgres
+Environment=PGDATA=/var/lib/pgsql/17/data/
+ExecStart=/usr/pgsql-17/bin/postgres -D $PGDATA
+KillMode=mixed
+KillSignal=SIGINT
+TimeoutSec=0
+END
+systemctl daemon-reload
+cd /
+runuser -u postgres -- /usr/pgsql-17/bin/initdb -D /var/lib/pgsql/17/data --no-sync >/dev/null
+systemctl start postgresql-17
+runuser -u postgres -- psql -q -v ON_ERROR_STOP=1 <<'SQL'
+CREATE ROLE clerk LOGIN PASSWORD '{PASSWORD}';
+CREATE DATABASE shop OWNER clerk;
+\\c shop
+CREATE TABLE goods AS SELECT n AS id, 'good ' || n AS name FROM generate_series(1, 1000) AS n;
+ALTER TABLE goods OWNER TO clerk;
+SQL
+"""
+RED_HAT_KEPT = """
+cd /
+runuser -u postgres -- psql -At -c "SELECT name, setting FROM pg_settings WHERE name IN ('config_file', 'data_directory', 'hba_file')"
+find /var/lib/pgsql/17/data -maxdepth 1 -name '*.conf' -not -name postgresql.auto.conf -exec md5sum {} + | sort
+stat -c '%U %a' /var/lib/pgsql/17/data
+systemctl is-active postgresql-17
 """
 
 
@@ -111,13 +151,23 @@ def project(debian, tmp_path):
             return folder
 
         yield made
+        debian.root("systemctl stop postgresql-17 2>/dev/null; systemctl start postgresql@17-main 2>/dev/null; true")
 
 
 def said(done):
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("options", ["--data-checksums --allow-group-access", ""])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--data-checksums --allow-group-access",
+        "",
+        "--locale-provider=icu --icu-locale=de --icu-rules='&a < g'",
+        "--locale-provider=builtin --builtin-locale=C.UTF-8 --encoding=UTF8",
+    ],
+    ids=["checksums", "plain", "icu", "builtin"],
+)
 def test_a_lost_cluster_of_debian_is_restored_by_peer_authentication_as_it_was(debian, project, options):
     folder = project(options=options)
     before = debian.root(KEPT)
@@ -129,6 +179,43 @@ def test_a_lost_cluster_of_debian_is_restored_by_peer_authentication_as_it_was(d
     assert debian.root(KEPT) == before
     assert PASSWORD not in (folder.root / "reports" / "latest" / "journal.jsonl").read_text()
     assert debian.root("find /tmp /var/tmp -name '*.s.PGSQL*'; pgrep -f 'UNI[X]' || true") == ""
+
+
+def test_without_a_unit_the_tools_of_debian_start_the_restored_cluster(debian, project):
+    folder = project(unit='""')
+    debian.root("systemctl stop postgresql@17-main; cd /; runuser -u postgres -- pg_ctlcluster 17 main start")
+    before = debian.root(KEPT)
+    done = folder.run("drill", "lost", timeout=240)
+    assert done.returncode == 0, said(done)
+    assert debian.root(KEPT) == before
+    debian.root("cd /; runuser -u postgres -- pg_ctlcluster 17 main stop")
+
+
+def test_a_cluster_of_red_hat_is_lost_and_restored(debian, project):
+    folder = project(unit="postgresql-17")
+    inventory = folder.root / "inventory" / "lab.yml"
+    text = inventory.read_text().replace("/var/lib/postgresql/17/main", "/var/lib/pgsql/17/data")
+    inventory.write_text(text.replace("/usr/lib/postgresql/17/bin", "/usr/pgsql-17/bin"))
+    debian.root(RED_HAT)
+    before = debian.root(RED_HAT_KEPT)
+    assert before.split()[-1] == "active"
+    done = folder.run("drill", "lost", timeout=240)
+    assert done.returncode == 0, said(done)
+    assert debian.root(RED_HAT_KEPT) == before
+
+
+def test_a_role_connects_at_the_folder_of_the_socket(debian, project):
+    folder = project()
+    inventory = folder.root / "inventory" / "lab.yml"
+    inventory.write_text(inventory.read_text().replace("reach: ssh\n", "reach: ssh\n    address: /var/run/postgresql\n"))
+    hba = "/etc/postgresql/17/main/pg_hba.conf"
+    debian.root(f"sed -i '1i local shop clerk scram-sha-256' {hba}; systemctl reload postgresql@17-main")
+    before = debian.root(KEPT)
+    done = folder.run("drill", "lost", timeout=240)
+    assert done.returncode == 0, said(done)
+    result = json.loads((folder.root / "reports" / "latest" / "result.json").read_text())
+    assert result["objectives"]["rpo"]["measured_s"] is not None
+    assert debian.root(KEPT) == before
 
 
 def test_a_unit_that_only_starts_others_is_told_before_the_drill(debian, project):

@@ -13,7 +13,7 @@ from drillbook.sdk.backup_source import newest
 from drillbook.systems.postgres import dump_reading
 from drillbook.systems.postgres.dump_source import PgDumpSource
 from tests.artefacts import exact
-from tests.systems.postgres import artefacts, dumps
+from tests.systems.postgres import artefacts, dumps, majors
 from tests.systems.postgres.artefacts import CORPUS, CORPUS_17
 from tests.systems.postgres.dumps import Shelf, cut, largest
 
@@ -107,12 +107,10 @@ def test_roles_that_the_file_beside_the_dump_lacks(shelf, tmp_path):
 
 
 def test_a_tool_that_is_too_old_is_no_damage_of_the_dump(shelf, tmp_path):
-    old = Path("/usr/lib/postgresql/15/bin")
-    if not (old / "pg_restore").exists():
-        pytest.skip("PostgreSQL 15 is not installed (Debian: postgresql-15)")
+    old = majors.programs(15, tmp_path.with_name(f"{tmp_path.name}-bin"))
     dumps.copied(shelf.take("custom.gzip"), tmp_path)
     with pytest.raises(CouldNotVerify, match="unsupported version"):
-        checked(shelf, tmp_path, bin=str(old))
+        checked(shelf, tmp_path, bin=old)
 
 
 def test_a_function_with_the_text_of_a_dump_misleads_nobody(shelf, tmp_path):
