@@ -43,6 +43,16 @@ def test_a_drill_passes_where_sudo_asks_for_a_password(estate, project, tmp_path
     ]
 
 
+def test_a_diagnosis_uses_the_account_of_each_service(estate, project):
+    inventory = (project.root / "inventory" / "lab.yml").read_text()
+    own = inventory.replace(", become: true}", "}").replace("unit: nginx,", "unit: nginx, become: true,")
+    own = own.replace("unit: app,", "unit: app, become: true,")
+    assert own.count("become: true") == 2
+    (project.root / "inventory" / "own.yml").write_text(own)
+    done = project.run("diagnose", "web", "--inventory", "own", timeout=120)
+    assert done.returncode == 0, said(done)
+
+
 def test_a_healthy_estate_is_told_healthy_each_time(estate, project):
     for _ in range(20 if tiers.ALL else 3):
         done = project.run("diagnose", "web", "--inventory", "lab", timeout=120)
