@@ -19,7 +19,7 @@ def test_the_database_is_rehearsed_in_a_sandbox_and_nothing_is_left(bench):
     assert facts["restore.1"]["seconds"]["total"] > 0
     assert len(facts["verify.1"]["value"]) == 32
     assert facts["verify.6"]["history"] == {
-        "not_compared": "no earlier run in this environment counted the rows of this copy"
+        "not_compared": "no earlier run in this environment counted the rows of this service"
     }
     assert {part["equal"] for part in facts["verify.6"]["ranges"]["public.documents"]} == {True}
     assert not Path(bench.value("sandbox.database")).exists()

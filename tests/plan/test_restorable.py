@@ -266,7 +266,7 @@ def test_only_what_writes_restores(tmp_path, effect):
     )
     told = folder.run("drill.plan", "sample")
     assert told.returncode == 2, told.stderr
-    assert "its effect is `write`" in told.stderr
+    assert "the only allowed value of `effect` is `write`" in told.stderr
 
 
 @pytest.mark.parametrize(

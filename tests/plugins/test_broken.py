@@ -26,8 +26,8 @@ class Look(Read):
 BROKEN = {
     "import error": ("import nowhere_at_all\n" + OK, "", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
     "a syntax error": ("def (:\n", "", "SyntaxError"),
-    "no system": ("", "", "has no SYSTEM declaration"),
-    "another thing": ("SYSTEM = 5\n", "", "has no SYSTEM declaration"),
+    "no system": ("", "", "does not declare SYSTEM"),
+    "another thing": ("SYSTEM = 5\n", "", "does not declare SYSTEM"),
     "it ends the program": ("raise SystemExit(0)\n", "", "SystemExit: 0"),
     "name of a built-in family": (
         "actions={'postgres': '.actions'}",

@@ -45,10 +45,10 @@ def test_a_file_of_several_keys_fits_with_any_of_them(tmp_path, key):
 
 
 def test_a_key_that_is_not_at_hand_is_lost(tmp_path, key):
-    assert "names no `identity`" in lost(None, key.recipient)
+    assert "sets no `identity`" in lost(None, key.recipient)
     assert "NO_SUCH_KEY is not set" in lost(Secret(source="env", name="NO_SUCH_KEY"), key.recipient)
     (tmp_path / "empty").write_text(f"# public key: {key.recipient}\n")
-    assert "holds no secret key of age" in lost(Secret(source="file", name=str(tmp_path / "empty")), key.recipient)
+    assert "contains no secret key of age" in lost(Secret(source="file", name=str(tmp_path / "empty")), key.recipient)
     assert key.recipient in lost(key.identity, keys.made(tmp_path, "other").recipient)
 
 
@@ -73,7 +73,7 @@ def test_a_store_without_a_rule_is_written_as_before(key):
 
 def test_a_recipient_with_a_typing_error_is_not_ready(key):
     last = "q" if key.recipient[-1] != "q" else "p"
-    with pytest.raises(NotReady, match="is no recipient of age"):
+    with pytest.raises(NotReady, match="is not a valid recipient of age"):
         need_library(Encryption(age=(key.recipient[:-1] + last,)))
     need_library(Encryption(age=(key.recipient,)))
 

@@ -45,10 +45,10 @@ PRINT = Run(argv=("timeout", "3", "yes", "a line of what it prints"), effect="re
 def test_what_a_command_prints_without_end_is_cut_and_the_facts_say_so(ctx):
     facts = PRINT.run(ctx)["evidence"]
     data = (ctx.folder / facts["file"]).read_bytes()
-    end = b"\n[cut here by Drillbook after 8388608 bytes, the limit of an evidence file]\n"
+    end = b"\n[cut here by Drillbook after 8388608 bytes, which is the limit of an evidence file]\n"
     assert len(data) == 8 * MIB + len(end)
     assert data.endswith(end)
-    assert facts["cut"] == "after 8388608 bytes, the limit of an evidence file"
+    assert facts["cut"] == "after 8388608 bytes, which is the limit of an evidence file"
     assert (facts["bytes"], facts["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
 
 

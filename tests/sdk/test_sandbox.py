@@ -109,7 +109,7 @@ def test_a_folder_that_was_there_is_not_made_and_not_removed(place):
     folder = place.folder("box")
     folder.mkdir()
     (folder / "precious").write_text("x")
-    with pytest.raises(NotReady, match="no run is known to have made it"):
+    with pytest.raises(NotReady, match="it is not known which run created it"):
         Sandbox.of(place.ctx(), place.inventory.services["box"]).ready()
     with pytest.raises(StepFailed) as failure:
         box(place)

@@ -48,8 +48,8 @@ def test_a_driver_that_holds_it_has_no_problem(tmp_path):
 
 
 def test_both_sorts_of_artefacts_are_needed(tmp_path):
-    assert told(tmp_path / "one", WHOLE) == ["no artefact is damaged"]
-    assert told(tmp_path / "other", CUT) == ["no artefact is a whole backup"]
+    assert told(tmp_path / "one", WHOLE) == ["none of the artefacts is a damaged backup"]
+    assert told(tmp_path / "other", CUT) == ["none of the artefacts is an intact backup"]
     assert told(tmp_path / "same", WHOLE, CUT, CUT) == ["two artefacts have the same name"]
 
 
@@ -66,7 +66,7 @@ def test_a_finding_that_only_one_action_may_report_is_told_of_the_other(tmp_path
 
 
 def test_a_kind_of_service_is_no_source(tmp_path):
-    assert "no kind of backup source" in source_problems(SYSTEM, "folder", [WHOLE, CUT], tmp_path)[0]
+    assert "is not a kind of backup source" in source_problems(SYSTEM, "folder", [WHOLE, CUT], tmp_path)[0]
 
 
 def changing(self, ctx, backup):
@@ -94,18 +94,18 @@ def nameless(self, ctx):
 LISTED = TarSource.backups
 BROKEN = {
     "sees nothing": ("check", lambda self, ctx, backup: NOTHING, CUT, "backup.check reports nothing, expected"),
-    "covers nothing": ("check", lambda self, ctx, backup: Checked((), (), ()), WHOLE, "names nothing that it covers"),
-    "facts are no JSON": ("check", lambda self, ctx, backup: Checked((), ("x",), (), {"x": {1}}), WHOLE, "are no JSON"),
+    "covers nothing": ("check", lambda self, ctx, backup: Checked((), (), ()), WHOLE, "lists no check that was carried out"),
+    "facts are no JSON": ("check", lambda self, ctx, backup: Checked((), ("x",), (), {"x": {1}}), WHOLE, "cannot be written as JSON"),
     "fails without a finding": ("check", failing, CUT, "backup.check fails without a finding: the tool ended"),
-    "changes the backup": ("check", changing, WHOLE, "the backup was changed"),
+    "changes the backup": ("check", changing, WHOLE, "an action changed the backup"),
     "leaves a file": ("check", leaving, WHOLE, "files were left on the host"),
     "restores nothing": ("restore", lambda self, ctx, backup, box, at: {}, WHOLE, "leaves the sandbox empty"),
     "restores half": ("restore", lambda self, ctx, backup, box, at: {}, CUT, "backup.restore reports nothing, expected"),
-    "lists the future": ("backups", future, WHOLE, "its moment is in the future"),
-    "names no basis": ("backups", nameless, WHOLE, "the basis of its moment is not named"),
-    "negative error": ("backups", nameless, WHOLE, "the error of its moment is negative"),
-    "lists nothing": ("backups", lambda self, ctx: [], WHOLE, "its list is empty"),
-    "lists twice": ("backups", lambda self, ctx: LISTED(self, ctx) * 2, WHOLE, "its list holds an id twice"),
+    "lists the future": ("backups", future, WHOLE, "its time is in the future"),
+    "names no basis": ("backups", nameless, WHOLE, "its time has no `basis`"),
+    "negative error": ("backups", nameless, WHOLE, "the error of its time is negative"),
+    "lists nothing": ("backups", lambda self, ctx: [], WHOLE, "its list of backups is empty"),
+    "lists twice": ("backups", lambda self, ctx: LISTED(self, ctx) * 2, WHOLE, "its list of backups contains an id twice"),
 }
 
 

@@ -1,4 +1,5 @@
-"""Base classes of actions: named operations with typed parameters, where the fields of the class are the keys in YAML.
+"""Base classes of actions. An action is a named operation; the fields of its class are its parameters, and the keys in
+YAML.
 
 The name of an action consists of its family and its class: the class ``Dump`` of the family ``postgres`` is
 ``postgres.dump``. Plans, documentation and contract tests find every action automatically.
@@ -32,7 +33,7 @@ class Effect(StrEnum):
 
 
 class Place(StrEnum):
-    """Default place of a step that names no ``hosts``."""
+    """Places where a step can run when it names no ``hosts``."""
 
     SERVICE = "service"  # on the host of the service in its `service` field
     HOSTS = "hosts"  # the step must name hosts
@@ -49,37 +50,47 @@ class Action(BaseModel):
     EFFECT: ClassVar[Effect] = Effect.READ
     PLACE: ClassVar[Place] = Place.SERVICE
     SERVICE: ClassVar[type[Service] | None] = None
-    """Kind of the service that the field ``service`` must name; ``None`` for any."""
+    """Kind of the service that the field ``service`` must name. ``None``: a service of any kind."""
     PROVES_BACKUP: ClassVar[bool] = False
     """True when the success of a step proves that a stored backup is good.
 
-    This is required before a fault that only a restore can undo.
+    A drill needs a step with this proof before a fault that only a restore can undo.
     """
     RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
-    """For a step that verifies backups: names of the actions that restore them; the first restores all data."""
+    """For an action that verifies backups: names of the actions that restore them. The first of these restores all data."""
     COMPARES: ClassVar[bool] = False
-    """True when the success of a step shows that the content of its service equals the manifest of a backup."""
+    """True when the success of a step shows that the content of its service equals the content that a backup's manifest
+    lists.
+    """
     COMPARES_WITH: ClassVar[str] = ""
-    """For a comparison whose `manifest` is no backup: name of the action that recorded the content before the fault."""
+    """For a comparison whose `manifest` does not belong to a backup: name of the action that recorded the content before
+    the fault.
+    """
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
-    """For a restore: its parameters that get their values from earlier steps on the same service, each with (action, fact)."""
+    """For a restore: the parameters that get their values from earlier steps on the same service.
+
+    Each parameter has a pair: the name of the earlier action, and the fact of that action that holds the value.
+    """
     OPENED_BY: ClassVar[str] = ""
-    """For a restore whose parameter `closed` locks clients out: name of the action that later admits clients again."""
+    """For a restore with a parameter `closed`, which keeps clients out: name of the action that later admits clients again.
+    """
     SECRETS: ClassVar[frozenset[str]] = frozenset()
-    """Names of the parameters of type ``Handed``, whose values may refer to a secret in the inventory."""
+    """Names of the parameters of type ``Handed``. The value of such a parameter may refer to a secret in the inventory."""
     CODE: ClassVar[str] = ""
     """Name of the parameter whose text a host, a container or a server executes, such as `argv` or `query`."""
     READY_CODE: ClassVar[str] = ""
-    """Name of the parameter whose text is executed already by the action's `ready` check, before the drill begins."""
+    """Name of the parameter whose text the action's `ready` check already executes, before the drill begins."""
     TIMEOUT: ClassVar[float] = 60.0
     """Default timeout of a step with this action, in seconds."""
     LEASED: ClassVar[bool] = False
-    """True for a change that, like a fault, the target undoes by itself when the run stops renewing its lease."""
+    """True for a change that has a lease, as faults have: the target undoes the change when the run stops renewing the
+    lease.
+    """
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
     """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
 
     _unknown: frozenset[str] = PrivateAttr(default=frozenset())
-    """Fields whose values are not known yet; see ``with_unknown``."""
+    """Fields that get their values later, from earlier steps; see ``with_unknown``."""
 
     @classmethod
     def name(cls) -> str:
@@ -88,24 +99,30 @@ class Action(BaseModel):
 
     @property
     def effect(self) -> Effect:
-        """Effect of this step; it differs from ``EFFECT`` only if the drill declares the effect in YAML."""
+        """Effect of this step. It differs from ``EFFECT`` only when the drill itself declares the effect in YAML."""
         return self.EFFECT
 
     @abstractmethod
     def run(self, ctx: Context) -> Facts:
-        """Carry out the action. Raises StepFailed, CouldNotVerify, HostError, Cancelled."""
+        """Carry out the action and return its facts.
+
+        Raises StepFailed when the action failed, CouldNotVerify when its result is unknown, HostError when the host could
+        not run a command, and Cancelled when the run is stopped.
+        """
 
     def ready(self, ctx: Context) -> None:
-        """Check before the drill begins that ``run`` can succeed; only reads. Raises NotReady.
+        """Check before the drill begins that ``run`` can succeed. The check only reads. Raises NotReady when ``run`` cannot
+        succeed.
 
         Fields whose values come from an earlier step have no value yet: call ``known`` before reading them.
         """
 
     def programs(self, ctx: Context) -> Sequence[str]:
-        """Return names of programs that ``ready`` looks for on the step's host with ``ctx.missing``; contacts no host.
+        """Return the names of the programs that ``ready`` looks for with ``ctx.missing`` on the step's host. Contacts no
+        host.
 
-        A drill's checks look for all these programs on a host with one command. A program that is not listed here needs a
-        separate command.
+        A check of a drill looks for all these programs on a host with one command. Each program that is not in the result
+        needs a command of its own.
         """
         return ()
 
@@ -118,10 +135,10 @@ class Action(BaseModel):
 
     @classmethod
     def with_unknown(cls, params: Mapping[str, Any], unknown: Collection[str]) -> Self:
-        """Build the action from ``params`` (by YAML key); the fields in ``unknown`` get their values later, from earlier
-        steps.
+        """Build the action from ``params``, which are named by their YAML keys.
 
-        Raises ValidationError.
+        ``unknown``: names of the fields that get their values later, from earlier steps. Raises ValidationError when a
+        parameter is invalid.
         """
         if not unknown:
             return cls.model_validate(params)
@@ -136,53 +153,61 @@ class Action(BaseModel):
         return action
 
     def known(self, field_name: str) -> bool:
-        """Return False for a field that gets its value later, from an earlier step; reading such a field raises NotKnownYet."""
+        """Return True when a field has its value already, and False when it gets the value later, from an earlier step.
+
+        Reading a field without a value raises NotKnownYet.
+        """
         if field_name not in type(self).model_fields:
             raise AttributeError(f"{self.name()} has no field {field_name!r}")
         return field_name not in self._unknown
 
     def if_known(self, field_name: str, otherwise: Any = None) -> Any:
-        """Return the value of a field; if it is not known yet, ``otherwise``."""
+        """Return the value of a field, or ``otherwise`` when the field gets its value later."""
         return getattr(self, field_name) if self.known(field_name) else otherwise
 
     if not TYPE_CHECKING:  # hidden from type checkers, so that fields keep their declared types
 
         def __getattr__(self, name: str) -> Any:
-            """Raise NotKnownYet for a field that has no value yet, AttributeError for any other missing attribute."""
+            """Raise NotKnownYet for a field that has no value yet, and AttributeError for any other missing attribute."""
             if name in type(self).model_fields:
                 raise NotKnownYet(f"`{name}` of {self.name()} has no value until an earlier step has finished")
             return super().__getattr__(name)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return the undo of ``run``; called before ``run``."""
+        """Return the undo of this action. The runner asks for it before it calls ``run``."""
         return Undo.nothing("reads only")
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Measure which data this action destroys, compares or restored, or whose backup it verifies.
+        """Measure the identity of the data that this action destroys, compares or restored, or whose backup it verifies.
 
-        Returns the identity; ``None`` for an action that does nothing of this. Raises the errors of the measurement.
+        Returns ``None`` for every other action. Raises the errors of the measurement.
         """
         return None
 
     @classmethod
     def may_lease(cls, effect: Effect) -> bool:
-        """Return True when a step with ``effect`` has a lease: its target undoes it when the run stops renewing the lease."""
+        """Return True when a step with this ``effect`` has a lease: the target undoes the step when the run stops renewing
+        the lease.
+        """
         return (effect is Effect.FAULT or cls.LEASED) and "commands" in cls.undo_kinds()
 
     @classmethod
     def undo_kinds(cls) -> tuple[str, ...]:
-        """Return the kinds of undo that ``undo`` may return, without contacting a host."""
+        """Return the kinds of undo that ``undo`` may return. Contacts no host."""
         return cls.UNDO
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the change of this step is in effect, so that the undo would remove it; ``None`` when unknown."""
+        """Return True when the change of this step is in effect, False when it is not, and ``None`` when this is unknown.
+
+        While the change is in effect, the undo would remove it.
+        """
         return None
 
     @classmethod
     def check_declaration(cls) -> None:
         """Raise TypeError unless the class declares everything that planning needs.
 
-        Called when the class's module is first examined.
+        Called when the module of the class is first examined.
         """
         _check_declaration(cls)
 
@@ -199,12 +224,12 @@ class Write(Action):
 
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:
-        """Return the undo, or ``Undo.nothing`` with the reason."""
+        """Return the undo of this change, or ``Undo.nothing`` with the reason why none is needed."""
 
     def interrupted(self, ctx: Context) -> None:
-        """Clean up after an interrupted step what ``undo`` does not cover, such as an unfinished upload.
+        """Remove the remains of an interrupted step that ``undo`` does not remove, such as an unfinished upload.
 
-        Must be safe to run twice, and when the step never began. Raises the errors of its requests.
+        This must be safe to run twice, and safe to run when the step never began. Raises the errors of its requests.
         """
 
 
@@ -214,20 +239,25 @@ class Fault(Action):
     EFFECT = Effect.FAULT
     UNDO: ClassVar[tuple[str, ...]] = ()
     RESTORE_ONLY: ClassVar[bool] = False
-    """True when only a restore undoes the fault: the plan then requires a backup phase and a restore phase."""
+    """True when only a restore undoes the fault. The plan then requires a backup phase and a restore phase."""
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
-    """For a fault that only a restore undoes: the actions that verify a backup of the data that this fault destroys."""
+    """For a fault that only a restore undoes: names of the actions that verify a backup of the data that this fault
+    destroys.
+    """
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}
-    """For a fault that only a restore undoes: by name of the action that verifies the backup, name of the action that
-    restores it.
+    """For a fault that only a restore undoes: the action that restores a backup, by the name of the action that verified
+    the backup.
 
-    The restoring step gets the ``location`` of the backup as ``from``, and the parameters that it shares with the fault,
-    such as ``service`` and ``table``.
+    The restoring step gets the ``location`` of the backup as its parameter ``from``. It also gets the parameters that it
+    has in common with the fault, such as ``service`` and ``table``.
     """
 
     @property
     def restore_only(self) -> bool:
-        """True when only a restore undoes this step; it differs from ``RESTORE_ONLY`` only if the drill declares the undo."""
+        """True when only a restore undoes this step.
+
+        It differs from ``RESTORE_ONLY`` only when the drill itself declares the undo.
+        """
         return self.RESTORE_ONLY
 
     def run(self, ctx: Context) -> Facts:
@@ -236,30 +266,35 @@ class Fault(Action):
 
     @abstractmethod
     def inject(self, ctx: Context) -> Facts:
-        """Break the target; return the facts. Raises the same errors as ``run``."""
+        """Break the target and return the facts. Raises the same errors as ``run``."""
 
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:
-        """Return the undo commands or action, or ``Undo.by_restore``."""
+        """Return the undo commands or the undo action of this fault, or ``Undo.by_restore`` when only a restore can undo
+        it.
+        """
 
     @abstractmethod
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the fault is proven active, False when it is proven gone; for a partial fault, ``None`` or an error."""
+        """Return True when it is proven that the fault is active, and False when it is proven that the fault is gone.
+
+        For a fault that is only partly active, returns ``None`` or raises an error.
+        """
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when it is proven that ``inject`` changed nothing, ``None`` when unknown; only for faults that only a
-        restore undoes.
+        """Return True when it is proven that ``inject`` changed nothing, and ``None`` when this is unknown.
 
-        Read-only. Called after an injection that failed or was killed, before any restore; True means that no restore is
-        needed. An inactive fault is not enough, since half of the damage may be done.
+        Used only for faults that only a restore undoes. It only reads, and is called after an injection that failed or was
+        killed, before any restore. True means that no restore is needed. An inactive fault is no such proof, since half of
+        the damage may be done.
         """
         return None
 
     def interrupted(self, ctx: Context) -> None:
-        """Restart processes, such as a server, that an interrupted injection stopped before it destroyed anything.
+        """Start processes, such as a server, that an interrupted injection stopped before it destroyed anything.
 
-        Only for faults that only a restore undoes; called right before ``untouched``. Must not touch damaged data. Must be
-        safe to run twice, and when the injection never began. Raises the errors of its requests.
+        Used only for faults that only a restore undoes, right before ``untouched``. It must not touch damaged data. It must
+        be safe to run twice, and safe to run when the injection never began. Raises the errors of its requests.
         """
 
 
@@ -272,23 +307,32 @@ def _check_declaration(cls: type[Action]) -> None:
         (not (cls.__doc__ or "").strip(), "has no docstring"),
         (undescribed, f"field {undescribed[:1]} has no description"),
         (changes and cls.undo in (Write.undo, Fault.undo), "declares no undo"),
-        (changes and not cls.UNDO, "declares no kinds of undo (`UNDO`)"),
-        ((proof or lost) and cls.subject is Action.subject, "does not identify its data (`subject`)"),
-        (proof and not cls.RESTORES_WITH, "names no action that restores the backup it verifies (`RESTORES_WITH`)"),
-        (fault and fault.active is Fault.active, "declares no proof (`active`)"),
-        (lost and lost.untouched is Fault.untouched, "declares no proof that it changed nothing (`untouched`)"),
-        (lost and not lost.PROVEN_BY, "names no action that verifies its backup (`PROVEN_BY`)"),
-        (lost and not set(lost.RESTORED_BY) & set(lost.PROVEN_BY), "names no action that restores its data (`RESTORED_BY`)"),
+        (changes and not cls.UNDO, "declares no kinds of undo: set `UNDO`"),
+        ((proof or lost) and cls.subject is Action.subject, "does not identify its data: define `subject`"),
+        (proof and not cls.RESTORES_WITH, "verifies a backup, but names no action that restores it: set `RESTORES_WITH`"),
+        (fault and fault.active is Fault.active, "declares no proof that the fault is active: define `active`"),
+        (
+            lost and lost.untouched is Fault.untouched,
+            ("declares no proof that an injection changed nothing: define `untouched`"),
+        ),
+        (lost and not lost.PROVEN_BY, "names no action that verifies a backup of the destroyed data: set `PROVEN_BY`"),
+        (
+            lost and not set(lost.RESTORED_BY) & set(lost.PROVEN_BY),
+            ("names no action that restores the destroyed data: set `RESTORED_BY`"),
+        ),
     ):
         if wrong and not cls.__name__.startswith("_"):
             raise TypeError(f"{cls.name()} {said}")
 
 
 def find(name: str, kind: type[Any] = Action) -> type[Any]:
-    """Return the class of ``kind`` (Action or Probe) with this name; imports only the modules of its family. Raises UnknownName."""
+    """Return the class with this name; ``kind`` is Action or Probe. Imports only the modules of the name's family.
+
+    Raises UnknownName when there is no such class.
+    """
     return discovery.find(name, kind)
 
 
 def known_names(kind: type[Any] = Action) -> list[str]:
-    """Names of all classes of ``kind`` (Action or Probe), sorted; imports the modules of every system."""
+    """Return the sorted names of all classes of ``kind``, which is Action or Probe. Imports the modules of every system."""
     return discovery.known_names(kind)

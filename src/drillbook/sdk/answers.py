@@ -1,4 +1,4 @@
-"""Size limits for answers that the controller reads into memory, so that no host can exhaust its memory."""
+"""Size limits for answers that the controller reads, so that no answer can exhaust the controller's memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from drillbook.errors import CouldNotVerify
 
 MOST_BYTES = 32 << 20
-"""Default limit of an answer in bytes; enough for a list of about 130,000 archived files."""
+"""Default limit for the size of an answer in bytes. It is enough for a list of about 130,000 archived files."""
 MOST_THINGS = 3_000_000
-"""Default limit for the number of values in a JSON answer; parsed values take many times their size in bytes."""
+"""Default limit for the number of values in a JSON answer. Values in memory take many times their size in the JSON text."""
 
 
 _HINT = "check the answers of the server; a healthy server stays far below this limit"
@@ -25,10 +25,10 @@ class Sink(Protocol):
 
 
 class Budget:
-    """Limits of bytes and values for one answer: readers count each chunk before they store it."""
+    """Limits for one answer: its bytes and its values. Readers count each chunk before they store it."""
 
     def __init__(self, what: str, most: int = MOST_BYTES, values: int = MOST_THINGS) -> None:
-        """Allow ``most`` bytes and ``values`` values; ``what`` names the answer in messages."""
+        """Allow ``most`` bytes and ``values`` values. ``what``: name of the answer in messages."""
         self.what, self.most, self.values = what, most, values
         self._bytes = self._values = 0
 
@@ -39,7 +39,7 @@ class Budget:
         if self._bytes > self.most:
             raise too_large(self.what, self.most)
         if self._values > self.values:
-            raise CouldNotVerify(f"{self.what} contains more than {self.values} values, the limit", hint=_HINT)
+            raise CouldNotVerify(f"{self.what} contains more than {self.values} values, which is the limit", hint=_HINT)
 
     def take_json(self, piece: bytes) -> None:
         """Count the bytes and values of one more chunk of a JSON answer. Raises CouldNotVerify when a limit is exceeded."""
@@ -47,7 +47,7 @@ class Budget:
 
 
 def signs(data: bytes) -> int:
-    """Return the largest possible number of values in the JSON text ``data``."""
+    """Return an upper limit for the number of values in the JSON text ``data``, from its signs."""
     return sum(data.count(sign) for sign in (b",", b"[", b"{"))
 
 
@@ -57,10 +57,13 @@ def too_large(what: str, most: int) -> CouldNotVerify:
 
 
 class Answer(io.BytesIO):
-    """Sink that stores a command's output up to ``most`` bytes; more output raises CouldNotVerify and terminates the command."""
+    """Sink that stores up to ``most`` bytes of a command's output.
+
+    Beyond that it raises CouldNotVerify, which ends the command.
+    """
 
     def __init__(self, what: str, most: int = MOST_BYTES) -> None:
-        """Allow ``most`` bytes; ``what`` names the answer in messages."""
+        """Allow ``most`` bytes. ``what``: name of the answer in messages."""
         super().__init__()
         self.what, self.most = what, most
 
@@ -72,19 +75,22 @@ class Answer(io.BytesIO):
 
     @property
     def text(self) -> str:
-        """Stored output as text; bytes that are invalid UTF-8 become surrogate escapes."""
+        """Stored output as text. Bytes that are not valid UTF-8 become surrogate escapes."""
         return self.getvalue().decode("utf-8", "surrogateescape")
 
     def json(self) -> Any:
-        """Parse the stored output as JSON. Raises CouldNotVerify."""
+        """Parse the stored output as JSON. Raises CouldNotVerify when it is not JSON."""
         return parsed(self.getvalue(), self.what)
 
 
 class Limited(io.RawIOBase):
-    """Sink that forwards up to ``most`` bytes to another sink; more output raises CouldNotVerify and terminates the command."""
+    """Sink that forwards up to ``most`` bytes to another sink.
+
+    Beyond that it raises CouldNotVerify, which ends the command.
+    """
 
     def __init__(self, sink: Sink, what: str, most: int) -> None:
-        """Forward at most ``most`` bytes to ``sink``; ``what`` names the answer in messages."""
+        """Forward at most ``most`` bytes to ``sink``. ``what``: name of the answer in messages."""
         super().__init__()
         self._sink, self._budget = sink, Budget(what, most)
 
@@ -98,7 +104,7 @@ class Ignored(io.BytesIO):
     """A sink that discards all output."""
 
     def write(self, data: Any) -> int:
-        """Discard ``data`` and report all of it as written."""
+        """Discard ``data``, and return the number of its bytes as if they had been written."""
         return len(data)
 
 

@@ -27,8 +27,11 @@ def _form(text: str) -> str:
     return text
 
 
-UNKNOWN_S = "how long that took is not known, and not in the error"
-"""Part of the text about a backup's time: the data is older than this time by the unknown duration of the job."""
+UNKNOWN_S = "how long the job took is not known, and not part of the error"
+"""Part of the text about the time of a backup.
+
+The data is older than this time by the unknown duration of the backup job.
+"""
 
 
 class FileBackups(BackupSource):
@@ -36,12 +39,11 @@ class FileBackups(BackupSource):
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"identity"})
     DECRYPTS: ClassVar[bool] = True
-    """True if files of this source may be encrypted; False for kinds whose backups consist of several files."""
+    """True if files of this source may be encrypted. False for kinds whose backups consist of several files each."""
     TAKEN: ClassVar[str] = ""
-    """Name of the backup job, such as ``the dump``, if the file's time is the end of the job, but the data is that of its
-    beginning.
+    """Name of the backup job, such as ``the dump``, when the file's time is the end of the job, but the data is older.
 
-    Empty if the data is that of the file's time.
+    In such a backup the data is as it was at the beginning of the job. Empty when the file's time is the time of its data.
     """
 
     at: Secret | str | tuple[str, ...] = Field(
@@ -54,18 +56,24 @@ class FileBackups(BackupSource):
     pattern: str = Field(default="*", description="Shell pattern that the names of the backup files match.")
     newest: Literal["modified", "name"] = Field(
         default="modified",
-        description="Time of each backup: `modified`, the file's modification time, or `name`, the time in its name (see `time`).",
+        description=(
+            "Where the time of each backup is read: `modified` is the modification time of the file, `name` is "
+            "the time in the file's name (see `time`)."
+        ),
     )
     time: Annotated[str, AfterValidator(_form)] = Field(
         default="",
-        description="Format for strptime(3) of the UTC time in the file names; empty: the first text that looks like a time.",
+        description=(
+            "Format of the UTC time in the file names, as for strptime(3). Empty: the first text in the name "
+            "that looks like a time."
+        ),
     )
 
     identity: AgeIdentity | None = Field(
         default=None,
         description=(
-            "Identity of age that decrypts files whose names end with .age: the content of a file of age-keygen, by `!file` or "
-            "`!env`."
+            "Secret key of age that decrypts files whose names end with .age: the content of a file made by "
+            "age-keygen, given by `!file` or `!env`."
         ),
     )
 
@@ -107,10 +115,10 @@ class FileBackups(BackupSource):
 
     @contextmanager
     def brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> Iterator[str]:
-        """Bring the file of ``backup`` to ``host``, decrypt it, and yield its path there.
+        """Bring the file of ``backup`` to ``host``, decrypt it, and yield its path on that host.
 
-        A copy in ``folder`` is removed at the end of the `with`. Raises StepFailed with ``backup-key-lost`` or
-        ``backup-damaged``.
+        A copy in ``folder`` is removed at the end of the `with` block. Raises StepFailed with the finding
+        ``backup-key-lost`` when no key decrypts the file, or with ``backup-damaged`` when the file is damaged.
         """
         path = self.opened(ctx, self.place(ctx).bring(ctx, backup.id, host, folder), host, folder)
         try:
@@ -120,9 +128,10 @@ class FileBackups(BackupSource):
                 host.run(("rm", "-f", "--", path), deadline=ctx.deadline)
 
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
-        """Decrypt the file ``path`` on ``host`` if its name ends with .age; returns the path of the plain file.
+        """Decrypt the file ``path`` on ``host`` if its name ends with .age, and return the path of the plain file.
 
-        The plain file is written to ``folder``; an encrypted copy in ``folder`` is removed. Raises StepFailed, NotReady.
+        The plain file is written to ``folder``. An encrypted copy in ``folder`` is removed. Raises StepFailed when the file
+        cannot be decrypted, and NotReady when the host has no program age.
         """
         if not path.endswith(SUFFIX):
             return path
@@ -132,11 +141,11 @@ class FileBackups(BackupSource):
         return plain
 
     def need_decryption(self, ctx: Context) -> None:
-        """Check that the step's host can decrypt the files, if they are encrypted. Raises NotReady."""
+        """Check that the step's host can decrypt the files if they are encrypted. Raises NotReady when it cannot."""
         if self.identity and not self.DECRYPTS:
             raise NotReady(
                 f"{self.name}: backups of kind {kind_of(self)} are not decrypted",
-                hint="remove `identity`, or encrypt one archive of the files, which is a backup of kind tar",
+                hint="remove `identity`; or use the kind `tar`, where each backup is one archive, which can be encrypted",
             )
         if self.identity or self.pattern.endswith(SUFFIX):
             host_encryption.need_age(ctx.host, ctx.deadline)
@@ -156,7 +165,10 @@ _TIMES = (
 
 
 def moment_in(name: str, form: str = "") -> datetime | None:
-    """Return the UTC time in a file name, in the strptime(3) format ``form``; None when the name contains no time."""
+    """Return the UTC time in a file name, or None when the name contains no time.
+
+    ``form``: its format, as for strptime(3).
+    """
     if form:
         pattern = re.escape(form)
         for directive, digits in (

@@ -30,29 +30,34 @@ from drillbook.values import Duration
 AHEAD_S = 300.0
 """Tolerated difference between two clocks, in seconds."""
 LATE = 1.5
-"""Number of schedule intervals without a new backup after which a backup counts as missed."""
+"""Number of schedule intervals. When no new backup appears for longer than this, a backup is missed."""
 RECENT = 4
-"""Number of recent schedule intervals in which every gap is reported."""
+"""Number of schedule intervals before now in which every gap is reported."""
 LEAST, MOST = 3, 14
-"""Minimum and maximum number of earlier backups with which the newest size is compared."""
+"""Smallest and largest number of earlier backups with which the size of the newest backup is compared."""
 SHRUNKEN, GROWN = 0.7, 2.0
-"""Ratios of the newest size to the median of earlier sizes: below the first it counts as shrunken, above the second as grown."""
+"""Ratios of the newest size to the median of earlier sizes.
+
+Below the first, the backup has shrunk; above the second, it has grown.
+"""
 SPREAD = 3.0
-"""Number of median absolute deviations that count as the usual spread."""
+"""Number of median absolute deviations within which a size counts as usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One backup of a series: the time of its data (with time zone), and its size if known."""
+    """One backup of a series: the time of its data with a time zone, and its size in bytes if known."""
 
     taken_at: datetime
     bytes: int | None = None
 
 
 def judge(moments: Sequence[Moment], *, now: datetime, max_age: float | None, every: float | None) -> list[Finding]:
-    """Return the findings about a series of backups in any order; ``max_age`` and ``every`` are in seconds.
+    """Return the findings about a series of backups, which may be in any order.
 
-    Backups of unknown size are left out of the comparison of sizes; if the newest is such a backup, no size is compared.
+    ``max_age``: largest permitted age of the newest backup, in seconds. ``every``: interval of the schedule, in seconds.
+    Sizes are compared only among backups of known size. When the size of the newest backup is unknown, no sizes are
+    compared.
     """
     ordered = sorted(moments, key=lambda moment: moment.taken_at)
     past = [moment for moment in ordered if _age(moment, now) >= -AHEAD_S]
@@ -65,7 +70,7 @@ def judge(moments: Sequence[Moment], *, now: datetime, max_age: float | None, ev
 
 
 def _age(moment: Moment, now: datetime) -> float:
-    """Return the seconds from the backup to ``now``."""
+    """Return the age of the backup in seconds at the time ``now``."""
     return (now - moment.taken_at).total_seconds()
 
 
@@ -80,7 +85,7 @@ def _ahead(moment: Moment, now: datetime) -> Finding:
 
 
 def _late(newest: Moment, now: datetime, max_age: float | None, every: float | None) -> list[Finding]:
-    """Return a finding if the newest backup is older than the limit or the schedule permits."""
+    """Return a finding if the newest backup is older than the limit, or older than the schedule permits."""
     age, title = _age(newest, now), _named(newest)
     if max_age is not None and age > max_age:
         wanted = f"at most {Duration(max_age)} old"
@@ -117,7 +122,7 @@ def _size(past: Sequence[Moment]) -> list[Finding]:
         return []
     usual = median(known)
     spread = SPREAD * median(abs(size - usual) for size in known)
-    measured = f"{newest} bytes; the median of the {len(known)} before it is {usual:.0f} bytes"
+    measured = f"{newest} bytes; the median size of the {len(known)} backups before it is {usual:.0f} bytes"
     if newest < (limit := min(SHRUNKEN * usual, usual - spread)):
         return [finding("backup-shrunken", title=title, wanted=f"at least {limit:.0f} bytes", measured=measured)]
     if newest > (limit := max(GROWN * usual, usual + spread)):

@@ -1,7 +1,8 @@
-"""Locations of a team's backup files: a folder on a host, an S3 prefix, a presigned URL, or the output of a command.
+"""Locations of backup files that a team made: a folder on a host, an S3 prefix, a presigned URL, or the output of a
+command.
 
-Every location can list its files, and transfer a file to the host that needs it. A host downloads from a store directly;
-from one host to another, chunks go through the controller, which does not store them.
+Every location can list its files, and transfer a file to the host that needs it. A host downloads files from a store
+directly. A file on one host goes to another host in chunks through the controller, which does not store them.
 """
 
 from __future__ import annotations
@@ -71,13 +72,13 @@ printf 'url = "%s"\\n' "$url" | curl --config - --noproxy '*' --silent --show-er
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One backup file: its path below the location, its size in bytes if known, and its modification time."""
+    """One backup file: its path relative to the location, its size in bytes if known, and its modification time."""
 
     name: str
     bytes: int | None
     modified: datetime
     basis: str
-    """Description of the field and the clock that ``modified`` was read from."""
+    """Text about the source of ``modified``: the field, and the clock that set it."""
 
 
 class Place:
@@ -85,18 +86,25 @@ class Place:
 
     @abstractmethod
     def files(self, ctx: Context) -> list[StoredFile]:
-        """List the files. Raises StepFailed when the location does not exist, CouldNotVerify, HostError."""
+        """List the files.
+
+        Raises StepFailed when the location does not exist, CouldNotVerify when the list cannot be read, and HostError when
+        the host cannot be asked.
+        """
 
     @abstractmethod
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
-        """Transfer the file ``name`` to ``host``; return its path on ``host``.
+        """Make the file ``name`` available on ``host``, and return its path there.
 
-        A file that is already on ``host`` is not copied. Otherwise the copy is written to ``folder``, an existing private
-        folder.
+        A file that is already on ``host`` is not copied. Otherwise a copy is written to ``folder``, an existing private
+        folder on ``host``.
         """
 
     def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
-        """Return the first ``limit`` bytes of each file by name; an empty result when this location can only read whole files."""
+        """Return the first ``limit`` bytes of each file, by name.
+
+        The result is empty when this location can only read whole files.
+        """
         return {}
 
 
@@ -112,7 +120,9 @@ class HostFolder(Place):
         sink = Answer(f"{self.host.name}: the list of {self.path}")
         output = self.host.run(("sh", "-c", _LIST, "sh", self.path), deadline=ctx.deadline, sink=sink)
         if output.exit == 44:
-            raise _no_place(f"{self.path} on {self.host.name}", "there is no folder and no file that the user may read")
+            raise _no_place(
+                f"{self.path} on {self.host.name}", "there is no folder and no file at this path that the user may read"
+            )
         output.check()
         found = [re.fullmatch(r"(\d+) (\d+) \./(.*)", line, re.DOTALL) for line in sink.text.splitlines()]
         basis = f"time of the last change of the file on {self.host.name}"
@@ -123,9 +133,10 @@ class HostFolder(Place):
         ]
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
-        """Return the path if the file is on the same machine; otherwise copy it in chunks through the controller.
+        """Return the path of the file on ``host``. If the file is on another machine, copy it in chunks through the
+        controller.
 
-        If the sandbox's user cannot read the file on the same machine, it is copied too.
+        A file on the same machine is also copied when the sandbox's user cannot read it.
         """
         path, to = self._path(ctx, name), f"{folder}/{_plain(name)}"
         if host.name != self.host.name:
@@ -181,7 +192,7 @@ class Prefix(Place):
 
 @dataclass(frozen=True, slots=True)
 class Web(Place):
-    """One file at a URL, such as a presigned URL; the URL is a secret."""
+    """One file at a URL, such as a presigned URL. The URL is a secret."""
 
     host: Host
     url: str
@@ -192,7 +203,10 @@ class Web(Place):
         return urlsplit(self.url).path.rpartition("/")[2] or "backup"
 
     def files(self, ctx: Context) -> list[StoredFile]:
-        """Request the first byte of the file, since the answer contains its size and modification time."""
+        """Return the one file.
+
+        Its size and its modification time are read from an answer to a request for its first byte.
+        """
         output = self.host.run(("sh", "-c", _LOOK), deadline=ctx.deadline, stdin=f"{self.url}\n".encode())
         if not output.ok:
             raise _no_place(f"the URL of {self.name}", printable(output.stderr, limit=200).strip())
@@ -203,7 +217,7 @@ class Web(Place):
         if "last-modified" not in head:
             raise CouldNotVerify(
                 f"the server of {self.name} does not report the modification time of the file",
-                hint="put the time into the name of the file, and set `newest: name` and `time`",
+                hint="put the time into the name of the file, and set `newest: name` and `time` in the inventory",
             )
         size = head.get("content-range", "").rpartition("/")[2] or head.get("content-length", "")
         moment = parsedate_to_datetime(head["last-modified"])
@@ -216,18 +230,18 @@ class Web(Place):
 
 @dataclass(frozen=True, slots=True)
 class Printed(Place):
-    """Output of a command on a host; the command prints the newest backup."""
+    """Output of a command on a host. The command prints the newest backup."""
 
     host: Host
     argv: tuple[str, ...]
 
     def files(self, ctx: Context) -> list[StoredFile]:
-        """Return one file, with the present time, which represents the output of the command."""
+        """Return one file that stands for the output of the command, with the present time as its modification time."""
         basis = "start of the command, by the controller's clock"
         return [StoredFile("output", None, datetime.now(UTC), basis)]
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
-        """Run the command, and write its output to a file on ``host``, which must be the host of the command."""
+        """Run the command, and write its output to a file on ``host``. The command must run on this same host."""
         if host.name == self.host.name:
             path = f"{folder}/{name}"
             if not isinstance(host, SandboxHost):
@@ -249,7 +263,8 @@ def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str]) -> Plac
     """Return the location of backup files that ``at`` describes.
 
     ``at`` is an absolute path on ``host``, ``s3://bucket/prefix/``, ``sftp://HOST/path`` with a host of the inventory, an
-    ``https://`` URL (usually a secret), or a command as a list of arguments. Raises PlanError, ValueError.
+    ``https://`` URL (usually a secret), or a command as a list of arguments. Raises PlanError when the host or the bucket
+    is not in the inventory, and ValueError when ``at`` has no known form.
     """
     if isinstance(at, Secret):
         at = at.reveal()
@@ -270,7 +285,7 @@ def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str]) -> Plac
 
 
 def matching(files: Sequence[StoredFile], pattern: str) -> list[StoredFile]:
-    """Return the files whose name matches the shell pattern; a pattern with a slash is compared with the whole path."""
+    """Return the files whose name matches the shell pattern. A pattern with a slash is compared with the whole path."""
     return [
         file for file in files if fnmatchcase(file.name if "/" in pattern else file.name.rpartition("/")[2], pattern or "*")
     ]
@@ -293,7 +308,7 @@ def _fetched(ctx: Context, host: Host, url: str, path: str, what: str) -> str:
 
 
 def _relayed(ctx: Context, source: Host, path: str, host: Host, to: str) -> str:
-    """Copy a file from one host to another in chunks through the controller."""
+    """Copy a file from one host to another host, in chunks through the controller."""
     host.run(("sh", "-c", 'umask 077; : > "$1"', "sh", to), deadline=ctx.deadline).check()
     number = 0
     while True:
@@ -310,5 +325,5 @@ def _relayed(ctx: Context, source: Host, path: str, host: Host, to: str) -> str:
 def _no_place(what: str, why: str) -> StepFailed:
     return StepFailed(
         f"no backups can be read from {what}: {why}",
-        findings=[finding("backup-missing", title=what, wanted="a place of backups", measured=why)],
+        findings=[finding("backup-missing", title=what, wanted="a place of backups that can be read", measured=why)],
     )

@@ -1,4 +1,5 @@
-"""Base of backup sources: backups that a team takes with its own tools, listed in the inventory under `backups`.
+"""Base of backup sources. A backup source is a list of backups that a team takes with its own tools; see `backups` in
+inventories.
 
 Each kind of source (pg_dump, restic, ...) has a class that runs its backup tool. Through this interface, the actions
 `backup.*` list, check, measure and restore backups of every kind.
@@ -24,9 +25,9 @@ from drillbook.sdk.service import Service, kind_of
 from drillbook.values import Duration
 
 AHEAD_S = 60.0
-"""Seconds by which the clock of a backup's time may be ahead of the controller's clock."""
+"""Seconds by which the time of a backup may lie in the controller's future, since the two clocks may differ."""
 END = datetime.max.replace(tzinfo=UTC)
-"""Target of a point-in-time recovery that means the end of the archived log."""
+"""Target of a point-in-time recovery that recovers everything up to the end of the archived log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,23 @@ class Backup:
     """One backup of a source."""
 
     id: str
-    """Name of the backup in its backup tool; unique in its source."""
+    """Name of the backup in its backup tool. It is unique in its source."""
     taken_at: datetime
-    """Time of the data in the backup, in UTC."""
+    """Time of the data in the backup, in UTC. The backup holds the data as it was at this time."""
     basis: str
-    """Description of the field and the clock that ``taken_at`` was read from."""
+    """Text about the source of ``taken_at``: the field, and the clock that set it."""
     error_s: float = 0.0
-    """Maximum error of ``taken_at`` in seconds, as far as it is known."""
+    """Largest known error of ``taken_at``, in seconds."""
     bytes: int | None = None
-    """Size in bytes; None when the backup tool does not report a size."""
+    """Size of the backup in bytes. None when the backup tool does not report it."""
     until: datetime | None = None
-    """For sources with point-in-time recovery: newest moment to which the backup can be restored; otherwise None."""
+    """For sources with point-in-time recovery: newest time to which this backup can be restored. None for other sources."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Further results of the listing, as JSON."""
+    """Further facts about the backup from the list of the backup tool, as JSON values."""
 
     @property
     def newest_moment(self) -> datetime:
-        """Newest moment that a restore of this backup can reach."""
+        """Time of the newest data that a restore of this backup can bring back."""
         return self.until or self.taken_at
 
     def as_facts(self) -> Facts:
@@ -72,32 +73,32 @@ class Checked:
 
     findings: tuple[Finding, ...]
     covered: tuple[str, ...]
-    """Checks that were carried out, such as ``every byte was read``."""
+    """Checks that were carried out, as text, such as ``every byte was read``."""
     not_covered: tuple[str, ...]
-    """Problems that these checks cannot detect, such as ``rows that are missing in the dump``."""
+    """Problems that these checks cannot detect, as text, such as ``rows that are missing in the dump``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BackupSource(Service):
-    """Base of all kinds of backup sources. ``name`` is the source's key under `backups` in the inventory."""
+    """Base of all kinds of backup sources. ``name`` is the key of the source under `backups` in the inventory."""
 
     RUNS: ClassVar[bool] = False
     RESTORES_TO: ClassVar[tuple[str, ...]] = ()
     """Kinds of sandboxes into which a backup of this source can be restored."""
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ()
-    """Kinds of services whose lost data can be restored in place from a backup of this source; see ``in_place``."""
+    """Kinds of services whose lost data can be restored from a backup of this source in place; see ``in_place``."""
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that the host of the source needs."""
 
     service: str = Field(default="", description="Name of the service whose data is backed up.")
-    max_age: Duration | None = Field(default=None, gt=0, description="Age above which the newest backup is too old.")
+    max_age: Duration | None = Field(default=None, gt=0, description="Largest permitted age of the newest backup.")
     every: Duration | None = Field(
-        default=None, gt=0, description="Schedule: a longer gap between two backups is a finding."
+        default=None, gt=0, description="Interval of the backup schedule. A longer time between two backups is a finding."
     )
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock for the source on its host: kind and name."""
+        """Name of the lock for this source on its host. It consists of the source's kind and name."""
         return f"backup-{re.sub(r'[^A-Za-z0-9._-]', '_', self.name)}"
 
     @property
@@ -107,32 +108,33 @@ class BackupSource(Service):
 
     @abstractmethod
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the backups in any order, read-only. ``ctx.host`` is the host of the source.
+        """List the backups in any order. Only reads. ``ctx.host`` is the host of the source.
 
-        Raises StepFailed with findings, CouldNotVerify, HostError.
+        Raises StepFailed with findings when the backups are damaged or missing, CouldNotVerify when the list cannot be
+        read, and HostError when the host cannot be asked.
         """
 
     @abstractmethod
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Verify one backup where it is stored: run the backup tool's own verification, and read every byte.
+        """Verify one backup where it is stored: run the verification of the backup tool, and read every byte.
 
-        Problems of the backup are findings in the result; errors of the check itself raise StepFailed, CouldNotVerify,
-        HostError.
+        Problems of the backup are findings in the result. When the check itself cannot run, it raises StepFailed,
+        CouldNotVerify or HostError.
         """
 
     @abstractmethod
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Restore a backup into the sandbox ``box``, whose folder is still empty, and start a server if the sandbox has one.
+        """Restore a backup into the sandbox ``box``, whose folder is still empty. Start a server if the sandbox has one.
 
-        ``at`` is the target of a point-in-time recovery, or END for the newest moment; None means the time of the backup.
-        ``ctx.host`` is the sandbox's host. Returns ``bytes`` restored and ``seconds`` by stage. Raises StepFailed with
-        findings, HostError.
+        ``at``: target time of a point-in-time recovery, or END for the newest possible time; None means the time of the
+        backup. ``ctx.host`` is the host of the sandbox. Returns the restored ``bytes``, and ``seconds`` by stage. Raises
+        StepFailed with findings when the backup cannot be restored, and HostError when the host fails.
         """
 
     def in_place(self, ctx: Context, service: Service) -> InPlace:
         """Return the object that restores backups into ``service`` itself.
 
-        Raises NotReady for kinds not in ``RESTORES_IN_PLACE``.
+        Raises NotReady when the kind of ``service`` is not in ``RESTORES_IN_PLACE``.
         """
         raise NotReady(
             f"backups of kind {kind_of(self)} can only be restored into a sandbox, not into {service.name}",
@@ -140,11 +142,11 @@ class BackupSource(Service):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the programs, and that the backups can be read. Raises NotReady."""
+        """Check that the host has the needed programs, and that the backups can be read. Raises NotReady."""
         need_programs(ctx, self.PROGRAMS)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host, ``ctx.host``, has everything that a restore needs. Raises NotReady."""
+        """Check that the sandbox's host has everything that a restore needs; it is ``ctx.host``. Raises NotReady."""
 
 
 def source_of(ctx: Context, name: str) -> BackupSource:
@@ -158,18 +160,20 @@ def stamp(moment: datetime) -> str:
 
 
 def newest(source: BackupSource, backups: Sequence[Backup]) -> Backup:
-    """Return the backup with the newest moment. Raises StepFailed when there are no backups."""
+    """Return the backup that can restore the newest data. Raises StepFailed when there are no backups."""
     if not backups:
         raise no_backup(source, "at least one backup", f"none{source.searched}")
     return max(backups, key=lambda backup: (backup.newest_moment, backup.id))
 
 
 def chosen(source: BackupSource, found: Sequence[Backup], at: str, only: str = "") -> tuple[Backup, datetime | None]:
-    """Return the backup that ``at`` selects, and the target time of a point-in-time recovery, or None.
+    """Return the backup that ``at`` selects, and the target time of a point-in-time recovery. The target is None for other
+    restores.
 
-    ``at`` is ``latest``, the id of a backup, or a time in ISO 8601 with UTC offset, which selects the newest backup up to
-    that time. With point-in-time recovery, ``latest`` means the end of the archived log (END). With ``only``, only the
-    backup with this id is considered. Raises StepFailed when no backup matches, ValueError for a time without an offset.
+    ``at`` is ``latest``, the id of a backup, or a time in ISO 8601 with its offset from UTC. A time selects the newest
+    backup that was taken up to that time. For sources with point-in-time recovery, ``latest`` means the end of the archived
+    log (END). When ``only`` is given, only the backup with this id is considered. Raises StepFailed when no backup matches,
+    and ValueError for a time without an offset.
     """
     backups = [backup for backup in found if backup.id == only] if only else found
     if only and not backups:
@@ -193,7 +197,7 @@ def chosen(source: BackupSource, found: Sequence[Backup], at: str, only: str = "
 
 
 def parsed_moment(text: str) -> datetime | None:
-    """Parse a time in ISO 8601; None for any other text. Raises ValueError when the UTC offset is missing."""
+    """Parse a time in ISO 8601. Returns None for any other text. Raises ValueError when the time has no offset from UTC."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -204,15 +208,15 @@ def parsed_moment(text: str) -> datetime | None:
 
 
 def no_backup(source: BackupSource, wanted: str, measured: str) -> StepFailed:
-    """Return the error that the source does not have the ``wanted`` backup."""
+    """Return the error for a source that does not have the ``wanted`` backup."""
     return StepFailed(
-        f"{source.name} does not have the backup: wanted {wanted}, found {measured}",
+        f"{source.name} does not have the wanted backup. Wanted: {wanted}; found: {measured}",
         findings=[finding("backup-missing", title=source.name, wanted=wanted, measured=measured)],
     )
 
 
 def need_programs(ctx: Context, programs: Sequence[str], *, hint: str = "") -> None:
-    """Check that the step's host has ``programs``. Raises NotReady, which names all that are missing."""
+    """Check that the step's host has ``programs``. Raises NotReady with the names of all missing programs."""
     if not programs:
         return
     if missing := ctx.missing(*programs):

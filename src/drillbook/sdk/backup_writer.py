@@ -1,7 +1,7 @@
-"""Writer of backup sets: uploads the files of one backup to a folder of a store, and the manifest as the last file.
+"""Writer of backup sets. It uploads the files of one backup to a folder of a store, and uploads the manifest last.
 
-A set is complete or absent: a folder that already has a manifest is never written to, and after a failure all uploads are
-removed. All kinds of backups are written with ``BackupSet``, each with its own files.
+A set is complete or absent. The writer never writes to a folder that already has a manifest, and removes all uploads after
+a failure. Backups of every kind are written with ``BackupSet``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from drillbook.values import Size
 BackupFolder = Annotated[
     Uri, Field(description="Folder for the backup in a store, `s3://bucket/prefix`; it must not contain a backup yet.")
 ]
-PartSize = Annotated[Size, Field(ge=PART_LEAST, description="Size of the parts in which larger files are uploaded.")]
+PartSize = Annotated[
+    Size, Field(ge=PART_LEAST, description=("Size in bytes of the parts in which larger files are uploaded."))
+]
 PART_SIZE = Size(32 << 20)
 """Default part size in bytes for the upload of large files."""
 
@@ -38,14 +40,15 @@ class BackupSet:
     folder: Reference
     upload: Upload
     sizes: dict[str, int] = field(default_factory=dict)
-    """Sizes of the files sent so far, in bytes, by name."""
+    """Sizes in bytes of the files sent so far, by name."""
     manifest: bytes = b""
 
     def send(self, carrier: Carrier, path: str, found: Sequence[File], part_size: int) -> dict[str, StoredFile]:
-        """Send the files ``found`` below ``path`` to the store, from the host of ``carrier``; ``part_size`` is in bytes.
+        """Send the files ``found`` in the folder ``path`` from the host of ``carrier`` to the store.
 
-        If the store requires encryption, the files are first replaced by encrypted ones. Returns the manifest's entries by
-        the name of the plain file. Raises StepFailed, NotReady, HostError, CouldNotVerify, Cancelled.
+        ``part_size``: size in bytes of the parts of large files. If the store requires encryption, the files on the host
+        are first replaced by encrypted ones. Returns the entries of the manifest by the name of the plain file. Raises
+        StepFailed, NotReady, HostError, CouldNotVerify and Cancelled.
         """
         rule = self.store.service.encrypt
         sent = host_encryption.encrypt(carrier, path, found, rule, part_size) if rule else found
@@ -56,9 +59,10 @@ class BackupSet:
         return entries(sent)
 
     def put(self, name: str, data: bytes) -> str:
-        """Upload ``data`` from the controller as file ``name``; returns the SHA-256.
+        """Upload ``data`` from the controller as the file ``name``, and return its SHA-256.
 
-        Raises StepFailed, NotReady for a store that requires encryption, CouldNotVerify.
+        Raises StepFailed when the file exists, NotReady when the store requires encryption, and CouldNotVerify when the
+        store fails.
         """
         need_clear(self.store.service)
         key, digest = self.folder.below(name).key, sha256(data)
@@ -68,10 +72,10 @@ class BackupSet:
         return digest
 
     def stream(self, name: str, parts: Iterable[bytes]) -> None:
-        """Write the large file ``name`` from the controller; it becomes visible once all ``parts`` are sent.
+        """Write the large file ``name`` from the controller. The file becomes visible once all ``parts`` are sent.
 
-        Every part except the last must have at least ``PART_LEAST`` bytes. Raises the errors of ``parts``, NotReady for a
-        store that requires encryption, CouldNotVerify.
+        Every part except the last must have at least ``PART_LEAST`` bytes. Raises the errors of ``parts``, NotReady when
+        the store requires encryption, and CouldNotVerify when the store fails.
         """
         need_clear(self.store.service)
         key = self.folder.below(name).key
@@ -91,10 +95,10 @@ class BackupSet:
         del self.sizes[name]
 
     def seal(self, manifest: BackupManifest) -> None:
-        """Check that the store lists every file with its size, then write the manifest, which also names the store's
-        recipients.
+        """Check that the store lists every file with its size, and then write the manifest with the recipients of the
+        store's encryption.
 
-        Raises StepFailed, CouldNotVerify.
+        Raises StepFailed when a file is missing or has another size, and CouldNotVerify when the store fails.
         """
         sizes = self.store.sizes(self.folder.key + "/")
         if wrong := [name for name, size in self.sizes.items() if sizes.get(name) != size]:
@@ -103,10 +107,10 @@ class BackupSet:
         self.store.put(self.folder.below(FILE).key, self.manifest, sha256(self.manifest))
 
     def facts(self, ctx: Context) -> Facts:
-        """Return the facts of the backup; sign its manifest if the run has a signing key. Raises CouldNotVerify.
+        """Return the facts of the backup. If the run has a signing key, sign the manifest. Raises CouldNotVerify.
 
-        Facts: ``location`` (the folder) and ``manifest``, both with the SHA-256 of the manifest; ``evidence`` (a copy of the
-        manifest); ``signed``, and ``unsigned`` with the reason.
+        Facts: ``location`` (the folder) and ``manifest``, both with the SHA-256 of the manifest; ``evidence`` (a copy of
+        the manifest); ``signed``; and for an unsigned manifest ``unsigned``, which is the reason.
         """
         digest = sha256(self.manifest)
         self.upload.small.append(self.folder.below(SIGNATURE).key)
@@ -119,7 +123,10 @@ class BackupSet:
         }
 
     def discard(self) -> None:
-        """Remove all uploaded files, as far as the store permits. The manifest is removed first, but only if this set wrote it."""
+        """Remove all uploaded files, as far as the store permits.
+
+        If this set wrote a manifest, the manifest is removed first.
+        """
         key = self.folder.below(FILE).key
         with suppress(DrillbookError):
             if self.manifest and self.store.get(key) == self.manifest:
@@ -128,16 +135,22 @@ class BackupSet:
 
 
 def need_clear(service: S3) -> None:
-    """Check that the store accepts unencrypted backups, for kinds of backups that cannot be encrypted. Raises NotReady."""
+    """Check that the store accepts unencrypted backups.
+
+    Used by kinds of backups that cannot be encrypted. Raises NotReady.
+    """
     if service.encrypt:
         raise NotReady(
-            f"backups in {service.name} are encrypted, and this kind of backup cannot be: a server or the store itself copies it",
-            hint="name a store without `encrypt`",
+            (
+                f"backups in {service.name} must be encrypted, but this kind of backup cannot be: a server or the "
+                "store itself copies its data"
+            ),
+            hint="name a store without `encrypt` in the inventory",
         )
 
 
 def drop_uploads(ctx: Context, to: str) -> None:
-    """Abort unfinished multipart uploads below the folder ``to``: they take up space, although no list of objects shows
+    """Abort unfinished multipart uploads below the folder ``to``. They take up space, although no list of objects shows
     them.
 
     Raises CouldNotVerify.
@@ -149,13 +162,14 @@ def drop_uploads(ctx: Context, to: str) -> None:
 
 @contextmanager
 def taking(store: Store, folder: Reference, what: Literal["backup", "archive"] = "backup") -> Iterator[BackupSet]:
-    """Yield a writer of a backup set in ``folder``; the uploads are removed when the `with` block fails.
+    """Yield a writer of a backup set in ``folder``. When the `with` block fails, the uploads are removed.
 
-    Error messages name the set by ``what``. Raises StepFailed when the folder already contains a backup set, CouldNotVerify.
+    ``what``: name of the set in error messages. Raises StepFailed when the folder already contains a backup set, and
+    CouldNotVerify when the store cannot be asked.
     """
     if store.size(folder.below(FILE).key) is not None:
         name = f"{'an' if what == 'archive' else 'a'} {what}"
-        raise StepFailed(f"{folder} already contains {name}; {name} is never overwritten")
+        raise StepFailed(f"{folder} already contains {name}; Drillbook never overwrites {name}")
     made = BackupSet(store, folder, Upload(store, folder.key))
     try:
         yield made

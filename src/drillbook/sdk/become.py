@@ -1,4 +1,4 @@
-"""Account for commands and files on a host: the key `become` of a host, a service or a step."""
+"""Account that runs commands and accesses files on a host: the key `become` of a host, a service or a step."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from drillbook.values import Secret
 
 ROOT = "root"
 USER = r"^([A-Za-z_][A-Za-z0-9_.-]*\$?)?$"
-"""Valid names of accounts as in useradd(8); empty for the SSH user itself."""
+"""Pattern of valid account names, as for useradd(8). The empty name stands for the SSH user."""
 _SHORT: list[dict[str, Any]] = [{"type": "boolean"}, {"type": "string", "pattern": USER}]
 
 
 def _account(value: object) -> object:
-    """Replace `true` by root, and `false` by the empty name, which means the SSH user."""
+    """Replace `true` by the name root, and `false` by the empty name, which stands for the SSH user."""
     return value if not isinstance(value, bool) else ROOT if value else ""
 
 
 Account = Annotated[
     str, BeforeValidator(_account), Field(pattern=USER), WithJsonSchema({"anyOf": _SHORT}, mode="validation")
 ]
-"""Name of an account; `true` means root, `false` the SSH user."""
+"""Name of an account. `true` means root, and `false` means the SSH user."""
 
 
 class Become(BaseModel):
-    """Account that runs commands and accesses files, by sudo. Written as `true`, `false`, the account, or a mapping."""
+    """Account that runs commands and accesses files by sudo. It is written as `true`, `false`, a name, or a mapping."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    user: Account = Field(default=ROOT, description="Account to use; default: root. `false`: the SSH user itself.")
+    user: Account = Field(default=ROOT, description="Account to use; default: root. `false` means the SSH user itself.")
     password: Secret | None = Field(
         default=None,
         description=(
-            "Password that sudo asks for, usually that of the SSH user, as a secret. It reaches sudo by standard input. "
-            "Not set: sudo must not ask for one (`NOPASSWD`)."
+            "Password that sudo asks for, as a secret; usually that of the SSH user. It is passed to sudo on "
+            "standard input. Not set: sudo must not ask for a password (`NOPASSWD`)."
         ),
     )
 
@@ -71,10 +71,11 @@ class Become(BaseModel):
 
 
 def nearest(own: str | None, levels: Iterable[Become | None]) -> Become | None:
-    """Return the account of a step: ``own`` is the account that it names itself, ``levels`` are its service and its host.
+    """Return the account of a step. ``own``: the account that the step names; ``levels``: the accounts of its service and
+    of its host.
 
-    The nearest level that is set names the account. The password is that of the nearest level with one. ``None``: the step
-    acts as the SSH user.
+    The first of these that is set names the account, in this order. The first of these with a password gives the password.
+    ``None``: the step runs as the SSH user.
     """
     known = [level for level in levels if level is not None]
     account = own if own is not None else next((level.user for level in known), "")

@@ -1,12 +1,12 @@
-"""Program that transfers files between a host and a store; the data never passes the controller.
+"""Program that transfers files between a host and a store. The data does not pass through the controller.
 
-Standard library only, Python 3.7 or later: ``python3 -I - MODE ...`` reads this file from standard input.
+It uses only the standard library of Python 3.7 or later. ``python3 -I - MODE ...`` reads this file from standard input.
 
 ``survey FOLDER PART_SIZE`` prints sizes and digests of the files below FOLDER, and of the parts of larger files. ``send
-PLAN`` uploads the files listed in the JSON file PLAN. ``fetch PLAN`` downloads the files listed in PLAN, and compares sizes
-and digests.
+PLAN`` uploads the files listed in the JSON file PLAN. ``fetch PLAN`` downloads the files listed in PLAN, and compares their
+sizes and digests.
 
-URLs are secrets that expire: they are passed in a file that only its owner can read, and messages never repeat them.
+URLs are secrets that expire. They are passed in a file that only its owner can read, and messages never repeat them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PATIENCE = 60
 
 
 def survey(folder: str, part_size: int) -> list[dict[str, Any]]:
-    """List ``{"name", "size", "sha256", "parts"}`` of every file, sorted by name; ``parts`` is empty for a small file."""
+    """List every file as ``{"name", "size", "sha256", "parts"}``, sorted by name. ``parts`` is empty for a small file."""
     root = Path(folder)
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -77,7 +77,7 @@ def _put(root: Path, one: dict[str, Any]) -> dict[str, str]:
 
 
 def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
-    """Send a request with retries; return the status (0 without an answer), the ETag, and the error code or message."""
+    """Send a request with retries. Returns the status (0 when no answer came), the ETag, and the error code or message."""
     outcome = (0, "", "no answer")
     for attempt in range(ATTEMPTS):
         try:
@@ -95,7 +95,9 @@ def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[i
 
 
 def _code(answer: bytes) -> str:
-    """Return only the error code in a store's answer; the rest of the answer may repeat parts of the secret signature."""
+    """Return only the error code in a store's answer, because the rest of the answer may repeat parts of the secret
+    signature.
+    """
     found = re.search(rb"<Code>([A-Za-z0-9]+)</Code>", answer)
     return found.group(1).decode() if found else ""
 
@@ -109,11 +111,10 @@ def _open(method: str, url: str, body: bytes | None = None, headers: dict[str, s
 
 
 def fetch(plan: dict[str, Any]) -> list[dict[str, str]]:
-    """Download the files in ``plan["gets"]``; returns ``{"problem", "measured"}`` for each file.
+    """Download the files in ``plan["gets"]``, and return ``{"problem", "measured"}`` for each file.
 
-    ``problem`` is the kind of error, such as `size`, and ``measured`` the actual value; both are empty on success.
-
-    Each file is ``{"name", "url", "size", "sha256"}``, and is written to the folder ``plan["root"]``.
+    ``problem`` is the kind of error, such as `size`, and ``measured`` is the actual value. Both are empty on success. Each
+    file is given as ``{"name", "url", "size", "sha256"}``, and is written to the folder ``plan["root"]``.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda one: _get(Path(plan["root"]), one), plan["gets"]))
@@ -157,7 +158,7 @@ def _receive(path: Path, one: dict[str, Any]) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the mode that ``arguments`` name and print its result as JSON."""
+    """Run the mode that the first of ``arguments`` names, and print its result as JSON."""
     os.umask(0o077)
     if arguments[0] == "survey":
         result = survey(arguments[1], int(arguments[2]))

@@ -22,7 +22,7 @@ from drillbook.sdk.service import S3, Service
 from drillbook.sdk.target_folders import scratch_of
 
 Facts = dict[str, Any]
-"""Results of an action, as JSON. Large data goes to an evidence file, and the fact holds the SHA-256 of that file."""
+"""Facts of an action, as JSON values. Large data goes to an evidence file, and the fact holds the SHA-256 of that file."""
 
 ServiceT = TypeVar("ServiceT", bound=Service)
 
@@ -45,23 +45,26 @@ class Context:
     proofs: frozenset[str] = frozenset()
     """Names of the actions that verify a backup of the step's service in the backup phase of this drill."""
     spares: bool = False
-    """True after a fault was injected: evidence that cannot be written is then skipped with a note instead of an error."""
+    """True after a fault was injected. Evidence that cannot be written is then skipped with a note, and raises no error."""
     hosts: Mapping[str, Target] = field(default_factory=dict)
     """The hosts of the inventory by name."""
     traceparent: str = ""
-    """W3C header that makes a request part of the run's trace; empty when the run is not traced."""
+    """W3C header `traceparent`, which makes a request part of the run's trace. Empty when the run is not traced."""
     vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
-    """Function that returns the newest passed step with a given action and service from earlier runs."""
+    """Function that takes an action and a service, and returns the newest step of earlier runs that passed with both."""
     former: frozenset[str] = frozenset()
-    """Names of hosts where the run being recovered has its temporary files in the folder that an older version used."""
+    """Names of hosts where a run that is recovered has its temporary files in the folder that older versions used."""
     written: int = 0
-    """For a canary that is read back or cleaned up: the highest number that it is known to have tried to write."""
+    """For a canary whose rows are read back or removed: the highest number that it is known to have tried to write."""
     programs: Programs = field(default_factory=Programs)
-    """Answers about programs on hosts. The `ready` checks of all steps share one object; other contexts ask again."""
+    """Known answers about programs on hosts. The `ready` checks of all steps share them; any other context asks again."""
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
-        """Return the service ``name``. Raises PlanError when the inventory lacks it, or it is not of ``kind``."""
+        """Return the service ``name``.
+
+        Raises PlanError when the inventory has no such service, or when it is not of ``kind``.
+        """
         service = self.services.get(name)
         if not isinstance(service, kind):
             found = f"has the kind {getattr(service, 'kind', '?')}" if service else "is not in the inventory"
@@ -69,41 +72,52 @@ class Context:
         return service
 
     def same_service(self, a: str, b: str) -> bool:
-        """Return True when the names ``a`` and ``b`` denote the same service, or when both are empty (steps without a service)."""
+        """Return True when the names ``a`` and ``b`` mean the same service, or when both are empty because the steps have
+        no service.
+        """
         return a == b or same_thing(self.services, self.hosts, a, b)
 
     def bucket(self, uri: str) -> S3:
-        """Return the S3 service that holds ``s3://bucket/...``. Raises PlanError unless the inventory has exactly one."""
+        """Return the S3 service of the bucket in ``uri``, as s3://bucket/...
+
+        Raises PlanError unless the inventory has exactly one.
+        """
         match = re.match(r"s3://([^/#]+)", uri)
         found = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]
         if len(found) != 1:
-            raise PlanError(f"{self.step}: {uri!r} needs exactly one s3 service with that bucket, found {len(found)}")
+            raise PlanError(
+                f"{self.step}: {uri} needs exactly one service of kind s3 with that bucket in the inventory; there "
+                f"are {len(found)}"
+            )
         return found[0]
 
     def run(self, *argv: str, **options: Any) -> Output:
-        """Run a command on the step's host within the step's deadline; see Host.run for ``options``."""
+        """Run a command on the step's host within the step's deadline. ``options`` are those of Host.run."""
         return self.host.run(argv, deadline=self.deadline, **options)
 
     def missing(self, *programs: str) -> list[str]:
-        """Return those of ``programs`` that are not on the PATH of the step's host. Raises CommandFailed, HostError."""
+        """Return the names in ``programs`` that are not on the PATH of the step's host. Raises CommandFailed, HostError."""
         return self.programs.missing(self.host, programs, deadline=self.deadline)
 
     @property
     def scratch(self) -> str:
-        """Folder for this run's temporary files on the step's host; the runner removes it at the end of the run."""
+        """Folder for temporary files of this run on the step's host. The runner removes it at the end of the run."""
         return self.scratch_on(self.host)
 
     def scratch_on(self, host: Host) -> str:
-        """Folder for this run's temporary files on ``host``."""
+        """Folder for temporary files of this run on ``host``."""
         return scratch_of(host, self.run_id, former=host.name in self.former)
 
     def make_scratch(self, name: str = "") -> str:
-        """Create ``scratch`` and in it an empty, private folder ``name``; return the path of ``name``. Raises NotReady, HostError."""
+        """Create the folder ``scratch``, and in it the empty private folder ``name``. Returns the path of ``name``.
+
+        Raises NotReady when other users could write there, and HostError when the host fails.
+        """
         return target_folders.make(self.host, self.scratch, name, deadline=self.deadline)
 
     @contextmanager
     def temporary(self, name: str) -> Iterator[str]:
-        """Yield a new, empty folder for this step on its host; the folder is removed after the `with`, also after an error."""
+        """Yield a new empty folder on the step's host. The folder is removed after the `with` block, also after an error."""
         path = f"{self.scratch}/{name}-{self.step}"
         try:
             yield self.make_scratch(f"{name}-{self.step}")
@@ -112,9 +126,9 @@ class Context:
                 self.host.run(("rm", "-rf", "--", path), deadline=Deadline.after(60))
 
     def evidence(self, name: str, content: bytes | str, *, sync: bool = False) -> Facts:
-        """Store ``content`` as an evidence file of the run; returns ``{"file", "sha256", "bytes"}`` for the facts.
+        """Store ``content`` as an evidence file of the run, and return ``{"file", "sha256", "bytes"}`` for the facts.
 
-        With ``sync`` the file is flushed to the disk, and a failure raises OSError: for data that a recovery needs.
+        ``sync``: use it for data that a recovery needs. The file is then flushed to the disk, and a failure raises OSError.
         """
         with self.evidence_stream(name, sync=sync) as (writer, facts):
             writer.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
@@ -122,7 +136,10 @@ class Context:
 
     @contextmanager
     def evidence_stream(self, name: str, *, sync: bool = False) -> Iterator[tuple[RedactingWriter, Facts]]:
-        """Open an evidence file for writing; yield the writer, and the facts, which are filled in when the file is closed."""
+        """Open an evidence file for writing.
+
+        Yields the writer and the facts; the facts are filled in when the file is closed.
+        """
         folder = self.folder / "evidence"
         name, taken = self._evidence_file(name), len(self.kept_evidence(name))
         file = EvidenceFile(folder / (f"{name}~{taken + 1}" if taken else name), optional=self.spares, vital=sync)
@@ -145,7 +162,7 @@ class Context:
 
     @contextmanager
     def reach(self, service: Any) -> Iterator[tuple[str, int]]:
-        """Yield an address and port at which the controller reaches ``service``, through an SSH tunnel if needed."""
+        """Yield an address and a port where the controller reaches ``service``; they lead through an SSH tunnel if needed."""
         if service.socket or getattr(service, "reach", "direct") == "ssh":
             with self.host_named(service.host).forward(service.socket or service.address, service.port) as port:
                 yield "127.0.0.1", port

@@ -1,7 +1,7 @@
-"""Contract checks for tests of a plugin: they verify the declarations of a system.
+"""Contract checks for tests of a plugin. They verify the declarations of a system.
 
-``assert problems(SYSTEM) == []`` is such a test; see docs/plugins.md. No host is contacted; tests of the actions themselves
-need a real server. For backup sources there is also ``source_problems``.
+``assert problems(SYSTEM) == []`` is such a test; see docs/plugins.md. The checks contact no host; tests of the actions
+themselves need a real server. ``source_problems`` checks backup sources.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _classes(system: System) -> Iterator[str]:
         for family in getattr(system, part):
             found = [name for name in discovery.known_names(kind) if name.startswith(f"{family}.")]
             if not found:
-                yield f"{part}: the family {family!r} contains none"
+                yield f"{part}: the module or package of the family {family} contains none"
             for name in found:
                 yield from (f"{name}: {wrong}" for wrong in _of_class(discovery.find(name, kind)))
 
@@ -79,7 +79,7 @@ def _of_class(cls: type[Any]) -> Iterator[str]:
         if odd := set(cls.UNDO) - UNDO_KINDS:
             yield f"{sorted(odd)[0]!r} is not a kind of undo"
     elif not issubclass(cls, Availability | Canary):
-        yield "is neither an availability probe nor a canary"
+        yield "the probe is derived neither from Availability nor from Canary"
 
 
 def _said(cls: type[Any]) -> Iterable[str]:
@@ -114,7 +114,7 @@ def _findings(system: System) -> Iterator[str]:
         if not isinstance(kind, Kind) or not kind.title or not kind.remedy:
             yield f"finding {code!r} needs a severity, a title and a remedy"
         if not _CODE.fullmatch(code):
-            yield f"finding {code!r} is not a valid code: use lower-case letters, digits and hyphens"
+            yield f"finding {code!r} is not a valid code of a finding: use lower-case letters, digits and hyphens"
 
 
 def _files(system: System) -> Iterator[str]:

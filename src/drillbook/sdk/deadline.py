@@ -1,4 +1,6 @@
-"""Enforces a step's deadline on libraries whose timeouts cover only a single read: it closes their connections."""
+"""Deadlines for libraries that limit only the time of a single read: at the deadline of the step, their connections are
+closed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def under(deadline: Deadline) -> Iterator[None]:
-    """Within the ``with`` block, set the deadline for connections that this thread opens; see ``current``."""
+    """Within the ``with`` block, use this deadline for connections that this thread opens; ``current`` returns it."""
     token = _CURRENT.set(deadline)
     try:
         yield
@@ -29,29 +31,32 @@ def under(deadline: Deadline) -> Iterator[None]:
 
 
 def current() -> Deadline:
-    """Return the deadline that ``under`` set for this thread; without ``under``, a deadline ten years ahead."""
+    """Return the deadline that ``under`` set for this thread. Outside ``under``, the deadline is ten years ahead."""
     return _CURRENT.get() or Deadline.after(ENDLESS_S)
 
 
 class Lines:
-    """Connections that are closed when ``deadline`` passes or its cancel flag is set, so that blocked reads return.
+    """Connections that are closed when ``deadline`` passes or the run is cancelled, so that blocked reads return.
 
-    A library's timeout starts again with each read: with a server that sends one byte a second, it would never expire.
+    The timeout of a library starts again with each read: while a server sends one byte a second, it never expires.
     """
 
     def __init__(self, deadline: Deadline) -> None:
-        """Start with no connections; ``add`` adds connections to watch until ``close``."""
+        """Start with no connections. ``add`` adds connections, which are watched until ``close``."""
         self.deadline = deadline
         self._ends: list[Callable[[], object]] = []
         self._lock = threading.Lock()
         _WATCHER.watch(self)
 
     def add(self, connection: Any) -> None:
-        """Close ``connection``, a socket or an SSH channel, when the deadline passes; at once if it has passed already."""
+        """Close ``connection`` when the deadline passes, or at once if it has already passed.
+
+        It is a socket or an SSH channel.
+        """
         self.ended_by(lambda: _end(connection))
 
     def ended_by(self, end: Callable[[], object]) -> None:
-        """Call ``end`` when the deadline passes or the run is cancelled."""
+        """Call the function ``end`` when the deadline passes or the run is cancelled."""
         with self._lock:
             self._ends.append(end)
         if self.over:
@@ -59,7 +64,7 @@ class Lines:
 
     @property
     def over(self) -> bool:
-        """True when the deadline has passed or its cancel flag is set."""
+        """True when the deadline has passed or the run was cancelled."""
         return self.deadline.cancel.is_set() or self.deadline.remaining() <= 0
 
     def cut(self) -> None:
@@ -71,7 +76,7 @@ class Lines:
                 end()
 
     def close(self) -> None:
-        """Stop watching; the connections stay open."""
+        """Stop watching the connections, and leave them open."""
         _WATCHER.forget(self)
         with self._lock:
             self._ends = []
@@ -93,7 +98,7 @@ def _end(connection: Any) -> None:
 
 
 class _Watcher:
-    """The single thread that watches all connections; it runs only while there are connections to watch."""
+    """The single thread that watches all connections. It runs only while there are connections to watch."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -127,10 +132,10 @@ _WATCHER = _Watcher()
 
 
 def bounded(work: Callable[[], T], deadline: Deadline, *, late: Callable[[T], object], what: str = "") -> T:
-    """Wait for the result of ``work`` until ``deadline``; a result that arrives later is passed to ``late``.
+    """Wait for the result of ``work`` until ``deadline``. A result that arrives later is passed to ``late``.
 
-    For work that may finish in the background, such as connecting; ``what`` names it in messages. Raises the errors of
-    ``work``, TimeoutError, Cancelled.
+    For work that may go on in the background, such as connecting. ``what``: name of the work in messages. Raises the errors
+    of ``work``, TimeoutError at the deadline, and Cancelled when the run is stopped.
     """
     done, lock = threading.Event(), threading.Lock()
     results: list[T] = []

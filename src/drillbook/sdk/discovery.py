@@ -1,7 +1,7 @@
-"""Finds systems (packages with actions, probes and service kinds), and looks up their classes by name.
+"""Finds systems and looks up their classes by name. A system is a package with actions, probes and service kinds.
 
-A system is a package whose ``SYSTEM`` declares its modules. At first only this declaration is read; a module is imported
-when one of its names is used.
+Each system declares its modules in ``SYSTEM``. At first only this declaration is read. A module is imported when one of its
+names is used.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ T = TypeVar("T")
 BUILT_IN = "drillbook.systems"
 """Package of the built-in systems."""
 ABOVE = ("drillbook.diagnosis",)
-"""Packages that declare actions, but are outside ``BUILT_IN``."""
+"""Packages outside ``BUILT_IN`` that also declare actions."""
 GROUP = "drillbook.systems"
-"""Entry point group through which installed distributions declare their systems."""
+"""Entry point group in which installed distributions declare their systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +38,35 @@ class System:
     """Declaration of a system: its package, and the modules in it that define actions, probes and service kinds."""
 
     package: str
-    """Dotted name of the package; modules are named relative to that package, such as ``.actions``."""
+    """Dotted name of the package. Names of modules are relative to this package, such as ``.actions``."""
     actions: Mapping[str, str] = field(default_factory=dict)
-    """Module or package that defines each family of actions; the family is the part of an action's name before the dot."""
+    """For each family of actions: the module or package that defines it.
+
+    The family is the part of an action's name before the dot.
+    """
     probes: Mapping[str, str] = field(default_factory=dict)
-    """Module or package that defines each family of probes; the family is the part of a probe's name before the dot."""
+    """For each family of probes: the module or package that defines it.
+
+    The family is the part of a probe's name before the dot.
+    """
     services: Mapping[str, str] = field(default_factory=dict)
-    """Module that defines each kind of service; the kind is written in inventories."""
+    """For each kind of service, as named in inventories: the module that defines it."""
     needs: tuple[str, ...] = ()
     """Names of the other systems that this system imports."""
     findings: str = ""
-    """Module whose ``FINDINGS`` holds the system's finding codes and their kinds; empty for a system without findings."""
+    """Module whose ``FINDINGS`` holds the system's findings by their codes. Empty for a system without findings."""
     trees: str = ""
-    """Folder in the package with diagnosis trees; empty for a system without trees."""
+    """Folder in the package that contains diagnosis trees. Empty for a system without trees."""
     drills: str = ""
     """Folder in the package with drills; empty for a system without drills."""
     examples: str = ""
     """Folder in the package with drills that show how its actions are used; they are in no project."""
     host_needs: str = ""
-    """Module whose ``HOST_NEEDS`` holds the needs of the system's actions on a host; empty for a system without any."""
+    """Module whose ``HOST_NEEDS`` says what the system's actions need on a host. Empty when they need nothing."""
     origin: str = ""
-    """Distribution or folder that a plugin comes from, set by discovery; empty for built-in systems."""
+    """Distribution or folder that a plugin comes from. Discovery sets it; it is empty for built-in systems."""
     version: str = ""
-    """Version of a plugin's distribution, or digest of its files, set by discovery; empty for built-in systems."""
+    """Version of a plugin's distribution, or digest of its files. Discovery sets it; it is empty for built-in systems."""
 
     @property
     def name(self) -> str:
@@ -74,7 +80,7 @@ class System:
         return Path(str(module.__file__)).parent / declared if declared else None
 
     def modules(self, part: str) -> Mapping[str, str]:
-        """Return absolute module names by family or kind; ``part`` is ``actions``, ``probes`` or ``services``."""
+        """Return the absolute names of modules by family or kind. ``part``: ``actions``, ``probes`` or ``services``."""
         declared: Mapping[str, str] = getattr(self, part)
         return {name: importlib.util.resolve_name(module, self.package) for name, module in declared.items()}
 
@@ -88,37 +94,40 @@ _named: dict[tuple[str, type[Any]], dict[str, type[Any]]] = {}
 
 
 def add(system: System) -> None:
-    """Register a system. Raises PluginError when one of its names is taken."""
+    """Register a system. Raises PluginError when another system already uses one of its names."""
     _fitting(system, systems())
     _added.append(system)
     _forget()
 
 
 def left_out(why: str) -> None:
-    """Store the reason why plugins were not loaded, for messages about unknown names; an empty text removes it."""
+    """Store the reason why plugins were not loaded.
+
+    Messages about unknown names show it. An empty text removes the reason.
+    """
     _left_out[:] = [why] if why else []
 
 
 def spare() -> None:
-    """From now on skip unusable plugins without an error, so that they cannot block a recovery."""
+    """From now on skip unusable plugins and raise no error for them, so that they cannot block a recovery."""
     _lenient[:] = [True]
     _forget()
 
 
 def unused(error: PluginError) -> None:
-    """Skip an unusable plugin if ``spare`` was called; otherwise raise ``error``."""
+    """Skip an unusable plugin if ``spare`` was called. Otherwise raise ``error``."""
     if not _lenient:
         raise error
     _broken[:] = [*dict.fromkeys((*_broken, f"not loaded: {error.message}"))]
 
 
 def broken() -> tuple[str, ...]:
-    """Return a line for each plugin that was skipped because it is unusable, with the reason."""
+    """Return a line for each unusable plugin that was skipped. The line tells the reason."""
     return tuple(_broken)
 
 
 def hint(*said: str) -> str:
-    """Join the hints ``said`` and the reasons why plugins were not loaded; empty if there are none."""
+    """Join the hints ``said`` and the reasons why plugins were not loaded. The result is empty when there are neither."""
     return "; ".join(text for text in (*said, *_left_out, *_broken) if text)
 
 
@@ -130,7 +139,7 @@ def remove(system: System) -> None:
 
 @contextmanager
 def registered(system: System) -> Iterator[None]:
-    """Within the ``with`` block, register a system, unless its package is known already. Raises PluginError."""
+    """Within the ``with`` block, register a system, unless its package is already known. Raises PluginError."""
     if any(known.package == system.package for known in systems()):
         yield
         return
@@ -150,7 +159,7 @@ def _forget() -> None:
 
 @cache
 def systems() -> tuple[System, ...]:
-    """Return all known systems, built-in ones first."""
+    """Return all known systems; the built-in ones come first."""
     packages = pkgutil.iter_modules(importlib.import_module(BUILT_IN).__path__, f"{BUILT_IN}.")
     names = [*sorted(info.name for info in packages), *ABOVE]
     found = [importlib.import_module(name).SYSTEM for name in names]
@@ -174,19 +183,22 @@ def _installed(point: importlib.metadata.EntryPoint) -> System:
 
 
 def declared(load: Callable[[], Any], origin: str, version: str) -> System:
-    """Load a declaration with ``load``, which returns a System or its package. Raises PluginError that names ``origin``."""
+    """Load a declaration with ``load``, which returns a System or its package.
+
+    Raises PluginError with the name ``origin`` when the declaration cannot be used.
+    """
     found = _loaded(load, origin)
     system = getattr(found, "SYSTEM", found)
     if not isinstance(system, System):
         raise PluginError(
-            f"the plugin of {origin} has no SYSTEM declaration",
+            f"the plugin of {origin} does not declare SYSTEM",
             hint="define SYSTEM = System(__name__, ...) in its package; see docs/plugins.md",
         )
     parts = (system.actions, system.probes, system.services)
     for module in (*(name for part in parts for name in part.values()), system.findings):
         if module and not module.startswith("."):
             raise PluginError(
-                f"the plugin of {origin} names the module {module!r} outside its package",
+                f"the plugin of {origin} names the module {module!r}, which is outside its package",
                 hint=f"use a name relative to its package, such as {'.' + module!r}",
             )
     return replace(system, origin=origin, version=version)
@@ -209,7 +221,7 @@ def _loaded(load: Callable[[], T], origin: str) -> T:
 
 
 def _fitting(system: System, known: Iterable[System]) -> None:
-    """Raise PluginError when names of ``system`` are already taken by systems in ``known``."""
+    """Raise PluginError when ``system`` defines a name that a system in ``known`` already uses."""
     for other in known:
         for part, what in (("actions", "actions"), ("probes", "probes"), ("services", "services of the kind")):
             for name in getattr(system, part).keys() & getattr(other, part).keys():
@@ -233,12 +245,15 @@ def _modules(part: str) -> dict[str, str]:
 
 @cache
 def _families() -> dict[str, str]:
-    """Family of actions or probes that each module defines, by the name of the module."""
+    """Family of actions or probes that a module defines, for each module by its name."""
     return {module: name for part in ("actions", "probes") for name, module in _modules(part).items()}
 
 
 def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
-    """By origin: version of each plugin that defines one of the actions and probes ``names``, or of the service kinds ``kinds``."""
+    """Return the version of each plugin that defines any of the given names, by the plugin's origin.
+
+    ``names``: names of actions and probes. ``kinds``: kinds of services.
+    """
     used, of = {name.partition(".")[0] for name in names}, set(kinds)
     return {
         system.origin: system.version
@@ -264,13 +279,16 @@ def family_of(module: str) -> str | None:
 
 
 def name_of(cls: type[Any]) -> str:
-    """Return the YAML name of an action or a probe: its family and its class, such as ``postgres.lose_data``."""
+    """Return the name of an action or a probe in YAML: its family and its class, such as ``postgres.lose_data``."""
     family = family_of(cls.__module__) or cls.__module__.rpartition(".")[2]
     return f"{family}.{re.sub(r'(?<!^)(?=[A-Z])', '_', cls.__name__).lower()}"
 
 
 def find(name: str, kind: type[Any]) -> type[Any]:
-    """Return the class ``name`` of ``kind``, Action or Probe; imports only modules of its family. Raises UnknownName."""
+    """Return the class ``name``; ``kind`` is Action or Probe. Imports only the modules of its family.
+
+    Raises UnknownName when there is no such class.
+    """
     module = _modules(kind.PART).get(name.partition(".")[0])
     if found := _by_name(module, kind).get(name) if module else None:
         return found
@@ -278,7 +296,10 @@ def find(name: str, kind: type[Any]) -> type[Any]:
 
 
 def _by_name(module: str, kind: type[Any]) -> dict[str, type[Any]]:
-    """Return the classes of ``kind`` in a module by their YAML names; the first of a name counts."""
+    """Return the classes of ``kind`` in a module by their YAML names.
+
+    When two classes have the same name, the first is used.
+    """
     if (module, kind) not in _named:
         _named[module, kind] = {name_of(found): found for found in reversed(_classes(module, kind))}
     return _named[module, kind]
@@ -290,7 +311,7 @@ def known_names(kind: type[Any]) -> list[str]:
 
 
 def _classes(name: str, kind: type[Any]) -> tuple[type[Any], ...]:
-    """Return the classes of ``kind`` that a module defines, or the modules of a package."""
+    """Return the classes of ``kind`` that a module or the modules of a package define."""
     if (name, kind) not in _known:
         _known[name, kind] = tuple(_defined(name, kind))
     return _known[name, kind]
@@ -313,13 +334,19 @@ def imported(name: str) -> ModuleType:
 
 
 def _of_plugin(module: str, load: Callable[[], T]) -> T:
-    """Call ``load`` for a module; if the module belongs to a plugin, any error becomes a PluginError that names the plugin."""
+    """Call ``load`` for a module.
+
+    If the module belongs to a plugin, every error becomes a PluginError that names the plugin.
+    """
     plugin = next((one for one in systems() if one.origin and f"{module}.".startswith(f"{one.package}.")), None)
     return _loaded(load, plugin.origin) if plugin else load()
 
 
 def shipped(part: str) -> Mapping[str, Path]:
-    """Return the files of ``trees`` or ``drills`` that systems contain, by name. Raises PluginError for a duplicate name."""
+    """Return the files that systems ship, by name; ``part`` is ``trees`` or ``drills``.
+
+    Raises PluginError when two plugins ship files of the same name.
+    """
     return _shipped(part)
 
 
@@ -353,6 +380,6 @@ def service_class(kind: str) -> type[Service]:
 
 
 def kind_default(model: type[Service]) -> str:
-    """Return the kind of the services of ``model``; empty for the base class."""
+    """Return the kind that services of ``model`` have by default. Empty for the base class."""
     info = model.model_fields.get("kind")
     return "" if info is None else str(info.default)

@@ -1,4 +1,6 @@
-"""Parses one action or probe with its parameters, in drills and diagnosis trees: `- name.of_action: {parameters}`."""
+"""Parses one action or one probe with its parameters, as written in drills and diagnosis trees: `- name.of_action:
+{parameters}`.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ from drillbook.sdk.free import Free
 
 
 def named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
-    """Return the name and the parameters of the action in ``item``; all other keys must be in ``keywords``.
+    """Return the name and the parameters of the action in ``item``. Every other key of ``item`` must be in ``keywords``.
 
-    Raises the document's error.
+    Raises the document's error for any other entry.
     """
     if not isinstance(item, dict):
         raise document.error(place, f"{what} must be a mapping", hint="write the entry as `- http.responds: {url: ...}`")
@@ -27,7 +29,7 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
     if len(names) != 1:
         raise document.error(
             place,
-            f"{what} must name exactly one action, but names {len(names)}",
+            f"{what} must name exactly one action, but it names {len(names)}",
             hint=f"found: {', '.join(names)}" if names else "begin with its action, such as `command.run`",
         )
     params = {} if item[names[0]] is None else item[names[0]]
@@ -41,7 +43,7 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 
 
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
-    """Raise the document's error for the first of ``names`` without a dot, which cannot be the name of an action."""
+    """Raise the document's error for the first of ``names`` that has no dot and so cannot be the name of an action."""
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:
         raise document.error(
@@ -63,12 +65,15 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
             f"unknown keyword {odd[0]!r}",
             key=True,
             hint=f"{strict.did_you_mean(odd[0], keywords)}"
-            + (f"keywords: {', '.join(keywords)}" if keywords else "a probe has only parameters: write them after its name"),
+            + (f"keywords: {', '.join(keywords)}" if keywords else "a probe has only parameters: write them below its name"),
         )
 
 
 def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> type[Any]:
-    """Return the class of ``kind`` (Action or Probe) with this name. Raises the document's error at ``place``."""
+    """Return the class with this name; ``kind`` is Action or Probe.
+
+    When there is no such class, raise the document's error at ``place``.
+    """
     try:
         return find(name, kind)
     except UnknownName as error:
@@ -83,9 +88,9 @@ def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> 
 def check_params(
     document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str], place: Place
 ) -> None:
-    """Validate the ``params`` whose values are known with the ``model``.
+    """Validate the ``params`` whose values are known with the ``model``. Raises the document's error for an invalid value.
 
-    A parameter that contains an expression is validated later, once it has a value. Raises the document's error.
+    A parameter that contains an expression is validated later, once it has a value.
     """
     try:
         model.model_validate(params)

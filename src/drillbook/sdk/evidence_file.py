@@ -1,4 +1,4 @@
-"""Writes evidence files to a run's folder; if an optional file cannot be written, the run goes on."""
+"""Writes evidence files to a run's folder. When a file that is not required cannot be written, the run goes on."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from drillbook.sdk.run_folder import sync_path
 MOST_FILE = 512 << 20
 """Largest evidence file in bytes."""
 MOST_RUN = 2 << 30
-"""Limit for all evidence of a run together, in bytes; data needed for a recovery may exceed it."""
+"""Limit in bytes for all evidence files of a run together. Data that a recovery needs may exceed it."""
 LOOK = 1 << 20
-"""Number of written bytes after which the size of the run's other evidence files is measured again."""
+"""Number of written bytes after which the total size of the run's evidence files is measured again."""
 
 
 class EvidenceFile:
-    """New evidence file, readable only by its owner. Data beyond the size limit is dropped; ``cut`` is then this limit.
+    """New evidence file that only its owner can read. Data beyond the size limit is dropped; ``cut`` then holds the limit.
 
-    After a disk error, an ``optional`` file is removed, and ``why`` is the reason; for other files, OSError is raised.
+    After a disk error, an ``optional`` file is removed, and ``why`` holds the reason. For any other file, the error is
+    raised as OSError.
     """
 
     def __init__(self, path: Path, *, optional: bool, vital: bool = False) -> None:
-        """Open ``path``, which must not exist yet; its folder is created in the folder of the run.
+        """Open ``path``, which must not exist yet. The parent folder is created in the folder of the run.
 
         A ``vital`` file is never cut or omitted: a disk error, or data beyond the limit of one file, raises OSError.
         """
@@ -44,7 +45,10 @@ class EvidenceFile:
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """Name, SHA-256 and size of the file, and the limit if it was cut; or the reason why the file is missing."""
+        """Name, SHA-256 and size of the file, and the size limit if the file was cut.
+
+        For a missing file: the reason why it is missing.
+        """
         if self.why:
             return {"file": f"not kept: {self.why}"}
         return {
@@ -55,7 +59,7 @@ class EvidenceFile:
         }
 
     def write(self, data: bytes) -> int:
-        """Write ``data``, or drop it when the file is omitted or its limit is reached."""
+        """Write ``data``. Drop it when the file is omitted or has reached its limit."""
         if self._file is None or self.cut:
             return len(data)
         for at in range(0, len(data), LOOK):
@@ -88,13 +92,13 @@ class EvidenceFile:
 
     def _end_here(self) -> None:
         if self._vital:
-            self._failed(OSError(errno.EFBIG, f"larger than {MOST_FILE} bytes, the limit of an evidence file"))
+            self._failed(OSError(errno.EFBIG, f"larger than {MOST_FILE} bytes, which is the limit of an evidence file"))
             return
         whole = self.bytes < MOST_FILE
         self.cut = (
             f"after {self.bytes} bytes: the evidence of a run is limited to {MOST_RUN} bytes"
             if whole
-            else f"after {self.bytes} bytes, the limit of an evidence file"
+            else f"after {self.bytes} bytes, which is the limit of an evidence file"
         )
         self._keep(f"\n[cut here by Drillbook {self.cut}]\n".encode())
 

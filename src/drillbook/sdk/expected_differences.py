@@ -1,4 +1,4 @@
-"""Type of the parameters that list expected differences of a comparison, each with its reason."""
+"""Type of parameters that list the expected differences of a comparison, and the reason for each difference."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ def _reasons(value: dict[str, str]) -> dict[str, str]:
 
 
 Reasons = Annotated[dict[str, str], AfterValidator(_reasons)]
-"""Expected differences by name or pattern, each with the reason, which the report shows."""
+"""Expected differences by name or pattern. Each has a reason, which the report shows."""

@@ -1,4 +1,7 @@
-"""Base of custom steps: commands written in a drill, which also declares their effect, undo and restored service."""
+"""Base of custom steps.
+
+A custom step runs a command from a drill; the drill also declares its effect, its undo and the service that it restores.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,24 @@ from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, Undo
 from drillbook.sdk.host import Output, printable, shown
 
 RESTORE = "restore"
-"""Value of `undo` for a step that only a restore can undo."""
+"""Value of `undo` for a step that only a restore in the drill can undo."""
 
 
 def declared_undo(argv: tuple[str, ...] | None, what: str) -> Undo:
-    """Undo of a custom step that is no fault: the drill's ``argv``, or nothing; ``what`` names the kind of the step."""
+    """Return the undo of a custom step that is not a fault: the command ``argv`` from the drill, or nothing.
+
+    ``what``: kind of the step, for messages.
+    """
     return Undo.by_commands(argv) if argv else Undo.nothing(f"the drill declares no undo for this {what}")
 
 
 def ended_wrongly(
     ctx: Context, argv: Sequence[str], output: Output, facts: Facts, *, wanted: Sequence[int], why: str = ""
 ) -> StepFailed:
-    """Make the error for a command whose exit status is not in ``wanted``; ``why`` explains the status, if it is known."""
+    """Return the error for a command whose exit status is not in ``wanted``.
+
+    ``why``: explanation of the status if it is known.
+    """
     how = (f"signal {output.signal}" if output.signal else f"status {output.exit}") + (f" ({why})" if why else "")
     said = printable(output.stderr).rstrip("\n")[-1000:]
     return StepFailed(
@@ -38,7 +47,7 @@ def ended_wrongly(
 
 
 class Restores(BaseModel):
-    """Declares which service a custom step restores, and from which backup."""
+    """Service that a custom step restores, and the backup that it restores."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -47,7 +56,7 @@ class Restores(BaseModel):
 
 
 class Free(Action):
-    """Base of actions whose effect is declared by the drill, because their command can do anything."""
+    """Base of custom actions. Their commands can do anything, so the drill must declare their effect."""
 
     CODE = "argv"
 
@@ -55,8 +64,8 @@ class Free(Action):
         Restores | None,
         Field(
             description=(
-                "With `effect: write`: the `service` that the step restores, and `from`, the `location` of the verified "
-                "backup. The phase `verify` then needs a comparison of the content."
+                "For a step with `effect: write` that restores something: the restored `service`, and `from`, the "
+                "`location` of the verified backup. The phase `verify` then needs a step that compares the content."
             )
         ),
     ] = None
@@ -69,12 +78,15 @@ class Free(Action):
     @model_validator(mode="before")
     @classmethod
     def _of_before(cls, values: Any) -> Any:
-        """Set the effect to ``read`` if a plan of an older version does not contain it."""
+        """Set the effect to ``read`` when it is missing, as in plans of older versions."""
         return {"effect": Effect.READ, **values} if isinstance(values, dict) and "effect_" not in values else values
 
     @classmethod
     def check_written(cls, params: Mapping[str, Any]) -> None:
-        """Validate the declarations in ``params``, as written in a file, where expressions are allowed. Raises Misplaced."""
+        """Validate the declarations in ``params`` as they are written in a file, where a value may be an expression.
+
+        Raises Misplaced.
+        """
         effect, name = params.get("effect"), cls.name()
         if effect is None:
             breaks = ", or `effect: fault` (a fault, with `undo` and `proof`)" if issubclass(cls, Fault) else ""
@@ -85,17 +97,17 @@ class Free(Action):
             )
         if params.get("restores") is not None and effect != Effect.WRITE:
             raise Misplaced(
-                f"{name} restores something, so its effect is `write`, not `{effect}`",
+                f"{name} restores something, so the only allowed value of `effect` is `write`, not `{effect}`",
                 ("restores",),
-                "write `effect: write`, or remove `restores`",
+                "write `effect: write`, or remove `restores` from the step",
             )
         if effect == Effect.FAULT:
             cls._check_fault(params)
         elif params.get("undo") == RESTORE or params.get("proven_by") is not None:
             raise Misplaced(
-                f"{name} is not a fault, so it cannot have `undo: restore`",
+                f"{name} is not a fault, so `undo: restore` and `proven_by` are not allowed",
                 ("proven_by" if params.get("proven_by") is not None else "undo",),
-                "write `effect: fault`, or the command that undoes the change",
+                "write `effect: fault`; or write into `undo` the command that undoes the change",
             )
 
     @classmethod
@@ -106,25 +118,25 @@ class Free(Action):
             raise Misplaced(
                 "a command whose effect is `fault` needs `undo`: the command that undoes the fault",
                 (),
-                f"or `undo: {RESTORE}` with `proven_by`, if only a restore can undo it",
+                f"write `undo: {RESTORE}` and `proven_by` if only a restore can undo the fault",
             )
         if params.get("proof") is None:
             raise Misplaced(
                 "a command whose effect is `fault` needs `proof`: without it the fault cannot be verified",
                 (),
-                "write a command that exits with 0 while the fault is active, and with 1 when it is gone",
+                "write into `proof` a command that exits with 0 while the fault is active, and with 1 when it is gone",
             )
         if isinstance(undo, str) and undo != RESTORE:
             raise Misplaced(
                 "the undo of a fault must be known before the run",
                 ("undo",),
-                f"write a list: the program and its arguments; or `{RESTORE}`",
+                f"write the undo as a list of the program and its arguments, or as `{RESTORE}`",
             )
         if undo == RESTORE and not isinstance(proven, str):
             raise Misplaced(
                 f"`undo: {RESTORE}` needs `proven_by`: the step of the phase `backup` that verifies the backup",
                 ("undo",),
-                "write the step's `save`, or its id such as backup.2",
+                "write into `proven_by` the name in the step's `save`, or the step's id such as backup.2",
             )
         if undo != RESTORE and proven is not None:
             raise Misplaced(f"`proven_by` is allowed only with `undo: {RESTORE}`", ("proven_by",), "remove it")

@@ -1,4 +1,4 @@
-"""Health of an HTTP service, as its inventory entry describes it: a request, and the answer of a healthy service."""
+"""Health of an HTTP service. The inventory describes the request for it, and the answer of a healthy service."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ class HealthRequest(BaseModel):
     path: str = Field(
         default="/health",
         pattern=r"^(/|https?://)\S*$",
-        description="Path below the service's URL, or a whole URL, as of a separate port for health.",
+        description="Path below the service's URL; or a whole URL, for example when a separate port answers about health.",
     )
     status: int | None = Field(
-        default=None, ge=100, le=599, description="Status of a healthy answer; empty: any status below 400."
+        default=None,
+        ge=100,
+        le=599,
+        description=("Status of a healthy answer. Empty: any status below 400 counts as healthy."),
     )
-    contains: str = Field(default="", description="Text in the body of a healthy answer.")
+    contains: str = Field(default="", description="Text that the body of a healthy answer contains.")
     headers: Mapping[str, Secret | str] = Field(
         default_factory=dict, description="Request headers, such as `Authorization: !env HEALTH_TOKEN`."
     )
     ca: str = Field(
         default="",
-        description="File on the controller with the certificates (PEM) that the server's certificate is verified with; "
-        "empty: those of the system.",
+        description=(
+            "File of CA certificates (PEM) on the controller, with which the server's certificate is verified. "
+            "Empty: the certificates of the system."
+        ),
     )
 
     def url(self, root: str) -> str:
@@ -43,4 +48,4 @@ def _from_path(value: Any) -> Any:
 
 
 Health = Annotated[HealthRequest, BeforeValidator(_from_path)]
-"""A health request in an inventory: a mapping, or only its path."""
+"""Request for the health of a service in an inventory, written as a mapping or as its path alone."""

@@ -1,4 +1,4 @@
-"""Interface to a machine, implemented for SSH and for the local machine."""
+"""Interface to a machine. There are implementations for SSH and for the local machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ from drillbook.sdk.become import ROOT, Become
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
-"""Limit in bytes for each stream stored in an Output; the rest is counted and dropped, or goes to a sink."""
+"""Limit in bytes for each stream of a command in an Output.
+
+The rest is counted and dropped, unless a sink receives the stream.
+"""
 
 
 _ODD_ADDRESS = re.compile(r"""^-|[\s\x00-\x1f\x7f'`"$\\;&<>|(){}]""")
@@ -43,11 +46,12 @@ class ManagerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["systemd", "supervisor", "docker"] = Field(
-        default="systemd", description=("Kind of service manager; docker: units are containers, by their names.")
+        default="systemd",
+        description=("Kind of service manager. With docker, the units are containers, named as in Docker."),
     )
-    config: str = Field(default="", description="supervisor: path of supervisord.conf on the host.")
-    user: bool = Field(default=False, description="systemd: the user's own manager (`systemctl --user`).")
-    sudo: bool = Field(default=False, description="Run the manager's commands through `sudo -n`.")
+    config: str = Field(default="", description="For supervisor: path of supervisord.conf on the host.")
+    user: bool = Field(default=False, description="For systemd: use the user's own manager (`systemctl --user`).")
+    sudo: bool = Field(default=False, description="Run the commands of the service manager through `sudo -n`.")
 
 
 Watcher = Literal["systemd", "watcher"]
@@ -57,80 +61,90 @@ BootHook = Literal["systemd", "cron"]
 
 
 class LeaseConfig(BaseModel):
-    """Settings of a host's lease. With a lease, the host undoes a fault by itself when the lease is not renewed."""
+    """Settings of the leases of a host.
+
+    When a run stops renewing a lease, the host undoes the fault of the lease by itself.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["auto", Watcher] = Field(
         default="auto",
-        description=("Watcher of the lease: a unit of systemd, or a detached shell; auto: systemd if it can be used."),
+        description=("Program that watches a lease: a systemd unit, or a detached shell. auto: systemd if it can be used."),
     )
     boot: Literal["auto", BootHook, "none"] = Field(
         default="auto",
         description=(
-            "Means to undo faults after a reboot: a unit of systemd, or cron; auto: whichever the host has. none: "
-            "accept that a reboot of the host leaves a fault active until `invoke drill.recover`."
+            "Program that undoes faults after a reboot of the host: a unit of systemd, or cron. auto: whichever "
+            "the host has. none: nothing undoes them, so a fault that was active stays active until `invoke "
+            "drill.recover`."
         ),
     )
 
 
 class Target(BaseModel):
-    """Description of a host in the inventory; empty fields are taken from ~/.ssh/config."""
+    """Description of a host in the inventory. Fields that are empty here are taken from ~/.ssh/config."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default="", description="Set from the key in the inventory.")
     address: str = Field(
-        default="", description="Name or address of the host; empty: its name in the inventory, resolved as ssh does."
+        default="",
+        description=("Name or address of the host. Empty: the host's name in the inventory, resolved as ssh resolves it."),
     )
     port: int | None = Field(default=None, ge=1, le=65535, description="SSH port.")
     user: str = Field(default="", description="SSH user.")
-    identity: str = Field(default="", description="Path of the private key on the controller.")
-    known_hosts: str = Field(default="", description="Path of a known_hosts file; empty: ~/.ssh/known_hosts.")
-    gateway: str = Field(
-        default="", description="Name of the host in the inventory through which this host is reached (jump host)."
+    identity: str = Field(default="", description="Path of the SSH private key on the controller.")
+    known_hosts: str = Field(
+        default="", description=("Path of a known_hosts file on the controller; empty: ~/.ssh/known_hosts.")
     )
-    local: bool = Field(default=False, description="True: the controller's own machine, without SSH.")
+    gateway: str = Field(
+        default="", description="Jump host: name of the host in the inventory through which this host is reached."
+    )
+    local: bool = Field(
+        default=False, description=("True: the host is the machine that runs Drillbook, and is used without SSH.")
+    )
     scratch: str = Field(
         default="/var/tmp",
         pattern=r"^/",
-        description=("Folder on the host for locks and a run's temporary files, which are in its subfolder `drillbook`."),
+        description=("Folder on the host. Its subfolder `drillbook` contains the locks, and the temporary files of runs."),
     )
     state: str = Field(
         default="",
         pattern=r"^(/|$)",
         description=(
-            "Folder on the host for leases, which outlive a reboot. Empty: `drillbook` in `scratch` if that is set, "
-            "otherwise /var/lib/drillbook of root and ~/.local/state/drillbook of others."
+            "Folder on the host for leases; its files must survive a reboot. Empty: the subfolder `drillbook` of "
+            "`scratch` if that is set, otherwise /var/lib/drillbook for root and ~/.local/state/drillbook for "
+            "other users."
         ),
     )
     manager: ManagerConfig = Field(default_factory=ManagerConfig, description="Service manager of the host.")
     lease: LeaseConfig = Field(
-        default_factory=LeaseConfig, description="Configuration of the lease, by which the host undoes a fault by itself."
+        default_factory=LeaseConfig, description="Settings of leases. With a lease, the host undoes a fault by itself."
     )
     become: Become | None = Field(
         default=None,
         description=(
-            "Account that runs the commands of drills and accesses files, by sudo: `true` for root, or a name. A service or "
-            "a step may name another account."
+            "Account that runs the commands of drills and accesses files, by sudo: `true` for root, or the name "
+            "of an account. A service or a step may name another account."
         ),
     )
     _account: str = PrivateAttr(default="")
 
     @property
     def account(self) -> str:
-        """Account that the commands of a step use by `become`; empty for the SSH user."""
+        """Account that runs the commands of a step, according to `become`. Empty: the SSH user."""
         return self._account
 
     @property
     def becomes_root(self) -> bool:
-        """True when the SSH user may run commands on the host as root, with a sudo that asks for no password."""
+        """True when the SSH user can run commands on the host as root, with a sudo that does not ask for a password."""
         return self.become is not None and self.become.user == ROOT and self.become.password is None and not self._account
 
     def acting_as(self, account: str) -> Self:
         """Return the description of the host for commands that run as ``account``.
 
-        Root needs no sudo for the manager; each account has a folder of its own for leases.
+        Root needs no sudo for the service manager. Each account has its own folder for leases.
         """
         manager = self.manager.model_copy(update={"sudo": False}) if account == ROOT else self.manager
         state = f"{self.state.rstrip('/')}-as-{account}" if self.state else ""
@@ -146,7 +160,7 @@ class Target(BaseModel):
     @field_validator("address", "user")
     @classmethod
     def _plain(cls, value: str, info: ValidationInfo) -> str:
-        """Refuse characters that a ProxyCommand or `Match exec` in ~/.ssh/config could interpret as options or commands.
+        """Refuse characters that a ProxyCommand or `Match exec` in ~/.ssh/config could take for options or commands.
 
         The rules are those of ssh(1).
         """
@@ -160,14 +174,15 @@ class Target(BaseModel):
     def _named(self) -> Self:
         if not self.address and not self.local and (odd := _ODD_ADDRESS.search(self.name)):
             raise ValueError(
-                f"the name {self.name!r} cannot serve as address, because of {odd[0]!r}: set `address` of the host"
+                f"the name {self.name!r} cannot be used as an address, because it contains {odd[0]!r}: set `address` "
+                "of the host"
             )
         return self
 
 
 @runtime_checkable
 class Notes(Protocol):
-    """Interface of a host that records notes for the step that uses it, such as the progress of a transfer."""
+    """Interface of a host that can record notes, such as the progress of a transfer, for the step that uses the host."""
 
     def note(self, what: Content) -> None:
         """Record ``what`` as an event of the run."""
@@ -175,18 +190,19 @@ class Notes(Protocol):
 
 @runtime_checkable
 class Piped(Protocol):
-    """Interface of a host that can run a protocol over the standard streams of a command, as SSH can."""
+    """Interface of a host that can speak a protocol over the standard streams of a command. Hosts with SSH can do this."""
 
     @property
     def target(self) -> Target:
         """Description of the host in the inventory."""
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """Start ``argv`` and return a channel to it with send, recv, settimeout and close. Raises HostError."""
+        """Start ``argv``, and return a channel to it with the methods send, recv, settimeout and close. Raises HostError."""
 
 
 def printable(data: bytes | str, *, limit: int = 4000) -> str:
-    """Make text from a target printable: control characters are escaped, only the last ``limit`` characters are kept.
+    """Return text from a target in printable form: control characters are escaped, and only the last ``limit`` characters
+    are kept.
 
     If the cut would split a secret, the whole secret is removed.
     """
@@ -195,7 +211,7 @@ def printable(data: bytes | str, *, limit: int = 4000) -> str:
 
 
 def excerpt(data: bytes | str, *, limit: int) -> str:
-    """Return the first ``limit`` characters of text from a target, printable and with secrets hidden."""
+    """Return the first ``limit`` characters of text from a target. The result is printable, and secrets in it are hidden."""
     return escaped(redact.beginning(_text(data[: limit + redact.FARTHEST]), limit), keep="\n\t")
 
 
@@ -205,7 +221,7 @@ def _text(data: bytes | str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Result of a command: its exit status and the captured part of its streams."""
+    """Result of a command: its exit status, and the captured part of its two output streams."""
 
     host: str
     argv: tuple[str, ...]
@@ -224,16 +240,16 @@ class Output:
 
     @property
     def text(self) -> str:
-        """Standard output as text without trailing line ends; invalid UTF-8 is replaced."""
+        """Standard output as text without line ends at its end. Bytes that are not valid UTF-8 are replaced."""
         return self.stdout.decode("utf-8", "replace").rstrip("\n")
 
     @property
     def complete(self) -> bool:
-        """False when a stream exceeded the capture limit."""
+        """True when all output was captured. False when a stream was longer than the capture limit."""
         return self.stdout_bytes == len(self.stdout) and self.stderr_bytes == len(self.stderr)
 
     def check(self) -> Output:
-        """Return this output when the command succeeded. Raises CommandFailed with the last lines of output otherwise."""
+        """Return this output when the command succeeded. Otherwise raise CommandFailed with the last lines of the output."""
         if self.ok:
             return self
         how = f"was ended by signal {self.signal}" if self.signal else f"ended with status {self.exit}"
@@ -243,11 +259,11 @@ class Output:
 
 
 ELLIPSIS = "…"
-"""Sign that replaces a script in messages."""
+"""Text that stands for a script in messages."""
 
 
 def shown(argv: Sequence[str], *, limit: int = 300) -> str:
-    """Format a command as typed in a shell, shortened for a message; an ellipsis replaces the text of a script."""
+    """Format a command as typed in a shell, and shorten it for a message. An ellipsis replaces the text of a script."""
     words = [
         ELLIPSIS if before == "-c" and "\n" in word else shlex.quote(word).replace("\n", "\\n")
         for before, word in zip(("", *argv), argv, strict=False)
@@ -258,7 +274,7 @@ def shown(argv: Sequence[str], *, limit: int = 300) -> str:
 
 @dataclass(slots=True)
 class Deadline:
-    """A point on the monotonic clock at which work must end, with a flag that cancels the work sooner."""
+    """Time on the monotonic clock at which work must end. A cancel flag can end the work earlier."""
 
     at: float
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -269,18 +285,24 @@ class Deadline:
         return cls(time.monotonic() + seconds, cancel or threading.Event())
 
     def remaining(self) -> float:
-        """Return the seconds until the deadline, never below 0."""
+        """Return the number of seconds until the deadline, at least 0."""
         return max(0.0, self.at - time.monotonic())
 
     def check(self, what: str = "") -> None:
-        """Raise Cancelled when the flag is set, or TimeoutError that names ``what`` when the deadline has passed."""
+        """Raise Cancelled when the flag is set, or TimeoutError when the deadline has passed.
+
+        ``what``: name of the work in the message.
+        """
         if self.cancel.is_set():
             raise Cancelled("the run was stopped")
         if self.remaining() <= 0:
             raise TimeoutError(f"{what} did not answer before the step's timeout" if what else "the step's timeout expired")
 
     def wait(self, seconds: float) -> None:
-        """Wait ``seconds``, or less if the deadline passes or the flag is set; then raise the errors of ``check``."""
+        """Wait for ``seconds``.
+
+        If the deadline passes or the flag is set before that, stop waiting and raise the errors of ``check``.
+        """
         self.cancel.wait(min(seconds, self.remaining()))
         self.check()
 
@@ -303,10 +325,10 @@ _NEVER_ASKS, _ASKS = _AS_USER.format("-n"), _AS_USER.format("-S -k -p ''")
 
 
 def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple[str, ...]:
-    """Return the command that runs ``argv`` as ``user``, with sudo, or without it if root runs it.
+    """Return the command that runs ``argv`` as ``user`` by sudo. On a host without sudo, root can run the command too.
 
-    An empty ``user`` is the SSH user. With ``asks``, sudo reads a password from the first line of standard input. The script
-    is named sudo, so that a command that must be killed through sudo is recognised.
+    An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard input.
+    The name of the script is sudo: this marks commands that must be killed through sudo.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 
@@ -315,7 +337,7 @@ Answer = TypeVar("Answer")
 
 
 def once_more(look: Callable[[], Answer]) -> Answer:
-    """Call the read-only function ``look``; call it a second time when the connection was lost."""
+    """Call the function ``look``, which only reads. If the connection is lost, call ``look`` a second time."""
     try:
         return look()
     except CommandLost:
@@ -326,12 +348,12 @@ def once_more(look: Callable[[], Answer]) -> Answer:
 class Host(Protocol):
     """A machine. All methods are thread-safe.
 
-    Implementations pass the contract tests in ``tests/hosts/``.
+    Every implementation passes the contract tests in ``tests/hosts/``.
     """
 
     @property
     def name(self) -> str:
-        """Name of the host in the inventory; the controller itself is ``controller``."""
+        """Name of the host in the inventory. For the controller itself: ``controller``."""
 
     @property
     def target(self) -> Target:
@@ -347,34 +369,38 @@ class Host(Protocol):
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run ``argv`` without a shell and wait until it exits.
+        """Run ``argv`` without a shell, and wait until it exits.
 
-        ``env`` is added to the environment and never appears in a process list. ``stdin`` is the whole input of the command.
-        With ``sink``, standard output goes there and is not captured. A missing command results in exit status 127. Raises
-        CommandTimedOut after ``deadline`` and Cancelled when its flag is set, both after killing the remote process group;
-        HostUnreachable when the connection is lost.
+        ``env`` is added to the environment, and never appears in a list of processes. ``stdin`` is the whole input of the
+        command. ``sink`` receives the standard output, which is then not captured. A missing program results in the exit
+        status 127.
+
+        Raises CommandTimedOut when the ``deadline`` passes, and Cancelled when the run is stopped. Before both, the process
+        group of the command is killed on the host. Raises HostUnreachable when the connection is lost.
         """
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` on the host atomically. Raises HostError."""
+        """Write ``data`` to ``path`` on the host, either completely or not at all. Raises HostError."""
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
         """Read the first ``limit`` bytes of a file on the host. Raises FileNotFoundError, HostError."""
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller's loopback address that forwards to ``address:port`` as seen from the host.
+        """Open a port on the controller's loopback address that forwards to ``address:port``. The host resolves and reaches
+        this address.
 
-        An ``address`` that begins with a slash is the path of a Unix socket; ``port`` is then ignored. The port is open
-        during the `with`, which yields its number.
+        An ``address`` that begins with a slash is the path of a Unix socket, and ``port`` is ignored. The number of the
+        open port is yielded. The port is open until the `with` block ends.
         """
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host, during the `with`.
+        """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host, until the `with` block
+        ends.
 
-        It has the file name ``name``, in a folder that no other user of the controller can enter; the `with` yields that folder.
-        On the host the process that connects is of ``user``, the SSH user if empty: so a server identifies that user
-        (peer authentication).
+        The socket has the file name ``name``. It is in a folder that no other user of the controller can enter; this folder
+        is yielded. On the host, a process of ``user`` connects to ``path``; an empty ``user`` is the SSH user. A server
+        with peer authentication therefore takes the client for that user.
         """
 
     def close(self) -> None:
-        """Close the connection; safe to call twice."""
+        """Close the connection. Calling it twice is safe."""

@@ -1,7 +1,8 @@
-"""Encryption of files on hosts with the program `age`, which streams them; their content never passes the controller.
+"""Encryption and decryption of files on hosts with the program `age`. The content of the files does not pass the
+controller.
 
-Recipients are public, so they are passed as arguments. Secret keys are passed on standard input, and are never on a disk of
-the host.
+Recipients are public, so they are passed as arguments. Secret keys are passed on standard input, and are never written to a
+disk of the host.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def need_age(host: Host, deadline: Deadline) -> None:
 
 
 def need_transfer(ctx: Context, where: str) -> None:
-    """Check that the step's host can transfer, and encrypt or decrypt, the files of a backup in the store of ``where``.
+    """Check that the step's host can transfer the files of a backup, and encrypt or decrypt them, for the store of
+    ``where``.
 
-    If ``where`` is empty, the store is not known before the run, and the rules of all stores count. Raises NotReady.
+    An empty ``where`` means that the store is not known before the run; the rules of all stores are then checked. Raises
+    NotReady.
     """
     Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
     all_stores = [service for service in ctx.services.values() if isinstance(service, S3)]
@@ -70,9 +73,9 @@ def need_transfer(ctx: Context, where: str) -> None:
 
 
 def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encryption, part_size: int) -> list[File]:
-    """Replace the files ``found`` in ``folder`` by encrypted files; return these, each with the name of its plain file.
+    """Replace the files ``found`` in ``folder`` by encrypted files. Returns the encrypted files, each with its plain file.
 
-    Raises StepFailed, NotReady, HostError.
+    Raises StepFailed when encryption fails, NotReady when the host has no program age, and HostError when the host fails.
     """
     recipients = [word for recipient in rule.age for word in ("-r", recipient)]
     names = "".join(f"{one.name}\n" for one in found).encode("utf-8", "surrogateescape")
@@ -92,10 +95,10 @@ def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encrypti
 def decrypt(
     host: Host, deadline: Deadline, keys: Sequence[str], files: Sequence[tuple[str, str]], *, keep: bool = False
 ) -> None:
-    """Decrypt files on ``host``; ``files`` are pairs of paths: the encrypted file, and the plain file.
+    """Decrypt files on ``host``. ``files``: pairs of paths, each an encrypted file and the plain file to write.
 
-    With ``keep``, the encrypted files are not removed. Raises StepFailed with ``backup-key-lost`` or ``backup-damaged``,
-    NotReady, HostError.
+    When ``keep`` is true, the encrypted files stay. Raises StepFailed with the finding ``backup-key-lost`` or
+    ``backup-damaged``, NotReady when the host has no program age, and HostError when the host fails.
     """
     pairs = "".join(f"{source}\n{target}\n" for source, target in files)
     given = ("\n".join(keys) + "\n\n" + pairs).encode("utf-8", "surrogateescape")
@@ -107,20 +110,23 @@ def decrypt(
         raise _missing(host)
     name, said = output.text.strip().rpartition("/")[2], _said(output.stderr)
     if _NO_KEY in said:
-        raise key_lost(name, "an identity of one of its recipients", said)
+        raise key_lost(name, "an identity that belongs to one of its recipients", said)
     if _DAMAGED.search(said):
-        wrong = finding("backup-damaged", title=name, wanted="a whole file of age", measured=said, host=host.name)
+        wrong = finding(
+            "backup-damaged", title=name, wanted="a complete file encrypted with age", measured=said, host=host.name
+        )
         raise StepFailed(f"{name} cannot be decrypted: {said}", findings=[wrong])
     raise StepFailed(f"{host.name}: age did not decrypt {name}: {said}")
 
 
 def _said(error: bytes) -> str:
-    """Return the error printed by age, without its line that asks for bug reports."""
+    """Return the error that age printed, without the line that asks for bug reports."""
     lines = [line for line in printable(error, limit=65536).splitlines() if "age: report unexpected" not in line]
     return "; ".join(lines).removeprefix("age: error: ").strip()[:600]
 
 
 def _missing(host: Host) -> NotReady:
     return NotReady(
-        f"{host.name} has no program age, which its encrypted backups need", hint="install the package age there"
+        f"{host.name} has no program age, which is needed for its encrypted backups",
+        hint="install the package age on that host",
     )

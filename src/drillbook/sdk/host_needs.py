@@ -1,6 +1,6 @@
-"""Needs of actions on the hosts where they run: commands, rights and ports, as each system declares them.
+"""Needs of actions on the hosts where they run: commands, rights and ports. Each system declares the needs of its actions.
 
-Every action also needs a POSIX shell and the usual small programs (``BASE``).
+Besides these, every action needs a POSIX shell and the usual small programs (``BASE``).
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ awk cat chmod chown cmp cp cut date dd df dirname du echo env expr false find gr
 od printf ps pwd readlink rm rmdir sed setsid sh sha256sum sleep sort stat sync tail tee test touch tr true uname wc
 """
 BASE = tuple(_BASE.split())
-"""Programs that every host needs: POSIX and GNU coreutils, with the shell itself."""
+"""Programs that every host needs: a POSIX shell, and programs of POSIX and of GNU coreutils."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostNeeds:
-    """Needs of an action: ``commands`` beyond ``BASE``, ``rights`` and ``ports`` as text; empty when it needs none.
+    """Needs of an action on a host. All fields are empty for an action without needs.
 
-    ``either`` names groups of commands of which one is enough.
+    ``commands`` are programs that are not in ``BASE``. ``rights`` and ``ports`` are texts. ``either`` lists groups of
+    programs; one program of each group is enough.
     """
 
     commands: tuple[str, ...] = ()
@@ -34,12 +35,15 @@ class HostNeeds:
 
     @property
     def programs(self) -> set[str]:
-        """Names of all programs that the action may run, without ``BASE``."""
+        """Names of all programs that the action may run, except those in ``BASE``."""
         return {*self.commands, *(name for group in self.either for name in group)}
 
 
 def of(action: str) -> HostNeeds | None:
-    """Needs of ``action``, from the declaration of its system: its own entry, else that of a pattern; None without one."""
+    """Return the declared needs of ``action``, or None when its system declares none for it.
+
+    An entry for the action itself counts before an entry for a pattern of names.
+    """
     for system in discovery.systems():
         if action.partition(".")[0] not in system.actions or not system.host_needs:
             continue

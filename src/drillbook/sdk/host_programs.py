@@ -1,4 +1,4 @@
-"""Runs Python programs of a system on a host; program and arguments are sent through standard input."""
+"""Runs Python programs of a system on a host. The program and its arguments are sent through standard input."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _PYTHON = "python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 
 
 def made_in(ctx: Context, folder: str, name: str) -> str:
-    """Create the private folder ``name`` in ``folder``; return its device and inode numbers, which identify it.
+    """Create the private folder ``name`` in ``folder``. Returns its device and inode numbers, which identify the new
+    folder.
 
-    Raises StepFailed, HostError.
+    Raises StepFailed when another user could have led the command to another folder, and HostError when the command fails.
     """
     output = ctx.run(*inside(folder), "sh", "-c", _MAKE, "sh", f"./{name}")
     refuse(ctx, output)
@@ -25,11 +26,10 @@ def made_in(ctx: Context, folder: str, name: str) -> str:
 
 
 def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = ()) -> Any:
-    """Run the function ``main`` of ``program`` on the step's host; return the JSON that it prints. Raises HostError,
-    CouldNotVerify.
+    """Run the function ``main`` of ``program`` on the step's host, and return the JSON value that it prints.
 
-    ``program`` is the dotted name of a module. ``prefix`` is put in front of the command line, such as the result of
-    ``nofollow.inside``.
+    ``program``: dotted name of a module. ``prefix``: words in front of the command line, such as the result of
+    ``nofollow.inside``. Raises HostError when the program fails, and CouldNotVerify when its output is not JSON.
     """
     package, _, name = program.rpartition(".")
     source = files(package).joinpath(f"{name}.py").read_bytes()

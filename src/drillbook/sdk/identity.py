@@ -1,7 +1,7 @@
-"""Identities of services (from the inventory) and of backed-up data (measured): they tell if two names mean the same thing.
+"""Identities of services and of backed-up data. They tell whether two names mean the same thing.
 
-No host is contacted. Names in an inventory are labels: two names may mean the same database, and one name may mean another
-database in another inventory.
+The identity of a service comes from the inventory; that of data is measured. No host is contacted here. Names in an
+inventory are labels: two names may mean the same database, and one name may mean another database in another inventory.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from drillbook.sdk.service import LOOPBACK, Service
 HOST = "host"
 """Name of the lock that covers a whole host."""
 ANY = "*"
-"""Value in an identity that counts as equal to any other value of the same key."""
+"""Value in an identity that is equal to every other value of the same key."""
 
 
 class Identity(BaseModel):
-    """Measured identity of data, such as a database; for a backup also the digest of its manifest.
+    """Measured identity of data, such as a database. For a backup it also has the digest of the manifest.
 
-    The keys of ``of`` depend on the kind of system; ``at`` is the machine, and ``path`` the path on it. Values that could
-    not be measured are missing: an unknown value is never equal to another.
+    The keys of ``of`` depend on the kind of system. The key ``at`` is the machine, and ``path`` is the path on that
+    machine. A value that could not be measured is missing. A missing value is never equal to another value.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,20 +35,20 @@ class Identity(BaseModel):
 
     @classmethod
     def read(cls, value: Any) -> Self | None:
-        """Parse the identity in the fact ``value``; None when it is invalid."""
+        """Parse the identity in the fact ``value``. Returns None when it is not a valid identity."""
         try:
             return cls.model_validate(value) if isinstance(value, dict) else None
         except ValidationError:
             return None
 
     def saved(self, manifest: str | None) -> Self:
-        """Return this identity together with the digest of the manifest of a backup of the data."""
+        """Return this identity with the digest of a manifest, as the identity of a backup of the data."""
         return self.model_copy(update={"manifest": manifest or ""})
 
     def equals(self, other: Identity) -> bool | None:
-        """Return True when both identities denote the same data; their manifests are not compared.
+        """Return True when both identities mean the same data, and False when a value differs. Manifests are not compared.
 
-        Returns None when no values differ, but a value is missing in one of the identities.
+        Returns None when no values differ, but one of the identities lacks a value.
         """
         keys = self.of.keys() | other.of.keys()
         pairs = [(self.of.get(key, ""), other.of.get(key, "")) for key in keys]
@@ -58,7 +58,7 @@ class Identity(BaseModel):
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Kind, machine and path of the data; together, these are unique."""
+        """Kind, machine and path of the data. No other data has the same three values."""
         return self.kind, self.of.get("at", ""), self.of.get("path", "")
 
     def __str__(self) -> str:
@@ -67,25 +67,28 @@ class Identity(BaseModel):
 
 
 class Thing(NamedTuple):
-    """Identity of the service that an inventory entry describes; entries with equal identities describe the same service."""
+    """Identity of the service that an inventory entry describes.
+
+    Two entries with equal identities describe the same service.
+    """
 
     host: str
-    """Address of the service's machine, and the gateways through which it is reached."""
+    """Address of the machine of the service, and of the gateways through which the machine is reached."""
     name: str
-    """Lock name of the service on that machine, such as ``postgres-5432``."""
+    """Name of the service's lock on that machine, such as ``postgres-5432``."""
     part: str = ""
-    """Part of the server that belongs to the service, such as one database; empty for the whole server."""
+    """Part of the server that the service consists of, such as one database. Empty when the service is the whole server."""
     data: str = ""
-    """Folder of the service's data on the host, if the inventory names it."""
+    """Folder on the host with the data of the service. Empty when the inventory does not name it."""
 
     @property
     def place(self) -> str:
-        """Name and host as text, such as ``postgres-5432 on db1:22``."""
+        """Name of the lock and address of the machine as text, such as ``postgres-5432 on db1:22``."""
         return f"{self.name} on {self.host}"
 
 
 class LockName(NamedTuple):
-    """Lock of a run: its name on the host, the address of the host, and the services of the inventory that it covers."""
+    """Lock of a run: its name on the host, the address of the host, and the services that the lock protects."""
 
     name: str
     host: str
@@ -93,25 +96,28 @@ class LockName(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Text with the covered services and the name of the lock; only the name when the lock covers no service."""
+        """Text with the services and the name of the lock. For a lock without services, it is only the name."""
         named = ", ".join(self.services)
         return f"{named} ({self.name})" if named else self.name
 
 
 def thing(service: Service, hosts: Mapping[str, Target]) -> Thing:
-    """Return the identity of the service in the inventory entry ``service``; ``hosts`` are the hosts of that inventory."""
+    """Return the identity of the inventory entry ``service``. ``hosts``: the hosts of the same inventory."""
     return Thing(host_place(service.host, hosts), service.lock_name, service.part, service.data)
 
 
 def same_thing(services: Mapping[str, Service], hosts: Mapping[str, Target], a: str, b: str) -> bool:
-    """Return True when the names ``a`` and ``b`` of one inventory mean the same service; False when one of them is unknown."""
+    """Return True when the names ``a`` and ``b`` of one inventory mean the same service.
+
+    For an unknown name, return False.
+    """
     if a not in services or b not in services:
         return False
     return a == b or thing(services[a], hosts) == thing(services[b], hosts)
 
 
 def place_of(services: Mapping[str, Service], hosts: Mapping[str, Target], name: str) -> str:
-    """Return lock name and host of the service ``name`` as text; for an unknown service, the name."""
+    """Return the lock name and the machine of the service ``name`` as text. For an unknown service, return the name."""
     return thing(services[name], hosts).place if name in services else name
 
 

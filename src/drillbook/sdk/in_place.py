@@ -1,7 +1,7 @@
-"""Interface for restores of a backup into the original service after its data was lost, and base classes of the actions.
+"""Interface for restores of a backup into the original service after the loss of its data, and base classes of the actions.
 
-A backup source that supports this returns an ``InPlace`` from ``BackupSource.in_place``. Nothing is overwritten: the service
-has lost its data, or has only files of an earlier attempt of the same step.
+``BackupSource.in_place`` returns an ``InPlace`` when the source supports such restores. A restore overwrites nothing: the
+service has lost its data, or has only files of an earlier attempt of the same step.
 """
 
 from __future__ import annotations
@@ -26,46 +26,53 @@ UNLIMITED = Size(1 << 50)
 
 
 class VerifiesSource(Read):
-    """Base of actions that verify a backup: `service` names the backup source; the fact ``backup`` describes the verified backup."""
+    """Base of actions that verify a backup.
+
+    The field `service` names the backup source. The fact ``backup`` describes the backup.
+    """
 
 
 class RestoresSource(Write):
-    """Base of actions that restore a backup into `service`, which is a sandbox or a service without data.
+    """Base of actions that restore a backup into `service`, which is a sandbox or a service that has lost its data.
 
-    `from` names the backup source; ``at`` and ``backup`` select the backup.
+    The field `from` names the backup source. The fields ``at`` and ``backup`` select the backup.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class InPlace(ABC):
-    """Restore of a backup of one source into the original service. The host of ``ctx`` is the host of the service."""
+    """Restore of a backup from one source into the original service. ``ctx.host`` is the host of the service."""
 
     ctx: Context
     service: Service
 
     @abstractmethod
     def ready(self) -> None:
-        """Check the requirements of the restore on the host, while the service still has its data. Raises NotReady."""
+        """Check on the host that a restore is possible.
+
+        The service still has its data. Raises NotReady when a restore is impossible.
+        """
 
     @abstractmethod
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Reason why ``backup`` cannot restore the service as it is now, such as a missing part; empty if it can.
+        """Return a reason why ``backup`` cannot restore the service as it is now, such as a missing part. Empty when it
+        can.
 
-        Called right before a fault that only this restore can undo; ``checked`` are the facts of the verification. Raises
-        CouldNotVerify, StepFailed, HostError.
+        Called right before a fault that only this restore can undo. ``checked``: facts of the verification of the backup.
+        Raises CouldNotVerify, StepFailed, HostError.
         """
 
     @abstractmethod
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
-        """Restore ``backup`` into the service; clients are admitted only after the restored data was verified.
+        """Restore ``backup`` into the service. Clients are admitted only after the restored data was verified.
 
-        ``at`` as in ``BackupSource.restore``. Returns facts with ``seconds`` by stage. Raises StepFailed with findings,
-        HostError.
+        ``at`` has the same meaning as in ``BackupSource.restore``. Returns facts with ``seconds`` by stage. Raises
+        StepFailed with findings when the restore fails, and HostError when the host fails.
         """
 
     @abstractmethod
     def undo(self) -> Undo:
-        """Return the undo: it keeps a complete restore, and removes or reverts an unfinished one."""
+        """Return the undo of the restore. It keeps a complete restore, and removes or reverts an unfinished restore."""
 
     @abstractmethod
     def active(self) -> bool | None:
@@ -73,7 +80,7 @@ class InPlace(ABC):
 
     @abstractmethod
     def identity(self) -> Identity | None:
-        """Measure the identity of the service's data in the same way as the service's faults and comparisons."""
+        """Measure the identity of the service's data, in the same way as the faults and comparisons of the service do."""
 
 
 def beside(folder: str) -> SandboxConfig:
@@ -85,7 +92,7 @@ def beside(folder: str) -> SandboxConfig:
 
 
 def evidence_of_run(ctx: Context, name: str) -> list[Path]:
-    """Return the evidence files that any step of this run stored under ``name``, sorted by their names."""
+    """Return the evidence files that the steps of this run stored under ``name``, sorted by file name."""
     return sorted((ctx.folder / "evidence").glob(f"*.{name}*"))
 
 

@@ -1,7 +1,7 @@
-"""Commands of a sandbox: they create and remove its folder, and run programs in it without a network.
+"""Commands that create and remove the folder of a sandbox, and run programs in the sandbox without a network.
 
-They are shell commands on the sandbox's host and need nothing from the controller, so that the host can also run them alone.
-In a container, the folder has the same path inside and outside, and its Unix sockets can be used from outside.
+They are shell commands on the sandbox's host. They need nothing from the controller, so the host can run them alone. In a
+container, the folder has the same path as outside it, and its Unix sockets can be used from outside.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from drillbook.sdk.host import as_user
 
 Kind = Literal["namespace", "container", "none"]
 MARK = "DRILLBOOK_SANDBOX"
-"""Environment variable of every process in a sandbox: the path of its folder."""
+"""Environment variable of every process in a sandbox. Its value is the path of the sandbox's folder."""
 OWNER = "drillbook.run"
-"""File in the sandbox's folder that contains the id of the run that created the sandbox."""
+"""File in the folder of a sandbox. It contains the id of the run that created the sandbox."""
 TAKEN = 75
 """Exit status of the script that creates the folder when a sandbox of this name already exists."""
 PIDS = 1024
 """Maximum number of processes in a container."""
 
 MARKED = """grep -lzxF -- "DRILLBOOK_SANDBOX=$folder" /proc/[0-9]*/environ 2>/dev/null | sed 's|[^0-9]||g'"""
-"""Shell command that prints the pids of all processes started in the sandbox ``$folder``."""
+"""Shell command that prints the process ids of all processes that were started in the sandbox ``$folder``."""
 # FOLDER RUN: create the folder; first remove a sandbox that this run left incomplete.
 _MAKE = """
 umask 077
@@ -131,20 +131,20 @@ _WRITE_READABLE = 'umask 022; cat > "$1"'
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """Isolation of one sandbox: its user, memory limit and container image."""
+    """Isolation of one sandbox: its folder, its user, its memory limit and its container image."""
 
     folder: str
     kind: Kind
     user: str
-    """User that runs the sandbox's processes; empty: the SSH user."""
+    """User that runs the processes of the sandbox. Empty: the SSH user."""
     memory: int
     """Memory limit of the sandbox in bytes."""
     image: str = ""
-    """Image of the sandbox's container; empty without a container."""
+    """Image of the sandbox's container. Empty for a sandbox without a container."""
 
     @property
     def container(self) -> str:
-        """Name of the container; derived from the folder, so that there is at most one container for each folder."""
+        """Name of the container. It is derived from the folder, so that each folder has at most one container."""
         digest = hashlib.sha256(self.folder.encode()).hexdigest()[:8]
         return f"drillbook-{re.sub(r'[^A-Za-z0-9_.-]', '_', self.folder.rpartition('/')[2])}-{digest}"
 
@@ -153,11 +153,17 @@ class Isolation:
         return as_user(self.user, argv)
 
     def make(self, run_id: str) -> tuple[str, ...]:
-        """Return the command that creates the folder; its exit status is ``TAKEN`` when the folder exists already."""
+        """Return the command that creates the folder.
+
+        If the folder exists already, the command exits with the status ``TAKEN``.
+        """
         return self.as_user(("sh", "-c", _MAKE, "sh", self.folder, run_id))
 
     def start(self, run_id: str) -> tuple[str, ...]:
-        """Return the command that starts the container in the new folder; empty for a sandbox without a container."""
+        """Return the command that starts the container in the new folder.
+
+        The result is empty for a sandbox without a container.
+        """
         if self.kind != "container":
             return ()
         writer = self.as_user(("sh", "-c", _WRITE_READABLE, "sh", f"{self.folder}/passwd"))
@@ -165,7 +171,10 @@ class Isolation:
         return ("sh", "-c", _START, "sh", *words, *writer)
 
     def remove(self, run_id: str) -> tuple[str, ...]:
-        """Return the command that removes the sandbox if the run ``run_id`` created it. Safe to run twice."""
+        """Return the command that removes the sandbox if the run ``run_id`` created it.
+
+        Running the command twice is safe.
+        """
         removed = self.as_user(("sh", "-c", _REMOVE, "sh", self.folder, run_id))
         if self.kind != "container":
             return removed
@@ -180,15 +189,19 @@ class Isolation:
         return ("docker", "exec", *inside, "sh", "-c", _PRIVATE, "sh", *words)
 
     def fetch(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[str, ...]:
-        """Return the command that runs ``argv`` for the sandbox, but outside it, with the host's network, as the sandbox's user."""
+        """Return the command that runs ``argv`` outside the sandbox, as its user, with the network of the host.
+
+        It is used to fetch data for the sandbox.
+        """
         return self._limited("none", (*_assigned(env), *argv))
 
     def _limited(self, kind: str, argv: Sequence[str]) -> tuple[str, ...]:
         return self.as_user(("sh", "-c", _ENTER, "sh", self.folder, kind, str(self.memory), *argv))
 
     def trial(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command that runs ``argv``, which inspects programs, in the same environment as the sandbox, before
-        that exists.
+        """Return the command that runs ``argv`` in the environment that the sandbox will have, before the sandbox exists.
+
+        It is used to inspect programs.
         """
         if self.kind != "container":
             return self.as_user(argv)
@@ -207,11 +220,14 @@ class Isolation:
         return ("docker", "run", *options, "--entrypoint", argv[0], self.image, *argv[1:])
 
     def attempts(self) -> tuple[tuple[str, ...], ...]:
-        """Return the commands that check if the host permits the sandbox; the last prints `taken` if the sandbox exists."""
+        """Return the commands that check whether the host permits the sandbox.
+
+        The last one prints `taken` if the sandbox exists already.
+        """
         folder = self.as_user(("sh", "-c", _TRY, "sh", self.kind, self.folder))
         return (("sh", "-c", _TRY_ENGINE, "sh", self.image), folder) if self.kind == "container" else (folder,)
 
 
 def _assigned(env: Mapping[str, str] | None) -> tuple[str, ...]:
-    """Return the arguments that set environment variables of a program."""
+    """Return the arguments for a program that set environment variables."""
     return ("env", *(f"{name}={value}" for name, value in env.items())) if env else ()

@@ -1,8 +1,10 @@
-"""Compares a restored copy with the running database, and with the copy of the last run.
+"""Compares a restored copy with the running database and with the copy of the last run.
 
-Tables without new writes are compared as a whole, others by ranges of keys; for all tables, numbers of rows are compared.
-Production went on after the backup. A table that only grows is compared by ranges of a key that grows with it, up to the
-newest row of the copy minus a margin: rows with a lower key may have been committed after the backup was taken.
+A table without new writes is compared as a whole. A table that only grows is compared by ranges of a key that grows with
+it. For all tables, the numbers of rows are compared.
+
+The running database has changed since the backup. The ranges therefore end at the newest row of the copy, minus a margin:
+rows with a lower key may have been committed after the backup was taken.
 """
 
 from __future__ import annotations
@@ -22,21 +24,36 @@ STILL = "whole table"
 
 
 class Keyed(BaseModel):
-    """Comparison of one table. Without any fields: as a whole, because nothing was written to it since the backup."""
+    """Comparison of one table.
+
+    When no field is set, the table is compared as a whole, because nothing was written to it since the backup.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = Field(default="", description="Column whose values grow with each new row; empty: the table stands still.")
+    key: str = Field(
+        default="",
+        description=(
+            "Column whose values grow with each new row. Empty: nothing was written to the table since the backup."
+        ),
+    )
     up_to: Literal["newest"] | int | str = Field(
-        default="newest", description="Largest key to compare; `newest`: that of the copy, but for `margin`."
+        default="newest", description="Largest key to compare. `newest`: the largest key in the copy, reduced by `margin`."
     )
     margin: int = Field(
         default=100,
         ge=0,
-        description="Number of newest rows of the copy that `up_to: newest` leaves out, since others with "
-        "lower keys may have been committed after the backup.",
+        description=(
+            "For `up_to: newest`: number of the newest rows of the copy that are not compared, because rows with "
+            "lower keys may have been committed after the backup was taken."
+        ),
     )
-    ranges: int = Field(default=8, ge=1, le=1000, description="Number of ranges, each with about as many rows.")
+    ranges: int = Field(
+        default=8,
+        ge=1,
+        le=1000,
+        description=("Number of ranges into which the rows are divided. Each range has about as many rows as the others."),
+    )
 
 
 Tables = Annotated[
@@ -47,8 +64,10 @@ Tolerance = Annotated[
     float | None,
     Field(
         ge=0,
-        description="Share by which the number of rows of every table may differ from production's, such as 0.05; empty: rows "
-        "are not counted.",
+        description=(
+            "Largest permitted difference between the numbers of rows in a table of the copy and of production, "
+            "as a share such as 0.05. Empty: rows are not counted."
+        ),
     ),
 ]
 
@@ -57,41 +76,46 @@ History = Annotated[
     float | None,
     Field(
         ge=0,
-        description="Share by which the number of rows of a table may differ from that in an earlier copy, such as 0.3; "
-        "empty: not compared. The earlier copy is that of the last run in this environment in which this action "
-        "passed for this service.",
+        description=(
+            "Largest permitted difference between the numbers of rows in a table now and in an earlier copy, as "
+            "a share such as 0.3. Empty: they are not compared. The earlier copy is that of the last run in this "
+            "environment in which this action passed for this service."
+        ),
     ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Number and digest of rows."""
+    """Number of rows and digest of their content."""
 
     number: int
     digest: str
 
 
 class Reader(Protocol):
-    """A database to compare, read in one snapshot."""
+    """Database that is compared. All reads see the same snapshot."""
 
     def names(self) -> list[str]:
-        """Return the names of all tables that contain rows of their own."""
+        """Return the names of all tables that hold rows themselves."""
 
     def has(self, table: str) -> bool:
-        """Return True when there is a table of that name."""
+        """Return True when the database has a table of that name."""
 
     def count(self, table: str) -> int:
         """Return the number of rows of a table."""
 
     def bounds(self, table: str, keyed: Keyed) -> list[str]:
-        """Return the largest key of each range in order, as text; empty when there are no rows to compare."""
+        """Return the largest key of each range as text, in order. The result is empty when there are no rows to compare."""
 
     def rows(self, table: str, key: str, low: str | None, high: str | None) -> Rows:
-        """Return number and digest of the rows with keys above ``low`` and up to ``high``; without a ``key``, of all rows."""
+        """Return the number and the digest of the rows with keys above ``low`` and up to ``high``.
+
+        When ``key`` is empty, all rows count.
+        """
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
-        """Return the number of rows with keys above ``high``, and the number of rows without a key."""
+        """Return two numbers: of rows with keys above ``high``, and of rows without a key."""
 
 
 @dataclass(slots=True)
@@ -107,7 +131,7 @@ class Comparison:
     missing: list[str] = field(default_factory=list)
 
     def facts(self, algorithm: str) -> dict[str, Any]:
-        """Return the results of the comparison as facts of its step; ``algorithm`` names the digest."""
+        """Return the results of the comparison as facts of its step. ``algorithm``: name of the digest."""
         return {
             "tables": len(self.ranges),
             "rows": sum(part["rows"] for parts in self.ranges.values() for part in parts),
@@ -119,9 +143,9 @@ class Comparison:
         }
 
     def answer(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
-        """Return the facts of a successful comparison.
+        """Return the facts of a comparison without findings.
 
-        Raises StepFailed with all findings, CouldNotVerify when a named table was not compared.
+        Raises StepFailed with all findings, and CouldNotVerify when a table that the step names was not compared.
         """
         if self.findings:
             said = f"{name} differs from production in {len(self.findings)} places: {self.findings[0].title}"
@@ -129,16 +153,17 @@ class Comparison:
         if self.unverified:
             table = self.unverified[0]
             raise CouldNotVerify(
-                f"no row of {table} could be compared: {self.not_compared[table]}", hint="lower its `margin`, or name a key"
+                f"no row of {table} could be compared: {self.not_compared[table]}",
+                hint="lower the `margin` of the table, or name a key",
             )
         return facts
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Parts of a comparison: tables by their keys, and tolerances for numbers of rows.
+    """Parts of a comparison: the tables and their keys, and the tolerances for numbers of rows.
 
-    ``last`` is the step of the last run, which ``history`` compares with.
+    ``history`` compares with ``last``, the step of the last run.
     """
 
     tables: Mapping[str, Keyed]
@@ -155,9 +180,14 @@ class Wanted:
 def wanted(
     ctx: Context, action: str, service: str, tables: Mapping[str, Keyed], *, tolerance: float | None, history: float | None
 ) -> Wanted:
-    """Return what to compare, with the last run if ``history`` is given. Raises PlanError when nothing is compared."""
+    """Return the parts of the comparison.
+
+    They contain the last run if ``history`` is given. Raises PlanError when all parts are empty.
+    """
     if not tables and tolerance is None and history is None:
-        raise PlanError(f"{action}: name `tables`, or a `tolerance` for the number of rows, or `history`")
+        raise PlanError(
+            f"{action}: set `tables`, `tolerance` for the number of rows, or `history`, so that something is compared"
+        )
     last = ctx.earlier(action, service) if history is not None else None
     return Wanted(tables, tolerance, history, last)
 
@@ -194,10 +224,10 @@ def _compare_numbers(
 
 
 def _compare_history(tolerance: float, last: EarlierStep | None, result: Comparison) -> None:
-    """Compare the rows of each table in the copy with the numbers in the facts of the last run."""
+    """Compare the number of rows in each table of the copy with the number in the facts of the last run."""
     before = last.facts.get("volume") if last else None
     if last is None or not before:
-        result.history = {"not_compared": "no earlier run in this environment counted the rows of this copy"}
+        result.history = {"not_compared": "no earlier run in this environment counted the rows of this service"}
         return
     common = [table for table in result.volume if table in before]
     result.history = {
@@ -210,18 +240,22 @@ def _compare_history(tolerance: float, last: EarlierStep | None, result: Compari
     for table in common:
         now, then = result.volume[table][0], int(before[table][0])
         if abs(now - then) > tolerance * then:
-            within = f"{then} rows as in the copy of run {last.run}, at most {tolerance:.1%} more or less"
+            within = f"{then} rows as in the copy of run {last.run}, at most {tolerance:.1%} more or fewer"
             result.findings.append(finding("copy-volume", title=table, wanted=within, measured=f"{now} rows"))
 
 
 def _compare_table(copy: Reader, production: Reader, table: str, keyed: Keyed, result: Comparison) -> None:
     if not copy.has(table):
         if table not in result.missing:
-            result.findings.append(_missing(table, "the table of production"))
+            result.findings.append(_missing(table, "the table as in production"))
         return
     highs: list[str | None] = [*copy.bounds(table, keyed)] if keyed.key else [None]
     if not production.has(table) or not highs:
-        none = f"the copy has no rows besides its newest {keyed.margin}" if not highs else "production has no such table"
+        none = (
+            f"all rows of the copy are among its newest {keyed.margin}, which are not compared"
+            if not highs
+            else "production has no such table"
+        )
         result.unverified.append(table)
         result.not_compared[table] = none
         return

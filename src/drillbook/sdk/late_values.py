@@ -1,4 +1,4 @@
-"""Parameters whose values come from an earlier step: the error for a value read too early, and a validator of one field."""
+"""Parameters whose values come from an earlier step: the error for reading a value too early, and validation of one field."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pydantic import BaseModel, TypeAdapter
 
 
 class NotKnownYet(LookupError):
-    """Raised when a parameter is read before the step that supplies its value has run."""
+    """Raised when a parameter is read before the earlier step that supplies its value has run."""
 
-    hint = "write a literal value in the drill: the check before the drill needs this value"
+    hint = "write the value itself into the drill: a check before the drill needs it"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Measures the time of the newest data in a restored copy; writes after this time would have been lost.
+"""Measures the time of the newest data in a restored copy. Writes after this time would have been lost.
 
 The facts are the same for all systems.
 """
@@ -18,12 +18,15 @@ from drillbook.sdk.backup_source import AHEAD_S, stamp
 from drillbook.values import Duration
 
 SAMPLE = 21
-"""Number of newest values used to compute the usual interval between writes."""
+"""Number of newest values from which the usual interval between writes is computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Time of the newest data in a copy, its source, and its error: the maximum time in seconds until the last write."""
+    """Time of the newest data in a copy, the source of this time, and its error.
+
+    ``error_s``: the last write may be later than ``at`` by at most so many seconds.
+    """
 
     at: datetime
     basis: str
@@ -35,19 +38,22 @@ class Moment:
 
 
 class MeasuresLoss(Read):
-    """Base of the actions `*.newest_moment`, each for the kind of service in ``SERVICE``."""
+    """Base of the actions `*.newest_moment`. Each is for the kind of service in its ``SERVICE``."""
 
 
 def _apart(values: Sequence[datetime]) -> float:
-    """Return the median interval in seconds between consecutive ``values``, newest first; 0 for a single value."""
+    """Return the median interval in seconds between neighbouring ``values``, which are sorted newest first.
+
+    For a single value: 0.
+    """
     distances = [(later - earlier).total_seconds() for later, earlier in pairwise(values)]
     return median(distances) if distances else 0.0
 
 
 def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) -> list[Moment]:
-    """Return a list with the newest of ``values`` as a moment; an empty list if there are no values.
+    """Return a list with the newest of ``values`` as its only moment. The list is empty when there are no values.
 
-    The error is the median interval between the newest values, and at least ``resolution_s`` seconds.
+    The error is the median interval between the newest values, but at least ``resolution_s`` seconds.
     """
     order = sorted(values, reverse=True)[:SAMPLE]
     return [Moment(order[0], basis, round(max(resolution_s, _apart(order)), 3))] if order else []
@@ -56,11 +62,11 @@ def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) ->
 def measured(name: str, found: Sequence[Moment], max_age: Duration | None, *, hint: str) -> Facts:
     """Return facts about the newest of the moments ``found`` in the data of the service ``name``.
 
-    Raises CouldNotVerify with ``hint`` when ``found`` is empty, or its newest moment is in the future; StepFailed when that
-    moment is older than ``max_age``.
+    Raises CouldNotVerify with ``hint`` when ``found`` is empty, or when its newest moment is in the future. Raises
+    StepFailed when its newest moment is older than ``max_age``.
     """
     if not found:
-        raise CouldNotVerify(f"{name} contains no data that shows when it was last written", hint=hint)
+        raise CouldNotVerify(f"{name} contains no data from which the time of its last write can be read", hint=hint)
     best, now = max(found, key=lambda moment: moment.at), datetime.now(UTC)
     age = (now - best.at).total_seconds()
     facts = {
@@ -71,9 +77,11 @@ def measured(name: str, found: Sequence[Moment], max_age: Duration | None, *, hi
         "moments": [moment.as_facts() for moment in found],
     }
     if age < -AHEAD_S:
-        raise CouldNotVerify(f"the newest data in {name} is dated {-age:.0f} s in the future: {best.basis}", hint=hint)
+        raise CouldNotVerify(
+            f"the newest data in {name} has a time that is {-age:.0f} s in the future: {best.basis}", hint=hint
+        )
     if max_age is not None and age > max_age:
-        measured_ = f"{age:.0f} s old, by {best.basis}"
+        measured_ = f"{age:.0f} s old, according to {best.basis}"
         problem = finding("backup-too-old", title=name, wanted=f"at most {max_age} old", measured=measured_)
         raise StepFailed(f"the newest data in {name} is {age:.0f} s old", findings=[problem], facts=facts)
     return facts

@@ -1,8 +1,9 @@
-"""Shell functions to access folders that other users can write to, without following symbolic links made by these users.
+"""Shell functions for access to folders that other users can write to. They do not follow symbolic links made by these
+users.
 
-They are safe even if a link is put in place at the same moment: a shell stays in the folder that it entered. Links are
-followed only if root or this user made them, like the kernel does in /tmp (protected_symlinks). POSIX sh on Linux: GNU tools
-or those of busybox.
+They are safe even if a link is put in place at the same moment, because a shell stays in the folder that it entered. Links
+are followed only if root or this user made them, as the kernel does in /tmp (protected_symlinks). They are written in POSIX
+sh for Linux, with GNU tools or those of busybox.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ grasped() {{ # NAME ; is the open descriptor 3 what this name itself names, and 
 }}
 """,
 )
-"""The shell functions without their comments, since they are stored in undos, and so in journals."""
+"""Text of the shell functions without comments, because undos contain it, and journals store the undos."""
 _INSIDE = (
     WALK
     + f"""
@@ -97,15 +98,18 @@ rm --help 2>&1 | grep -q -e "$alone" || alone=
 rm -rf $alone -- "./${1##*/}"
 """
 )
-"""Script that removes the file or folder in its argument PATH; if `rm` supports it, file systems mounted below PATH stay."""
+"""Script that removes the file or folder PATH, its argument.
+
+If `rm` supports it, file systems mounted below PATH are kept.
+"""
 
 
 def inside(folder: str, identity: str = "") -> tuple[str, ...]:
-    """Return the prefix of a command line that runs in ``folder``, even if another user replaces parts of the path at that
-    time.
+    """Return the prefix of a command line that runs in ``folder``. It is safe even if another user replaces parts of the
+    path meanwhile.
 
-    With ``identity``, the device and inode of the folder, the command runs only in exactly this folder, and only if it is
-    private to this user.
+    ``identity``: device and inode of the folder. When it is given, the command runs only in exactly this folder, and only
+    if no other user can access the folder.
     """
     return ("sh", "-c", _INSIDE, "sh", folder, identity)
 

@@ -1,8 +1,8 @@
-"""Base of probes: measurements during the whole drill. The fields of a probe's class are its keys in YAML.
+"""Base of probes. Probes measure during the whole drill. The fields of a probe's class are its keys in YAML.
 
 There are two kinds. An ``Availability`` probe checks a service at a fixed rate; a slow answer never delays the next sample.
-A ``Canary`` writes numbered rows as a client would, and later reads back which of them survived. A probe only takes single
-samples; the runner is responsible for the rate, the clock and the record.
+A ``Canary`` writes numbered rows as a client would, and later reads back which of these rows survived. A probe takes single
+samples. The runner is responsible for the rate, the clock and the record.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Probe(BaseModel):
     PART: ClassVar[str] = "probes"
     KIND: ClassVar[str] = ""
     SECRETS: ClassVar[frozenset[str]] = frozenset()
-    """Names of the parameters of type ``Handed``, whose values may refer to a secret in the inventory."""
+    """Names of the parameters of type ``Handed``. The value of such a parameter may refer to a secret in the inventory."""
 
     every: Duration = Field(default=Duration(0.1), gt=0, description="Time between two samples.")
     timeout: Duration = Field(
         default=Duration(1.0),
         gt=0,
-        description="Time limit of a sample; a sample without an answer by then counts as failed.",
+        description="Time limit of a sample. A sample that has no answer by then counts as failed.",
     )
 
     @model_validator(mode="after")
@@ -56,7 +56,7 @@ class Probe(BaseModel):
 
     @classmethod
     def check_declaration(cls) -> None:
-        """Raise TypeError unless the class has a docstring; called when the module of the class is first inspected."""
+        """Raise TypeError unless the class has a docstring. Called when the module of the class is first examined."""
         if not (cls.__dict__.get("__doc__") or "").strip():
             raise TypeError(f"{cls.name()} has no docstring")
 
@@ -68,15 +68,15 @@ class Availability(Probe):
 
     @abstractmethod
     def check(self, ctx: Context) -> str | None:
-        """Take one sample within the probe's timeout; return ``None`` on success, otherwise the problem.
+        """Take one sample within the probe's timeout. Returns ``None`` on success, and otherwise the problem as text.
 
-        May be called from any thread.
+        Any thread may call it.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Result of a write that was not acknowledged; ``doubt`` is True when the row may nevertheless have been stored."""
+    """Result of a write that the server did not acknowledge. ``doubt`` is True when the row may be stored nevertheless."""
 
     reason: str
     doubt: bool
@@ -88,30 +88,33 @@ class Canary(Probe):
     KIND = "canary"
 
     def reach(self, ctx: Context) -> None:
-        """Log in without changing anything; after a failure here no cleanup is needed. Raises NotReady."""
+        """Log in without changing anything. If this fails, no cleanup is needed. Raises NotReady."""
 
     @abstractmethod
     def prepare(self, ctx: Context) -> None:
-        """Create the table or other place that the rows are written to. Raises NotReady."""
+        """Create the table or other place for the rows. Raises NotReady when this fails."""
 
     @abstractmethod
     def writer(self, ctx: Context) -> CanaryWriter:
-        """Return a writer for one thread, which connects by itself and reconnects after a failure."""
+        """Return a writer for one thread. The writer connects by itself, and connects again after a failure."""
 
     @abstractmethod
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """Return the numbers of the rows that are stored now; none was written above ``ctx.written``. Raises CouldNotVerify."""
+        """Return the numbers of the rows that are stored now.
+
+        No row has a number above ``ctx.written``. Raises CouldNotVerify.
+        """
 
     @abstractmethod
     def clean(self, ctx: Context) -> None:
-        """Remove this run's rows. Raises HostError or CouldNotVerify when some remain."""
+        """Remove the rows of this run. Raises HostError or CouldNotVerify when some of the rows remain."""
 
 
 class CanaryWriter:
     """A connection that writes numbered rows."""
 
     def write(self, number: int) -> Lost | None:
-        """Write the row ``number`` and wait for the server; return ``None`` when the row was acknowledged."""
+        """Write the row ``number`` and wait for the server. Returns ``None`` when the server acknowledged the row."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -119,13 +122,16 @@ class CanaryWriter:
 
 
 class ConnectedWriter(CanaryWriter, Generic[SessionT]):
-    """Base of writers over one connection, which is opened again at the next write after a failure. No write is retried."""
+    """Base of writers that use one connection.
+
+    After a failure, the next write opens a new connection. No write is repeated.
+    """
 
     ERRORS: ClassVar[tuple[type[Exception], ...]] = (OSError,)
-    """Errors that closing a broken connection may raise."""
+    """Errors that may be raised when a broken connection is closed."""
 
     def __init__(self) -> None:
-        """Make a writer that is not connected yet."""
+        """Create a writer that is not connected yet."""
         self._way = ExitStack()
         self._session: SessionT | None = None
 
@@ -137,7 +143,10 @@ class ConnectedWriter(CanaryWriter, Generic[SessionT]):
         return self._session
 
     def connect(self, way: ExitStack) -> SessionT:
-        """Open a connection; ``way`` receives everything that must be closed with it. Raises the errors of the driver."""
+        """Open a connection.
+
+        Add everything that must be closed together with it to ``way``. Raises the errors of the driver.
+        """
         raise NotImplementedError
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Looks for programs on hosts: at most once for each program, and for many programs with one command."""
+"""Looks for programs on hosts. It asks at most once about each program, and asks about many programs with one command."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from drillbook.sdk.host import Deadline, Host
 
 MANY = 200
-"""Maximum number of programs that one command looks for."""
+"""Maximum number of programs in one command."""
 
 _Place = tuple[str, str]
-"""Name of a host, and of the account that runs commands there."""
+"""Name of a host, and name of the account that runs commands there."""
 
 _LOOK = """
 n=0
@@ -23,7 +23,7 @@ done
 
 
 class Programs:
-    """Answers of hosts about their programs; a new object is empty, so it asks again."""
+    """Known answers of hosts about their programs. A new object knows no answers yet."""
 
     def __init__(self) -> None:
         """Start without any answers."""
@@ -33,12 +33,15 @@ class Programs:
         self._lock = threading.Lock()
 
     def expect(self, host: str, account: str, programs: Iterable[str]) -> None:
-        """Add ``programs`` to the next question about programs to ``account`` on ``host``; an empty account is the SSH user."""
+        """Add ``programs`` to the next question to ``account`` on ``host``. An empty account is the SSH user."""
         with self._lock:
             self._expected.setdefault((host, account), {}).update(dict.fromkeys(programs))
 
     def missing(self, host: Host, programs: Sequence[str], *, deadline: Deadline) -> list[str]:
-        """Return those of ``programs`` that are not on the PATH of the account on the host. Raises CommandFailed, HostError."""
+        """Return the names in ``programs`` that are not on the PATH of the account on the host.
+
+        Raises CommandFailed, HostError.
+        """
         place = host.name, host.target.account
         with self._lock:
             lock = self._locks.setdefault(place, threading.Lock())
@@ -54,6 +57,9 @@ class Programs:
 
 
 def _look(host: Host, programs: Sequence[str], deadline: Deadline) -> dict[str, bool]:
-    """Return for each of ``programs`` if it is on the host's PATH; the answer contains numbers, since names may be any text."""
+    """Return for each of ``programs`` whether it is on the host's PATH.
+
+    The host answers with numbers, since the name of a program may be any text.
+    """
     said = host.run(("sh", "-c", _LOOK, "sh", *programs), deadline=deadline).check().text.split()
     return {program: str(number) not in said for number, program in enumerate(programs)}

@@ -1,7 +1,7 @@
-"""Base of canaries whose drill declares how numbered records are written, read and removed, such as `http.canary`.
+"""Base of canaries of records, such as `http.canary`. The drill declares how a record is written, read and removed.
 
-A record is recognised by its mark, ``drillbook-RUN-NUMBER``, which the drill writes as ``${record}``. Everything that such a
-canary needs is tried with record 0 before the drill begins: it is written, read, removed, and read again.
+A record is recognised by its mark, ``drillbook-RUN-NUMBER``, which the drill writes as ``${record}``. Everything that such
+a canary needs is tried with the record 0 before the drill begins: the record is written, read, removed, and read again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.probe import Canary
 
 NAMES = ("record", "number", "run")
-"""Names that a drill may write as ``${name}``: the mark of a record, its number, and the id of the run."""
+"""Names of the placeholders that a drill may write as ``${name}``: the mark of a record, its number, and the id of the run.
+"""
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""Time for which writes may be missing in the journal of a controller that died."""
+"""Seconds before the death of a controller for which its journal may lack writes."""
 
 
 def mark(run_id: str, number: int | str) -> str:
@@ -29,7 +30,7 @@ def mark(run_id: str, number: int | str) -> str:
 
 
 def values(run_id: str, number: int | None) -> dict[str, str]:
-    """Return the values of ``NAMES``; without a ``number`` only that of the run."""
+    """Return the value of each name in ``NAMES``. When ``number`` is None, return only the value of the run."""
     own = {} if number is None else {"record": mark(run_id, number), "number": str(number)}
     return {"run": run_id, **own}
 
@@ -40,40 +41,46 @@ def numbers_in(text: str, run_id: str) -> set[int]:
 
 
 def check_names(declared: object, what: str, *, also: Collection[str] = ()) -> None:
-    """Raise ValueError for an unknown placeholder in the declaration ``declared`` of the parameter ``what``."""
+    """Raise ValueError when ``declared`` contains an unknown placeholder.
+
+    ``what``: name of the parameter that holds ``declared``.
+    """
     if unknown := sorted(placeholders.names(declared) - {*NAMES, *also}):
         known = ", ".join(f"${{{name}}}" for name in (*NAMES, *sorted(also)))
-        raise ValueError(f"`{what}` contains ${{{unknown[0]}}}, which has no value; known here: {known}")
+        raise ValueError(f"`{what}` contains ${{{unknown[0]}}}, which is not a known placeholder; known here: {known}")
 
 
 def of_one(declared: object) -> bool:
-    """Return True when ``declared`` concerns one record: it contains ``${record}`` or ``${number}``."""
+    """Return True when ``declared`` is about a single record, because it contains ``${record}`` or ``${number}``."""
     return bool(placeholders.names(declared) & OF_ONE)
 
 
 class RecordCanary(Canary):
-    """Base of canaries of numbered records; a subclass implements ``look``, ``erase``, and the properties below."""
+    """Base of canaries of numbered records. A subclass implements ``look``, ``erase``, and the properties below."""
 
     @property
     @abstractmethod
     def reads_each(self) -> bool:
-        """True when each record is read by itself, False when all records of the run are read at once."""
+        """True when each record is read by itself. False when all records of the run are read at once."""
 
     @property
     @abstractmethod
     def erases_each(self) -> bool:
-        """True when each record is removed by itself, False when all records of the run are removed at once."""
+        """True when each record is removed by itself. False when all records of the run are removed at once."""
 
     @abstractmethod
     def look(self, ctx: Context, number: int | None) -> set[int]:
-        """Return the numbers of the stored records; with a ``number`` of this record alone. Raises CouldNotVerify."""
+        """Return the numbers of the records that are stored.
+
+        When ``number`` is given, look only for this record. Raises CouldNotVerify.
+        """
 
     @abstractmethod
     def erase(self, ctx: Context, number: int | None) -> None:
-        """Remove the record ``number``, or all records of the run without a number. Raises CouldNotVerify."""
+        """Remove the record ``number``. When ``number`` is None, remove all records of the run. Raises CouldNotVerify."""
 
     def prepare(self, ctx: Context) -> None:
-        """Write, read and remove record 0. Raises NotReady."""
+        """Write, read and remove the record 0. Raises NotReady when one of these fails."""
         writer = self.writer(ctx)
         try:
             lost = writer.write(0)
@@ -81,12 +88,12 @@ class RecordCanary(Canary):
             writer.close()
         if lost:
             raise NotReady(
-                f"{self.name()} cannot write: {lost.reason}", hint="check its `write`, and that the service works"
+                f"{self.name()} cannot write: {lost.reason}", hint="check `write` of the probe, and that the service works"
             )
         if 0 not in self._tried(ctx):
             raise NotReady(
                 f"{self.name()} wrote the record {mark(ctx.run_id, 0)}, but reading it back does not show it",
-                hint="`read` must show the text of ${record} that `write` stored, of every record that exists",
+                hint="`read` must show every record that exists, with the text of ${record} that `write` stored",
             )
         try:
             self._erase(ctx, {0})
@@ -109,7 +116,9 @@ class RecordCanary(Canary):
         return sorted(self._stored(ctx, range(1, ctx.written + 1)) - {0})
 
     def _stored(self, ctx: Context, numbers: Iterable[int]) -> set[int]:
-        """Return which of the records exist: of ``numbers`` where each is read by itself, otherwise of all."""
+        """Return the numbers of the records that exist: of those in ``numbers`` if each is read by itself, otherwise of all
+        records.
+        """
         if not self.reads_each:
             return self.look(ctx, None)
         found: set[int] = set()
@@ -127,9 +136,10 @@ class RecordCanary(Canary):
             self.erase(ctx, number)
 
     def clean(self, ctx: Context) -> None:
-        """Remove this run's records, and check that none is left. Raises CouldNotVerify when some remain.
+        """Remove the records of this run, and check that none of them is left. Raises CouldNotVerify when some remain.
 
-        Where each record is read by itself, the records that the journal of a dead controller may lack are looked for as well.
+        If each record is read by itself, records that are missing in the journal of a dead controller are looked for as
+        well.
         """
         possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
         if found := self._stored(ctx, possible):

@@ -1,4 +1,7 @@
-"""Retention of stored backups: the rule of a store, and the choice of expired backups; pure functions."""
+"""Retention of stored backups: the rule of a store, and the choice of the backups that have expired.
+
+All functions are pure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from drillbook.sdk.backup_history import AHEAD_S
 
 
 class Keep(BaseModel):
-    """Retention rule for backups that drills took: a backup expires when neither `last` nor `days` includes it any more."""
+    """Rule that says how long backups of drills are kept.
+
+    A backup expires when neither `last` nor `days` keeps it any more.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +42,10 @@ class Keep(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Aged:
-    """A stored backup with the properties used by a retention rule; newer backups replace older ones of the same ``series``."""
+    """A stored backup with the properties that a retention rule uses.
+
+    Newer backups of the same ``series`` replace older ones.
+    """
 
     key: str
     series: Hashable
@@ -49,8 +58,8 @@ class Aged:
 def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
     """Return the backups that have expired at the time ``now`` under the rule ``keep``, oldest first.
 
-    The newest backup and the newest verified backup of each series always stay. A backup with a time in the future stays as
-    well, but does not count as the newest, since a clock was wrong when it was taken.
+    The newest backup and the newest verified backup of each series always stay. A backup whose time is in the future stays
+    too, but it does not count as the newest backup, since a clock was wrong when it was taken.
     """
     series: dict[Hashable, list[Aged]] = {}
     for one in sorted(backups, key=lambda backup: backup.at, reverse=True):

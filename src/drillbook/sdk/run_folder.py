@@ -1,6 +1,6 @@
-"""Folder of a run, hidden until its journal contains the first event.
+"""Folder of a run. It is hidden until its journal contains the first event.
 
-So a visible folder without events shows that a journal was removed.
+Therefore, if a visible folder has no events, its journal was removed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Folder of a run while it is hidden: its name begins with a dot, and only its owner can read it."""
+    """Folder of a run while it is hidden.
+
+    The name of the hidden folder begins with a dot, and only its owner can read it.
+    """
 
     inside: Path
     """Path of the run's folder while it is hidden."""
@@ -23,7 +26,7 @@ class RunFolder:
 
     @classmethod
     def make(cls, folder: Path) -> Self:
-        """Create the hidden folder of a run, and the folder of its suite if missing. Raises OSError."""
+        """Create the hidden folder of a run, and the folder of its suite if that is missing. Raises OSError."""
         outer = folder if folder.parent.exists() else folder.parent
         hidden = outer.with_name(f".{outer.name}")
         inside = hidden if outer == folder else hidden / folder.name
@@ -38,7 +41,7 @@ class RunFolder:
         sync_path(self.shown.parent)
 
     def drop(self, *names: str) -> None:
-        """Remove the folder while it is still hidden, with the files ``names`` in it."""
+        """Remove the folder and the files ``names`` in it, while it is still hidden."""
         with suppress(OSError):
             for name in names:
                 (self.inside / name).unlink(missing_ok=True)

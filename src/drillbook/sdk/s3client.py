@@ -1,4 +1,7 @@
-"""Creates boto3 clients for an S3 service that close their connections at the step's deadline, and limit the size of answers."""
+"""Creates boto3 clients for an S3 service.
+
+They close their connections at the step's deadline, and limit the size of answers.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,29 @@ from drillbook.sdk.host import Deadline
 from drillbook.sdk.service import S3
 
 MOST_ANSWER = 8 << 20
-"""Maximum size of an XML answer in bytes; when parsed, it takes up to thirty times as much memory.
+"""Maximum size of an XML answer in bytes. In memory, an answer takes up to thirty times its size.
 
 A page of a list has 1,000 keys.
 """
 PIECE = 1 << 16
 
 _MAKING = threading.Lock()
-"""Lock held while a client is created: clients of boto3 are thread-safe, but its sessions are not."""
+"""Lock that is held while a client is created. Clients of boto3 are thread-safe, but sessions of boto3 are not."""
 
 
 @cache
 def _session() -> Any:
-    """Return the boto3 session that all clients share, so that boto3 reads its service description only once."""
+    """Return the boto3 session that all clients share. With one session, boto3 reads its service description only once."""
     import boto3  # noqa: PLC0415  slow to import
 
     return boto3.session.Session()
 
 
 def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
-    """Create a client for ``service``; return the client and its connections. Errors name ``where``. Raises SecretError."""
+    """Create a client for ``service``.
+
+    Returns the client and its connections. ``where``: name of the store in errors. Raises SecretError.
+    """
     from botocore.config import Config  # noqa: PLC0415  slow to import
 
     config = Config(
@@ -62,7 +68,7 @@ def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
 
 
 def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
-    """Close every connection of ``client`` at the deadline, and limit the size of each answer; returns the connections."""
+    """Close every connection of ``client`` at the deadline, and limit the size of each answer. Returns the connections."""
     from botocore.awsrequest import (  # noqa: PLC0415  slow to import
         AWSHTTPConnection,
         AWSHTTPConnectionPool,
@@ -97,7 +103,7 @@ def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
 
 
 def _read_whole(answer: Any, what: str, *given: Any, **named: Any) -> Iterator[bytes]:
-    """Yield the chunks of an XML answer up to the size limit; not used for the content of objects. Raises CouldNotVerify."""
+    """Yield the chunks of an XML answer up to the size limit. Not used for the content of objects. Raises CouldNotVerify."""
     budget = Budget(what, MOST_ANSWER)
     while piece := answer.read(PIECE):
         budget.take(len(piece))

@@ -1,4 +1,4 @@
-"""Errors of an S3 store: codes for missing objects; all other errors are converted to CouldNotVerify."""
+"""Errors of an S3 store: the codes for missing objects, and the conversion of all other errors to CouldNotVerify."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ MISSING = ("404", "NoSuchKey", "NotFound")
 CHANGED = ("NoSuchVersion", "PreconditionFailed", "412")
 """Error codes for an object that was replaced, or for a version that no longer exists."""
 NO_RANGE = ("InvalidRange", "416")
-"""Error codes for a range request on an empty object."""
+"""Error codes for a request of a byte range of an empty object."""
 
 
 def place_of(service: S3) -> str:
-    """Return the name and address of the store, for messages."""
+    """Return the name and the address of the store as text for messages."""
     return f"the store {service.name} at {service.endpoint}"
 
 
 @contextmanager
 def asking(service: S3, deadline: Deadline, what: str) -> Iterator[None]:
-    """Run the ``with`` block, whose requests to the store must end at ``deadline``; errors name the operation ``what``.
+    """Run the ``with`` block, whose requests to the store must end at ``deadline``. ``what``: name of the operation in
+    errors.
 
-    Raises CouldNotVerify, TimeoutError.
+    Raises CouldNotVerify when the store fails or refuses, and TimeoutError after the deadline.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  slow to load
 
@@ -49,12 +50,12 @@ def asking(service: S3, deadline: Deadline, what: str) -> Iterator[None]:
             raise error.__context__ from None
         raise CouldNotVerify(
             f"{where} could not {what}: {type(error).__name__}",
-            hint="check that the store is running, and `endpoint` of the service in the inventory",
+            hint="check that the store is running, and that `endpoint` of the service in the inventory is correct",
         ) from error
 
 
 def unless(codes: Sequence[str], ask: Callable[[], T]) -> T | None:
-    """Return the result of ``ask``; None when the store answers with one of the error ``codes``."""
+    """Return the result of ``ask``, or None when the store answers with one of the error ``codes``."""
     from botocore.exceptions import ClientError  # noqa: PLC0415  slow to load
 
     try:
@@ -67,7 +68,7 @@ def unless(codes: Sequence[str], ask: Callable[[], T]) -> T | None:
 
 def _hint(code: str) -> str:
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403"):
-        return "check `access_key` and `secret_key` of the service in the inventory, and the permissions of that user"
+        return "check `access_key` and `secret_key` of the service in the inventory, and the permissions of that S3 user"
     if code in ("NoSuchBucket", "404"):
         return "check `bucket` of the service in the inventory; a drill does not create buckets"
     return ""

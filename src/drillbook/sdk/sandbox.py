@@ -1,8 +1,9 @@
-"""Sandboxes for restores: each is a disposable private folder on a host, and processes that have no network.
+"""Sandboxes for restores. A sandbox is a private folder on a host, and processes that have no network; both are disposable.
 
-A sandbox is a service of the inventory with the field `sandbox`, so every action that reads a service can also read it. It
-exists from a restore to the end of the run. Its processes have its folder in their environment, or as working directory.
-One command (``removal``) kills them and removes the folder, without the controller; see ``isolation``.
+A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read
+a sandbox. It exists from a restore to the end of the run. The processes of a sandbox have its folder in their environment,
+or as their working directory. One command (``removal``) kills them and removes the folder without the controller; see
+``isolation``.
 """
 
 from __future__ import annotations
@@ -45,41 +46,56 @@ fi
 
 
 class SandboxConfig(BaseModel):
-    """Settings of a sandbox. A restore creates the sandbox; it is always removed at the end of the run."""
+    """Settings of a sandbox. A restore creates the sandbox, and the run always removes it at its end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._/-]*[A-Za-z0-9._-])?$",
-        description="Folder on the host that is created for the sandbox and removed with it; empty: /var/tmp/drillbook-sandbox-NAME.",
+        description=(
+            "Folder of the sandbox on the host. It is created and removed with the sandbox. Empty: "
+            "/var/tmp/drillbook-sandbox-NAME."
+        ),
     )
     isolation: Kind = Field(
         default="namespace",
         description=(
-            "namespace: its processes have a network namespace of their own without a network (unshare(1)); container: they "
-            "run in a container of `image` without a network, which sees the sandbox's folder alone; none: they have "
-            "the host's network, as on a host or in a container that has no route to production."
+            "namespace: the processes have a network namespace of their own without a network (unshare(1)). "
+            "container: they run in a container of `image` that has no network and sees only the sandbox's "
+            "folder. none: they have the host's network; use this on a host or in a container without a route to "
+            "production."
         ),
     )
     image: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._/:@-]*)?$",
-        description="Image of the container, with the service's programs; it must exist on the host, and is never pulled.",
+        description=(
+            "Image of the container. It contains the programs of the service. It must exist on the host; "
+            "Drillbook never pulls it."
+        ),
     )
     memory: Size = Field(
-        default=Size(2 << 30), description="Memory limit of all its processes; when exceeded, they are killed."
+        default=Size(2 << 30),
+        description=("Memory limit of all processes of the sandbox together. When they exceed it, they are killed."),
     )
-    disk: Size = Field(default=Size(20 << 30), description="Size limit of its folder; above it, processes are killed.")
+    disk: Size = Field(
+        default=Size(20 << 30),
+        description=("Size limit of the sandbox's folder. When it is exceeded, the processes are killed."),
+    )
     data_may_leave: bool = Field(
         default=False,
-        description="True: permit a sandbox on the machine that runs Drillbook, to which the data of other hosts is then copied.",
+        description=(
+            "True: a sandbox may be on the machine that runs Drillbook. Data of other hosts is then copied to this machine."
+        ),
     )
 
     @model_validator(mode="after")
     def _image_of_container(self) -> SandboxConfig:
         if bool(self.image) is not (self.isolation == "container"):
-            raise ValueError("`image` belongs to `isolation: container`, and a container needs one")
+            raise ValueError(
+                "set both `isolation: container` and `image`, or neither: `image` is the image of the container"
+            )
         return self
 
 
@@ -91,12 +107,17 @@ class Sandboxed(Service):
 
     sandbox: SandboxConfig | None = Field(
         default=None,
-        description="Settings that make this service a sandbox: it exists only during a run, and a restore creates it.",
+        description=(
+            "Settings that make this service a sandbox. A sandbox exists only during a run, and a restore creates it."
+        ),
     )
 
     @classmethod
     def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
-        """Return the fields that a sandbox sets itself, such as the address; they override the inventory."""
+        """Return the values of the fields, such as the address, that a sandbox itself sets.
+
+        They replace those of the inventory.
+        """
         return {}
 
     @model_validator(mode="before")
@@ -109,7 +130,7 @@ class Sandboxed(Service):
 
     @property
     def sandbox_folder(self) -> str:
-        """Path of the sandbox's folder on its host; empty for a service that is not a sandbox."""
+        """Path of the sandbox's folder on its host. Empty for a service that is not a sandbox."""
         return sandbox_folder(self.name, self.sandbox) if self.sandbox else ""
 
 
@@ -119,7 +140,7 @@ def sandbox_folder(name: str, config: SandboxConfig) -> str:
 
 
 def removal(service: Sandboxed, run_id: str) -> tuple[str, ...]:
-    """Return the command that removes the sandbox if the run ``run_id`` created it. Safe to run twice."""
+    """Return the command that removes the sandbox if the run ``run_id`` created it. Running the command twice is safe."""
     return isolation_of(service).remove(run_id)
 
 
@@ -131,7 +152,7 @@ def isolation_of(service: Sandboxed) -> Isolation:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """The sandbox of one run: its folder, and programs that run in it."""
+    """The sandbox of one run. It has a folder, and programs can run in it."""
 
     ctx: Context
     service: Sandboxed
@@ -139,7 +160,7 @@ class Sandbox:
 
     @classmethod
     def of(cls, ctx: Context, service: Service) -> Sandbox:
-        """Return the sandbox of ``service``. Raises NotReady when the service has no field `sandbox`."""
+        """Return the sandbox of ``service``. Raises NotReady when the service does not have the field `sandbox`."""
         if not isinstance(service, Sandboxed) or service.sandbox is None:
             raise NotReady(
                 f"{service.name} is not a sandbox",
@@ -159,24 +180,27 @@ class Sandbox:
 
     @property
     def budget(self) -> dict[str, Any]:
-        """Limits of memory and disk in bytes, as facts; also which mechanism enforces each limit."""
+        """Limits of memory and disk in bytes as facts, with the mechanism that enforces each limit."""
         sizes = {"memory_bytes": int(self.config.memory), "disk_bytes": int(self.config.disk)}
         return {**sizes, "kept_by": sandbox_budget.enforced(self.isolation)}
 
     @property
     def isolation(self) -> Isolation:
-        """Isolation of this sandbox, which provides its commands."""
+        """Isolation of this sandbox. It provides the commands of the sandbox."""
         return isolation_of(self.service)
 
     @property
     def programs(self) -> Host:
-        """Host object that runs every command inside the sandbox, as the sandbox's user."""
+        """Host object that runs every command inside the sandbox as the sandbox's user."""
         below = self.folder if self.config.isolation == "container" else ""
         return SandboxHost(self.host, self.isolation.enter, below)
 
     @property
     def files(self) -> Host:
-        """Host object that runs commands outside the sandbox, as its user and with the host's network, to copy files."""
+        """Host object that runs commands outside the sandbox, as its user and with the host's network.
+
+        It is used to copy files.
+        """
         if not self.service.run_as and self.config.isolation != "container":
             return self.host
         below = self.folder if self.config.isolation == "container" else ""
@@ -184,11 +208,14 @@ class Sandbox:
 
     @property
     def trial(self) -> Host:
-        """Host object that runs every command as if in the sandbox, before it exists, to inspect its programs."""
+        """Host object that runs every command as if in the sandbox, before the sandbox exists.
+
+        It is used to inspect programs.
+        """
         return SandboxHost(self.host, lambda argv, env: self.isolation.trial(argv))
 
     def ready(self) -> None:
-        """Check that the host permits a sandbox, and that this one does not exist yet. Raises NotReady, HostError."""
+        """Check that the host permits a sandbox, and that this sandbox does not exist yet. Raises NotReady, HostError."""
         self._must_be_permitted()
         if self.config.isolation == "container" and not self.service.CONTAINED:
             raise NotReady(
@@ -203,7 +230,9 @@ class Sandbox:
             self._refuse_taken(output.text.removeprefix("taken").strip())
 
     def _must_be_permitted(self) -> None:
-        """Raise NotReady for a sandbox on the controller, unless the inventory permits data to go there."""
+        """Raise NotReady for a sandbox on the controller, unless the inventory permits data to leave its host for the
+        controller.
+        """
         if self.host.target.local and not self.config.data_may_leave:
             raise NotReady(
                 f"the sandbox {self.service.name} is on the machine that runs Drillbook, which must not receive production data",
@@ -212,28 +241,32 @@ class Sandbox:
 
     def _not_permitted(self, said: str) -> NotReady:
         if self.config.isolation == "container":
-            hint = f"let the SSH user use Docker there, and pull {self.config.image}; or use `isolation: namespace`"
+            hint = (
+                f"let the SSH user use Docker on that host, and pull {self.config.image} there; or use `isolation: "
+                "namespace`"
+            )
         else:
             hint = (
                 "install util-linux and permit user namespaces (sysctl kernel.unprivileged_userns_clone, "
-                "kernel.apparmor_restrict_unprivileged_userns), use `isolation: container`, or a host without a route to "
-                "production and `isolation: none`"
+                "kernel.apparmor_restrict_unprivileged_userns); or use `isolation: container`; or use a host without "
+                "a route to production and `isolation: none`"
             )
-        return NotReady(f"{self.host.name} permits no sandbox: {said}", hint=hint)
+        return NotReady(f"{self.host.name} does not permit a sandbox: {said}", hint=hint)
 
     def _refuse_taken(self, owner: str) -> None:
         if owner == self.ctx.run_id:
             return
-        whose = f"the run {printable(owner, limit=100)} made it" if owner else "no run is known to have made it"
+        whose = f"the run {printable(owner, limit=100)} created it" if owner else "it is not known which run created it"
         raise NotReady(
-            f"{self.host.name}: {self.folder} exists: {whose}",
+            f"{self.host.name}: {self.folder} exists already: {whose}",
             hint="recover that run with `invoke drill.recover`, or set another `folder` of the sandbox",
         )
 
     def make(self) -> None:
-        """Create the folder, and start the watcher and the container; first remove what an earlier attempt of this run left.
+        """Create the folder, and start the watcher and the container. Before that, remove the remains of an earlier attempt
+        of this run.
 
-        Raises NotReady, StepFailed, HostError.
+        Raises NotReady when the sandbox is not permitted, StepFailed when its folder cannot be created, and HostError.
         """
         self._must_be_permitted()
         self._must_be_apart()
@@ -250,17 +283,18 @@ class Sandbox:
         return finding(code, title=self.service.name, wanted=wanted, measured=measured, host=self.host.name)
 
     def _must_be_apart(self) -> None:
-        """Raise StepFailed if the folder is inside the data of a server or among backups, even through another path."""
+        """Raise StepFailed if the folder is inside a folder with data of a server or with backups, even by another path."""
         paths = sandbox_place.of_production(self.ctx.services, self.ctx.hosts, self.host.name)
         output = self.host.run(sandbox_place.looking(self.isolation, paths), deadline=self.ctx.deadline).check()
         if output.text:
             raise self._refused(
-                "a folder outside of production data and backups", f"it lies in {output.text.splitlines()[0]}"
+                "a folder outside of the folders of production data and of backups",
+                f"it is inside {output.text.splitlines()[0]}",
             )
 
     def _refused(self, wanted: str, measured: str) -> StepFailed:
         return StepFailed(
-            f"{self.host.name}: the sandbox {self.folder} cannot be made: {measured}",
+            f"{self.host.name}: the sandbox {self.folder} cannot be created: {measured}",
             findings=[self._finding("restore-target", wanted, measured)],
         )
 
@@ -270,19 +304,22 @@ class Sandbox:
         return self._as_user("sh", "-c", script, "sh", self.folder, self.ctx.run_id).ok
 
     def remove(self) -> None:
-        """Terminate the processes and remove the folder, if this run made the sandbox. Raises HostError."""
+        """Terminate the processes and remove the folder, if this run created the sandbox. Raises HostError."""
         self.host.run(removal(self.service, self.ctx.run_id), deadline=self.ctx.deadline).check()
 
     def run(self, *argv: str, **options: Any) -> Output:
-        """Run a program in the sandbox, without a network; see Host.run for ``options``. Raises HostError, Cancelled."""
+        """Run a program in the sandbox without a network. ``options`` are those of Host.run. Raises HostError, Cancelled."""
         return self._on(self.programs, argv, options)
 
     def start(self, *argv: str, log: str = "server.log") -> None:
-        """Start a server in the sandbox, and leave it running; its output goes to the file ``log`` in the folder."""
+        """Start a server in the sandbox and leave it running. Its output goes to the file ``log`` in the folder."""
         self.run("sh", "-c", _DETACH, "sh", f"{self.folder}/{log}", *argv).check()
 
     def fetch(self, *argv: str, **options: Any) -> Output:
-        """Run the tool that fetches a backup into the sandbox, with the host's network; otherwise like ``run``."""
+        """Run the tool that fetches a backup into the sandbox.
+
+        It has the host's network; in everything else it runs like ``run``.
+        """
         return self._on(SandboxHost(self.host, self.isolation.fetch), argv, options)
 
     def inside(self, argv: Sequence[str]) -> tuple[str, ...]:
@@ -300,27 +337,37 @@ class Sandbox:
         return self._as_user("id", "-u").check().text
 
     def must_admit(self) -> None:
-        """Check that the SSH user could open a socket of the sandbox; see ``admit``. Raises NotReady, HostError."""
+        """Check that the SSH user could open a socket of the sandbox with the help of ``admit``.
+
+        Raises NotReady, HostError.
+        """
         if self._stranger() and not self._as_user("sh", "-c", "command -v setfacl").ok:
             raise NotReady(
                 f"{self.host.name}: the SSH user cannot open the socket of a server that runs as {self.service.run_as}",
-                hint="install acl there (setfacl), or leave `run_as` of the sandbox out: its server runs as the SSH user",
+                hint=(
+                    "install the package acl (setfacl) on that host; or remove `run_as` of the sandbox, so that the "
+                    "server runs as the SSH user"
+                ),
             )
 
     def admit(self, socket: str) -> None:
-        """Let the SSH user open ``socket`` once it exists, if the sandbox runs as another user. Raises HostError."""
+        """If the sandbox runs as another user, let the SSH user open ``socket`` once the socket exists. Raises HostError."""
         if number := self._stranger():
             self._as_user("sh", "-c", _ADMIT, "sh", number, self.folder, socket).check()
 
     def _stranger(self) -> str:
-        """Return the numeric id of the SSH user; empty if this user is root or the sandbox's own user."""
+        """Return the numeric id of the SSH user. Empty if this user is root or the user of the sandbox."""
         if not self.service.run_as:
             return ""
         number = self.host.run(("id", "-u"), deadline=self.ctx.deadline).check().text
         return "" if number in ("0", self.uid()) else number
 
     def must_be_within_budget(self, error: BaseException | None = None) -> None:
-        """Check that no limit was exceeded, also as the cause of ``error``. Raises StepFailed (sandbox-too-small), HostError."""
+        """Check that no limit of the sandbox was exceeded. ``error``: failure that an exceeded limit may have caused.
+
+        Raises StepFailed with the finding ``sandbox-too-small`` when a limit was exceeded, and HostError when the host
+        fails.
+        """
         if error and (said := sandbox_budget.lacks_memory(error)):
             memory = f"memory: {int(self.config.memory)} bytes"
             raise self._too_small(memory, said, f"a program in the sandbox ran out of memory: {said}")
@@ -334,7 +381,10 @@ class Sandbox:
             )
 
     def need_space(self, size: int) -> None:
-        """Check that a copy of ``size`` bytes fits into the limits and the file system. Raises StepFailed, HostError."""
+        """Check that a copy of ``size`` bytes fits within the disk limit and on the file system.
+
+        Raises StepFailed, HostError.
+        """
         output = self._as_user("df", "-PB1", "--", self.folder).check()
         free = int(output.text.splitlines()[-1].split()[3])
         for limit, what in (
@@ -343,7 +393,7 @@ class Sandbox:
         ):
             if size > limit:
                 measured = f"{what}: {max(0, limit)} bytes"
-                said = f"the copy needs {size} bytes, more than the {measured}"
+                said = f"the copy needs {size} bytes, but the limit is lower: {measured}"
                 raise self._too_small(f"{size} bytes", measured, said)
 
     def _too_small(self, wanted: str, measured: str, said: str) -> StepFailed:
@@ -357,10 +407,10 @@ class Sandbox:
         return 1024 * int(self._as_user("du", "-sk", "--", self.folder).check().text.split()[0])
 
     def prove_isolated(self) -> list[str]:
-        """Try to connect from the sandbox to every service of the inventory; return the addresses that were tried.
+        """Try to connect from the sandbox to every service of the inventory. Returns the addresses that were tried.
 
-        Raises StepFailed with ``sandbox-not-isolated`` when a connection succeeds or the namespace has a network;
-        CouldNotVerify when no connection can be tried.
+        Raises StepFailed with the finding ``sandbox-not-isolated`` when a connection succeeds or the namespace has a
+        network. Raises CouldNotVerify when no connection can be tried.
         """
         addresses = sorted({listens for service in self.ctx.services.values() if (listens := self._address(service))})
         words = [word for address, port in addresses for word in (address, str(port))]
@@ -375,20 +425,25 @@ class Sandbox:
                 f"{self.host.name}: programs in the sandbox {self.service.name} have network access: {'; '.join(found[:3])}",
                 findings=[
                     self._finding(
-                        "sandbox-not-isolated", "no address of the inventory can be reached", "; ".join(found[:10])
+                        "sandbox-not-isolated",
+                        "no address of the inventory can be reached from the sandbox",
+                        "; ".join(found[:10]),
                     )
                 ],
             )
         tried = [line.removeprefix("refused ") for line in lines if line.startswith("refused ")]
         if self.config.isolation == "none" and len(tried) < len(addresses):
             raise CouldNotVerify(
-                f"{self.host.name} has no bash, which is needed to try connections to production from the sandbox",
+                f"{self.host.name} has no bash; bash is needed to try connections from the sandbox to production",
                 hint="install bash on that host, or use `isolation: namespace`",
             )
         return tried
 
     def _address(self, service: Service) -> tuple[str, int] | None:
-        """Return the address of ``service`` as seen from other hosts; None for a sandbox or a service without an address."""
+        """Return the address of ``service`` as other hosts see it.
+
+        None for a sandbox, and for a service without an address.
+        """
         if service.listens is None or is_sandbox(service):
             return None
         address, port = service.listens

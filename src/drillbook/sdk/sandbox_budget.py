@@ -1,7 +1,7 @@
-"""Limits (budget) of a sandbox: a watcher on the host kills its processes when they use too much memory or disk space.
+"""Memory and disk limits of a sandbox (its budget). A watcher on the host kills the processes when they exceed a limit.
 
-The memory of all processes is summed (proportional set sizes, so that shared memory counts once). In a container the kernel
-enforces the memory limit with a control group, and the watcher only enforces the disk limit.
+The memory of all processes is added up by proportional set size, so that shared memory counts once. In a container, a
+control group of the kernel enforces the memory limit, and the watcher enforces only the disk limit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import re
 from drillbook.sdk.isolation import MARK, MARKED, Isolation
 
 EXCEEDED = "drillbook.exceeded"
-"""File in the sandbox's folder that reports an exceeded limit: a word, the measured size and the limit, both in KiB."""
+"""File in the sandbox's folder that reports an exceeded limit: a word for the limit, the measured size, and the limit, both
+in KiB.
+"""
 # FOLDER MEMORY DISK: both limits in KiB; a MEMORY of 0 is not checked. Memory is measured twice a second, disk usage every 3
 # seconds.
 _WATCH = (
@@ -52,14 +54,14 @@ _NO_MEMORY = re.compile(
     r"limit|bad_alloc|MemoryError",
     re.IGNORECASE,
 )
-"""Messages of programs that could not allocate memory, for example because of RLIMIT_DATA."""
+"""Pattern for messages of programs that could not allocate memory, for example because of RLIMIT_DATA."""
 _DETACH = 'setsid -f "$@" >/dev/null 2>&1 </dev/null'
 # NAME: print what the engine and the kernel report about a container that ran out of memory.
 _KILLED = "docker inspect --format '{{.State.OOMKilled}}' \"$1\""
 
 
 def watching(isolation: Isolation, disk: int) -> tuple[str, ...]:
-    """Return the command that starts the watcher of a sandbox; ``disk`` is the limit in bytes."""
+    """Return the command that starts the watcher of a sandbox. ``disk``: limit of the folder in bytes."""
     memory = 0 if isolation.kind == "container" else isolation.memory
     words = (
         "env",
@@ -76,7 +78,7 @@ def watching(isolation: Isolation, disk: int) -> tuple[str, ...]:
 
 
 def looking(isolation: Isolation) -> tuple[tuple[str, ...], ...]:
-    """Return the commands that print an exceeded limit; ``read`` parses their output."""
+    """Return the commands that print the limit that was exceeded. ``read`` parses their output."""
     file = isolation.as_user(("cat", "--", f"{isolation.folder}/{EXCEEDED}"))
     return (file, ("sh", "-c", _KILLED, "sh", isolation.container)) if isolation.kind == "container" else (file,)
 
@@ -89,19 +91,19 @@ def read(text: str, memory: int) -> tuple[str, str] | None:
     if found := re.match(r"(memory|disk) (\d+) (\d+)$", text.strip()):
         return f"{found[1]}: {int(found[3]) << 10} bytes", f"{int(found[2]) << 10} bytes"
     if text.strip() == "true":
-        return f"memory: {memory} bytes", "the kernel ended a process of the container for want of memory"
+        return f"memory: {memory} bytes", "the kernel ended a process of the container because its memory limit was exceeded"
     return None
 
 
 def enforced(isolation: Isolation) -> dict[str, str]:
-    """Facts: which mechanism enforces the memory limit, and which enforces the disk limit."""
+    """Return facts that name the mechanism for each of the two limits: memory and disk."""
     if isolation.kind == "container":
         return {"memory": "control group of the container", "disk": "watcher on the host"}
     return {"memory": "watcher on the host, and RLIMIT_DATA of each process", "disk": "watcher on the host"}
 
 
 def lacks_memory(error: BaseException) -> str:
-    """Return the line of an error that reports a failed memory allocation; empty when there is no such line."""
+    """Return the first line of an error that reports a failed memory allocation. Empty when there is no such line."""
     said = [str(error), *(line for found in getattr(error, "findings", ()) for line in (found.measured, *found.evidence))]
     lines = (line for text in said for line in str(text).splitlines())
     return next((line.strip()[:300] for line in lines if _NO_MEMORY.search(line)), "")

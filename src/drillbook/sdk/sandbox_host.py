@@ -1,4 +1,4 @@
-"""Access to a sandbox's host with the sandbox's own user: run programs and transfer files, on the host or in the sandbox."""
+"""Access to the host of a sandbox as the sandbox's user: run programs and transfer files, on the host or in the sandbox."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from drillbook.values import Secret
 _WRITE = 'umask 077; cat > "$1"'
 _READ_FROM = 'file=$1; shift; exec "$@" < "$file"'
 _PASSED = re.compile(r"LC_\w+|LANG|TZ|PG(?!PASS)\w+")
-"""Environment variables passed to a program as arguments: they are not secret, and neither sudo nor Docker passes existing
-variables on.
+"""Pattern for environment variables that are passed to a program as arguments. They are not secret.
+
+Neither sudo nor Docker passes on the variables of the calling process.
 """
 Wrapping = Callable[[Sequence[str], Mapping[str, str]], tuple[str, ...]]
 """Function that returns the command line for a program and its environment variables."""
@@ -27,7 +28,10 @@ class SandboxHost(WrappedHost):
 
     wrapped: Wrapping
     below: str = ""
-    """Only files below this folder are visible, such as the only folder shared with a container; empty: all files."""
+    """Only files below this folder are visible, for example the only folder that a container shares.
+
+    Empty: all files are visible.
+    """
 
     def run(
         self,
@@ -47,7 +51,10 @@ class SandboxHost(WrappedHost):
         )
 
     def sees(self, path: str, deadline: Deadline) -> bool:
-        """Return True when the sandbox's user can read ``path``, and it is inside ``below`` (if that is set). Raises HostError."""
+        """Return True when the sandbox's user can read ``path``, and ``path`` is inside ``below`` if that is set.
+
+        Raises HostError.
+        """
         if self.below and not path.startswith(f"{self.below}/"):
             return False
         return self.run(("test", "-r", path), deadline=deadline).ok
@@ -59,7 +66,7 @@ class SandboxHost(WrappedHost):
         return to
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` as this user. Raises HostError."""
+        """Write ``data`` to ``path`` as the sandbox's user. Raises HostError."""
         script = f'umask 077; cat > "$1" && chmod {mode:o} "$1"'
         self.run(("sh", "-c", script, "sh", path), deadline=Deadline.after(60), stdin=data).check()
 
@@ -71,4 +78,4 @@ class SandboxHost(WrappedHost):
         return output.stdout
 
     def close(self) -> None:
-        """Leave the connection to the host open: it belongs to the caller, who closes it."""
+        """Leave the connection to the host open. It belongs to the caller, who closes it."""

@@ -1,7 +1,7 @@
-"""Checks that a sandbox's folder is not inside a folder with the data of a server, or with backups.
+"""Checks that the folder of a sandbox is not inside a folder with backups or with the data of a server.
 
-Folders are compared by device and inode, and by their path within the mounted file system, so that a link to a production
-folder, or a bind mount of it, is recognised.
+Folders are compared by device and inode, and by their path within the mounted file system. Links to a production folder and
+bind mounts of it are therefore recognised.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ done
 
 
 def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the command that prints each folder of ``paths`` that would contain the sandbox's folder."""
+    """Return the command that prints each folder of ``paths`` in which the sandbox's folder would be."""
     return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
 
 
 def of_production(services: Mapping[str, Service], hosts: Mapping[str, Target], host: str) -> tuple[str, ...]:
-    """Return the folders on ``host`` that hold the data of servers, or backups."""
+    """Return the folders on ``host`` that contain the data of servers, or backups."""
     return tuple(sorted(set(_folders(services, hosts, host))))
 
 

@@ -1,6 +1,6 @@
-"""Base of all service kinds, and two kinds that several systems use: `s3` (stores of backups) and `http`.
+"""Base of all kinds of services, and two kinds that several systems use: `s3` (stores of backups) and `http`.
 
-Each other kind is defined in its system.
+Every other kind is defined in its system.
 """
 
 from __future__ import annotations
@@ -38,40 +38,51 @@ class Service(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     RUNS: ClassVar[bool] = True
-    """False for kinds without processes of their own, such as a folder; a diagnosis then does not expect one to run."""
+    """False for kinds whose services have no processes of their own, such as a folder.
+
+    A diagnosis then expects no process.
+    """
 
     ADDED: ClassVar[frozenset[str]] = frozenset()
-    """Fields that were added later. They are left out while None, so that the digests of older plans do not change."""
+    """Fields that were added after the first version.
+
+    They are left out while they are None, so that the digests of older plans do not change.
+    """
 
     name: str = Field(default="", description="Set from the key in the inventory.")
-    host: str = Field(description="Inventory name of the host that the service runs on.")
+    host: str = Field(description="Name of the host on which the service runs, as in the inventory.")
     unit: str = Field(default="", description="Name of the service's unit in the host's service manager.")
     standby: bool = Field(
-        default=False, description="True: the service is normally stopped, which does not count as a fault."
+        default=False,
+        description=("True: the service is normally stopped. A stopped service then does not count as a fault."),
     )
     missing: str = Field(
         default="",
         description=(
-            "Set for a service that does not exist on this machine: the software to install. Drills that need the "
-            "service are then not run, and no diagnosis checks it. Empty: the service exists."
+            "Set for a service that does not exist on this machine: the software that would have to be "
+            "installed. Drills that need the service are then not run, and no diagnosis checks it. Empty: the "
+            "service exists."
         ),
     )
     not_drilled: str = Field(
         default="",
         description=(
-            "Reason why the service needs no drill of its own, as for a spare or for monitoring; an audit shows the "
-            "reason and reports no gap. Empty: a drill is expected."
+            "Reason why the service needs no drill of its own, for example because it is a spare or serves for "
+            "monitoring. An audit shows the reason and reports no gap. Empty: the service needs a drill."
         ),
     )
     run_as: str = Field(
         default="",
-        description="User that runs the service's own tools, by `sudo -n -u` (root without sudo: setpriv); empty: the SSH user.",
+        description=(
+            "User that runs the service's own tools, by `sudo -n -u` (when root has no sudo: by setpriv). Empty: "
+            "the SSH user."
+        ),
     )
     become: Become | None = Field(
         default=None,
         description=(
-            "Account that runs the commands of the service's steps on its host and accesses files there, by sudo; default: "
-            "that of the host."
+            "Account that runs the commands of the service's steps on its host and accesses files there, by "
+            "sudo. Default: the account of the host."
         ),
     )
 
@@ -83,8 +94,10 @@ class Service(BaseModel):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the service: made of unit, or else URL, or else name; also valid as a
-        folder name.
+        """Name of the lock with which a run reserves the service.
+
+        It is made of the unit; without a unit, of the URL; without both, of the name. It can be used as the name of a
+        folder.
         """
         if self.unit:
             return word("unit", self.unit)
@@ -95,12 +108,15 @@ class Service(BaseModel):
 
     @property
     def part(self) -> str:
-        """Part of the server that this service denotes, such as one database; empty for the whole server."""
+        """Part of the server that this service stands for, such as one database.
+
+        Empty when it stands for the whole server.
+        """
         return ""
 
     @property
     def data(self) -> str:
-        """Folder of the service's data on the host, if the inventory names it."""
+        """Folder on the host with the data of the service. Empty when the inventory does not name it."""
         return ""
 
     @property
@@ -118,22 +134,22 @@ class Service(BaseModel):
 
     @property
     def greeting(self) -> bytes:
-        """Request, as bytes, that the server answers without a password; empty when no such request is known."""
+        """Request, as bytes, that the server answers without a password. Empty when no such request is known."""
         return b""
 
     @property
     def listens(self) -> tuple[str, int] | None:
-        """Address and port at which the service listens; None for a service without a port of its own, or with a URL."""
+        """Address and port where the service listens. None for a service without a port of its own, or with a URL."""
         return None
 
     @property
     def socket(self) -> str:
-        """Path of the service's Unix socket on its host; empty for a service with a port."""
+        """Path of the service's Unix socket on its host. Empty for a service with a port."""
         return ""
 
     @property
     def leads_to(self) -> str:
-        """Name of the service to which this service only forwards requests; empty when it does not forward."""
+        """Name of the service to which this service only forwards requests. Empty when it does not forward its requests."""
         return ""
 
 
@@ -143,7 +159,7 @@ class S3(Service):
     ADDED: ClassVar[frozenset[str]] = frozenset({"keep", "encrypt", "identity"})
 
     kind: Literal["s3"] = "s3"
-    endpoint: str = Field(description="URL of the store, as seen from the controller and the hosts.")
+    endpoint: str = Field(description="URL of the store. The controller and the hosts must reach the store by this URL.")
     bucket: str = Field(description="Name of the bucket.")
     region: str = Field(default="us-east-1", description="Name of the region, used in signatures.")
     access_key: Secret = Field(description="Access key.")
@@ -151,31 +167,35 @@ class S3(Service):
     keep: Keep | None = Field(
         default=None,
         description=(
-            "Retention of the backups that drills take, such as `{last: 5, days: 30}`: after a passed drill with a "
-            "backup in this bucket, expired backups of the project's finished runs are removed; empty: keep all."
+            "Rule for the backups that drills take, such as `{last: 5, days: 30}`. After a passed drill with a "
+            "backup in this bucket, the expired backups of finished runs of this project are removed. Empty: all "
+            "backups are kept."
         ),
     )
 
     encrypt: Encryption | None = Field(
         default=None,
         description=(
-            "Recipients for whom the files of the drills' own backups here are encrypted, such as `{age: [age1...]}`; empty: "
-            "they are stored in the clear."
+            "Recipients for whom the files of backups that drills take are encrypted, such as `{age: [age1...]}`. "
+            "Empty: the files are stored unencrypted."
         ),
     )
     identity: AgeIdentity | None = Field(
         default=None,
-        description="Identity of age that decrypts these backups: the content of a file of age-keygen, by `!file` or `!env`.",
+        description=(
+            "Secret key of age that decrypts these backups: the content of a file made by age-keygen, given by "
+            "`!file` or `!env`."
+        ),
     )
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the bucket, made of bucket and store."""
+        """Name of the lock with which a run reserves the bucket. It is made of the names of the store and the bucket."""
         return bucket_name(self.endpoint, self.bucket)
 
     @property
     def greeting(self) -> bytes:
-        """HEAD request for the root of the store, which is answered without a password."""
+        """HEAD request for the root of the store. The store answers it without a password."""
         return b"HEAD / HTTP/1.0\r\n\r\n"
 
 
@@ -185,47 +205,56 @@ class Http(Service):
     ADDED: ClassVar[frozenset[str]] = frozenset({"health"})
 
     kind: Literal["http"] = "http"
-    url: str = Field(description="Root URL, as seen from the controller, without a slash at the end.")
+    url: str = Field(description="Root URL by which the controller reaches the service, without a slash at the end.")
     access_log: str = Field(
         default="",
         pattern=r"^(/[^\x00\n]*)?$",
-        description=("Path of the service's access log on its host; empty: the log of its unit."),
+        description=("Path of the service's access log on its host. Empty: the log of the service's unit."),
     )
-    port: Port | None = Field(default=None, description="TCP port on which it listens on its host.")
+    port: Port | None = Field(default=None, description="TCP port on which the service listens on its host.")
     env_file: str = Field(
         default="",
         pattern=r"^(/.*)?$",
-        description=("Path on its host of the env file that the service reads at its start: lines `NAME=VALUE`."),
+        description=(
+            "Path, on the host, of the env file that the service reads when it starts. The file consists of "
+            "lines `NAME=VALUE`."
+        ),
     )
     env_template: str = Field(
         default="",
         pattern=r"^(/.*)?$",
-        description=("Path on its host of the template of the env file, which names the variables to set in lines `NAME=`."),
+        description=("Path, on the host, of the template of the env file. Its lines `NAME=` name the variables to set."),
     )
     needs: tuple[str, ...] = Field(default=(), description="Names of the services that this service depends on.")
     health: Health | None = Field(
         default=None,
-        description="Request that asks the service for its health, and its healthy answer; a text is the path alone.",
+        description=(
+            "Request for the health of the service, and the answer of a healthy service. A text is only the path "
+            "of the request."
+        ),
     )
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Names of the services that the inventory lists under `needs`."""
+        """Names of the services that the inventory lists in the field `needs`."""
         return self.needs
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the service on its host: made of its unit, or else port, or else URL."""
+        """Name of the lock with which a run reserves the service on its host.
+
+        It is made of the unit; without a unit, of the port; without both, of the URL.
+        """
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 
     @property
     def greeting(self) -> bytes:
-        """HEAD request for the root of the service, to measure whether the service answers."""
+        """HEAD request for the root of the service. It serves to measure whether the service answers."""
         return b"HEAD / HTTP/1.0\r\n\r\n"
 
 
 def is_sandbox(service: Service | None) -> bool:
-    """Return True for a service of the inventory that is a sandbox."""
+    """Return True when a service of the inventory is a sandbox."""
     return getattr(service, "sandbox", None) is not None
 
 
@@ -235,12 +264,12 @@ def kind_of(service: Service) -> str:
 
 
 def bucket_name(endpoint: str, bucket: str) -> str:
-    """Return the name of the lock by which a run reserves a bucket."""
+    """Return the name of the lock with which a run reserves a bucket."""
     return word("s3", bucket, "at", origin(endpoint))
 
 
 def origin(url: str) -> str:
-    """Return host and port of ``url``; without a port, the default port of its scheme."""
+    """Return the host and the port of ``url``. When ``url`` contains no port, the port is the default of its scheme."""
     parts, port = urlsplit(url), None
     with suppress(ValueError):
         port = parts.port
@@ -249,14 +278,14 @@ def origin(url: str) -> str:
 
 
 def word(*parts: str) -> str:
-    """Join ``parts`` with hyphens to a text without slashes and spaces, usable as the name of a folder."""
+    """Join ``parts`` with hyphens. The result contains no slashes and spaces, so that it can be the name of a folder."""
     return "-".join(re.sub(r"[/\s]+", "-", part).strip("-") for part in parts if part)
 
 
 def handed(value: str, services: Mapping[str, Service]) -> str | Secret:
-    """Resolve a parameter that is plain text or refers to a secret of ``services``; return the text or the secret.
+    """Return the value of a parameter that may refer to a secret of ``services``: the text itself, or the secret.
 
-    Raises PlanError.
+    Raises PlanError when the secret does not exist.
     """
     if not value.startswith(SECRET_MARK):
         return value

@@ -1,7 +1,8 @@
-"""Contract checks for tests of a backup source: they list, check and restore real backups on this machine.
+"""Contract checks for tests of a backup source. They list, check and restore real backups on this machine.
 
-The author's tests create intact and damaged backups with the real backup tool, and pass them to ``source_problems``. A
-damaged backup must lead to exactly its finding, an intact backup to none; see docs/plugins.md.
+The tests of the source's author create intact and damaged backups with the real backup tool, and pass them to
+``source_problems``. A damaged backup must lead to exactly the finding that fits its damage. An intact backup must lead to
+none. See docs/plugins.md.
 """
 
 from __future__ import annotations
@@ -28,28 +29,28 @@ from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import Service
 
 SOURCE, SANDBOX, HOST = "backups", "copy", "here"
-"""Names of the source, the sandbox and this machine in the inventory of the checks."""
+"""Names in the inventory of these checks: of the source, the sandbox and this machine."""
 CARRIER = "drillbook.hosts.local:LocalHost"
-"""Class of a host that is this machine; loaded by name, since the SDK must not import packages above it."""
+"""Class of a host that is this machine. It is loaded by its name, since the SDK must not import packages above it."""
 SECONDS = 600.0
 """Deadline of each action in seconds."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Search path of the commands that remove a sandbox; the same as on a host whose controller died."""
+"""Search path of the commands that remove a sandbox. It is the same as on a host whose controller has died."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """One backup for the checks, either intact or with a single damage."""
+    """One backup for the checks. It is either intact, or has exactly one kind of damage."""
 
     name: str
     make: Callable[[Path], object]
-    """Function that writes the backup into an empty folder."""
+    """Function that creates the backup in an empty folder."""
     finding: str = ""
-    """Code of the only expected finding; empty for an intact backup."""
+    """Code of the finding that the damage must lead to. Empty for an intact backup."""
     seen_by: tuple[str, ...] = ("check", "restore")
-    """Actions that must report the finding; all other actions must report none."""
+    """Names of the actions that must report the finding. All other actions must report none."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Additional fields of the source in the inventory."""
+    """Further fields of the source in the inventory, for this backup."""
 
     def expected(self, action: str) -> list[str]:
         """Return the codes of the findings that ``action`` (``check`` or ``restore``) must report for this backup."""
@@ -66,17 +67,17 @@ def source_problems(
     place: str = "at",
     sandbox: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Check the source ``kind`` with each of ``artefacts``; return one line for each problem, with the name of the artefact.
+    """Check the source ``kind`` with each of ``artefacts``. Returns one line for each problem; the line names the artefact.
 
-    ``folder`` is an empty folder for artefacts and sandboxes. ``fields`` are the inventory fields of the source, without
-    the field named ``place``, which is set to the artefact's folder. ``sandbox`` are the inventory fields of the sandbox; its
-    service kind is the first of the source's RESTORES_TO.
+    ``folder``: an empty folder for the artefacts and the sandboxes. ``fields``: inventory fields of the source, except the
+    field that ``place`` names; that field is set to the folder of the artefact. ``sandbox``: inventory fields of the
+    sandbox. The kind of its service is the first of the source's RESTORES_TO.
     """
     given = list(artefacts)
     with discovery.registered(system):
         model = discovery.service_class(kind)
         if not issubclass(model, BackupSource):
-            return [f"{kind} is no kind of backup source: its class is not derived from BackupSource"]
+            return [f"{kind} is not a kind of backup source: its class is not derived from BackupSource"]
         if wrong := [*_declared(model), *_given(given)]:
             return wrong
         setting = _Setting(model, place, fields or {}, sandbox or {})
@@ -96,14 +97,14 @@ def _given(artefacts: list[Artefact]) -> Iterator[str]:
     if len({artefact.name for artefact in artefacts}) < len(artefacts):
         yield "two artefacts have the same name"
     if not any(artefact.finding == "" for artefact in artefacts):
-        yield "no artefact is a whole backup"
+        yield "none of the artefacts is an intact backup"
     if not any(artefact.finding for artefact in artefacts):
-        yield "no artefact is damaged"
+        yield "none of the artefacts is a damaged backup"
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """Inventory fields of the source and of the sandbox, to which ``source`` and ``box`` add the folders."""
+    """Inventory fields of the source and of the sandbox. ``source`` and ``box`` add the folders."""
 
     model: type[BackupSource]
     place: str
@@ -111,12 +112,12 @@ class _Setting:
     sandbox: Mapping[str, Any]
 
     def source(self, folder: Path, fields: Mapping[str, Any]) -> BackupSource:
-        """Return the source of the backups in ``folder``."""
+        """Return the source whose backups are in ``folder``."""
         head = {"name": SOURCE, "host": HOST, "kind": discovery.kind_default(self.model), self.place: str(folder)}
         return self.model.model_validate({**head, **self.fields, **fields})
 
     def box(self, folder: Path) -> Service:
-        """Return the sandbox service with the folder ``folder``."""
+        """Return the service of the sandbox whose folder is ``folder``."""
         kind = self.model.RESTORES_TO[0]
         config = {"folder": str(folder), "data_may_leave": True}
         head = {"name": SANDBOX, "host": HOST, "kind": kind, "sandbox": config}
@@ -124,7 +125,7 @@ class _Setting:
 
 
 class _Trial:
-    """Checks of one artefact, with a source and a sandbox on this machine."""
+    """Checks of one artefact. It uses a source and a sandbox on this machine."""
 
     def __init__(self, setting: _Setting, artefact: Artefact, root: Path) -> None:
         self.artefact, self.root, self.backups = artefact, root, root / "backups"
@@ -145,7 +146,7 @@ class _Trial:
         )
 
     def problems(self) -> Iterator[str]:
-        """Run all checks with the artefact, and yield one line for each problem."""
+        """Run all checks with the artefact. Yields one line for each problem."""
         self.artefact.make(self.backups)
         before = digest(self.backups)
         yield from self._listed()
@@ -154,14 +155,17 @@ class _Trial:
                 yield from check()
             yield from found
         if digest(self.backups) != before:
-            yield "the backup was changed"
+            yield "an action changed the backup"
         left = sorted(str(path.relative_to(self.root)) for path in (self.root / "scratch").rglob("*") if path.is_file())
         if left:
             yield f"files were left on the host: {', '.join(left)}"
 
     @contextmanager
     def _expecting(self, action: str) -> Iterator[list[str]]:
-        """Compare the findings of the action in the `with` to the expected ones; add each problem to the yielded list."""
+        """Compare the findings of the action in the `with` block with the expected findings.
+
+        Add each problem to the yielded list.
+        """
         expected, found, problems = self.artefact.expected(action), list[str](), list[str]()
         try:
             yield problems
@@ -183,16 +187,16 @@ class _Trial:
                 yield f"its list: {error.message}"
             return
         if not backups:
-            yield "its list is empty"
+            yield "its list of backups is empty"
         if len({backup.id for backup in backups}) < len(backups):
-            yield "its list holds an id twice"
+            yield "its list of backups contains an id twice"
         for backup in backups:
             yield from (f"backup {backup.id}: {problem}" for problem in _of_backup(backup))
 
     def _checked(self) -> Iterator[str]:
         facts = self._act("backup.check", service=SOURCE)
         if not facts["covered"]:
-            yield "backup.check names nothing that it covers"
+            yield "the result of backup.check lists no check that was carried out"
         yield from _as_json("backup.check", facts)
 
     def _restored(self) -> Iterator[str]:
@@ -220,13 +224,13 @@ class _Trial:
 
 def _of_backup(backup: Backup) -> Iterator[str]:
     if backup.taken_at.tzinfo is None:
-        yield "its moment has no offset from UTC"
+        yield "its time has no offset from UTC"
     elif backup.taken_at > datetime.now(UTC):
-        yield "its moment is in the future"
+        yield "its time is in the future"
     if not backup.basis:
-        yield "the basis of its moment is not named"
+        yield "its time has no `basis`, which tells the source of the time"
     if backup.error_s < 0:
-        yield "the error of its moment is negative"
+        yield "the error of its time is negative"
     yield from _as_json("its facts", backup.as_facts())
 
 
@@ -234,11 +238,11 @@ def _as_json(what: str, facts: Facts) -> Iterator[str]:
     try:
         json.dumps(facts, allow_nan=False)
     except (TypeError, ValueError) as error:
-        yield f"{what}: facts are no JSON: {error}"
+        yield f"{what}: the facts cannot be written as JSON: {error}"
 
 
 def digest(folder: Path) -> str:
-    """Return the digest of the names and contents of all files below ``folder``."""
+    """Return a digest of the names and the contents of all files below ``folder``."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         total.update(f"{path.relative_to(folder)}\0".encode("utf-8", "surrogateescape"))

@@ -27,24 +27,24 @@ from drillbook.sdk.s3errors import CHANGED, MISSING, NO_RANGE, asking, place_of,
 from drillbook.sdk.service import S3
 
 MANIFEST_LIMIT = 256 << 20
-"""Default limit of an object that is read into memory, in bytes."""
+"""Default size limit, in bytes, for an object that is read into memory."""
 
 MOST_LISTED = 2_000_000
-"""Maximum number of objects and versions in one listing."""
+"""Maximum number of objects and versions in one list."""
 MOST_KEYS = 512 << 20
-"""Maximum total size of the keys in one listing, in bytes."""
+"""Maximum total size in bytes of the keys in one list."""
 
 CHUNK = 1 << 20
 
 TIDY_S = 10.0
-"""Seconds for the cleanup of a partial write after the step's deadline has passed."""
+"""Seconds that the cleanup of an unfinished write may take after the step's deadline has passed."""
 
 _LISTED = ("Contents", "Versions", "DeleteMarkers")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An object or a folder of objects in a bucket, in the text form ``s3://bucket/key#sha256=HEX``."""
+    """Reference to an object, or to a folder of objects, in a bucket. Its text form is ``s3://bucket/key#sha256=HEX``."""
 
     bucket: str
     key: str
@@ -52,7 +52,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a reference. Raises ValueError."""
+        """Parse a reference. Raises ValueError when the text has another form."""
         match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^#]*?)/?(?:#sha256=([0-9a-f]{64}))?", text)
         if match is None or not match[2]:
             raise ValueError(f"{text!r} is not a reference; write it as s3://bucket/key or s3://bucket/key#sha256=HEX")
@@ -72,12 +72,15 @@ def _checked(text: str) -> str:
 
 
 Uri = Annotated[str, AfterValidator(_checked)]
-"""Type of a field that holds a reference in its text form."""
+"""Type of a field whose value is a reference in its text form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of an object, or a delete marker if ``marker``; ``id`` is empty when the bucket keeps no versions."""
+    """One version of an object.
+
+    It is a delete marker when ``marker`` is true. ``id`` is empty when the bucket keeps no versions.
+    """
 
     key: str
     id: str
@@ -101,18 +104,22 @@ def _version(one: dict[str, Any]) -> Version:
 
 
 def base64_of(sha256: str) -> str:
-    """Convert a hex digest to base64, as S3's checksum headers require."""
+    """Convert a hexadecimal digest to base64, which the checksum headers of S3 require."""
     return base64.b64encode(bytes.fromhex(sha256)).decode("ascii")
 
 
 class Store:
     """The bucket of one S3 service, as the controller reaches it.
 
-    Errors of the store raise CouldNotVerify with the store's own message; a missing object is not an error.
+    When the store reports an error, CouldNotVerify is raised with the message of the store. A missing object is not an
+    error.
     """
 
     def __init__(self, service: S3) -> None:
-        """Prepare access to ``service``, which connects on first use. Requests end at the deadline of the calling step."""
+        """Prepare the access to ``service``.
+
+        The first request opens the connection. Requests end at the deadline of the calling step.
+        """
         self.service = service
         self._deadline = current()
 
@@ -126,9 +133,10 @@ class Store:
         return asking(self.service, self._deadline, what)
 
     def in_time(self) -> Store:
-        """Return a store for the cleanup of a partial write.
+        """Return a store for the cleanup of an unfinished write.
 
-        Before the step's deadline this is ``self``; after it, a new Store with ``TIDY_S`` seconds for its requests.
+        Before the step's deadline, the result is ``self``. After the deadline, it is a new Store whose requests have
+        ``TIDY_S`` seconds.
         """
         if self._deadline.remaining() and not self._deadline.cancel.is_set():
             return self
@@ -136,7 +144,7 @@ class Store:
             return Store(self.service)
 
     def check(self) -> None:
-        """Check that the bucket exists and the credentials permit reading. Raises NotReady."""
+        """Check that the bucket exists, and that the credentials permit reading. Raises NotReady."""
         try:
             with self._asking(f"show the bucket {self.service.bucket}"):
                 self._client.list_objects_v2(Bucket=self.service.bucket, MaxKeys=1)
@@ -150,11 +158,13 @@ class Store:
             return None if answer is None else int(answer["ContentLength"])
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the size in bytes of every object below ``prefix``, by its key without the prefix."""
+        """Return the size in bytes of every object below ``prefix``, by the rest of its key after the prefix."""
         return {name: size for name, (size, _) in self.modified(prefix).items()}
 
     def modified(self, prefix: str) -> dict[str, tuple[int, datetime]]:
-        """Return size in bytes and time of the last write of every object below ``prefix``, by its key without the prefix."""
+        """Return the size in bytes and the time of the last write of every object below ``prefix``, by the rest of its key
+        after the prefix.
+        """
         return {
             one["Key"][len(prefix) :]: (int(one["Size"]), one["LastModified"])
             for page in self._pages("list_objects_v2", prefix)
@@ -163,7 +173,10 @@ class Store:
         }
 
     def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
-        """Yield the pages of the list of objects below ``prefix``; all pages together have one limit. Raises CouldNotVerify."""
+        """Yield the pages of the list of objects below ``prefix``.
+
+        One limit holds for all pages together. Raises CouldNotVerify.
+        """
         budget = Budget(f"the list of {prefix} in {place_of(self.service)}", MOST_KEYS, MOST_LISTED)
         with self._asking(f"list {prefix}"):
             for page in self._client.get_paginator(operation).paginate(Bucket=self.service.bucket, Prefix=prefix):
@@ -172,14 +185,19 @@ class Store:
                 yield page
 
     def get(self, key: str, *, limit: int = MANIFEST_LIMIT) -> bytes | None:
-        """Return the content of an object; None when it does not exist. Raises CouldNotVerify if it exceeds ``limit`` bytes."""
+        """Return the content of an object, or None when it does not exist.
+
+        Raises CouldNotVerify when it is larger than ``limit`` bytes.
+        """
         with self._asking(f"read {key}"):
             answer = unless(MISSING, lambda: self._client.get_object(Bucket=self.service.bucket, Key=key))
             if answer is None:
                 return None
             with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > limit:
-                    raise CouldNotVerify(f"{key} has {answer['ContentLength']} bytes, more than the limit of {limit}")
+                    raise CouldNotVerify(
+                        f"{key} has {answer['ContentLength']} bytes, which is more than the limit of {limit}"
+                    )
                 data = bytearray()
                 while piece := body.read(CHUNK):  # a read at the end raises when the answer was cut off
                     data += piece
@@ -188,7 +206,7 @@ class Store:
                 return bytes(data)
 
     def beginning(self, key: str, limit: int) -> bytes:
-        """Return the first ``limit`` bytes of an object; empty when it does not exist or is empty."""
+        """Return the first ``limit`` bytes of an object. The result is empty when the object does not exist or is empty."""
         asked = {"Bucket": self.service.bucket, "Key": key, "Range": f"bytes=0-{limit - 1}"}
         with self._asking(f"read {key}"):
             answer = unless((*MISSING, *NO_RANGE), lambda: self._client.get_object(**asked))
@@ -198,9 +216,10 @@ class Store:
                 return bytes(body.read(limit))
 
     def digest(self, key: str, deadline: Deadline, *, version: str = "", etag: str = "") -> tuple[int, str] | None:
-        """Return size in bytes and SHA-256 of an object's content; None when the object does not exist.
+        """Return the size in bytes and the SHA-256 of an object's content. None when the object does not exist.
 
-        With ``version`` or ``etag``, exactly this version is read; None then means that it no longer exists.
+        When ``version`` or ``etag`` is given, only this version is read; None then means that this version no longer
+        exists.
         """
         pinned = {**({"VersionId": version} if version else {}), **({"IfMatch": f'"{etag}"'} if etag else {})}
         gone = (*MISSING, *(CHANGED if pinned else ()))
@@ -217,9 +236,9 @@ class Store:
         return size, digest.hexdigest()
 
     def put(self, key: str, data: bytes, sha256: str, *, overwrite: bool = False) -> None:
-        """Write an object whose content has the digest ``sha256``; the store refuses other content.
+        """Write an object whose content has the digest ``sha256``. The store refuses any other content.
 
-        Raises StepFailed when the object exists and ``overwrite`` is False.
+        Raises StepFailed when the object exists already and ``overwrite`` is False.
         """
         only_new: dict[str, Any] = {} if overwrite else {"IfNoneMatch": "*"}
         try:
@@ -233,7 +252,7 @@ class Store:
             raise
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; a missing object counts as deleted."""
+        """Delete objects. An object that does not exist counts as deleted."""
         for first in range(0, len(keys), 1000):
             batch: Any = {"Objects": [{"Key": key} for key in keys[first : first + 1000]], "Quiet": True}
             store = self.in_time()
@@ -243,13 +262,16 @@ class Store:
                 raise CouldNotVerify(f"the store {self.service.name} did not delete {len(answer['Errors'])} objects")
 
     def versioned(self) -> bool:
-        """Return True when the bucket keeps versions."""
+        """Return True when the bucket keeps old versions of its objects."""
         with self._asking(f"show the versioning of {self.service.bucket}"):
             answer = self._client.get_bucket_versioning(Bucket=self.service.bucket)
             return bool(answer.get("Status") == "Enabled")
 
     def history(self, prefix: str) -> dict[str, list[Version]]:
-        """Return versions and delete markers below ``prefix``, by key: first all versions, then all markers, each newest first."""
+        """Return the versions and delete markers below ``prefix`` by key.
+
+        For each key, all versions come before all delete markers. Versions and markers are each sorted newest first.
+        """
         found: dict[str, list[Version]] = {}
         markers: list[Version] = []
         for page in self._pages("list_object_versions", prefix):
@@ -261,9 +283,9 @@ class Store:
         return found
 
     def live(self, prefix: str) -> dict[str, Version]:
-        """Return the current version of each existing object below ``prefix``, by key.
+        """Return the current version of each existing object below ``prefix`` by key.
 
-        The ids of versions are empty when the bucket keeps no versions.
+        When the bucket keeps no versions, the ids of the versions are empty.
         """
         if self.versioned():
             return {
@@ -279,16 +301,19 @@ class Store:
         }
 
     def mark(self, key: str, name: str, version: str = "") -> str | None:
-        """Return the metadata field ``name`` of an object (or of one version), or None when object or field does not exist."""
+        """Return the metadata field ``name`` of an object or of one of its versions.
+
+        None when the object or the field does not exist.
+        """
         pinned = {"VersionId": version} if version else {}
         with self._asking(f"examine {key}"):
             answer = unless(MISSING, lambda: self._client.head_object(Bucket=self.service.bucket, Key=key, **pinned))
             return None if answer is None else answer.get("Metadata", {}).get(name)
 
     def copy(self, source: Version, bucket: str, key: str) -> bool:
-        """Copy a version of an object of ``bucket`` to ``key`` of this bucket, inside the store.
+        """Copy a version of an object in ``bucket`` to ``key`` of this bucket. The store itself copies the data.
 
-        Returns False when the source no longer exists, or was replaced. Raises CouldNotVerify.
+        Returns False when the version no longer exists or was replaced. Raises CouldNotVerify when the store fails.
         """
         origin = {"Bucket": bucket, "Key": source.key, **({"VersionId": source.id} if source.id else {})}
         gone = (*MISSING, *CHANGED)
@@ -304,7 +329,10 @@ class Store:
             )
 
     def overwrite(self, over: Version, data: bytes, marks: dict[str, str]) -> bool:
-        """Overwrite the object ``over`` with ``data`` and metadata ``marks``; return False if it was replaced since it was read."""
+        """Overwrite the version ``over`` of an object with ``data`` and the metadata ``marks``.
+
+        Returns False when the object was replaced since that version was read.
+        """
         with self._asking(f"write {over.key}"):
             return (
                 unless(
@@ -317,9 +345,10 @@ class Store:
             )
 
     def delete_versions(self, versions: Sequence[tuple[str, str]]) -> None:
-        """Delete the given versions (pairs of key and version id) permanently. Raises CouldNotVerify.
+        """Delete the given versions permanently. Each is a pair of a key and the id of a version. Raises CouldNotVerify.
 
-        With an empty version id, a bucket that keeps versions only adds a delete marker for the key, and keeps the versions.
+        When the id is empty in a bucket that keeps versions, the store only adds a delete marker for the key, and keeps the
+        versions.
         """
         for first in range(0, len(versions), 1000):
             batch: Any = {
@@ -338,15 +367,21 @@ class Store:
                 )
 
     def sign_get(self, key: str, seconds: float, version: str = "") -> str:
-        """Make a URL with which anyone can read the object, or its version ``version``, for ``seconds``."""
+        """Return a URL by which anyone can read the object for ``seconds``.
+
+        ``version``: id of the version to read instead.
+        """
         return self._sign("get_object", {"Key": key, **({"VersionId": version} if version else {})}, seconds)
 
     def sign_put(self, key: str, sha256: str, seconds: float) -> str:
-        """Make a URL that accepts the object only with the digest ``sha256`` in the header ``x-amz-checksum-sha256``."""
+        """Return a URL for uploading the object.
+
+        The store accepts only content with the digest ``sha256``, in the header ``x-amz-checksum-sha256``.
+        """
         return self._sign("put_object", {"Key": key, "ChecksumSHA256": base64_of(sha256)}, seconds)
 
     def sign_part(self, key: str, upload: str, number: int, sha256: str, seconds: float) -> str:
-        """Make a URL like ``sign_put``, for part ``number`` (from 1) of a multipart upload."""
+        """Return a URL like ``sign_put`` for the part ``number`` of a multipart upload. The first part has the number 1."""
         part = {"Key": key, "UploadId": upload, "PartNumber": number, "ChecksumSHA256": base64_of(sha256)}
         return self._sign("upload_part", part, seconds)
 
@@ -357,19 +392,22 @@ class Store:
         return url
 
     def begin(self, key: str) -> str:
-        """Begin a multipart upload and return its id. The object is invisible until ``complete``."""
+        """Begin a multipart upload, and return its id. The object becomes visible only with ``complete``."""
         with self._asking(f"begin {key}"):
             begun = self._client.create_multipart_upload(Bucket=self.service.bucket, Key=key, ChecksumAlgorithm="SHA256")
             return str(begun["UploadId"])
 
     def unfinished(self, prefix: str) -> list[tuple[str, str]]:
-        """Return key and id of each unfinished multipart upload below ``prefix``."""
+        """Return the key and the id of each unfinished multipart upload below ``prefix``."""
         with self._asking(f"list the uploads below {prefix}"):
             asked = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.service.bucket, Prefix=prefix)
             return [(one["Key"], one["UploadId"]) for page in asked for one in page.get("Uploads", ())]
 
     def put_part(self, key: str, upload: str, number: int, data: bytes, sha256: str) -> str:
-        """Write part ``number`` (from 1), whose content has the digest ``sha256``; returns its ETag."""
+        """Write the part ``number``, whose content has the digest ``sha256``, and return its ETag.
+
+        The first part has the number 1.
+        """
         with self._asking(f"write {key}"):
             answer = self._client.upload_part(
                 Bucket=self.service.bucket,
@@ -382,7 +420,10 @@ class Store:
             return str(answer["ETag"])
 
     def complete(self, key: str, upload: str, parts: Sequence[tuple[str, str]]) -> None:
-        """Publish a multipart upload as the object; ``parts`` holds ETag and hex digest of each part, in order."""
+        """Make the parts of a multipart upload visible as the object.
+
+        ``parts``: ETag and hexadecimal digest of each part, in order.
+        """
         listed: Any = [
             {"PartNumber": number, "ETag": etag, "ChecksumSHA256": base64_of(sha256)}
             for number, (etag, sha256) in enumerate(parts, 1)
@@ -393,7 +434,7 @@ class Store:
             )
 
     def abort(self, key: str, upload: str) -> None:
-        """Abort a multipart upload; if it does not exist, it counts as aborted."""
+        """Abort a multipart upload. An upload that does not exist counts as aborted."""
         store, whole = self.in_time(), {"Bucket": self.service.bucket, "Key": key, "UploadId": upload}
         with store._asking(f"abort {key}"):
             unless(("NoSuchUpload",), lambda: store._client.abort_multipart_upload(**whole))

@@ -1,7 +1,7 @@
-"""Stored backup: a folder with files and ``manifest.json``, which lists all files and is written last.
+"""Stored backup: a folder with files and with ``manifest.json``, which lists all files and is written last.
 
-This module defines the manifest fields shared by all kinds of backups, and reads and verifies backups. Each kind has its own
-manifest class, derived from ``BackupManifest`` or ``FilesManifest``.
+This module defines the fields that the manifests of all kinds of backups share, and reads and verifies backups. Each kind
+has its own class of manifests, derived from ``BackupManifest`` or ``FilesManifest``.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Part(BaseModel):
-    """Base of the models in a manifest, which reject unknown fields."""
+    """Base of the models in a manifest. They reject unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StoredFile(Part):
-    """One file of a backup in its manifest, as it is stored; ``size`` is in bytes.
+    """One file of a backup as its manifest lists it. ``size`` is in bytes.
 
-    For an encrypted file, size and digest are those of the encrypted file, and ``plain`` contains those of the plain
+    For an encrypted file, ``size`` and ``sha256`` belong to the encrypted file, and ``plain`` has those of the decrypted
     content.
     """
 
@@ -54,7 +54,7 @@ class StoredFile(Part):
 
     @model_serializer(mode="wrap")
     def _without_no_plain(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `plain` if the file is not encrypted, so that such entries look the same as in older versions."""
+        """Leave out `plain` if the file is not encrypted, so that its entry looks the same as in older versions."""
         return {key: value for key, value in written(self).items() if (key, value) != ("plain", None)}
 
     def stored_as(self, name: str) -> str:
@@ -62,26 +62,29 @@ class StoredFile(Part):
         return f"{name}{SUFFIX}" if self.plain else name
 
     def file(self, name: str) -> File:
-        """Return the stored file for the plain file ``name``, for transfers."""
+        """Return the stored file for the plain file ``name``, as transfers use it."""
         plain = self.plain.file(name) if self.plain else None
         return File(self.stored_as(name), self.size, self.sha256, plain=plain)
 
 
 def entries(sent: Sequence[File]) -> dict[str, StoredFile]:
-    """Return the manifest's entries for uploaded files; each has the name that the file had before its encryption."""
+    """Return the entries in a manifest for uploaded files.
+
+    The key of each is the name that the file had before its encryption.
+    """
     return {one.content.name: StoredFile.of(one) for one in sent}
 
 
 class BackupManifest(Part):
-    """Fields that the manifests of all kinds of backups share. A folder without a manifest is not a backup.
+    """Fields that the manifests of all kinds of backups have. A folder without a manifest is not a backup.
 
-    ``taken_at`` is in UTC, by the controller's clock unless the kind says otherwise.
+    ``taken_at`` is in UTC. It is a time of the controller's clock, unless the kind says otherwise.
     """
 
     ADDED: ClassVar[frozenset[str]] = frozenset()
-    """Fields that older versions did not write.
+    """Names of the fields that older versions did not write.
 
-    They are left out of the JSON while None, so that digests of old manifests stay valid.
+    These fields are left out of the JSON while they are None, so that digests of old manifests stay valid.
     """
 
     format: str
@@ -89,42 +92,46 @@ class BackupManifest(Part):
     service: str
     taken_at: str
     encrypted: Encryption | None = None
-    """Recipients for whom the files are encrypted; None if the files are not encrypted."""
+    """Rule with the recipients for whom the files are encrypted. None if the files are not encrypted."""
 
     def encoded(self) -> bytes:
-        """Return the manifest in canonical JSON, as stored."""
+        """Return the manifest as canonical JSON, the form in which it is stored."""
         value = self.model_dump(mode="json", by_alias=True)
         added = self.ADDED | {"encrypted"}
         return canonical({key: part for key, part in value.items() if part not in (None, []) or key not in added})
 
     def digest_at(self, origin: Reference) -> str:
-        """Return the digest of this backup: the digest in ``origin`` if it contains one, otherwise that of the manifest."""
+        """Return the digest of this backup.
+
+        It is the digest in ``origin`` if that contains one, and otherwise the manifest's digest.
+        """
         return origin.sha256 or sha256(self.encoded())
 
     def stored(self) -> Mapping[str, int] | None:
-        """Return the size in bytes of each object in the backup's folder, by name, without manifest and signature.
+        """Return the size in bytes of each object in the backup's folder by name, except the manifest and its signature.
 
-        None when the manifest does not list its objects; such a backup is never pruned.
+        Returns None when the manifest does not list its objects. Such a backup is never pruned.
         """
         return None
 
     def listed(self) -> list[File]:
-        """Return the files that a host downloads; none for a kind of backup whose files stay in the store."""
+        """Return the files that a host downloads. There are none for a kind of backup whose files stay in the store."""
         return []
 
     @classmethod
     def read(cls, store: Store, origin: Reference) -> Self:
-        """Read the manifest in the folder ``origin``; if ``origin`` contains a digest, the manifest must match the digest.
+        """Read the manifest in the folder ``origin``. If ``origin`` contains a digest, the manifest must have this digest.
 
-        Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
+        Raises StepFailed with the finding ``backup-missing`` when there is no manifest, or with ``backup-manifest`` when it
+        is damaged; and CouldNotVerify when the store fails.
         """
         return cls.parsed(content(store, origin), origin.below(FILE))
 
     @classmethod
     def parsed(cls, data: bytes, where: Reference) -> Self:
-        """Parse a manifest; ``where`` is the place it was read from.
+        """Parse a manifest. ``where``: the place that it was read from, for messages.
 
-        Raises StepFailed with ``backup-manifest`` when it is invalid.
+        Raises StepFailed with the finding ``backup-manifest`` when the manifest is invalid.
         """
         try:
             return cls.model_validate(json.loads(data))
@@ -139,15 +146,16 @@ class BackupManifest(Part):
 
 
 class FilesManifest(BackupManifest):
-    """Manifest of a backup that consists of files; ``files`` lists each by name."""
+    """Manifest of a backup that consists of files. ``files``: the entries of the files by their names."""
 
     files: Mapping[Annotated[str, Field(pattern=f"^{NAME}$")], StoredFile]
 
     @classmethod
     def read_whole(cls, store: Store, origin: Reference) -> Self:
-        """Read the manifest as ``read`` does, then check that the store lists every file with its size.
+        """Read the manifest as ``read`` does, and then check that the store lists every file with its size.
 
-        Raises StepFailed with a finding for each file that is missing or has another size, CouldNotVerify.
+        Raises StepFailed with a finding for each file that is missing or has another size, and CouldNotVerify when the
+        store fails.
         """
         backup = cls.read(store, origin)
         if wrong := present(store, origin, backup.stored()):
@@ -155,24 +163,25 @@ class FilesManifest(BackupManifest):
         return backup
 
     def stored(self) -> Mapping[str, int]:
-        """Return the size in bytes of each file, by the name of its object."""
+        """Return the size in bytes of each stored file by the name of its object."""
         return {file.stored_as(name): file.size for name, file in self.files.items()}
 
     def listed(self) -> list[File]:
-        """Return the files of the backup, for transfers."""
+        """Return the files of the backup, as transfers use them."""
         return [file.file(name) for name, file in sorted(self.files.items())]
 
     @property
     def bytes(self) -> int:
-        """Size of all files together, in bytes."""
+        """Size of all stored files together, in bytes."""
         return sum(file.size for file in self.files.values())
 
 
 def content(store: Store, origin: Reference) -> bytes:
-    """Return the bytes of the manifest in the folder ``origin``; if ``origin`` contains a digest, the manifest must match
-    it.
+    """Return the bytes of the manifest in the folder ``origin``. If ``origin`` contains a digest, the manifest must have
+    this digest.
 
-    Raises StepFailed with ``backup-missing`` or ``backup-manifest``, CouldNotVerify.
+    Raises StepFailed with the finding ``backup-missing`` when there is no manifest, or with ``backup-manifest`` when its
+    digest differs; and CouldNotVerify when the store fails.
     """
     where = origin.below(FILE)
     data = store.get(where.key)
@@ -198,18 +207,18 @@ def content(store: Store, origin: Reference) -> bytes:
 
 
 def split(text: str) -> Reference:
-    """Return the folder of a backup with the digest of its manifest.
+    """Return the reference to the folder of a backup, with the digest of its manifest if ``text`` contains it.
 
-    ``text`` is a reference to the folder or to the manifest. Raises ValueError.
+    ``text``: reference to the folder or to the manifest. Raises ValueError when it is not a reference.
     """
     found = Reference.parse(text)
     return Reference(found.bucket, found.key.removesuffix("/" + FILE), found.sha256)
 
 
 def present(store: Store, folder: Reference, wanted: Mapping[str, int]) -> list[Finding]:
-    """Return findings for the ``wanted`` files (size by name) that are missing in the store or have another size there.
+    """Return a finding for each of the ``wanted`` files that the store does not have, or has with another size.
 
-    Raises CouldNotVerify.
+    ``wanted``: sizes in bytes by name. Raises CouldNotVerify when the store fails.
     """
     sizes = store.sizes(folder.key + "/")
     wrong = []
@@ -222,9 +231,11 @@ def present(store: Store, folder: Reference, wanted: Mapping[str, int]) -> list[
 
 
 def document(store: Store, origin: Reference, manifest: FilesManifest, name: str) -> bytes:
-    """Return the content of a small file of the backup at ``origin``, read by the controller and compared with its digest.
+    """Return the content of a small file of the backup at ``origin``. The controller reads it and compares it with its
+    digest.
 
-    Raises StepFailed with ``backup-missing``, ``backup-digest`` or ``backup-key-lost``, CouldNotVerify.
+    Raises StepFailed with the finding ``backup-missing``, ``backup-digest`` or ``backup-key-lost``; and CouldNotVerify when
+    the store fails.
     """
     wanted = manifest.files[name]
     where = origin.below(wanted.stored_as(name))
@@ -233,14 +244,14 @@ def document(store: Store, origin: Reference, manifest: FilesManifest, name: str
         code = "backup-missing" if data is None else "backup-digest"
         measured = "no such object" if data is None else f"sha256 {sha256(data)}"
         wrong = finding(code, title=name, wanted=f"sha256 {wanted.sha256}", measured=measured)
-        raise StepFailed(f"{where} is not the one that was written", findings=[wrong])
+        raise StepFailed(f"{where} is not the file that was written", findings=[wrong])
     return encryption.decrypted(data, keys_of(store, origin, manifest), name) if wanted.plain else data
 
 
 def keys_of(store: Store, origin: Reference, manifest: BackupManifest) -> tuple[str, ...]:
-    """Return the secret keys that decrypt the backup at ``origin``; none if it is not encrypted.
+    """Return the secret keys that decrypt the backup at ``origin``. The result is empty if the backup is not encrypted.
 
-    Raises StepFailed with ``backup-key-lost``.
+    Raises StepFailed with the finding ``backup-key-lost`` when no key fits.
     """
     if manifest.encrypted is None:
         return ()
@@ -251,8 +262,9 @@ def carry(ctx: Context, store: Store, origin: Reference, manifest: BackupManifes
     """Download the files of the backup at ``origin`` to the step's host, compare the size and digest of each, and decrypt
     them.
 
-    Returns the folder of the files, a new folder below ``scratch``. Raises StepFailed with a finding for each file that is
-    missing or differs, or for a lost key; NotReady without age; HostError.
+    Returns the path of a new folder below ``scratch`` with the files. Raises StepFailed with a finding for each file that
+    is missing or differs, or when the key is lost. Raises NotReady when the host has no program age, and HostError when the
+    host fails.
     """
     folder, keys, files = f"{scratch}/files", keys_of(store, origin, manifest), manifest.listed()
     ctx.run("mkdir", "-m", "700", "--", folder).check()
@@ -271,12 +283,17 @@ def carry(ctx: Context, store: Store, origin: Reference, manifest: BackupManifes
             if there[one.name].sha256 != one.sha256
         ]
         if wrong:
-            raise StepFailed(f"the decrypted backup in {origin} is another one: {summary(wrong)}", findings=wrong)
+            raise StepFailed(
+                f"the decrypted files of the backup in {origin} differ from the manifest: {summary(wrong)}", findings=wrong
+            )
     return folder
 
 
 def _must_have_arrived(ctx: Context, origin: Reference, problems: Sequence[Problem]) -> None:
-    """Raise StepFailed if there are ``problems`` with downloaded files; it has a finding for each missing or damaged file."""
+    """Raise StepFailed if there are ``problems`` with downloaded files.
+
+    The error has a finding for each missing or damaged file.
+    """
     wrong = [
         finding(f"backup-{file.kind}", title=file.name, wanted=file.wanted, measured=file.measured, host=ctx.host.name)
         for file in problems
@@ -295,7 +312,7 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def utc(moment: datetime) -> str:
-    """Format ``moment`` as the field ``taken_at`` requires: in UTC, with milliseconds."""
+    """Format ``moment`` in UTC with milliseconds, as the field ``taken_at`` requires."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

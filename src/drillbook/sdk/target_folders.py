@@ -1,7 +1,7 @@
-"""Drillbook's folders on a target: their paths, and the shell functions that create them as private folders.
+"""Folders of Drillbook on a target: their paths, and the shell functions that create them as private folders.
 
-All are inside one folder `drillbook` in the host's `scratch`, which must be newly created with mode 0700 or already private.
-That folder contains the locks and, in `runs`, the temporary files of each run.
+All of them are inside one folder `drillbook` in the host's `scratch`. That folder must be new, or private already; it is
+created with the mode 0700. It contains the locks, and the temporary files of each run in its subfolder `runs`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from drillbook.errors import NotReady
 from drillbook.sdk.host import Deadline, Host, Output, Target, printable
 
 FOREIGN = 91
-"""Exit status of the scripts when a folder is not private; they also print a message."""
+"""Exit status of the scripts when a folder is not private. The scripts also print a message."""
 RUNS = "runs"
 NAME_ANOTHER = (
-    "another user may be running a drill on the host: ask; drills that share services must use one user there and one "
-    "`scratch` folder in the inventory. If nobody uses the folder, remove it as root, or set `scratch` of the host to "
-    "another folder: its parents must be writable by no other user, or sticky like /var/tmp"
+    "another user may be running a drill on this host, so ask them first. Drills that share services "
+    "must use the same SSH user and the same `scratch` folder on a host. If nobody uses the folder, "
+    "remove it as root, or set `scratch` of the host in the inventory to another folder. No other user "
+    "may be able to write to the parents of that folder, unless they are sticky like /var/tmp"
 )
 _MAKE = 'own "$1" "$2" && { test -z "$3" || { umask 077; rm -rf -- "$2/$3" && mkdir -- "$2/$3"; }; }\n'
 # ROOT RUN FORMER: remove the temporary files of a run, also from FORMER, the folder that older versions used.
@@ -47,28 +48,31 @@ def shell() -> str:
 
 
 def root_of(host: Host | Target) -> str:
-    """Return the path of Drillbook's folder in the host's ``scratch``; each account has its own folder."""
+    """Return the path of Drillbook's folder in the host's ``scratch``. Each account has its own folder."""
     target = host if isinstance(host, Target) else host.target
     return f"{target.scratch.rstrip('/')}/drillbook{target.account and f'-as-{target.account}'}"
 
 
 def scratch_of(host: Host | Target, run_id: str, *, former: bool = False) -> str:
-    """Return the folder of a run's temporary files on ``host``; with ``former`` the folder that older versions used."""
+    """Return the folder of a run's temporary files on ``host``.
+
+    When ``former`` is true, return the folder that older versions used.
+    """
     root = root_of(host)
     return f"{root}-{run_id}" if former else f"{root}/{RUNS}/{run_id}"
 
 
 def parts(path: str) -> tuple[str, str]:
-    """Split the path of a run's folder into Drillbook's folder, which must be private, and the rest of the path."""
+    """Split the path of a run's folder in two: Drillbook's folder, which must be private, and the rest of the path."""
     root, found, run = path.rpartition(f"/{RUNS}/")
     ours = found and re.search(r"/drillbook(-as-[^/]+)?$", root)
     return (root, f"{RUNS}/{run}") if ours else (path, ".")
 
 
 def make(host: Host, path: str, name: str = "", *, deadline: Deadline) -> str:
-    """Create the run's folder ``path``, and in it the empty folder ``name``; return the path of the latter.
+    """Create the run's folder ``path``, and in it the empty folder ``name``. Returns the path of ``name``.
 
-    Raises NotReady when other users could write there, HostError.
+    Raises NotReady when other users could write there, and HostError when the host fails.
     """
     output = host.run(("sh", "-c", shell() + _MAKE, "sh", *parts(path), name), deadline=deadline)
     refuse(host, output)
@@ -77,7 +81,7 @@ def make(host: Host, path: str, name: str = "", *, deadline: Deadline) -> str:
 
 
 def refuse(host: Host, output: Output) -> None:
-    """Raise NotReady when a script has found a folder that is not private (exit status ``FOREIGN``)."""
+    """Raise NotReady when a script found a folder that is not private. Its exit status is then ``FOREIGN``."""
     if output.exit == FOREIGN:
         said = printable(output.stderr).strip().rpartition("drillbook: ")[2]
         raise NotReady(f"{host.name}: {said}", hint=NAME_ANOTHER)

@@ -1,4 +1,4 @@
-"""Base of actions that start the unit of a service only for the duration of a drill; the undo stops it."""
+"""Base of actions that start the unit of a service for a drill. The undo stops the unit again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drillbook.sdk.service import Service
 
 
 class TemporaryUnit(Write):
-    """Base of actions for a unit that does not run before and after the drill. ``service`` is the name of its service."""
+    """Base of actions for a unit that runs only during a drill. ``service``: name of the service in the inventory."""
 
     UNDO = ("commands",)
 
@@ -29,7 +29,7 @@ class TemporaryUnit(Write):
             raise NotReady(error.message, hint=error.hint) from None
         if seen.state == "running":
             raise NotReady(
-                f"{ctx.host.name}: {unit} already runs; the undo would stop it",
+                f"{ctx.host.name}: {unit} already runs; the undo of this step would stop it",
                 hint="use `service.start` for a service that should keep running, or stop it before the drill",
             )
 

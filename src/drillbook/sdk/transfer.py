@@ -1,4 +1,4 @@
-"""Direct transfer of files between a host and a store: the controller presigns URLs, the host transfers the data.
+"""Direct transfer of files between a host and a store. The controller signs URLs, and the host transfers the data.
 
 On the host, ``carry.py`` does the work if there is a suitable ``python3``; otherwise ``carry.sh`` with curl. Every upload
 has its SHA-256 in a signed header, so that the store refuses damaged data.
@@ -21,10 +21,10 @@ from drillbook.sdk.host import Deadline, Host, Notes
 from drillbook.sdk.store import Store
 
 PART_LEAST = 5 << 20
-"""Minimum size in bytes of a part in a multipart upload, as S3 requires."""
+"""Minimum size in bytes of each part of a multipart upload, except the last part. S3 requires it."""
 
 BATCH = 256 << 20
-"""Bytes transferred between two progress events."""
+"""Number of bytes that are transferred between two progress events."""
 
 _WHICH = """
 if python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null; then echo python3
@@ -33,14 +33,14 @@ fi
 """
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*"
-"""Pattern for the names of files in a backup; a matching name cannot lead out of the folder."""
+"""Pattern for the names of files in a backup. A path with such a name cannot lead out of the folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file with its path below a folder; ``parts`` are the digests of its parts if it is larger than one part.
+    """A file with its path relative to a folder. A file larger than one part has the digests of its ``parts``.
 
-    For an encrypted file, ``plain`` is the file before its encryption.
+    For an encrypted file, ``plain`` describes the file before its encryption.
     """
 
     name: str
@@ -51,13 +51,13 @@ class File:
 
     @property
     def content(self) -> File:
-        """The plain (unencrypted) file."""
+        """The file before its encryption; for an unencrypted file, this file itself."""
         return self.plain or self
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """File that did not arrive correctly; ``kind`` is the last part of the code of its finding."""
+    """File that was missing or damaged after a transfer. ``kind`` is the last part of the code of its finding."""
 
     name: str
     kind: Literal["missing", "size", "digest", "error"]
@@ -67,7 +67,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Upload:
-    """Upload to a store. Large files are invisible until ``commit``; ``discard`` removes all uploaded files."""
+    """Upload to a store. Large files become visible only with ``commit``. ``discard`` removes all uploaded files."""
 
     store: Store
     prefix: str
@@ -76,7 +76,7 @@ class Upload:
     done: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def commit(self) -> None:
-        """Publish the large files. Raises CouldNotVerify."""
+        """Make the large files visible. Raises CouldNotVerify."""
         for key, parts in self.done.items():
             self.store.complete(key, self.begun[key], parts)
             self.small.append(key)
@@ -94,19 +94,28 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """Transfers files between a host and a store. Lists of presigned URLs are written to the folder ``scratch`` on the host."""
+    """Transfers files between a host and a store.
+
+    It writes the lists of signed URLs to the folder ``scratch`` on the host.
+    """
 
     host: Host
     deadline: Deadline
     scratch: str
 
     def survey(self, folder: str, part_size: int) -> list[File]:
-        """List the files below ``folder`` on the host, with digests computed there. Raises HostError."""
+        """List the files below ``folder`` on the host with their digests.
+
+        The host computes the digests. Raises HostError.
+        """
         found = self._carry("survey", folder, str(part_size))
         return [File(one["name"], one["size"], one["sha256"], tuple(one["parts"])) for one in found]
 
     def send(self, folder: str, found: Sequence[File], upload: Upload, part_size: int) -> None:
-        """Upload ``found`` from ``folder``. After an error (StepFailed, HostError, CouldNotVerify) call ``discard``."""
+        """Upload the files ``found`` from ``folder``. Raises StepFailed, HostError, CouldNotVerify.
+
+        After each of these errors, call ``discard``.
+        """
         puts: list[dict[str, Any]] = []
         for one in found:
             puts += self._parts(one, upload, part_size) if one.parts else [self._whole(one, upload)]
@@ -115,7 +124,7 @@ class Carrier:
             f"{put['name']}: {answer['problem']}" for put, answer in zip(puts, answers, strict=True) if "problem" in answer
         ]
         if wrong:
-            raise StepFailed(f"{self.host.name}: {len(wrong)} of {len(puts)} uploads failed: " + "; ".join(wrong[:3]))
+            raise StepFailed(f"{self.host.name}: {len(wrong)} of {len(puts)} uploads failed:" + "; ".join(wrong[:3]))
         for put, answer in zip(puts, answers, strict=True):
             key = f"{upload.prefix}/{put['name']}"
             if key in upload.begun:
@@ -142,9 +151,10 @@ class Carrier:
         ]
 
     def fetch(self, folder: str, wanted: Sequence[File], store: Store, prefix: str) -> list[Problem]:
-        """Download the files ``wanted`` into ``folder``, compare size and digest of each on the host, and return the problems.
+        """Download the files ``wanted`` into ``folder``, and compare size and digest of each on the host. Returns the
+        problems.
 
-        Raises HostError, CouldNotVerify.
+        Raises HostError when the host fails, and CouldNotVerify when its answer is invalid.
         """
         gets = [
             {
@@ -190,7 +200,7 @@ class Carrier:
         tool = tool or self.tool()
         argv = ("python3", "-I", "-") if tool == "python3" else ("sh", "-s", "--")
         program = files("drillbook.sdk").joinpath("carry.py" if tool == "python3" else "carry.sh").read_bytes()
-        sink = Answer(f"{self.host.name}: the transfer's answer")
+        sink = Answer(f"{self.host.name}: the answer of the program that transfers files")
         self.host.run((*argv, mode, *arguments), deadline=self.deadline, stdin=program, sink=sink).check()
         answer: list[dict[str, Any]] = sink.json()
         if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
@@ -198,7 +208,7 @@ class Carrier:
         return answer
 
     def tool(self) -> Literal["python3", "curl"]:
-        """Return the program that transfers files on this host. Raises NotReady when it has none."""
+        """Return the program that transfers files on this host. Raises NotReady when the host has no such program."""
         found = self.host.run(("sh", "-c", _WHICH), deadline=self.deadline).text
         if found == "python3":
             return "python3"
@@ -211,7 +221,10 @@ class Carrier:
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Split ``sizes`` into batches of about ``BATCH`` bytes; yield the first and the end (exclusive) index of each."""
+    """Split ``sizes`` into batches of about ``BATCH`` bytes.
+
+    Yields the index of the first item of each batch, and the index after its last.
+    """
     start, filled = 0, 0
     for index, size in enumerate(sizes):
         if filled and filled + size > BATCH:
@@ -228,7 +241,7 @@ def _problem(one: File, answer: dict[str, str]) -> Problem:
 
 
 def _lines(plan: dict[str, Any]) -> str:
-    """Format a transfer plan for ``carry.sh``: the folder of the files, then one line of fields for each object."""
+    """Format a transfer plan for ``carry.sh``: first the folder of the files, then one line of fields for each object."""
     rows = plan.get("puts") or plan.get("gets") or []
     text = [plan["root"]]
     for one in rows:

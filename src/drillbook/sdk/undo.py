@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Undo(BaseModel):
-    """Undo of an action, which is written to the journal before the action starts.
+    """Undo of an action. It is written to the journal before the action starts.
 
-    An undo must be safe to run twice, and to run although the action never started.
+    It must be safe to run an undo twice, and to run it when the action never started.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,7 +23,7 @@ class Undo(BaseModel):
 
     @classmethod
     def by_commands(cls, *commands: tuple[str, ...]) -> Self:
-        """Return an undo that runs ``commands`` in order on the step's host; each must exit with status 0."""
+        """Return an undo that runs ``commands`` in their order on the step's host. Each command must exit with status 0."""
         return cls(kind="commands", commands=commands)
 
     @classmethod
@@ -33,10 +33,13 @@ class Undo(BaseModel):
 
     @classmethod
     def by_restore(cls, why: str) -> Self:
-        """Return an undo for a fault that only a restore in the drill can repair; ``why`` is the reason why no command can."""
+        """Return an undo for a fault that only a restore in the drill can repair.
+
+        ``why``: the reason why no command can repair it.
+        """
         return cls(kind="restore", why=why)
 
     @classmethod
     def nothing(cls, why: str) -> Self:
-        """Return the undo of a step that needs no undo; ``why`` is the reason."""
+        """Return the undo of a step that needs no undo. ``why``: the reason."""
         return cls(kind="nothing", why=why)

@@ -1,7 +1,8 @@
-"""Programs on a host that relay between their standard streams and a Unix socket, or listen at one.
+"""Programs on a host that copy data between their standard streams and a Unix socket, or listen at a Unix socket.
 
-A server identifies a local user by the process at the other end of its socket (peer authentication, unix(7) SO_PEERCRED), so
-a relay that runs as that user logs in as that user. PERL is on each Debian (package perl-base), python3 on each RHEL.
+A server with peer authentication identifies a local user by the process at the other end of the socket (unix(7)
+SO_PEERCRED). A relay that runs as this user therefore logs in as this user. Debian always has perl (package perl-base), and
+RHEL always has python3.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from drillbook.sdk.host import as_user
 
 LISTEN_S = 10
-"""Seconds for which a listener waits for its socket to appear."""
+"""Seconds that a listener waits until its socket exists."""
 # Each direction has a process or thread of its own, since a server may not read before its answer is read. Once the input has
 # ended, a server has 5 s for the rest of its answer.
 _PERL = r"""
@@ -79,7 +80,7 @@ while True:
 
 
 def _first_of(perl: str, python: str, others: str, lacking: str) -> str:
-    """Return a script that runs the program in the first language that the host has."""
+    """Return a script that runs the program in the first of its languages that the host has."""
     return f"""
 if perl -MIO::Socket::UNIX -e 1 2>/dev/null; then exec perl -e "$(cat <<'PROGRAM'
 {perl}
@@ -129,14 +130,18 @@ done
 
 
 def relay(path: str, user: str = "") -> tuple[str, ...]:
-    """Return the command that connects its standard streams to the Unix socket ``path`` as ``user``; empty: the SSH user."""
+    """Return the command that connects its standard streams to the Unix socket ``path`` as ``user``.
+
+    An empty user is the SSH user.
+    """
     return as_user(user, ("sh", "-c", _RELAY, "sh", path))
 
 
 def beside(socket: str, relayed: Sequence[str], program: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that runs ``program`` while each connection to ``socket`` is given to a process of ``relayed``.
+    """Return the command that runs ``program`` and gives each connection to ``socket`` to a new process of ``relayed``.
 
-    ``socket`` is in a folder that does not exist yet: it is made with mode 0700 and removed at the end.
+    ``socket`` is in a folder that does not exist yet. The command creates the folder with mode 0700, and removes it at the
+    end.
     """
     listener = "exec " + shlex.join(("sh", "-c", _LISTENER, "sh", socket, *relayed))
     return ("sh", "-c", _BESIDE, "sh", socket, listener, *program)

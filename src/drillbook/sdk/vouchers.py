@@ -1,6 +1,7 @@
-"""Signatures of backups: signs manifests, and requires a trusted signature for each backup that is named without a digest.
+"""Signatures of backups. Manifests are signed, and each backup that is named without a digest must have a trusted
+signature.
 
-Actions have no access to keys: the engine provides ``Vouchers`` in their context.
+Actions have no access to keys. The engine provides ``Vouchers`` in their context.
 """
 
 from __future__ import annotations
@@ -15,21 +16,27 @@ from drillbook.sdk.stored_backup import FILE, SIGNATURE, sha256
 Acts = TypeVar("Acts", bound=Action)
 FIELDS = ("from_", "manifest")
 """Fields in which actions refer to a backup."""
-UNKNOWN_RUN = "this run checks no signatures"
+UNKNOWN_RUN = "this run does not check signatures"
 
 
 class Vouchers(Protocol):
-    """Interface that signs manifests and checks that their signatures are trusted."""
+    """Interface that signs manifests, and checks that the signatures of manifests are trusted."""
 
     def sign(self, manifest: bytes) -> tuple[bytes, str]:
-        """Sign ``manifest``; returns the signature and an empty text, or an empty signature and the reason."""
+        """Sign ``manifest``.
+
+        Returns the signature and an empty text; when it cannot be signed, an empty signature and the reason.
+        """
 
     def doubt(self, manifest: bytes, signature: bytes | None) -> str:
-        """Return the reason why the signature of ``manifest`` is not trusted; empty when it is trusted."""
+        """Return the reason why the signature of ``manifest`` is not trusted. Empty when it is trusted."""
 
 
 def signed(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> Facts:
-    """Store the signature of ``manifest`` next to it; returns the facts about it. Raises CouldNotVerify."""
+    """Store the signature of ``manifest`` next to the manifest.
+
+    Returns the facts about the signature. Raises CouldNotVerify.
+    """
     if ctx.vouchers is None:
         return {}
     signature, why = ctx.vouchers.sign(manifest)
@@ -40,9 +47,9 @@ def signed(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> Fa
 
 
 def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str:
-    """Return the reason why the signature of ``manifest`` in ``folder`` is not trusted; empty when it is trusted.
+    """Return the reason why the signature of ``manifest`` in ``folder`` is not trusted. Empty when it is trusted.
 
-    Raises CouldNotVerify.
+    Raises CouldNotVerify when the store fails.
     """
     if ctx.vouchers is None:
         return UNKNOWN_RUN
@@ -51,11 +58,13 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 
 
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
-    """Add a digest to each backup reference of ``action`` without one: that of the manifest now in the store.
+    """Add a digest to each reference of ``action`` to a backup that has none: the digest of the manifest that is now in the
+    store.
 
-    If the manifest is missing, the digest of empty content is used, so that a manifest stored later is refused. Returns the
-    changed action, and the reason why a signature is not trusted (empty when all are trusted, or no backup exists). Raises
-    CouldNotVerify.
+    If the manifest is missing, the digest of empty content is added, so that a manifest that is stored later is refused.
+
+    Returns the changed action, and the reason why a signature is not trusted. The reason is empty when all signatures are
+    trusted, or when no backup exists. Raises CouldNotVerify when the store fails.
     """
     pins, doubts = {}, []
     for name in FIELDS if ctx.vouchers else ():
@@ -69,7 +78,11 @@ def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
 
 
 def _unpinned(value: object, ctx: Context) -> tuple[Store, Reference, bytes | None] | None:
-    """Return store, reference and manifest (None if missing) if ``value`` refers to a backup without a digest; otherwise None."""
+    """Return the store, the reference and the manifest if ``value`` refers to a backup without a digest. Otherwise return
+    None.
+
+    The manifest is None if it is missing in the store.
+    """
     try:
         where = Reference.parse(value) if isinstance(value, str) and value.startswith("s3://") else None
         store = Store(ctx.bucket(str(value))) if where and where.sha256 is None else None

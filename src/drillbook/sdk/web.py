@@ -1,4 +1,4 @@
-"""Sends one HTTP request over a new connection, with a deadline for the whole exchange; used by probes and checks."""
+"""Sends one HTTP request over a new connection, with one deadline for the whole exchange. Probes and checks use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
 
 @contextmanager
 def traced(traceparent: str) -> Iterator[None]:
-    """Within the ``with`` block, add the W3C header ``traceparent`` to this thread's requests; with an empty text, add none."""
+    """Within the ``with`` block, add the W3C header ``traceparent`` to the requests of this thread.
+
+    An empty text adds no header.
+    """
     token = _TRACEPARENT.set(traceparent)
     try:
         yield
@@ -32,7 +35,7 @@ def traced(traceparent: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; ``complete`` is False when the body exceeded the limit."""
+    """An HTTP answer. ``complete`` is False when the body was longer than the limit."""
 
     status: int
     body: bytes
@@ -50,10 +53,10 @@ def ask(
     limit: int = BODY_LIMIT,
     ca: str = "",
 ) -> Answer:
-    """Send one request over its own connection, without proxy, cookies or redirects.
+    """Send one request over a connection of its own. It uses no proxy and no cookies, and follows no redirects.
 
-    ``timeout`` is in seconds, for the whole exchange; ``ca`` is a file of certificates that replaces the system's. Raises
-    OSError, such as TimeoutError, when no HTTP answer arrives within ``timeout``.
+    ``timeout``: seconds for the whole exchange. ``ca``: file of CA certificates that are used instead of those of the
+    system. Raises OSError, such as TimeoutError, when no HTTP answer arrives within ``timeout``.
     """
     start = time.monotonic()
     deadline = Deadline.after(timeout, current().cancel)
@@ -83,10 +86,10 @@ def ask(
 
 
 def _connection(url: str, timeout: float, ca: str) -> tuple[http.client.HTTPConnection, str]:
-    """Return an unconnected connection object for ``url``, and the path to request. Raises OSError."""
+    """Return a connection object for ``url``, which is not connected yet, and the path to request. Raises OSError."""
     parts = urlsplit(url)
     if parts.hostname is None:
-        raise OSError(f"{url!r} contains no host")
+        raise OSError(f"{url} contains no host name")
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         context = ssl.create_default_context(cafile=ca or None)
@@ -97,15 +100,15 @@ def _connection(url: str, timeout: float, ca: str) -> tuple[http.client.HTTPConn
 
 
 def _headers(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of a request: Drillbook's own, overridden by ``given``."""
+    """Return the headers of a request: Drillbook's own headers, of which ``given`` may replace some."""
     parent = _TRACEPARENT.get()
     return {"User-Agent": "drillbook", **({"traceparent": parent} if parent else {}), **given}
 
 
 def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
-    """Read up to ``limit`` + 1 bytes of the body.
+    """Read at most ``limit`` + 1 bytes of the body.
 
-    Unlike `read(NUMBER)`, this raises IncompleteRead when the body is cut off.
+    Unlike `read(NUMBER)`, this raises IncompleteRead when the body ends early.
     """
     data = response.read(limit + 1)
     if response.length and len(data) <= limit:
@@ -116,10 +119,11 @@ def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
 def _dial(
     lines: Lines, dialled: list[socket.socket], address: tuple[str, int], timeout: float, source: object = None
 ) -> socket.socket:
-    """Try the addresses of a host name until one accepts; return its socket, which ``lines`` closes at the deadline.
+    """Try the addresses of a host name until one accepts a connection. Returns the socket; ``lines`` closes it at the
+    deadline.
 
-    The TLS handshake takes the descriptor away from the original socket, so ``lines`` closes a duplicate, which is added to
-    ``dialled``.
+    The TLS handshake takes the descriptor away from the original socket. Therefore ``lines`` gets a duplicate of the socket
+    to close, which is also added to ``dialled``.
     """
     del timeout, source
     failed: OSError | None = None
@@ -135,4 +139,4 @@ def _dial(
         except OSError as error:
             sock.close()
             failed = error
-    raise failed or OSError(f"the name {address[0]} has no address")
+    raise failed or OSError(f"the host name {address[0]} has no address")

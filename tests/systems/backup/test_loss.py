@@ -35,7 +35,7 @@ def test_the_loss_of_files_is_measured_by_the_newest_write_of_a_file(place):
 def test_a_copy_without_a_file_tells_no_moment(place, tmp_path):
     for path in (tmp_path / "www").iterdir():
         path.unlink()
-    with pytest.raises(CouldNotVerify, match="site contains no data that shows when it was last written"):
+    with pytest.raises(CouldNotVerify, match="site contains no data from which the time of its last write can be read"):
         place.run("loss.measure", service="site")
 
 

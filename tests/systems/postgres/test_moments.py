@@ -89,5 +89,5 @@ def test_nothing_that_tells_a_moment_is_no_answer(place, primary):
     other = place.place("bare", database="postgres")
     other.create()
     other.start()
-    with pytest.raises(CouldNotVerify, match="bare contains no data that shows when it was last written"):
+    with pytest.raises(CouldNotVerify, match="bare contains no data from which the time of its last write can be read"):
         place.run("postgres.newest_moment", service="bare")

@@ -161,5 +161,5 @@ def test_the_first_run_has_no_history(place, copy):
 def test_a_database_is_not_compared_with_itself_and_something_is(place, copy):
     with pytest.raises(PlanError, match="would be compared with itself"):
         place.action("postgres.compare", service="copy", against="copy", tolerance=1).ready(place.context())
-    with pytest.raises(PlanError, match="name `tables`, or a `tolerance`"):
+    with pytest.raises(PlanError, match="set `tables`, `tolerance` for the number"):
         compare(place)

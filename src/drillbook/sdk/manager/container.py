@@ -1,8 +1,9 @@
-"""Service manager Docker: containers are the units of a host, controlled by the program ``docker``.
+"""Service manager Docker. The units of a host are containers, which the program ``docker`` controls.
 
-After ``docker stop`` and ``docker kill`` the engine does not restart a container with a restart policy (``always``,
-``unless-stopped``, ``on-failure``) until somebody starts it
-(docs.docker.com/engine/containers/start-containers-automatically). After a kill by process id the engine restarts it.
+After ``docker stop`` and ``docker kill``, the engine does not restart a container until somebody starts it, even if the
+container has a restart policy (``always``, ``unless-stopped``, ``on-failure``); see
+docs.docker.com/engine/containers/start-containers-automatically. After a kill by process id, the engine restarts the
+container.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from drillbook.sdk.host import Deadline, Host, once_more
 from drillbook.sdk.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
-"""Seconds that a container must have run to count as running: a broken container exits at once."""
+"""Seconds that a container must have run to count as running, since a broken container exits soon after its start."""
 _STATES = {
     "running": "running",
     "created": "stopped",
@@ -65,7 +66,10 @@ class Docker(Manager):
         return (*self._tool(), "stop", "--", unit)
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason for a container made with ``--rm``, which the engine removes when it exits; else empty."""
+        """Return a reason for a container made with ``--rm``, since the engine removes such a container when it exits.
+
+        Otherwise empty.
+        """
         what = "{{.HostConfig.AutoRemove}}"
         look = (*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit)
         seen = once_more(lambda: host.run(look, deadline=deadline))
@@ -76,11 +80,14 @@ class Docker(Manager):
         )
 
     def query(self, unit: str) -> Argv:
-        """Return the command that prints the state of the container ``unit``, for ``read``."""
+        """Return the command that prints the state of the container ``unit``. ``read`` parses its output."""
         return ("sh", "-c", _QUERY, "sh", unit, *self._tool())
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """Parse the state of the container ``unit`` in the output of ``query``; None when docker does not know ``unit``."""
+        """Parse the state of the container ``unit`` in the output of ``query``.
+
+        None when docker does not know the container.
+        """
         lines = text.splitlines()
         try:
             said = json.loads(lines[0].partition(" ")[2])
@@ -98,11 +105,11 @@ class Docker(Manager):
         return UnitState(unit, state, word, _main(lines[2:], int(said.get("Pid", 0))) if there else None)
 
     def main(self, unit: str) -> Argv:
-        """Return the command that prints the pid of the main process of the container ``unit``."""
+        """Return the command that prints the process id of the main process of the container ``unit``."""
         return ("sh", "-c", _MAIN, "sh", unit, *self._tool())
 
     def kill(self, seen: UnitState) -> Argv:
-        """Return the engine's own kill command: the engine does not restart a container that was killed in this way."""
+        """Return the engine's own kill command. The engine does not restart a container that was killed by this command."""
         return (*self._tool(), "kill", "--signal", "KILL", "--", seen.unit)
 
     def log(self, unit: str) -> Argv:
@@ -115,11 +122,11 @@ class Docker(Manager):
 
 
 _ENDED = (0, 130, 137, 143)
-"""Exit statuses of a container that ended normally (0), or that the signal INT, KILL or TERM stopped."""
+"""Exit statuses of a container that ended normally (0), or that one of the signals INT, KILL and TERM ended."""
 
 
 def _age(started: str, now: float) -> float:
-    """Return the seconds since ``started``, by the clock of the machine that runs the engine."""
+    """Return the seconds since ``started``, by the clock of the machine of the engine."""
     try:
         return now - datetime.fromisoformat(started[:26].rstrip("Z") + "+00:00").timestamp()
     except ValueError:
@@ -127,7 +134,9 @@ def _age(started: str, now: float) -> float:
 
 
 def _main(stats: list[str], pid: int) -> int | None:
-    """Return the pid of the main process on the host: ``pid`` if the host has it, otherwise that of the oldest process."""
+    """Return the process id of the main process on the host: ``pid`` if the host has it, otherwise that of the oldest
+    process.
+    """
     found: dict[int, tuple[int, int]] = {}
     for line in stats:
         before, _, after = line.rpartition(")")

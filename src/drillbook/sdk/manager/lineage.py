@@ -1,4 +1,4 @@
-"""Ancestors and control groups of a process, which show the unit that it belongs to."""
+"""Ancestors and control groups of a process. They show to which unit the process belongs."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ APART_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Pids of the ancestors of a process, and its control groups as in ``/proc/PID/cgroup``."""
+    """Process ids of the ancestors of a process, and its control groups as in ``/proc/PID/cgroup``."""
 
     parents: frozenset[int]
     groups: tuple[str, ...]
 
     @classmethod
     def read(cls, lines: Iterable[str]) -> Self:
-        """Parse the lines printed by the shell function ``lineage``; other lines are ignored."""
+        """Parse the lines that the shell function ``lineage`` prints. Other lines are ignored."""
         pairs = [line.partition(" ")[::2] for line in lines]
         return cls(
             frozenset(int(value) for key, value in pairs if key == "parent" and value.strip().isdecimal()),
@@ -62,14 +62,18 @@ class Lineage:
 
     @property
     def unit(self) -> str:
-        """Name of the innermost unit of systemd with the process, such as `postgresql@17-main.service`; empty for none."""
+        """Name of the innermost systemd unit that contains the process, such as `postgresql@17-main.service`.
+
+        Empty when there is none.
+        """
         units = [part for line in self.groups for part in line.split("/") if part.endswith(".service")]
         return units[-1] if units else ""
 
     def is_of(self, unit: UnitState, pid: int | None) -> bool:
         """Return True when the process ``pid`` belongs to ``unit``.
 
-        It belongs to the unit if it is the main process, a descendant of the main process, or in the unit's control group.
+        A process belongs to the unit if it is the unit's main process, if it descends from the main process, or if it is in
+        the unit's control group.
         """
         names = (unit.unit, f"{unit.unit}.service")
         return (unit.pid is not None and unit.pid in self.parents | {pid}) or any(

@@ -1,4 +1,4 @@
-"""Service manager supervisor: units are the programs in ``supervisord.conf``, controlled by ``supervisorctl``."""
+"""Service manager supervisor. The units are programs in ``supervisord.conf``, which ``supervisorctl`` controls."""
 
 from __future__ import annotations
 
@@ -33,18 +33,21 @@ class Supervisor(Manager):
         return (*self._tool(), "stop", unit)
 
     def query(self, unit: str) -> Argv:
-        """Return the command that prints the state of the program ``unit``, for ``read``."""
+        """Return the command that prints the state of the program ``unit``. ``read`` parses its output."""
         return (*self._tool(), "status", unit)
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """Parse the state of the program ``unit`` in the output of ``query``; None when supervisorctl does not know ``unit``."""
+        """Parse the state of the program ``unit`` in the output of ``query``.
+
+        None when supervisorctl does not know the program.
+        """
         match = re.search(rf"^{re.escape(unit)}\s+([A-Z]+)(?:\s+pid (\d+))?", text, re.MULTILINE)
         if match is None:
             return None
         return UnitState(unit, _STATES.get(match[1], "failed"), match[1], int(match[2]) if match[2] else None)
 
     def main(self, unit: str) -> Argv:
-        """Return the command that prints the pid of the main process of the program ``unit``."""
+        """Return the command that prints the process id of the main process of the program ``unit``."""
         return (*self._tool(), "pid", unit)
 
     def log(self, unit: str) -> Argv:
@@ -52,5 +55,8 @@ class Supervisor(Manager):
         return (*self._tool(), "tail", unit, "stderr")
 
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """Return a command for each stream that prints about ``lines`` lines: supervisorctl counts bytes, taken as 300 a line."""
+        """Return one command for each output stream. Each prints about ``lines`` lines.
+
+        supervisorctl counts bytes, so a line is assumed to have 300 bytes.
+        """
         return tuple((*self._tool(), "tail", f"-{lines * 300}", unit, stream) for stream in ("stderr", "stdout"))

@@ -1,6 +1,6 @@
-"""Service manager systemd: units are controlled by ``systemctl``.
+"""Service manager systemd. ``systemctl`` controls the units.
 
-The states are explained in systemctl(1) and systemd.unit(5), the properties in org.freedesktop.systemd1(5).
+systemctl(1) and systemd.unit(5) explain the states, and org.freedesktop.systemd1(5) explains the properties.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from drillbook.sdk.host import Deadline, Host, once_more
 from drillbook.sdk.manager.unit import Argv, Manager, UnitState
 
 SETTLED_S = 1.0
-"""Seconds for which a unit must have been active to count as running, if it does not notify systemd when it is ready."""
+"""Seconds that a unit must have been active to count as running, if the unit does not notify systemd when it is ready."""
 _STATES = {"active": "running", "reloading": "running", "refreshing": "running", "inactive": "stopped", "failed": "failed"}
 YOUNG = "starting"
 _SILENT = ("simple", "exec", "idle")
-"""Service types that systemd reports as active as soon as the process exists, even if it is broken."""
+"""Types of services that systemd reports as active as soon as the process exists, even if the service is broken."""
 # UNIT TOOL...: start the unit. After several failed starts systemd refuses every other one ("Start request repeated too
 # quickly") until the count is reset, also when the cause is mended; see StartLimitBurst in systemd.unit(5).
 _START = 'unit=$1; shift; "$@" start "$unit" || { "$@" reset-failed "$unit" 2>/dev/null && "$@" start "$unit"; }'
@@ -78,7 +78,7 @@ esac
 
 
 class Systemd(Manager):
-    """The systemd manager of one host, or of one user of it."""
+    """The systemd manager of one host, or the manager of one user of the host."""
 
     def _tool(self) -> Argv:
         return (*self.sudo, "systemctl", *self._whose)
@@ -88,7 +88,10 @@ class Systemd(Manager):
         return ("--user",) if self.config.user else ()
 
     def start(self, unit: str) -> Argv:
-        """Return the command that starts ``unit``, also one that failed so often that systemd refuses to start it."""
+        """Return the command that starts ``unit``.
+
+        The command also starts a unit that systemd refuses to start after many failures.
+        """
         return ("sh", "-c", _START, "sh", unit, *self._tool())
 
     def stop(self, unit: str) -> Argv:
@@ -96,11 +99,11 @@ class Systemd(Manager):
         return (*self._tool(), "stop", unit)
 
     def query(self, unit: str) -> Argv:
-        """Return the command that prints the state of ``unit``, for ``read``."""
+        """Return the command that prints the state of ``unit``. ``read`` parses its output."""
         return ("sh", "-c", _QUERY, "sh", unit, *self._tool())
 
     def read(self, unit: str, text: str) -> UnitState | None:
-        """Parse the state of ``unit`` in the output of ``query``; None when systemctl does not know ``unit``."""
+        """Parse the state of ``unit`` in the output of ``query``. None when systemctl does not know the unit."""
         values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         if values.get("LoadState") not in ("loaded", "masked") or "ActiveState" not in values:
             return None
@@ -113,7 +116,7 @@ class Systemd(Manager):
         return UnitState(unit, state, f"{active} ({values.get('SubState', '')}{more})", pid or None)
 
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """Query the state of ``unit``; a unit that has just become active is queried again after ``SETTLED_S``."""
+        """Query the state of ``unit``. If the unit has just become active, query its state again after ``SETTLED_S``."""
         seen = super().state(host, unit, deadline)
         if seen.state == YOUNG and deadline.remaining() > 2 * SETTLED_S:
             deadline.wait(SETTLED_S)
@@ -121,7 +124,7 @@ class Systemd(Manager):
         return seen
 
     def main(self, unit: str) -> Argv:
-        """Return the command that prints the pid of the main process of ``unit``."""
+        """Return the command that prints the process id of the main process of ``unit``."""
         return (*self._tool(), "show", "-p", "MainPID", "--value", unit)
 
     def log(self, unit: str) -> Argv:
@@ -129,21 +132,27 @@ class Systemd(Manager):
         return (*self.sudo, "journalctl", *self._whose, "-n", "50", "-u", unit)
 
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """Return the command that prints the last ``lines`` lines of the log; it fails when this user may not read the log."""
+        """Return the command that prints the last ``lines`` lines of the log.
+
+        It fails when this user may not read the log.
+        """
         words = (*self.sudo, "journalctl", *self._whose, "--no-pager", "-o", "short-iso", "-n", str(lines))
         return (("sh", "-c", _TAIL, "sh", unit, *words),)
 
     def kill(self, seen: UnitState) -> Argv:
-        """Return the command that kills the main process; the unit stays down, even if systemd would otherwise restart it."""
+        """Return the command that kills the main process. The unit stays down, even if systemd would normally restart it."""
         super().kill(seen)
         return ("sh", "-c", _KILL, "sh", seen.unit, str(seen.pid), *self._tool())
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason for a unit made by ``systemd-run``, which is gone once it exits, or a masked unit; else empty."""
+        """Return a reason why ``unit`` could not be started again after a stop. Empty when it could be.
+
+        The unit may be made by ``systemd-run``, so that it disappears when it exits; or it may be masked.
+        """
         look = (*self._tool(), "show", "-p", "CanStart,Transient", unit)
         seen = once_more(lambda: host.run(look, deadline=deadline)).text.split()
         if "Transient=yes" in seen:
-            return "the unit is transient (made by systemd-run, for example), so it disappears when it stops"
+            return "the unit is transient (for example made by systemd-run), so it disappears when it stops"
         return "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart="
 
     def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
@@ -158,11 +167,14 @@ class Systemd(Manager):
         return "systemd lets only root do that, and polkit allows it to nobody else" if seen.exit == 3 else ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the active sockets, timers and paths that would start ``unit`` again after a stop."""
+        """Return the active sockets, timers and paths that would start ``unit`` again after it was stopped."""
         return self._units(host, _TRIGGERS, unit, deadline)
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units that require ``unit``, are bound to it or part of it, and the units that need these."""
+        """Return the running units that stop together with ``unit``.
+
+        These are units that require it, are bound to it or are part of it, and the units that in turn need these units.
+        """
         return self._units(host, _TOGETHER, unit, deadline)
 
     def _units(self, host: Host, script: str, unit: str, deadline: Deadline) -> tuple[str, ...]:
@@ -172,7 +184,10 @@ class Systemd(Manager):
 
 
 def _age(values: dict[str, str]) -> float:
-    """Return the seconds since the unit became active; -1 when unknown, for example if /proc/uptime belongs to a container."""
+    """Return the seconds since the unit became active.
+
+    Returns -1 when this is unknown, for example because /proc/uptime belongs to a container.
+    """
     try:
         return max(-1.0, float(values["Up"]) + 0.01 - int(values["ActiveEnterTimestampMonotonic"]) / 1e6)
     except (KeyError, ValueError):

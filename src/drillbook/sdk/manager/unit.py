@@ -1,4 +1,4 @@
-"""Base of service managers: the state of a unit, and the operations that every service manager has."""
+"""Base of service managers: the state of a unit, and the operations of every service manager."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from drillbook.sdk.host import Deadline, Host, ManagerConfig, once_more, shown
 
 Argv = tuple[str, ...]
 ENDED_S = 2.5
-"""Seconds for which a unit must stay down until a restart by its manager is no longer expected."""
+"""Seconds that a unit must have been down. After that, its manager is not expected to restart it any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
     """State of a unit: ``state`` is ``running``, ``stopped`` or ``failed``, or a transition such as ``starting``.
 
-    ``word`` is the manager's own name of the state. ``pid`` is the main process on the host; None when there is none, or the
-    host cannot see it.
+    ``word`` is the name that the manager itself gives to the state. ``pid`` is the process id of the main process on the
+    host. It is None when there is no main process, or when the host cannot see it.
     """
 
     unit: str
@@ -30,7 +30,7 @@ class UnitState:
 
     @property
     def exited(self) -> bool:
-        """True for a unit of systemd that is active without a process, such as Debian's `postgresql`."""
+        """True for a systemd unit that is active although it has no process, such as Debian's `postgresql`."""
         return self.word.startswith("active (exited") and self.pid is None
 
 
@@ -42,13 +42,14 @@ class Manager(ABC):
 
     @property
     def sudo(self) -> Argv:
-        """Prefix of the manager's commands: ``sudo -n`` if the inventory sets `sudo`, else empty."""
+        """Prefix of the manager's commands: ``sudo -n`` if the inventory sets `sudo`, otherwise empty."""
         return ("sudo", "-n") if self.config.sudo else ()
 
     @abstractmethod
     def start(self, unit: str) -> Argv:
-        """Return the command that starts ``unit``; it also succeeds when the unit already runs, so that it can be used as an
-        undo.
+        """Return the command that starts ``unit``.
+
+        The command also succeeds when the unit already runs, so that it can be used as an undo.
         """
 
     @abstractmethod
@@ -57,28 +58,34 @@ class Manager(ABC):
 
     @abstractmethod
     def query(self, unit: str) -> Argv:
-        """Return the command that prints the state of ``unit``; ``read`` parses its output."""
+        """Return the command that prints the state of ``unit``. ``read`` parses its output."""
 
     @abstractmethod
     def read(self, unit: str, text: str) -> UnitState | None:
-        """Parse the state in the output of ``query``; None when the manager does not know the unit."""
+        """Parse the state of ``unit`` in the output of ``query``. None when the manager does not know the unit."""
 
     @abstractmethod
     def main(self, unit: str) -> Argv:
-        """Return the command that prints the pid (on the host) of the unit's main process; it prints 0 or nothing if there
-        is none.
+        """Return the command that prints the process id of the unit's main process on the host.
+
+        If there is no main process, the command prints 0 or nothing.
         """
 
     @abstractmethod
     def log(self, unit: str) -> Argv:
-        """Return the command that shows the end of the unit's log, for messages to the operator."""
+        """Return the command that shows the end of the unit's log. Messages to the operator contain it."""
 
     @abstractmethod
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
-        """Return commands that print the last ``lines`` lines of the unit's log: one command, or one for each stream."""
+        """Return the commands that print the last ``lines`` lines of the unit's log: one for the whole log, or one for each
+        stream.
+        """
 
     def kill(self, seen: UnitState) -> Argv:
-        """Return the command that sends SIGKILL to the unit's main process. Raises StepFailed when no process is visible."""
+        """Return the command that sends SIGKILL to the unit's main process.
+
+        Raises StepFailed when no main process is known.
+        """
         if not seen.pid:
             raise StepFailed(f"{seen.unit} is {seen.word}: it has no process to kill")
         return (*self.sudo, "kill", "-KILL", str(seen.pid))
@@ -92,23 +99,29 @@ class Manager(ABC):
         return ""
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return the reason why ``unit`` could not be started again after a stop; empty when a start is possible."""
+        """Return a reason why ``unit`` could not be started again after a stop. Empty when it could be started."""
         return ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units that would start ``unit`` again after a stop, such as timers and sockets."""
+        """Return the running units, such as timers and sockets, that would start ``unit`` again after it was stopped."""
         return ()
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units that the manager stops together with ``unit``, but does not start together with it."""
+        """Return the running units that the manager stops together with ``unit``, but does not start again together with
+        it.
+        """
         return ()
 
     def back(self, host: Host, unit: str, deadline: Deadline) -> tuple[Argv, ...]:
-        """Return commands that start ``unit`` and the units that were stopped with ``unit``. Raises HostError."""
+        """Return the commands that start ``unit`` and the units that were stopped together with it. Raises HostError."""
         return (self.start(unit), *(self.start(one) for one in self.together(host, unit, deadline)))
 
     def restart(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """Stop ``unit`` if it runs; start it and the units stopped with it, and wait until all run. Raises StepFailed."""
+        """Stop ``unit`` if it runs. Then start it and the units that were stopped together with it, and wait until all of
+        them run.
+
+        Raises StepFailed when a unit does not run.
+        """
         others = self.together(host, unit, deadline)
         self.ensure(host, unit, "stopped", deadline)
         seen = self.ensure(host, unit, "running", deadline)
@@ -117,23 +130,23 @@ class Manager(ABC):
         return seen
 
     def state(self, host: Host, unit: str, deadline: Deadline) -> UnitState:
-        """Query the state of ``unit``. Raises CouldNotVerify when the manager does not know it or does not answer."""
+        """Query the state of ``unit``. Raises CouldNotVerify when the manager does not know the unit or does not answer."""
         output = once_more(lambda: host.run(self.query(unit), deadline=deadline))
         known = self.read(unit, output.text)
         if known is None:
             said = (output.text + " " + output.stderr.decode("utf-8", "replace")).strip()
             raise CouldNotVerify(
                 f"{host.name}: the service manager does not report the state of {unit!r}: {said[:300]}",
-                hint="check `unit` in the inventory and that the service manager runs",
+                hint="check that `unit` in the inventory is correct, and that the service manager runs",
             )
         return known
 
     def ensure(self, host: Host, unit: str, wanted: str, deadline: Deadline) -> UnitState:
-        """Start or stop ``unit`` unless it is already in the ``wanted`` state (``running`` or ``stopped``), and wait for
-        this state.
+        """Start or stop ``unit`` unless it is already in the ``wanted`` state, and wait for this state: ``running`` or
+        ``stopped``.
 
-        Raises StepFailed with a finding when the unit does not reach the state before the deadline, or has failed and its
-        manager does not restart it.
+        Raises StepFailed with a finding when the unit does not reach the state before the deadline. Raises it also when the
+        unit has failed and its manager does not restart it.
         """
         state = self.state(host, unit, deadline)
         if _is(state, wanted):
