@@ -1,4 +1,4 @@
-"""Values in drills and inventories: durations, sizes, secrets, digests; and canonical JSON."""
+"""Values in drills and inventories: durations, sizes, secrets and digests. Also the canonical form of JSON."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ class _Unit(float):
 
 
 class Duration(_Unit):
-    """A length of time in seconds; written ``100ms 10s 5m 2h 1d``."""
+    """A length of time in seconds, written as ``100ms 10s 5m 2h 1d``."""
 
     UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     EXAMPLE = "10s"
 
 
 class Size(_Unit):
-    """A number of bytes; written ``64KiB 10MiB 2GiB``, or decimal ``kB MB GB``."""
+    """A number of bytes, written as ``64KiB 10MiB 2GiB``, or with decimal units as ``kB MB GB``."""
 
     UNITS = {"B": 1, "kB": 1e3, "KiB": 2**10, "MB": 1e6, "MiB": 2**20, "GB": 1e9, "GiB": 2**30, "TB": 1e12, "TiB": 2**40}
     EXAMPLE = "10MiB"
@@ -80,9 +80,10 @@ LARGEST = 1 << 20
 
 
 class Secret(BaseModel):
-    """A secret: files contain only its source, which is read when the secret is first used.
+    """A secret. Files contain only the source of the secret. The value is read from the source when the secret is first
+    used.
 
-    It is printed and serialised as its source, never as its value.
+    A secret is printed and serialised as its source, never as its value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,9 +97,14 @@ class Secret(BaseModel):
     _comments: bool = PrivateAttr(default=True)
 
     def reveal(self, within_s: float = PATIENCE_S) -> str:
-        """Return the value, which is read only once. Raises SecretError if that fails; a command has ``within_s`` seconds."""
+        """Return the value, which is read only once. Raises SecretError when it cannot be read.
+
+        ``within_s``: seconds that a command may take to print the value.
+        """
         if self._barred:
-            raise SecretError(f"the secret {self.of} was not read: {self._barred}", hint="review the project: invoke trust")
+            raise SecretError(
+                f"the secret {self.of} was not read: {self._barred}", hint="to review the project, run `invoke trust`"
+            )
         if self._value is None:
             value = self._read(within_s)
             if not self._comments:
@@ -109,25 +115,25 @@ class Secret(BaseModel):
         return self._value
 
     def without_comments(self) -> Self:
-        """Leave lines that begin with ``#`` out of the value: in a file of keys, such a line contains the public key."""
+        """Leave lines that begin with ``#`` out of the value. In a file with keys, such a line contains the public key."""
         self._comments = False
         return self
 
     def stands(self, where: str) -> None:
-        """Store ``where``, the file and line that name the secret."""
+        """Store ``where``: the file and the line that name the secret."""
         self._where = where
 
     @property
     def where(self) -> str:
-        """File and line in which the secret is named; empty when unknown."""
+        """File and line that name the secret. Empty when unknown."""
         return self._where
 
     def bar(self, why: str) -> None:
-        """Forbid reading the secret: from now on ``reveal`` raises SecretError with the reason ``why``."""
+        """Forbid reading the secret. From now on, ``reveal`` raises SecretError with the reason ``why``."""
         self._barred = why
 
     def hidden_by(self, hide: Callable[[str], None]) -> None:
-        """Register ``hide``, which ``reveal`` calls with the value before returning it."""
+        """Register the function ``hide``. ``reveal`` calls it with the value before it returns the value."""
         self._hide = hide
 
     def _read(self, within_s: float) -> str:
@@ -150,7 +156,7 @@ class Secret(BaseModel):
             raise SecretError(f"the secret {self.of} cannot be read: {reason}") from None
 
     def _of_file(self) -> str:
-        """Content of the secret's file, which may be a pipe. Raises SecretError when the file is too large."""
+        """Return the content of the secret's file, which may be a pipe. Raises SecretError when the file is too large."""
         with Path(str(self.name)).expanduser().open("rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
@@ -159,8 +165,9 @@ class Secret(BaseModel):
 
     @property
     def at_hand(self) -> bool:
-        """Return True when the secret can be read at once: from a regular file or the environment, not by a command or from
-        a pipe.
+        """Return True when the secret can be read at once.
+
+        This is the case for a regular file and for an environment variable, but not for a command or a pipe.
         """
         if self.source == "file":
             return os.path.isfile(os.path.expanduser(str(self.name)))  # noqa: PTH111, PTH113  Path raises for ~nobody
@@ -172,8 +179,9 @@ class Secret(BaseModel):
         return f"!{self.source} {self.name if isinstance(self.name, str) else list(self.name)}"
 
     def __eq__(self, other: object) -> bool:
-        """Return True when both secrets have the same source, whether or not they were read, and in whatever files they are
-        named.
+        """Return True when both secrets have the same source.
+
+        It does not matter whether they were read, or which files name them.
         """
         return isinstance(other, Secret) and (self.source, self.name) == (other.source, other.name)
 
@@ -191,14 +199,17 @@ SECRET_MARK = "!secret "  # noqa: S105  the text before a secret's name
 
 
 class SecretName:
-    """Represents a secret in expressions by its path in the inventory; it cannot be converted to text."""
+    """Stands for a secret in expressions.
+
+    It holds the path of the secret in the inventory, and cannot be converted to text.
+    """
 
     def __init__(self, place: str) -> None:
-        """Make a reference to the secret at the path ``place`` of the inventory, such as ``services.cache.password``."""
+        """Store ``place``, the path of the secret in the inventory, such as ``services.cache.password``."""
         self.place = place
 
     def __str__(self) -> str:
-        """Raise TypeError: if ``***`` replaced the secret in a text, a command would use ``***`` as the secret."""
+        """Raise TypeError. If the secret became ``***`` in a text, a command would use ``***`` in place of the secret."""
         raise TypeError(f"{self.place} is a secret, which must be the whole value, not part of a text")
 
     def __repr__(self) -> str:
@@ -210,17 +221,20 @@ def _handed(value: object) -> object:
 
 
 Handed = Annotated[str, BeforeValidator(_handed)]
-"""Text, or a reference to a secret such as ``!secret services.cache.password``, read at its use and never recorded."""
+"""Text, or a reference to a secret such as ``!secret services.cache.password``.
+
+The secret is read when it is used, and is never recorded.
+"""
 
 
 def canonical(value: object) -> bytes:
-    """Canonical JSON of ``value`` (RFC 8785), so that equal values have equal digests."""
+    """Return the canonical JSON of ``value`` (RFC 8785). Equal values have equal canonical JSON, and so equal digests."""
     fast = _fast_canonical(value) if _text_keys(value) else None
     return rfc8785.dumps(value) if fast is None else fast  # type: ignore[arg-type]
 
 
 def canonical_again(value: object) -> bytes:
-    """Canonical JSON of ``value``, which was parsed from JSON."""
+    """Return the canonical JSON of ``value``, which was itself parsed from JSON."""
     fast = _fast_canonical(value)
     return rfc8785.dumps(value) if fast is None else fast  # type: ignore[arg-type]
 
@@ -232,14 +246,17 @@ The pattern begins with a set of characters, so that the search skips all others
 """
 _NUMBER_ALONE = tuple("-0123456789")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-"""Characters by which the order of keys in UTF-16, as in RFC 8785, may differ from that of the standard library."""
+"""Pattern of characters that may change the order of keys: RFC 8785 sorts keys by UTF-16, the standard library by code
+points.
+"""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def _fast_canonical(value: object) -> bytes | None:
-    """Canonical JSON by the encoder of the standard library; None where its bytes may differ from those of RFC 8785.
+    """Return the canonical JSON made by the standard library, or None when its bytes may differ from those of RFC 8785.
 
-    Text that only looks like such a number costs time, and never a wrong byte. All keys must be text.
+    A text that only looks like one of the critical numbers costs time, but never leads to a wrong byte. All keys must be
+    text.
     """
     try:
         text = _ENCODER.encode(value)
@@ -251,12 +268,15 @@ def _fast_canonical(value: object) -> bytes | None:
 
 
 def _text_keys(value: object) -> bool:
-    """Return True when all keys in ``value`` are text: the standard library turns other keys into text, RFC 8785 has none."""
+    """Return True when all keys in ``value`` are text.
+
+    The standard library converts other keys to text; RFC 8785 allows only text.
+    """
     if isinstance(value, dict):
         return all(isinstance(key, str) for key in value) and all(map(_text_keys, value.values()))
     return all(map(_text_keys, value)) if isinstance(value, list | tuple) else True
 
 
 def digest(data: bytes) -> str:
-    """Digest of ``data``: ``sha256:`` and the hexadecimal SHA-256."""
+    """Return the digest of ``data``: ``sha256:`` and the SHA-256 in hexadecimal."""
     return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -158,7 +158,7 @@ def test_without_the_restore_nothing_is_even_planned(bench, row):
     assert "restore" not in data
     with pytest.raises(PlanError, match="no restore phase"):
         planned(bench, data)
-    with pytest.raises(PlanError, match="or is read-only"):
+    with pytest.raises(PlanError, match="or only reads"):
         planned(bench, without(bench, replace(row, instead=LOOK)))
 
 

@@ -230,7 +230,7 @@ def test_what_nobody_can_tell_needs_a_second_person(desk):
     folder = desk.left("away")
     status, said = desk.close(folder)
     assert status == 4
-    assert "residue-unknown: It is unknown if a change is still active: files.chmod on away" in said
+    assert "residue-unknown: It is not known whether a change is still active: files.chmod on away" in said
     assert f"`invoke drill.approve {folder.name} --reason '{REASON}'`" in said
     assert desk.blocks(folder)
     status, said = desk.approve(folder)

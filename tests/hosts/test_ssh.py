@@ -224,7 +224,7 @@ def test_something_that_is_not_ssh(opened, echo_server):
     ("make", "words"),
     [
         (lambda path: None, "cannot be read: No such file"),
-        (lambda path: path.write_text("garbage"), "is not a private key"),
+        (lambda path: path.write_text("garbage"), "is not a usable private key"),
         (lambda path: path.mkdir(), "cannot be read"),
         (lambda path: new_key(path, passphrase="secret"), "needs a passphrase"),
     ],

@@ -29,11 +29,11 @@ def test_a_source_is_named_like_a_service_and_lies_on_the_host_of_its_service(tm
 @pytest.mark.parametrize(
     ("text", "said", "line"),
     [
-        ("backups:\n  files: {kind: tar, host: db-1, at: /b}\n", "is the name of a service and of a backup", 6),
+        ("backups:\n  files: {kind: tar, host: db-1, at: /b}\n", "is the name of a service and also of a backup", 6),
         ("backups:\n  n: {kind: tar, service: fles, host: db-1, at: /b}\n", "saves the service 'fles'", 6),
         (
             "backups:\n  n: {kind: folder, host: db-1, path: /b}\n",
-            "backups.n: 'folder' is a kind of service, not a kind of backup",
+            "backups.n: 'folder' is a kind of service, but here a kind of backup is needed",
             6,
         ),
         ("backups:\n  n: {kind: tar, host: db-9, at: /b}\n", "is on 'db-9', which is not in `hosts`", 6),

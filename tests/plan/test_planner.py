@@ -73,7 +73,7 @@ def test_a_plan_survives_the_journal(tmp_path):
         ("        hosts: [db]\n", "", 14, "command.run needs `hosts`", ""),
         ('services.api.url }}"', 'services.apy.url }}"', 5, "services has no 'apy'", "did you mean 'api'?"),
         ('services.api.url }}"', 'services.api.ulr }}"', 5, "services.api has no 'ulr'", "did you mean 'url'?"),
-        ("{{ run.id }}", "{{ said.stdout }}", 14, "'said' has no value yet: it is saved later", ""),
+        ("{{ run.id }}", "{{ said.stdout }}", 14, "'said' has no value yet, because it is saved later", ""),
         ("{{ run.id }}", "{{ run.di }}", 14, "run has no 'di'", "did you mean 'id'?"),
         ("{{ run.id }}", "{{ rnu.id }}", 14, "no step saves the name 'rnu'", "did you mean 'run'?"),
         ("{{ run.id }}", "{{ run.id", 14, "not an expression", ""),
@@ -111,7 +111,7 @@ def test_steps_of_one_parallel_group_do_not_see_each_other(tmp_path):
         ("environment: lab\n", "", 1, "the key 'environment' is missing"),
         ("port: 2201", "port: 99999", 3, "port"),
         ("port: 2201", "prot: 2201", 3, "unknown key 'prot'"),
-        ("port: 2201", "port: !lab ssh.app-1", 3, "`!lab` works only in the inventory of a lab"),
+        ("port: 2201", "port: !lab ssh.app-1", 3, "`!lab` can be used only in the inventory of a lab"),
         ("groups: {db: [db-1, db-2]}", "groups: {db: [db-1, db-3]}", 6, "'db-3', which is not in `hosts`"),
         ("kind: http, host: app-1", "kind: http, host: app-2", 8, "runs on 'app-2', which is not in `hosts`"),
         ("kind: http", "kind: htpp", 8, "kind"),
@@ -186,7 +186,7 @@ def test_what_only_a_restore_mends_has_a_backup_that_lies_elsewhere_and_is_read_
         ),
         (
             good.replace('from: "{{ copy.location }}"}\nverify', 'from: "{{ copy.location }}"}\n    when: 1 > 2\nverify'),
-            "every restore step may be skipped or fail",
+            "no step of `restore` is certain to write",
         ),
     ):
         with pytest.raises(PlanError, match=message) as told:
@@ -242,7 +242,7 @@ def test_what_is_destroyed_is_what_the_backup_is_of(tmp_path):
         ),
         (
             CLUSTER.replace(restore, matches),
-            "every restore step may be skipped or fail, or is read-only",
+            "no step of `restore` is certain to write: each may be skipped, may fail, or only reads",
             "step that writes",
         ),
     ):

@@ -78,7 +78,7 @@ WRONG = {
     "another-service": (
         RESTORE.replace("database", "spare"),
         "postgres.restore",
-        "it restores 'spare', but the lost data is of 'database'",
+        "the step restores 'spare', but the lost data belongs to 'database'",
     ),
     "a-place-that-does-not-exist": (
         RESTORE.replace("{{ dump.location }}", "s3://nowhere/at/all"),
@@ -88,12 +88,12 @@ WRONG = {
     "another-step": (
         RESTORE.replace("dump", "archive"),
         'postgres.restore: {service: database, from: "{{ archive',
-        "it cannot restore from the backup that",
+        "the step cannot restore from the backup that",
     ),
     "another-kind": (
         '  - files.extract: {service: database, from: "{{ archive.location }}"}\n',
         "files.extract",
-        "it cannot restore from the backup that postgres.backup_intact verifies",
+        "the step cannot restore from the backup that postgres.backup_intact verifies",
     ),
     "may-be-skipped": (
         "  - service.restart: {service: api}\n" + RESTORE + "    when: 1 > 2\n",
@@ -113,7 +113,7 @@ WRONG = {
     "a-command-for-another-service": (
         free("spare"),
         "command.run:",
-        "it restores 'spare', but the lost data is of 'database'",
+        "the step restores 'spare', but the lost data belongs to 'database'",
     ),
     "a-command-from-an-unproven-backup": (
         free(origin="s3://backups/newest"),
@@ -229,7 +229,7 @@ def test_a_proof_that_is_none_is_told_at_its_line(tmp_path, old, new, message):
         (
             "postgres.restore_table: {service: database, table: public.chunks,",
             "postgres.restore: {service: database,",
-            "it cannot restore from the backup that postgres.backup_intact verifies",
+            "the step cannot restore from the backup that postgres.backup_intact verifies",
         ),
     ],
     ids=["another-table", "the-whole-database"],
@@ -393,7 +393,7 @@ def test_a_command_that_only_a_restore_makes_good_is_planned_as_such(tmp_path, n
         (
             own("backup.4"),
             "postgres.restore:",
-            "it cannot restore from the backup that files.backup_intact verifies",
+            "the step cannot restore from the backup that files.backup_intact verifies",
             "write `files.extract: ",
         ),
         (
@@ -405,7 +405,7 @@ def test_a_command_that_only_a_restore_makes_good_is_planned_as_such(tmp_path, n
         (
             own(restore=RESTORE.replace("database", "spare")),
             "postgres.restore:",
-            "it restores 'spare', but the lost data is of",
+            "the step restores 'spare', but the lost data belongs to",
             RIGHT,
         ),
         (

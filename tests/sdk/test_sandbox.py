@@ -216,7 +216,7 @@ def apart(tmp_path, folder):
 
 def refused(place, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(StepFailed, match="cannot be made: it lies in") as failure:
+    with pytest.raises(StepFailed, match="cannot be created: it is inside") as failure:
         box(place)
     assert codes(failure) == ["restore-target"]
     assert sorted(tmp_path.rglob("*")) == before

@@ -179,7 +179,7 @@ def test_trust_in_one_folder_is_none_in_another(request_, tmp_path):
     shutil.copy(record, other)
     status, said = request_.check()
     assert (status, request_.marks) == (3, [])
-    assert "is damaged: the record is of another project" in said
+    assert "is damaged: the record belongs to another project" in said
 
 
 @pytest.mark.parametrize(

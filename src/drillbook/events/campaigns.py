@@ -13,61 +13,80 @@ Site = Annotated[str, Field(description="Name of the site.")]
 
 
 class CampaignStarted(Begun):
-    """The campaign began: always the first line of its journal."""
+    """The campaign began. This is always the first event of its journal."""
 
     KIND: ClassVar[str] = "campaign.started"
 
     campaign: Annotated[str, Field(description="Name of the campaign.")]
     drill: Annotated[str, Field(description="Name of the drill or suite.")]
-    suite: Annotated[bool, Field(description="True when `drill` is the name of a suite.")]
-    rules: Annotated[Json, Field(description="Limits of the campaign, as in the sites file.")]
+    suite: Annotated[
+        bool, Field(description=("True when `drill` is the name of a suite, and false when it is the name of a drill."))
+    ]
+    rules: Annotated[Json, Field(description="Limits of the campaign as in the sites file.")]
     sites: Annotated[
         tuple[Json, ...],
         Field(description="Each site: `name`, `inventory`, `set`, `groups`, `windows`, as in the sites file."),
     ]
-    confirm: Annotated[str, Field(description="Environment that the operator confirmed; empty without.")] = ""
-    executor: Annotated[str, Field(description="The part that carries out the drills, such as `processes`.")] = ""
+    confirm: Annotated[str, Field(description="Environment that the operator confirmed; empty when none was confirmed.")] = (
+        ""
+    )
+    executor: Annotated[
+        str, Field(description=("Name of the part of Drillbook that carries out the drills, such as `processes`."))
+    ] = ""
 
 
 class CampaignResumed(Begun):
-    """Another process continues the campaign; sites whose end is unknown are examined before any other starts."""
+    """Another process continues the campaign. Sites whose end is unknown are examined before any other site starts."""
 
     KIND: ClassVar[str] = "campaign.resumed"
 
-    executor: Annotated[str, Field(description="The part that carries out the drills, such as `processes`.")] = ""
+    executor: Annotated[
+        str, Field(description=("Name of the part of Drillbook that carries out the drills, such as `processes`."))
+    ] = ""
 
 
 class SiteIntended(Content):
-    """A site is about to start; the event is on disk before the start. Without a `site.ended`, the end of the site is unknown."""
+    """A site is about to start.
+
+    The event is on disk before the start. If there is no `site.ended` for it, the end of the site is unknown.
+    """
 
     KIND: ClassVar[str] = "site.intended"
 
     site: Site
-    run: Annotated[str, Field(description="Name of the run, which is also the name of its folder in `reports/`.")]
+    run: Annotated[str, Field(description="Name of the run. It is also the name of the run's folder in `reports/`.")]
     place: Annotated[
         str, Field(description="Place that carries out the drill: number, machine and project; empty for this machine.")
     ] = ""
 
 
 class SiteEnded(Content):
-    """A site ended; its state, and the state of its run."""
+    """A site ended. The event contains its state, and the state of its run."""
 
     KIND: ClassVar[str] = "site.ended"
 
     site: Site
     state: Annotated[str, Field(description="`passed`, `failed`, `refused` or `unknown`.")]
     run: Annotated[str, Field(description="Name of the run; empty when the site was never started.")] = ""
-    verdict: Annotated[str, Field(description="Verdict of the run; empty without a run.")] = ""
-    residue: Annotated[int, Field(description="Number of changes that could not be undone.")] = 0
+    verdict: Annotated[str, Field(description="Verdict of the run; empty when there was no run.")] = ""
+    residue: Annotated[int, Field(description="Number of changes of the run that could not be undone.")] = 0
     head: Annotated[
-        str, Field(description="Hash of the last event of the run's journal; of a suite, those of its drills, by commas.")
+        str,
+        Field(
+            description=(
+                "Hash of the last event of the run's journal. For a suite: these hashes of all its drills, separated "
+                "by commas."
+            )
+        ),
     ] = ""
-    objectives: Annotated[Json, Field(description="Objectives with their measurements, as in `result.json`.")] = {}
-    message: Annotated[str, Field(description="Reason of a state other than `passed`.")] = ""
+    objectives: Annotated[
+        Json, Field(description="Objectives of the drill with their measurements, as in `result.json`.")
+    ] = {}
+    message: Annotated[str, Field(description="Reason for a state other than `passed`.")] = ""
 
 
 class CampaignStopped(Content):
-    """No further site starts; sites that run are waited for."""
+    """The campaign starts no further site, and waits for the sites that run."""
 
     KIND: ClassVar[str] = "campaign.stopped"
 
@@ -75,10 +94,10 @@ class CampaignStopped(Content):
 
 
 class CampaignFinished(Content):
-    """Every site ended: the last event of a campaign."""
+    """Every site ended. This is the last event of a campaign."""
 
     KIND: ClassVar[str] = "campaign.finished"
 
-    sites: Annotated[dict[str, int], Field(description="Number of sites by state.")]
-    state: Annotated[str, Field(description="Worst state of a site.")]
+    sites: Annotated[dict[str, int], Field(description="Number of sites for each state.")]
+    state: Annotated[str, Field(description="Worst state among all sites.")]
     exit: Annotated[int, Field(description="Exit status of the campaign.")]

@@ -31,14 +31,17 @@ class Event(BaseModel):
 
     @cached_property
     def what(self) -> Content:
-        """Content as the model of its kind. Raises ValueError that names the kind and the invalid field."""
+        """Content as the model of its kind. Raises ValueError, whose message names the kind and the invalid field."""
         from drillbook.events.kinds import parse  # noqa: PLC0415  the models take time to load; most commands read none
 
         return parse(self.kind, self.data)
 
 
 def readable(event: Event) -> Content:
-    """Content of ``event`` as its model; as `Unknown` when a field has a wrong type, as written by another version."""
+    """Return the content of ``event`` as its model.
+
+    Return it as `Unknown` when a field has a wrong type, as other versions may write it.
+    """
     try:
         return event.what
     except ValueError:
@@ -69,10 +72,10 @@ def each(events: Iterable[Event], kind: type[Kind]) -> Iterator[tuple[Event, Kin
 
 
 def contents(events: Iterable[Event], kind: type[Kind]) -> list[Kind]:
-    """Contents of the events of one kind, oldest first."""
+    """Return the contents of the events of one kind, oldest first."""
     return [what for _, what in each(events, kind)]
 
 
 def last(events: Iterable[Event], kind: type[Kind]) -> tuple[Event, Kind] | None:
-    """The newest event of one kind with its content; None when no event has that kind."""
+    """Return the newest event of one kind with its content. None when no event has that kind."""
     return next(iter(reversed(list(each(events, kind)))), None)

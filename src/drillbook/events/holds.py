@@ -9,7 +9,12 @@ from pydantic import Field
 from drillbook.events.content import Content, Json
 
 LockName = Annotated[str, Field(description="Name of the lock on the target.")]
-Token = Annotated[int, Field(description="Fencing token: number of this acquisition of the lock; each later one is higher.")]
+Token = Annotated[
+    int,
+    Field(
+        description=("Fencing token: number of this acquisition of the lock. Every later acquisition has a higher number.")
+    ),
+]
 
 
 class OnHost(Content):
@@ -25,13 +30,15 @@ class LockTaken(OnHost):
 
     name: LockName
     token: Token
-    taken_from: Annotated[Json | None, Field(description="Previous owner, who had not released the lock; or null.")] = None
+    taken_from: Annotated[
+        Json | None, Field(description=("Previous owner of the lock if this owner had not released it; otherwise null."))
+    ] = None
     services: Annotated[
         tuple[str, ...],
         Field(
             description=(
-                "Services of the inventory that the lock protects; absent in older journals, in which `name` is the "
-                "name of the service."
+                "Services of the inventory that the lock protects. Older journals do not have this field; in them, "
+                "`name` is the name of the service."
             )
         ),
     ] = ()
@@ -47,7 +54,7 @@ class LockReleased(OnHost):
 
 
 class LockFailed(OnHost):
-    """A recovery could not take a lock, because of an error on the host; it continues without that lock."""
+    """A recovery could not take a lock because of an error on the host. It continues without that lock."""
 
     KIND: ClassVar[str] = "lock.failed"
 
@@ -56,60 +63,66 @@ class LockFailed(OnHost):
 
 
 class LockLost(OnHost):
-    """Another run took over locks that this run held: this run ends."""
+    """Another run took over locks that this run held. Therefore this run ends."""
 
     KIND: ClassVar[str] = "lock.lost"
 
-    message: Annotated[str, Field(description="The lock or lease that was lost.")]
+    message: Annotated[str, Field(description="Lock or lease that was lost.")]
     names: Annotated[tuple[str, ...], Field(description="Names of the locks.")] = ()
 
 
 class PrivilegeUsed(OnHost):
-    """A command was started as another account by sudo (`become`); recorded once in a run for each different command."""
+    """A command was started as another account by sudo (`become`). Each different command is recorded once in a run."""
 
     KIND: ClassVar[str] = "privilege.used"
 
     become: Annotated[str, Field(description="Account that ran the command.")]
-    argv: Annotated[tuple[str, ...], Field(description="The whole command as sudo started it, without secrets.")]
+    argv: Annotated[tuple[str, ...], Field(description="The whole command as sudo started it, except for secrets.")]
 
 
 class LeaseReady(OnHost):
-    """The target was checked, and can hold a lease and undo changes by itself."""
+    """The target was checked. It can hold a lease, and can undo changes by itself."""
 
     KIND: ClassVar[str] = "lease.ready"
 
-    kind: Annotated[str, Field(description="Watcher of the lease on the target: `systemd` or `watcher`.")]
+    kind: Annotated[str, Field(description="Program that watches the lease on the target: `systemd` or `watcher`.")]
     boot: Annotated[
         str,
         Field(
-            description="Boot hook that starts the watcher again after a reboot of the target: `systemd`, `cron` or `none`."
+            description=(
+                "Mechanism that starts the watcher again after a reboot of the target: `systemd`, `cron` or `none`."
+            )
         ),
     ]
 
 
 class LeaseArmed(OnHost):
-    """The undo of a change was armed: from now on, the target runs it by itself when the lease is not renewed in time."""
+    """The undo of a change was armed.
+
+    From now on, the target runs the undo by itself when the lease is not renewed in time.
+    """
 
     KIND: ClassVar[str] = "lease.armed"
 
-    intent: Annotated[int, Field(description="`seq` of the intent.")]
+    intent: Annotated[int, Field(description="`seq` of the intent of the change.")]
     what: Annotated[str, Field(description="Name of the action that makes the change.")] = ""
     lease_s: Annotated[
-        float | None, Field(description="Seconds without a renewal after which the target undoes the changes by itself.")
+        float | None,
+        Field(description=("Number of seconds without a renewal after which the target undoes the changes by itself.")),
     ] = None
 
 
 class LeaseAdopted(OnHost):
-    """A recovery found a lease of the dead run on a target."""
+    """A recovery found a lease of a run that died on a target."""
 
     KIND: ClassVar[str] = "lease.adopted"
 
-    armed: Annotated[tuple[int, ...], Field(description="`seq` of the intents that are armed.")]
-    reverted: Annotated[bool, Field(description="True when the target has undone the changes.")]
+    armed: Annotated[tuple[int, ...], Field(description="`seq` of the intents whose undo is armed.")]
+    reverted: Annotated[bool, Field(description="True when the target has already undone the changes.")]
 
 
 class LeaseFailed(OnHost):
-    """A recovery could not inspect a lease of the dead run."""
+    """A recovery could not inspect a lease of a run that died."""
 
     KIND: ClassVar[str] = "lease.failed"
 
@@ -117,7 +130,7 @@ class LeaseFailed(OnHost):
 
 
 class LeaseUnrenewed(OnHost):
-    """The lease could not be renewed, so the target is about to undo the armed changes by itself: the run ends."""
+    """The lease could not be renewed. The target is about to undo the armed changes by itself. Therefore the run ends."""
 
     KIND: ClassVar[str] = "lease.unrenewed"
 
@@ -126,7 +139,7 @@ class LeaseUnrenewed(OnHost):
 
 
 class LeaseLapsed(OnHost):
-    """The lease expired and the target ran the undo of the armed changes: the run ends."""
+    """The lease expired, and the target ran the undo of the armed changes. Therefore the run ends."""
 
     KIND: ClassVar[str] = "lease.lapsed"
 
@@ -139,19 +152,19 @@ class LeaseLog(OnHost):
     KIND: ClassVar[str] = "lease.log"
 
     file: Annotated[
-        str, Field(description="Path of the log's copy in the run's folder; absent when no copy could be stored.")
+        str, Field(description="Path of the log's copy in the run's folder. Absent when no copy could be stored.")
     ] = ""
-    sha256: Annotated[str, Field(description="Digest of the copy.")] = ""
+    sha256: Annotated[str, Field(description="SHA-256 digest of the copy.")] = ""
     bytes: Annotated[int | None, Field(description="Size of the copy in bytes.")] = None
-    error: Annotated[str, Field(description="Reason why no copy could be stored; absent when the log was stored.")] = ""
+    error: Annotated[str, Field(description="Reason why no copy could be stored. Absent when the log was stored.")] = ""
 
 
 class OfCondition(OnHost):
     """Base of the events of an abort condition, which must stay good during the run."""
 
-    condition: Annotated[str, Field(description="Id of the condition.")]
-    title: Annotated[str, Field(description="Description of the condition.")] = ""
-    measured: Annotated[str, Field(description="Measurement of the condition.")] = ""
+    condition: Annotated[str, Field(description="Id of the abort condition.")]
+    title: Annotated[str, Field(description="Description of the abort condition.")] = ""
+    measured: Annotated[str, Field(description="Last measurement of the abort condition.")] = ""
 
 
 class GuardCondition(OfCondition):
@@ -163,23 +176,26 @@ class GuardCondition(OfCondition):
 
 
 class GuardTripped(OfCondition):
-    """An abort condition was not good for too long: the run ends."""
+    """An abort condition was not good for too long. Therefore the run ends."""
 
     KIND: ClassVar[str] = "guard.tripped"
 
     wanted: Annotated[str, Field(description="State that the condition requires.")] = ""
-    not_good_for_s: Annotated[float | None, Field(description="Seconds without a good state, on the monotonic clock.")] = (
-        None
-    )
+    not_good_for_s: Annotated[
+        float | None, Field(description=("Seconds since the condition was last good, on the monotonic clock."))
+    ] = None
 
 
 class OfContact(Content):
-    """Base of the events of messages to contacts. For the message at the end of a run, they come after `run.finished`."""
+    """Base of the events about messages to contacts.
+
+    The message about the end of a run is sent after `run.finished`, and so are its events.
+    """
 
     contact: Annotated[str, Field(description="Name of the contact.")]
-    occasion: Annotated[str, Field(description="`start`, `end`, `abort` or `residue`.")]
-    way: Annotated[int, Field(description="Number of the contact's service URL, from 1.")]
-    service: Annotated[str, Field(description="Scheme of that URL; the address is never recorded.")] = ""
+    occasion: Annotated[str, Field(description="Occasion of the message: `start`, `end`, `abort` or `residue`.")]
+    way: Annotated[int, Field(description="Number of the URL among the contact's service URLs. The first has the number 1.")]
+    service: Annotated[str, Field(description="Scheme of that URL. The address itself is never recorded.")] = ""
 
 
 class ContactTold(OfContact):
@@ -197,18 +213,18 @@ class ContactMissed(OfContact):
 
 
 class TraceSent(Content):
-    """The collector received the trace of the run; follows `run.finished`."""
+    """The collector received the trace of the run. This event follows `run.finished`."""
 
     KIND: ClassVar[str] = "trace.sent"
 
-    to: Annotated[str, Field(description="The collector, without credentials.")]
+    to: Annotated[str, Field(description="Address of the collector without credentials.")]
     spans: Annotated[int, Field(description="Number of spans.")]
 
 
 class TraceMissed(Content):
-    """The trace of the run did not arrive at the collector; follows `run.finished`."""
+    """The trace of the run did not arrive at the collector. This event follows `run.finished`."""
 
     KIND: ClassVar[str] = "trace.missed"
 
-    to: Annotated[str, Field(description="The collector, without credentials.")]
-    message: Annotated[str, Field(description="Reason why the spans were not delivered.")]
+    to: Annotated[str, Field(description="Address of the collector without credentials.")]
+    message: Annotated[str, Field(description="Reason why the spans of the trace were not delivered.")]

@@ -1,4 +1,4 @@
-"""All kinds of events by name, and parsing the content of an event."""
+"""All kinds of events by name, and the function that parses the content of an event."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ KINDS = MappingProxyType(
         if isinstance(found, type) and issubclass(found, Content) and found.__module__ == module.__name__ and found.KIND
     }
 )
-"""All kinds that this version knows, in the order of `docs/journal.md`."""
+"""All kinds of events that this version knows, in the order of `docs/journal.md`."""
 
 
 def parse(kind: str, data: dict[str, Any]) -> Content:
-    """Parse the content of an event into its model or `Unknown`. Raises ValueError that names the invalid field."""
+    """Return the content of an event as its model, or as `Unknown`.
+
+    Raises ValueError, whose message names the invalid field.
+    """
     model = KINDS.get(kind)
     if model is None:
         return Unknown(name=kind, content=data)

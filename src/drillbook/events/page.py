@@ -1,4 +1,7 @@
-"""Generator of `docs/journal.md`: a text about the format, then a section for each kind of event, made from its model."""
+"""Generator of `docs/journal.md`.
+
+The page has a text about the format, and then a section for each kind of event from its model.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +18,30 @@ from drillbook.events.kinds import KINDS
 FORMAT = """\
 # The journal
 
-`reports/<run-id>/journal.jsonl` is the append-only record of a run. One canonical JSON object a line (RFC 8785):
+`reports/<run-id>/journal.jsonl` is the append-only record of a run. Each line is one canonical JSON object (RFC 8785):
 
     {"seq": 0, "at": "2026-01-01T00:00:00.000000Z", "clock": 0.0, "kind": "...", "step": "...", "host": "...",
      "data": {...}, "prev": "sha256:...", "hash": "sha256:..."}
 
-- `seq` counts from 0. `at` is the controller's wall clock in UTC. `clock` is seconds on the controller's monotonic
-  clock since the run began; only differences within one session (between `run.started` or `recovery.started` and
-  the next of them) mean anything.
-- `hash` is SHA-256 over the canonical object without `hash`; `prev` is the hash of the line before, and on the
-  first line the head of the project's run before this one, or `null`.
-- A torn last line (power loss) is tolerated and reported; a recovery moves it into a file `torn-<offset>` beside the
-  journal. Any other break is an error that names the line. A tail that was cut off whole shows in the attestation, and
-  in the next run.
+- `seq` counts the events from 0. `at` is the time of the controller's wall clock in UTC. `clock` is the time since the
+  run began, in seconds on the controller's monotonic clock. A session lasts from `run.started` or `recovery.started` to
+  the next of these two events. Only values of `clock` in the same session can be compared.
+- `hash` is the SHA-256 digest of the canonical object without the field `hash`. `prev` is the hash of the line before.
+  On the first line, `prev` is the hash of the last event of the project's previous run, or `null`.
+- After a power loss, the last line may be incomplete. This is tolerated and reported, and a recovery moves the line into
+  a file `torn-<offset>` next to the journal. Any other damage is an error that names the line. If complete lines were
+  removed at the end, the attestation and the next run show it.
 
-Before a step that writes or breaks something, an `intent` with its parameters, its target and its undo is appended
-and fsynced. An intent without an outcome means *unknown* and is treated as if it had happened. A fault that commands
-undo is then armed on its target (`lease.armed`) before it is injected.
+Before a step that writes or breaks something, an `intent` is appended and flushed to the disk. It contains the
+parameters of the step, its target and its undo. If no later event tells the outcome of an intent, the outcome is
+*unknown*, and the change is treated as made. If commands can undo a fault, its undo is armed on the target
+(`lease.armed`) before the fault is injected.
 
 ## Kinds of events
 
-Under each kind stands when it is written, and which of `step` and `host` it names. A field in *italics* may be absent:
-older journals lack it, or it has nothing to say. Kinds and fields of a newer version are kept as they are.
+The text of each kind says when the event is written, and whether it names a `step` or a `host`. A field in *italics* may
+be absent, because older journals do not have it, or because it has no value in this event. Kinds and fields that a newer
+version wrote are preserved.
 """
 
 TAIL = """\
@@ -44,34 +49,36 @@ Locks, leases and guards: [safety](safety.md).
 
 ## The trace
 
-With `invoke drill --trace http://127.0.0.1:4318`, or with `OTEL_EXPORTER_OTLP_ENDPOINT` set (and `pip install
-drillbook[otel]`), a run is also an OpenTelemetry trace, made from the journal once the run has ended and sent by OTLP
-over HTTP: a span for the drill, each phase, step, host of a step, and probe; all other events are events of the span they
-belong to, without what targets printed. Ids follow from the run's name, so the requests of probes and of `http.*` carry
-the W3C header `traceparent` of their span while the run goes on. A collector that is down costs ten seconds at the very
-end, and is told as `trace.missed`; it changes nothing else. The run of a suite is one trace: a span for the suite, and in
-it those of its drills.
+A run can also be sent as an OpenTelemetry trace. This needs `pip install drillbook[otel]`, and either
+`invoke drill --trace http://127.0.0.1:4318` or the variable `OTEL_EXPORTER_OTLP_ENDPOINT`. The trace is made from the
+journal once the run has ended, and is sent by OTLP over HTTP. It has a span for the drill, and for each phase, each step,
+each host of a step, and each probe. All other events are events of the span that they belong to; output of targets is
+left out. The ids are derived from the name of the run. Therefore requests of probes and of `http.*` can carry the W3C
+header `traceparent` of their span while the run goes on. A collector that does not answer costs ten seconds at the end of
+the run, and is recorded as `trace.missed`. It has no other effect. The run of a suite is one trace, with a span for the
+suite that contains the spans of its drills.
 
 ## The attestation
 
-`attestation.json` beside the journal says what the run left: `run`, `verdict`, `exit`, `operator`, `plan_digest`,
+`attestation.json` next to the journal states what the run left: `run`, `verdict`, `exit`, `operator`, `plan_digest`,
 `events` and `head` (number and hash of the journal's last event), `previous_head`, and `files`, each with its
-SHA-256. `at`, `attested_by`, `tool`, `occasion` (`begin` `inject` `run` `recovery` `settlement` `report`), `key` (or
-`unsigned` and why) and `previous_attestation` tell of the attestation itself. `attestation.json.sig` is its signature by
-`ssh-keygen -Y`, namespace `drillbook-attestation`. `invoke report.verify [RUN]` checks both, the journal line by line,
-every file, and renders the reports again:
+SHA-256. The fields `at`, `attested_by`, `tool`, `occasion` (`begin` `inject` `run` `recovery` `settlement` `report`), `key`
+(or `unsigned`, which is the reason) and `previous_attestation` describe the attestation itself.
+`attestation.json.sig` is its signature by `ssh-keygen -Y` in the namespace `drillbook-attestation`.
+`invoke report.verify [RUN]` checks the attestation and the signature, the journal line by line, and every file. It also
+renders the reports again:
 
 | exit | when |
 |---|---|
-| 0 | all of it is as it was signed |
-| 1 | something is wrong; the line or the file is named |
-| 3 | nothing is wrong, and something could not be shown: no signature, a key that nobody vouches for, no ending |
+| 0 | everything is as it was signed |
+| 1 | something is wrong; the message names the line or the file |
+| 3 | nothing is wrong, but something could not be shown: there is no signature, nobody vouches for the key, or the run has no end |
 
-A run that goes on has one of the occasion `begin` or `inject`, without verdict and files: it vouches for the first `events`
-events. `unvouched` (first and last number of events) and `unvouched_files` name what a recovery found and nobody vouches
-for.
+The attestation of a run that has not ended has the occasion `begin` or `inject`, and no verdict and no files. It vouches
+for the first `events` events. `unvouched` (the numbers of the first and last of these events) and `unvouched_files` name
+what a recovery found and nobody vouches for.
 
-What a signature shows and what not, and where keys lie: [safety](safety.md#signed-attestation).
+What a signature shows, what it does not show, and where the keys are stored: [safety](safety.md#signed-attestation).
 """
 
 WORDS = {
@@ -86,7 +93,7 @@ WORDS = {
 
 
 def page() -> str:
-    """The whole page as Markdown, without the line that marks generated pages."""
+    """Return the whole page as Markdown, without the line that marks generated pages."""
     parts = [FORMAT]
     for module in (runs, steps, probes, holds, campaigns):
         parts.append(f"### {_title(module)}\n")
@@ -95,7 +102,7 @@ def page() -> str:
 
 
 def _title(module: ModuleType) -> str:
-    return str(inspect.getdoc(module)).partition(":")[0].partition(";")[0].rstrip(".")
+    return str(inspect.getdoc(module)).splitlines()[0].partition(":")[0].rstrip(".")
 
 
 def _kind(model: type[Content]) -> str:
@@ -116,7 +123,7 @@ def _fields(model: type[Content]) -> Iterator[tuple[str, str, str]]:
 
 
 def _form(annotation: Any) -> str:
-    """Name of the JSON type of a field annotated ``annotation``, such as ``number`` or ``list``."""
+    """Return the name of the JSON type of a field with the annotation ``annotation``, such as ``number`` or ``list``."""
     if get_origin(annotation) in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_form(one) for one in get_args(annotation)))
     return WORDS[get_origin(annotation) or annotation]

@@ -1,4 +1,7 @@
-"""Events about probes, and about alerts that a step waits for; times in seconds are on the run's clock."""
+"""Events about probes, and about alerts that a step waits for.
+
+Times in seconds are on the run's clock.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ Sample = tuple[float, float, bool, str | None]
 Write = tuple[int, float, float]
 Lost = tuple[int, float, str, float] | tuple[int, float, str]
 Alert = Annotated[str, Field(description="Name of the alert.")]
-AgoSeconds = Annotated[float, Field(description="Age of the alert's state, in seconds before this event.")]
-AlertError = Annotated[float | None, Field(description=("Error of that age, in seconds; null: the true age is unknown."))]
+AgoSeconds = Annotated[float, Field(description="Age of the alert's state in seconds at the time of this event.")]
+AlertError = Annotated[
+    float | None, Field(description=("Maximum error of that age in seconds; null when the true age is unknown."))
+]
 
 
 class OfProbe(Content):
@@ -25,7 +30,7 @@ class OfProbe(Content):
 
 
 class ProbePrepared(OfProbe):
-    """A canary is about to create its table, so from now on the table may exist."""
+    """A canary is about to create its table. From now on, the table may exist."""
 
     KIND: ClassVar[str] = "probe.prepared"
 
@@ -35,56 +40,64 @@ class ProbeStarted(OfProbe):
 
     KIND: ClassVar[str] = "probe.started"
 
-    name: Annotated[str, Field(description="Name of the kind of probe, as in [probes](probes.md).")]
+    name: Annotated[str, Field(description="Name of the kind of probe, as on the page [probes](probes.md).")]
     kind: Annotated[str, Field(description="`availability` or `canary`.")]
     every_s: Annotated[float, Field(description="Seconds from one sample to the next.")]
-    timeout_s: Annotated[float, Field(description="Seconds after which a sample without an answer is bad.")]
+    timeout_s: Annotated[float, Field(description="Seconds after which a sample without an answer counts as bad.")]
 
 
 class ProbeSamples(OfProbe, Stamped):
-    """Samples that an availability probe took since the previous `probe.samples`."""
+    """An availability probe took these samples since its previous `probe.samples`."""
 
     KIND: ClassVar[str] = "probe.samples"
     BULK: ClassVar[bool] = True
 
-    samples: Annotated[tuple[Sample, ...], Field(description="`[start, end, ok, why]`, in seconds on the run's clock.")]
+    samples: Annotated[
+        tuple[Sample, ...],
+        Field(description=("`[start, end, ok, why]` of each sample; `start` and `end` in seconds on the run's clock.")),
+    ]
     late: Annotated[int, Field(description="Number of samples that started more than one interval late.")] = 0
 
 
 class CanaryWrites(OfProbe, Stamped):
-    """Numbers that a canary wrote since the previous `canary.writes`."""
+    """A canary wrote these numbers since its previous `canary.writes`."""
 
     KIND: ClassVar[str] = "canary.writes"
     BULK: ClassVar[bool] = True
 
     acknowledged: Annotated[
-        tuple[Write, ...], Field(description=("`[number, sent, acknowledged]`, times in seconds on the run's clock."))
+        tuple[Write, ...],
+        Field(
+            description=("Acknowledged writes, each as `[number, sent, acknowledged]`; times in seconds on the run's clock.")
+        ),
     ] = ()
     in_doubt: Annotated[
         tuple[Lost, ...],
         Field(
             description=(
-                "Unacknowledged writes that may have happened: `[number, sent, why, ended]`; without `ended` in older journals."
+                "Writes that were not acknowledged but may have happened, each as `[number, sent, why, ended]`. "
+                "Older journals have no `ended`."
             )
         ),
     ] = ()
     lost: Annotated[
         tuple[Lost, ...],
-        Field(description="Writes that certainly did not happen, in the same form."),
+        Field(description="Writes that certainly did not happen, each in the same form."),
     ] = ()
 
 
 class CanarySurvivors(OfProbe):
-    """Numbers written by a canary that were found when its rows were read back."""
+    """The rows of a canary were read back. The event tells which of the written numbers were found."""
 
     KIND: ClassVar[str] = "canary.survivors"
 
     ranges: Annotated[
-        tuple[tuple[int, int], ...] | None, Field(description="`[first, last]`: ranges of the numbers that were read back.")
+        tuple[tuple[int, int], ...] | None,
+        Field(description=("Ranges of the numbers that were read back, each as `[first, last]`.")),
     ] = None
     count: Annotated[int | None, Field(description="Number of writes that were read back.")] = None
     error: Annotated[
-        str, Field(description="Reason why the writes could not be read back; absent when they were read back.")
+        str, Field(description="Reason why the writes could not be read back. Absent when they were read back.")
     ] = ""
 
 
@@ -93,10 +106,10 @@ class ProbeEnded(OfProbe):
 
     KIND: ClassVar[str] = "probe.ended"
 
-    error: Annotated[str | None, Field(description="The error that ended the probe, or null.")]
+    error: Annotated[str | None, Field(description="Error that ended the probe; null when there was none.")]
 
 
-After = Annotated[str, Field(description="Part of the run before the wait: `verify`, `undo` or `early end`.")]
+After = Annotated[str, Field(description="Part of the run that came before the wait: `verify`, `undo` or `early end`.")]
 
 
 class SettleStarted(Content):
@@ -113,11 +126,17 @@ class SettleEnded(Content):
     KIND: ClassVar[str] = "settle.ended"
 
     after: After
-    good: Annotated[bool, Field(description="True when every probe was good for long enough.")]
+    good: Annotated[bool, Field(description="True when every probe was good for long enough, and false otherwise.")]
     interrupted: Annotated[
-        bool, Field(description="True when a stop of the run ended the wait; at the end of a run, a second stop.")
+        bool,
+        Field(
+            description=(
+                "True when the wait ended because the run was stopped. At the end of a run, only a second stop ends "
+                "the wait."
+            )
+        ),
     ]
-    seconds: Annotated[float, Field(description="Duration in seconds, on the run's clock.")]
+    seconds: Annotated[float, Field(description="Duration of the wait in seconds, on the run's clock.")]
 
 
 class OfAlert(Content):
@@ -136,7 +155,9 @@ class AlertFiring(OfAlert):
     ago_s: AgoSeconds
     error_s: AlertError
     evaluation_s: Annotated[float | None, Field(description="Seconds between two evaluations of the alert's rule.")] = None
-    scrape_s: Annotated[float | None, Field(description="Seconds between two scrapes of the metrics.")] = None
+    scrape_s: Annotated[
+        float | None, Field(description="Seconds between two scrapes of the metrics that the rule uses.")
+    ] = None
 
 
 class AlertReceived(OfAlert):
@@ -146,7 +167,7 @@ class AlertReceived(OfAlert):
 
     ago_s: AgoSeconds
     error_s: AlertError
-    receivers: Annotated[tuple[str, ...], Field(description="Receivers that Alertmanager sends the alert to.")] = ()
+    receivers: Annotated[tuple[str, ...], Field(description="Receivers to which Alertmanager sends the alert.")] = ()
 
 
 class AlertAbsent(OfAlert):
@@ -154,7 +175,7 @@ class AlertAbsent(OfAlert):
 
     KIND: ClassVar[str] = "alert.absent"
 
-    message: Annotated[str, Field(description="Actual state of the alert.")]
+    message: Annotated[str, Field(description="State of the alert that was found instead.")]
 
 
 class AlertRemains(OfAlert):
@@ -162,10 +183,10 @@ class AlertRemains(OfAlert):
 
     KIND: ClassVar[str] = "alert.remains"
 
-    message: Annotated[str, Field(description="Actual state of the alert.")]
+    message: Annotated[str, Field(description="State of the alert that was found instead.")]
 
 
 class AlertCleared(OfAlert):
-    """The alert has cleared."""
+    """The alert cleared."""
 
     KIND: ClassVar[str] = "alert.cleared"

@@ -1,4 +1,4 @@
-"""Events about a run as a whole: phases, signals, requests to stop, recoveries, changes declared settled."""
+"""Events about a run as a whole: phases, signals, requests to stop, recoveries, and changes that a person declared settled."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Slept = Annotated[
     float | None,
     Field(
         description=(
-            "Seconds for which the controller was suspended since the journal was opened, by its own clocks; "
-            "absent if the system does not report it."
+            "Seconds for which the controller was suspended since the journal was opened, by the clocks of the "
+            "controller. Absent if its system does not report this."
         )
     ),
 ]
@@ -24,7 +24,8 @@ Residue = Annotated[
     tuple[Json, ...],
     Field(
         description=(
-            "Changes that could not be undone: `step`, `host`, `what`, `why`, and `by_hand`, the commands that undo them."
+            "Changes that could not be undone. Each has `step`, `host`, `what`, `why`, and `by_hand`, which "
+            "lists the commands that undo it."
         )
     ),
 ]
@@ -32,7 +33,7 @@ Unwritten = Annotated[
     str,
     Field(
         description=(
-            "Reason why lines of the journal could not be written in time, or would be lost; the verdict is then "
+            "Reason why lines of the journal could not be written in time, or may be lost. The verdict is then "
             "*inconclusive* at best. Empty when all lines were written."
         )
     ),
@@ -40,7 +41,7 @@ Unwritten = Annotated[
 
 
 class Session(TypedDict):
-    """Controller and operator of a run or of its recovery, for the first event of its session."""
+    """Controller and operator of a run, or of its recovery. The first event of the session contains them."""
 
     tool: str
     operator: str
@@ -50,7 +51,7 @@ class Session(TypedDict):
 
 
 class RunSession(Session):
-    """Controller and operator of a run, with the run's approval."""
+    """Controller and operator of a run, and the approval of the run."""
 
     approval: NotRequired[Json | None]
     schedule: NotRequired[Json | None]
@@ -58,7 +59,7 @@ class RunSession(Session):
 
 
 class Stamped(Content):
-    """Base of the events that record how many seconds the controller was suspended."""
+    """Base of the events that record for how many seconds the controller was suspended."""
 
     STAMPED: ClassVar[bool] = True
 
@@ -66,15 +67,15 @@ class Stamped(Content):
 
 
 class Begun(Content):
-    """Base of the events that begin a run or a recovery. Later events count their `clock` from this event."""
+    """Base of the events that begin a run or a recovery. In later events, `clock` is the time since this event."""
 
     operator: Annotated[
-        str, Field(description="Operator of the run: the name set by the pipeline, or else the name of the account.")
+        str, Field(description="Operator of the run: the name that the pipeline set, or otherwise the name of the account.")
     ]
     tool: Annotated[str, Field(description="Name and version of the program.")] = ""
-    controller: Annotated[str, Field(description="Host, system and Python of the controller.")] = ""
+    controller: Annotated[str, Field(description="Host name, operating system and Python version of the controller.")] = ""
     account: Annotated[
-        str | None, Field(description="Account of the operator, as reported by the kernel; absent in older journals.")
+        str | None, Field(description="Account of the operator, as the kernel reports it. Absent in older journals.")
     ] = None
     program: Annotated[
         str,
@@ -86,25 +87,28 @@ class Begun(Content):
 
 
 class RunStarted(Begun):
-    """The run began: always the first line of its journal."""
+    """The run began. This is always the first event of its journal."""
 
     KIND: ClassVar[str] = "run.started"
 
     run: Annotated[str, Field(description="Name of the run.")]
     plan: Annotated[Json, Field(description="The whole plan.")]
-    plan_digest: Annotated[str, Field(description="SHA-256 over the plan.")]
+    plan_digest: Annotated[str, Field(description="SHA-256 digest of the plan.")]
     approval: Annotated[
         Json | None,
         Field(
             description=(
-                "The approval: who approved, until when, and the key; null where none is needed. Absent in older journals."
+                "Approval of the run: who approved, until when, and with which key; null when no approval is needed. "
+                "Absent in older journals."
             )
         ),
     ] = None
     schedule: Annotated[
         Json | None,
         Field(
-            description=("Schedule of the drill: `every`, `grace`, `windows`; null without one. Absent in older journals.")
+            description=(
+                "Schedule of the drill: `every`, `grace`, `windows`; null when it has no schedule. Absent in older journals."
+            )
         ),
     ] = None
     inventory: Annotated[
@@ -117,7 +121,7 @@ class RunStarted(Begun):
 
 
 class CheckStarted(Content):
-    """A check of a drill began; its journal is removed when the check ends."""
+    """A check of a drill began. Its journal is removed when the check ends."""
 
     KIND: ClassVar[str] = "check.started"
 
@@ -141,7 +145,7 @@ class PhaseEnded(Stamped):
 
     phase: Annotated[str, Field(description="Name of the phase.")]
     status: Annotated[
-        str, Field(description=("`done`, `failed` or `skipped`; `interrupted` for a verification that was stopped."))
+        str, Field(description=("`done`, `failed` or `skipped`. For a verification that was stopped: `interrupted`."))
     ]
 
 
@@ -155,7 +159,7 @@ class SignalReceived(Content):
         bool,
         Field(
             description=(
-                "True from the second signal on, which also skips the steps that can wait; absent in older journals."
+                "True from the second signal on. Such a signal also skips the steps that can wait. Absent in older journals."
             )
         ),
     ] = False
@@ -167,37 +171,42 @@ class StopRequested(Content):
     KIND: ClassVar[str] = "stop.requested"
     PLACE: ClassVar[str] = "host on which the request was left beside the lock"
 
-    by: Annotated[str, Field(description="Name of the person who asked for the stop, and the reason.")]
+    by: Annotated[str, Field(description="Name of the person who asked for the stop, and the person's reason.")]
     from_: Annotated[
         str,
         Field(
             validation_alias="from",
             serialization_alias="from",
-            description="`lock`, or the file by which the stop was requested.",
+            description="Way in which the stop was requested: `lock`, or the path of a file.",
         ),
     ]
 
 
 class RunEndedEarly(Content):
-    """The run ends before its last step; the undo follows."""
+    """The run ends before its last step. The undo of its changes follows."""
 
     KIND: ClassVar[str] = "ended.early"
 
-    why: Annotated[str, Field(description="`refused`, `inconclusive`, `failed`, `aborted` or `not run here`.")]
+    why: Annotated[
+        str, Field(description=("Reason by its kind: `refused`, `inconclusive`, `failed`, `aborted` or `not run here`."))
+    ]
     message: Annotated[str, Field(description="The reason in one sentence.")]
-    findings: Annotated[tuple[Json, ...], Field(description="The problems, as [findings](findings.md).")] = ()
+    findings: Annotated[tuple[Json, ...], Field(description="Problems that ended the run, as [findings](findings.md).")] = ()
 
 
 class ControllerStalled(Content):
-    """The controller itself stalled: during these `spans` it could not receive answers to probes."""
+    """The controller itself stalled. During these `spans` it could not receive answers to probes."""
 
     KIND: ClassVar[str] = "controller.stalled"
 
-    spans: Annotated[tuple[tuple[float, float], ...], Field(description="`[from, to]` in seconds on the run's clock.")]
+    spans: Annotated[
+        tuple[tuple[float, float], ...],
+        Field(description=("Time spans, each as `[from, to]` in seconds on the run's clock.")),
+    ]
 
 
 class ObserverFailed(Content):
-    """The observer of the run, such as a terminal, failed; the run continues without it."""
+    """The observer of the run, such as a terminal, failed. The run continues without it."""
 
     KIND: ClassVar[str] = "observer.failed"
 
@@ -205,12 +214,12 @@ class ObserverFailed(Content):
 
 
 class CapacityHistory(Content):
-    """Sizes and restore times that previous runs measured, recorded because this plan measures them too."""
+    """Previous runs measured sizes and restore times. They are recorded, because this plan measures the same values."""
 
     KIND: ClassVar[str] = "capacity.history"
 
     points: Annotated[tuple[Json, ...], Field(description="One entry for each measurement of an earlier run.")]
-    message: Annotated[str, Field(description="Reason why earlier runs could not be read; absent when they were read.")] = ""
+    message: Annotated[str, Field(description="Reason why earlier runs could not be read. Absent when they were read.")] = ""
 
 
 class EarlierRuns(Content):
@@ -238,18 +247,26 @@ class Ended(Content):
 
 
 class RunFinished(Ended):
-    """The run ended, after its undo: the last event of a run, except events about messages and traces."""
+    """The run ended, and its undo too.
+
+    This is the last event of a run, except for events about messages, traces and older backups.
+    """
 
     KIND: ClassVar[str] = RUN_FINISHED
 
 
 class PruningStarted(Content):
-    """Older backups of the project are about to be removed by the retention rule of a store; follows `run.finished`."""
+    """The project's older backups are about to be removed by the retention rule of a store.
+
+    This event follows `run.finished`.
+    """
 
     KIND: ClassVar[str] = "pruning.started"
 
     store: Annotated[str, Field(description="Name of the store in the inventory.")]
-    backups: Annotated[tuple[str, ...], Field(description="Locations of the backups, with the digests of their manifests.")]
+    backups: Annotated[
+        tuple[str, ...], Field(description=("Locations of the backups to remove, with the digests of their manifests."))
+    ]
 
 
 class PruningFinished(Content):
@@ -259,26 +276,30 @@ class PruningFinished(Content):
 
     store: Annotated[str, Field(description="Name of the store in the inventory.")]
     pruned: Annotated[tuple[str, ...], Field(description="Locations of the removed backups.")] = ()
-    bytes: Annotated[int, Field(description="Size of the removed objects together, as the store listed them.")] = 0
-    kept: Annotated[int | None, Field(description="Number of the project's backups that remain; absent when unknown.")] = (
-        None
-    )
+    bytes: Annotated[int, Field(description="Total size in bytes of the removed objects, as the store listed them.")] = 0
+    kept: Annotated[
+        int | None, Field(description=("Number of backups of the project that remain. Absent when it is unknown."))
+    ] = None
     left: Annotated[
-        tuple[Json, ...], Field(description="Backups that stay although the rule does not keep them: `location` and `why`.")
+        tuple[Json, ...],
+        Field(description=("Backups that stay although the rule does not keep them. Each has `location` and `why`.")),
     ] = ()
     older_versions: Annotated[
         int | None,
         Field(
             description=(
-                "Bytes of the removed backups that remain as older object versions; null when the bucket is not versioned."
+                "Bytes of the removed backups that remain as older versions of objects; null when the bucket keeps "
+                "no versions."
             )
         ),
     ] = None
-    message: Annotated[str, Field(description="Reason why nothing, or not all, was removed; empty without one.")] = ""
+    message: Annotated[
+        str, Field(description=("Reason why nothing or not everything was removed; empty when everything was removed."))
+    ] = ""
 
 
 class RecoveryStarted(Begun):
-    """A recovery of the run starts, or a person's attempt to declare the remaining changes settled."""
+    """A recovery of the run starts. Or a person starts to declare the remaining changes settled."""
 
     KIND: ClassVar[str] = "recovery.started"
 
@@ -291,7 +312,7 @@ class RecoveryFinished(Ended):
     gone: Annotated[str, Field(description="Reason why nothing is left to undo: the lab of the run is gone.")] = ""
     kept: Annotated[
         tuple[str, ...] | None,
-        Field(description=("Only for a closed run: locks and files that remain on hosts without an answer.")),
+        Field(description=("Locks and files that remain on hosts that do not answer. Only present for a closed run.")),
     ] = None
 
 
@@ -302,12 +323,12 @@ class StepAdded(Content):
     PLACE: ClassVar[str] = "step"
     DECISIVE: ClassVar[bool] = True
 
-    step: Annotated[Json, Field(description="The step, as in a plan.")]
-    why: Annotated[str, Field(description="Reason why the step is run.")] = ""
+    step: Annotated[Json, Field(description="The step, in the same form as in a plan.")]
+    why: Annotated[str, Field(description="Reason why the step is executed.")] = ""
 
 
 class ResidueSettled(Content):
-    """A named person declared the remaining changes (residue) settled: these changes need no undo any more."""
+    """A named person declared the remaining changes (residue) settled. From now on, these changes need no undo."""
 
     KIND: ClassVar[str] = "residue.settled"
     DECISIVE: ClassVar[bool] = True
@@ -316,29 +337,38 @@ class ResidueSettled(Content):
     reason: Annotated[str, Field(description="Reason why nothing is left to undo.")]
     changes: Annotated[
         tuple[Json, ...],
-        Field(description=("Each change: `step`, `host`, `what`, `proof` (`gone` or `unknown`), `detail`.")),
+        Field(
+            description=(
+                "Changes that were declared settled. Each has `step`, `host`, `what`, `proof` (`gone` or `unknown`) "
+                "and `detail`."
+            )
+        ),
     ]
-    approval: Annotated[Json | None, Field(description="Approval of a second person, and the key; or null.")]
+    approval: Annotated[Json | None, Field(description="Approval by a second person and its key; null when there is none.")]
     residue: Annotated[tuple[Json, ...], Field(description="The remaining changes.")]
     intents: Annotated[tuple[int, ...], Field(description="`seq` of each intent that counts as undone from now on.")]
 
 
 class SettlementRefused(Content):
-    """A person wanted to declare the remaining changes of a run settled, and was refused."""
+    """A person wanted to declare the remaining changes of a run settled, but was refused."""
 
     KIND: ClassVar[str] = "settlement.refused"
 
     by: Annotated[str, Field(description="Person who wanted to close the run.")]
-    reason: Annotated[str, Field(description="The reason that was given.")]
+    reason: Annotated[str, Field(description="Reason that the person gave.")]
     changes: Annotated[
         tuple[Json, ...],
-        Field(description=("Each change: `step`, `host`, `what`, `proof` (`gone`, `active` or `unknown`), `detail`.")),
+        Field(
+            description=(
+                "Remaining changes. Each has `step`, `host`, `what`, `proof` (`gone`, `active` or `unknown`) and `detail`."
+            )
+        ),
     ]
-    findings: Annotated[tuple[Json, ...], Field(description="Reasons against the closing, as [findings](findings.md).")]
+    findings: Annotated[tuple[Json, ...], Field(description="Reasons against closing the run, as [findings](findings.md).")]
 
 
 def opening(events: Sequence[Event]) -> RunStarted:
-    """Content of the first event. Raises JournalError when the journal is not that of a run."""
+    """Return the content of the first event. Raises JournalError when the journal does not belong to a run."""
     first = events[0]
     if not isinstance(first.what, RunStarted):
         raise JournalError(f"the journal begins with the event {first.kind!r}, not with {RunStarted.KIND}")

@@ -1,4 +1,4 @@
-"""Events about steps: their outcomes and output, announced changes (intents), and the undo of changes."""
+"""Events about steps: their outcomes, their output, the intents before changes, and the undo of changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from drillbook.events.content import Content, Json
 
 Seconds = Annotated[float, Field(description="Duration in seconds, on the controller's monotonic clock.")]
 Attempts = Annotated[int, Field(description="Number of attempts.")]
-Facts = Annotated[Json, Field(description="Facts that the action found; its page in [actions](actions.md) describes them.")]
+Facts = Annotated[
+    Json, Field(description=("Facts that the action found. Its entry on the page [actions](actions.md) describes them."))
+]
 OfIntent = Annotated[int, Field(description="`seq` of the intent.")]
 
 
@@ -28,30 +30,31 @@ class StepStarted(OnStep):
 
     action: Annotated[str, Field(description="Name of the action.")]
     phase: Annotated[str, Field(description="Phase of the step.")]
-    name: Annotated[str, Field(description="Name of the step in the drill, or empty.")] = ""
+    name: Annotated[str, Field(description="Name of the step in the drill; empty when it has none.")] = ""
     effect: Annotated[str, Field(description="`read`, `write` or `fault`.")]
-    params: Annotated[Json, Field(description="Parameters of the action; for a secret, its source.")]
+    params: Annotated[Json, Field(description="Parameters of the action. In place of a secret is the source of the secret.")]
 
 
 class IntentRecorded(OnStep):
-    """A change is about to be made. Without a later event with its outcome, the change counts as made."""
+    """A change is about to be made. If no later event tells its outcome, the change counts as made."""
 
     KIND: ClassVar[str] = "intent"
     DECISIVE: ClassVar[bool] = True
 
     action: Annotated[str, Field(description="Name of the action.")]
-    params: Annotated[Json, Field(description="Parameters of the action, with every expression evaluated.")]
+    params: Annotated[Json, Field(description="Parameters of the action, in which every expression is evaluated.")]
     effect: Annotated[str, Field(description="`write` or `fault`.")]
     undo: Annotated[
         Json,
         Field(
             description=(
-                "The undo: `kind` (`commands`, `action`, `restore`, `nothing`), `commands`, `action`, `params`, `why`."
+                "The undo of the change: `kind` (`commands`, `action`, `restore`, `nothing`), `commands`, `action`, "
+                "`params`, `why`."
             )
         ),
     ]
     become: Annotated[
-        str, Field(description="Account that makes and undoes the change by `become`; not set: the SSH user.")
+        str, Field(description="Account that makes and undoes the change, by `become`. Absent for the SSH user.")
     ] = ""
 
 
@@ -62,17 +65,17 @@ class CommandRun(OnStep):
     BULK: ClassVar[bool] = True
 
     argv: Annotated[tuple[str, ...], Field(description="The command and its arguments, without secrets.")]
-    exit: Annotated[int | None, Field(description="Exit status of the command; null when it has none.")]
-    signal: Annotated[str | None, Field(description="The signal that terminated the command, or null.")]
+    exit: Annotated[int | None, Field(description="Exit status of the command; null when the command has none.")]
+    signal: Annotated[str | None, Field(description="Signal that terminated the command; null when no signal did.")]
     seconds: Annotated[float, Field(description="Duration in seconds, on the controller's monotonic clock.")]
-    stdout: Annotated[str, Field(description="Last printable part of the command's standard output.")]
-    stderr: Annotated[str, Field(description="Last printable part of the command's standard error.")]
-    stdout_bytes: Annotated[int, Field(description="Number of bytes on standard output.")]
-    stderr_bytes: Annotated[int, Field(description="Number of bytes on standard error.")]
+    stdout: Annotated[str, Field(description="Last part of the command's standard output, in printable form.")]
+    stderr: Annotated[str, Field(description="Last part of the command's standard error, in printable form.")]
+    stdout_bytes: Annotated[int, Field(description="Number of bytes that the command wrote to standard output.")]
+    stderr_bytes: Annotated[int, Field(description="Number of bytes that the command wrote to standard error.")]
     error: Annotated[str | None, Field(description="Reason why the command has no exit status; null when it has one.")] = (
         None
     )
-    become: Annotated[str, Field(description="Account that ran the command by `become`; not set: the SSH user.")] = ""
+    become: Annotated[str, Field(description="Account that ran the command, by `become`. Absent for the SSH user.")] = ""
 
 
 class Done(OnStep):
@@ -96,18 +99,22 @@ class Failed(OnStep):
         str,
         Field(
             description=(
-                "`failed`: the step found a problem; `unverified`: the step could not be completed; `error`: the step "
-                "itself failed; `cancelled`."
+                "`failed`: the step found a problem. `unverified`: the step could not find out. `error`: the step "
+                "itself failed. `cancelled`: the step was stopped."
             )
         ),
     ]
     code: Annotated[str, Field(description="Code of the [error](errors.md).")]
     message: Annotated[str, Field(description="The problem in one sentence.")]
-    findings: Annotated[tuple[Json, ...], Field(description="The problems, as [findings](findings.md).")] = ()
+    findings: Annotated[
+        tuple[Json, ...], Field(description="Problems that the step found, as [findings](findings.md).")
+    ] = ()
     facts: Facts
     seconds: Seconds
     attempts: Attempts
-    allowed: Annotated[str | None, Field(description="The drill's written reason why the step may fail, or null.")]
+    allowed: Annotated[
+        str | None, Field(description=("Reason in the drill why the step may fail; null when it may not fail."))
+    ]
 
 
 class Skipped(Content):
@@ -116,7 +123,7 @@ class Skipped(Content):
     KIND: ClassVar[str] = "skipped"
     PLACE: ClassVar[str] = "step"
 
-    why: Annotated[str, Field(description="The step's condition, or the earlier step that failed.")]
+    why: Annotated[str, Field(description="Condition of the step that was not met, or the earlier step that failed.")]
 
 
 class OfFault(OnStep):
@@ -125,17 +132,17 @@ class OfFault(OnStep):
     active: Annotated[
         bool | None, Field(description="True when the fault is active, false when it is not, null when unknown.")
     ]
-    detail: Annotated[str, Field(description="Reason why the state is unknown, or empty.")] = ""
+    detail: Annotated[str, Field(description="Reason why the state of the fault is unknown; empty when it is known.")] = ""
 
 
 class FaultActive(OfFault):
-    """State of the fault, checked after its injection."""
+    """The state of a fault was checked after its injection."""
 
     KIND: ClassVar[str] = "fault.active"
 
 
 class FaultGone(OfFault):
-    """State of the fault, checked after its undo."""
+    """The state of a fault was checked after its undo."""
 
     KIND: ClassVar[str] = "fault.gone"
 
@@ -148,11 +155,18 @@ class UndoStarted(OnStep):
 
     intent: OfIntent
     kind: Annotated[str, Field(description="`commands` or `action`.")]
-    commands: Annotated[tuple[tuple[str, ...], ...], Field(description="Commands on the host of the step, in order.")] = ()
-    action: Annotated[str, Field(description="Name of the action that undoes the change, or empty.")] = ""
+    commands: Annotated[
+        tuple[tuple[str, ...], ...], Field(description=("Commands that undo the change on the host of the step, in order."))
+    ] = ()
+    action: Annotated[str, Field(description="Name of the action that undoes the change; empty when no action does.")] = ""
     params: Annotated[Json | None, Field(description="Parameters of that action.")] = None
     why: Annotated[
-        str, Field(description="Reason why there is nothing to undo, or why only a restore can undo the change; or empty.")
+        str,
+        Field(
+            description=(
+                "Reason why there is nothing to undo, or why only a restore can undo the change. Empty for other changes."
+            )
+        ),
     ] = ""
 
 
@@ -162,7 +176,7 @@ class OfUndo(OnStep):
     DECISIVE: ClassVar[bool] = True
 
     intent: OfIntent
-    message: Annotated[str, Field(description="The way in which the change was undone, or the reason why it could not be.")]
+    message: Annotated[str, Field(description="Way in which the change was undone, or reason why it could not be undone.")]
 
 
 class Undone(OfUndo):
@@ -184,45 +198,54 @@ class BackupProven(OnStep):
     PLACE: ClassVar[str] = "step and host of the fault"
 
     service: Annotated[str, Field(description="Service whose data the backup contains.")]
-    location: Annotated[str, Field(description="Location of the backup, with the digest of its manifest.")]
+    location: Annotated[str, Field(description="Location of the backup with the digest of its manifest.")]
     proof: Annotated[str, Field(description="Name of the action that verified the backup.")]
     identity: Annotated[
         Json,
         Field(
             description=(
-                "Identity of the data to be destroyed, as the target reported it right before the fault; empty in older journals."
+                "Identity of the data that the fault will destroy, as the target reported it right before the fault. "
+                "Empty in older journals."
             )
         ),
     ] = {}
 
 
 class SourceProven(OnStep):
-    """A team's own backup, verified in this run, can restore the data that a fault destroys, within the objective `rpo`."""
+    """A backup of the team was verified in this run.
+
+    It can restore the data that a fault will destroy, within the objective `rpo`.
+    """
 
     KIND: ClassVar[str] = "source.proven"
     PLACE: ClassVar[str] = "step and host of the fault"
 
-    service: Annotated[str, Field(description="Service whose data the fault destroys.")]
+    service: Annotated[str, Field(description="Service whose data the fault will destroy.")]
     source: Annotated[str, Field(description="Name of the backup source in the inventory.")]
     backup: Annotated[str, Field(description="Id of the verified backup.")]
     proof: Annotated[str, Field(description="Name of the action that verified the backup.")]
-    moment: Annotated[str, Field(description="Newest moment that a restore brings back, in UTC.")]
-    basis: Annotated[str, Field(description="Source of `moment`: a field and a clock.")]
+    moment: Annotated[str, Field(description="Time, in UTC, of the newest data that a restore brings back.")]
+    basis: Annotated[str, Field(description="Text about the source of `moment`: the field, and the clock that set it.")]
     loss_s: Annotated[float, Field(description="Seconds from `moment` to this event, by the controller's clock.")]
-    error_s: Annotated[float, Field(description="Maximum error of `moment` in seconds, given the source of `moment`.")]
+    error_s: Annotated[float, Field(description="Maximum error of `moment` in seconds.")]
     rpo_s: Annotated[float, Field(description="Objective `rpo` of the drill in seconds.")]
     identity: Annotated[
-        Json, Field(description="Identity of the data to be destroyed, as the target reported it right before the fault.")
+        Json,
+        Field(
+            description=(
+                "Identity of the data that the fault will destroy, as the target reported it right before the fault."
+            )
+        ),
     ] = {}
 
 
 class TransferProgress(OnStep):
-    """Progress of a running transfer."""
+    """A transfer made progress."""
 
     KIND: ClassVar[str] = "progress"
 
     what: Annotated[str, Field(description="Direction of the transfer.")]
-    bytes: Annotated[int, Field(description="Bytes carried so far.")]
+    bytes: Annotated[int, Field(description="Bytes that were transferred so far.")]
     total: Annotated[int, Field(description="Bytes to carry.")]
 
 
@@ -237,21 +260,24 @@ class Waited(Content):
 
 
 class Diagnosed(OnStep):
-    """A diagnosis step ended, with or without a cause."""
+    """A diagnosis step ended. It found a cause, or none."""
 
     KIND: ClassVar[str] = "diagnosed"
 
-    expected: Annotated[str, Field(description="The cause that the drill expects.")]
-    found: Annotated[str, Field(description="The cause that was found.")]
-    correct: Annotated[bool, Field(description="True when they are the same.")]
+    expected: Annotated[str, Field(description="Cause that the drill expects.")]
+    found: Annotated[str, Field(description="Cause that the diagnosis found.")]
+    correct: Annotated[bool, Field(description="True when both causes are the same.")]
     seconds: Annotated[float | None, Field(description="Duration in seconds, on the controller's monotonic clock.")]
-    error_s: Annotated[float | None, Field(description="Error of the duration, in seconds.")]
+    error_s: Annotated[float | None, Field(description="Maximum error of the duration in seconds.")]
     ranked: Annotated[
-        tuple[Json, ...], Field(description="All causes with the observations for and against each, the likeliest first.")
+        tuple[Json, ...],
+        Field(
+            description=("All possible causes with the observations for and against each. The likeliest cause comes first.")
+        ),
     ]
     why: Annotated[
-        tuple[str, ...], Field(description="Observations that support the cause, or the reason why none was found.")
+        tuple[str, ...], Field(description="Observations that support the cause. When none was found: the reason why.")
     ]
     evidence: Annotated[
-        Json | None, Field(description="`file`, `sha256` and `bytes` of the file with all observations.")
+        Json | None, Field(description="`file`, `sha256` and `bytes` of the evidence file with all observations.")
     ] = None

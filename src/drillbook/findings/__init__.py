@@ -1,4 +1,4 @@
-"""Findings: problems described in plain language, so that a person can act, each with a stable code.
+"""Findings: problems in plain language, each with a stable code, written so that a person can act on them.
 
 Lives here: the model of a finding, and the catalogue (title, severity and remedy of each code) in files by topic.
 Lives elsewhere: detecting problems (`systems`, `engine`, `judge`), findings of a plugin (its own package).
@@ -17,7 +17,7 @@ __all__ = ["CATALOGUE", "CRITICAL", "HIGH", "LOW", "MEDIUM", "Finding", "Kind", 
 
 
 class Finding(BaseModel):
-    """One problem: the wanted state, the measured state, the evidence, and the remedy."""
+    """One problem: what was wanted, what was measured, the evidence, and the remedy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,11 +33,11 @@ class Finding(BaseModel):
 
 
 CATALOGUE: dict[str, Kind] = {**backups.FINDINGS, **content.FINDINGS, **services.FINDINGS, **runs.FINDINGS}
-"""All kinds of findings, by code."""
+"""All kinds of findings by their codes."""
 
 
 def register(more: Mapping[str, Kind]) -> None:
-    """Register finding codes of a plugin. Raises ValueError for a code that already has another meaning."""
+    """Register the finding codes of a plugin. Raises ValueError for a code that already has another meaning."""
     for code, kind in more.items():
         if CATALOGUE.get(code, kind) != kind:
             raise ValueError(f"the finding code {code!r} is already defined elsewhere")
@@ -55,9 +55,10 @@ def finding(
     step: str | None = None,
     host: str | None = None,
 ) -> Finding:
-    """Make a finding with title, severity and remedy from the catalogue.
+    """Return a finding with the title, the severity and the remedy of its code in the catalogue.
 
-    ``title`` adds details to the general title; ``remedy`` replaces the catalogue's. Raises KeyError for an unknown code.
+    ``title``: details that are added to the general title. ``remedy``: text that replaces the general remedy. Raises
+    KeyError for an unknown code.
     """
     kind = CATALOGUE[code]
     return Finding(

@@ -1,4 +1,4 @@
-"""The kind of a finding: its severity, title and remedy."""
+"""Kind of a finding: the severity, the title and the remedy of its code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """Severity of a finding, by its effect on the recovery."""
+    """Severity of a finding. It tells how much the problem affects the recovery."""
 
     CRITICAL = "critical"
     HIGH = "high"

@@ -9,61 +9,63 @@ FINDINGS: dict[str, Kind] = {
     "service-state": Kind(
         HIGH,
         "A service is not in the wanted state",
-        "Read the unit's log on its host; start the unit by hand with the service manager.",
+        "Read the log of the unit on its host. Start the unit by hand with the service manager.",
     ),
     "port-state": Kind(
         HIGH,
         "A port is not in the wanted state",
-        "Check that the service listens on the port, and the path between the service and the controller.",
+        "Check that the service listens on the port, and check the network path between the service and the controller.",
     ),
     "http-unexpected": Kind(
-        HIGH, "An HTTP answer is not the expected one", "Send the same request by hand and follow the service's log."
+        HIGH, "An HTTP answer is not the expected one", "Send the same request by hand, and follow the log of the service."
     ),
     "postgres-unhealthy": Kind(
         HIGH,
         "PostgreSQL is not healthy",
-        "Read the server log in its data directory; check that it accepts connections and is not in recovery.",
+        "Read the server log in the data directory. Check that the server accepts connections and is not in recovery.",
     ),
     "mariadb-unhealthy": Kind(
         HIGH,
         "MariaDB is not healthy",
-        "Read the server's error log; check its unit, the account and its password, and the number of connections.",
+        "Read the error log of the server. Check its unit, the account with its password, and the number of connections.",
     ),
     "redis-unhealthy": Kind(
         HIGH,
         "Redis is not healthy",
-        "Read the server's log and INFO: role, loading, persistence and memory are shown with this finding.",
+        "Read the log of the server, and the output of INFO: this finding shows role, loading, persistence and memory.",
     ),
     "diagnosis-wrong": Kind(
         HIGH,
         "The diagnosis did not name the cause that was injected",
         (
-            "Read the evidence for and against each cause, and the checks that could not run; then correct the tree or "
-            "the access."
+            "Read the evidence for and against each cause, and the list of checks that could not run. Then "
+            "correct the tree, or give the checks access."
         ),
     ),
     "verification-skipped": Kind(
         HIGH,
         "A verification step was skipped",
-        "A skipped step verified nothing: remove its `when`, or move the step to a drill of its own.",
+        "A skipped step verified nothing. Remove `when` from the step, or move the step to a drill of its own.",
     ),
     "not-confirmed": Kind(
-        HIGH, "A person answered no", "Ask that person what they saw; the report names them next to the step."
+        HIGH, "A person answered no", "Ask that person what they saw. The report names the person next to the step."
     ),
     "assumed-answer": Kind(
-        LOW, "Nobody was asked: an answer was assumed", "Run the drill at a terminal if the answer of a person is required."
+        LOW,
+        "Nobody was asked, and an answer was assumed",
+        "Run the drill at a terminal if the answer of a person is required.",
     ),
     "expectation": Kind(
         HIGH, "A step's result is not what the drill expects", "Compare the facts of the step with its `expect`."
     ),
     "step-failed": Kind(HIGH, "A step failed", "Read the step's output in the evidence."),
     "not-ready": Kind(
-        HIGH, "The system was not ready for the drill", "Correct this and run the drill again; nothing was touched."
+        HIGH, "The system was not ready for the drill", "Correct this, and run the drill again. Nothing was changed."
     ),
     "not-run-here": Kind(
         MEDIUM,
         "The drill was not run here: a service that it needs is not installed",
-        "Install the named software, and start the environment again; nothing was touched.",
+        "Install the named software, and start the environment again. Nothing was changed.",
     ),
     # The guard and approvals
     "guard-environment": Kind(
@@ -74,7 +76,7 @@ FINDINGS: dict[str, Kind] = {
     "guard-window": Kind(
         MEDIUM,
         "The present time is outside the windows in which the drill may begin",
-        "Wait for the next window, or change `guard.windows` in agreement with its owners.",
+        "Wait for the next window, or change `guard.windows` in agreement with the owners of the system.",
     ),
     "guard-confirm": Kind(
         MEDIUM, "The environment was not confirmed", "Run the drill again with `--confirm` and the name of the environment."
@@ -83,34 +85,34 @@ FINDINGS: dict[str, Kind] = {
         MEDIUM,
         "Nobody has approved this plan",
         (
-            "Have another person approve it: `invoke drill.approve NAME`, and copy the two files below `approvals/` to "
-            "this project."
+            "Have another person approve the plan with `invoke drill.approve NAME`. Then copy the two files "
+            "below `approvals/` to this project."
         ),
     ),
     "approval-changed": Kind(
         MEDIUM,
         "The plan was changed after it was approved",
-        "Read the plan with `invoke drill.plan NAME`, and have it approved again: `invoke drill.approve NAME`.",
+        "Read the plan with `invoke drill.plan NAME`, and have it approved again with `invoke drill.approve NAME`.",
     ),
     "approval-expired": Kind(
-        MEDIUM, "The approval has expired", "Have the plan approved again: `invoke drill.approve NAME`."
+        MEDIUM, "The approval has expired", "Have the plan approved again with `invoke drill.approve NAME`."
     ),
     "approval-unknown-signer": Kind(
         HIGH,
         "The approval was not signed by a permitted approver",
-        "Add the key to the inventory's `approvers` file, or have a listed person approve.",
+        "Add the key to the file `approvers` of the inventory, or have a listed person approve the plan.",
     ),
     "approval-bad-signature": Kind(
         HIGH,
         "The approval's signature does not match its text",
-        "Do not use it: find out who changed it, and have the plan approved again.",
+        "Do not use the approval. Find out who changed it, and have the plan approved again.",
     ),
     "approval-by-operator": Kind(
-        MEDIUM, "The operator approved their own drill", "Let another person approve it, or run it."
+        MEDIUM, "The operator approved their own drill", "Let another person approve or run the drill."
     ),
     "approval-not-verified": Kind(
         HIGH,
         "The approval could not be verified",
-        "Correct the problem that the message names; without a verified approval no drill is run.",
+        "Correct the problem that the message names. No drill runs without a verified approval.",
     ),
 }

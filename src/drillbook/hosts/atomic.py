@@ -1,4 +1,4 @@
-"""Helpers to read files and write them atomically, shared by all hosts; also with shell commands."""
+"""Helpers of all hosts that read files, and write them either completely or not at all, also with shell commands."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ cat >"$2" && chmod "$3" "$2" && mv -f "$2" "$1" || { rm -f "$2"; exit 1; }
 """
 GET = '[ -e "$1" ] || exit 66; exec head -c "$2" <"$1"'
 MISSING = 66
-"""Exit status of the script GET for a missing file."""
+"""Exit status of the script GET when the file is missing."""
 
 SECONDS = 30.0
-"""Time limit in seconds for a file operation, in addition to the time that the transfer takes."""
+"""Time limit in seconds for a file operation; the time for the transfer itself is added."""
 LEAST_S = 5.0
-"""Minimum seconds for a file operation, so that a partial file can be removed even after the step's time is over."""
+"""Shortest time limit in seconds for a file operation.
+
+With it, an unfinished file can be removed even after the step's time is over.
+"""
 
 
 def of_step(seconds: float) -> Deadline:
-    """Deadline in ``seconds``, or earlier when the step's time is over (but at least 5 s); cancelled with the step."""
+    """Return a deadline in ``seconds``, or at the end of the step's time if that is earlier, but not before ``LEAST_S``.
+
+    Cancelling the step also cancels the deadline.
+    """
     step = current()
     return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)
 
 
 def for_bytes(size: int) -> Deadline:
-    """Deadline for reading or writing a file of ``size`` bytes; see ``of_step``."""
+    """Return the deadline for reading or writing a file of ``size`` bytes; see ``of_step``."""
     return of_step(SECONDS + size / 1e6)
 
 
@@ -66,6 +72,9 @@ def beside(path: str) -> str:
 
 
 def unreadable(host: str, path: str, error: Exception, *, verb: str) -> HostError:
-    """Make the error for a file operation that failed; ``verb`` says what failed, such as ``read`` or ``written``."""
+    """Return the error for a file operation that failed.
+
+    ``verb``: the operation in messages, such as ``read`` or ``written``.
+    """
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return HostError(f"{host}: {path} cannot be {verb}: {reason}", host=host)

@@ -1,4 +1,4 @@
-"""Capture of a command's output: stores the first bytes or passes all to a sink, and counts every byte."""
+"""Capture of the output of a command. It stores the first bytes or passes all of them to a sink, and counts every byte."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ PIECE = 256 * 1024
 """Maximum size in bytes of one piece of output passed to a sink."""
 
 NOISE = 64 * 1024
-"""Maximum number of bytes that a login shell may print before the marker line; if there are more, all bytes count as output."""
+"""Maximum number of bytes before the marker line, since a login shell may print a text.
+
+When more bytes come first, all bytes count as output.
+"""
 
 
 class Capture:
-    """Capture of one output stream: keeps the first ``limit`` bytes or passes all to ``sink``; counts every byte."""
+    """Capture of one output stream.
+
+    It keeps the first ``limit`` bytes or passes all bytes to ``sink``, and counts every byte.
+    """
 
     def __init__(self, limit: int, sink: BinaryIO | None = None) -> None:
-        """Start an empty capture. With a ``sink``, all bytes go there, and none are kept in memory."""
+        """Start an empty capture. If a ``sink`` is given, all bytes go to the sink, and none are kept in memory."""
         self.total = 0
         self._limit = limit
         self._sink = sink
@@ -26,11 +32,11 @@ class Capture:
 
     @property
     def kept(self) -> bytes:
-        """The first ``limit`` bytes of the stream; empty with a sink."""
+        """The first ``limit`` bytes of the stream. Empty if there is a sink."""
         return bytes(self._kept)
 
     def feed(self, data: bytes) -> None:
-        """Add the next bytes of the stream. Raises any exception of the sink."""
+        """Add the next bytes of the stream. Raises the errors of the sink."""
         self.total += len(data)
         if self._sink is not None:
             for start in range(0, len(data), PIECE):
@@ -40,13 +46,13 @@ class Capture:
 
 
 class MarkedCapture(Capture):
-    """Capture of a stream that begins with a marker line, which is removed from the output.
+    """Capture of a stream whose first line is a marker line. The marker line is removed from the output.
 
-    The line holds a token, the process id of the command, and the path of the login shell.
+    It contains a token, the process id of the command, and the path of the login shell.
     """
 
     def __init__(self, limit: int, token: str) -> None:
-        """Set up to expect a marker line with ``token``, a random text, so that no program prints it by chance."""
+        """Expect a marker line with ``token``. The token is a random text, so that no program prints it by chance."""
         super().__init__(limit)
         self.pid: int | None = None
         self.shell = ""
@@ -54,7 +60,7 @@ class MarkedCapture(Capture):
         self._held: bytes | None = b""
 
     def feed(self, data: bytes) -> None:
-        """Add the next bytes of the stream; bytes are held back until the marker line is complete."""
+        """Add the next bytes of the stream. Bytes are held back until the marker line is complete."""
         if self._held is None:
             super().feed(data)
             return
@@ -71,7 +77,7 @@ class MarkedCapture(Capture):
             self.flush()
 
     def flush(self) -> None:
-        """Handle the end of the stream: bytes held back in search of the marker line become output."""
+        """Handle the end of the stream. If no marker line came, the bytes that were held back become output."""
         held, self._held = self._held, None
         if held:
             super().feed(held)
@@ -87,7 +93,7 @@ def captured(
     err: Capture,
     since: float,
 ) -> Output:
-    """Build the Output of a finished command; ``since`` is its start in seconds on the monotonic clock."""
+    """Return the Output of a finished command. ``since``: start of the command in seconds on the monotonic clock."""
     return Output(
         host=host,
         argv=argv,

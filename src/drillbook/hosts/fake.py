@@ -1,4 +1,4 @@
-"""A host in memory, for tests of code that uses hosts; passes the same contract tests as the real hosts."""
+"""A host in memory, for tests of code that uses hosts. It passes the same contract tests as the real hosts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Call:
-    """One command passed to a FakeHost."""
+    """One command that a FakeHost was asked to run."""
 
     argv: tuple[str, ...]
     stdin: bytes
@@ -39,18 +39,21 @@ class Call:
     deadline: Deadline = field(repr=False)
 
     def sleep(self, seconds: float) -> None:
-        """Wait for ``seconds``, as a real command would. Raises when the command's deadline passes, or when it is cancelled."""
+        """Wait for ``seconds``, as a real command would.
+
+        Raises when the command's deadline passes or the command is cancelled.
+        """
         self.deadline.wait(seconds)
 
 
 Handler = Callable[[Call], Reply | bytes | str]
-"""Function that acts as a fake command. If it returns bytes or text, these are the standard output, and the exit status is 0."""
+"""Function that acts as a command. When it returns bytes or text, this is the standard output, and the exit status is 0."""
 
 
 class FakeHost:
-    """A simulated host, with a dictionary as its disk and Python functions as its commands.
+    """A simulated host. Its disk is a dictionary, and its commands are Python functions.
 
-    ``calls`` records all commands; ``running`` holds the commands in progress.
+    ``calls`` lists all commands so far, and ``running`` the commands in progress.
     """
 
     def __init__(
@@ -64,10 +67,11 @@ class FakeHost:
         latency: float = 0.0,
         unreachable: bool = False,
     ) -> None:
-        """Create the host. Of the fake ``commands``, the one whose words match the most leading arguments is used.
+        """Create the host. When several of the fake ``commands`` match an argument list, the one with the most matching
+        words is used.
 
-        ``forwards`` maps an address and port to a port on loopback. ``latency`` in seconds is added to every call.
-        ``unreachable`` may be set and cleared at any time.
+        ``forwards``: a port on loopback for each address and port. ``latency``: seconds that every call takes in addition.
+        ``unreachable``: no connection is possible while it is true; it may be changed at any time.
         """
         self._target = target or Target(name=name)
         self.files: dict[str, bytes] = dict(files or {})
@@ -115,7 +119,7 @@ class FakeHost:
         cwd: str | None = None,
         sink: BinaryIO | None = None,
     ) -> Output:
-        """Run the handler for ``argv``; see ``Host.run``. Without a handler, the exit status is 127."""
+        """Run the handler for ``argv``; see ``Host.run``. When no handler matches, the exit status is 127."""
         call = Call(checked(argv), stdin, revealed(env), cwd, deadline)
         started = time.monotonic()
         try:
@@ -173,19 +177,24 @@ class FakeHost:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a loopback port that leads to the loopback port which ``forwards`` lists for the address; otherwise to ``port``."""
+        """Open a loopback port that leads to the loopback port in ``forwards`` for this address and port.
+
+        If ``forwards`` has none for them, the open port leads to ``port``.
+        """
         self._reach()
         there = self.forwards.get((address, port), port)
         return forwarded(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)))
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that leads to the loopback port listed for ``path`` and port 0 in ``forwards``."""
+        """Open a private Unix socket that leads to the loopback port in ``forwards`` for the address ``path`` and the port
+        0.
+        """
         self._reach()
         there = self.forwards[path, 0]
         return forwarded_privately(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)), name)
 
     def close(self) -> None:
-        """Close the host; every later call raises HostError."""
+        """Close the host. Every later call raises HostError."""
         self._closed = True
 
 

@@ -1,4 +1,4 @@
-"""Port forwarding: connections to a port on the controller's loopback are relayed to a remote address."""
+"""Port forwarding. Connections to a port on the controller's loopback address are relayed to a remote address."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ BLOCK = 64 * 1024
 
 
 class Far(Protocol):
-    """Far end of a forwarded connection: the connection from the host to the forwarded address."""
+    """Far end of a forwarded connection: it receives from the remote address, and sends to the remote address."""
 
     def receive(self) -> bytes:
-        """Receive the next bytes; empty at the end of the stream."""
+        """Receive the next bytes. The result is empty at the end of the stream."""
 
     def send(self, data: bytes) -> bool:
-        """Send all of ``data``; return False when the other side has closed the connection."""
+        """Send all of ``data``. Returns False when the other side has closed the connection."""
 
     def finish(self) -> None:
-        """Signal the end of the data to the other side."""
+        """Tell the other side that no more data follows."""
 
     def close(self) -> None:
         """Close the connection, so that a waiting ``receive`` returns."""
@@ -36,14 +36,14 @@ class FarSocket:
         self._sock = sock
 
     def receive(self) -> bytes:
-        """Receive the next bytes; empty at the end of the stream."""
+        """Receive the next bytes. The result is empty at the end of the stream."""
         try:
             return self._sock.recv(BLOCK)
         except OSError:
             return b""
 
     def send(self, data: bytes) -> bool:
-        """Send all of ``data``; return False when the other side has closed the connection."""
+        """Send all of ``data``. Returns False when the other side has closed the connection."""
         try:
             self._sock.sendall(data)
         except OSError:
@@ -51,7 +51,7 @@ class FarSocket:
         return True
 
     def finish(self) -> None:
-        """Signal the end of the data to the other side."""
+        """Tell the other side that no more data follows."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
 
@@ -64,7 +64,7 @@ class FarSocket:
 
 
 class _Pair:
-    """One forwarded connection; it relays data between the connection on loopback (``near``) and the far end."""
+    """One forwarded connection. It relays data between the connection on loopback (``near``) and the far end."""
 
     def __init__(self, near: socket.socket, far: Far) -> None:
         self._near, self._far = near, far
@@ -116,7 +116,7 @@ class _Pair:
 
 
 class _Forwarder:
-    """Accepts connections at ``listener`` and connects each to the far end that ``dial`` opens."""
+    """Accepts connections at ``listener``. ``dial`` opens a far end for each of them."""
 
     def __init__(self, dial: Callable[[], Far], listener: socket.socket) -> None:
         self._dial = dial
@@ -150,7 +150,10 @@ class _Forwarder:
 
 @contextlib.contextmanager
 def forwarded(dial: Callable[[], Far]) -> Iterator[int]:
-    """Provide a loopback port whose connections are forwarded to the far end that ``dial`` opens, during the `with`."""
+    """Open a loopback port whose connections are forwarded to far ends, until the `with` block ends.
+
+    ``dial`` opens a far end.
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     forwarder = _Forwarder(dial, listener)
     try:
@@ -161,7 +164,10 @@ def forwarded(dial: Callable[[], Far]) -> Iterator[int]:
 
 @contextlib.contextmanager
 def forwarded_privately(dial: Callable[[], Far], name: str) -> Iterator[str]:
-    """Provide a Unix socket ``name`` in a new folder that only this user can enter, and yield the folder, during the `with`."""
+    """Open the Unix socket ``name`` in a new folder that only this user can enter, and yield the folder.
+
+    Connections to the socket are forwarded until the `with` block ends.
+    """
     with tempfile.TemporaryDirectory(prefix="drillbook-") as folder:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(f"{folder}/{name}")

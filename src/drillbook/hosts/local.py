@@ -33,7 +33,7 @@ class LocalHost:
     """The controller's own machine as a host."""
 
     def __init__(self, name: str = "controller", *, target: Target | None = None) -> None:
-        """Create the host; ``target`` is its entry in the inventory, if there is one."""
+        """Create the host. ``target``: its entry in the inventory, if there is one."""
         self._target = target or Target(name=name, local=True)
         self._closed = False
 
@@ -63,7 +63,7 @@ class LocalHost:
     ) -> Output:
         """Run ``argv`` and wait until it terminates; see ``Host.run``.
 
-        The exit status is 126 when ``cwd`` cannot be entered.
+        The exit status is 126 when the folder ``cwd`` cannot be entered.
         """
         words, values = checked(argv), revealed(env)
         self._check_open()
@@ -75,7 +75,7 @@ class LocalHost:
         return captured(self.name, words, None if died else status, died, out=out, err=err, since=started)
 
     def _finish(self, streams: _Streams, words: Sequence[str], deadline: Deadline) -> int:
-        """Wait until a child terminates and return its status; kill it at the deadline or on any error."""
+        """Wait until a child process terminates, and return its status. Kill the child at the deadline, or when an error occurs."""
         with streams:
             child = streams.child
             try:
@@ -92,7 +92,7 @@ class LocalHost:
         raise CommandTimedOut(f"{self.name}: `{shown(words)}` exceeded its time limit; {tail}", host=self.name)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` atomically. Raises HostError."""
+        """Write ``data`` to ``path``, either completely or not at all. Raises HostError."""
         self._check_open()
         temporary = Path(beside(path))
         try:
@@ -116,7 +116,10 @@ class LocalHost:
             raise unreadable(self.name, path, error, verb="read") from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a loopback port that leads to ``address:port``, or to the Unix socket ``address``, during the `with`."""
+        """Open a loopback port until the `with` block ends.
+
+        It leads to ``address:port``, or to the Unix socket ``address``.
+        """
         self._check_open()
 
         def dial() -> FarSocket:
@@ -133,7 +136,10 @@ class LocalHost:
         return forwarded(dial)
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that leads to the Unix socket ``path``, connected by ``user``; see ``Host.forward_socket``."""
+        """Open a private Unix socket that leads to the Unix socket ``path``; a process of ``user`` connects to ``path``.
+
+        See ``Host.forward_socket``.
+        """
         self._check_open()
 
         def dial() -> FarSocket:
@@ -146,26 +152,26 @@ class LocalHost:
         return forwarded_privately(dial, name)
 
     def close(self) -> None:
-        """Close the host; every later call raises HostError."""
+        """Close the host. Every later call raises HostError."""
         self._closed = True
 
 
 class _Relay(FarSocket):
-    """Far end of a forwarded connection that is a child of this process."""
+    """Far end of a forwarded connection that is a child process of this process."""
 
     def __init__(self, sock: socket.socket, child: subprocess.Popen[bytes]) -> None:
         super().__init__(sock)
         self._child = child
 
     def close(self) -> None:
-        """Close the connection, at which the child exits, and wait for the child."""
+        """Close the connection, and wait for the child process, which then exits."""
         super().close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(LINGER)
 
 
 class _Streams:
-    """Standard input, output and error of a child, served by one thread."""
+    """Standard input, standard output and standard error of a child process. One thread serves all three."""
 
     def __init__(self, child: subprocess.Popen[bytes], stdin: bytes, out: Capture, err: Capture) -> None:
         self.child = child
@@ -202,7 +208,7 @@ class _Streams:
     def step(self, seconds: float) -> bool:
         """Transfer the data that arrives within one tick.
 
-        Returns True once the child has terminated, and its output has ended or paused for long enough.
+        Returns True once the child process has terminated, and its output has ended or has paused for long enough.
         """
         moved = False
         for key, _ in self._selector.select(min(TICK, seconds)):
@@ -247,7 +253,7 @@ class _Streams:
 def _started(words: Sequence[str], env: Mapping[str, str], cwd: str | None, err: Capture) -> subprocess.Popen[bytes] | int:
     """Start a child process in a new session.
 
-    If it cannot be started, returns the exit status of a shell, 126 or 127, and writes the reason to ``err``.
+    If it cannot be started, return the exit status that a shell would have (126 or 127), and write the reason to ``err``.
     """
     if cwd is not None and not (os.access(cwd, os.X_OK) and Path(cwd).is_dir()):
         err.feed(f"cd: can't cd to {cwd}\n".encode())
@@ -269,7 +275,7 @@ def _started(words: Sequence[str], env: Mapping[str, str], cwd: str | None, err:
 
 
 def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
-    """Kill the session led by ``child`` and all descendants of ``child``; return True when all are gone."""
+    """Kill the session that ``child`` leads, and all descendants of ``child``. Returns True when all of them are gone."""
     sudo = "sudo -n" if through_sudo(words) else ""
     try:
         ended = subprocess.run(

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str = "") -> Host:
-    """Create the host that ``target`` describes; it connects at its first use.
+    """Create the host that ``target`` describes. It connects when it is first used.
 
-    ``targets`` are all hosts of the inventory, among them the gateway of ``target``. If ``ssh_config`` is given, it is read
-    instead of ~/.ssh/config. Hosts behind one gateway share the connection to it, which closes with the last of these hosts.
-    Raises UsageError for a gateway that is unknown, local, or its own gateway.
+    ``targets``: all hosts of the inventory, among them the gateway of ``target``. ``ssh_config``: file to read instead of
+    ~/.ssh/config. Hosts behind the same gateway share one connection to the gateway, which is closed together with the last
+    of these hosts. Raises UsageError for a gateway that is unknown, is this machine, or is reached through itself.
     """
     if target.local:
         return LocalHost(target=target)
@@ -49,7 +49,10 @@ def _gateway(target: Target, targets: Mapping[str, Target], ssh_config: str, pat
 
 
 def _jumps(jumps: tuple[Target, ...], ssh_config: str) -> Gateway | None:
-    """Create the gateway for ProxyJump: the last host in ``jumps``, reached through the hosts before it; None without ``jumps``."""
+    """Create the gateway for ProxyJump: the last host in ``jumps``, reached through the hosts before it.
+
+    Returns None when ``jumps`` is empty.
+    """
     from drillbook.hosts.ssh.host import SshHost  # noqa: PLC0415  loads the SSH client
 
     if not jumps:

@@ -1,4 +1,4 @@
-"""A host whose commands and files are used as another account, by sudo: the only place that applies the key `become`."""
+"""A host that runs commands and accesses files as another account, by sudo. Only this module applies the key `become`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
 NOT_KILLED = "it could not be killed"
-"""Beginning of the remark in the error of a host that could not kill a command."""
+"""Text in the error of a host that could not kill a command."""
 MARK = "#drillbook"
-"""First word of the line that tells the script START how many bytes of shell text follow."""
+"""First word of a line for the script START. The line tells how many bytes of shell text follow."""
 # Skips a password that sudo did not ask for, then runs the shell text that sets the environment and the folder. dd and read
 # take one byte at a time, and leave the command's own input unread.
 START = (
@@ -87,13 +87,17 @@ REFUSALS = (
 
 
 Used = Callable[[str, str, tuple[str, ...]], None]
-"""Function that receives each command as sudo starts it: host, account, command."""
+"""Function that is called with each command before sudo starts it.
+
+Its arguments are the host, the account and the command.
+"""
 
 
 def privileged(host: Host, become: Become | None, used: Used | None = None) -> Host:
-    """Return ``host`` for commands and files of the account in ``become``; None: the SSH user.
+    """Return a host on which commands run, and files are accessed, as the account of ``become``. For None, return ``host``
+    itself.
 
-    ``used`` receives every command before it starts.
+    ``used``: function that is called with every command before it starts.
     """
     return PrivilegedHost(host, become, used) if become else host
 
@@ -109,7 +113,7 @@ class PrivilegedHost(WrappedHost):
 
     @property
     def target(self) -> Target:
-        """Description of the host in the inventory, for commands of this account."""
+        """Description of the host in the inventory, as it applies to commands of this account."""
         return self.inner.target.acting_as(self.become.user)
 
     def run(
@@ -134,7 +138,10 @@ class PrivilegedHost(WrappedHost):
         return self._answered(replace(raw, argv=checked(argv)))
 
     def _kill(self, error: CommandTimedOut | Cancelled, token: str) -> None:
-        """Kill a command that its own connection could not kill, because sudo asks for a password; correct ``error``."""
+        """Kill a command that its own connection could not kill because sudo asks for a password.
+
+        Correct the message of ``error``.
+        """
         words, head = self.order(("sh", "-c", KILL, "sh", ENDING))
         with suppress(HostError):
             if self.inner.run(words, deadline=Deadline.after(KILL_S), stdin=head + f"{token}\n".encode()).ok:
@@ -149,10 +156,12 @@ class PrivilegedHost(WrappedHost):
         *,
         name: str = "sh",
     ) -> tuple[tuple[str, ...], bytes]:
-        """Return the command for the SSH user, and the beginning of its standard input; ``name`` is that of the shell of START.
+        """Return the command for the SSH user, and the beginning of its standard input. ``name``: name of the shell that
+        runs START.
 
-        The password, the environment and the folder pass through standard input: sudo keeps no variables, and the SSH user
-        may be unable to enter the folder. Raises SecretError, and HostError for a password of several lines.
+        The password, the environment and the folder are passed on standard input, because sudo passes on no variables, and
+        the SSH user may not be able to enter the folder. Raises SecretError when the password cannot be read, and HostError
+        when it has several lines.
         """
         words, password, text = checked(argv), self._password(), exports(revealed(env))
         if cwd is not None:
@@ -206,7 +215,7 @@ class PrivilegedHost(WrappedHost):
         return password
 
     def _answered(self, output: Output) -> Output:
-        """Return ``output``. Raises PrivilegeRefused when it is a refusal of sudo."""
+        """Return ``output``. Raises PrivilegeRefused when the output is a refusal of sudo."""
         said = printable(output.stderr)
         if output.exit != 1 or "sudo" not in said:
             return output
@@ -224,12 +233,17 @@ class PrivilegedHost(WrappedHost):
         return PrivilegeRefused(
             f"{self.name}: `{shown(argv)}` was not started as {self.become.user}: {said.removeprefix('sudo: ')}",
             host=self.name,
-            hint="set `password` of `become` in the inventory to a secret, or allow the command without a password"
+            hint=(
+                "set `password` of `become` in the inventory to a secret, or allow the command in the sudoers file "
+                "without a password"
+            )
             if asks and self.become.password is None
             else f"correct the secret {self.become.password.of}"
             if wrong and self.become.password is not None
-            else f"allow the command in the sudoers file of the host, for {user}, or change `become`; as the SSH user, "
-            "`sudo -l` lists what is allowed",
+            else (
+                f"allow the command for {user} in the sudoers file of the host, or change `become` in the inventory; "
+                "`sudo -l` of the SSH user lists the allowed commands"
+            ),
         )
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
@@ -242,7 +256,7 @@ class PrivilegedHost(WrappedHost):
         return channel
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` as the account, atomically. Raises HostError."""
+        """Write ``data`` to ``path`` as the account, either completely or not at all. Raises HostError."""
         put_by_command(self, data, path, mode, for_bytes(len(data)))
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
@@ -250,7 +264,11 @@ class PrivilegedHost(WrappedHost):
         return get_by_command(self, path, limit, for_bytes(limit))
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that leads to ``path``, connected by ``user``, the account if empty; see ``Host``."""
+        """Open a private Unix socket that leads to ``path``. A process of ``user`` connects to ``path``; by default, of the
+        account.
+
+        See ``Host.forward_socket``.
+        """
         if not isinstance(self.inner, Piped):
             return self.inner.forward_socket(path, name, user or self.become.user)
         from drillbook.hosts.ssh.tunnel import FarChannel  # noqa: PLC0415  loads the SSH client

@@ -1,4 +1,4 @@
-"""Shell command lines that wrap a command on a host, and the script that kills a command."""
+"""Shell command lines for commands on a host, and the script that kills a command."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from drillbook.errors import HostError
 from drillbook.values import Secret
 
 LINE_LIMIT = 120_000
-"""Maximum length of a command line in bytes: the kernel limits one argument to 128 KiB, and sshd passes the line as one argument."""
+"""Maximum length of a command line in bytes.
+
+The kernel limits one argument to 128 KiB, and sshd passes the whole line as one argument.
+"""
 
 FRONT = 8
-"""Number of leading arguments of a command (without fences) in which `sudo` is searched: a shell or `env` may precede it."""
+"""Number of arguments at the beginning of a command in which `sudo` is looked for, since a shell or `env` may precede it.
+
+Fences are not counted.
+"""
 FENCE_MARK = "drillbook: fenced off, did not start"
-"""Text printed by a fence that refuses to start a command. A fence is a wrapper that first checks a lock."""
+"""Text that a fence prints when it refuses to start a command. A fence is a wrapper that first checks a lock."""
 FENCE_WORDS = 7
-"""Number of arguments that one fence adds in front of a command; a command has one fence for each lock."""
+"""Number of arguments that a fence adds at the beginning of a command. A command has one fence for each lock."""
 
 ENDING = r"""
 p=$1 s=$2 m=" $1 "
@@ -76,17 +82,21 @@ for n in 1 2 3 4 5; do
 done
 exit 1
 """
-"""Script that kills the session led by ``$1`` and all its descendants: TERM, 2 s, KILL. Exit 0 when all are gone.
+"""Script that kills the session that ``$1`` leads, and all descendants of ``$1``. It sends TERM, and after 2 s KILL.
 
-A process once found stays on the list of processes to kill: when it terminates, a child with its own session loses its
-parent and could not be found again. The search is repeated when all seem gone, because a terminating process may just have
-started another. Three passes find children listed before their parents, and end even if processes fork endlessly. ``$2`` is
-``sudo -n`` when the command itself ran through sudo, otherwise empty; root needs no sudo.
+The exit status is 0 when all these processes are gone. A process that was found stays on the list of processes to kill,
+because its children with sessions of their own cannot be found any more once it has terminated. When all processes seem
+gone, the script searches again, because a terminating process may have just started another. The search has three passes:
+so it finds children that are listed before their parents, and ends even if processes fork endlessly. ``$2`` is ``sudo -n``
+when the command itself ran through sudo, and otherwise empty, as for root.
 """
 
 
 def checked(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return ``argv`` as a tuple. Raises ValueError when it is empty or contains a NUL, which no process can receive."""
+    """Return ``argv`` as a tuple.
+
+    Raises ValueError when it is empty, or contains a NUL byte, which no argument can contain.
+    """
     if isinstance(argv, str) or not argv:
         raise ValueError("a command must be a list of at least one argument")
     if any("\0" in word for word in argv):
@@ -95,7 +105,10 @@ def checked(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def revealed(env: Mapping[str, str | Secret] | None) -> dict[str, str]:
-    """Return the environment with its secrets in plain text. Raises SecretError, and ValueError for an invalid name or value."""
+    """Return the environment with its secrets as plain text.
+
+    Raises SecretError, and ValueError for an invalid name or value.
+    """
     values = {}
     for name, value in (env or {}).items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -107,9 +120,9 @@ def revealed(env: Mapping[str, str | Secret] | None) -> dict[str, str]:
 
 
 def exports(env: Mapping[str, str]) -> bytes:
-    """Shell text that exports the variables in ``env``; empty when ``env`` is empty.
+    """Return shell text that exports the variables in ``env``. The result is empty when ``env`` is empty.
 
-    The wrapper of a command reads this text from standard input, before the command's own input.
+    The wrapper of a command reads this text from standard input, before the input of the command itself.
     """
     if not env:
         return b""
@@ -119,19 +132,19 @@ def exports(env: Mapping[str, str]) -> bytes:
 
 
 KNOWN_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "busybox"})
-"""Login shells that can run the short command line directly, unlike fish and csh."""
+"""Login shells that can run the short command line directly. Others, such as fish and csh, cannot."""
 
 
 def new_token() -> str:
-    """Create a random token for the marker line; no command prints it by chance."""
+    """Return a random token for the marker line. It is so long that no command prints it by chance."""
     return f"drillbook-{secrets.token_hex(8)}-"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A command for a host behind SSH, and the shell line that starts it.
+    """A command for a host behind SSH, and the shell line that starts the command.
 
-    The line first writes ``token`` and the process id to standard error, so that the command can be killed by this id.
+    The line first writes ``token`` and the process id to standard error. With this id the command can be killed.
     """
 
     host: str
@@ -143,7 +156,7 @@ class Order:
 
     @property
     def input(self) -> bytes:
-        """Standard input of the shell line: the environment, then the command's own input."""
+        """Standard input of the shell line: first the environment, then the input of the command itself."""
         return self.preamble + self.stdin
 
     def check(self) -> None:
@@ -151,13 +164,13 @@ class Order:
         length = len(self.line())
         if length > LINE_LIMIT:
             raise HostError(
-                f"{self.host}: the command is {length} bytes long, and sshd accepts at most {LINE_LIMIT}",
+                f"{self.host}: the command line has {length} bytes, but sshd accepts at most {LINE_LIMIT}",
                 host=self.host,
                 hint="pass the data on standard input",
             )
 
     def line(self, shell: str = "") -> bytes:
-        """Return the shell line for the login shell ``shell``; an empty name means an unknown shell."""
+        """Return the shell line for the login shell ``shell``. An empty name stands for an unknown shell."""
         if shell in KNOWN_SHELLS and not self.preamble and self.cwd is None:
             text = f"echo {self.token}$$ >&2; exec {shlex.join(self.words)}"  # no second shell is needed
         else:
@@ -182,7 +195,7 @@ class Order:
 
 
 def through_sudo(words: Sequence[str]) -> bool:
-    """Return True when a command runs through sudo, even if sudo follows lock checks, a shell or ``env``."""
+    """Return True when a command runs through sudo. Lock checks, a shell or ``env`` may precede sudo."""
     while len(words) > FENCE_WORDS and words[1] == "-c" and FENCE_MARK in words[2]:
         words = words[FENCE_WORDS:]
     return any(word.rpartition("/")[2] == "sudo" for word in words[:FRONT])

@@ -1,4 +1,4 @@
-"""Rules of a sudoers file that allow exactly the commands that runs recorded; the syntax is that of sudoers(5)."""
+"""Rules of a sudoers file that allow exactly the commands that runs recorded. sudoers(5) describes the syntax."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 
 RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
-"""Id of a run, see ``run_identity.new_run_id``."""
+"""Pattern for the id of a run; see ``run_identity.new_run_id``."""
 TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
-"""Mark of a command that can be killed, see ``shell.new_token``."""
+"""Pattern for the mark of a command that can be killed; see ``shell.new_token``."""
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
-"""End of the name of a temporary file, see ``atomic.beside``."""
+"""Pattern for the end of the name of a temporary file; see ``atomic.beside``."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Folders in which sudo looks for a program, as in Debian's `secure_path`."""
+"""Folders in which sudo looks for a program, as in `secure_path` of Debian."""
 NO_ARGUMENTS = '""'
 _DIGIT, _HEX = "[0-9]", "[0-9a-f]"
 _SPECIAL = {
@@ -25,9 +25,10 @@ _SPECIAL = {
 
 
 def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
-    """Return the rule by which ``user`` may start ``program``, a path, with exactly the arguments ``argv`` as ``account``.
+    """Return the rule that lets ``user`` start ``program`` with exactly the arguments ``argv`` as ``account``.
 
-    Ids of runs and random names of temporary files vary; each of their digits is matched by a class of characters.
+    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run; the rule has a class of
+    characters for each of their digits.
     """
     words = " ".join(argv)
     arguments = pattern(words) if words else NO_ARGUMENTS
@@ -50,7 +51,7 @@ def allows_all(rules: str, account: str) -> bool:
 
 
 def pattern(words: str) -> str:
-    """Return the pattern of sudoers(5) that matches the arguments ``words`` of a command, joined by spaces."""
+    """Return the pattern, in the syntax of sudoers(5), that matches the arguments ``words`` of a command, joined by spaces."""
     found, at = [], 0
     for match in sorted(
         [*RUN.finditer(words), *TOKEN.finditer(words), *BESIDE.finditer(words)], key=lambda one: one.start()

@@ -23,7 +23,7 @@ from drillbook.sdk.service import Service
 from drillbook.values import PATIENCE_S, Secret, SecretName
 
 CONTROLLER = "controller"
-"""Name of the machine that runs Drillbook; it is a host of every inventory."""
+"""Name of the machine that runs Drillbook. It is a host of every inventory."""
 
 Occasion = Literal["start", "end", "abort", "residue", "missed"]
 OCCASIONS: tuple[Occasion, ...] = ("start", "end", "abort", "residue", "missed")
@@ -38,22 +38,25 @@ class Contact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: str = Field(description="Role of the contact, such as 值班工程师 or DBA.")
-    duty: str = Field(default="", description="Responsibility of the contact.")
+    duty: str = Field(default="", description="Responsibility of the contact, such as first line.")
     email: str = Field(default="", description="Mail address.")
     phone: str = Field(default="", description="Telephone number.")
     notify: tuple[Secret, ...] = Field(
-        default=(), description="Service URLs of apprise for notifications, each a secret; see below."
+        default=(),
+        description=("Secrets with service URLs of apprise, to which notifications for this contact are sent; see below."),
     )
-    on: tuple[Occasion, ...] = Field(default=OCCASIONS, description="Occasions on which the contact is notified.")
+    on: tuple[Occasion, ...] = Field(default=OCCASIONS, description="Occasions on which this contact is notified.")
 
 
 class Inventory(BaseModel):
-    """An inventory: everything that drills may name."""
+    """An inventory. It contains everything that drills may refer to by name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     include: str | tuple[str, ...] | None = Field(
-        default=None, exclude=True, description="Other inventory files to include; values of this file override theirs."
+        default=None,
+        exclude=True,
+        description=("Other inventory files to include. Values of this file have precedence over values of included files."),
     )
     ansible: str | tuple[str, ...] | AnsibleSource | None = Field(
         default=None, exclude=True, description="Ansible inventories whose hosts and groups are added; see inventory.md."
@@ -61,8 +64,8 @@ class Inventory(BaseModel):
     environment: str = Field(
         min_length=1,
         description=(
-            "Name of the environment: lab, dev, test or staging; production; or any other word, which then needs "
-            "`protected`."
+            "Name of the environment: lab, dev, test, staging or production; or any other word, for which "
+            "`protected` is then required."
         ),
     )
     protected: bool | None = Field(
@@ -70,26 +73,33 @@ class Inventory(BaseModel):
         json_schema_extra=YES_OR_NO,
         description=(
             "yes: drills need `--confirm ENVIRONMENT` and a signed approval. Default: no for lab, dev, test and "
-            "staging; production is always protected; for any other word this key is required."
+            "staging. production is always protected. For any other name of the environment, this key is "
+            "required."
         ),
     )
     lab: str = Field(
-        default="", description=("Lab of this environment, `embedded` or `docker`; drills start it when it is down.")
+        default="",
+        description=("Lab of this environment, `embedded` or `docker`. A drill starts the lab when it does not run."),
     )
     hosts: dict[str, Target] = Field(default_factory=dict, description="Hosts by name.")
-    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Names of hosts by group.")
+    groups: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description=("Groups of hosts: the names of the hosts of each group.")
+    )
     services: dict[str, Annotated[Service, OfItsKind]] = Field(default_factory=dict, description="Services by name.")
     backups: dict[str, Annotated[Service, SourceOfItsKind]] = Field(
         default_factory=dict,
         exclude=True,
-        description="Backups that a team takes with its own tools, by name; steps name them like services. See backups.md.",
+        description=(
+            "Backups that a team takes with its own tools, by their names. Steps refer to them by name, as to "
+            "services. See backups.md."
+        ),
     )
     contacts: dict[str, Contact] = Field(default_factory=dict, description="Contacts by name.")
     approvers: str = Field(
         default="",
         description=(
-            "File with the public keys of people who may approve drills, in the allowed-signers format of "
-            "ssh-keygen(1), next to this file."
+            "File with the public keys of the people who may approve drills, in the allowed-signers format of "
+            "ssh-keygen(1). The path is relative to the folder of this file."
         ),
     )
 
@@ -112,16 +122,16 @@ class Inventory(BaseModel):
         if value is not None and not isinstance(value, dict):
             return value
         if (value or {}).get("name", key) != key:
-            raise strict.Misplaced(f"the name of {key!r} must be its key", (part, key, "name"), "remove `name`")
+            raise strict.Misplaced(f"the name of {key!r} must be the same as its key", (part, key, "name"), "remove `name`")
         return {**(value or {}), "name": key}
 
     @model_validator(mode="after")
     def _sources(self) -> Self:
-        """Make each backup source a service too, so that steps can name it."""
+        """Add each backup source to the services, so that steps can refer to it by name."""
         for key, source in self.backups.items():
             if key in self.services and self.services[key] != source:
                 raise strict.Misplaced(
-                    f"{key!r} is the name of a service and of a backup", ("backups", key), "rename one of them"
+                    f"{key!r} is the name of a service and also of a backup", ("backups", key), "rename one of them"
                 )
             if (saved := getattr(source, "service", "")) and saved not in self.services:
                 raise strict.Misplaced(
@@ -141,7 +151,7 @@ class Inventory(BaseModel):
         for name in ("all", *self.groups):
             if name in self.hosts:
                 raise strict.Misplaced(
-                    f"{name!r} is the name of a host and of a group", ("hosts", name), "rename one of them"
+                    f"{name!r} is the name of a host and also of a group", ("hosts", name), "rename one of them"
                 )
         for group, members in self.groups.items():
             for index, name in enumerate(members):
@@ -172,7 +182,7 @@ class Inventory(BaseModel):
         return self
 
     def _needs(self, key: str, names: Sequence[str]) -> None:
-        """Check that the service ``key`` needs only other services of the inventory."""
+        """Check that the service ``key`` needs only services that are in the inventory, and not itself."""
         others = [name for name in self.services if name != key]
         for index, name in enumerate(names):
             if name not in others:
@@ -184,14 +194,14 @@ class Inventory(BaseModel):
                 )
 
     def _circle(self, name: str) -> None:
-        """Check that the chain of gateways of the host ``name`` contains no host twice."""
+        """Check that the gateways through which the host ``name`` is reached contain no host twice."""
         way = [name]
         while (gateway := self.hosts[way[-1]].gateway) in self.hosts:
             if gateway in way:
                 raise strict.Misplaced(
                     f"the gateways form a cycle: {' > '.join([*way, gateway])}",
                     ("hosts", name, "gateway"),
-                    "the gateway nearest to the controller must be reached directly, without `gateway`",
+                    "the first gateway, as seen from the controller, must be reached directly: remove its `gateway`",
                 )
             way.append(gateway)
 
@@ -207,8 +217,9 @@ class Inventory(BaseModel):
         return self.hosts[name]
 
     def thing(self, service: str) -> Thing:
-        """Identity of the server or data behind ``service``; services with equal identities are different names for the same
-        thing.
+        """Return the identity of the server or data behind ``service``.
+
+        Services with equal identities are different names for the same server or data.
         """
         return thing(self.services[service], self.hosts)
 
@@ -217,9 +228,11 @@ class Inventory(BaseModel):
         return same_thing(self.services, self.hosts, a, b)
 
     def expand(self, patterns: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-        """Names of the hosts that match patterns such as ``db:!db-2``, in the order of the inventory. Raises PlanError.
+        """Return the names of the hosts that match patterns such as ``db:!db-2``, in the order of the inventory. Raises
+        PlanError.
 
-        ``controller`` is a host of every inventory, but the pattern ``all`` matches only hosts that the inventory describes.
+        ``controller`` is a host of every inventory, but the pattern ``all`` matches only hosts that the inventory
+        describes.
         """
         try:
             wanted = pattern_hosts(patterns, tuple(self.hosts), self.groups, aside=(CONTROLLER,))
@@ -228,19 +241,22 @@ class Inventory(BaseModel):
         return tuple(name for name in dict.fromkeys((*self.hosts, CONTROLLER)) if name in wanted)
 
     def secrets_of(self, services: Iterable[str]) -> dict[str, Secret]:
-        """Secrets of ``services``, each under its path in the inventory, such as ``services.cache.password``."""
+        """Return the secrets of ``services``.
+
+        The key of each is its path in the inventory, such as ``services.cache.password``.
+        """
         return dict(pair for key in services for pair in _secrets(self.services[key], f"services.{key}"))
 
     def secrets_of_hosts(self) -> dict[str, Secret]:
-        """Passwords of `become` of all hosts, each under its path in the inventory."""
+        """Return the passwords in `become` of all hosts. The key of each is its path in the inventory."""
         return dict(pair for key, target in self.hosts.items() for pair in _secrets(target, f"hosts.{key}"))
 
     def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
-        The values also include secrets of other services, and addresses of contacts, if they can be read without a command
-        or pipe: output may contain them. ``hide`` is called with the value of any of these that is read later. Raises
-        SecretError, which names the secret by its keys in the inventory.
+        Output may also contain secrets of other services, passwords of hosts, and addresses of contacts. Their values are
+        returned too if they can be read without a command or a pipe. When one of these values is read later, ``hide`` is
+        called with the value. Raises SecretError, which names the secret by its path in the inventory.
         """
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
         others = [
@@ -255,7 +271,7 @@ class Inventory(BaseModel):
 
 
 def on_host(source: Any, services: Mapping[str, Any]) -> Any:
-    """Return a backup source; if it has no host, with the host of the service that it backs up."""
+    """Return a backup source. If it names no host, add the host of the service whose data it backs up."""
     if not isinstance(source, dict) or source.get("host") is not None:
         return source
     service = services.get(source.get("service", ""))
@@ -276,7 +292,7 @@ def _secrets(value: Any, place: str) -> Iterator[tuple[str, Secret]]:
 
 
 def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str:
-    """Read the secret at the keys ``place`` of an inventory. Raises SecretError, whose message names ``place``."""
+    """Read the secret at the path ``place`` of an inventory. Raises SecretError, whose message contains ``place``."""
     try:
         return secret.reveal(within_s)
     except SecretError as error:
@@ -284,10 +300,10 @@ def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str
 
 
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
-    """Read an inventory file, its includes, and the Ansible inventories that these files name.
+    """Read an inventory file, the files that it includes, and the Ansible inventories that these files name.
 
-    ``lab`` resolves the tags ``!lab`` and ``!lab_secret``, whose values only a running lab knows. Paths in a file are
-    relative to its folder. Raises InventoryError with file, line and column.
+    ``lab``: lookup of the values of the tags ``!lab`` and ``!lab_secret``; only a running lab knows these values. Paths in
+    a file are relative to the folder of the file. Raises InventoryError with file, line and column.
     """
     found = merging.documents(path, lab)
     made = merging.resolve(Inventory, found)
@@ -300,10 +316,10 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
 
 
 def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
-    """Raise InventoryError when the inventory does not state if its environment is protected, although it must.
+    """Raise InventoryError when the inventory must state whether its environment is protected, but does not.
 
-    If a file sets another environment than the file it includes, the included `protected: false` does not apply to that
-    environment, but `protected: true` does.
+    A file may set another environment than the file that it includes. Then `protected: false` of the included file does not
+    apply to that environment, but `protected: true` does.
     """
     named, said = (
         max((number for number, document in enumerate(found) if document.value.get(key) is not None), default=-1)
@@ -316,15 +332,16 @@ def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
             (key,),
             why,
             hint=(
-                "write `protected: yes`, or `protected: no`, next to `environment`"
-                if counts is None
-                else "remove `protected`"
+                "write `protected: yes` or `protected: no` next to `environment`" if counts is None else "remove `protected`"
             ),
         )
 
 
 def service_names(services: Mapping[str, Service]) -> dict[str, Any]:
-    """Fields of ``services`` for use in expressions; a secret is replaced by its keys in the inventory (a SecretName)."""
+    """Return the fields of ``services`` for use in expressions.
+
+    In place of a secret is a SecretName with its path in the inventory.
+    """
     return {
         name: {
             key: SecretName(f"services.{name}.{key}") if isinstance(value, Secret) else value

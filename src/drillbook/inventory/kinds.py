@@ -1,4 +1,4 @@
-"""Validates services of an inventory with the model of their kind; only models of kinds in use are loaded."""
+"""Validates the services of an inventory, each with the model of its kind. Only models of kinds that are used are loaded."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from drillbook.values import Secret
 
 
 class OfItsKind:
-    """Annotation of a field that makes pydantic validate a service by the model of its `kind`."""
+    """Annotation of a field. It makes pydantic validate a service with the model of its `kind`."""
 
     SOURCES: ClassVar[bool] = False
-    """True if the documentation shows kinds of backup sources here; False for kinds of services."""
+    """True if the documentation of the field lists kinds of backup sources. False if it lists kinds of services."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -35,7 +35,7 @@ class OfItsKind:
 
     @classmethod
     def models(cls) -> list[type[Service]]:
-        """Models of all kinds of services, or of all kinds of backup sources; used to explain validation errors."""
+        """Return the models of all kinds of services, or of all kinds of backup sources. They explain validation errors."""
         from drillbook.sdk.backup_source import BackupSource  # noqa: PLC0415  few inventories name backups
 
         models = [service_class(kind) for kind in service_kinds()]
@@ -47,7 +47,7 @@ class OfItsKind:
 
 
 class SourceOfItsKind(OfItsKind):
-    """Annotation of a field that makes pydantic validate a backup source by the model of its `kind`."""
+    """Annotation of a field. It makes pydantic validate a backup source with the model of its `kind`."""
 
     SOURCES = True
 
@@ -60,18 +60,18 @@ class SourceOfItsKind(OfItsKind):
             kinds = ", ".join(str(model.model_fields["kind"].default) for model in cls.models())
             raise PydanticCustomError(
                 "kind_of_service",
-                "{tag} is a kind of service, not a kind of backup; kinds of backups: {kinds}",
+                "{tag!r} is a kind of service, but here a kind of backup is needed; kinds of backups: {kinds}",
                 {"tag": repr(discovery.kind_default(type(source))), "kinds": kinds},
             )
         return source
 
 
 JOURNAL = {"journal": True}
-"""Validation context for a plan from a journal, in which services of unknown kinds are accepted unchanged."""
+"""Validation context for a plan in a journal. Services of unknown kinds are accepted and stay unchanged."""
 
 
 class Unknown(Service):
-    """A service in a journal whose kind belongs to a plugin that is not installed."""
+    """A service in a journal whose kind is unknown here, because it belongs to a plugin that is not installed."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Secret | Any, Field(union_mode="left_to_right")]]
@@ -104,6 +104,6 @@ def _validated(value: Any, info: core_schema.ValidationInfo) -> Service:
 
 
 def _below(kind: str, detail: Any) -> Any:
-    """Add ``kind`` at the front of the location of a validation error, as pydantic does for a discriminated union."""
+    """Put ``kind`` at the beginning of the location of a validation error, as pydantic does for a discriminated union."""
     kept = {key: detail[key] for key in ("type", "input", "ctx") if key in detail}
     return {**kept, "loc": (kind, *detail["loc"])}

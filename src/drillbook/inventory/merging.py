@@ -1,4 +1,4 @@
-"""Merges the files of an inventory key by key; hosts and groups from other sources have lower precedence."""
+"""Merges the files of an inventory key by key. Hosts and groups from other sources have lower precedence than the files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ Model = TypeVar("Model", bound=BaseModel)
 MERGED = ("hosts", "contacts")
 """Sections whose entries are merged field by field.
 
-Entries of other sections are replaced as a whole; a service may be in only one file.
+In all other sections, an entry replaces an entry of the same name as a whole. A service may be in only one file.
 """
 
 
 def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -> list[Document]:
-    """Read the inventory file ``path`` and its includes; lowest precedence first. Raises InventoryError."""
+    """Read the inventory file ``path`` and the files that it includes. The result begins with the lowest precedence.
+
+    Raises InventoryError when a file cannot be read.
+    """
     around = Around(path.parent, lab)
     tags = {tag: reader for source in SOURCES for tag, reader in source.tags(around).items()}
     document = strict.load(path, tags=tags, error_type=InventoryError)
@@ -33,7 +36,7 @@ def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -
 
 
 def resolve(model: type[Model], found: list[Document]) -> Model:
-    """Merge the files ``found`` into one inventory, and validate it. Raises InventoryError."""
+    """Merge the files ``found`` into one inventory, and validate it. Raises InventoryError when the inventory is invalid."""
     merged = found[0] if len(found) == 1 else _merged(found)
     value = {key: part for key, part in merged.value.items() if key not in KEYS}
     written = value.get("hosts") if isinstance(value.get("hosts"), dict) else {}
@@ -52,9 +55,9 @@ def resolve(model: type[Model], found: list[Document]) -> Model:
 
 
 def _below(found: list[Document], written: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
-    """Hosts and groups from other sources, such as Ansible; ``written`` contains the hosts in inventory files.
+    """Return the hosts and groups from other sources, such as Ansible. ``written``: the hosts in inventory files.
 
-    Raises InventoryError.
+    Raises InventoryError when a source cannot be read.
     """
     hosts: dict[str, dict[str, Any]] = {}
     groups: dict[str, tuple[str, ...]] = {}

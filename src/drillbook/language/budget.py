@@ -1,7 +1,8 @@
-"""Budgets for template expressions, so that no expression in a project's files can exhaust memory or time.
+"""Budgets for template expressions, so that no expression in the files of a project can exhaust memory or time.
 
 Operators, filters and methods are refused before they run if their result would exceed ``MOST``. Evaluation stops after
-``SECONDS``. Of Jinja's statements only `if` and `for` are allowed, since others can make a value grow with every line.
+``SECONDS``. Of the statements of Jinja, only `if` and `for` are allowed, since other statements can make a value grow with
+every line.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 MOST = 4 << 20
-"""Largest size of a value, in characters or items; large enough for searches in 1 MiB of output of a target."""
+"""Largest size of a value in characters or items. It is large enough for searches in 1 MiB of output of a target."""
 ROUNDS = 100_000
-"""Maximum number of loop iterations in one evaluated text, and of items taken from an iterator."""
+"""Maximum number of loop iterations while one text is evaluated, and of items that are taken from an iterator."""
 BITS = 1 << 16
-"""Largest size of an integer, in bits."""
+"""Largest size of an integer in bits."""
 SECONDS = 5.0
 _STATEMENTS = (nodes.Output, nodes.If, nodes.For)
 _WIDE = re.compile(r"%[^%a-zA-Z]*(\*|\d{5,})|\{[^{}]*(:[^{}]*\d{5,}|\{)")
@@ -43,13 +44,13 @@ class TooLarge(SecurityError):
 
 
 def large(what: str) -> TooLarge:
-    """Make the error that says that ``what`` exceeds the budget."""
+    """Return the error for a value that exceeds the budget. ``what``: name of the value in the message."""
     return TooLarge(f"{what} exceeds the limit of an expression: {MOST} characters or items")
 
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Limit the evaluation inside the `with` to ``SECONDS`` and to ``ROUNDS`` loop iterations."""
+    """Within the `with` block, limit evaluation to ``SECONDS`` and to ``ROUNDS`` loop iterations."""
     ends, left = _ENDS.set(time.monotonic() + SECONDS), _LEFT.set([ROUNDS])
     try:
         yield
@@ -72,11 +73,14 @@ def rendered(template: Template, names: Mapping[str, Any]) -> str:
 
 def _in_time() -> None:
     if time.monotonic() > _ENDS.get():
-        raise TooLarge(f"the evaluation exceeds the time limit of an expression: {SECONDS:g} s")
+        raise TooLarge(f"the evaluation of an expression took longer than the time limit of {SECONDS:g} s")
 
 
 def size(value: object) -> int:
-    """Estimate a lower bound of the size of ``value`` written as text; counting stops once it exceeds ``MOST``."""
+    """Return an estimate of the size of ``value`` as text, which is at most its true size.
+
+    Counting stops once the estimate exceeds ``MOST``.
+    """
     total, waiting = 0, [value]
     while waiting and total <= MOST:
         one = waiting.pop()
@@ -106,7 +110,7 @@ def _operator(name: str, left: Any, right: Any) -> bool:
 
 
 def _between(glue: object, parts: object) -> int:
-    """Size of the text that results from joining ``parts`` with the separator ``glue``; an estimate."""
+    """Return an estimate of the size of the text that joins ``parts`` with the separator ``glue``."""
     return size(parts) + len(str(glue)) * (len(parts) if isinstance(parts, Sequence | Mapping) else 1)
 
 
@@ -119,7 +123,7 @@ def _texts(given: Sequence[Any]) -> int:
 
 
 def _made(name: str, value: Any, given: Sequence[Any], *, method: bool) -> int:
-    """Upper bound for the size of the result of the filter or method ``name`` on ``value``; an estimate."""
+    """Return an estimate of the largest possible result of the filter or method ``name`` on ``value``."""
     if name == "replace" and isinstance(value, str) and len(given) > 1:
         return len(value) + value.count(str(given[0])) * len(str(given[1]))
     if name == "join":
@@ -133,7 +137,7 @@ def _made(name: str, value: Any, given: Sequence[Any], *, method: bool) -> int:
 
 
 def _check(name: str, value: Any, given: Sequence[Any], *, method: bool) -> None:
-    """Raise TooLarge when a filter's or method's result would exceed the budget, or when time has run out."""
+    """Raise TooLarge when the result of a filter or method would exceed the budget, or when the time is over."""
     _in_time()
     wide = name in ("format", "format_map") and isinstance(value, str) and _WIDE.search(value)
     if wide or _made(name, value, given, method=method) > MOST:
@@ -141,7 +145,7 @@ def _check(name: str, value: Any, given: Sequence[Any], *, method: bool) -> None
 
 
 def _whole(name: str, value: Any) -> Any:
-    """Return ``value``; an iterator becomes a list of its items. Raises TooLarge when the value exceeds the budget."""
+    """Return ``value``, or a list of the items if ``value`` is an iterator. Raises TooLarge when it exceeds the budget."""
     if not isinstance(value, str | bytes | Mapping | Sequence | Undefined) and isinstance(value, Iterable):
         value = list(islice(value, ROUNDS + 1))
         if len(value) > ROUNDS:
@@ -152,7 +156,7 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a filter of Jinja in budget checks; some filters receive Jinja's context in front of the value."""
+    """Wrap a filter of Jinja in budget checks. Some filters get the context of Jinja as an argument before the value."""
     before = 1 if getattr(filter_, "jinja_pass_arg", None) else 0
 
     @wraps(filter_)
@@ -166,7 +170,7 @@ def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _rounds(values: Iterable[Any]) -> Iterator[Any]:
-    """Yield ``values`` to a `for` loop, and count each iteration. Raises TooLarge after ``ROUNDS`` iterations."""
+    """Yield ``values`` to a `for` loop and count the iterations. Raises TooLarge after ``ROUNDS`` iterations."""
     left = _LEFT.get()
     for one in values:
         left[0] -= 1
@@ -177,16 +181,16 @@ def _rounds(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def check(tree: nodes.Template) -> None:
-    """Raise TemplateSyntaxError for any statement except `if` and a non-recursive `for`."""
+    """Raise TemplateSyntaxError for every statement except `if` and a `for` that is not recursive."""
     for node in tree.find_all(nodes.Stmt):
         recursive = isinstance(node, nodes.For) and node.recursive
         if recursive or not isinstance(node, _STATEMENTS):
             said = "`recursive`" if recursive else f"the statement `{type(node).__name__.lower()}`"
-            raise TemplateSyntaxError(f"{said} is not supported here, only `if` and `for`", node.lineno)
+            raise TemplateSyntaxError(f"{said} is not supported here; only `if` and `for` are", node.lineno)
 
 
 class _Rewrite(NodeTransformer):
-    """Rewrites syntax that Jinja evaluates itself into operators and filters that have a budget."""
+    """Rewrites syntax that Jinja evaluates by itself into operators and filters, which have a budget."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  Jinja's name
         """Rewrite `a ~ b` as an addition of two strings."""
@@ -198,21 +202,21 @@ class _Rewrite(NodeTransformer):
         return sum_
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  Jinja's name
-        """Make the loop iterate over its sequence through the filter that counts iterations."""
+        """Make the loop run over the result of the filter that counts iterations."""
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, _GO_ROUND, [], [], None, None, lineno=node.lineno)
         return node
 
 
 class Budgeted(ImmutableSandboxedEnvironment):
-    """Jinja sandbox that refuses results beyond the budget."""
+    """Sandbox of Jinja that refuses results beyond the budget."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        """Set up the sandbox: no globals, undefined names are errors, every filter has a budget.
+        """Set up the sandbox: there are no globals, undefined names are errors, and every filter has a budget.
 
-        Constant expressions are not evaluated in advance, since this would happen before the budget counts.
+        Jinja does not evaluate constant expressions in advance here, because the budget does not apply at that time.
         """
         super().__init__(undefined=StrictUndefined, autoescape=False, optimized=False)
         self.globals.clear()

@@ -1,4 +1,4 @@
-"""Explains pydantic's validation errors in the words of the file, and suggests the probably intended spelling."""
+"""Explains validation errors of pydantic in the words of the file, and suggests the spelling that was probably intended."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Place = tuple[str | int, ...]
 
 
 class Misplaced(ValueError):
-    """Error raised by a model's own validator, with the position of the wrong value in the model and a hint."""
+    """Error of a model's own validator. It holds a hint, and the position of the wrong value in the model."""
 
     def __init__(self, message: str, place: Place, hint: str = "") -> None:
-        """Store the message and hint; ``place`` is the path from the model to the wrong value."""
+        """Store the message and the hint. ``place``: path from the model to the wrong value."""
         super().__init__(message)
         self.place = place
         self.hint = hint
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'? `` for the most similar word in ``known``; empty when none is similar."""
+    """Return ``did you mean 'x'? `` for the most similar word in ``known``. Empty when no word is similar."""
     words = list(known) if len(word) < 80 else []
     twisted = [other for other in words if len(word) > 1 and sorted(other) == sorted(word)]
     near = twisted or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
@@ -46,7 +46,7 @@ EXPECTED = {
     "none_required": "nothing",
     "finite_number": "a number",
 }
-"""Plain name of the expected kind of value, by pydantic's error type."""
+"""Plain name of the expected kind of value, for each type of pydantic error."""
 
 PATTERNS = {
     r"^[a-z0-9][a-z0-9-]{0,62}$": "lower-case letters, digits and hyphens",
@@ -55,8 +55,9 @@ PATTERNS = {
 
 
 def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: Place) -> tuple[str, str]:
-    """Return message and hint for a pydantic error, in the words of the file; ``held`` is the path of the wrong value in the
-    file.
+    """Return message and hint for a pydantic error in the words of the file.
+
+    ``held``: path of the wrong value in the file.
     """
     kind, key = detail["type"], location[-1] if location else ""
     path = ".".join(str(part) for part in held)
@@ -69,7 +70,7 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
     if is_secret(detail):
         return (
             f"{path}: expected the source of a secret, not a value",
-            "name the source of the secret, not its value: !env NAME, !file PATH or !command [PROGRAM, ARGUMENT]",
+            "write the source of the secret instead of its value: !env NAME, !file PATH or !command [PROGRAM, ARGUMENT]",
         )
     if kind == "value_error":
         error = detail["ctx"]["error"]
@@ -80,7 +81,7 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
 
 
 def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: str) -> tuple[str, str]:
-    """Return message and hint for a missing or unknown `kind`, or for that of a service where a backup belongs."""
+    """Return message and hint for a `kind` that is missing, unknown, or a kind of service where a kind of backup is needed."""
     if detail["type"] == "kind_of_service":
         return f"{path}: {detail['msg']}", ""
     kinds = [str(t.model_fields["kind"].default) for t in _models_at(model, location) if "kind" in t.model_fields]
@@ -92,7 +93,7 @@ def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: 
 
 
 def _how(kind: str, value: Any) -> str:
-    """Hint how to write a value of the expected kind; empty when there is no hint for the error ``kind``."""
+    """Return a hint how to write a value of the expected kind. Empty when there is no hint for the error ``kind``."""
     if kind == "string_type" and isinstance(value, bool | int | float):
         return f"put it in quotation marks: '{str(value).lower()}'"
     if kind == "tuple_type" and isinstance(value, str):
@@ -103,7 +104,7 @@ def _how(kind: str, value: Any) -> str:
 
 
 def is_secret(detail: Any) -> bool:
-    """Return True if a plain value stands where the source of a secret is needed; messages must then not show the value."""
+    """Return True if there is a plain value where the source of a secret is needed. Messages must not show this value."""
     return bool(detail["type"] == "model_type" and detail.get("ctx", {}).get("class_name") == "Secret")
 
 
@@ -130,7 +131,7 @@ def _expected(kind: str, detail: Any) -> str:
 
 
 def _cut(value: Any) -> str:
-    """Format a value for a message: on one line, shortened, spelled as in YAML."""
+    """Format a value for a message: on one line, shortened, and spelled as in YAML."""
     words = {None: "nothing", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return words[value]
@@ -139,7 +140,7 @@ def _cut(value: Any) -> str:
 
 
 def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
-    """Description of the key at ``location`` in the model; empty if there is none."""
+    """Return the description of the key at ``location`` in the model. Empty if there is none."""
     for info_name, info in _model_at(model, location[:-1]).model_fields.items():
         if location and (info.alias or info_name) == location[-1]:
             return info.description or ""
@@ -147,7 +148,7 @@ def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
 
 
 def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """Keys of the model at the path ``location`` inside ``model``."""
+    """Return the keys of the model at the path ``location`` inside ``model``."""
     return sorted(
         info.alias or name
         for name, info in _model_at(model, location).model_fields.items()
@@ -156,12 +157,18 @@ def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 
 def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel]:
-    """Model at the path ``location`` in ``model``; if the path leads out of all models, the deepest model on the path."""
+    """Return the model at the path ``location`` in ``model``.
+
+    If the path leads to no model, return the last model on the path.
+    """
     return _models_at(model, location)[0]
 
 
 def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[BaseModel]]:
-    """Models that are possible at ``location``: several, unless a `kind` on the path selects one."""
+    """Return the models that are possible at ``location``.
+
+    There are several, unless a `kind` on the path selects one of them.
+    """
     found = [model]
     for part in location:
         if by_kind := [t for t in found if "kind" in t.model_fields and t.model_fields["kind"].default == part]:
@@ -174,7 +181,7 @@ def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[B
 
 
 def _types(annotation: Any) -> list[Any]:
-    """Types inside ``annotation``; if its metadata has a method `models`, the models returned by it."""
+    """Return the types inside ``annotation``. If its metadata has a method `models`, return the result of this method."""
     for note in getattr(annotation, "__metadata__", ()):
         if hasattr(note, "models"):
             return list(note.models())

@@ -1,4 +1,4 @@
-"""Collects all mistakes of a file, so that they are reported together and corrected at once."""
+"""Collects all mistakes of a file, so that they are reported together and can be corrected together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Mistakes:
         self.found: list[SourceError] = []
 
     def of(self, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return the result of ``part``; None when it raised a SourceError, which is kept."""
+        """Return the result of ``part``. If ``part`` raises a SourceError, store the error and return None."""
         try:
             return part(*args, **kwargs)
         except SourceError as error:
@@ -27,7 +27,7 @@ class Mistakes:
             return None
 
     def report(self) -> None:
-        """Raise the first mistake, with the others in it, if there is any."""
+        """Raise the first mistake if there is any. The error contains the other mistakes."""
         if self.found:
             first, *others = self.found
             first.others = tuple(others)

@@ -1,7 +1,7 @@
-"""Host patterns as in Ansible: ``db:!db-2``, ``all``, ``app[0]``, ``db[0:1]``, ``web*``, ``web:&spare``, ``~web\\d+``.
+r"""Host patterns as in Ansible: ``db:!db-2``, ``all``, ``app[0]``, ``db[0:1]``, ``web*``, ``web:&spare``, ``~web\d+``.
 
-One intentional difference: a part that matches no host is an error, also behind ``!`` and ``&``. Otherwise a misspelt
-exclusion would let a drill run on the host that was meant to be excluded.
+There is one intentional difference: a part of the pattern that matches no host is an error, also after ``!`` and ``&``.
+Otherwise a drill could run on a host that a misspelt exclusion was meant to exclude.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ class PatternError(ValueError):
 def expand(
     patterns: str | Iterable[str], hosts: Sequence[str], groups: Mapping[str, Sequence[str]], *, aside: Sequence[str] = ()
 ) -> set[str]:
-    """Names of the hosts that match ``patterns``.
+    """Return the names of the hosts that match ``patterns``.
 
-    ``hosts`` are all hosts in order; ``groups`` lists the hosts of each group. Hosts in ``aside`` must be named in full:
-    neither ``all`` nor a glob matches them. Raises PatternError when a part matches nothing, or when no host remains.
+    ``hosts``: all hosts in their order. ``groups``: the hosts of each group. ``aside``: hosts that match only when they are
+    named in full, and neither by ``all`` nor by a glob. Raises PatternError when a part of the pattern matches nothing, or
+    when no host remains.
     """
     written = [patterns] if isinstance(patterns, str) else list(patterns)
     parts = [part for pattern in written for part in _split(pattern, hosts)]
@@ -44,7 +45,7 @@ def expand(
     for part in [part for part in parts if part[0] == "!"]:
         found -= {part[1:]} if part[1:] in aside else set(_one(part[1:], hosts, groups))
     if not found:
-        raise PatternError(f"the pattern {':'.join(parts)!r} leaves no host", _there_is(hosts, groups))
+        raise PatternError(f"no host is left by the pattern {':'.join(parts)!r}", _there_is(hosts, groups))
     return found
 
 
@@ -90,15 +91,15 @@ def _subscript(found: list[str], match: re.Match[str], pattern: str) -> list[str
     if not kept:
         raise PatternError(
             f"the index in {pattern!r} is too large: {match[1]!r} has {len(found)} host(s)",
-            f"the first is {match[1]}[0], the last {match[1]}[-1]",
+            f"the first host is {match[1]}[0], and the last is {match[1]}[-1]",
         )
     return kept
 
 
 def _named(name: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """Hosts that match ``name``, as in Ansible: first the hosts of all matching groups.
+    """Return the hosts that match ``name``, as in Ansible. The hosts of all matching groups come first.
 
-    Hosts whose own name matches follow only when no group matches, or when ``name`` is a glob or a regular expression.
+    Hosts whose own names match follow only when no group matches, or when ``name`` is a glob or a regular expression.
     """
     if name == "all":
         yield from hosts
@@ -118,7 +119,7 @@ def _matcher(name: str) -> Callable[[str], object]:
         return re.compile(name[1:]).match
     except (re.error, OverflowError, RecursionError) as error:
         raise PatternError(
-            f"{name!r} is not a regular expression: {error}", "without the ~ the text is a name or a glob"
+            f"{name!r} is not a regular expression: {error}", "without the ~, the text is a name or a glob"
         ) from None
 
 

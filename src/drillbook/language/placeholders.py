@@ -1,6 +1,6 @@
-"""``${name}`` in the requests of a flow: inserts values from earlier answers while the flow runs.
+"""Placeholders ``${name}`` in the requests of a flow. They are replaced by values from earlier answers while the flow runs.
 
-In contrast, ``{{ }}`` is evaluated before an action begins. Inserted values are not parsed again.
+In contrast, ``{{ }}`` is evaluated before an action begins. Values that replace a placeholder are not parsed again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MARK = re.compile(r"\$\{([a-z][a-z0-9_]*)\}")
 
 
 def names(value: Any) -> set[str]:
-    """Names of all placeholders in ``value`` and its nested values."""
+    """Return the names of all placeholders in ``value`` and in the values nested in it."""
     if isinstance(value, str):
         return set(_MARK.findall(value))
     if isinstance(value, Mapping):
@@ -25,7 +25,10 @@ def names(value: Any) -> set[str]:
 
 
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
-    """Replace all placeholders in ``value``. If a text is a single placeholder, the result is the value itself, with its type."""
+    """Replace all placeholders in ``value``.
+
+    If a text consists of one placeholder, the result is the value itself with its type.
+    """
     if isinstance(value, str):
         whole = _MARK.fullmatch(value)
         return values[whole[1]] if whole else text(value, values)
@@ -42,7 +45,7 @@ def text(value: str, values: Mapping[str, Any]) -> str:
 
 
 def url(value: str, values: Mapping[str, Any]) -> str:
-    """Replace all placeholders in a URL; values are percent-encoded, so that no value can add parts to the URL."""
+    """Replace all placeholders in a URL. The values are percent-encoded, so that no value can add parts to the URL."""
     return _MARK.sub(lambda match: quote(_shown(values[match[1]]), safe=""), value)
 
 
@@ -53,7 +56,7 @@ def _shown(value: Any) -> str:
 def follow(data: Any, path: str) -> Any:
     """Return the text, number or boolean at ``path`` (such as ``documents.0.id``) in ``data``.
 
-    Raises LookupError, which names the missing part of the path, or says that the value is of an unsuitable type.
+    Raises LookupError when a part of the path is missing, or when the value there has another type.
     """
     at = data
     for part in path.split("."):
@@ -69,8 +72,9 @@ def follow(data: Any, path: str) -> Any:
 
 
 def hide(message: str, secret: Iterable[str]) -> str:
-    """Replace each value of ``secret`` in ``message`` by ``***``, except values shorter than six characters, which are too
-    common.
+    """Replace each value of ``secret`` in ``message`` by ``***``.
+
+    Values shorter than six characters stay, since they are too common.
     """
     for value in sorted(secret, key=len, reverse=True):
         if len(value) >= 6:

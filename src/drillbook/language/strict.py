@@ -1,7 +1,7 @@
 """Strict YAML: every value has a source position, and no value is converted implicitly.
 
-Only ``true`` and ``false`` are booleans, only decimal digits are numbers (no octal, no sexagesimal). Dates remain text,
-duplicate keys are errors, and only tags registered by the caller are known.
+Only ``true`` and ``false`` are booleans. Only decimal digits are numbers, so that there are no octal and no sexagesimal
+numbers. Dates remain text, and duplicate keys are errors. Only the tags that the caller registers are known.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ Place = tuple[str | int, ...]
 """Path to a value: keys and indexes from the top of the document."""
 
 TagReader = Callable[[Any], Any]
-"""Function that converts the content of a tag to a value. It raises ValueError, which names the expected content."""
+"""Function that converts the content of a tag to a value.
+
+When the content is wrong, it raises ValueError, whose message names the expected content.
+"""
 
 
 @runtime_checkable
@@ -48,7 +51,7 @@ BYTE_LIMIT = 2_000_000
 class Document:
     """A YAML file: its value, and the position of each part of the value.
 
-    If several documents were merged, ``parts`` contains them.
+    If several files were merged, ``parts`` contains their documents.
     """
 
     file: str
@@ -60,7 +63,10 @@ class Document:
     parts: tuple[Document, ...] = ()
 
     def part(self, place: Place) -> Document:
-        """Of the documents in ``parts``, return the one that contains most of the path ``place``; of equals, the last."""
+        """Return the document in ``parts`` that contains the longest part of the path ``place``.
+
+        Of equal documents, return the last.
+        """
 
         def held(document: Document) -> int:
             return max((end for end in range(len(place) + 1) if place[:end] in document.marks), default=-1)
@@ -68,8 +74,9 @@ class Document:
         return max(reversed(self.parts), key=held) if self.parts else self
 
     def where(self, place: Place, *, key: bool = False) -> Where:
-        """File, line and column of the value at ``place``, or of its nearest parent that has a position; with ``key``, of
-        the value's key.
+        """Return file, line and column of the value at ``place``, or of its nearest parent with a known position.
+
+        When ``key`` is true, return the position of the value's key.
         """
         if self.parts:
             return self.part(place).where(place, key=key)
@@ -80,7 +87,7 @@ class Document:
         return Where(self.file, 1, 1)
 
     def error(self, place: Place, message: str, *, hint: str = "", key: bool = False) -> SourceError:
-        """Make an error at ``place`` with an excerpt of the line."""
+        """Return an error at ``place`` with an excerpt of the line."""
         if self.parts:
             return self.part(place).error(place, message, hint=hint, key=key)
         where = self.where(place, key=key)
@@ -88,16 +95,20 @@ class Document:
         return self.error_type(message, where=where, excerpt=excerpt, hint=hint)
 
     def validate(self, model: type[Model], value: Any, place: Place = ()) -> Model:
-        """Validate ``value`` as ``model``; raise the document's type of error at the position of the first mistake."""
+        """Validate ``value`` with the model ``model``.
+
+        Raises the document's type of error at the position of the first mistake.
+        """
         try:
             return model.model_validate(value)
         except ValidationError as error:
             raise self.explain(error, model, place) from None
 
     def explain(self, error: ValidationError, model: type[BaseModel], place: Place = ()) -> SourceError:
-        """Make an error for all problems of a validation error: the first one, with the others in it.
+        """Return an error for all problems of a validation error. It is the first of them, and contains the others.
 
-        Unknown keys come first, and a key that is missing beside one is left out: it is often what was misspelt.
+        Unknown keys come first. A missing key in the same mapping is then not reported, because the unknown key is often a
+        misspelling of the missing key.
         """
         details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         misspelt = {self._place(one, place)[:-1] for one in details if one["type"] == "extra_forbidden"}
@@ -111,7 +122,10 @@ class Document:
         return first
 
     def _place(self, one: Mapping[str, Any], place: Place) -> Place:
-        """Place in the file, below ``place``, of the problem ``one`` of a validation error."""
+        """Return the path, in the file, of the problem ``one`` of a validation error.
+
+        ``place``: path of the validated value.
+        """
         location = _location(one)
         held = self._held(place, location)
         return (*held, location[-1]) if one["type"] == "missing" else held
@@ -125,7 +139,9 @@ class Document:
         return self.error_type(found.message, where=found.where, hint=hint) if is_secret(one) else found
 
     def _held(self, place: Place, location: tuple[Any, ...]) -> Place:
-        """Return ``location`` without the parts that do not exist in the file, such as the `kind` that pydantic adds for a union."""
+        """Return ``location`` without the parts that do not exist in the file, such as the `kind` that pydantic adds for a
+        union.
+        """
         kept: list[str | int] = []
         for part in location:
             if (*place, *kept, part) in self.marks:
@@ -134,18 +150,18 @@ class Document:
 
 
 def _location(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Location of a problem in the value, without the names of functions that pydantic puts in."""
+    """Return the location of a problem in the value, without the names of functions that pydantic adds."""
     return tuple(part for part in one["loc"] if not (isinstance(part, str) and part.startswith("function-")))
 
 
 def load(
     path: Path, *, tags: Mapping[str, TagReader] | None = None, error_type: type[SourceError] = SourceError
 ) -> Document:
-    """Read a YAML file that holds one mapping. Raises ``error_type`` with the position of the mistake."""
+    """Read a YAML file that contains one mapping. Raises ``error_type`` with the position of the mistake."""
     try:
         data = path.read_bytes()
         if len(data) > BYTE_LIMIT:
-            raise error_type(f"{path} has {len(data)} bytes, more than the limit of {BYTE_LIMIT}")
+            raise error_type(f"{path} has {len(data)} bytes, which is more than the limit of {BYTE_LIMIT}")
         text = data.decode("utf-8-sig")
     except OSError as error:
         raise error_type(f"{path} cannot be read: {error.strerror}") from None
@@ -159,7 +175,7 @@ def load(
 def parse(
     text: str, file: str, *, tags: Mapping[str, TagReader] | None = None, error_type: type[SourceError] = SourceError
 ) -> Document:
-    """Parse YAML text that holds one mapping; see ``load``."""
+    """Parse YAML text that contains one mapping; see ``load``."""
     lines = tuple(text.splitlines())
     builder = _Builder(file, lines, dict(tags or {}), error_type)
     try:
@@ -185,7 +201,7 @@ def parse(
 
 
 class _Builder:
-    """Builder of plain values from YAML nodes; records the position of each value and key."""
+    """Builder of plain values from YAML nodes. It records the position of each value and of each key."""
 
     def __init__(self, file: str, lines: tuple[str, ...], tags: dict[str, TagReader], error_type: type[SourceError]) -> None:
         self.file, self.lines, self.tags, self.error_type = file, lines, tags, error_type
@@ -200,20 +216,20 @@ class _Builder:
         return self.error_type(message, where=Where(self.file, mark.line + 1, mark.column + 1), excerpt=excerpt, hint=hint)
 
     def unprintable(self, text: str, position: int) -> SourceError:
-        """Make the error for a character that YAML does not allow."""
+        """Return the error for a character that YAML does not allow."""
         before = text[:position]
         where = Where(self.file, before.count("\n") + 1, position - before.rfind("\n"))
         return self.error_type(
             f"the character U+{ord(text[position]):04X} is not allowed in YAML",
             where=where,
-            hint="remove it; in double quotes it can be written as an escape",
+            hint="remove it, or write it in double quotes as an escape",
         )
 
     def build(self, node: yaml.Node, place: Place) -> Any:
         if len(self.marks) > NODE_LIMIT or len(place) > 50 or id(node) in self._open:
             raise self.fail(
                 node.start_mark,
-                "the file is too deep, too large or refers to itself",
+                "the file is nested too deep, too large, or refers to itself",
                 f"at most 50 levels and {NODE_LIMIT} values are allowed",
             )
         self.marks[place] = (node.start_mark.line, node.start_mark.column)
@@ -245,7 +261,10 @@ class _Builder:
             raise self.fail(node.start_mark, f"{tag}: {error}") from None
 
     def _writable(self, node: yaml.Node) -> None:
-        """Raise an error for NUL and lone surrogates: YAML can escape them, but no path, command or journal can contain them."""
+        """Raise an error for NUL and for lone surrogates.
+
+        YAML can write them as escapes, but paths, commands and journals cannot contain them.
+        """
         if bad := re.search("[\x00\ud800-\udfff]", node.value):
             raise self.fail(
                 node.start_mark,
@@ -274,7 +293,7 @@ class _Builder:
 
 
 def scalar(text: str) -> Any:
-    """Value of a plain (unquoted) scalar: null, true, false, a decimal number, or the text itself."""
+    """Return the value of a scalar without quotes: null, true, false, a decimal number, or the text itself."""
     words: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
     if text in words:
         return words[text]
@@ -286,9 +305,9 @@ def scalar(text: str) -> Any:
 
 
 def _short(line: str, column: int) -> str:
-    """Shorten a line for a message; control characters are replaced, and columns do not change.
+    """Return a line shortened for a message. Control characters are replaced, and columns do not change.
 
-    Returns an empty text for a line that may contain a secret, since messages may end up in the log of a pipeline.
+    The result is empty for a line that may contain a secret, since messages may be stored in the log of a pipeline.
     """
     if re.search(r"(pass\w*|secret\w*|token\w*)['\"]?\s*[:=]\s*[^!\s]", line, re.IGNORECASE):
         return ""
@@ -297,7 +316,7 @@ def _short(line: str, column: int) -> str:
 
 
 def _yaml_hint(problem: str) -> str:
-    """Hint for a common syntax error; empty for others."""
+    """Return a hint for a common syntax error. Empty for other errors."""
     for part, hint in (
         ("mapping values are not allowed", "put a text that contains `: ` in quotation marks"),
         ("'\\t'", "indent with spaces, not tabs"),

@@ -1,4 +1,7 @@
-"""Jinja expressions ``{{ }}`` in drills: sandboxed; undefined names are errors; names are checked before the run."""
+"""Jinja expressions ``{{ }}`` in drills.
+
+They run in a sandbox. Undefined names are errors. Names are checked before the run.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class OverBudget(ValueError):
 
 
 Reference = tuple[str, ...]
-"""A name, followed by its constant attributes: ``("services", "api", "url")``."""
+"""A name and its constant attributes, such as ``("services", "api", "url")``."""
 
 _WHOLE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 _LENGTH_LIMIT = 10_000
@@ -33,7 +36,7 @@ def is_template(value: object) -> bool:
 
 
 def texts(value: object) -> Iterator[str]:
-    """All texts in ``value``, including nested ones."""
+    """Return all texts in ``value``, also those in nested values."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list | tuple):
@@ -53,7 +56,8 @@ def has_template(value: object) -> bool:
 def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
     """Evaluate every expression in ``value``. Raises ValueError.
 
-    If a text is a single expression, the result is the value of that expression, with its type; any other text remains text.
+    If a text consists of one expression, the result is the value of that expression with its type. Any other text remains
+    text.
     """
     if isinstance(value, Mapping):
         return {key: evaluate(item, names) for key, item in value.items()}
@@ -71,7 +75,7 @@ def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
 
 
 def expression(text: str, names: Mapping[str, Any]) -> Any:
-    """Value of one expression, with or without braces. Raises ValueError."""
+    """Return the value of one expression, which may be written with or without braces. Raises ValueError."""
     whole = _WHOLE.fullmatch(text)
     try:
         with budget.limited():
@@ -89,9 +93,9 @@ def _told(text: str, error: Exception) -> ValueError:
 
 
 def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
-    """Names, with attributes, that ``text`` refers to. Raises ValueError for bad syntax.
+    """Return the names with their attributes that ``text`` refers to. Raises ValueError when the syntax is wrong.
 
-    ``bare``: ``text`` is an expression without braces.
+    ``bare``: True when ``text`` is an expression without braces.
     """
     if len(text) > _LENGTH_LIMIT:
         raise ValueError("the expression is too long")

@@ -1,12 +1,12 @@
-"""Approvals: a named person permits one plan until a given time, by an SSH signature that is checked before a run.
+"""Approvals. A named person permits one plan until a given time, with an SSH signature that is checked before a run.
 
-The signature is made with ``ssh-keygen -Y``. An approval is two files in ``approvals/`` of the project: a JSON text and its
-signature. The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1). That file lists who may approve,
-and may limit the time in which a key is valid.
+The signature is made with ``ssh-keygen -Y``. An approval consists of two files in ``approvals/`` of the project: a JSON
+text and its signature. The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1). That file lists who
+may approve, and may limit the time in which a key is valid.
 
-An approval does not prove that operator and approver are two people. The operator is known only by the account that the
-kernel reports and the key that signs the run. Anybody who holds an approver's private key can approve as that approver, and
-anybody who may edit the approvers' file can add a person.
+An approval does not prove that the operator and the approver are two people. The operator is known only by the account that
+the kernel reports, and by the key that signs the run. Anybody who holds the private key of an approver can approve as that
+approver. Anybody who may edit the file of approvers can add a person.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from drillbook.signing.texts import FOLDER, Look, Refused, Signed
 
 
 class Approval(Signed):
-    """The signed text of an approval of a plan."""
+    """Text of an approval of a plan. The approver signs this text."""
 
     format: Literal["drillbook/approval/1"] = "drillbook/approval/1"
     drill: str
@@ -34,19 +34,19 @@ class Approval(Signed):
 
 
 class Files(texts.Files):
-    """Paths of an approval: its text and its signature."""
+    """Paths of the two files of an approval: its text and its signature."""
 
     @classmethod
     def of(cls, root: Path, plan: Plan) -> texts.Files:
-        """Paths of the approval of ``plan`` in ``approvals/`` of the project's folder ``root``."""
+        """Return the paths of the approval of ``plan`` in the folder ``approvals/`` of the project folder ``root``."""
         return cls.named(root, f"{plan.drill}.{plan.digest.removeprefix('sha256:')[:8]}.json")
 
 
 def look(plan: Plan, root: Path, *, now: datetime, operator: str, signing: str = "") -> Look:
-    """Find and verify the approval of exactly this plan in the project's folder ``root``.
+    """Find and verify the approval of exactly this plan in the project folder ``root``.
 
-    ``operator`` is the person who will run the plan, ``signing`` the fingerprint of the key that will sign the run. Contacts
-    no host; runs ``ssh-keygen``.
+    ``operator``: person who will run the plan. ``signing``: fingerprint of the key that will sign the run. Contacts no
+    host, but runs ``ssh-keygen``.
     """
     files = Files.of(root, plan)
     try:
@@ -73,11 +73,11 @@ def _of_plan(plan: Plan, name: str, approval: Approval) -> None:
 
 
 def _absent(plan: Plan, path: Path) -> Refused:
-    """Make the refusal for an approval that is missing, lacks its signature, or is for another version of the plan."""
+    """Return the refusal for an approval that is missing, has no signature, or is for another version of the plan."""
     others = sorted(path.parent.glob(f"{plan.drill}.????????.json"), key=lambda other: other.stat().st_mtime)
     remedy = (
-        f"Have another person approve the plan: `invoke drill.approve {plan.drill}`, and copy the two files below "
-        f"{FOLDER}/ to this project."
+        f"Have another person approve the plan with `invoke drill.approve {plan.drill}`. Then copy the two "
+        f"files below to {FOLDER}/ of this project."
     )
     if path.suffix == ".sig":
         return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)
@@ -86,16 +86,19 @@ def _absent(plan: Plan, path: Path) -> Refused:
             "approval-changed",
             f"the newest approval is {others[-1].name}",
             wanted=path.name,
-            remedy=f"Read the plan with `invoke drill.plan {plan.drill}`, and have it approved again: "
-            f"`invoke drill.approve {plan.drill}`.",
+            remedy=(
+                f"Read the plan with `invoke drill.plan {plan.drill}`, and have it approved again with `invoke "
+                f"drill.approve {plan.drill}`."
+            ),
         )
     return Refused("approval-missing", f"{path} does not exist", wanted=path.name, remedy=remedy)
 
 
 def approve(plan: Plan, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, texts.Files]:
-    """Sign an approval of ``plan`` with ``key``, valid from ``now`` for the duration ``until``, and store it below ``root``.
+    """Sign an approval of ``plan`` with ``key``, and store it below ``root``.
 
-    ``texts.signed`` says which keys are possible. Raises UsageError with a hint.
+    The approval is valid from ``now`` for the duration ``until``. ``texts.signed`` says which keys are possible. Raises
+    UsageError with a hint when it cannot be signed.
     """
     files = Files.of(root, plan)
     approval, fingerprint = texts.signed(

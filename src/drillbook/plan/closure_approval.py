@@ -1,4 +1,4 @@
-"""Approvals to close changes that a run could not undo, for example on hosts that are gone.
+"""Approvals to close a run although changes remain that it could not undo, for example on hosts that no longer exist.
 
 Each approval is valid for one run, one state of its journal, and one reason.
 """
@@ -19,7 +19,7 @@ from drillbook.signing.texts import FOLDER, Files, Look, Refused, Signed
 
 
 class Approval(Signed):
-    """The signed text of an approval to close the remaining changes of a run."""
+    """Text of an approval to close the remaining changes of a run. The approver signs this text."""
 
     format: Literal["drillbook/closing/1"] = "drillbook/closing/1"
     run: str
@@ -31,7 +31,10 @@ class Approval(Signed):
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Request to close a run's residue for ``reason``; ``approvers`` is the file that lists who may approve."""
+    """Request to close a run whose changes remain in part.
+
+    ``reason``: reason for closing it. ``approvers``: file that lists who may approve.
+    """
 
     run: str
     environment: str
@@ -40,7 +43,7 @@ class Closing:
     approvers: str
 
     def files(self, root: Path) -> Files:
-        """Paths of the two files of an approval of this closing, in the project's folder ``root``."""
+        """Return the paths of the two files of an approval of this closing, in the project folder ``root``."""
         return Files.named(root, f"{self.run}.{self.head.removeprefix('sha256:')[:8]}.json")
 
     @property
@@ -52,8 +55,8 @@ class Closing:
 def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
     """Find and verify the approval of exactly this closing of a run. Contacts no host.
 
-    The approver must not be one of ``operators``, and the approval's key must differ from ``signing``, the key that will
-    sign the run again.
+    The approver must not be one of ``operators``. The key of the approval must differ from ``signing``, which is the key
+    that will sign the run again.
     """
     files = closing.files(root)
     try:
@@ -75,16 +78,17 @@ def _of_closing(closing: Closing, name: str, approval: Approval) -> None:
             "approval-changed",
             f"{name} approves closing {approval.run} at {approval.head[:15]}... because: {approval.reason}",
             wanted=f"{closing.run} at {closing.head[:15]}... because: {closing.reason}",
-            remedy=f"Have another person approve the present closing: `{closing.command}`.",
+            remedy=f"Have another person approve the closing as it is now: `{closing.command}`.",
         )
 
 
 def _absent(closing: Closing, path: Path) -> Refused:
-    """Make the refusal for a missing approval, or for an approval of an earlier state of the journal."""
+    """Return the refusal for an approval that is missing, or that was given for an earlier state of the journal."""
     others = sorted(path.parent.glob(f"{closing.run}.????????.json"), key=lambda other: other.stat().st_mtime)
     remedy = (
-        f"Have another person check the hosts and approve the closing: `{closing.command}`, and copy the two files below "
-        f"{FOLDER}/ to this project. An approval is valid only for this reason and for the present journal."
+        f"Have another person check the hosts and approve the closing with `{closing.command}`. Then copy the "
+        f"two files below to {FOLDER}/ of this project. An approval is valid only for this reason and for the "
+        "present journal."
     )
     if path.suffix == ".sig":
         return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)
@@ -99,7 +103,7 @@ def _absent(closing: Closing, path: Path) -> Refused:
 
 
 def approve(closing: Closing, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, Files]:
-    """Sign an approval of ``closing`` with ``key`` and store it below ``root``. Raises UsageError with a hint."""
+    """Sign an approval of ``closing`` with ``key``, and store it below ``root``. Raises UsageError with a hint."""
     files = closing.files(root)
     approval, fingerprint = texts.signed(
         Approval,

@@ -1,4 +1,4 @@
-"""Guard: decides if a plan may begin at a given time. It uses only the plan, the time and the approval."""
+"""Guard. It decides whether a plan may begin at a given time, and uses only the plan, the time and the approval."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ class Approved(Protocol):
 
     @property
     def refusal(self) -> Finding | None:
-        """Finding with the reason why the approval is not valid; ``None`` for a valid approval."""
+        """Finding with the reason why the approval is not valid. ``None`` for a valid approval."""
 
 
 def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Approved | None = None) -> list[Finding]:
-    """Reasons why ``plan`` may not start at the time ``now``, as findings; empty when it may start.
+    """Return the reasons why ``plan`` may not begin at the time ``now``, as findings. Empty when it may begin.
 
-    ``now`` must have a time zone. ``confirm`` is the environment that the operator confirmed; None before the operator was
-    asked, as in a dry run. ``approval`` is the result of ``approval.look``; if it is None, a plan that needs an approval is
-    refused.
+    ``now`` must have a time zone. ``confirm``: environment that the operator confirmed; None before the operator was asked,
+    as in a dry run. ``approval``: result of ``approval.look``. If it is None, a plan that needs an approval is refused.
     """
     found: list[Finding] = []
     environment = plan.inventory.environment
@@ -52,7 +51,7 @@ def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Ap
 
 
 def needs_approval(plan: Plan) -> bool:
-    """Return True when the environment is protected, or the drill's guard demands an approval.
+    """Return True when the environment is protected, or when the guard of the drill demands an approval.
 
     Such a plan also needs ``--confirm``.
     """
@@ -60,7 +59,7 @@ def needs_approval(plan: Plan) -> bool:
 
 
 def message(refusals: Sequence[Finding]) -> str:
-    """Join all ``refusals`` to one sentence."""
+    """Join all ``refusals`` into one sentence."""
     return "; ".join(f"{one.title[0].lower()}{one.title[1:]}{_figures(one)}" for one in refusals)
 
 
@@ -79,12 +78,14 @@ def _window(windows: Sequence[Window], now: datetime) -> Finding | None:
         "guard-window",
         wanted="; ".join(map(str, windows)),
         measured=f"it is {now.astimezone(zone):%a %Y-%m-%d %H:%M} {windows[0].zone}; {when}",
-        remedy=f"Wait: {when}. Or change `guard.windows` in agreement with its owners.",
+        remedy=f"Wait: {when}. Or change `guard.windows` of the drill in agreement with the owners of the system.",
     )
 
 
 def said(opens: datetime, window: Window, now: datetime) -> str:
-    """Format the time ``opens`` at which a window opens: wall clock, zone, and the time left from ``now``."""
+    """Return the text for ``opens``, the time at which a window opens: wall clock, zone, and the time until then from
+    ``now``.
+    """
     minutes = math.ceil((opens.astimezone(UTC) - now.astimezone(UTC)) / MINUTE)
     days, rest = divmod(minutes, 24 * 60)
     hours, rest = divmod(rest, 60)
@@ -93,7 +94,9 @@ def said(opens: datetime, window: Window, now: datetime) -> str:
 
 
 def lacking(plan: Plan) -> list[Finding]:
-    """Make a finding for each package that must be installed on this machine, because the plan uses a service from it."""
+    """Return a finding for each package that must be installed on this machine, because the plan uses a service from the
+    package.
+    """
     found: dict[str, list[str]] = {}
     for name, what in plan.lacking.items():
         found.setdefault(what, []).append(name)
@@ -104,7 +107,7 @@ def lacking(plan: Plan) -> list[Finding]:
             wanted=f"installed services: {', '.join(names)}",
             measured=f"the drill needs {' and '.join(names)}, but {'they are' if len(names) > 1 else 'it is'} not installed: "
             f"install {what}",
-            remedy=f"Install {what}, then start the environment again; nothing was touched.",
+            remedy=f"Install {what}, then start the environment again. Nothing was changed.",
         )
         for what, names in found.items()
     ]

@@ -1,4 +1,4 @@
-"""Keys of a step or an abort condition besides its action or probe."""
+"""Keys of a step or of an abort condition that are written next to its action or probe."""
 
 from __future__ import annotations
 
@@ -15,52 +15,76 @@ class _Words(BaseModel):
 
 
 class ConditionWords(_Words):
-    """Keys of an abort condition other than its action or probe."""
+    """Keys of an abort condition, except its action or probe."""
 
     name: str = Field(default="", description="Description of the condition, in a few words.")
     hosts: str | tuple[str, ...] | None = Field(
-        default=None, description="For an action: hosts or groups on which it runs; default: the service's host."
+        default=None,
+        description=(
+            "For a condition with an action: hosts or groups on which the action runs. Default: the host of the service."
+        ),
     )
     expect: str | tuple[str, ...] | None = Field(
-        default=None, description="For an action: expressions over `result` that must stay true."
+        default=None, description="For a condition with an action: expressions that use `result` and must stay true."
     )
-    every: Duration | None = Field(default=None, ge=0.1, description="Time between two evaluations; default: 1s.")
+    every: Duration | None = Field(
+        default=None, ge=0.1, description=("Time between two evaluations of the condition. Default: 1s.")
+    )
     hold: Duration = Field(
-        default=Duration(0), alias="for", ge=0, description="Time that the condition must be bad before it ends the run."
+        default=Duration(0),
+        alias="for",
+        ge=0,
+        description=("Time for which the condition must be bad before the run is ended."),
     )
-    timeout: Duration | None = Field(default=None, gt=0, description="For an action: time limit of one evaluation.")
+    timeout: Duration | None = Field(
+        default=None, gt=0, description=("For a condition with an action: time limit of one evaluation.")
+    )
     tries: int = Field(
-        default=3, ge=1, le=100, description="Number of consecutive evaluations without an answer that also end the run."
+        default=3,
+        ge=1,
+        le=100,
+        description=("Number of consecutive evaluations without an answer after which the run is also ended."),
     )
 
 
 class Keywords(_Words):
-    """Keys of a step other than its action."""
+    """Keys of a step, except its action."""
 
     name: str = Field(default="", description="Purpose of the step, in a few words.")
     hosts: str | tuple[str, ...] | None = Field(
-        default=None, description="Hosts or groups of the step; default: the service's host."
+        default=None, description="Hosts or groups on which the step runs. Default: the host of the service."
     )
     save: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = Field(
         default=None, description="Name by which later steps refer to the facts of this step."
     )
     when: str | None = Field(
         default=None,
-        description=("Expression; when it is false the step is skipped. A skipped verification does not count as passed."),
+        description=(
+            "Expression. When its value is false, the step is skipped. A skipped verification does not count as passed."
+        ),
     )
     timeout: Duration | None = Field(
-        default=None, gt=0, description="Time limit of one attempt, or of all attempts together with `every`."
+        default=None,
+        gt=0,
+        description=("Time limit of one attempt of the step. With `every`, it is the time limit of all attempts together."),
     )
-    retries: int = Field(default=0, ge=0, le=100, description="Number of further attempts after a failure.")
+    retries: int = Field(default=0, ge=0, le=100, description="Number of further attempts after a failed attempt.")
     every: Duration | None = Field(
-        default=None, gt=0, description="Interval for polling: the step is repeated until it succeeds or `timeout` expires."
+        default=None,
+        gt=0,
+        description=("Interval between attempts. The step is repeated until it succeeds or `timeout` has passed."),
     )
-    expect: str | tuple[str, ...] | None = Field(default=None, description="Expressions over `result` that must be true.")
-    allow_failure: str | None = Field(default=None, min_length=3, description="Reason why the step may fail.")
+    expect: str | tuple[str, ...] | None = Field(
+        default=None, description=("Expressions that use `result` and must be true.")
+    )
+    allow_failure: str | None = Field(
+        default=None, min_length=3, description=("Reason why the drill may go on when the step fails.")
+    )
     become: Account | None = Field(
         default=None,
         description=(
-            "Account that runs the step's commands and accesses files, by sudo: `true` for root, `false` for the SSH user, or "
-            "a name; default: that of the service, otherwise of the host."
+            "Account that runs the commands of the step and accesses files, by sudo: `true` for root, `false` "
+            "for the SSH user, or the name of an account. Default: the account of the service, or otherwise that "
+            "of the host."
         ),
     )

@@ -1,4 +1,4 @@
-"""Services that a plan or a diagnosis uses; if this is uncertain, a service is included.
+"""Services that a plan or a diagnosis uses. If it is uncertain whether a service is used, the service is included.
 
 Only the secrets of these services are read.
 """
@@ -21,7 +21,10 @@ _BUCKET = re.compile(r"s3://([^/]+)")
 
 
 def of_plan(plan: Plan) -> frozenset[str]:
-    """Services named by steps, probes, conditions and diagnoses of ``plan``, and the services that those depend on."""
+    """Return the services that the steps, probes, conditions and diagnoses of ``plan`` name.
+
+    Services on which these services depend are included.
+    """
     looking = [one.step or one.probe for one in plan.guard.conditions]
     texts = [
         text
@@ -42,14 +45,19 @@ def of_plan(plan: Plan) -> frozenset[str]:
 
 
 def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) -> frozenset[str]:
-    """Services of ``inventory`` used by a diagnosis of the services ``names``, including those in checks of ``trees``."""
+    """Return the services of ``inventory`` that a diagnosis of the services ``names`` uses, also in the checks of
+    ``trees``.
+    """
     checks = [check for tree in trees for check in tree.checks]
     used = _named([check.params for check in checks], [check.words.when for check in checks if check.words.when], inventory)
     return _whole({*names, *used}, inventory)
 
 
 def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> set[str]:
-    """Services that ``params`` or the expressions ``bare`` (without braces) refer to, by name, by kind or by bucket."""
+    """Return the services that ``params`` or the expressions ``bare`` refer to, by name, by kind or by bucket.
+
+    The expressions have no braces.
+    """
     texts = list(template.texts(params))
     references = [one for text in texts if template.is_template(text) for one in template.references(text)]
     references += [one for text in bare for one in template.references(text, bare=True)]
@@ -66,7 +74,7 @@ def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> 
 
 
 def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
-    """Add to ``names`` the services that these depend on, and the target of each relay in ``names``."""
+    """Add to ``names`` the services on which these services depend, and the target of each relay among them."""
     found = [name for name in names if name in inventory.services]
     for name in found:
         service = inventory.services[name]
@@ -79,7 +87,7 @@ def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
 def plugins(
     steps: Iterable[PlannedStep], probes: Iterable[PlannedProbe], guard: PlannedGuard, inventory: Inventory
 ) -> dict[str, str]:
-    """Plugins that provide the plan's steps, probes, conditions or kinds of services, each with its version."""
+    """Return the plugins that provide steps, probes, conditions or kinds of services of the plan, each with its version."""
     watched = [one.step or one.probe for one in guard.conditions]
     names = [one.action if isinstance(one, PlannedStep) else one.name for one in (*steps, *probes, *watched) if one]
     return discovery.plugins(names, map(kind_of, inventory.services.values()))

@@ -1,4 +1,4 @@
-"""A plan in memory: steps with their hosts, guard, inventory, and the digest that identifies the plan."""
+"""A plan in memory: the steps with their hosts, the guard, the inventory, and the digest that identifies the plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drillbook.values import canonical, digest
 
 FORMAT = "drillbook/plan/2"
 WITH_LINES = "drillbook/plan/1"
-"""Name of the older plan format; its digest also depends on line numbers in the drill's file."""
+"""Name of the older format of plans. In this format, the digest also depends on line numbers in the drill's file."""
 
 
 class _Value(BaseModel):
@@ -49,7 +49,7 @@ class PlannedStep(_Value):
     allow_failure: str | None
     line: str
     become: str | None = None
-    """Account that the step itself names; empty for the SSH user; None when service and host determine the account."""
+    """Account that the step itself names. Empty: the SSH user. None: the service and the host decide."""
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -57,7 +57,10 @@ class PlannedStep(_Value):
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     def services(self) -> tuple[str, ...]:
-        """Services that the step names: the one that it works on, and the one in its parameter `restores`."""
+        """Services that the step names.
+
+        These are the service that it works on, and the service in its parameter `restores`.
+        """
         said = self.params.get("restores")
         return tuple(
             str(params["service"]) for params in (self.params, said) if isinstance(params, dict) and params.get("service")
@@ -74,7 +77,7 @@ class PlannedProbe(_Value):
 
 
 class PlannedCondition(_Value):
-    """An abort condition, which must stay good during the whole run: a probe, or a read-only step."""
+    """An abort condition. It is a probe or a read-only step, and must stay good during the whole run."""
 
     id: str
     name: str
@@ -91,12 +94,17 @@ class PlannedCondition(_Value):
 
     @property
     def title(self) -> str:
-        """Short description of the condition: its name, or the name of its action or probe."""
+        """Short description of the condition.
+
+        It is the condition's own name, or otherwise the name of its action or probe.
+        """
         return self.name or self.what
 
 
 class PlannedGuard(_Value):
-    """Limits of a run: its windows, the number of hosts that faults may hit, abort conditions, and the lease duration."""
+    """Limits of a run: its windows, the number of hosts that faults may affect, its abort conditions, and the duration of
+    its leases.
+    """
 
     windows: tuple[Window, ...] = ()
     max_hosts: dict[str, int] = {}
@@ -108,7 +116,7 @@ class PlannedGuard(_Value):
 
 
 class Plan(_Value):
-    """A complete plan of a run, identified by its digest."""
+    """A complete plan of a run. Its digest identifies it."""
 
     format: str = FORMAT
     drill: str
@@ -123,23 +131,27 @@ class Plan(_Value):
     probes: tuple[PlannedProbe, ...]
     steps: tuple[PlannedStep, ...]
     diagnosis: tuple[Tree, ...] = ()
-    """Diagnosis trees used by the steps, stored here so that later changes of their files do not affect the run."""
+    """Diagnosis trees that the steps use.
+
+    They are stored here, so that later changes of their files do not affect the run.
+    """
     plugins: dict[str, str] = {}
-    """Plugins that the plan needs: from the origin of each to its version, or to the digest of its files."""
+    """Plugins that the plan needs: for the origin of each, its version or the digest of its files."""
 
     @property
     def digest(self) -> str:
-        """Digest of the plan; plans with equal digests execute the same steps and checks, see ``digest_of``."""
+        """Digest of the plan. Plans with equal digests execute the same steps and checks; see ``digest_of``."""
         return digest_of(self.model_dump(mode="json"))
 
     def phase(self, name: str) -> tuple[PlannedStep, ...]:
-        """Return the steps of the phase ``name``, in order."""
+        """Return the steps of the phase ``name`` in their order."""
         return tuple(step for step in self.steps if step.phase == name)
 
     def only_restores(self) -> bool:
-        """Return True when the plan injects no fault, and is certain to write, but only in the restore and verify phases.
+        """Return True when the plan injects no fault, and is certain to write, but only in the phases `restore` and
+        `verify`.
 
-        Such a drill repairs data that an earlier run destroyed. Writes in the verify phase count as part of the restore:
+        Such a drill repairs data that an earlier run destroyed. Writes in the phase `verify` count as part of the restore:
         they let clients connect again.
         """
         changing = [step for step in self.steps if step.effect is not Effect.READ]
@@ -164,11 +176,12 @@ class Plan(_Value):
         return self.inventory.expand(tuple(named))
 
     def locks(self) -> tuple[LockName, ...]:
-        """Locks that a run takes, in the same order for every run.
+        """Locks that a run takes. Every run takes its locks in the same order.
 
-        There is one lock for the drill's own service and one for every service that a step changes. A host hit by a fault
-        gets a lock named ``host`` if the whole host is hit, or if none of its services has a lock. The lock of a service is
-        named after the server or data behind the service, so that all names of one server, in any inventory, share one lock.
+        There is one lock for the drill's own service, and one for every service that a step changes. A host that a fault
+        affects gets a lock named ``host`` if the whole host is affected, or if none of its services has a lock. The lock of
+        a service is named after the server or data behind the service. So all names of one server share one lock, in any
+        inventory.
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
@@ -184,13 +197,13 @@ class Plan(_Value):
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Services that the plan uses and that are missing on this machine, each with the package to install."""
+        """Return the services that the plan uses but that are missing on this machine, each with the package to install."""
         used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
         named = {self.service} | {name for one in used if one for name in _services(one.params)}
         return {name: one.missing for name, one in self.inventory.services.items() if one.missing and name in named}
 
     def names(self, run: dict[str, str]) -> dict[str, Any]:
-        """Names that expressions may use before any step has run, with their values."""
+        """Return the names that expressions may use before any step has run, with their values."""
         return {
             "run": run,
             "environment": self.inventory.environment,
@@ -201,7 +214,7 @@ class Plan(_Value):
 
 
 def _services(params: Any) -> set[str]:
-    """Names of services in parameters: under the key ``service``, and in expressions."""
+    """Return the names of services in parameters. They are under the key ``service``, and in expressions."""
     if isinstance(params, Mapping):
         own = {params["service"]} if isinstance(params.get("service"), str) else set()
         return own.union(*(_services(value) for value in params.values()))
@@ -212,10 +225,10 @@ def _services(params: Any) -> set[str]:
 
 
 def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
-    """Hosts that the faults of ``steps`` hit.
+    """Return the hosts that the faults of ``steps`` affect.
 
-    A fault of a service hits the host of that service, even when the step runs on another host and reaches the service over
-    the network.
+    A fault of a service affects the host of that service, even when the step runs on another host and reaches the service
+    over the network.
     """
     hit: set[str] = set()
     for step in steps:
@@ -226,14 +239,15 @@ def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
 
 
 def digest_of(plan: Mapping[str, Any]) -> str:
-    """Digest of a plan in JSON form, also of a plan from a journal.
+    """Return the digest of a plan in JSON form, which may come from a journal.
 
-    The digest covers everything that a run does: drill, texts, objectives, guard, probes, every step with its parameters and
-    times, the version of each needed plugin (for the project's own plugins the digest of all their files), and the whole
-    inventory with its addresses, ports, users and the sources of its secrets. It omits fields that do not change the run and
-    differ between two copies of one project: line numbers, the folder of a secret's file, and the path of the approvers'
-    file. It covers no time and no host name of the controller, so that one person can approve a plan that another person
-    runs.
+    The digest covers everything that a run does: the drill, its texts, objectives, guard and probes; every step with its
+    parameters and times; the version of each needed plugin, or for plugins of the project the digest of all their files;
+    and the whole inventory with addresses, ports, users, and the sources of secrets.
+
+    The digest does not cover fields that do not change the run, and may differ between two copies of one project. These are
+    line numbers, the folder of a secret's file, and the path of the file of approvers. It covers neither a time nor the
+    host name of the controller, so that one person can approve a plan that another person runs.
     """
     if plan.get("format") == WITH_LINES:
         return digest(canonical(plan))
@@ -241,7 +255,7 @@ def digest_of(plan: Mapping[str, Any]) -> str:
 
 
 def _essence(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields that the plan digest covers; a field of an unexpected type is copied unchanged."""
+    """Return the fields that the digest of the plan covers. A field of an unexpected type is copied unchanged."""
     guard, inventory = plan.get("guard"), plan.get("inventory")
     if isinstance(guard, dict):
         guard = {**guard, "conditions": [_unplaced(one) for one in _list(guard.get("conditions"))]}
@@ -263,8 +277,9 @@ def _list(value: Any) -> list[Any]:
 
 
 def _unplaced(value: Any) -> Any:
-    """Remove the line number in the drill's file from a step or probe, or from each step or probe in a mapping; not from
-    parameters.
+    """Remove the line number in the drill's file from a step or a probe, or from each step or probe in a mapping.
+
+    Parameters stay as they are.
     """
     if not isinstance(value, dict):
         return value
@@ -274,7 +289,7 @@ def _unplaced(value: Any) -> Any:
 
 
 def _unrooted(value: Any) -> Any:
-    """Copy ``value`` with the path of each secret's file reduced to the file's name."""
+    """Copy ``value``. In the copy, the path of each secret's file is reduced to the name of the file."""
     if isinstance(value, list):
         return [_unrooted(item) for item in value]
     if not isinstance(value, dict):
@@ -285,7 +300,7 @@ def _unrooted(value: Any) -> Any:
 
 
 def checked(data: Any) -> Plan:
-    """Validate a plan from a journal, even if its plugins are missing. Raises PlanError when the plan is invalid."""
+    """Validate a plan from a journal, even if plugins of the plan are missing. Raises PlanError when the plan is invalid."""
     try:
         return Plan.model_validate(data, context=JOURNAL)
     except ValueError as error:

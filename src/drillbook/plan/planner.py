@@ -1,4 +1,4 @@
-"""The planner: resolves and checks a drill and an inventory before any step runs, without hosts, clock or files."""
+"""The planner. It resolves and checks a drill and an inventory before any step runs, without hosts, clock or files."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = ["Plan", "PlannedProbe", "PlannedStep", "checked", "make"]
 
 POLL_S = 1.0
 LOOK_S = 1.0
-"""Default interval, in seconds, between two checks of a condition of `abort_if`."""
+"""Default interval in seconds between two checks of a condition in `abort_if`."""
 SHORTEST_LOOK_S = 0.1
 
 
 def make(drill: Drill, inventory: Inventory) -> Plan:
-    """Make the plan of ``drill`` on ``inventory``. Raises PlanError with the position in the drill's file."""
+    """Return the plan of ``drill`` on ``inventory``. Raises PlanError with the position in the drill's file."""
     return _Planner(drill, inventory).plan()
 
 
 class _Planner:
-    """Resolves one drill, step by step, and remembers the names that steps define for expressions in later steps."""
+    """Resolves one drill step by step. It remembers the names that steps define for the expressions of later steps."""
 
     def __init__(self, drill: Drill, inventory: Inventory) -> None:
         self.drill, self.inventory = drill, inventory
@@ -86,7 +86,7 @@ class _Planner:
         )
 
     def _trees(self, steps: Sequence[PlannedStep]) -> tuple[Tree, ...]:
-        """Diagnosis trees needed by the steps in ``steps`` that make a diagnosis."""
+        """Return the diagnosis trees that those of ``steps`` need which make a diagnosis."""
         return scope.used(
             self.drill.trees,
             self.inventory,
@@ -96,7 +96,7 @@ class _Planner:
     def _guard(self) -> PlannedGuard:
         """Plan the guard.
 
-        It is planned before any step, so that its conditions cannot use results of steps.
+        This is done before any step is planned, so that the conditions of the guard cannot use results of steps.
         """
         guard = self.drill.head.guard
         conditions = tuple(self._condition(f"guard.{number}", use) for number, use in enumerate(self.drill.conditions, 1))
@@ -134,7 +134,7 @@ class _Planner:
         )
 
     def _limits(self, steps: Sequence[PlannedStep]) -> None:
-        """Check that the faults hit no more hosts than the guard allows. Raises PlanError."""
+        """Check that the faults affect no more hosts than the guard allows. Raises PlanError."""
         guard, hit = self.drill.head.guard, faulted(steps, self.inventory)
         for kind, limits in (("max_hosts", guard.max_hosts), ("max_percent", guard.max_percent)):
             written = isinstance((self.drill.document.value.get("guard") or {}).get(kind), dict)
@@ -149,8 +149,8 @@ class _Planner:
             allowed = f"{most} % of its {len(members)} hosts" if percent else f"{most}"
             raise self.fail(
                 place,
-                f"the faults hit {len(inside)} hosts of {group!r} ({', '.join(inside)}); the guard allows {allowed}",
-                "choose fewer hosts for the steps in `inject`, or raise the limit",
+                f"the faults affect {len(inside)} hosts of {group!r} ({', '.join(inside)}); the guard allows {allowed}",
+                "choose fewer hosts for the steps in `inject`, or raise the limit in `guard`",
                 key=True,
             )
 
@@ -286,9 +286,12 @@ class _Planner:
             for where, name, whole in secretive(value, (*place, key), self.static["services"]):
                 if not whole or key not in takes:
                     fits = (
-                        f"write it as the whole value, in {' or '.join(sorted(takes))}: `{{{{ {name} }}}}`"
+                        f"use the secret as the whole value of {' or '.join(sorted(takes))}: `{{{{ {name} }}}}`"
                         if takes
-                        else ("let the action read the secret of the service by itself, or use `env` of a command.run")
+                        else (
+                            "remove it if the action itself reads the secret of the service; or pass the secret in `env` of a "
+                            "command.run"
+                        )
                     )
                     raise self.fail(where, f"{name} is a secret, which would appear as `***` here", fits)
                 if isinstance(params.get("undo"), list):
@@ -313,9 +316,10 @@ class _Planner:
             self._affordable(text, place)
 
     def _affordable(self, text: str, place: FilePlace) -> None:
-        """Raise an error for an expression that exceeds its budget, when evaluated with the names known before the run.
+        """Raise an error for an expression that exceeds its budget. It is evaluated with the names that are known before
+        the run.
 
-        Any other error is reported when the step begins.
+        Every other error of the expression is reported when the step begins.
         """
         try:
             template.evaluate(text, self.static)
@@ -330,7 +334,7 @@ class _Planner:
             where = self.drill.document.where(later[0].place)
             return self.fail(
                 place,
-                f"{name!r} has no value yet: it is saved later, in line {where.line}",
+                f"{name!r} has no value yet, because it is saved later, in line {where.line}",
                 "refer only to steps that finish before this step begins",
             )
         known = [*self.static, *self.saved, *extra]
@@ -358,7 +362,7 @@ class _Planner:
 
 
 def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterable[tuple[FilePlace, str, bool]]:
-    """Yield each secret that ``value`` refers to: its place, its name, and True when the expression is the whole value."""
+    """Yield each secret that ``value`` refers to: its place, its name, and True when the secret is the whole value."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from secretive(item, (*place, key), services)

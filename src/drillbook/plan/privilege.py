@@ -1,4 +1,4 @@
-"""Accounts used by a plan: the account of each step on each host, determined from step, service and host."""
+"""Accounts that a plan uses. The step, its service and its host determine the account of the step on each host."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from drillbook.sdk.become import Become, nearest
 def of_step(
     inventory: Inventory, step: PlannedStep | PlannedProbe | None, host: str, recorded: str | None = None
 ) -> Become | None:
-    """Return the account (with its password) for ``step`` on ``host``; None for the SSH user.
+    """Return the account with its password for ``step`` on ``host``. None means the SSH user.
 
-    An account named by the step applies only to the step's own hosts; without ``step``, the host decides. An account
-    ``recorded`` in an intent has precedence.
+    An account that the step names applies only to the step's own hosts. Without a ``step``, the host decides. An account in
+    ``recorded``, which comes from an intent, has precedence over all of these.
     """
     own = step.become if isinstance(step, PlannedStep) and host in step.hosts else None
     own = own if recorded is None else recorded
@@ -31,7 +31,7 @@ def of_service(inventory: Inventory, service: str, host: str) -> Become | None:
 
 
 def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]:
-    """Services on ``host`` that the parameters name; the service that the step works on comes first."""
+    """Return the services on ``host`` that the parameters name. The service that the step works on comes first."""
     names = [params.get("service"), *params.values()]
     known = inventory.services
     return [name for name in names if isinstance(name, str) and name in known and known[name].host == host]
@@ -44,7 +44,7 @@ def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
 
 
 def used(plan: Plan) -> Iterator[tuple[str, Become]]:
-    """Yield each host of ``plan`` with each account that a step or probe may use there, without duplicates."""
+    """Yield each host of ``plan`` with each account that a step or a probe may use there. No pair is yielded twice."""
     seen: set[tuple[str, str]] = set()
     watched = [one.step or one.probe for one in plan.guard.conditions]
     inventory = plan.inventory
@@ -61,6 +61,6 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
 
 
 def _acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
-    """Return True when ``step`` may use ``host``: it runs there, or names a service there."""
+    """Return True when ``step`` may use ``host``, because it runs there or names a service there."""
     runs = host in step.hosts if isinstance(step, PlannedStep) else step is not None and step.params.get("host") == host
     return runs or bool(_named(plan.inventory, step.params if step else {}, host))

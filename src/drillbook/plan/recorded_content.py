@@ -1,4 +1,4 @@
-"""Comparisons with content that the drill itself records before its fault, such as `content.matches`."""
+"""Comparisons with content that the drill itself records before its fault. An example is `content.matches`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ BEFORE = ("ready", "backup")
 
 
 def sure(step: PlannedStep) -> bool:
-    """Return True when the step can neither be skipped nor be allowed to fail."""
+    """Return True when the step cannot be skipped, and is not allowed to fail."""
     return step.when is None and step.allow_failure is None
 
 
 def compares_recorded(step: PlannedStep, saved: Mapping[str, PlannedStep], is_same: Callable[[object], bool]) -> bool:
-    """Return True when ``step`` compares with content that a step certainly records before the fault, both of the service.
+    """Return True when ``step`` compares the service with content that an earlier step is certain to record before the
+    fault.
 
-    ``saved`` are the steps by the names that they save; ``is_same`` tells if a parameter names the service.
+    ``saved``: steps by the names under which they save their facts. ``is_same``: function that tells whether a parameter
+    names the service.
     """
     recorder, said = find(step.action).COMPARES_WITH, str(step.params.get("manifest") or "")
     named = {reference[0] for reference in template.references(said)} if template.is_template(said) else set()

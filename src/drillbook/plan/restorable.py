@@ -1,4 +1,4 @@
-"""Rules for drills with faults that destroy data: the drill must back up, verify, restore and compare that data."""
+"""Rules for drills with faults that destroy data. The drill must back up, verify, restore and compare this data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUN_NAMES = ("id", "started", "operator")
 
 
 class Source(NamedTuple):
-    """Service that a step restores, and the backup ``origin`` that it reads. ``free`` is True for a custom command."""
+    """Service that a step restores, and the backup ``origin`` that the step reads. ``free`` is True for a custom command."""
 
     service: str
     origin: Any
@@ -34,7 +34,7 @@ class Source(NamedTuple):
 
 
 def source_of(step: PlannedStep) -> Source | None:
-    """Service and backup of a restore by ``step``; None when the step restores nothing from a backup."""
+    """Return the service and the backup of a restore by ``step``. None when the step restores nothing from a backup."""
     if step.effect is not Effect.WRITE:
         return None
     said = step.params.get("restores")
@@ -46,32 +46,32 @@ def source_of(step: PlannedStep) -> Source | None:
 
 
 def same_service(inventory: Inventory, one: Any, other: Any) -> bool:
-    """Return True when the two names are equal, or are names of the same service."""
+    """Return True when the two names are equal, or when both mean the same service."""
     a, b = str(one or ""), str(other or "")
     return a == b or inventory.same_thing(a, b)
 
 
 def of_source(step: PlannedStep) -> bool:
-    """Return True when ``step`` verifies a backup of a backup source, which the step names as its `service`."""
+    """Return True when ``step`` verifies a backup of a backup source. The step names the source as its `service`."""
     return issubclass(find(step.action), VerifiesSource)
 
 
 def verified_service(inventory: Inventory, proof: PlannedStep) -> str:
-    """Name of the service whose backup the step ``proof`` verifies."""
+    """Return the name of the service whose backup the step ``proof`` verifies."""
     named = str(proof.params.get("service") or "")
     source = inventory.services.get(named) if of_source(proof) else None
     return source.service if isinstance(source, BackupSource) else named
 
 
 def verified_origin(proof: PlannedStep) -> Any:
-    """Backup that the step ``proof`` verifies, written as in the parameter `from` of a restore step."""
+    """Return the backup that the step ``proof`` verifies, as a restore step would write it in the parameter `from`."""
     return proof.params.get("service" if of_source(proof) else "from")
 
 
 def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
     """Return True when the step ``proof`` verifies a backup for ``fault``.
 
-    That is: the fault names this step, or action and service match.
+    This is the case when the fault names the step, or when the action and the service of the step fit the fault.
     """
     if is_free(fault):
         return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)
@@ -83,12 +83,15 @@ def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool
 
 
 def is_free(fault: PlannedStep) -> bool:
-    """Return True when ``fault`` is a custom command, which names the step that verifies its backup in ``proven_by``."""
+    """Return True when ``fault`` is a custom command.
+
+    Such a fault names, in ``proven_by``, the step that verifies its backup.
+    """
     return isinstance(fault.params.get("proven_by"), str)
 
 
 def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
-    """Names of the actions that restore the data lost by ``fault`` from a backup verified by ``proof``."""
+    """Return the names of the actions that restore the data lost by ``fault`` from the backup that ``proof`` verifies."""
     kind = find(fault.action)
     if is_free(fault):
         return tuple(find(proof.action).RESTORES_WITH)
@@ -97,18 +100,27 @@ def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
 
 
 def lost_service(plan: Plan, fault: PlannedStep) -> str:
-    """Service whose data ``fault`` destroys: the service it names; for a custom command, the service whose backup is verified."""
+    """Return the service whose data ``fault`` destroys: the service that the fault names.
+
+    For a custom command, it is the service whose backup is verified.
+    """
     proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), None)
     return verified_service(plan.inventory, proof) if proof else str(fault.params.get("service") or "")
 
 
 def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
-    """Return True when ``step`` restores backups of the same system as ``proof`` verifies; a custom step may restore any system."""
+    """Return True when ``step`` restores backups of the same system as ``proof`` verifies.
+
+    A custom step may restore any system.
+    """
     return isinstance(step.params.get("restores"), dict) or _family(step) == _family(proof)
 
 
 def compares(inventory: Inventory, step: PlannedStep, service: str, fault: PlannedStep) -> bool:
-    """Return True when ``step`` compares ``service`` with a backup: all tables, or fewer if ``fault`` destroys a single one."""
+    """Return True when ``step`` compares the content of ``service`` with a backup.
+
+    It must compare all tables. Fewer are enough if ``fault`` destroys a single table.
+    """
     kind, part = find(step.action), step.params.get("tables") and "table" not in fault.params and not is_free(fault)
     same = same_service(inventory, step.params.get("service"), service)
     return kind.COMPARES and not kind.COMPARES_WITH and same and not part
@@ -119,13 +131,16 @@ def _family(step: PlannedStep) -> str:
 
 
 def _names(*values: Any) -> set[str]:
-    """Names to which expressions in ``values`` refer, such as ids of steps."""
+    """Return the names to which the expressions in ``values`` refer, such as ids of steps."""
     return {reference[0] for value in values if template.is_template(value) for reference in template.references(value)}
 
 
 @dataclass(frozen=True)
 class Restorable:
-    """Checks the faults that destroy data in one drill; ``fail`` makes the error for a position in the drill's file."""
+    """Checks the faults of one drill that destroy data.
+
+    ``fail``: function that makes the error for a position in the drill's file.
+    """
 
     drill: Drill
     inventory: Inventory
@@ -136,7 +151,7 @@ class Restorable:
     def check(self) -> None:
         """Raise PlanError unless all data that faults destroy is certain to be backed up, verified and restored.
 
-        If a custom command restores the data, a step must also compare it with the backup.
+        If a custom command restores the data, a step must also compare the data with the backup.
         """
         for fault in [step for step in self.steps if step.restore_only]:
             for phase in ("backup", "restore", "verify"):
@@ -149,8 +164,8 @@ class Restorable:
                     )
             if not self._writes():
                 message = (
-                    f"{fault.action} can only be undone by a restore, and every restore step may be skipped or fail, "
-                    "or is read-only"
+                    f"{fault.action} can only be undone by a restore, but no step of `restore` is certain to write: each "
+                    "may be skipped, may fail, or only reads"
                 )
                 raise self.fail(
                     ("restore",), message, "add a restore step that writes, without `when` and `allow_failure`", key=True
@@ -166,7 +181,7 @@ class Restorable:
         return [step for step in self.steps if step.phase == phase and sure(step)]
 
     def _kept_elsewhere(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Check that no step of the backup phase writes to the bucket that ``fault`` breaks. Raises PlanError."""
+        """Check that no step of the phase `backup` writes to the bucket that ``fault`` breaks. Raises PlanError."""
         broken = self.inventory.services.get(self._lost(fault, proofs))
         if not isinstance(broken, S3):
             return
@@ -183,9 +198,9 @@ class Restorable:
                     )
 
     def _proofs(self, fault: PlannedStep) -> list[PlannedStep]:
-        """Steps that are certain to verify a backup, made in this drill, of the data that ``fault`` destroys.
+        """Return the steps that are certain to verify a backup of the data that ``fault`` destroys, made in this drill.
 
-        Raises PlanError when there is none.
+        Raises PlanError when there are none.
         """
         wrong: list[tuple[PlannedStep, str]] = []
         found: list[PlannedStep] = []
@@ -201,7 +216,7 @@ class Restorable:
         return found
 
     def _why_no_proof(self, proof: PlannedStep, fault: PlannedStep) -> str:
-        """Reason why the step ``proof`` does not verify a backup for ``fault``; empty when it does."""
+        """Return the reason why the step ``proof`` does not verify a backup for ``fault``. Empty when it does."""
         if not proves(self.inventory, proof, fault):
             return (
                 f"verifies a backup of {verified_service(self.inventory, proof)!r}, but {fault.id} destroys "
@@ -220,7 +235,7 @@ class Restorable:
         )
 
     def _unproven(self, fault: PlannedStep, wrong: Sequence[tuple[PlannedStep, str]]) -> SourceError:
-        message = f"{fault.action} can only be undone by a restore, and no step verifies a backup of this run"
+        message = f"{fault.action} can only be undone by a restore, but no step verifies a backup of this run"
         if is_free(fault) and not wrong:
             such = [step for step in self.steps if step.phase == "backup" and step.proves_backup]
             return self.fail(
@@ -230,8 +245,8 @@ class Restorable:
             )
         proofs = " or ".join(f"`{name}`" for name in find(fault.action).PROVEN_BY)
         hint = (
-            f"add {proofs or 'a step'} that verifies, for the fault's service, the backup saved by a step of this drill, "
-            "without `when` and `allow_failure`"
+            f"add {proofs or 'a step'} without `when` and `allow_failure`; it must verify a backup of the fault's "
+            "service that a step of this drill saved"
         )
         if not wrong:
             return self.fail(("backup",), message, hint, key=True)
@@ -239,7 +254,10 @@ class Restorable:
         return self.fail((*self._place(step), step.action), f"{message}: {why}", hint, key=True)
 
     def _restored(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Check that a step is certain to restore the data that ``fault`` destroys, from a backup that ``proofs`` verify."""
+        """Check that a step is certain to restore the data that ``fault`` destroys.
+
+        It must use a backup that ``proofs`` verify.
+        """
         good: list[PlannedStep] = []
         wrong: list[tuple[PlannedStep, str]] = []
         for step in [step for step in self.steps if step.phase == "restore" and step.effect is Effect.WRITE]:
@@ -277,27 +295,31 @@ class Restorable:
         )
 
     def _why_not(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
-        """Reason why ``step`` does not restore the data that ``fault`` destroys; empty when it does."""
+        """Return the reason why ``step`` does not restore the data that ``fault`` destroys. Empty when it does."""
         source, service = source_of(step), self._lost(fault, proofs)
         if source is None:
-            return "it does not declare `restores`"
+            return "the step does not declare `restores`"
         known = proofs if source.free else [proof for proof in proofs if step.action in restorers(proof, fault)]
         if not known:
             return (
-                f"it cannot restore from the backup that {' or '.join(sorted({proof.action for proof in proofs}))} verifies"
+                f"the step cannot restore from the backup that {' or '.join(sorted({proof.action for proof in proofs}))} "
+                "verifies"
             )
         if not same_service(self.inventory, source.service, service):
-            return f"it restores {source.service!r}, but the lost data is of {service!r}"
+            return f"the step restores {source.service!r}, but the lost data belongs to {service!r}"
         if not any(self._same_backup(source.origin, proof) for proof in known):
             return f"no step verifies the backup {source.origin}"
         return "" if source.free else self._narrower(step, fault)
 
     def _lost(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
-        """Name of the service whose data ``fault`` destroys."""
+        """Return the name of the service whose data ``fault`` destroys."""
         return str(fault.params.get("service") or verified_service(self.inventory, proofs[0]))
 
     def _narrower(self, step: PlannedStep, fault: PlannedStep) -> str:
-        """Reason why ``step`` restores other data than ``fault`` destroys, such as another table; empty if it is the same data."""
+        """Return the reason why ``step`` restores other data than ``fault`` destroys, such as another table.
+
+        Empty if it is the same data.
+        """
         kinds = [find(one.action).model_fields for one in (step, fault)]
         fields = [{info.alias or name: info for name, info in kind.items()} for kind in kinds]
         for key in (fields[0].keys() & fields[1].keys() & step.params.keys()) - {"service", "from"}:
@@ -305,11 +327,11 @@ class Restorable:
             lost = str(fault.params.get(key, fields[1][key].get_default()) or "")
             same = {"prefix": lost.startswith(given), "table": _qualified(given) == _qualified(lost)}.get(key, given == lost)
             if not same:
-                return f"its `{key}` is {given!r}, but {fault.id} destroys {lost!r}"
+                return f"the step has the {key} {given!r}, but {fault.id} destroys the {key} {lost!r}"
         return ""
 
     def _from_proven(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Check that ``step`` restores the lost data only from a backup that this drill verifies."""
+        """Check that ``step`` restores the lost data only from backups that this drill verifies."""
         source = source_of(step)
         known = [proof for proof in self.steps if proof.phase == "backup" and proof.proves_backup and sure(proof)]
         if (
@@ -327,7 +349,7 @@ class Restorable:
             )
 
     def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
-        """Raise PlanError unless the drill compares the content that a custom step restores."""
+        """Raise PlanError when a custom step restores content that no step of the drill compares."""
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)
         if len(free) < len(good) or any(
@@ -350,7 +372,7 @@ class Restorable:
         )
 
     def _right(self, fault: PlannedStep, proof: PlannedStep) -> str:
-        """Hint that shows a correct restore step for ``fault``."""
+        """Return a hint that shows a correct restore step for ``fault``."""
         service, ends = self._lost(fault, [proof]), f'from: "{verified_origin(proof)}"}}`'
         found = [f"a custom command with `restores: {{service: {service}, {ends}, and compare the content in `verify`"]
         for name in restorers(proof, fault)[:1]:
@@ -360,7 +382,7 @@ class Restorable:
         return f"write {', or '.join(found)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
-        """Return True when ``said`` (a value of `from`) is the backup that ``proof`` reads, as far as this is known before
+        """Return True when ``said``, a value of `from`, is the backup that ``proof`` reads, as far as this is known before
         the run.
         """
         mine = verified_origin(proof)
@@ -377,7 +399,10 @@ class Restorable:
         return {step.save: step for step in self.steps if step.save}
 
     def _known(self, value: Any) -> str:
-        """Evaluate ``value`` to text if it does not depend on results of steps; otherwise return an empty text."""
+        """Return the text that ``value`` gives when it does not depend on results of steps.
+
+        Otherwise return an empty text.
+        """
         with contextlib.suppress(ValueError):
             return str(template.evaluate(value, {**self.static, "run": dict.fromkeys(RUN_NAMES, "run")}))
         return ""

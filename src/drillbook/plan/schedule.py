@@ -1,4 +1,7 @@
-"""Schedule of a drill or suite: time between passed runs, grace, and windows; computes when a run is due and overdue."""
+"""Schedule of a drill or suite: the time between passed runs, the grace, and the windows.
+
+It computes when a run is due and overdue.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,29 @@ from drillbook.plan.window import HORIZON_DAYS, MINUTE, Window, is_open, next_op
 from drillbook.values import Duration
 
 Every = Annotated[
-    Duration | None, Field(gt=0, description="Time after which a passed run must be repeated, such as 90d; see `drill.due`.")
+    Duration | None,
+    Field(gt=0, description=("Time after which a drill or suite must pass again, such as 90d; see `drill.due`.")),
 ]
 Grace = Annotated[
     Duration | None,
-    Field(ge=0, description="Time after the due moment until the drill is overdue; default: a tenth of `every`."),
+    Field(
+        ge=0,
+        description=(
+            "Time from the moment at which the drill is due to the moment at which it is overdue. Default: a "
+            "tenth of `every`."
+        ),
+    ),
 ]
 SHARE_OF_GRACE = 10
-"""Default grace: the time between passed runs, divided by this number."""
+"""Number by which the time between passed runs is divided to get the default grace."""
 
 
 class State(StrEnum):
-    """State of a drill or suite by its schedule, from least to most urgent."""
+    """State of a drill or suite by its schedule. The states are in the order from least to most urgent."""
 
     OK = "ok"
     DUE = "due"
-    """The time between passed runs is over, but not the grace."""
+    """The time between passed runs is over, but the grace is not yet over."""
     OVERDUE = "overdue"
     NEVER = "never passed"
     UNKNOWN = "unknown"
@@ -38,8 +48,8 @@ class State(StrEnum):
 class Schedule(BaseModel):
     """Schedule of a drill or suite.
 
-    After a passed run, the next is due ``every`` after its start, at the first moment at which the windows are open. It is
-    overdue when the ``grace`` after that moment is over too.
+    After a passed run, the next run is due at the first moment at which the windows are open and the time ``every`` has
+    passed since its start. When the ``grace`` after that moment is over too, the run is overdue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,13 +57,16 @@ class Schedule(BaseModel):
     every: Duration = Field(gt=0)
     grace: Duration
     windows: tuple[tuple[Window, ...], ...] = ()
-    """Windows of each drill that runs; an empty group does not restrict. A suite may begin when all its drills may begin."""
+    """Windows of each drill that runs, in one group for each drill.
+
+    A suite may begin when all its drills may begin. An empty group permits every time.
+    """
 
     @classmethod
     def of(cls, every: Duration | None, grace: Duration | None, windows: Sequence[Sequence[Window]]) -> Self | None:
-        """Make the schedule of a drill or suite from the keys of its file; None without ``every``.
+        """Return the schedule of a drill or suite from the keys of its file. None when ``every`` is missing.
 
-        ``windows`` has one group for each drill that runs. Without ``grace``, the grace is a tenth of ``every``.
+        ``windows``: one group for each drill that runs. When ``grace`` is missing, the grace is a tenth of ``every``.
         """
         if every is None:
             return None
@@ -64,10 +77,10 @@ class Schedule(BaseModel):
         )
 
     def due(self, passed: datetime) -> datetime:
-        """Moment from which a new run is due, in UTC, if the last passed run began at ``passed``.
+        """Return the moment, in UTC, from which a new run is due. ``passed``: start of the last passed run.
 
         If the time between runs ends inside a window, the new run is due when this window opens. Otherwise a weekly drill
-        would begin later every week, and finally miss its window.
+        would begin later every week, and would finally miss its window.
         """
         wanted = passed.astimezone(UTC) + timedelta(seconds=float(self.every))
         if not self.windows:
@@ -78,11 +91,11 @@ class Schedule(BaseModel):
         return opened if opened > passed else wanted
 
     def overdue(self, passed: datetime) -> datetime:
-        """Moment from which a run is overdue, in UTC, if the last passed run began at ``passed``."""
+        """Return the moment, in UTC, from which a run is overdue. ``passed``: start of the last passed run."""
         return self.due(passed) + timedelta(seconds=float(self.grace))
 
     def state(self, passed: datetime | None, now: datetime) -> State:
-        """State at ``now``; ``passed`` is the start of the newest passed run, or None if no run passed."""
+        """Return the state at ``now``. ``passed``: start of the newest passed run, or None if no run passed."""
         if passed is None:
             return State.NEVER
         if now >= self.overdue(passed):
@@ -90,11 +103,14 @@ class Schedule(BaseModel):
         return State.DUE if now >= self.due(passed) else State.OK
 
     def open(self, now: datetime) -> bool:
-        """Return True when a run may begin at ``now``: each group contains an open window."""
+        """Return True when a run may begin at ``now``: every group with windows contains an open window."""
         return all(_any_open(group, now) for group in self.windows)
 
     def _opened(self, inside: datetime) -> datetime:
-        """Time at which the windows that are open at ``inside`` opened; at most a day before, since some windows never close."""
+        """Return the time at which the windows that are open at ``inside`` opened.
+
+        It is at most a day before ``inside``, since some windows never close.
+        """
         moment = inside.replace(second=0, microsecond=0)
         for _ in range(24 * 60):
             if not self.open(moment - MINUTE):
@@ -103,7 +119,10 @@ class Schedule(BaseModel):
         return inside
 
     def _opening(self, after: datetime) -> datetime | None:
-        """First moment after ``after`` at which all windows are open; None when there is none within the search horizon."""
+        """Return the first moment after ``after`` at which all windows are open.
+
+        None when there is none within the search horizon.
+        """
         moment, end = after, after + timedelta(days=HORIZON_DAYS)
         while moment < end:
             openings = [next_opening(group, moment) for group in self.windows if not _any_open(group, moment)]
@@ -115,7 +134,7 @@ class Schedule(BaseModel):
         return None
 
     def as_data(self) -> dict[str, Any]:
-        """The schedule as JSON, as recorded in the first event of a run."""
+        """Return the schedule as JSON values, as recorded in the first event of a run."""
         return self.model_dump(mode="json", by_alias=True)
 
 

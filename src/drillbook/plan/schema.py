@@ -1,7 +1,8 @@
-"""JSON Schema of drills, inventories and trees, generated from models and actions; editors use it for completion and checks.
+"""JSON Schema of drills, inventories and trees, generated from models and actions. Editors complete and check files with
+it.
 
-An editor sees a file with unevaluated tags and expressions. So wherever a value may be an expression or a tag, the schema
-also accepts a text that looks like one. Drillbook itself checks every value again, completely.
+An editor sees a file before tags and expressions in it are evaluated. Where a value may be an expression or a tag, the
+schema therefore also accepts a text that looks like one. Drillbook itself checks every value completely.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ EXPRESSION: Schema = {
 LAB_VALUE: Schema = {
     "type": "string",
     "pattern": r"^[a-z0-9_]+(\.[a-z0-9_-]+)+$",
-    "description": "With the tag !lab: the name of a value that the lab supplies.",
+    "description": "With the tag !lab: the name of a value that the lab provides.",
 }
 SECRET: Schema = {
-    "description": "A secret's source: !env NAME, !file PATH, or !command [program, argument]. Never the secret itself.",
+    "description": "Source of a secret: !env NAME, !file PATH, or !command [program, argument]. Never the secret itself.",
     "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
 }
 
 
 def text(kind: str) -> str:
-    """JSON Schema of ``kind`` (drill, inventory or tree) as the text of a file."""
+    """Return the JSON Schema of ``kind`` as the text of a file. ``kind``: drill, inventory or tree."""
     make = {"drill": drill, "inventory": inventory, "tree": tree}[kind]
     return json.dumps(make(), indent=1, ensure_ascii=False) + "\n"
 
 
 def drill() -> Schema:
-    """Make the schema of a drill or a suite."""
+    """Return the schema of a drill or a suite."""
     parts: Schema = {}
     step, probe = _uses(parts, Action), _uses(parts, Probe)
     keywords = _model(parts, Keywords)
@@ -85,7 +86,7 @@ def drill() -> Schema:
 
 
 def _phase(phase: str) -> Schema:
-    """Schema of a phase: a list of steps, and of groups of steps that run in parallel."""
+    """Return the schema of a phase. A phase is a list of steps, and of groups of steps that run in parallel."""
     steps = {
         "if": {"type": "object", "required": ["parallel"]},
         "then": {"$ref": "#/$defs/parallel"},
@@ -95,14 +96,14 @@ def _phase(phase: str) -> Schema:
 
 
 def _condition(parts: Schema, step: Schema, probe: Schema) -> Schema:
-    """Schema of an entry of ``abort_if``: an action or an availability probe, and the keys of a condition."""
+    """Return the schema of an entry of ``abort_if``: an action or an availability probe, and the keys of a condition."""
     names = {name: what for name, what in step["properties"].items() if "." in name}
     names |= {name: what for name, what in probe["properties"].items() if find(name, Probe).KIND == "availability"}
     return _one_of(names, _model(parts, ConditionWords)["properties"])
 
 
 def _one_of(names: Schema, words: Schema) -> Schema:
-    """Schema of an object with exactly one of the keys in ``names``; the keys in ``words`` are optional."""
+    """Return the schema of an object with exactly one of the keys in ``names``. The keys in ``words`` are optional."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -112,7 +113,7 @@ def _one_of(names: Schema, words: Schema) -> Schema:
 
 
 def tree() -> Schema:
-    """Make the schema of a diagnosis tree."""
+    """Return the schema of a diagnosis tree."""
     parts: Schema = {}
     parts["step"] = _uses(parts, Action, hosts=False)
     reads = {name: what for name, what in parts["step"]["properties"].items() if issubclass(find(name), Read)}
@@ -126,7 +127,7 @@ def tree() -> Schema:
         "type": ["object", "null"],
         "additionalProperties": {"$ref": "#/$defs/check"},
         "propertyNames": {"pattern": r"^[^\W\d]\w*$", "not": {"enum": [*NAMES, "peer"]}},
-        "description": "Checks by name: read-only actions, each of which can use the facts of the checks above it.",
+        "description": "Checks by name. Each is a read-only action, and can use the facts of the checks above it.",
     }
     head["properties"]["causes"]["additionalProperties"] = False
     step = parts["Remedy"]["properties"]["step"]
@@ -135,7 +136,10 @@ def tree() -> Schema:
 
 
 def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
-    """Schema of an object with one action or probe and its parameters; an action that runs on hosts also requires ``hosts``."""
+    """Return the schema of an object with one action or probe and its parameters.
+
+    An action that runs on hosts also needs ``hosts``.
+    """
     properties: Schema = {}
     choices: list[Schema] = []
     for name in known_names(kind):
@@ -151,7 +155,7 @@ def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
 
 
 def _model(parts: Schema, model: type[BaseModel]) -> Schema:
-    """Schema of one model; the schemas of models to which it refers are added to ``parts``."""
+    """Return the schema of one model. The schemas of models to which it refers are added to ``parts``."""
     made = model.model_json_schema(by_alias=True)
     for name, inner in made.pop("$defs", {}).items():
         parts[name] = SECRET if name == "Secret" else inner
@@ -177,7 +181,7 @@ def _expressive(schema: Schema, parts: Schema, *, top: bool = False) -> Schema:
 
 
 def inventory() -> Schema:
-    """Make the schema of an inventory."""
+    """Return the schema of an inventory."""
     parts: Schema = {}
     made = _model(parts, Inventory)
     for part in parts.values():
@@ -195,7 +199,7 @@ def inventory() -> Schema:
 
 
 def _taggable(schema: Schema) -> Schema:
-    """Extend ``schema``: a number, or a text with a pattern, may then also be a tag such as `!lab`."""
+    """Extend ``schema`` so that a number, or a text with a pattern, may also be a tag such as `!lab`."""
     if "items" in schema:
         return {**schema, "items": _taggable(schema["items"])}
     kinds = schema.get("anyOf", [schema])

@@ -1,4 +1,7 @@
-"""Rules for restores in place: a backup of a backup source is written into the service itself, not into a sandbox."""
+"""Rules for restores in place.
+
+Such a restore writes a backup of a backup source into the service itself, not into a sandbox.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,16 @@ def restores_in_place(inventory: Inventory, step: PlannedStep) -> bool:
 
 
 def moment_of(step: PlannedStep) -> str:
-    """Return the parameter `at` of ``step``, the time or id of the backup to verify or restore; ``latest`` if it is missing."""
+    """Return the parameter `at` of ``step``, or ``latest`` if it is missing. It is the time or the id of a backup."""
     return str(step.params.get("at") or LATEST)
 
 
 @dataclass(frozen=True)
 class SourceRules:
-    """Checks of the in-place restores in a drill; ``fail`` makes the error for a position in the drill's file."""
+    """Checks of the restores in place in a drill.
+
+    ``fail``: function that makes the error for a position in the drill's file.
+    """
 
     drill: Drill
     inventory: Inventory
@@ -41,7 +47,10 @@ class SourceRules:
     fail: Fail
 
     def check(self) -> None:
-        """Raise PlanError unless each restore in place is possible and, if it repairs a fault, uses a verified backup."""
+        """Raise PlanError unless each restore in place is possible.
+
+        A restore that repairs a fault must also use a verified backup.
+        """
         for step in self.steps:
             if restores_in_place(self.inventory, step):
                 source = self._source(step)
@@ -61,27 +70,27 @@ class SourceRules:
         raise self.fail(place, f"there is no backup source {name!r} in the inventory's `backups`", hint)
 
     def _fits(self, step: PlannedStep, source: BackupSource) -> None:
-        """Check the kind, the service and the phase of a restore in place. Raises PlanError."""
+        """Check that the kind, the service and the phase allow a restore in place. Raises PlanError."""
         named, place = str(step.params["service"]), self._place(step)
         kind = kind_of(self.inventory.services[named])
         if kind not in source.RESTORES_IN_PLACE:
             raise self.fail(
                 (*place, "from"),
                 f"backups of kind {kind_of(source)} can only be restored into a sandbox, not into {named!r} of kind {kind}",
-                "restore the backup into a service with `sandbox: {}`, or use a source whose kind restores in place",
+                "restore the backup into a service with `sandbox: {}`, or use a source whose kind can be restored in place",
             )
         if not same_service(self.inventory, source.service, named):
             saved = f"a backup of {source.service!r}" if source.service else "of no service in the inventory"
             raise self.fail(
                 (*place, "from"),
                 f"{source.name!r} is {saved}, not a backup of {named!r}",
-                f"name a source whose `service` is {named}",
+                f"name a backup source whose `service` is {named}",
             )
         if step.phase != "restore":
             raise self.fail(
                 place,
-                f"{step.action} restores into {named!r} itself, which is not allowed in the phase {step.phase}",
-                "move the step to `restore`",
+                f"{step.action} restores into the service {named!r} itself, which is not allowed in the phase {step.phase}",
+                "move the step to the phase `restore`",
                 key=True,
             )
 
@@ -92,9 +101,9 @@ class SourceRules:
                 yield fault
 
     def _verified(self, step: PlannedStep, fault: PlannedStep) -> None:
-        """Check that a `backup` step, which cannot be skipped or fail, verifies the backup that ``step`` restores.
+        """Check that a step of `backup` is certain to verify the backup that ``step`` restores.
 
-        Raises PlanError.
+        That step must not be skipped, and must not be allowed to fail. Raises PlanError.
         """
         name = step.params["from"]
         found = [one for one in self.steps if one.phase == "backup" and of_source(one) and verified_origin(one) == name]
@@ -103,7 +112,10 @@ class SourceRules:
             return
         why = f"no step of `backup` verifies {name}"
         if sure:
-            why = f"{sure[0].id} verifies {name} at {moment_of(sure[0])}, and this step restores {moment_of(step)}"
+            why = (
+                f"{sure[0].id} verifies the backup {moment_of(sure[0])} of {name}, but this step restores the "
+                f"backup {moment_of(step)}"
+            )
         elif found:
             why = f"{found[0].id}, which verifies {name}, may be skipped or fail"
         at = f", at: {step.params['at']!r}" if step.params.get("at") else ""
@@ -119,7 +131,7 @@ class SourceRules:
         if path is not None and str(path).rstrip("/") != data.rstrip("/"):
             raise self.fail(
                 self._place(step),
-                f"{fault.id} {fault.action} destroys {path}, and {step.action} restores {data}",
+                f"{fault.id} {fault.action} destroys {path}, but {step.action} restores {data}",
                 f"write `path: {data}` in the fault, or name another service",
                 key=True,
             )
@@ -128,8 +140,14 @@ class SourceRules:
         if not any(key == "rpo" and value is not None for key, value in self.drill.head.objectives):
             raise self.fail(
                 self._place(step),
-                f"{step.action} restores a backup that this drill did not take, and no objective says how much may be lost",
-                "add `rpo` to `objectives`: the run is refused before the fault when the newest backup is older",
+                (
+                    f"{step.action} restores a backup that this drill did not take, but no objective limits how much data "
+                    "may be lost"
+                ),
+                (
+                    "add `rpo` to `objectives`; the run is then refused before the fault if the newest backup is older "
+                    "than that"
+                ),
                 key=True,
             )
 

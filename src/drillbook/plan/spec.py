@@ -1,4 +1,4 @@
-"""A drill or a suite, read from its file and checked as far as possible without an inventory."""
+"""A drill or a suite as read from its file. It is checked as far as this is possible without an inventory."""
 
 from __future__ import annotations
 
@@ -41,13 +41,19 @@ class _Part(BaseModel):
 class Objectives(_Part):
     """Time limits that the recovery has to meet."""
 
-    rto: Duration | None = Field(default=None, description="Longest time from the disruption to sustained recovery.")
-    rpo: Duration | None = Field(default=None, description="Longest span of acknowledged writes that may be lost.")
-    detect: Duration | None = Field(default=None, description="Longest time from the disruption to its detection.")
+    rto: Duration | None = Field(
+        default=None, description=("Longest permitted time from the disruption to sustained recovery.")
+    )
+    rpo: Duration | None = Field(
+        default=None, description=("Longest permitted time span of acknowledged writes that are lost.")
+    )
+    detect: Duration | None = Field(
+        default=None, description=("Longest permitted time from the disruption to its detection.")
+    )
 
 
 def _everywhere(value: object) -> object:
-    """Convert a number to ``{"all": number}``, a limit for all hosts together; return other values unchanged."""
+    """Convert a number to ``{"all": number}``, which is a limit for all hosts together. Return any other value unchanged."""
     return {"all": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -66,31 +72,47 @@ Shares = Annotated[
 
 
 class Guard(_Part):
-    """Guard of a drill: where and when it may run, how many hosts it may hit, and its abort conditions."""
+    """Guard of a drill.
+
+    It limits where and when the drill may run, and how many hosts faults may affect, and has abort conditions.
+    """
 
     environments: tuple[str, ...] = Field(
-        default=("lab",), description="Environments in which the drill may run; in others it is refused."
+        default=("lab",), description="Environments in which the drill may run. In any other environment it is refused."
     )
     windows: tuple[Window, ...] = Field(
-        default=(), description="Times at which the drill may begin: `days`, `from`, `to`, `zone`; default: always."
+        default=(),
+        description=("Times at which the drill may begin, each with `days`, `from`, `to` and `zone`. Default: always."),
     )
     max_hosts: Counts = Field(
-        default_factory=dict, description="Maximum number of hosts that faults may hit: a number, or a number by group."
+        default_factory=dict,
+        description=(
+            "Maximum number of hosts that faults may affect: one number for all hosts, or a number for each group."
+        ),
     )
-    max_percent: Shares = Field(default_factory=dict, description="Maximum share of hosts that faults may hit, by group.")
+    max_percent: Shares = Field(
+        default_factory=dict, description=("Maximum percentage of hosts that faults may affect, for each group.")
+    )
     abort_if: tuple[dict[str, Any], ...] = Field(
-        default=(), description="Abort conditions: probes and read-only actions; when one fails, the run ends at once."
+        default=(),
+        description=("Abort conditions: probes and read-only actions. When one of them fails, the run ends at once."),
     )
     hosts: str | tuple[str, ...] = Field(
-        default=(), description="Hosts that must stay reachable; two failed checks in a row end the run."
+        default=(), description="Hosts that must stay reachable. When two checks of a host in a row fail, the run ends."
     )
     lease: Duration = Field(
         default=Duration(30),
-        description="Duration of leases: time without renewal after which a target undoes faults by itself; 5s to 1h.",
+        description=(
+            "Duration of leases, 5s to 1h. When a run has not renewed a lease for this time, the target undoes "
+            "the fault by itself."
+        ),
     )
     approval: bool = Field(
         default=False,
-        description="True: needs `--confirm ENVIRONMENT` and a signed approval, as protected environments always do.",
+        description=(
+            "True: the drill needs `--confirm ENVIRONMENT` and a signed approval. In protected environments it "
+            "always needs both."
+        ),
     )
 
     @check_field("lease")
@@ -103,7 +125,10 @@ class Guard(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step as written in the file: action, parameters, keywords and position. ``group`` is the number of its parallel group."""
+    """One step as written in the file: its action, parameters, keywords and position.
+
+    ``group`` is the number of its parallel group.
+    """
 
     action: type[Action]
     params: dict[str, Any]
@@ -136,15 +161,19 @@ class Condition:
 
 
 class Head(_Part):
-    """Keys of a drill other than its phases."""
+    """Keys of a drill, except its phases and probes."""
 
-    drill: Name = Field(description="Name of the drill; must equal the name of its file.")
-    title: str = Field(min_length=1, description="Purpose of the drill, in one line.")
-    description: str = Field(default="", description="Background for the reader of the report.")
+    drill: Name = Field(description="Name of the drill. It must be the same as the name of its file.")
+    title: str = Field(min_length=1, description="Purpose of the drill in one line.")
+    description: str = Field(default="", description="Background information for readers of the report.")
     service: str = Field(description="Name of the service under test.")
-    owner: str = Field(default="", description="Name of the responsible contact in the inventory.")
-    objectives: Objectives = Field(default_factory=Objectives, description="Objectives: RTO, RPO and time to detect.")
-    guard: Guard = Field(default_factory=Guard, description="Where and when the drill may run, and its abort conditions.")
+    owner: str = Field(default="", description="Name of the contact in the inventory who is responsible for the drill.")
+    objectives: Objectives = Field(
+        default_factory=Objectives, description=("Objectives of the drill: RTO, RPO and time to detect.")
+    )
+    guard: Guard = Field(
+        default_factory=Guard, description=("Limits of where and when the drill may run, and its abort conditions.")
+    )
     every: Every = None
     grace: Grace = None
 
@@ -159,7 +188,7 @@ class Drill:
     document: Document
     conditions: tuple[Condition, ...] = ()
     trees: tuple[Tree, ...] = ()
-    """Diagnosis trees of the project, if a step of the drill makes a diagnosis; otherwise empty."""
+    """Diagnosis trees of the project if a step of the drill makes a diagnosis. Otherwise empty."""
 
     @property
     def name(self) -> str:
@@ -168,20 +197,20 @@ class Drill:
 
 
 class Suite(_Part):
-    """Several drills, run one after another."""
+    """A suite: several drills that are run one after another."""
 
-    suite: Name = Field(description="Name of the suite; must equal the name of its file.")
-    title: str = Field(min_length=1, description="Purpose of the suite, in one line.")
+    suite: Name = Field(description="Name of the suite. It must be the same as the name of its file.")
+    title: str = Field(min_length=1, description="Purpose of the suite in one line.")
     drills: tuple[Name, ...] = Field(min_length=1, description="Names of the drills to run, in this order.")
     every: Every = None
     grace: Grace = None
 
 
 def load(path: Path, trees: Path | None = None, known: Collection[str] | None = None) -> Drill | Suite:
-    """Read a drill or a suite; ``trees`` is the folder of diagnosis trees, by default the folder next to the drill.
+    """Read a drill or a suite from its file.
 
-    With ``known``, the names of all drills, a suite that contains another name is refused. Raises SpecError with the
-    position in the file.
+    ``trees``: folder of diagnosis trees; by default, the folder next to the drill. ``known``: names of all drills. When it
+    is given, a suite that names a drill not in it is refused. Raises SpecError with the position in the file.
     """
     document = strict.load(path, error_type=SpecError)
     if "suite" in document.value and "drill" not in document.value:
@@ -214,7 +243,7 @@ def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
 
 
 def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
-    """Read the keys other than phases and probes; None when one of them is wrong."""
+    """Read the keys other than phases and probes. Returns None when one of them is wrong."""
     keys = {key: value for key, value in document.value.items() if key not in (*PHASES, "probes")}
     known = [*Head.model_fields, "probes", *PHASES]
     unknown = [
@@ -235,7 +264,10 @@ def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
 
 
 def _trees(document: Document, folder: Path | None, phases: dict[str, tuple[Step, ...]]) -> tuple[Tree, ...]:
-    """Diagnosis trees of the drill, if one of its steps makes a diagnosis; otherwise empty. Raises SpecError."""
+    """Return the diagnosis trees if a step of the drill makes a diagnosis.
+
+    Otherwise empty. Raises SpecError when trees are invalid.
+    """
     using = next((step for steps in phases.values() for step in steps if step.action.name() == DIAGNOSIS), None)
     if using is None:
         return ()
@@ -284,13 +316,13 @@ def _steps(document: Document, phase: str, mistakes: Mistakes) -> tuple[Step, ..
 
 
 def _group(document: Document, item: dict[str, Any], place: Place) -> list[Any]:
-    """Steps of a parallel group."""
+    """Return the steps of a parallel group."""
     group = item["parallel"]
     if len(item) > 1 or not isinstance(group, list) or not group:
         raise document.error(
             place,
             "`parallel` must be the only key, and its value a list of steps",
-            hint="write `- parallel:` and below it, indented, each step with its own `- `",
+            hint="write `- parallel:`, and indented below it each step with its own `- `",
         )
     return group
 
@@ -331,13 +363,19 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
                 (*place, key),
                 f"the key {key!r} is only for actions, but {name} is a probe",
                 key=True,
-                hint="a probe runs on the controller and its result is good or bad; `timeout` is one of its own parameters",
+                hint=(
+                    "a probe runs on the controller, and its result is good or bad; `timeout` is one of the probe's own "
+                    "parameters"
+                ),
             )
     return Condition(ProbeUse(found, params, place), words, place)
 
 
 def _condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
-    """Class of the availability probe or action ``name``; ``acting`` prefers the action if both exist. Raises SpecError."""
+    """Return the class of the availability probe or action ``name``. Raises SpecError when there is none.
+
+    ``acting``: when it is true and both exist, return the action.
+    """
     found: dict[bool, type[Any]] = {}
     for acts, kind in ((False, Probe), (True, Action)):
         with contextlib.suppress(UnknownName):
@@ -352,15 +390,15 @@ def _condition_class(document: Document, name: str, place: Place, *, acting: boo
     if issubclass(chosen, Probe) and chosen.KIND != "availability":
         raise document.error(
             place,
-            f"{name} writes, but a condition must be read-only",
+            f"{name} makes changes, but a condition must be read-only",
             key=True,
-            hint="use a probe of the kind availability, such as http.available, or a read-only action",
+            hint="use an availability probe, such as http.available, or a read-only action",
         )
     return chosen
 
 
 def names_in(folder: Path) -> dict[str, Path]:
-    """Paths of the drills and suites below ``folder``, by name; only file names are read.
+    """Return the paths of the drills and suites below ``folder`` by name. Only file names are read, and no contents.
 
     Raises SpecError when two files have the same name.
     """
@@ -371,7 +409,7 @@ def names_in(folder: Path) -> dict[str, Path]:
         if path.stem in found:
             raise SpecError(
                 f"two drills are named {path.stem!r}: {found[path.stem]} and {path}",
-                hint="rename one of them, both the file and its `drill:`",
+                hint="rename one of them: both the file, and the name in its first key `drill` or `suite`",
             )
         found[path.stem] = path
     return dict(sorted(found.items()))

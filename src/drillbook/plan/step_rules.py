@@ -1,4 +1,8 @@
-"""Rules for phases: faults only in `inject`, and without `allow_failure`; only reads in `ready`, `diagnose` and the guard."""
+"""Rules for phases.
+
+Faults are allowed only in `inject`, and without `allow_failure`. Only reads are allowed in `ready`, `diagnose` and the
+guard.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +19,19 @@ class Fail(Protocol):
     """Function that makes the error for a position in the drill's file."""
 
     def __call__(self, place: Place, message: str, hint: str = "", *, key: bool = False) -> SourceError:
-        """Make the error; the caller raises it."""
+        """Return the error. The caller raises it."""
 
 
 def check(step: Step, phase: str, effect: Effect, fail: Fail) -> None:
-    """Check that ``step`` may be in ``phase``: faults only in `inject`, only reads in `ready`, `diagnose` and the guard.
+    """Check that ``step`` may be in ``phase``. Faults are allowed only in `inject`, and only reads in `ready`, `diagnose`
+    and the guard.
 
-    Raises the error made by ``fail``.
+    Raises the error that ``fail`` makes.
     """
     name = step.action.name()
     if template.has_template(step.params.get("effect")):
         message = "the effect of a step must be known before the run"
-        raise fail((*step.place, name, "effect"), message, "write `read`, `write` or `fault`")
+        raise fail((*step.place, name, "effect"), message, "write `read`, `write` or `fault`, not an expression")
     if effect is not Effect.READ:
         _changes(step, phase, fail)
     if effect is Effect.FAULT:
@@ -45,8 +50,11 @@ def _changes(step: Step, phase: str, fail: Fail) -> None:
     if template.is_template(step.params.get("service")):
         raise fail(
             (*place, "service"),
-            "the service that a step changes must be known before the run: its lock and the guard's limits depend on it",
-            "write the name of the service",
+            (
+                "the service that a step changes must be known before the run, because its lock and the limits of "
+                "the guard depend on it"
+            ),
+            "write the name of the service, not an expression",
         )
     if phase == "diagnose":
         message = f"{name} makes changes, but a diagnosis must be read-only"
@@ -59,5 +67,5 @@ def _breaks(step: Step, phase: str, fail: Fail) -> None:
         message = f"{name} is a fault, which is allowed only in `inject`, not in `{phase}`"
         raise fail((*step.place, name), message, "move the step to `inject`", key=True)
     if step.keywords.allow_failure:
-        message = "`allow_failure` is not allowed for a fault: without its fault the drill proves nothing"
+        message = "`allow_failure` is not allowed for a fault, because the drill proves nothing without its fault"
         raise fail((*step.place, "allow_failure"), message, "remove `allow_failure`", key=True)

@@ -1,4 +1,4 @@
-"""Windows in which a drill may begin: days and times of day by the wall clock of a time zone."""
+"""Windows in which a drill may begin. A window has days and times of day by the wall clock of a time zone."""
 
 from __future__ import annotations
 
@@ -17,21 +17,27 @@ from drillbook.language.strict import did_you_mean
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HORIZON_DAYS = 15
-"""Days to search for the next window: a window opens once a week, or after two when a clock change skips its hour."""
+"""Number of days in which the next window is searched.
+
+A window opens once a week, or after two weeks when a clock change skips its hour.
+"""
 MINUTE = timedelta(minutes=1)
 
 
 class Window(BaseModel):
-    """A window in which a drill may begin, by the wall clock of a time zone."""
+    """A window in which a drill may begin. Its times are those of the wall clock of its time zone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     days: tuple[Day, ...] = Field(
-        default=DAYS, min_length=1, description="Days on which the window opens: mon, tue and so on."
+        default=DAYS, min_length=1, description="Days on which the window opens, such as mon or tue."
     )
     start: str = Field(alias="from", description="Time of day at which the window opens, such as 22:00.")
     end: str = Field(
-        alias="to", description="Time of day at which the window closes; if earlier than `from`, on the next day."
+        alias="to",
+        description=(
+            "Time of day at which the window closes. If it is earlier than `from`, the window closes on the next day."
+        ),
     )
     zone: str = Field(description="IANA name of the time zone, such as Asia/Shanghai.")
 
@@ -62,8 +68,8 @@ class Window(BaseModel):
 def is_open(window: Window, now: datetime) -> bool:
     """Return True when the window is open at ``now``, by the wall clock of its zone.
 
-    An hour that a clock change skips is thus in no window, and an hour that it repeats is in a window twice. A window whose
-    end is not later than its start closes on the next day, and belongs to the day on which it opened.
+    If a clock change skips an hour, this hour is in no window. If a clock change repeats an hour, the hour is in a window
+    twice. A window whose end is not later than its start closes on the next day, and belongs to the day on which it opened.
     """
     local = now.astimezone(ZoneInfo(window.zone))
     minute = local.hour * 60 + local.minute
@@ -79,9 +85,9 @@ def _minutes(text: str) -> int:
 
 
 def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
-    """Find the window in ``windows`` that opens next after ``now``: its opening time, in its own time zone, and the window.
+    """Return the window in ``windows`` that opens next after ``now``, and its opening time in its own time zone.
 
-    None when no window opens within HORIZON_DAYS.
+    Returns None when no window opens within ``HORIZON_DAYS``.
     """
     moment = now.astimezone(UTC).replace(second=0, microsecond=0)
     for _ in range(HORIZON_DAYS * 24 * 60):
@@ -93,8 +99,9 @@ def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Wi
 
 
 def _near_zone(word: str) -> str:
-    """Suggest an existing time zone for ``word``: of a city with this name, or with the most similar name; empty if there is
-    none.
+    """Return the suggestion of an existing time zone for ``word``. Empty if there is none.
+
+    It is the time zone of a city with this name, or the one with the most similar name.
     """
     known = sorted(zoneinfo.available_timezones())
     city = word.rpartition("/")[2].replace(" ", "_").casefold()

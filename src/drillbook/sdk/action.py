@@ -245,8 +245,7 @@ class Fault(Action):
     destroys.
     """
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}
-    """For a fault that only a restore undoes: the action that restores a backup, by the name of the action that verified
-    the backup.
+    """For a fault that only a restore undoes: for each action that may verify the backup, the action that restores it.
 
     The restoring step gets the ``location`` of the backup as its parameter ``from``. It also gets the parameters that it
     has in common with the fault, such as ``service`` and ``table``.

@@ -1,19 +1,19 @@
-"""Findings about a series of backups, from the times when they were taken and from their sizes; pure functions.
+"""Findings about a series of backups, computed from the times and the sizes of the backups. All functions are pure.
 
-All backups of a series come from one schedule and have comparable sizes, so full backups and increments are not mixed.
+All backups of a series come from one schedule and have comparable sizes: full backups and increments are not mixed.
 
 | finding | when |
 |---|---|
-| `backup-too-old` | the newest is older than ``max_age``; without ``max_age``, than 1.5 times ``every``; or there is none |
-| `backup-gap` | two backups are over 1.5 times ``every`` apart, or the newest is older than that but within ``max_age`` |
-| `backup-shrunken` | the newest is empty, or smaller than 70 % of the median before it and outside the usual spread |
-| `backup-grown` | the newest is larger than twice the median before it and outside the usual spread |
-| `backup-ahead` | the time of a backup is more than five minutes in the future, so that its age could hide a missing backup |
+| `backup-too-old` | there is no backup, or the newest is older than ``max_age`` (if that is not given: 1.5 times ``every``) |
+| `backup-gap` | two backups are more than 1.5 times ``every`` apart, or the newest is older than that but not than ``max_age`` |
+| `backup-shrunken` | the newest is empty, or it is below 70 % of the median of earlier sizes and outside the usual spread |
+| `backup-grown` | the newest is larger than twice the median of earlier sizes, and outside the usual spread |
+| `backup-ahead` | the time of a backup is more than five minutes in the future, so that it could hide a missing backup |
 
-Only the latest gap, and gaps within the last four intervals, are reported, because retention removes some older backups.
-The median is computed from the last 14 backups of known size before the newest; with fewer than three, sizes are not
-compared. The usual spread is three median absolute deviations on either side, so that a series whose sizes always vary
-gives no finding.
+Retention removes some older backups. Therefore only the latest gap, and gaps within the last four intervals, are reported.
+The median is computed from the last 14 backups of known size before the newest one. If there are fewer than three, sizes
+are not compared. The usual spread is three median absolute deviations above and below the median. So a series whose sizes
+always vary gives no finding.
 """
 
 from __future__ import annotations

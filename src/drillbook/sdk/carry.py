@@ -59,7 +59,7 @@ def _digests(root: Path, name: str, part_size: int) -> dict[str, Any]:
 
 
 def send(plan: dict[str, Any]) -> list[dict[str, str]]:
-    """Upload the parts of files in ``plan["puts"]`` by HTTP PUT; returns ``{"etag"}`` or ``{"problem"}`` for each part.
+    """Upload the parts of files in ``plan["puts"]`` by HTTP PUT. Returns ``{"etag"}`` or ``{"problem"}`` for each part.
 
     Each part is ``{"name", "offset", "length", "url", "sha256"}``, with the name of its file in the folder ``plan["root"]``.
     """

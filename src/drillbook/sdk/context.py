@@ -86,7 +86,7 @@ class Context:
         found = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]
         if len(found) != 1:
             raise PlanError(
-                f"{self.step}: {uri} needs exactly one service of kind s3 with that bucket in the inventory; there "
+                f"{self.step}: {uri!r} needs exactly one service of kind s3 with that bucket in the inventory; there "
                 f"are {len(found)}"
             )
         return found[0]

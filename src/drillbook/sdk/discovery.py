@@ -268,7 +268,7 @@ def families(part: str) -> list[str]:
 
 
 def family_of(module: str) -> str | None:
-    """Return the family that a module belongs to; None when no system declares the module."""
+    """Return the family that a module belongs to. None when no system declares the module."""
     if module.startswith(f"{__package__}."):
         return None  # a base class of the SDK belongs to no system
     while module:
@@ -306,7 +306,7 @@ def _by_name(module: str, kind: type[Any]) -> dict[str, type[Any]]:
 
 
 def known_names(kind: type[Any]) -> list[str]:
-    """Return the names of all classes of ``kind``, sorted; imports the modules of every system."""
+    """Return the sorted names of all classes of ``kind``. Imports the modules of every system."""
     return sorted(name_of(found) for module in _modules(kind.PART).values() for found in _classes(module, kind))
 
 

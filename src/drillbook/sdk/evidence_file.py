@@ -103,7 +103,7 @@ class EvidenceFile:
         self._keep(f"\n[cut here by Drillbook {self.cut}]\n".encode())
 
     def close(self, *, sync: bool) -> None:
-        """Close the file; with ``sync`` flush its content and its name to the disk."""
+        """Close the file. When ``sync`` is true, flush its content and its name to the disk."""
         if self._file is None:
             return
         try:

@@ -70,7 +70,7 @@ def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
 
 
 def _expired(members: list[Aged], keep: Keep, now: datetime) -> Iterable[Aged]:
-    """Return the expired backups of one series; ``members`` are its backups, newest first."""
+    """Return the expired backups of one series. ``members``: all backups of the series, newest first."""
     proven = next((one for one in members if one.proven), None)
     since = now - timedelta(days=keep.days) if keep.days else now + timedelta(seconds=AHEAD_S)
     return [one for one in members[keep.last or 1 :] if one is not proven and one.at < since]

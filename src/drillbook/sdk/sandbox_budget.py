@@ -86,7 +86,7 @@ def looking(isolation: Isolation) -> tuple[tuple[str, ...], ...]:
 def read(text: str, memory: int) -> tuple[str, str] | None:
     """Parse the output of a command from ``looking``.
 
-    Returns the exceeded limit and the measured size; None when no limit was exceeded.
+    Returns the exceeded limit and the measured size. Returns None when no limit was exceeded.
     """
     if found := re.match(r"(memory|disk) (\d+) (\d+)$", text.strip()):
         return f"{found[1]}: {int(found[3]) << 10} bytes", f"{int(found[2]) << 10} bytes"

@@ -89,7 +89,7 @@ def _connection(url: str, timeout: float, ca: str) -> tuple[http.client.HTTPConn
     """Return a connection object for ``url``, which is not connected yet, and the path to request. Raises OSError."""
     parts = urlsplit(url)
     if parts.hostname is None:
-        raise OSError(f"{url} contains no host name")
+        raise OSError(f"{url!r} contains no host name")
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         context = ssl.create_default_context(cafile=ca or None)

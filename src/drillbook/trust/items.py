@@ -1,4 +1,6 @@
-"""Code of a project that read-only commands execute: shell commands, SQL statements, programs that print secrets."""
+"""Code in a project's files that read-only commands execute: shell commands, SQL statements, and programs that print
+secrets.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,15 @@ Key = tuple[str, ...]
 TOOL = "tool"
 HEALTH = "health command"
 SILENCING = ("!command", TOOL, HEALTH)
-"""Kinds of items without which a service cannot be examined: while the secret, tool or command is untrusted, no host is
-contacted.
+"""Kinds of items without which a service cannot be examined.
+
+While the secret, the tool or the command is untrusted, no host is contacted.
 """
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters not shown with an item's text: they execute nothing, or are shown as the place of execution."""
+"""Parameters that are not shown with the text of an item. They execute nothing, or are shown as the place of execution."""
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as", "become")
-"""Fields of a service that determine where a text is executed, and as which user."""
+"""Fields of a service that decide where a text is executed, and as which user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +44,33 @@ class Item:
     """One command, statement or program in the project's files that a read-only task would execute."""
 
     key: Key
-    """Key of the item's step, check, secret, tool or lab; the same in every inventory."""
+    """Key of the step, check, secret, tool or lab that the item belongs to. It is the same in every inventory."""
     where: str
-    """File and line of the text; the file is relative to the project."""
+    """File and line of the text. The path of the file is relative to the project."""
     kind: str
     text: str
     content: dict[str, Any]
-    """Content that the digest covers, beside the places of execution."""
+    """Content that the digest covers in addition to the places of execution."""
     on: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Places of execution, by inventory."""
+    """Places of execution for each inventory."""
     files: dict[str, str] = field(default_factory=dict)
-    """Project files that the text names, with their digests."""
+    """Files of the project that the text names, with their digests."""
 
     @property
     def digest(self) -> str:
-        """Digest of the item: key, kind, content, places and files, but not the line number."""
+        """Digest of the item.
+
+        It covers the key, the kind, the content, the places and the files, but not the line number.
+        """
         on = {name: list(places) for name, places in self.on.items()}
         return digest(canonical([list(self.key), self.kind, self.content, on, self.files]))
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Origin of a plan: the drill's file as named in the project, the project's folder, and the inventory's name."""
+    """Origin of a plan: the file of the drill as the project names it, the folder of the project, and the name of the
+    inventory.
+    """
 
     file: str
     root: Path
@@ -70,7 +78,7 @@ class Source:
 
 
 def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
-    """Yield the items that checking ``plan`` would execute on its hosts."""
+    """Yield the items that a check of ``plan`` would execute on its hosts."""
     steps = [
         *((step.id, step, step.phase == "ready") for step in plan.steps),
         *((one.id, one.step, True) for one in plan.guard.conditions if one.step),
@@ -81,7 +89,10 @@ def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
 
 
 def _executed(step: PlannedStep, trees: tuple[Tree, ...], *, runs: bool) -> list[str]:
-    """Texts that a check executes for ``step``: code of its `ready` check and, with ``runs``, the code of the step itself."""
+    """Return the texts that a check executes for ``step``, namely the code of its `ready` check.
+
+    When ``runs`` is true, the check also executes the code of the step itself.
+    """
     kind: type[Action] = find(step.action)
     names = [name for name in (kind.CODE if runs else "", kind.READY_CODE) if name and step.params.get(name) is not None]
     found = [_text(step.params, name) for name in names if not shipped(step.params[name])]
@@ -109,7 +120,7 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
 
 
 def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
-    """Yield the items that a diagnosis with ``tree`` would execute; ``lines`` are the lines of its checks in ``file``."""
+    """Yield the items that a diagnosis with ``tree`` would execute. ``lines``: lines of the tree's checks in ``file``."""
     for check in tree.checks:
         code = find(check.action).CODE
         if code and check.params.get(code) is not None and not shipped(check.params[code]):
@@ -123,7 +134,10 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
 
 
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
-    """Yield code of ``services`` (default: all): programs that print secrets, health commands, and tools in the project."""
+    """Yield the code of ``services``: programs that print secrets, health commands, and tools in the project.
+
+    By default, ``services`` are all services of the inventory.
+    """
     wanted = list(inventory.services if services is None else services)
     for place, secret in {**inventory.secrets_of(wanted), **inventory.secrets_of_hosts()}.items():
         if secret.source == "command":
@@ -151,7 +165,10 @@ def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable
 
 
 def _tools(path: str, root: Path) -> dict[str, str] | None:
-    """Digests, by path, of a tool's files in the project; None for a tool elsewhere, or in Drillbook's own environment."""
+    """Return the digests of a tool's files in the project, by path.
+
+    Returns None for a tool outside the project, and for a tool in Drillbook's own environment.
+    """
     whole, own = root.resolve(), Path(sys.prefix).resolve()
     found: dict[str, str] = {}
     inside = False
@@ -189,17 +206,17 @@ def _of_secret(place: str, secret: Secret, root: Path, name: str) -> Item:
 
 
 def shipped(text: object) -> bool:
-    """Return True when ``text`` is exactly a statement in Drillbook's own drills or trees; False for a template."""
+    """Return True when ``text`` is exactly a statement in Drillbook's own drills or trees. Return False for a template."""
     return isinstance(text, str) and not template.is_template(text) and of_text(text) in SHIPPED
 
 
 def of_text(text: str) -> str:
-    """SHA-256 digest of a statement, in hexadecimal."""
+    """Return the SHA-256 digest of a statement in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _text(params: Mapping[str, Any], code: str) -> str:
-    """Text of an item: the parameter ``code`` as typed in a shell, then the other parameters in full."""
+    """Return the text of an item: first the parameter ``code`` as typed in a shell, and then the other parameters in full."""
     value = params[code]
     words = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
     text = shlex.join(value) if words else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -217,7 +234,10 @@ def _host(inventory: Inventory, name: str, *, lab: bool) -> str:
 
 
 def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> str:
-    """Text that lists the services in ``params`` with their addresses; without addresses in a lab, where the ports vary."""
+    """Return a text that lists the services in ``params`` with their addresses.
+
+    In a lab, the addresses are left out, because its ports vary.
+    """
     names = [str(params[key]) for key in ("service", "database") if str(params.get(key)) in inventory.services]
     told = []
     for name in names:
@@ -228,7 +248,8 @@ def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> s
 
 
 def named(value: Any, root: Path) -> dict[str, str]:
-    """Digests, by path, of the project's files that ``value`` names, since a script is part of the command that runs it.
+    """Return the digests of the project's files that ``value`` names, by path. A script is part of the command that runs
+    it.
 
     Empty files are left out.
     """

@@ -1,7 +1,8 @@
-"""Plugins of a project: packages in its folder `plugins/`, imported only when exactly these files are trusted.
+"""Plugins of a project. They are packages in its folder `plugins/`, and are imported only when exactly these files are
+trusted.
 
-All files are read once, and the bytes that were compared with the trusted digest are the bytes that are imported. Compiled
-files, and later changes on disk, have no effect.
+All files are read once. The bytes that were compared with the trusted digest are the bytes that are imported. Compiled
+files have no effect, and neither have later changes on disk.
 """
 
 from __future__ import annotations
@@ -27,26 +28,29 @@ from drillbook.values import canonical, digest
 
 FOLDER = "plugins"
 NAMESPACE = "drillbook_plugins"
-"""Parent package of a project's plugins, so that no plugin can shadow an installed package."""
+"""Parent package of a project's plugins. Because of it, no plugin can hide an installed package."""
 LARGEST = 16 << 20
 """Largest size in bytes of all plugin files of a project together."""
 SCHEME = "drillbook-plugin:"
-"""Prefix of the search path of plugin packages. Python finds no folder of this name, only the files already read."""
+"""Prefix of the search path of plugin packages.
+
+Python finds no folder of this name, so that it uses only the files already read.
+"""
 
 
 @dataclass(frozen=True)
 class Plugins:
-    """Plugin files of a project, with the content that was read and is imported."""
+    """Plugin files of a project with their content. The content was read once, and is imported."""
 
     root: Path
     files: Mapping[str, bytes]
-    """Content of each file by path, relative to the project."""
+    """Content of each file by its path relative to the project."""
     links: Sequence[str] = ()
-    """Paths of links among the files, which are not followed."""
+    """Paths of links among the files. Drillbook does not follow these links."""
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of the plugin packages."""
+        """Names of the packages of the plugins."""
         inits = (Path(path).parts for path in self.files)
         return sorted({parts[1] for parts in inits if len(parts) == 3 and parts[2] == "__init__.py"})
 
@@ -62,21 +66,21 @@ class Plugins:
 
     @cached_property
     def doubt(self) -> str:
-        """Reason why the plugins are not trusted; empty when they are, or when there are none."""
+        """Reason why the plugins are not trusted. Empty when they are trusted, or when there are none."""
         return record.doubt(self.root, FOLDER, self.digest, several=True) if self.names else ""
 
     def record(self) -> Record | None:
-        """Read the record of trust in the plugins; None when there is none. Raises Unusable."""
+        """Read the record of trust in the plugins. Returns None when there is none. Raises Unusable."""
         return record.read(self.root, FOLDER)
 
     @property
     def skipped(self) -> str:
-        """Message about links that were not followed; empty when there are none."""
+        """Message about links that were not followed. Empty when there are none."""
         return f"a link is not followed: {', '.join(self.links)}" if self.links else ""
 
 
 def read(root: Path) -> Plugins:
-    """Read all files below `plugins/` except compiled ones; links are not followed. Raises PluginError."""
+    """Read all files below `plugins/` except compiled files. Links are not followed. Raises PluginError."""
     files: dict[str, bytes] = {}
     links: list[str] = []
     size = 0
@@ -90,7 +94,7 @@ def read(root: Path) -> Plugins:
 
 
 def _content(path: Path, most: int) -> bytes:
-    """Read the file at ``path``. Raises PluginError, also for a link, or for more than ``most`` bytes."""
+    """Read the file at ``path``. Raises PluginError when it cannot be read, is a link, or has more than ``most`` bytes."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -99,14 +103,17 @@ def _content(path: Path, most: int) -> bytes:
         raise PluginError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > most:
         raise PluginError(
-            f"the files in {FOLDER}/ have more than {LARGEST >> 20} MiB, with {path}",
+            f"the files in {FOLDER}/ have more than {LARGEST >> 20} MiB together; the limit was exceeded by {path}",
             hint="remove files that do not belong to a plugin",
         )
     return content
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Yield files and links below ``folder``, which may be a link itself; hidden folders and compiled files are left out."""
+    """Yield the files and links below ``folder``, and ``folder`` itself if it is a link.
+
+    Hidden folders and compiled files are left out.
+    """
     if folder.is_symlink():
         yield folder
         return
@@ -119,7 +126,7 @@ def _below(folder: Path) -> Iterator[Path]:
 def use(root: Path) -> str:
     """Register the plugins of the project in ``root`` if they are trusted.
 
-    Returns the reason why they are not trusted, or an empty text. Raises PluginError for an unusable plugin.
+    Returns the reason why they are not trusted, or an empty text. Raises PluginError for a plugin that cannot be used.
     """
     found = read(root)
     doubt = found.doubt
@@ -150,20 +157,23 @@ def _import(plugins: Plugins) -> None:
 
 
 def _finder(plugins: Plugins, path: str) -> _Finder:
-    """Make the finder for ``path``, an entry of Python's search path. Raises ImportError unless the entry is a plugin's."""
+    """Return the finder for ``path``, which is an entry of Python's search path.
+
+    Raises ImportError when it belongs to no plugin.
+    """
     if not path.startswith(SCHEME):
         raise ImportError(path)
     return _Finder(plugins, path.removeprefix(SCHEME))
 
 
 class _Finder(importlib.abc.PathEntryFinder):
-    """Import finder for the modules of one plugin package, among the files already read."""
+    """Import finder for the modules of one plugin package. It finds only files that were already read."""
 
     def __init__(self, plugins: Plugins, inner: str) -> None:
         self.plugins, self.folder = plugins, f"{FOLDER}/{inner}".rstrip("/")
 
     def find_spec(self, fullname: str, target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
-        """Spec of the module ``fullname``; None when its file was not read."""
+        """Return the spec of the module ``fullname``. None when its file was not read."""
         inner = f"{self.folder}/{fullname.rpartition('.')[2]}"
         for file, is_package in ((f"{inner}/__init__.py", True), (f"{inner}.py", False)):
             if file in self.plugins.files:
@@ -176,7 +186,10 @@ class _Finder(importlib.abc.PathEntryFinder):
         return None
 
     def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
-        """Yield the name of each module in this package, and True if the module is itself a package; used by pkgutil."""
+        """Yield the name of each module in this package, and True if the module is itself a package.
+
+        The module pkgutil calls this.
+        """
         for file in self.plugins.files:
             name, _, rest = file.removeprefix(f"{self.folder}/").partition("/")
             if not file.startswith(f"{self.folder}/") or name == "__init__.py":
@@ -188,14 +201,14 @@ class _Finder(importlib.abc.PathEntryFinder):
 
 
 class _Loader(importlib.abc.InspectLoader):
-    """Import loader that compiles the source already read; compiled files on disk are ignored."""
+    """Import loader that compiles the source that was already read. It ignores compiled files on disk."""
 
     def __init__(self, plugins: Plugins, file: str) -> None:
         self.plugins, self.file = plugins, file
 
     @property
     def place(self) -> str:
-        """Path of the module's file."""
+        """Return the path of the module's file."""
         return str(self.plugins.root / self.file)
 
     def get_source(self, fullname: str) -> str:
@@ -207,7 +220,10 @@ class _Loader(importlib.abc.InspectLoader):
         return self.source_to_code(self.plugins.files[self.file], self.place)
 
     def get_data(self, path: str) -> bytes:
-        """Content of a file in the package, as already read; used by pkgutil. Raises OSError."""
+        """Return the content of a file in the package as it was read before.
+
+        The module pkgutil calls this. Raises OSError.
+        """
         try:
             return self.plugins.files[relative(Path(path), self.plugins.root)]
         except KeyError:

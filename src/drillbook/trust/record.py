@@ -1,4 +1,7 @@
-"""Records of trust, one file for each project in the user's state folder: outside the repository, private to the user."""
+"""Records of trust.
+
+Each project has a file in the user's state folder, outside of the repository; only this user can access it.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,22 @@ from drillbook.values import canonical
 SCHEMA = "drillbook/trust/1"
 LARGEST = 4 << 20
 VARIABLE = "DRILLBOOK_TRUST"
-"""Environment variable with trusted digests, for CI, where nobody can be asked; if set, it replaces the record."""
+"""Environment variable with trusted digests.
+
+It is for CI, where nobody can be asked. If it is set, the record is not used.
+"""
 
 
 class Unusable(DrillbookError):
-    """Raised when a record of trust cannot be used, for example because others could change it; the message is the reason."""
+    """Raised when a record of trust cannot be used, for example because others could change it.
+
+    The message tells the reason.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of trust: digest, time and user; and for each item, by its key, its text and digest."""
+    """A record of trust: its digest, time and user. It also has, for each item by its key, the text and the digest."""
 
     digest: str
     at: str
@@ -37,14 +46,15 @@ class Record:
 
 
 def place(root: Path, outside: str = "") -> Path | None:
-    """Path of the record for the project ``root``, and for the inventory file ``outside`` it, if given; None without a state
-    folder.
+    """Return the path of the record for the project ``root``. None without a state folder.
+
+    ``outside``: inventory file outside the project, which then has a record of its own.
     """
     return anchor_places.in_state("trust", root.resolve() / "trust" / outside.strip("/"), root, ".json")
 
 
 def read(root: Path, outside: str = "") -> Record | None:
-    """Read the record of trust in the project ``root``; None when there is no record. Raises Unusable."""
+    """Read the record of trust in the project ``root``. Returns None when there is no record. Raises Unusable."""
     path = _ours(root, outside)
     data = _content(path)
     if data is None:
@@ -52,15 +62,15 @@ def read(root: Path, outside: str = "") -> Record | None:
     try:
         content = json.loads(data)
         if content["schema"] != SCHEMA or content["root"] != str(root.resolve()) or content["inventory"] != outside:
-            raise ValueError("the record is of another project or version")
+            raise ValueError("the record belongs to another project or version")
         items = {str(key): {name: str(text) for name, text in one.items()} for key, one in content["items"].items()}
         return Record(str(content["digest"]), str(content["at"]), str(content["by"]), items)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise Unusable(f"{path} is damaged: {error}", hint="trust the project again: invoke trust") from None
+        raise Unusable(f"{path} is damaged: {error}", hint="to trust the project again, run `invoke trust`") from None
 
 
 def _content(path: Path) -> bytes | None:
-    """Read the private file at ``path``; None when it does not exist. Raises Unusable."""
+    """Read the private file at ``path``. Returns None when it does not exist. Raises Unusable."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -76,9 +86,10 @@ def _content(path: Path) -> bytes | None:
 
 
 def doubt(root: Path, outside: str, digest: str, *, several: bool) -> str:
-    """Reason why ``digest`` is not in DRILLBOOK_TRUST or, if that is not set, in the record; empty when trusted.
+    """Return the reason why ``digest`` is not trusted. Empty when it is trusted.
 
-    With ``several`` the reason speaks of several things (``they were``), otherwise of one (``it was``).
+    It must be in DRILLBOOK_TRUST or, if that variable is not set, in the record. When ``several`` is true, the reason
+    speaks of several things (``they were``), otherwise of one (``it was``).
     """
     them, was, has = ("them", "they were", "they have") if several else ("it", "it was", "it has")
     if said := os.environ.get(VARIABLE, ""):
@@ -95,13 +106,16 @@ def doubt(root: Path, outside: str, digest: str, *, several: bool) -> str:
 
 
 def holds(said: str, wanted: str) -> bool:
-    """Return True when ``wanted`` is one of the digests in ``said``, which are separated by commas or spaces."""
+    """Return True when ``wanted`` is one of the digests in ``said``.
+
+    The digests in ``said`` are separated by commas or spaces.
+    """
     given = [one.strip().encode() for one in said.replace(",", " ").split()]
     return any(hmac.compare_digest(one, wanted.encode()) for one in given)
 
 
 def write(root: Path, record: Record, outside: str = "") -> Path:
-    """Store ``record``; returns the path of its file. Raises UsageError, Unusable."""
+    """Store ``record``, and return the path of its file. Raises UsageError, Unusable."""
     path = _ours(root, outside, make=True)
     items = {key: dict(one) for key, one in record.items.items()}
     content: dict[str, Any] = {
@@ -127,7 +141,7 @@ def write(root: Path, record: Record, outside: str = "") -> Path:
 
 
 def remove(root: Path, outside: str = "") -> bool:
-    """Remove the record of trust in the project ``root``; returns False when there was none. Raises UsageError."""
+    """Remove the record of trust in the project ``root``. Returns False when there was none. Raises UsageError."""
     path = place(root, outside)
     try:
         if path is None or not (path.is_symlink() or path.exists()):
@@ -139,11 +153,15 @@ def remove(root: Path, outside: str = "") -> bool:
 
 
 def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
-    """Path of the record's file, outside the project in a folder that only this user can change. Raises Unusable."""
+    """Return the path of the record's file.
+
+    It is outside the project, in a folder that only this user can change. Raises Unusable.
+    """
     path = place(root, outside)
     if path is None:
         raise Unusable(
-            "no folder for records of trust: this user has no home", hint="set XDG_STATE_HOME, or DRILLBOOK_TRUST"
+            "there is no folder for records of trust, because this user has no home folder",
+            hint="set XDG_STATE_HOME, or DRILLBOOK_TRUST",
         )
     if path.parent.resolve().is_relative_to(root.resolve()):
         raise Unusable(
@@ -168,7 +186,9 @@ def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
 
 
 def _private(path: Path, found: os.stat_result, kind: Any) -> None:
-    """Raise Unusable unless ``path`` has the file type ``kind``, belongs to this user, and is not writable by others."""
+    """Raise Unusable unless ``path`` has the file type ``kind`` and belongs to this user, and no other user can write to
+    it.
+    """
     if not kind(found.st_mode):
         raise Unusable(f"{path} has the wrong file type; remove it")
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
@@ -177,6 +197,9 @@ def _private(path: Path, found: os.stat_result, kind: Any) -> None:
 
 def _open_to_others(path: Path) -> Unusable:
     return Unusable(
-        f"other users can change {path}, so its content does not count as trusted",
-        hint=f"find out who changed it, then: chmod go-w {path}; or set XDG_STATE_HOME to a folder of your own",
+        f"other users can change {path}, so its content is not trusted",
+        hint=(
+            f"find out who changed it, and then run `chmod go-w {path}`; or set XDG_STATE_HOME to a folder that "
+            "belongs to you"
+        ),
     )

@@ -1,4 +1,7 @@
-"""Collects all commands in a project's files that read-only tasks would execute, and a digest over them; reads only files."""
+"""Collects all commands in a project's files that read-only tasks would execute, and computes a digest of them.
+
+It only reads files.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +24,30 @@ from drillbook.trust.items import Item, Source
 from drillbook.values import canonical, digest
 
 LAB = "lab"
-"""Folder of a project with the files of its Docker lab; a check starts this lab when it is down."""
+"""Folder of a project with the files of its Docker lab. A check starts this lab when the lab does not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Result of a scan, in the order of files; ``unread`` are messages about files that could not be read."""
+    """Result of a scan.
+
+    The items are in the order of the files. ``unread`` are messages about files that could not be read.
+    """
 
     items: tuple[Item, ...]
     unread: tuple[str, ...]
 
     @property
     def digest(self) -> str:
-        """Digest over all items; the same on every machine with the same files."""
+        """Digest of all items. It is the same on every machine with the same files."""
         return digest(canonical(sorted(item.digest for item in self.items)))
 
 
 def scan(project: Project, outside: str = "") -> Scan:
-    """Scan every drill, tree and inventory of ``project``, and the inventory file ``outside`` the project, if given."""
+    """Scan every drill, tree and inventory of ``project``.
+
+    ``outside``: inventory file outside the project, which is scanned too.
+    """
     unread: list[str] = []
     inventories = dict(_inventories(project, outside, unread))
     found: dict[items.Key, Item] = {}
@@ -75,13 +84,13 @@ def _every(project: Project, inventories: dict[str, Inventory], unread: list[str
 
 
 def tree_files(root: Path) -> dict[str, Path]:
-    """Paths of the project's diagnosis trees, by name: those in its `drills/` and those of its plugins."""
+    """Return the paths of the project's diagnosis trees by name. They are in its folder `drills/` and in its plugins."""
     shipped = {name: path for name, path in discovery.shipped("trees").items() if brought(root, path)}
     return {**shipped, **{path.stem: path for path in (root / "drills" / trees.FOLDER).glob("*.yml")}}
 
 
 def brought(root: Path, path: Path) -> bool:
-    """Return True when ``path`` is in the project's `drills/` or `plugins/`, not in an installed distribution."""
+    """Return True when ``path`` is in `drills/` or `plugins/` of the project, and not in an installed distribution."""
     return any(path.is_relative_to(root / folder) for folder in ("drills", "plugins"))
 
 
@@ -100,7 +109,7 @@ def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inven
 
 
 def _holds_code(drill: Drill) -> bool:
-    """Return True when checking ``drill`` could execute text from its file; other drills are not planned."""
+    """Return True when a check of ``drill`` could execute text from its file. Only such drills are planned."""
     steps = [
         *(step for phase in drill.phases.values() for step in phase),
         *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse)),
@@ -109,7 +118,10 @@ def _holds_code(drill: Drill) -> bool:
 
 
 def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:
-    """Items of the diagnosis tree in the file ``path``; an unusable file is reported in ``unread``."""
+    """Return the items of the diagnosis tree in the file ``path``.
+
+    If the file cannot be used, a message is added to ``unread``.
+    """
     try:
         tree, document = trees.load(path), strict.load(path)
     except DrillbookError as error:
@@ -120,13 +132,15 @@ def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:
 
 
 def of_lab(root: Path) -> Iterator[Item]:
-    """Yield the item of a Docker lab whose images and containers are made from the project's own files."""
+    """Yield the item of a Docker lab whose images and containers are made from files of the project."""
     folder = root / LAB
     if not (folder / "compose.yml").exists():
         return
     files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     found = {relative(path, root): digest(path.read_bytes()) for path in files}
-    yield Item(("lab",), f"{LAB}/compose.yml:1", "docker compose", f"up, of the {len(found)} files in {LAB}/", {}, {}, found)
+    yield Item(
+        ("lab",), f"{LAB}/compose.yml:1", "docker compose", f"up, with the {len(found)} files in {LAB}/", {}, {}, found
+    )
 
 
 def relative(path: Path, root: Path) -> str:

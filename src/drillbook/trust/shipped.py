@@ -1,4 +1,7 @@
-"""Digests of the statements in Drillbook's own drills and trees: they are trusted like Drillbook itself, also in copies."""
+"""Digests of the statements in Drillbook's own drills and trees.
+
+They are trusted like Drillbook itself, even in copies of these files.
+"""
 
 SHIPPED: frozenset[str] = frozenset(
     {
@@ -21,4 +24,4 @@ SHIPPED: frozenset[str] = frozenset(
         "fdd34280ab4d4426796d0ba9973fb03d85c7468d5825fa68a399641dc4185210",
     }
 )
-"""SHA-256 digests of the statements; `tests/trust/test_items.py` verifies that the list is complete."""
+"""SHA-256 digests of the statements. The tests in `tests/trust/test_items.py` verify that the list is complete."""

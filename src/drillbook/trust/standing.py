@@ -1,4 +1,4 @@
-"""Trust state of a project, and the commands that checks and diagnoses skip while the project is untrusted."""
+"""Trust state of a project, and the commands that checks and diagnoses skip while the project is not trusted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from drillbook.trust.scan import Scan, brought, of_lab, of_tree, relative, scan,
 
 
 class Trust:
-    """Tells which commands of ``project``, used with one inventory, are not trusted; files are read when needed."""
+    """Tells which commands of ``project`` are not trusted when it is used with one inventory.
+
+    Files are read when they are needed.
+    """
 
     def __init__(self, project: Project, inventory: str) -> None:
-        """Store the project and ``inventory``: a name, or the path of an inventory file outside the project."""
+        """Store the project and ``inventory``, which is a name, or the path of an inventory file outside the project."""
         self.project = project
         self.name, self.outside = inventory, outside(project, inventory)
 
@@ -32,18 +35,18 @@ class Trust:
 
     @cached_property
     def record(self) -> Record | None:
-        """Existing record of trust in the project; None when there is none. Raises Unusable."""
+        """Record of trust in the project. None when there is none. Raises Unusable."""
         return record.read(self.project.root, self.outside)
 
     @cached_property
     def doubt(self) -> str:
-        """Reason why the project is not trusted; empty when it is trusted, or has nothing to execute."""
+        """Reason why the project is not trusted. Empty when it is trusted, or when it contains nothing to execute."""
         if not self.scan.items:
             return ""
         return record.doubt(self.project.root, self.outside, self.scan.digest, several=False)
 
     def of_plan(self, plan: Plan) -> tuple[Item, ...]:
-        """Commands and secrets of ``plan`` that a check skips because they are not trusted."""
+        """Return the commands and secrets of ``plan`` that a check skips because they are not trusted."""
         path = self.project.drill_names().get(plan.drill)
         file = relative(path, self.project.root) if path else plan.drill
         own = (
@@ -52,7 +55,9 @@ class Trust:
         return self._left([*own, *self._secrets(plan.inventory, needed.of_plan(plan))])
 
     def of_diagnosis(self, inventory: Inventory, trees: Iterable[Tree], services: Collection[str]) -> tuple[Item, ...]:
-        """Commands and secrets that a diagnosis of ``services`` with ``trees`` skips because they are not trusted."""
+        """Return the commands and secrets that a diagnosis of ``services`` with ``trees`` skips because they are not
+        trusted.
+        """
         names = {tree.tree for tree in trees if list(items.of_tree(tree, "", {}))}
         files = tree_files(self.project.root)
         own = [files[name] for name in sorted(names) if name in files]
@@ -60,7 +65,7 @@ class Trust:
         return self._left([*found, *self._secrets(inventory, services)])
 
     def of_lab(self, inventory: Inventory) -> tuple[Item, ...]:
-        """Files of the Docker lab that are not trusted, so that the lab must not be started."""
+        """Return the files of the Docker lab that are not trusted. While there are any, the lab must not be started."""
         return self._left(list(of_lab(self.project.root)) if inventory.lab == "docker" else [])
 
     def _secrets(self, inventory: Inventory, services: Collection[str]) -> list[Item]:
@@ -70,7 +75,7 @@ class Trust:
         return tuple(found) if found and self.doubt else ()
 
     def bar(self, inventory: Inventory) -> None:
-        """Forbid reading secrets of ``inventory`` that a program prints, unless the project is trusted."""
+        """Forbid reading those secrets of ``inventory`` that a program prints, unless the project is trusted."""
         secrets = {**inventory.secrets_of(inventory.services), **inventory.secrets_of_hosts()}
         programs = [secret for secret in secrets.values() if secret.source == "command"]
         if programs and self.doubt:
@@ -79,7 +84,10 @@ class Trust:
 
 
 def outside(project: Project, inventory: str) -> str:
-    """Path of ``inventory`` if it is a file outside the project's `inventory/`; empty for the project's own inventories."""
+    """Return the path of ``inventory`` if it is a file outside of the project's `inventory/`.
+
+    Empty for inventories of the project.
+    """
     if not inventory.endswith((".yml", ".yaml")):
         return ""
     path = Path(inventory).resolve()

@@ -1,4 +1,4 @@
-"""Implementation of the interface `Host` over SSH: one Fabric connection for each host, shared by many threads.
+"""Implementation of the interface `Host` over SSH. Many threads share one Fabric connection to each host.
 
 Lives here: opening and reusing connections, channels, sessions, SFTP, gateways, tunnels, keys.
 Lives elsewhere: code shared by local and remote hosts (`hosts`).

@@ -1,4 +1,4 @@
-"""One command on one channel of a connection; a thread is needed only to write standard input."""
+"""One command on one channel of a connection. It needs a thread only to write standard input."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from drillbook.hosts.capture import Capture, MarkedCapture
 from drillbook.hosts.ssh.transport import close_channel, send_all, send_eof, steady
 
 TICK = 0.2
-"""Seconds between two checks of the deadline and its cancel flag, while a command runs."""
+"""Seconds between two checks for the deadline and for the cancel flag while a command runs."""
 
 LINGER = 2.0
-"""Seconds to wait for more output after a command has terminated: a background process may keep its output open."""
+"""Seconds to wait for more output after a command has terminated, since a background process may still write to the same
+output.
+"""
 
 READ = 4 << 20
 
@@ -33,7 +35,7 @@ class ExecRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Exit status or signal of a finished command; exactly one of the two is set."""
+    """End of a finished command: either its exit status or its signal is set."""
 
     exit: int | None
     signal: str | None
@@ -42,20 +44,20 @@ class End:
 class _Wake(threading.Event):
     """Event that is set when standard output or standard error has data.
 
-    Paramiko calls ``clear`` when one stream is empty, although the other may have data. So ``clear`` does nothing here;
-    ``reset`` clears the event.
+    Paramiko calls ``clear`` when one of the streams is empty, although the other stream may have data. Therefore ``clear``
+    does nothing here, and ``reset`` clears the event.
     """
 
     def clear(self) -> None:
-        """Do nothing; ``reset`` clears the event."""
+        """Do nothing. ``reset`` clears the event."""
 
     def reset(self) -> None:
-        """Clear the event, before the streams are read."""
+        """Clear the event. Called before the streams are read."""
         super().clear()
 
 
 class Exec:
-    """A command running on a channel; ``step`` reads its output, ``close`` releases the channel."""
+    """A command that runs on a channel. ``step`` reads its output, and ``close`` releases the channel."""
 
     def __init__(self, channel: paramiko.Channel, command: bytes, stdin: bytes, out: Capture, err: MarkedCapture) -> None:
         """Start ``command``, and start writing ``stdin``, without waiting for either."""
@@ -74,7 +76,7 @@ class Exec:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the leader of the command's session; None until the marker line has arrived."""
+        """Process id of the command, which leads its session. None until the marker line has arrived."""
         return self._err.pid
 
     def _request(self, command: bytes, *, last: bool) -> None:
@@ -110,10 +112,11 @@ class Exec:
         return moved
 
     def step(self, seconds: float) -> End | None:
-        """Wait for output, at most ``seconds`` and one tick; once all output is read, return the exit status or signal.
+        """Wait for output, for at most ``seconds`` and one tick. Once all output is read, return the exit status or the
+        signal.
 
-        Returns None while the command runs or its output continues. Raises LinkLost, ExecRefused, and any exception of a
-        sink.
+        Returns None while the command runs or more output may come. Raises LinkLost when the connection broke, ExecRefused
+        when the server refuses to start the command, and the errors of a sink.
         """
         self._wake.wait(min(TICK, seconds))
         self._wake.reset()
@@ -135,11 +138,14 @@ class Exec:
         return None
 
     def mute(self) -> None:
-        """Discard further standard output, for example after its sink failed; standard error is still read."""
+        """Discard further standard output, for example after its sink failed. Standard error is still read."""
         self._out = Capture(0)
 
     def _lingered(self) -> bool:
-        """Return True after 2 s without output since the command terminated: a background process still has the output open."""
+        """Return True when the command has terminated and no output has come for 2 s.
+
+        A background process still has the output open.
+        """
         if not self._silent:
             self._silent = time.monotonic()
         return time.monotonic() - self._silent > LINGER
@@ -152,7 +158,7 @@ class Exec:
         raise LinkLost("the server closed the channel without an exit status" if alive else "the connection was lost")
 
     def close(self) -> None:
-        """Release the channel; the remote process continues."""
+        """Release the channel. The process on the host continues."""
         close_channel(self._channel)
         if self._writer is not None:
             self._writer.join(2 * TICK)

@@ -1,4 +1,4 @@
-"""Opens connections with Fabric, and translates its failures into plain errors."""
+"""Opens connections with Fabric, and translates failures of Fabric into plain errors."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ KEEPALIVE_SECONDS = 15
 
 
 class _Connection(fabric.Connection):  # type: ignore[misc]
-    """Connection that itself stores ``inline_ssh_env``, which Fabric would write into the configuration shared by all
+    """Connection that stores ``inline_ssh_env`` in itself. Fabric would write this setting into the configuration of all
     threads.
 
-    Such a write empties the shared configuration for a moment, in which another connection would find no settings.
+    Such a write empties the shared configuration for a moment. Another connection would find no settings at that moment.
     """
 
     inline_ssh_env = None
 
 
 def shared_config(ssh_config: str = "") -> fabric.Config:
-    """Fabric configuration shared by all connections, with the settings of ~/.ssh/config or of the file ``ssh_config``.
+    """Return the Fabric configuration that all connections share. It contains the settings of ~/.ssh/config.
 
-    Raises UsageError when the file is missing or invalid.
+    ``ssh_config``: file to read instead of ~/.ssh/config. Raises UsageError when the file is missing or invalid.
     """
     return _config(str(Path(ssh_config).expanduser()) if ssh_config else "", str(Path.home()))
 
@@ -54,7 +54,7 @@ class Link:
     """One open connection to a host."""
 
     def __init__(self, connection: Any, transport: SteadyTransport) -> None:
-        """Wrap an open connection; created only by ``open_link``."""
+        """Store an open connection. Only ``open_link`` creates a Link."""
         self.connection = connection
         self.transport = transport
         self.lock = threading.Lock()
@@ -63,19 +63,20 @@ class Link:
 
     @property
     def alive(self) -> bool:
-        """Return True while the connection is up, as far as this side knows."""
+        """Return True while the connection is open, as far as the controller knows."""
         return bool(self.transport.is_active())
 
     def close(self) -> None:
-        """Close the connection, with all its channels."""
+        """Close the connection with all its channels."""
         # Connection.close() does not close the client if its transport is already dead.
         self.connection.client.close()
 
 
 def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = None) -> Link:
-    """Connect to ``target``, through ``gateway`` if given.
+    """Connect to ``target``, and go through ``gateway`` if it is given.
 
-    Raises HostUnreachable, HostKeyUnknown, HostKeyChanged, AuthenticationFailed, and HostError for an unusable identity.
+    Raises HostUnreachable when no connection is possible, HostKeyUnknown or HostKeyChanged for the key of the host,
+    AuthenticationFailed when the login fails, and HostError when the identity cannot be used.
     """
     config = shared_config(ssh_config)
     connection = _Connection(
@@ -112,7 +113,7 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
 
 
 def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts) -> None:
-    """Open ``connection``; errors of the libraries become plain errors."""
+    """Open ``connection``. Errors of the libraries become plain errors."""
     name, place = target.name, f"{connection.host}:{connection.port}"
     if connection.gateway:
         place += " through its gateway"
@@ -145,14 +146,14 @@ def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts)
 
 
 def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exception) -> HostError:
-    """Make the error for a host that refused the login, or closed the connection during it."""
+    """Return the error for a host that refused the login, or that closed the connection during the login."""
     name = target.name
     if not connection.client.get_transport().is_active():
         reason = printable(str(error).splitlines()[-1] if str(error) else "connection lost", limit=200)
         return HostUnreachable(
             f"{name}: {connection.host}:{connection.port} closed the connection during login: {reason}", host=name
         )
-    tried = ", ".join(keys.tried) or "nothing: no key is available"
+    tried = ", ".join(keys.tried) or "nothing, because no key is available"
     return AuthenticationFailed(
         f"{name}: {connection.host}:{connection.port} refused the login of {connection.user}; tried {tried}",
         host=name,
@@ -164,14 +165,17 @@ def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exceptio
 
 
 def proxy_command(target: Target, ssh_config: str) -> str:
-    """ProxyCommand for ``target`` in ~/.ssh/config; empty if there is none, or if ProxyJump is set."""
+    """Return the ProxyCommand for ``target`` in ~/.ssh/config. Empty if there is none, or if ProxyJump is set."""
     found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     command = found.get("proxycommand") or ""
     return "" if "proxyjump" in found else str(command)
 
 
 def proxy_jumps(target: Target, ssh_config: str) -> list[Target]:
-    """Hosts of ProxyJump in ~/.ssh/config, beginning with the first hop; empty when ``target`` itself is among them."""
+    """Return the hosts of ProxyJump in ~/.ssh/config, from the first to the last.
+
+    Empty when ``target`` itself is among them.
+    """
     found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     jumps = []
     for hop in found.get("proxyjump", "none").split(","):

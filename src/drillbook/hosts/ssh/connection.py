@@ -1,4 +1,7 @@
-"""Shares one connection to a host among all threads: opens it at the first use, and reopens it after it broke."""
+"""Shares one connection to a host among all threads.
+
+It opens the connection when it is first used, and again after it broke.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,13 @@ def expired(deadline: Deadline) -> bool:
 
 
 class Keeper:
-    """Holder of the connection to one host, shared by all threads."""
+    """Holder of the connection to one host. All threads share it."""
 
     def __init__(self, host: str, opener: Callable[[], Link]) -> None:
-        """Set up without connecting; ``get`` calls ``opener`` in a thread, so that the cancel flag can end the wait."""
+        """Store ``opener`` without connecting.
+
+        ``get`` calls ``opener`` in another thread, so that the cancel flag can end the wait.
+        """
         self._host = host
         self._opener = opener
         self._lock = threading.Lock()
@@ -29,9 +35,10 @@ class Keeper:
         self._link: Future[Link] | None = None
 
     def get(self, deadline: Deadline) -> Link:
-        """Return the open connection, opening it if needed.
+        """Return the open connection. If none is open, open one.
 
-        Raises the errors of ``open_link``, CommandTimedOut, Cancelled, and HostError when the keeper is closed.
+        Raises the errors of ``open_link``, CommandTimedOut at the deadline, Cancelled when the run is stopped, and
+        HostError when the keeper is closed.
         """
         with self._lock:
             if self._closed:
@@ -64,16 +71,16 @@ class Keeper:
             opened.close()
 
     def drop(self, link: Link) -> None:
-        """Close the broken ``link``; the next ``get`` opens a new connection."""
+        """Close the broken connection ``link``. The next ``get`` opens a new connection."""
         link.close()
 
     def close(self) -> None:
-        """Refuse further use; an open connection stays open until ``hang_up``."""
+        """Refuse further use. An open connection stays open until ``hang_up``."""
         with self._lock:
             self._closed = True
 
     def hang_up(self) -> None:
-        """Close the connection; called after ``close``."""
+        """Close the connection. Called after ``close``."""
         with self._lock:
             link, self._link = self._link, None
         _close(link)

@@ -1,4 +1,4 @@
-"""Files on a host, over SFTP, or over shell commands when the server has no SFTP."""
+"""Files on a host over SFTP. When the server has no SFTP, shell commands are used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class NoSftp(Exception):
 
 
 def bounded(work: Callable[[], T], link: Link, *, host: str, seconds: float) -> T:
-    """Return the result of ``work``. Raises HostUnreachable after ``seconds``, since some calls of paramiko have no timeout."""
+    """Return the result of ``work``.
+
+    Raises HostUnreachable after ``seconds``. Some calls of paramiko have no timeout themselves.
+    """
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -47,17 +50,20 @@ def bounded(work: Callable[[], T], link: Link, *, host: str, seconds: float) -> 
 
 
 class _Sftp(paramiko.SFTPClient):
-    """SFTP client that refuses answers larger than 1 MiB; OpenSSH sends up to 256 KiB."""
+    """SFTP client that refuses answers larger than 1 MiB. OpenSSH sends answers of at most 256 KiB."""
 
     def _read_all(self, n: int) -> bytes:
         if n > MOST_PACKET:
-            raise paramiko.SSHException(f"the SFTP server sent an answer of {n} bytes, more than accepted")
+            raise paramiko.SSHException(f"the SFTP server sent an answer of {n} bytes, which is more than the limit")
         data: bytes = super()._read_all(n)  # type: ignore[misc]  # Paramiko's own method
         return data
 
 
 def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
-    """Return the SFTP client of ``link``, opened at the first call; the caller holds the link's lock. Raises NoSftp."""
+    """Return the SFTP client of ``link``, which the first call opens.
+
+    The caller must hold the lock of the link. Raises NoSftp.
+    """
     if link.sftp is None:
         channel = open_session(link, Deadline.after(SECONDS), host=host)
         try:
@@ -72,7 +78,10 @@ def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
 
 
 def put_file(sftp: paramiko.SFTPClient, data: bytes, path: str, mode: int) -> None:
-    """Write ``data`` to ``path`` atomically; the file has the permissions ``mode`` before any data is written."""
+    """Write ``data`` to ``path``, either completely or not at all.
+
+    The file gets the permissions ``mode`` before any data.
+    """
     if _is_folder(sftp, path):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
     temporary = beside(path)

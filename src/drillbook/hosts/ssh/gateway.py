@@ -1,4 +1,4 @@
-"""Gateways: hosts through which other hosts are reached. The shared connection to a gateway is closed last."""
+"""Gateways are hosts through which other hosts are reached. The shared connection to a gateway is closed last."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
 class Gateway:
     """A shared gateway host, and the hosts behind it.
 
-    When one connection through an sshd is closed while others are in use, the sshd may drop all of them. So the hosts behind
-    a gateway keep their connections until the last host is closed; then the gateway's connection is closed too.
+    When one connection through an sshd is closed while others are in use, the sshd may drop all of them. Therefore the
+    hosts behind a gateway keep their connections until the last of these hosts is closed. Then the connection to the
+    gateway is closed too.
     """
 
     def __init__(self, host: SshHost) -> None:
-        """Wrap the gateway ``host``."""
+        """Store the host that is the gateway."""
         self.host = host
         self._lock = threading.Lock()
         self._inside = 0
         self._leaving: list[Callable[[], None]] = []
 
     def join(self) -> bool:
-        """Register one more host behind this gateway; return False when the gateway is already closed."""
+        """Register one more host behind this gateway. Returns False when the gateway is already closed."""
         with self._lock:
             if self._inside == 0 and self._leaving:
                 return False
@@ -33,7 +34,7 @@ class Gateway:
             return True
 
     def leave(self, hang_up: Callable[[], None]) -> None:
-        """Unregister a closed host; ``hang_up`` is called once all hosts behind the gateway are closed."""
+        """Unregister a closed host. ``hang_up`` is called once all hosts behind the gateway are closed."""
         with self._lock:
             self._inside -= 1
             self._leaving.append(hang_up)
@@ -54,7 +55,7 @@ class Gateways:
         self._known: dict[object, Gateway] = {}
 
     def join(self, key: object, make: Callable[[], SshHost]) -> Gateway:
-        """Register a host behind the gateway ``key``; ``make`` creates the gateway's host at its first use."""
+        """Register a host behind the gateway ``key``. ``make`` creates the gateway's host when it is first used."""
         with self._lock:
             gateway = self._known.get(key)
             if gateway is None or not gateway.join():
@@ -64,4 +65,4 @@ class Gateways:
 
 
 GATEWAYS = Gateways()
-"""All gateways of this process, so that hosts opened at different times share one connection to a gateway."""
+"""All gateways of this process. Hosts that are opened at different times share one connection to the same gateway."""

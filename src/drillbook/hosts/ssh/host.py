@@ -1,4 +1,4 @@
-"""Implementation of the interface `Host` over SSH: one Fabric connection for each host, shared by many threads."""
+"""Implementation of the interface `Host` over SSH. Many threads share one Fabric connection to each host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, once_mor
 from drillbook.values import Secret
 
 CHANNELS = 8
-"""Maximum number of concurrent commands on one connection. sshd allows 10 channels; SFTP and a kill script need one each."""
+"""Maximum number of concurrent commands on one connection. sshd allows 10 channels; SFTP needs one of them, and a kill
+script another.
+"""
 
 
 class SshHost:
@@ -39,8 +41,7 @@ class SshHost:
     def __init__(self, target: Target, *, gateway: Gateway | None = None, ssh_config: str = "") -> None:
         """Prepare the host without connecting.
 
-        The host must already be registered with ``gateway``. If ``ssh_config`` is given, it is read instead of
-        ~/.ssh/config.
+        The host must already be registered with ``gateway``. ``ssh_config``: file to read instead of ~/.ssh/config.
         """
         self._target = target
         self._gateway = gateway
@@ -68,11 +69,11 @@ class SshHost:
         return open_link(self._target, ssh_config=self._ssh_config, gateway=behind)
 
     def link(self, deadline: Deadline) -> Link:
-        """Return the connection, opening it if needed. Raises the errors of ``open``, CommandTimedOut, Cancelled."""
+        """Return the connection. If none is open, open one. Raises the errors of ``open``, CommandTimedOut, Cancelled."""
         return self._keeper.get(deadline)
 
     def open(self) -> None:
-        """Connect at once instead of at the first use.
+        """Connect now, and not only when the host is first used.
 
         Raises HostUnreachable, HostKeyUnknown, HostKeyChanged, AuthenticationFailed, HostError.
         """
@@ -90,8 +91,8 @@ class SshHost:
     ) -> Output:
         """Run ``argv`` and wait until it terminates; see ``Host.run``.
 
-        If a background process keeps the output open, the command counts as finished 2 s after its last output. If ``cwd``
-        cannot be entered, the exit status is 126.
+        If a background process keeps the output open, the command counts as finished when no output has come for 2 s. If
+        the folder ``cwd`` cannot be entered, the exit status is 126.
         """
         order = Order(self.name, checked(argv), exports(revealed(env)), stdin, cwd)
         order.check()
@@ -122,7 +123,7 @@ class SshHost:
 
     @contextmanager
     def _slot(self, words: Sequence[str], deadline: Deadline) -> Iterator[None]:
-        """Within the ``with`` block, occupy one of the CHANNELS slots of the connection."""
+        """Within the ``with`` block, occupy one of the ``CHANNELS`` places for commands on the connection."""
         while not self._slots.acquire(timeout=max(0.001, min(TICK, deadline.remaining()))):
             if expired(deadline):
                 raise self._stopped(words, deadline, "the command had not started")
@@ -136,7 +137,10 @@ class SshHost:
             self._slots.release()
 
     def _session(self, words: Sequence[str], deadline: Deadline) -> tuple[Link, paramiko.Channel]:
-        """Open a new channel. If the connection is broken, it is reopened once: the command has not started yet."""
+        """Open a new channel.
+
+        If the connection is broken, open it again once, which is safe because the command has not started yet.
+        """
         for again in (True, False):
             if expired(deadline):
                 raise self._stopped(words, deadline, "the command had not started")
@@ -153,7 +157,7 @@ class SshHost:
         raise AssertionError("unreachable")
 
     def _finish(self, process: Exec, link: Link, words: Sequence[str], deadline: Deadline) -> End:
-        """Wait until ``process`` terminates; kill it at the deadline or on any error."""
+        """Wait until ``process`` terminates. Kill it at the deadline, or when an error occurs."""
         try:
             while not expired(deadline):
                 end = process.step(deadline.remaining())
@@ -167,7 +171,7 @@ class SshHost:
         raise self._stopped(words, deadline, self._end(process, link, words))
 
     def _end(self, process: Exec, link: Link, words: Sequence[str]) -> str:
-        """Kill ``process``; return the reason why it could not be killed, empty when it is gone."""
+        """Kill ``process``. Returns the reason why it could not be killed, or an empty text when it is gone."""
         sudo = through_sudo(words)
         trouble = Ending(self._keeper, process, host=self.name, sudo=sudo).run()
         if trouble:
@@ -176,7 +180,7 @@ class SshHost:
         return ""
 
     def _suspect(self, link: Link) -> None:
-        """Close the unresponsive connection ``link``, unless other commands may use it."""
+        """Close the connection ``link``, which does not answer, unless other commands may be using it."""
         if self._running <= 1 or link.transport.gate.locked():
             self._keeper.drop(link)
 
@@ -191,11 +195,11 @@ class SshHost:
         return CommandLost(
             f"{self.name}: the connection was lost while `{shown(words)}` ran: {reason}",
             host=self.name,
-            hint="it is unknown if the command still runs on the host",
+            hint="it is unknown whether the command still runs on the host",
         )
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` on the host atomically. Raises HostError."""
+        """Write ``data`` to ``path`` on the host, either completely or not at all. Raises HostError."""
         deadline = for_bytes(len(data))
         link = self._keeper.get(deadline)
 
@@ -237,9 +241,10 @@ class SshHost:
         return CommandLost(f"{self.name}: the connection was lost before {path} could be {verb}", host=self.name)
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller's loopback that leads to ``address:port`` as seen from the host, during `with`.
+        """Open a port on the controller's loopback address until the `with` block ends. It leads to ``address:port`` as the
+        host sees it.
 
-        An address that begins with a slash is the path of a Unix socket on the host; ``port`` is then ignored.
+        An address that begins with a slash is the path of a Unix socket on the host. In this case ``port`` is ignored.
         """
 
         def dial() -> FarChannel:
@@ -274,7 +279,10 @@ class SshHost:
         return channel
 
     def close(self) -> None:
-        """Close the connection; behind a gateway, it stays open until all hosts behind that gateway are closed."""
+        """Close the connection.
+
+        Behind a gateway, the connection stays open until all hosts behind that gateway are closed.
+        """
         with self._lock:
             if self._closed:
                 return

@@ -1,4 +1,4 @@
-"""The controller's private keys, and the known keys of hosts."""
+"""Private keys of the controller, and known keys of hosts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _loaded(path: str, _modified: int) -> paramiko.PKey:
 
 
 def load_key(path: str, *, host: str) -> paramiko.PKey:
-    """Load the private key in the file ``path``, with its certificate. Raises HostError when the key is unusable."""
+    """Load the private key in the file ``path`` with its certificate. Raises HostError when the key cannot be used."""
     file = Path(path).expanduser()
     try:
         return _loaded(str(file), file.stat().st_mtime_ns)
@@ -46,29 +46,32 @@ def load_key(path: str, *, host: str) -> paramiko.PKey:
         ) from None
     except Exception:  # noqa: BLE001  (the parsers of five key formats raise many types)
         raise HostError(
-            f"{host}: the identity {path} is not a private key that can be used",
+            f"{host}: the identity {path} is not a usable private key",
             host=host,
-            hint="name the private key, not the .pub file",
+            hint="set `identity` to the private key, not to the .pub file",
         ) from None
 
 
 class Offered(InMemoryPrivateKey):
-    """A key offered at login, with a name for messages."""
+    """A key that is offered at login. It has a name for messages."""
 
     def __init__(self, user: str, key: paramiko.PKey, name: str) -> None:
-        """Store a ``key`` for the login of ``user``; ``name`` is the key's path or source, for messages."""
+        """Store a ``key`` for the login of ``user``. ``name``: the path or source of the key, for messages."""
         super().__init__(user, key)
         self.name = name
 
 
 class KeysInOrder(AuthStrategy):
-    """Login with the identity in the inventory; without an identity, with the keys that ssh would offer.
+    """Login with the identity in the inventory. Without an identity, the login uses the keys that ssh would offer.
 
-    These are the IdentityFile entries of ~/.ssh/config, then the agent's keys, then the default keys.
+    These are first the IdentityFile entries of ~/.ssh/config, then the keys of the agent, and then the default keys.
     """
 
     def __init__(self, host: str, user: str, identity: str, ssh_config: Any) -> None:
-        """Set up the login. The identity is loaded now, so that a missing file is reported before any connection is opened."""
+        """Prepare the login.
+
+        The identity is loaded now, so that a missing file is reported before any connection is opened.
+        """
         super().__init__(ssh_config=ssh_config)
         self._config: Mapping[str, Any] = ssh_config
         self._host, self._user, self._identity = host, user, identity
@@ -77,7 +80,7 @@ class KeysInOrder(AuthStrategy):
         self.tried: list[str] = []
 
     def get_sources(self) -> Iterator[AuthSource]:
-        """Yield the keys in the order in which they are offered; each is recorded in ``tried``."""
+        """Yield the keys in the order in which they are offered. Each key is added to ``tried``."""
         for source in self._sources():
             self.tried.append(source.name)
             yield source
@@ -91,7 +94,7 @@ class KeysInOrder(AuthStrategy):
         if self._config.get("identitiesonly", "no").lower() != "yes":
             self._agent = paramiko.Agent()
             for key in self._agent.get_keys():
-                yield Offered(self._user, key, f"{key.fingerprint} of the agent")
+                yield Offered(self._user, key, f"the key {key.fingerprint} of the agent")
         if not configured:
             yield from self._files([str(Path("~/.ssh", name).expanduser()) for name in DEFAULT_KEYS])
 
@@ -113,7 +116,9 @@ class KeysInOrder(AuthStrategy):
 
 
 def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
-    """Paths of the known_hosts files: the file ``chosen`` in the inventory, or else those that ssh uses."""
+    """Return the paths of the known_hosts files: the file ``chosen`` in the inventory, or otherwise the files that ssh
+    uses.
+    """
     if chosen:
         return [str(Path(chosen).expanduser())]
     user = shlex.split(ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts"))
@@ -130,9 +135,9 @@ class Line:
 
 
 def known_lines(file: str, name: str) -> Iterator[Line]:
-    """Return the lines of ``file`` that apply to the host ``name``: hashed names, patterns and markers are understood.
+    """Return the lines of ``file`` that apply to the host ``name``. Hashed names, patterns and markers are supported.
 
-    Invalid lines are skipped, as in ssh.
+    Invalid lines are skipped, as ssh does.
     """
     for number, text in enumerate(Path(file).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         words = text.split()
@@ -148,8 +153,9 @@ def known_lines(file: str, name: str) -> Iterator[Line]:
 
 
 def _covers(names: str, name: str) -> bool:
-    """Return True when ``names``, the first field of a line, covers ``name``; a matching pattern that begins with ``!``
-    excludes it.
+    """Return True when ``names`` contains ``name``. ``names`` is the first field of a line, and may contain patterns.
+
+    A matching pattern that begins with ``!`` excludes the name.
     """
     found = False
     for one in names.split(","):
@@ -166,20 +172,20 @@ def _covers(names: str, name: str) -> bool:
 
 
 class KnownHosts(paramiko.MissingHostKeyPolicy):
-    """Policy that refuses a host whose key is in none of the known_hosts files, with a hint how to record the key."""
+    """Policy that refuses a host whose key is in none of the known_hosts files. Its hint shows how to record the key."""
 
     def __init__(self, host: str, address: str, port: int, files: Sequence[str], alias: str = "") -> None:
-        """Verify the host against the known_hosts ``files``, which need not exist; hints suggest to record new keys in the
+        """Verify the host against the known_hosts ``files``, which need not exist. Hints suggest to record new keys in the
         first file.
 
-        ``alias`` is HostKeyAlias.
+        ``alias``: value of HostKeyAlias.
         """
         self._host, self._address, self._port, self._files = host, address, port, files
         self._alias = alias
         self._lines: list[Line] = []
 
     def load(self, client: paramiko.SSHClient) -> None:
-        """Make ``client`` verify host keys against the known_hosts files, and refuse unknown keys. Raises HostError."""
+        """Make ``client`` compare host keys with the known_hosts files, and refuse unknown keys. Raises HostError."""
         for file in self._files:
             if Path(file).is_file():
                 self._lines += self._read(file)
@@ -199,7 +205,7 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
 
     @property
     def _asked(self) -> str:
-        """Name under which paramiko looks up the host key."""
+        """Name for which paramiko looks up the host key."""
         return self._address if self._port == 22 else f"[{self._address}]:{self._port}"
 
     @property
@@ -207,12 +213,18 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
         return self._alias or self._asked
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Raise HostKeyUnknown, or HostKeyChanged when ``key`` is revoked; paramiko calls this for a key it does not know."""
+        """Raise HostKeyUnknown, or HostKeyChanged when ``key`` is revoked.
+
+        Paramiko calls this for a host key that it does not know.
+        """
         shown = f"{key.get_name()} {key.fingerprint}"
         for line in self._lines:
             if line.marker == "@revoked" and line.key == key:
                 raise HostKeyChanged(
-                    f"{self._host}: {self._address}:{self._port} has the host key {shown}, which {line.place} revokes",
+                    (
+                        f"{self._host}: {self._address}:{self._port} has the host key {shown}, which is revoked in "
+                        f"{line.place}"
+                    ),
                     host=self._host,
                     hint="another machine may have that key: generate a new key on the host, and record it",
                 )
@@ -225,16 +237,18 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
             f"{self._host}: the host key of {self._address}:{self._port} is unknown: {shown}"
             + ("; host certificates (@cert-authority) are not supported" if authority else ""),
             host=self._host,
-            hint=f"check that `ssh-keygen -lf` on the host prints this fingerprint, then record the key: {record}",
+            hint=f"check that `ssh-keygen -lf` on the host prints this fingerprint, and then record the key: {record}",
         )
 
     def changed(self, shown: paramiko.PKey, recorded: paramiko.PKey) -> HostKeyChanged:
-        """Make the error for a host that presents the key ``shown``, although the key ``recorded`` is known."""
+        """Return the error for a host that presents the key ``shown``, although another key ``recorded`` is known."""
         where = next((line.place for line in self._lines if line.key == recorded), os.pathsep.join(self._files))
         forget = shlex.join(["ssh-keygen", "-f", where.rpartition(":")[0] or self._files[0], "-R", self._name])
         return HostKeyChanged(
             f"{self._host}: {self._address}:{self._port} has the host key {shown.get_name()} {shown.fingerprint}, "
             f"but {where} records {recorded.get_name()} {recorded.fingerprint}",
             host=self._host,
-            hint=f"another machine may intercept the connection; if the host was rebuilt, remove the old key: {forget}",
+            hint=(
+                f"another machine may be intercepting the connection. If the host was rebuilt, remove the old key: {forget}"
+            ),
         )

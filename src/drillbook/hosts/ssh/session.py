@@ -17,17 +17,19 @@ from drillbook.hosts.ssh.connection import Keeper, expired
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline
 
 PATIENCE = 30.0
-"""Seconds for which a refused channel is requested again: sshd frees a channel shortly after its command has terminated."""
+"""Seconds for which a refused channel is requested again, since sshd frees a channel shortly after its command has
+terminated.
+"""
 
 END_SECONDS = 4.5
-"""Maximum seconds to kill a command: TERM, 2 s, KILL, and two network round trips."""
+"""Maximum number of seconds for killing a command: for TERM, a wait of 2 s, KILL, and two round trips on the network."""
 
 
 class _Until(float):
-    """Timeout for paramiko that also expires when the cancel flag is set; paramiko checks it ten times a second."""
+    """Timeout for paramiko that also expires when the cancel flag is set. Paramiko checks it ten times a second."""
 
     def __new__(cls, deadline: Deadline) -> _Until:
-        """Set the timeout to the remaining time of ``deadline``."""
+        """Create a timeout that ends at ``deadline``."""
         until = super().__new__(cls, deadline.remaining())
         until.cancel = deadline.cancel
         return until
@@ -41,7 +43,8 @@ class _Until(float):
 def open_session(link: Link, deadline: Deadline, *, host: str) -> paramiko.Channel:
     """Open a channel.
 
-    Raises LinkLost; TimeoutError when the deadline passed or its cancel flag was set; HostError when the server refuses.
+    Raises LinkLost when the connection is lost, TimeoutError when the deadline passed or its cancel flag was set, and
+    HostError when the server refuses the channel.
     """
     begun, pause = time.monotonic(), 0.02
     while True:
@@ -63,16 +66,19 @@ def open_session(link: Link, deadline: Deadline, *, host: str) -> paramiko.Chann
 
 
 class Ending:
-    """Kills one remote command and its descendants within END_SECONDS, and reports the reason if that fails."""
+    """Kills one command on a host with its descendants within END_SECONDS. If that fails, it tells the reason."""
 
     def __init__(self, keeper: Keeper, process: Exec, *, host: str, sudo: bool) -> None:
-        """Prepare to kill ``process``. If ``sudo`` is True, its processes can only be signalled through sudo."""
+        """Prepare to kill ``process``. ``sudo``: True when its processes can only be signalled through sudo."""
         self._keeper, self._process, self._host, self._sudo = keeper, process, host, sudo
         self._at = time.monotonic() + END_SECONDS
         self._trouble = "the host did not answer"
 
     def run(self) -> str:
-        """Kill the command; return the reason why processes of it may still run, or an empty text when all are gone."""
+        """Kill the command.
+
+        Returns the reason why processes of it may still run, or an empty text when all of them are gone.
+        """
         if self._over():
             return ""
         if self._process.pid is None:
@@ -84,7 +90,10 @@ class Ending:
         return self._trouble
 
     def _over(self) -> bool:
-        """Wait up to 1 s for the command's process id; return True if the command terminates by itself during this time."""
+        """Wait up to 1 s for the process id of the command.
+
+        Returns True if the command terminates by itself during this time.
+        """
         self._process.mute()
         until = time.monotonic() + 1.0
         while self._process.pid is None and time.monotonic() < until:
@@ -109,7 +118,10 @@ class Ending:
 
 
 def execute(link: Link, argv: Sequence[str], deadline: Deadline, *, host: str) -> End | None:
-    """Run a short internal command; return its exit status or signal, or None when it did not terminate by the deadline."""
+    """Run a short internal command.
+
+    Returns its exit status or signal, or None when it did not terminate before the deadline.
+    """
     order = Order(host, tuple(argv))
     channel = open_session(link, deadline, host=host)
     process = Exec(channel, order.line(), b"", Capture(CAPTURE_LIMIT), MarkedCapture(CAPTURE_LIMIT, order.token))

@@ -1,4 +1,4 @@
-"""Paramiko's transport, adapted to many concurrent commands on one connection."""
+"""Transport of paramiko, adapted to many concurrent commands on one connection."""
 
 from __future__ import annotations
 
@@ -17,31 +17,37 @@ from paramiko.packet import Packetizer
 
 CHUNK = 32 * 1024
 MOST_PACKET = 1 << 20
-"""Largest accepted packet in bytes; OpenSSH sends up to 256 KiB."""
+"""Largest accepted packet in bytes. OpenSSH sends packets of at most 256 KiB."""
 MOST_BANNER = 64 << 10
 MOST_WAITING = 16 << 20
-"""Maximum number of unread bytes of a channel; a server that respects the window sends at most 2 MiB."""
+"""Maximum number of unread bytes of a channel. A server that respects the window sends at most 2 MiB."""
 STUCK = 1.0
-"""Seconds to wait for the lock ``gate``; if it is still taken, its holder counts as stuck: it sends to a full socket."""
+"""Seconds to wait for the lock ``gate``.
+
+After that, the thread that holds the lock counts as stuck while it sends to a full socket.
+"""
 
 # Paramiko logs each error that it raises, with a traceback; Drillbook translates these errors itself.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
 class _Packets(Packetizer):
-    """Paramiko's packet reader, with limits for the size of packets and of banner lines."""
+    """Packet reader of paramiko with limits for the size of packets and the length of banner lines."""
 
     _line = 0
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
-        """Read ``n`` bytes. Raises SSHException for an invalid size, EOFError."""
+        """Read ``n`` bytes. Raises SSHException when ``n`` is too large, and EOFError at the end of the data."""
         if not 0 <= n <= MOST_PACKET:
             raise paramiko.SSHException(f"the server sends a packet of invalid size: {n} bytes")
         data: bytes = super().read_all(n, check_rekey)
         return data
 
     def readline(self, timeout: float) -> str:
-        """Read a line of the server's banner. Raises SSHException for an endless line, EOFError."""
+        """Read a line of the server's banner.
+
+        Raises SSHException when the line does not end, and EOFError at the end of the data.
+        """
         self._line = 0
         line: str = super().readline(timeout)
         return line
@@ -57,13 +63,13 @@ class _Packets(Packetizer):
 class SteadyTransport(paramiko.Transport):
     """Transport that records signals, disables Nagle's algorithm, and never sends to a closed channel.
 
-    Paramiko answers the close of a channel from its own thread, while another thread may be about to send to that channel. A
-    server that receives a packet for a channel it has forgotten drops the whole connection, with all its commands. So every
-    sender holds the lock ``gate``, and so does the thread that answers a close.
+    When the server closes a channel, a thread of paramiko answers, while another thread may be about to send to that
+    channel. When a server receives a packet for a channel that it has forgotten, it drops the whole connection with all its
+    commands. Therefore every thread that sends holds the lock ``gate``, and so does the thread that answers a close.
     """
 
     def __init__(self, sock: Any, **options: Any) -> None:
-        """Open a transport on ``sock``: a socket or, through a gateway, a channel."""
+        """Open a transport on ``sock``, which is a socket, or a channel when the host is reached through a gateway."""
         if isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(sock, **options)
@@ -73,9 +79,10 @@ class SteadyTransport(paramiko.Transport):
 
     @contextmanager
     def sending(self) -> Iterator[bool]:
-        """Hold the lock ``gate`` and yield True; if it is still taken after STUCK seconds, yield False without the lock.
+        """Hold the lock ``gate`` and yield True. If another thread holds the lock for more than ``STUCK`` seconds, yield
+        False without it.
 
-        Without this limit a deadlock is possible: another sender may hold the lock until a key exchange ends, while the
+        Without this limit, a deadlock is possible: another thread may hold the lock until a key exchange ends, while the
         waiting thread is the one that performs the exchange.
         """
         held = self.gate.acquire(timeout=STUCK)
@@ -86,15 +93,18 @@ class SteadyTransport(paramiko.Transport):
                 self.gate.release()
 
     def signal_of(self, channel: paramiko.Channel) -> str | None:
-        """Return the signal that killed the command on ``channel``, such as ``TERM``, and forget it; None if there was no signal."""
+        """Return the signal that killed the command on ``channel``, such as ``TERM``, and forget it.
+
+        None when there was no signal.
+        """
         return self.signals.pop(channel.get_id(), None)
 
 
 def _handle_close(channel: Any, message: Message) -> None:
-    """Answer the close of a channel; during a key exchange, from another thread.
+    """Answer the close of a channel. During a key exchange, another thread sends the answer.
 
-    During the exchange no answer may be sent, and the calling thread performs the exchange. If that thread waited for
-    the end of the exchange, as in paramiko, the connection would stall for 30 s and then break.
+    During the exchange no answer may be sent, and the thread that calls this function performs the exchange. In paramiko,
+    this thread waits for the end of the exchange. The connection then stalls for 30 s and breaks.
     """
     transport = channel.transport
     if transport.clear_to_send.is_set():
@@ -108,7 +118,7 @@ def _handle_close(channel: Any, message: Message) -> None:
 
 
 def _answer(transport: Any, answers: Iterable[Message | None]) -> None:
-    """Send ``answers`` once the key exchange has finished and no sender holds the lock ``gate``."""
+    """Send ``answers`` once the key exchange has finished and no other thread holds the lock ``gate``."""
     with transport.gate, contextlib.suppress(paramiko.SSHException, OSError, EOFError):
         for answer in answers:
             if answer is not None:
@@ -116,14 +126,14 @@ def _answer(transport: Any, answers: Iterable[Message | None]) -> None:
 
 
 def _handle_data(channel: Any, message: Message) -> None:
-    """Receive standard output of a channel; abort the connection when the server exceeds the window."""
+    """Receive standard output of a channel. Abort the connection when the server sends more than the window allows."""
     if len(channel.in_buffer) + len(channel.in_stderr_buffer) > MOST_WAITING:
         raise paramiko.SSHException("the server sends more data than the window of a channel allows")
     paramiko.Channel._feed(channel, message)  # type: ignore[attr-defined]
 
 
 def _handle_more(channel: Any, message: Message) -> None:
-    """Receive standard error of a channel; abort the connection when the server exceeds the window."""
+    """Receive standard error of a channel. Abort the connection when the server sends more than the window allows."""
     if len(channel.in_buffer) + len(channel.in_stderr_buffer) > MOST_WAITING:
         raise paramiko.SSHException("the server sends more data than the window of a channel allows")
     paramiko.Channel._feed_extended(channel, message)  # type: ignore[attr-defined]
@@ -149,15 +159,15 @@ SteadyTransport._channel_handler_table = {  # type: ignore[attr-defined]
 
 
 def steady(channel: paramiko.Channel) -> SteadyTransport:
-    """The transport of ``channel``, which is a SteadyTransport on every connection of Drillbook."""
+    """Return the transport of ``channel``. It is a SteadyTransport on every connection of Drillbook."""
     return cast(SteadyTransport, channel.transport)
 
 
 def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], bool] = lambda: True) -> bool:
-    """Send all of ``data``; return False when the channel closes, or when ``wanted`` returns False.
+    """Send all of ``data``. Returns False when the channel closes, or when ``wanted`` returns False.
 
-    The caller ensures that only one thread sends to a channel. So a window that was open stays open until this function
-    sends, and the lock ``gate`` is never held while waiting for a window.
+    The caller makes sure that only one thread sends to a channel. A window that was open therefore stays open until this
+    function sends, and the lock ``gate`` is never held during a wait for a window.
     """
     transport = steady(channel)
     view = memoryview(data)
@@ -178,7 +188,7 @@ def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], boo
 
 
 def send_eof(channel: paramiko.Channel) -> None:
-    """Signal the end of the data to the other side."""
+    """Tell the other side that no more data follows."""
     transport = steady(channel)
     with transport.sending() as held:
         if held:
@@ -186,7 +196,7 @@ def send_eof(channel: paramiko.Channel) -> None:
 
 
 def close_channel(channel: paramiko.Channel) -> None:
-    """Close ``channel``. Does nothing when a stuck sender holds ``gate``, since the connection is then lost anyway."""
+    """Close ``channel``. If a stuck thread holds ``gate``, do nothing, because the connection is then lost anyway."""
     transport = steady(channel)
     with transport.sending() as held:
         if held:

@@ -12,22 +12,22 @@ class FarChannel:
     """Far end that is a channel of an SSH connection."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
-        """Wrap the ``direct-tcpip`` channel ``channel``."""
+        """Store a channel of the type ``direct-tcpip``."""
         self._channel = channel
 
     def receive(self) -> bytes:
-        """Receive the next bytes; empty at the end of the stream."""
+        """Receive the next bytes. The result is empty at the end of the stream."""
         try:
             return self._channel.recv(BLOCK)
         except OSError:
             return b""
 
     def send(self, data: bytes) -> bool:
-        """Send all of ``data``; return False when the other side has closed the connection."""
+        """Send all of ``data``. Returns False when the other side has closed the connection."""
         return send_all(self._channel, data)
 
     def finish(self) -> None:
-        """Signal the end of the data to the other side."""
+        """Tell the other side that no more data follows."""
         send_eof(self._channel)
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""The files of an Ansible inventory: INI, YAML, folders of them, and the group_vars and host_vars next to them."""
+"""Files of an Ansible inventory: INI files, YAML files, folders of them, and the folders group_vars and host_vars next to
+them.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +37,11 @@ def add(graph: Graph, path: Path) -> None:
         raise InventoryError(
             f"{path} is encrypted with ansible-vault",
             where=_start(path),
-            hint="Drillbook cannot read vaults; decrypt the file",
+            hint="Drillbook cannot read files encrypted with ansible-vault; decrypt the file",
         )
     if text.startswith("#!") and os.access(path, os.X_OK):
         raise InventoryError(
-            f"{path} is a program: a dynamic inventory, which Drillbook does not run",
+            f"{path} is a program, so this is a dynamic inventory; Drillbook does not run programs of inventories",
             where=_start(path),
             hint=f"run `ansible-inventory -i {path} --list --yaml > hosts.yml` and name that file",
         )
@@ -51,12 +53,12 @@ def add(graph: Graph, path: Path) -> None:
 
 
 def _text(path: Path) -> str | None:
-    """Text of the file ``path``; None when the file is encrypted with ansible-vault. Raises InventoryError."""
+    """Return the text of the file ``path``, or None when the file is encrypted with ansible-vault. Raises InventoryError."""
     try:
         data = path.read_bytes()
         if len(data) > BYTE_LIMIT:
             raise InventoryError(
-                f"{path} has {len(data)} bytes, more than the limit of {BYTE_LIMIT}",
+                f"{path} has {len(data)} bytes, which is more than the limit of {BYTE_LIMIT}",
                 where=_start(path),
             )
         return None if data.startswith(b"$ANSIBLE_VAULT;") else data.decode("utf-8-sig")
@@ -78,7 +80,7 @@ def _looks_like_yaml(text: str) -> bool:
 
 
 def _shown(lines: list[str], number: int) -> str:
-    """Line ``number`` of ``lines``, shortened for a message; empty when the line may contain a password."""
+    """Return line ``number`` of ``lines``, shortened for a message. Empty when the line may contain a password."""
     line = lines[number - 1] if number <= len(lines) else ""
     return "" if re.search("pass|secret|token|key", line, re.IGNORECASE) else visible(line.replace("\t", " "), 200)
 
@@ -190,7 +192,7 @@ def _plain(value: Any) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML loader with Ansible's tags; values encrypted with ansible-vault become ``Vaulted``."""
+    """YAML loader with the tags of Ansible. Values that are encrypted with ansible-vault become ``Vaulted``."""
 
 
 _Loader.add_constructor("!vault", lambda loader, node: Vaulted())
@@ -231,7 +233,10 @@ class _Yaml:
             self._group(key, node, mark, 0)
 
     def items(self, node: Any, what: str) -> Iterator[tuple[str, Any, Any]]:
-        """Yield key, value node and position of each entry of a mapping; nothing for an empty node. Raises InventoryError."""
+        """Yield key, value node and position of each entry of a mapping.
+
+        Yields nothing for an empty node. Raises InventoryError.
+        """
         if node is None or (isinstance(node, yaml.ScalarNode) and self.value(node, node.start_mark).value is None):
             return
         if not isinstance(node, yaml.MappingNode):
@@ -281,7 +286,7 @@ class _Yaml:
                 self.graph.set_variable(group.name, name, self.value(inner, place))
 
     def variables(self, node: Any) -> dict[str, Variable]:
-        """Read a mapping of variables, each with its position."""
+        """Read a mapping of variables, each with its position in the file."""
         return {key: self.value(value, mark) for key, value, mark in self.items(node, "variables must be a mapping")}
 
     def value(self, node: Any, mark: Any) -> Variable:
@@ -295,7 +300,7 @@ class _Yaml:
 def variables_beside(folder: Path, name: str, *, vault: bool) -> dict[str, Variable]:
     """Read the variables of the group or host ``name`` from the folder group_vars or host_vars. Raises InventoryError.
 
-    With ``vault``, files encrypted with ansible-vault are skipped.
+    When ``vault`` is true, files that are encrypted with ansible-vault are skipped.
     """
     found: dict[str, Variable] = {}
     if "/" in name or not name.strip(".") or len(name) > 200:
@@ -328,8 +333,10 @@ def _variables(path: Path, vault: bool) -> dict[str, Variable]:
         raise InventoryError(
             f"{path} is encrypted with ansible-vault, so its variables are unknown",
             where=_start(path),
-            hint="if it does not affect connections to hosts, write `ansible: {files: ..., vault: ignore}`; otherwise "
-            "decrypt it, or set the values in `hosts`",
+            hint=(
+                "if these variables do not affect connections to hosts, write `ansible: {files: ..., vault: ignore}`; "
+                "otherwise decrypt the file, or set the values in `hosts`"
+            ),
         )
     reader = _Yaml(Graph(), path, text)
     return reader.variables(reader.root)

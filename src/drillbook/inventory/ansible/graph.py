@@ -16,7 +16,7 @@ DEPTH_LIMIT = 50
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A value with its source position."""
+    """A value, and its position in a file."""
 
     value: Any
     where: Where
@@ -29,7 +29,7 @@ class Vaulted:
 
 @dataclass(slots=True)
 class Group:
-    """A group: its own hosts, its children, its variables."""
+    """A group with its own hosts, its child groups and its variables."""
 
     name: str
     hosts: dict[str, None] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Graph:
     hosts: dict[str, dict[str, Variable]] = field(default_factory=dict)
 
     def group(self, name: str, where: Where) -> Group:
-        """Return the group ``name``, created if it does not exist. Raises InventoryError for an invalid name."""
+        """Return the group ``name``. If it does not exist, create it. Raises InventoryError when the name is invalid."""
         if not name.isprintable() or not name:
             raise InventoryError(
                 f"{name!r} is not a valid name of a group", where=where, hint="names must not contain control characters"
@@ -69,9 +69,10 @@ class Graph:
             raise InventoryError(f"the inventory has more than {HOST_LIMIT} hosts", where=where)
 
     def set_variable(self, group: str, key: str, value: Variable) -> None:
-        """Set a variable of a group. Raises InventoryError.
+        """Set a variable of a group. Raises InventoryError when the variable ``ansible_group_priority`` is not a whole
+        number.
 
-        The variable ``ansible_group_priority`` sets the group's precedence among groups of the same depth.
+        This variable sets the precedence of the group among groups of the same depth.
         """
         if key != "ansible_group_priority":
             self.groups[group].variables[key] = value
@@ -85,7 +86,7 @@ class Graph:
     def close(self) -> None:
         """Complete the graph after the last file was read.
 
-        Groups without a parent become children of ``all``; hosts in no other group join ``ungrouped``.
+        Groups without a parent become children of ``all``. Hosts that are in no group join ``ungrouped``.
         """
         here = Where("", 1, 1)
         children = {child for group in self.groups.values() for child in group.children}
@@ -97,7 +98,10 @@ class Graph:
         self.groups["ungrouped"].hosts = {host: None for host in (*free, *self.hosts) if host not in named}
 
     def depths(self) -> dict[str, int]:
-        """Length of the longest path from ``all`` to each group. Raises InventoryError when groups contain each other."""
+        """Return the length of the longest path from ``all`` to each group.
+
+        Raises InventoryError when groups contain each other.
+        """
         depths: dict[str, int] = {}
         open_: dict[str, None] = {}
 
@@ -125,7 +129,7 @@ class Graph:
         return depths
 
     def members(self, name: str) -> tuple[str, ...]:
-        """Hosts of a group and of its descendants, in Ansible's order: level by level."""
+        """Return the hosts of a group and of its descendants in Ansible's order, which goes level by level."""
         order, todo = dict.fromkeys([name]), [name]
         while todo:
             todo = [child for group in todo for child in self.groups[group].children if child not in order]
@@ -133,7 +137,10 @@ class Graph:
         return tuple(dict.fromkeys(host for group in order for host in self.groups[group].hosts))
 
     def groups_of(self) -> dict[str, list[str]]:
-        """Groups of each host, except ``all``; lowest precedence first: sorted by depth, then priority, then name."""
+        """Return the groups of each host, except ``all``, with the lowest precedence first.
+
+        They are sorted by depth, then by priority, then by name.
+        """
         depths = self.depths()
         found: dict[str, list[str]] = {host: [] for host in self.hosts}
         for name in sorted(depths, key=lambda name: (depths[name], self.groups[name].priority, name)):
@@ -144,7 +151,11 @@ class Graph:
 
 
 def expand_pattern(pattern: str, where: Where) -> tuple[list[str], int | None]:
-    """Expand a host pattern such as ``web[01:10].example.com:2222`` to names and a port (or None). Raises InventoryError."""
+    """Return the names and the port for a host pattern such as ``web[01:10].example.com:2222``. The port is None if it is
+    missing.
+
+    Raises InventoryError when the pattern is invalid.
+    """
     name, port = pattern, None
     if (match := re.fullmatch(r"\[([^\]]+)\]:([0-9]{1,9})", pattern)) and _is_ipv6(match[1]):
         return [match[1]], int(match[2])

@@ -20,7 +20,10 @@ FIELDS = {
     "user": ("ansible_user", "ansible_ssh_user"),
     "identity": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
 }
-"""Ansible variables for each field of a host; of several that are set, the last one wins, as in Ansible's SSH connection."""
+"""Names of Ansible variables for each field of a host.
+
+When several of them are set, the last one wins, as in Ansible's SSH connection.
+"""
 
 SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
 LOCAL = ("local", "ansible.builtin.local")
@@ -29,15 +32,16 @@ ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_a
 
 @dataclass(frozen=True, slots=True)
 class AnsibleInventory:
-    """Content of an Ansible inventory: the effective variables of each host, and the hosts of each group."""
+    """Content of an Ansible inventory: the variables that apply to each host, and the hosts of each group."""
 
     variables: dict[str, dict[str, Variable]]
     groups: dict[str, tuple[str, ...]]
 
     def hosts(self, ours: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Fields of a Target by host, without the fields that the inventory file itself sets (``ours``). Raises InventoryError.
+        """Return the fields of a Target for each host, except the fields that the inventory file itself sets (``ours``).
 
-        A jump host that is no host of the inventory is added, under its address.
+        A jump host that is not in the inventory is added under its address. Raises InventoryError when a variable cannot be
+        used.
         """
         found = {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
         added: dict[str, dict[str, Any]] = {}
@@ -49,10 +53,11 @@ class AnsibleInventory:
 
 
 def read(paths: Sequence[Path], *, vault: bool = False, limit: str = "") -> AnsibleInventory:
-    """Read inventory files, and the group_vars and host_vars next to them; later files win.
+    """Read inventory files, and the folders group_vars and host_vars next to them. A later file has precedence over an
+    earlier one.
 
-    With ``vault``, encrypted files of variables are skipped; otherwise they are errors. ``limit`` is a host pattern that
-    selects hosts. Raises InventoryError with file and line.
+    When ``vault`` is true, encrypted files of variables are skipped; otherwise each is an error. ``limit``: host pattern
+    that selects hosts. Raises InventoryError with file and line.
     """
     graph = Graph()
     for path in paths:
@@ -94,7 +99,7 @@ def _limited(order: Sequence[str], groups: Mapping[str, Sequence[str]], limit: s
     try:
         wanted = expand(limit, order, groups)
     except PatternError as error:
-        raise InventoryError(f"`limit` over {', '.join(map(str, paths))}: {error}", hint=error.hint) from None
+        raise InventoryError(f"the pattern in `limit`, for {', '.join(map(str, paths))}: {error}", hint=error.hint) from None
     return [host for host in order if host in wanted]
 
 

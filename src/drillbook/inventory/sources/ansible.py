@@ -1,4 +1,4 @@
-"""Ansible inventories, named by the key `ansible`: INI, YAML or JSON files, and folders of such files."""
+"""Ansible inventories, which the key `ansible` names: INI, YAML or JSON files, and folders of such files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AnsibleSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     files: str | tuple[str, ...] = Field(
-        description="Files or folders, as for `ansible-inventory -i`; later files override earlier ones."
+        description="Files or folders, as for `ansible-inventory -i`. A later file has precedence over an earlier one."
     )
     limit: str = Field(default="", description="Host pattern that selects the hosts to add.")
     vault: Literal["refuse", "ignore"] = Field(
@@ -26,12 +26,12 @@ class AnsibleSource(BaseModel):
 
 
 class Ansible(Source):
-    """Source of hosts and groups from Ansible inventories."""
+    """Source that adds the hosts and groups of Ansible inventories."""
 
     key = "ansible"
 
     def hosts(self, document: Document) -> Hosts | None:
-        """Read the Ansible inventories that ``document`` names; None when it names none. Raises InventoryError."""
+        """Read the Ansible inventories that ``document`` names. Returns None when it names none. Raises InventoryError."""
         value = document.value.get(self.key)
         if value is None:
             return None

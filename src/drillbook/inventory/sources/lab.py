@@ -1,4 +1,4 @@
-"""The tags `!lab` and `!lab_secret`: they are replaced by values of the project's running lab, such as ports and passwords."""
+"""Tags `!lab` and `!lab_secret`. They are replaced by values of the project's running lab, such as ports and passwords."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from drillbook.values import Secret
 
 
 class Lab(Source):
-    """Looks up ports, paths, users and secrets of the lab by name."""
+    """Source that looks up ports, paths, users and secrets of the lab by their names."""
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:
-        """Functions that return the value of a tag `!lab` or `!lab_secret`; they raise ValueError when there is no lab."""
+        """Return the functions for the tags `!lab` and `!lab_secret`.
+
+        Each returns a value, or raises ValueError when there is no lab.
+        """
 
         def value_of(name: Any) -> str | int:
             if around.lab is None or not isinstance(name, str):
-                raise ValueError("`!lab` works only in the inventory of a lab")
+                raise ValueError("`!lab` can be used only in the inventory of a lab")
             try:
                 return around.lab(name)
             except LabError as error:

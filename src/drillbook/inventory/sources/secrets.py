@@ -1,4 +1,7 @@
-"""References to secrets: `!env`, `!file`, `!command`. A secret is read at its first use, not when the inventory is read."""
+"""References to secrets: `!env`, `!file`, `!command`.
+
+A secret is read when it is first used, not when the inventory is read.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from drillbook.values import Secret
 
 
 class Secrets(Source):
-    """Source of secrets in environment variables, in files, and in the output of commands."""
+    """Source of secrets. They are in environment variables, in files, or in the output of commands."""
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:
-        """Functions that make secrets from the tags `!env`, `!file` and `!command`, by tag."""
+        """Return the functions that create secrets from the tags `!env`, `!file` and `!command`, by tag."""
 
         def file(value: Any) -> Secret:
             if not isinstance(value, str) or not value or "\0" in value:

@@ -1,4 +1,4 @@
-"""Interface of an inventory source, which supplies parts of an inventory from outside the inventory file."""
+"""Interface of an inventory source. A source supplies parts of an inventory that are not in the inventory file."""
 
 from __future__ import annotations
 
@@ -11,58 +11,73 @@ from typing import Any, ClassVar, Protocol
 from drillbook.language.strict import Document, TagReader
 
 LabLookup = Callable[[str], str | int]
-"""Function that looks up a value of a running lab by a name such as `ssh.db-1`."""
+"""Function that returns a value of a running lab for a name such as `ssh.db-1`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Context of an inventory file: its folder, and the lookup of its project's lab (None without a lab)."""
+    """Context of an inventory file: its folder, and the function that looks up values in the project's lab (None without a
+    lab).
+    """
 
     folder: Path
     lab: LabLookup | None
 
 
 class Hosts(Protocol):
-    """Hosts and groups from a source; inventory files always have precedence."""
+    """Hosts and groups from a source. Inventory files have precedence over them."""
 
     @property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of hosts by group."""
+        """Return the names of the hosts of each group."""
 
     def hosts(self, written: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        """Fields of a Target by host, possibly without the fields ``written`` in inventory files. Raises InventoryError."""
+        """Return the fields of a Target for each host. They need not contain the fields that inventory files set
+        (``written``).
+
+        Raises InventoryError when a host cannot be used.
+        """
 
 
 class Source:
-    """Base class of the sources. A source supplies values of tags, further inventory files, or hosts and groups; the base
-    class supplies nothing.
+    """Base class of the sources. A source supplies values of tags, further inventory files, or hosts and groups.
 
-    Methods raise InventoryError with a position in the file that names the source.
+    The base class supplies nothing. Methods raise InventoryError with a position in the file that names the source.
     """
 
     key: ClassVar[str] = ""
-    """Key of an inventory file that names the files of the source, and the field of `Inventory` for it; empty without such a key."""
+    """Key of an inventory file that names the files of the source, and the field of `Inventory` for this key.
+
+    Empty for a source without such a key.
+    """
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:
-        """Functions that read the values of the source's YAML tags, by tag."""
+        """Return the functions that read the values of the source's YAML tags, by tag."""
         return {}
 
     def documents(
         self, document: Document, read: Callable[[Path], list[Document]], above: tuple[Path, ...]
     ) -> list[Document]:
-        """Load the inventory files that ``document`` names, by calling ``read``; lowest precedence first.
+        """Load the inventory files that ``document`` names, by calling ``read``. The result begins with the lowest
+        precedence.
 
-        ``above`` contains the files that are being read: ``document`` itself, and the files that include it.
+        ``above``: the files that are being read now. These are ``document`` itself, and the files that include it.
         """
         return []
 
     def hosts(self, document: Document) -> Hosts | None:
-        """Hosts and groups that this source reads for ``document``; None when ``document`` does not use the source."""
+        """Return the hosts and groups that this source reads for ``document``.
+
+        None when ``document`` does not use the source.
+        """
         return None
 
 
 def names(document: Document, key: str) -> list[str]:
-    """Paths in the entry ``key`` of ``document``, as a list; a single path may be written without a list. Raises InventoryError."""
+    """Return the paths in the entry ``key`` of ``document`` as a list. A single path may be written without a list.
+
+    Raises InventoryError for any other value.
+    """
     value = document.value.get(key)
     found = [value] if isinstance(value, str) else value if isinstance(value, list) else [] if value is None else [0]
     if not all(isinstance(name, str) and name and "\0" not in name for name in found):
@@ -71,7 +86,7 @@ def names(document: Document, key: str) -> list[str]:
 
 
 def exists(path: Path) -> bool:
-    """Return True when ``path`` exists; False also when the path is invalid."""
+    """Return True when ``path`` exists. For an invalid path, return False."""
     try:
         return path.exists()
     except (OSError, ValueError):  # the name is too long or invalid
@@ -79,5 +94,5 @@ def exists(path: Path) -> bool:
 
 
 def expanded(folder: Path, path: str) -> Path:
-    """Resolve ``path`` relative to ``folder``, with ``~`` and ``~name`` expanded as in a shell."""
+    """Return ``path`` relative to ``folder``. ``~`` and ``~name`` are expanded as in a shell."""
     return folder / os.path.expanduser(path)  # noqa: PTH111  Path raises for ~nobody

@@ -1,4 +1,4 @@
-"""Included inventory files, named by the key `include`."""
+"""Included inventory files, which the key `include` names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MOST = 100
 
 
 class YamlFiles(Source):
-    """Source of included inventory files; the including file has precedence."""
+    """Source that includes inventory files. The including file has precedence over the included files."""
 
     key = "include"
 
     def documents(
         self, document: Document, read: Callable[[Path], list[Document]], above: tuple[Path, ...]
     ) -> list[Document]:
-        """Read the included files and their includes. Raises InventoryError."""
+        """Read the included files and the files that these include. Raises InventoryError."""
         folder = Path(document.file).parent
         found: list[Document] = []
         for index, name in enumerate(names(document, self.key)):
