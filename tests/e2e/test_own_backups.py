@@ -201,7 +201,11 @@ def test_archives_in_the_folder_that_is_deleted_are_refused(site):
             "from: database_dumps",
             "of kind pg_dump can only be restored into a sandbox, not into 'site'|into a",
         ),
-        ("from: nightly}", "from: nightly, at: 2026-01-01T00:00:00Z}", "verifies the backup latest of nightly, but this step restores"),
+        (
+            "from: nightly}",
+            "from: nightly, at: 2026-01-01T00:00:00Z}",
+            "verifies the backup latest of nightly, but this step restores",
+        ),
         (
             "backup.check: {service: nightly}",
             'backup.check: {service: nightly}\n    when: "1 == 1"',

@@ -360,8 +360,14 @@ def test_what_is_saved_is_known_from_the_next_step_or_group_on(tmp_path):
     assert plan.phase("backup")[0].group == plan.phase("backup")[1].group != plan.phase("backup")[2].group
     made(tmp_path, drill(backup=lines(saves("one")), detect=lines(saves("two", "{{ one.stdout }}"))))
     for wrong, message in (
-        (group(saves("one"), saves("two", "{{ one.stdout }}")), "'one' has no value yet, because it is saved later, in line"),
-        (lines(saves("two", "{{ one.stdout }}"), saves("one")), "'one' has no value yet, because it is saved later, in line 12"),
+        (
+            group(saves("one"), saves("two", "{{ one.stdout }}")),
+            "'one' has no value yet, because it is saved later, in line",
+        ),
+        (
+            lines(saves("two", "{{ one.stdout }}"), saves("one")),
+            "'one' has no value yet, because it is saved later, in line 12",
+        ),
         (group(saves("one"), saves("one")), "the name 'one' is already used by backup.1"),
         (lines(saves("one"), saves("one")), "the name 'one' is already used by backup.1"),
     ):

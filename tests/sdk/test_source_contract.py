@@ -95,7 +95,12 @@ LISTED = TarSource.backups
 BROKEN = {
     "sees nothing": ("check", lambda self, ctx, backup: NOTHING, CUT, "backup.check reports nothing, expected"),
     "covers nothing": ("check", lambda self, ctx, backup: Checked((), (), ()), WHOLE, "lists no check that was carried out"),
-    "facts are no JSON": ("check", lambda self, ctx, backup: Checked((), ("x",), (), {"x": {1}}), WHOLE, "cannot be written as JSON"),
+    "facts are no JSON": (
+        "check",
+        lambda self, ctx, backup: Checked((), ("x",), (), {"x": {1}}),
+        WHOLE,
+        "cannot be written as JSON",
+    ),
     "fails without a finding": ("check", failing, CUT, "backup.check fails without a finding: the tool ended"),
     "changes the backup": ("check", changing, WHOLE, "an action changed the backup"),
     "leaves a file": ("check", leaving, WHOLE, "files were left on the host"),

@@ -176,13 +176,7 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
         known = book.inventory.services if used is None else used
         redactor.learn(*book.inventory.revealed(known, redactor.learn))
     hosts = Hosts(lambda name: access.connect(book.inventory, name))
-
-    def named(name: str) -> Host:
-        return privileged(hosts.get(name), privilege.of_step(book.inventory, None, name))
-
-    def as_service(service: str, name: str) -> Host:
-        return privileged(hosts.get(name), privilege.of_service(book.inventory, service, name))
-
+    named, as_service = _with_privilege(book.inventory, hosts)
     asked = replace(book, as_service=as_service)
 
     with tempfile.TemporaryDirectory(prefix="drillbook-diagnose-") as folder:
@@ -208,6 +202,21 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
             closing = threading.Thread(target=hosts.close, daemon=True)
             closing.start()
             closing.join(CLOSE_S)
+
+
+def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str], Host], Callable[[str, str], Host]]:
+    """Return two functions: host by its name, and host by the names of a service and of the host.
+
+    Commands on the first host run as the user whom the host's ``become`` names, on the second as the user of the service.
+    """
+
+    def named(name: str) -> Host:
+        return privileged(hosts.get(name), privilege.of_step(inventory, None, name))
+
+    def as_service(service: str, name: str) -> Host:
+        return privileged(hosts.get(name), privilege.of_service(inventory, service, name))
+
+    return named, as_service
 
 
 def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: str) -> int:
