@@ -278,3 +278,11 @@ def test_every_shipped_drill_can_be_shown():
         for one in show_plan._plans(project, name, "lab")[1]:
             assert one.digest
             assert all(show_plan.undo_of(each).text for each in one.steps)
+
+
+def test_the_undo_of_a_shipped_step_is_told_as_its_effect():
+    project = Project(Path(__file__).parents[2])
+    (plan,) = show_plan._plans(project, "postgres-lost", "lab")[1]
+    told = {step.id: show_plan.undo_of(step).text for step in plan.steps}
+    assert told["backup.1"] == "nothing: the backup is kept"
+    assert not [text for text in told.values() if "return" in text.lower()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ KINDS = {
     "restore": "the drill's restore phase",
     "nothing": "nothing",
 }
+PREAMBLE = re.compile(r"^Return (an undo that (changes nothing: )?|the undo: it )")
+"""Beginning of the docstring of a method ``undo`` that says what it returns; the effect of the undo follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +169,18 @@ def undo_of(step: PlannedStep) -> Undo:
     declared = step.params.get("undo")
     if isinstance(declared, list | tuple):
         return Undo(("commands",), leased, shown(tuple(str(part) for part in declared), limit=300))
-    said = (action.undo.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-    inherited = action.undo.__module__ == Action.__module__
+    said = "" if action.undo.__module__ == Action.__module__ else _described(action.undo.__doc__ or "")
     words = " or ".join(KINDS[kind] for kind in kinds) or "known when the step begins"
-    if inherited or not said or kinds == ("nothing",):
-        return Undo(kinds, leased, f"{words}: {said[0].lower()}{said[1:]}" if said and not inherited else words)
-    return Undo(kinds, leased, f"{said[0].lower()}{said[1:]} ({words})")
+    if not said or kinds == ("nothing",):
+        return Undo(kinds, leased, f"{words}: {said}" if said else words)
+    return Undo(kinds, leased, f"{said} ({words})")
+
+
+def _described(docstring: str) -> str:
+    """Return the effect of an undo, from the first sentence of the docstring of an action's method ``undo``."""
+    sentence = " ".join(docstring.split()).partition(". ")[0].rstrip(".")
+    effect = PREAMBLE.sub("", sentence)
+    return effect[:1].lower() + effect[1:]
 
 
 @dataclass(frozen=True, slots=True)
