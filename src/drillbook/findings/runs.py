@@ -170,7 +170,9 @@ FINDINGS: dict[str, Kind] = {
         ),
     ),
     "allowed-failure": Kind(
-        LOW, "A step failed that the drill allows to fail", "The report shows the reason from the drill next to the step."
+        LOW,
+        "A step failed that the drill allows to fail",
+        "The drill states why this failure is allowed; read this reason in the report, beside the failed step.",
     ),
     "aborted": Kind(
         MEDIUM, "The run was stopped before its end", "Run the drill again once the reason for the stop no longer exists."

@@ -74,7 +74,7 @@ def beside(path: str) -> str:
 def unreadable(host: str, path: str, error: Exception, *, verb: str) -> HostError:
     """Return the error for a file operation that failed.
 
-    ``verb``: the operation in messages, such as ``read`` or ``written``.
+    ``verb``: past participle that completes the words "cannot be" in the message, such as ``read`` or ``written``.
     """
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return HostError(f"{host}: {path} cannot be {verb}: {reason}", host=host)

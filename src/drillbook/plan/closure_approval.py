@@ -19,7 +19,7 @@ from drillbook.signing.texts import FOLDER, Files, Look, Refused, Signed
 
 
 class Approval(Signed):
-    """Text of an approval to close the remaining changes of a run. The approver signs this text."""
+    """Text of an approval to record as settled the changes that a run has not undone. The approver signs this text."""
 
     format: Literal["drillbook/closing/1"] = "drillbook/closing/1"
     run: str

@@ -1,6 +1,6 @@
 """Rules for restores in place.
 
-Such a restore writes a backup of a backup source into the service itself, not into a sandbox.
+Such a restore writes a backup into the very service that the backup was taken from, not into a sandbox.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ class SourceRules:
                 yield fault
 
     def _verified(self, step: PlannedStep, fault: PlannedStep) -> None:
-        """Check that a step of `backup` is certain to verify the backup that ``step`` restores.
+        """Check that a step in the phase `backup` is certain to verify the backup that ``step`` restores.
 
-        That step must not be skipped, and must not be allowed to fail. Raises PlanError.
+        The verifying step must not have a condition that skips it, and must not be allowed to fail. Raises PlanError.
         """
         name = step.params["from"]
         found = [one for one in self.steps if one.phase == "backup" and of_source(one) and verified_origin(one) == name]

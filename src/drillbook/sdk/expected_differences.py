@@ -9,9 +9,9 @@ from pydantic import AfterValidator
 
 def _reasons(value: dict[str, str]) -> dict[str, str]:
     if empty := [name for name, why in value.items() if not why.strip()]:
-        raise ValueError(f"{empty[0]} needs a reason, which the report shows")
+        raise ValueError(f"{empty[0]} needs a reason; the reason will appear in the report")
     return value
 
 
 Reasons = Annotated[dict[str, str], AfterValidator(_reasons)]
-"""Expected differences by name or pattern. Each has a reason, which the report shows."""
+"""Expected differences by name or pattern. Each has a reason, and the report shows this reason."""

@@ -90,9 +90,9 @@ class Ending:
         return self._trouble
 
     def _over(self) -> bool:
-        """Wait up to 1 s for the process id of the command.
+        """Wait up to 1 s until the command has reported its process id.
 
-        Returns True if the command terminates by itself during this time.
+        Returns True if the command ends by itself in this time.
         """
         self._process.mute()
         until = time.monotonic() + 1.0

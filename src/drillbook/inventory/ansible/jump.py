@@ -70,7 +70,7 @@ def jumps(host: str, key: str, variable: Variable, text: str) -> list[Jump] | No
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Options of ssh with their values; a word that is no option has the letter ``""``."""
+    """Split arguments of ssh into pairs of option letter and value. The letter of a word that is not an option is empty."""
     rest = iter(words)
     for word in rest:
         if not re.match(r"-[A-Za-z0-9]", word):
