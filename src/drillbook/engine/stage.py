@@ -32,6 +32,23 @@ from drillbook.sdk.vouchers import Vouchers
 from drillbook.telemetry.ids import traceparent
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Index of the steps of ``plan``: each command asks for its step, and a search takes too long in a long plan."""
+
+    plan: Plan
+    planned: dict[str, PlannedStep | PlannedProbe]
+    """Steps and probes of the plan by their ids."""
+    verifying: tuple[PlannedStep, ...]
+    """Steps of the phase `backup` that verify a backup and are sure to run."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> _Index:
+        """Make the index of ``plan``."""
+        sure = (one for one in plan.phase("backup") if one.when is None and one.allow_failure is None)
+        return cls(plan, privilege.by_id(plan), tuple(one for one in sure if one.proves_backup))
+
+
 @dataclass(slots=True)
 class Stage:
     """Shared state of all steps of a run: plan, journal, hosts, the facts saved so far, and the stop flag."""
@@ -66,16 +83,13 @@ class Stage:
     """Answers of hosts: True if sudo starts every command as the account; by host and account."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
     """Commands that sudo started in this process: host, account and pattern of the command."""
-    _planned: dict[str, PlannedStep | PlannedProbe] = field(init=False)
-    """Steps and probes of the plan by id: each command asks for its step."""
-    _verifying: list[PlannedStep] = field(init=False)
-    """Steps of the phase `backup` that verify a backup."""
+    _index: _Index | None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        self._planned = privilege.by_id(self.plan)
-        self._verifying = [
-            one for one in self.plan.phase("backup") if one.proves_backup and one.when is None and one.allow_failure is None
-        ]
+    def _indexed(self) -> _Index:
+        """Return the index of the plan's steps; it is made again when the plan was replaced."""
+        if self._index is None or self._index.plan is not self.plan:
+            self._index = _Index.of(self.plan)
+        return self._index
 
     def names(self) -> dict[str, Any]:
         """Names that expressions may use at this point of the run."""
@@ -83,7 +97,7 @@ class Stage:
 
     def become(self, step: str, host: str) -> Become | None:
         """Return the privilege of ``step`` on ``host``; None for the SSH user."""
-        planned = self.added.get(step) or self._planned.get(step)
+        planned = self.added.get(step) or self._indexed().planned.get(step)
         return privilege.of_step(self.plan.inventory, planned, host, self.accounts.get((step, host)))
 
     def context(
@@ -161,10 +175,11 @@ class Stage:
         """
         if found := self.provenance.proofs(step):
             return found
-        fault = self._planned.get(step)
+        index = self._indexed()
+        fault = index.planned.get(step)
         if not isinstance(fault, PlannedStep):
             return frozenset()
-        return frozenset(one.action for one in self._verifying if self._same_service(one, fault))
+        return frozenset(one.action for one in index.verifying if self._same_service(one, fault))
 
     def _same_service(self, one: PlannedStep, other: PlannedStep) -> bool:
         """Return True when the step ``one`` verifies a backup of the service in which the fault step ``other`` destroys data."""
