@@ -117,8 +117,7 @@ class Orchestrator:
         try:
             with watching(stop, folder, self.project.reports, journal=journal):
                 vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
-                head = self._head(one, run["operator"], approved)
-                runner = Runner(stage, hosts.open, stop, refusals, header=head, vouch=vouch)
+                runner = Runner(stage, hosts.open, stop, refusals, header=self._head(one, run, approved), vouch=vouch)
                 runner.history, runner.before = self._history(one, folder), self._before(one, folder)
                 residue = runner.run()
             messenger.ended(lambda: judge(read(journal.path)).result)
@@ -130,10 +129,10 @@ class Orchestrator:
             journal.close()
         return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
 
-    def _head(self, one: Plan, by: str, approved: dict[str, Any] | None) -> RunSession:
+    def _head(self, one: Plan, run: dict[str, str], approved: dict[str, Any] | None) -> RunSession:
         schedule = self.schedules.get(one.drill)
         return {
-            **header(by),
+            **header(run["operator"]),
             "approval": approved,
             "schedule": schedule.as_data() if schedule else None,
             "inventory": self.named,

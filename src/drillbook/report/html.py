@@ -56,10 +56,6 @@ def render(view: RunView) -> str:
             bar=bar,
             nothing=rows.nothing_measured(view),
             notes=rows.note_rows(view),
-            growth=growth.growth_rows(view.result.capacity),
-            growth_note=growth.NOTE,
-            losses=losses.loss_rows(view),
-            losses_note=losses.NOTE,
             clock_rows=rows.clock_rows(view.result),
             backup_rows=rehearsal.rows(view.result),
             phases=rows.phase_rows(view),
@@ -79,6 +75,7 @@ def render(view: RunView) -> str:
             errors={clock.key: clock.error for clock in wording.clocks_of(view.result)},
             **_first(view),
             **_of_steps(view),
+            **_of_data(view),
         )
     )
 
@@ -100,6 +97,16 @@ def _of_steps(view: RunView) -> dict[str, Any]:
         "anchors": _anchors(view),
         "evidence_of": record.evidence_of,
         "findings_of": partial(_findings_of, view.result),
+    }
+
+
+def _of_data(view: RunView) -> dict[str, Any]:
+    """Growth of the measured services, and losses of data that steps measured, with the notes below their tables."""
+    return {
+        "growth": growth.growth_rows(view.result.capacity),
+        "growth_note": growth.NOTE,
+        "losses": losses.loss_rows(view),
+        "losses_note": losses.NOTE,
     }
 
 
