@@ -240,9 +240,9 @@ def canonical_again(value: object) -> bytes:
 
 
 _ODD_NUMBER = re.compile(r"[:,\[]-?(?:(?<=-)0|\d+\.0|\d+(?:\.\d+)?e[-+]?\d+|\d{16,})(?=[,}\]])")
-"""Numbers that the standard library may write otherwise than RFC 8785: -0, 1.0, exponents, and integers of 16 or more digits.
+"""Pattern of numbers that the standard library may write differently from RFC 8785, such as -0, 1.0, and 16 or more digits.
 
-The pattern begins with a set of characters, so that the search skips all others quickly.
+It begins with a set of characters, so that the search skips all other characters quickly.
 """
 _NUMBER_ALONE = tuple("-0123456789")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")

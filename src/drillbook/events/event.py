@@ -65,7 +65,7 @@ class Events(tuple[Event, ...]):
 
 
 def each(events: Iterable[Event], kind: type[Kind]) -> Iterator[tuple[Event, Kind]]:
-    """Events of one kind with their contents, oldest first."""
+    """Return the events of one kind with their contents, oldest first."""
     for event in events.of(kind) if isinstance(events, Events) else events:
         if isinstance(event.what, kind):
             yield event, event.what

@@ -104,8 +104,9 @@ def privileged(host: Host, become: Become | None, used: Used | None = None) -> H
 
 @dataclass(frozen=True, slots=True)
 class PrivilegedHost(WrappedHost):
-    """A host on which every command runs, and every file is read and written, as the account of ``become``; ports are
-    forwarded by the SSH user.
+    """A host on which every command runs as the account of ``become``, and every file is read and written as this account.
+
+    Ports are forwarded by the SSH user.
     """
 
     become: Become

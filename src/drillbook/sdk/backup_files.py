@@ -48,9 +48,9 @@ class FileBackups(BackupSource):
 
     at: Secret | str | tuple[str, ...] = Field(
         description=(
-            "Place of the files: /path on the host (a folder, or one file), s3://bucket/prefix/ (without the last slash also keys "
-            "such as prefix-2/...), sftp://HOST/path with a host of the inventory, an https:// URL (usually a secret), or a "
-            "command (list of arguments) that prints the backup."
+            "Place of the backup files: /path on the host (a folder or one file), s3://bucket/prefix/ (without the last slash, "
+            "keys such as prefix-2/... belong to it too), sftp://HOST/path with a host of the inventory, an https:// URL "
+            "(usually a secret), or a list with a command and its arguments that prints the newest backup."
         )
     )
     pattern: str = Field(default="*", description="Shell pattern that the names of the backup files match.")

@@ -34,7 +34,7 @@ _CODE = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def problems(system: System, drills: Path | None = None) -> list[str]:
-    """Return one line for each problem in the declarations of a system, with the name of the class, field or file.
+    """Return one line for each problem in the declarations of a system. The line names the class, the field or the file.
 
     Drills in the folder ``drills`` also count as examples of actions.
     """

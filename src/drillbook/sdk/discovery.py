@@ -58,9 +58,9 @@ class System:
     trees: str = ""
     """Folder in the package that contains diagnosis trees. Empty for a system without trees."""
     drills: str = ""
-    """Folder in the package with drills; empty for a system without drills."""
+    """Folder in the package that contains drills. Empty for a system without drills."""
     examples: str = ""
-    """Folder in the package with drills that show how its actions are used; they are in no project."""
+    """Folder in the package with drills that show how its actions are used. These drills belong to no project."""
     host_needs: str = ""
     """Module whose ``HOST_NEEDS`` says what the system's actions need on a host. Empty when they need nothing."""
     origin: str = ""
@@ -74,7 +74,7 @@ class System:
         return self.package.rpartition(".")[2]
 
     def folder(self, part: str) -> Path | None:
-        """Return the folder of the system's ``trees``, ``drills`` or ``examples``; None when the system has none."""
+        """Return the folder of the system's ``trees``, ``drills`` or ``examples``. None when the system has no such folder."""
         declared: str = getattr(self, part)
         module = importlib.import_module(self.package)
         return Path(str(module.__file__)).parent / declared if declared else None

@@ -193,7 +193,7 @@ def wanted(
 
 
 def compare(copy: Reader, production: Reader, parts: Wanted) -> Comparison:
-    """Compare tables by their keys, and the number of rows of all tables. Raises the errors of the readers."""
+    """Compare the named tables by their keys, and the numbers of rows of all tables. Raises the errors of the readers."""
     result = Comparison()
     names, tables = production.names(), parts.tables
     if parts.counts:
@@ -202,7 +202,7 @@ def compare(copy: Reader, production: Reader, parts: Wanted) -> Comparison:
         _compare_history(parts.history, parts.last, result)
     for table, keyed in tables.items():
         _compare_table(copy, production, table, keyed, result)
-    rest = "only its number of rows" if parts.counts else "the step names neither this table nor a tolerance"
+    rest = "only its number of rows was compared" if parts.counts else "the step names neither this table nor a tolerance"
     result.not_compared |= {table: rest for table in names if table not in tables}
     return result
 
@@ -219,7 +219,7 @@ def _compare_numbers(
         there = copy.count(table)
         result.volume[table] = [there, here]
         if tolerance is not None and abs(there - here) > tolerance * here:
-            within = f"{here} rows as in production, at most {tolerance:.1%} more or less"
+            within = f"{here} rows as in production, at most {tolerance:.1%} more or fewer"
             result.findings.append(finding("copy-volume", title=table, wanted=within, measured=f"{there} rows"))
 
 

@@ -24,7 +24,7 @@ Wrapping = Callable[[Sequence[str], Mapping[str, str]], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class SandboxHost(WrappedHost):
-    """The host of a sandbox. ``wrapped`` turns each command into one that runs as the sandbox's user."""
+    """The host of a sandbox. ``wrapped`` turns each command into a command that runs as the sandbox's user."""
 
     wrapped: Wrapping
     below: str = ""

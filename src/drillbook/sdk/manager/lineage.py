@@ -18,7 +18,7 @@ lineage() {
   done
 }
 """
-"""POSIX shell function: ``lineage PID`` prints lines for ``Lineage.read``. See proc(5)."""
+"""Functions for POSIX shells. ``lineage PID`` prints the lines that ``Lineage.read`` parses. See proc(5)."""
 IN_FOLDER = (
     SCRIPT
     + """
@@ -37,8 +37,10 @@ for pid in "$@"; do
 done
 """
 )
-"""Shell script with the arguments FOLDER PID...: for the first of the processes with this working directory, print its pid on
-the host, its pid as the process itself sees it (different in a container), its age in seconds, its parents and control groups.
+"""Shell script with the arguments FOLDER PID... It describes the first of these processes whose working directory is FOLDER.
+
+It prints the process id on the host, the process id that the process itself sees (different in a container), the age of the
+process in seconds, and its parents and control groups.
 """
 APART_S = 5.0
 """Largest accepted difference between two measurements of the age of a process, in seconds."""
