@@ -12,7 +12,7 @@ from drillbook.errors import HostUnreachable, PlanError
 from drillbook.hosts.fake import Reply
 from drillbook.redact import Redactor
 from drillbook.sdk.host import Deadline
-from drillbook.sdk.store import Reference
+from drillbook.sdk.object_reference import Reference
 from drillbook.systems.command.actions import Run
 from drillbook.telemetry.ids import traceparent
 from tests.contents import content

@@ -9,7 +9,7 @@ from pydantic import Field
 from drillbook.errors import StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Reference
+from drillbook.sdk.object_reference import Reference
 
 Thing = Annotated[str, Field(description="What it does it to.")]
 How = Annotated[Literal["commands", "action"], Field(description="How it is put back.")]

@@ -191,7 +191,7 @@ def test_what_only_a_restore_mends_has_a_backup_that_lies_elsewhere_and_is_read_
     ):
         with pytest.raises(PlanError, match=message) as told:
             made(tmp_path, text, TWO_BUCKETS)
-        phase = "restore:" if "every restore" in message else "backup:"
+        phase = "restore:" if "`restore`" in message else "backup:"
         assert told.value.where.line == text.splitlines().index(phase) + 1
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from drillbook.engine.steps import build
 from drillbook.errors import PlanError
-from drillbook.plan.restorable import lost_service, proves
+from drillbook.plan.step_roles import lost_service, proves
 from drillbook.sdk.action import Effect
 from tests.plan.test_planner import CLUSTER, LOST, TWO_BUCKETS, WITH_DATABASE, made
 from tests.program import Folder
@@ -224,7 +224,7 @@ def test_a_proof_that_is_none_is_told_at_its_line(tmp_path, old, new, message):
         (
             "service: database, table: public.chunks",
             "service: database, table: documents",
-            "its `table` is 'documents', but inject.1 destroys 'chunks'",
+            "the step has the table 'documents', but inject.1 destroys the table 'chunks'",
         ),
         (
             "postgres.restore_table: {service: database, table: public.chunks,",
@@ -253,7 +253,7 @@ def test_objects_are_restored_by_a_prefix_that_covers_what_is_lost(tmp_path):
         if accepted:
             made(tmp_path, text, TWO_BUCKETS)
         else:
-            with pytest.raises(PlanError, match="its `prefix` is"):
+            with pytest.raises(PlanError, match="the step has the prefix"):
                 made(tmp_path, text, TWO_BUCKETS)
 
 

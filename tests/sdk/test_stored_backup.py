@@ -7,7 +7,7 @@ import pytest
 
 from drillbook.errors import StepFailed
 from drillbook.sdk.action import Action, known_names
-from drillbook.sdk.store import Reference
+from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.stored_backup import BackupManifest, FilesManifest, sha256
 from drillbook.systems.docker import volumes
 from drillbook.systems.files import archives

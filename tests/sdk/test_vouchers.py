@@ -16,7 +16,7 @@ from drillbook.plan import planner, spec
 from drillbook.project.project import Project
 from drillbook.sdk import vouchers
 from drillbook.sdk.action import find, known_names
-from drillbook.sdk.store import Uri
+from drillbook.sdk.object_reference import Uri
 from drillbook.signing import keys
 from tests.attestation.forging import throw_away_key
 from tests.needs import need

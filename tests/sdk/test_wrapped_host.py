@@ -23,6 +23,12 @@ WRAPPERS = [
 ]
 
 
+def _greet_two(server):
+    for _ in range(2):
+        with server.accept()[0] as connection:
+            connection.sendall(b"hello")
+
+
 @pytest.mark.parametrize("wrap", WRAPPERS)
 def test_name_and_connections_are_those_of_the_wrapped_host(wrap):
     inner = FakeHost("far")
@@ -33,7 +39,7 @@ def test_name_and_connections_are_those_of_the_wrapped_host(wrap):
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = server.getsockname()[1]
         inner.forwards = {("10.0.0.9", 80): there, ("/run/app", 0): there}
-        greet = threading.Thread(target=lambda: [server.accept()[0].sendall(b"hello") for _ in range(2)])
+        greet = threading.Thread(target=_greet_two, args=(server,))
         greet.start()
         with host.forward("10.0.0.9", 80) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             assert client.recv(5) == b"hello"

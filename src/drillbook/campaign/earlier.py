@@ -22,7 +22,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What changed since the campaign ``campaign``."""
+    """Changes since an earlier campaign, whose name is ``campaign``."""
 
     campaign: str
     changes: tuple[Change, ...]

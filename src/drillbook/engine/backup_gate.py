@@ -15,10 +15,10 @@ from drillbook.events.steps import BackupProven, Done, SourceProven
 from drillbook.findings import Finding
 from drillbook.language import template
 from drillbook.plan.plan import PlannedStep
-from drillbook.plan.restorable import lost_service, of_one_system, of_source, proves, same_service, source_of
+from drillbook.plan.step_roles import lost_service, of_one_system, of_source, proves, same_service, source_of
 from drillbook.sdk.action import Action, Facts
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Reference
+from drillbook.sdk.object_reference import Reference
 
 ASK_S = 15.0
 """Seconds within which a target must report which data a fault is about to destroy."""

@@ -19,8 +19,8 @@ from drillbook.sdk.action import Action, Context, Effect, Facts, find
 from drillbook.sdk.host import once_more
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import RestoresSource, VerifiesSource
+from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.service import is_sandbox
-from drillbook.sdk.store import Reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from drillbook.plan.plan import Plan, PlannedStep
 from drillbook.plan.planner import checked
 from drillbook.sdk.action import Effect
 from drillbook.sdk.identity import Identity
+from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.service import S3
-from drillbook.sdk.store import Reference
 
 _REFERENCE = re.compile(rb's3://[^"\\\s]+')
 

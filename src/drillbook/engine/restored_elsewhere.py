@@ -14,7 +14,7 @@ from drillbook.events.steps import Done, IntentRecorded, StepStarted, UndoStarte
 from drillbook.journal.intents import Intent, intents
 from drillbook.journal.run_state import RunState
 from drillbook.plan.planner import Plan, PlannedStep, checked
-from drillbook.plan.restorable import compares, is_free, lost_service, proves, restorers, same_service, source_of
+from drillbook.plan.step_roles import compares, is_free, lost_service, proves, restorers, same_service, source_of
 from drillbook.sdk.action import Fault, find
 
 

@@ -24,7 +24,7 @@ from drillbook.journal.manual_undo import by_hand
 from drillbook.judge.result import Residue
 from drillbook.plan import privilege
 from drillbook.plan.planner import Plan, PlannedStep
-from drillbook.plan.restorable import same_service, source_of
+from drillbook.plan.step_roles import same_service, source_of
 from drillbook.sdk import target_folders
 from drillbook.sdk.action import Effect, Fault, Write, find
 from drillbook.sdk.become import Become

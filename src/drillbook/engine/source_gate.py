@@ -18,8 +18,8 @@ from drillbook.errors import Cancelled, DrillbookError
 from drillbook.events.steps import SourceProven
 from drillbook.findings import Finding, finding
 from drillbook.plan.plan import PlannedStep
-from drillbook.plan.restorable import same_service, verified_origin
 from drillbook.plan.source_rules import moment_of, restores_in_place
+from drillbook.plan.step_roles import same_service, verified_origin
 from drillbook.sdk.action import Action, Context, Facts
 from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chosen, parsed_moment, source_of, stamp
 from drillbook.sdk.service import Service

@@ -22,7 +22,7 @@ from drillbook.journal.journal import Journal
 from drillbook.plan import privilege
 from drillbook.plan.plan import PlannedProbe
 from drillbook.plan.planner import Plan, PlannedStep
-from drillbook.plan.restorable import verified_service
+from drillbook.plan.step_roles import verified_service
 from drillbook.redact import Redactor
 from drillbook.sdk.action import Context
 from drillbook.sdk.become import Become

@@ -60,7 +60,7 @@ class SourceOfItsKind(OfItsKind):
             kinds = ", ".join(str(model.model_fields["kind"].default) for model in cls.models())
             raise PydanticCustomError(
                 "kind_of_service",
-                "{tag!r} is a kind of service, but here a kind of backup is needed; kinds of backups: {kinds}",
+                "{tag} is a kind of service, but here a kind of backup is needed; kinds of backups: {kinds}",
                 {"tag": repr(discovery.kind_default(type(source))), "kinds": kinds},
             )
         return source

@@ -6,133 +6,35 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from drillbook.errors import SourceError
 from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.language import template
 from drillbook.language.strict import Place as FilePlace
-from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.plan import PlannedStep
 from drillbook.plan.recorded_content import compares_recorded, sure
 from drillbook.plan.spec import Drill
-from drillbook.sdk.action import Effect, Fault, Place, find, known_names
-from drillbook.sdk.backup_source import BackupSource
+from drillbook.plan.step_roles import (
+    _family,
+    _names,
+    compares,
+    is_free,
+    of_one_system,
+    of_source,
+    proves,
+    restorers,
+    same_service,
+    source_of,
+    verified_origin,
+    verified_service,
+)
+from drillbook.sdk.action import Effect, Place, find, known_names
 from drillbook.sdk.identity import host_place
-from drillbook.sdk.in_place import VerifiesSource
+from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.service import S3
-from drillbook.sdk.store import Reference
 
 RUN_NAMES = ("id", "started", "operator")
-
-
-class Source(NamedTuple):
-    """Service that a step restores, and the backup ``origin`` that the step reads. ``free`` is True for a custom command."""
-
-    service: str
-    origin: Any
-    free: bool
-
-
-def source_of(step: PlannedStep) -> Source | None:
-    """Return the service and the backup of a restore by ``step``. None when the step restores nothing from a backup."""
-    if step.effect is not Effect.WRITE:
-        return None
-    said = step.params.get("restores")
-    if isinstance(said, dict):
-        return Source(str(said.get("service") or ""), said.get("from"), free=True)
-    if any(info.alias == "from" for info in find(step.action).model_fields.values()):
-        return Source(str(step.params.get("service") or ""), step.params.get("from"), free=False)
-    return None
-
-
-def same_service(inventory: Inventory, one: Any, other: Any) -> bool:
-    """Return True when the two names are equal, or when both mean the same service."""
-    a, b = str(one or ""), str(other or "")
-    return a == b or inventory.same_thing(a, b)
-
-
-def of_source(step: PlannedStep) -> bool:
-    """Return True when ``step`` verifies a backup of a backup source. The step names the source as its `service`."""
-    return issubclass(find(step.action), VerifiesSource)
-
-
-def verified_service(inventory: Inventory, proof: PlannedStep) -> str:
-    """Return the name of the service whose backup the step ``proof`` verifies."""
-    named = str(proof.params.get("service") or "")
-    source = inventory.services.get(named) if of_source(proof) else None
-    return source.service if isinstance(source, BackupSource) else named
-
-
-def verified_origin(proof: PlannedStep) -> Any:
-    """Return the backup that the step ``proof`` verifies, as a restore step would write it in the parameter `from`."""
-    return proof.params.get("service" if of_source(proof) else "from")
-
-
-def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
-    """Return True when the step ``proof`` verifies a backup for ``fault``.
-
-    This is the case when the fault names the step, or when the action and the service of the step fit the fault.
-    """
-    if is_free(fault):
-        return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)
-    return (
-        proof.proves_backup
-        and proof.action in find(fault.action).PROVEN_BY
-        and same_service(inventory, verified_service(inventory, proof), fault.params.get("service"))
-    )
-
-
-def is_free(fault: PlannedStep) -> bool:
-    """Return True when ``fault`` is a custom command.
-
-    Such a fault names, in ``proven_by``, the step that verifies its backup.
-    """
-    return isinstance(fault.params.get("proven_by"), str)
-
-
-def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
-    """Return the names of the actions that restore the data lost by ``fault`` from the backup that ``proof`` verifies."""
-    kind = find(fault.action)
-    if is_free(fault):
-        return tuple(find(proof.action).RESTORES_WITH)
-    found = kind.RESTORED_BY.get(proof.action) if issubclass(kind, Fault) else None
-    return (found,) if found else ()
-
-
-def lost_service(plan: Plan, fault: PlannedStep) -> str:
-    """Return the service whose data ``fault`` destroys: the service that the fault names.
-
-    For a custom command, it is the service whose backup is verified.
-    """
-    proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), None)
-    return verified_service(plan.inventory, proof) if proof else str(fault.params.get("service") or "")
-
-
-def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
-    """Return True when ``step`` restores backups of the same system as ``proof`` verifies.
-
-    A custom step may restore any system.
-    """
-    return isinstance(step.params.get("restores"), dict) or _family(step) == _family(proof)
-
-
-def compares(inventory: Inventory, step: PlannedStep, service: str, fault: PlannedStep) -> bool:
-    """Return True when ``step`` compares the content of ``service`` with a backup.
-
-    It must compare all tables. Fewer are enough if ``fault`` destroys a single table.
-    """
-    kind, part = find(step.action), step.params.get("tables") and "table" not in fault.params and not is_free(fault)
-    same = same_service(inventory, step.params.get("service"), service)
-    return kind.COMPARES and not kind.COMPARES_WITH and same and not part
-
-
-def _family(step: PlannedStep) -> str:
-    return step.action.partition(".")[0]
-
-
-def _names(*values: Any) -> set[str]:
-    """Return the names to which the expressions in ``values`` refer, such as ids of steps."""
-    return {reference[0] for value in values if template.is_template(value) for reference in template.references(value)}
 
 
 @dataclass(frozen=True)

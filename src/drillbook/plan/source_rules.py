@@ -12,8 +12,8 @@ from drillbook.inventory.inventory import Inventory
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
 from drillbook.plan.plan import PlannedStep
-from drillbook.plan.restorable import of_source, same_service, verified_origin
 from drillbook.plan.spec import Drill
+from drillbook.plan.step_roles import of_source, same_service, verified_origin
 from drillbook.plan.step_rules import Fail
 from drillbook.sdk.action import find
 from drillbook.sdk.backup_source import BackupSource

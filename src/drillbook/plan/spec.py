@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,15 +13,16 @@ from pydantic import field_validator as check_field
 
 from drillbook.diagnosis.tree import Tree
 from drillbook.diagnosis.trees import FOLDER, beside, load_all
-from drillbook.errors import SpecError, UnknownName
+from drillbook.errors import SpecError
 from drillbook.language import strict, template
 from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Document, Place
+from drillbook.plan.condition_class import condition_class
 from drillbook.plan.keywords import ConditionWords, Keywords
 from drillbook.plan.schedule import Every, Grace
 from drillbook.plan.window import Window
 from drillbook.sdk import discovery, entries
-from drillbook.sdk.action import Action, find, known_names
+from drillbook.sdk.action import Action
 from drillbook.sdk.probe import Probe
 from drillbook.values import Duration
 
@@ -352,7 +352,7 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
     words = document.validate(ConditionWords, {key: value for key, value in item.items() if key != name}, place)
     dynamic = frozenset(key for key, value in params.items() if template.has_template(value))
     acting = any(getattr(words, key) is not None for key in ("hosts", "expect", "timeout"))
-    found = _condition_class(document, name, (*place, name), acting=acting)
+    found = condition_class(document, name, (*place, name), acting=acting)
     entries.check_params(document, found, params, dynamic, (*place, name))
     if issubclass(found, Action):
         keywords = Keywords(name=words.name, hosts=words.hosts, expect=words.expect, timeout=words.timeout)
@@ -369,32 +369,6 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
                 ),
             )
     return Condition(ProbeUse(found, params, place), words, place)
-
-
-def _condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
-    """Return the class of the availability probe or action ``name``. Raises SpecError when there is none.
-
-    ``acting``: when it is true and both exist, return the action.
-    """
-    found: dict[bool, type[Any]] = {}
-    for acts, kind in ((False, Probe), (True, Action)):
-        with contextlib.suppress(UnknownName):
-            found[acts] = find(name, kind)
-    if not found:
-        known = [*known_names(Probe), *known_names()]
-        near = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
-        hint = f"available names: {', '.join(dict.fromkeys(near))}" if near else "see `invoke actions`"
-        hint = discovery.hint(strict.did_you_mean(name, known) + hint)
-        raise document.error(place, f"there is no action or probe {name!r}", key=True, hint=hint)
-    chosen = found.get(acting) or next(iter(found.values()))
-    if issubclass(chosen, Probe) and chosen.KIND != "availability":
-        raise document.error(
-            place,
-            f"{name} makes changes, but a condition must be read-only",
-            key=True,
-            hint="use an availability probe, such as http.available, or a read-only action",
-        )
-    return chosen
 
 
 def names_in(folder: Path) -> dict[str, Path]:

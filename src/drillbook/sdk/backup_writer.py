@@ -16,8 +16,9 @@ from pydantic import Field
 from drillbook.errors import DrillbookError, NotReady, StepFailed
 from drillbook.sdk import host_encryption, vouchers
 from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.service import S3
-from drillbook.sdk.store import Reference, Store, Uri
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import FILE, SIGNATURE, BackupManifest, StoredFile, entries, sha256
 from drillbook.sdk.transfer import PART_LEAST, Carrier, File, Upload
 from drillbook.values import Size

@@ -30,11 +30,7 @@ from drillbook.sdk.become import ROOT, Become
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
-"""Limit in bytes for each stream of a command in an Output.
-
-The rest is counted and dropped, unless a sink receives the stream.
-"""
-
+"""Limit in bytes for each stream of a command in an Output. The rest is counted and dropped, unless a sink receives it."""
 
 _ODD_ADDRESS = re.compile(r"""^-|[\s\x00-\x1f\x7f'`"$\\;&<>|(){}]""")
 _ODD_USER = re.compile(r"""^-|\s-|[\x00-\x1f\x7f'`";&<>|(){}]|\\$""")
@@ -346,10 +342,7 @@ def once_more(look: Callable[[], Answer]) -> Answer:
 
 @runtime_checkable
 class Host(Protocol):
-    """A machine. All methods are thread-safe.
-
-    Every implementation passes the contract tests in ``tests/hosts/``.
-    """
+    """A machine. All methods are thread-safe. Every implementation passes the contract tests in ``tests/hosts/``."""
 
     @property
     def name(self) -> str:
@@ -386,20 +379,18 @@ class Host(Protocol):
         """Read the first ``limit`` bytes of a file on the host. Raises FileNotFoundError, HostError."""
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller's loopback address that forwards to ``address:port``. The host resolves and reaches
-        this address.
+        """Open a port on the controller's loopback address that forwards to ``address:port``, as the host reaches it.
 
         An ``address`` that begins with a slash is the path of a Unix socket, and ``port`` is ignored. The number of the
         open port is yielded. The port is open until the `with` block ends.
         """
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host, until the `with` block
-        ends.
+        """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host.
 
-        The socket has the file name ``name``. It is in a folder that no other user of the controller can enter; this folder
-        is yielded. On the host, a process of ``user`` connects to ``path``; an empty ``user`` is the SSH user. A server
-        with peer authentication therefore takes the client for that user.
+        The socket has the file name ``name``, and exists until the `with` block ends. It is in a folder that no other user of
+        the controller can enter; this folder is yielded. On the host, a process of ``user`` connects to ``path``; an empty
+        ``user`` is the SSH user. A server with peer authentication therefore takes the client for that user.
         """
 
     def close(self) -> None:

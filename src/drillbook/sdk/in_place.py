@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.identity import Identity, host_place
-from drillbook.sdk.sandbox import SandboxConfig
+from drillbook.sdk.sandbox_config import SandboxConfig
 from drillbook.sdk.service import Service
 from drillbook.values import Size
 

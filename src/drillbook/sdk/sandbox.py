@@ -13,21 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk import sandbox_budget, sandbox_place
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Host, Output, printable
-from drillbook.sdk.isolation import OWNER, TAKEN, Isolation, Kind
+from drillbook.sdk.isolation import OWNER, TAKEN, Isolation
+from drillbook.sdk.sandbox_config import SandboxConfig
 from drillbook.sdk.sandbox_host import SandboxHost
 from drillbook.sdk.service import Service, is_sandbox
-from drillbook.values import Size
 
 MARGIN = 64 << 20
 """Free space in bytes that must remain on the file system after a restore into the sandbox."""
-
 # UID FOLDER SOCKET: let a user open the socket, if it exists.
 _ADMIT = 'test ! -S "$3" || { setfacl -m "u:$1:x" -- "$2" && setfacl -m "u:$1:rw" -- "$3"; }'
 # LOG PROGRAM...: start a program that keeps running, with its output in a file of the sandbox.
@@ -43,60 +42,6 @@ if command -v bash >/dev/null; then
   done
 fi
 """
-
-
-class SandboxConfig(BaseModel):
-    """Settings of a sandbox. A restore creates the sandbox, and the run always removes it at its end."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    folder: str = Field(
-        default="",
-        pattern=r"^(/[A-Za-z0-9._/-]*[A-Za-z0-9._-])?$",
-        description=(
-            "Folder of the sandbox on the host. It is created and removed with the sandbox. Empty: "
-            "/var/tmp/drillbook-sandbox-NAME."
-        ),
-    )
-    isolation: Kind = Field(
-        default="namespace",
-        description=(
-            "namespace: the processes have a network namespace of their own without a network (unshare(1)). "
-            "container: they run in a container of `image` that has no network and sees only the sandbox's "
-            "folder. none: they have the host's network; use this on a host or in a container without a route to "
-            "production."
-        ),
-    )
-    image: str = Field(
-        default="",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._/:@-]*)?$",
-        description=(
-            "Image of the container. It contains the programs of the service. It must exist on the host; "
-            "Drillbook never pulls it."
-        ),
-    )
-    memory: Size = Field(
-        default=Size(2 << 30),
-        description=("Memory limit of all processes of the sandbox together. When they exceed it, they are killed."),
-    )
-    disk: Size = Field(
-        default=Size(20 << 30),
-        description=("Size limit of the sandbox's folder. When it is exceeded, the processes are killed."),
-    )
-    data_may_leave: bool = Field(
-        default=False,
-        description=(
-            "True: a sandbox may be on the machine that runs Drillbook. Data of other hosts is then copied to this machine."
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _image_of_container(self) -> SandboxConfig:
-        if bool(self.image) is not (self.isolation == "container"):
-            raise ValueError(
-                "set both `isolation: container` and `image`, or neither: `image` is the image of the container"
-            )
-        return self
 
 
 class Sandboxed(Service):
@@ -351,7 +296,7 @@ class Sandbox:
             )
 
     def admit(self, socket: str) -> None:
-        """If the sandbox runs as another user, let the SSH user open ``socket`` once the socket exists. Raises HostError."""
+        """Let the SSH user open ``socket`` once it exists, if the sandbox runs as another user. Raises HostError."""
         if number := self._stranger():
             self._as_user("sh", "-c", _ADMIT, "sh", number, self.folder, socket).check()
 

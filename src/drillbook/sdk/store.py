@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Self
-
-from pydantic import AfterValidator
+from typing import Any
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk import s3client
@@ -28,51 +25,14 @@ from drillbook.sdk.service import S3
 
 MANIFEST_LIMIT = 256 << 20
 """Default size limit, in bytes, for an object that is read into memory."""
-
 MOST_LISTED = 2_000_000
 """Maximum number of objects and versions in one list."""
 MOST_KEYS = 512 << 20
 """Maximum total size in bytes of the keys in one list."""
-
 CHUNK = 1 << 20
-
 TIDY_S = 10.0
 """Seconds that the cleanup of an unfinished write may take after the step's deadline has passed."""
-
 _LISTED = ("Contents", "Versions", "DeleteMarkers")
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """Reference to an object, or to a folder of objects, in a bucket. Its text form is ``s3://bucket/key#sha256=HEX``."""
-
-    bucket: str
-    key: str
-    sha256: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse a reference. Raises ValueError when the text has another form."""
-        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^#]*?)/?(?:#sha256=([0-9a-f]{64}))?", text)
-        if match is None or not match[2]:
-            raise ValueError(f"{text!r} is not a reference; write it as s3://bucket/key or s3://bucket/key#sha256=HEX")
-        return cls(match[1], match[2], match[3])
-
-    def below(self, name: str, sha256: str | None = None) -> Reference:
-        """Return a reference to the object ``name`` in this folder."""
-        return replace(self, key=f"{self.key}/{name}", sha256=sha256)
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}" + (f"#sha256={self.sha256}" if self.sha256 else "")
-
-
-def _checked(text: str) -> str:
-    Reference.parse(text)
-    return text
-
-
-Uri = Annotated[str, AfterValidator(_checked)]
-"""Type of a field whose value is a reference in its text form."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from drillbook.findings import Finding, finding
 from drillbook.sdk import encryption, host_encryption
 from drillbook.sdk.action import Context
 from drillbook.sdk.encryption import SUFFIX, Encryption
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.transfer import NAME, PART_LEAST, Carrier, File, Problem
 from drillbook.values import canonical
 

@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 
 from drillbook.errors import PlanError
 from drillbook.sdk.action import Action, Context, Facts
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import FILE, SIGNATURE, sha256
 
 Acts = TypeVar("Acts", bound=Action)

@@ -15,7 +15,8 @@ from drillbook.engine.provenance import Proven, Provenance
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Effect
 from drillbook.sdk.backup_writer import taking
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import BackupManifest
 from drillbook.sdk.transfer import PART_LEAST
 from drillbook.systems.postgres import timelines

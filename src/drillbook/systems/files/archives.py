@@ -12,7 +12,8 @@ from drillbook.findings import Finding, finding
 from drillbook.sdk import host_programs, nofollow, stored_backup
 from drillbook.sdk.action import Context
 from drillbook.sdk.identity import ANY, Identity, host_place
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import BackupManifest, Part, StoredFile
 from drillbook.sdk.transfer import File
 from drillbook.values import canonical

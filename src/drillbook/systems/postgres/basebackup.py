@@ -13,7 +13,8 @@ from typing import Literal
 from drillbook.errors import StepFailed
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_writer import BackupSet, taking
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import FilesManifest, carry, now
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.postgres.connection import Connection, connected, one

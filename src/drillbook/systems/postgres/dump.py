@@ -13,7 +13,8 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_writer import BackupSet, taking
 from drillbook.sdk.host import Output
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import now, sha256
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.postgres import cluster_state, content, properties, schema, structure

@@ -10,7 +10,8 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk import masked_text, stored_backup
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import cluster_state, differences, masking, materialized, schema, structure
 from drillbook.systems.postgres.cluster_state import ClusterState
 from drillbook.systems.postgres.content import Relation, Snapshot

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.host import Deadline
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import FILE, sha256
 from drillbook.systems.postgres.manifest import FORMAT, Manifest
 from drillbook.systems.postgres.service import Postgres

@@ -11,7 +11,8 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.answers import Ignored
 from drillbook.sdk.host import Output
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import carry
 from drillbook.systems.postgres.dump import ARCHIVE
 from drillbook.systems.postgres.manifest import Manifest

@@ -16,7 +16,8 @@ from psycopg import sql
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import cluster, ownership, temporary, timelines, wal
 from drillbook.systems.postgres.basebackup import BaseManifest, Extracted
 from drillbook.systems.postgres.connection import Connection, connected, one

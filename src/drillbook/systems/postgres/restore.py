@@ -16,7 +16,8 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import Deadline
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import access, cluster, ownership, removal, temporary
 from drillbook.systems.postgres.connection import Connection, connected
 from drillbook.systems.postgres.dump import ARCHIVE, CONFIG, GLOBALS, failing

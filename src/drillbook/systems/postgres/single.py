@@ -12,7 +12,8 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.answers import Answer, Ignored
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import content, tables
 from drillbook.systems.postgres.archive import Selection, entries, select
 from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, one

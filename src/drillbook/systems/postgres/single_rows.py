@@ -11,7 +11,8 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.answers import Answer
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.connection import connected
 from drillbook.systems.postgres.dump import ARCHIVE, failing

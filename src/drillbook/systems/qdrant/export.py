@@ -16,7 +16,8 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_writer import BackupSet
 from drillbook.sdk.host import excerpt
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import now, sha256
 from drillbook.systems.qdrant.collection import Session
 from drillbook.systems.qdrant.manifest import Manifest, PointsFile

@@ -18,7 +18,8 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_writer import BackupSet
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.qdrant.collection import ANSWER_S, Session, Snapshot
 from drillbook.systems.qdrant.manifest import SNAPSHOT, Manifest, ServerSnapshot
 from drillbook.systems.qdrant.points import Tally

@@ -17,7 +17,8 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Undo
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.manager import manager_of
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.redis import ownership, server
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.manifest import RDB, Manifest, Place

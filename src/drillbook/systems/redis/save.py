@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_writer import BackupSet, taking
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import utc
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.redis import content, fields, identity, properties, server, trial

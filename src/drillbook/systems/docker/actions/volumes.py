@@ -17,7 +17,8 @@ from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, BackupSet, Part
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity, host_place
-from drillbook.sdk.store import Store, Uri
+from drillbook.sdk.object_reference import Uri
+from drillbook.sdk.store import Store
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.docker.actions.fields import ServiceName
 from drillbook.systems.docker.undo import tool

@@ -16,7 +16,8 @@ from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, BackupSet, Part
 from drillbook.sdk.host import Deadline
 from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Reference, Store, Uri
+from drillbook.sdk.object_reference import Reference, Uri
+from drillbook.sdk.store import Store
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, Location, ServiceName, refuse_dangerous

@@ -11,7 +11,7 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk import host_programs, nofollow, stored_backup
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Uri
+from drillbook.sdk.object_reference import Uri
 from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, ServiceName, need_harmless, refuse_dangerous
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from drillbook.errors import NotReady, StepFailed
-from drillbook.sdk.store import Uri
+from drillbook.sdk.object_reference import Uri
 
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00]*$", description="Absolute path on the host.")]
 HostPath = Annotated[

@@ -13,7 +13,8 @@ from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, PartSize, drop_uploads
 from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import access, cluster, identity
 from drillbook.systems.postgres.actions.fields import Location, ServiceName, need_place
 from drillbook.systems.postgres.connection import connected, one, reason

@@ -15,7 +15,8 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.expected_differences import Reasons
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Store, Uri
+from drillbook.sdk.object_reference import Uri
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import compare, content, identity
 from drillbook.systems.postgres.actions.fields import ServiceName
 from drillbook.systems.postgres.connection import reason

@@ -9,7 +9,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.manager import manager_of
-from drillbook.sdk.store import Uri
+from drillbook.sdk.object_reference import Uri
 from drillbook.systems.postgres import cluster, ownership
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools

@@ -15,7 +15,8 @@ from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, PartSize, drop_uploads
 from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.linux.target import need
 from drillbook.systems.postgres import basebackup, cluster, identity, wal
 from drillbook.systems.postgres.actions.fields import BaseLocation, ServiceName, need_place

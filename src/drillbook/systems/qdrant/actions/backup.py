@@ -12,7 +12,8 @@ from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.sdk.backup_writer import BackupFolder, drop_uploads, need_clear, taking
 from drillbook.sdk.identity import Identity, place_of
-from drillbook.sdk.store import Reference, Store
+from drillbook.sdk.object_reference import Reference
+from drillbook.sdk.store import Store
 from drillbook.systems.qdrant import compare, export, snapshot
 from drillbook.systems.qdrant.actions.fields import Location, ServiceName, store_of
 from drillbook.systems.qdrant.collection import Session, connected, need_collection

@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from drillbook.sdk.action import Context
+from drillbook.sdk.object_reference import Uri
 from drillbook.sdk.service import S3
-from drillbook.sdk.store import Store, Uri
+from drillbook.sdk.store import Store
 from drillbook.systems.qdrant.points import id_of
 
 

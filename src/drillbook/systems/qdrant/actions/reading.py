@@ -11,7 +11,7 @@ from drillbook.errors import StepFailed
 from drillbook.findings import Finding
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read
-from drillbook.sdk.store import Uri
+from drillbook.sdk.object_reference import Uri
 from drillbook.systems.qdrant import compare, export
 from drillbook.systems.qdrant.actions import truth
 from drillbook.systems.qdrant.actions.fields import Database, Query, ServiceName, store_of

@@ -10,7 +10,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Undo, Write
-from drillbook.sdk.store import Uri
+from drillbook.sdk.object_reference import Uri
 from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.qdrant import compare, export, record
 from drillbook.systems.qdrant.actions import truth

@@ -15,7 +15,8 @@ from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, PartSize, drop_uploads
 from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
-from drillbook.sdk.store import Reference, Store, Uri
+from drillbook.sdk.object_reference import Reference, Uri
+from drillbook.sdk.store import Store
 from drillbook.systems.redis import content, fields, identity, ownership, properties, rights, server, trial
 from drillbook.systems.redis.actions.fields import Location, ServiceName
 from drillbook.systems.redis.compare import Times, compare

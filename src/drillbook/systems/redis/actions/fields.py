@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drillbook.sdk.store import Uri
+from drillbook.sdk.object_reference import Uri
 
 ServiceName = Annotated[str, Field(description="Name of the Redis service in the inventory.")]
 Location = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `redis.save`.")]

@@ -14,8 +14,9 @@ from drillbook.sdk import stored_backup, vouchers
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.backup_writer import need_clear
 from drillbook.sdk.identity import Identity
+from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.service import S3, bucket_name
-from drillbook.sdk.store import Reference, Store, Uri, Version
+from drillbook.sdk.store import Store, Version
 from drillbook.sdk.stored_backup import FILE
 from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Location, Prefix, ServiceName, need_same_store

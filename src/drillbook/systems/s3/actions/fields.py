@@ -8,8 +8,9 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
+from drillbook.sdk.object_reference import Uri
 from drillbook.sdk.service import S3
-from drillbook.sdk.store import Store, Uri
+from drillbook.sdk.store import Store
 
 ServiceName = Annotated[str, Field(description="S3 service with the objects.")]
 Prefix = Annotated[

@@ -13,8 +13,9 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
+from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.service import S3
-from drillbook.sdk.store import Reference, Store, Uri
+from drillbook.sdk.store import Store
 from drillbook.systems.postgres import manifest
 from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.backup import body_key

@@ -14,8 +14,9 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context, Facts, Undo, Write
+from drillbook.sdk.object_reference import Uri
 from drillbook.sdk.service import S3
-from drillbook.sdk.store import Store, Uri, Version
+from drillbook.sdk.store import Store, Version
 from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Prefix, ServiceName, need_versions
 from drillbook.systems.s3.copies import WORKERS, Entry, Wanted

@@ -1,0 +1,39 @@
+"""Class of the availability probe or action that a condition of a drill names."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from drillbook.errors import UnknownName
+from drillbook.language import strict
+from drillbook.language.strict import Document, Place
+from drillbook.sdk import discovery
+from drillbook.sdk.action import Action, find, known_names
+from drillbook.sdk.probe import Probe
+
+
+def condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
+    """Return the class of the availability probe or action ``name``. Raises SpecError when there is none.
+
+    ``acting``: when it is true and both exist, return the action.
+    """
+    found: dict[bool, type[Any]] = {}
+    for acts, kind in ((False, Probe), (True, Action)):
+        with contextlib.suppress(UnknownName):
+            found[acts] = find(name, kind)
+    if not found:
+        known = [*known_names(Probe), *known_names()]
+        near = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
+        hint = f"available names: {', '.join(dict.fromkeys(near))}" if near else "see `invoke actions`"
+        hint = discovery.hint(strict.did_you_mean(name, known) + hint)
+        raise document.error(place, f"there is no action or probe {name!r}", key=True, hint=hint)
+    chosen = found.get(acting) or next(iter(found.values()))
+    if issubclass(chosen, Probe) and chosen.KIND != "availability":
+        raise document.error(
+            place,
+            f"{name} makes changes, but a condition must be read-only",
+            key=True,
+            hint="use an availability probe, such as http.available, or a read-only action",
+        )
+    return chosen

@@ -1,0 +1,42 @@
+"""References to objects, or to folders of objects, in a bucket of an S3 store."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
+
+from pydantic import AfterValidator
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Reference to an object, or to a folder of objects, in a bucket. Its text form is ``s3://bucket/key#sha256=HEX``."""
+
+    bucket: str
+    key: str
+    sha256: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a reference. Raises ValueError when the text has another form."""
+        match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^#]*?)/?(?:#sha256=([0-9a-f]{64}))?", text)
+        if match is None or not match[2]:
+            raise ValueError(f"{text!r} is not a reference; write it as s3://bucket/key or s3://bucket/key#sha256=HEX")
+        return cls(match[1], match[2], match[3])
+
+    def below(self, name: str, sha256: str | None = None) -> Reference:
+        """Return a reference to the object ``name`` in this folder."""
+        return replace(self, key=f"{self.key}/{name}", sha256=sha256)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}" + (f"#sha256={self.sha256}" if self.sha256 else "")
+
+
+def _checked(text: str) -> str:
+    Reference.parse(text)
+    return text
+
+
+Uri = Annotated[str, AfterValidator(_checked)]
+"""Type of a field whose value is a reference in its text form."""
