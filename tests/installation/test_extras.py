@@ -70,7 +70,7 @@ def test_the_hint_names_what_is_missing_and_how_to_add_it(monkeypatch):
 
 def test_every_extra_is_one_of_the_project():
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(extras.MODULES) == set(known) - {"dev", "mutants"}
+    assert set(extras.MODULES) == set(known) - {"dev", "docs", "mutants"}
     assert set(lock.EXTRAS) == set(extras.MODULES)
     assert extras.extra_of("opentelemetry.sdk") == "otel"
     assert extras.extra_of("json") == ""

@@ -216,7 +216,7 @@ class Lab:
     def _backups(self) -> dict[str, str | int]:
         app, database, store = (self.home(host) for host in ("app-1", "db-1", "store-1"))
         return {
-            "dumps": str(database / "dumps"),
+            "database.dumps": str(database / "dumps"),
             "site.archives": str(app / "archives"),
             "guestbook.path": str(app / "guestbook"),
             "guestbook.copies": str(app / "guestbook-copies"),

@@ -100,7 +100,7 @@ def test_a_backup_of_tomorrow_is_not_judged(place, tmp_path):
 def test_the_sandbox_of_another_run_is_not_touched(place):
     place.restore("daily", "copy")
     other = place.ctx(run="0123456789ab")
-    with pytest.raises(NotReady, match=f"the run {place.run_id} made it"):
+    with pytest.raises(NotReady, match=f"the run {place.run_id} created it"):
         place.action("backup.restore", service="copy", **{"from": "daily"}).ready(other)
     with pytest.raises(StepFailed) as failure:
         place.action("backup.restore", service="copy", **{"from": "daily"}).run(other)
@@ -113,7 +113,7 @@ def test_the_sandbox_of_another_run_is_not_touched(place):
 def test_the_run_that_made_a_sandbox_is_named_by_its_folder_in_reports(place):
     place.run_id = "20261127T031500.000Z-rehearse-files-b9cc"
     place.restore("daily", "copy")
-    with pytest.raises(NotReady, match=f"the run {place.run_id} made it"):
+    with pytest.raises(NotReady, match=f"the run {place.run_id} created it"):
         place.action("backup.restore", service="copy", **{"from": "daily"}).ready(place.ctx(run="0123456789ab"))
     place.remove("daily", "copy")
 

@@ -230,7 +230,7 @@ def test_two_containers_of_one_name_never_exist(place, rehearsal, image):
     made = rehearsal(isolation="container", image=image)
     made.restore()
     other = place.context(step="restore.1")
-    with pytest.raises(NotReady, match=f"the run {made.ctx.run_id} made it"):
+    with pytest.raises(NotReady, match=f"the run {made.ctx.run_id} created it"):
         made.action.ready(other)
     with pytest.raises(StepFailed) as failure:
         made.action.run(other)
