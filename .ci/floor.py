@@ -20,8 +20,8 @@ statistics  line quantiles
 diagnosis   trees
 plan        schedule privilege approval_cases guard planner planner_cases restorable schema spec
 journal     damaged journal journal_cases
-judge       faultstate judge judge_stalls judge_views outlook
-report      agreement figures golden html index junit markdown event_lines rehearsal terminal timeline
+judge       comparison earlier_runs event_index faultstate judge judge_stalls judge_views outlook
+report      agreement changes figures golden html index junit markdown event_lines next_steps rehearsal terminal timeline tolerated
 """
 """The folders of these packages below tests, and the quick files in them."""
 SLOW = ("same_as_ansible", "nothing_hidden", "collide", "another_process")
