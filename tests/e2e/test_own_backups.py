@@ -212,7 +212,7 @@ def test_archives_in_the_folder_that_is_deleted_are_refused(site):
             "may be skipped or fail",
         ),
         ("objectives: {rpo: 1h}", "objectives: {rto: 1h}", "no objective limits how much data may be lost"),
-        ('/site"}\nrestore', '/site/pages"}\nrestore', "destroys .*/site/pages, and backup.restore restores"),
+        ('/site"}\nrestore', '/site/pages"}\nrestore', "destroys .*/site/pages, but backup.restore restores"),
         ("inject:\n", "  - backup.restore: {service: site, from: nightly}\ninject:\n", "in the phase backup"),
     ],
 )
