@@ -39,7 +39,7 @@ objectives: {rto: 30s}
 inject:
   - service.kill: {service: api}
 restore:
-  - service.strat: {service: api}
+  - service.sttart: {service: api}
 verify:
   - http.responds: {url: "{{ services.api.url }}/health"}
 """

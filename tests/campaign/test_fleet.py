@@ -154,19 +154,28 @@ def test_a_scheduler_that_repeats_tasks_is_refused(folder, tmp_path):
 def test_a_cluster_on_this_machine_drills_every_site_once(folder):
     counting(folder)
     with_sites(folder, 3)
-    done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", "local", timeout=300)
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # taken by somebody already, which serves as well
+            held.enter_context(socket.create_server(("127.0.0.1", 8787)))
+        done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", "local", timeout=300)
     assert done.returncode == 0, told(done)
     assert len((folder.root / "count").read_text()) == 3
     assert {end["state"] for end in ends(folder).values()} == {"passed"}
 
 
-def test_a_drill_outlives_its_worker_and_a_new_worker_finds_its_end(folder, cluster, start_controller):
+def start_waiting(folder, cluster, start_controller):
+    """Start a campaign on one worker; return its controller once the drill waits, with its fault made, for the file `go`."""
     broken(folder, f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done")
     with_sites(folder, 1)
     cluster.worker("north")
     cluster.start()
     process = start_controller("campaign", "sample", "--sites", "all.yml", "--on", cluster.address)
     until(lambda: list(folder.root.glob("broken-*")))
+    return process
+
+
+def test_a_drill_outlives_its_worker_and_a_new_worker_finds_its_end(folder, cluster, start_controller):
+    process = start_waiting(folder, cluster, start_controller)
     cluster.kill("north")
     cluster.start("north")
     (folder.root / "go").touch()
@@ -175,12 +184,7 @@ def test_a_drill_outlives_its_worker_and_a_new_worker_finds_its_end(folder, clus
 
 
 def test_a_campaign_on_workers_is_not_resumed_without_them(folder, cluster, start_controller):
-    broken(folder, f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done")
-    with_sites(folder, 1)
-    cluster.worker("north")
-    cluster.start()
-    process = start_controller("campaign", "sample", "--sites", "all.yml", "--on", cluster.address)
-    until(lambda: list(folder.root.glob("broken-*")))
+    process = start_waiting(folder, cluster, start_controller)
     process.kill()
     process.wait()
     done = folder.run("campaign", "--resume", timeout=300)

@@ -43,7 +43,7 @@ def _local(root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]])
         protocol="tls://",
         host="127.0.0.1",
         security=security,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None means port 8787 on every interface
         env={place.PROJECT_VARIABLE: str(root.resolve())},
         memory_limit=0,
         silence_logs=50,
