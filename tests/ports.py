@@ -12,6 +12,7 @@ import os
 import random
 import socket
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from drillbook.lab.layout import FIRST_PORT, weed_sockets
@@ -19,7 +20,6 @@ from drillbook.lab.layout import FIRST_PORT, weed_sockets
 LOWEST = 11_000
 """Labs begin at ``FIRST_PORT``; the ports from here to there belong to tests."""
 _LOCKS = Path(tempfile.gettempdir(), f"drillbook-test-ports-{os.geteuid()}")
-_opened: list[int] = []
 _mine: set[int] = set()
 
 
@@ -47,14 +47,18 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+@cache
+def _locks() -> int:
+    """Open the file whose bytes are locked; it stays open, since closing it would drop every lock of the process."""
+    return os.open(_LOCKS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 def _reserved(port: int) -> bool:
     """Lock the byte of this port; the lock is the process's own and ends with it (fcntl(2), advisory record locking)."""
-    if not _opened:
-        _opened.append(os.open(_LOCKS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     if port in _mine:
         return False
     try:
-        fcntl.lockf(_opened[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except OSError:
         return False
     _mine.add(port)

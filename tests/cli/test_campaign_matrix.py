@@ -3,8 +3,6 @@
 import json
 import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -13,6 +11,7 @@ from drillbook.campaign.sites import SitesFile
 from drillbook.cli import campaign_matrix
 from drillbook.errors import UsageError
 from tests.campaign.test_processes import campaign_of, count, counting, ends, runs, with_sites
+from tests.cli.ci_schema import assert_fits
 from tests.program import Folder
 
 KINDS = pytest.mark.parametrize("kind", ["github", "gitlab"])
@@ -27,13 +26,7 @@ def test_the_jobs_fit_the_schema_of_their_service(tmp_path, kind):
     path = tmp_path / "file.yml"
     path.write_text(campaign_matrix.rendered(kind, "sample", sites(5, waves=["50%"]), "all.yml", "production"))
     schema = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}[kind]
-    done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_fits(path, schema)
 
 
 @KINDS

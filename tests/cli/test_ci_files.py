@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 
 import pytest
 import yaml
@@ -10,6 +9,7 @@ import yaml
 from drillbook.cli import ci_files, scaffold
 from drillbook.cli.ci_files import Job
 from drillbook.errors import UsageError
+from tests.cli.ci_schema import assert_fits
 
 GITHUB, GITLAB = ".github/workflows/drills.yml", ".gitlab-ci.yml"
 JOBS = pytest.mark.parametrize("job", [scaffold.LAB_JOB, scaffold.REHEARSAL_JOB], ids=lambda job: job.suite)
@@ -21,13 +21,7 @@ WHEEL = "https://packages.example.org/drillbook-1.0.0-py3-none-any.whl"
 def test_the_files_fit_the_schema_of_their_service(tmp_path, job, name, schema):
     path = tmp_path / "file.yml"
     path.write_text(ci_files.contents(job)[name])
-    done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_fits(path, schema)
 
 
 @JOBS
