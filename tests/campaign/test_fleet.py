@@ -1,9 +1,11 @@
 """Campaigns on real workers of Dask, over TLS, and what is left of them when anything is killed."""
 
+import contextlib
 import json
 import os
 import random
 import signal
+import socket
 import time
 
 import pytest
