@@ -128,7 +128,7 @@ def test_a_prefix_that_selects_nothing_restores_and_proves_nothing(place, versio
     ):
         with pytest.raises(StepFailed, match=said):
             act(place, versioned, name, prefix="A/", **fields)
-    with pytest.raises(StepFailed, match="never held an object whose key begins with 'A/'"):
+    with pytest.raises(StepFailed, match="has never had an object whose key begins with 'A/'"):
         act(place, versioned, "s3.versions_restore", at=datetime.now(UTC).isoformat(timespec="seconds"), prefix="A/")
 
 
