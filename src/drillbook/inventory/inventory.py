@@ -182,7 +182,9 @@ class Inventory(BaseModel):
         return self
 
     def _needs(self, key: str, names: Sequence[str]) -> None:
-        """Check that the service ``key`` needs only services that are in the inventory, and not itself."""
+        """Check that every service in the `needs` of the service ``key`` is in the inventory, and that ``key`` does not
+        need itself.
+        """
         others = [name for name in self.services if name != key]
         for index, name in enumerate(names):
             if name not in others:
@@ -194,7 +196,7 @@ class Inventory(BaseModel):
                 )
 
     def _circle(self, name: str) -> None:
-        """Check that the gateways through which the host ``name`` is reached contain no host twice."""
+        """Check that no host occurs twice among the gateways through which the host ``name`` is reached."""
         way = [name]
         while (gateway := self.hosts[way[-1]].gateway) in self.hosts:
             if gateway in way:
@@ -207,7 +209,7 @@ class Inventory(BaseModel):
 
     @property
     def is_protected(self) -> bool:
-        """True when drills in this environment need an approval, and ``--confirm`` with the environment's name."""
+        """True when drills in this environment need an approval and the option ``--confirm`` with the environment's name."""
         return protection.is_protected(self.environment, self.protected)
 
     def target(self, name: str) -> Target:
@@ -243,20 +245,21 @@ class Inventory(BaseModel):
     def secrets_of(self, services: Iterable[str]) -> dict[str, Secret]:
         """Return the secrets of ``services``.
 
-        The key of each is its path in the inventory, such as ``services.cache.password``.
+        The key of each secret is its path in the inventory, such as ``services.cache.password``.
         """
         return dict(pair for key in services for pair in _secrets(self.services[key], f"services.{key}"))
 
     def secrets_of_hosts(self) -> dict[str, Secret]:
-        """Return the passwords in `become` of all hosts. The key of each is its path in the inventory."""
+        """Return the passwords in the key `become` of all hosts. The key of each password is its path in the inventory."""
         return dict(pair for key, target in self.hosts.items() for pair in _secrets(target, f"hosts.{key}"))
 
     def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
-        Output may also contain secrets of other services, passwords of hosts, and addresses of contacts. Their values are
-        returned too if they can be read without a command or a pipe. When one of these values is read later, ``hide`` is
-        called with the value. Raises SecretError, which names the secret by its path in the inventory.
+        The output may also contain secrets of other services, passwords of hosts, and addresses of contacts. If such a
+        value can be read without running a command and without reading a pipe, it is returned too. If it is read only
+        later, ``hide`` is called with it. Raises SecretError when a secret of ``services`` cannot be read. The error
+        names the secret by its path in the inventory.
         """
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
         others = [
@@ -271,7 +274,9 @@ class Inventory(BaseModel):
 
 
 def on_host(source: Any, services: Mapping[str, Any]) -> Any:
-    """Return a backup source. If it names no host, add the host of the service whose data it backs up."""
+    """Return the fields of a backup source. If they contain no host, the host of the service whose data is backed up is
+    added.
+    """
     if not isinstance(source, dict) or source.get("host") is not None:
         return source
     service = services.get(source.get("service", ""))
@@ -302,8 +307,9 @@ def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     """Read an inventory file, the files that it includes, and the Ansible inventories that these files name.
 
-    ``lab``: lookup of the values of the tags ``!lab`` and ``!lab_secret``; only a running lab knows these values. Paths in
-    a file are relative to the folder of the file. Raises InventoryError with file, line and column.
+    ``lab``: function that returns the values of the tags ``!lab`` and ``!lab_secret``, which only a running lab knows.
+    Paths in a file are relative to the folder of that file. Raises InventoryError with file, line and column when a
+    file is invalid.
     """
     found = merging.documents(path, lab)
     made = merging.resolve(Inventory, found)
@@ -316,10 +322,11 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
 
 
 def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
-    """Raise InventoryError when the inventory must state whether its environment is protected, but does not.
+    """Raise InventoryError when the value of `protected` is missing but required, or is not allowed for the
+    environment.
 
-    A file may set another environment than the file that it includes. Then `protected: false` of the included file does not
-    apply to that environment, but `protected: true` does.
+    A file may set another environment than a file that it includes. In this case `protected: true` in the included file
+    still applies, but `protected: false` is ignored.
     """
     named, said = (
         max((number for number, document in enumerate(found) if document.value.get(key) is not None), default=-1)
@@ -340,7 +347,7 @@ def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:
 def service_names(services: Mapping[str, Service]) -> dict[str, Any]:
     """Return the fields of ``services`` for use in expressions.
 
-    In place of a secret is a SecretName with its path in the inventory.
+    Each secret is replaced by a SecretName that holds the path of the secret in the inventory.
     """
     return {
         name: {

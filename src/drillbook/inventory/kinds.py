@@ -1,4 +1,6 @@
-"""Validates the services of an inventory, each with the model of its kind. Only models of kinds that are used are loaded."""
+"""Validates each service of an inventory with the model of its kind. Only the models of the kinds in the inventory are
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class OfItsKind:
     """Annotation of a field. It makes pydantic validate a service with the model of its `kind`."""
 
     SOURCES: ClassVar[bool] = False
-    """True if the documentation of the field lists kinds of backup sources. False if it lists kinds of services."""
+    """True when the field holds backup sources, and False when it holds services. The documentation of the field then
+    lists the kinds of these.
+    """
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -35,7 +39,9 @@ class OfItsKind:
 
     @classmethod
     def models(cls) -> list[type[Service]]:
-        """Return the models of all kinds of services, or of all kinds of backup sources. They explain validation errors."""
+        """Return the models of all kinds of services, or of all kinds of backup sources. Explanations of validation
+        errors use these models.
+        """
         from drillbook.sdk.backup_source import BackupSource  # noqa: PLC0415  few inventories name backups
 
         models = [service_class(kind) for kind in service_kinds()]
@@ -67,11 +73,15 @@ class SourceOfItsKind(OfItsKind):
 
 
 JOURNAL = {"journal": True}
-"""Validation context for a plan in a journal. Services of unknown kinds are accepted and stay unchanged."""
+"""Validation context for a plan from a journal. With this context, services of unknown kinds are accepted and stay
+unchanged.
+"""
 
 
 class Unknown(Service):
-    """A service in a journal whose kind is unknown here, because it belongs to a plugin that is not installed."""
+    """Service from a journal with a kind that is unknown on this machine. Such a kind belongs to a plugin that is not
+    installed.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Secret | Any, Field(union_mode="left_to_right")]]

@@ -1,4 +1,6 @@
-"""Merges the files of an inventory key by key. Hosts and groups from other sources have lower precedence than the files."""
+"""Merges the files of an inventory key by key. Values in these files have precedence over hosts and groups from other
+sources, such as Ansible.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,13 @@ Model = TypeVar("Model", bound=BaseModel)
 MERGED = ("hosts", "contacts")
 """Sections whose entries are merged field by field.
 
-In all other sections, an entry replaces an entry of the same name as a whole. A service may be in only one file.
+In all other sections, an entry completely replaces an earlier entry of the same name. A service may be described in
+only one file.
 """
 
 
 def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -> list[Document]:
-    """Read the inventory file ``path`` and the files that it includes. The result begins with the lowest precedence.
+    """Read the inventory file ``path`` and the files that it includes. The file with the lowest precedence comes first.
 
     Raises InventoryError when a file cannot be read.
     """
@@ -55,7 +58,8 @@ def resolve(model: type[Model], found: list[Document]) -> Model:
 
 
 def _below(found: list[Document], written: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[str, ...]]]:
-    """Return the hosts and groups from other sources, such as Ansible. ``written``: the hosts in inventory files.
+    """Return the hosts and groups from other sources, such as Ansible. ``written``: the hosts that inventory files
+    describe.
 
     Raises InventoryError when a source cannot be read.
     """

@@ -1,4 +1,6 @@
-"""Protected environments, in which a drill needs ``--confirm`` and an approval. The inventory's key `protected` decides."""
+"""Rules for protected environments. In such an environment, a drill needs ``--confirm`` and an approval. The
+inventory's key `protected` and the name of the environment decide whether an environment is protected.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ OPEN = frozenset({"lab", "dev", "test", "staging"})
 def is_production(environment: str) -> bool:
     """Return True when the name contains the word ``production`` or ``prod`` in any letter case.
 
-    Digits also separate words.
+    A digit ends a word, like a hyphen: ``prod2`` contains the word ``prod``.
     """
     return bool(set(re.split(r"[^a-z]+", environment.casefold())) & {"production", "prod"})
 
@@ -25,9 +27,10 @@ def is_protected(environment: str, said: bool | None) -> bool:
 
 
 def problem(environment: str, said: bool | None) -> str:
-    """Return a reason to refuse the value ``said`` of the inventory's key `protected` for ``environment``.
+    """Return the reason why ``said`` is not allowed as the value of the inventory's key `protected` for
+    ``environment``.
 
-    Empty when it is valid.
+    The result is empty when the value is allowed.
     """
     if is_production(environment):
         return f"{environment!r} is production, which is always protected" if said is False else ""

@@ -1,5 +1,5 @@
 """The language of drills and inventories: YAML with source positions, expressions, host patterns, and clear errors.
 
-Lives here: strict reading of YAML, `{{ }}` and `${ }`, budgets of expressions, explanations of validation errors.
+Lives here: strict reading of YAML, evaluation of `{{ }}` and `${ }`, budgets of expressions, explanations of errors.
 Lives elsewhere: the keys of drills and inventories (`plan.spec`, `inventory`).
 """

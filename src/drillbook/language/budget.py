@@ -1,8 +1,8 @@
 """Budgets for template expressions, so that no expression in the files of a project can exhaust memory or time.
 
-Operators, filters and methods are refused before they run if their result would exceed ``MOST``. Evaluation stops after
-``SECONDS``. Of the statements of Jinja, only `if` and `for` are allowed, since other statements can make a value grow with
-every line.
+An operator, filter or method is refused before it runs if its result would be larger than ``MOST``. Evaluation stops
+after ``SECONDS``. Only the Jinja statements `if` and `for` are allowed, because other statements could double a value
+with every line.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 MOST = 4 << 20
-"""Largest size of a value in characters or items. It is large enough for searches in 1 MiB of output of a target."""
+"""Largest permitted size of a value, in characters or items. It is large enough to search 1 MiB of a target's output."""
 ROUNDS = 100_000
-"""Maximum number of loop iterations while one text is evaluated, and of items that are taken from an iterator."""
+"""Maximum number of loop iterations during the evaluation of one text, and maximum number of items taken from one
+iterator.
+"""
 BITS = 1 << 16
-"""Largest size of an integer in bits."""
+"""Largest permitted size of an integer, in bits."""
 SECONDS = 5.0
 _STATEMENTS = (nodes.Output, nodes.If, nodes.For)
 _WIDE = re.compile(r"%[^%a-zA-Z]*(\*|\d{5,})|\{[^{}]*(:[^{}]*\d{5,}|\{)")
@@ -77,9 +79,9 @@ def _in_time() -> None:
 
 
 def size(value: object) -> int:
-    """Return an estimate of the size of ``value`` as text, which is at most its true size.
+    """Estimate the size of ``value`` as text. The estimate is never larger than the true size.
 
-    Counting stops once the estimate exceeds ``MOST``.
+    Counting stops as soon as the estimate is larger than ``MOST``.
     """
     total, waiting = 0, [value]
     while waiting and total <= MOST:
@@ -110,7 +112,7 @@ def _operator(name: str, left: Any, right: Any) -> bool:
 
 
 def _between(glue: object, parts: object) -> int:
-    """Return an estimate of the size of the text that joins ``parts`` with the separator ``glue``."""
+    """Estimate the size of the text that results from joining ``parts`` with the separator ``glue``."""
     return size(parts) + len(str(glue)) * (len(parts) if isinstance(parts, Sequence | Mapping) else 1)
 
 
@@ -123,7 +125,7 @@ def _texts(given: Sequence[Any]) -> int:
 
 
 def _made(name: str, value: Any, given: Sequence[Any], *, method: bool) -> int:
-    """Return an estimate of the largest possible result of the filter or method ``name`` on ``value``."""
+    """Estimate the largest possible size of the result when the filter or method ``name`` is applied to ``value``."""
     if name == "replace" and isinstance(value, str) and len(given) > 1:
         return len(value) + value.count(str(given[0])) * len(str(given[1]))
     if name == "join":
@@ -137,7 +139,9 @@ def _made(name: str, value: Any, given: Sequence[Any], *, method: bool) -> int:
 
 
 def _check(name: str, value: Any, given: Sequence[Any], *, method: bool) -> None:
-    """Raise TooLarge when the result of a filter or method would exceed the budget, or when the time is over."""
+    """Raise TooLarge when the result of a filter or method would exceed the budget, or when the evaluation has taken
+    too long.
+    """
     _in_time()
     wide = name in ("format", "format_map") and isinstance(value, str) and _WIDE.search(value)
     if wide or _made(name, value, given, method=method) > MOST:
@@ -145,7 +149,9 @@ def _check(name: str, value: Any, given: Sequence[Any], *, method: bool) -> None
 
 
 def _whole(name: str, value: Any) -> Any:
-    """Return ``value``, or a list of the items if ``value`` is an iterator. Raises TooLarge when it exceeds the budget."""
+    """Return ``value``. If ``value`` is an iterator, return a list of its items. Raises TooLarge when the result
+    exceeds the budget.
+    """
     if not isinstance(value, str | bytes | Mapping | Sequence | Undefined) and isinstance(value, Iterable):
         value = list(islice(value, ROUNDS + 1))
         if len(value) > ROUNDS:
@@ -156,7 +162,9 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a filter of Jinja in budget checks. Some filters get the context of Jinja as an argument before the value."""
+    """Wrap a Jinja filter in budget checks. Jinja calls some filters with a further argument before the value: its
+    context.
+    """
     before = 1 if getattr(filter_, "jinja_pass_arg", None) else 0
 
     @wraps(filter_)
@@ -170,7 +178,9 @@ def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _rounds(values: Iterable[Any]) -> Iterator[Any]:
-    """Yield ``values`` to a `for` loop and count the iterations. Raises TooLarge after ``ROUNDS`` iterations."""
+    """Yield ``values`` to a `for` loop and count the iterations. Raises TooLarge when there are more than ``ROUNDS``
+    iterations.
+    """
     left = _LEFT.get()
     for one in values:
         left[0] -= 1
@@ -181,7 +191,7 @@ def _rounds(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def check(tree: nodes.Template) -> None:
-    """Raise TemplateSyntaxError for every statement except `if` and a `for` that is not recursive."""
+    """Raise TemplateSyntaxError for every statement except `if` and `for`. A recursive `for` is refused too."""
     for node in tree.find_all(nodes.Stmt):
         recursive = isinstance(node, nodes.For) and node.recursive
         if recursive or not isinstance(node, _STATEMENTS):
@@ -190,7 +200,7 @@ def check(tree: nodes.Template) -> None:
 
 
 class _Rewrite(NodeTransformer):
-    """Rewrites syntax that Jinja evaluates by itself into operators and filters, which have a budget."""
+    """Rewrites syntax that Jinja would evaluate without a budget into operators and filters, whose budget is checked."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  Jinja's name
         """Rewrite `a ~ b` as an addition of two strings."""
@@ -202,21 +212,22 @@ class _Rewrite(NodeTransformer):
         return sum_
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  Jinja's name
-        """Make the loop run over the result of the filter that counts iterations."""
+        """Pass the values of the loop through the filter that counts iterations."""
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, _GO_ROUND, [], [], None, None, lineno=node.lineno)
         return node
 
 
 class Budgeted(ImmutableSandboxedEnvironment):
-    """Sandbox of Jinja that refuses results beyond the budget."""
+    """Jinja sandbox that refuses results larger than the budget."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
         """Set up the sandbox: there are no globals, undefined names are errors, and every filter has a budget.
 
-        Jinja does not evaluate constant expressions in advance here, because the budget does not apply at that time.
+        Normally Jinja evaluates constant expressions when it compiles a template. This is switched off, because no
+        budget applies during compilation.
         """
         super().__init__(undefined=StrictUndefined, autoescape=False, optimized=False)
         self.globals.clear()

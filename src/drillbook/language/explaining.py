@@ -1,4 +1,4 @@
-"""Explains validation errors of pydantic in the words of the file, and suggests the spelling that was probably intended."""
+"""Explains pydantic's validation errors with the keys of the user's file, and suggests corrections of misspelt keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Place = tuple[str | int, ...]
 
 
 class Misplaced(ValueError):
-    """Error of a model's own validator. It holds a hint, and the position of the wrong value in the model."""
+    """Error that the validator of a model raises. It holds a hint, and the path from the model to the wrong value."""
 
     def __init__(self, message: str, place: Place, hint: str = "") -> None:
         """Store the message and the hint. ``place``: path from the model to the wrong value."""
@@ -22,7 +22,9 @@ class Misplaced(ValueError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'? `` for the most similar word in ``known``. Empty when no word is similar."""
+    """Return ``did you mean 'x'? `` with the word in ``known`` that is most similar. The result is empty when no word
+    is similar.
+    """
     words = list(known) if len(word) < 80 else []
     twisted = [other for other in words if len(word) > 1 and sorted(other) == sorted(word)]
     near = twisted or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
@@ -55,9 +57,9 @@ PATTERNS = {
 
 
 def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: Place) -> tuple[str, str]:
-    """Return message and hint for a pydantic error in the words of the file.
+    """Return a message and a hint for a pydantic error. Both use the keys of the user's file.
 
-    ``held``: path of the wrong value in the file.
+    ``held``: path to the wrong value in the file.
     """
     kind, key = detail["type"], location[-1] if location else ""
     path = ".".join(str(part) for part in held)
@@ -81,7 +83,9 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
 
 
 def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: str) -> tuple[str, str]:
-    """Return message and hint for a `kind` that is missing, unknown, or a kind of service where a kind of backup is needed."""
+    """Return a message and a hint for a wrong `kind`. The `kind` is missing, is unknown, or names a kind of service
+    where a kind of backup is needed.
+    """
     if detail["type"] == "kind_of_service":
         return f"{path}: {detail['msg']}", ""
     kinds = [str(t.model_fields["kind"].default) for t in _models_at(model, location) if "kind" in t.model_fields]
@@ -93,7 +97,9 @@ def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: 
 
 
 def _how(kind: str, value: Any) -> str:
-    """Return a hint how to write a value of the expected kind. Empty when there is no hint for the error ``kind``."""
+    """Return a hint that shows how to write the expected value. ``kind``: type of the pydantic error. The result is
+    empty when there is no hint for this type.
+    """
     if kind == "string_type" and isinstance(value, bool | int | float):
         return f"put it in quotation marks: '{str(value).lower()}'"
     if kind == "tuple_type" and isinstance(value, str):
@@ -104,7 +110,9 @@ def _how(kind: str, value: Any) -> str:
 
 
 def is_secret(detail: Any) -> bool:
-    """Return True if there is a plain value where the source of a secret is needed. Messages must not show this value."""
+    """Return True if the file contains a plain value where the source of a secret is needed. Messages must not show
+    this value, because it may be the secret.
+    """
     return bool(detail["type"] == "model_type" and detail.get("ctx", {}).get("class_name") == "Secret")
 
 
@@ -140,7 +148,7 @@ def _cut(value: Any) -> str:
 
 
 def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
-    """Return the description of the key at ``location`` in the model. Empty if there is none."""
+    """Return the description of the key at ``location`` in the model. The result is empty if the key has no description."""
     for info_name, info in _model_at(model, location[:-1]).model_fields.items():
         if location and (info.alias or info_name) == location[-1]:
             return info.description or ""
@@ -167,7 +175,7 @@ def _model_at(model: type[BaseModel], location: tuple[Any, ...]) -> type[BaseMod
 def _models_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[type[BaseModel]]:
     """Return the models that are possible at ``location``.
 
-    There are several, unless a `kind` on the path selects one of them.
+    There are several models, unless a `kind` on the path selects one of them.
     """
     found = [model]
     for part in location:

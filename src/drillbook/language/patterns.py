@@ -1,7 +1,8 @@
 r"""Host patterns as in Ansible: ``db:!db-2``, ``all``, ``app[0]``, ``db[0:1]``, ``web*``, ``web:&spare``, ``~web\d+``.
 
-There is one intentional difference: a part of the pattern that matches no host is an error, also after ``!`` and ``&``.
-Otherwise a drill could run on a host that a misspelt exclusion was meant to exclude.
+Drillbook differs from Ansible in one way, on purpose. When a part of the pattern matches no host, this is an error,
+even for a part after ``!`` or ``&``. Otherwise a misspelt exclusion would be ignored, and the drill could run on a host
+that must be excluded.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ PART = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 
 
 class PatternError(ValueError):
-    """Raised when a host pattern is invalid or matches nothing; ``hint`` lists the possible names."""
+    """Raised when a host pattern is invalid or matches nothing. The attribute ``hint`` suggests a correction."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         """Store the problem as ``message``, and the suggested correction as ``hint``."""
@@ -30,9 +31,9 @@ def expand(
 ) -> set[str]:
     """Return the names of the hosts that match ``patterns``.
 
-    ``hosts``: all hosts in their order. ``groups``: the hosts of each group. ``aside``: hosts that match only when they are
-    named in full, and neither by ``all`` nor by a glob. Raises PatternError when a part of the pattern matches nothing, or
-    when no host remains.
+    ``hosts``: all hosts in their order. ``groups``: the hosts of each group. ``aside``: hosts that match only when the
+    pattern contains their full name; ``all`` and globs do not match them. Raises PatternError when a part of the
+    pattern matches nothing, or when no host remains.
     """
     written = [patterns] if isinstance(patterns, str) else list(patterns)
     parts = [part for pattern in written for part in _split(pattern, hosts)]
@@ -99,7 +100,8 @@ def _subscript(found: list[str], match: re.Match[str], pattern: str) -> list[str
 def _named(name: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
     """Return the hosts that match ``name``, as in Ansible. The hosts of all matching groups come first.
 
-    Hosts whose own names match follow only when no group matches, or when ``name`` is a glob or a regular expression.
+    Hosts with a matching name of their own come after them. When ``name`` is a plain name and a group matches it, hosts
+    of that name are left out.
     """
     if name == "all":
         yield from hosts

@@ -1,6 +1,7 @@
-"""Placeholders ``${name}`` in the requests of a flow. They are replaced by values from earlier answers while the flow runs.
+"""Placeholders ``${name}`` in the requests of a flow. While the flow runs, values from earlier answers replace them.
 
-In contrast, ``{{ }}`` is evaluated before an action begins. Values that replace a placeholder are not parsed again.
+Expressions in ``{{ }}`` are different: they are evaluated before an action begins. A value that has replaced a
+placeholder is not searched for further placeholders.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def names(value: Any) -> set[str]:
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
     """Replace all placeholders in ``value``.
 
-    If a text consists of one placeholder, the result is the value itself with its type.
+    If a text consists of a single placeholder, the result is the value of the placeholder, which may also be a number
+    or a boolean.
     """
     if isinstance(value, str):
         whole = _MARK.fullmatch(value)
@@ -74,7 +76,7 @@ def follow(data: Any, path: str) -> Any:
 def hide(message: str, secret: Iterable[str]) -> str:
     """Replace each value of ``secret`` in ``message`` by ``***``.
 
-    Values shorter than six characters stay, since they are too common.
+    Values shorter than six characters are not replaced, because such short texts often occur by chance.
     """
     for value in sorted(secret, key=len, reverse=True):
         if len(value) >= 6:

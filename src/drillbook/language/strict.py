@@ -1,7 +1,7 @@
 """Strict YAML: every value has a source position, and no value is converted implicitly.
 
-Only ``true`` and ``false`` are booleans. Only decimal digits are numbers, so that there are no octal and no sexagesimal
-numbers. Dates remain text, and duplicate keys are errors. Only the tags that the caller registers are known.
+Only ``true`` and ``false`` are booleans. Only decimal numbers are numbers; octal and sexagesimal numbers remain text.
+Dates remain text too. Duplicate keys are errors. Only the tags that the caller registers are known.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Place = tuple[str | int, ...]
 TagReader = Callable[[Any], Any]
 """Function that converts the content of a tag to a value.
 
-When the content is wrong, it raises ValueError, whose message names the expected content.
+When the content is wrong, the function raises ValueError with a message that names the expected content.
 """
 
 
 @runtime_checkable
 class Placed(Protocol):
-    """Protocol of values that are created by a YAML tag and store their position in the file."""
+    """Protocol of values that are created from a YAML tag and store their position in the file."""
 
     def stands(self, where: str) -> None:
-        """Store ``where``, the file and line of the value."""
+        """Store ``where``, which is the file and line of the value."""
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,9 +63,9 @@ class Document:
     parts: tuple[Document, ...] = ()
 
     def part(self, place: Place) -> Document:
-        """Return the document in ``parts`` that contains the longest part of the path ``place``.
+        """Return the document in ``parts`` in which the path ``place`` can be followed the furthest.
 
-        Of equal documents, return the last.
+        If this is true of several documents, return the last of them.
         """
 
         def held(document: Document) -> int:
@@ -87,7 +87,7 @@ class Document:
         return Where(self.file, 1, 1)
 
     def error(self, place: Place, message: str, *, hint: str = "", key: bool = False) -> SourceError:
-        """Return an error at ``place`` with an excerpt of the line."""
+        """Return an error for the value at ``place``. The error contains an excerpt of the line."""
         if self.parts:
             return self.part(place).error(place, message, hint=hint, key=key)
         where = self.where(place, key=key)
@@ -105,10 +105,11 @@ class Document:
             raise self.explain(error, model, place) from None
 
     def explain(self, error: ValidationError, model: type[BaseModel], place: Place = ()) -> SourceError:
-        """Return an error for all problems of a validation error. It is the first of them, and contains the others.
+        """Return one error for all problems in a validation error. It describes the first problem, and holds the errors
+        of the other problems.
 
-        Unknown keys come first. A missing key in the same mapping is then not reported, because the unknown key is often a
-        misspelling of the missing key.
+        Unknown keys come first. If a mapping has an unknown key, its missing keys are not reported, because the unknown
+        key is often a misspelling of a missing key.
         """
         details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         misspelt = {self._place(one, place)[:-1] for one in details if one["type"] == "extra_forbidden"}
@@ -122,7 +123,7 @@ class Document:
         return first
 
     def _place(self, one: Mapping[str, Any], place: Place) -> Place:
-        """Return the path, in the file, of the problem ``one`` of a validation error.
+        """Return the path in the file to the problem ``one``, which is one entry of a validation error.
 
         ``place``: path of the validated value.
         """
@@ -150,14 +151,16 @@ class Document:
 
 
 def _location(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the location of a problem in the value, without the names of functions that pydantic adds."""
+    """Return the location of a problem in the value. Function names that pydantic adds to the location are removed."""
     return tuple(part for part in one["loc"] if not (isinstance(part, str) and part.startswith("function-")))
 
 
 def load(
     path: Path, *, tags: Mapping[str, TagReader] | None = None, error_type: type[SourceError] = SourceError
 ) -> Document:
-    """Read a YAML file that contains one mapping. Raises ``error_type`` with the position of the mistake."""
+    """Read a YAML file that contains one mapping. Raises ``error_type`` when the file is invalid, with the position of
+    the mistake.
+    """
     try:
         data = path.read_bytes()
         if len(data) > BYTE_LIMIT:
@@ -261,9 +264,9 @@ class _Builder:
             raise self.fail(node.start_mark, f"{tag}: {error}") from None
 
     def _writable(self, node: yaml.Node) -> None:
-        """Raise an error for NUL and for lone surrogates.
+        """Raise an error for a text that contains NUL or a lone surrogate.
 
-        YAML can write them as escapes, but paths, commands and journals cannot contain them.
+        YAML allows escapes for these characters, but paths, commands and journals cannot contain them.
         """
         if bad := re.search("[\x00\ud800-\udfff]", node.value):
             raise self.fail(
@@ -305,9 +308,9 @@ def scalar(text: str) -> Any:
 
 
 def _short(line: str, column: int) -> str:
-    """Return a line shortened for a message. Control characters are replaced, and columns do not change.
+    """Shorten a line for a message, and replace its control characters. Each remaining character keeps its column.
 
-    The result is empty for a line that may contain a secret, since messages may be stored in the log of a pipeline.
+    The result is empty for a line that may contain a secret, because messages may end up in the log of a CI pipeline.
     """
     if re.search(r"(pass\w*|secret\w*|token\w*)['\"]?\s*[:=]\s*[^!\s]", line, re.IGNORECASE):
         return ""
@@ -316,7 +319,7 @@ def _short(line: str, column: int) -> str:
 
 
 def _yaml_hint(problem: str) -> str:
-    """Return a hint for a common syntax error. Empty for other errors."""
+    """Return a hint for a common syntax error. The result is empty for other errors."""
     for part, hint in (
         ("mapping values are not allowed", "put a text that contains `: ` in quotation marks"),
         ("'\\t'", "indent with spaces, not tabs"),

@@ -1,6 +1,6 @@
 """Jinja expressions ``{{ }}`` in drills.
 
-They run in a sandbox. Undefined names are errors. Names are checked before the run.
+Expressions are evaluated in a sandbox. Undefined names are errors. Names are checked before the run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class OverBudget(ValueError):
 
 
 Reference = tuple[str, ...]
-"""A name and its constant attributes, such as ``("services", "api", "url")``."""
+"""A name with the attributes that follow it in an expression, such as ``("services", "api", "url")``."""
 
 _WHOLE = re.compile(r"\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 _LENGTH_LIMIT = 10_000
@@ -36,7 +36,7 @@ def is_template(value: object) -> bool:
 
 
 def texts(value: object) -> Iterator[str]:
-    """Return all texts in ``value``, also those in nested values."""
+    """Return all texts in ``value`` and in the values nested in it."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list | tuple):
@@ -54,10 +54,10 @@ def has_template(value: object) -> bool:
 
 
 def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
-    """Evaluate every expression in ``value``. Raises ValueError.
+    """Evaluate every expression in ``value``. Raises ValueError when an expression cannot be evaluated.
 
-    If a text consists of one expression, the result is the value of that expression with its type. Any other text remains
-    text.
+    If a text consists of a single expression, the result is the value of that expression, such as a number or a list.
+    The result for any other text is a text.
     """
     if isinstance(value, Mapping):
         return {key: evaluate(item, names) for key, item in value.items()}
@@ -75,7 +75,9 @@ def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
 
 
 def expression(text: str, names: Mapping[str, Any]) -> Any:
-    """Return the value of one expression, which may be written with or without braces. Raises ValueError."""
+    """Return the value of one expression, which may be written with or without braces. Raises ValueError when it cannot
+    be evaluated.
+    """
     whole = _WHOLE.fullmatch(text)
     try:
         with budget.limited():
@@ -93,7 +95,8 @@ def _told(text: str, error: Exception) -> ValueError:
 
 
 def references(text: str, *, bare: bool = False) -> Iterator[Reference]:
-    """Return the names with their attributes that ``text`` refers to. Raises ValueError when the syntax is wrong.
+    """Return the names to which the expressions in ``text`` refer, with their attributes. Raises ValueError when the
+    syntax is wrong.
 
     ``bare``: True when ``text`` is an expression without braces.
     """

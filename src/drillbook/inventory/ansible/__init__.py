@@ -1,5 +1,6 @@
-"""Ansible inventories, read without Ansible: INI and YAML, ranges, children, group_vars and host_vars.
+"""Reader of Ansible inventories that works without Ansible. It reads INI and YAML files, ranges of hosts, child groups,
+group_vars and host_vars.
 
-Lives here: reading the files of Ansible inventories, the graph of groups, and conversion to Drillbook's hosts.
+Lives here: the reader of the files, the graph of groups, and the conversion to Drillbook's hosts.
 Lives elsewhere: the key `ansible` of an inventory (`inventory.sources.ansible`).
 """

@@ -1,5 +1,5 @@
-"""Files of an Ansible inventory: INI files, YAML files, folders of them, and the folders group_vars and host_vars next to
-them.
+"""Reads the files of an Ansible inventory: INI files, YAML files, folders of such files, and the folders group_vars and
+host_vars that stand next to these files.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def _looks_like_yaml(text: str) -> bool:
 
 
 def _shown(lines: list[str], number: int) -> str:
-    """Return line ``number`` of ``lines``, shortened for a message. Empty when the line may contain a password."""
+    """Return line ``number`` of ``lines``, shortened for a message. The result is empty when the line may contain a
+    password.
+    """
     line = lines[number - 1] if number <= len(lines) else ""
     return "" if re.search("pass|secret|token|key", line, re.IGNORECASE) else visible(line.replace("\t", " "), 200)
 
@@ -168,7 +170,9 @@ class _Ini:
 
 
 def _value(text: str) -> Any:
-    """Parse a value as Ansible does: as a Python literal if possible, otherwise as text."""
+    """Parse a value in the same way as Ansible. If the value is a Python literal, return the value of this literal;
+    otherwise return the text.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -179,7 +183,7 @@ def _value(text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a Python literal to JSON values, as ``ansible-inventory --list`` shows them."""
+    """Convert a Python literal to the JSON values that ``ansible-inventory --list`` prints for it."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -286,7 +290,7 @@ class _Yaml:
                 self.graph.set_variable(group.name, name, self.value(inner, place))
 
     def variables(self, node: Any) -> dict[str, Variable]:
-        """Read a mapping of variables, each with its position in the file."""
+        """Read a mapping of variables. Each variable of the result holds its position in the file."""
         return {key: self.value(value, mark) for key, value, mark in self.items(node, "variables must be a mapping")}
 
     def value(self, node: Any, mark: Any) -> Variable:

@@ -1,4 +1,4 @@
-"""Groups, hosts and variables of an Ansible inventory, and the precedence of variables."""
+"""The groups, hosts and variables of an Ansible inventory, and the rules that decide which value of a variable wins."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Group:
 
 @dataclass(slots=True)
 class Graph:
-    """Groups and hosts of one inventory. The groups ``all`` and ``ungrouped`` always exist."""
+    """The groups and hosts of one Ansible inventory. The groups ``all`` and ``ungrouped`` always exist."""
 
     groups: dict[str, Group] = field(default_factory=lambda: {name: Group(name) for name in ("all", "ungrouped")})
     hosts: dict[str, dict[str, Variable]] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Graph:
         """Set a variable of a group. Raises InventoryError when the variable ``ansible_group_priority`` is not a whole
         number.
 
-        This variable sets the precedence of the group among groups of the same depth.
+        The variable ``ansible_group_priority`` decides which of several groups at the same depth has precedence.
         """
         if key != "ansible_group_priority":
             self.groups[group].variables[key] = value
@@ -129,7 +129,9 @@ class Graph:
         return depths
 
     def members(self, name: str) -> tuple[str, ...]:
-        """Return the hosts of a group and of its descendants in Ansible's order, which goes level by level."""
+        """Return the hosts of a group and of its descendants. As in Ansible, the hosts of the group come first, then
+        the hosts of its child groups, and then those of the next level.
+        """
         order, todo = dict.fromkeys([name]), [name]
         while todo:
             todo = [child for group in todo for child in self.groups[group].children if child not in order]
@@ -137,9 +139,9 @@ class Graph:
         return tuple(dict.fromkeys(host for group in order for host in self.groups[group].hosts))
 
     def groups_of(self) -> dict[str, list[str]]:
-        """Return the groups of each host, except ``all``, with the lowest precedence first.
+        """Return the groups of each host, without the group ``all``. The group with the lowest precedence comes first.
 
-        They are sorted by depth, then by priority, then by name.
+        The groups are sorted by depth, then by priority, then by name.
         """
         depths = self.depths()
         found: dict[str, list[str]] = {host: [] for host in self.hosts}
@@ -151,8 +153,8 @@ class Graph:
 
 
 def expand_pattern(pattern: str, where: Where) -> tuple[list[str], int | None]:
-    """Return the names and the port for a host pattern such as ``web[01:10].example.com:2222``. The port is None if it is
-    missing.
+    """Return the host names and the port that a host pattern such as ``web[01:10].example.com:2222`` stands for. The
+    port is None if the pattern contains no port.
 
     Raises InventoryError when the pattern is invalid.
     """

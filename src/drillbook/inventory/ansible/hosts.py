@@ -20,9 +20,9 @@ FIELDS = {
     "user": ("ansible_user", "ansible_ssh_user"),
     "identity": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
 }
-"""Names of Ansible variables for each field of a host.
+"""For each field of a host: the names of the Ansible variables that set it.
 
-When several of them are set, the last one wins, as in Ansible's SSH connection.
+When several of these variables are set, the last one in this list wins, as in Ansible's SSH connection.
 """
 
 SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
@@ -38,10 +38,11 @@ class AnsibleInventory:
     groups: dict[str, tuple[str, ...]]
 
     def hosts(self, ours: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Return the fields of a Target for each host, except the fields that the inventory file itself sets (``ours``).
+        """Return the fields of a Target for each host. ``ours``: the fields that the inventory file itself sets; they
+        are left out.
 
-        A jump host that is not in the inventory is added under its address. Raises InventoryError when a variable cannot be
-        used.
+        A jump host that is not in the inventory is added to the result, with its address as its name. Raises
+        InventoryError when a variable has a value that Drillbook cannot use.
         """
         found = {name: _fields(name, variables, ours.get(name) or {}) for name, variables in self.variables.items()}
         added: dict[str, dict[str, Any]] = {}
@@ -56,8 +57,9 @@ def read(paths: Sequence[Path], *, vault: bool = False, limit: str = "") -> Ansi
     """Read inventory files, and the folders group_vars and host_vars next to them. A later file has precedence over an
     earlier one.
 
-    When ``vault`` is true, encrypted files of variables are skipped; otherwise each is an error. ``limit``: host pattern
-    that selects hosts. Raises InventoryError with file and line.
+    When ``vault`` is true, encrypted files of variables are skipped. Otherwise an encrypted file is an error.
+    ``limit``: host pattern that selects the hosts to return. Raises InventoryError with file and line when a file is
+    invalid.
     """
     graph = Graph()
     for path in paths:
@@ -127,7 +129,9 @@ def _fields(name: str, variables: Mapping[str, Variable], ours: Mapping[str, Any
 
 
 def _jumps(name: str, variables: Mapping[str, Variable]) -> list[Jump]:
-    """Return the jump hosts to the host ``name``. Of several arguments for ssh, the first counts, as in ssh."""
+    """Return the jump hosts on the way to the host ``name``. If the arguments for ssh name jump hosts several times,
+    the first time counts, as in ssh.
+    """
     for key in ARGUMENTS:
         if key in variables and variables[key].value not in (None, ""):
             found = jump.jumps(name, key, variables[key], _plain(name, key, variables[key], "gateway"))
@@ -139,7 +143,9 @@ def _jumps(name: str, variables: Mapping[str, Variable]) -> list[Jump]:
 def _through(
     jumps: Sequence[Jump], known: Mapping[str, Any], ours: Mapping[str, Any], added: dict[str, dict[str, Any]]
 ) -> str:
-    """Return the name of the last of ``jumps``, each reached through the one before; hosts that are not ``known`` are ``added``."""
+    """Return the inventory name of the last jump host in ``jumps``. Jump hosts that are not in ``known`` are put into
+    ``added``. Each of them has the jump host before it as its gateway.
+    """
     through = ""
     for one in jumps:
         hosts = {name: {**known.get(name, {}), **(ours.get(name) or {})} for name in (*known, *ours)}

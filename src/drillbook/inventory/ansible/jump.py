@@ -1,4 +1,6 @@
-"""Jump hosts in Ansible's arguments of ssh: `-J`, `ProxyJump`, and a `ProxyCommand` that is `ssh -W`; see ssh(1), ssh_config(5)."""
+"""Reads the jump hosts from the arguments that Ansible passes to ssh. They are in `-J`, in `ProxyJump`, or in a
+`ProxyCommand` that runs `ssh -W`. See ssh(1) and ssh_config(5).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from drillbook.errors import InventoryError
 from drillbook.inventory.ansible.graph import Variable
 
 WITH_VALUE = "BbcDEeFIiJLlmOopQRSWw"
-"""Letters of the options of ssh that have a value."""
+"""Letters of the ssh options that are followed by a value."""
 _PLACE = re.compile(
     r"(?:ssh://)?(?:(?P<user>[^@\s,/]+)@)?(?P<address>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
@@ -21,7 +23,7 @@ _FORWARD = ("%h:%p", "[%h]:%p")
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A jump host; empty fields are taken from ~/.ssh/config, as ssh does."""
+    """A jump host. For empty fields, ssh uses the values in ~/.ssh/config."""
 
     address: str
     user: str = ""
@@ -34,7 +36,7 @@ class Jump:
         return {key: value for key, value in values.items() if value}
 
     def is_host(self, name: str, fields: Mapping[str, Any]) -> bool:
-        """Return True when a host with the ``fields`` of an inventory is this jump host."""
+        """Return True when ``fields``, which are the fields of a host in an inventory, describe this jump host."""
         if self.address not in (name, fields.get("address")):
             return False
         given = {key: value for key, value in self.fields().items() if key != "address"}
@@ -42,9 +44,10 @@ class Jump:
 
 
 def jumps(host: str, key: str, variable: Variable, text: str) -> list[Jump] | None:
-    """Return the jump hosts in the arguments ``text``, the first one nearest to the controller; None when it names none.
+    """Return the jump hosts in the ssh arguments ``text``. The jump host nearest to the controller comes first. Returns
+    None when ``text`` names no jump host.
 
-    Raises InventoryError with the place of ``variable`` for an argument that has no meaning for Drillbook.
+    Raises InventoryError with the position of ``variable`` for an argument that Drillbook does not support.
     """
 
     def error(why: str) -> InventoryError:
@@ -70,7 +73,9 @@ def jumps(host: str, key: str, variable: Variable, text: str) -> list[Jump] | No
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Split arguments of ssh into pairs of option letter and value. The letter of a word that is not an option is empty."""
+    """Split ssh arguments into pairs of an option letter and a value. For a word that is not an option, the letter is
+    empty.
+    """
     rest = iter(words)
     for word in rest:
         if not re.match(r"-[A-Za-z0-9]", word):
@@ -97,7 +102,9 @@ def _jump(text: str, error: Any) -> Jump:
 
 
 def _command(text: str, error: Any) -> list[Jump]:
-    """Return the jump host of a `ProxyCommand`, which must be `ssh -W %h:%p` with ordinary options."""
+    """Return the jump host of a `ProxyCommand`. The command must be `ssh -W %h:%p`, and may have other options that set
+    neither a proxy nor a configuration file.
+    """
     if text.strip().lower() == "none":
         return []
     try:

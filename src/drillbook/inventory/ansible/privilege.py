@@ -1,4 +1,4 @@
-"""Ansible's variables about privilege, as the key `become` of a host: `ansible_become` and those that belong to it."""
+"""Converts `ansible_become` and the other Ansible variables about privilege to the key `become` of a host."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _EXPRESSION = ("{{", "{%")
 
 
 def become(name: str, variables: Mapping[str, Variable]) -> dict[str, Any] | None:
-    """Return the value of `become` for the host ``name``; None when Ansible would not change the account.
+    """Return the value of `become` for the host ``name``. Returns None when Ansible would run commands as the SSH user.
 
-    Raises InventoryError for a method other than sudo, and for a password that Drillbook cannot or must not read here.
+    Raises InventoryError for a method other than sudo, and for a password that is not looked up in an environment
+    variable.
     """
     asked = variables.get("ansible_become")
     if asked is None or not _truth(name, asked):
@@ -53,7 +54,9 @@ def _truth(name: str, variable: Variable) -> bool:
 
 
 def _password(name: str, key: str, variable: Variable) -> Secret:
-    """Return the secret for a password that Ansible looks up in the environment. Raises InventoryError for every other one."""
+    """Return the secret for a password that Ansible looks up in an environment variable. Raises InventoryError for a
+    password that is stored elsewhere.
+    """
     found = _ENVIRONMENT.fullmatch(variable.value.strip()) if isinstance(variable.value, str) else None
     if found is None:
         raise _unread(name, key, variable, "become: {password: !env NAME}")
@@ -61,7 +64,7 @@ def _password(name: str, key: str, variable: Variable) -> Secret:
 
 
 def _unread(name: str, key: str, variable: Variable, ours: str) -> InventoryError:
-    """Return the error for a variable that is not read; the message does not contain the value of a password."""
+    """Return the error for a variable that Drillbook cannot use. The message never contains the value of a password."""
     secret = key in PASSWORDS
     what = (
         "is encrypted with ansible-vault, which Drillbook does not read"

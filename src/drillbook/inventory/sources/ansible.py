@@ -1,4 +1,6 @@
-"""Ansible inventories, which the key `ansible` names: INI, YAML or JSON files, and folders of such files."""
+"""Source that reads the Ansible inventories under the key `ansible`. These are INI, YAML or JSON files, or folders of
+such files.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Ansible(Source):
     key = "ansible"
 
     def hosts(self, document: Document) -> Hosts | None:
-        """Read the Ansible inventories that ``document`` names. Returns None when it names none. Raises InventoryError."""
+        """Read the Ansible inventories that ``document`` names. Returns None when ``document`` names none. Raises
+        InventoryError when an inventory cannot be read.
+        """
         value = document.value.get(self.key)
         if value is None:
             return None

@@ -14,10 +14,10 @@ from drillbook.values import Secret
 
 
 class Secrets(Source):
-    """Source of secrets. They are in environment variables, in files, or in the output of commands."""
+    """Source of secrets from environment variables, from files, and from the output of commands."""
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:
-        """Return the functions that create secrets from the tags `!env`, `!file` and `!command`, by tag."""
+        """Return, for each of the tags `!env`, `!file` and `!command`, the function that creates a secret from it."""
 
         def file(value: Any) -> Secret:
             if not isinstance(value, str) or not value or "\0" in value:

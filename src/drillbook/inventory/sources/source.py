@@ -1,4 +1,6 @@
-"""Interface of an inventory source. A source supplies parts of an inventory that are not in the inventory file."""
+"""Interface of inventory sources. A source supplies parts of an inventory that are not written in the inventory file
+itself.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ from typing import Any, ClassVar, Protocol
 from drillbook.language.strict import Document, TagReader
 
 LabLookup = Callable[[str], str | int]
-"""Function that returns a value of a running lab for a name such as `ssh.db-1`."""
+"""Function that takes a name such as `ssh.db-1`, and returns the value that a running lab has under this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Context of an inventory file: its folder, and the function that looks up values in the project's lab (None without a
-    lab).
+    """Context of an inventory file: its folder, and the function that looks up values in the project's lab. The
+    function is None when there is no lab.
     """
 
     folder: Path
@@ -25,15 +27,15 @@ class Around:
 
 
 class Hosts(Protocol):
-    """Hosts and groups from a source. Inventory files have precedence over them."""
+    """Hosts and groups from a source. Values in inventory files have precedence over them."""
 
     @property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Return the names of the hosts of each group."""
 
     def hosts(self, written: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        """Return the fields of a Target for each host. They need not contain the fields that inventory files set
-        (``written``).
+        """Return the fields of a Target for each host. ``written``: the fields that inventory files set. These fields
+        may be left out of the result.
 
         Raises InventoryError when a host cannot be used.
         """
@@ -42,33 +44,35 @@ class Hosts(Protocol):
 class Source:
     """Base class of the sources. A source supplies values of tags, further inventory files, or hosts and groups.
 
-    The base class supplies nothing. Methods raise InventoryError with a position in the file that names the source.
+    The base class supplies nothing. Its methods may raise InventoryError with the position in the inventory file at
+    which the source is named.
     """
 
     key: ClassVar[str] = ""
     """Key of an inventory file that names the files of the source, and the field of `Inventory` for this key.
 
-    Empty for a source without such a key.
+    It is empty for a source that no key names.
     """
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:
-        """Return the functions that read the values of the source's YAML tags, by tag."""
+        """Return, for each YAML tag of the source, the function that reads the value of the tag."""
         return {}
 
     def documents(
         self, document: Document, read: Callable[[Path], list[Document]], above: tuple[Path, ...]
     ) -> list[Document]:
-        """Load the inventory files that ``document`` names, by calling ``read``. The result begins with the lowest
-        precedence.
+        """Load the inventory files that ``document`` names, by calling ``read``. The file with the lowest precedence
+        comes first.
 
-        ``above``: the files that are being read now. These are ``document`` itself, and the files that include it.
+        ``above``: the files that are being read now. These are ``document`` itself and the files that include
+        ``document``.
         """
         return []
 
     def hosts(self, document: Document) -> Hosts | None:
         """Return the hosts and groups that this source reads for ``document``.
 
-        None when ``document`` does not use the source.
+        Returns None when ``document`` does not use the source.
         """
         return None
 

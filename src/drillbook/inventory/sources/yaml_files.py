@@ -1,4 +1,4 @@
-"""Included inventory files, which the key `include` names."""
+"""Source that reads the inventory files under the key `include`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ MOST = 100
 
 
 class YamlFiles(Source):
-    """Source that includes inventory files. The including file has precedence over the included files."""
+    """Source that includes inventory files. Values of the including file have precedence over values of the included
+    files.
+    """
 
     key = "include"
 
     def documents(
         self, document: Document, read: Callable[[Path], list[Document]], above: tuple[Path, ...]
     ) -> list[Document]:
-        """Read the included files and the files that these include. Raises InventoryError."""
+        """Read the included files and the files that these include. Raises InventoryError when a file cannot be read,
+        when a file includes itself, or when too many files are included.
+        """
         folder = Path(document.file).parent
         found: list[Document] = []
         for index, name in enumerate(names(document, self.key)):
