@@ -1,5 +1,5 @@
-"""The plan: a drill and an inventory, resolved and checked before any step runs. No host is contacted.
+"""Makes and checks the plan of a drill on an inventory before any step runs. No host is contacted.
 
 Lives here: reading drills and suites, the plan and its digest, guard, windows, approvals, JSON Schema.
-Lives elsewhere: executing a plan (`engine`), checks whether its hosts are ready (`engine.readiness`).
+Lives elsewhere: executing a plan (`engine`), checking that the hosts of a plan are ready (`engine.readiness`).
 """

@@ -1,12 +1,13 @@
-"""Approvals. A named person permits one plan until a given time, with an SSH signature that is checked before a run.
+"""Approvals of plans. With an approval, a named person permits one plan until a given time. The person signs it with an
+SSH key, and the signature is checked before a run.
 
 The signature is made with ``ssh-keygen -Y``. An approval consists of two files in ``approvals/`` of the project: a JSON
-text and its signature. The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1). That file lists who
-may approve, and may limit the time in which a key is valid.
+text and its signature. The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1). That file lists
+who may approve, and may limit the time in which a key is valid.
 
-An approval does not prove that the operator and the approver are two people. The operator is known only by the account that
-the kernel reports, and by the key that signs the run. Anybody who holds the private key of an approver can approve as that
-approver. Anybody who may edit the file of approvers can add a person.
+An approval does not prove that the operator and the approver are two people. The operator is known only by the account
+that the kernel reports, and by the key that signs the run. Anybody who holds the private key of an approver can approve
+as that approver. Anybody who may edit the file of approvers can add a person.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ class Files(texts.Files):
 
 
 def look(plan: Plan, root: Path, *, now: datetime, operator: str, signing: str = "") -> Look:
-    """Find and verify the approval of exactly this plan in the project folder ``root``.
+    """Find and verify the approval of exactly the plan ``plan`` in the project folder ``root``.
 
-    ``operator``: person who will run the plan. ``signing``: fingerprint of the key that will sign the run. Contacts no
-    host, but runs ``ssh-keygen``.
+    ``operator``: person who will run the plan. ``signing``: fingerprint of the key that will sign the run. The function
+    runs ``ssh-keygen``, but contacts no host.
     """
     files = Files.of(root, plan)
     try:
@@ -73,7 +74,9 @@ def _of_plan(plan: Plan, name: str, approval: Approval) -> None:
 
 
 def _absent(plan: Plan, path: Path) -> Refused:
-    """Return the refusal for an approval that is missing, has no signature, or is for another version of the plan."""
+    """Return the finding that refuses a plan because its approval is missing, has no signature, or is for another
+    version of the plan.
+    """
     others = sorted(path.parent.glob(f"{plan.drill}.????????.json"), key=lambda other: other.stat().st_mtime)
     remedy = (
         f"Have another person approve the plan with `invoke drill.approve {plan.drill}`. Then copy the two "
@@ -97,8 +100,8 @@ def _absent(plan: Plan, path: Path) -> Refused:
 def approve(plan: Plan, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, texts.Files]:
     """Sign an approval of ``plan`` with ``key``, and store it below ``root``.
 
-    The approval is valid from ``now`` for the duration ``until``. ``texts.signed`` says which keys are possible. Raises
-    UsageError with a hint when it cannot be signed.
+    The approval is valid from ``now`` for the duration ``until``. The docstring of ``texts.signed`` lists the keys that
+    can be used. Raises UsageError with a hint when the approval cannot be signed.
     """
     files = Files.of(root, plan)
     approval, fingerprint = texts.signed(

@@ -1,4 +1,4 @@
-"""Approvals to close a run although changes remain that it could not undo, for example on hosts that no longer exist.
+"""Approvals to close a run that could not undo all its changes, for example because a host no longer exists.
 
 Each approval is valid for one run, one state of its journal, and one reason.
 """
@@ -19,7 +19,9 @@ from drillbook.signing.texts import FOLDER, Files, Look, Refused, Signed
 
 
 class Approval(Signed):
-    """Text of an approval to record as settled the changes that a run has not undone. The approver signs this text."""
+    """Text of an approval to close a run. A closed run records that its remaining changes need no undo. The approver
+    signs this text.
+    """
 
     format: Literal["drillbook/closing/1"] = "drillbook/closing/1"
     run: str
@@ -31,9 +33,9 @@ class Approval(Signed):
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Request to close a run whose changes remain in part.
+    """Request to close a run that could not undo all its changes.
 
-    ``reason``: reason for closing it. ``approvers``: file that lists who may approve.
+    ``reason``: reason for closing the run. ``approvers``: file that lists the people who may approve.
     """
 
     run: str
@@ -53,10 +55,10 @@ class Closing:
 
 
 def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
-    """Find and verify the approval of exactly this closing of a run. Contacts no host.
+    """Find and verify the approval to close exactly this run for exactly this reason. Contacts no host.
 
-    The approver must not be one of ``operators``. The key of the approval must differ from ``signing``, which is the key
-    that will sign the run again.
+    The approver must not be one of ``operators``. The key that signed the approval must differ from ``signing``, which
+    is the key that will sign the run again.
     """
     files = closing.files(root)
     try:
@@ -83,7 +85,9 @@ def _of_closing(closing: Closing, name: str, approval: Approval) -> None:
 
 
 def _absent(closing: Closing, path: Path) -> Refused:
-    """Return the refusal for an approval that is missing, or that was given for an earlier state of the journal."""
+    """Return the finding that refuses to close a run because the approval is missing, or was given for an earlier state
+    of the journal.
+    """
     others = sorted(path.parent.glob(f"{closing.run}.????????.json"), key=lambda other: other.stat().st_mtime)
     remedy = (
         f"Have another person check the hosts and approve the closing with `{closing.command}`. Then copy the "
@@ -103,7 +107,9 @@ def _absent(closing: Closing, path: Path) -> Refused:
 
 
 def approve(closing: Closing, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, Files]:
-    """Sign an approval of ``closing`` with ``key``, and store it below ``root``. Raises UsageError with a hint."""
+    """Sign an approval of ``closing`` with ``key``, and store it below ``root``. Raises UsageError with a hint when the
+    approval cannot be signed.
+    """
     files = closing.files(root)
     approval, fingerprint = texts.signed(
         Approval,

@@ -1,4 +1,4 @@
-"""Class of the availability probe or action that a condition of a drill names."""
+"""Finds the class of the availability probe or action that a condition of a drill names."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from drillbook.sdk.probe import Probe
 
 
 def condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
-    """Return the class of the availability probe or action ``name``. Raises SpecError when there is none.
+    """Return the class of the availability probe or action ``name``. Raises SpecError when there is none, or when it is
+    a probe of another kind.
 
-    ``acting``: when it is true and both exist, return the action.
+    If a probe and an action have this name, ``acting`` decides: True selects the action, and False the probe.
     """
     found: dict[bool, type[Any]] = {}
     for acts, kind in ((False, Probe), (True, Action)):

@@ -1,4 +1,6 @@
-"""Guard. It decides whether a plan may begin at a given time, and uses only the plan, the time and the approval."""
+"""The guard of a run. It decides whether a plan may begin at a given time. The decision depends only on the plan, the
+time, the approval and the confirmed environment.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,16 @@ class Approved(Protocol):
 
     @property
     def refusal(self) -> Finding | None:
-        """Finding with the reason why the approval is not valid. ``None`` for a valid approval."""
+        """Finding that tells why the approval is not valid, or ``None`` when the approval is valid."""
 
 
 def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Approved | None = None) -> list[Finding]:
-    """Return the reasons why ``plan`` may not begin at the time ``now``, as findings. Empty when it may begin.
+    """Return one finding for each reason why ``plan`` may not begin at the time ``now``. The result is empty when the
+    plan may begin.
 
-    ``now`` must have a time zone. ``confirm``: environment that the operator confirmed; None before the operator was asked,
-    as in a dry run. ``approval``: result of ``approval.look``. If it is None, a plan that needs an approval is refused.
+    ``now`` must have a time zone. ``confirm``: environment that the operator confirmed. It is None when the operator
+    has not been asked yet, as in a dry run. ``approval``: result of ``approval.look``. If it is None, a plan that needs
+    an approval is refused.
     """
     found: list[Finding] = []
     environment = plan.inventory.environment
@@ -53,7 +57,7 @@ def check(plan: Plan, *, now: datetime, confirm: str | None = None, approval: Ap
 def needs_approval(plan: Plan) -> bool:
     """Return True when the environment is protected, or when the guard of the drill demands an approval.
 
-    Such a plan also needs ``--confirm``.
+    Every plan that needs an approval also needs the option ``--confirm``.
     """
     return plan.guard.approval or plan.inventory.is_protected
 
@@ -83,7 +87,7 @@ def _window(windows: Sequence[Window], now: datetime) -> Finding | None:
 
 
 def said(opens: datetime, window: Window, now: datetime) -> str:
-    """Return the text for ``opens``, the time at which a window opens: wall clock, zone, and the time until then from
+    """Format the time at which a window opens: the wall clock time, the time zone, and the time that remains from
     ``now``.
     """
     minutes = math.ceil((opens.astimezone(UTC) - now.astimezone(UTC)) / MINUTE)
@@ -94,8 +98,8 @@ def said(opens: datetime, window: Window, now: datetime) -> str:
 
 
 def lacking(plan: Plan) -> list[Finding]:
-    """Return a finding for each package that must be installed on this machine, because the plan uses a service from the
-    package.
+    """Return a finding for each package that the plan needs but that is missing on this machine. Such a package
+    supports a service that the plan uses.
     """
     found: dict[str, list[str]] = {}
     for name, what in plan.lacking.items():

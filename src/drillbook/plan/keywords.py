@@ -1,4 +1,4 @@
-"""Keys of a step or of an abort condition that are written next to its action or probe."""
+"""Keys that may be written next to the action or probe of a step or of an abort condition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Words(BaseModel):
 
 
 class ConditionWords(_Words):
-    """Keys of an abort condition, except its action or probe."""
+    """All keys of an abort condition except the key that names its action or probe."""
 
     name: str = Field(default="", description="Description of the condition, in a few words.")
     hosts: str | tuple[str, ...] | None = Field(
@@ -48,7 +48,7 @@ class ConditionWords(_Words):
 
 
 class Keywords(_Words):
-    """Keys of a step, except its action."""
+    """All keys of a step except the key that names its action."""
 
     name: str = Field(default="", description="Purpose of the step, in a few words.")
     hosts: str | tuple[str, ...] | None = Field(

@@ -1,6 +1,7 @@
-"""Services that a plan or a diagnosis uses. If it is uncertain whether a service is used, the service is included.
+"""Finds the services that a plan or a diagnosis uses. If it is uncertain whether a service is used, the service is
+included.
 
-Only the secrets of these services are read.
+A run reads only the secrets of these services.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _BUCKET = re.compile(r"s3://([^/]+)")
 def of_plan(plan: Plan) -> frozenset[str]:
     """Return the services that the steps, probes, conditions and diagnoses of ``plan`` name.
 
-    Services on which these services depend are included.
+    The result also contains the services on which these services depend.
     """
     looking = [one.step or one.probe for one in plan.guard.conditions]
     texts = [
@@ -45,8 +46,8 @@ def of_plan(plan: Plan) -> frozenset[str]:
 
 
 def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) -> frozenset[str]:
-    """Return the services of ``inventory`` that a diagnosis of the services ``names`` uses, also in the checks of
-    ``trees``.
+    """Return the services of ``inventory`` that a diagnosis of the services ``names`` uses. The result also contains
+    the services that the checks of ``trees`` name.
     """
     checks = [check for tree in trees for check in tree.checks]
     used = _named([check.params for check in checks], [check.words.when for check in checks if check.words.when], inventory)
@@ -54,9 +55,10 @@ def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) 
 
 
 def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> set[str]:
-    """Return the services that ``params`` or the expressions ``bare`` refer to, by name, by kind or by bucket.
+    """Return the services to which ``params`` or the expressions ``bare`` refer. They can refer to a service by its
+    name, its kind or its bucket.
 
-    The expressions have no braces.
+    The expressions in ``bare`` are written without braces.
     """
     texts = list(template.texts(params))
     references = [one for text in texts if template.is_template(text) for one in template.references(text)]
@@ -74,7 +76,7 @@ def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> 
 
 
 def _whole(names: Iterable[str], inventory: Inventory) -> frozenset[str]:
-    """Add to ``names`` the services on which these services depend, and the target of each relay among them."""
+    """Return the services in ``names``, all services on which they depend, and the target of each relay among them."""
     found = [name for name in names if name in inventory.services]
     for name in found:
         service = inventory.services[name]

@@ -1,4 +1,4 @@
-"""A plan in memory: the steps with their hosts, the guard, the inventory, and the digest that identifies the plan."""
+"""The model of a plan: the steps with their hosts, the guard, the inventory, and the digest that identifies the plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from drillbook.values import canonical, digest
 
 FORMAT = "drillbook/plan/2"
 WITH_LINES = "drillbook/plan/1"
-"""Name of the older format of plans. In this format, the digest also depends on line numbers in the drill's file."""
+"""Name of the older format of plans. In this format, the digest of a plan also depends on line numbers in the drill's
+file.
+"""
 
 
 class _Value(BaseModel):
@@ -49,7 +51,9 @@ class PlannedStep(_Value):
     allow_failure: str | None
     line: str
     become: str | None = None
-    """Account that the step itself names. Empty: the SSH user. None: the service and the host decide."""
+    """Account that the step itself names. An empty text means the SSH user. None means that the step names no account,
+    so that the service or the host decides.
+    """
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -59,7 +63,7 @@ class PlannedStep(_Value):
     def services(self) -> tuple[str, ...]:
         """Services that the step names.
 
-        These are the service that it works on, and the service in its parameter `restores`.
+        These are the service on which the step works, and the service in the parameter `restores` of the step.
         """
         said = self.params.get("restores")
         return tuple(
@@ -77,7 +81,7 @@ class PlannedProbe(_Value):
 
 
 class PlannedCondition(_Value):
-    """An abort condition. It is a probe or a read-only step, and must stay good during the whole run."""
+    """An abort condition: a probe or a read-only step whose result must stay good during the whole run."""
 
     id: str
     name: str
@@ -96,7 +100,7 @@ class PlannedCondition(_Value):
     def title(self) -> str:
         """Short description of the condition.
 
-        It is the condition's own name, or otherwise the name of its action or probe.
+        This is the condition's own name. A condition without a name is described by the name of its action or probe.
         """
         return self.name or self.what
 
@@ -116,7 +120,7 @@ class PlannedGuard(_Value):
 
 
 class Plan(_Value):
-    """A complete plan of a run. Its digest identifies it."""
+    """The complete plan of a run. The digest of the plan identifies it."""
 
     format: str = FORMAT
     drill: str
@@ -133,10 +137,12 @@ class Plan(_Value):
     diagnosis: tuple[Tree, ...] = ()
     """Diagnosis trees that the steps use.
 
-    They are stored here, so that later changes of their files do not affect the run.
+    The plan holds copies of the trees, so that later changes of their files do not affect the run.
     """
     plugins: dict[str, str] = {}
-    """Plugins that the plan needs: for the origin of each, its version or the digest of its files."""
+    """Plugins that the plan needs. The key names the origin of a plugin; the value is its version or the digest of its
+    files.
+    """
 
     @property
     def digest(self) -> str:
@@ -148,11 +154,11 @@ class Plan(_Value):
         return tuple(step for step in self.steps if step.phase == name)
 
     def only_restores(self) -> bool:
-        """Return True when the plan injects no fault, and is certain to write, but only in the phases `restore` and
-        `verify`.
+        """Return True when the plan is certain to restore something, and makes no other changes.
 
-        Such a drill repairs data that an earlier run destroyed. Writes in the phase `verify` count as part of the restore:
-        they let clients connect again.
+        Such a plan has no steps in the phase `inject`. At least one step in the phase `restore` is certain to write.
+        All other writes are in the phases `restore` and `verify`. Writes in `verify` are allowed because they let
+        clients connect again. The drill of such a plan repairs data that an earlier run destroyed.
         """
         changing = [step for step in self.steps if step.effect is not Effect.READ]
         sure = [step for step in changing if step.when is None and step.allow_failure is None]
@@ -176,12 +182,12 @@ class Plan(_Value):
         return self.inventory.expand(tuple(named))
 
     def locks(self) -> tuple[LockName, ...]:
-        """Locks that a run takes. Every run takes its locks in the same order.
+        """Locks that a run of this plan takes. All runs take locks in the same order.
 
-        There is one lock for the drill's own service, and one for every service that a step changes. A host that a fault
-        affects gets a lock named ``host`` if the whole host is affected, or if none of its services has a lock. The lock of
-        a service is named after the server or data behind the service. So all names of one server share one lock, in any
-        inventory.
+        There is one lock for the drill's own service, and one for every service that a step changes. A host that a
+        fault affects gets a lock named ``host`` if the whole host is affected, or if none of its services has a lock.
+        The lock of a service is named after the server or data behind the service. So all names of one server share one
+        lock, in any inventory.
         """
         services = self.inventory.services
         changing = [step for step in self.steps if step.effect is not Effect.READ]
@@ -197,7 +203,9 @@ class Plan(_Value):
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Return the services that the plan uses but that are missing on this machine, each with the package to install."""
+        """Return the services of the plan whose packages are missing on this machine, by name. Each value names the
+        package to install.
+        """
         used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
         named = {self.service} | {name for one in used if one for name in _services(one.params)}
         return {name: one.missing for name, one in self.inventory.services.items() if one.missing and name in named}
@@ -214,7 +222,7 @@ class Plan(_Value):
 
 
 def _services(params: Any) -> set[str]:
-    """Return the names of services in parameters. They are under the key ``service``, and in expressions."""
+    """Return the names of the services that parameters name, either under the key ``service`` or in expressions."""
     if isinstance(params, Mapping):
         own = {params["service"]} if isinstance(params.get("service"), str) else set()
         return own.union(*(_services(value) for value in params.values()))
@@ -241,13 +249,15 @@ def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
 def digest_of(plan: Mapping[str, Any]) -> str:
     """Return the digest of a plan in JSON form, which may come from a journal.
 
-    The digest covers everything that a run does: the drill, its texts, objectives, guard and probes; every step with its
-    parameters and times; the version of each needed plugin, or for plugins of the project the digest of all their files;
-    and the whole inventory with addresses, ports, users, and the sources of secrets.
+    The digest covers everything that decides what a run does. This includes the drill with its texts, objectives, guard
+    and probes, and every step with its parameters and times. For each needed plugin, it includes the version or, for a
+    plugin of the project, the digest of its files. It also includes the whole inventory with addresses, ports, users,
+    and the sources of secrets.
 
-    The digest does not cover fields that do not change the run, and may differ between two copies of one project. These are
-    line numbers, the folder of a secret's file, and the path of the file of approvers. It covers neither a time nor the
-    host name of the controller, so that one person can approve a plan that another person runs.
+    Some fields do not change the run, and may differ between two copies of one project. The digest does not cover these
+    fields: line numbers, the folder of a secret's file, and the path of the file of approvers. The digest covers
+    neither a time nor the host name of the controller. Therefore one person can approve a plan that another person runs
+    on another machine.
     """
     if plan.get("format") == WITH_LINES:
         return digest(canonical(plan))
@@ -277,9 +287,10 @@ def _list(value: Any) -> list[Any]:
 
 
 def _unplaced(value: Any) -> Any:
-    """Remove the line number in the drill's file from a step or a probe, or from each step or probe in a mapping.
+    """Remove line numbers of the drill's file from ``value``, which is a step, a probe, or a mapping that contains
+    steps and probes.
 
-    Parameters stay as they are.
+    Parameters of steps and probes are not changed.
     """
     if not isinstance(value, dict):
         return value
@@ -289,7 +300,7 @@ def _unplaced(value: Any) -> Any:
 
 
 def _unrooted(value: Any) -> Any:
-    """Copy ``value``. In the copy, the path of each secret's file is reduced to the name of the file."""
+    """Copy ``value``. In the copy, the path of each file with a secret is replaced by the name of the file."""
     if isinstance(value, list):
         return [_unrooted(item) for item in value]
     if not isinstance(value, dict):
@@ -300,7 +311,9 @@ def _unrooted(value: Any) -> Any:
 
 
 def checked(data: Any) -> Plan:
-    """Validate a plan from a journal, even if plugins of the plan are missing. Raises PlanError when the plan is invalid."""
+    """Validate a plan from a journal. Plugins that the plan needs may be missing. Raises PlanError when the plan is
+    invalid.
+    """
     try:
         return Plan.model_validate(data, context=JOURNAL)
     except ValueError as error:

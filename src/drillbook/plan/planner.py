@@ -1,4 +1,6 @@
-"""The planner. It resolves and checks a drill and an inventory before any step runs, without hosts, clock or files."""
+"""The planner. It makes the plan of a drill on an inventory, and checks it before any step runs. It contacts no host,
+and uses neither the clock nor files.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ __all__ = ["Plan", "PlannedProbe", "PlannedStep", "checked", "make"]
 
 POLL_S = 1.0
 LOOK_S = 1.0
-"""Default interval in seconds between two checks of a condition in `abort_if`."""
+"""Default interval, in seconds, between two evaluations of a condition in `abort_if`."""
 SHORTEST_LOOK_S = 0.1
 
 
@@ -35,7 +37,9 @@ def make(drill: Drill, inventory: Inventory) -> Plan:
 
 
 class _Planner:
-    """Resolves one drill step by step. It remembers the names that steps define for the expressions of later steps."""
+    """Makes the plan of one drill, step by step. It remembers the names under which steps save their facts, because
+    expressions in later steps may use these names.
+    """
 
     def __init__(self, drill: Drill, inventory: Inventory) -> None:
         self.drill, self.inventory = drill, inventory
@@ -86,7 +90,7 @@ class _Planner:
         )
 
     def _trees(self, steps: Sequence[PlannedStep]) -> tuple[Tree, ...]:
-        """Return the diagnosis trees that those of ``steps`` need which make a diagnosis."""
+        """Return the diagnosis trees that are needed by the diagnosis steps in ``steps``."""
         return scope.used(
             self.drill.trees,
             self.inventory,
@@ -96,7 +100,7 @@ class _Planner:
     def _guard(self) -> PlannedGuard:
         """Plan the guard.
 
-        This is done before any step is planned, so that the conditions of the guard cannot use results of steps.
+        The guard is planned before all steps. Therefore its conditions cannot use results of steps.
         """
         guard = self.drill.head.guard
         conditions = tuple(self._condition(f"guard.{number}", use) for number, use in enumerate(self.drill.conditions, 1))
@@ -281,7 +285,9 @@ class _Planner:
             self._refer(value, place)
 
     def _secrets(self, params: dict[str, Any], place: FilePlace, takes: frozenset[str]) -> None:
-        """Check that each secret is the whole value of a parameter that accepts secrets. Raises PlanError."""
+        """Check that every secret is the whole value of a parameter, and that this parameter accepts secrets. Raises
+        PlanError otherwise.
+        """
         for key, value in params.items():
             for where, name, whole in secretive(value, (*place, key), self.static["services"]):
                 if not whole or key not in takes:
@@ -316,10 +322,10 @@ class _Planner:
             self._affordable(text, place)
 
     def _affordable(self, text: str, place: FilePlace) -> None:
-        """Raise an error for an expression that exceeds its budget. It is evaluated with the names that are known before
-        the run.
+        """Raise an error if the evaluation of an expression exceeds its budget. The expression is evaluated with the
+        names that are known before the run.
 
-        Every other error of the expression is reported when the step begins.
+        Other errors in the expression are reported only when the step begins.
         """
         try:
             template.evaluate(text, self.static)
@@ -362,7 +368,9 @@ class _Planner:
 
 
 def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterable[tuple[FilePlace, str, bool]]:
-    """Yield each secret that ``value`` refers to: its place, its name, and True when the secret is the whole value."""
+    """Yield three items for each secret to which ``value`` refers: its place in ``value``, its name, and True when the
+    secret is the whole value at this place.
+    """
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from secretive(item, (*place, key), services)

@@ -1,4 +1,4 @@
-"""Accounts that a plan uses. The step, its service and its host determine the account of the step on each host."""
+"""Accounts that the steps of a plan use. The step, its service or its host names the account to use on the host."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from drillbook.sdk.become import Become, nearest
 def of_step(
     inventory: Inventory, step: PlannedStep | PlannedProbe | None, host: str, recorded: str | None = None
 ) -> Become | None:
-    """Return the account with its password for ``step`` on ``host``. None means the SSH user.
+    """Return the account, with its password, that ``step`` uses on ``host``. None means the SSH user.
 
-    An account that the step names applies only to the step's own hosts. Without a ``step``, the host decides. An account in
-    ``recorded``, which comes from an intent, has precedence over all of these.
+    An account that the step names applies only to the step's own hosts. If ``step`` is None, the host decides.
+    ``recorded``: account from an intent in the journal. When it is given, it has precedence over all other accounts.
     """
     own = step.become if isinstance(step, PlannedStep) and host in step.hosts else None
     own = own if recorded is None else recorded
@@ -25,13 +25,13 @@ def of_step(
 
 
 def of_service(inventory: Inventory, service: str, host: str) -> Become | None:
-    """Return the account (with its password) for reading ``service`` on ``host``; None for the SSH user."""
+    """Return the account, with its password, that reads ``service`` on ``host``. None means the SSH user."""
     named = _named(inventory, {"service": service}, host)
     return nearest(None, [*(inventory.services[name].become for name in named), inventory.target(host).become])
 
 
 def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]:
-    """Return the services on ``host`` that the parameters name. The service that the step works on comes first."""
+    """Return the services on ``host`` that the parameters name. The service in the parameter ``service`` comes first."""
     names = [params.get("service"), *params.values()]
     known = inventory.services
     return [name for name in names if isinstance(name, str) and name in known and known[name].host == host]
@@ -44,7 +44,9 @@ def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
 
 
 def used(plan: Plan) -> Iterator[tuple[str, Become]]:
-    """Yield each host of ``plan`` with each account that a step or a probe may use there. No pair is yielded twice."""
+    """Yield pairs of a host of ``plan`` and an account that a step or a probe may use on this host. No pair is yielded
+    twice.
+    """
     seen: set[tuple[str, str]] = set()
     watched = [one.step or one.probe for one in plan.guard.conditions]
     inventory = plan.inventory

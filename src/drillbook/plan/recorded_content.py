@@ -1,4 +1,6 @@
-"""Comparisons with content that the drill itself records before its fault. An example is `content.matches`."""
+"""Finds steps that compare data with content that the drill itself has recorded before its fault. An example of such a
+step is `content.matches`.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,18 @@ BEFORE = ("ready", "backup")
 
 
 def sure(step: PlannedStep) -> bool:
-    """Return True when the step cannot be skipped, and is not allowed to fail."""
+    """Return True when the step has neither `when` nor `allow_failure`. Such a step cannot be skipped, and is not
+    allowed to fail.
+    """
     return step.when is None and step.allow_failure is None
 
 
 def compares_recorded(step: PlannedStep, saved: Mapping[str, PlannedStep], is_same: Callable[[object], bool]) -> bool:
-    """Return True when ``step`` compares the service with content that an earlier step is certain to record before the
-    fault.
+    """Return True when ``step`` compares the service with recorded content, and an earlier step is certain to record
+    this content before the fault.
 
-    ``saved``: steps by the names under which they save their facts. ``is_same``: function that tells whether a parameter
-    names the service.
+    ``saved``: steps by the names under which they save their facts. ``is_same``: function that returns True for a
+    parameter that names the service.
     """
     recorder, said = find(step.action).COMPARES_WITH, str(step.params.get("manifest") or "")
     named = {reference[0] for reference in template.references(said)} if template.is_template(said) else set()

@@ -1,4 +1,6 @@
-"""Rules for drills with faults that destroy data. The drill must back up, verify, restore and compare this data."""
+"""Rules for drills with faults that destroy data. Such a drill must back up the data, verify the backup, restore it,
+and compare the restored data.
+"""
 
 from __future__ import annotations
 
@@ -51,9 +53,9 @@ class Restorable:
     fail: Callable[..., SourceError]
 
     def check(self) -> None:
-        """Raise PlanError unless all data that faults destroy is certain to be backed up, verified and restored.
+        """Raise PlanError unless steps are certain to back up, verify and restore all data that faults destroy.
 
-        If a custom command restores the data, a step must also compare the data with the backup.
+        If a custom command restores the data, another step must also compare the restored data with the backup.
         """
         for fault in [step for step in self.steps if step.restore_only]:
             for phase in ("backup", "restore", "verify"):
@@ -83,7 +85,9 @@ class Restorable:
         return [step for step in self.steps if step.phase == phase and sure(step)]
 
     def _kept_elsewhere(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Check that no step of the phase `backup` writes to the bucket that ``fault`` breaks. Raises PlanError."""
+        """Check that no step of the phase `backup` writes to the bucket that ``fault`` damages. Raises PlanError if one
+        does.
+        """
         broken = self.inventory.services.get(self._lost(fault, proofs))
         if not isinstance(broken, S3):
             return
@@ -100,7 +104,8 @@ class Restorable:
                     )
 
     def _proofs(self, fault: PlannedStep) -> list[PlannedStep]:
-        """Return the steps that are certain to verify a backup of the data that ``fault`` destroys, made in this drill.
+        """Return the steps that are certain to verify a backup of the data that ``fault`` destroys. A step of this
+        drill must have made this backup.
 
         Raises PlanError when there are none.
         """
@@ -118,7 +123,9 @@ class Restorable:
         return found
 
     def _why_no_proof(self, proof: PlannedStep, fault: PlannedStep) -> str:
-        """Return the reason why the step ``proof`` does not verify a backup for ``fault``. Empty when it does."""
+        """Return the reason why the step ``proof`` does not verify a backup for ``fault``. The result is empty when it
+        verifies such a backup.
+        """
         if not proves(self.inventory, proof, fault):
             return (
                 f"verifies a backup of {verified_service(self.inventory, proof)!r}, but {fault.id} destroys "
@@ -158,7 +165,7 @@ class Restorable:
     def _restored(self, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
         """Check that a step is certain to restore the data that ``fault`` destroys.
 
-        It must use a backup that ``proofs`` verify.
+        ``proofs``: steps that verify backups. The restore must use a backup that one of them verifies.
         """
         good: list[PlannedStep] = []
         wrong: list[tuple[PlannedStep, str]] = []
@@ -185,7 +192,7 @@ class Restorable:
         )
 
     def _where_lost(self, fault: PlannedStep, good: Sequence[PlannedStep]) -> bool:
-        """Return True when the restores ``good`` reach every machine on which ``fault`` destroys data."""
+        """Return True when the restore steps ``good`` run on every host on which ``fault`` destroys data."""
         lost, restored = (
             {host_place(host, self.inventory.hosts) for host in hosts}
             for hosts in (set(fault.hosts) - {CONTROLLER}, {host for step in good for host in step.hosts})
@@ -197,7 +204,9 @@ class Restorable:
         )
 
     def _why_not(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> str:
-        """Return the reason why ``step`` does not restore the data that ``fault`` destroys. Empty when it does."""
+        """Return the reason why ``step`` does not restore the data that ``fault`` destroys. The result is empty when it
+        restores this data.
+        """
         source, service = source_of(step), self._lost(fault, proofs)
         if source is None:
             return "the step does not declare `restores`"
@@ -218,9 +227,10 @@ class Restorable:
         return str(fault.params.get("service") or verified_service(self.inventory, proofs[0]))
 
     def _narrower(self, step: PlannedStep, fault: PlannedStep) -> str:
-        """Return the reason why ``step`` restores other data than ``fault`` destroys, such as another table.
+        """Return the reason why ``step`` does not restore the same data that ``fault`` destroys. For example, it
+        restores another table.
 
-        Empty if it is the same data.
+        The result is empty if it is the same data.
         """
         kinds = [find(one.action).model_fields for one in (step, fault)]
         fields = [{info.alias or name: info for name, info in kind.items()} for kind in kinds]
@@ -233,7 +243,7 @@ class Restorable:
         return ""
 
     def _from_proven(self, step: PlannedStep, fault: PlannedStep, proofs: Sequence[PlannedStep]) -> None:
-        """Check that ``step`` restores the lost data only from backups that this drill verifies."""
+        """Check that every backup from which ``step`` restores the lost data is verified in this drill."""
         source = source_of(step)
         known = [proof for proof in self.steps if proof.phase == "backup" and proof.proves_backup and sure(proof)]
         if (
@@ -251,7 +261,9 @@ class Restorable:
             )
 
     def _compared(self, fault: PlannedStep, good: Sequence[PlannedStep], proofs: Sequence[PlannedStep]) -> None:
-        """Raise PlanError when a custom step restores content that no step of the drill compares."""
+        """Raise PlanError when a custom step restores content, and no step of the drill compares this content with the
+        backup.
+        """
         free = [step for step in good if (source := source_of(step)) and source.free]
         service = self._lost(fault, proofs)
         if len(free) < len(good) or any(
@@ -284,8 +296,8 @@ class Restorable:
         return f"write {', or '.join(found)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
-        """Return True when ``said``, a value of `from`, is the backup that ``proof`` reads, as far as this is known before
-        the run.
+        """Return True when ``said``, which is a value of the parameter `from`, names the backup that ``proof`` reads.
+        Values that depend on results of steps name the same backup when they refer to the same step.
         """
         mine = verified_origin(proof)
         if said == mine:
@@ -301,9 +313,9 @@ class Restorable:
         return {step.save: step for step in self.steps if step.save}
 
     def _known(self, value: Any) -> str:
-        """Return the text that ``value`` gives when it does not depend on results of steps.
+        """Evaluate the text ``value`` with the names that are known before the run.
 
-        Otherwise return an empty text.
+        The result is empty when the text depends on results of steps.
         """
         with contextlib.suppress(ValueError):
             return str(template.evaluate(value, {**self.static, "run": dict.fromkeys(RUN_NAMES, "run")}))

@@ -1,6 +1,6 @@
 """Schedule of a drill or suite: the time between passed runs, the grace, and the windows.
 
-It computes when a run is due and overdue.
+From the schedule and the last passed run, it computes when the next run is due, and when it is overdue.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Grace = Annotated[
     ),
 ]
 SHARE_OF_GRACE = 10
-"""Number by which the time between passed runs is divided to get the default grace."""
+"""Divisor for the default grace. The default grace is `every` divided by this number."""
 
 
 class State(StrEnum):
-    """State of a drill or suite by its schedule. The states are in the order from least to most urgent."""
+    """State of a drill or suite by its schedule. The states are listed from the least urgent to the most urgent."""
 
     OK = "ok"
     DUE = "due"
-    """The time between passed runs is over, but the grace is not yet over."""
+    """The next run should have begun, but the grace is not yet over."""
     OVERDUE = "overdue"
     NEVER = "never passed"
     UNKNOWN = "unknown"
@@ -48,8 +48,8 @@ class State(StrEnum):
 class Schedule(BaseModel):
     """Schedule of a drill or suite.
 
-    After a passed run, the next run is due at the first moment at which the windows are open and the time ``every`` has
-    passed since its start. When the ``grace`` after that moment is over too, the run is overdue.
+    The next run is due when the time ``every`` has passed since the start of the last passed run, and the windows are
+    open. When the time ``grace`` has passed after that moment, the next run is overdue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,16 +57,17 @@ class Schedule(BaseModel):
     every: Duration = Field(gt=0)
     grace: Duration
     windows: tuple[tuple[Window, ...], ...] = ()
-    """Windows of each drill that runs, in one group for each drill.
+    """Groups of windows: one group for each drill that the schedule starts.
 
-    A suite may begin when all its drills may begin. An empty group permits every time.
+    A run may begin when every group contains an open window. There is no group for a drill that may begin at any time.
     """
 
     @classmethod
     def of(cls, every: Duration | None, grace: Duration | None, windows: Sequence[Sequence[Window]]) -> Self | None:
-        """Return the schedule of a drill or suite from the keys of its file. None when ``every`` is missing.
+        """Return the schedule of a drill or suite from the keys of its file. Returns None when ``every`` is missing.
 
-        ``windows``: one group for each drill that runs. When ``grace`` is missing, the grace is a tenth of ``every``.
+        ``windows``: one group of windows for each drill that the schedule starts. When ``grace`` is missing, the grace
+        is a tenth of ``every``.
         """
         if every is None:
             return None
@@ -79,8 +80,8 @@ class Schedule(BaseModel):
     def due(self, passed: datetime) -> datetime:
         """Return the moment, in UTC, from which a new run is due. ``passed``: start of the last passed run.
 
-        If the time between runs ends inside a window, the new run is due when this window opens. Otherwise a weekly drill
-        would begin later every week, and would finally miss its window.
+        If the time ``every`` ends while a window is open, the new run is already due when this window opens. Otherwise
+        a weekly drill would begin later every week, and would finally miss its window.
         """
         wanted = passed.astimezone(UTC) + timedelta(seconds=float(self.every))
         if not self.windows:
@@ -107,9 +108,10 @@ class Schedule(BaseModel):
         return all(_any_open(group, now) for group in self.windows)
 
     def _opened(self, inside: datetime) -> datetime:
-        """Return the time at which the windows that are open at ``inside`` opened.
+        """Return the time at which the windows that are open at ``inside`` have opened.
 
-        It is at most a day before ``inside``, since some windows never close.
+        The search goes back one day at most, because some windows never close. If they were open for the whole day,
+        ``inside`` is returned.
         """
         moment = inside.replace(second=0, microsecond=0)
         for _ in range(24 * 60):
@@ -121,7 +123,7 @@ class Schedule(BaseModel):
     def _opening(self, after: datetime) -> datetime | None:
         """Return the first moment after ``after`` at which all windows are open.
 
-        None when there is none within the search horizon.
+        Returns None when there is no such moment within ``HORIZON_DAYS``.
         """
         moment, end = after, after + timedelta(days=HORIZON_DAYS)
         while moment < end:
@@ -134,7 +136,7 @@ class Schedule(BaseModel):
         return None
 
     def as_data(self) -> dict[str, Any]:
-        """Return the schedule as JSON values, as recorded in the first event of a run."""
+        """Return the schedule as JSON values. The first event of a run contains these values."""
         return self.model_dump(mode="json", by_alias=True)
 
 

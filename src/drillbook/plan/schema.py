@@ -1,8 +1,8 @@
-"""JSON Schema of drills, inventories and trees, generated from models and actions. Editors complete and check files with
-it.
+"""Generates the JSON Schema of drills, inventories and trees from models and actions. Editors use the schema to
+complete and check files.
 
-An editor sees a file before tags and expressions in it are evaluated. Where a value may be an expression or a tag, the
-schema therefore also accepts a text that looks like one. Drillbook itself checks every value completely.
+An editor sees a file before its tags and expressions are evaluated. Where an expression or a tag is allowed, the schema
+therefore also accepts a text that looks like an expression or a tag. Drillbook itself checks every value completely.
 """
 
 from __future__ import annotations
@@ -96,14 +96,16 @@ def _phase(phase: str) -> Schema:
 
 
 def _condition(parts: Schema, step: Schema, probe: Schema) -> Schema:
-    """Return the schema of an entry of ``abort_if``: an action or an availability probe, and the keys of a condition."""
+    """Return the schema of an entry of ``abort_if``. Such an entry has one action or availability probe, and the other
+    keys of a condition.
+    """
     names = {name: what for name, what in step["properties"].items() if "." in name}
     names |= {name: what for name, what in probe["properties"].items() if find(name, Probe).KIND == "availability"}
     return _one_of(names, _model(parts, ConditionWords)["properties"])
 
 
 def _one_of(names: Schema, words: Schema) -> Schema:
-    """Return the schema of an object with exactly one of the keys in ``names``. The keys in ``words`` are optional."""
+    """Return the schema of an object that has exactly one of the keys in ``names``. The keys in ``words`` are optional."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -138,7 +140,7 @@ def tree() -> Schema:
 def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
     """Return the schema of an object with one action or probe and its parameters.
 
-    An action that runs on hosts also needs ``hosts``.
+    If the action runs on hosts, the object also needs the key ``hosts``.
     """
     properties: Schema = {}
     choices: list[Schema] = []
@@ -155,7 +157,7 @@ def _uses(parts: Schema, kind: type[Any], *, hosts: bool = True) -> Schema:
 
 
 def _model(parts: Schema, model: type[BaseModel]) -> Schema:
-    """Return the schema of one model. The schemas of models to which it refers are added to ``parts``."""
+    """Return the schema of one model. If the model refers to other models, their schemas are added to ``parts``."""
     made = model.model_json_schema(by_alias=True)
     for name, inner in made.pop("$defs", {}).items():
         parts[name] = SECRET if name == "Secret" else inner

@@ -1,6 +1,6 @@
 """Rules for restores in place.
 
-Such a restore writes a backup into the very service that the backup was taken from, not into a sandbox.
+A restore in place writes a backup into the service from which the backup was taken. It does not use a sandbox.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ LATEST = "latest"
 
 
 def restores_in_place(inventory: Inventory, step: PlannedStep) -> bool:
-    """Return True when ``step`` restores a backup of a backup source into a service that is not a sandbox."""
+    """Return True when ``step`` takes a backup from a backup source, and restores it into a service that is not a
+    sandbox.
+    """
     service = inventory.services.get(str(step.params.get("service") or ""))
     return issubclass(find(step.action), RestoresSource) and service is not None and not is_sandbox(service)
 
 
 def moment_of(step: PlannedStep) -> str:
-    """Return the parameter `at` of ``step``, or ``latest`` if it is missing. It is the time or the id of a backup."""
+    """Return the parameter `at` of ``step``, or ``latest`` if it is missing. This parameter selects a backup by its
+    time or its id.
+    """
     return str(step.params.get("at") or LATEST)
 
 
@@ -49,7 +53,7 @@ class SourceRules:
     def check(self) -> None:
         """Raise PlanError unless each restore in place is possible.
 
-        A restore that repairs a fault must also use a verified backup.
+        If only the restore can repair a fault, it must also use a verified backup.
         """
         for step in self.steps:
             if restores_in_place(self.inventory, step):
@@ -70,7 +74,9 @@ class SourceRules:
         raise self.fail(place, f"there is no backup source {name!r} in the inventory's `backups`", hint)
 
     def _fits(self, step: PlannedStep, source: BackupSource) -> None:
-        """Check that the kind, the service and the phase allow a restore in place. Raises PlanError."""
+        """Check that the kind of the backup source, the service and the phase allow a restore in place. Raises
+        PlanError otherwise.
+        """
         named, place = str(step.params["service"]), self._place(step)
         kind = kind_of(self.inventory.services[named])
         if kind not in source.RESTORES_IN_PLACE:
@@ -103,7 +109,8 @@ class SourceRules:
     def _verified(self, step: PlannedStep, fault: PlannedStep) -> None:
         """Check that a step in the phase `backup` is certain to verify the backup that ``step`` restores.
 
-        The verifying step must not have a condition that skips it, and must not be allowed to fail. Raises PlanError.
+        The step that verifies the backup must have neither `when` nor `allow_failure`. Raises PlanError when there is
+        no such step.
         """
         name = step.params["from"]
         found = [one for one in self.steps if one.phase == "backup" and of_source(one) and verified_origin(one) == name]
@@ -126,7 +133,9 @@ class SourceRules:
         )
 
     def _all_of_it(self, step: PlannedStep, fault: PlannedStep) -> None:
-        """Check that a fault with a `path` destroys exactly the folder that ``step`` restores. Raises PlanError."""
+        """Check that a fault with a `path` destroys exactly the folder that ``step`` restores. Raises PlanError
+        otherwise.
+        """
         data, path = self.inventory.services[str(step.params["service"])].data, fault.params.get("path")
         if path is not None and str(path).rstrip("/") != data.rstrip("/"):
             raise self.fail(

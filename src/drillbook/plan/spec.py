@@ -1,4 +1,4 @@
-"""A drill or a suite as read from its file. It is checked as far as this is possible without an inventory."""
+"""Reads drills and suites from their files, and checks them as far as this is possible without an inventory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from drillbook.sdk.probe import Probe
 from drillbook.values import Duration
 
 NOT_DRILLS = frozenset({FOLDER})
-"""Folders in ``drills/`` that contain no drills."""
+"""Folders in ``drills/`` in which no drills are searched."""
 DIAGNOSIS = "diagnosis.finds"
 """Name of the action that applies diagnosis trees."""
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
@@ -53,7 +53,9 @@ class Objectives(_Part):
 
 
 def _everywhere(value: object) -> object:
-    """Convert a number to ``{"all": number}``, which is a limit for all hosts together. Return any other value unchanged."""
+    """Convert a number to ``{"all": number}``, which means a limit for all hosts together. Return a value of another
+    type unchanged.
+    """
     return {"all": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -74,7 +76,8 @@ Shares = Annotated[
 class Guard(_Part):
     """Guard of a drill.
 
-    It limits where and when the drill may run, and how many hosts faults may affect, and has abort conditions.
+    The guard limits where and when the drill may run, and how many hosts faults may affect. It also contains the abort
+    conditions.
     """
 
     environments: tuple[str, ...] = Field(
@@ -127,7 +130,7 @@ class Guard(_Part):
 class Step:
     """One step as written in the file: its action, parameters, keywords and position.
 
-    ``group`` is the number of its parallel group.
+    ``group``: number of the parallel group to which the step belongs.
     """
 
     action: type[Action]
@@ -161,7 +164,7 @@ class Condition:
 
 
 class Head(_Part):
-    """Keys of a drill, except its phases and probes."""
+    """All keys of a drill except its phases and probes."""
 
     drill: Name = Field(description="Name of the drill. It must be the same as the name of its file.")
     title: str = Field(min_length=1, description="Purpose of the drill in one line.")
@@ -188,7 +191,7 @@ class Drill:
     document: Document
     conditions: tuple[Condition, ...] = ()
     trees: tuple[Tree, ...] = ()
-    """Diagnosis trees of the project if a step of the drill makes a diagnosis. Otherwise empty."""
+    """Diagnosis trees of the project. The field is empty if no step of the drill makes a diagnosis."""
 
     @property
     def name(self) -> str:
@@ -209,8 +212,9 @@ class Suite(_Part):
 def load(path: Path, trees: Path | None = None, known: Collection[str] | None = None) -> Drill | Suite:
     """Read a drill or a suite from its file.
 
-    ``trees``: folder of diagnosis trees; by default, the folder next to the drill. ``known``: names of all drills. When it
-    is given, a suite that names a drill not in it is refused. Raises SpecError with the position in the file.
+    ``trees``: folder of diagnosis trees. By default, it is the folder next to the drill. ``known``: names of all
+    drills. When it is given, a suite may name only drills in ``known``. Raises SpecError, with the position in the
+    file, when the file is invalid.
     """
     document = strict.load(path, error_type=SpecError)
     if "suite" in document.value and "drill" not in document.value:
@@ -243,7 +247,7 @@ def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
 
 
 def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
-    """Read the keys other than phases and probes. Returns None when one of them is wrong."""
+    """Read all keys except the phases and the probes. Returns None when one of these keys is wrong."""
     keys = {key: value for key, value in document.value.items() if key not in (*PHASES, "probes")}
     known = [*Head.model_fields, "probes", *PHASES]
     unknown = [
@@ -266,7 +270,8 @@ def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
 def _trees(document: Document, folder: Path | None, phases: dict[str, tuple[Step, ...]]) -> tuple[Tree, ...]:
     """Return the diagnosis trees if a step of the drill makes a diagnosis.
 
-    Otherwise empty. Raises SpecError when trees are invalid.
+    The result is empty if no step makes a diagnosis. Raises SpecError when there are no trees, or when a tree is
+    invalid.
     """
     using = next((step for steps in phases.values() for step in steps if step.action.name() == DIAGNOSIS), None)
     if using is None:
@@ -372,7 +377,7 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
 
 
 def names_in(folder: Path) -> dict[str, Path]:
-    """Return the paths of the drills and suites below ``folder`` by name. Only file names are read, and no contents.
+    """Return the paths of the drills and suites below ``folder``, by name. The files are not opened.
 
     Raises SpecError when two files have the same name.
     """

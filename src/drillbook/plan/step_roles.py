@@ -1,4 +1,6 @@
-"""Roles of planned steps around a loss: which service a step restores, and which backup a step verifies."""
+"""Roles of planned steps in the recovery of lost data. For each step, the functions find the service that it restores,
+and the backup that it verifies.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from drillbook.sdk.in_place import VerifiesSource
 
 
 class Source(NamedTuple):
-    """Service that a step restores, and the backup ``origin`` that the step reads. ``free`` is True for a custom command."""
+    """Service that a step restores, and the backup that the step reads (``origin``). ``free`` is True when the step is
+    a custom command.
+    """
 
     service: str
     origin: Any
@@ -21,7 +25,9 @@ class Source(NamedTuple):
 
 
 def source_of(step: PlannedStep) -> Source | None:
-    """Return the service and the backup of a restore by ``step``. None when the step restores nothing from a backup."""
+    """Return the service that ``step`` restores, and the backup that it reads. Returns None when the step restores
+    nothing from a backup.
+    """
     if step.effect is not Effect.WRITE:
         return None
     said = step.params.get("restores")
@@ -33,13 +39,15 @@ def source_of(step: PlannedStep) -> Source | None:
 
 
 def same_service(inventory: Inventory, one: Any, other: Any) -> bool:
-    """Return True when the two names are equal, or when both mean the same service."""
+    """Return True when the two names are equal, or when they are names of the same server or data."""
     a, b = str(one or ""), str(other or "")
     return a == b or inventory.same_thing(a, b)
 
 
 def of_source(step: PlannedStep) -> bool:
-    """Return True when ``step`` verifies a backup of a backup source. The step names the source as its `service`."""
+    """Return True when ``step`` verifies a backup from a backup source. The parameter `service` of such a step names
+    the source.
+    """
     return issubclass(find(step.action), VerifiesSource)
 
 
@@ -51,14 +59,17 @@ def verified_service(inventory: Inventory, proof: PlannedStep) -> str:
 
 
 def verified_origin(proof: PlannedStep) -> Any:
-    """Return the backup that the step ``proof`` verifies, as a restore step would write it in the parameter `from`."""
+    """Return the backup that the step ``proof`` verifies, in the form in which a restore step names it in its parameter
+    `from`.
+    """
     return proof.params.get("service" if of_source(proof) else "from")
 
 
 def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool:
     """Return True when the step ``proof`` verifies a backup for ``fault``.
 
-    This is the case when the fault names the step, or when the action and the service of the step fit the fault.
+    This is the case when the fault names the step, or when the step verifies a suitable backup of the service that the
+    fault damages.
     """
     if is_free(fault):
         return proof.phase == "backup" and proof.proves_backup and fault.params["proven_by"] in (proof.save, proof.id)
@@ -72,13 +83,15 @@ def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool
 def is_free(fault: PlannedStep) -> bool:
     """Return True when ``fault`` is a custom command.
 
-    Such a fault names, in ``proven_by``, the step that verifies its backup.
+    The parameter ``proven_by`` of such a fault names the step that verifies its backup.
     """
     return isinstance(fault.params.get("proven_by"), str)
 
 
 def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
-    """Return the names of the actions that restore the data lost by ``fault`` from the backup that ``proof`` verifies."""
+    """Return the names of the actions that can restore the data lost by ``fault`` from the backup that ``proof``
+    verifies.
+    """
     kind = find(fault.action)
     if is_free(fault):
         return tuple(find(proof.action).RESTORES_WITH)
@@ -87,16 +100,16 @@ def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
 
 
 def lost_service(plan: Plan, fault: PlannedStep) -> str:
-    """Return the service whose data ``fault`` destroys: the service that the fault names.
+    """Return the service whose data ``fault`` destroys. This is the service that the fault names.
 
-    For a custom command, it is the service whose backup is verified.
+    If the fault is a custom command, it is the service whose backup is verified.
     """
     proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), None)
     return verified_service(plan.inventory, proof) if proof else str(fault.params.get("service") or "")
 
 
 def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
-    """Return True when ``step`` restores backups of the same system as ``proof`` verifies.
+    """Return True when ``step`` restores backups of the same system whose backups ``proof`` verifies.
 
     A custom step may restore any system.
     """
@@ -106,7 +119,8 @@ def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
 def compares(inventory: Inventory, step: PlannedStep, service: str, fault: PlannedStep) -> bool:
     """Return True when ``step`` compares the content of ``service`` with a backup.
 
-    It must compare all tables. Fewer are enough if ``fault`` destroys a single table.
+    The step must compare all tables. It may compare only some tables if ``fault`` destroys a single table, or is a
+    custom command.
     """
     kind, part = find(step.action), step.params.get("tables") and "table" not in fault.params and not is_free(fault)
     same = same_service(inventory, step.params.get("service"), service)

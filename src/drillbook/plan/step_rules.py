@@ -1,7 +1,7 @@
-"""Rules for phases.
+"""Rules about the phases in which a step may be.
 
-Faults are allowed only in `inject`, and without `allow_failure`. Only reads are allowed in `ready`, `diagnose` and the
-guard.
+Faults are allowed only in `inject`, and must not have `allow_failure`. In `ready`, in `diagnose` and in the guard, only
+read-only steps are allowed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Fail(Protocol):
 
 
 def check(step: Step, phase: str, effect: Effect, fail: Fail) -> None:
-    """Check that ``step`` may be in ``phase``. Faults are allowed only in `inject`, and only reads in `ready`, `diagnose`
-    and the guard.
+    """Check that ``step`` may be in ``phase``. Faults are allowed only in `inject`. In `ready`, in `diagnose` and in
+    the guard, only read-only steps are allowed.
 
     Raises the error that ``fail`` makes.
     """

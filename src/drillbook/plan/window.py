@@ -1,4 +1,6 @@
-"""Windows in which a drill may begin. A window has days and times of day by the wall clock of a time zone."""
+"""Windows in which a drill may begin. A window has days of the week and times of day. Its times are those of the wall
+clock in a time zone.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ from drillbook.language.strict import did_you_mean
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HORIZON_DAYS = 15
-"""Number of days in which the next window is searched.
+"""Number of days ahead in which the next opening of a window is searched.
 
-A window opens once a week, or after two weeks when a clock change skips its hour.
+Every window opens at least once a week. When a clock change skips its hour, the next opening may be two weeks away.
 """
 MINUTE = timedelta(minutes=1)
 
@@ -85,7 +87,8 @@ def _minutes(text: str) -> int:
 
 
 def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
-    """Return the window in ``windows`` that opens next after ``now``, and its opening time in its own time zone.
+    """Return the window in ``windows`` that opens next after ``now``, and the time at which it opens. The time is in
+    the time zone of the window.
 
     Returns None when no window opens within ``HORIZON_DAYS``.
     """
@@ -99,9 +102,9 @@ def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Wi
 
 
 def _near_zone(word: str) -> str:
-    """Return the suggestion of an existing time zone for ``word``. Empty if there is none.
+    """Suggest an existing time zone for the unknown time zone ``word``. The result is empty if no time zone is similar.
 
-    It is the time zone of a city with this name, or the one with the most similar name.
+    If a city of this name has a time zone, this zone is suggested. Otherwise it is the zone with the most similar name.
     """
     known = sorted(zoneinfo.available_timezones())
     city = word.rpartition("/")[2].replace(" ", "_").casefold()

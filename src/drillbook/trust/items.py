@@ -30,13 +30,15 @@ HEALTH = "health command"
 SILENCING = ("!command", TOOL, HEALTH)
 """Kinds of items without which a service cannot be examined.
 
-While the secret, the tool or the command is untrusted, no host is contacted.
+While an item of one of these kinds is untrusted, no host is contacted.
 """
 _WORD = re.compile(r"[^\s'\"`=;|&<>(){}$,]+")
 _ASIDE = ("effect", "exit", "service")
-"""Parameters that are not shown with the text of an item. They execute nothing, or are shown as the place of execution."""
+"""Parameters that are not repeated in the text of an item. They either execute nothing, or are already shown as the
+place of execution.
+"""
 PLACES = ("host", "address", "port", "url", "container", "engine", "database", "user", "run_as", "become")
-"""Fields of a service that decide where a text is executed, and as which user."""
+"""Fields of a service that decide on which host, and as which user, a command is executed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,25 @@ class Item:
     """One command, statement or program in the project's files that a read-only task would execute."""
 
     key: Key
-    """Key of the step, check, secret, tool or lab that the item belongs to. It is the same in every inventory."""
+    """Key of the step, check, secret, tool or lab to which the item belongs. Items from several inventories with equal
+    keys are one item.
+    """
     where: str
-    """File and line of the text. The path of the file is relative to the project."""
+    """File and line in which the item is written. The path of the file is relative to the project."""
     kind: str
     text: str
     content: dict[str, Any]
-    """Content that the digest covers in addition to the places of execution."""
+    """Content of the item that its digest covers, in addition to the places of execution."""
     on: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Places of execution for each inventory."""
+    """For each inventory: the hosts or services on which the item is executed."""
     files: dict[str, str] = field(default_factory=dict)
-    """Files of the project that the text names, with their digests."""
+    """Digests of the files of the project that the item names, by path."""
 
     @property
     def digest(self) -> str:
         """Digest of the item.
 
-        It covers the key, the kind, the content, the places and the files, but not the line number.
+        The digest covers the key, the kind, the content, the places and the files. It does not cover the line number.
         """
         on = {name: list(places) for name, places in self.on.items()}
         return digest(canonical([list(self.key), self.kind, self.content, on, self.files]))
@@ -68,7 +72,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Origin of a plan: the file of the drill as the project names it, the folder of the project, and the name of the
+    """Origin of a plan: the path of the drill's file in the project, the folder of the project, and the name of the
     inventory.
     """
 
@@ -89,9 +93,9 @@ def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
 
 
 def _executed(step: PlannedStep, trees: tuple[Tree, ...], *, runs: bool) -> list[str]:
-    """Return the texts that a check executes for ``step``, namely the code of its `ready` check.
+    """Return the code that a check of the drill executes for ``step``. This is the code of the step's `ready` check.
 
-    When ``runs`` is true, the check also executes the code of the step itself.
+    When ``runs`` is true, the check of the drill also executes the code of the step itself.
     """
     kind: type[Action] = find(step.action)
     names = [name for name in (kind.CODE if runs else "", kind.READY_CODE) if name and step.params.get(name) is not None]
@@ -120,7 +124,9 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
 
 
 def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
-    """Yield the items that a diagnosis with ``tree`` would execute. ``lines``: lines of the tree's checks in ``file``."""
+    """Yield the items that a diagnosis with ``tree`` would execute. ``lines``: line number of each check of the tree in
+    ``file``.
+    """
     for check in tree.checks:
         code = find(check.action).CODE
         if code and check.params.get(code) is not None and not shipped(check.params[code]):
@@ -134,7 +140,8 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
 
 
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
-    """Yield the code of ``services``: programs that print secrets, health commands, and tools in the project.
+    """Yield an item for each piece of code of ``services``: for programs that print secrets, for health commands, and
+    for tools in the project.
 
     By default, ``services`` are all services of the inventory.
     """
@@ -206,7 +213,9 @@ def _of_secret(place: str, secret: Secret, root: Path, name: str) -> Item:
 
 
 def shipped(text: object) -> bool:
-    """Return True when ``text`` is exactly a statement in Drillbook's own drills or trees. Return False for a template."""
+    """Return True when ``text`` is equal to a statement in Drillbook's own drills or trees. Return False for a text
+    with expressions.
+    """
     return isinstance(text, str) and not template.is_template(text) and of_text(text) in SHIPPED
 
 
@@ -216,7 +225,9 @@ def of_text(text: str) -> str:
 
 
 def _text(params: Mapping[str, Any], code: str) -> str:
-    """Return the text of an item: first the parameter ``code`` as typed in a shell, and then the other parameters in full."""
+    """Return the text of an item. It begins with the value of the parameter ``code``, written as in a shell. The other
+    parameters follow in full.
+    """
     value = params[code]
     words = isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
     text = shlex.join(value) if words else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -236,7 +247,7 @@ def _host(inventory: Inventory, name: str, *, lab: bool) -> str:
 def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> str:
     """Return a text that lists the services in ``params`` with their addresses.
 
-    In a lab, the addresses are left out, because its ports vary.
+    For services of a lab, the addresses are left out, because the ports of a lab vary.
     """
     names = [str(params[key]) for key in ("service", "database") if str(params.get(key)) in inventory.services]
     told = []
@@ -248,8 +259,8 @@ def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> s
 
 
 def named(value: Any, root: Path) -> dict[str, str]:
-    """Return the digests of the project's files that ``value`` names, by path. A script is part of the command that runs
-    it.
+    """Return the digests of the project's files that ``value`` names, by path. A command that runs a script is trusted
+    only together with the script's content.
 
     Empty files are left out.
     """

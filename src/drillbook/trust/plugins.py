@@ -1,8 +1,8 @@
-"""Plugins of a project. They are packages in its folder `plugins/`, and are imported only when exactly these files are
-trusted.
+"""Plugins of a project. They are packages in the project's folder `plugins/`. They are imported only when the user
+trusts exactly their present files.
 
-All files are read once. The bytes that were compared with the trusted digest are the bytes that are imported. Compiled
-files have no effect, and neither have later changes on disk.
+Every file is read only once, and the bytes that were compared with the trusted digest are imported. Therefore compiled
+files and later changes on disk have no effect.
 """
 
 from __future__ import annotations
@@ -28,19 +28,21 @@ from drillbook.values import canonical, digest
 
 FOLDER = "plugins"
 NAMESPACE = "drillbook_plugins"
-"""Parent package of a project's plugins. Because of it, no plugin can hide an installed package."""
+"""Parent package into which a project's plugins are imported. Because of this parent, no plugin can hide an installed
+package.
+"""
 LARGEST = 16 << 20
 """Largest size in bytes of all plugin files of a project together."""
 SCHEME = "drillbook-plugin:"
-"""Prefix of the search path of plugin packages.
+"""Prefix of the entries in the search path of plugin packages.
 
-Python finds no folder of this name, so that it uses only the files already read.
+There is no folder with this prefix. Therefore Python imports only files that were already read.
 """
 
 
 @dataclass(frozen=True)
 class Plugins:
-    """Plugin files of a project with their content. The content was read once, and is imported."""
+    """Plugin files of a project with the content that was read. Exactly this content is imported."""
 
     root: Path
     files: Mapping[str, bytes]
@@ -66,21 +68,27 @@ class Plugins:
 
     @cached_property
     def doubt(self) -> str:
-        """Reason why the plugins are not trusted. Empty when they are trusted, or when there are none."""
+        """Reason why the plugins are not trusted. The text is empty when the plugins are trusted, or when there are no
+        plugins.
+        """
         return record.doubt(self.root, FOLDER, self.digest, several=True) if self.names else ""
 
     def record(self) -> Record | None:
-        """Read the record of trust in the plugins. Returns None when there is none. Raises Unusable."""
+        """Read the record of trust in the plugins. Returns None when there is no record. Raises Unusable when the
+        record cannot be used.
+        """
         return record.read(self.root, FOLDER)
 
     @property
     def skipped(self) -> str:
-        """Message about links that were not followed. Empty when there are none."""
+        """Message about links that were not followed. The text is empty when there are no links."""
         return f"a link is not followed: {', '.join(self.links)}" if self.links else ""
 
 
 def read(root: Path) -> Plugins:
-    """Read all files below `plugins/` except compiled files. Links are not followed. Raises PluginError."""
+    """Read all files below `plugins/` except compiled files. Links are not followed. Raises PluginError when a file
+    cannot be read, or when the files together are too large.
+    """
     files: dict[str, bytes] = {}
     links: list[str] = []
     size = 0
@@ -94,7 +102,9 @@ def read(root: Path) -> Plugins:
 
 
 def _content(path: Path, most: int) -> bytes:
-    """Read the file at ``path``. Raises PluginError when it cannot be read, is a link, or has more than ``most`` bytes."""
+    """Read the file at ``path``. Raises PluginError when the file cannot be read, is a link, or has more than ``most``
+    bytes.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -126,7 +136,8 @@ def _below(folder: Path) -> Iterator[Path]:
 def use(root: Path) -> str:
     """Register the plugins of the project in ``root`` if they are trusted.
 
-    Returns the reason why they are not trusted, or an empty text. Raises PluginError for a plugin that cannot be used.
+    Returns the reason why the plugins are not trusted, or an empty text when they were registered. Raises PluginError
+    when a plugin cannot be used.
     """
     found = read(root)
     doubt = found.doubt
@@ -159,7 +170,7 @@ def _import(plugins: Plugins) -> None:
 def _finder(plugins: Plugins, path: str) -> _Finder:
     """Return the finder for ``path``, which is an entry of Python's search path.
 
-    Raises ImportError when it belongs to no plugin.
+    Raises ImportError when the entry belongs to no plugin.
     """
     if not path.startswith(SCHEME):
         raise ImportError(path)
@@ -173,7 +184,7 @@ class _Finder(importlib.abc.PathEntryFinder):
         self.plugins, self.folder = plugins, f"{FOLDER}/{inner}".rstrip("/")
 
     def find_spec(self, fullname: str, target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
-        """Return the spec of the module ``fullname``. None when its file was not read."""
+        """Return the import spec of the module ``fullname``. Returns None when the plugin contains no such module."""
         inner = f"{self.folder}/{fullname.rpartition('.')[2]}"
         for file, is_package in ((f"{inner}/__init__.py", True), (f"{inner}.py", False)):
             if file in self.plugins.files:
@@ -186,9 +197,9 @@ class _Finder(importlib.abc.PathEntryFinder):
         return None
 
     def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
-        """Yield the name of each module in this package, and True if the module is itself a package.
+        """Yield the name of each module in this package, together with True if the module is itself a package.
 
-        The module pkgutil calls this.
+        Python's module pkgutil calls this method.
         """
         for file in self.plugins.files:
             name, _, rest = file.removeprefix(f"{self.folder}/").partition("/")
@@ -220,9 +231,9 @@ class _Loader(importlib.abc.InspectLoader):
         return self.source_to_code(self.plugins.files[self.file], self.place)
 
     def get_data(self, path: str) -> bytes:
-        """Return the content of a file in the package as it was read before.
+        """Return the content of a file in the package. This is the content that was read for the digest.
 
-        The module pkgutil calls this. Raises OSError.
+        Python's module pkgutil calls this method. Raises OSError when the package contains no such file.
         """
         try:
             return self.plugins.files[relative(Path(path), self.plugins.root)]

@@ -1,6 +1,7 @@
 """Records of trust.
 
-Each project has a file in the user's state folder, outside of the repository; only this user can access it.
+Each project has one file in the user's state folder, which is outside of the repository. Only this user can access the
+file.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ LARGEST = 4 << 20
 VARIABLE = "DRILLBOOK_TRUST"
 """Environment variable with trusted digests.
 
-It is for CI, where nobody can be asked. If it is set, the record is not used.
+The variable is meant for CI, where nobody can answer a question. If it is set, the record of trust is not used.
 """
 
 
 class Unusable(DrillbookError):
-    """Raised when a record of trust cannot be used, for example because others could change it.
+    """Raised when a record of trust cannot be used, for example because other users could change the record.
 
     The message tells the reason.
     """
@@ -37,7 +38,9 @@ class Unusable(DrillbookError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of trust: its digest, time and user. It also has, for each item by its key, the text and the digest."""
+    """A record of trust: the trusted digest, the time, and the user. It also holds the text and the digest of each
+    trusted item, by the key of the item.
+    """
 
     digest: str
     at: str
@@ -46,15 +49,17 @@ class Record:
 
 
 def place(root: Path, outside: str = "") -> Path | None:
-    """Return the path of the record for the project ``root``. None without a state folder.
+    """Return the path of the record for the project ``root``. Returns None when there is no state folder.
 
-    ``outside``: inventory file outside the project, which then has a record of its own.
+    ``outside``: inventory file outside the project. The project has a separate record for each such file.
     """
     return anchor_places.in_state("trust", root.resolve() / "trust" / outside.strip("/"), root, ".json")
 
 
 def read(root: Path, outside: str = "") -> Record | None:
-    """Read the record of trust in the project ``root``. Returns None when there is no record. Raises Unusable."""
+    """Read the record of trust in the project ``root``. Returns None when there is no record. Raises Unusable when the
+    record cannot be used.
+    """
     path = _ours(root, outside)
     data = _content(path)
     if data is None:
@@ -70,7 +75,9 @@ def read(root: Path, outside: str = "") -> Record | None:
 
 
 def _content(path: Path) -> bytes | None:
-    """Read the private file at ``path``. Returns None when it does not exist. Raises Unusable."""
+    """Read the private file at ``path``. Returns None when the file does not exist. Raises Unusable when the file
+    cannot be read, or when another user could change it.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -86,10 +93,11 @@ def _content(path: Path) -> bytes | None:
 
 
 def doubt(root: Path, outside: str, digest: str, *, several: bool) -> str:
-    """Return the reason why ``digest`` is not trusted. Empty when it is trusted.
+    """Return the reason why ``digest`` is not trusted. The result is empty when it is trusted.
 
-    It must be in DRILLBOOK_TRUST or, if that variable is not set, in the record. When ``several`` is true, the reason
-    speaks of several things (``they were``), otherwise of one (``it was``).
+    A digest is trusted when it is in DRILLBOOK_TRUST. If this variable is not set, the digest in the record is trusted.
+    ``several``: True when the digest stands for several things, such as plugins. The reason is then worded in the
+    plural.
     """
     them, was, has = ("them", "they were", "they have") if several else ("it", "it was", "it has")
     if said := os.environ.get(VARIABLE, ""):
@@ -115,7 +123,9 @@ def holds(said: str, wanted: str) -> bool:
 
 
 def write(root: Path, record: Record, outside: str = "") -> Path:
-    """Store ``record``, and return the path of its file. Raises UsageError, Unusable."""
+    """Store ``record``, and return the path of its file. Raises UsageError when the file cannot be written, and
+    Unusable when other users could change the file or its folder.
+    """
     path = _ours(root, outside, make=True)
     items = {key: dict(one) for key, one in record.items.items()}
     content: dict[str, Any] = {
@@ -141,7 +151,9 @@ def write(root: Path, record: Record, outside: str = "") -> Path:
 
 
 def remove(root: Path, outside: str = "") -> bool:
-    """Remove the record of trust in the project ``root``. Returns False when there was none. Raises UsageError."""
+    """Remove the record of trust in the project ``root``. Returns False when there was no record. Raises UsageError
+    when the record cannot be removed.
+    """
     path = place(root, outside)
     try:
         if path is None or not (path.is_symlink() or path.exists()):
@@ -155,7 +167,8 @@ def remove(root: Path, outside: str = "") -> bool:
 def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
     """Return the path of the record's file.
 
-    It is outside the project, in a folder that only this user can change. Raises Unusable.
+    The file is outside the project, in a folder that only this user can change. Raises Unusable when there is no such
+    folder.
     """
     path = place(root, outside)
     if path is None:
@@ -186,8 +199,8 @@ def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
 
 
 def _private(path: Path, found: os.stat_result, kind: Any) -> None:
-    """Raise Unusable unless ``path`` has the file type ``kind`` and belongs to this user, and no other user can write to
-    it.
+    """Raise Unusable unless ``path`` has the file type ``kind``, belongs to this user, and cannot be written by other
+    users.
     """
     if not kind(found.st_mode):
         raise Unusable(f"{path} has the wrong file type; remove it")

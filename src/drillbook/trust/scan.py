@@ -1,6 +1,6 @@
 """Collects all commands in a project's files that read-only tasks would execute, and computes a digest of them.
 
-It only reads files.
+The commands are not executed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from drillbook.trust.items import Item, Source
 from drillbook.values import canonical, digest
 
 LAB = "lab"
-"""Folder of a project with the files of its Docker lab. A check starts this lab when the lab does not run."""
+"""Folder of a project with the files of its Docker lab. If this lab is not running, a check starts it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
     """Result of a scan.
 
-    The items are in the order of the files. ``unread`` are messages about files that could not be read.
+    The items are in the order of their files. ``unread``: messages about files that could not be read.
     """
 
     items: tuple[Item, ...]
@@ -39,14 +39,14 @@ class Scan:
 
     @property
     def digest(self) -> str:
-        """Digest of all items. It is the same on every machine with the same files."""
+        """Digest of all items. It is the same on every machine that has the same files."""
         return digest(canonical(sorted(item.digest for item in self.items)))
 
 
 def scan(project: Project, outside: str = "") -> Scan:
     """Scan every drill, tree and inventory of ``project``.
 
-    ``outside``: inventory file outside the project, which is scanned too.
+    ``outside``: inventory file outside the project. If it is given, it is scanned too.
     """
     unread: list[str] = []
     inventories = dict(_inventories(project, outside, unread))
@@ -84,18 +84,24 @@ def _every(project: Project, inventories: dict[str, Inventory], unread: list[str
 
 
 def tree_files(root: Path) -> dict[str, Path]:
-    """Return the paths of the project's diagnosis trees by name. They are in its folder `drills/` and in its plugins."""
+    """Return the paths of the project's diagnosis trees, by name. Trees are in the folder `drills/` of the project, and
+    in its plugins.
+    """
     shipped = {name: path for name, path in discovery.shipped("trees").items() if brought(root, path)}
     return {**shipped, **{path.stem: path for path in (root / "drills" / trees.FOLDER).glob("*.yml")}}
 
 
 def brought(root: Path, path: Path) -> bool:
-    """Return True when ``path`` is in `drills/` or `plugins/` of the project, and not in an installed distribution."""
+    """Return True when the file ``path`` is in the folder `drills/` or `plugins/` of the project, and not in an
+    installed package.
+    """
     return any(path.is_relative_to(root / folder) for folder in ("drills", "plugins"))
 
 
 def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inventory], unread: list[str]) -> Iterator[Item]:
-    """Yield the commands in a drill that a check would execute, for each inventory on which the drill can be planned."""
+    """Yield the commands of a drill that a check would execute. The drill is planned on each inventory; inventories on
+    which this fails are skipped.
+    """
     try:
         found = project.drill(name)
     except DrillbookError as error:
@@ -109,7 +115,7 @@ def _drill(project: Project, name: str, path: Path, inventories: dict[str, Inven
 
 
 def _holds_code(drill: Drill) -> bool:
-    """Return True when a check of ``drill`` could execute text from its file. Only such drills are planned."""
+    """Return True when a check of ``drill`` could execute a command from the drill's file. Only such drills are planned."""
     steps = [
         *(step for phase in drill.phases.values() for step in phase),
         *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse)),
@@ -132,7 +138,7 @@ def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:
 
 
 def of_lab(root: Path) -> Iterator[Item]:
-    """Yield the item of a Docker lab whose images and containers are made from files of the project."""
+    """Yield one item for the project's Docker lab if its images and containers are made from files of the project."""
     folder = root / LAB
     if not (folder / "compose.yml").exists():
         return

@@ -1,6 +1,6 @@
 """Digests of the statements in Drillbook's own drills and trees.
 
-They are trusted like Drillbook itself, even in copies of these files.
+A user who runs Drillbook trusts these statements too. They are also trusted in copies of these files.
 """
 
 SHIPPED: frozenset[str] = frozenset(

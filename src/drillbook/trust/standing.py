@@ -1,4 +1,6 @@
-"""Trust state of a project, and the commands that checks and diagnoses skip while the project is not trusted."""
+"""Trust state of a project. While the project is not trusted, checks and diagnoses skip the commands that this module
+lists.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,15 @@ from drillbook.trust.scan import Scan, brought, of_lab, of_tree, relative, scan,
 
 
 class Trust:
-    """Tells which commands of ``project`` are not trusted when it is used with one inventory.
+    """Trust state of ``project`` when it is used with one inventory. It lists the commands that are not trusted.
 
-    Files are read when they are needed.
+    Files are read only when they are needed.
     """
 
     def __init__(self, project: Project, inventory: str) -> None:
-        """Store the project and ``inventory``, which is a name, or the path of an inventory file outside the project."""
+        """Store the project and ``inventory``. The latter is the name of an inventory, or the path of an inventory file
+        outside the project.
+        """
         self.project = project
         self.name, self.outside = inventory, outside(project, inventory)
 
@@ -35,12 +39,16 @@ class Trust:
 
     @cached_property
     def record(self) -> Record | None:
-        """Record of trust in the project. None when there is none. Raises Unusable."""
+        """Record of trust in the project, or None when there is no record. Raises Unusable when the record cannot be
+        used.
+        """
         return record.read(self.project.root, self.outside)
 
     @cached_property
     def doubt(self) -> str:
-        """Reason why the project is not trusted. Empty when it is trusted, or when it contains nothing to execute."""
+        """Reason why the project is not trusted. The text is empty when the project is trusted, or when it contains
+        nothing to execute.
+        """
         if not self.scan.items:
             return ""
         return record.doubt(self.project.root, self.outside, self.scan.digest, several=False)
@@ -65,7 +73,9 @@ class Trust:
         return self._left([*found, *self._secrets(inventory, services)])
 
     def of_lab(self, inventory: Inventory) -> tuple[Item, ...]:
-        """Return the files of the Docker lab that are not trusted. While there are any, the lab must not be started."""
+        """Return the files of the Docker lab that are not trusted. If the result is not empty, the lab must not be
+        started.
+        """
         return self._left(list(of_lab(self.project.root)) if inventory.lab == "docker" else [])
 
     def _secrets(self, inventory: Inventory, services: Collection[str]) -> list[Item]:
@@ -75,7 +85,9 @@ class Trust:
         return tuple(found) if found and self.doubt else ()
 
     def bar(self, inventory: Inventory) -> None:
-        """Forbid reading those secrets of ``inventory`` that a program prints, unless the project is trusted."""
+        """Forbid reading those secrets of ``inventory`` that are printed by a program. Nothing is forbidden when the
+        project is trusted.
+        """
         secrets = {**inventory.secrets_of(inventory.services), **inventory.secrets_of_hosts()}
         programs = [secret for secret in secrets.values() if secret.source == "command"]
         if programs and self.doubt:
@@ -84,9 +96,9 @@ class Trust:
 
 
 def outside(project: Project, inventory: str) -> str:
-    """Return the path of ``inventory`` if it is a file outside of the project's `inventory/`.
+    """Return the path of ``inventory`` if it is a file outside of the project's folder `inventory/`.
 
-    Empty for inventories of the project.
+    The result is empty for inventories of the project.
     """
     if not inventory.endswith((".yml", ".yaml")):
         return ""
