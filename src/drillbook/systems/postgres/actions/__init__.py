@@ -1,1 +1,1 @@
-"""Actions `postgres.*`, in one module for each group."""
+"""Actions whose names begin with `postgres.`; each module contains one group of them."""

@@ -1,7 +1,7 @@
-"""Activity of a PostgreSQL server: connections, statements, locks. Read-only.
+"""Actions that read the activity of a PostgreSQL server: its connections, statements and locks.
 
-Facts are from pg_stat_activity, pg_locks and pg_blocking_pids() (PostgreSQL documentation, chapter "Monitoring Database
-Activity"). They describe one moment, by the server's clock.
+The facts come from pg_stat_activity, pg_locks and pg_blocking_pids(). PostgreSQL's documentation describes these in the
+chapter "Monitoring Database Activity". All durations are measured with the server's clock.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ _LITERAL = re.compile(r"'(?:[^']|'')*'?|\$\$.*?\$\$|\b\d{6,}\b", re.DOTALL)
 
 
 class _Looking(Read):
-    """Base of read-only actions that log in as superuser, for whom the server reserves some connections."""
+    """Base class of read-only actions that log in as superuser.
+
+    The server reserves some connections for superusers, so these actions work even when clients use all others.
+    """
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -46,7 +49,10 @@ class _Looking(Read):
 
     @contextmanager
     def _session(self, ctx: Context) -> Iterator[Connection]:
-        """Open a session that waits for no lock and cannot change anything. Raises CouldNotVerify."""
+        """Open a read-only session in which a statement waits at most 2 seconds for a lock.
+
+        Raises CouldNotVerify when the server cannot be queried.
+        """
         try:
             with self._connected(ctx) as session:
                 session.execute("SET default_transaction_read_only = on")
@@ -60,7 +66,7 @@ class _Looking(Read):
 
     @contextmanager
     def _connected(self, ctx: Context) -> Iterator[Connection]:
-        """Connect; wait for a free connection while all are in use, including those reserved for superusers."""
+        """Connect to the server. While all its connections are in use, even the reserved ones, wait until one is free."""
         service = ctx.service(self.service, Postgres)
         with ExitStack() as stack:
             while True:
@@ -75,13 +81,16 @@ class _Looking(Read):
 
 
 def said(ctx: Context, query: str | None) -> str:
-    """Return the statement ``query`` on one line in printable form, without literals and secrets."""
+    """Return the SQL statement ``query`` as one printable line in which literals and secrets are replaced."""
     text = " ".join(_LITERAL.sub("?", query or "").split())
     return excerpt(ctx.redactor.text(text), limit=300)
 
 
 def is_upkeep(query: str | None) -> bool:
-    """Return True for a statement that is slow by nature, such as COPY or CREATE INDEX; leading comments are skipped."""
+    """Return True when ``query`` is a statement that normally takes long, such as COPY or CREATE INDEX.
+
+    Comments before the statement are ignored.
+    """
     return _UPKEEP.match(query or "") is not None
 
 
@@ -104,13 +113,15 @@ SELECT pg_catalog.current_setting('max_connections')::int,
 
 
 class Connections(_Looking):
-    """Count the connections by state and by client, and the connections still free for ordinary roles."""
+    """Count the connections by state and by client. Also count the connections that ordinary roles can still open."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``used``, ``max_connections``, ``reserved``, ``free``, ``percent`` (share in use), ``by_state`` (numbers).
+        """Facts: the numbers of connections that are in use (``used``), reserved (``reserved``) and free (``free``).
 
-        ``exhausted`` is true when none is free. ``holders`` are the 10 clients with most connections, each with
-        ``application``, ``user``, ``address``, ``count`` and ``states``. The action's own connection is not counted.
+        ``max_connections``: the server's setting of that name; ``percent``: percentage of ``max_connections`` in use;
+        ``by_state``: number of connections in each state; ``exhausted``: true when no connection is free; ``holders``: the
+        10 clients with the most connections, each with ``application``, ``user``, ``address``, ``count`` (its number of
+        connections) and ``states`` (their number in each state). The action's own connection is not counted.
         """
         with self._session(ctx) as session:
             most, reserved, limit, own = one(session, _LIMITS)
@@ -157,18 +168,19 @@ ORDER BY query_start LIMIT 50
 
 
 class Statements(_Looking):
-    """List the statements that have been running longest; literals are removed from the text."""
+    """List the statements that have been running longest. Literals are removed from the text of each statement."""
 
     longer_than: Annotated[
         Duration, Field(ge=0, description="List only statements that have been running for at least this time.")
     ] = Duration(5)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``running`` (the statements), their ``count``, ``working`` (number), ``longest_s`` (seconds).
+        """Facts: ``running``: list of the running statements; ``count``: length of this list.
 
-        Each statement has ``pid``, ``user``, ``application``, ``wait``, ``seconds``, ``query``, ``upkeep`` and
-        ``blocked_by``. ``working`` is the number that wait for no lock. ``upkeep`` is true for COPY, VACUUM, ANALYZE, CREATE
-        INDEX and similar statements, which are slow by nature.
+        ``working``: list of those statements that wait for no lock; ``longest_s``: time in seconds for which the oldest
+        statement has been running. Each statement has ``pid``, ``user``, ``application``, ``wait`` (the event that it waits
+        for), ``seconds`` (its running time), ``query``, ``blocked_by`` (pids of the sessions that block it) and ``upkeep``.
+        ``upkeep`` is true for COPY, VACUUM, ANALYZE, CREATE INDEX and other statements that normally take long.
         """
         with self._session(ctx) as session:
             rows = session.execute(_STATEMENTS, (float(self.longer_than),)).fetchall()
@@ -207,19 +219,21 @@ ORDER BY xact_start NULLS LAST LIMIT 500
 
 
 class Blocked(_Looking):
-    """Show sessions that wait for locks, the sessions that block them, and transactions that are idle."""
+    """Show the sessions that wait for locks, the sessions that block others, and the sessions idle in a transaction."""
 
     idle_for: Annotated[Duration, Field(ge=0, description="List only idle transactions that are at least this old.")] = (
         Duration(10)
     )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``blocked`` (number), ``roots`` (sessions that block others), ``waiting``, ``idle_in_transaction``.
+        """Facts: ``blocked``: number of sessions that wait for a lock; ``waiting``: list of these sessions.
 
-        Each session has ``pid``, ``user``, ``application``, ``address``, ``state``, ``transaction_s``, ``idle_s``,
-        ``query``, ``started`` and ``blocked_by``. Each of ``roots`` also has ``holds_up``, the number of sessions that wait
-        for this session directly or indirectly. The state is empty for an autovacuum worker, and `unknown` if this role may
-        not see it. ``idle_in_transaction`` includes sessions that block nobody.
+        ``roots``: list of the sessions that block others and are not blocked themselves; ``idle_in_transaction``: list of
+        the sessions that are idle in a transaction, even if they block nobody. Each session has ``pid``, ``user``,
+        ``application``, ``address``, ``state``, ``transaction_s`` (age of its transaction in seconds), ``idle_s`` (seconds
+        since it became idle), ``query``, ``started`` and ``blocked_by`` (pids of the sessions that block it). Each session
+        in ``roots`` also has ``holds_up``: the number of sessions that wait for it directly or through other sessions.
+        ``state`` is empty for an autovacuum worker, and `unknown` when this role may not see the state.
         """
         with self._session(ctx) as session:
             rows = session.execute(_SESSIONS.replace("%%", "%")).fetchall()
@@ -280,12 +294,14 @@ WHERE l.pid IS NOT NULL AND l.pid <> pg_catalog.pg_backend_pid()
 
 
 class Locks(_Looking):
-    """Show the locks of a server: counts by mode, and the locks that sessions wait for."""
+    """Count the held locks of a server by mode, and list the exclusive locks and the locks that sessions wait for."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``held`` (number by mode), ``exclusive`` (locks), ``waiting`` (locks that are waited for).
+        """Facts: ``held``: for each lock mode, the number of locks that sessions hold.
 
-        Each lock has ``pid``, ``mode``, ``type``, ``relation`` and ``seconds``.
+        ``exclusive``: list of the held locks of mode AccessExclusiveLock; ``waiting``: list of the locks that sessions wait
+        for. Each lock has ``pid``, ``mode``, ``type``, ``relation`` and ``seconds`` (time that the session has waited for
+        it). Raises CouldNotVerify when the server is older than PostgreSQL 14.
         """
         with self._session(ctx) as session:
             if session.info.server_version < 140000:
@@ -322,13 +338,17 @@ class Locks(_Looking):
 
 
 class DataDirectory(Read):
-    """Check if a server's data directory contains a cluster; the server need not run."""
+    """Check if a server's data directory contains a database cluster. The server need not run."""
 
     SERVICE = Postgres
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``holds``: ``cluster``, ``other`` (other files), ``empty`` or ``absent``; ``path`` of the directory."""
+        """Facts: ``holds``: content of the data directory; ``path``: path of the data directory.
+
+        ``holds`` is ``cluster``, ``other`` (the directory contains files that are not a cluster), ``empty``, or ``absent``
+        (the directory does not exist).
+        """
         service = ctx.service(self.service, Postgres)
         return {"holds": cluster.state(Tools.of(ctx, service, ctx.host)), "path": service.data_directory}

@@ -1,4 +1,4 @@
-"""Backups of a PostgreSQL database by pg_dump: take, verify and restore them."""
+"""Actions that take, verify and restore backups of a PostgreSQL database made by pg_dump."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Jobs = Annotated[int, Field(ge=1, le=64, description="Number of tables that are 
 
 
 class Dump(Write):
-    """Back up a database in one snapshot, with a digest of every table in the same snapshot."""
+    """Back up a database with pg_dump, and record a digest of every table. Dump and digests are from the same snapshot."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
@@ -41,18 +41,23 @@ class Dump(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` for restore and verification, ``bytes`` of the backup, ``database_bytes``.
+        """Facts: ``location``: address of the backup; ``manifest``: address of the backup's manifest.
 
-        Also ``snapshot_at``, ``files``, ``tables`` and ``rows`` (numbers), ``server_version``, ``algorithm``, ``tools``
-        (versions), ``seconds`` (duration of each stage), and ``warnings`` (number) with ``warnings_evidence`` if tools
-        warned; for a managed database ``not_recorded`` (parts that its master user cannot read).
+        ``bytes``: size of the backup; ``database_bytes``: size of the database; ``snapshot_at``: time of the snapshot;
+        ``files``, ``tables`` and ``rows``: their numbers; ``server_version``; ``algorithm``: algorithm of the digests;
+        ``tools``: versions of the tools; ``seconds``: duration of each stage. When tools warned: ``warnings`` (number of
+        warnings) and ``warnings_evidence``. For a managed database: ``not_recorded`` (parts that its master user cannot
+        read).
         """
         folder = Reference.parse(self.to)
         service = ctx.service(self.service, Postgres)
         return Backup(ctx, service, Store(ctx.bucket(self.to)), folder, self.jobs, int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """Check login, tools of the server's version, space for the dump, a transfer program, and the store."""
+        """Check that the login works, the host has the tools of the server's version, and the store can be used.
+
+        Also check that the host has a transfer program and enough space for the dump.
+        """
         service = ctx.service(self.service, Postgres)
         version, size = _ask_server(ctx, service)
         tools = Tools.of(ctx, service, ctx.host)
@@ -76,7 +81,10 @@ class Dump(Write):
 
 
 def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
-    """Query the server: return its major version, and the size of the database in bytes. Raises NotReady."""
+    """Query the server, and return its major version and the size of the database in bytes.
+
+    Raises NotReady when the server cannot be reached, is a standby, or does not give the role enough rights for a backup.
+    """
     try:
         with connected(ctx, service) as session:
             if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
@@ -100,7 +108,7 @@ def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
 
 
 class BackupIntact(Read):
-    """Read a backup in the store and compare every file with its digest in the manifest."""
+    """Read a backup from the store, and compare every file of the backup with the file's digest in the manifest."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
@@ -111,7 +119,11 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files``, ``tables`` (numbers), ``bytes``, ``snapshot_at``, ``identity`` of the database, ``seconds``."""
+        """Facts: ``files`` and ``tables``: numbers of files and tables in the backup; ``bytes``: size of the backup.
+
+        ``snapshot_at``: time of the backup's snapshot; ``identity``: identity of the database; ``seconds``: duration of the
+        step.
+        """
         service = ctx.service(self.service, Postgres)
         begun = ctx.deadline.remaining()
         with failing("the backup could not be read"):
@@ -143,7 +155,7 @@ class BackupIntact(Read):
 
 
 class Restore(Write):
-    """Restore a backup into a new cluster, or into a running cluster without this database. Nothing is overwritten."""
+    """Restore a backup into a new cluster, or into a running cluster that lacks this database. Nothing is overwritten."""
 
     SERVICE = Postgres
     OPENED_BY = "postgres.admit"
@@ -159,10 +171,12 @@ class Restore(Write):
     ] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``database``, ``fresh_cluster`` (true: a new cluster was made), ``closed``, ``bytes``, ``database_bytes``.
+        """Facts: ``database``: name of the database; ``fresh_cluster``: true when a new cluster was made for it.
 
-        Also ``files``, ``tables`` and ``rows`` (numbers), ``bytes_per_second``, ``snapshot_at``, ``manifest``, ``tools``
-        (versions) and ``seconds`` (duration of each stage).
+        ``closed``: true when clients are refused; ``bytes``: size of the backup; ``database_bytes``: size of the restored
+        database; ``files``, ``tables`` and ``rows``: their numbers; ``bytes_per_second``: speed of the restore;
+        ``snapshot_at``: time of the backup's snapshot; ``manifest``: address of the backup's manifest; ``tools``: versions
+        of the tools; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         origin = stored_backup.split(self.from_)
@@ -170,7 +184,10 @@ class Restore(Write):
         return Restoring(ctx, service, store, origin, self.closed, self.jobs, self.temporary).run()
 
     def ready(self, ctx: Context) -> None:
-        """Check tools, owner of the data directory, unit and server of the service, transfer program, store, and space."""
+        """Check that the host has the tools and a transfer program, and that the store can be read.
+
+        Also check that data directory, unit and server belong to the service, and that the disk has enough space.
+        """
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("pg_restore", "psql", "initdb", "vacuumdb"), 0)
@@ -181,10 +198,10 @@ class Restore(Write):
         self._need_room(ctx, service, tools)
 
     def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
-        """Check that the disk of the data directory has space for the backup's database. Raises NotReady.
+        """Raise NotReady when the disk of the data directory lacks space for the database in the backup.
 
-        The space of the present database counts as free, because the drill loses that database before the restore. If there
-        is no finished backup yet, nothing is checked: the backup will be as large as the present database.
+        The space that the present database uses counts as free, because the drill loses this database before the restore.
+        If there is no finished backup yet, nothing is checked, because the backup will be as large as the present database.
         """
         free = tools.free_space() if self.known("from_") else None
         if free is None:
@@ -203,7 +220,10 @@ class Restore(Write):
             )
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while the restore is unfinished, its database is closed, or its temporary cluster exists."""
+        """Return True while the restore is unfinished, its database refuses clients, or its temporary cluster exists.
+
+        Return None when the server cannot be queried.
+        """
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         if cluster.left_aside(tools, ctx.run_id):
@@ -232,7 +252,10 @@ class Restore(Write):
 
 
 def _present(ctx: Context, service: Postgres) -> int:
-    """Return the present size of the database in bytes, which becomes free when the database is lost; 0 when unknown."""
+    """Return the present size of the database in bytes, or 0 when it is unknown.
+
+    This space becomes free when the drill loses the database.
+    """
     try:
         with connected(ctx, service) as session:
             return int(one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0])

@@ -33,7 +33,7 @@ class Matches(Read):
     """Compare a database with a backup: every row of every table, the sequences, the structure, and the cluster's state.
 
     The structure consists of the properties of all objects in the catalogs. The cluster's state consists of roles, memberships,
-    passwords, settings, the list of databases and pg_hba.conf; it may differ in a copy on another server.
+    passwords, settings, the list of databases and pg_hba.conf. The state of a copy's cluster may differ.
     """
 
     SERVICE = Postgres
@@ -68,11 +68,13 @@ class Matches(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables``, ``rows``, ``sequences`` (numbers), ``algorithm``, ``seconds``, ``not_compared`` (reasons).
+        """Facts: ``tables``, ``rows`` and ``sequences``: their numbers; ``seconds``: duration of the comparison.
 
-        Also ``structure`` and ``cluster``: numbers of compared objects by kind, absent if the backup has no record of these
-        objects or the cluster is not compared; ``recomputed``: materialized views and extensions that are newer than in the
-        backup, as is normal after a restore; ``accepted``: differences that the step's `accept` allows.
+        ``algorithm``: algorithm of the digests; ``not_compared``: parts that were not compared, each with the reason;
+        ``structure`` and ``cluster``: numbers of compared objects of each kind. These two are absent if the backup has no
+        record of such objects or if the cluster is not compared. ``recomputed``: materialized views and extensions that are
+        newer than in the backup, which is normal after a restore; ``accepted``: differences that the step's `accept`
+        allows.
         """
         service = ctx.service(self.service, Postgres)
         store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)
@@ -95,7 +97,7 @@ class Matches(Read):
     def _answer(
         self, backup: Manifest, found: Sequence[Table], sequences: Sequence[Sequence_], judged: Judged, seconds: float
     ) -> Facts:
-        """Return the facts of the comparison. Raises StepFailed with all findings."""
+        """Return the facts of the comparison. Raises StepFailed with all findings when there are differences."""
         wanted = self._wanted(backup)
         named = {table.name for table in wanted}
         tables = found if not self.tables else [table for table in found if table.name in named]
@@ -129,7 +131,10 @@ class Matches(Read):
         return identity.measured(ctx, self.service)
 
     def _wanted(self, backup: Manifest) -> list[Table]:
-        """Return the tables of the backup whose rows are compared. Raises CouldNotVerify when all of these are empty."""
+        """Return the tables of the backup whose rows are compared.
+
+        Raises CouldNotVerify when there is no table with rows to compare.
+        """
         wanted: list[Table] = self._scope(backup.tables, backup)
         if not any(table.digest is not None and (table.rows or table.name != content.LARGE_OBJECTS) for table in wanted):
             raise CouldNotVerify(
@@ -141,7 +146,7 @@ class Matches(Read):
     def _scope(self, found: Sequence[Named], backup: Manifest) -> list[Named]:
         """Return the tables in ``found`` whose rows are compared.
 
-        Raises StepFailed when `tables` names a table that the backup lacks.
+        Raises StepFailed when `tables` or `ignore` names a table that the backup lacks.
         """
         only, without = self._known(backup, self.tables), self._known(backup, tuple(self.ignore))
         return [one for one in found if one.name not in without and (not self.tables or one.name in only)]

@@ -1,4 +1,4 @@
-"""Faults of a PostgreSQL server."""
+"""Actions that damage or stop a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 _WHOLE = "postgres.base_intact"
-"""Name of the action that verifies a backup of all databases; a dump contains only one database."""
+"""Name of the action that verifies a backup of the whole cluster. A dump contains only one of its databases."""
 _SOURCE = "backup.check"
-"""Name of the action that verifies a team's own backup; its driver compares backup and server right before the fault."""
+"""Name of the action that verifies a backup made by the team's own tool.
+
+The driver of that tool compares the backup with the server right before the fault.
+"""
 _OTHERS = """
 SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname <> %s ORDER BY 1
 """
 
 
 class LoseData(Fault):
-    """Kill the server with SIGKILL and remove its data directory, as when the disk is lost."""
+    """Kill the server with SIGKILL and remove its data directory, as if its disk had been lost."""
 
     SERVICE = Postgres
     RESTORE_ONLY = True
@@ -42,7 +45,10 @@ class LoseData(Fault):
     service: ServiceName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pid`` of the killed server, path of the ``data_directory``, ``files`` (number) and ``bytes`` removed."""
+        """Facts: ``pid``: process ID of the killed server; ``data_directory``: path of its data directory.
+
+        ``files``: number of removed files; ``bytes``: total size of the removed files.
+        """
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         if why := self._not_covered(ctx, service):
@@ -75,7 +81,10 @@ class LoseData(Fault):
             )
 
     def _not_covered(self, ctx: Context, service: Postgres) -> str:
-        """Return the reason why the verified backup lacks data that this fault destroys; empty when it contains all data."""
+        """Return the reason why the verified backup lacks data that this fault destroys.
+
+        Return an empty text when the backup contains all this data.
+        """
         if ctx.proofs & {_WHOLE, _SOURCE}:
             return ""
         try:
@@ -97,9 +106,10 @@ class LoseData(Fault):
         return Undo.by_restore("the data directory is lost; only a restore can recover it")
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while the cluster is missing or lacks the database; False once the complete database exists.
+        """Return True while the cluster is missing or lacks the database. Return False as soon as the database exists.
 
-        Raises CouldNotVerify when data directory and server contradict each other.
+        Raises CouldNotVerify when the server answers without a cluster in the data directory, or does not answer although
+        the directory contains a cluster or other files.
         """
         service = ctx.service(self.service, Postgres)
         found, there = cluster.state(Tools.of(ctx, service, ctx.host)), answers(ctx, service)
@@ -113,13 +123,13 @@ class LoseData(Fault):
         )
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the cluster is complete, is not being removed, and its server has the service's database."""
+        """Return True when the cluster is complete and not being removed, and its server has the service's database."""
         service = ctx.service(self.service, Postgres)
         whole = removal.whole(Tools.of(ctx, service, ctx.host))
         return whole and answers(ctx, service) and _holds_its_database(ctx, service)
 
     def interrupted(self, ctx: Context) -> None:
-        """Start the server again if this step killed it but then removed no file of its cluster."""
+        """Start the server again if this step killed the server but did not begin to remove files of the cluster."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         if not answers(ctx, service) and removal.whole(tools):
@@ -128,7 +138,10 @@ class LoseData(Fault):
 
 
 def _holds_its_database(ctx: Context, service: Postgres) -> bool:
-    """Return True when the server of the data directory contains the service's database. Raises CouldNotVerify."""
+    """Return True when the service's database exists on the server that uses the data directory.
+
+    Raises CouldNotVerify when the server cannot be queried or uses another data directory.
+    """
     try:
         with connected(ctx, service, database="postgres") as session:
             ownership.must_answer(session, Tools.of(ctx, service, ctx.host))
@@ -140,7 +153,7 @@ def _holds_its_database(ctx: Context, service: Postgres) -> bool:
 
 
 class Stop(Fault):
-    """Stop the server, as when somebody stops the wrong unit; with mode `immediate` as in a crash."""
+    """Stop the server, as if somebody had stopped the wrong unit. With mode `immediate`, stop it as if it had crashed."""
 
     SERVICE = Postgres
     UNDO = ("commands",)
@@ -149,13 +162,16 @@ class Stop(Fault):
     mode: Annotated[Literal["fast", "immediate"], Field(description="Shutdown mode of pg_ctl.")] = "fast"
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``unit`` and ``mode`` of the stop."""
+        """Facts: ``unit``: unit of the stopped server; ``mode``: mode in which it was stopped."""
         service = ctx.service(self.service, Postgres)
         cluster.stop(ctx, Tools.of(ctx, service, ctx.host), self.mode)
         return {"unit": service.unit, "mode": self.mode}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the service manager knows the unit; for a stop by pg_ctl, that the server uses the data directory."""
+        """Check that the service manager knows the unit.
+
+        If pg_ctl would stop the server, check instead that data directory, unit and server belong together.
+        """
         service = ctx.service(self.service, Postgres)
         if self.mode == "immediate" or not service.unit:
             need_ownership(ctx, service)

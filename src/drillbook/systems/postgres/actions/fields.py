@@ -1,4 +1,4 @@
-"""Field types that several PostgreSQL actions share, and checks of a service before the drill begins."""
+"""Field types that several PostgreSQL actions share, and checks of a PostgreSQL service before a drill begins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BaseLocation = Annotated[Uri, Field(alias="from", description="Fact `location` o
 
 
 def need_unit(ctx: Context, service: Postgres) -> None:
-    """Raise NotReady unless the service manager knows the unit of ``service``."""
+    """Raise NotReady unless the service manager knows the unit of ``service`` and the unit has a running process."""
     try:
         seen = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
     except CouldNotVerify as error:
@@ -33,7 +33,7 @@ def need_unit(ctx: Context, service: Postgres) -> None:
 
 
 def need_ownership(ctx: Context, service: Postgres) -> None:
-    """Raise NotReady unless it is proven that data directory, unit and the server at the port of ``service`` belong together."""
+    """Raise NotReady unless the data directory, the unit and the server at the port of ``service`` belong together."""
     try:
         ownership.must_own(ctx, Tools.of(ctx, service, ctx.host))
     except CouldNotVerify as error:
@@ -41,7 +41,10 @@ def need_ownership(ctx: Context, service: Postgres) -> None:
 
 
 def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
-    """Raise NotReady unless data directory, unit and server belong together; a temporary cluster needs an empty directory."""
+    """Raise NotReady unless data directory, unit and server belong together.
+
+    When ``temporary`` is true, also raise NotReady if the data directory contains files.
+    """
     try:
         found = cluster.state(tools)
     except CouldNotVerify as error:

@@ -1,4 +1,4 @@
-"""Check the integrity of a PostgreSQL database: indexes, tables, collation versions."""
+"""Action that checks the indexes, tables and collation versions of a PostgreSQL database for damage."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ SELECT pg_catalog.current_setting('data_checksums') = 'on',
 
 
 class Intact(Read):
-    """Check every B-tree index and table of a database with amcheck, and the versions of its collations.
+    """Check every B-tree index and every table of a database with amcheck. Also check the versions of its collations.
 
-    The check finds damaged indexes and indexes that lack rows, which a comparison of rows does not read. Not checked: indexes
-    of other methods than B-tree (and GIN from PostgreSQL 18 on), other databases, and the order of index pages between levels.
+    The check finds damaged indexes and indexes that lack rows. A comparison of rows cannot find these, because it reads no
+    index. The check does not cover indexes of other types (except GIN from PostgreSQL 18 on), other databases, and the
+    order of index pages between levels.
     """
 
     SERVICE = Postgres
@@ -44,11 +45,12 @@ class Intact(Read):
     ] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``indexes``, ``tables`` (numbers checked), ``heap`` (as in the step), ``amcheck``, ``seconds``.
+        """Facts: ``indexes`` and ``tables``: numbers of checked indexes and tables; ``seconds``: duration of the check.
 
-        ``amcheck`` is ``installed``, or ``borrowed`` (created for the check only). Also ``not_covered`` (number of indexes
-        or tables by reason), ``data_checksums``, and ``checksum_failures``, the number that the server counted since its
-        statistics were reset; absent without checksums.
+        ``heap``: value of `heap` in the step; ``amcheck``: ``installed``, or ``borrowed`` when the extension was created
+        only for the check; ``not_covered``: for each reason, the number of indexes or tables that were not checked;
+        ``data_checksums``: true when the server uses checksums; ``checksum_failures``: number of wrong checksums that the
+        server counted since its statistics were reset. This fact is absent when the server uses no checksums.
         """
         service = ctx.service(self.service, Postgres)
         begun = ctx.deadline.remaining()

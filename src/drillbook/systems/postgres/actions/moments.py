@@ -1,4 +1,4 @@
-"""Find the newest data in a database, to measure how much a restored copy has lost."""
+"""Action that finds the time of the newest data in a database, to measure how much a restored copy has lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from drillbook.values import Duration
 
 CANARY = f"{OWN_SCHEMA}.canary"
 BACK = 10_000
-"""Number of transactions, counted back from the newest, whose commit times are examined."""
+"""Number of the newest transactions whose commit times are examined."""
 _HINT = "set `tables` to columns with the time of writing, or write heartbeat rows regularly; compare the clocks"
 _TIMES = "SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT {limit}"
 _TYPE = """
@@ -43,10 +43,10 @@ _NEXT = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::t
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the newest data in a database, usually a restored copy; writes after this time would have been lost.
+    """Find the time of the newest data in a database, usually in a restored copy. Writes after this time would be lost.
 
-    All available sources are used: the rows of Drillbook's canary, commit times if `track_commit_timestamp` was on, and the
-    newest values of columns that the application sets at each write.
+    The action uses every available source: the rows of Drillbook's canary, the commit times (if `track_commit_timestamp`
+    was on), and the newest values of columns that the application sets at each write.
     """
 
     SERVICE = Postgres
@@ -70,10 +70,11 @@ class NewestMoment(MeasuresLoss):
         return value
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, and ``moments`` (moment and error of each basis).
+        """Facts: ``newest_moment``: time of the newest data, by the clock of the backed-up server.
 
-        ``newest_moment`` is by the clock of the backed-up server, and ``age_s`` is its age by the controller's clock.
-        The last commit may be up to ``error_s`` later: for a column, the usual interval between its newest values.
+        ``age_s``: age of this moment in seconds, by the controller's clock; ``error_s``: number of seconds by which the
+        last commit may be later. For a column, this is the usual interval between its newest values. ``basis``: source of
+        the newest moment; ``moments``: for each source, its newest moment and the error.
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -102,7 +103,10 @@ class NewestMoment(MeasuresLoss):
             yield from self._newest(session, Name.parse(table), column, f"the newest {column} of {table}")
 
     def _newest(self, session: Connection, table: Name, column: str, basis: str) -> Iterator[Moment]:
-        """Return the newest value of a column; its error is the median interval between the newest values."""
+        """Yield the newest value of a column with its error: the median interval between the column's newest values.
+
+        Raises CouldNotVerify when the column does not exist or holds no times.
+        """
         row = session.execute(_TYPE, (table.schema, table.table, column)).fetchone()
         if row is None or row[0] not in _RESOLUTION:
             kind = f"is of the type {row[0]}" if row else "does not exist"

@@ -1,4 +1,4 @@
-"""Physical backups of a whole cluster and its WAL (write-ahead log), which, unlike a dump, can restore the last commit."""
+"""Actions for physical backups of a cluster and its WAL (write-ahead log). Unlike dumps, these can restore the last commit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from drillbook.values import Duration
 
 
 class BaseBackup(Write):
-    """Copy the files of the whole cluster to a store with pg_basebackup; a recovery also needs the WAL written since."""
+    """Copy the files of a cluster to a store with pg_basebackup. A recovery to the last commit also needs the later WAL."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
@@ -40,16 +40,18 @@ class BaseBackup(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location``, ``manifest``, ``bytes`` (size of the backup), ``cluster_bytes`` (size of all databases).
+        """Facts: ``location``: address of the backup; ``manifest``: address of the backup's manifest.
 
-        Also ``start_lsn``, ``end_lsn``, ``timeline``, ``taken_at``, ``seconds`` and ``evidence``.
+        ``bytes``: size of the backup; ``cluster_bytes``: size of all databases; ``start_lsn``, ``end_lsn`` and
+        ``timeline``: WAL positions and timeline of the backup; ``taken_at``; ``seconds``: duration of each stage;
+        ``evidence``.
         """
         service = ctx.service(self.service, Postgres)
         folder = Reference.parse(self.to)
         return basebackup.Base(ctx, service, Store(ctx.bucket(self.to)), folder, int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """Check the replication privilege, tablespaces, tools of the server's version, space, and the store."""
+        """Check the right to replicate, the tablespaces, the tools of the server's version, the free space, and the store."""
         service = ctx.service(self.service, Postgres)
         version, size = _may_replicate(ctx, service)
         tools = Tools.of(ctx, service, ctx.host)
@@ -109,7 +111,7 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 
 
 def _same(ctx: Context, manifest: basebackup.BaseManifest, service: str) -> None:
-    """Raise StepFailed when the backup ``manifest`` is from another service than ``service``."""
+    """Raise StepFailed when the backup described by ``manifest`` is not a backup of ``service``."""
     if not ctx.same_service(manifest.service, service):
         raise StepFailed(
             f"the backup is a backup of the service {manifest.service!r}, not of {service!r}",
@@ -118,7 +120,7 @@ def _same(ctx: Context, manifest: basebackup.BaseManifest, service: str) -> None
 
 
 def _room(tools: Tools, manifest: basebackup.BaseManifest) -> None:
-    """Raise StepFailed when the disk lacks space for the backup's files and the cluster extracted from them."""
+    """Raise StepFailed when the disk lacks space for the backup's files and for the cluster extracted from them."""
     try:
         tools.need_space(tools.scratch, manifest.cluster_bytes + manifest.bytes)
     except NotReady as error:
@@ -137,9 +139,10 @@ class BaseIntact(Read):
     from_: BaseLocation
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files`` (number), ``bytes``, ``start_lsn``, ``end_lsn``, ``taken_at``, ``seconds``, ``identity``.
+        """Facts: ``files``: number of files in the backup; ``bytes``: size of the backup.
 
-        Also ``said``, the output of the tool.
+        ``identity``: identity of the cluster; ``start_lsn`` and ``end_lsn``: WAL positions of the backup; ``taken_at``: its
+        time; ``seconds``: duration of the step; ``said``: output of pg_verifybackup.
         """
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         begun = ctx.deadline.remaining()
@@ -180,10 +183,10 @@ class BaseIntact(Read):
 
 
 class StreamWal(Write):
-    """Receive the server's WAL (write-ahead log) continuously, into a folder outside its data directory.
+    """Receive the server's WAL (write-ahead log) continuously into a folder outside the server's data directory.
 
-    The WAL receiver exits at the end of the run, and after `for` even without a controller. The folder replaces the WAL
-    archive of a real installation. Run this step before the base backup, so that the WAL has no gap.
+    The WAL receiver exits at the end of the run. It exits after `for` even if the controller has died. In the drill, the
+    folder takes the place of a WAL archive. Run this step before the base backup, so that the WAL has no gap.
     """
 
     SERVICE = Postgres
@@ -204,7 +207,7 @@ class StreamWal(Write):
     ] = Duration(3600)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``folder`` with the received WAL, for `postgres.recover`, and ``pid`` of the WAL receiver."""
+        """Facts: ``folder``: folder of the received WAL, for `postgres.recover`; ``pid``: process ID of the WAL receiver."""
         receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
         receiver.stop()
         try:
@@ -225,12 +228,12 @@ class StreamWal(Write):
         return wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)).alive()
 
     def undo(self, ctx: Context) -> Undo:
-        """Stop the WAL receiver; the received WAL is kept until the run ends, because a recovery may need it."""
+        """Stop the WAL receiver, but keep the received WAL until the run ends, because a recovery may need this WAL."""
         return Undo.by_action("postgres.stop_wal", service=self.service)
 
 
 class StopWal(Write):
-    """Stop the WAL receiver that `postgres.stream_wal` of this run started; received WAL is kept until the run ends."""
+    """Stop the WAL receiver that `postgres.stream_wal` started in this run. Received WAL is kept until the run ends."""
 
     SERVICE = Postgres
     UNDO = ("nothing",)
@@ -238,7 +241,7 @@ class StopWal(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``stopped``, false when the WAL receiver had exited before, for example because its server exited."""
+        """Facts: ``stopped``: true when this step stopped the WAL receiver, false when the receiver had exited before."""
         receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
         alive = receiver.alive()
         receiver.stop()
@@ -252,9 +255,9 @@ class StopWal(Write):
 class WalReceived(Write):
     """Wait until the WAL receiver of `postgres.stream_wal` has flushed all commits made before this step to disk.
 
-    WAL is received a moment after the server writes it: without this step it is unknown which of the last commits a recovery
-    must restore. The action commits a message in the WAL, which changes no data, so that the server flushes all earlier
-    commits. A standby accepts no such commit: set `service` to the primary.
+    The receiver gets WAL a moment after the server wrote it. Without this step, it is unknown which of the last commits a
+    recovery must restore. The action commits a message to the WAL, so that the server flushes all earlier commits. The
+    message changes no data. A standby server accepts no commits, so `service` must be the primary server.
     """
 
     SERVICE = Postgres
@@ -265,7 +268,7 @@ class WalReceived(Write):
     within: Annotated[Duration, Field(gt=0, description="Maximum time to wait.")] = Duration(30)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server is a primary, which accepts commits. Raises NotReady."""
+        """Raise NotReady when the server cannot be reached, or is a standby that accepts no commits."""
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:
@@ -283,7 +286,7 @@ class WalReceived(Write):
         return Undo.nothing("the message in the WAL changes no data")
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lsn`` up to which WAL was received, for `reach` of `postgres.recover`, and the ``seconds`` waited."""
+        """Facts: ``lsn``: LSN up to which WAL was received, for `reach` of `postgres.recover`; ``seconds``: waiting time."""
         begun, name = time.monotonic(), wal.name_of(ctx.run_id)
         service = ctx.service(self.service, Postgres)
         with failing("the position of the WAL receiver could not be read"), connected(ctx, service) as session:
@@ -319,11 +322,11 @@ FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalo
 
 
 class Recover(Write):
-    """Recover a whole cluster from a base backup and the WAL received since, to the end of that WAL.
+    """Recover a whole cluster from a base backup and the WAL received since, up to the end of that WAL.
 
     The data directory must be empty. The step fails when a WAL segment is missing on any timeline that leads to the end, or
-    when the recovery stopped before the last WAL record. A loss of the last segments is detected only with `reach`, because
-    nothing else records that they existed.
+    when the recovery stopped before the last WAL record. If the last segments are lost, only `reach` shows it, because
+    there is no other record that these segments existed.
     """
 
     SERVICE = Postgres
@@ -355,16 +358,17 @@ class Recover(Write):
     ] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``replayed_to`` (LSN), ``last_commit_at``, ``timeline``, ``segments`` (number), ``cluster_bytes``.
+        """Facts: ``replayed_to``: LSN that the recovery reached; ``last_commit_at``: time of the last recovered commit.
 
-        Also ``bytes_per_second``, and ``seconds`` of each stage.
+        ``timeline``: timeline of the recovered cluster; ``segments``: number of WAL segments; ``cluster_bytes``: size of
+        the cluster; ``bytes_per_second``: speed of the recovery; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
         return Recovery(ctx, service, store, origin, self.wal, self.reach, self.temporary).run()
 
     def ready(self, ctx: Context) -> None:
-        """Check tools, the owner of the data directory, unit and server of the service, transfer program, and store."""
+        """Check tools, transfer program and store. Check that data directory, unit and server belong to the service."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         tools.need(("initdb", *(("pg_waldump",) if not self.known("wal") or self.wal else ())), 0)
@@ -378,15 +382,13 @@ class Recover(Write):
         return identity.measured(ctx, self.service, whole=True)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while this run's temporary cluster exists, or its unfinished cluster next to the data directory."""
+        """Return True while this run's temporary cluster or its unfinished cluster next to the data directory exists."""
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         made = self.temporary and cluster.state(tools) not in ("absent", "empty")
         return made or cluster.left_aside(tools, ctx.run_id)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that removes a temporary cluster, or an unfinished cluster next to the data directory, and keeps
-        any other.
-        """
+        """Return an undo that removes a temporary cluster or an unfinished cluster, and keeps any other cluster."""
         if self.temporary:
             return Undo.by_action("postgres.remove_cluster", service=self.service)
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)

@@ -1,4 +1,4 @@
-"""Actions on indexes of a PostgreSQL database: drop or create an index, and check that a statement uses an index."""
+"""Actions that drop or create an index, update planner statistics, or show if the plan of a statement uses an index."""
 
 from __future__ import annotations
 
@@ -41,12 +41,15 @@ WHERE n.nspname = %s AND c.relname = %s
 
 
 ATTEMPTS, AGAIN_S = 10, 0.5
-"""Maximum number of attempts to create an index while other sessions create or drop it, and seconds between two attempts."""
+"""Maximum number of attempts to create an index, and pause in seconds between two attempts.
+
+An attempt fails when another session creates or drops the same index at that time.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A CREATE INDEX statement: names of index and table, and the text after the table."""
+    """Parts of a CREATE INDEX statement: the names of the index and its table, and the text after the table's name."""
 
     name: Name
     unique: bool
@@ -55,7 +58,7 @@ class Definition:
 
     @classmethod
     def parse(cls, text: str) -> Definition:
-        """Parse a CREATE INDEX statement. Raises ValueError."""
+        """Parse a CREATE INDEX statement. Raises ValueError when ``text`` is not exactly one such statement."""
         match = _DEFINITION.fullmatch(text)
         if match is None or ";" in text:
             raise ValueError("expected one statement such as `CREATE INDEX name ON table (column)`")
@@ -79,7 +82,10 @@ def _definition(text: str) -> str:
 
 
 def _unmakable(made: str) -> str:
-    """Return the reason why ``postgres.create_index`` cannot run the definition ``made``; empty when it can."""
+    """Return the reason why ``postgres.create_index`` cannot create the index that ``made`` defines.
+
+    Return an empty text when it can.
+    """
     try:
         Definition.parse(made)
     except ValueError:
@@ -97,7 +103,7 @@ def _state(session: Connection, name: Name) -> tuple[Any, ...] | None:
 
 
 class DropIndex(Fault):
-    """Drop an index, as a careless migration does: queries still return correct results, but too slowly."""
+    """Drop an index, as a careless migration does. Queries then still return correct results, but too slowly."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -107,12 +113,15 @@ class DropIndex(Fault):
     index: IndexName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the index exists, is valid, belongs to an ordinary table, and can be created again."""
+        """Check that the index exists, that it is valid, that its table is ordinary, and that it can be created again."""
         if self.known("index"):
             self._definition(ctx)
 
     def _definition(self, ctx: Context) -> str:
-        """Return the definition of the index to drop. Raises NotReady when the index could not be created again."""
+        """Return the definition of the index to drop.
+
+        Raises NotReady when the index does not exist, cannot be created again, or cannot be examined.
+        """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 found = _state(session, Name.parse(self.index))
@@ -135,7 +144,7 @@ class DropIndex(Fault):
         return str(made)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``index`` and ``table`` (names), ``bytes`` of the index, its ``definition``."""
+        """Facts: ``index``: name of the index; ``table``: name of its table; ``bytes``: its size; ``definition``."""
         name = Name.parse(self.index)
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -149,7 +158,7 @@ class DropIndex(Fault):
         return {"index": str(name), "table": f"{found[3]}.{found[4]}", "bytes": found[6], "definition": found[1]}
 
     def undo(self, ctx: Context) -> Undo:
-        """Create the index again from its own definition, without blocking writers."""
+        """Create the index again from its recorded definition. Writers of its table are not blocked meanwhile."""
         return Undo.by_action("postgres.create_index", service=self.service, definition=self._definition(ctx))
 
     def active(self, ctx: Context) -> bool:
@@ -160,7 +169,10 @@ class DropIndex(Fault):
 
 
 class CreateIndex(Write):
-    """Create an index without blocking writers; keep a valid index that has this name already, replace an invalid one."""
+    """Create an index without blocking writers.
+
+    If a valid index of that name exists already, it is kept. If an invalid index of that name exists, it is replaced.
+    """
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -175,7 +187,10 @@ class CreateIndex(Write):
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``index`` (name), ``already`` (true when a valid index existed before this step), ``seconds``."""
+        """Facts: ``index``: name of the index; ``already``: true when a valid index of this name existed before the step.
+
+        ``seconds``: duration of the step.
+        """
         wanted, begun = Definition.parse(self.definition), ctx.deadline.remaining()
         for attempt in range(ATTEMPTS):
             try:
@@ -190,7 +205,7 @@ class CreateIndex(Write):
         return {"index": str(wanted.name), "already": already, "seconds": round(begun - ctx.deadline.remaining(), 3)}
 
     def _made(self, ctx: Context, wanted: Definition) -> bool:
-        """Create the index; return True when a valid index of that name existed already."""
+        """Create the index unless a valid index of that name exists. Return True when such an index existed already."""
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             found = _state(session, wanted.name)
             if found is not None and not found[0]:
@@ -207,7 +222,7 @@ class CreateIndex(Write):
 def _raced(error: Exception) -> bool:
     """Return True when ``error`` shows that another session creates or drops the same index at the same time.
 
-    The client of that session may already be dead.
+    That session may still run although its client has died.
     """
     if isinstance(error, psycopg.errors.UniqueViolation):  # an error in a system catalogue, not in the rows of the index
         return error.diag.schema_name == "pg_catalog"
@@ -228,7 +243,7 @@ class Analyze(Write):
     table: TableName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table`` (name), ``rows`` (number as estimated by the server)."""
+        """Facts: ``table``: name of the table; ``rows``: number of its rows as estimated by the server."""
         name = Name.parse(self.table)
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -248,7 +263,7 @@ class Analyze(Write):
 
 
 class Explain(Read):
-    """Get the plan of a statement without running it: the indexes that it uses, and its sequential scans."""
+    """Get the plan of a statement without running the statement, and list the indexes and sequential scans in the plan."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -258,7 +273,10 @@ class Explain(Read):
     index: Annotated[IndexName | None, Field(description="Index that the plan must use.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``indexes`` (used ones), ``scanned`` (tables read by a sequential scan), ``cost`` (estimate), ``plan``."""
+        """Facts: ``indexes``: indexes that the plan uses; ``scanned``: tables that it reads by a sequential scan.
+
+        ``cost``: estimated cost of the plan; ``plan``: evidence file with the whole plan.
+        """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 plan = explain(session, self.query)

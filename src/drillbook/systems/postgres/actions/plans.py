@@ -1,4 +1,4 @@
-"""Plans of the statements that a PostgreSQL server is running. Read-only; no statement is run."""
+"""Read-only action that gets the plans of the statements that a PostgreSQL server is running at present."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 
 
 class Plans(Read):
-    """Get the plans of long-running statements, without running them; they name the tables read by a sequential scan.
+    """Get the plans of the statements that have been running longest, and list the tables that they scan sequentially.
 
-    Only statements of the application's role are examined, in a session of that role, because planning may evaluate
-    functions that a statement calls (those declared immutable or stable). The plan is the generic one, without parameter
-    values, as a new session with the role's settings gets it. Literals are removed from the output.
+    The action does not run the statements. It examines only statements of the application's role, in a session of that
+    role, because planning a statement may evaluate the immutable and stable functions in it. The plan is generic: it is
+    made without parameter values, and as a new session of that role would get it. Literals are removed from the output.
     """
 
     SERVICE = Postgres
@@ -69,11 +69,12 @@ class Plans(Read):
     ] = 3
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``count`` (number of statements), ``plans`` (a mapping for each statement).
+        """Facts: ``count``: number of examined statements; ``plans``: list with the plan of each statement.
 
-        Keys of a plan: ``pid``, ``application``, ``seconds``, ``query``, ``cost``, ``indexes``, ``scanned``, and ``why``
-        (the reason when there is no plan). ``scanned`` lists the tables read by a sequential scan, each with ``table``,
-        ``rows``, ``filter``, and ``reads`` (the planner's estimate of how often one execution repeats the scan).
+        Keys of a plan: ``pid``, ``application``, ``seconds`` (running time of the statement), ``query``, ``cost``
+        (estimated cost), ``indexes`` (indexes that the plan uses), ``scanned``, and ``why`` (the reason when there is no
+        plan). ``scanned`` lists the tables that the plan reads by a sequential scan. Each has ``table``, ``rows``,
+        ``filter``, and ``reads`` (number of scans in one execution, as estimated by the planner).
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres), as_user=True) as session:
@@ -88,7 +89,10 @@ class Plans(Read):
         return {"plans": plans, "count": len(plans)}
 
     def _running(self, ctx: Context, session: Connection) -> list[tuple[Any, ...]]:
-        """Return the running statements, longest-running first; statements with equal text are listed once."""
+        """Return the running statements, sorted by running time with the longest first.
+
+        Of several statements with equal text, only the one that has been running longest is returned.
+        """
         until = ctx.deadline.remaining() - min(float(self.watch), ctx.deadline.remaining() / 2)
         while True:
             rows = session.execute(_RUNNING, (float(self.longer_than),)).fetchall()
@@ -141,10 +145,11 @@ class Plans(Read):
 
 
 def _explained(session: Connection, query: str) -> dict[str, Any]:
-    """Return the generic plan of one statement, valid for any parameter values. Raises psycopg.Error.
+    """Return the generic plan of one statement. Such a plan is valid for any parameter values.
 
-    The statement is prepared by SQL and by the extended protocol, which accepts only a single statement; EXPLAIN EXECUTE
-    does not run it.
+    The statement is not run: it is prepared with PREPARE, and planned with EXPLAIN EXECUTE. PREPARE is sent by the extended
+    protocol, because this protocol refuses a text with several statements. Raises psycopg.Error when the server reports
+    one.
     """
     session.execute(f"PREPARE drillbook_plan AS {query}".encode(), prepare=True)
     try:

@@ -1,4 +1,4 @@
-"""Comparison of a restored copy with its original, the production database."""
+"""Action that compares a restored copy of a database with its original in production."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ _OUTSIDE = "SELECT count(*) FILTER (WHERE {key} > {high}), count(*) FILTER (WHER
 class Compare(Read):
     """Compare a restored copy with the production database: content of the chosen tables, and row counts of all tables.
 
-    Content is compared in ranges of a key. Production has changed since the backup: a table that only grows is compared up
-    to the newest rows of the copy, a constant table as a whole. Rows that production has updated are reported as different.
+    Content is compared in ranges of a key. Because production has changed since the backup, a table that only grows is
+    compared up to the newest rows of the copy. A table that never changes is compared as a whole. Rows that production has
+    updated since the backup are reported as different.
     """
 
     SERVICE = Postgres
@@ -59,10 +60,12 @@ class Compare(Read):
         return {_shown(table): keyed for table, keyed in value.items()}
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables``, ``rows`` (numbers compared by content), ``ranges`` (by table: range, rows, equal).
+        """Facts: ``tables`` and ``rows``: numbers of tables and rows whose content was compared.
 
-        Also ``volume`` (row counts of both, by table), ``history`` (run compared with, tables that are new or gone since),
-        ``not_compared`` (reasons), ``algorithm``, ``seconds``.
+        ``ranges``: for each table, its key ranges with their numbers of rows and if they are equal; ``volume``: for each
+        table, the row counts in both databases; ``history``: the earlier run that was compared with, and the tables that
+        are new or gone since that run; ``not_compared``: tables that were not compared, each with the reason;
+        ``algorithm``: algorithm of the digests; ``seconds``: duration of the comparison.
         """
         parts = wanted(ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history)
         begun = ctx.deadline.remaining()
@@ -76,13 +79,13 @@ class Compare(Read):
         return result.answer(self.service, facts)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the two databases are not the same."""
+        """Raise PlanError when `service` and `against` name the same database."""
         if self.known("against") and ctx.same_service(self.service, self.against):
             raise PlanError(f"postgres.compare: {self.service} would be compared with itself")
 
 
 class _Reader:
-    """Reads one of the two databases in a snapshot, so that all its queries see the same rows."""
+    """Reader of one of the two databases. All its queries use one snapshot, so they see the same rows."""
 
     def __init__(self, snap: Snapshot) -> None:
         self.session = snap.owner
@@ -94,15 +97,15 @@ class _Reader:
         return [_shown(one.name) for one in self.relations if one.kind == "r" and one.schema != own]
 
     def has(self, table: str) -> bool:
-        """Return True when there is a relation of that name."""
+        """Return True when the database has a relation of the name ``table``."""
         return exists(self.session, Name.parse(table))
 
     def count(self, table: str) -> int:
-        """Return the number of rows of one table, without those of its partitions."""
+        """Return the number of rows of one table. Rows of its partitions are not counted."""
         return int(one(self.session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(Name.parse(table).sql))[0])
 
     def bounds(self, table: str, keyed: Keyed) -> list[str]:
-        """Return the upper ends of key ranges with equal numbers of rows: the largest key of each range, in order."""
+        """Divide the rows into key ranges of about equal size, and return the largest key of each range in order."""
         names = {"table": Name.parse(table).sql, "key": sql.Identifier(keyed.key)}
         newest = str(keyed.up_to)
         if keyed.up_to == "newest":
@@ -114,7 +117,10 @@ class _Reader:
         return [str(high) for (high,) in self.session.execute(query).fetchall()]
 
     def rows(self, table: str, key: str, low: str | None, high: str | None) -> Rows:
-        """Return number and digest of the rows with a key above ``low`` and up to ``high``, including rows in partitions."""
+        """Return number and digest of the rows whose key is greater than ``low`` and at most ``high``.
+
+        Rows in partitions are included. A bound that is None does not limit the range.
+        """
         where: list[sql.Composable] = [sql.SQL("true")]
         for sign, bound in ((">", low), ("<=", high)):
             if bound is not None:
@@ -124,14 +130,17 @@ class _Reader:
         return Rows(int(number), format(int(total) % 2**64, "016x"))
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
-        """Return two numbers: rows with a key above ``high``, and rows with NULL as the key."""
+        """Return the number of rows whose key is greater than ``high``, and the number of rows whose key is NULL."""
         names = {"table": Name.parse(table).sql, "key": sql.Identifier(key), "high": sql.Literal(high)}
         above, without = one(self.session, sql.SQL(_OUTSIDE).format(**names))
         return int(above), int(without)
 
 
 def _shown(table: str) -> str:
-    """Return schema and name of a table, with SQL quotes only where SQL requires them. Raises ValueError."""
+    """Return schema and name of a table, with SQL quotes only where SQL requires them.
+
+    Raises ValueError when ``table`` is not the name of a table in SQL syntax.
+    """
     name = Name.parse(table)
     parts = (name.schema, name.table)
     return ".".join(part if _PLAIN.fullmatch(part) else sql.Identifier(part).as_string(None) for part in parts)

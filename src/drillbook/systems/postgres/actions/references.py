@@ -1,4 +1,7 @@
-"""References from database rows to objects in a bucket, which the database itself cannot check."""
+"""Action that checks references from rows of a database to objects in a bucket.
+
+The database itself cannot check such references.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from drillbook.systems.postgres.connection import connected, reason
 from drillbook.systems.postgres.service import Postgres
 
 SHOWN = 10
-"""Number of keys listed in the finding; the evidence file contains all."""
+"""Maximum number of object keys that a finding lists. The evidence file contains all keys."""
 
 
 class References(Read):
-    """Check that a bucket contains every object whose key is stored in the rows of a database, such as a restored copy.
+    """Check that a bucket contains every object whose key is stored in a row of a database, usually of a restored copy.
 
-    A restored row is useless when its object was deleted since the backup, although the database itself is intact. Objects
-    without a row, such as objects written since the backup, are only counted.
+    If the object of a restored row was deleted since the backup, the row is useless although the database is intact.
+    Objects without a row, such as objects written since the backup, are only counted.
     """
 
     SERVICE = Postgres
@@ -48,9 +51,11 @@ class References(Read):
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers ``references``, ``objects``, ``missing``, ``wrong_size``, ``unreferenced``.
+        """Facts: ``references``: number of objects that rows name; ``objects``: number of objects in the bucket.
 
-        Also ``evidence`` (a list of the missing and differing objects) after a failure.
+        ``missing``: number of named objects that the bucket lacks; ``wrong_size``: number of those with another size than
+        their row says; ``unreferenced``: number of objects that no row names. After a failure, ``evidence`` is a file with
+        the list of the missing and differing objects.
         """
         wanted = self._wanted(ctx)
         if not wanted:
@@ -74,7 +79,10 @@ class References(Read):
         raise StepFailed(said, findings=[self._finding(said, lines, facts)], facts=facts)
 
     def _wanted(self, ctx: Context) -> dict[str, int | None]:
-        """Return the object keys that the query selects, with the expected sizes (None: unknown). Raises CouldNotVerify."""
+        """Return the object keys that the query selects, each with the expected size or with None.
+
+        Raises CouldNotVerify when the query fails or returns too many rows.
+        """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 session.execute("BEGIN READ ONLY")

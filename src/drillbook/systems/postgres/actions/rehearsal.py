@@ -1,4 +1,4 @@
-"""Actions to rehearse a restore outside production: find the newest backup, and remove the temporary cluster."""
+"""Actions for the rehearsal of a restore outside production: find the newest backup, and remove the temporary cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from drillbook.values import Duration
 
 
 class NewestBackup(Read):
-    """Find the newest backup of a service in a store, made by any run, and its age."""
+    """Find the newest backup of a service in a store, and measure its age. Any run may have made the backup."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -51,12 +51,14 @@ class NewestBackup(Read):
     ] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``found`` (true or false), ``count`` (number of backups), ``unreadable`` (keys of unreadable manifests).
+        """Facts: ``found``: true when there is a backup; ``count``: number of backups in the store.
 
-        Of the newest backup: ``location``, with the digest of its manifest; ``manifest``, ``snapshot_at``; ``age_s``, from
-        the snapshot (server's clock) to now (controller's clock); numbers ``tables``, ``rows``, ``bytes``; ``vouched``, true
-        when the manifest has a trusted signature, as required unless ``signed`` or ``required`` is false; ``unvouched``, the
-        reason when there is no trusted signature, absent with ``required: false``.
+        ``unreadable``: keys of manifests that could not be read. The other facts describe the newest backup. ``location``:
+        its address with the digest of its manifest; ``manifest``: address of its manifest; ``snapshot_at``: time of its
+        snapshot by the server's clock; ``age_s``: seconds from this time until now by the controller's clock; ``tables``,
+        ``rows`` and ``bytes``: their numbers; ``vouched``: true when the manifest has a trusted signature. Such a signature
+        is required unless ``signed`` or ``required`` is false. ``unvouched``: the reason why the signature is not trusted.
+        This fact is absent when ``required`` is false.
         """
         service = ctx.service(self.service, Postgres)
         store = Store(ctx.service(self.store, S3))
@@ -89,7 +91,7 @@ class NewestBackup(Read):
         return facts
 
     def _newest(self, ctx: Context, store: Store, service: Postgres) -> tuple[Found | None, Search]:
-        """Return the newest backup, and the result of the search; the backup is None if there is none and `required` is false."""
+        """Return the newest backup, and the result of the search. The backup may be None only when `required` is false."""
         if self.required:
             return newest.of(store, self.prefix, service, ctx.deadline)
         searched = newest.search(store, self.prefix, service, ctx.deadline)
@@ -113,9 +115,9 @@ class NewestBackup(Read):
         }
 
     def _doubt(self, ctx: Context, store: Store, best: Found) -> str:
-        """Return the reason why the newest backup's signature is not trusted; empty when it is trusted.
+        """Return the reason why the newest backup's signature is not trusted. The reason is empty when it is trusted.
 
-        Raises CouldNotVerify when a trusted signature is required.
+        Raises CouldNotVerify when a trusted signature is required and the backup has none.
         """
         if ctx.vouchers is None:
             return vouchers.UNKNOWN_RUN
@@ -146,7 +148,10 @@ class RemoveCluster(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed`` (true or false), ``files`` (number), ``bytes``. Does nothing when there is no cluster."""
+        """Facts: ``removed``: true when a cluster was removed; ``files``: number of its files; ``bytes``: their total size.
+
+        When there is no cluster, the action does nothing.
+        """
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         cluster.clear_aside(tools)

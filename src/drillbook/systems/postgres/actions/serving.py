@@ -23,7 +23,7 @@ Declared = Literal["read", "write"]
 
 
 class Healthy(Read):
-    """Check that the server works: its superuser can log in, it is not in recovery, and a write reaches the disk."""
+    """Check that the superuser can log in to the server, that it is not in recovery, and that a write reaches the disk."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -31,9 +31,10 @@ class Healthy(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``version``, ``database`` (name), its size in ``bytes``, ``in_recovery``, ``uptime_s`` of the server.
+        """Facts: ``version``: version of the server; ``database``: name of the database; ``bytes``: size of the database.
 
-        Also ``connections`` (number in use), ``max_connections``.
+        ``in_recovery``: true when the server is in recovery; ``uptime_s``: seconds since the server started;
+        ``connections``: number of connections in use; ``max_connections``: maximum number of connections.
         """
         service = ctx.service(self.service, Postgres)
         try:
@@ -73,7 +74,7 @@ SELECT pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recover
 
 
 class Sql(Read):
-    """Run one SQL statement, in a read-only transaction unless `effect: write` is set."""
+    """Run one SQL statement. Unless the step sets `effect: write`, the statement runs in a read-only transaction."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -98,7 +99,11 @@ class Sql(Read):
         return Effect(self.if_known("declared", Effect.READ))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``columns``, ``rows`` (the first 1000, as lists), ``rowcount``, ``truncated``, ``value`` (first field)."""
+        """Facts: ``columns``: names of the result's columns; ``rows``: the first 1000 rows, each as a list of values.
+
+        ``rowcount``: number of rows that the statement returned or changed; ``truncated``: true when there are more rows
+        than in ``rows``; ``value``: the first value of the first row.
+        """
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service, database=self.database, as_user=self.as_ == "user") as session:
@@ -119,7 +124,7 @@ class Sql(Read):
         return facts | {"value": facts["rows"][0][0] if rows and columns else None}
 
     def ready(self, ctx: Context) -> None:
-        """Check that `undo_query` is used only with `effect: write`."""
+        """Raise PlanError when the step has an `undo_query` but does not set `effect: write`."""
         if self.undo_query and self.effect is Effect.READ:
             raise PlanError("postgres.sql: `undo_query` needs `effect: write`")
 
@@ -138,7 +143,10 @@ class Sql(Read):
 
 
 class Admit(Write):
-    """Open a database that a restore with `closed` closed to clients. Does nothing when the database is open already."""
+    """Admit clients to a database that was restored with `closed: true`.
+
+    When clients are already admitted, the action does nothing.
+    """
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -150,7 +158,7 @@ class Admit(Write):
     ] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``database`` (name), ``connection_limit`` (the new one)."""
+        """Facts: ``database``: name of the database; ``connection_limit``: its new connection limit."""
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service, database="postgres") as session:
@@ -168,9 +176,9 @@ class Admit(Write):
 
 
 class ClearRestore(Write):
-    """Discard a database or cluster that this run did not restore completely, and that no client has used.
+    """Discard a database or cluster that this run restored incompletely. No client has used it yet.
 
-    A database that this run restored completely, but left closed to clients, is opened. Other databases are not touched.
+    If this run restored a database completely but still refuses its clients, admit them. Other databases are not changed.
     """
 
     SERVICE = Postgres
@@ -179,7 +187,7 @@ class ClearRestore(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``discarded`` (names of databases), ``opened`` (true when clients were admitted)."""
+        """Facts: ``discarded``: names of the discarded databases; ``opened``: true when this step admitted clients."""
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
         ctx.run(*cluster.clear_own(tools, ctx.run_id)).check()

@@ -1,4 +1,4 @@
-"""Actions on sessions of a PostgreSQL server: exhaust the connections, hold a lock, terminate chosen sessions."""
+"""Actions on sessions of a PostgreSQL server: use up its connections, hold a lock, or terminate chosen sessions."""
 
 from __future__ import annotations
 
@@ -31,20 +31,24 @@ For = Annotated[
     ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
-"""Options of the fault's sessions that prevent settings of the role from terminating them. All exist since PostgreSQL 14."""
+"""Server options for the fault's sessions, so that no setting of the role terminates them. All exist since PostgreSQL 14."""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
-"""Error texts when server, role or database has no free connection; from PostgreSQL's sources (proc.c, postinit.c)."""
+"""Error texts of a server that refuses a connection because server, role or database has no free one.
+
+Source: the files proc.c and postinit.c of PostgreSQL.
+"""
 SHOWN = 0.9
-"""Fraction of the connections that must be visible as sessions when the server is full; clients that are logging in are not
-visible.
+"""Fraction of the maximum number of connections that must be visible as sessions before the server counts as full.
+
+It is less than 1 because a client that is logging in is not visible yet.
 """
 LEAST_MAJOR = 14
-"""First major version of PostgreSQL that notices a lost client even while a statement runs."""
+"""First major version of PostgreSQL that notices the loss of a client while its statement runs."""
 
 REFUSAL = "error: connection to server .* failed: "
-"""Pattern of the line that psql prints once for a session that was refused by every address of the server.
+"""Pattern of the line that psql prints once for a session that every address of the server refused.
 
-A session that was terminated later ends with "connection to server was lost" instead.
+For a session that was terminated later, psql prints "connection to server was lost" instead.
 """
 
 _CLIENT = """
@@ -120,7 +124,7 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_lo
 
 
 class _Held(Fault):
-    """Base of faults that hold sessions open, with clients on the service's host that exit after `for`."""
+    """Base class of faults that hold sessions open. Their clients run on the service's host, and exit after `for`."""
 
     SERVICE = Postgres
     UNDO = ("commands",)
@@ -128,7 +132,7 @@ class _Held(Fault):
     service: ServiceName
 
     def _application(self, ctx: Context) -> str:
-        """Return the `application_name` of the fault's sessions, unique to this step."""
+        """Return the `application_name` of the fault's sessions. No other step has the same name."""
         return f"drillbook-{sha256(Helper(ctx).mark.encode()).hexdigest()[:12]}"
 
     def _client(self, ctx: Context) -> tuple[str, ...]:
@@ -168,10 +172,10 @@ class _Held(Fault):
 
 
 class HoldConnections(_Held):
-    """Hold connections until the server accepts no more, like a program that opens connections and never closes them.
+    """Open connections until the server accepts no more, like a program that never closes its connections.
 
-    The connections belong to the application's role; connections reserved for superusers stay free. Needs PostgreSQL 14 or
-    newer.
+    The connections belong to the application's role. The connections reserved for superusers stay free. The fault needs
+    PostgreSQL 14 or newer.
     """
 
     TIMEOUT = 120.0
@@ -180,7 +184,10 @@ class HoldConnections(_Held):
     for_: For = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server has free connections, and that psql is on the host."""
+        """Check that the server has enough free connections, its version is supported, and psql is on the host.
+
+        Also check that the application's role is not a superuser.
+        """
         self._checked(ctx)
         major, most, used, exempt = self._room(ctx)
         if exempt:
@@ -199,9 +206,9 @@ class HoldConnections(_Held):
             )
 
     def _room(self, ctx: Context) -> tuple[int, int, int, bool]:
-        """Return major version, maximum of ordinary connections, connections in use, and True when `user` is a superuser.
+        """Return major version, maximum and present number of ordinary connections, and True when `user` is a superuser.
 
-        Raises NotReady.
+        Raises NotReady when the server cannot be queried.
         """
         service = ctx.service(self.service, Postgres)
         try:
@@ -212,7 +219,10 @@ class HoldConnections(_Held):
         return major, most, used, exempt
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``application`` (name of the sessions), ``held`` (number), ``limit`` (maximum for ordinary roles)."""
+        """Facts: ``application``: `application_name` of the fault's sessions; ``held``: number of these sessions.
+
+        ``limit``: maximum number of connections of ordinary roles.
+        """
         _, most, used, _ = self._room(ctx)
         wanted = most if self.leave == 0 else max(0, most - used - self.leave)
         Helper(ctx).start(
@@ -223,14 +233,15 @@ class HoldConnections(_Held):
         return {"application": self._application(ctx), "held": self._count(ctx), "limit": most}
 
     def _taken(self, ctx: Context) -> bool:
-        """Return True when the server refuses new clients, and most of its connections (fraction ``SHOWN``) are visible as
-        sessions.
-        """
+        """Return True when the server refuses new clients, and the fraction ``SHOWN`` of its connections is in use."""
         _, most, used, _ = self._room(ctx)
         return used >= SHOWN * most and self._refuses(ctx)
 
     def _refuses(self, ctx: Context) -> bool:
-        """Return True when the server refuses the application because no connection is free."""
+        """Return True when the server refuses the application because no connection is free.
+
+        Raises CouldNotVerify when the server refuses it for another reason.
+        """
         if not self._count(ctx):
             return False
         try:
@@ -252,7 +263,7 @@ class HoldConnections(_Held):
 
 
 class IdleInTransaction(_Held):
-    """Open a transaction, lock a table and then stay idle, like a client that hangs or waits for a person."""
+    """Open a transaction, lock a table, and stay idle. A client that hangs or waits for a person does the same."""
 
     table: TableName
     mode: Annotated[
@@ -275,7 +286,7 @@ class IdleInTransaction(_Held):
             raise NotReady(f"{self.service} cannot be queried: {reason(error)}") from error
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``application`` (name of the session), ``table``, ``mode`` of the lock."""
+        """Facts: ``application``: `application_name` of the session; ``table``: locked table; ``mode``: mode of the lock."""
         name, helper = Name.parse(self.table), Helper(ctx)
         lock = f"BEGIN; SET LOCAL lock_timeout = '20s'; LOCK TABLE {name.quoted} IN {self.mode.upper()} MODE;"
         helper.start(_STAND, self.for_, self._application(ctx), "", lock, *self._client(ctx), private=self._private(ctx))
@@ -293,7 +304,7 @@ class IdleInTransaction(_Held):
         return self._count(ctx, "idle in transaction") > 0
 
     def _locks(self, ctx: Context) -> bool:
-        """Return True when the fault's session, idle in its transaction, holds the lock on the table."""
+        """Return True when the fault's session is idle in its transaction and holds the lock on the table."""
         mode = f"{self.mode.title().replace(' ', '')}Lock"
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             return bool(one(session, _LOCKS, self._application(ctx), Name.parse(self.table).quoted, mode)[0])
@@ -310,7 +321,7 @@ ORDER BY pid
 
 
 class Terminate(Write):
-    """Terminate the sessions of one application, or those idle in a transaction for too long, and no others."""
+    """Terminate the sessions of one application, or the sessions that have been idle in a transaction for too long."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -332,7 +343,10 @@ class Terminate(Write):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``terminated`` (number), ``pids``, ``applications`` (names). Succeeds even when no session matches."""
+        """Facts: ``terminated``: number of terminated sessions; ``pids``: their process IDs; ``applications``: their names.
+
+        The step succeeds even when no session matches.
+        """
         service = ctx.service(self.service, Postgres)
         try:
             with connected(ctx, service) as session:

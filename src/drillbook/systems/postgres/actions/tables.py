@@ -1,4 +1,7 @@
-"""Actions on one table of a PostgreSQL database: drop it, delete rows, restore it while the other tables stay in use."""
+"""Actions on one table of a PostgreSQL database: drop the table, delete its rows, or restore it.
+
+During a restore of one table, the other tables stay in use.
+"""
 
 from __future__ import annotations
 
@@ -67,9 +70,10 @@ class DropTable(Fault):
     table: TableName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``, its ``rows`` and ``bytes``, ``cascaded`` (objects that the server dropped with it).
+        """Facts: ``table``: name of the table; ``rows``: number of its rows; ``bytes``: its size.
 
-        After deadlocks also ``deadlocks``: how often the server rolled the drop back before it was committed.
+        ``cascaded``: other objects that the server dropped with it; ``deadlocks``: number of attempts that the server
+        rolled back because of a deadlock. This fact is absent when there was no deadlock.
         """
         try:
             facts, deadlocks = after_deadlocks(lambda: self._drop(ctx, Name.parse(self.table)))
@@ -119,7 +123,7 @@ class DropTable(Fault):
 
 
 _DROPPED, _DELETED = "dropped.json", "deleted.json"
-"""Names of the evidence files about the loss; they are written before the transaction is committed."""
+"""Names of the evidence files about the lost rows. They are written before the transaction is committed."""
 
 
 def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
@@ -128,14 +132,14 @@ def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
 
 
 def _noted(ctx: Context, name: str) -> list[Facts]:
-    """Return the content of the evidence files ``name``; each attempt of this step writes one right before its commit."""
+    """Return the content of all evidence files ``name``. Each attempt of the step writes one right before its commit."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in ctx.kept_evidence(name)]
 
 
 def _aborted(session: Connection, notes: list[Facts]) -> bool:
     """Return True when the server confirms that all transactions in ``notes`` were aborted.
 
-    Source: txid_status in PostgreSQL's manual, 9.27.
+    Source: the function txid_status in section 9.27 of PostgreSQL's manual.
     """
     return all(one(session, "SELECT pg_catalog.txid_status(%s)", note["transaction"])[0] == "aborted" for note in notes)
 
@@ -178,9 +182,9 @@ class DeleteRows(Fault):
     where: Condition
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``, ``rows`` (number deleted), ``left`` (number remaining).
+        """Facts: ``table``: name of the table; ``rows``: number of deleted rows; ``left``: number of remaining rows.
 
-        After deadlocks also ``deadlocks``: how often the server rolled the deletion back before it was committed.
+        ``deadlocks``: number of attempts that the server rolled back because of a deadlock, absent when there was none.
         """
         try:
             facts, deadlocks = after_deadlocks(lambda: self._delete(ctx, Name.parse(self.table)))
@@ -237,7 +241,7 @@ class DeleteRows(Fault):
         return Undo.by_restore("the rows are deleted; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:
-        """Return True while no row matches the condition and this step is known to have deleted some."""
+        """Return True while no row matches the condition, and evidence shows that this step deleted such rows."""
         if not any(note["rows"] for note in _noted(ctx, _DELETED)):
             return False
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -255,7 +259,7 @@ class DeleteRows(Fault):
 
 
 class _OfOneTable(Write):
-    """Base of actions that restore one table of a backup."""
+    """Base class of actions that restore one table from a backup."""
 
     SERVICE = Postgres
     TIMEOUT = 3600.0
@@ -278,10 +282,10 @@ class _OfOneTable(Write):
 
 
 class RestoreTable(_OfOneTable):
-    """Restore one table and everything that was dropped with it; the rest of the database is not touched.
+    """Restore one table and everything that was dropped with it. The rest of the database is not changed.
 
-    The restore is one transaction: the restored rows are compared with the backup's digest before anybody can see them. Rows
-    written to this table after the backup are lost, even if a canary in another table reports no loss.
+    The restore is one transaction, in which the restored rows are compared with the backup's digest before any client can
+    see them. Rows written to this table after the backup are lost, even if a canary in another table reports no loss.
     """
 
     OPENED_BY = "postgres.admit_table"
@@ -294,10 +298,11 @@ class RestoreTable(_OfOneTable):
     replace: Annotated[bool, Field(description="Drop the existing table in the same transaction.")] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table``, ``rows`` (number), ``digests``, ``relations`` (restored), ``entries`` (number in the archive).
+        """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
-        Also ``kept`` (dependent tables that still existed and were not restored), ``compared`` (at which moment), ``closed``
-        and ``replaced`` (true or false), ``seconds`` of each stage.
+        ``digests``: digests of their rows; ``entries``: number of archive entries that were restored; ``kept``: dependent
+        tables that still existed and were not restored; ``compared``: moment of the comparison; ``closed``: true when
+        writers are refused; ``replaced``: true when the existing table was dropped; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return SingleRestore(
@@ -311,7 +316,7 @@ class RestoreTable(_OfOneTable):
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """Open the restored table to writers if it was restored with `closed`; its rows stay."""
+        """Admit writers to the restored table if it was restored with `closed: true`. Its rows stay."""
         if self.closed:
             return Undo.by_action("postgres.admit_table", service=self.service)
         return Undo.nothing("restored data is kept")
@@ -332,10 +337,10 @@ def _plain_condition(text: str) -> str:
 
 
 class RestoreRows(_OfOneTable):
-    """Restore the rows of a table that match a condition and whose keys are missing now; other rows are not changed.
+    """Restore the rows of a table that match a condition and whose keys are missing now. Other rows are not changed.
 
-    The restore is one transaction: the backup's rows are compared with its digest before any is written. A row that clients
-    deleted since the backup is restored too when it matches the condition.
+    The restore is one transaction. It compares the rows of the backup with the backup's digest before it writes any row. A
+    row that a client deleted since the backup is restored too if it matches the condition.
     """
 
     UNDO = ("nothing",)
@@ -345,7 +350,10 @@ class RestoreRows(_OfOneTable):
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table``, numbers of rows: ``restored``, ``in_backup``, ``differing`` (from the backup); ``seconds``."""
+        """Facts: ``table``: name of the table; ``restored``: number of restored rows; ``seconds``: duration of each stage.
+
+        ``in_backup``: number of rows in the backup that match; ``differing``: number of present rows that differ from them.
+        """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(
             ctx, service, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_), Name.parse(self.table), self.where
@@ -357,7 +365,7 @@ class RestoreRows(_OfOneTable):
 
 
 class AdmitTable(Write):
-    """Admit writers to every table that was restored with `closed`. Safe to run when no table is closed."""
+    """Admit writers to every table that was restored with `closed: true`. Do nothing when no table refuses writers."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -366,7 +374,7 @@ class AdmitTable(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables`` (names of the tables that refused writes and accept them again)."""
+        """Facts: ``tables``: names of the tables that refused writers before this step and admit them now."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 return {"tables": [str(name) for name in tables.open_up(session)]}

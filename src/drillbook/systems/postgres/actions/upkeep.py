@@ -1,4 +1,4 @@
-"""Find missing, broken and unused indexes, and tables with many dead rows, in a PostgreSQL database. Read-only."""
+"""Read-only action that finds missing, broken and unused indexes and tables with many dead rows."""
 
 from __future__ import annotations
 
@@ -42,15 +42,16 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LI
 """
 
 HEAVY = 20
-"""Number of sequential scans of a large table during the observation that shows a missing index."""
+"""Number of sequential scans of a large table that shows a missing index, if they occur during one observation."""
 
 
 class Indexes(_Looking):
     """Find missing, broken and unused indexes, and tables full of dead rows.
 
-    Two signs of a missing index: a foreign key without an index, and sequential scans of a large table during the
-    observation. The size of a table is its row count in the server's statistics; since a crash erases these, it may also be
-    the number of rows that one scan read. The number of dead rows is an estimate from the statistics.
+    Two things are signs of a missing index: a foreign key without an index, and sequential scans of a large table during
+    the observation. The size of a table is its row count in the server's statistics. Because a crash erases these
+    statistics, the number of rows that one scan read is used when there is no row count. The number of dead rows is an
+    estimate.
     """
 
     rows: Annotated[int, Field(ge=0, description="Examine only tables with at least this many rows.")] = 10_000
@@ -62,7 +63,7 @@ class Indexes(_Looking):
     )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``watched_s`` (duration of the observation in seconds), and six lists.
+        """Facts: ``watched_s``: duration of the observation in seconds. All other facts are lists.
 
         ``foreign_keys``: foreign keys without an index. ``scanned``: tables with complete sequential scans during the
         observation. ``heavy``: tables with twenty or more such scans. ``invalid``: broken indexes. ``unused``: indexes not
@@ -121,7 +122,10 @@ def _bloated(row: tuple[Any, ...]) -> Facts:
 
 
 def _scanned(before: dict[str, Any], after: dict[str, Any], least: int) -> list[dict[str, Any]]:
-    """Return tables with at least ``least`` rows and a full sequential scan between the readings ``before`` and ``after``."""
+    """Return the tables that were scanned completely between the readings of the counters ``before`` and ``after``.
+
+    Tables with fewer than ``least`` rows are left out.
+    """
     found = []
     for key in before.keys() & after.keys():
         scans, rows = (after[key][column] - before[key][column] for column in (3, 4))
