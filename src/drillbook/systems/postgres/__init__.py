@@ -1,7 +1,7 @@
-"""PostgreSQL: backup, faults, restore, and verification of the recovery. Needs the system linux.
+"""PostgreSQL: backups, faults, restores, and verification of recoveries. This package needs the package for Linux.
 
-Lives here: service kind `postgres`, backup source `pg_dump`, actions and probes `postgres.*`, clusters, manifests, comparison.
-Lives elsewhere: the lab's own PostgreSQL (`lab.database`).
+It contains the service kind `postgres`, the backup source `pg_dump`, the actions and probes `postgres.*`, and the code for
+clusters, manifests and comparisons. The PostgreSQL server of the lab is elsewhere, in `lab.database`.
 """
 
 from drillbook.sdk.discovery import System

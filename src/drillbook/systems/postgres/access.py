@@ -1,9 +1,8 @@
-"""Keeps clients out of a database during its restore, and admits them afterwards.
+"""Refuses clients of a database during its restore, and admits them afterwards.
 
-Until the restore is complete, the database has a provisional name, so that clients find no database rather than an empty
-one. After that, a connection limit of 0 refuses everybody except superusers. The original limit, and the step of the run
-that restored the database, are stored in the settings of the database (ALTER DATABASE ... SET), where later runs can read
-them.
+Until the restore is complete, the database has a provisional name, so that no client finds an incomplete database. After
+that, a connection limit of 0 refuses everybody except superusers. Two settings of the database (ALTER DATABASE ... SET)
+store the original limit, and the run and step that restored the database. Later runs can read these settings.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ FROM pg_catalog.pg_database d WHERE d.datname = %s
 """
 
 _LOCK = 0x64726C6C
-"""First key of the advisory locks that protect the creation of databases."""
+"""First of the two keys of the advisory lock under which a database is created."""
 _END_OTHERS = """
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_locks
 WHERE locktype = 'advisory' AND objsubid = 2 AND classid = %s AND objid = %s AND granted
@@ -40,22 +39,25 @@ def exists(session: Connection, database: str) -> bool:
 
 
 def closed(session: Connection, database: str) -> bool:
-    """Return True while ``database`` exists and a restore keeps clients out of it. Raises psycopg.Error."""
+    """Return True while ``database`` exists and refuses clients because of a restore. Raises psycopg.Error."""
     found = session.execute(_STATE, (database,)).fetchone()
     return found is not None and found[0] == 0 and found[1] is not None
 
 
 def restored_by(session: Connection, database: str) -> str:
-    """Return the run and the step that restored the closed database; empty when not recorded. Raises psycopg.Error."""
+    """Return the run and the step that restored the database, or an empty text when these are not recorded.
+
+    Raises psycopg.Error.
+    """
     found = session.execute(_STATE, (database,)).fetchone()
     return str(found[2] or "") if found else ""
 
 
 def create_closed(session: Connection, database: str, by: str, limit: int, properties: sql.Composable) -> str:
-    """Create ``database`` closed to clients under a provisional name, and return that name. Raises psycopg.Error.
+    """Create ``database`` under a provisional name, let it refuse clients, and return the name. Raises psycopg.Error.
 
-    ``by`` is the run and step that create it; ``limit`` is the connection limit that ``open_up`` later restores. Sessions of
-    a dead controller that create ``database`` are terminated, and unfinished databases of this run are dropped.
+    ``by``: the run and the step that create it; ``limit``: the connection limit that ``open_up`` restores later. Sessions in
+    which a dead controller still creates ``database`` are terminated. Unfinished databases of this run are dropped.
     """
     _alone(session, int(sha256(database.encode()).hexdigest()[:7], 16))
     run = by.partition(" ")[0]
@@ -78,13 +80,13 @@ def naming(provisional: str, database: str) -> sql.Composable:
 
 
 def _alone(session: Connection, key: int) -> None:
-    """Take the advisory lock for creating a database, after terminating other sessions that hold this lock."""
+    """Terminate the sessions that hold the advisory lock for the creation of the database, and take this lock."""
     session.execute(_END_OTHERS, (_LOCK, key))
     session.execute("SELECT pg_catalog.pg_advisory_lock(%s::int, %s::int)", (_LOCK, key))
 
 
 def provisional_name(database: str, run: str) -> str:
-    """Return a new provisional name for ``database`` during its restore by ``run``, within the server's length limit."""
+    """Return a new provisional name for ``database`` during its restore by ``run``. The name is not too long for a server."""
     return f"{_provisional(database, run)}{secrets.token_hex(3)}"
 
 
@@ -112,9 +114,10 @@ def _provisional(database: str, run: str) -> str:
 
 
 def open_up(session: Connection, database: str, limit: int | None = None) -> int:
-    """Admit clients to ``database`` and return the new connection limit. Safe to run twice. Raises psycopg.Error.
+    """Admit clients to ``database`` and return its new connection limit. Raises psycopg.Error.
 
-    The new limit is ``limit`` if given, otherwise the stored original limit, otherwise -1 (no limit).
+    The new limit is ``limit`` if it is given. Otherwise it is the stored original limit, or -1 (no limit) if none is stored.
+    It does no harm to call this function twice.
     """
     current, kept, _ = one(session, _STATE, database)
     name = sql.Identifier(database)

@@ -1,7 +1,7 @@
 """Checks every B-tree and GIN index and every table of a database with PostgreSQL's extension amcheck.
 
-A check reads the whole index and, with ``heap``, looks up every row of the table in the index. Nothing is changed: if the
-extension is missing, it can be created in a transaction that is rolled back.
+A check of an index reads the whole index. When ``heap`` is true, it also looks up every row of the table in the index. The
+database is not changed: if the extension is missing, it can be created in a transaction that is rolled back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from drillbook.findings import Finding, finding
 from drillbook.systems.postgres.connection import Connection, one, reason
 
 MOST_MESSAGES = 3
-"""Maximum number of messages about one table in a finding."""
+"""Maximum number of messages about one table that its finding quotes."""
 _INSTALLED = """
 SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'amcheck'
@@ -53,7 +53,10 @@ FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AN
 
 @dataclass(slots=True)
 class Checked:
-    """Result: numbers of checked indexes and tables, findings, and for each reason the number of unchecked relations."""
+    """Result of the checks: the numbers of checked indexes and tables, and the findings.
+
+    ``not_covered``: for each reason, the number of relations that were not checked for this reason.
+    """
 
     indexes: int = 0
     tables: int = 0
@@ -67,7 +70,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Amcheck:
-    """Extension amcheck in one session; ``borrowed`` is true when a transaction created it that will be rolled back."""
+    """Extension amcheck, as seen by one session.
+
+    ``borrowed`` is true when the session has created the extension in a transaction that will be rolled back.
+    """
 
     session: Connection
     schema: str
@@ -114,7 +120,10 @@ class Amcheck:
             result.findings.append(finding("heap-corrupt", title=name, wanted="a table without damage", measured=measured))
 
     def _said(self, result: Checked, oid: int, call: str) -> list[str] | None:
-        """Check the relation ``oid``; return the server's messages about damage, or None when it could not be checked."""
+        """Check the relation ``oid``, and return the server's messages about damage.
+
+        Return None when the relation could not be checked or was dropped meanwhile.
+        """
         query = sql.SQL("SELECT x::text FROM {}.{} AS x").format(sql.SQL(self.schema), sql.SQL(call))
         if self.borrowed:
             self.session.execute("SAVEPOINT checked")
@@ -138,9 +147,11 @@ class Amcheck:
 
 @contextmanager
 def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
-    """Yield the extension; with ``borrow`` create it if missing, in a transaction that is rolled back after the `with`.
+    """Yield the extension for the ``with`` block.
 
-    Raises CouldNotVerify when the extension is not installed and cannot be created, psycopg.Error.
+    If the extension is not installed and ``borrow`` is true, create it in a transaction that is rolled back after the
+    block. Raises CouldNotVerify when it is not installed and is not created, and psycopg.Error when the server reports an
+    error.
     """
     session.execute("SET search_path TO ''")
     found = session.execute(_INSTALLED).fetchone()
@@ -166,7 +177,10 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
 
 
 def collations(session: Connection) -> list[Finding]:
-    """Return a finding for each collation whose library version differs from the recorded one. Raises psycopg.Error."""
+    """Return a finding for each collation for which the library's version differs from the recorded version.
+
+    Raises psycopg.Error.
+    """
     session.execute("SET search_path TO ''")
     rows = session.execute(_COLLATIONS).fetchall()
     if session.info.server_version >= 150000:

@@ -1,4 +1,4 @@
-"""Content of a pg_dump archive, and selection of the entries that restore a single table."""
+"""Reads the table of contents of a pg_dump archive, and selects the entries that restore a single table."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _FETCHED = ("VIEW", "MATERIALIZED VIEW", "SEQUENCE")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object in a pg_dump archive, in the order of ``pg_restore --list``.
+    """One object in a pg_dump archive: a line of ``pg_restore --list``.
 
-    ``name`` is schema and name of a relation, separated by a space; ``needs`` has the numbers of entries it requires.
+    ``name``: schema and name of a relation, separated by a space; ``needs``: numbers of the entries that this entry needs.
     """
 
     number: int
@@ -27,7 +27,10 @@ class Entry:
 
 
 def entries(listed: str, roles: Collection[str]) -> list[Entry]:
-    """Parse the output of ``pg_restore --list --verbose``; each line ends with the owner, which must be one of ``roles``."""
+    """Parse the output of ``pg_restore --list --verbose`` and return its entries in order.
+
+    Each line ends with the owner of the object. A relation is recognised only if its owner is one of ``roles``.
+    """
     found: list[Entry] = []
     for line in listed.splitlines():
         if depends := _DEPENDS.fullmatch(line):
@@ -43,10 +46,10 @@ def entries(listed: str, roles: Collection[str]) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Archive entries that restore one table: their ``lines`` in the list, and the names of the restored objects.
+    """Archive entries that restore one table, and the names of the restored objects.
 
-    ``tables`` contains the names of tables, ``relations`` those of all relations. ``kept`` are dependent relations that
-    still exist and are not restored.
+    ``lines``: lines of the entries in the list of the archive; ``tables``: names of the restored tables; ``relations``:
+    names of all restored relations; ``kept``: dependent relations that still exist and are not restored.
     """
 
     lines: tuple[str, ...]
@@ -56,11 +59,11 @@ class Selection:
 
 
 def select(found: Sequence[Entry], table: str, there: Callable[[str], bool]) -> Selection | None:
-    """Select the entries of all objects that DROP TABLE ... CASCADE removes; None if the archive lacks the table.
+    """Select the entries of the table and of all objects that DROP TABLE ... CASCADE removes with it.
 
-    ``there`` returns True for the name of a relation that exists in the database. Existing relations, and all objects that
-    belong to these, are not selected. An object that depends on several lost tables, such as a view of two tables, is
-    selected only with the last lost table.
+    Return None if the archive lacks the table. ``there`` returns True for the name of a relation that exists in the database.
+    Such relations, and all objects that belong to them, are not selected. If an object depends on several lost tables, as a
+    view of two tables does, it is selected only when the last of these tables is restored.
     """
     by_number = {entry.number: entry for entry in found}
     start = next((entry for entry in found if entry.kind == "TABLE" and entry.name == table), None)

@@ -1,7 +1,7 @@
-"""Physical backups: copy the files of a whole cluster with pg_basebackup to a store, the manifest last.
+"""Takes physical backups: pg_basebackup copies the files of a whole cluster, and the controller sends them to a store.
 
-With the WAL written since (see ``wal``) such a backup restores the last commit, which a dump cannot. Source: PostgreSQL's
-manual, 25.3 "Continuous Archiving and Point-in-Time Recovery".
+The manifest is sent last. Together with the WAL written since (see ``wal``), such a backup can restore the last commit. A
+dump cannot do this. Source: PostgreSQL's manual, 25.3 "Continuous Archiving and Point-in-Time Recovery".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from drillbook.systems.postgres.tools import Tools
 
 FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
 FILES = ("base.tar.gz", "pg_wal.tar.gz", "backup_manifest")
-"""Files that pg_basebackup writes in tar format with streamed WAL, for a cluster without additional tablespaces."""
+"""Files that pg_basebackup writes in tar format with streamed WAL when the cluster has no tablespaces of its own."""
 _SERVER = """
 SELECT s.system_identifier::text, pg_catalog.current_setting('server_version_num')::int,
        pg_catalog.current_setting('wal_segment_size'),
@@ -43,7 +43,7 @@ folder=$1 data=$2 waldata=$3; shift 3
 
 
 class BaseManifest(FilesManifest):
-    """Manifest of a physical backup; ``cluster_bytes`` is the size of all databases when the backup was taken."""
+    """Manifest of a physical backup. ``cluster_bytes``: size of all databases at the time of the backup."""
 
     format: Literal["drillbook/postgres-base/1"] = FORMAT
     host: str
@@ -58,14 +58,14 @@ class BaseManifest(FilesManifest):
 
 
 def other_tablespaces(session: Connection) -> list[str]:
-    """Return the tablespaces outside the data directory, which physical backups do not cover."""
+    """Return the names of the tablespaces outside the data directory. Physical backups do not contain these."""
     query = "SELECT spcname FROM pg_catalog.pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1"
     return [str(name) for (name,) in session.execute(query).fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Physical backup of one cluster to the store."""
+    """Physical backup of one cluster into the folder ``folder`` of a store."""
 
     ctx: Context
     service: Postgres
@@ -75,7 +75,7 @@ class Base:
     stages: Stages = field(default_factory=Stages)
 
     def take(self) -> Facts:
-        """Take the backup. On an error all its files are removed. Raises StepFailed, HostError, Cancelled."""
+        """Take the backup. After an error, all its files are removed. Raises StepFailed, HostError, Cancelled."""
         with (
             failing("the base backup failed"),
             taking(self.store, self.folder) as backup,
@@ -160,7 +160,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """Physical backup in a store, to be fetched to a host, extracted and verified."""
+    """Physical backup in a store. Its methods fetch it to a host, extract it there, and verify it."""
 
     ctx: Context
     store: Store
@@ -179,9 +179,9 @@ class Extracted:
         self.ctx.run("sh", "-c", _EXTRACT, "sh", folder, data, f"{data}/pg_wal", *owner).check()
 
     def verify(self, tools: Tools, folder: str, data: str) -> str:
-        """Check an extracted backup with pg_verifybackup: every file is intact, and the WAL in the backup is complete.
+        """Check with pg_verifybackup that every file of an extracted backup is intact and that the WAL in it is complete.
 
-        Returns the output of the tool. Raises StepFailed, HostError.
+        Return the output of pg_verifybackup. Raises StepFailed when the backup is damaged, HostError.
         """
         argv = (tools.path("pg_verifybackup"), "--exit-on-error", "--manifest-path", f"{folder}/backup_manifest", data)
         output = self.ctx.run(*argv)

@@ -1,7 +1,7 @@
 """PostgreSQL connection that limits the size of each answer.
 
-libpq buffers a whole answer, and everything that a server sends before the login. So bytes are counted as they arrive, and
-the connection is closed once an answer exceeds its limit. Each row of a stream counts as one answer.
+libpq keeps in memory a whole answer, and everything that a server sends before the login. Therefore bytes are counted as they
+arrive, and the connection is closed as soon as an answer exceeds its limit. Each row of a stream counts as one answer.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from drillbook.sdk.answers import MOST_BYTES, too_large
 T = TypeVar("T")
 
 MOST_GREETING = 1 << 20
-"""Maximum size in bytes of what a server sends before the login is complete: certificates, settings, notices."""
+"""Maximum number of bytes that a server may send before the login is complete, such as certificates, settings and notices."""
 _RECEIVED = 128
-"""Offset of `tcpi_bytes_received` in `struct tcp_info` of Linux, in bytes."""
+"""Offset in bytes of the field `tcpi_bytes_received` in Linux's `struct tcp_info`."""
 
 
 class Bounded(psycopg.Connection[tuple[Any, ...]]):
-    """Connection that is closed, with CouldNotVerify raised, when an answer exceeds its limit."""
+    """Connection that is closed when an answer exceeds its limit. CouldNotVerify is then raised."""
 
     def wait(self, gen: Generator[Any, Any, T], *given: Any, **named: Any) -> T:
-        """Wait for one answer, or one row of a stream. Raises psycopg.Error, CouldNotVerify."""
+        """Wait for one answer, or for one row of a stream. Raises CouldNotVerify when it is too large, psycopg.Error."""
         return super().wait(self._counted(gen), *given, **named)
 
     def _counted(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
@@ -71,13 +71,14 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
 
 
 class _Arrived:
-    """Counter of bytes received by a socket since the counter was created; with ``fresh``, since the socket was created.
+    """Counter of the bytes that a socket has received since the counter was created.
 
-    Only TCP sockets on Linux report the total. For others, each call of ``look`` adds the bytes that wait to be read.
+    When ``fresh`` is true, all bytes since the creation of the socket are counted. Only TCP sockets on Linux report such a
+    total. For other sockets, each call of ``look`` adds the number of bytes that wait to be read.
     """
 
     def __init__(self, number: int, *, fresh: bool = False) -> None:
-        """Start counting; ``number`` is the file descriptor of the socket."""
+        """Start to count. ``number`` is the file descriptor of the socket."""
         self._number, self.bytes = number, 0
         self._before = 0 if fresh else self._total() or 0
 

@@ -1,4 +1,4 @@
-"""PostgreSQL cluster on its host: examine or create the data directory, configure, start and stop the server."""
+"""Examines and creates data directories of PostgreSQL clusters, and configures, starts and stops their servers."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ done
 
 # The mark file survives a crash of the controller; it shows a recovery that the new cluster is not yet synced to disk.
 LOOK_S = 2.0
-"""Seconds between two checks if a server that does not yet accept writes is still running."""
+"""Seconds between two checks that a server still runs, while it does not yet accept writes."""
 NO_SERVER = 3
 """Exit status of `pg_ctl status` when no server runs."""
 CONFIGURATION = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
 """Files of the configuration that initdb writes to the data directory."""
 INSTRUCTED, CHECKSUMMED = 14, 18
-"""First major versions whose initdb has `--no-instructions`, and makes checksums unless `--no-data-checksums` is given."""
+"""First major version whose initdb has `--no-instructions`, and first major version whose initdb makes checksums by default."""
 UNSYNCED = "drillbook.unsynced"
 _SYNC = """
 data=$1 mark=$2
@@ -74,9 +74,10 @@ test ! -e "$data/$mark" || { "$@" && rm -f -- "$data/$mark"; }
 
 
 def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
-    """Return ``absent``, ``empty``, ``cluster`` or ``other``: the content of the data directory. Raises CouldNotVerify, HostError.
+    """Return the content of the data directory as one word: ``absent``, ``empty``, ``cluster`` or ``other``.
 
-    ``cluster`` means a PostgreSQL cluster, ``other`` means other files.
+    ``absent``: the directory does not exist; ``cluster``: it contains a PostgreSQL cluster; ``other``: it contains other
+    files. Raises CouldNotVerify when the directory cannot be examined, HostError.
     """
     output = once_more(lambda: tools.owned(("sh", "-c", _STATE, "sh", tools.service.data_directory)))
     found = {"absent": "absent", "empty": "empty", "cluster": "cluster", "other": "other"}.get(output.text)
@@ -90,15 +91,15 @@ def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
 
 
 def not_clean(tools: Tools, wanted: str, measured: str) -> StepFailed:
-    """Return the error for a restore target in the state ``measured``, which should be in the state ``wanted``."""
+    """Return the error for a restore whose target is in the state ``measured`` instead of the state ``wanted``."""
     found = finding("restore-target", title=tools.service.name, wanted=wanted, measured=measured, host=tools.host.name)
     return StepFailed(f"{tools.host.name}: {measured}", findings=[found])
 
 
 def aside(tools: Tools, run_id: str) -> Tools:
-    """Return tools to create a staging cluster next to the data directory; when complete, it becomes the data directory.
+    """Return the tools for a staging cluster: a new cluster next to the data directory, which later takes its place.
 
-    Staging clusters of earlier attempts, which were never in use, are removed. Raises HostError.
+    Staging clusters of earlier attempts are removed. They were never in use. Raises HostError.
     """
     clear_aside(tools)
     # Each name is used only once, since the initdb of a controller that died may still run.
@@ -112,7 +113,7 @@ def clear_aside(tools: Tools) -> None:
 
 
 def _beside(tools: Tools) -> str:
-    """Return the path prefix of staging cluster directories, next to the data directory."""
+    """Return the path with which the paths of all staging clusters begin. They lie next to the data directory."""
     return f"{tools.service.data_directory.rstrip('/')}.drillbook"
 
 
@@ -129,9 +130,9 @@ def left_aside(tools: Tools, run_id: str) -> bool:
 
 @contextmanager
 def made_aside(tools: Tools, run_id: str) -> Iterator[Tools]:
-    """Let the ``with`` block create a staging cluster, then move it to the data directory; after a failure, remove it.
+    """Let the ``with`` block create a staging cluster, and then move it to the data directory.
 
-    Raises HostError.
+    If the block fails, the staging cluster is removed. Raises HostError.
     """
     made = aside(tools, run_id)
     try:
@@ -144,15 +145,15 @@ def made_aside(tools: Tools, run_id: str) -> Iterator[Tools]:
 
 
 def put_in_place(made: Tools, tools: Tools) -> None:
-    """Move a new cluster to the data directory in one step. Raises HostError."""
+    """Move a new cluster to the path of the data directory in one step. Raises HostError."""
     script = 'test ! -d "$2" || rmdir -- "$2" && mv -- "$1" "$2"'
     tools.owned(("sh", "-c", script, "sh", made.service.data_directory, tools.service.data_directory)).check()
 
 
 def create(tools: Tools, options: Sequence[str]) -> None:
-    """Create a new, empty cluster with ``options`` of initdb, and with the superuser of the service.
+    """Run initdb with ``options`` to create an empty cluster that has the superuser of the service.
 
-    The cluster is not yet synced to disk; see ``sync``. Raises StepFailed, HostError.
+    The function ``sync`` must sync the cluster to disk later. Raises StepFailed when initdb fails, HostError.
     """
     password = tools.service.admin.password
     arguments = [
@@ -179,9 +180,10 @@ def create(tools: Tools, options: Sequence[str]) -> None:
 
 
 def initdb_options(tools: Tools, backup: Manifest) -> tuple[str, ...]:
-    """Return the options with which the host's initdb makes a cluster like the one of ``backup``.
+    """Return the options with which the host's initdb makes a cluster like the cluster that was backed up.
 
-    Backups of older versions do not record the cluster; its locale is then the one of the database. Source: initdb(1).
+    A backup by an older version of Drillbook does not describe its cluster. The cluster then gets the locale of the database.
+    Source: initdb(1).
     """
     like, major = backup.cluster or backup.database, tools.version("initdb")[0]
     locale: tuple[str, ...] = ("--encoding", like.encoding, "--lc-collate", like.collate, "--lc-ctype", like.ctype)
@@ -202,9 +204,10 @@ def _file_options(like: LikeCluster) -> tuple[str, ...]:
 
 
 def configure_outside(tools: Tools, paths: Sequence[str]) -> None:
-    """Remove the configuration that initdb wrote, as far as the lost cluster had it outside its data directory.
+    """Remove those configuration files written by initdb that the lost cluster had outside its data directory.
 
-    ``paths`` are the paths of those files; a second configuration that no server reads would mislead. Raises HostError.
+    ``paths``: paths of the files outside. The removed copies would mislead people, because no server reads them. Raises
+    HostError.
     """
     names = {path.rpartition("/")[2] for path in paths} & set(CONFIGURATION)
     if names:
@@ -213,13 +216,13 @@ def configure_outside(tools: Tools, paths: Sequence[str]) -> None:
 
 
 def write(tools: Tools, name: str, data: bytes, *, append: bool = False) -> None:
-    """Write a file of the data directory as the owner of that directory. Raises HostError."""
+    """Write a file in the data directory as the owner of the directory. Raises HostError."""
     script = _APPEND if append else _WRITE
     tools.owned(("sh", "-c", script, "sh", f"{tools.service.data_directory}/{name}"), stdin=data).check()
 
 
 def overrides(service: Postgres) -> bytes:
-    """Return the settings for a copy of a cluster: its own port, and no write access to the WAL archive of the original."""
+    """Return settings for a copy of a cluster. They give it its own port, and stop it from writing to the original's archive."""
     here = service.address in ("localhost", "::1") or service.address.startswith("127.")
     parent = service.data_directory.rstrip("/").rpartition("/")[0].replace("'", "''")
     settings: Mapping[str, str] = {
@@ -268,12 +271,15 @@ exec "$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start
 
 
 def start_command(tools: Tools) -> tuple[str, ...]:
-    """Return the command that starts a server without a service manager, and succeeds when it runs already."""
+    """Return the command that starts the server without a service manager. It succeeds when the server already runs."""
     return tools.as_owner("sh", "-c", _START, "sh", tools.path("pg_ctl"), tools.service.data)
 
 
 def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:
-    """Stop the server: by its unit if ``fast`` and there is a unit, otherwise with pg_ctl. Raises StepFailed, HostError."""
+    """Stop the server. Raises StepFailed, HostError.
+
+    If ``mode`` is `fast` and the service has a unit, its unit is stopped. Otherwise pg_ctl stops the server.
+    """
     if mode == "immediate" or not tools.service.unit:
         tools.owned(
             (tools.path("pg_ctl"), "--pgdata", tools.service.data_directory, "--mode", mode, "--wait", "stop"),
@@ -285,9 +291,9 @@ def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None
 
 @contextmanager
 def starting(ctx: Context, tools: Tools) -> Iterator[None]:
-    """Start the server, run the `with` block when it accepts a write, and then check that its unit is running.
+    """Start the server, run the ``with`` block as soon as the server accepts a write, and then check that its unit runs.
 
-    A service manager takes seconds to report a unit as started, while its server works already.
+    The unit is checked last, because a service manager reports a unit as started seconds after its server works.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="start") as pool:
         started = pool.submit(start, ctx, tools)
@@ -297,10 +303,10 @@ def starting(ctx: Context, tools: Tools) -> Iterator[None]:
 
 
 def await_writable(ctx: Context, tools: Tools, started: Future[None]) -> None:
-    """Wait until the server is out of recovery and accepts a write; stop waiting when its start failed or it exited.
+    """Wait until the server has left recovery and accepts a write.
 
-    Nothing is written to another server that answers at the same port. Raises StepFailed, also at the deadline; HostError,
-    Cancelled.
+    If another server answers at the same port, nothing is written to that server. Raises StepFailed when the start fails, when
+    the server exits, when another server answers, and when the deadline passes. Raises HostError, Cancelled.
     """
     last, service, looked = "", tools.service, time.monotonic()
     while True:
@@ -327,7 +333,7 @@ def await_writable(ctx: Context, tools: Tools, started: Future[None]) -> None:
 
 
 def _must_run(ctx: Context, tools: Tools, last: str) -> None:
-    """Raise StepFailed when the started server has exited; ``last`` is the last error, for the message."""
+    """Raise StepFailed when the started server has exited. The message quotes ``last``, the last error of a connection."""
     if tools.service.unit:
         unit = manager_of(tools.host).state(tools.host, tools.service.unit, ctx.deadline)
         ended, word = unit.state in ("stopped", "failed"), unit.word
@@ -343,14 +349,14 @@ def _must_run(ctx: Context, tools: Tools, last: str) -> None:
 
 
 def prove_writable(session: psycopg.Connection[tuple[object, ...]]) -> None:
-    """Write a message to the WAL and wait until the message is on disk; no data is changed. Raises psycopg.Error."""
+    """Write a message to the WAL, and wait until it is on disk. The message changes no data. Raises psycopg.Error."""
     if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
         raise psycopg.errors.ReadOnlySqlTransaction("the server is in recovery")
     one(session, "SELECT pg_catalog.pg_logical_emit_message(true, 'drillbook', 'writable')::text")
 
 
 def sync(tools: Tools) -> None:
-    """Sync every file of a cluster made by ``create`` to disk, unless this was done already. Raises HostError."""
+    """Sync every file of a cluster made by ``create`` to disk. Do nothing if the cluster is already synced. Raises HostError."""
     data = tools.service.data_directory
     tools.owned(
         ("sh", "-c", _SYNC, "sh", data, UNSYNCED, tools.path("initdb"), "--sync-only", "--pgdata", data), env={"LC_ALL": "C"}

@@ -1,7 +1,7 @@
-"""State of a cluster that a backup records: roles, memberships, settings, databases, tablespaces, rules of pg_hba.conf.
+"""State of a cluster: its roles, memberships, settings, databases, tablespaces, and rules of pg_hba.conf.
 
-The state is one file of the backup. Passwords are stored as salted digests, see ``sealed``; everything else is stored as in
-the catalogs.
+A backup stores this state in a file of its own. The file contains salted digests of passwords (see ``sealed``). Everything
+else is stored as in the catalogs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PLACE = {
     "session_authorization",
 }
 COPY = ("archive_mode", "primary_conninfo", "restore_command")
-"""Settings that a restore to another server changes on purpose."""
+"""Names of the settings that a restore to another server changes on purpose."""
 
 _ROLES = """
 SELECT pg_catalog.quote_ident(r.rolname), {password}, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
@@ -105,7 +105,10 @@ SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT'),
 
 
 class ClusterState(Part):
-    """File ``cluster.json``: properties of the cluster's objects, and the kinds of objects that the login may not read."""
+    """Content of the file ``cluster.json``: the properties of the cluster's objects.
+
+    ``unreadable``: for each kind of objects that the login may not read, the reason.
+    """
 
     format: Literal["drillbook/postgres-cluster/1"] = "drillbook/postgres-cluster/1"
     salt: str = Field(pattern=r"^[0-9a-f]{32}$")
@@ -113,12 +116,15 @@ class ClusterState(Part):
     unreadable: dict[str, str] = Field(default_factory=dict)
 
     def encoded(self) -> bytes:
-        """Return the state in canonical JSON, as stored."""
+        """Return the state as canonical JSON, which is how the file stores it."""
         return canonical(self.model_dump(mode="json"))
 
 
 def recorded(ctx: Context, service: Postgres, sealing: Sealing | None = None) -> ClusterState:
-    """Read the cluster state; ``sealing`` hashes the secrets in it, by default with a new salt. Raises psycopg.Error, HostError."""
+    """Read the state of the cluster. Raises psycopg.Error, HostError.
+
+    ``sealing`` makes the digests of the secrets. When it is None, a new salt is used.
+    """
     sealing = sealing or Sealing.fresh()
     with connected(ctx, service, database="postgres") as session:
         return _read(session, sealing)
@@ -155,7 +161,7 @@ def _roles(session: Connection, sealing: Sealing, *, passwords: bool) -> dict[st
 
 
 def _rules(session: Connection, sealing: Sealing) -> dict[str, dict[str, Any]]:
-    """Return the rules of pg_hba.conf in order: each is named by its text, and has the previous rule as a property."""
+    """Return the rules of pg_hba.conf by their text. The properties of a rule are its position in the file and its options."""
     found: dict[str, dict[str, Any]] = {}
     for _, *parts, options, error in sorted(session.execute(_RULES).fetchall(), key=lambda row: int(row[0])):
         words = [",".join(part) if isinstance(part, list) else str(part) for part in parts if part is not None]
@@ -173,9 +179,10 @@ def _settings(session: Connection, sealing: Sealing) -> dict[str, dict[str, Any]
 
 
 def comparable(wanted: ClusterState, found: ClusterState, *, copy: bool) -> tuple[Objects, Objects]:
-    """Return the objects of both states that can be compared; ``copy`` is True if the cluster is a copy on another server.
+    """Return the objects of both states that can be compared.
 
-    A setting is compared if a configuration file or the command line sets it in at least one of the two clusters.
+    ``copy`` is true if the cluster is a copy on another server. A setting is compared only if a configuration file or the
+    command line sets it in at least one of the two clusters.
     """
     kinds = wanted.objects.keys() & found.objects.keys()
     before, now = ({kind: dict(state.objects[kind]) for kind in sorted(kinds)} for state in (wanted, found))
@@ -199,7 +206,7 @@ def comparable(wanted: ClusterState, found: ClusterState, *, copy: bool) -> tupl
 
 
 def code(difference: Difference) -> str:
-    """Return the finding code for a difference between two clusters."""
+    """Return the code of the finding for a difference between the states of two clusters."""
     if difference.kind == DATABASE and difference.measured == "missing":
         return "database-missing"
     return {RULE: "access-differs", SETTING: "setting-differs"}.get(difference.kind, "cluster-differs")

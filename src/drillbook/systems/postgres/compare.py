@@ -1,4 +1,4 @@
-"""Differences between a backup and a database, each as a finding."""
+"""Compares tables and sequences of a backup and a database, and reports each difference as a finding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _content(table: Table) -> str:
 
 
 def sequences(wanted: Sequence[Sequence_], found: Sequence[Sequence_]) -> Iterator[Finding]:
-    """Yield a finding for each sequence that would repeat numbers issued before the backup."""
+    """Yield a finding for each sequence that would issue numbers again that it had issued before the backup."""
     there = {one.name: one for one in found}
     for one in wanted:
         now = there.get(one.name)

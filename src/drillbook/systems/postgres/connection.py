@@ -22,10 +22,10 @@ from drillbook.systems.postgres.service import Postgres
 CONNECT_S = 5
 AGAIN_S = 0.2
 CANCEL_S = 2
-"""Seconds that a server has to cancel a query at the deadline before the connection is closed."""
+"""Seconds after the deadline that a server has to cancel a query. After this time, the connection is closed."""
 FULL_S = 5.0
-"""Seconds for which a login is retried while all connections reserved for superusers are in use
-(`superuser_reserved_connections`).
+"""Seconds for which a login is retried while all connections are in use, even those that `superuser_reserved_connections`
+reserves.
 """
 REPLAY_S = 20.0
 """Seconds for which a login is retried while a started server replays its WAL (SQLSTATE 57P03, `cannot_connect_now`)."""
@@ -36,10 +36,10 @@ _PASSING = {
     "not yet accepting connections": REPLAY_S,
     "in recovery mode": REPLAY_S,
 }
-"""By the text of a temporary error: seconds for which a login is retried. libpq reports no SQLSTATE for these errors."""
+"""For the text of each temporary error: the seconds for which a login is retried. libpq reports no SQLSTATE for these errors."""
 _ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 DEADLOCKS = 5
-"""Number of deadlocks with other sessions after which a transaction is not tried again."""
+"""Maximum number of times that a transaction is tried if it meets deadlocks with other sessions."""
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
 
@@ -52,9 +52,10 @@ def connected(
     database: str | None = None,
     as_user: bool = False,
 ) -> Iterator[Connection]:
-    """Connect in autocommit as the superuser, or as the application's role, within the step's deadline.
+    """Open a connection in autocommit mode as the superuser, within the step's deadline.
 
-    Raises psycopg.Error, HostError; Cancelled and TimeoutError when the deadline ended a query.
+    When ``as_user`` is true, log in as the application's role instead. Raises psycopg.Error, HostError. Raises TimeoutError or
+    Cancelled when the deadline passes or is cancelled during a query.
     """
     with way(ctx, service, as_user=as_user) as (address, port):
         options = parameters(service, address, port, as_user=as_user, timeout=CONNECT_S)
@@ -71,9 +72,9 @@ def connected(
 
 @contextmanager
 def way(ctx: Context, service: Postgres, *, as_user: bool = False) -> Iterator[tuple[str, int]]:
-    """Yield the address (or the folder of a Unix socket) and port at which the superuser, or the role, is let in.
+    """Yield the address (or the folder of a Unix socket) and the port at which the superuser can log in.
 
-    Raises HostError.
+    When ``as_user`` is true, they are those for the application's role. Raises HostError.
     """
     admin = service.admin
     if as_user or not admin.socket:
@@ -91,7 +92,7 @@ def socket_of(service: Postgres) -> str:
 
 
 def _refused(ctx: Context, service: Postgres) -> str:
-    """Return the reason why the host lets no process of `run_as` connect to the server's socket; empty when it does."""
+    """Return the reason why a process of the user `run_as` cannot connect to the server's socket, or an empty text."""
     host, path = ctx.host_named(service.host), socket_of(service)
     tried = once_more(lambda: host.run(unix_socket.relay(path, service.run_as), deadline=ctx.deadline, env={"LC_ALL": "C"}))
     said = printable(tried.stderr, limit=300).strip().replace("\n", " ")
@@ -100,7 +101,7 @@ def _refused(ctx: Context, service: Postgres) -> str:
 
 
 def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Connection:
-    """Open a connection; with ``again`` retry the login after transient errors."""
+    """Open a connection. When ``again`` is true, try the login again after temporary errors."""
     begun = time.monotonic()
     while True:
         try:
@@ -118,12 +119,12 @@ def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Con
 
 
 def _passes_within(error: psycopg.OperationalError) -> float:
-    """Return the number of seconds for which to retry after ``error``; 0 for a permanent error."""
+    """Return the number of seconds for which a login is retried after ``error``. For a permanent error, it is 0."""
     return max((seconds for words, seconds in _PASSING.items() if words in str(error)), default=0.0)
 
 
 def parameters(service: Postgres, address: str, port: int, *, as_user: bool, timeout: float) -> dict[str, Any]:
-    """Return connection parameters for psycopg, which override the corresponding ``PG*`` variables of the controller."""
+    """Return connection parameters for psycopg. They override the ``PG*`` environment variables of the controller."""
     password = service.password if as_user else service.admin.password
     given = {
         "host": address,
@@ -148,7 +149,10 @@ def parameters(service: Postgres, address: str, port: int, *, as_user: bool, tim
 
 @contextmanager
 def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
-    """Cancel the query of ``connection`` when ``deadline`` passes or is cancelled; raise TimeoutError or Cancelled."""
+    """Run the ``with`` block, and cancel its query when ``deadline`` passes or is cancelled.
+
+    Raises TimeoutError when the deadline has passed, and Cancelled when it was cancelled.
+    """
     over = threading.Event()
 
     def cancel() -> None:
@@ -178,10 +182,10 @@ def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
 
 
 def after_deadlocks(transaction: Callable[[], Result]) -> tuple[Result, int]:
-    """Call ``transaction``, and again each time the server rolls it back to end a deadlock (SQLSTATE 40P01).
+    """Call ``transaction``. Call it again each time the server rolls it back to end a deadlock (SQLSTATE 40P01).
 
-    Returns the result of ``transaction`` and the number of deadlocks. Any transaction can meet a deadlock, since clients
-    lock in any order (PostgreSQL's manual, 13.3.4). Raises DeadlockDetected after ``DEADLOCKS`` deadlocks.
+    Return the result of ``transaction`` and the number of deadlocks. Any transaction can meet a deadlock, because clients
+    lock tables in any order (PostgreSQL's manual, 13.3.4). Raises DeadlockDetected after ``DEADLOCKS`` deadlocks.
     """
     for before in range(DEADLOCKS - 1):
         with suppress(psycopg.errors.DeadlockDetected):
@@ -190,9 +194,9 @@ def after_deadlocks(transaction: Callable[[], Result]) -> tuple[Result, int]:
 
 
 def answers(ctx: Context, service: Postgres) -> bool:
-    """Return True when a server replies to the encryption request, even if the server refuses logins. Raises HostError.
+    """Return True when a server answers the request for encryption, even if it refuses logins. Raises HostError.
 
-    Unlike libpq's PQping, this does not block all threads of the process, one of which may forward the connection.
+    libpq's PQping is not used, because it blocks all threads of the process. One of these may have to forward the connection.
     """
     with ctx.reach(service) as way:
         try:
@@ -211,7 +215,7 @@ def reason(error: BaseException) -> str:
 
 
 def one(connection: Connection, query: Any, *values: Any) -> tuple[Any, ...]:
-    """Return the only row that ``query`` returns. Raises psycopg.Error."""
+    """Return the first row of the result of ``query``. Raises psycopg.Error, also when there is no row."""
     row = connection.execute(query, values or None).fetchone()
     if row is None:
         raise psycopg.DataError("the query returned no row")
@@ -219,5 +223,5 @@ def one(connection: Connection, query: Any, *values: Any) -> tuple[Any, ...]:
 
 
 def conninfo(database: str) -> str:
-    """Return a database name as a conninfo string, so that the ``--dbname`` of every tool accepts any character in it."""
+    """Return the name of a database as a conninfo string. In this form, the option ``--dbname`` accepts any character."""
     return psycopg.conninfo.make_conninfo(dbname=database)

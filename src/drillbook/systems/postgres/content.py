@@ -1,8 +1,8 @@
-"""Content of a database in one snapshot: rows and digest of every table, state of every sequence.
+"""Reads the content of a database in one snapshot: row count and digest of every table, and state of every sequence.
 
-The digest of a table is the sum of the hashes of its rows: it does not depend on the order of rows, and, unlike XOR, it
-detects a pair of equal rows. Rows are hashed as text, because the faster hash of a record depends on the OIDs of enum types,
-which a restore changes.
+The digest of a table is the sum of the hashes of its rows. It does not depend on the order of the rows. Unlike an XOR, a
+sum changes when a pair of equal rows is added. Rows are hashed as text. The hash of a record would be faster, but it
+depends on the OIDs of enum types, and a restore changes these OIDs.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot of the database, shared by several sessions; valid as long as the transaction of its ``owner``."""
+    """A snapshot of the database that several sessions share. It is valid until the transaction of ``owner`` ends."""
 
     service: Postgres
     address: str
@@ -103,7 +103,7 @@ class Snapshot:
 
 @contextmanager
 def snapshot(ctx: Context, service: Postgres) -> Iterator[Snapshot]:
-    """Export a snapshot that lasts during the `with`. Raises psycopg.Error, HostError."""
+    """Export a snapshot that is valid during the ``with`` block. Raises psycopg.Error, HostError."""
     with way(ctx, service) as (address, port):
         options = parameters(service, address, port, as_user=False, timeout=CONNECT_S)
         with Bounded.connect(**options) as owner, watched(owner, ctx.deadline):
@@ -131,11 +131,11 @@ def _pin(connection: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or a materialized view; ``name`` is quoted for SQL.
+    """A table or a materialized view. ``name`` is quoted for SQL.
 
-    ``columns`` is set only for a table that inherits from another, with the columns sorted by name. A restore puts the
-    inherited columns of such a table first, whatever their order was, so the digest must not depend on the order in the
-    table.
+    ``columns``: names of the columns in alphabetical order. They are set only for a table that inherits from another. A restore
+    may change the order of columns in such a table, because it puts the inherited columns first. Its digest therefore uses the
+    alphabetical order.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Relation:
 
 
 def relations(snap: Snapshot) -> list[Relation]:
-    """Return all relations with rows, largest first, except those of extensions."""
+    """Return all relations that can hold rows, the largest first. Relations of extensions are left out."""
     return [
         Relation(str(name), _letter(kind), str(schema), int(size), tuple(sorted(columns or ())))
         for name, kind, schema, size, columns in snap.owner.execute(_TABLES, ()).fetchall()
@@ -154,15 +154,16 @@ def relations(snap: Snapshot) -> list[Relation]:
 
 
 def as_recorded(found: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
-    """Return the relations ``found`` for a comparison with the tables of a backup, whose manifest may contain no order of
-    columns.
+    """Return the relations ``found``, adapted for a comparison with the tables ``wanted`` of a backup.
+
+    If the backup's manifest records no order of columns for a table, the digest must use the order in the table.
     """
     ordered = {table.name for table in wanted if table.columns}
     return [relation if relation.name in ordered else replace(relation, columns=()) for relation in found]
 
 
 def row_of(columns: Sequence[str]) -> sql.Composable:
-    """Return the SQL for the row that is hashed: the given ``columns``, or else all columns in the order of the table."""
+    """Return SQL for the row to hash. It has the given ``columns``. If none are given, it has all columns of the table in order."""
     if not columns:
         return sql.SQL('"_row_".*')
     return sql.SQL("ROW({})").format(sql.SQL(", ").join(sql.Identifier("_row_", column) for column in columns))
@@ -173,14 +174,14 @@ def _letter(kind: str | bytes) -> str:
 
 
 def hold(snap: Snapshot, found: list[Relation]) -> None:
-    """Lock the tables against being dropped, truncated or altered until the snapshot ends."""
+    """Lock the tables, so that nobody can drop, truncate or alter them until the snapshot ends."""
     names = [sql.SQL(relation.name) for relation in found if relation.kind == "r"]  # the server has quoted the name
     if names:
         snap.owner.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names)))
 
 
 def sequences(snap: Snapshot) -> list[Sequence_]:
-    """Return the state of every sequence. It may be newer than the snapshot, since sequences are not transactional."""
+    """Return the state of every sequence. The states may be newer than the snapshot, because sequences are not transactional."""
     found = []
     for name, increment, cycle in snap.owner.execute(_SEQUENCES, (OWN_SCHEMA,)).fetchall():
         last, called = one(snap.owner, sql.SQL("SELECT last_value, is_called FROM {}").format(sql.SQL(name)))
@@ -189,9 +190,9 @@ def sequences(snap: Snapshot) -> list[Sequence_]:
 
 
 def tables(snap: Snapshot, found: list[Relation]) -> list[Table]:
-    """Return row count and digest of each table in ``found``, read in parallel sessions; sorted by name.
+    """Return row count and digest of each table in ``found``, sorted by name. Raises psycopg.Error.
 
-    Raises psycopg.Error.
+    Several sessions read the tables in parallel.
     """
     work: queue.SimpleQueue[tuple[Relation, sql.Composable]] = queue.SimpleQueue()
     block = int(one(snap.owner, "SELECT pg_catalog.current_setting('block_size')::int")[0])
@@ -250,7 +251,7 @@ def _table(name: str, relation: Relation | None, rows: int, total: int, size: in
 
 
 def _ranges(relation: Relation, block: int) -> Iterator[sql.Composable]:
-    """Yield conditions that split a large table into parts for several sessions."""
+    """Yield SQL conditions that divide a large table into parts, so that several sessions can read it."""
     pages, step = relation.bytes // block, CHUNK // block
     if relation.kind != "r" or pages <= step:
         yield sql.SQL("")

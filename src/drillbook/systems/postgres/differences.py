@@ -1,4 +1,4 @@
-"""Differences between two sets of objects by kind, name and property, for database structures and cluster states."""
+"""Compares two sets of objects by kind, name and property. The objects are those of a database or a cluster."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from drillbook.sdk import masked_text
 from drillbook.systems.postgres.sealed import is_sealed
 
 Objects = dict[str, dict[str, dict[str, Any]]]
-"""Properties of objects by kind and name. The property ``of`` is the name of the relation to which an object belongs."""
+"""Properties of objects, by kind and name of the object. The property ``of`` names the relation to which an object belongs."""
 RELATION = "relation"
 PARENT = "of"
 MOST = 100
-"""Maximum number of findings of one comparison; the evidence file lists all differences."""
+"""Maximum number of findings of one comparison. The evidence file lists all differences."""
 LONG = 300
 """Maximum length of a value in a finding, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Difference in the property ``trait`` of one object; ``trait`` is empty when the whole object is missing or unexpected."""
+    """Difference in one property of one object.
+
+    ``trait``: name of the property. It is empty when the whole object is missing or unexpected.
+    """
 
     kind: str
     name: str
@@ -39,11 +42,11 @@ class Difference:
 
     @property
     def label(self) -> str:
-        """Kind and name of the object, and the property."""
+        """Kind and name of the object, followed by the name of the property if there is one."""
         return f"{self.object}, {self.trait}" if self.trait else self.object
 
     def accepted_by(self, accept: Mapping[str, str]) -> str:
-        """Return the reason why the difference is accepted; empty when no pattern of ``accept`` matches it."""
+        """Return the reason why the difference is accepted, or an empty text when no pattern of ``accept`` matches it."""
         texts = (self.object, self.label)
         return next((why for pattern, why in accept.items() if any(_matches(pattern, text) for text in texts)), "")
 
@@ -53,7 +56,10 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def between(wanted: Objects, found: Objects) -> Iterator[Difference]:
-    """Yield the differences for all kinds in ``wanted``; parts of a missing or unexpected relation are not listed separately."""
+    """Yield the differences between two sets of objects, for all kinds of objects in ``wanted``.
+
+    If a relation is missing or unexpected, the objects that belong to it are not reported separately.
+    """
     for kind, objects in wanted.items():
         there = found.get(kind, {})
         for name, before in objects.items():
@@ -81,9 +87,10 @@ def _orphan(properties: Mapping[str, Any], other: Objects) -> bool:
 def findings(
     all_of_them: Sequence[Difference], code: Callable[[Difference], str], evidence: tuple[str, ...]
 ) -> list[Finding]:
-    """Return a finding for each difference, with the finding code that the function ``code`` returns for it.
+    """Return a finding for each difference. The function ``code`` returns the code of the finding.
 
-    After ``MOST`` findings one more follows with the number of remaining differences, which are listed in the evidence.
+    There are at most ``MOST`` such findings. If there are more differences, one more finding tells their number. The files in
+    ``evidence`` list all differences.
     """
     made = [_finding(one, code(one), evidence) for one in all_of_them[:MOST]]
     if len(all_of_them) > MOST:
@@ -99,7 +106,10 @@ def _finding(one: Difference, code: str, evidence: tuple[str, ...]) -> Finding:
 
 
 def pair(one: Difference) -> tuple[str, str]:
-    """Return expected and measured value as text, with secrets hidden; long values are shown from their first difference on."""
+    """Return expected and measured value as text in which secrets are hidden.
+
+    Of long values, only a part around the first difference is returned.
+    """
     if is_sealed(one.wanted) or is_sealed(one.measured):
         return _sealed(one.wanted, "that of the backup"), _sealed(one.measured, "another one")
     wanted, measured = shown(one.wanted), shown(one.measured)
@@ -121,7 +131,7 @@ def _sealed(value: Any, words: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as text, with anything that looks like a password hidden."""
+    """Return a value as text in which everything that looks like a password is hidden."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value in (None, []):

@@ -1,4 +1,6 @@
-"""Takes a backup: a tool dumps one snapshot on the host, the controller computes digests of it; the manifest is uploaded last."""
+"""Takes a backup of a database: pg_dump writes a dump on the host while the controller computes digests of the tables.
+
+Both read the same snapshot. The manifest is uploaded last."""
 
 from __future__ import annotations
 
@@ -29,13 +31,13 @@ COMPRESSION = (
 )
 GLOBALS_ONLY = ("--globals-only", "--no-sync")
 NOT_RECORDED = ("passwords of roles", "rules of pg_hba.conf", "configuration files", "files of the cluster")
-"""Parts of a managed database that its master user cannot read."""
+"""Parts that a backup of a managed database lacks, because the database's master user cannot read them."""
 ARCHIVE, GLOBALS, SCHEMA, CONFIG = "database", "globals.sql", "schema.sql", "config"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """Backup of one database to the store."""
+    """Backup of one database into the folder ``folder`` of a store."""
 
     ctx: Context
     service: Postgres
@@ -46,7 +48,7 @@ class Backup:
     stages: Stages = field(default_factory=Stages)
 
     def take(self) -> Facts:
-        """Take the backup. On an error all its files are removed. Raises StepFailed, HostError, Cancelled."""
+        """Take the backup. After an error, all its files are removed. Raises StepFailed, HostError, Cancelled."""
         with failing("the backup failed"), taking(self.store, self.folder) as backup, self.ctx.temporary("dump") as scratch:
             self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
             draft, warnings = self._collect(f"{scratch}/files")
@@ -59,7 +61,10 @@ class Backup:
             return {**backup.facts(self.ctx), **self._facts(manifest, warnings)}
 
     def _collect(self, folder: str) -> tuple[Manifest, list[str]]:
-        """Write all backup files below ``folder`` on the host; return the manifest without the files, and the tools' warnings."""
+        """Write all files of the backup below ``folder`` on the host.
+
+        Return a manifest that does not list the files yet, and the warnings of the tools.
+        """
         tools = Tools.of(self.ctx, self.service, self.ctx.host)
         with content.snapshot(self.ctx, self.service) as snap, ThreadPoolExecutor(4, thread_name_prefix="dump") as pool:
             taken, found = now(), content.relations(snap)
@@ -108,7 +113,7 @@ class Backup:
         )
 
     def _records(self, snap: content.Snapshot, found: list[content.Relation], text: Future[str], folder: str) -> None:
-        """Write two files to ``folder`` on the host: structure of the database, and state of the cluster."""
+        """Write two files into ``folder`` on the host: the structure of the database, and the state of the cluster."""
         with self.stages.time("structure"):
             recorded = structure.recorded(snap, found)
         with self.stages.time("cluster"):
@@ -134,7 +139,7 @@ class Backup:
             self.ctx.host.put(data, path)
 
     def _send(self, draft: Manifest, scratch: str, backup: BackupSet) -> Manifest:
-        """Send the files and then the manifest to the store; return the manifest."""
+        """Send the files and then the manifest to the store, and return the manifest."""
         with self.stages.time("upload"):
             carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
             found = carrier.survey(f"{scratch}/files", self.part_size)
@@ -164,7 +169,7 @@ class Backup:
 
 
 def _checked(tools: Tools, name: str, output: Output) -> list[str]:
-    """Return the warnings of the tool ``name``. Raises StepFailed with the last lines of output when the tool failed."""
+    """Return the warnings of the tool ``name``. Raises StepFailed with the tool's last messages when it has failed."""
     lines = output.stderr.decode("utf-8", "backslashreplace").splitlines()
     if not output.ok:
         ended = f"was terminated by signal {output.signal}" if output.signal else f"exited with status {output.exit}"
@@ -174,7 +179,7 @@ def _checked(tools: Tools, name: str, output: Output) -> list[str]:
 
 @contextmanager
 def failing(what: str) -> Iterator[None]:
-    """Context manager that converts errors of a server or a store to StepFailed; ``what`` begins the message."""
+    """Convert errors of the server or the store in the ``with`` block to StepFailed. Its message begins with ``what``."""
     try:
         yield
     except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""Restores a dump for a service that lost its data directory, into a new cluster with the configuration of the lost cluster."""
+"""Restores a dump for a service that has lost its data directory. The new cluster gets the configuration of the lost one."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ ORDER BY 1
 
 @dataclass(frozen=True, slots=True)
 class DumpInPlace(ClusterInPlace):
-    """Restore of a dump into a new cluster in place of the lost one."""
+    """Restore of a dump into a new cluster that takes the place of a lost cluster."""
 
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
-        """Reason why the dump's databases, tables and roles do not match those of the server; empty when they do."""
+        """Return the reason why the dump cannot replace the server's databases, tables and roles, or an empty text."""
         held = {*checked.get("databases", ()), self.source.expected(self.ctx)}
         others = [name for (name,) in session.execute(_DATABASES).fetchall() if name not in held]
         if others:
@@ -51,7 +51,7 @@ class DumpInPlace(ClusterInPlace):
         return ""
 
     def settle(self, box: Sandbox) -> None:
-        """Give the superuser the password in the inventory, if the restored superuser has no password."""
+        """If the restored superuser has no password, give it the password in the inventory."""
         password = self.postgres.admin.password
         if password is None:
             return

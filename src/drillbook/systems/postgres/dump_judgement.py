@@ -1,4 +1,4 @@
-"""Findings about a dump that was read, and texts on what the check covered and did not cover; pure functions."""
+"""Pure functions that make findings about a dump that was read. They also say what the check covered and what it did not."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from drillbook.systems.postgres.dump_outline import Outline, outline_of
 from drillbook.systems.postgres.dump_reading import Form, Reading
 
 MOST_NAMED = 1000
-"""Maximum number of tables that the facts list with their row counts."""
+"""Maximum number of tables whose row counts are listed in the facts."""
 _TOOL = re.compile(
     r"unsupported version|does not support compression|cannot restore from compressed|: not found|unrecognized"
 )
-"""Error messages of a pg_restore that is too old for the dump, or was built without support for its compression."""
+"""Error messages of a pg_restore that is too old for the dump or that does not support the dump's compression."""
 _ABSENT = re.compile(r"could not open (?:input |TOC |large object TOC )?file|No such file")
 CHECKSUMS = ("gzip",)
-"""Compressions that store a checksum of the content in archives; pg_dump's zstd and lz4 do not."""
+"""Compressions with which pg_dump stores a checksum of the content. With zstd and lz4, it stores none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Judgement:
     host: str
     form: Form
     database: str
-    """Name of the database that the dump must contain; empty when unknown."""
+    """Name of the database that the dump must contain. It is empty when it is unknown."""
 
     def without_content(self) -> Checked:
         """Return the result for an empty file, or for a folder without a table of contents."""
@@ -41,7 +41,7 @@ class Judgement:
         return Checked((problem,), ("the kind of its content",), (), {"format": self.form.format})
 
     def of(self, reading: Reading, compression: str, roles: tuple[str, ...] | None) -> Checked:
-        """Return the result for a dump that was read. ``roles`` are those in the file of roles; None without such a file."""
+        """Return the result for a dump that was read. ``roles``: roles in the file of roles, or None without such a file."""
         found = outline_of(reading.sql)
         problem = self.damage(reading) or self._emptiness(reading)
         problems = [problem] if problem else [*self.of_another(found), *self._incomplete(found, roles)]
@@ -69,7 +69,10 @@ class Judgement:
         )
 
     def damage(self, reading: Reading) -> Finding | None:
-        """Return a finding if the dump is damaged or incomplete. Raises CouldNotVerify when pg_restore is unsuitable for it."""
+        """Return a finding if the dump is damaged or incomplete.
+
+        Raises CouldNotVerify when the host's pg_restore is too old for the dump or does not support its compression.
+        """
         said = next((line for line in reading.said.splitlines() if "error" in line.lower() or ": " in line), reading.said)
         if reading.pg_restore and _TOOL.search(reading.said):
             raise CouldNotVerify(
@@ -105,7 +108,7 @@ class Judgement:
         return self._finding("backup-empty", "rows of tables", measured)
 
     def of_another(self, found: Outline) -> list[Finding]:
-        """Return a finding if the dump is of another database than the one in the inventory."""
+        """Return a finding if the dump contains another database than the database in the inventory."""
         names = [made.name for made in found.databases]
         if not self.database or not names or self.database in names:
             return []
