@@ -1,4 +1,4 @@
-"""Start the program ``drillbook``: ``python -m drillbook.cli``."""
+"""Entry point of ``python -m drillbook.cli``, which starts the program ``drillbook``."""
 
 from drillbook.cli.program import main
 

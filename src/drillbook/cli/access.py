@@ -1,4 +1,6 @@
-"""Connects a run to its hosts, and reads the secrets of its services, to hide them in everything that the run writes."""
+"""Connects a run to its hosts, and reads the secrets of its services. The values of these secrets are hidden in
+everything that the run writes.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ class Connects(Protocol):
     """Protocol of hosts that need a connection before their first command."""
 
     def open(self) -> None:
-        """Connect to the host. Raises HostError."""
+        """Connect to the host. Raises HostError when this fails."""
 
 
 def connect(inventory: Inventory, name: str) -> Host:
-    """Create the host ``name`` of ``inventory``, and connect to it. Raises HostError."""
+    """Connect to the host ``name`` of ``inventory``, and return the host. Raises HostError when this fails."""
     host = open_host(inventory.target(name), targets=inventory.hosts)
     if isinstance(host, Connects):
         host.open()
@@ -32,7 +34,8 @@ def connect(inventory: Inventory, name: str) -> Host:
 def redactor_for(one: Plan) -> Redactor:
     """Read the secrets of the services that the plan ``one`` uses, and return a redactor that hides them.
 
-    Raises SecretError, and UsageError when a secret appears in the plan in plain text.
+    Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in plain text in the
+    plan.
     """
     redactor = Redactor(())
     redactor.learn(*one.inventory.revealed(needed.of_plan(one), redactor.learn))

@@ -1,4 +1,4 @@
-"""``invoke audit``: read all journals, write the audit report of a period, and print a summary."""
+"""The work of ``invoke audit``: it reads all journals, writes the audit report of a period, and prints a summary."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ MOST_LINES = 10
 def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
     """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary.
 
-    Days after ``today`` (UTC; by default the controller's present day) count as the future. The journals are compared with
-    the anchors in ``anchor``; by default, in this user's own places. Returns 0; or 3 when a journal is missing or changed, a
-    signature is not trusted, or there is no anchor. Raises UsageError for invalid dates, anchors or folders.
+    Days after ``today`` count as the future. By default, ``today`` is the present day in UTC by the controller's clock.
+    The journals are compared with the anchors in ``anchor``. By default, the anchors in this user's own places are
+    used. Returns 3 when a journal is missing or changed, when a signature is not trusted, or when there is no anchor;
+    otherwise 0. Raises UsageError for invalid dates, anchors or folders.
     """
     period = Period.parse(since, until)
     project.look_into_reports()
@@ -55,7 +56,9 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
 
 def _anchors(project: Project, named: str) -> list[Place]:
-    """Places of the anchors to compare with: ``named``, or else the project's own. Raises UsageError for a missing file."""
+    """Return the places of the anchors with which journals are compared. The places of the project are used when
+    ``named`` is empty. Raises UsageError when a named file does not exist.
+    """
     if not named:
         return anchor_places.places(project.reports)
     place = anchor_places.named(named)

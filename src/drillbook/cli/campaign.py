@@ -1,4 +1,4 @@
-"""Run or resume a campaign with output to a terminal."""
+"""Runs or resumes a campaign, and prints its progress to the terminal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from drillbook.report import publish
 from drillbook.report.figures import count, shown
 
 TELL_S = 10.0
-"""Shortest time in seconds between two lines about the progress."""
+"""Minimum time, in seconds, between two printed lines about the progress."""
 SHAPES = {SiteState.PASSED: "✓", SiteState.FAILED: "✗", SiteState.REFUSED: "–", SiteState.UNKNOWN: "?"}
 
 
@@ -52,13 +52,13 @@ class Wish:
     drill: str
     sites: str
     at_most: int = 0
-    """Number of sites at once; 0: that of the sites file."""
+    """Maximum number of sites that are drilled at the same time. 0 means the number in the sites file."""
     confirm: str = ""
     only: str = ""
-    """One site of the file; empty for all."""
+    """Name of the only site to drill. An empty text means all sites of the file."""
 
     def file(self, project: Project) -> SitesFile:
-        """Read the sites. Raises UsageError."""
+        """Read the sites file. Raises UsageError when no sites file was named, or when the file is invalid."""
         if not self.sites:
             raise UsageError("a campaign needs --sites", hint="campaign NAME --sites FILE or GROUP; see docs/campaigns.md")
         found = sites.load(project.root, self.sites)
@@ -67,13 +67,15 @@ class Wish:
 
 
 def start(project: Project, wish: Wish, on: str) -> int:
-    """Begin a campaign and run it to its end; returns its exit status."""
+    """Begin a campaign and run it to its end. Returns the exit status of the campaign."""
     file = wish.file(project)
     return _begin(project, wish, file, lambda: executor_of(on, project, file.at_most))
 
 
 def collect(project: Project, wish: Wish, folder: str) -> int:
-    """Make a campaign of the runs that jobs of CI left in ``folder``; returns its exit status. Raises UsageError."""
+    """Make a campaign from the runs that CI jobs stored in ``folder``. Returns the exit status of the campaign. Raises
+    UsageError when ``folder`` is not a folder, or when the sites file is invalid.
+    """
     if not Path(folder).is_dir():
         raise UsageError(f"{folder} is no folder", hint="--artefacts names the folder with the artefacts of all jobs")
     found, problems = artefacts.found_in(Path(folder), wish.drill)
@@ -95,7 +97,9 @@ def _begin(
     executed: Callable[[], Executor],
     new_run: Callable[[str], str] | None = None,
 ) -> int:
-    """Plan the drill on every site, write the first event, and run the campaign by the executor that ``executed`` makes."""
+    """Plan the drill on every site, write the first event, and run the campaign. ``executed``: function that makes the
+    executor of the campaign.
+    """
     found = project.drill(wish.drill)
     campaign = new_run_id(wish.drill)
     folder = record.folder_of(project.ready_reports(), campaign)
@@ -124,7 +128,7 @@ def _begin(
 
 
 def resume(project: Project, name: str, on: str) -> int:
-    """Continue a campaign whose controller died or was stopped; returns the exit status of the campaign."""
+    """Continue a campaign whose controller died or was stopped. Returns the exit status of the campaign."""
     folder = record.find(project.reports, name)
     journal = record.resume(folder)
     state = record.fold(journal.before.events)
@@ -143,7 +147,9 @@ def resume(project: Project, name: str, on: str) -> int:
 
 
 def tell(project: Project, wish: Wish) -> int:
-    """Print the waves of a campaign; changes nothing. Raises UsageError."""
+    """Print the sites in each wave of a campaign, and change nothing. Raises UsageError when the options or the sites
+    file are invalid.
+    """
     file = wish.file(project)
     found = project.drill(wish.drill)
     parts = waves(file.rules(), file.scheduled())
@@ -156,7 +162,9 @@ def tell(project: Project, wish: Wish) -> int:
 
 
 def print_matrix(project: Project, wish: Wish, kind: str) -> int:
-    """Print the jobs of CI that run a campaign. Raises UsageError."""
+    """Print the definition of CI jobs that run a campaign. Raises UsageError when the options or the sites file are
+    invalid.
+    """
     file = wish.file(project)
     project.drill(wish.drill)
     sys.stdout.write(campaign_matrix.rendered(kind, wish.drill, file, wish.sites, wish.confirm))
@@ -164,7 +172,9 @@ def print_matrix(project: Project, wish: Wish, kind: str) -> int:
 
 
 def _planned(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[str, str]:
-    """Write the inventories of the sites, and plan the drill on each, so that no mistake is found half-way. Raises UsageError."""
+    """Write the inventories of the sites, and plan the drill on each of them. Mistakes are thus found before the first
+    site is drilled. Raises UsageError for a site on which the drill cannot be planned.
+    """
     (folder / "sites").mkdir(mode=0o700, parents=True)
     paths = sites.write_inventories(file, folder / "sites", sites.inventories(project.root, file))
     found = project.drill(drill)
@@ -216,7 +226,7 @@ def _run(
 
 
 def _reported(project: Project, folder: Path, state: CampaignState, journal: Journal) -> int:
-    """Write and sign the report of a campaign, and tell its result; returns the exit status."""
+    """Write and sign the report of a campaign, and print the result. Returns the exit status of the campaign."""
     out, finished = console(), state.finished
     scorecard.write(folder, state)
     runs = [end.run for end in state.ends.values() if end.head]
@@ -234,7 +244,9 @@ def _reported(project: Project, folder: Path, state: CampaignState, journal: Jou
 
 
 def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journal) -> str:
-    """Sign what a campaign left, as runs are signed; returns the reason if it could not be signed."""
+    """Sign the folder of an ended campaign in the same way as the folder of a run. Returns the reason when it could not
+    be signed, and otherwise an empty text.
+    """
     if state.finished is None:
         return ""
     events = record.read(folder)
@@ -256,7 +268,7 @@ def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journ
 
 
 def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job]:
-    """Return the function that makes the job of a site."""
+    """Return a function that makes the job of a site from the name of the site and its intent."""
     groups = {site.name: site.groups for site in state.file.scheduled()}
     file, paths, start = state.file, state.inventories, state.start
     entries = {name: entry.model_dump(mode="json", include={"inventory", "set"}) for name, entry in file.sites.items()}
@@ -283,7 +295,7 @@ def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job
 
 
 def executor_of(on: str, project: Project, at_most: int) -> Executor:
-    """Make the executor that ``--on`` names. Raises UsageError."""
+    """Make the executor that the option ``--on`` names. Raises UsageError when this fails."""
     if not on:
         return Processes()
     extras.require("fleet", "--on")
@@ -293,7 +305,9 @@ def executor_of(on: str, project: Project, at_most: int) -> Executor:
 
 
 def _reachable(project: Project, state: CampaignState, on: str) -> None:
-    """Refuse to examine sites here that were started elsewhere. Raises UsageError."""
+    """Raise UsageError when sites with an unknown end were started on another machine. Such sites cannot be examined on
+    this machine.
+    """
     own = place.here(project.root).number
     away = {intent.place for intent in state.open.values() if place.number_of(intent.place) not in ("", own)}
     if away and not on:
@@ -305,7 +319,9 @@ def _reachable(project: Project, state: CampaignState, on: str) -> None:
 
 @contextmanager
 def _stoppable(stopping: Stopping) -> Iterator[None]:
-    """Stop the campaign at Ctrl-C: first start no further site, then also stop the sites that run."""
+    """Stop the campaign at Ctrl-C. After the first Ctrl-C, no further site is started. After the second, the drills
+    that are running are stopped too.
+    """
 
     def answer(*_: object) -> None:
         stopping.level = min(stopping.level + 1, 2)

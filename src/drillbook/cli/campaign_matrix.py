@@ -1,4 +1,6 @@
-"""Campaigns as jobs of CI, for teams without Dask: a job for each site, wave after wave, and a last one that collects the runs."""
+"""Generates CI jobs that run a campaign, for teams without Dask. There is one job for each site, and the waves follow
+one another. A last job collects the runs.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,13 @@ UPLOAD = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02"
 DOWNLOAD = "actions/download-artifact@d3f86a106a0bac45b974a628896c90dbdf5c8093"
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements.txt"
 MOST = {"github": 256, "gitlab": 200}
-"""Number of jobs that a matrix of each service may have."""
+"""For each CI service: the maximum number of jobs in one matrix."""
 
 
 def rendered(kind: str, drill: str, file: SitesFile, sites: str, confirm: str = "") -> str:
-    """Return the jobs as YAML for ``github`` or ``gitlab``; ``sites`` is the name of the sites file. Raises UsageError."""
+    """Return the CI jobs as YAML for ``github`` or ``gitlab``. ``sites``: name of the sites file. Raises UsageError for
+    any other ``kind``, and for a limit that CI jobs cannot obey.
+    """
     if kind not in MOST:
         raise UsageError(f"--matrix {kind!r} is not known", hint="write --matrix github or --matrix gitlab")
     if limited := sorted(name for name, group in file.groups.items() if group.at_most):
@@ -45,7 +49,7 @@ def rendered(kind: str, drill: str, file: SitesFile, sites: str, confirm: str = 
 
 
 def _parts(file: SitesFile, most: int) -> Iterator[list[str]]:
-    """Divide the waves into lists of sites that fit into one matrix."""
+    """Divide each wave into lists of at most ``most`` sites, so that a list fits into one matrix."""
     for wave in waves(file.rules(), file.scheduled()):
         for start in range(0, len(wave), most):
             yield wave[start : start + most]

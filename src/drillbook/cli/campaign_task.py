@@ -67,7 +67,7 @@ def campaign(
 )
 @told(Dry.REFUSED)
 def collect(_: Context, name: str, sites: str = "", artefacts: str = "artefacts") -> int:
-    """Make the record and the report of a campaign from what jobs of CI left (`--matrix`)."""
+    """Make the record and the report of a campaign from the artefacts of its CI jobs (see `campaign --matrix`)."""
     from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
 
     return campaigns.collect(here(), campaigns.Wish(name, sites), artefacts)

@@ -1,4 +1,6 @@
-"""The task ``catalog``: the shipped drills, suites, trees, rules and lab files, which `init --with` copies into a project."""
+"""The task ``catalog``. It lists the shipped drills, suites, trees, rules and lab files. `init --with` copies them into
+a project.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Read-only check if a drill could start now: its hosts, its probes, and the steps of its phase `ready`."""
+"""Checks whether a drill could begin now, without changing anything. It examines the hosts, the probes, and the steps
+of the phase `ready`.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,16 @@ UNREDACTED = "no host was contacted: the check needs a secret or tool that is no
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Result of a check; ``message`` is empty when the drill could begin."""
+    """Result of a check. ``message`` tells why the drill could not begin, and is empty when it could begin."""
 
     message: str
     findings: tuple[dict[str, Any], ...]
     exit: int = 0
-    """Exit status that a run would return; at least 3 when untrusted commands or secrets were left out of the check."""
+    """Exit status that a run would have now. It is at least 3 when the check left out untrusted commands or secrets."""
     beside: tuple[str, ...] = ()
-    """`ready` steps that were skipped because they use results of skipped steps; each as ``line: action``."""
+    """Steps of the phase `ready` that were skipped because they use results of skipped steps. Each is written as
+    ``line: action``.
+    """
 
     @property
     def ready(self) -> bool:
@@ -57,20 +61,24 @@ class Check:
 
 @dataclass(slots=True)
 class _Checker(Preparation):
-    """Performs the read-only part of a run's preparation, and collects all that is wrong, so that one check tells everything."""
+    """Performs the read-only part of a run's preparation. It collects all problems, so that one check reports all of
+    them.
+    """
 
     silent: bool = field(default=False, kw_only=True)
-    """True when no host may be contacted, because a secret cannot be redacted."""
+    """True when no host may be contacted, because a secret cannot be hidden in the output."""
     wrong: list[tuple[str, str, tuple[Finding, ...]]] = field(default_factory=list, init=False)
-    """Reason, message and findings of each part of the check that failed."""
+    """For each failed part of the check: its reason, its message and its findings."""
     unreachable: dict[str, str] = field(default_factory=dict, init=False)
-    """Messages about the hosts that cannot be reached, by host."""
+    """Messages about hosts that cannot be reached, by the name of the host."""
 
     def check(self) -> None:
-        """Check the guard, the hosts, one sample of each probe, and the phase ``ready``; write the results to the journal.
+        """Check the guard, the hosts, one sample of each probe, and the phase ``ready``. Write the results to the
+        journal.
 
-        Canaries (probes that write rows) are skipped. A part that fails does not end the check, except a service that this
-        machine lacks, an environment that the guard forbids, a stop, and a secret that could not be redacted.
+        Canaries are skipped, because they write rows. When one part fails, the check continues with the next part, with
+        four exceptions. The check ends at once when this machine lacks the package of a service, when the guard forbids
+        the environment, when it is stopped, and when a secret cannot be hidden in the output.
         """
         with by_signals(self.stop, self.stage.journal):
             try:
@@ -88,13 +96,15 @@ class _Checker(Preparation):
             self._conclude()
 
     def _all(self) -> None:
-        """Check all that needs a host; steps and conditions on unreachable hosts are left out."""
+        """Perform all parts of the check that contact hosts. Steps and conditions on unreachable hosts are left out."""
         for part in (self._open, self._free, self._sample, self._ready, self._conditions):
             part()
             self._stopped()
 
     def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
-        """Note that a part of the check failed; the check goes on, unless it was stopped. Raises EndedEarly after a stop."""
+        """Record that a part of the check failed. The check continues, except when it was stopped: then EndedEarly is
+        raised.
+        """
         known = [one for one in found if one.measured not in self.unreachable.values()]
         if known or not found:
             self.wrong.append((why, message, tuple(known)))
@@ -102,7 +112,9 @@ class _Checker(Preparation):
             raise EndedEarly
 
     def _conclude(self) -> None:
-        """Journal the end of the check, with everything that is wrong; nothing when all is well."""
+        """Write all problems that the check has found to the journal as one event. Write nothing when there are no
+        problems.
+        """
         if not self.wrong:
             return
         whys = [why for why, _, _ in self.wrong]
@@ -149,12 +161,12 @@ class _Checker(Preparation):
 
 
 def _forbidden(found: Sequence[Finding]) -> bool:
-    """Return True when the drill may not run in this environment at all: then none of its commands is run there."""
+    """Return True when the guard forbids this environment. In this case, no command of the drill is run there."""
     return any(one.code == "guard-environment" for one in found)
 
 
 def _elsewhere(step: PlannedStep, unreachable: Collection[str]) -> PlannedStep | None:
-    """Return ``step`` on its hosts that are not ``unreachable``; None when there is no such host."""
+    """Return a copy of ``step`` without the ``unreachable`` hosts. Returns None when no host is left."""
     hosts = tuple(host for host in step.hosts if host not in unreachable)
     return step.model_copy(update={"hosts": hosts}) if hosts else None
 
@@ -166,11 +178,13 @@ def check(
     left_out: Sequence[Item] = (),
     recorded: Recorded = lambda: (),
 ) -> Check:
-    """Check the plan ``whole`` on its hosts; ``observer`` receives the events of the check. Raises SecretError, UsageError.
+    """Check the plan ``whole`` on its hosts. ``observer`` receives the events of the check.
 
-    ``refusals`` are reasons to refuse the drill that were found without contacting a host. ``left_out`` are the untrusted
-    commands, secrets and tools: steps with untrusted commands are skipped; with an untrusted secret or tool, no host
-    is contacted. ``recorded`` returns the commands by sudo of an earlier run, each with host and account.
+    ``refusals``: reasons to refuse the drill that are known before a host is contacted. ``left_out``: untrusted
+    commands, secrets and tools. Steps with untrusted commands are skipped. If a secret or a tool is untrusted, no host
+    is contacted. ``recorded``: function that returns the commands that an earlier run executed by sudo, each with its
+    host and account. Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in
+    plain text in the plan.
     """
     silent = any(item.kind in SILENCING for item in left_out)
     redactor = Redactor(()) if silent else access.redactor_for(whole)
@@ -194,7 +208,7 @@ def check(
 
 
 def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...]) -> Check:
-    """Read the journal of a check at ``path``, and return the result of the check."""
+    """Return the result of a check from its journal at ``path``."""
     events = read(path).events
     least = Exit.UNVERIFIED if left_out else 0
     ended = contents(events, RunEndedEarly)
@@ -207,9 +221,10 @@ def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...]) -> Chec
 
 
 def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
-    """Return ``plan`` without the steps and conditions ``ids``, and without the `ready` steps that use their results.
+    """Return ``plan`` without the steps and conditions whose ids are in ``ids``. Steps of the phase `ready` that use
+    results of these steps are removed too.
 
-    Also returns a text ``line: action`` for each `ready` step removed because it uses such a result.
+    The second result is a list of these further steps, each written as ``line: action``.
     """
     if not ids:
         return plan, ()
@@ -225,7 +240,7 @@ def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
 
 
 def _names(step: PlannedStep) -> Iterator[str]:
-    """Names of saved results that expressions of ``step`` refer to."""
+    """Return the names of the saved results to which expressions of ``step`` refer."""
     for text in filter(template.is_template, template.texts(step.params)):
         yield from (reference[0] for reference in template.references(text))
     for text in (step.when or "true", *step.expect):

@@ -1,4 +1,6 @@
-"""Files of a new project for CI at GitHub and GitLab: they run a suite on a schedule, from a source that the user names."""
+"""Generates the CI files of a new project for GitHub and GitLab. They run a suite on a schedule. CI installs Drillbook
+from a URL that the user names.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ FILES = {
     ".gitlab-ci.yml": "gitlab-ci.yml",
     "requirements.in": "requirements.in",
 }
-"""Files of a project, each with the name of its template."""
+"""Paths of the CI files in a project. Each value is the name of the template."""
 EXAMPLE = f"https://packages.example.com/drillbook-{__version__}-py3-none-any.whl"
 _SOURCE = re.compile(r"(https://|git\+https://|git\+ssh://|file://)\S+")
 _INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements.txt"
@@ -23,18 +25,21 @@ _INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The job of a project: the suite that it runs, and where."""
+    """The CI job of a project: the suite that it runs, and the inventory on which it runs."""
 
     suite: str
     inventory: str
     lab: bool
-    """True for the embedded lab on a machine of the CI service; else a runner of the team, which reaches the hosts."""
+    """True when the job runs the embedded lab on a machine of the CI service. False when the job needs a runner of the
+    team that reaches the hosts.
+    """
 
 
 def contents(job: Job, source: str = "") -> dict[str, str]:
-    """Content of each file by path; ``source`` is a URL of Drillbook's wheel, by default the one it was installed from.
+    """Return the content of each CI file, by path.
 
-    Raises UsageError for a source that pip cannot take from anywhere else.
+    ``source``: URL of a wheel or repository from which CI installs Drillbook. By default, it is the URL from which this
+    program was installed. Raises UsageError when ``source`` is not a URL.
     """
     source = source or _own_source()
     if source and not _SOURCE.fullmatch(source):
@@ -47,7 +52,9 @@ def contents(job: Job, source: str = "") -> dict[str, str]:
 
 
 def _own_source() -> str:
-    """URL that this program was installed from, if other machines reach it too; else empty."""
+    """Return the URL from which this program was installed. The result is empty if other machines cannot use this
+    source, for example a local folder.
+    """
     found = extras.current()
     return found.source if found.source.startswith(("https://", "git+")) and not found.editable else ""
 
@@ -58,7 +65,9 @@ def _requirement(job: Job, source: str) -> str:
 
 
 def _places(job: Job) -> dict[str, str]:
-    """Runner of the job, and its commands at GitLab; the embedded lab's PostgreSQL does not run as root."""
+    """Return the lines for the templates that depend on the job: its runner, and its commands at GitLab. With the
+    embedded lab, the commands run as another user than root, because PostgreSQL refuses to run as root.
+    """
     drill = f".venv/bin/drillbook drill {job.suite} --inventory {job.inventory} --assume no"
     if not job.lab:
         return {

@@ -1,4 +1,6 @@
-"""Close the residue of a run (changes that it could not undo), or approve this; used by `drill.recover` and `drill.approve`."""
+"""Closes the residue of a run, or signs an approval to close it. The residue consists of the changes that the run could
+not undo. The tasks `drill.recover` and `drill.approve` use this module.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ from drillbook.values import Duration
 
 
 def settle(project: Project, run: str, reason: str) -> int:
-    """Record why a run's remaining changes need no undo. Returns 0, or 4 if a fault is active or an approval is missing.
+    """Record why the remaining changes of a run need no undo. Returns 0 when this was recorded, and 4 if a fault is
+    still active or an approval is missing.
 
     Raises UsageError when the run has no remaining changes, is still running, or has a damaged journal.
     """
@@ -78,7 +81,9 @@ def settle(project: Project, run: str, reason: str) -> int:
 
 
 def approve(project: Project, run: str, reason: str, until: str, key: str) -> int:
-    """Show the changes that a run left in place, and sign an approval to close them for ``reason``. Raises UsageError."""
+    """Show the changes that a run left in place, and sign an approval to close the run for ``reason``. Raises
+    UsageError when the run cannot be closed, or when the approval cannot be signed.
+    """
     try:
         span = timedelta(seconds=Duration.parse(until))
     except (ValueError, OverflowError) as error:
@@ -110,9 +115,10 @@ def approve(project: Project, run: str, reason: str, until: str, key: str) -> in
 
 
 def _closable(state: RunState, doubt: str) -> History:
-    """Return the journal of a run whose residue can be closed. Raises UsageError otherwise, such as for a running run.
+    """Return the journal of a run if the residue of the run can be closed. Raises UsageError otherwise, for example
+    when the run is still in progress.
 
-    ``doubt`` is the reason why the run differs from its attestation; empty when it matches.
+    ``doubt``: reason why the run differs from its attestation. It is empty when there is no difference.
     """
     folder = state.folder
     if state.alive:
@@ -154,7 +160,9 @@ def _closing(project: Project, plan: Plan, run: str, head: str, reason: str) -> 
 
 
 def _approvers(project: Project, environment: str) -> str:
-    """Path of the approvers' file that a current inventory of the project names for ``environment``; empty if none does."""
+    """Return the path of the file of approvers for ``environment``, from a present inventory of the project. The result
+    is empty if no inventory names such a file.
+    """
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(DrillbookError):
             inventory = project.inventory(path.stem)
@@ -174,7 +182,7 @@ def _show_refusals(found: Sequence[Finding], out: Console) -> None:
 
 
 def _show_proofs(history: History, out: Console) -> None:
-    """Print the state of each change, as checked by the last refused attempt to close the run."""
+    """Print the state of each remaining change. The last refused attempt to close the run has checked these states."""
     refused = last(history.events, SettlementRefused)
     for one in refused[1].changes if refused else ():
         text = f"{one['what']} on {one['host']} (step {one['step']}): {one['proof']}" + (

@@ -1,4 +1,6 @@
-"""Output to the terminal. A run continues when its terminal or the reader of its output disappears, as with ``| head``."""
+"""Output to the terminal. A run continues when its terminal disappears, or when the reader of its output ends, as in
+``| head``.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,15 @@ from rich.console import Console
 from drillbook.exits import Exit
 
 PIPE_WIDTH = 100
-"""Width in columns of output that is not a terminal."""
+"""Width, in columns, of output that does not go to a terminal."""
 _BLANKS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
 
 class Steady(io.TextIOBase):
-    """Standard output that never raises an error: after its reader has gone, output is discarded."""
+    """Standard output that never raises an error. When the reader of the output has ended, further output is discarded."""
 
     def __init__(self, inner: IO[str], *, trim: bool = False) -> None:
-        """Wrap the real stream ``inner``; ``trim`` removes blanks at the ends of lines."""
+        """Wrap the real stream ``inner``. When ``trim`` is true, blanks at the ends of lines are removed."""
         self.inner, self.trim = inner, trim
 
     @property
@@ -35,7 +37,7 @@ class Steady(io.TextIOBase):
         return getattr(self.inner, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        """Write all of ``text``; characters missing in the terminal's encoding become ``?``."""
+        """Write all of ``text``. Characters that the terminal's encoding does not contain are written as ``?``."""
         if self.trim:
             text = _BLANKS.sub(r"\1", text)
         try:
@@ -69,7 +71,7 @@ class Steady(io.TextIOBase):
         return True
 
     def give_up(self) -> None:
-        """Redirect the stream's descriptor to /dev/null, so that the interpreter's final flush succeeds."""
+        """Redirect the file descriptor of the stream to /dev/null, so that Python can flush the stream at its exit."""
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.inner.fileno())
@@ -77,12 +79,14 @@ class Steady(io.TextIOBase):
 
 
 def stdout() -> IO[str]:
-    """Standard output, wrapped in `Steady` so that it never raises."""
+    """Return standard output wrapped in `Steady`, so that writing never raises an error."""
     return cast("IO[str]", Steady(sys.stdout))
 
 
 def console() -> Console:
-    """Console on standard output; without a terminal, plain lines of at most 100 columns."""
+    """Return a console on standard output. If standard output is not a terminal, the console prints plain lines of at
+    most 100 columns.
+    """
     terminal = sys.stdout.isatty()
     file = cast("IO[str]", Steady(sys.stdout, trim=not terminal))
     return Console(file=file, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
@@ -90,10 +94,11 @@ def console() -> Console:
 
 @functools.cache
 def end_quietly() -> None:
-    """Let the program exit without a traceback, with the status of a broken pipe, when the reader of its output has gone.
+    """Make the program exit without a traceback when the reader of its output has ended. The exit status is that of a
+    broken pipe.
 
-    Invoke prints lists and help without `Steady`, so broken pipes are handled in ``sys.excepthook``, and in an exit handler
-    that flushes the remaining output.
+    Invoke prints lists and help without `Steady`, so broken pipes are handled in ``sys.excepthook``, and in an exit
+    handler that flushes the remaining output.
     """
     shown = sys.excepthook
 

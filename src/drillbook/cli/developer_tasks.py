@@ -1,4 +1,4 @@
-"""Tasks for people who work on Drillbook itself; offered only in a checkout of Drillbook."""
+"""Tasks for developers of Drillbook. They are available only in a checkout of Drillbook."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, told
 
 CHECKS = ("ruff check .", "ruff format --check .", "mypy", "codespell_lib", "bench.unused")
-"""Python modules that `invoke check` runs, with their arguments."""
+"""Commands of `invoke check`: each is the name of a Python module with its arguments."""
 
 
 def checkout() -> Path | None:
-    """Root of the Drillbook checkout if it is the nearest project above the current folder; else None."""
+    """Return the root of the Drillbook checkout if it is the nearest project above the current folder. Otherwise return
+    None.
+    """
     package = Path(__file__).resolve().parents[1]
     root = package.parents[1]
     nearest = next((one for one in (Path.cwd(), *Path.cwd().parents) if one == root or (one / "drills").is_dir()), None)

@@ -1,4 +1,4 @@
-"""Diagnosis of a real incident, without a drill, within seconds; changes nothing unless `apply` is given."""
+"""Diagnoses a real incident within seconds, without a drill. Nothing is changed unless `apply` is given."""
 
 from __future__ import annotations
 
@@ -43,10 +43,12 @@ from drillbook.trust.standing import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
 
 EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
-"""Exit status for each result of a diagnosis; a result that is not listed names a cause, and has status 1."""
+"""Exit status for each result of a diagnosis. A result that is not listed here is the name of a cause; its status is 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
-"""Time in seconds, after the deadline, to kill a hanging command that should print a secret, so that no process remains."""
+"""Time, in seconds, that is allowed after the deadline to kill a hanging command that was to print a secret. The
+command must be killed so that no process remains.
+"""
 Look = Callable[[Sequence[str], float], Diagnosis]
 
 
@@ -60,11 +62,12 @@ def diagnose(
     apply: bool = False,
     confirm: str = "",
 ) -> int:
-    """Diagnose a service, or all that should be running, and show the causes.
+    """Diagnose one service, or all services that should be running, and show the causes.
 
-    Returns 0 when healthy, 1 for a cause, 3 when unknown. All work, including secrets and connections, ends after the
-    duration ``within``, even when a host hangs. With ``apply``, the remedy of the likeliest cause is executed after
-    confirmation, and the exit status is that of the remedy's run.
+    Returns 0 when all services are healthy, 1 when a cause was found, and 3 when the result is unknown. All work ends
+    after the duration ``within``, even when a host hangs. This includes reading secrets and connecting to hosts. When
+    ``apply`` is true, the remedy of the likeliest cause is executed after a confirmation. The exit status is then that
+    of the run that executes the remedy.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     inventory = project.inventory(inventory_name)
@@ -91,7 +94,9 @@ def diagnose(
 
 
 def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str, ...]:
-    """Services to examine: ``service`` with its dependencies, or all that should run. Raises UsageError if there are none."""
+    """Return the services to examine. These are ``service`` and the services on which it depends. If ``service`` is
+    empty, they are all services that should be running. Raises UsageError if there are none.
+    """
     names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
     if not names:
         raise UsageError(
@@ -102,7 +107,9 @@ def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str
 
 
 def _said(left: Sequence[Item], why: str) -> list[str]:
-    """Messages about the untrusted commands and secrets that were left out of the diagnosis, because of ``why``."""
+    """Return a message for each untrusted command or secret that was left out of the diagnosis. ``why``: reason why it
+    is not trusted.
+    """
     return [
         f"{one.where}: {one.kind} {UNSEEN} and was left out, since {why}: {one.text}; see `{program()} trust`"
         for one in left
@@ -110,13 +117,15 @@ def _said(left: Sequence[Item], why: str) -> list[str]:
 
 
 def _unsure(found: Diagnosis, doubts: Sequence[str], seconds: float) -> Diagnosis:
-    """Add ``doubts`` to a diagnosis; with any doubt, a healthy result becomes unknown."""
+    """Add ``doubts`` to a diagnosis. If there are any doubts, the result `healthy` is replaced by `unknown`."""
     name = UNKNOWN if doubts and found.found == HEALTHY else found.found
     return found.model_copy(update={"found": name, "why": (*doubts, *found.why), "seconds": seconds})
 
 
 def trees(project: Project) -> tuple[Tree, ...]:
-    """Load the project's diagnosis trees. Raises UsageError when it has none, SpecError for an invalid tree."""
+    """Load the project's diagnosis trees. Raises UsageError when the project has no trees, and SpecError when a tree is
+    invalid.
+    """
     folder = project.root / "drills" / FOLDER
     found = load_all(folder)
     if not found:
@@ -135,7 +144,9 @@ def _seconds(within: str) -> float:
 
 
 def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
-    """Read all ``secrets`` at once; return a message for each that could not be read by the deadline. Raises SecretError."""
+    """Read all ``secrets`` in parallel. Returns a message for each secret that could not be read before the deadline.
+    Raises SecretError when reading a secret fails.
+    """
     read: list[str] = []
     failed: list[SecretError] = []
 
@@ -166,10 +177,12 @@ def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
 
 @contextmanager
 def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool = True) -> Iterator[Look]:
-    """Provide a function that diagnoses services within a time limit; all its calls share connections.
+    """Provide a function that diagnoses services within a time limit. All calls of this function share the connections
+    to the hosts.
 
-    Reads the secrets of the services ``used`` (None: all services) to redact them. With ``redacted`` False it reads no
-    secret, and the caller must not contact a host. Raises SecretError.
+    ``used``: services whose secrets are read, so that they can be hidden in the output. None means all services. When
+    ``redacted`` is false, no secret is read, and the caller must not contact a host. Raises SecretError when a secret
+    cannot be read.
     """
     redactor = Redactor(())
     if redacted:
@@ -205,9 +218,9 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
 
 
 def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str], Host], Callable[[str, str], Host]]:
-    """Return two functions: host by its name, and host by the names of a service and of the host.
-
-    Commands on the first host run as the user whom the host's ``become`` names, on the second as the user of the service.
+    """Return two functions. The first returns a host by its name; commands on this host run as the user in the
+    ``become`` of the host. The second returns a host by the names of a service and of the host; commands on this
+    host run as the user of the service.
     """
 
     def named(name: str) -> Host:
@@ -220,7 +233,9 @@ def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str],
 
 
 def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: str) -> int:
-    """Execute the remedy of the likeliest cause as a run of its own: journalled, locked, guarded, and verified."""
+    """Execute the remedy of the likeliest cause as a separate run. Like every run, it has a journal, takes locks, obeys
+    a guard, and is verified.
+    """
     out = console()
     show(found, inventory, out)
     step = found.ranked[0].step if found.ranked else None
@@ -261,7 +276,9 @@ def _agreed(step: dict[str, Any]) -> bool:
 
 
 def _written(name: str, suspect: Suspect, step: dict[str, Any], inventory: Inventory) -> str:
-    """Text of a drill that executes the remedy and then verifies the result; written as JSON, which is also valid YAML."""
+    """Return the text of a drill that executes the remedy and then verifies the result. The text is JSON, which is also
+    valid YAML.
+    """
     healthy = {"diagnosis.finds": {"service": suspect.service, "cause": HEALTHY}, "every": "2s", "timeout": "60s"}
     return json.dumps(
         {
@@ -303,7 +320,9 @@ def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
 
 
 def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
-    """Print the contacts named by the likeliest cause's remedy; if there are none, all contacts of the inventory."""
+    """Print the contacts that the remedy of the likeliest cause names. If it names none, print all contacts of the
+    inventory.
+    """
     named = found.ranked[0].contacts if found.ranked else ()
     if inventory.contacts and not named:
         out.print(Text("contacts", style="bold"))
@@ -316,7 +335,7 @@ def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
 
 
 def _healthy(found: Diagnosis, out: Console) -> None:
-    """Print that the services are healthy, and list the checks that did not run or had an unexpected answer."""
+    """Print that the services are healthy. List the checks that did not run, and the checks with an unexpected answer."""
     groups = {
         "skipped, not needed": [one for one in found.checks if one.status == "left out"],
         "not made": [one for one in found.checks if one.status == "not made"],

@@ -1,4 +1,6 @@
-"""Dry runs: show the effects of a task without executing it. Reads only the project's files; no host is contacted."""
+"""Dry runs of tasks. A dry run shows the effects of a task, but does not execute the task. It reads only the project's
+files, and contacts no host.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ NOTHING = "dry run: nothing was touched"
 
 
 def tell(*lines: str) -> int:
-    """Print ``lines``, then a line which says that this was a dry run and changed nothing; returns 0."""
+    """Print ``lines``, and a last line which tells that this was a dry run that changed nothing. Returns 0."""
     out = console()
     for line in lines:
         out.print(Text(line), soft_wrap=True)
@@ -31,7 +33,9 @@ def tell(*lines: str) -> int:
 
 
 def drill(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:
-    """Show the plan of a drill instead of running, checking or approving the drill; return 4 when it would be refused."""
+    """Show the plan of a drill instead of running, checking or approving the drill. Returns 4 when the drill would be
+    refused.
+    """
     status = show_plan.plans(project, name, inventory, as_json=as_json)
     if not as_json:
         tell()
@@ -41,8 +45,9 @@ def drill(project: Project, name: str, inventory: str, *, as_json: bool = False)
 def recover(project: Project, run: str, *, closes: bool = False, from_backup: bool = False) -> int:
     """Print the changes that a recovery would undo, newest first.
 
-    With ``closes``, print the changes that ``drill.recover --settled`` would check again and close. With ``from_backup``,
-    lost data would be restored from the backup that the run verified, not by the drill's restore steps.
+    When ``closes`` is true, print the changes that ``drill.recover --settled`` would check again and close. When
+    ``from_backup`` is true, the recovery would restore lost data from the backup that the run verified, instead of
+    using the restore steps of the drill.
     """
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
     newest_first = sorted(folders, key=lambda one: one.name, reverse=True)
@@ -110,12 +115,14 @@ def init(
     source: str = "",
     hosts: Sequence[str] = (),
 ) -> int:
-    """Print the new files of a project. ``hosts`` would be looked at. Raises UsageError when a file exists, or for a bad answer."""
+    """Print the files that ``init`` would write, and the ``hosts`` that it would look at. Raises UsageError when a file
+    exists already, or when an answer is invalid.
+    """
     content = scaffold.free(folder, answers, names, source)
     lines = [f"would look at {', '.join(hosts)}, read only, and write {look.NAME}"] if hosts else []
     return tell(*lines, f"would write into {folder.resolve()}:", *(f"  {name}" for name in content))
 
 
 def lab(folder: Path, kind: str, what: str) -> int:
-    """Print the effect of a task on the lab; ``what`` is the task's verb, such as ``start``."""
+    """Print the effect of a task on the lab. ``what``: verb that describes the task, such as ``start``."""
     return tell(f"would {what} the {kind} lab in {folder}")

@@ -1,4 +1,6 @@
-"""``drill.due``: drills that are due, overdue, or never passed, as a table or as JSON; the exit status is for monitoring."""
+"""The work of ``drill.due``. It lists the drills that are due, overdue, or have never passed, as a table or as JSON.
+Monitoring can use its exit status.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,11 @@ STYLES = {
 
 
 def show(project: Project, *, environment: str = "", as_json: bool = False, now: datetime | None = None) -> int:
-    """Print the state of each drill, suite and service by its schedule at ``now`` (default: the present).
+    """Print the state of each drill, suite and service by its schedule at the time ``now``. The default is the present
+    time.
 
-    Returns 1 when something is overdue or never passed, otherwise 3 when a schedule cannot be read, otherwise 0.
+    Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule cannot
+    be read, and 0 when all is well.
     """
     found = due.read(project, now, environment)
     if as_json:
@@ -55,7 +59,7 @@ def _print(found: Due, out: Console) -> None:
 
 
 def summary(found: Due) -> str:
-    """One line: the number of drills, suites and services in each state."""
+    """Return one line with the number of drills, suites and services in each state."""
     numbers = {state: sum(row.state is state for row in found.rows) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
     return f"{count(len(found.rows), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from drillbook.cli.looked_project import Looked
 
 REHEARSE = "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, sqlite, files or restic"
-"""Help of the option --rehearse, with the kinds of systems."""
+"""Help text of the option --rehearse. It lists the kinds of systems whose backups can be rehearsed."""
 
 
 @task(
@@ -59,11 +59,11 @@ def init(
     gateway: str = "",
     environment: str = "",
 ) -> int:
-    """Make a new project: inventories, a first drill and suite, tasks, and files for CI; or one that rehearses your backups.
+    """Make a new project with inventories, a first drill, a suite, tasks and CI files. It can rehearse your backups.
 
-    At a terminal without options, it asks for the kind of system. --look writes an inventory of what runs on your hosts, and a
-    first drill of a service there.
-    --with copies shipped drills into it, or into an existing project: see `catalog`.
+    Without options, it asks at the terminal for the kind of system whose backups to rehearse.
+    --look writes an inventory of the services that run on your hosts, and a first drill of one of them.
+    --with copies shipped drills into the new project, or into an existing project; see `catalog`.
     """
     from drillbook.cli import dry_run, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast
 
@@ -87,7 +87,7 @@ def _split(given: Sequence[str] | None) -> list[str]:
 
 
 def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:
-    """Raise UsageError for options that do not go together; ``given`` are those of a look at ``hosts``."""
+    """Raise UsageError when options cannot be combined. ``given``: values of the options that need ``hosts`` to look at."""
     if hosts and rehearse:
         raise UsageError(
             "--look and --rehearse make different projects",
@@ -100,7 +100,9 @@ def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:
 
 
 def _looked(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, environment: str) -> Looked | None:
-    """Return the result of a look at ``hosts``; None without hosts. Raises UsageError, HostError."""
+    """Look at ``hosts``, and return the result. Returns None when there are no hosts. Raises UsageError for an invalid
+    address, and HostError when a host cannot be examined.
+    """
     if not hosts:
         return None
     from drillbook.cli import looked_project  # noqa: PLC0415  keeps start-up fast

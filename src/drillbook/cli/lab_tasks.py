@@ -14,7 +14,7 @@ KIND = {"kind": "embedded or docker (default: embedded)"}
 @task(help={**KIND, "build_only": "for docker: only build the images"})
 @told(Dry.TELLS)
 def up(context: Context, kind: str = "embedded", build_only: bool = False) -> int:
-    """Start a lab, or use the running one."""
+    """Start a lab. If the lab is running already, keep it."""
     from drillbook.cli import dry_run, labs  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
@@ -25,7 +25,7 @@ def up(context: Context, kind: str = "embedded", build_only: bool = False) -> in
 @task(help={**KIND, "images": "for docker: also remove its images"})
 @told(Dry.TELLS)
 def down(context: Context, kind: str = "embedded", images: bool = False) -> int:
-    """Stop a lab and remove everything it made."""
+    """Stop a lab, and remove everything that it created."""
     from drillbook.cli import dry_run, labs  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):

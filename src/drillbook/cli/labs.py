@@ -1,4 +1,6 @@
-"""The labs of a project, by kind: ``embedded`` as processes on this machine, ``docker`` on a Docker engine."""
+"""The labs of a project. The kind ``embedded`` runs as processes on this machine; the kind ``docker`` runs on a Docker
+engine.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from drillbook.project.project import Project
 
 KINDS = ("embedded", "docker")
 FILES = "lab"
-"""Name of the project's folder for the files of its Docker lab, if it has its own files."""
+"""Name of the folder with the project's own files for its Docker lab. Not every project has this folder."""
 
 
 def _known(kind: str) -> bool:
@@ -26,7 +28,7 @@ def _known(kind: str) -> bool:
 
 
 def _docker() -> ModuleType:
-    """Return the module that controls Docker labs. Raises MissingExtra."""
+    """Return the module that controls Docker labs. Raises MissingExtra when its packages are not installed."""
     extras.require("lab", "the Docker lab")
     from drillbook.lab.containers import control  # noqa: PLC0415  needs an extra, checked above
 
@@ -34,7 +36,7 @@ def _docker() -> ModuleType:
 
 
 def _embedded() -> ModuleType:
-    """Return the module that controls embedded labs. Raises MissingExtra."""
+    """Return the module that controls embedded labs. Raises MissingExtra when its packages are not installed."""
     extras.require("lab", "the embedded lab")
     from drillbook.lab import control  # noqa: PLC0415  needs an extra, checked above
 
@@ -42,20 +44,23 @@ def _embedded() -> ModuleType:
 
 
 def files(project: Project) -> Path:
-    """Folder with the files of the Docker lab: the project's own or, without one, the shipped folder. Raises UsageError."""
+    """Return the folder with the files of the Docker lab. This is the project's own folder or, if the project has none,
+    the shipped folder. Raises UsageError when the installation of Drillbook is damaged.
+    """
     own = project.root / FILES
     return own if (own / "Dockerfile").is_file() else shipped_files.root() / FILES
 
 
 def folder(project: Project, kind: str) -> Path:
-    """Folder of the project's lab of ``kind``. Raises UsageError for an unknown kind."""
+    """Return the folder in which the project's lab of ``kind`` stores its data. Raises UsageError for an unknown kind."""
     return project.docker_lab if _known(kind) else project.lab
 
 
 def started(project: Project, kind: str, progress: Callable[[str], None], *, as_it_is: bool = True) -> None:
-    """Start the lab if it does not run yet. Raises LabError, UsageError.
+    """Start the lab if it is not running yet. Raises LabError when the lab cannot be started, and UsageError for an
+    unknown kind.
 
-    With ``as_it_is``, running machines are enough, whatever the state of the lab's services.
+    When ``as_it_is`` is true, a lab counts as running when its machines run, even if some of its services do not.
     """
     if _known(kind):
         docker = _docker()
@@ -66,7 +71,9 @@ def started(project: Project, kind: str, progress: Callable[[str], None], *, as_
 
 
 def docker_stands(project: Project) -> bool:
-    """Return True when the machines of the project's Docker lab run, so that no start is needed. Raises LabError."""
+    """Return True when all machines of the project's Docker lab are running, so that the lab need not be started.
+    Raises LabError when this cannot be determined.
+    """
     return bool(_docker().status(project.docker_lab).standing)
 
 
@@ -85,7 +92,9 @@ def up(project: Project, kind: str, *, build_only: bool = False) -> int:
 
 
 def down(project: Project, kind: str, *, images: bool = False) -> int:
-    """Stop a lab and remove everything it created; images of the Docker lab stay unless ``images`` is set."""
+    """Stop a lab, and remove everything that it created. Images of the Docker lab are removed only when ``images`` is
+    true.
+    """
     if _known(kind):
         docker = _docker()
         docker.down(project.docker_lab, with_images=images)

@@ -1,7 +1,7 @@
-"""Look at hosts, read only, for ``init``: an inventory of the services that run there.
+"""Examines hosts for ``init`` without changing them, and writes an inventory of the services that run there.
 
-``templates/look/look.sh`` runs once on each host and lists sockets that listen, their processes and PostgreSQL clusters. What it
-could not see is a remark in the inventory; nothing is guessed.
+The script ``templates/look/look.sh`` runs once on each host. It lists listening sockets, their processes, and
+PostgreSQL clusters. Properties that it could not see are marked by a comment in the inventory.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from drillbook.sdk import web
 from drillbook.sdk.host import Deadline, Target
 
 NAME = "inventory/found.yml"
-"""File of the new inventory, in the project."""
+"""Path of the new inventory in the project."""
 PATIENCE_S = 60
 KINDS = {"redis-server": "redis", "valkey-server": "redis", "mariadbd": "mariadb"} | dict.fromkeys(
     ("nginx", "apache2", "httpd", "caddy", "haproxy", "gunicorn", "uvicorn", "hypercorn", "node", "puma"), "http"
 )
-"""Kinds of services by the name of their program; other programs are told as candidates."""
+"""Kinds of services, by the name of the program. Services of other programs are written to the inventory as comments."""
 IGNORED = ("sshd", "systemd", "systemd-resolve")
 DATABASES = ("postgres", "postmaster")
 TRY_S = 3.0
-"""Time limit of a request to a web server that was found."""
+"""Time limit, in seconds, of a request to a web server that was found."""
 Targets = dict[str, Target]
-"""Hosts of the inventory by name, with the jump host."""
+"""Hosts of the inventory, including the jump host, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,14 @@ class Listener:
     program: str
     unit: str
     folder: str
-    """Working directory of the process; empty if it could not be seen."""
+    """Working directory of the process. The text is empty if the directory could not be seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A PostgreSQL cluster. Without root's rights, ``socket``, ``databases`` and more may be empty."""
+    """A PostgreSQL cluster. When the script runs without the rights of root, some fields may be empty, such as
+    ``socket`` and ``databases``.
+    """
 
     version: str
     name: str
@@ -63,25 +65,27 @@ class Cluster:
     socket: str
     unit: str
     databases: tuple[tuple[str, str], ...] = ()
-    """Names of databases and of their owners."""
+    """Pairs of the name of a database and the name of its owner."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """Everything that the script told about one host."""
+    """Everything that the script reported about one host."""
 
     system: str = ""
     root: str = "none"
-    """Means to see what only root may: ``self``, ``sudo`` or ``none``."""
+    """Means by which the script gets the rights of root: ``self`` when it runs as root, ``sudo``, or ``none``."""
     listeners: list[Listener] = field(default_factory=list)
     clusters: list[Cluster] = field(default_factory=list)
     unseen: list[int] = field(default_factory=list)
-    """Ports that something listens on that could not be seen."""
+    """Ports on which an unknown program listens, because the script could not see the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An entry of the inventory: its lines without indentation, the first one its key; ``remark`` if all is a comment."""
+    """An entry under `services` in the inventory. ``fields``: its lines without indentation. ``remark``: True when the
+    whole entry is written as a comment.
+    """
 
     name: str
     fields: tuple[str, ...]
@@ -90,21 +94,26 @@ class Service:
     host: str = ""
     unit: str = ""
     status: int | None = None
-    """HTTP status with which it answered the controller; None if it did not, or is no web server."""
+    """HTTP status of the service's answer to the controller. None when the service did not answer, or is not a web
+    server.
+    """
 
 
 def hosts(addresses: Sequence[str], identity: str, known_hosts: str, gateway: str) -> tuple[Targets, dict[str, Seen]]:
-    """Look at ``addresses``, each [USER@]HOST[:PORT], and return the hosts of an inventory, and what was seen on each.
+    """Examine the hosts at ``addresses``. Returns the hosts of an inventory, and the observations on each host.
 
-    ``identity`` and ``known_hosts`` are paths on the controller, ``gateway`` is a jump host; each may be empty. Raises
-    UsageError for a bad address, HostError when a host cannot be reached or the script fails.
+    Each address has the form [USER@]HOST[:PORT]. ``identity`` and ``known_hosts`` are paths on the controller, and
+    ``gateway`` is the address of a jump host. Each of them may be empty. Raises UsageError for an invalid address, and
+    HostError when a host cannot be reached or the script fails.
     """
     targets = _targets(addresses, identity, known_hosts, gateway)
     return targets, {name: look(one, targets) for name, one in targets.items() if not (gateway and name == "gateway")}
 
 
 def look(target: Target, targets: Targets) -> Seen:
-    """Run the script on ``target`` and return what it saw. Raises HostError."""
+    """Run the script on ``target``, and return its observations. Raises HostError when the host cannot be reached or
+    the script fails.
+    """
     script = files("drillbook.cli").joinpath("templates", "look", "look.sh").read_bytes()
     host = open_host(target, targets=targets)
     try:
@@ -138,7 +147,9 @@ def _host_name(address: str, number: int) -> str:
 
 
 def parse(output: str) -> Seen:
-    """Read the output of the script. Lines of other forms are ignored: a host cannot make this fail."""
+    """Read the output of the script. Lines that have an unexpected form are ignored, so that no output of a host can
+    make this function fail.
+    """
     rows: dict[str, list[list[str]]] = {}
     for line in output.splitlines():
         kind, *rest = line.split("\t")
@@ -169,7 +180,9 @@ def _first(rows: dict[str, list[list[str]]], kind: str) -> str:
 
 
 def _place(place: str) -> tuple[int, bool]:
-    """Return the port, and True for a loopback address, of a socket as /proc/net/tcp writes it (see proc_net_tcp in Linux)."""
+    """Return the port of a socket, and True when its address is a loopback address. ``place``: address and port in the
+    form of /proc/net/tcp (see proc_net_tcp in the documentation of Linux).
+    """
     address, _, port = place.partition(":")
     mapped = address[:24] == "0000000000000000FFFF0000"
     loopback = address == "0" * 24 + "01000000" or ((len(address) == 8 or mapped) and address.endswith("7F"))
@@ -177,13 +190,15 @@ def _place(place: str) -> tuple[int, bool]:
 
 
 def _unit(group: str) -> str:
-    """Return the unit of the system's manager that the cgroup names; empty for a unit of a user's manager."""
+    """Return the systemd unit in the name of a cgroup. The result is empty for a unit that a user's service manager runs."""
     units = re.findall(r"/([^/]+)\.service(?=/|$)", group)
     return "" if not units or any(unit.startswith("user@") for unit in units) else units[-1]
 
 
 def _add(seen: Seen, new: Listener) -> None:
-    """Add a listener; one that is there already is public if either of its sockets is."""
+    """Add the listener ``new`` to ``seen``. If the same program already listens on this port, the two are merged. The
+    merged listener counts as loopback only if both were.
+    """
     for index, one in enumerate(seen.listeners):
         if (one.port, one.program, one.unit) == (new.port, new.program, new.unit):
             seen.listeners[index] = new if one.loopback else one
@@ -192,7 +207,9 @@ def _add(seen: Seen, new: Listener) -> None:
 
 
 def _clusters(rows: dict[str, list[list[str]]], processes: dict[str, list[str]]) -> Iterator[Cluster]:
-    """Clusters by data directory: those of Debian's tools first, then servers that run without them."""
+    """Yield one cluster for each data directory. The clusters that Debian's tools list come first. Running servers that
+    these tools do not list follow.
+    """
     known: set[str] = set()
     for version, name, port, status, owner, data, binaries, socket, pid, *_ in rows.get("cluster", []):
         if data in known or not port.isdecimal():
@@ -215,7 +232,7 @@ def _clusters(rows: dict[str, list[list[str]]], processes: dict[str, list[str]])
 
 
 def remarks(seen: Seen) -> list[str]:
-    """Sentences about what could not be seen on a host."""
+    """Return sentences about the properties of a host that could not be seen, and about clusters that are not running."""
     found = []
     if seen.root == "none":
         found.append("sudo is not allowed without a password: other users' processes, folders and databases were not seen")
@@ -226,7 +243,9 @@ def remarks(seen: Seen) -> list[str]:
 
 
 def text(targets: Targets, found: dict[str, Seen], entries: Sequence[Service]) -> str:
-    """Write the hosts and services of an inventory: ``targets``, what was ``found`` on them, and its ``entries``."""
+    """Return the sections `hosts` and `services` of an inventory as text. ``targets``: the hosts. ``found``: the
+    observations on each host. ``entries``: the services.
+    """
     lines = ["", "hosts:"]
     for name, target in targets.items():
         seen = found.get(name)
@@ -247,7 +266,7 @@ def _remark(words: str) -> str:
 
 
 def services(targets: Targets, found: dict[str, Seen]) -> list[Service]:
-    """Return the entries of all services that were ``found``; asks web servers once for their page ``/``."""
+    """Return the inventory entries of all services that were ``found``. Each web server is asked once for its page ``/``."""
     entries: list[Service] = []
     for name, seen in found.items():
         entries += _services(name, targets[name], seen, {one.name for one in entries})
@@ -275,7 +294,7 @@ def _url(address: str, port: int) -> str:
 
 
 def _asked(url: str) -> int | None:
-    """Ask for the page ``/`` of ``url`` from the controller; return the status, or None without an answer."""
+    """Request the page ``/`` of ``url`` from the controller. Returns the HTTP status, or None when there is no answer."""
     try:
         return web.ask(f"{url}/", timeout=TRY_S).status
     except OSError:
@@ -283,7 +302,9 @@ def _asked(url: str) -> int | None:
 
 
 def _free(base: str, host: str, more: str, taken: set[str]) -> str:
-    """Return a name for a service that is not ``taken`` yet, and take it."""
+    """Return a new name for a service, and add the name to ``taken``. The result is a name that ``taken`` does not
+    contain yet.
+    """
     plain = re.sub(r"[^A-Za-z0-9]+", "-", base).strip("-").lower() or "service"
     plain = plain if plain[0].isalpha() else f"service-{plain}"
     tries = [plain, f"{plain}-{host}", *(f"{plain}-{more}{n}" for n in ("", *(f"-{n}" for n in range(2, 1000))))]

@@ -1,4 +1,6 @@
-"""Files of a project that begins with a look at hosts: the inventory that was found, and a first drill of one of its services."""
+"""Files of a project that is made from an examination of hosts: an inventory of the services that were found, and a
+first drill of one of these services.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,16 @@ from drillbook.inventory.protection import OPEN, is_production
 
 DRILL, SUITE = "drills/first.yml", "drills/pre-release.yml"
 KINDS = ("http", "redis", "mariadb", "postgres")
-"""Kinds of services for a first drill that only stops and starts a unit, the preferred ones first."""
+"""Kinds of services that the first drill may stop and start. The preferred kinds come first."""
 PROTECTED = "found"
-"""Environment of an inventory if none was named."""
+"""Name of the environment in an inventory for which the user named none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Result of a look at hosts: the ``inventory`` as text, the ``services`` in it, and lines about what was ``unseen``."""
+    """Result of an examination of hosts. ``inventory``: the inventory as text. ``services``: the services in the
+    inventory. ``unseen``: lines about properties that could not be seen.
+    """
 
     inventory: str
     services: tuple[look.Service, ...] = ()
@@ -31,17 +35,19 @@ class Looked:
 
     @property
     def subject(self) -> look.Service | None:
-        """Service of the first drill: one that has a unit, preferably one that answered the controller; None without any."""
+        """Service of the first drill. It has a systemd unit. Services that answered the controller are preferred. None
+        when no service is suitable.
+        """
         known = [one for one in self.services if one.unit and one.kind in KINDS]
         return min(known, key=lambda one: (one.status is None, KINDS.index(one.kind)), default=None)
 
     @property
     def job(self) -> ci_files.Job:
-        """Job for CI: the suite on the inventory that was found."""
+        """CI job that runs the suite on the inventory that was found."""
         return ci_files.Job("pre-release", "found", lab=False)
 
     def drill(self, program: str) -> str:
-        """Text of the first drill. It stops the unit of ``subject`` and starts it again."""
+        """Return the text of the first drill. This drill stops the unit of ``subject``, and starts the unit again."""
         one = self.subject
         if one is None:
             raise ValueError("no service has a unit")
@@ -54,7 +60,9 @@ class Looked:
         return Template(template).substitute(values, probes=probes, verify=verify)
 
     def commands(self, *, new: bool) -> list[tuple[str, str]]:
-        """Next commands, each with its effect; a ``new`` project has a first drill."""
+        """Return the commands to suggest to the user, each with its effect. ``new``: True for a new project, which has
+        a first drill.
+        """
         if not new or self.subject is None:
             return [("drill.list", f"lists the drills; read {look.NAME}, then run drills on it with --inventory found")]
         return [
@@ -63,7 +71,7 @@ class Looked:
         ]
 
     def remarks(self) -> list[str]:
-        """Sentences for the person who made the project."""
+        """Return advice for the person who made the project, as sentences."""
         if self.environment != PROTECTED:
             return []
         how = "write `environment: staging` there, or make the project with --environment staging"
@@ -72,14 +80,16 @@ class Looked:
 
 
 def at(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, environment: str) -> Looked:
-    """Look at ``hosts``, as ``look.hosts`` does, for an inventory of ``environment``. Raises UsageError, HostError."""
+    """Examine ``hosts``, and describe them in an inventory of ``environment``. Raises UsageError for an invalid address
+    or environment, and HostError when a host cannot be examined.
+    """
     head(environment)
     targets, found = look.hosts(hosts, identity, known_hosts, gateway)
     return of(targets, found, environment)
 
 
 def of(targets: look.Targets, found: dict[str, look.Seen], environment: str = "") -> Looked:
-    """Describe what was ``found`` at ``targets``."""
+    """Make an inventory from ``found``, which holds the observations on the hosts ``targets``."""
     services = look.services(targets, found)
     return Looked(
         head(environment) + look.text(targets, found, services),
@@ -90,7 +100,9 @@ def of(targets: look.Targets, found: dict[str, look.Seen], environment: str = ""
 
 
 def head(environment: str) -> str:
-    """Beginning of an inventory of ``environment``; without a name, of a protected one. Raises UsageError for a bad name."""
+    """Return the beginning of an inventory of ``environment``. If the name is empty, the environment is a protected
+    one. Raises UsageError for an invalid name.
+    """
     if environment and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", environment):
         raise UsageError(
             f"{environment!r} is no name of an environment", hint="write a word such as staging, made of letters and digits"

@@ -1,4 +1,6 @@
-"""Errors for a run whose journal or reports were lost; their messages list the changes that are still in place."""
+"""Errors about runs whose journal or reports were lost. The message of such an error lists the changes that are still
+in place.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from drillbook.judge.result import Residue
 
 
 def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unreported:
-    """Make the error for a run whose reports cannot be written; ``residue`` lists the changes that were not undone."""
+    """Return the error for a run whose reports cannot be written. ``residue``: changes that were not undone."""
     return Unreported(
         f"the report of {folder.name} cannot be written: {error.strerror or error}; {_state(residue)}",
         hint=f"make {folder.parent} writable again (a full disk: free some space), then: invoke drill.recover {folder.name}",
@@ -18,7 +20,9 @@ def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unre
 
 
 def unrecorded(folder: Path, why: str, residue: Sequence[Residue]) -> Unreported:
-    """Make the error for a run whose journal was removed or changed; this error is the only record of the changes in ``residue``."""
+    """Return the error for a run whose journal was removed or changed. ``residue``: changes that were not undone. The
+    message of this error is the only record of these changes.
+    """
     hint = (
         "no command can undo these changes any more: follow the instructions above by hand"
         if residue

@@ -1,4 +1,6 @@
-"""``metrics.write``: metrics of the project for Prometheus, on demand and after every run; and the files for monitoring."""
+"""Writes the metrics of a project for Prometheus, on demand and after every run. It also copies alert rules and a
+dashboard.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ FILES = ("drillbook.rules.yml", "drillbook.dashboard.json")
 
 
 def target(project: Project, named: str) -> Path:
-    """File for the metrics: ``named``, else the one in ``drillbook.yml``. Raises UsageError when there is none."""
+    """Return the path of the file for the metrics. This is ``named`` or, if it is empty, the file in ``drillbook.yml``.
+    Raises UsageError when neither names a file.
+    """
     if named:
         return Path(named)
     written = settings.load(project.root).metrics
@@ -29,7 +33,7 @@ def target(project: Project, named: str) -> Path:
 
 
 def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> int:
-    """Write the metrics of ``project`` to ``path``, or to standard output for None."""
+    """Write the metrics of ``project`` to ``path``. If ``path`` is None, write them to standard output."""
     content = metrics.exposition(metrics.samples(due.read(project), run_figures.read(project)), openmetrics=openmetrics)
     if path is None:
         stdout().write(content.decode())
@@ -39,7 +43,9 @@ def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> 
 
 
 def refresh(project: Project) -> None:
-    """Write the metrics after a run if ``drillbook.yml`` names a file; a failure is only printed."""
+    """Write the metrics after a run if ``drillbook.yml`` names a file for them. If this fails, the error is printed,
+    and the run is not affected.
+    """
     try:
         if settings.load(project.root).metrics:
             write(project, target(project, ""))
@@ -48,7 +54,9 @@ def refresh(project: Project) -> None:
 
 
 def files(folder: Path) -> list[Path]:
-    """Copy the alert rules and the Grafana dashboard into ``folder``; existing files are replaced. Raises UsageError."""
+    """Copy the alert rules and the Grafana dashboard into ``folder``. Existing files are replaced. Raises UsageError
+    when a file cannot be written.
+    """
     shipped = resources.files("drillbook.telemetry") / "monitoring"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ from drillbook.errors import UsageError
 )
 @told(Dry.TELLS)
 def write(context: Context, file: str | None = None, stdout: bool = False, openmetrics: bool = False) -> int:
-    """Write metrics for Prometheus: last proof, RTO and RPO, verdict, residue, schedule, backups, restores."""
+    """Write metrics for Prometheus about runs, objectives, verdicts, residue, schedules, backups and restores."""
     from drillbook.cli import dry_run, metrics  # noqa: PLC0415  keeps start-up fast
 
     project = here(spare=True)

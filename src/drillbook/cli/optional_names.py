@@ -1,8 +1,8 @@
 """Optional positional arguments of tasks, as in ``drill.recover`` and ``drill.recover RUN``.
 
-Invoke requires every positional argument, and would even accept an option as its value. So a task declares a positional
-argument only when the command line contains a name. The program ``drillbook`` also moves a name that follows options in
-front of them.
+Invoke requires a value for every positional argument, and would even accept an option as this value. Therefore a task
+declares its positional argument only when the command line contains a name. If the name stands after options, the
+program ``drillbook`` moves the name in front of these options.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from drillbook.cli.task_class import ShortFlags
 from drillbook.errors import UsageError
 
 _WORDS: ContextVar[Sequence[str] | None] = ContextVar("words", default=None)
-"""Arguments of the command line that is being parsed; None: those in ``sys.argv``."""
+"""Arguments of the command line that is being parsed. None means the arguments in ``sys.argv``."""
 
 
 class Name(Argument):
-    """Positional argument for the name of a drill or run; a value that begins with a dash is no name."""
+    """Positional argument for the name of a drill or run. A value that begins with a dash is refused."""
 
     def set_value(self, value: Any, cast: bool = True) -> None:
         """Set the name to ``value``. Ends the program with status 2 when Invoke passes an option as the name."""
@@ -43,13 +43,13 @@ class Name(Argument):
 
 
 class OptionalNameTask(ShortFlags):
-    """A task with an optional positional name; without a name, the task's own default applies."""
+    """A task with an optional positional name. When the name is missing, the task uses its own default."""
 
     paths: tuple[str, ...] = ()
     """Full names of the task in the namespace, such as ``drill.check``."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Arguments of the task; a name is positional only when the command line contains one."""
+        """Return the arguments of the task. The name is a positional argument only when the command line contains a name."""
         arguments = super().get_arguments(ignore_unknown_help)
         named = self._is_named(arguments)
         return [_name(argument, positional=named) if argument.positional else argument for argument in arguments]
@@ -76,7 +76,9 @@ def _words() -> Sequence[str]:
 
 @contextmanager
 def reading(words: Sequence[str]) -> Iterator[None]:
-    """Set ``words`` as the command line in which tasks look for the name of their drill or run, within the ``with`` block."""
+    """Within the ``with`` block, use ``words`` as the command line in which tasks look for the name of their drill or
+    run.
+    """
     before = _WORDS.set(words)
     try:
         yield
@@ -85,7 +87,9 @@ def reading(words: Sequence[str]) -> Iterator[None]:
 
 
 def leading_options(words: Sequence[str], valued: Group[str]) -> int:
-    """Count the leading arguments in ``words`` that are options, or values of the options in ``valued``."""
+    """Count the arguments at the beginning of ``words`` that are options, or values of options. ``valued``: options
+    that have a value.
+    """
     count = 0
     while count < len(words) and words[count].startswith("-"):
         count += 2 if words[count] in valued else 1
@@ -93,7 +97,9 @@ def leading_options(words: Sequence[str], valued: Group[str]) -> int:
 
 
 def options_with_a_value(arguments: Iterable[Argument]) -> set[str]:
-    """Flags of the options in ``arguments``, and of Invoke's own options, that take the next argument as their value."""
+    """Return the flags that take the next argument as their value. These are flags of the options in ``arguments``, and
+    of Invoke's own options.
+    """
     return {*_flags(arguments), *_flags_of_invoke()}
 
 
@@ -113,7 +119,7 @@ def _flags(arguments: Iterable[Argument]) -> set[str]:
 
 
 def names_first(words: Sequence[str], tasks: Collection) -> list[str]:
-    """Move the name given to each task in front of the task's options."""
+    """Move the name that is given to each task in front of the options of this task."""
     known = {name: tasks[path] for path, aliases in tasks.task_names.items() for name in (path, *aliases)}
     result, rest = [], list(words)
     while rest:

@@ -1,4 +1,6 @@
-"""Executes a plan from start to end: runs it, judges the run, writes its reports, and signs its folder."""
+"""Executes a plan from start to end. It runs the plan, judges the run, writes the reports, and signs the folder of the
+run.
+"""
 
 from __future__ import annotations
 
@@ -60,18 +62,26 @@ class Orchestrator:
     inventory: Inventory
     observer: Observer
     confirm: str | None = ""
-    """Environment that the operator confirmed with --confirm; ``None`` skips this confirmation, as in a check."""
+    """Environment that the operator confirmed with --confirm. ``None`` means that no confirmation is needed, as in a
+    check.
+    """
     attested: dict[str, str | None] = field(default_factory=dict)
-    """Digests of the attestations (signed digests of a run's files) written so far, by name of the run's folder."""
+    """Digests of the attestations that were written so far, by the name of the run's folder. An attestation holds the
+    signed digests of a run's files.
+    """
     missed: list[str] = field(default_factory=list)
-    """Messages about anchors and timestamps that could not be obtained, each with the reason."""
+    """Messages about anchors and timestamps that could not be obtained. Each message contains the reason."""
     schedules: dict[str, Schedule] = field(default_factory=dict)
-    """Schedules of the planned drills, by name; a run records the schedule in its first event."""
+    """Schedules of the planned drills, by the name of the drill. A run records its schedule in its first event."""
     named: str = ""
-    """Inventory as the user named it, recorded in the first event of a run for the commands in its report."""
+    """The inventory in the words of the user. It is recorded in the first event of a run, and used in the commands that
+    the report suggests.
+    """
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
-        """Make the plan of a drill, or of every drill of a suite, so that mistakes are found before the first drill runs."""
+        """Return the plan of a drill, or the plans of all drills of a suite. Mistakes are thus found before the first
+        drill runs.
+        """
         if isinstance(found, Drill):
             return [self._planned(found)]
         drills = [self.project.drill(name) for name in found.drills]
@@ -89,9 +99,9 @@ class Orchestrator:
         return planner.make(drill, self.inventory)
 
     def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
-        """Run a plan and write its reports; returns the run's folder and its judged result.
+        """Run a plan and write its reports. Returns the folder and the judged result of the run.
 
-        Raises UsageError for an invalid place of anchors, before the run starts.
+        Raises UsageError, before the run starts, when a place for anchors is invalid.
         """
         anchor_places.places(self.project.reports)
         redactor = redactor_for(one)
@@ -149,10 +159,10 @@ class Orchestrator:
     def _report(
         self, folder: Path, written: Written, by: str, residue: Sequence[Residue], gone: str, *, alone: bool
     ) -> RunView:
-        """Judge a finished run, write its reports, and sign its folder. Raises Unreported.
+        """Judge a finished run, write its reports, and sign its folder. Raises Unreported when this fails.
 
-        ``gone`` is the reason why the journal is no longer in its folder; empty if it is there. ``alone`` is True for a run
-        outside a suite; the index of all reports is then written too.
+        ``gone``: reason why the journal is no longer in its folder. It is empty if the journal is there. ``alone``:
+        True for a run that is not part of a suite. After such a run, the index of all reports is written too.
         """
         if gone:
             raise unrecorded(folder, gone, residue)
@@ -170,17 +180,21 @@ class Orchestrator:
         return view
 
     def _history(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]] | None:
-        """Return a function that reads the data sizes measured by previous runs; None when the plan measures no sizes."""
+        """Return a function that reads the data sizes that previous runs measured. Returns None when the plan measures
+        no sizes.
+        """
         if not earlier_runs.collects(one):
             return None
         return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
 
     def _before(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]]:
-        """Return a function that reads the newest earlier runs of the same drill, with which the report compares this run."""
+        """Return a function that reads the newest earlier runs of the same drill. The report compares this run with them."""
         return lambda: earlier_runs.same_drill([other for other in self.project.runs() if other.name < folder.name], one)
 
     def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
-        """Return a function that finds, in the runs before ``folder``, the newest passed step with a given action and service."""
+        """Return a function that takes an action and a service, and finds the newest earlier step with both that has
+        passed. ``folder``: folder of this run, in which no steps are searched.
+        """
 
         def last(action: str, service: str) -> EarlierStep | None:
             others = [other for other in self.project.runs() if other != folder]
@@ -192,7 +206,9 @@ class Orchestrator:
         return Sealer(self.project.root, by, occasion, self.missed)
 
     def _vouching(self, one: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
-        """Return a function that signs the journal of the running run; after one failure, later calls do nothing."""
+        """Return a function that signs the journal while the run is in progress. After one failure, later calls do
+        nothing.
+        """
         said = {
             "run": run["id"],
             "drill": one.drill,
@@ -212,7 +228,9 @@ class Orchestrator:
         return vouch
 
     def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
-        """Return the reasons to refuse the drill that are known before any host is contacted, and the data of its approval."""
+        """Return two things that are known before any host is contacted: the reasons to refuse the drill, and the data
+        of its approval.
+        """
         now = datetime.now(UTC)
         found = look(self.project, one, now)
         refusals = guard.check(one, now=now, confirm=self.confirm, approval=found)
@@ -220,10 +238,10 @@ class Orchestrator:
         return [*refusals, *in_the_way(one, others)], found.facts() if found else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
-        """Run the drills of a suite, one after another, and write a report about all.
+        """Run the drills of a suite one after another, and write a report about all of them.
 
-        Continues after a failed drill, but stops after an aborted drill, or a drill that left changes. ``between`` is called
-        with the result of each finished run.
+        The suite continues after a failed drill. It ends after a drill that was aborted, or that left changes in place.
+        ``between``: function that is called with the result of each finished run.
         """
         run_id = given_run_id(suite.suite)
         folder = self.project.ready_reports() / run_id
@@ -264,7 +282,9 @@ def _owner(one: Plan, run: dict[str, str]) -> Owner:
 
 
 def _new_folder(folder: Path) -> RunFolder:
-    """Create a run's folder under a hidden name, used until the first event is written. Raises JournalError."""
+    """Create the folder of a run under a hidden name. It gets its real name when the first event is written. Raises
+    JournalError when the folder cannot be created.
+    """
     try:
         return RunFolder.make(folder)
     except OSError as error:
@@ -272,7 +292,7 @@ def _new_folder(folder: Path) -> RunFolder:
 
 
 def look(project: Project, one: Plan, now: datetime) -> Look | None:
-    """Check the approval of the plan ``one``; ``None`` when the plan needs no approval."""
+    """Check the approval of the plan ``one``, and return the result. Returns ``None`` when the plan needs no approval."""
     if not guard.needs_approval(one):
         return None
     return approval.look(one, project.root, now=now, operator=operator(), signing=keys.fingerprint_of(project.root))

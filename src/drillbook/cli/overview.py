@@ -1,6 +1,8 @@
-"""Overviews: ``drill.list`` with due dates, and ``report.list`` with every run.
+"""The lists that ``drill.list`` and ``report.list`` print. The former shows drills with their due dates, and the latter
+shows runs.
 
-Fast with hundreds of runs: of each run, it reads only the name, the start of the result and the end of the journal.
+They are fast even for hundreds of runs, because they read only a small part of each run: the name of its folder, the
+start of the result, and the end of the journal.
 """
 
 from __future__ import annotations
@@ -47,10 +49,10 @@ MOST_RUNS = 30
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A run in progress, or a run that still needs a recovery.
+    """A run that is in progress, or that still needs a recovery.
 
-    ``state`` is ``running``, ``unfinished``, ``residue`` (changes were not undone), ``damaged`` (the journal is damaged),
-    ``lost`` (the journal is missing), or ``gone`` (the lab no longer exists). ``said`` explains the state.
+    ``state`` is ``running``, ``unfinished``, ``residue`` (changes were not undone), ``damaged`` (the journal is
+    damaged), ``lost`` (the journal is missing), or ``gone`` (the lab no longer exists). ``said`` explains the state.
     """
 
     run: str
@@ -59,7 +61,9 @@ class Open:
 
 
 def drills(project: Project, *, as_json: bool = False) -> int:
-    """List drills and suites with last result, last pass and due date; then the runs in progress or in need of a recovery."""
+    """List drills and suites, each with its last run, its last passed run and its due date. Runs that are in progress
+    or need a recovery follow.
+    """
     out = console()
     runs = list(project.runs())
     wanted = schedules.read(project)
@@ -82,7 +86,7 @@ def drills(project: Project, *, as_json: bool = False) -> int:
 
 
 def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> dict[str, Any]:
-    """One drill or suite with its newest runs, for JSON."""
+    """Return the fields of one drill or suite, including its newest runs, for the JSON output."""
     last, passed = (standing.last, standing.passed) if standing else (None, None)
     return {
         "name": wanted.name,
@@ -117,12 +121,16 @@ def _row(table: Table, wanted: Scheduled, standing: Standing | None, row: DueRow
 
 
 def _left(ended: Ended) -> str:
-    """Text appended to the verdict of a run whose changes were not all undone; else empty."""
+    """Return the text that is appended to the verdict of a run with changes that were not undone. The result is empty
+    for other runs.
+    """
     return "" if ended.exit != 5 else " + residue, closed" if ended.settled else " + residue"
 
 
 def until(row: DueRow | None) -> Text:
-    """Text with the time until the drill or suite is due, or the time since it is overdue; ``-`` without ``row``."""
+    """Return a text with the time until the drill or suite is due, or with the time since which it has been overdue.
+    The text is ``-`` when ``row`` is None.
+    """
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
     if row.state is State.NEVER:
@@ -134,7 +142,7 @@ def until(row: DueRow | None) -> Text:
 
 
 def span(seconds: float) -> str:
-    """Length of time in its largest whole unit, such as ``3 d``."""
+    """Return a duration in its largest whole unit, such as ``3 d``."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"
@@ -142,12 +150,12 @@ def span(seconds: float) -> str:
 
 
 def day(started: str) -> str:
-    """Date, hour and minute of a time in UTC, for a table."""
+    """Return the date, hour and minute of a time in UTC, for a table."""
     return started[:16].replace("T", " ")
 
 
 def _unsettled(runs: Sequence[Path]) -> list[Open]:
-    """Runs that did not end, or did not undo all their changes; newest first."""
+    """Return the runs that have not ended, or have not undone all their changes. The newest run comes first."""
     found = []
     for folder in reversed(runs):
         word = folders.last_word(folder)
@@ -199,7 +207,7 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
 
 
 def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
-    """List runs, newest first: time, verdict, name; the drills of a suite follow the suite."""
+    """List runs with time, verdict and name. The newest run comes first. The runs of a suite's drills follow the suite."""
     out = console()
     found = _with_lost(list(project.runs()), project)
     tops = {folder if folder.parent == project.reports else folder.parent for folder in found}
@@ -232,7 +240,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _verdict(folder: Path) -> str:
-    """Verdict of the run in ``folder``, or its state without one."""
+    """Return the verdict of the run in ``folder``. If it has no verdict, return its state, such as ``running``."""
     result = standings.result(folder)
     verdict = result.verdict if result else "unfinished"
     inside = [] if (folder / FILE).exists() else damaged.drills_in(folder)

@@ -1,4 +1,4 @@
-"""Finds the project around the current folder for a task, and loads the project's trusted plugins."""
+"""Finds the project to which the current folder belongs, and loads the trusted plugins of this project."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from drillbook.sdk import discovery
 
 
 def here(*, spare: bool = False) -> Project:
-    """Return the project of the current folder; see ``Project.here``. Raises UsageError, PluginError.
+    """Return the project of the current folder, as found by ``Project.here``. Raises UsageError when there is no
+    project, and PluginError when a plugin cannot be used.
 
-    With ``spare``, unusable plugins are skipped, for tasks that stop something or need no plugin.
+    When ``spare`` is true, plugins that cannot be used are skipped. This is for tasks that stop something or need no
+    plugin.
     """
     if spare:
         discovery.spare()
@@ -18,16 +20,19 @@ def here(*, spare: bool = False) -> Project:
 
 
 def of_runs() -> Project:
-    """Return the project of the current folder, for tasks that end or read runs. Raises UsageError.
+    """Return the project of the current folder, as found by ``Project.of_runs``, for tasks that recover or read runs.
+    Raises UsageError when there is no project.
 
-    See ``Project.of_runs``. Unusable plugins are skipped, so that they cannot block the recovery of runs.
+    Plugins that cannot be used are skipped, so that they cannot block the recovery of runs.
     """
     discovery.spare()
     return _with_plugins(Project.of_runs())
 
 
 def anywhere() -> None:
-    """Load the plugins of the project around the current folder; outside a project, do nothing. Raises PluginError."""
+    """Load the plugins of the project to which the current folder belongs. Do nothing outside a project. Raises
+    PluginError when a plugin cannot be used.
+    """
     try:
         project = Project.here()
     except UsageError:

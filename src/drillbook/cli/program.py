@@ -1,6 +1,8 @@
-"""The program ``drillbook``: the tasks as subcommands; errors suggest the likely task or option and exit with status 2.
+"""The program ``drillbook``. Its subcommands are the tasks. After a mistake in the command line, it suggests the most
+similar task or option, and exits with status 2.
 
-``invoke`` runs the same tasks with Invoke's own command line; docs/decisions/0007 lists the differences.
+The program ``invoke`` runs the same tasks with Invoke's own command line. The file docs/decisions/0007 lists the
+differences.
 """
 
 from __future__ import annotations
@@ -26,31 +28,39 @@ from drillbook.cli.tasks import namespace
 from drillbook.errors import DrillbookError, UsageError
 
 OFFERED = ("complete", "dry", "help", "list", "list-depth", "list-format", "print-completion-script", "version")
-"""Options of Invoke that have an effect in this program."""
+"""Options of Invoke that also have an effect in this program."""
 DRY_HELP = "Show what a task would do, as `drill.plan` shows a drill, and do nothing."
 DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check", "drill.approve", "drill.sudoers")
-"""Tasks that take the name of a drill, so that completion offers drill names after them."""
+"""Tasks that take the name of a drill. After such a task, the completion offers drill names."""
 HINT = "hint: drillbook --list, or drillbook --help TASK"
 _UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
 """Pattern of Invoke's message for an argument that is neither a task nor an option."""
 
 
 class Drillbook(Program):
-    """Invoke's program with the tasks of Drillbook; it offers only the options of Invoke that have an effect here."""
+    """Invoke's program class with the tasks of Drillbook. It offers only those options of Invoke that have an effect in
+    this program.
+    """
 
     def core_args(self) -> list[Argument]:
-        """Options of Invoke itself; the help of ``--dry`` describes its meaning in this program."""
+        """Return the options of Invoke itself. The help text of ``--dry`` describes the meaning of this option in
+        Drillbook.
+        """
         options = super().core_args()
         next(option for option in options if option.name == "dry").help = DRY_HELP
         return options
 
     @property
     def initial_context(self) -> ParserContext:
-        """The options allowed before the first task: those for help, lists, completion and ``--dry``."""
+        """Parser context with the options that may stand before the first task: for help, for lists, for completion,
+        and ``--dry``.
+        """
         return ParserContext(args=[option for option in self.core_args() if option.name in OFFERED])
 
     def parse_core_args(self) -> None:
-        """Parse the options before the first task. Raises ParseError for an Invoke option without effect in this program."""
+        """Parse the options before the first task. Raises ParseError for an option of Invoke that has no effect in this
+        program.
+        """
         every = [*self.core_args(), *self.task_args()]
         self.core = Parser(initial=ParserContext(args=every), ignore_unknown=True).parse_argv(self.argv[1:])
         given = next((one for one in self.core[0].args.values() if one.got_value and one.name not in OFFERED), None)
@@ -59,12 +69,16 @@ class Drillbook(Program):
             raise ParseError(f"the program does not support invoke's option {option}")
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """Parse as Invoke does; a mistake in the command line exits with status 2."""
+        """Parse the command line in the same way as Invoke. After a mistake in the command line, the program exits with
+        status 2.
+        """
         with self._mistakes_told():
             super().parse_core(argv)
 
     def parse_tasks(self) -> None:
-        """Parse as Invoke does, but allow options before the name of a drill or run; a mistake exits with status 2."""
+        """Parse the tasks in the same way as Invoke, but allow options before the name of a drill or run. After a
+        mistake in the command line, the program exits with status 2.
+        """
         words = self.core.unparsed
         if any(word.startswith("-") for word in words):
             words[:] = names_first(words, self.collection)
@@ -72,7 +86,9 @@ class Drillbook(Program):
             super().parse_tasks()
 
     def parse_cleanup(self) -> None:
-        """Print help, lists and completions as Invoke does; drill names are completed before task names."""
+        """Print help, lists and completions in the same way as Invoke. Among completions, the names of drills come
+        before the names of tasks.
+        """
         if self.args.complete.value:
             self._complete_drills()
         with self._mistakes_told():
@@ -101,7 +117,7 @@ class Drillbook(Program):
 
 
 def no_task(name: str, known: Iterable[str]) -> str:
-    """Message that there is no task ``name``, with the most similar task."""
+    """Return the message that there is no task ``name``. The message suggests the most similar task."""
     if name in {task.name for task in developer_tasks.TASKS}:
         return f"the task {name!r} is for developers of Drillbook: it runs only in a checkout of Drillbook"
     near = get_close_matches(name, sorted(known, key=len), 1)
@@ -110,7 +126,9 @@ def no_task(name: str, known: Iterable[str]) -> str:
 
 
 def no_option(option: str, context: ParserContext) -> str:
-    """Message that the task of ``context`` has no option ``option``, with the most similar option."""
+    """Return the message that the task of ``context`` has no option ``option``. The message suggests the most similar
+    option.
+    """
     known = [flag for flag in context.flag_names() if flag.startswith("--")]
     near = get_close_matches(option, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"its options: {', '.join(known)}"
@@ -122,7 +140,7 @@ def _flags(option: Argument) -> list[str]:
 
 
 def program() -> Drillbook:
-    """Create the program ``drillbook``, which runs the tasks in any folder with ``drills/`` and ``inventory/``."""
+    """Create the program ``drillbook``. It can run tasks in any folder that contains ``drills/`` and ``inventory/``."""
     return Drillbook(name="drillbook", binary="drillbook", version=__version__, namespace=namespace())
 
 

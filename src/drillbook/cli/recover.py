@@ -1,6 +1,6 @@
-"""Recovery of runs, with output to a terminal.
+"""Recovers runs, and prints the progress to the terminal.
 
-A recovery undoes the changes of a run whose controller died, using only the run's journal.
+A recovery undoes the changes of a run whose controller died. It uses only the journal of this run.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ from drillbook.report.terminal.event_lines import Progress
 
 
 def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
-    """Recover the selected run, or every unfinished run; if one recovery fails, the others still run. Raises UsageError.
+    """Recover the selected run. If ``run`` is empty, recover every unfinished run; if one recovery fails, the remaining
+    runs are still recovered. Raises UsageError when the selected run cannot be recovered.
 
-    With ``from_backup``, which needs a selected run, lost data is restored from the backup that the run verified, instead of
-    by the restore steps of the drill.
+    When ``from_backup`` is true, lost data is restored from the backup that the run verified, and the restore steps of
+    the drill are not used. This needs a selected run.
     """
     out = console()
     if from_backup:
@@ -74,7 +75,9 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
 
 
 def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
-    """Tell the campaigns that nobody runs and that have sites without an end; their runs here were recovered before."""
+    """Print the campaigns that are unfinished and that no controller is running. Returns an exit status for each of
+    them. Their runs on this machine are recovered before this function is called.
+    """
     found: list[int] = []
     for folder in campaigns.unfinished(project.reports):
         try:
@@ -93,9 +96,9 @@ def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
 
 
 def single(project: Project, run: str, flag: str) -> RunState:
-    """Return the run named ``run``; for a suite, the only run of the suite that needs a recovery.
+    """Return the run named ``run``. If ``run`` names a suite, return the only run of the suite that needs a recovery.
 
-    Raises UsageError if several runs of the suite need a recovery, or none.
+    Raises UsageError if no run of the suite needs a recovery, or if several runs do.
     """
     if not run:
         raise UsageError(f"{flag} needs the name of one run", hint="see `invoke drill.list`")
@@ -144,7 +147,9 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
 
 
 def recovered(result: Result) -> str:
-    """Last line of a recovery's output: all changes are undone, or the number of changes that are still in place."""
+    """Return the last line of a recovery's output. It tells that all changes are undone, or how many changes are still
+    in place.
+    """
     left = count(len(result.residue), "change")
     if result.settled:
         return f"closed by {one_line(result.settled.by)}, not recovered: {left} could not be undone"
@@ -154,7 +159,7 @@ def recovered(result: Result) -> str:
 
 
 def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> Recovery:
-    """Create the recovery of the run in ``folder``, with output to ``out``."""
+    """Create the recovery of the run in ``folder``. Its progress is printed to ``out``."""
     return Recovery(
         folder,
         lambda plan, name: access.connect(plan.inventory, name),
@@ -167,9 +172,10 @@ def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bo
 
 
 def tell_contacts(project: Project, folder: Path, out: Console) -> None:
-    """Send the result of the recovery to the contacts: which changes are still in place, or that there are none.
+    """Send the result of the recovery to the contacts. The message lists the changes that are still in place, or tells
+    that there are none.
 
-    Failures to send are printed.
+    If a message cannot be sent, this is printed.
     """
 
     def record(what: OfContact) -> None:
@@ -188,7 +194,9 @@ def tell_contacts(project: Project, folder: Path, out: Console) -> None:
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """On the first Ctrl-C during a recovery, print a warning. A second Ctrl-C stops the recovery; some changes then stay."""
+    """On the first Ctrl-C during a recovery, print a warning. A second Ctrl-C stops the recovery, and some changes may
+    then remain.
+    """
 
     def answer(number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -1,8 +1,9 @@
-"""Files of a new project that rehearses a team's own backups: an inventory, a drill and a suite, made from a few answers.
+"""Generates the files of a new project that rehearses a team's own backups. The inventory, the drill and the suite are
+made from a few answers of the user.
 
-The templates are in ``templates/rehearsal``. Each kind of system has a file in ``kinds`` with four parts, separated by lines
-of three dashes: properties of the kind, fields of the sandbox, fields of the backup source, and steps that verify the
-restored copy.
+The templates are in ``templates/rehearsal``. For each kind of system, there is a file in ``kinds``. It has four parts,
+which are separated by lines of three dashes: properties of the kind, fields of the sandbox, fields of the backup
+source, and steps that verify the restored copy.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from drillbook.errors import UsageError
 from drillbook.language.strict import did_you_mean
 
 CONTROLLER = "controller"
-"""Answer that denotes the machine that runs Drillbook itself."""
+"""Answer that stands for the machine on which Drillbook runs."""
 _HOST = re.compile(
     r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<address>[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -51,15 +52,17 @@ class Answers:
     """
 
     kind: str
-    """Name of the kind of system: one of ``kinds()``."""
+    """Kind of system, such as ``postgres``. It is one of the names that ``kinds()`` returns."""
     host: str = ""
     """[USER@]ADDRESS[:PORT] of the host where the backups are, or ``controller``."""
     at: str = ""
-    """Place of the backups: depending on the kind, a path on the host, s3://bucket/prefix/, a stanza or a repository."""
+    """Place of the backups. Depending on the kind, this is a path on the host, a URL such as s3://bucket/prefix/, a
+    stanza or a repository.
+    """
     sandbox: str = ""
-    """Host on which backups are restored (the sandbox), written like ``host``."""
+    """Host on which backups are restored, which is the sandbox. It is written in the same form as ``host``."""
     database: str = ""
-    """Name of the database, for kinds that have one."""
+    """Name of the database. It is empty for kinds of systems without named databases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,9 @@ class _Kind:
     source: str
     service: str
     at: str
-    """Example of a place of backups, shown to the user."""
+    """Example of a place of backups. The example is shown to the user."""
     database: bool
-    """True for kinds with a named database."""
+    """True for kinds of systems that have named databases."""
     copy: str
     backups: str
     verify: str
@@ -82,10 +85,10 @@ def kinds() -> list[str]:
 
 
 def answered(kind: str, **given: str) -> Answers | None:
-    """Return the answers ``given`` as options on the command line, after asking for the missing ones; None without a
-    ``kind``.
+    """Return the user's answers. The answers ``given`` come from options on the command line; the user is asked for
+    missing answers. Returns None when there is no ``kind``.
 
-    Raises UsageError for an unknown kind, and for options that need a kind when none is given.
+    Raises UsageError for an unknown kind, and for options that need a kind when no kind is given.
     """
     if kind:
         return asked(Answers(kind, **given))
@@ -96,9 +99,10 @@ def answered(kind: str, **given: str) -> Answers | None:
 
 
 def kind_asked(read: Callable[[str], str] = input) -> str:
-    """Ask at the terminal for the kind of system whose backups to rehearse, until the answer is one or empty.
+    """Ask at the terminal for the kind of system whose backups are to be rehearsed. Repeat the question until the
+    answer is a known kind or empty.
 
-    Returns an empty text for a first drill on the lab, and when there is no terminal.
+    Returns an empty text when the user wants a first drill on the lab, and when there is no terminal.
     """
     if not sys.stdin.isatty():
         return ""
@@ -116,7 +120,7 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
 
 
 def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
-    """Ask for the missing answers if there is a terminal; an empty line leaves an answer missing.
+    """Ask for the missing answers if there is a terminal. After an empty line, the answer stays missing.
 
     Raises UsageError for an unknown kind.
     """
@@ -200,7 +204,7 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
 
 
 def _is_root(answer: str) -> bool:
-    """Return True when the host in ``answer`` is reached as root, which servers refuse to run as."""
+    """Return True when Drillbook works as root on the host in ``answer``. Database servers refuse to run as root."""
     return os.geteuid() == 0 if answer == CONTROLLER else answer.startswith("root@")
 
 
@@ -209,7 +213,9 @@ def _host_name(answer: str, name: str) -> str:
 
 
 def _host_line(name: str, answer: str, remark: str) -> str:
-    """Return the line of the host ``name`` in the inventory, with ``remark`` as a comment. Raises UsageError for a bad address."""
+    """Return the line for the host ``name`` in the inventory, with ``remark`` as a comment. Raises UsageError for an
+    invalid address.
+    """
     if name == CONTROLLER:
         return f"{name}: {{local: true}}  # this machine: {remark}"
     parts = {key: json.dumps(value) if key == "address" else value for key, value in address_parts(answer).items()}
@@ -217,7 +223,9 @@ def _host_line(name: str, answer: str, remark: str) -> str:
 
 
 def address_parts(answer: str) -> dict[str, Any]:
-    """Return `address`, and `user` and `port` if given, of [USER@]ADDRESS[:PORT]. Raises UsageError for another form."""
+    """Split an answer of the form [USER@]ADDRESS[:PORT]. The result holds `address`, and also `user` and `port` if the
+    answer contains them. Raises UsageError for an answer of another form.
+    """
     found = _HOST.fullmatch(answer)
     if found is None or (found["port"] and not 0 < int(found["port"]) < 65536):
         raise UsageError(f"{answer!r} is not an address", hint="write [USER@]ADDRESS[:PORT], such as backup@db1.example.org")
@@ -234,6 +242,8 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _indented(text: str, spaces: int) -> str:
-    """Put a line break before each line of ``text``, and indent the line by ``spaces``; in a commented line, after the ``#``."""
+    """Put a line break before each line of ``text``, and indent the line by ``spaces``. In a commented line, the spaces
+    are inserted after the ``#``.
+    """
     lines = [f"#{' ' * spaces}{line[1:]}" if line.startswith("#") else f"{' ' * spaces}{line}" for line in text.splitlines()]
     return "".join(f"\n{line}" for line in lines)

@@ -1,4 +1,4 @@
-"""Render the reports of a run again from its journal, sign them, and open them in the browser."""
+"""Renders the reports of a run again from its journal, signs them, and opens them in the browser."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from drillbook.report.figures import one_line
 
 
 def report(project: Project, run: str) -> int:
-    """Render the reports of a run, and of its suite, again.
+    """Render the reports of a run again. If the run belongs to a suite, also render the report of the suite again.
 
-    Signs the new reports only if a trusted key had signed the journal before. Raises JournalError when the journal differs
-    from the signed one.
+    The new reports are signed only if a trusted key has signed the journal before. Raises JournalError when the journal
+    differs from the journal that was signed.
     """
     for folder in project.runs_of(run):
         before = standing.of_run(folder, project.root)
@@ -44,9 +44,10 @@ def report(project: Project, run: str) -> int:
 def render(
     project: Project, folder: Path, before: Standing, occasion: str, written: Written | None = None
 ) -> tuple[RunView, str]:
-    """Write a run's reports again, and sign the run if all its events were signed before or were written by this process.
+    """Write the reports of a run again, and sign the run. The run is signed only if each of its events was signed
+    before, or was written by this process.
 
-    Returns the judged run, and the reason why the run was not signed (empty when it was).
+    Returns the judged run, and the reason why the run was not signed. The reason is empty when the run was signed.
     """
     suite, whole = finished_runs.suite_of(folder), standing.of_suite(folder.parent, project.root)
     view = finished_runs.judged(folder)
@@ -66,7 +67,9 @@ def render(
 
 
 def open_report(project: Project, run: str) -> int:
-    """Open a report in the browser, or print its path: of the selected run or suite, by default of the newest run."""
+    """Open the report of the selected run or suite in the browser, or print the path of the report. By default, this is
+    the newest run.
+    """
     report = project.run(run, suites=True) / "report.html"
     if not report.is_file():
         raise UnknownName(f"{report} does not exist", hint="render the report: invoke report " + report.parent.name)
@@ -86,14 +89,18 @@ def open_report(project: Project, run: str) -> int:
 def told_render(
     project: Project, folder: Path, before: Standing, written: Written, out: Console, *, occasion: str = "recovery"
 ) -> None:
-    """Render and show a recovered run, and sign its folder if ``attestation.standing`` allows it."""
+    """Render the reports of a recovered run, print its result, and sign its folder if ``attestation.standing`` allows
+    this.
+    """
     view, unsigned = render(project, folder, before, occasion, written)
     Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
     _tell_unsigned(folder, before, unsigned, out)
 
 
 def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) -> None:
-    """Print the reason why the run in ``folder`` was rendered but not signed; nothing when ``unsigned`` is empty."""
+    """Print the reason ``unsigned`` why the run in ``folder`` was rendered but not signed. Print nothing when
+    ``unsigned`` is empty.
+    """
     if unsigned:
         out.print(
             Text(
@@ -105,5 +112,5 @@ def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) 
 
 
 def shown_path(path: Path) -> str:
-    """Return ``path`` relative to the current folder; unchanged if ``path`` is outside."""
+    """Return ``path`` relative to the current folder. A path outside of the current folder is returned unchanged."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,4 +1,4 @@
-"""Run a drill or a suite with output to a terminal."""
+"""Runs drills and suites, and prints their progress to the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drillbook.project.project import Project
 
 
 def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.BRIEF, confirm: str = "") -> int:
-    """Run a drill or a suite with output to a terminal; return the exit status."""
+    """Run a drill or a suite, and print its progress to the terminal. Returns the exit status."""
     found = project.drill(name)
     teller = Teller(manner, inventory_name)
     inventory = inventory_of(project, inventory_name, teller.note)
@@ -48,7 +48,7 @@ def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], tell
 
 
 def inventory_of(project: Project, name: str, note: Callable[[str], None]) -> Inventory:
-    """Load the inventory ``name``. If it describes a lab, and the lab is down, start the lab first."""
+    """Load the inventory ``name``. If this inventory describes a lab that is not running, start the lab first."""
     inventory = project.inventory(name)
     if not inventory.lab:
         return inventory

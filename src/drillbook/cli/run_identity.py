@@ -1,4 +1,6 @@
-"""Identity of a run, recorded in its first event: name, operator, controller, and last hash of the previous run's journal."""
+"""The identity of a run: its name, its operator, its controller, and the last hash in the journal of the previous run.
+A run records its identity in its first event.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,17 @@ from drillbook.signing import account
 
 
 def new_run_id(name: str) -> str:
-    """Create a run's name that sorts by time: UTC to the millisecond, drill, and four random hex digits."""
+    """Create the name of a new run. It consists of the time in UTC with milliseconds, the name of the drill, and four
+    random hexadecimal digits. Sorting names of runs sorts the runs by time.
+    """
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{name}-{secrets.token_hex(2)}"
 
 
 def given_run_id(name: str) -> str:
-    """Return the run's name that a campaign gave to this process, once; else a new one. Raises UsageError for a wrong name."""
+    """Return the name of the run. If a campaign gave a name to this process, the first call returns this name. Every
+    other call creates a new name. Raises UsageError when the given name is not a name for a run of ``name``.
+    """
     given = os.environ.pop(RUN_VARIABLE, "")
     if not given:
         return new_run_id(name)
@@ -37,22 +43,26 @@ def given_run_id(name: str) -> str:
 
 @cache
 def _given_previous() -> str:
-    """Hash that a campaign gave to this process; taken out of the environment, so that no command of a drill inherits it."""
+    """Return the hash that a campaign gave to this process, or an empty text. The variable is removed from the
+    environment, so that the commands of a drill do not inherit it.
+    """
     return os.environ.pop(PREVIOUS_VARIABLE, "")
 
 
 def of_campaign() -> bool:
-    """Return True for a run of a campaign, which writes the index of all runs once, at its end."""
+    """Return True when the run belongs to a campaign. The campaign itself writes the index of all runs, once, at its end."""
     return bool(_given_previous())
 
 
 def operator() -> str:
-    """Name of the operator: the variable DRILLBOOK_OPERATOR (set by pipelines), else the account reported by the kernel."""
+    """Return the name of the operator. It is the value of the variable DRILLBOOK_OPERATOR, which pipelines set. If the
+    variable is not set, it is the account that the kernel reports.
+    """
     return os.environ.get("DRILLBOOK_OPERATOR") or f"{account.name()}@{platform.node()}"
 
 
 def header(who: str) -> Session:
-    """Names of the controller and the operator, for the first event of a run or of a recovery."""
+    """Return the fields about the operator and the controller for the first event of a run or of a recovery."""
     return {
         "tool": f"drillbook {__version__}",
         "operator": who,
@@ -63,9 +73,11 @@ def header(who: str) -> Session:
 
 
 def previous_head(project: Project, run_id: str) -> str | None:
-    """Hash of the last event of the newest run before ``run_id``; recorded so that a deleted run is noticed.
+    """Return the hash of the last event of the newest run before ``run_id``. Each run records this hash, so that a
+    deleted run is noticed.
 
-    A run of a campaign names the intent of its site instead: the runs of a campaign may be on other machines.
+    In a campaign, a run records the hash of the intent of its site instead, because earlier runs of the campaign may be
+    on other machines.
     """
     if given := _given_previous():
         return given

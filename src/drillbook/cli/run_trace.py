@@ -1,4 +1,4 @@
-"""Sends the trace of a finished run to the OpenTelemetry collector, and records the outcome in the journal."""
+"""Sends the trace of a finished run to the OpenTelemetry collector, and records in the journal whether this succeeded."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from drillbook.telemetry import export, spans
 
 
 def send(journal: Journal, run: str, suite: str = "") -> None:
-    """Send the trace of a finished run to the collector, if configured, and record the outcome in the journal.
+    """Send the trace of a finished run to the collector, and record in the journal whether this succeeded. Do nothing
+    when no collector is configured.
 
-    A run of a ``suite`` is part of the suite's trace.
+    ``suite``: name of the suite to which the run belongs. Its trace contains the trace of the run.
     """
     where = export.endpoint()
     if not where:

@@ -1,4 +1,6 @@
-"""``runbook``: a drill as a page for people, in Markdown, made from its plan. No host is contacted."""
+"""Makes the runbook of a drill from its plan. A runbook is a page in Markdown that describes the drill for people. No
+host is contacted.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,13 @@ PURPOSES = {
 }
 EFFECTS = {Effect.READ: "reads only", Effect.WRITE: "changes something on purpose", Effect.FAULT: "**breaks something**"}
 COMMANDS = ("argv", "path", "playbook", "query", "statement", "sql")
-"""Parameters that are shown as the command of a step."""
+"""Names of the parameters whose value is shown as the command of a step."""
 
 
 def export(project: Project, name: str, inventory: str, out: str = "") -> int:
-    """Write the runbook of a drill, or of each drill of a suite, to the file ``out`` or to standard output."""
+    """Write the runbook of a drill, or the runbooks of all drills of a suite, to the file ``out``. When ``out`` is
+    empty, write to standard output.
+    """
     found = project.drill(name)
     names = found.drills if isinstance(found, Suite) else (name,)
     loaded = project.inventory(inventory)
@@ -52,7 +56,7 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
 
 
 def page(plan: Plan) -> str:
-    """Runbook of ``plan`` as Markdown, with a box to tick for each step."""
+    """Return the runbook of ``plan`` as Markdown. It contains a box to tick for each step."""
     parts = [f"# {escape(plan.title)}", escape(plan.description.strip()), table(("What", "Value"), list(_facts(plan)))]
     parts += ["## People", table(("Name", "Role", "Duty", "Reach"), contacts)] if (contacts := list(_contacts(plan))) else []
     parts += ["## Before you begin", "\n".join(f"- [ ] {line}" for line in _before(plan))]

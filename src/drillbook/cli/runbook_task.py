@@ -22,7 +22,7 @@ from drillbook.errors import UsageError
 )
 @told(Dry.TELLS)
 def runbook(context: Context, name: str | None = None, inventory: str = "lab", out: str = "") -> int:
-    """Write a drill as a page for people, in Markdown: what to do, where, what to expect, and how to undo it."""
+    """Write the runbook of a drill: a page in Markdown with actions, hosts, expected results and undo of all steps."""
     from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
     from drillbook.cli import runbook as view  # noqa: PLC0415  keeps start-up fast
 

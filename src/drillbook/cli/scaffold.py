@@ -1,4 +1,6 @@
-"""Files of a new project, ready to run: inventories, a first drill and its suite, tasks, files for CI and for editors."""
+"""Writes the files of a new project: inventories, a first drill, a suite, tasks, and files for CI and for editors. The
+first drill can be run at once.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +28,20 @@ FILES = {
     ".gitignore": "gitignore",
     ".drillbook/.gitignore": "keyignore",
 }
-"""Files of a new project, each with the name of its template; those for CI are made by ``cli.ci_files``."""
+"""Paths of the files of a new project. Each value is the name of the template. The files for CI are not listed here;
+``cli.ci_files`` makes them.
+"""
 LAB_JOB, REHEARSAL_JOB = ci_files.Job("pre-release", "lab", lab=True), ci_files.Job("rehearsal", "rehearsal", lab=False)
 FIRST = (
     ("drill.plan first", "shows what the first drill would do"),
     ("drill first", "runs the first drill on the lab; then describe your own hosts in inventory/staging.yml"),
 )
-"""Next commands in a new project, each with its effect."""
+"""Commands that are suggested in a new project, each with its effect."""
 REHEARSAL = (
     ("drill.check rehearse --inventory rehearsal", "tells if the rehearsal could begin now; reads only"),
     ("drill rehearse --inventory rehearsal", "restores the newest backup into the sandbox"),
 )
-"""Next commands in a project that rehearses backups."""
+"""Commands that are suggested in a project that rehearses backups, each with its effect."""
 
 
 def init(
@@ -47,13 +51,14 @@ def init(
     source: str = "",
     looked: Looked | None = None,
 ) -> int:
-    """Create a project in ``folder``; with ``answers`` one that rehearses a team's own backups.
+    """Create a project in ``folder``, or add files to an existing project.
 
-    Entries of the catalogue, given as ``names``, are copied into it; into an existing project, they alone are copied.
-    ``source`` is the URL from which CI installs Drillbook. ``looked`` is the result of a look at hosts: a new
-    project has its inventory and a first drill of a service found there, an existing project gets the inventory alone.
+    ``answers``: the user's answers about backups. When they are given, the new project rehearses these backups.
+    ``names``: entries of the catalogue to copy into the project. ``source``: URL from which CI installs Drillbook.
+    ``looked``: result of an examination of hosts. A new project gets its inventory, and a first drill of a service that
+    was found. An existing project gets only the entries of the catalogue and this inventory.
 
-    Raises UsageError, before writing anything, when one of the project's files exists, or an answer has the wrong form.
+    Raises UsageError, before anything is written, when one of the files exists already, or when an answer is invalid.
     """
     grows = bool(names or looked) and (folder / "drills").is_dir()
     content = free(folder, answers, names, source, looked)
@@ -72,7 +77,7 @@ def init(
 
 
 def _blanks(content: dict[str, str], answers: Answers | None) -> list[str]:
-    """Instructions to fill in the blanks of a new project."""
+    """Return instructions to replace the placeholders in the files of a new project."""
     missing = blanks(answers) if answers else []
     found = [f"replace {', '.join(missing)} in inventory/rehearsal.yml"] if missing else []
     unnamed = re.search(r"^#drillbook", content.get("requirements.in", ""), re.MULTILINE)
@@ -86,10 +91,11 @@ def free(
     source: str = "",
     looked: Looked | None = None,
 ) -> dict[str, str]:
-    """Contents of a project's new files by path; ``names`` are entries of the catalogue to copy.
+    """Return the contents of the files to write, by path. ``names``: entries of the catalogue to copy.
 
-    If the project exists already, these are only files that it does not have yet: of the entries, and the inventory of a
-    look. Raises UsageError when one of the files exists in ``folder`` with other content, UnknownName for an unknown entry.
+    If the project exists already, the result holds only the files of these entries and the inventory in ``looked``.
+    Files that the project has already are left out. Raises UsageError when one of the files exists in ``folder`` with
+    other content, and UnknownName for an unknown entry.
     """
     content = entries.copies(names) | ({look.NAME: looked.inventory} if looked else {})
     if (names or looked) and (folder / "drills").is_dir():
@@ -108,7 +114,9 @@ def free(
 
 
 def _made(answers: Answers | None, looked: Looked | None, source: str) -> dict[str, str]:
-    """Contents of a new project's own files by path; with a service of a look, a project for its host, without a lab."""
+    """Return the contents of a new project's files, by path, without entries of the catalogue. If ``looked`` contains a
+    suitable service, the project has a drill of this service, and no lab.
+    """
     shared = contents()
     if answers:
         return rehearsal_project.contents(answers, program(), shared) | ci_files.contents(REHEARSAL_JOB, source)
@@ -127,7 +135,7 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Next commands after entries of the catalogue were copied, each with its effect."""
+    """Return the commands that are suggested after entries of the catalogue were copied, each with its effect."""
     runs = [entry for entry in map(entries.find, names) if entry.sort in ("drill", "suite")]
     return [
         (
@@ -139,7 +147,7 @@ def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def contents() -> dict[str, str]:
-    """Contents of a new project's files, by path."""
+    """Return the contents of the files that every new project gets, by path."""
     templates = files("drillbook.cli").joinpath("templates")
     found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
     found["inventory/lab.yml"] = shipped_files.text("inventory/lab.yml")

@@ -17,7 +17,7 @@ KINDS = {"systemd": "a user timer of systemd", "cron": "an entry in your crontab
 @task(help={"environment": "only this environment; default: all in which drills ran", "json": "print the result as JSON"})
 @told(Dry.READS)
 def due(_: Context, environment: str = "", json: bool = False) -> int:
-    """Show what is due, overdue or never passed. Exit 0, 1 (overdue or never passed), 3 (a schedule cannot be read)."""
+    """Show drills that are due, overdue or never passed. Exit 0, 1 (overdue or never passed), 3 (unreadable schedule)."""
     from drillbook.cli import due as view  # noqa: PLC0415  keeps start-up fast
 
     return view.show(here(), environment=environment, as_json=json)
@@ -26,7 +26,7 @@ def due(_: Context, environment: str = "", json: bool = False) -> int:
 @task(name="run", help=INVENTORY)
 @told(Dry.TELLS)
 def run_due(context: Context, inventory: str = "lab") -> int:
-    """Start the drills that are due and may begin now; record and report missed drills. Meant to be called by a timer."""
+    """Start the drills that are due and may begin now, and report missed drills. A timer should call this task."""
     from drillbook.cli import dry_run, scheduled  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
@@ -53,7 +53,7 @@ def install(context: Context, inventory: str = "lab", systemd: bool = False, cro
 @task(help=KINDS)
 @told(Dry.TELLS)
 def remove(context: Context, systemd: bool = False, cron: bool = False) -> int:
-    """Remove the timer of this project; without an option, from both systemd and cron."""
+    """Remove the timer of this project from systemd or cron. Without an option, remove it from both."""
     from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
 
     root = here(spare=True).root.resolve()

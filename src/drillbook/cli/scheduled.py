@@ -1,4 +1,6 @@
-"""``schedule.run``: start the drills and suites that are due, record what was missed or could not begin, and tell contacts."""
+"""The work of ``schedule.run``. It starts the drills and suites that are due. It records drills that were missed or
+could not begin, and notifies the contacts.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
 from drillbook.report.figures import moment
 
 WORST = (Exit.RESIDUE, Exit.FAILED, Exit.UNVERIFIED, Exit.USAGE, Exit.REFUSED)
-"""Exit statuses of started runs, from worst to best."""
+"""Exit statuses of the started runs, in order from the worst to the best."""
 URGENT = (State.DUE, State.OVERDUE, State.NEVER)
 LOCK = ".schedule.lock"
 
@@ -41,14 +43,16 @@ class Tick:
     now: datetime
     inventory: Inventory | None = None
     dry: bool = False
-    """True: only show what would be started; a lab that is down is not started."""
+    """True when drills are only listed and not started. In this case, a lab that is not running is not started either."""
     broken: str = ""
-    """Reason why the inventory cannot be used; empty when it can."""
+    """Reason why the inventory cannot be used. The text is empty when it can be used."""
     statuses: list[int] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
 
     def run(self) -> int:
-        """Start each drill and suite that is due and may begin now; suites first, since a suite also proves its drills."""
+        """Start each drill and suite that is due and may begin now. Suites are started first, because a passed suite
+        also proves its drills. Returns the worst exit status.
+        """
         while (row := next(self.pending(), None)) is not None:
             self.tried.add(row.drill)
             self._start(row)
@@ -59,7 +63,7 @@ class Tick:
         return status
 
     def pending(self) -> Iterator[DueRow]:
-        """Drills and suites that are due, may begin now, and were not tried recently; suites first."""
+        """Yield the drills and suites that are due, may begin now, and were not tried recently. Suites come first."""
         known = {one.name: one for one in schedules.read(self.project)}
         rows = due.read(self.project, self.now).rows
         attempts = schedule_record.newest(schedule_record.read(self.project.reports)[0], NOT_BEGUN)
@@ -74,7 +78,9 @@ class Tick:
             yield row
 
     def _here(self, row: DueRow, allowed: tuple[str, ...] | None) -> bool:
-        """Return True when the row belongs to the environment of this inventory; also when the inventory cannot be read."""
+        """Return True when ``row`` belongs to the environment of this inventory. Also return True when the inventory
+        cannot be read.
+        """
         if self.inventory is None and not self.broken:
             try:
                 name = self.inventory_name
@@ -98,7 +104,9 @@ class Tick:
             self._record(_entry(row, NOT_BEGUN, str(error), self.now))
 
     def _missed(self) -> None:
-        """Record each drill that is overdue or never passed, once for each time it was due, and tell contacts."""
+        """Record each drill that is overdue or has never passed, and notify the contacts. For each time at which a
+        drill was due, this is done once.
+        """
         entries = [one for one in schedule_record.read(self.project.reports)[0] if one.kind == MISSED]
         known = {(*one.subject, one.due) for one in entries}
         for row in due.read(self.project, self.now).rows:
@@ -116,7 +124,9 @@ class Tick:
             _say(problem)
 
     def _beat(self, status: int) -> None:
-        """Send the project's heartbeat if every started run passed, and no drill is overdue or in an unknown state."""
+        """Send the heartbeat of the project if every started run passed, no drill is overdue, and no schedule is
+        unreadable.
+        """
         url = settings.load(self.project.root).heartbeat
         if url is None or status or due.read(self.project, self.now).status:
             return
@@ -138,14 +148,18 @@ def _entry(row: DueRow, kind: Literal["missed", "not begun"], message: str, now:
 
 
 def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entry], now: datetime) -> bool:
-    """Return True when the drill was tried since it is due, and less than its grace ago; then it is not tried again yet."""
+    """Return True when the drill was tried recently, and must not be tried again yet. An attempt counts as recent when
+    it followed the last passed run and is not longer ago than the grace.
+    """
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]
     return any(at is not None and now < at + timedelta(seconds=float(schedule.grace)) for at in times)
 
 
 def tick(project: Project, inventory_name: str, now: datetime | None = None) -> int:
-    """Start what is due; returns the worst exit status of the started runs. Does nothing while another call is running."""
+    """Start the drills and suites that are due. Returns the worst exit status of the started runs. Does nothing while
+    another call is running.
+    """
     with _alone(project) as alone:
         if not alone:
             return Exit.OK
@@ -153,7 +167,7 @@ def tick(project: Project, inventory_name: str, now: datetime | None = None) -> 
 
 
 def pending(project: Project, inventory_name: str, now: datetime | None = None) -> Iterable[str]:
-    """Names of the drills and suites that ``tick`` would start; suites first."""
+    """Return the names of the drills and suites that ``tick`` would start. Suites come first."""
     return [row.drill for row in Tick(project, inventory_name, now or datetime.now(UTC), dry=True).pending()]
 
 

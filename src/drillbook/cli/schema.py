@@ -9,7 +9,7 @@ from drillbook.plan.schema import KINDS, text
 
 
 def show(kind: str) -> int:
-    """Print the schema of ``kind``. Raises UnknownName for an unknown kind."""
+    """Print the schema of ``kind``. Raises UnknownName when there is no schema for ``kind``."""
     if kind not in KINDS:
         raise UnknownName(
             f"there is no schema {kind!r}" if kind else "the name of the schema is missing",

@@ -1,4 +1,4 @@
-"""Output of the task ``catalog``: a table of the shipped drills, suites, trees, rules and lab files, or JSON."""
+"""Output of the task ``catalog``. It lists the shipped drills, suites, trees, rules and lab files, as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from drillbook.installation.program_name import program
 
 
 def catalog(kind: str, *, as_json: bool) -> int:
-    """Print the entries for ``kind``; for an empty text, all. Raises UnknownName."""
+    """Print the entries of the catalogue for ``kind``. When ``kind`` is empty, print all entries. Raises UnknownName
+    when there is no entry for ``kind``.
+    """
     found = entries.selected(kind)
     if as_json:
         print_json([asdict(entry) for entry in found])
@@ -37,14 +39,14 @@ def catalog(kind: str, *, as_json: bool) -> int:
 
 
 def _needs(entry: Entry) -> str:
-    """Services that ``entry`` needs, and what it does to them."""
+    """Return the services that ``entry`` needs, and its effect on these services."""
     effect = "breaks, then restores: " if entry.breaks else ""
     place = f" ({entry.lab} lab)" if entry.lab == "docker" else ""
     return f"{effect}{', '.join(entry.kinds)}{place}"
 
 
 def _takes(entry: Entry) -> str:
-    """Measured duration of ``entry`` on a lab."""
+    """Return the duration of ``entry`` that was measured on a lab."""
     if not entry.lab or entry.sort == "lab":
         return "-"
     return "not measured" if entry.seconds is None else f"{entry.seconds:.0f} s"

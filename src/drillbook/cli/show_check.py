@@ -1,4 +1,4 @@
-"""Check a drill, or every drill of a suite, and print the result."""
+"""Checks a drill, or every drill of a suite, and prints the result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from drillbook.trust.standing import Trust
 
 
 def show(project: Project, name: str, inventory_name: str) -> int:
-    """Check if a drill, or every drill of a suite, could begin now. Returns 0, 3 (unknown, or cannot run here) or 4 (refused)."""
+    """Check whether a drill, or every drill of a suite, could begin now. Returns 0 when it could begin, 3 when this is
+    unknown or the drill cannot run on this machine, and 4 when it would be refused.
+    """
     found, out, trust = project.drill(name), console(), Trust(project, inventory_name)
     inventory = project.inventory(inventory_name)
     if inventory.lab == "docker" and not labs.docker_stands(project) and (items := trust.of_lab(inventory)):
@@ -69,8 +71,8 @@ def _unready(*, refused: bool, left: bool) -> Text:
 
 
 def _told_commands(one: Plan) -> str:
-    """Sentence that the check changed nothing; if it ran commands of the project, a list of them, since they may have
-    changed something.
+    """Return the sentence that the check changed nothing. If the check ran commands of the project, the sentence lists
+    them, because these commands may have changed something.
     """
     looked = [*one.phase("ready"), *(condition.step for condition in one.guard.conditions if condition.step)]
     ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]

@@ -1,4 +1,6 @@
-"""``drill.plan``: show a drill's steps, its likely duration, and reasons to refuse it now. No host is contacted."""
+"""The work of ``drill.plan``. It shows the steps of a drill, its likely duration, and the reasons to refuse it now. No
+host is contacted.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ from drillbook.signing.texts import Look
 from drillbook.values import Duration
 
 RUNS = 20
-"""Number of the newest runs that are read to estimate the durations of steps."""
+"""Maximum number of runs that are read to estimate the durations of steps. The newest runs are read first."""
 KINDS = {
     "commands": "commands",
     "action": "another action",
@@ -40,12 +42,16 @@ KINDS = {
     "nothing": "nothing",
 }
 PREAMBLE = re.compile(r"^Return (an undo that (changes nothing: )?|the undo: it )")
-"""Beginning of the docstring of a method ``undo`` that says what it returns; the effect of the undo follows."""
+"""Pattern of the first words in the docstring of a method ``undo``. These words describe the value that is returned.
+The words after them describe the effect of the undo.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Undo of a step, as far as it is known before a host is contacted. ``leased``: the target can run it without the controller."""
+    """Description of a step's undo, as far as it is known before a host is contacted. ``leased``: True when the target
+    can run the undo without the controller.
+    """
 
     kinds: tuple[str, ...]
     leased: bool
@@ -54,13 +60,15 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Durations in previous runs of a drill, in seconds: of whole runs, and of each step by its id and action."""
+    """Durations, in seconds, from previous runs of a drill. ``runs``: durations of whole runs. ``steps``: durations of
+    each step, by its id and action.
+    """
 
     runs: tuple[float, ...] = ()
     steps: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     def about(self, step: PlannedStep) -> dict[str, Any]:
-        """Median seconds of ``step`` in previous runs, and the number of those runs."""
+        """Return the median duration of ``step`` in previous runs, in seconds, and the number of these runs."""
         return _median(self.steps.get((step.id, step.action), ()))
 
 
@@ -69,7 +77,9 @@ def _median(seconds: Sequence[float]) -> dict[str, Any]:
 
 
 def plans(project: Project, name: str, inventory: str, *, as_json: bool = False) -> int:
-    """Show the plan of a drill, or of each drill of a suite; return 0, 3 (cannot run here) or 4 (would be refused)."""
+    """Show the plan of a drill, or the plans of all drills of a suite. Returns 3 when a drill cannot run on this
+    machine, 4 when a drill would be refused, and otherwise 0.
+    """
     found, made = _plans(project, name, inventory)
     now = datetime.now(UTC)
     views = [_View(one, earlier(project, one.drill), orchestration.look(project, one, now), now) for one in made]
@@ -91,7 +101,9 @@ def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, 
 
 
 def approve(project: Project, name: str, inventory: str, until: str, key: str) -> int:
-    """Show the plan of a drill, or of each drill of a suite, and sign an approval of it. Raises UsageError."""
+    """Show the plan of a drill, and sign an approval of this plan. For a suite, do this for each of its drills. Raises
+    UsageError for an invalid duration, and when an approval cannot be signed.
+    """
     try:
         span = timedelta(seconds=Duration.parse(until))
     except (ValueError, OverflowError) as error:
@@ -120,7 +132,7 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
 
 
 def earlier(project: Project, drill: str) -> Earlier:
-    """Read durations from the results of the newest runs of ``drill``."""
+    """Read the durations of the newest runs of ``drill`` from their results."""
     paths = [*project.reports.glob("*/result.json"), *project.reports.glob("*/*/result.json")]
     found = Earlier()
     runs: list[float] = []
@@ -148,7 +160,7 @@ def _moment(text: str) -> datetime:
 
 
 def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """Seconds of each successful step on its slowest host, by step id and action."""
+    """Return the duration of each successful step on its slowest host, in seconds, by the id and the action of the step."""
     found: dict[tuple[str, str], float] = {}
     for step in steps:
         if step["status"] == "done" and step["seconds"] is not None:
@@ -158,7 +170,9 @@ def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
 
 
 def undo_of(step: PlannedStep) -> Undo:
-    """Describe the undo of ``step``. If a fault has undo commands, its target can also run them without the controller (lease)."""
+    """Describe the undo of ``step``. If the undo of a fault consists of commands, the target can also run them without
+    the controller when the lease expires.
+    """
     if step.effect is Effect.READ:
         return Undo(("nothing",), False, "nothing: the step is read-only")
     if step.restore_only:
@@ -177,7 +191,7 @@ def undo_of(step: PlannedStep) -> Undo:
 
 
 def _described(docstring: str) -> str:
-    """Return the effect of an undo, from the first sentence of the docstring of an action's method ``undo``."""
+    """Return the effect of an undo. It is taken from the first sentence in the docstring of the action's method ``undo``."""
     sentence = " ".join(docstring.split()).partition(". ")[0].rstrip(".")
     effect = PREAMBLE.sub("", sentence)
     return effect[:1].lower() + effect[1:]
@@ -195,22 +209,24 @@ class _View:
 
     @property
     def refusals(self) -> list[Finding]:
-        """Reasons to refuse the plan now."""
+        """Findings that tell why the plan would be refused now."""
         return guard.check(self.plan, now=self.now, approval=self.approval) if self.asked else []
 
     @property
     def lacking(self) -> list[Finding]:
-        """Reasons why the plan cannot run on this machine."""
+        """Findings that tell why the plan cannot run on this machine."""
         return guard.lacking(self.plan)
 
     @property
     def exit(self) -> int:
-        """Exit status of a run started now, as far as known without contacting a host."""
+        """Exit status that a run would have now, as far as this is known without contacting a host."""
         return EXIT[Verdict.REFUSED if self.refusals else Verdict.NOT_RUN if self.lacking else Verdict.PASSED]
 
     @property
     def leased(self) -> list[str]:
-        """Names of the hosts that undo faults by themselves (lease) if the controller dies, in the order of the inventory."""
+        """Names of the hosts that undo faults by themselves when their lease expires because the controller has died.
+        The hosts are in the order of the inventory.
+        """
         named = {host for step in self.plan.steps if undo_of(step).leased for host in step.hosts}
         return [host for host in self.plan.hosts() if host in named]
 
@@ -239,7 +255,7 @@ class _View:
         }
 
     def show(self, out: Console) -> None:
-        """Print the plan; needs a terminal of at least 80 columns."""
+        """Print the plan. The output needs a terminal with at least 80 columns."""
         one = self.plan
         out.print(Text(f"{one.drill}: {one_line(one.title)}", style="bold"))
         for line in self._head():
@@ -302,7 +318,7 @@ class _View:
             yield f"needs --confirm {self.plan.inventory.environment} and {said}"
 
     def _reboot(self, host: str) -> str:
-        """Describe how ``host`` undoes faults after it lost contact with the controller, and after it was rebooted."""
+        """Describe how ``host`` undoes faults when it has lost contact with the controller, and when it was rebooted."""
         silent = f"undoes faults by itself {self.plan.guard.lease_s:g} s after the last contact with the controller"
         boot = self.plan.inventory.target(host).lease.boot
         if boot == "none":
@@ -311,12 +327,12 @@ class _View:
         return f"{silent}, and at boot {how}"
 
     def _place(self, step: PlannedStep, host: str) -> str:
-        """Name of a step's host, with the account that `become` uses there."""
+        """Return the name of a step's host, with the account that `become` names for the step on this host."""
         become = privilege.of_step(self.plan.inventory, step, host)
         return f"{host} as {become.user} (sudo{' with a password' if become.password else ''})" if become else host
 
     def _step(self, step: PlannedStep, out: Console) -> None:
-        """Print one step: action, hosts, duration, and undo."""
+        """Print one step with its action, its hosts, its duration and its undo."""
         colour = {"fault": "red", "write": "yellow"}.get(step.effect, "dim")
         side = f", in parallel with the other steps of group {step.group}" if step.group is not None else ""
         times = (

@@ -1,4 +1,4 @@
-"""Stop runs from any machine: write a stop request beside the locks that the runs hold on their targets."""
+"""Stops runs from any machine. It writes a stop request next to each lock that a run holds on a target."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ ANSWER_S = 10.0
 POLL_S = 0.25
 LEASE_S = 30.0
 ENDING_S = 120.0
-"""Maximum seconds to wait until a run that was asked to stop has undone its changes."""
+"""Maximum time, in seconds, to wait until a run that was asked to stop has undone its changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that a run holds on a target. ``name`` describes it in messages, with the services that the lock protects."""
+    """A lock that a run holds on a target. ``name``: description of the lock for messages. It names the services that
+    the lock protects.
+    """
 
     name: str
     host: str
@@ -46,8 +48,8 @@ class Held:
 def held(
     inventory: Inventory, open_host: Callable[[str], Host], runs: Collection[str] = ()
 ) -> tuple[list[Held], dict[str, str]]:
-    """Return the locks on the inventory's targets held by ``runs`` (empty: by any run), and the errors of hosts without an
-    answer.
+    """Return the locks that ``runs`` hold on targets of the inventory, and an error message for each host that did not
+    answer. When ``runs`` is empty, the locks of all runs are returned.
     """
     found: list[Held] = []
     silent: dict[str, str] = {}
@@ -66,7 +68,9 @@ def held(
 
 
 def _locks(inventory: Inventory) -> list[tuple[str, str, str]]:
-    """Name, host and title of every lock that a run on this inventory could hold, sorted by host."""
+    """Return the name, host and title of every lock that a run on this inventory could hold. The locks are sorted by
+    host.
+    """
     services: dict[tuple[str, str], list[str]] = {
         (service.host, inventory.thing(name).name): [] for name, service in inventory.services.items()
     }
@@ -78,13 +82,13 @@ def _locks(inventory: Inventory) -> list[tuple[str, str, str]]:
 
 
 def request(locks: list[Held], who: str) -> None:
-    """Ask the holders of ``locks`` to stop. Raises HostError."""
+    """Ask the runs that hold ``locks`` to stop. Raises HostError when a host cannot be reached."""
     for one in locks:
         one.lock.request_stop(who, deadline=Deadline.after(ANSWER_S))
 
 
 def await_release(locks: list[Held], seconds: float) -> list[Held]:
-    """Wait until the runs have released ``locks``; return the locks that are still held after ``seconds``."""
+    """Wait until the runs have released ``locks``, but at most ``seconds``. Returns the locks that are still held."""
     until = time.monotonic() + seconds
     pause = Deadline.after(seconds + 1)
     while True:
@@ -100,10 +104,11 @@ def _holds(one: Held) -> bool:
 
 
 def stop(project: Project, run: str, inventory_name: str) -> int:
-    """Stop ``run``, or every run of this project and on the inventory's targets, and wait until the stopped runs end.
+    """Stop ``run``, and wait until it has ended. If ``run`` is empty, stop every run of this project, and every run
+    that holds a lock on a target of the inventory.
 
-    Returns 0 when all stopped runs ended, 5 when one did not, 4 when no run was found but a target did not answer. Raises
-    UnknownName for a run that is neither in the project nor on the targets.
+    Returns 0 when all stopped runs have ended, and 5 when one has not. Returns 4 when no run was found but a target did
+    not answer. Raises UnknownName when ``run`` is neither in the project nor on the targets.
     """
     out = console()
     who = run_identity.operator()
@@ -135,7 +140,9 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
 
 
 def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
-    """Print the reason why no run was stopped, and return the exit status for it. Raises UnknownName for an unknown run."""
+    """Print the reason why no run was stopped, and return the exit status for this reason. Raises UnknownName when
+    ``run`` is unknown.
+    """
     here = {folder.name: folder for folder in project.runs()}
     known = here | {folder.parent.name: folder.parent for folder in here.values() if folder.parent != project.reports}
     if run in known:
@@ -152,7 +159,9 @@ def _nothing(project: Project, run: str, out: Console, *, silent: bool) -> int:
 
 
 def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
-    """Print that a run has ended already, or that its controller died and it needs a recovery; return the exit status."""
+    """Print that a run has ended already, or that its controller has died so that the run needs a recovery. Returns the
+    exit status.
+    """
     dead = [one.name for one in inside if folders.last_word(one) is None]
     for name in dead:
         out.print(Text(f"✗ {name} is not running: its controller died", style="bold red"))
@@ -165,7 +174,9 @@ def _over(run: str, inside: Sequence[Path], folder: Path, out: Console) -> int:
 
 
 def _await_end(folders: Sequence[Path], seconds: float) -> list[Path]:
-    """Wait until the runs in ``folders`` have ended; return those that are still running after ``seconds``."""
+    """Wait until the runs in ``folders`` have ended, but at most ``seconds``. Returns the folders of the runs that have
+    not ended.
+    """
     pause = Deadline.after(seconds + 1)
     until = time.monotonic() + seconds
     while (left := [folder for folder in folders if alive(folder)]) and time.monotonic() < until:

@@ -1,4 +1,6 @@
-"""``drill.sudoers``: a sudoers file that allows exactly the commands that earlier runs of a drill needed on a host."""
+"""The work of ``drill.sudoers``. It prints a sudoers file that allows exactly the commands that earlier runs of a drill
+executed by sudo on a host.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from drillbook.sdk.host import Deadline
 
 ANSWER_S = 30.0
 MOST_RUNS = 20
-"""Maximum number of earlier runs to read, newest first."""
+"""Maximum number of earlier runs that are read. The newest runs are read first."""
 # NAME...: print the account, then the path of each program, as sudo finds it; an empty line for a missing one.
 _FIND = """
 folders=$1; shift; id -un; IFS=:
@@ -35,7 +37,7 @@ for name; do
 done
 """
 Command = tuple[str, tuple[str, ...]]
-"""An account, and a command that sudo starts as this account."""
+"""Pair of an account and a command that sudo starts as this account."""
 HEAD = """\
 # Commands of the drill {drill} on {host}, as recorded in {runs}. Install with: visudo -f /etc/sudoers.d/drillbook
 # A step that changes needs the file again: run the drill once with its former rights, then drill.sudoers.
@@ -45,7 +47,10 @@ HEAD = """\
 
 
 def show(project: Project, name: str, inventory_name: str, host: str = "") -> int:
-    """Print the sudoers file for one host of a drill. Raises UsageError, NotReady, HostError."""
+    """Print the sudoers file for one host of a drill. Raises UsageError for a suite or an unsuitable host, NotReady
+    when no run has recorded commands on the host or a program is missing there, and HostError when the host cannot
+    be reached.
+    """
     drill, inventory = project.drill(name), project.inventory(inventory_name)
     if not isinstance(drill, Drill):
         raise UsageError(f"{name} is a suite", hint=f"name one of its drills: {', '.join(drill.drills)}")
@@ -62,7 +67,9 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
 
 
 def _host(plan: planner.Plan, name: str) -> str:
-    """Return the host for which the file is made. Raises UsageError."""
+    """Return the host for which the file is made. Raises UsageError when there is no suitable host, or when several are
+    suitable and ``name`` is empty.
+    """
     accounts = dict(privilege.used(plan))
     if not accounts:
         raise UsageError(f"{plan.drill} uses no other account: no host, service or step has `become`")
@@ -81,7 +88,9 @@ def _host(plan: planner.Plan, name: str) -> str:
 
 
 def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> tuple[list[Command], list[str]]:
-    """Commands on ``host`` by sudo that runs of ``drill`` in the environment recorded, and the ids of these runs."""
+    """Return the commands that runs of ``drill`` executed by sudo on ``host``, and the ids of these runs. Only runs in
+    the environment of ``inventory`` count.
+    """
     found: dict[tuple[str, str], Command] = {}
     runs: list[str] = []
     for path in sorted({*project.reports.glob(f"*/{FILE}"), *project.reports.glob(f"*/*/{FILE}")}):
@@ -102,7 +111,9 @@ def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> 
 
 
 def of_last_run(project: Project, plan: planner.Plan) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Commands by sudo of the newest passed run of exactly this plan, each with host and account; none without such a run."""
+    """Return the commands that the newest passed run of exactly this plan executed by sudo, each with its host and
+    account. The result is empty when there is no such run.
+    """
     paths = [*project.reports.glob(f"*/{FILE}"), *project.reports.glob(f"*/*/{FILE}")]
     paths = [path for path in paths if "latest" not in path.parts and f"-{plan.drill}-" in path.parent.name]
     for path in sorted(paths, key=lambda path: path.parent.name, reverse=True)[:MOST_RUNS]:
@@ -126,7 +137,9 @@ def _commands(events: tuple[Event, ...] | list[Event], host: str) -> Iterator[Co
 
 
 def _rules(inventory: Inventory, name: str, commands: list[Command]) -> list[str]:
-    """Return the rules for ``commands``; the host says who logs in, and where its programs are. Raises NotReady, HostError."""
+    """Return the sudoers rules for ``commands``. The host is asked for the account that logs in and for the paths of
+    the programs. Raises NotReady when a program is missing, and HostError when the host cannot be reached.
+    """
     programs = sorted({argv[0] for _, argv in commands})
     host = access.connect(inventory, name)
     try:

@@ -1,4 +1,4 @@
-"""Tables for the terminal: actions with their parameters, and components of the lab. No host is contacted."""
+"""Tables for the terminal. They show actions with their parameters, and components of the lab. No host is contacted."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from drillbook.sdk.examples import Example
 from drillbook.sdk.probe import Probe
 
 SPARE = ("db-2", "spare")
-"""Hosts of a lab that run no programs until a drill restores a service to them."""
+"""Hosts of a lab on which no service runs until a drill restores one there."""
 
 
 def actions(name: str, *, as_json: bool = False) -> int:
-    """Show one action or probe with its parameters, or list all of them; as a table, or as JSON."""
+    """Show one action or probe with its parameters, or list all actions and probes. The output is a table or JSON."""
     kinds: list[type[Any]] = [Action, Probe]
     out = console()
     if name:
@@ -60,7 +60,7 @@ def print_json(value: Any) -> None:
 
 
 def _described(found: type[Any]) -> dict[str, Any]:
-    """Name, effect, documentation and parameters of an action or probe."""
+    """Return the name, effect, documentation and parameters of an action or probe."""
     parameters = [
         {"name": info.alias or key, "required": info.is_required(), "meaning": info.description or ""}
         for key, info in found.model_fields.items()
@@ -73,7 +73,7 @@ def _described(found: type[Any]) -> dict[str, Any]:
 
 
 def _example(found: type[Any]) -> Example | None:
-    """Example of an action; None for a probe."""
+    """Return an example of an action. Returns None for a probe."""
     return examples.of(found.name(), shipped_files.root() / "drills") if issubclass(found, Action) else None
 
 

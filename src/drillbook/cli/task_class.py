@@ -1,4 +1,6 @@
-"""Base class of the tasks: one short flag has one meaning in every task, and ``--help`` ends with examples."""
+"""Base class of the tasks. A short flag has the same meaning in every task, and the output of ``--help`` ends with
+examples.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +11,23 @@ from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 SHORT = {"inventory": "i", "json": "j", "quiet": "q", "verbose": "v"}
-"""All short flags, by the option that each stands for; Invoke would give out first letters, another meaning in each task."""
+"""All short flags, by the option for which each stands. Without this list, Invoke would use the first letters of
+options, and a letter would have different meanings in different tasks.
+"""
 
 
 class ShortFlags(Task[Any]):
     """A task whose options have a short flag only if ``SHORT`` lists it."""
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
-        """Properties of the option ``name``, with its short flag."""
+        """Return the properties of the option ``name``, including its short flag."""
         found: dict[str, Any] = super().arg_opts(name, default, taken_names)
         long = tuple(one for one in found["names"] if len(one) > 1)
         return {**found, "names": (*long, SHORT[name]) if name in SHORT else long}
 
 
 task = functools.partial(invoke_task, klass=ShortFlags)
-"""Decorator of tasks, as Invoke's ``task``."""
+"""Decorator that makes a task, like Invoke's ``task``."""
 EXAMPLES = {
     "actions": ("actions postgres.dump", "actions --json"),
     "audit": ("audit --since 2026-01-01 --until 2026-12-31",),
@@ -66,10 +70,10 @@ EXAMPLES = {
     "schema": ("schema drill", "schema inventory"),
     "trust": ("trust --show", "trust --yes"),
 }
-"""Examples of each task, without the program's name; RUN stands for the name of a run."""
+"""Examples for each task, without the name of the program. RUN stands for the name of a run."""
 
 
 def with_examples(doc: str, path: str, program: str) -> str:
-    """Return the help text ``doc`` of the task ``path`` with its examples, as calls of ``program``."""
+    """Return the help text ``doc`` of the task ``path``, followed by its examples. Each example calls ``program``."""
     shown = "".join(f"\n  {program} {example}" for example in EXAMPLES.get(path, ()))
     return f"{doc}\n\nExamples:{shown}" if shown else doc

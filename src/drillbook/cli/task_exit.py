@@ -1,4 +1,4 @@
-"""Decorator of tasks: sets the exit status, prints usage errors without a traceback, and handles ``--dry``."""
+"""Decorator of tasks. It sets the exit status, prints the user's mistakes without a traceback, and handles ``--dry``."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def list_(_: Context, json: bool = False) -> int:
 )
 @told(Dry.READS)
 def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool = False) -> int:
-    """Show what a drill would do: hosts, steps, effects, undo, guard. Touches nothing; exit 4 when it would be refused."""
+    """Show the plan of a drill with its hosts, steps, undo and guard. Changes nothing; exit 4 when it would be refused."""
     from drillbook.cli import show_plan  # noqa: PLC0415  keeps start-up fast
 
     project = here()
@@ -160,7 +160,7 @@ def approve(
 )
 @told(Dry.READS)
 def sudoers(_: Context, name: str | None = None, inventory: str = "lab", host: str = "") -> int:
-    """Print a sudoers file that allows exactly the commands that earlier runs of a drill used by `become`."""
+    """Print a sudoers file that allows exactly the commands that earlier runs of a drill executed by sudo."""
     from drillbook.cli import sudoers as rules  # noqa: PLC0415  keeps start-up fast
 
     project = here()
@@ -196,7 +196,7 @@ def check_drill(context: Context, name: str | None = None, inventory: str = "lab
 def recover(
     context: Context, run: str | None = None, *, from_backup: bool = False, settled: bool = False, reason: str = ""
 ) -> int:
-    """Undo the changes of a run whose controller died, using only its journal; with --settled, record why nothing needs undo."""
+    """Undo the changes of a run whose controller died, from its journal; with --settled, close the run instead."""
     from drillbook.cli import close_residue, dry_run, recover  # noqa: PLC0415  keeps start-up fast
 
     if from_backup and settled:
@@ -213,7 +213,7 @@ def recover(
 @task(klass=OptionalNameTask, positional=["run"], help={"run": "name of a run; default: every run", **INVENTORY})
 @told(Dry.TELLS)
 def stop(context: Context, run: str | None = None, inventory: str = "lab") -> int:
-    """Stop a run from this machine, or from any machine that reaches the targets. The run undoes its changes first."""
+    """Stop a run on this machine or on any other machine that uses the same targets. The run first undoes its changes."""
     from drillbook.cli import dry_run, stop  # noqa: PLC0415  loads the SSH client
 
     if is_dry(context):
@@ -341,7 +341,7 @@ def actions(_: Context, name: str | None = None, json: bool = False) -> int:
 
 
 def namespace() -> Collection:
-    """Namespace of all tasks: `drill`, `drill.list`, `report`, `lab.up` and so on."""
+    """Return the namespace that contains all tasks, such as `drill`, `drill.list`, `report` and `lab.up`."""
     end_quietly()
     root = Collection()
     groups: dict[str, list[Any]] = {

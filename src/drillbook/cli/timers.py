@@ -1,4 +1,4 @@
-"""``schedule.install`` and ``schedule.remove``: a systemd user timer, or an entry in the user's crontab, for a project."""
+"""Installs and removes the timer of a project. It is a systemd user timer, or an entry in the user's crontab."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pathlib import Path
 from drillbook.errors import DrillbookError, UsageError
 
 EVERY_MIN = 15
-"""Minutes between two calls of ``schedule.run``; a window must be at least this long."""
+"""Time, in minutes, between two calls of ``schedule.run``. A window must be at least this long; otherwise it may be
+missed.
+"""
 
 
 class TimerError(DrillbookError):
@@ -24,23 +26,27 @@ class TimerError(DrillbookError):
 
 
 def name(root: Path) -> str:
-    """Name of a project's systemd units: the name of its folder, and a digest of its path, so that two projects do not collide."""
+    """Return the name of the systemd units of a project. It contains the name of the project's folder and a digest of
+    its path, so that two projects have different names.
+    """
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", root.name).strip("-") or "project"
     return f"drillbook-{word}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}"
 
 
 def command(inventory: str) -> list[str]:
-    """Command that the timer runs in the project's folder: ``schedule.run`` of this installation."""
+    """Return the command that the timer runs in the project's folder. It calls ``schedule.run`` of this installation of
+    Drillbook.
+    """
     return [sys.executable, "-m", "drillbook.cli", "schedule.run", "--inventory", inventory]
 
 
 def unit_folder() -> Path:
-    """Folder of this user's systemd units. Source: systemd.unit(5), "User Unit Search Path"."""
+    """Return the folder of this user's systemd units. Source: systemd.unit(5), "User Unit Search Path"."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
 
 
 def units(root: Path, inventory: str) -> dict[Path, str]:
-    """Files of the timer and its service, by path."""
+    """Return the contents of the unit files for the timer and its service, by path."""
     stem = unit_folder() / name(root)
     argv = " ".join(_systemd_quoted(word) for word in command(inventory))
     service = f"""\
@@ -68,13 +74,17 @@ WantedBy=timers.target
 
 
 def cron_line(root: Path, inventory: str) -> str:
-    """Line for the crontab, which ends with the mark of this project. Source: crontab(5), `%` is a newline unless escaped."""
+    """Return the line for the crontab. The line ends with a comment that identifies this project. Source: crontab(5),
+    by which an unescaped `%` is a newline.
+    """
     what = f"cd {shlex.quote(str(root))} && {shlex.join(command(inventory))}".replace("%", r"\%")
     return f"*/{EVERY_MIN} * * * * {what} {_mark(root)}"
 
 
 def install_systemd(root: Path, inventory: str) -> list[str]:
-    """Write and start the timer; return lines of text for the user. Raises TimerError when systemd does not accept it."""
+    """Write and start the systemd timer. Returns lines of text for the user. Raises TimerError when systemd does not
+    accept the timer.
+    """
     _plain(root)
     written = units(root, inventory)
     for path, text in written.items():
@@ -93,7 +103,9 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
 
 
 def remove_systemd(root: Path) -> list[str]:
-    """Stop and remove the timer; return lines of text for the user, none if there is no timer. Raises TimerError."""
+    """Stop and remove the systemd timer. Returns lines of text for the user; there are none if there was no timer.
+    Raises TimerError when systemd reports an error.
+    """
     present = [path for path in units(root, "") if path.exists()]
     if not present:
         return []
@@ -105,7 +117,9 @@ def remove_systemd(root: Path) -> list[str]:
 
 
 def install_cron(root: Path, inventory: str) -> list[str]:
-    """Add the project's line to the user's crontab, replacing an older one. Raises TimerError when cron refuses it."""
+    """Add the project's line to the user's crontab. If there is an older line of this project, replace it. Raises
+    TimerError when cron refuses the change.
+    """
     _plain(root)
     line = cron_line(root, inventory)
     _write_crontab([*_others(root), line])
@@ -113,9 +127,10 @@ def install_cron(root: Path, inventory: str) -> list[str]:
 
 
 def remove_cron(root: Path) -> list[str]:
-    """Remove the project's line from the user's crontab; return lines of text for the user, none if it was not there.
+    """Remove the project's line from the user's crontab. Returns lines of text for the user; there are none if the
+    crontab had no such line.
 
-    Raises TimerError.
+    Raises TimerError when cron refuses the change.
     """
     lines, kept = _crontab(), _others(root)
     if len(kept) == len(lines):
@@ -176,11 +191,13 @@ def _plain(root: Path) -> None:
 
 
 def _percent(path: Path) -> str:
-    """Escape systemd's specifiers (`%`). Source: systemd.unit(5), "Specifiers"."""
+    """Escape each `%` in ``text``, because `%` begins a specifier of systemd. Source: systemd.unit(5), "Specifiers"."""
     return str(path).replace("%", "%%")
 
 
 def _systemd_quoted(word: str) -> str:
-    r"""Quote ``word`` for `ExecStart=`. Source: systemd.service(5), "Command lines": `%` and `$` are doubled, `\` and `"` escaped."""
+    r"""Quote ``word`` for `ExecStart=`. Each `%` and `$` is doubled, and each `\` and `"` is escaped. Source:
+    systemd.service(5), "Command lines".
+    """
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return escaped if re.fullmatch(r"[A-Za-z0-9_@./:=%+,-]+", word) else f'"{escaped}"'

@@ -1,4 +1,6 @@
-"""``invoke trust`` in a terminal: show the project's code that read-only commands execute, and ask to trust it."""
+"""The work of ``invoke trust``. It shows the project's code that read-only tasks execute, and asks whether the user
+trusts this code.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,13 @@ from drillbook.trust.standing import Trust
 
 
 def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool = True, as_json: bool = False) -> int:
-    """Show the project's code that read-only commands execute, and trust it after confirmation; ``yes`` skips the question.
+    """Show the project's code that read-only tasks execute, and record that it is trusted if the user confirms this.
+    When ``yes`` is true, the user is not asked.
 
-    Asks about plugins first, since commands in the drills of a plugin are known only after it is imported. With ``ask``
-    False, only shows the code. Returns 0, or 4 without confirmation. Raises UsageError, Unusable, PluginError.
+    The first question is about plugins, because the commands in a plugin's drills are known only after the plugin is
+    imported. When ``ask`` is false, the code is only shown. Returns 0, or 4 when the user does not confirm. Raises
+    UsageError when nobody can be asked, Unusable when the record of trust cannot be used, and PluginError when a plugin
+    cannot be used.
     """
     brought = plugins.read(project.root)
     if not as_json:
@@ -57,7 +62,7 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
 
 
 def revoke(project: Project, inventory: str = "") -> int:
-    """Remove the recorded trust in ``project``. Raises UsageError."""
+    """Remove the record of trust in ``project``. Raises UsageError when the record cannot be removed."""
     gone = record.remove(project.root, Trust(project, inventory).outside)
     gone = (not inventory and record.remove(project.root, plugins.FOLDER)) or gone
     console().print("the trust in this project was removed" if gone else "this project was not trusted")
@@ -65,8 +70,8 @@ def revoke(project: Project, inventory: str = "") -> int:
 
 
 def left_out(items: Sequence[Item], why: str, out: Console) -> None:
-    """Print the untrusted ``items`` that a check skipped, with their positions and the reason ``why``, and the command to
-    trust them.
+    """Print the untrusted ``items`` that a check skipped. Each is printed with its position. Also print the reason
+    ``why`` they are not trusted, and the command that trusts them.
     """
     head = f"  ? left out: {count(len(items), 'command')} of the project, since {one_line(why)}"
     out.print(Text(head, style="bold yellow"), soft_wrap=True)
@@ -76,7 +81,7 @@ def left_out(items: Sequence[Item], why: str, out: Console) -> None:
 
 
 def told(item: Item) -> str:
-    """Describe ``item`` on one line, unshortened, with control characters escaped."""
+    """Describe ``item`` on one line. The text is not shortened, and its control characters are escaped."""
     return f"{one_line(item.where)}: {item.kind}: {one_line(item.text)}"
 
 
@@ -170,7 +175,9 @@ def _before(found: Trust) -> Mapping[str, Mapping[str, str]]:
 
 
 def _mark(item: Item, before: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
-    """Return a mark and its style for an item: new, changed or unchanged since the user last trusted the project (``before``)."""
+    """Return a mark for an item, and the style of the mark. The mark tells whether the item is new, changed or
+    unchanged since the user last trusted the project. ``before``: items at that time.
+    """
     if not before:
         return "•", ""
     known = before.get(_key(item))

@@ -23,7 +23,7 @@ from drillbook.errors import UsageError
 def trust(
     context: Context, show: bool = False, yes: bool = False, revoke: bool = False, *, json: bool = False, inventory: str = ""
 ) -> int:
-    """Show and trust the project's plugins, and the commands that a check or diagnosis runs; untrusted commands are skipped."""
+    """Show and trust the project's plugins and commands. A check or diagnosis skips commands that you do not trust."""
     from drillbook.cli import dry_run, trust  # noqa: PLC0415  keeps start-up fast
 
     if revoke and (yes or show or json):

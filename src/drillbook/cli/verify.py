@@ -1,4 +1,4 @@
-"""Verification of a run's folder, with output to a terminal."""
+"""Verifies the folder of a run, and prints the result to the terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ CLOSING = {
 
 
 def verify(project: Project, run: str) -> int:
-    """Verify a run, a suite or a campaign: 0 when all is good, 1 when something is wrong, 3 when something is unknown."""
+    """Verify a run, a suite or a campaign. Returns 0 when all checks are good, 1 when a check found something wrong,
+    and 3 when a check could not be completed.
+    """
     campaign = record.folder_of(project.reports, run) if run else None
     if campaign and (campaign / RECORD).is_dir():
         whole = verifying.verify_campaign(campaign, campaign / RECORD, project.root)
@@ -41,7 +43,7 @@ def verify(project: Project, run: str) -> int:
 
 
 def show(found: Verified, out: Console) -> None:
-    """Print every check of the verified folder; for the drills inside a suite, only checks that are not good."""
+    """Print every check of the verified folder. For the drills of a suite, print only the checks that are not good."""
     out.print(Text(found.name, style="bold"), soft_wrap=True)
     for one in found.inner:
         mark, style = SHAPES[one.mark]

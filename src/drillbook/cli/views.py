@@ -1,4 +1,6 @@
-"""Output of a run in four forms: live in a terminal, as plain lines, verdict and findings only, or JSON lines."""
+"""Output of a run in one of four forms: a live view in a terminal, plain lines, only the verdict and the findings, or
+lines of JSON.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ from drillbook.report.terminal.next_steps import shown_steps
 
 
 class Manner(Enum):
-    """Amount and format of a run's output, selected by options."""
+    """Amount and format of a run's output. Options of the task select it."""
 
     BRIEF = "brief"
     FULL = "full"
@@ -37,12 +39,12 @@ class Manner(Enum):
 
 
 def ignore(event: Event) -> None:
-    """Observer that ignores every event, and so prints nothing."""
+    """Observer that ignores every event. It is used when nothing is to be printed."""
     del event
 
 
 def tell_missed(missed: Sequence[str]) -> None:
-    """Print messages about anchors and timestamps that could not be obtained, on standard error."""
+    """Print, on standard error, messages about anchors and timestamps that could not be obtained."""
     for text in missed:
         sys.stderr.write(f"! {one_line(text)}\n")
 
@@ -55,7 +57,7 @@ class JsonLines:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, event: Event) -> None:
-        """Write ``event`` in the form of a journal line."""
+        """Write ``event`` in the same form as a line of the journal."""
         line = event.model_dump(mode="json")
         self.write({key: value for key, value in line.items() if value is not None or key not in ("step", "host")})
 
@@ -67,10 +69,10 @@ class JsonLines:
 
 
 class Teller:
-    """Output of one drill or suite: progress and summary, in the selected form."""
+    """Output of one drill or suite. It prints the progress and the summary in the selected form."""
 
     def __init__(self, manner: Manner, inventory: str = "") -> None:
-        """Create the output; ``inventory`` is used in the commands that the summary at the end suggests."""
+        """Create the output. ``inventory``: inventory to name in the commands that the summary suggests."""
         self.manner, self.inventory = manner, inventory
         self.console: Console = console()
         self.talks = manner in (Manner.BRIEF, Manner.FULL)
@@ -79,9 +81,9 @@ class Teller:
 
     @contextmanager
     def watching(self, *, suite: bool = False) -> Iterator[Observer]:
-        """Provide an observer that shows the events of runs; valid during the ``with`` block.
+        """Provide an observer that shows the events of runs. It can be used within the ``with`` block.
 
-        In brief output, the drills of a ``suite`` have no lines of their phases.
+        When ``suite`` is true and the output is brief, the phases of drills are not shown.
         """
         brief = self.manner is Manner.BRIEF
         if self.manner is Manner.JSON:
@@ -97,14 +99,16 @@ class Teller:
             self._live = None
 
     def note(self, text: str) -> None:
-        """Print a message before a run: with JSON output, on standard error; with quiet output, not at all."""
+        """Print a message before a run. If the output is JSON, the message goes to standard error. If the output is
+        quiet, the message is not printed.
+        """
         if self.talks:
             self.say(Text(text, style="dim"))
         elif self.manner is Manner.JSON:
             sys.stderr.write(text + "\n")
 
     def say(self, what: RenderableType) -> None:
-        """Print ``what``, above the live view if one is shown."""
+        """Print ``what``. If a live view is shown, ``what`` is printed above it."""
         (self._live.say if self._live is not None else self.console.print)(what)
 
     def between(self, view: RunView) -> None:
@@ -116,7 +120,9 @@ class Teller:
             self.say(short.get(self.manner, summary.summary)(view))
 
     def end(self, view: RunView, report: str, *, newest: bool = False) -> None:
-        """Show the result of a run, and suggest next commands; for the ``newest`` run, these need no name."""
+        """Show the result of a run, and suggest commands for the user. ``newest``: True for the newest run; commands
+        for the newest run need no name.
+        """
         if not self.talks:
             self.between(view)
             return
