@@ -1,4 +1,4 @@
-"""Outline of a dump: the databases, roles, extensions and tablespaces that its SQL names; pure functions."""
+"""Pure functions that find the databases, roles, extensions and tablespaces that the SQL of a dump names."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _TABLESPACES = (
     re.compile(rf"^ALTER DATABASE .* SET TABLESPACE {_WORD};$"),
 )
 NOBODY = ("PUBLIC", "SESSION_USER", "CURRENT_USER", "CURRENT_ROLE", "public")
-"""Keywords that may be used instead of the name of a role."""
+"""Keywords that SQL accepts instead of the name of a role."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Database that a dump creates: its name, and the options of CREATE DATABASE."""
+    """Database that a dump creates, with the options of its CREATE DATABASE statement."""
 
     name: str
     options: str
@@ -55,7 +55,7 @@ class Outline:
     """Version of the server that was dumped."""
     of_cluster: bool
     filtered: bool
-    """True when the dump was taken with row security on, so rows may be missing."""
+    """True when the dump was taken with row security switched on. Rows may then be missing in it."""
     subscriptions: int
     foreign_servers: int
 

@@ -1,7 +1,7 @@
-"""Reads PostgreSQL dumps on a host: detects the format from the content, and reads every row.
+"""Reads PostgreSQL dumps on a host: detects the format of a dump from its content, and reads every row.
 
-A dump in any format is read as the SQL that it restores, in one pass of awk. pg_restore alone is not enough: it accepts
-dumps that end in the middle of a row, because the directory format does not record the length of its files.
+A dump of any format is converted to SQL, and awk reads this SQL in one pass. pg_restore alone is not enough: it accepts a
+dump that ends in the middle of a row, because the directory format does not record the length of its files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ UNPACKERS = {
     "xz": ("xz", "-dc"),
 }
 CHECKSUM_FLAG = 0x04
-"""Bit in the fifth byte of a zstd or LZ4 frame: the content has a checksum. Source: RFC 8878, 3.1.1.1.1; LZ4 frame format."""
+"""Bit in the fifth byte of a zstd or LZ4 frame that tells if the content has a checksum.
+
+Sources: RFC 8878, section 3.1.1.1.1, and the description of the LZ4 frame format.
+"""
 # PATH: print the compression of the dump file, the format of the dump, and its first bytes.
 _LOOK = """
 hex() { od -An -v -tx1 | tr -d ' \\n'; }
@@ -123,8 +126,9 @@ _GREP = (
     r"|SUBSCRIPTION|SERVER) |GRANT |REVOKE |\\connect |SET (default_tablespace|client_encoding) = |ALTER DEFAULT PRIVILEGES "
     r"|ALTER .* OWNER TO )"
 )
-"""SQL lines about objects that a server needs before the dump can be loaded; reading only these takes a tenth of the time of
-a restore.
+"""Pattern of the SQL lines that name what a server must have before the dump can be loaded.
+
+To read only these lines takes a tenth of the time of a restore.
 """
 _DECODING = re.compile(
     r"could not read|could not uncompress|unexpected end|corrupt|invalid|not a valid archive|end of file|decompress|too short"
@@ -133,11 +137,17 @@ _DECODING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Form of a dump: compression of the whole file, format, and ``checksum``, which is True if the compression has one."""
+    """Form of a dump: the compression of the whole file, and the format.
+
+    ``checksum`` is true if the compressed file contains a checksum of its content.
+    """
 
     packed: str
     format: str
-    """custom, tar, directory or plain; empty for an empty file, unfinished for a folder without a table of contents."""
+    """Format of the dump: custom, tar, directory or plain.
+
+    It is `empty` for an empty file, and `unfinished` for a folder without a table of contents.
+    """
     checksum: bool
 
     @property
@@ -147,7 +157,7 @@ class Form:
 
     @property
     def mode(self) -> str:
-        """Method to read the dump as SQL: plain, path (pg_restore opens the file), stdin (pg_restore reads a pipe)."""
+        """Way to read the dump as SQL: `plain`, `path` (pg_restore opens the file), or `stdin` (pg_restore reads a pipe)."""
         return "plain" if self.format == "plain" else "path" if self.packed == "none" else "stdin"
 
     @property
@@ -162,15 +172,15 @@ class Reading:
 
     sql: tuple[str, ...]
     rows: dict[str, int]
-    """Number of rows by table, named as in SQL."""
+    """Number of rows of each table. The names of the tables are in SQL syntax."""
     tables: int
     data: int
-    """Number of tables for which the dump has an entry for rows, even if it contains none."""
+    """Number of tables for which the dump has an entry for rows, even if the entry contains no rows."""
     inserts: int
     objects: int
     """Number of entries of large objects."""
     ended: str
-    """Last end marker in the dump: none, database, cluster."""
+    """Kind of the last end marker in the dump: `database`, `cluster`, or `none` if there is no end marker."""
     problems: tuple[str, ...]
     unpacker: int
     pg_restore: int
@@ -182,7 +192,10 @@ UNREAD = Reading((), {}, 0, 0, 0, 0, "none", (), 0, 1, "")
 
 
 def form_of(host: Host, path: str, deadline: Deadline) -> Form:
-    """Detect the form of the dump at ``path`` from its content. Raises NotReady without the decompression program, HostError."""
+    """Detect the form of the dump at ``path`` from its content.
+
+    Raises NotReady when the host lacks the program that decompresses the dump, HostError.
+    """
     words = host.run(("sh", "-c", _LOOK, "sh", path), deadline=deadline).check().text.split()
     packed, format_, start = words[0], words[1], words[2]
     if format_ == "missing":
@@ -194,7 +207,10 @@ def form_of(host: Host, path: str, deadline: Deadline) -> Form:
 
 
 def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline, *, schema_only: bool = False) -> Reading:
-    """Read the dump at ``path`` as SQL on ``host``. Raises CouldNotVerify when the result is too large, HostError."""
+    """Read the dump at ``path`` on ``host`` as SQL.
+
+    Raises CouldNotVerify when the dump is not read to its end or the result is too large, HostError.
+    """
     if form.format == "tar":
         walked = host.run(("sh", "-c", _WALK, "sh", path, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"})
         if not walked.ok:
@@ -248,9 +264,10 @@ def is_damage(said: str) -> bool:
 
 
 def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, datetime | None]:
-    """Return compression and start time from the header of an archive; for a plain dump the compression of the file.
+    """Return compression and start time of a dump.
 
-    The start is read in the time zone of ``host``.
+    Of an archive, both are read from its header, with the start in the time zone of ``host``. For a plain dump, they are the
+    compression of the file and None.
     """
     if not form.archive:
         return form.packed, None

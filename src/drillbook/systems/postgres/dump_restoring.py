@@ -1,4 +1,6 @@
-"""Restores a dump into an empty server in a sandbox: checks what it needs, then loads roles, data and statistics."""
+"""Restores a dump into an empty server in a sandbox.
+
+First the needs of the dump are checked. Then roles and data are loaded, and statistics are computed."""
 
 from __future__ import annotations
 
@@ -24,10 +26,10 @@ from drillbook.systems.postgres.tools import ENVIRONMENT
 BUILT_IN = ("postgres", "template0", "template1")
 """Databases that initdb creates in every cluster."""
 PRELOADED = ("pg_cron", "pgaudit", "timescaledb", "citus", "pg_stat_statements", "pg_partman_bgw")
-"""Extensions that can be created and used only if their library is in shared_preload_libraries."""
+"""Extensions that work only if their library is in the server's setting shared_preload_libraries."""
 _TRIAL = "drillbook_trial"
 PLAIN = Form("none", "plain", checksum=False)
-"""Form of a file of SQL."""
+"""Form of a plain SQL file that is not compressed."""
 # FILE FILTER TOOL OPTION PROGRAM...: decompress FILE, edit it with the sed script FILTER if one is given, and pipe it to
 # PROGRAM.
 _FEED = """
@@ -39,7 +41,7 @@ exec 3>&1
   { "$@" >/dev/null; echo "program $?" >&3; }
 """
 _BROKEN_PIPE = "141"
-"""Exit status that a shell reports for a program killed by SIGPIPE: 128 + 13."""
+"""Exit status (128 + 13) that a shell reports for a program killed by the signal SIGPIPE."""
 _SIZE = """
 SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -48,10 +50,14 @@ SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
 
 
 class Restoring:
-    """Restore of one dump into the sandbox ``box``, whose folder exists and is empty."""
+    """Restore of one dump into the sandbox ``box``. The folder of the sandbox exists and is empty."""
 
     def __init__(self, ctx: Context, box: Sandbox, name: str, expected: str, jobs: int) -> None:
-        """Prepare the restore of the dump ``name``, which must contain the database ``expected`` unless that is empty."""
+        """Prepare the restore of the dump ``name``.
+
+        ``expected``: name of the database that the dump must contain, or empty if any is accepted; ``jobs``: number of
+        parallel jobs of pg_restore.
+        """
         self.ctx, self.box, self.name, self.expected, self.jobs = ctx, box, name, expected, jobs
         self.tools = sandbox.tools_of(box)
         self.service = self.tools.service
@@ -59,7 +65,10 @@ class Restoring:
         self.not_filled: dict[str, str] = {}
 
     def carry_out(self, path: str, roles: str) -> Facts:
-        """Restore the dump at ``path``, after the file of roles at ``roles`` if there is one. Raises StepFailed, HostError."""
+        """Restore the file of roles at ``roles``, if there is one, and then the dump at ``path``.
+
+        Raises StepFailed when the dump cannot be restored, HostError.
+        """
         form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
         judgement = Judgement(self.name, self.box.host.name, form, self.expected)
         if form.format in ("empty", "unfinished"):
@@ -99,7 +108,10 @@ class Restoring:
         )
 
     def _lines(self, form: Form, path: str, judgement: Judgement) -> Sequence[str]:
-        """Return the SQL lines of the outline. Raises StepFailed for an archive with an unreadable table of contents."""
+        """Return the SQL lines of the dump's outline.
+
+        Raises StepFailed for an archive with a table of contents that cannot be read.
+        """
         program = self.tools.path("pg_restore")
         if not form.archive:
             return dump_reading.outline(self.box.programs, path, form, program, self.ctx.deadline)
@@ -109,7 +121,10 @@ class Restoring:
         return reading.sql
 
     def _made(self, found: Outline) -> Made | None:
-        """Return the database in the dump that is to be restored; None when the dump contains no CREATE DATABASE."""
+        """Return the database that is to be restored from the dump, or None when the dump creates no such database.
+
+        Raises StepFailed when the dump contains only other databases.
+        """
         wanted = self.service.database
         same = next((made for made in found.databases if made.name == wanted), None)
         if same or not found.databases or (found.of_cluster and wanted == "postgres"):
@@ -131,7 +146,7 @@ class Restoring:
         return found.databases[0]
 
     def _settings(self, found: Outline) -> dict[str, str]:
-        """Return the server settings: shared_preload_libraries for the extensions in the dump."""
+        """Return settings for the server: the shared_preload_libraries that the extensions in the dump need."""
         wanted = [name for name in PRELOADED if name in found.extensions]
         if not wanted:
             return {}
@@ -140,7 +155,7 @@ class Restoring:
         return {"shared_preload_libraries": ",".join(there)}
 
     def _must_have(self, session: Connection, found: Outline) -> None:
-        """Check that the server has the extensions and locales that the dump needs. Raises StepFailed."""
+        """Raise StepFailed when the server lacks an extension or a locale that the dump needs."""
         available = {name for (name,) in session.execute("SELECT name FROM pg_catalog.pg_available_extensions").fetchall()}
         lacking = [f"the extension {name}" for name in found.extensions if name not in available]
         for made in found.databases:
@@ -164,7 +179,10 @@ class Restoring:
             )
 
     def _roles(self, found: Outline, path: str) -> Facts:
-        """Create the roles and tablespaces that the dump needs: first those in the file of roles, then those still missing."""
+        """Create the roles and tablespaces in the file of roles at ``path``, if there is one.
+
+        Then create those that the dump needs and that are still missing.
+        """
         if path:
             form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
             self._psql(form, path, sandbox.TEMPLATE, self._filter())
@@ -182,8 +200,9 @@ class Restoring:
         return [name for name in names if name not in there]
 
     def _filter(self) -> str:
-        """Return the sed script for a file of roles: it leaves out the existing superuser, and moves tablespaces into the
-        sandbox.
+        """Return a sed script that edits a file of roles.
+
+        The script leaves out the role of the superuser, which exists already, and moves tablespaces into the sandbox.
         """
         admin = '"?' + re.sub(r"([^A-Za-z0-9_ ])", r"\\\1", self.service.admin.user) + '"?'
         return (
@@ -192,7 +211,7 @@ class Restoring:
         )
 
     def _data(self, form: Form, path: str, found: Outline, made: Made | None) -> None:
-        """Restore the dump, and rename its database to that of the sandbox's service."""
+        """Restore the dump, and rename its database to the name in the sandbox's service."""
         wanted, first = self.service.database, sandbox.TEMPLATE
         if (form.archive and made and made.name in BUILT_IN) or (not made and not found.of_cluster):
             self._create(made, found)
@@ -211,14 +230,17 @@ class Restoring:
                 session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*names))
 
     def _views(self, form: Form, path: str) -> str:
-        """Separate the REFRESH of materialized views from the archive; return the path of its SQL, empty when there is none."""
+        """Write the REFRESH statements for materialized views in the archive to a file of their own.
+
+        Return the path of this file, or an empty text when there are no such statements.
+        """
         argv = ("sh", "-c", foreign_views.SPLIT, "sh", path, self.tools.path("pg_restore"), self.box.folder, *form.unpacker)
         self.box.host.run(self.box.inside(argv), deadline=self.ctx.deadline, env=ENVIRONMENT).check()
         views = f"{self.box.folder}/{foreign_views.VIEWS}"
         return views if self.box.run("test", "-s", views).ok else ""
 
     def _create(self, made: Made | None, found: Outline) -> None:
-        """Create the sandbox's database, if the dump does not create it or is a dump of a built-in database such as `postgres`."""
+        """Create the sandbox's database if the restore does not create it. Skip built-in databases such as `postgres`."""
         wanted = self.service.database
         if wanted in BUILT_IN:
             return
@@ -231,7 +253,11 @@ class Restoring:
         return self.tools.asking(program, database=database)
 
     def _pg_restore(self, form: Form, path: str, database: str, *, create: bool, chosen: str) -> None:
-        """Restore an archive; if ``chosen`` is given, only the entries in that list, a file in the sandbox's folder."""
+        """Restore an archive into the database ``database``.
+
+        If ``chosen`` is not empty, it names a file in the sandbox's folder. Only the entries listed in this file are
+        restored.
+        """
         argv = (
             *self._asking("pg_restore", database),
             "--exit-on-error",
@@ -252,7 +278,7 @@ class Restoring:
         self._feed(form, path, edits, argv)
 
     def _feed(self, form: Form, path: str, edits: str, argv: tuple[str, ...]) -> None:
-        """Let a program in the sandbox read the dump from standard input."""
+        """Run a program in the sandbox that reads the dump from its standard input."""
         tool, option = (*form.unpacker, "")[:2]
         output = self.box.run("sh", "-c", _FEED, "sh", path, edits, tool, option, *argv, env=ENVIRONMENT)
         status = dict(re.findall(r"^(unpacker|program) (\d+)$", output.text, re.MULTILINE))
@@ -267,7 +293,7 @@ class Restoring:
         self.not_filled |= foreign_views.not_filled(said)
 
     def _failed(self, program: str, output: Output) -> StepFailed:
-        """Return the error for a program that failed during the restore, with its first error message."""
+        """Return the error for a program that failed during the restore. It quotes the program's first error message."""
         said = printable(output.stderr, limit=4000)
         first = next(
             (line for line in said.splitlines() if re.search(r"error: |ERROR: |FATAL: ", line)), said.strip()[-300:]

@@ -1,4 +1,6 @@
-"""Backup source of the kind `pg_dump`: dumps by pg_dump (every format) or pg_dumpall, compressed or not."""
+"""Backup source of the kind `pg_dump`: dumps in any format made by pg_dump, and dumps made by pg_dumpall.
+
+The dumps may be compressed."""
 
 from __future__ import annotations
 
@@ -29,11 +31,11 @@ from drillbook.systems.postgres.dump_restoring import Restoring
 from drillbook.systems.postgres.service import Postgres
 
 _OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\.zst|\.lz4)?")
-"""Pattern of the file names in a dump in directory format."""
+"""Pattern of the names of files that make up a dump in directory format."""
 
 
 class PgDumpSource(FileBackups):
-    """Backup source of dumps by pg_dump or pg_dumpall: each is one file, or one folder in directory format."""
+    """Backup source of dumps made by pg_dump or pg_dumpall. A dump in directory format is a folder, any other is a file."""
 
     TAKEN: ClassVar[str] = "the dump"
     kind: Literal["pg_dump"] = "pg_dump"
@@ -59,12 +61,12 @@ class PgDumpSource(FileBackups):
     )
 
     def expected(self, ctx: Context) -> str:
-        """Return the name of the database that a dump must contain; empty when unknown."""
+        """Return the name of the database that a dump must contain. It is empty when it is unknown."""
         service = ctx.services.get(self.service)
         return self.database or (service.database if isinstance(service, Postgres) else "")
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the dumps: files that match the pattern, and folders in directory format."""
+        """List the dumps that match the pattern: single files, and folders with a dump in directory format."""
         folders: dict[str, list[StoredFile]] = {}
         single: list[StoredFile] = []
         for file in self.place(ctx).files(ctx):
@@ -82,7 +84,10 @@ class PgDumpSource(FileBackups):
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
 
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
-        """Add the duration of the dump to the error of its time, if the dump contains its start: the data is that of the start."""
+        """If the dump contains its start, add the duration of the dump to the error of its time.
+
+        The reason is that the data in a dump is the data at its start.
+        """
         apart = (backup.taken_at - start).total_seconds() if start else None
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):
             return replace(backup, facts={**backup.facts, "started_at": None})
@@ -115,7 +120,10 @@ class PgDumpSource(FileBackups):
 
     @contextmanager
     def roles_brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> Iterator[str]:
-        """Transfer the file of roles for ``backup`` to ``host``; yield its path, or an empty text if there is no such file."""
+        """Transfer the file of roles that belongs to ``backup`` to ``host``, and yield its path on ``host``.
+
+        Yield an empty text if there is no such file.
+        """
         files = [file for file in self.place(ctx).files(ctx) if self._is_globals(file)] if self.globals else []
         if not files:
             yield ""
@@ -145,7 +153,7 @@ class PgDumpSource(FileBackups):
             return replace(checked, facts={**checked.facts, "begun_at": stamp(begun)}) if begun else checked
 
     def _roles_named(self, ctx: Context, path: str) -> tuple[str, ...]:
-        """Return the roles that the file of roles creates; empty when there is no such file."""
+        """Return the roles that the file of roles at ``path`` creates. When ``path`` is empty, return none."""
         if not path:
             return ()
         form = dump_reading.form_of(ctx.host, path, ctx.deadline)
@@ -153,7 +161,7 @@ class PgDumpSource(FileBackups):
         return roles_made(lines)
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Restore a dump into a new server in the sandbox: roles, database, statistics."""
+        """Restore a dump into a new server in the sandbox: its roles and its database. Then compute planner statistics."""
         restoring = Restoring(ctx, box, backup.id, self.expected(ctx), self.jobs)
         with (
             self.brought(ctx, backup, box.files, box.folder) as path,
@@ -172,6 +180,6 @@ class PgDumpSource(FileBackups):
 
 
 def _folder(name: str, files: list[StoredFile]) -> StoredFile:
-    """Return a dump in directory format as one entry: its total size, and its newest modification time."""
+    """Return a dump in directory format as one entry with its total size and its newest modification time."""
     last = max(files, key=lambda file: file.modified)
     return StoredFile(name, sum(file.bytes or 0 for file in files), last.modified, last.basis)

@@ -1,7 +1,8 @@
-"""Start of a dump, read from its first bytes; the data in the dump is that of its start, but the file's time is its end.
+"""Reads the time at which a dump began from the first bytes of the dump.
 
-Archives of pg_dump contain the start in their header, in the local time of the machine that ran pg_dump. Source: ReadHead in
-pg_backup_archiver.c. A plain dump contains it if it was taken with --verbose.
+The data in a dump is from the time of its start, but the file has the time of its end. An archive of pg_dump contains the
+start in its header, in the local time of the machine that ran pg_dump. Source: ReadHead in pg_backup_archiver.c. A plain
+dump contains its start only if it was taken with --verbose.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from drillbook.sdk.backup_places import Place
 from drillbook.sdk.host import Deadline, Host
 
 BEGINNING = 4096
-"""Number of bytes read from the beginning of a dump."""
+"""Number of bytes that are read from the beginning of a dump."""
 COMPRESSION_BYTE = (1, 15)
-"""Version of the archive format since which one byte names the compression. Source: K_VERS_1_15."""
+"""First version of the archive format in which one byte names the compression. Source: K_VERS_1_15 in PostgreSQL."""
 _MEMBER = b"toc.dat\0"
 _MEMBER_AT = 512
 _STARTED = re.compile(rb"^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [A-Za-z0-9:+-]+)?)$", re.MULTILINE)
@@ -29,9 +30,10 @@ _SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo;
 
 
 def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders: Collection[str]) -> dict[str, datetime]:
-    """Return the start of each dump that contains it, by name; ``folders`` are the dumps in directory format.
+    """Return the start times by the names of the dumps, for those dumps that contain their start.
 
-    Local times are read in the time zone of ``host``. Raises HostError, CouldNotVerify.
+    ``names``: names of all dumps; ``folders``: names of the dumps in directory format. Local times are read in the time zone of
+    ``host``. Raises HostError, CouldNotVerify.
     """
     files = {f"{name}/toc.dat" if name in folders else name: name for name in names}
     heads = place.beginnings(ctx, list(files), BEGINNING) if files else {}
@@ -43,14 +45,17 @@ def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders
 
 
 def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[datetime | None]:
-    """Return the moments that ``texts`` name in the time zone of ``host``; None for a text that is no time. Raises HostError."""
+    """Return the moments that ``texts`` name in the time zone of ``host``. Raises HostError.
+
+    For a text that is not a time, the moment is None.
+    """
     lines = "".join(f"{text}\n" for text in texts).encode()
     output = host.run(("sh", "-c", _SECONDS), deadline=deadline, stdin=lines).check()
     return [datetime.fromtimestamp(int(text), UTC) if text else None for text in output.stdout.decode().splitlines()]
 
 
 def started(head: bytes) -> str:
-    """Return the start of a dump as text, from its first bytes; empty when they do not contain it."""
+    """Return the start of a dump as text, read from its first bytes. The text is empty when they do not contain it."""
     data = _unpacked(head)
     at = _MEMBER_AT if data.startswith(_MEMBER) else 0
     if data[at:].startswith(b"PGDMP"):
@@ -60,7 +65,7 @@ def started(head: bytes) -> str:
 
 
 def _unpacked(head: bytes) -> bytes:
-    """Return the first bytes decompressed; unchanged, if the standard library does not support their compression."""
+    """Decompress the first bytes of a dump. Return them unchanged if the standard library does not support their compression."""
     with suppress(zlib.error, lzma.LZMAError, EOFError):
         if head.startswith(b"\x1f\x8b"):
             return zlib.decompressobj(31).decompress(head, BEGINNING)
@@ -70,7 +75,7 @@ def _unpacked(head: bytes) -> bytes:
 
 
 def _of_header(data: bytes) -> str:
-    """Return the time in the header of an archive; empty when the header is incomplete or invalid."""
+    """Return the time in the header of an archive as text. It is empty when the header is incomplete or invalid."""
     if len(data) < 6:
         return ""
     version, width, position = (data[0], data[1]), data[3], 6

@@ -36,18 +36,19 @@ def scanned_by(plan: dict[str, Any]) -> list[str]:
 
 
 def reads_of(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield each sequential scan in a plan, with the planner's estimate of how often one execution of the plan repeats it.
+    """Yield each sequential scan in a plan, with the number of times that one execution of the plan runs it.
 
-    The number is above 1 for a node in a subquery that runs again for every row, or on the inner side of a nested loop.
+    The planner estimates this number. It is above 1 for a scan in a subquery that runs again for every row, and for a scan
+    on the inner side of a nested loop.
     """
     yield from _reads(plan, 1, 1 << 62, json.dumps(plan))
 
 
 def _reads(node: dict[str, Any], times: int, limit: int, whole: str) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield the sequential scans at and below ``node``, as ``reads_of`` does; ``node`` itself is executed ``times`` times.
+    """Yield ``node``, if it is a sequential scan, and all sequential scans below it, as ``reads_of`` does.
 
-    ``limit`` is the number of rows after which the node stops; ``whole`` is the plan as text, which shows that a `hashed`
-    subplan runs only once.
+    ``times``: number of times that ``node`` is executed; ``limit``: number of rows after which it stops; ``whole``: the
+    whole plan as text. This text shows which subplans are `hashed`. Such a subplan runs only once.
     """
     if node.get("Node Type") == "Seq Scan":
         yield node, times

@@ -1,6 +1,6 @@
-"""Materialized views over foreign tables in a dump: they remain empty, since a sandbox reaches no foreign server.
+"""Restores materialized views over foreign tables. They remain empty, because a sandbox cannot reach a foreign server.
 
-Every other error of a REFRESH still ends the restore.
+Any other error of a REFRESH still ends the restore.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ TOLERANT = (
     f"s/^REFRESH MATERIALIZED VIEW (.*);$/{' '.join(_TRY.split())}/;"
     "}"
 )
-"""Script of sed: if the REFRESH of a view over a foreign table fails, this is only a warning."""
+"""Script of sed that edits a dump: the failure of a REFRESH of a view over a foreign table becomes a warning."""
 _WARNING = re.compile(r"WARNING:  drillbook: not filled: (.*?): (.*)")
 
 
 def not_filled(said: str) -> dict[str, str]:
-    """Return the views that were not filled, each with the reason, from the messages of psql."""
+    """Read the messages of psql, and return the views that were not filled, each with the reason."""
     return dict(_WARNING.findall(said))

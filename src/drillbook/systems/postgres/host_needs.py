@@ -1,4 +1,4 @@
-"""Needs of the actions of PostgreSQL on the host of the server."""
+"""For each action of PostgreSQL: the programs, rights and connections that it needs on the host of the server."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

@@ -1,6 +1,7 @@
-"""Identity of a database: host and port of its server, its cluster's system identifier, and its name in the cluster.
+"""Identity of a database: host and port of its server, system identifier of its cluster, and its name in the cluster.
 
-``initdb`` creates the system identifier: a restored dump has a new one, a recovered base backup keeps the old one.
+``initdb`` creates the system identifier of a cluster. A restored dump is therefore in a cluster with a new identifier, but
+a recovered base backup keeps the old identifier.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ _SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 
 
 def measured(ctx: Context, name: str, *, whole: bool = False) -> Identity:
-    """Query the server for the identity of the database of the service ``name``, or of the ``whole`` cluster.
+    """Query the server of the service ``name`` for the identity of its database.
 
-    Raises CouldNotVerify.
+    When ``whole`` is true, it is the identity of the cluster. Raises CouldNotVerify when the server cannot be queried.
     """
     service = ctx.service(name, Postgres)
     try:
@@ -34,6 +35,6 @@ def measured(ctx: Context, name: str, *, whole: bool = False) -> Identity:
 
 
 def of(ctx: Context, service: str, system: str, database: str = ANY) -> Identity:
-    """Return the identity of ``database`` in the cluster with system identifier ``system`` of the service ``service``."""
+    """Return the identity of ``database`` in the cluster of ``service``. ``system`` is the cluster's system identifier."""
     at = place_of(ctx.services, ctx.hosts, service)
     return Identity(kind="postgres", of={"at": at, "system": system, "database": database})

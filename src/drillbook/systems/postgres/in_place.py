@@ -1,8 +1,9 @@
-"""Restores a team's own backup into a PostgreSQL service whose data directory was lost.
+"""Restores a backup made by the team's own tool into a PostgreSQL service that has lost its data directory.
 
-The backup source restores into a private folder next to the data directory, as into a sandbox. A server runs on it that
-listens only on a Unix socket in this folder and archives nothing. When this server has accepted a write, it is stopped; the
-restored directory becomes the data directory, with the service's own configuration.
+The backup source restores the backup into a private folder next to the data directory, as into a sandbox. A temporary
+server runs on the restored files. It listens only on a Unix socket in this folder, and archives nothing. When it has
+accepted a write, it is stopped. The restored directory then becomes the data directory, with the service's own
+configuration.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 KEPT = "configuration.json"
-"""Name of the evidence file with the configuration files in the data directory, written right before the directory is lost."""
+"""Name of the evidence file that keeps the configuration files in the data directory. It is written right before the fault."""
 REMOVE_S = 60.0
 # DATA PG_CONTROLDATA: remove the settings of the recovery. A server that archives nothing may have started a new timeline:
 # mark its history and its full segments for the archiver. The segment of the last checkpoint is not full; later ones are not
@@ -65,14 +66,14 @@ host all all all scram-sha-256
 
 @dataclass(frozen=True, slots=True)
 class ClusterInPlace(InPlace):
-    """Base of restores into a service of kind postgres."""
+    """Base class of restores into a service of the kind postgres."""
 
     source: Any
     """The backup source that this object restores from."""
 
     @property
     def postgres(self) -> Postgres:
-        """The PostgreSQL service. Raises NotReady for a service of another kind."""
+        """The service as a PostgreSQL service. Raises NotReady when it is of another kind."""
         if not isinstance(self.service, Postgres):
             raise NotReady(f"{self.service.name} is not a service of kind postgres")
         return self.service
@@ -84,7 +85,7 @@ class ClusterInPlace(InPlace):
 
     @property
     def box(self) -> Sandbox:
-        """Sandbox in a folder next to the data directory, with its own server."""
+        """Sandbox with its own server, in a folder next to the data directory."""
         name = hashlib.sha256(self.ctx.run_id.encode()).hexdigest()[:8]
         folder = f"{self.postgres.data}.drillbook.{name}"
         admin = self.postgres.admin.model_copy(update={"socket": ""})
@@ -93,24 +94,33 @@ class ClusterInPlace(InPlace):
 
     @abstractmethod
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
-        """Reason why ``backup`` cannot restore the cluster of ``session``; empty when it can. Raises psycopg.Error."""
+        """Return the reason why ``backup`` cannot replace the cluster of ``session``, or an empty text when it can.
+
+        Raises psycopg.Error.
+        """
 
     @abstractmethod
     def configure(self, made: Tools, kept: Facts) -> None:
-        """Write the service's configuration into the restored data directory; ``kept`` are its stored files, if any."""
+        """Write the service's configuration into the restored data directory.
+
+        ``kept``: the configuration files that were stored before the fault. It is empty when none were stored.
+        """
 
     def settle(self, box: Sandbox) -> None:
-        """Change what the restored server needs beside the backup, while the server runs in the folder."""
+        """Change the restored cluster, if it needs changes, while its server runs in the private folder."""
 
     def ready(self) -> None:
-        """Check tools, user, data directory, unit and server of the service. Raises NotReady, HostError."""
+        """Raise NotReady unless the host has the tools, and data directory, unit and server belong to the service.
+
+        Raises HostError.
+        """
         need_place(self.ctx, self.tools, temporary=False)
         self.source.ready_sandbox(self.ctx, self.box.service)
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Reason why ``backup`` cannot restore the running server; empty when it can.
+        """Return the reason why ``backup`` cannot replace the running server, or an empty text when it can.
 
-        Also stores the server's configuration files.
+        Also store the server's configuration files. Raises CouldNotVerify when the server cannot be queried.
         """
         if why := lies_in(self.ctx, self.source, self.postgres.data):
             return why
@@ -125,7 +135,10 @@ class ClusterInPlace(InPlace):
             raise CouldNotVerify(f"{self.postgres.name} cannot be compared with the backup: {reason(error)}") from error
 
     def _keep(self, session: Connection) -> str:
-        """Store the configuration files as evidence; if they contain a secret, do not store them, and return this as a reason."""
+        """Store the configuration files as evidence, and return an empty text.
+
+        If the files contain a secret, do not store them, and return this as the reason why the fault is not possible.
+        """
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()
         text = json.dumps(
@@ -142,7 +155,7 @@ class ClusterInPlace(InPlace):
         return ""
 
     def kept(self) -> Facts:
-        """Return the configuration that this run stored before the fault; empty when nothing was stored."""
+        """Return the configuration that this run stored before the fault. It is empty when nothing was stored."""
         for path in reversed(evidence_of_run(self.ctx, KEPT)):
             found: Facts = json.loads(path.read_bytes())
             if found.get("service") == self.postgres.name:
@@ -150,7 +163,10 @@ class ClusterInPlace(InPlace):
         return {}
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
-        """Restore next to the data directory, move the result into place, and start the service. Raises StepFailed, HostError."""
+        """Restore the backup next to the data directory, move the result to the data directory, and start the service.
+
+        Raises StepFailed when the data directory is not empty or the restored service does not work, HostError.
+        """
         tools, facts = self.tools, {}
         found = cluster.state(tools)
         if not (found == "cluster" and self._made_here()):
@@ -167,7 +183,10 @@ class ClusterInPlace(InPlace):
         return {**facts, "seconds": seconds}
 
     def _filled(self, backup: Backup, at: datetime | None) -> Facts:
-        """Restore into the sandbox folder, move the result to the data directory, and return the backup source's facts."""
+        """Restore the backup into the sandbox's folder, and move the result to the data directory.
+
+        Return the facts of the backup source.
+        """
         box = self.box
         try:
             box.make()
@@ -184,7 +203,7 @@ class ClusterInPlace(InPlace):
         return facts
 
     def _finish(self, box: Sandbox, made: Tools) -> None:
-        """Stop the server in the folder, write the service's configuration to its data directory, and sync it to disk."""
+        """Stop the temporary server, write the service's configuration to its data directory, and sync this to disk."""
         data = made.service.data_directory
         stopped = box.run(
             made.path("pg_ctl"), "--pgdata", data, "--mode", "fast", "--wait", "--silent", "stop", env=sandbox.C
@@ -198,13 +217,16 @@ class ClusterInPlace(InPlace):
         box.run(made.path("initdb"), "--sync-only", "--pgdata", data, env=sandbox.C).check()
 
     def _made_here(self) -> bool:
-        """Return True when the present data directory was restored by this run, by a controller that has died."""
+        """Return True when an earlier controller of this run, which has died, restored the present data directory."""
         script = 'test ! -f "$1" || cat -- "$1"'
         output = self.tools.owned(("sh", "-c", script, "sh", f"{self.postgres.data}/{MARKER}"))
         return output.check().text.strip().partition(" ")[0] == self.ctx.run_id
 
     def _serves(self) -> None:
-        """Check that the application's role can log in, if the inventory contains its password. Raises StepFailed."""
+        """If the inventory contains the password of the application's role, check that this role can log in.
+
+        Raises StepFailed when it cannot.
+        """
         if self.postgres.password is None:
             return
         try:
@@ -221,7 +243,7 @@ class ClusterInPlace(InPlace):
             raise StepFailed(f"{self.postgres.name}: {self.postgres.user} cannot log in", findings=[problem]) from error
 
     def undo(self) -> Undo:
-        """Stop the server of an unfinished restore, and remove its folder; a completely restored cluster stays."""
+        """Stop the server of an unfinished restore, and remove its folder. A completely restored cluster is kept."""
         return Undo.by_commands(removal(self.box.service, self.ctx.run_id))
 
     def active(self) -> bool:
@@ -229,14 +251,15 @@ class ClusterInPlace(InPlace):
         return self.box.exists()
 
     def identity(self) -> Identity:
-        """Identity of the database, read from the running server; `postgres.lose_data` reads it in the same way."""
+        """Return the identity of the database as read from the running server, like `postgres.lose_data` does."""
         return identity.measured(self.ctx, self.postgres.name)
 
 
 def write_configuration(made: Tools, service: Postgres, kept: Facts) -> None:
-    """Write the stored configuration files; if there are none, write the settings and a pg_hba.conf that requires passwords.
+    """Write the stored configuration files ``kept`` into the restored data directory.
 
-    Configuration that the lost cluster had outside its data directory is still there, and not written.
+    If none were stored, write the most important settings, and a pg_hba.conf that requires passwords. Files that the lost
+    cluster had outside its data directory still exist, and are not written.
     """
     outside = kept.get("outside", ())
     cluster.configure_outside(made, outside)

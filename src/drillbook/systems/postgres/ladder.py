@@ -1,4 +1,4 @@
-"""Compares a database with a backup, except for rows: structure, materialized views, schema text, cluster state."""
+"""Compares a database with a backup: its structure, materialized views, schema text and cluster state, but not its rows."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ THE_STRUCTURE, THE_CLUSTER = "the structure", "the cluster"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Structure and cluster state as measured, as far as the backup contains records to compare them with."""
+    """Measured structure and cluster state. Only parts of which the backup contains a record are measured."""
 
     objects: Objects | None
     views: materialized.Compared
     cluster: ClusterState | None
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Default version on this server of each installed extension."""
+    """For each installed extension, the version that this server installs by default."""
 
 
 @dataclass(slots=True)
 class Judged:
-    """Result of the comparison: findings, facts, and the parts that were not compared, with the reason."""
+    """Result of the comparison: findings, facts, and the parts that were not compared, each with a reason."""
 
     findings: list[Finding] = field(default_factory=list)
     facts: Facts = field(default_factory=dict)
     not_compared: dict[str, str] = field(default_factory=dict)
     accepted: dict[str, str] = field(default_factory=dict)
     views: frozenset[str] = frozenset()
-    """Materialized views whose content the backup recorded."""
+    """Names of the materialized views whose content the backup records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,9 @@ class Rungs:
     def of(cls, ctx: Context, service: Postgres, store: Store, folder: Reference, *, cluster: bool | None) -> Self:
         """Read the backup's records of structure and cluster state.
 
-        ``cluster``: compare cluster states; None: only if the server is the one that was backed up. Raises StepFailed for a
-        damaged record, CouldNotVerify when ``cluster`` is True but the backup contains no cluster state.
+        When ``cluster`` is true, cluster states are compared. When it is None, they are compared only if the server is the
+        one that was backed up. Raises StepFailed when a record is damaged, and CouldNotVerify when ``cluster`` is true but
+        the backup contains no cluster state.
         """
         backup = Manifest.read(store, folder)
         copy = not (ctx.same_service(backup.service, service.name) and backup.host == service.host)
@@ -91,9 +92,9 @@ class Rungs:
         return schema.dumped(Tools.of(self.ctx, self.service))
 
     def measured(self, snap: Snapshot, relations: list[Relation], scope: Collection[str]) -> Measured:
-        """Measure the properties that the backup recorded; ``scope`` are the tables and views whose rows are compared.
+        """Measure the properties that the backup records. Raises psycopg.Error, HostError.
 
-        Raises psycopg.Error, HostError.
+        ``scope``: names of the tables and views whose rows are compared.
         """
         state = None
         if self.cluster:
@@ -107,9 +108,9 @@ class Rungs:
         return Measured(found, views, state, structure.versions(snap.owner))
 
     def judged(self, measured: Measured, text: str, accept: Mapping[str, str], *, limited: bool) -> Judged:
-        """Compare with the backup.
+        """Compare the measured properties and the schema ``text`` with the backup.
 
-        ``accept``: patterns of expected differences; ``limited``: rows of extensions are not compared.
+        ``accept``: patterns of expected differences. When ``limited`` is true, rows of extensions are not compared.
         """
         result = Judged(
             findings=list(measured.views.findings),
@@ -163,7 +164,7 @@ class Rungs:
         report.result.not_compared[THE_CLUSTER] = cluster_state.NOT_COVERED
 
     def _changed_text(self, dump: str) -> tuple[str, ...]:
-        """Compare the schema as text; return the evidence of the difference, empty when the texts are equal."""
+        """Compare the schema as text. Return the evidence files that show the difference, or none if the texts are equal."""
         found = schema.normalised(dump)
         wanted = self.backup.schema_sha256
         if stored_backup.sha256(found.encode()) == wanted:
@@ -192,13 +193,16 @@ class Rungs:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """Collects differences as findings, except for accepted differences."""
+    """Collector of differences. Differences become findings unless they are accepted."""
 
     accept: Mapping[str, str]
     result: Judged
 
     def add(self, differ: Sequence[Difference], code: Callable[[Difference], str], evidence: tuple[str, ...]) -> None:
-        """Add a finding for each difference that is not accepted; list accepted differences in the facts with the reason."""
+        """Add a finding for each difference that is not accepted.
+
+        Accepted differences are listed in the facts, each with the reason.
+        """
         reasons = {one.label: one.accepted_by(self.accept) for one in differ}
         self.result.accepted |= {label: why for label, why in reasons.items() if why}
         wrong = [one for one in differ if not reasons[one.label]]
@@ -206,5 +210,5 @@ class _Report:
 
 
 def _record(store: Store, folder: Reference, backup: Manifest, name: str, kind: type[Record]) -> Record:
-    """Read the record ``name`` of a backup and compare it with its digest in the manifest. Raises StepFailed."""
+    """Read the record ``name`` of a backup. Raises StepFailed when its digest is not the digest in the manifest."""
     return kind.model_validate_json(stored_backup.document(store, folder, backup, name))

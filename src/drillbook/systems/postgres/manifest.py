@@ -1,4 +1,4 @@
-"""Manifest of a dump: the recorded content, with which every copy and every restore is compared."""
+"""Manifest of a dump. It records the content of the database, and every copy and every restore is compared with it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from drillbook.sdk.stored_backup import FilesManifest, Part, Sha256
 FORMAT: Literal["drillbook/postgres-backup/1"] = "drillbook/postgres-backup/1"
 ALGORITHM = "sum of hashtextextended(row::text, 0) mod 2^64, and count"
 OWN_SCHEMA = "drillbook"
-"""Schema of the canary: backed up, because the canary measures the recovery point, but not compared."""
+"""Name of the canary's schema. It is backed up, because the canary measures the recovery point, but it is not compared."""
 
 
 class Table(Part):
-    """Content of one table: ``name`` is quoted for SQL; ``digest`` is None when the content is not compared."""
+    """Content of one table. ``name`` is quoted for SQL. ``digest`` is None when the content is not compared."""
 
     name: str
     rows: int
@@ -23,16 +23,16 @@ class Table(Part):
     bytes: int
     note: str = ""
     columns: tuple[str, ...] | None = None
-    """Columns in the order in which the digest reads them; None: all, in the order of the table."""
+    """Columns in the order in which the digest reads them. If it is None, it reads all columns in the order of the table."""
 
     @model_serializer(mode="wrap")
     def _without_no_columns(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `columns` if the table has no special order, so that its entry looks the same as in older versions."""
+        """Leave out `columns` if the table has no special order, so that the entry is written as older versions wrote it."""
         return {key: value for key, value in written(self).items() if (key, value) != ("columns", None)}
 
 
 class Sequence_(Part):  # noqa: N801  `Sequence` is a type of the standard library
-    """State of a sequence; its numbers are text, because JSON numbers are exact only up to 2^53."""
+    """State of a sequence. The numbers are stored as text, because numbers in JSON are exact only up to 2^53."""
 
     name: str
     last_value: str
@@ -42,14 +42,14 @@ class Sequence_(Part):  # noqa: N801  `Sequence` is a type of the standard libra
 
     @property
     def reached(self) -> int:
-        """Next value of the sequence; negated for a descending sequence, so that the result always grows with use."""
+        """Next value of the sequence. For a descending sequence, it is negated, so that it always grows when numbers are issued."""
         step = int(self.increment)
         following = int(self.last_value) + (step if self.is_called else 0)
         return following if step > 0 else -following
 
 
 class Database(Part):
-    """Properties of a database that the options of ``CREATE DATABASE`` set."""
+    """Properties of a database that are set by options of ``CREATE DATABASE``."""
 
     name: str
     owner: str
@@ -63,7 +63,7 @@ class Database(Part):
 
 
 class Cluster(Part):
-    """Properties of a cluster that only initdb sets: those of its `template0`, and of its files."""
+    """Properties of a cluster that only initdb sets. They are properties of its database `template0` and of its files."""
 
     encoding: str
     provider: str
@@ -73,7 +73,7 @@ class Cluster(Part):
     icu_rules: str
     wal_segment_bytes: int
     group_access: bool
-    """True when the group of the owner may read the data directory (`--allow-group-access`)."""
+    """True when the owner's group may read the data directory (initdb's option `--allow-group-access`)."""
 
 
 class Manifest(FilesManifest):
@@ -97,6 +97,6 @@ class Manifest(FilesManifest):
     sequences: tuple[Sequence_, ...]
     schema_sha256: Sha256
     cluster: Cluster | None = None
-    """Properties of the cluster; None in backups of older versions."""
+    """Properties of the cluster. They are None in backups made by older versions of Drillbook."""
     configured_in: tuple[str, ...] = ()
-    """Configuration files outside the data directory, such as Debian's below /etc, which are not in the backup."""
+    """Paths of configuration files outside the data directory, such as Debian's below /etc. The backup lacks these files."""

@@ -1,7 +1,7 @@
-"""Masks passwords in a schema: in user mappings, foreign servers, subscriptions and settings.
+"""Masks the passwords in user mappings, foreign servers, subscriptions and settings of a schema.
 
-A schema dump prints these passwords in clear text. No inventory contains them, so no redactor hides them. They are masked
-before schemas are compared, so a changed password is not noticed.
+A dump of the schema shows these passwords in clear text. Because no inventory contains them, the redactor cannot hide them.
+Schemas are compared after their passwords were masked, so a comparison does not notice a changed password.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SECRET = re.compile(r"pass|pwd|secret|token|credential|private|(?:api|access|cli
 PLAIN = re.compile(
     r"password_(?:encryption|required)|passwordcheck\..*|user|username|user_name|use_.*|.*_method", re.IGNORECASE
 )
-"""Names of options whose values are not masked, although their name contains `password` or they are in a user mapping."""
+"""Names of options whose values are never masked, although they contain `password` or belong to a user mapping."""
 _USER_MAPPING = re.compile(rf"^CREATE USER MAPPING FOR (?:[^']|{LITERAL})*?;$", re.MULTILINE)
 _OPTIONS = re.compile(rf"\bOPTIONS\s*\((?:[^')]|{LITERAL})*\)")
 _OPTION = re.compile(rf"(?P<name>{NAME})(?P<gap>\s+)(?P<value>{LITERAL})")
@@ -28,7 +28,7 @@ _SUBSCRIPTION = re.compile(rf"^((?:CREATE|ALTER) SUBSCRIPTION (?:{NAME}) CONNECT
 
 
 def masked(schema: str) -> str:
-    """Mask each password declared in the SQL text ``schema``; masking a second time changes nothing."""
+    """Return the SQL text ``schema`` with each password masked. A text that was masked before is returned unchanged."""
     text = _USER_MAPPING.sub(lambda found: _OPTION.sub(_unless_plain, found[0]), schema)
     text = _OPTIONS.sub(lambda found: _OPTION.sub(_if_secret, found[0]), text)
     text = _SETTING.sub(_if_secret, text)
@@ -48,7 +48,7 @@ def _if_secret(found: re.Match[str]) -> str:
 
 
 def _connection(literal: str) -> str:
-    """Mask the passwords in the literal of a connection string; mask the whole literal when it cannot be parsed."""
+    """Mask the passwords in a literal with a connection string. If it cannot be parsed, mask the whole literal."""
     try:
         known = conninfo_to_dict(literal.removeprefix("E").strip("'").replace("''", "'"))
     except psycopg.Error:

@@ -1,8 +1,9 @@
-"""Compares materialized views, which the restore of a dump recomputes from the restored tables.
+"""Compares the materialized views of a database with a backup.
 
-A view that differs from the backup is correct if it equals the present result of its definition (then the view in the backup
-was older); otherwise it is stale. A definition that depends on time, chance or the session has another result at each
-evaluation; for such a view the check only requires that it has rows.
+The restore of a dump recomputes these views from the restored tables. If a view differs from the backup but equals the
+present result of its definition, it is correct, and the view in the backup was out of date. Any other view that differs is
+stale. If a definition depends on time, chance or the session, its result is not always the same. Such a view must only have
+rows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from drillbook.systems.postgres.connection import Connection, one, reason
 from drillbook.systems.postgres.content import DIGEST, SETTINGS, Relation, Snapshot
 
 KEPT = {"search_path", "row_security", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
-"""Settings of the snapshot's session that are kept during an evaluation; all others are reset to the server's, as in a restore."""
+"""Settings of the snapshot's session that are kept while the definition of a view is evaluated.
+
+All other settings are reset to the server's settings, as in a restore.
+"""
 _UNSTEADY = re.compile(
     r"\b(?:CURRENT_(?:DATE|TIME|TIMESTAMP|USER|ROLE|SCHEMA|CATALOG)|LOCALTIME|LOCALTIMESTAMP|SESSION_USER|TABLESAMPLE|"
     r"(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random\w*|setseed|gen_random_uuid|uuid\w*|"
@@ -50,7 +54,7 @@ FROM pg_catalog.pg_class c WHERE c.oid = %s::pg_catalog.regclass
 
 
 class View(Part):
-    """Content of a materialized view at one time; ``digest`` is None while it is not populated."""
+    """Content of a materialized view at one time. ``digest`` is None while the view is not populated."""
 
     rows: int
     digest: str | None
@@ -58,7 +62,10 @@ class View(Part):
 
 @dataclass(slots=True)
 class Compared:
-    """Result of a comparison: findings, and the views that were not compared or were recomputed, with the reason."""
+    """Result of a comparison: the findings, the views that were not compared, and the views that were recomputed.
+
+    Each view has a reason.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     not_compared: dict[str, str] = field(default_factory=dict)
@@ -82,9 +89,10 @@ def _digest(session: Connection, query: sql.Composable) -> View:
 
 
 def compared(snap: Snapshot, wanted: Mapping[str, View], found: Collection[Relation], out: Collection[str]) -> Compared:
-    """Compare the views in the backup with the views in ``found``; ``out`` are tables excluded from the comparison.
+    """Compare the views ``wanted`` of the backup with the views in ``found``. Raises psycopg.Error.
 
-    Missing views, and views populated on only one side, are reported with the structure, not here. Raises psycopg.Error.
+    ``out``: tables whose rows are not compared. This function reports neither missing views nor views that only one side
+    has populated, because the comparison of the structure reports them.
     """
     result = Compared()
     there = {relation.name for relation in found if relation.kind == "m"}
@@ -116,7 +124,10 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
 
 
 def _evaluated(snap: Snapshot, name: str, owner: str, query: str) -> tuple[View, View] | str:
-    """Return the view's content and the present result of its definition; if that cannot be evaluated, an error text."""
+    """Return the content of the view, and the present result of its definition.
+
+    If the definition cannot be evaluated, return a text with the error.
+    """
     with snap.session() as session:
         for setting in SETTINGS.keys() - KEPT:
             session.execute(sql.SQL("SET LOCAL {} TO DEFAULT").format(sql.Identifier(setting)))

@@ -1,4 +1,4 @@
-"""Search for the newest backup of a database in a store, made by any run."""
+"""Searches a store for the newest backup of a database. Any run may have made the backup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One backup: its manifest, and the reference to its folder with the digest of that manifest."""
+    """One backup: its manifest, and a reference to its folder. The reference contains the digest of the manifest."""
 
     folder: Reference
     manifest: Manifest
@@ -32,13 +32,16 @@ class Found:
         return datetime.fromisoformat(self.manifest.server_time).astimezone(UTC)
 
     def age(self, now: datetime) -> float:
-        """Return the seconds from the snapshot to ``now``."""
+        """Return the number of seconds from the snapshot to ``now``."""
         return (now - self.at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Result of a search for backups of one database: the newest, their ``count``, and keys of unreadable manifests."""
+    """Result of a search for backups of one database.
+
+    ``newest``: the newest backup; ``count``: number of backups; ``unreadable``: keys of the manifests that are unreadable.
+    """
 
     newest: Found | None
     count: int
@@ -46,9 +49,10 @@ class Search:
 
 
 def search(store: Store, prefix: str, service: Postgres, deadline: Deadline) -> Search:
-    """Read every manifest below ``prefix`` and find the newest by the time in the manifest, not by upload time.
+    """Read every manifest below ``prefix``, and find the newest backup of the service.
 
-    Raises CouldNotVerify when the store does not answer.
+    Backups are compared by the time of the snapshot in the manifest. The time of the upload is not used. Raises
+    CouldNotVerify when the store does not answer.
     """
     keys = [prefix + name for name in store.sizes(prefix) if name == FILE or name.endswith("/" + FILE)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifests") as pool:
@@ -66,7 +70,10 @@ def _newest(found: Sequence[Found]) -> Found | None:
 
 
 def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
-    """Return the backup whose manifest is the object ``key``; ``key`` if the object is unreadable; None if it is no manifest."""
+    """Return the backup whose manifest is the object ``key``.
+
+    Return ``key`` if the manifest is unreadable, and None if the object is missing or is not such a manifest.
+    """
     deadline.check()
     data = store.get(key)
     if data is None or FORMAT.encode() not in data:
@@ -81,7 +88,10 @@ def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
 
 
 def of(store: Store, prefix: str, service: Postgres, deadline: Deadline) -> tuple[Found, Search]:
-    """Return the newest backup of the service, and the search result. Raises CouldNotVerify when there is no backup."""
+    """Return the newest backup of the service, and the result of the search.
+
+    Raises CouldNotVerify when there is no backup.
+    """
     result = search(store, prefix, service, deadline)
     if result.newest is None:
         where = f"below {prefix!r} " if prefix else ""
