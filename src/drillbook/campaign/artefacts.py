@@ -1,4 +1,6 @@
-"""Executor of a campaign whose sites were drilled by jobs of CI: it takes the runs from the artefacts that the jobs left."""
+"""Executor of a campaign whose sites were drilled by CI jobs. It drills nothing itself, and takes the runs from the
+artefacts of these jobs.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +18,24 @@ from drillbook.journal.journal import FILE
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """Artefact of the job of a site: the end of the site by the journal of its own campaign, and the folder of its runs."""
+    """Artefact of the CI job that drilled a site. ``ending``: the end of the site, read from the journal that the job
+    wrote.
+    """
 
     ending: Ending
     campaign: Path
-    """Folder of the campaign of this one site; the reports of the job are above it."""
+    """Folder of the campaign that the CI job ran for this one site. It is below the folder `reports` of the job."""
 
     @property
     def reports(self) -> Path:
-        """Folder of the runs of the job."""
+        """Folder with the runs of the CI job."""
         return self.campaign.parents[1]
 
 
 def found_in(folder: Path, drill: str) -> tuple[dict[str, Artefact], list[str]]:
-    """Artefacts in ``folder`` by site, the newest of each, and the reasons why others are not used."""
+    """Find the artefacts in ``folder``. Returns the newest artefact of each site by the name of the site, and the
+    reasons why other artefacts cannot be used.
+    """
     found: dict[str, Artefact] = {}
     problems: list[str] = []
     paths = folder.glob(f"**/{CAMPAIGNS}/[!.]*/{RECORD}/{FILE}")
@@ -47,26 +53,28 @@ def found_in(folder: Path, drill: str) -> tuple[dict[str, Artefact], list[str]]:
 
 
 class Artefacts:
-    """Carries out nothing: each job ends with what its artefact holds, and without an artefact as unknown."""
+    """Executor that drills nothing. Each job ends with the result in its artefact. A job without an artefact ends as
+    unknown.
+    """
 
     name = "artefacts of CI"
 
     def __init__(self, found: Mapping[str, Artefact]) -> None:
-        """Take the artefacts by site."""
+        """Store the artefacts, by the name of the site."""
         self._found = found
         self._ended: list[Ending] = []
 
     def run_of(self, site: str) -> str:
-        """Name of the run of a site; empty when its job left none."""
+        """Return the name of the run of a site. The result is empty when the CI job of the site left no run."""
         return self._found[site].ending.run if site in self._found else ""
 
     def who(self, job: Job) -> str:
-        """Name this machine: the runs are copied to it."""
+        """Return an empty name, which means this machine, because the runs are copied to it."""
         del job
         return ""
 
     def submit(self, job: Job) -> None:
-        """Copy the run of a site here, and judge it from its journal."""
+        """Copy the run of a site to this machine, and judge the run from its journal."""
         try:
             self._ended.append(self._taken(job))
         except (TransferError, OSError) as error:
@@ -88,20 +96,20 @@ class Artefacts:
         return own
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Return the jobs that ended; they all did."""
+        """Return the jobs that have ended. All submitted jobs have ended."""
         del timeout_s
         found, self._ended = self._ended, []
         return found
 
     def cancel(self, job: Job) -> None:
-        """Do nothing: no drill runs here."""
+        """Do nothing, because no drill is running."""
 
     def told(self) -> list[str]:
         """Count the artefacts."""
         return [f"artefacts of {len(self._found)} sites"]
 
     def close(self) -> None:
-        """Do nothing: there is nothing to release."""
+        """Do nothing, because there is nothing to release."""
 
 
 def _copy(target: Path, source: Path) -> None:

@@ -1,6 +1,8 @@
-"""One site, carried out by a child process under a lock. The same call is safe any number of times: it never drills twice.
+"""Drills one site in a child process under a lock. The same call may be repeated any number of times, because a site is
+never drilled twice.
 
-The lock of a site is held by the child process itself, so it tells whether a child is alive, whoever started it.
+The child process itself holds the lock of its site. The lock therefore shows whether a child process is alive, even if
+another controller started it.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ from drillbook.judge.result import Result, RunView, SuiteResult, Verdict
 from drillbook.project import finished_runs
 
 RUN_VARIABLE = "DRILLBOOK_RUN"
-"""Environment variable that gives the name of its run to a child process."""
+"""Environment variable that passes the name of the run to a child process."""
 PREVIOUS_VARIABLE = "DRILLBOOK_PREVIOUS"
-"""Environment variable with the hash of the intent of its site, which the first event of the run names."""
+"""Environment variable that passes the hash of the site's intent to a child process. The first event of the run
+contains this hash.
+"""
 CAMPAIGNS = "campaigns"
 RECORD = "record"
 PROGRAM = (sys.executable, "-m", "drillbook.cli")
@@ -42,7 +46,7 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The drill of one site: everything that a worker needs to carry it out. It holds no secret."""
+    """The job to drill one site. It holds everything that a worker needs for this, and no secret."""
 
     campaign: str
     site: str
@@ -51,7 +55,7 @@ class Job:
     suite: bool
     inventory: str
     root: str
-    """Folder of the project on the machine that carries the job out."""
+    """Folder of the project on the machine that carries out the job."""
     confirm: str = ""
     resumed: bool = False
     """True when the job may have been started before."""
@@ -59,11 +63,13 @@ class Job:
     labels: tuple[str, ...] = ()
     """Labels that a worker must have to reach the targets of the site."""
     entry: dict[str, Any] = field(default_factory=dict)
-    """Inventory of the site and its own values, as in the sites file: workers make their inventory from it."""
+    """Entry of the site in the sites file: its inventory and the values that it sets. A worker makes the inventory of
+    the site from this entry.
+    """
     place: str = ""
-    """Place that carries out the job; empty for this machine."""
+    """Place that carries out the job. An empty text means this machine."""
     previous: str = ""
-    """Hash of the event with the intent of the site."""
+    """Hash of the event that records the intent to start the site."""
 
     @property
     def folder(self) -> Path:
@@ -90,12 +96,14 @@ class Ending:
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
-        """Make an ending from its JSON."""
+        """Make an ending from its JSON data."""
         return cls(**{**data, "state": SiteState(data["state"])})
 
 
 def carry_out(job: Job) -> Ending:
-    """Drill the site of ``job`` in a child process, or find out how an earlier attempt ended; blocks until the end."""
+    """Drill the site of ``job`` in a child process. If an earlier attempt exists, find out how it ended instead.
+    Returns when the child process has ended.
+    """
     try:
         with _locked(job) as lock:
             return _carry_out(job, lock)
@@ -104,7 +112,9 @@ def carry_out(job: Job) -> Ending:
 
 
 def cancel(job: Job) -> bool:
-    """Ask the child process of a site to stop: it undoes its changes first. Returns False when none is running."""
+    """Ask the child process of a site to stop. It first undoes its changes. Returns False when no child process of the
+    site is running.
+    """
     path = _lock_path(job)
     try:
         with path.open("rb") as file:
@@ -138,7 +148,9 @@ def _carry_out(job: Job, lock: int) -> Ending:
 
 
 def judged(job: Job, said: str = "") -> Ending:
-    """End of a site from the journals of its run, never from the status of its process alone; ``said`` precedes its reason."""
+    """Determine the end of a site from the journals of its run. The exit status of the process alone is never enough.
+    ``said``: text that is put in front of the reason.
+    """
     folder = Path(job.root) / "reports" / job.run
     try:
         views, result = _views(job, folder)
@@ -162,7 +174,9 @@ def judged(job: Job, said: str = "") -> Ending:
 
 
 def _views(job: Job, folder: Path) -> tuple[list[RunView], Result | SuiteResult | None]:
-    """Judge the runs of a site; the result is None for a suite that did not end. Raises DrillbookError."""
+    """Judge the runs of a site. Returns a view of each run, and the result of the site. The result is None when the
+    site ran a suite that did not end. Raises DrillbookError when a run cannot be judged.
+    """
     if not job.suite:
         view = finished_runs.judged(folder)
         return [view], view.result
@@ -173,7 +187,7 @@ def _views(job: Job, folder: Path) -> tuple[list[RunView], Result | SuiteResult 
 
 
 def _finding(views: list[RunView]) -> str:
-    """Title of the first finding of the runs; empty without a finding."""
+    """Return the title of the first finding of the runs. The result is empty when there is no finding."""
     return next((finding.title for view in views for finding in view.result.findings), "")
 
 
@@ -183,7 +197,9 @@ def _head(folder: Path, view: RunView) -> str:
 
 
 def _objectives(views: list[RunView]) -> dict[str, Any]:
-    """Objectives of the runs of a site by name; of several drills, those of each are prefixed by its name."""
+    """Return the objectives of a site's runs, by name. If the site ran several drills, each name begins with the name
+    of the drill.
+    """
     found = {view.result.drill: view.result.model_dump(mode="json")["objectives"] for view in views}
     if len(found) == 1:
         return dict(next(iter(found.values())))
@@ -191,7 +207,9 @@ def _objectives(views: list[RunView]) -> dict[str, Any]:
 
 
 def _unfinished(job: Job, folder: Path) -> bool:
-    """Return True when a run of the site needs a recovery; nothing is alive while its lock is held here."""
+    """Return True when a run of the site needs a recovery. The caller holds the lock of the site, so none of its runs
+    is in progress.
+    """
     runs = [path.parent for path in folder.glob(f"[!.]*/{FILE}")] if job.suite else [folder]
     return any(state.open for state in map(RunState, runs))
 
@@ -201,7 +219,9 @@ def _confirmed(job: Job) -> tuple[str, ...]:
 
 
 def _child(job: Job, lock: int, *arguments: str) -> int:
-    """Run the program in a session of its own, with the lock of the site in its hands; returns its exit status."""
+    """Run the program as a child process in a new session. The child process inherits the lock of the site. Returns its
+    exit status.
+    """
     with _output(job).open("ab") as out:
         process = subprocess.Popen(
             [*PROGRAM, *arguments],
@@ -222,7 +242,7 @@ def _child(job: Job, lock: int, *arguments: str) -> int:
 
 @contextlib.contextmanager
 def _locked(job: Job) -> Iterator[int]:
-    """Hold the lock of a site; waits until no child process of the site is alive."""
+    """Hold the lock of a site during the ``with`` block. Waits until no child process of the site is alive."""
     path = _lock_path(job)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -242,7 +262,7 @@ def _output(job: Job) -> Path:
 
 
 def _tail(job: Job) -> str:
-    """Last line that the child process printed, other than a hint."""
+    """Return the last line that the child process printed, except hints."""
     try:
         lines = _output(job).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
@@ -252,5 +272,5 @@ def _tail(job: Job) -> str:
 
 
 def unknown(job: Job, message: str) -> Ending:
-    """End of a site about which nothing is known, with the reason."""
+    """Return the end of a site about which nothing is known. ``message``: reason why nothing is known."""
     return Ending(job.site, SiteState.UNKNOWN, run=job.run, message=message)

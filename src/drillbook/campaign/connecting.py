@@ -1,4 +1,6 @@
-"""Connections to a scheduler of Dask: only over TLS, other than on loopback; and a cluster on this machine."""
+"""Connects to a Dask scheduler, or starts a Dask cluster on this machine. Connections without TLS are allowed only on
+loopback.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,18 @@ from drillbook.errors import UsageError
 
 TIMEOUT_S = 10
 SAFE = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.tick.limit": "30s"}
-"""Settings of Dask: a task whose worker died is not started again by Dask itself."""
+"""Settings of Dask. With them, Dask itself does not start a task again whose worker has died."""
 LOCAL_WORKERS = 2
 LOGGERS = ("distributed", "tornado", "asyncio")
-"""Loggers that would print the tracebacks of each lost connection, which the executor handles and tells."""
+"""Loggers that are silenced. They would print a traceback for each lost connection, but the executor handles and
+reports lost connections itself.
+"""
 
 
 def fleet_of(on: str, root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]] = worker.carry_out) -> Fleet:
-    """Make the executor for ``--on``: ``local``, or the address of a scheduler. Raises UsageError."""
+    """Make the executor for the option ``--on``. Its value is ``local`` or the address of a scheduler. Raises
+    UsageError when the address is invalid, or when the scheduler cannot be used.
+    """
     dask.config.set(SAFE)
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -35,7 +41,9 @@ def fleet_of(on: str, root: Path, at_most: int, carry_out: Callable[[Job], dict[
 
 
 def _local(root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]]) -> Fleet:
-    """Start a cluster on this machine, with TLS of its own, so that no other user of the machine can reach its workers."""
+    """Start a cluster on this machine. It uses TLS with new certificates, so that no other user of this machine can
+    reach its workers.
+    """
     security = Security.temporary()
     cluster = LocalCluster(
         n_workers=LOCAL_WORKERS,
@@ -98,7 +106,9 @@ def _security() -> Security:
 
 
 def _checked(on: str, connect: Callable[[], Client]) -> None:
-    """Connect once, and refuse a scheduler that starts tasks again whose worker died. Raises UsageError."""
+    """Connect once to the scheduler. Raises UsageError when the scheduler does not answer, or when it starts tasks
+    again whose worker has died.
+    """
     try:
         with connect() as client:
             allowed = client.run_on_scheduler(_allowed_failures)
@@ -112,5 +122,7 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
 
 
 def _allowed_failures(dask_scheduler: object) -> int:
-    """Setting of the scheduler in which this function runs."""
+    """Return the number of times that the scheduler starts a task again after the death of its worker. The function
+    runs inside the scheduler.
+    """
     return int(getattr(dask_scheduler, "allowed_failures", -1))

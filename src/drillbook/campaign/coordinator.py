@@ -1,4 +1,6 @@
-"""Coordinator of a campaign: asks the scheduler, records each intent before it acts on it, and records each end."""
+"""Coordinator of a campaign. It asks the scheduler which sites may start, records the intent to start a site before the
+site is started, and records the end of each site.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,10 @@ EXITS = {
 
 
 class Journalled(Protocol):
-    """The part of a journal that the controller writes to."""
+    """Protocol with the part of a journal that the coordinator needs."""
 
     def append(self, what: Content, *, sync: bool = False) -> Event:
-        """Write one event; with ``sync`` it is on disk when this method returns."""
+        """Write one event. When ``sync`` is true, the event is on disk when this method returns."""
 
 
 @dataclass(slots=True)
@@ -37,26 +39,28 @@ class Stopping:
     """Requests of the operator to stop the campaign."""
 
     level: int = 0
-    """0: none; 1: start no further site and wait for those that run; 2: also stop those that run."""
+    """The last request. 0: there is none. 1: start no further site, and wait for the running sites. 2: also stop the
+    running sites.
+    """
 
 
 @dataclass(slots=True)
 class Coordinator:
-    """Runs one campaign from its state to its end; a campaign whose controller died is continued by another one."""
+    """Runs one campaign from its present state to its end. It can also continue a campaign whose controller has died."""
 
     state: CampaignState
     journal: Journalled
     executor: Executor
     job: Callable[[str, Intent], Job]
-    """Makes the job of a site from its name and its intent."""
+    """Function that makes the job of a site from the name of the site and its intent."""
     new_run: Callable[[str], str]
-    """Makes the name of the run of a site."""
+    """Function that makes the name of a site's run from the name of the site."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     stopping: Stopping = field(default_factory=Stopping)
     saw: Callable[[Ending], None] = lambda _: None
-    """Called with each ending after it was recorded."""
+    """Function that is called with each ending after the ending was recorded."""
     look_s: float = 1.0
-    """Longest time in seconds until a request of the operator is noticed."""
+    """Maximum time, in seconds, until a request of the operator is noticed."""
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
@@ -64,7 +68,9 @@ class Coordinator:
     """Run and place of each site that is about to start."""
 
     def run(self) -> CampaignFinished | None:
-        """Drill every site that may start; returns None when the operator stopped the campaign, which can be resumed."""
+        """Drill every site that may start, and return the event that ends the campaign. Returns None when the operator
+        stopped the campaign. A stopped campaign can be resumed.
+        """
         self._scheduler = self._restored()
         for site, intent in self.state.open.items():
             self._submit(replace(self.job(site, intent), resumed=True))
@@ -104,7 +110,7 @@ class Coordinator:
         self._told_stop()
 
     def _placed(self, site: str) -> bool:
-        """Find a place for a site; returns False when none can take it yet."""
+        """Find a place for a site. Returns False when no place can take the site yet."""
         intent = Intent(self.new_run(site))
         place = self.executor.who(self.job(site, intent))
         if place is None:
@@ -142,7 +148,7 @@ class Coordinator:
             self.journal.append(CampaignStopped(why=self.state.stopped), sync=True)
 
     def _finish(self) -> CampaignFinished:
-        """Refuse the sites that will not start any more, and record the end of the campaign."""
+        """Record all sites that have not started as refused, and record the end of the campaign."""
         self._told_stop()
         for site in self._scheduler.waiting():
             self._record(Ending(site, SiteState.REFUSED, message=f"not started: {self.state.stopped}"), sync=False)

@@ -1,4 +1,6 @@
-"""Distributions of an objective over the sites of a campaign: one dot a site, in the order of the measurements."""
+"""Plots that show how an objective is distributed over the sites of a campaign. Each dot is one site. The dots are in
+the order of their measured values.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ QUANTILES = (("median", 0.5), ("95 % of the sites", 0.95))
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A site in a plot."""
+    """Dot that stands for one site in a plot."""
 
     x: float
     y: float
@@ -23,18 +25,22 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Distribution of one objective: share of the sites (upwards) whose measurement is at most so long (to the right)."""
+    """Distribution of one objective. The horizontal axis is a duration. The vertical axis is the share of the sites
+    whose measured value is at most this duration.
+    """
 
     name: str
     dots: tuple[Dot, ...]
     target_x: float | None
-    """Position of the target; None where the sites have different ones."""
+    """Horizontal position of the target. None when there is no target, or when the sites have different targets."""
     text: str
-    """The same in words, with the quantiles, their 95 % intervals, and the number of sites without a measurement."""
+    """Description of the distribution in words. It contains quantiles with their 95 % intervals, and the number of
+    sites without a measurement.
+    """
 
 
 def plots(ends: Iterable[Ending]) -> Iterator[Plot]:
-    """Plots of all objectives that at least two sites measured."""
+    """Yield a plot for each objective that was measured on at least two sites."""
     found: dict[str, list[dict[str, float | bool | None]]] = {}
     for end in ends:
         for name, objective in end.objectives.items():

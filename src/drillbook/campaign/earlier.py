@@ -1,4 +1,6 @@
-"""Comparison with the last campaign of the same drill: sites whose state changed, sites that are new or gone."""
+"""Compares a campaign with the last campaign of the same drill. It finds sites whose state has changed, new sites, and
+sites that are missing now.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from drillbook.campaign.record import REPORT, CampaignState
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A site whose state differs from that in the campaign before; empty where it was not in a campaign."""
+    """A site whose state has changed since the earlier campaign. A state is empty if the site was not part of the
+    campaign.
+    """
 
     site: str
     before: str
@@ -22,21 +26,23 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Changes since an earlier campaign, whose name is ``campaign``."""
+    """Changes since an earlier campaign. ``campaign``: name of the earlier campaign."""
 
     campaign: str
     changes: tuple[Change, ...]
 
     def as_data(self) -> dict[str, Any]:
-        """Return the comparison as JSON."""
+        """Return the comparison as JSON data."""
         changes = [{"site": one.site, "before": one.before, "now": one.now} for one in self.changes]
         return {"campaign": self.campaign, "changes": changes}
 
 
 def compared(reports: Path, state: CampaignState) -> Comparison | None:
-    """Compare with the newest report of an earlier campaign of the same drill; None when there is none.
+    """Compare a campaign with the newest earlier campaign of the same drill. Returns None when there is no earlier
+    campaign.
 
-    Reads the reports of campaigns, newest first, up to that one, and no run.
+    The reports of campaigns are read from the newest to the oldest until a suitable one is found. Reports of runs are
+    not read.
     """
     own = state.start.campaign
     folders = [path.parent for path in (reports / CAMPAIGNS).glob(f"[!.]*/{REPORT}") if path.parent.name < own]

@@ -1,4 +1,4 @@
-"""Interface between a campaign and the part that carries out its drills: who, submit, wait, cancel."""
+"""Interface of executors. An executor carries out the drills of a campaign."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ from drillbook.campaign.attempt import Ending, Job
 
 
 class Executor(Protocol):
-    """Carries out jobs; each job ends exactly once in an answer of ``wait``."""
+    """Carries out jobs. The end of each job is returned exactly once by ``wait``."""
 
     @property
     def name(self) -> str:
-        """Name of the executor, for the journal."""
+        """Name of the executor, as written to the journal."""
 
     def who(self, job: Job) -> str | None:
-        """Name the place that would carry out ``job`` now; None when no place can take it yet. It is recorded before the start."""
+        """Return the name of the place that would carry out ``job`` now. Returns None when no place can take the job
+        yet. The name is recorded before the job is started.
+        """
 
     def submit(self, job: Job) -> None:
-        """Start ``job``; a job that was submitted before, by anybody, is examined and never drilled twice."""
+        """Start ``job``. If the job was submitted before, also by another controller, its state is examined, and the
+        site is not drilled again.
+        """
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Return the jobs that ended, at least one; none after ``timeout_s`` seconds."""
+        """Wait until at least one job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
 
     def cancel(self, job: Job) -> None:
-        """Ask the drill of ``job`` to stop; it undoes its changes first, and ends in an answer of ``wait``."""
+        """Ask the drill of ``job`` to stop. The drill first undoes its changes. Its end is returned by ``wait``."""
 
     def told(self) -> list[str]:
-        """Describe the places that carry out jobs, for the operator."""
+        """Return lines for the operator that describe the places that carry out jobs."""
 
     def close(self) -> None:
-        """Release the executor; drills that still run are left alone."""
+        """Release the executor. Drills that are still running are not stopped."""

@@ -1,7 +1,9 @@
-"""Executor on workers of Dask distributed. Dask only carries messages: each job is bound to a place, whose disk decides.
+"""Executor that uses workers of Dask. Each job is bound to one place. Dask only carries messages; the disk of the place
+shows whether the job was started.
 
-A job may be submitted any number of times, because the lock and the run folder at its place show whether it was started.
-So neither a dead worker nor a dead scheduler makes a site run twice: its job is submitted again, to the same place.
+A job may be submitted any number of times, because the lock and the run folder at its place show whether it was
+started. When a worker or the scheduler dies, the job is submitted again to the same place. Therefore no site is drilled
+twice.
 """
 
 from __future__ import annotations
@@ -26,20 +28,20 @@ from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.transfer import TransferError
 
 LOOK_S = 0.5
-"""Interval in seconds between two looks at the workers."""
+"""Interval, in seconds, between two searches for workers."""
 PATIENCE_S = 180.0
-"""Time in seconds after which the site of a place without a worker ends as unknown."""
+"""Time, in seconds, for which a place may be without a worker. After this time, the sites of the place end as unknown."""
 FAILURES = 5
-"""Number of failed attempts to learn the end of a site after which it is unknown."""
+"""Number of attempts to receive the end of a site. When so many attempts have failed, the site ends as unknown."""
 LOST = (OSError, KilledWorker, CancelledError)
-"""Errors of a worker or scheduler that is gone."""
+"""Errors that are raised when a worker or the scheduler has been lost."""
 RECEIVERS = 4
-"""Number of runs that arrive at once."""
+"""Maximum number of runs that are received at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A process of Dask that carries out jobs at its place."""
+    """A Dask worker process. It carries out jobs at its place."""
 
     address: str
     place: str
@@ -53,21 +55,23 @@ class Worker:
 
 @dataclass(slots=True)
 class _Pending:
-    """A job without an end."""
+    """A job that has not ended yet."""
 
     job: Job
     future: Future | None = None
     address: str = ""
     lost_at: float = field(default_factory=time.monotonic)
-    """Moment since which no worker has the job."""
+    """Time since which no worker has had the job, by the monotonic clock."""
     failures: int = 0
-    """Number of attempts that failed although worker and scheduler were there."""
+    """Number of attempts that failed although neither the worker nor the scheduler was lost."""
     trouble: str = ""
-    """Reason why the run could not be received so far."""
+    """Reason why the last attempt to receive the run failed."""
 
 
 class Fleet:
-    """Carries out jobs on the workers of a scheduler; survives the death of workers and of the scheduler."""
+    """Executor that carries out jobs on the workers of a Dask scheduler. It survives the death of workers and of the
+    scheduler.
+    """
 
     def __init__(
         self,
@@ -80,20 +84,20 @@ class Fleet:
         release: Callable[[], None] = lambda: None,
         carry_out: Callable[[Job], dict[str, Any]] = worker.carry_out,
     ) -> None:
-        """Begin without a connection.
+        """Create the executor without connecting to the scheduler.
 
         Parameters:
-            connect: connects to the scheduler; it raises OSError while nobody answers.
-            root: folder of the project of this controller.
+            connect: function that connects to the scheduler. It raises OSError while the scheduler does not answer.
+            root: folder of the project on this machine.
             name: name of the executor for the journal.
-            trusted: returns False for the address of a worker that must not be used.
-            patience_s: time in seconds after which the site of a place without a worker ends as unknown.
-            release: called at the end, such as to close a cluster.
-            carry_out: function that workers call with a job; it returns the data of an ending.
+            trusted: function that returns False for the address of a worker that must not be used.
+            patience_s: time, in seconds, for which a place may be without a worker before its sites end as unknown.
+            release: function that is called when the executor is closed, for example to close a cluster.
+            carry_out: function that workers call with a job. It returns the JSON data of an ending.
         """
         self.name = name
         self.refused: dict[str, str] = {}
-        """Workers that are not used, with the reason."""
+        """Reasons why workers are not used, by the address of the worker."""
         self.workers: dict[str, Worker] = {}
         self._connect, self._trusted, self._patience_s, self._release = connect, trusted, patience_s, release
         self._carry_out, self._own = carry_out, place.here(root).number
@@ -107,7 +111,9 @@ class Fleet:
         self._looked_at = float("-inf")
 
     def who(self, job: Job) -> str | None:
-        """Name the place with the most room among those that reach the targets of ``job``, and reserve it."""
+        """Choose the place that can take the most further jobs, among the places that reach the targets of ``job``.
+        Reserve one slot there, and return the name of the place.
+        """
         self._look()
         with self._lock:
             free = {one.place: self._room(one.place) for one in self.workers.values() if one.fits(job)}
@@ -118,7 +124,7 @@ class Fleet:
             return chosen
 
     def submit(self, job: Job) -> None:
-        """Hand ``job`` to its place; a job that was started on this machine is examined here."""
+        """Submit ``job`` to its place. If the job was started on this machine before, examine it here instead."""
         with self._lock:
             self._reserved.pop(job.site, None)
             if job.resumed and place.number_of(job.place) in ("", self._own):
@@ -128,7 +134,7 @@ class Fleet:
         self._look(now=True)
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Return the jobs that ended; none after ``timeout_s`` seconds."""
+        """Wait until a job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
         limit = time.monotonic() + timeout_s
         while True:
             self._look()
@@ -137,7 +143,7 @@ class Fleet:
                 return found
 
     def told(self) -> list[str]:
-        """Describe the workers, and those that cannot be used, with the reason."""
+        """Describe the workers. For each worker that cannot be used, tell the reason."""
         self._look(now=True)
         with self._lock:
             good = [
@@ -158,19 +164,21 @@ class Fleet:
                 client.run(worker.cancel, pending.job, workers=[pending.address], on_error="ignore")
 
     def close(self) -> None:
-        """Leave the scheduler; drills that run go on."""
+        """Disconnect from the scheduler. Drills that are running continue."""
         self._receivers.shutdown(wait=False, cancel_futures=True)
         self._leave()
         self._release()
 
     def _room(self, name: str) -> int:
-        """Number of further jobs that a place can take."""
+        """Return the number of further jobs that a place can take."""
         slots = sum(one.slots for one in self.workers.values() if one.place == name)
         used = sum(pending.job.place == name for pending in self._pending.values())
         return slots - used - sum(reserved == name for reserved in self._reserved.values())
 
     def _look(self, *, now: bool = False) -> None:
-        """Connect, find the workers, and submit the jobs that no worker has; end those whose place is away for too long."""
+        """Connect to the scheduler, find the workers, and submit the jobs that no worker has. Give up jobs whose place
+        has been without a worker for too long.
+        """
         with self._lock:
             if not now and time.monotonic() - self._looked_at < LOOK_S:
                 return
@@ -194,7 +202,7 @@ class Fleet:
         return self._client
 
     def _leave(self) -> None:
-        """Drop the connection; every job is without a worker then."""
+        """Close the connection to the scheduler. After this, no job has a worker."""
         client, self._client = self._client, None
         self.workers.clear()
         for pending in self._pending.values():
@@ -208,7 +216,7 @@ class Fleet:
             pending.future, pending.address, pending.lost_at = None, "", time.monotonic()
 
     def _find_workers(self, client: Client) -> None:
-        """Ask new workers for their places, and forget the jobs of workers that are gone."""
+        """Ask new workers for their places. Mark the jobs of lost workers as having no worker."""
         there = client.scheduler_info(n_workers=-1)["workers"]
         self.workers = {address: one for address, one in self.workers.items() if address in there}
         self.refused = {address: why for address, why in self.refused.items() if address in there}
@@ -235,7 +243,9 @@ class Fleet:
                 self._hand_over(self._client, pending, chosen)
 
     def _worker_for(self, job: Job) -> Worker | None:
-        """Worker at the place of ``job`` with the most room."""
+        """Return the worker with the smallest load at the place of ``job``. Returns None when there is no worker at
+        this place.
+        """
         number = place.number_of(job.place)
         found = [one for one in self.workers.values() if place.number_of(one.place) == number and one.fits(job)]
 
@@ -245,7 +255,9 @@ class Fleet:
         return min(found, key=load, default=None)
 
     def _hand_over(self, client: Client, pending: _Pending, chosen: Worker) -> None:
-        """Submit a job to one worker. A later attempt examines what the place knows of the run, before it starts anything."""
+        """Submit a job to one worker. The job is marked as resumed, so that later attempts examine the run at the place
+        before they start anything.
+        """
         future = client.submit(
             self._carry_out,
             pending.job,
@@ -261,7 +273,7 @@ class Fleet:
         future.add_done_callback(lambda done: self._done(pending, done))
 
     def _done(self, pending: _Pending, future: Future) -> None:
-        """Receive the run of a job that ended; called by a thread of the client."""
+        """Start to receive the run of a job that has ended. A thread of the Dask client calls this method."""
         with contextlib.suppress(RuntimeError):  # the executor is being closed
             self._receivers.submit(self._receive, pending, future, self._client)
 
@@ -280,7 +292,7 @@ class Fleet:
                     self._lose(pending)
 
     def _brought(self, job: Job, ending: Ending, client: Client, address: str) -> Ending:
-        """Bring the run of a job here, and judge it here; its end is never taken from the word of a worker."""
+        """Copy the run of a job to this machine, and judge it here. The result that a worker reports is not trusted."""
         folder = Path(job.root) / "reports" / job.run
         if place.number_of(job.place) == self._own or not ending.run:
             return ending
@@ -299,7 +311,9 @@ class Fleet:
         return replace(own, message=ending.message)
 
     def _give_up(self) -> None:
-        """End the sites whose place has no worker for too long as unknown; their runs are still there."""
+        """End sites as unknown when their place has been without a worker for too long, or when too many attempts have
+        failed. Their runs remain at the place.
+        """
         now = time.monotonic()
         for pending in list(self._pending.values()):
             if pending.failures >= FAILURES or (pending.future is None and now - pending.lost_at > self._patience_s):
@@ -310,7 +324,7 @@ class Fleet:
                 self._end(pending, attempt.unknown(job, text))
 
     def _end(self, pending: _Pending, ending: Ending) -> None:
-        """Tell the end of a job, once."""
+        """Report the end of a job, unless it was reported before."""
         with self._lock:
             if self._pending.get(pending.job.site) is pending:
                 del self._pending[pending.job.site]
@@ -318,7 +332,9 @@ class Fleet:
 
 
 def _unfit(said: Any) -> str:
-    """Reason why a worker cannot be used; empty for one that can."""
+    """Return the reason why a worker cannot be used. The result is empty when it can be used. ``said``: answer of the
+    worker to ``identify``.
+    """
     if isinstance(said, BaseException):
         return f"Drillbook cannot be used there: {type(said).__name__}: {said}"
     if said.get("error"):

@@ -1,4 +1,6 @@
-"""Places that carry out drills: a project folder on a machine. The disk of a place knows which runs were started there."""
+"""Places that carry out drills. A place is a project folder on a machine. The disk of the place shows which runs were
+started there.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,15 @@ from drillbook.errors import UsageError
 from drillbook.sdk.run_folder import sync_path
 
 PROJECT_VARIABLE = "DRILLBOOK_PROJECT"
-"""Environment variable of a worker with the folder of its project; default: its working directory."""
+"""Environment variable that names the project folder of a worker. By default, it is the working directory of the worker."""
 FILE = ".place"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A project folder on a machine, identified by a random number in its reports: another disk is another place."""
+    """A project folder on a machine. A random number in the folder of its reports identifies the place, so that the
+    same path on another disk is another place.
+    """
 
     name: str
     version: str
@@ -27,17 +31,21 @@ class Place:
 
     @property
     def number(self) -> str:
-        """Part of the name that identifies the place."""
+        """Number in the name of the place. It identifies the place."""
         return number_of(self.name)
 
 
 def number_of(name: str) -> str:
-    """Part of a place's name that identifies it; empty for a name without one, which means this machine."""
+    """Return the number in the name of a place. It identifies the place. An empty name means this machine; its number
+    is empty.
+    """
     return name.partition("@")[0]
 
 
 def here(root: Path) -> Place:
-    """Return the place of the project ``root`` on this machine. Raises UsageError, OSError."""
+    """Return the place of the project ``root`` on this machine. Raises UsageError when ``root`` is not a project, and
+    OSError when the number of the place cannot be read or stored.
+    """
     if not (root / "drills").is_dir():
         raise UsageError(f"{root} is no project: it has no folder drills", hint=f"set {PROJECT_VARIABLE} to the project")
     folder = root / "reports"
@@ -46,12 +54,14 @@ def here(root: Path) -> Place:
 
 
 def of_worker() -> Place:
-    """Return the place of this worker process. Raises UsageError, OSError."""
+    """Return the place of this worker process. Raises the same errors as ``here``."""
     return here(Path(os.environ.get(PROJECT_VARIABLE) or Path.cwd()))
 
 
 def _number(folder: Path) -> str:
-    """Read the number of a place; the first process that asks makes it, and it is on disk before it is told."""
+    """Return the number of a place. If there is none yet, create a random number. It is stored on disk before it is
+    returned, and all processes get the same number.
+    """
     path = folder / FILE
     if not path.exists():
         draft = folder / f"{FILE}.{secrets.token_hex(4)}"

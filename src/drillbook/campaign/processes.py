@@ -1,4 +1,4 @@
-"""Executor on this machine: a bounded number of child processes, each watched by a thread."""
+"""Executor that carries out jobs in child processes on this machine. A thread waits for each child process."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from drillbook.campaign.scheduler import SiteState
 
 
 class Processes:
-    """Carries out each job in a child process of this process; the scheduler bounds their number."""
+    """Carries out each job in a child process of this process. The scheduler of the campaign limits the number of child
+    processes.
+    """
 
     name = "processes"
 
     def __init__(self, ended: queue.SimpleQueue[Ending] | None = None) -> None:
-        """Start without jobs; ends are put into the queue ``ended``."""
+        """Create the executor. The ends of jobs are put into the queue ``ended``."""
         self._ended: queue.SimpleQueue[Ending] = ended or queue.SimpleQueue()
 
     def who(self, job: Job) -> str:
-        """Name this machine, which carries out every job."""
+        """Return an empty name, which means this machine. It carries out every job."""
         del job
         return ""
 
     def submit(self, job: Job) -> None:
-        """Start ``job`` in a thread of its own, which only waits."""
+        """Start ``job`` in a new thread. The thread waits until the child process of the job has ended."""
         threading.Thread(target=self._carry_out, args=(job,), name=f"site {job.site}", daemon=True).start()
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Return the jobs that ended; none after ``timeout_s`` seconds."""
+        """Wait until a job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
         return drained(self._ended, timeout_s)
 
     def cancel(self, job: Job) -> None:
@@ -38,11 +40,11 @@ class Processes:
         attempt.cancel(job)
 
     def told(self) -> list[str]:
-        """Return nothing: there is one place, this machine."""
+        """Return an empty list, because this machine is the only place."""
         return []
 
     def close(self) -> None:
-        """Do nothing: the threads end with their child processes, and child processes outlive this one."""
+        """Do nothing. Each thread ends with its child process, and child processes may run longer than this process."""
 
     def _carry_out(self, job: Job) -> None:
         try:
@@ -53,7 +55,7 @@ class Processes:
 
 
 def drained(ended: queue.SimpleQueue[Ending], timeout_s: float) -> list[Ending]:
-    """Take all ends from a queue; waits for the first one up to ``timeout_s`` seconds."""
+    """Take all ends from a queue. If the queue is empty, wait at most ``timeout_s`` seconds for the first end."""
     found: list[Ending] = []
     with contextlib.suppress(queue.Empty):
         found.append(ended.get(timeout=max(timeout_s, 0)))

@@ -1,4 +1,4 @@
-"""Progress of a campaign: rates, and an estimate of its end with what it is based on."""
+"""Progress of a campaign: the rate at which sites end, and an estimate of the time at which the campaign ends."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections import deque
 from datetime import datetime, timedelta
 
 RECENT = 50
-"""Number of ends from which the rate is taken."""
+"""Number of the latest ends from which the rate is computed."""
 FEWEST = 8
-"""An estimate needs so many ends."""
+"""Minimum number of ends that is needed for an estimate."""
 Z = 1.959963984540054
-"""Standard normal quantile of 0.975."""
+"""Quantile of the standard normal distribution for the probability 0.975."""
 
 
 class Progress:
-    """Ends of drilled sites as they come."""
+    """Counts the ends of sites, and estimates the end of the campaign."""
 
     def __init__(self, total: int, ended: int) -> None:
-        """Begin with ``ended`` of ``total`` sites."""
+        """Begin at the state in which ``ended`` of ``total`` sites have ended."""
         self._total, self._ended = total, ended
         self._recent: deque[datetime] = deque(maxlen=RECENT)
 
     def saw(self, now: datetime, *, drilled: bool) -> None:
-        """Count an end; only sites that were drilled count for the rate."""
+        """Count the end of one site at the time ``now``. The end counts for the rate only when the site was drilled."""
         self._ended += 1
         if drilled:
             self._recent.append(now)
@@ -31,8 +31,8 @@ class Progress:
     def text(self) -> str:
         """Describe the rate and the expected end.
 
-        The ends of sites are taken as a Poisson process whose rate stays that of the latest ends, so the interval covers
-        chance alone: no closed window, no later wave that is slower, no stop.
+        The ends of sites are assumed to be a Poisson process with the rate of the latest ends. The interval therefore
+        covers only random variation. It does not cover closed windows, slower waves or a stop.
         """
         left = self._total - self._ended
         done = f"{self._ended} of {self._total}"

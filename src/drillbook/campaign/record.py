@@ -1,4 +1,4 @@
-"""The record of a campaign: its journal, and its state, which follows from the journal alone."""
+"""The record of a campaign. It consists of the campaign's journal, and of the state that follows from this journal alone."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from drillbook.journal.journal import FILE, Journal
 from drillbook.redact import Redactor
 
 REPORT = "result.json"
-"""Name of the report, which exists once a controller came to an end."""
+"""File name of the report. A campaign has a report when a controller has ended it or was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Run of a site that was about to start, and the place that carries it out; empty for this machine."""
+    """Intent to start a site: the name of the run, and the place that carries it out. An empty place means this machine."""
 
     run: str
     place: str = ""
@@ -36,12 +36,12 @@ class Intent:
 
 @dataclass(slots=True)
 class CampaignState:
-    """State of a campaign, folded from its events."""
+    """State of a campaign, which is derived from the events of its journal."""
 
     start: CampaignStarted
     began: datetime
     intents: dict[str, Intent] = field(default_factory=dict)
-    """Intent of each site that was about to start."""
+    """Recorded intent of each site, by the name of the site."""
     ends: dict[str, Ending] = field(default_factory=dict)
     stopped: str = ""
     finished: CampaignFinished | None = None
@@ -49,12 +49,12 @@ class CampaignState:
 
     @property
     def open(self) -> dict[str, Intent]:
-        """Intent of each site that may have started, and whose end is unknown."""
+        """Intents of the sites that may have been started and whose end is not recorded."""
         return {site: intent for site, intent in self.intents.items() if site not in self.ends}
 
     @property
     def file(self) -> SitesFile:
-        """Sites and limits of the campaign."""
+        """Sites file of the campaign, rebuilt from the first event: its sites and its limits."""
         sites = {site["name"]: {key: site[key] for key in site if key not in ("name", "path")} for site in self.start.sites}
         return SitesFile.model_validate({**self.start.rules, "sites": sites})
 
@@ -65,7 +65,9 @@ class CampaignState:
 
 
 def fold(events: Iterable[Event]) -> CampaignState:
-    """Derive the state of a campaign from its events. Raises JournalError for the journal of something else."""
+    """Derive the state of a campaign from the events of its journal. Raises JournalError when the journal is empty, or
+    is not the journal of a campaign.
+    """
     state: CampaignState | None = None
     for event in events:
         match event.what:
@@ -100,12 +102,12 @@ def event_of(ending: Ending) -> SiteEnded:
 
 
 def folder_of(reports: Path, campaign: str) -> Path:
-    """Folder of a campaign."""
+    """Return the folder of a campaign."""
     return reports / CAMPAIGNS / campaign
 
 
 def create(folder: Path) -> Journal:
-    """Create the journal of a new campaign in its folder. Raises JournalError."""
+    """Create the journal of a new campaign in the campaign's folder. Raises JournalError when this is impossible."""
     try:
         (folder / RECORD).mkdir(mode=0o700)
     except OSError as error:
@@ -119,12 +121,14 @@ def resume(folder: Path) -> Journal:
 
 
 def read(folder: Path) -> tuple[Event, ...]:
-    """Read and verify the journal of a campaign. Raises JournalError."""
+    """Read and verify the journal of a campaign. Raises JournalError when the journal is damaged."""
     return journal.read(folder / RECORD / FILE).events
 
 
 def unfinished(reports: Path) -> list[Path]:
-    """Folders of campaigns that did not end by their report and that no process runs, oldest first."""
+    """Return the folders of campaigns that are not finished by their report, and that no process is running. The oldest
+    campaign comes first.
+    """
     known = (path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
     return sorted(folder for folder in known if not _ended(folder) and not journal.alive(folder / RECORD))
 
@@ -138,7 +142,9 @@ def _ended(folder: Path) -> bool:
 
 
 def find(reports: Path, name: str) -> Path:
-    """Folder of the campaign ``name``, the beginning of its name, or its drill; empty: the newest. Raises UnknownName."""
+    """Return the folder of the newest campaign that ``name`` selects: by its name, by the beginning of its name, or by
+    its drill. If ``name`` is empty, every campaign is selected. Raises UnknownName when there is no such campaign.
+    """
     known = sorted(path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
     found = [folder for folder in known if not name or folder.name.startswith(name) or _drill(folder.name) == name]
     if not found:

@@ -1,4 +1,6 @@
-"""Scheduler of a campaign: a state machine that decides which sites start next. It reads no clock and starts nothing."""
+"""Scheduler of a campaign. It is a state machine that decides which sites start next. It reads no clock, and does not
+start sites itself.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,30 @@ from drillbook.plan.window import HORIZON_DAYS, Window, is_open, next_opening
 
 
 class SiteState(StrEnum):
-    """State of a site in a campaign; the last four end it."""
+    """State of a site in a campaign. In each of the last four states, the site has ended."""
 
     WAITING = "waiting"
     RUNNING = "running"
-    """An intent to start the site is recorded; its end is not."""
+    """The intent to start the site is recorded, but the end of the site is not."""
     PASSED = "passed"
     FAILED = "failed"
     REFUSED = "refused"
-    """The site was not drilled: the guard refused it, its inventory is wrong, or the campaign stopped before."""
+    """The site was not drilled. The guard refused the drill, the inventory of the site is wrong, or the campaign was
+    stopped before.
+    """
     UNKNOWN = "unknown"
-    """The drill was interrupted or could not verify the recovery."""
+    """The drill was interrupted, or could not verify the recovery."""
 
 
 ENDS = (SiteState.FAILED, SiteState.UNKNOWN, SiteState.REFUSED, SiteState.PASSED)
-"""States that end a site, the worst first."""
+"""States in which a site has ended, from the worst to the best."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site as the scheduler knows it: a drill may start when each group of ``windows`` has an open window."""
+    """The facts about a site that the scheduler needs. The site may start when each group in ``windows`` contains an
+    open window.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
@@ -43,27 +49,31 @@ class Rules:
     """Limits of a campaign."""
 
     at_most: int = 20
-    """Number of sites that are drilled at once."""
+    """Maximum number of sites that are drilled at the same time."""
     groups: Mapping[str, int] = field(default_factory=dict)
-    """Number of sites of a group that are drilled at once."""
+    """For each limited group: the maximum number of its sites that are drilled at the same time."""
     canary: tuple[str, ...] = ()
-    """Sites of the first wave, all of which must pass."""
+    """Sites of the first wave. The campaign stops unless all of them pass."""
     waves: tuple[float, ...] = ()
-    """Cumulative shares of all sites, ascending: the campaign waits for the end of each wave before the next one."""
+    """Ends of the waves, as ascending shares of all sites. A wave begins only after the wave before it has ended."""
     failed_share: float = 0.1
-    """The campaign stops when more than this share of the sites in the waves so far failed or ended as unknown."""
+    """Permitted share of bad sites, from 0 to 1. The campaign stops when a larger share of the sites in the waves so
+    far has failed or ended as unknown.
+    """
     stop_on_residue: bool = True
-    """Stop when a site is left with changes that could not be undone."""
+    """True when the campaign stops after a site was left with changes that could not be undone."""
     patience_s: float = 86400.0
-    """Sites that could not start within this time are refused."""
+    """Time, in seconds, in which sites must start. Sites that have not started by then are refused."""
 
 
 Kind = tuple[tuple[str, ...], tuple[tuple[Window, ...], ...]]
-"""Groups and windows of a site: sites of the same kind may start at the same moments."""
+"""Groups and windows of a site. Sites with the same groups and windows may start at the same moments."""
 
 
 def waves(rules: Rules, sites: Sequence[Site]) -> list[list[str]]:
-    """Divide the names of ``sites`` into waves: the canary, then the shares of the rules, then the rest."""
+    """Divide the names of ``sites`` into waves. The first wave contains the canary sites. The next waves follow the
+    shares in ``rules``. The last wave contains the remaining sites.
+    """
     first = list(rules.canary)
     rest = [site.name for site in sites if site.name not in set(first)]
     parts, done = [first] if first else [], 0
@@ -76,13 +86,17 @@ def waves(rules: Rules, sites: Sequence[Site]) -> list[list[str]]:
 
 
 class Scheduler:
-    """State of all sites. The cost of each call does not grow with the number of sites, only with that of their kinds."""
+    """Holds the state of all sites, and decides which sites start. The cost of choosing sites grows only with the
+    number of different kinds of sites, not with the number of sites.
+    """
 
     def __init__(self, rules: Rules, sites: Sequence[Site], began: datetime) -> None:
-        """Begin with all ``sites`` waiting; ``began`` is the start of the campaign, from which its patience counts."""
+        """Begin with all ``sites`` waiting. ``began``: start of the campaign. The time in which sites must start is
+        counted from this moment.
+        """
         self.states = {site.name: SiteState.WAITING for site in sites}
         self.stopped = ""
-        """Reason why no further site starts; empty while sites may start."""
+        """Reason why no further site may start. The text is empty while sites may start."""
         self._rules = rules
         self._sites = {site.name: site for site in sites}
         self._deadline = began + timedelta(seconds=rules.patience_s)
@@ -99,7 +113,7 @@ class Scheduler:
         return self._active
 
     def restore(self, name: str, state: SiteState, *, residue: bool = False) -> None:
-        """Set the state of a site from the journal, before the first call of ``due``."""
+        """Set the state of a site to the state in the journal. This must be called before the first call of ``due``."""
         if state is SiteState.RUNNING:
             self._begin(name)
         elif state is not SiteState.WAITING:
@@ -107,7 +121,9 @@ class Scheduler:
             self._judge(name, state, residue=residue)
 
     def due(self, now: datetime, taken: Callable[[str], bool] = lambda _: True) -> list[str]:
-        """Return the sites that start at ``now``, and count them as running; ``taken`` finds a place for a site, if it can."""
+        """Return the sites to start at ``now``, and count them as running. ``taken``: function that finds a place for a
+        site, and returns False when no place can take it.
+        """
         self._advance()
         chosen: list[str] = []
         for kind, queue in self._queues.items():
@@ -118,7 +134,7 @@ class Scheduler:
         return chosen
 
     def ended(self, name: str, state: SiteState, *, residue: bool = False) -> None:
-        """Record the end of a running site. Raises ValueError for a site that is not running."""
+        """Record the end of a running site. Raises ValueError when the site is not running."""
         if self.states[name] is not SiteState.RUNNING:
             raise ValueError(f"the site {name!r} is {self.states[name]}, not running")
         self._active -= 1
@@ -129,15 +145,17 @@ class Scheduler:
         self._advance()
 
     def stop(self, why: str) -> None:
-        """Start no further site; the first reason is kept."""
+        """Let no further site start, for the reason ``why``. If this was called before, the first reason is kept."""
         self.stopped = self.stopped or why
 
     def expired(self, now: datetime) -> bool:
-        """Return True when the patience of the campaign is over: sites that still wait are refused."""
+        """Return True when the time in which sites must start is over at ``now``. Sites that are still waiting are then
+        refused.
+        """
         return now >= self._deadline
 
     def over(self) -> bool:
-        """Return True when nothing is running, and nothing will start any more."""
+        """Return True when no site is running, and no further site will start."""
         return not self._active and (bool(self.stopped) or not self.waiting())
 
     def waiting(self) -> list[str]:
@@ -145,7 +163,9 @@ class Scheduler:
         return [name for name, state in self.states.items() if state is SiteState.WAITING]
 
     def wake(self, now: datetime) -> datetime:
-        """Return the time at which a site may start although no other site ended: an opening window, or the deadline."""
+        """Return the next time at which something changes even if no site ends. This is the opening of a window, or the
+        deadline by which sites must start.
+        """
         times = [self._deadline]
         for kind, queue in self._queues.items():
             if queue and not _open(kind, now):
@@ -166,7 +186,7 @@ class Scheduler:
         )
 
     def _advance(self) -> None:
-        """Open the next wave once every site of the present one has ended."""
+        """Begin the next wave when every site of the present wave has ended."""
         opened = False
         while not self._wave and self._waves and not self.stopped:
             wave = self._waves.popleft()
@@ -201,7 +221,9 @@ def _open(kind: Kind, now: datetime) -> bool:
 
 
 def _opening(kind: Kind, now: datetime) -> datetime:
-    """Next moment after ``now`` at which every group of windows is open; HORIZON_DAYS later when there is none."""
+    """Return the next moment from ``now`` on at which every group contains an open window. If there is none within
+    HORIZON_DAYS, return the end of this time.
+    """
     last = now + timedelta(days=HORIZON_DAYS)
     moment = now
     while moment < last:
@@ -216,7 +238,7 @@ def _opening(kind: Kind, now: datetime) -> datetime:
 
 
 def worst(states: Iterable[SiteState]) -> SiteState:
-    """Return the worst of the states that ended sites; UNKNOWN when a site has not ended, or there is none."""
+    """Return the worst state in ``states``. Returns UNKNOWN when a site has not ended, or when there are no sites."""
     found = set(states)
     if not found or found - set(ENDS):
         return SiteState.UNKNOWN

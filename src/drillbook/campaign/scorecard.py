@@ -1,4 +1,6 @@
-"""Report of a campaign: the sites, the worst first, as JSON, JUnit XML and HTML; made from the campaign's journal alone."""
+"""Report of a campaign as JSON, JUnit XML and HTML. It lists the sites from the worst to the best. It is made from the
+campaign's journal alone.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ OUTCOMES = {SiteState.FAILED: "failure", SiteState.UNKNOWN: "error", SiteState.R
 
 
 def write(folder: Path, state: CampaignState) -> None:
-    """Write ``result.json``, ``junit.xml`` and ``report.html`` of a campaign into its folder. Raises OSError."""
+    """Write ``result.json``, ``junit.xml`` and ``report.html`` of a campaign into the campaign's folder. Raises OSError
+    when a file cannot be written.
+    """
     before = earlier.compared(folder.parents[1], state)
     texts = ((REPORT, as_json(result(state, before))), ("junit.xml", junit(state)), ("report.html", html(state, before)))
     for name, text in texts:
@@ -31,7 +35,9 @@ def write(folder: Path, state: CampaignState) -> None:
 
 
 def result(state: CampaignState, before: Comparison | None = None) -> dict[str, Any]:
-    """Return the content of ``result.json``; a campaign without its last event is unfinished and never a pass."""
+    """Return the content of ``result.json``. A campaign without its last event is unfinished, and its state is never
+    `passed`.
+    """
     ends, finished = ranked(state), state.finished
     return {
         "schema": SCHEMA,
@@ -50,12 +56,14 @@ def result(state: CampaignState, before: Comparison | None = None) -> dict[str, 
 
 
 def ranked(state: CampaignState) -> list[Ending]:
-    """Return the ends of all sites, the worst first: residue, then the state, then the largest share of an objective."""
+    """Return the ends of all sites from the worst to the best. They are sorted by residue, then by state, then by the
+    largest measurement in relation to its objective.
+    """
     return sorted(state.ends.values(), key=lambda end: (-end.residue, ENDS.index(end.state), -_share(end), end.site))
 
 
 def _share(end: Ending) -> float:
-    """Largest measurement of a site in relation to its objective; 0 when none was measured."""
+    """Return the largest ratio of a measurement to its objective at this site. Returns 0 when nothing was measured."""
     found = [
         one["measured_s"] / one["target_s"]
         for one in end.objectives.values()
@@ -69,7 +77,9 @@ def _at_best_unknown(ends: list[Ending]) -> SiteState:
 
 
 def figure(objective: dict[str, Any]) -> str:
-    """Describe a measured objective with its error and its target, or the reason why there is none."""
+    """Describe the measurement of an objective with its error and its target. If there is no measurement, describe the
+    reason.
+    """
     if objective["measured_s"] is None:
         return f"not verified: {objective.get('reason') or 'no measurement'}"
     error = "" if objective["error_s"] is None else f" ± {objective['error_s']:.2f} s"
@@ -78,7 +88,7 @@ def figure(objective: dict[str, Any]) -> str:
 
 
 def junit(state: CampaignState) -> str:
-    """Render ``junit.xml``: a test case for each site."""
+    """Render ``junit.xml``. It contains one test case for each site."""
     ends = ranked(state)
     counts = {kind: str(sum(OUTCOMES.get(end.state) == kind for end in ends)) for kind in ("failure", "error", "skipped")}
     missing = [site["name"] for site in state.start.sites if site["name"] not in state.ends]
@@ -100,7 +110,9 @@ def junit(state: CampaignState) -> str:
 
 
 def html(state: CampaignState, before: Comparison | None = None) -> str:
-    """Render ``report.html``, with a link to the report of each run, and what changed since the campaign ``before``."""
+    """Render ``report.html``. It contains a link to the report of each run, and the changes since an earlier campaign.
+    ``before``: comparison with that campaign.
+    """
     loader = ChoiceLoader([PackageLoader("drillbook.campaign"), PackageLoader("drillbook.report")])
     template = pages.environment().overlay(loader=loader).get_template("campaign.html.j2")
     rows = [(end, [(name, figure(one)) for name, one in end.objectives.items()]) for end in ranked(state)]

@@ -1,4 +1,6 @@
-"""Sites files: the sites of a campaign, their inventories, groups and windows, and the limits of the campaign."""
+"""Reads sites files. A sites file contains the sites of a campaign, their inventories, groups and windows, and the
+limits of the campaign.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from drillbook.plan.window import Window
 from drillbook.values import Duration
 
 FILE = "sites.yml"
-"""Sites file of a project, whose groups ``--sites GROUP`` selects."""
+"""Name of the project's own sites file. ``--sites GROUP`` selects a group of sites from this file."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -25,7 +27,7 @@ class _Part(BaseModel):
 
 
 class SiteEntry(_Part):
-    """One site: an inventory of its own, or a shared one with values of this site."""
+    """One site. It has its own inventory, or it uses a shared inventory with values for this site."""
 
     inventory: str = Field(default="", description="Inventory of the site: a name or a path; default: the name of the site.")
     set: dict[str, Any] = Field(
@@ -62,7 +64,7 @@ class AbortIf(_Part):
 
 
 class SitesFile(_Part):
-    """The whole file."""
+    """Content of a sites file."""
 
     at_most: int = Field(default=20, gt=0, description="Number of sites that are drilled at once.")
     canary: tuple[str, ...] = Field(
@@ -92,7 +94,7 @@ class SitesFile(_Part):
         return value
 
     def rules(self) -> Rules:
-        """Return the limits for the scheduler."""
+        """Return the limits of the campaign in the form that the scheduler needs."""
         return Rules(
             at_most=self.at_most,
             groups={name: group.at_most for name, group in self.groups.items() if group.at_most},
@@ -104,7 +106,7 @@ class SitesFile(_Part):
         )
 
     def scheduled(self) -> list[Site]:
-        """Return the sites for the scheduler, in the order of the file."""
+        """Return the sites in the form that the scheduler needs, in the order of the file."""
         return [Site(name, entry.groups, self._windows(entry)) for name, entry in self.sites.items()]
 
     def _windows(self, entry: SiteEntry) -> tuple[tuple[Window, ...], ...]:
@@ -112,12 +114,14 @@ class SitesFile(_Part):
         return tuple(windows for windows in (entry.windows, *of_groups) if windows)
 
     def labels(self, name: str) -> tuple[str, ...]:
-        """Labels that the worker of a site must have."""
+        """Return the labels that a worker must have to drill the site ``name``."""
         found = (self.groups[group].workers for group in self.sites[name].groups if group in self.groups)
         return tuple(sorted({label for label in found if label}))
 
     def only(self, group: str) -> SitesFile:
-        """Return the file with only the sites of ``group``. Raises UsageError when there are none."""
+        """Return a copy of the file that contains only the sites of ``group``. Raises UsageError when the group has no
+        sites.
+        """
         chosen = {name: entry for name, entry in self.sites.items() if group in entry.groups}
         if not chosen:
             known = sorted({name for entry in self.sites.values() for name in entry.groups})
@@ -128,7 +132,7 @@ class SitesFile(_Part):
         return self.model_copy(update={"sites": chosen, "canary": tuple(name for name in self.canary if name in chosen)})
 
     def single(self, name: str) -> SitesFile:
-        """Return the file with only the site ``name``. Raises UsageError when there is none."""
+        """Return a copy of the file that contains only the site ``name``. Raises UsageError when there is no such site."""
         if name not in self.sites:
             known = list(self.sites)
             raise UsageError(
@@ -137,7 +141,9 @@ class SitesFile(_Part):
         return self.model_copy(update={"sites": {name: self.sites[name]}, "canary": (), "waves": ()})
 
     def unlimited(self, canary: tuple[str, ...]) -> SitesFile:
-        """Return the file without limits, for sites that were drilled already; ``canary`` are sites that may come first."""
+        """Return a copy of the file without limits, for sites that were drilled already. ``canary``: sites of the first
+        wave.
+        """
         groups = {name: group.model_copy(update={"at_most": None, "windows": ()}) for name, group in self.groups.items()}
         return self.model_copy(
             update={
@@ -152,7 +158,7 @@ class SitesFile(_Part):
 
 
 def share(text: str) -> float:
-    """Return the share that a percentage such as ``10%`` states. Raises ValueError."""
+    """Convert a percentage such as ``10%`` to a number from 0 to 1. Raises ValueError when ``text`` is not a percentage."""
     found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?) ?%", text)
     if not found or float(found[1]) > 100:
         raise ValueError(f"{text!r} is not a share; write a percentage, such as 10%")
@@ -160,7 +166,9 @@ def share(text: str) -> float:
 
 
 def load(root: Path, name: str) -> SitesFile:
-    """Read the sites file ``name``, or the group ``name`` of the project's sites file. Raises UsageError."""
+    """Read the sites file ``name``, or the group ``name`` of the project's sites file. Raises UsageError when the file
+    does not exist, or when there is no such group.
+    """
     as_file = name.endswith((".yml", ".yaml"))
     path = Path(name) if as_file else root / FILE
     if not path.is_file():
@@ -177,9 +185,11 @@ def load(root: Path, name: str) -> SitesFile:
 
 
 def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Path]) -> dict[str, str]:
-    """Write an inventory into ``folder`` for each site that sets values; returns the inventory of each site.
+    """Write an inventory into ``folder`` for each site that sets values. Returns the path of the inventory of each
+    site.
 
-    ``inventory_of`` has the path of each named inventory. A written inventory includes it, so its own values have precedence.
+    ``inventory_of``: path of each named inventory. A written inventory includes the named inventory, and the values of
+    the site have precedence.
     """
     found: dict[str, str] = {}
     for name, entry in file.sites.items():
@@ -195,7 +205,7 @@ def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Pat
 
 
 def inventories(root: Path, file: SitesFile) -> dict[str, Path]:
-    """Return the path of each inventory that ``file`` names. Raises UsageError when one does not exist."""
+    """Return the path of each inventory that ``file`` names. Raises UsageError when an inventory does not exist."""
     found: dict[str, Path] = {}
     for name, entry in file.sites.items():
         word = entry.inventory or name

@@ -1,4 +1,4 @@
-"""Runs that come back from a worker in pieces: each piece and each file is compared with its digest."""
+"""Receives runs from a worker in pieces. Each piece and each file is compared with its digest."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from drillbook.sdk.run_folder import sync_path
 
 
 class TransferError(Exception):
-    """A run did not arrive as the worker described it."""
+    """Raised when a received run differs from the description that the worker gave."""
 
 
 Pieces = Callable[[list[tuple[str, int]]], list[Piece]]
-"""Reads pieces of files, each from a position."""
+"""Function that reads pieces of files. It takes pairs of a file name and a position, and returns one piece for each."""
 
 
 def fetch(folder: Path, manifest: Mapping[str, tuple[int, str]], pieces: Pieces) -> None:
-    """Store the files of ``manifest`` in ``folder``, which appears complete or not at all. Raises TransferError, OSError.
+    """Receive the files of ``manifest``, and store them in ``folder``. The folder appears only when it is complete.
+
+    Raises TransferError when a file differs from its digest, and OSError when a file cannot be written.
 
     Parameters:
-        folder: folder of the run; it must not exist.
-        manifest: size and SHA-256 of each file by its path.
-        pieces: reads pieces of files.
+        folder: folder of the run. It must not exist yet.
+        manifest: size and SHA-256 digest of each file, by its path.
+        pieces: function that reads pieces of files at the worker.
     """
     draft = folder.with_name(f".{folder.name}.arriving")
     shutil.rmtree(draft, ignore_errors=True)
@@ -47,7 +49,9 @@ def fetch(folder: Path, manifest: Mapping[str, tuple[int, str]], pieces: Pieces)
 
 
 def _batches(manifest: Mapping[str, tuple[int, str]]) -> Iterator[list[tuple[str, int]]]:
-    """Divide all files into pieces, and these into batches of about the size of a piece: small files travel together."""
+    """Divide all files into pieces, and group the pieces into batches. A batch has about the size of one full piece, so
+    that small files are received together.
+    """
     batch: list[tuple[str, int]] = []
     filled = 0
     for name, (size, _) in manifest.items():

@@ -1,4 +1,4 @@
-"""The part of a campaign that runs on a worker: drills of sites, requests to stop them, and their runs in pieces."""
+"""Functions of a campaign that run on a worker. They drill sites, stop drills, and return the files of runs in pieces."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from drillbook.campaign.sites import SitesFile
 from drillbook.errors import DrillbookError
 
 PIECE = 1 << 20
-"""Bytes of a file that travel at once."""
+"""Largest number of bytes in one piece of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a file of a run."""
+    """A part of a file that belongs to a run, with the digest of this part."""
 
     data: bytes
     sha256: str
 
 
 def identify() -> dict[str, str]:
-    """Return the place of this worker, or under ``error`` the reason why it cannot carry out drills."""
+    """Return the place of this worker. If the worker cannot carry out drills, the result contains the reason under the
+    key ``error``.
+    """
     try:
         return asdict(place.of_worker())
     except (DrillbookError, OSError) as error:
@@ -35,7 +37,9 @@ def identify() -> dict[str, str]:
 
 
 def carry_out(job: Job) -> dict[str, Any]:
-    """Drill a site, or find out how an earlier attempt ended; the disk of this place shows whether there was one."""
+    """Drill a site. If the disk of this place shows an earlier attempt, find out how it ended instead. Returns the
+    ending as JSON data.
+    """
     try:
         return attempt.carry_out(_own(job)).as_data()
     except (DrillbookError, OSError) as error:
@@ -43,12 +47,15 @@ def carry_out(job: Job) -> dict[str, Any]:
 
 
 def cancel(job: Job) -> bool:
-    """Ask the drill of ``job`` to stop."""
+    """Ask the drill of ``job`` to stop. Returns False when it is not running."""
     return attempt.cancel(replace(job, root=place.of_worker().root))
 
 
 def _own(job: Job) -> Job:
-    """Return ``job`` for this place, with the inventory of its site in a file. Raises UsageError, OSError."""
+    """Return a copy of ``job`` with the paths of this place. The inventory of the site is written to a file. Raises
+    UsageError when this place is not a project or lacks an inventory, and OSError when the site was started at
+    another place.
+    """
     own = place.of_worker()
     if own.number != place.number_of(job.place):
         raise OSError(f"the site was started at {job.place}; this worker is at {own.name}")
@@ -62,23 +69,27 @@ def _own(job: Job) -> Job:
 
 
 def manifest(run: str) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of each file of a run, by its path in the folder of the run."""
+    """Return the size and the SHA-256 digest of each file of a run, by the path of the file in the folder of the run."""
     return files_of(_folder(run))
 
 
 def files_of(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of each file in ``folder``, by its path in it; links are left out."""
+    """Return the size and the SHA-256 digest of each file in ``folder``, by its relative path. Links are left out."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     return {str(path.relative_to(folder)): _sum(path) for path in found}
 
 
 def pieces(run: str, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
-    """Read pieces of files of a run, each from its position. Raises OSError."""
+    """Read pieces of files of a run. ``wanted``: name of the file and position of each piece. Raises OSError when a
+    file cannot be read.
+    """
     return pieces_of(_folder(run), wanted)
 
 
 def pieces_of(folder: Path, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
-    """Read pieces of files in ``folder``, each from its position. Raises OSError."""
+    """Read pieces of files in ``folder``. ``wanted``: name of the file and position of each piece. Raises OSError when
+    a file cannot be read.
+    """
     return [_piece(folder, name, start) for name, start in wanted]
 
 

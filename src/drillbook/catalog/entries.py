@@ -1,4 +1,6 @@
-"""Entries of the catalogue, read from the shipped files: purpose, kinds of services, lab, duration, and the files to copy."""
+"""Reads the entries of the catalogue from the shipped files. An entry has a purpose, kinds of services, a lab, a
+duration, and files to copy.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from drillbook.errors import UnknownName
 from drillbook.language.strict import did_you_mean
 
 DURATIONS = "durations.json"
-"""Name of the file with the measured durations of lab runs, in seconds by drill or suite; renewed by `invoke docs --results`."""
+"""Name of the file with the measured durations of lab runs. It contains the duration of each drill and suite, in
+seconds. `invoke docs --results` writes it anew.
+"""
 TREES, RULES, LAB = "drills/diagnosis", "drills/handbook/rules", "lab"
 DOCKER = "drills/docker"
 """Folder of the drills that only the Docker lab can run."""
@@ -39,25 +43,29 @@ class Entry:
 
     name: str
     sort: str
-    """Sort of the entry: ``drill``, ``suite``, ``tree``, ``rules`` or ``lab``."""
+    """Type of the entry: ``drill``, ``suite``, ``tree``, ``rules`` or ``lab``."""
     purpose: str
     breaks: bool
     """True when the entry injects a fault."""
     kinds: tuple[str, ...]
-    """Kinds of services and backup sources that the entry uses, sorted."""
+    """Kinds of the services and backup sources that the entry uses, in alphabetical order."""
     subject: str
-    """Kind of the drill's main service; empty for other entries."""
+    """Kind of the drill's main service. It is empty for entries that are not drills."""
     lab: str
-    """Lab on which the entry runs without changes: ``embedded`` or ``docker``; empty for entries that do not run."""
+    """Lab on which the entry runs as it is: ``embedded`` or ``docker``. It is empty for entries that cannot be run."""
     seconds: float | None
-    """Duration in seconds of the newest measured run on that lab, when the lab was already up; None when not measured."""
+    """Duration, in seconds, of the newest measured run on this lab. The lab was already running. None when the duration
+    was not measured.
+    """
     files: tuple[str, ...]
-    """Files of a project that uses the entry: paths relative to the project, and to the shipped files."""
+    """Files that a project needs to use the entry. Each key is a path in the project, and each value is the path of the
+    shipped file.
+    """
 
 
 @functools.cache
 def entries() -> tuple[Entry, ...]:
-    """All entries: suites, drills, trees, rules and lab files; within each sort, by name."""
+    """Return all entries in this order: suites, drills, trees, rules, lab files. Entries of one type are sorted by name."""
     drills = {path: _load(path) for path in shipped_files.below("drills") if _is_drill(path)}
     single = {path: _drill(path, value) for path, value in drills.items() if "drill" in value}
     by_name = {entry.name: entry for entry in single.values()}
@@ -67,9 +75,10 @@ def entries() -> tuple[Entry, ...]:
 
 
 def selected(kind: str) -> tuple[Entry, ...]:
-    """Entries that use ``kind``; first the entries whose main service is of this kind. For an empty text, all.
+    """Return the entries that use services of ``kind``. Entries whose main service is of this kind come first. If
+    ``kind`` is empty, return all entries.
 
-    Raises UnknownName.
+    Raises UnknownName when no entry uses ``kind``.
     """
     if not kind:
         return entries()
@@ -82,7 +91,7 @@ def selected(kind: str) -> tuple[Entry, ...]:
 
 
 def find(name: str) -> Entry:
-    """Return the entry ``name``. Raises UnknownName."""
+    """Return the entry ``name``. Raises UnknownName when there is no such entry."""
     known = {entry.name: entry for entry in entries()}
     if name not in known:
         raise UnknownName(
@@ -93,13 +102,17 @@ def find(name: str) -> Entry:
 
 
 def copies(names: Sequence[str]) -> dict[str, str]:
-    """Content of the files of the entries ``names``, by their path in a project. Raises UnknownName."""
+    """Return the content of the files of the entries ``names``, by their path in a project. Raises UnknownName when
+    there is no such entry.
+    """
     paths = dict.fromkeys(path for name in names for path in find(name).files)
     return {path: _with_schema(path) for path in paths}
 
 
 def _with_schema(path: str) -> str:
-    """Text of a shipped file. In a project, drills and trees begin with a line that tells editors where their schema is."""
+    """Return the text of a shipped file for a project. In a project, drills and trees begin with a line that tells
+    editors the path of the schema.
+    """
     text, parts = shipped_files.text(path), PurePosixPath(path).parts
     if parts[0] != "drills" or path.startswith(f"{RULES}/"):
         return text
@@ -181,14 +194,16 @@ def _others() -> Iterator[Entry]:
 
 @functools.cache
 def _services(inventory: str) -> dict[str, str]:
-    """Kind of each service and backup source in a shipped inventory, by name."""
+    """Return the kind of each service and backup source in a shipped inventory, by name."""
     known = _load(f"inventory/{inventory}.yml")
     found = {**(known.get("services") or {}), **(known.get("backups") or {})}
     return {name: str(fields["kind"]) for name, fields in found.items()}
 
 
 def _kinds(drill: Mapping[str, Any], services: Mapping[str, str]) -> set[str]:
-    """Kinds of the services and backup sources that the texts of ``drill`` name; if this is uncertain, a kind is included."""
+    """Return the kinds of the services and backup sources that the texts of ``drill`` name. If it is uncertain whether
+    a kind is used, it is included.
+    """
     texts = list(_texts(drill))
     words = set(texts) | {name for text in texts for name in _REFERENCE.findall(text)}
     return {services[name] for name in words & services.keys()}

@@ -1,4 +1,6 @@
-"""Finds the shipped files: in the package, where the build copied them, or in the checkout of an editable installation."""
+"""Finds the shipped files. The build of a wheel copies them into the package. In an editable installation, they are in
+the checkout.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,13 @@ from drillbook.errors import UsageError
 COPIED = "files"
 """Folder in this package to which `setup.py` copies the top-level folders `drills`, `inventory` and `lab`."""
 RULES = "drills/handbook/rules/handbook.rules.yml"
-"""Path of the alert rules for the handbook's drills."""
+"""Path of the shipped alert rules for the drills of the handbook."""
 
 
 def root() -> Path:
-    """Folder that contains the shipped ``drills/``, ``inventory/`` and ``lab/``. Raises UsageError for a damaged installation."""
+    """Return the folder that contains the shipped ``drills/``, ``inventory/`` and ``lab/``. Raises UsageError when the
+    installation is damaged.
+    """
     package = Path(__file__).resolve().parent
     for folder in (package / COPIED, package.parents[2]):
         if (folder / "drills").is_dir() and (folder / "lab" / "Dockerfile").is_file():
@@ -23,11 +27,11 @@ def root() -> Path:
 
 
 def below(folder: str) -> Iterator[str]:
-    """Paths of the files below ``folder``, relative to ``root``, sorted."""
+    """Yield the paths of the files below ``folder``, relative to ``root``, in alphabetical order."""
     top = root()
     yield from sorted(path.relative_to(top).as_posix() for path in (top / folder).rglob("*") if path.is_file())
 
 
 def text(path: str) -> str:
-    """Content of the shipped file at ``path``, relative to ``root``."""
+    """Return the content of the shipped file ``path``. The path is relative to ``root``."""
     return (root() / path).read_text(encoding="utf-8")

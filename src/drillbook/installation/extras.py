@@ -1,4 +1,4 @@
-"""Detects how this program was installed, and the command that adds an optional extra to this installation.
+"""Detects how this program was installed, and makes the command that adds an optional extra to this installation.
 
 Sources: PEP 610 (``direct_url.json``), and the files that pipx and uv leave in the environments that they create.
 """
@@ -28,12 +28,14 @@ MODULES = {
     "mariadb": ("pymysql",),
     "fleet": ("distributed",),
 }
-"""Modules of each extra; without them, its part of the program cannot be imported."""
+"""Python modules of each extra. If they are missing, the part of the program that needs the extra cannot be imported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Origin of this installation: ``by`` is pip, pipx or uv; ``source`` is a folder, a URL, or empty for a package index."""
+    """Origin of this installation. ``by``: pip, pipx or uv. ``source``: a folder or a URL. It is empty if the program
+    was installed from a package index.
+    """
 
     by: str
     source: str = ""
@@ -44,7 +46,7 @@ class Installation:
         return f"Drillbook was installed by {self.by}{' as editable' if self.editable else ''}{place}"
 
     def adding(self, extra: str) -> str:
-        """Shell command that adds ``extra`` to this installation."""
+        """Return the shell command that adds ``extra`` to this installation."""
         wanted = f"{NAME}[{extra}]"
         if self.editable:
             parts = ["-e", f"{self.source}[{extra}]"]
@@ -68,7 +70,9 @@ def _version() -> str:
 
 
 def current() -> Installation:
-    """Return this installation; if the package has no metadata, assume one made by pip from an index."""
+    """Return the origin of this installation. If the package has no metadata, assume that pip installed it from a
+    package index.
+    """
     prefix = Path(sys.prefix)
     if (prefix / "pipx_metadata.json").is_file():
         by = "pipx"
@@ -88,7 +92,9 @@ def _direct_url() -> dict[str, Any]:
 
 
 def _source(found: dict[str, Any]) -> tuple[str, bool]:
-    """Source to give pip again, and True for an editable installation; from the content of ``direct_url.json``."""
+    """Return the source from which pip can install the program again, and True for an editable installation. Both are
+    read from the content of ``direct_url.json``.
+    """
     url = str(found.get("url", ""))
     if found.get("dir_info", {}).get("editable"):
         return url.removeprefix("file://"), True
@@ -97,23 +103,27 @@ def _source(found: dict[str, Any]) -> tuple[str, bool]:
 
 
 def extra_of(module: str) -> str:
-    """Name of the extra that contains ``module``; empty if none does."""
+    """Return the name of the extra that contains ``module``. The result is empty if no extra contains it."""
     return next((extra for extra, modules in MODULES.items() if module.partition(".")[0] in modules), "")
 
 
 def adding(extra: str) -> str:
-    """Hint with the command that adds ``extra`` to this installation."""
+    """Return a hint with the command that adds ``extra`` to this installation."""
     found = current()
     return f"{found}; to add it: {found.adding(extra)}"
 
 
 def missing(extra: str, module: str, what: str = "this") -> MissingExtra:
-    """Return the error which says that ``what`` needs ``extra``, because the Python module ``module`` is not installed."""
+    """Return the error which tells that ``what`` needs ``extra``, and that the Python module ``module`` of this extra
+    is not installed.
+    """
     return MissingExtra(f"{what} needs the extra `{extra}`: the package {module} is not installed", hint=adding(extra))
 
 
 def require(extra: str, what: str) -> None:
-    """Check that the modules of ``extra`` are installed. Raises MissingExtra, which says that ``what`` needs them."""
+    """Check that the modules of ``extra`` are installed. Raises MissingExtra when a module is missing. The message of
+    this error tells that ``what`` needs the extra.
+    """
     for module in MODULES[extra]:
         if importlib.util.find_spec(module) is None:
             raise missing(extra, module, what)

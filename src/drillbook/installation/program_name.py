@@ -1,7 +1,8 @@
-"""Name of the program that the user called, ``drillbook`` or ``invoke``, for the commands that messages suggest.
+"""Finds the name of the program that the user called, which is ``drillbook`` or ``invoke``. Commands in messages use
+this name.
 
-The code writes messages with ``invoke TASK``; before a message is shown or stored, ``as_called`` inserts the name that the
-user typed.
+In the code, messages contain commands of the form ``invoke TASK``. Before a message is shown or stored, ``as_called``
+replaces ``invoke`` by the name that the user typed.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ _COMMAND = re.compile(rf"\binvoke (?=(?:{'|'.join(TASKS)})\b)")
 
 
 def program() -> str:
-    """Name of the program as typed: ``drillbook`` or ``invoke``."""
+    """Return the name of the program that the user typed: ``drillbook`` or ``invoke``."""
     name = sys.argv[0].rpartition("/")[2] if sys.argv else ""
     return "invoke" if name.startswith(("invoke", "inv")) else "drillbook"
 
 
 def as_called(text: str, name: str = "") -> str:
-    """Return ``text`` with ``name`` instead of ``invoke`` in its commands ``invoke TASK``; default: the program that was called."""
+    """Replace ``invoke`` by ``name`` in each command ``invoke TASK`` in ``text``. By default, ``name`` is the name of
+    the program that the user called.
+    """
     return _COMMAND.sub(f"{name or program()} ", text)

@@ -1,4 +1,4 @@
-"""Messages to contacts about drills without a run: missed drills, and scheduled runs that could not begin."""
+"""Messages to contacts about runs that did not take place: missed drills, and scheduled runs that could not begin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OCCASION = "missed"
 
 
 def message(entry: Entry) -> Message:
-    """Message about one entry of the record ``schedule.jsonl``."""
+    """Return the message about one entry of the record ``schedule.jsonl``."""
     what = "scheduled run could not begin" if entry.kind == NOT_BEGUN else "missed"
     lines = [
         entry.message,
@@ -28,7 +28,9 @@ def message(entry: Entry) -> Message:
 
 
 def tell(inventory: Inventory, entry: Entry) -> Iterator[str]:
-    """Send the message about ``entry`` to each contact that wants it; yield the reason for each failed delivery."""
+    """Send the message about ``entry`` to each contact who wants such messages. Yields the reason for each failed
+    delivery.
+    """
     for name, contact in inventory.contacts.items():
         for number, way in enumerate(contact.notify if OCCASION in contact.on else (), 1):
             try:

@@ -1,6 +1,7 @@
-"""Heartbeat: a request sent to a monitoring service after each success; the service raises an alarm when the requests stop.
+"""Heartbeat of a project. After each success, a request is sent to a monitoring service. The service raises an alarm
+when the requests stop.
 
-Such services are Healthchecks.io, Uptime Kuma, Dead Man's Snitch and others that wait for a GET request.
+Examples of such services are Healthchecks.io, Uptime Kuma and Dead Man's Snitch. They wait for a GET request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sends the messages of one run, in the background, so that they do not delay the run."""
+"""Sends the messages of one run in the background, so that sending does not delay the run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from drillbook.plan.planner import Plan
 from drillbook.values import Secret
 
 DEADLINE_S = 10.0
-"""Seconds until an undelivered message counts as failed."""
+"""Time limit, in seconds, for the delivery of a message. After this time, the delivery counts as failed."""
 
 Record = Callable[[ContactMissed | ContactTold], object]
-"""Function that records the outcome of a message, for example the journal's ``append``."""
+"""Function that records whether a message was delivered, for example the method ``append`` of the journal."""
 
 
 @dataclass(slots=True)
@@ -49,16 +49,16 @@ class _Telling:
 
 
 class Messenger:
-    """Sends messages to the contacts of one run; its method ``saw`` receives every event of the run's journal."""
+    """Sends messages to the contacts of one run. Its method ``saw`` must be called with every event of the run's journal."""
 
     def __init__(
         self, plan: Plan, run: str, report: str, record: Record, deadline_s: float | None = None, *, folder: str = ""
     ) -> None:
-        """Prepare the messages; ``report`` is the path at which the report will be written.
+        """Prepare the messages. ``report``: path at which the report will be written.
 
-        ``deadline_s`` limits the delivery of each message, in seconds (default: DEADLINE_S). ``folder`` is the run's folder
-        relative to ``reports/``; if it is given, each message contains an anchor: the number of events in the journal, and
-        their latest hash.
+        ``deadline_s``: time limit, in seconds, for the delivery of each message. The default is DEADLINE_S. ``folder``:
+        folder of the run, relative to ``reports/``. If it is given, each message contains an anchor. An anchor consists
+        of the number of events in the journal and the latest hash.
         """
         self.plan, self.run, self.report = plan, run, report
         self._folder = folder
@@ -71,13 +71,15 @@ class Messenger:
                 sending.prepare()
 
     def wanted(self, occasion: str = "") -> bool:
-        """Return True when a contact wants messages about ``occasion``; without ``occasion``, about anything."""
+        """Return True when a contact wants messages about ``occasion``. If ``occasion`` is empty, return True when
+        a contact wants any messages.
+        """
         return any(
             contact.notify and (not occasion or occasion in contact.on) for contact in self.plan.inventory.contacts.values()
         )
 
     def saw(self, event: Event) -> None:
-        """Send the messages for ``event``; returns at once, and raises nothing."""
+        """Send the messages about ``event``. The method returns at once, and raises no errors."""
         self._last = event
         match event.what:
             case RunStarted(operator=operator) if self.wanted("start"):
@@ -88,9 +90,10 @@ class Messenger:
                 self._tell("residue", wording.residue(self.plan, self.run, residue))
 
     def ended(self, result: Callable[[], Result]) -> None:
-        """Send the message about the end of the run, and wait until each message is delivered or its deadline has passed.
+        """Send the message about the end of the run, and wait until each message is delivered or its deadline has
+        passed.
 
-        Called after the run has undone its changes.
+        This method must be called after the run has undone its changes.
         """
         if self.wanted("end"):
             with suppress(JournalError):  # the run itself reports that its journal is lost
@@ -98,7 +101,9 @@ class Messenger:
         self._settle()
 
     def recovered(self, result: Result, last: Event | None = None) -> None:
-        """Send the message about the result of a recovery, and wait for it; ``last`` is the last event of the journal."""
+        """Send the message about the result of a recovery, and wait until it is delivered or its deadline has passed.
+        ``last``: last event of the journal.
+        """
         self._last = last
         if result.settled:
             self._tell("residue", wording.settled(self.plan, result.run, result.settled, self.report))
@@ -130,10 +135,11 @@ class Messenger:
         self._over(telling, why)
 
     def _over(self, telling: _Telling, why: str) -> None:
-        """Record that a message was delivered, or the reason ``why`` it was not; does nothing if its outcome is already
-        recorded.
+        """Record that a message was delivered, or the reason ``why`` it was not delivered. Does nothing if this was
+        recorded before.
 
-        Called by the thread that sends and by the thread that waits for the delivery; only the first call counts.
+        Both the thread that sends the message and the thread that waits for the delivery call this method. Only the
+        first call counts.
         """
         with self._lock:
             if telling.over:

@@ -1,7 +1,7 @@
-"""Delivery of one message through a service URL of apprise, which implements the protocols of the services.
+"""Sends one message through a service URL of apprise. The library apprise implements the protocols of many services.
 
-See https://github.com/caronc/apprise/wiki. Apprise logs addresses and tokens, so its log is discarded. This module composes
-the reason for a failure itself, from the status in the service's answer.
+See https://github.com/caronc/apprise/wiki. Apprise logs addresses and tokens, so its log is discarded. When sending
+fails, this module makes the reason itself from the status in the service's answer.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ LOGGER = logging.getLogger("apprise")
 
 
 class NotDelivered(Exception):
-    """Raised when a message could not be delivered; its text is the reason, without the address."""
+    """Raised when a message could not be delivered. The text of the error is the reason, and does not contain the
+    address.
+    """
 
 
 _HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
-"""Texts that apprise logs about the message being sent; apprise passes this context on to its threads."""
+"""Texts that apprise logs while a message is being sent. Apprise passes this context variable on to its threads."""
 
 
 class _Overhearing(logging.Handler):
-    """Log handler that collects apprise's log texts about the message being sent."""
+    """Log handler that collects the texts that apprise logs while a message is being sent."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Collect the text of ``record`` if a message is being sent."""
@@ -58,7 +60,7 @@ def prepare() -> None:
 
 
 def deliver(way: Secret, message: Message) -> None:
-    """Send ``message`` through the service URL ``way``. Raises NotDelivered."""
+    """Send ``message`` through the service URL ``way``. Raises NotDelivered when this fails."""
     prepare()
     import apprise  # noqa: PLC0415  an extra, and slow to load
 
@@ -86,14 +88,18 @@ def deliver(way: Secret, message: Message) -> None:
 
 
 def _reason(text: str) -> str:
-    """Reason for a failed delivery, derived from apprise's log ``text``, but without the addresses in that text."""
+    """Return the reason for a failed delivery. It is derived from the log ``text`` of apprise, but does not contain the
+    addresses in this text.
+    """
     if status := re.search(r"\berror=(\d{3})\b", text):
         return f"the service answered with status {status[1]}"
     return "the service cannot be reached" if "onnection" in text else "the service did not accept the message"
 
 
 def kind_of(way: Secret) -> str:
-    """Scheme of the service URL ``way``, such as ``slack``; no other part of the URL may be shown. Empty when it cannot be read."""
+    """Return the scheme of the service URL ``way``, such as ``slack``. No other part of the URL may be shown, because
+    it may be secret. The result is empty when the secret cannot be read.
+    """
     try:
         found = re.match(r"[a-z][a-z0-9+]{1,20}(?=://)", way.reveal().strip())
     except SecretError:

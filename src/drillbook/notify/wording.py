@@ -1,4 +1,6 @@
-"""Texts of the messages to contacts, each with a title and a body; pure functions, without input or output."""
+"""Texts of the messages to contacts. Each message has a title and a body. All functions are pure: they read and write
+no files.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,16 @@ from drillbook.report.figures import against, seconds
 from drillbook.sdk.host import printable
 
 LONGEST = 3500
-"""Maximum length of a text in characters; chat services shorten or refuse longer texts (the smallest limit is 4,000)."""
+"""Maximum length of a text, in characters. Chat services shorten or refuse longer texts; their smallest limit is 4,000."""
 MOST = 10
 """Maximum number of lines of one list in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message: title, text, and severity in apprise's words (``info success warning failure``)."""
+    """A message with its title, its text and its severity. The severity is a word of apprise: ``info``, ``success``,
+    ``warning`` or ``failure``.
+    """
 
     title: str
     text: str
@@ -36,7 +40,7 @@ def _cut(text: str) -> str:
 
 
 def start(plan: Plan, run: str, operator: str) -> Message:
-    """Message about the start of a run: its faults, operator and objectives."""
+    """Return the message about the start of a run. It names the faults, the operator and the objectives."""
     faults = [f"- {step.action} on {', '.join(step.hosts)}" for step in plan.steps if step.effect == "fault"]
     aims = ", ".join(f"{key.upper()} {seconds(target)}" for key, target in plan.objectives.items())
     return _message(
@@ -56,12 +60,14 @@ def start(plan: Plan, run: str, operator: str) -> Message:
 
 
 def abort(plan: Plan, run: str, message: str) -> Message:
-    """Message about a run that was stopped early and is undoing its changes."""
+    """Return the message about a run that was stopped early and is undoing its changes."""
     return _message(plan, "stopped", [f"run: {run}", message, "Its faults are being undone now."], "warning")
 
 
 def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
-    """Message about changes that were not undone: host, change, reason, and the commands that undo each change by hand."""
+    """Return the message about changes that were not undone. It lists the host, the change and the reason, and the
+    commands that undo the change by hand.
+    """
     lines = [
         line
         for one in left[:MOST]
@@ -77,7 +83,9 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
 
 
 def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
-    """Message that a person closed the changes not undone: the person, the reason, and the checked state of each change."""
+    """Return the message that a person has closed a run with changes that were not undone. It names the person, the
+    reason, and the checked state of each change.
+    """
     lines = [f"- {one.host}: {one.what}: {one.proof}" + (f", {one.detail}" if one.detail else "") for one in closed.changes]
     second = [f"approved by {closed.approval['principal']}"] if closed.approval else []
     return _message(
@@ -97,7 +105,9 @@ def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
 
 
 def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> Message:
-    """Message about the end of a run: its verdict, the measurements with their errors, and the path of the report."""
+    """Return the message about the end of a run. It contains the verdict, the measurements with their errors, and the
+    path of the report.
+    """
     how = "recovered; all changes are undone" if recovered else str(result.verdict)
     weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
     return _message(
@@ -117,7 +127,9 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
 
 
 def objective(key: str, one: Objective) -> str:
-    """One objective as a line: the measurement and its error compared with the target, and the result."""
+    """Return one line about an objective. It contains the measurement with its error, the target, and whether the
+    target was met.
+    """
     met = {True: "met", False: "missed", None: "not verified"}[one.met]
     measured = "not measured" if one.measured_s is None else against(one.measured_s, one.error_s, one.target_s)
     why = f" ({one.reason})" if one.reason else ""

@@ -1,5 +1,7 @@
-"""A project: the folder that holds `drills/`, `inventory/`, `plugins/` and `reports/`, and access to its files by name.
+"""Access to the files of a project by name. A project is a folder that contains `drills/`, `inventory/`, `plugins/` and
+`reports/`.
 
 Lives here: finding and loading drills, suites, inventories and runs of a project.
-Lives elsewhere: creating a new project (`cli.scaffold`), the content of the files (`plan`, `inventory`).
+Lives elsewhere: creating a new project (`cli.scaffold`), reading the content of drills and inventories (`plan`,
+`inventory`).
 """

@@ -1,6 +1,7 @@
-"""Due, overdue and never passed: the state of each drill and suite by its schedule; also services that no drill has proven.
+"""Finds drills and suites that are due, overdue or have never passed, by their schedules. It also finds services that
+no drill has proven.
 
-A run counts from its start, and only in the environment in which it ran.
+The time since a run is counted from the start of the run. A run counts only for the environment in which it ran.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Ex
 
 @dataclass(frozen=True, slots=True)
 class DueRow:
-    """A drill or suite in one environment; or, with an empty ``drill``, a service without a passed run.
+    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service without a passed
+    run.
 
-    Times are in UTC (RFC 3339), empty when there is none.
+    Times are in UTC, in the format of RFC 3339. A time that does not exist is empty.
     """
 
     state: State
@@ -40,20 +42,22 @@ class DueRow:
     every: str = ""
     grace: str = ""
     passed: str = ""
-    """Start of the newest run that passed."""
+    """Start of the newest passed run."""
     passed_run: str = ""
     last_verdict: str = ""
     last_run: str = ""
     last_started: str = ""
     due: str = ""
     until_due_s: float = 0.0
-    """Seconds until ``due``; negative after it."""
+    """Seconds until the time ``due``. The number is negative after this time."""
     overdue_since: str = ""
-    """Moment from which the drill is overdue, also if in the future; if no run has passed, the start of the first run."""
+    """Time from which the drill is overdue. It may be in the future. If no run has passed, it is the start of the first
+    run.
+    """
     overdue_s: float = 0.0
-    """Seconds since ``overdue_since``; 0 before it."""
+    """Seconds since the time ``overdue_since``. The number is 0 before this time."""
     why: str = ""
-    """Reason why the schedule is unknown."""
+    """Reason why the schedule is unknown. The text is empty when the schedule is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +67,18 @@ class Due:
     now: datetime
     rows: tuple[DueRow, ...]
     unscheduled: tuple[str, ...] = field(default=())
-    """Names of drills and suites without `every`."""
+    """Names of the drills and suites without a schedule, that is, without the key `every`."""
 
     @property
     def status(self) -> Exit:
-        """Exit status: 1 when something is overdue or never passed, otherwise 3 when a schedule is unknown, otherwise 0."""
+        """Exit status. It is 1 when a drill, suite or service is overdue or has never passed. Otherwise it is 3 when a
+        schedule is unknown, and 0 in all other cases.
+        """
         found = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
         return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in found), Exit.OK)
 
     def as_data(self) -> dict[str, Any]:
-        """Content for JSON; keys may be added but are never renamed."""
+        """Return the content for JSON output. New keys may be added later, but keys are never renamed."""
         return {
             "schema": SCHEMA,
             "now": _utc(self.now),
@@ -83,16 +89,20 @@ class Due:
 
 
 def read(project: Project, now: datetime | None = None, environment: str = "") -> Due:
-    """State of each drill, suite and service of ``project`` at ``now`` (default: the present), the most urgent first.
+    """Return the state of each drill, suite and service of ``project`` at the time ``now``. By default, this is the
+    present. The most urgent comes first.
 
-    With ``environment``, only of that environment. Raises UsageError when the folder of runs cannot be read.
+    When ``environment`` is given, only this environment is considered. Raises UsageError when the folder of runs cannot
+    be read.
     """
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     return of(schedules.read(project), standings.read(runs, project), now or datetime.now(UTC), environment)
 
 
 def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment: str = "") -> Due:
-    """Return which of the drills and suites ``wanted`` are due at ``now``, according to their runs ``known``."""
+    """Return the state of the drills and suites ``wanted`` at the time ``now``. ``known``: standings of their earlier
+    runs.
+    """
     rows = [row for one in wanted for row in _rows(one, known, now, environment)]
     rows += _services(known, rows, environment)
     rows.sort(key=lambda row: (URGENCY[row.state], -row.overdue_s, row.service, row.drill, row.environment))
@@ -141,9 +151,9 @@ def _row(one: Scheduled, service: str, place: str, standing: Standing, now: date
 
 
 def _services(known: Standings, rows: Sequence[DueRow], environment: str) -> Iterator[DueRow]:
-    """Rows of services that have no passed run and that no schedule covers.
+    """Return a row for each service that has no passed run and that no schedule covers.
 
-    Only services in the newest plan of their environment that are not exempt from drills.
+    Only services in the newest plan of their environment count, and only if they are not exempt from drills.
     """
     passed = {(one.passed.environment, one.passed.service) for one in known.values() if one.passed}
     scheduled = {(row.environment, name) for row in rows for name in row.service.split(", ")}

@@ -1,4 +1,4 @@
-"""Finished runs judged again from their journals, and the suites that they belong to."""
+"""Judges finished runs again from their journals, and finds the suites to which they belong."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from drillbook.judge.judge import judge
 from drillbook.judge.result import EXIT, RunView, SuiteResult, Verdict
 
 WORST = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED, Verdict.REFUSED, Verdict.PASSED)
-"""Verdicts of drills from worst to best; a suite has the worst verdict of its drills."""
+"""Verdicts of drills, from the worst to the best. A suite has the worst verdict of its drills."""
 
 
 def judged(folder: Path) -> RunView:
-    """Judge a run again from its journal. Raises JournalError when the journal is unreadable, or is not that of a run."""
+    """Judge a run again from its journal. Raises JournalError when the journal cannot be read, or is not the journal of
+    a run.
+    """
     history = read(folder / "journal.jsonl")
     try:
         return judge(history)
@@ -30,7 +32,9 @@ def judged(folder: Path) -> RunView:
 
 
 def suite_of(folder: Path) -> SuiteResult | None:
-    """Result of the suite whose folder contains the run's ``folder``; None when the run has no suite."""
+    """Return the result of the suite to which the run in ``folder`` belongs. Returns None when the run does not belong
+    to a suite.
+    """
     path = folder.parent / "result.json"
     if not path.is_file():
         return None
@@ -39,8 +43,8 @@ def suite_of(folder: Path) -> SuiteResult | None:
 
 
 def rejudged(suite: SuiteResult, views: Sequence[RunView]) -> SuiteResult:
-    """Derive the verdict of ``suite`` from the views of its drills: the worst of them; at best ``inconclusive`` if a drill
-    did not run.
+    """Return ``suite`` with the verdict that follows from the views of its drills. This is the worst verdict of the
+    drills. If a drill did not run, the verdict is at best ``inconclusive``.
     """
     verdicts = {view.result.verdict for view in views}
     if len(views) < len(suite.drills) or Verdict.NOT_RUN in verdicts:

@@ -1,4 +1,4 @@
-"""A project: the folder that holds ``drills/``, ``inventory/``, ``plugins/`` and ``reports/``."""
+"""A project. It is a folder that contains ``drills/``, ``inventory/``, ``plugins/`` and ``reports/``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ OUTSIDE = "change to your project's folder, or make a new project here: invoke i
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project, with its folder ``root``."""
+    """A project. ``root``: the folder of the project."""
 
     root: Path
 
     @classmethod
     def here(cls) -> Project:
-        """Project in the current folder or the nearest folder above, known by its folder ``drills/``. Raises UsageError."""
+        """Return the project to which the current folder belongs. Its folder is the current folder, or the nearest
+        folder above it, that contains ``drills/``. Raises UsageError when there is no such folder.
+        """
         for folder in (Path.cwd(), *Path.cwd().parents):
             if (folder / "drills").is_dir():
                 return cls(folder)
@@ -38,9 +40,10 @@ class Project:
 
     @classmethod
     def of_runs(cls) -> Project:
-        """Project for commands that need only ``reports/``. Raises UsageError.
+        """Return the project for tasks that need only ``reports/``. Raises UsageError when there is no project.
 
-        Its folder is the nearest one with ``drills/`` or with runs; if there is none, the nearest one with ``reports/``.
+        The folder of this project is the nearest folder that contains ``drills/`` or runs. If there is none, it is the
+        nearest folder that contains ``reports/``.
         """
         around = (Path.cwd(), *Path.cwd().parents)
         for folder in around:
@@ -56,11 +59,11 @@ class Project:
 
     @property
     def reports(self) -> Path:
-        """Folder of all runs, which may not exist yet; ``ready_reports`` creates it."""
+        """Folder of all runs. It may not exist yet; ``ready_reports`` creates it."""
         return self.root / "reports"
 
     def ready_reports(self) -> Path:
-        """Return the folder of all runs, created if it is missing. Raises UsageError."""
+        """Return the folder of all runs. If it is missing, create it. Raises UsageError when it cannot be created."""
         try:
             self.reports.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -85,11 +88,15 @@ class Project:
         return layout.default_folder(self.root)
 
     def drill_names(self) -> dict[str, Path]:
-        """Files of all drills and suites by name, including those of plugins; for equal names, the project's own file."""
+        """Return the paths of all drills and suites by name, including the drills and suites of plugins. If the project
+        and a plugin use the same name, the result contains the project's own file.
+        """
         return dict(sorted({**discovery.shipped("drills"), **spec.names_in(self.root / "drills")}.items()))
 
     def drill(self, name: str) -> spec.Drill | spec.Suite:
-        """Load the drill or suite ``name``. Raises UnknownName, SpecError."""
+        """Load the drill or suite ``name``. Raises UnknownName when there is none, and SpecError when its file is
+        invalid.
+        """
         known = self.drill_names()
         if name not in known:
             raise UnknownName(
@@ -99,7 +106,9 @@ class Project:
         return spec.load(known[name], known=known)
 
     def inventory(self, name: str) -> Inventory:
-        """Load the inventory ``name``: a file in ``inventory/``, or a path. Raises UnknownName, InventoryError."""
+        """Load an inventory. ``name``: name of a file in ``inventory/``, or a path. Raises UnknownName when the
+        inventory does not exist, and InventoryError when it is invalid.
+        """
         path = Path(name) if name.endswith((".yml", ".yaml")) else self.root / "inventory" / f"{name}.yml"
         if not path.is_file():
             known = [found.stem for found in sorted((self.root / "inventory").glob("*.yml"))]
@@ -118,7 +127,9 @@ class Project:
         return embedded.lookup(self.lab, path)
 
     def runs(self) -> Iterator[Path]:
-        """Folders of all runs of drills, including runs inside suites, oldest first. Raises UsageError."""
+        """Return the folders of all runs of drills, including runs inside suites. The oldest run comes first. Raises
+        UsageError when the folder of all runs cannot be read.
+        """
         self.look_into_reports()
         found = [
             path.parent
@@ -128,9 +139,10 @@ class Project:
         yield from sorted(found, key=lambda folder: folder.name)
 
     def lost(self) -> list[Path]:
-        """Folders of runs whose journal is missing, oldest first. Raises UsageError.
+        """Return the folders of runs whose journal is missing. The oldest run comes first. Raises UsageError when the
+        folder of all runs cannot be read.
 
-        Includes empty folders, and runs inside suites.
+        The result also contains empty folders, and folders of runs inside suites.
         """
         self.look_into_reports()
         found: list[Path] = []
@@ -156,10 +168,11 @@ class Project:
             ) from None
 
     def run(self, name: str = "", *, suites: bool = False, lost: bool = False) -> Path:
-        """Folder of one run. Raises UnknownName.
+        """Return the folder of one run. Raises UnknownName when ``name`` selects no run, or several.
 
-        ``name`` is the name of a run or a unique part of it, a drill (for its newest run), or ``latest`` (the default). With
-        ``suites``, ``name`` may also select a suite; with ``lost``, a run whose journal is missing.
+        ``name``: name of a run, a unique part of this name, the name of a drill (which selects its newest run), or
+        ``latest``, which is the default. When ``suites`` is true, ``name`` may also select a suite. When ``lost`` is
+        true, it may also select a run whose journal is missing.
         """
         known = [*self.runs(), *self.lost()] if lost else list(self.runs())
         found = {folder.name: folder for folder in known}
@@ -190,7 +203,9 @@ class Project:
         raise UnknownName(what, hint=f"{'did you mean one of' if near else 'the newest are'}: {', '.join(reversed(newest))}")
 
     def runs_of(self, name: str, *, lost: bool = False) -> list[Path]:
-        """Folders of the runs that ``name`` selects (see ``run``); for a suite, of the runs of its drills. Raises UnknownName."""
+        """Return the folders of the runs that ``name`` selects, by the rules of ``run``. If ``name`` selects a suite,
+        return the folders of the runs of its drills. Raises UnknownName when ``name`` selects no run.
+        """
         folder = self.run(name, suites=bool(name), lost=lost)
         if lost and not (folder / FILE).exists():
             return damaged.drills_in(folder) or [folder]
@@ -202,7 +217,7 @@ def _journals(reports: Path) -> Iterator[Path]:
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
-    """Subfolders of ``folder`` that are named like runs."""
+    """Return the subfolders of ``folder`` whose names have the form of a run's name."""
     try:
         with os.scandir(folder) as found:
             names = [one.name for one in found if RUN_ID.fullmatch(one.name) and one.is_dir(follow_symlinks=False)]

@@ -1,6 +1,7 @@
-"""Record of missed drills and of scheduled runs that could not begin: ``reports/schedule.jsonl``, a chain of hashes.
+"""Record of missed drills and of scheduled runs that could not begin. The record is the file
+``reports/schedule.jsonl``. Its lines form a chain of hashes.
 
-A run has its own journal; this file records runs that did not take place.
+A run has its own journal. This file records runs that did not take place.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NOT_BEGUN: Literal["not begun"] = "not begun"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the record; times are in UTC (RFC 3339), empty when there is none."""
+    """One line of the record. Times are in UTC, in the format of RFC 3339. A time that does not exist is empty."""
 
     at: str
     kind: Literal["missed", "not begun"]
@@ -30,20 +31,22 @@ class Entry:
     service: str
     environment: str
     due: str
-    """Moment from which the run was due; empty when the drill had never passed."""
+    """Time from which the run was due. It is empty when the drill had never passed."""
     message: str
-    """Reason why the run could not begin, or a text that says how long it has been overdue."""
+    """Reason why the run could not begin, or a text that tells how long the run has been overdue."""
     prev: str | None = None
     hash: str = ""
 
     @property
     def subject(self) -> tuple[str, str]:
-        """Name of the drill, and the environment: the key by which entries are grouped."""
+        """Key by which entries are grouped: the name of the drill, and the environment."""
         return self.drill, self.environment
 
 
 def append(reports: Path, entry: Entry) -> Entry:
-    """Append ``entry`` durably; return it with its hashes. Raises OSError."""
+    """Append ``entry`` to the record. It is on disk when this function returns. Returns the entry with its hashes.
+    Raises OSError when the file cannot be written.
+    """
     descriptor = os.open(reports / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -59,9 +62,9 @@ def append(reports: Path, entry: Entry) -> Entry:
 
 
 def read(reports: Path) -> tuple[list[Entry], str]:
-    """Read all entries; also return the reason why the record is damaged, or an empty text.
+    """Read all entries of the record. The second result is the reason why the record is damaged, or an empty text.
 
-    Lines that cannot be read are left out. A missing file is an empty record.
+    Lines that cannot be read are left out. If the file is missing, the record is empty.
     """
     try:
         data = (reports / FILE).read_bytes()
@@ -85,7 +88,7 @@ def read(reports: Path) -> tuple[list[Entry], str]:
 
 
 def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:
-    """Newest entry of ``kind`` for each drill and environment."""
+    """Return the newest entry of ``kind`` for each drill and environment."""
     return {one.subject: one for one in entries if one.kind == kind}
 
 

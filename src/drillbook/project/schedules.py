@@ -1,4 +1,6 @@
-"""Schedules of a project's drills and suites, read from their files without loading actions, so that lists stay fast."""
+"""Reads the schedules of a project's drills and suites from their files. Actions are not loaded, so that tasks which
+list drills stay fast.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +23,34 @@ _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """Fields in the file of a drill or suite that lists and due dates need."""
+    """The fields of a drill or suite that are needed for lists and for due dates."""
 
     name: str
     title: str = ""
     suite: bool = False
     services: tuple[str, ...] = ()
-    """Service of the drill; for a suite, the services of its drills."""
+    """Service of the drill. For a suite, these are the services of its drills."""
     environments: tuple[str, ...] | None = None
-    """Environments in which the suite may run; None for a suite with a drill that cannot be read."""
+    """Environments in which the drill or suite may run. None when this is unknown, for example for a suite with a drill
+    that cannot be read.
+    """
     every: Duration | None = None
     grace: Duration | None = None
     windows: tuple[tuple[Window, ...], ...] = ()
     drills: tuple[str, ...] = ()
     broken: str = ""
-    """Reason why the file cannot be read, or why its schedule is invalid; empty if neither is the case."""
+    """Reason why the file cannot be read, or why its schedule is invalid. The text is empty when the file is valid."""
 
     @property
     def schedule(self) -> Schedule | None:
-        """Schedule of the drill or suite; None without `every`."""
+        """Schedule of the drill or suite. None when the key `every` is missing."""
         return Schedule.of(self.every, self.grace, self.windows)
 
 
 def read(project: Project) -> list[Scheduled]:
-    """Read the schedule of each drill and suite of ``project``, sorted by name; unreadable files are marked ``broken``."""
+    """Read the schedule of each drill and suite of ``project``. The result is sorted by name. If a file cannot be read,
+    the field ``broken`` holds the reason.
+    """
     found = {name: _read(name, path) for name, path in project.drill_names().items()}
     return [_with_drills(one, found) if one.suite else one for one in found.values()]
 

@@ -1,4 +1,4 @@
-"""Settings of a project: the optional file ``drillbook.yml`` in its folder."""
+"""Reads the settings of a project from the file ``drillbook.yml`` in the project's folder. This file is optional."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from drillbook.values import Secret
 
 FILE = "drillbook.yml"
 _TAGS = ("!env", "!file")
-"""Allowed sources of secrets in this file. Programs are not among them, since the file is read without a drill."""
+"""Sources of secrets that are allowed in this file. Programs are not allowed, because the file is also read when no
+drill runs.
+"""
 
 
 class Settings(BaseModel):
@@ -33,7 +35,9 @@ class Settings(BaseModel):
 
 
 def load(root: Path) -> Settings:
-    """Load the settings of the project in ``root``; without the file, the defaults. Raises InventoryError with the position."""
+    """Load the settings of the project in ``root``. If the file is missing, return the default settings. Raises
+    InventoryError with the position when the file is invalid.
+    """
     path = root / FILE
     if not path.is_file():
         return Settings()

@@ -1,6 +1,7 @@
-"""Standings of drills and suites: the newest run, and the newest run that passed, in each environment; read from results.
+"""Reads the standings of drills and suites from the results of runs. A standing names the newest run and the newest
+passed run in one environment.
 
-Fast with hundreds of runs: of most runs, only the name and the start of the result are read.
+Reading is fast even for hundreds of runs, because for most runs only the name and the start of the result are read.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from drillbook.report import folders
 from drillbook.report.figures import moment
 
 HEAD = 4096
-"""Number of bytes at the start of a result file that are searched for the verdict and the environment."""
+"""Number of bytes at the start of a result file in which the verdict and the environment are searched."""
 _VERDICT = re.compile(rb'^ {2}"verdict": "([a-z ]+)",$', re.MULTILINE)
 _ENVIRONMENT = re.compile(rb'^ {2}"environment": "([^"\\]+)",$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A finished run of a drill or suite, as its ``result.json`` describes it."""
+    """A finished run of a drill or suite, with the fields of its ``result.json``."""
 
     run: str
     folder: Path
@@ -40,18 +41,20 @@ class Ended:
 
     @property
     def passed(self) -> bool:
-        """True when the run passed, and undid all its changes."""
+        """True when the run passed and has undone all its changes."""
         return self.verdict == Verdict.PASSED and self.exit == 0
 
     @property
     def at(self) -> datetime | None:
-        """Start of the run; None when the result does not contain a time."""
+        """Start of the run. None when the result does not contain a time."""
         return moment(self.started)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """State of one drill or suite in one environment: newest run, newest run that passed, and oldest run."""
+    """Standing of one drill or suite in one environment: its newest run, its newest passed run, and the start of its
+    oldest run.
+    """
 
     last: Ended
     passed: Ended | None
@@ -60,11 +63,13 @@ class Standing:
 
 
 Standings = dict[tuple[str, str], Standing]
-"""State by name of the drill or suite, and environment."""
+"""Standings, by the name of the drill or suite and the environment."""
 
 
 def read(runs: Sequence[Path], project: Project) -> Standings:
-    """Read the standings from the folders ``runs``, newest first, and from the suites that contain them."""
+    """Read the standings from the run folders ``runs``, and from the suites that contain these runs. The newest runs
+    are read first.
+    """
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
     found: Standings = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
@@ -85,7 +90,9 @@ def read(runs: Sequence[Path], project: Project) -> Standings:
 
 
 def newest(standings: Standings) -> dict[str, Standing]:
-    """Merge the standings of all environments: the newest run and the newest pass of each drill and suite."""
+    """Merge the standings of all environments. The result holds the newest run and the newest passed run of each drill
+    and suite.
+    """
     found: dict[str, Standing] = {}
     for (name, _), one in standings.items():
         known = found.get(name)
@@ -102,7 +109,7 @@ def newest(standings: Standings) -> dict[str, Standing]:
 
 
 def _head(folder: Path) -> tuple[bool, str]:
-    """Read from the start of a result if the run seems to have passed, and its environment."""
+    """Read only the start of a result. Returns True when the run seems to have passed, and the environment of the run."""
     try:
         with (folder / "result.json").open("rb") as file:
             head = file.read(HEAD)
@@ -113,7 +120,9 @@ def _head(folder: Path) -> tuple[bool, str]:
 
 
 def result(folder: Path) -> Ended | None:
-    """Read the result in ``folder``; None for a missing or damaged file (`invoke report RUN` writes it again)."""
+    """Read the result in ``folder``. Returns None when the file is missing or damaged. In this case, `invoke report
+    RUN` can write it again.
+    """
     try:
         data = json.loads((folder / "result.json").read_bytes())
         return Ended(

@@ -1,4 +1,6 @@
-"""The import path `drillbook.tasks`, which the `tasks.py` of a project uses; the tasks themselves are in `drillbook.cli`."""
+"""Import path of the tasks. The file `tasks.py` of a project imports this module. The tasks themselves are in
+`drillbook.cli`.
+"""
 
 from drillbook.cli.tasks import namespace
 

@@ -1,5 +1,5 @@
-"""Traces of runs for OpenTelemetry, made from journals, and metrics of a project for Prometheus, made from results.
+"""Makes traces of runs for OpenTelemetry from journals, and metrics of a project for Prometheus from results.
 
-Lives here: the spans and sending them by OTLP; the metrics, the alert rules and the dashboard for them.
+Lives here: spans, sending spans by OTLP, metrics, alert rules, the dashboard.
 Lives elsewhere: the journal (`journal`), schedules and what is due (`project`).
 """

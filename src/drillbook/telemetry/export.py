@@ -1,7 +1,9 @@
-"""Export of a run's spans to an OpenTelemetry collector by OTLP over HTTP, after the run, within a deadline.
+"""Sends the spans of a run to an OpenTelemetry collector by OTLP over HTTP. This happens after the run, and within a
+deadline.
 
-Settings are those of OpenTelemetry (https://opentelemetry.io/docs/specs/otel/protocol/exporter/): the endpoint and its
-headers from ``OTEL_EXPORTER_OTLP_*``. A collector that is down only delays the very end of a run, up to the deadline.
+The settings are those of OpenTelemetry (https://opentelemetry.io/docs/specs/otel/protocol/exporter/). The endpoint and
+its headers are in the variables ``OTEL_EXPORTER_OTLP_*``. A collector that does not answer delays only the very end of
+a run, and at most until the deadline.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class NotExported(Exception):
-    """Raised when the spans did not reach the collector; its text is the reason."""
+    """Raised when the spans did not reach the collector. The text of the error is the reason."""
 
 
 def endpoint(environment: Mapping[str, str] = os.environ) -> str:
-    """Address of the collector without credentials; empty when tracing is off."""
+    """Return the address of the collector without credentials. The result is empty when tracing is off."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ""
     url = next((environment[name] for name in ENDPOINTS if environment.get(name)), "")
@@ -44,9 +46,10 @@ def endpoint(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S, *, suite: str = "") -> None:
-    """Export ``spans`` of ``run``, as part of the trace of ``suite`` if given.
+    """Send the ``spans`` of ``run`` to the collector. If ``suite`` is given, they become part of the trace of this
+    suite.
 
-    Raises NotExported, at the latest after ``deadline_s`` seconds.
+    Raises NotExported when sending fails, or when it takes longer than ``deadline_s`` seconds.
     """
     result: list[str] = []
     thread = threading.Thread(
@@ -61,7 +64,7 @@ def export(run: str, spans: Sequence[Span], deadline_s: float = DEADLINE_S, *, s
 
 
 def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str:
-    """Send the spans; return the reason for a failure, empty on success."""
+    """Send the spans. Returns the reason when this fails, and otherwise an empty text."""
     try:
         # These imports are slow, and need an optional extra.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  an extra, and slow to load
@@ -87,9 +90,10 @@ def _sent(run: str, trace: str, spans: Sequence[Span], deadline_s: float) -> str
 
 
 def _readable(run: str, trace: str, span: Span) -> ReadableSpan:
-    """Convert ``span`` to the SDK's format; its ids are those that requests of the run have already sent in ``traceparent``.
+    """Convert ``span`` to the format of the OpenTelemetry SDK. Its ids are the ids that the requests of the run have
+    already sent in the header ``traceparent``.
 
-    If ``trace`` is that of a suite, the run's first span becomes a child of the suite's first span.
+    If ``trace`` is the trace of a suite, the first span of the run becomes a child of the first span of the suite.
     """
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  an extra, and slow to load
     from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415  an extra, and slow to load

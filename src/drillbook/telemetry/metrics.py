@@ -1,7 +1,9 @@
-"""Metrics of a project for Prometheus, as a file for the textfile collector of node_exporter, or in the form of OpenMetrics.
+"""Metrics of a project for Prometheus. They are written as a file for the textfile collector of node_exporter, or in
+the format of OpenMetrics.
 
-Moments are exported as timestamps, so that a rule compares them with the present even when nothing writes the file any more.
-Sources: https://prometheus.io/docs/practices/naming/, https://github.com/prometheus/node_exporter#textfile-collector.
+Times are exported as timestamps. An alert rule compares them with the present, so that it works even when the file is
+no longer written. Sources: https://prometheus.io/docs/practices/naming/,
+https://github.com/prometheus/node_exporter#textfile-collector.
 """
 
 from __future__ import annotations
@@ -55,14 +57,16 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "restore_duration_seconds": ("Duration of the newest restore that was measured.", SUBJECT),
     "restore_rate_bytes_per_second": ("Size divided by duration of the newest restore that was measured.", SUBJECT),
 }
-"""Name without prefix, help and labels of each metric; all are gauges."""
+"""For each metric: its name without the prefix, its help text, and the names of its labels. All metrics are gauges."""
 MODE = 0o644
-"""Mode of the file: the collector is another user. It names services and drills, and contains no secret."""
+"""Permissions of the file. The collector runs as another user and must be able to read it. The file contains names of
+services and drills, but no secrets.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a metric, with the values of its labels in order."""
+    """One value of a metric, with the values of its labels. They are in the order of the metric's label names."""
 
     name: str
     labels: tuple[str, ...]
@@ -70,7 +74,7 @@ class Sample:
 
 
 def samples(found: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
-    """Yield the samples of all metrics, from the state by schedules and the figures of runs."""
+    """Yield the samples of all metrics. They are made from the state of the schedules and the figures of runs."""
     yield Sample("metrics_written_timestamp_seconds", (), found.now.timestamp())
     for row in found.rows:
         subject = (row.service, row.drill, row.environment)
@@ -129,7 +133,9 @@ def _moment(name: str, labels: tuple[str, ...], at: str) -> Iterator[Sample]:
 
 
 def exposition(found: Iterable[Sample], *, openmetrics: bool = False) -> bytes:
-    """Format the samples for Prometheus, or as OpenMetrics. Raises MissingExtra without prometheus_client."""
+    """Format the samples in the text format of Prometheus, or as OpenMetrics. Raises MissingExtra when the package
+    prometheus_client is not installed.
+    """
     try:
         from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415  an extra
         from prometheus_client.openmetrics import exposition as open_exposition  # noqa: PLC0415  an extra
@@ -144,7 +150,9 @@ def exposition(found: Iterable[Sample], *, openmetrics: bool = False) -> bytes:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write the file atomically, readable by the collector's user. Raises UsageError when that is impossible."""
+    """Write the file atomically. The user of the collector can read it. Raises UsageError when the file cannot be
+    written.
+    """
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""Figures of the runs of a project for its metrics, from the runs' results: objectives, backups, restores, residue, trends."""
+"""Reads figures of a project's runs from their results, for the metrics of the project. The figures are about
+objectives, backups, restores, residue and trends.
+"""
 
 from __future__ import annotations
 
@@ -14,40 +16,46 @@ from drillbook.report.figures import moment
 from drillbook.statistics import line
 
 MOST_RUNS = 20
-"""Number of newest runs of each drill and environment from which trends and repeated misses are computed."""
+"""Number of runs from which trends and repeated misses are computed. These are the newest runs of a drill in one
+environment.
+"""
 OBJECTIVES = ("rto", "rpo", "detect")
 
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """Figures of one run that ended, from its ``result.json``; ``data`` is the whole result."""
+    """Figures of one finished run, from its ``result.json``. ``data``: the whole result."""
 
     data: Mapping[str, Any]
 
     @property
     def subject(self) -> tuple[str, str, str]:
-        """Service, drill and environment: the key by which runs are grouped."""
+        """Key by which runs are grouped: the service, the drill and the environment."""
         return self.data["service"], self.data["drill"], self.data["environment"]
 
     @property
     def passed(self) -> bool:
-        """True when the run passed, and undid all its changes."""
+        """True when the run passed and has undone all its changes."""
         return bool(self.data["verdict"] == Verdict.PASSED and self.data["exit"] == 0)
 
     @property
     def started_s(self) -> float:
-        """Start of the run in seconds since 1970; 0 when the result does not contain a time."""
+        """Start of the run, in seconds since 1970. It is 0 when the result does not contain a time."""
         found = moment(str(self.data["started"]))
         return found.timestamp() if found else 0.0
 
     def objective(self, key: str) -> Mapping[str, Any]:
-        """Objective ``key`` with its measurement; empty when the drill does not set it."""
+        """Return the objective ``key`` with its measurement. The result is empty when the drill does not set this
+        objective.
+        """
         found = self.data["objectives"].get(key)
         return found if isinstance(found, dict) else {}
 
     @property
     def restore(self) -> Mapping[str, float]:
-        """``backup_age_s``, ``bytes`` and ``seconds`` of the newest restore step that measured them; without the others."""
+        """Return ``backup_age_s``, ``bytes`` and ``seconds`` of the last restore step that measured them. Values that
+        were not measured are left out.
+        """
         found: dict[str, float] = {}
         for step in self.data["steps"]:
             facts = step.get("facts") or {}
@@ -66,7 +74,9 @@ class RunFigures:
 
 
 def _restored(facts: Mapping[str, Any], seconds: Any) -> dict[str, float]:
-    """Size and duration of one restore step; empty when its facts contain no size."""
+    """Return the size and the duration of one restore step. The result is empty when the facts of the step contain no
+    size.
+    """
     backup = facts.get("backup")
     sizes = [facts.get("used_bytes"), facts.get("bytes"), backup.get("bytes") if isinstance(backup, dict) else None]
     size = next((float(one) for one in sizes if isinstance(one, int) and one > 0), None)
@@ -79,13 +89,15 @@ def _restored(facts: Mapping[str, Any], seconds: Any) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class DrillFigures:
-    """Figures of one drill in one environment; ``runs`` are its newest runs, newest first, never empty."""
+    """Figures of one drill in one environment. ``runs``: its newest runs, from the newest to the oldest. There is at
+    least one run.
+    """
 
     runs: tuple[RunFigures, ...]
     residue: int
-    """Number of changes not undone and not closed, in all runs."""
+    """Number of changes in all runs that were not undone and that nobody has closed."""
     last_pass: RunFigures | None
-    """The newest run of all that passed; None without one."""
+    """The newest passed run. None when no run has passed."""
 
     @property
     def newest(self) -> RunFigures:
@@ -93,12 +105,16 @@ class DrillFigures:
         return self.runs[0]
 
     def last_measured(self, key: str) -> Mapping[str, Any]:
-        """Objective ``key`` of the newest run that measured it; without one, of the newest run."""
+        """Return the objective ``key`` of the newest run that measured it. If no run measured it, return the objective
+        of the newest run.
+        """
         measured = (one.objective(key) for one in self.runs if one.objective(key).get("measured_s") is not None)
         return next(measured, self.newest.objective(key))
 
     def misses(self, key: str) -> int:
-        """Number of newest runs in a row that missed objective ``key``; runs that could not verify it are skipped."""
+        """Return the number of runs in a row that missed the objective ``key``, counted back from the newest run. Runs
+        that could not verify the objective are skipped.
+        """
         count = 0
         for one in self.runs:
             met = one.objective(key).get("met")
@@ -108,7 +124,9 @@ class DrillFigures:
         return count
 
     def trend(self, key: str) -> tuple[float, float] | None:
-        """Growth of a measurement in seconds a day over the runs that passed, and its error; None with too few runs."""
+        """Return the growth of a measured value over the passed runs, in seconds per day, and the error of the growth.
+        Returns None when there are too few runs.
+        """
         points = [
             (one.started_s / 86400, float(one.objective(key)["measured_s"]))
             for one in self.runs
@@ -118,12 +136,16 @@ class DrillFigures:
         return (fitted.slope, fitted.slope_error) if fitted else None
 
     def last_restore(self) -> Mapping[str, float]:
-        """Age of the backup, size and duration of the newest restore that was measured; empty without one."""
+        """Return the age of the backup, the size and the duration of the newest measured restore. The result is empty
+        when no restore was measured.
+        """
         return next((one.restore for one in self.runs if one.restore), {})
 
 
 def read(project: Project) -> list[DrillFigures]:
-    """Read the figures of each drill and environment, sorted; unreadable results are left out."""
+    """Read the figures of each drill in each environment. They are sorted by service, drill and environment. Results
+    that cannot be read are left out.
+    """
     runs: dict[tuple[str, str, str], list[RunFigures]] = {}
     residue: dict[tuple[str, str, str], int] = {}
     passed: dict[tuple[str, str, str], RunFigures] = {}

@@ -1,6 +1,7 @@
-"""Conversion of a journal's events to the spans of a trace; pure functions, without input or output.
+"""Converts the events of a journal to the spans of a trace. All functions are pure: they read and write no files.
 
-A time is the wall time at the run's start plus the elapsed monotonic time, so that no span has a negative length.
+The time of an event is the wall clock time at the start of the run plus the elapsed time by the monotonic clock.
+Therefore no span has a negative duration.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ PASSED = "passed"
 
 @dataclass(slots=True)
 class Moment:
-    """An event inside a span; ``at`` in nanoseconds since the epoch."""
+    """An event inside a span. ``at``: time of the event, in nanoseconds since 1970."""
 
     name: str
     at: int
@@ -49,7 +50,9 @@ class Moment:
 
 @dataclass(slots=True)
 class Span:
-    """One span; times in nanoseconds since the epoch, ``end`` is 0 while it is open. ``error`` describes a failure."""
+    """One span. Times are in nanoseconds since 1970. ``end``: 0 while the span is open. ``error``: description of a
+    failure, or an empty text.
+    """
 
     key: str
     parent: str
@@ -62,7 +65,7 @@ class Span:
 
 
 def of_run(events: Sequence[Event], verdict: str = "") -> list[Span]:
-    """Spans of a run, beginning with the span of the drill; a later recovery is not included."""
+    """Return the spans of a run. The first span is the span of the drill. A later recovery is not included."""
     maker = _Maker(events[0])
     for event in events:
         if isinstance(event.what, RecoveryStarted):
@@ -72,7 +75,9 @@ def of_run(events: Sequence[Event], verdict: str = "") -> list[Span]:
 
 
 def of_suite(run: str, suite: str, began_ns: int, seconds: float, verdict: str) -> list[Span]:
-    """Span of a suite's run, the parent of its drills' spans. Begins ``began_ns`` nanoseconds after the epoch."""
+    """Return the span of a suite's run. It is the parent of the spans of the suite's drills. ``began_ns``: start of the
+    span, in nanoseconds since 1970.
+    """
     return [
         Span(
             ROOT,
@@ -87,7 +92,7 @@ def of_suite(run: str, suite: str, began_ns: int, seconds: float, verdict: str) 
 
 
 class _Maker:
-    """Builds spans from the events of a journal, taken in order."""
+    """Builds spans from the events of a journal. The events must be passed in their order."""
 
     def __init__(self, first: Event) -> None:
         self._begun, self._origin = round(datetime.fromisoformat(first.at).timestamp() * 1e9), first.clock
@@ -163,7 +168,7 @@ class _Maker:
             span.attributes["drillbook.attempts"] = what.attempts
 
     def _place(self, event: Event) -> Span:
-        """Innermost span that the event belongs to."""
+        """Return the innermost span to which the event belongs."""
         step = event.step or (event.what.probe if isinstance(event.what, OfProbe) else "")
         keys = [step_key(step, event.host or ""), step_key(step)] if step else []
         return next((self._spans[key] for key in (*keys, self._phase) if key in self._spans), self._root)
@@ -180,7 +185,9 @@ class _Maker:
 
 
 def _attributes(data: dict[str, Any]) -> dict[str, Value]:
-    """Attributes made from the data of an event, shortened; a list, such as a command, becomes one text."""
+    """Return the attributes of a span for the data of an event. Long values are shortened. A list, such as a command,
+    becomes one text.
+    """
     found: dict[str, Value] = {}
     for key, value in data.items():
         if key in _LEFT_OUT or value is None:
