@@ -1,9 +1,9 @@
 """Checks that a data directory, the server that uses it, its unit, and the server at the port belong together.
 
-An inventory may name the wrong host, port, folder or unit. So before anything is destroyed, and before the first write of a
-restore, the server that answers is verified to be that of the data directory: system identifier and lock file
-(``postmaster.pid``: process, folder, start time, port) must be the same when read through the server and in the folder on
-the host. A copy of a cluster has the same identifier, and even the same lock file, but another process.
+An inventory may name the wrong host, port, folder or unit. Therefore the server is checked before anything is destroyed, and
+before a restore writes anything. Two things are read both through the server and in the folder on the host, and must be equal:
+the system identifier of the cluster, and the lock file ``postmaster.pid`` with process, folder, start time and port. A copy of a
+cluster may have the same identifier and even the same lock file, but another process.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ FROM pg_catalog.pg_control_system()
 class Cluster:
     """Cluster in a data directory, and the server that uses the directory.
 
-    ``system`` is the system identifier, ``pid`` the server's main process, ``lineage`` the ancestors and control groups of
-    that process, ``lock`` the content of the lock file.
+    ``system``: system identifier of the cluster; ``pid``: main process of the server, or None if no server runs; ``lock``:
+    content of the lock file; ``lineage``: ancestors and control groups of the main process.
     """
 
     system: str
@@ -62,9 +62,9 @@ class Cluster:
 
 
 def look(tools: Tools, main: int | None = None) -> Cluster | None:
-    """Examine the data directory; return None when it contains no cluster. Raises HostError.
+    """Examine the data directory, and return its cluster, or None when it contains no cluster. Raises HostError.
 
-    ``main`` is the main process of the unit.
+    ``main``: main process of the unit, if it is known.
     """
     argv = ("sh", "-c", _LOOK, "sh", tools.service.data_directory, str(main or 0))
     output = once_more(lambda: tools.owned(argv, env={"LC_ALL": "C"}))
@@ -80,13 +80,13 @@ def look(tools: Tools, main: int | None = None) -> Cluster | None:
 
 
 def must_answer(session: Connection, tools: Tools) -> None:
-    """Raise StepFailed unless the server of ``session`` is the one that uses the data directory. Raises HostError."""
+    """Raise StepFailed unless the server of ``session`` uses the data directory. Raises HostError."""
     if why := _difference(session, tools, look(tools)):
         raise _foreign(tools, why)
 
 
 def must_be_free(ctx: Context, tools: Tools) -> None:
-    """Raise StepFailed when a server answers at the port although the data directory has no cluster. Raises HostError."""
+    """Raise StepFailed when a server answers at the port although the data directory is not in use. Raises HostError."""
     if answers(ctx, tools.service):
         raise _foreign(tools, f"a server answers at that port, but {tools.service.data_directory} contains no cluster")
 
@@ -94,7 +94,7 @@ def must_be_free(ctx: Context, tools: Tools) -> None:
 def must_own(ctx: Context, tools: Tools) -> None:
     """Raise CouldNotVerify unless data directory, unit and the server at the port belong together. Raises HostError.
 
-    If the server is stopped, no server may answer at the port, and the unit must be stopped too.
+    If no server uses the data directory, the unit must be stopped too, and no server may answer at the port.
     """
     service = tools.service
     unit = manager_of(tools.host).state(tools.host, service.unit, tools.deadline) if service.unit else None
@@ -137,7 +137,7 @@ _HINT = "check `host`, `unit`, `data_directory`, `address` and `port` of the ser
 
 
 def _hint_of_unit(unit: UnitState, lineage: Lineage) -> str:
-    """Return the hint that names the unit whose control group has the server, if one has it."""
+    """Return a hint. It names the unit whose control group contains the server, if there is such a unit."""
     if not (real := lineage.unit):
         return _HINT
     alone = " (Debian's `postgresql` has no process: it only starts the unit of each cluster)" if unit.exited else ""
@@ -145,7 +145,7 @@ def _hint_of_unit(unit: UnitState, lineage: Lineage) -> str:
 
 
 def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> str:
-    """Return the reason why the server of ``session`` is not the server of ``cluster``; empty when it is."""
+    """Return the reason why the server of ``session`` is not the server of ``cluster``, or an empty text when it is."""
     if cluster is None:
         return f"{tools.service.data_directory} contains no cluster"
     if cluster.pid is None:
@@ -189,7 +189,10 @@ def _foreign(tools: Tools, why: str) -> StepFailed:
 
 
 def asked_on_host(tools: Tools) -> None:
-    """Raise StepFailed unless psql, when run on the host, reaches the server that uses the data directory. Raises HostError."""
+    """Run psql on the host, and raise StepFailed unless it reaches the server that uses the data directory.
+
+    Raises HostError.
+    """
     output = tools.client(
         "psql",
         "--no-psqlrc",

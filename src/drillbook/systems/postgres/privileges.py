@@ -1,10 +1,10 @@
-"""SQL expressions for grants, and a query for changed grants on objects of the server or of extensions."""
+"""SQL expressions that read grants, and a query that finds changed grants on objects of the server and of extensions."""
 
 from __future__ import annotations
 
 
 def no_member(catalog: str, oid: str) -> str:
-    """Return an SQL condition that excludes members of extensions."""
+    """Return an SQL condition that excludes the objects that belong to extensions."""
     return (
         "NOT EXISTS (SELECT FROM pg_catalog.pg_depend x "
         f"WHERE x.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass AND x.objid = {oid} AND x.deptype = 'e')"
@@ -21,10 +21,10 @@ def exploded(acl: str) -> str:
 
 
 def grants(acl: str, default: str) -> str:
-    """Return an SQL expression for the grants in ``acl`` that ``default`` lacks (``+``), and for those in ``default`` that
-    ``acl`` lacks (``-``).
+    """Return an SQL expression that lists the differences between the access control lists ``acl`` and ``default``.
 
-    A complete list would differ between server versions: PostgreSQL 17 added the privilege MAINTAIN for owners.
+    A grant that only ``acl`` contains has the prefix ``+``. A grant that only ``default`` contains has the prefix ``-``. A
+    list of all grants would depend on the server's version: PostgreSQL 17 added the privilege MAINTAIN for owners.
     """
     given, usual = exploded(f"coalesce({acl}, {default})"), exploded(default)
     return (
@@ -35,7 +35,10 @@ def grants(acl: str, default: str) -> str:
 
 
 def _member(catalog: str, name: str, *, acl: str, default: str, schema: str) -> str:
-    """Return an SQL query for objects in ``catalog`` AS o whose grants have changed since the installation."""
+    """Return an SQL query for those objects in ``catalog`` whose grants have changed since the installation.
+
+    The alias of ``catalog`` in the query is o. The other parameters are SQL expressions that use this alias.
+    """
     kind = {"pg_class": "relation", "pg_proc": "function", "pg_namespace": "schema"}[catalog]
     given = grants(acl, f"coalesce(i.initprivs, {default})")
     return (
@@ -73,4 +76,4 @@ MEMBERS = " UNION ALL ".join(
         ),
     )
 )
-"""Query for relations, functions and schemas of the server and of extensions whose grants were changed."""
+"""Query for those relations, functions and schemas of the server and of extensions whose grants were changed."""

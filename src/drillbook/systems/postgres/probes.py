@@ -41,9 +41,9 @@ _EMPTY = f"SELECT NOT EXISTS (SELECT 1 FROM {_TABLE})"  # noqa: S608
 
 
 class Planned(Availability):
-    """Check that the server's plan of a statement uses the required index; the statement itself is not run.
+    """Check that the server's plan of a statement uses the required index. The statement is not run.
 
-    Unlike the duration of a statement, its plan does not depend on the speed of the machine.
+    Unlike the duration of a statement, the plan does not depend on the speed of the machine.
     """
 
     service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
@@ -51,7 +51,7 @@ class Planned(Availability):
     index: Annotated[str, Field(min_length=1, description="Index that the plan must use.")]
 
     def check(self, ctx: Context) -> str | None:
-        """Get the plan once on a new connection, as the application's role."""
+        """Open a connection as the application's role, and get the plan once. Return None if it uses the index."""
         service = ctx.service(self.service, Postgres)
         try:
             with ctx.reach(service) as way, Bounded.connect(**_prompt(service, *way, self.timeout)) as session:
@@ -64,7 +64,7 @@ class Planned(Availability):
 
 
 def _prompt(service: Postgres, address: str, port: int, timeout: float) -> dict[str, Any]:
-    """Return connection options for the application's role, with a statement timeout of ``timeout`` seconds."""
+    """Return connection options for the application's role. A statement may take at most ``timeout`` seconds."""
     milliseconds = max(1, int(timeout * 1000))
     return parameters(service, address, port, as_user=True, timeout=timeout) | {
         "options": f"-c statement_timeout={milliseconds}",
@@ -76,7 +76,7 @@ def _prompt(service: Postgres, address: str, port: int, timeout: float) -> dict[
 
 
 class Canary(BaseCanary):
-    """Write numbered rows as the application's role; every acknowledged row must exist after the recovery."""
+    """Write numbered rows as the application's role. Every acknowledged row must exist after the recovery."""
 
     service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
     every: Duration = Field(
@@ -88,7 +88,7 @@ class Canary(BaseCanary):
     )
 
     def reach(self, ctx: Context) -> None:
-        """Log in as the superuser and as the application's role. Raises NotReady."""
+        """Log in as the superuser and as the application's role. Raises NotReady when a login or a write is impossible."""
         service = ctx.service(self.service, Postgres)
         with self._writing(ctx, service), connected(ctx, service, as_user=True):
             pass
@@ -110,7 +110,7 @@ class Canary(BaseCanary):
             ) from error
 
     def prepare(self, ctx: Context) -> None:
-        """Create the table and allow the application's role to write to it. Raises NotReady."""
+        """Create the canary's table, and allow the application's role to write to it. Raises NotReady on any error."""
         service = ctx.service(self.service, Postgres)
         with self._writing(ctx, service) as session:
             session.execute("SET client_min_messages = warning")
@@ -122,11 +122,14 @@ class Canary(BaseCanary):
                 one(user, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", _TABLE)
 
     def writer(self, ctx: Context) -> CanaryWriter:
-        """Return a writer that logs in with the application's role; a database closed to clients refuses this login."""
+        """Return a writer that logs in as the application's role. While the database refuses clients, this login fails."""
         return _Writer(ctx, ctx.service(self.service, Postgres), float(self.timeout))
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """Return the numbers of this run's rows that exist now; none when the table is missing. Raises CouldNotVerify."""
+        """Return the numbers of this run's rows that exist now. When the table is missing, there are none.
+
+        Raises CouldNotVerify when the rows cannot be read.
+        """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 return [number for (number,) in session.execute(_SURVIVORS, (ctx.run_id,)).fetchall()]
@@ -136,7 +139,10 @@ class Canary(BaseCanary):
             raise CouldNotVerify(f"the canary's rows in {self.service} cannot be read: {reason(error)}") from error
 
     def clean(self, ctx: Context) -> None:
-        """Delete this run's rows; drop the table and its schema when they are otherwise empty. Raises CouldNotVerify."""
+        """Delete this run's rows. Then drop the table if it is empty, and its schema if that is empty.
+
+        Raises CouldNotVerify when the rows cannot be deleted.
+        """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 with suppress(psycopg.errors.UndefinedTable):
@@ -151,7 +157,7 @@ class Canary(BaseCanary):
 
 
 class _Writer(ConnectedWriter[Connection]):
-    """Writer of rows over one connection."""
+    """Writer that inserts the canary's rows over one connection."""
 
     ERRORS = (psycopg.Error, HostError, OSError)
 
@@ -183,7 +189,7 @@ class _Writer(ConnectedWriter[Connection]):
         return None
 
     def connect(self, way: ExitStack) -> Connection:
-        """Connect within the probe's timeout; the limit is at least two seconds, the driver's minimum."""
+        """Connect within the probe's timeout. The driver cannot wait less than two seconds, so this is the minimum."""
         address, port = way.enter_context(self._ctx.reach(self._service))
         options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}
         session = way.enter_context(Bounded.connect(**options))
@@ -192,7 +198,7 @@ class _Writer(ConnectedWriter[Connection]):
 
     @contextmanager
     def _cut_off(self, session: Connection) -> Iterator[None]:
-        """Close the connection when an answer is overdue; otherwise a hanging server would block the writer for ever."""
+        """Close the connection when an answer is overdue. Otherwise, a server that hangs would block the writer for ever."""
         over = threading.Event()
         line = socket.socket(fileno=os.dup(session.fileno()))
 

@@ -22,9 +22,9 @@ _WRONG = re.compile(r"\b(error|ERROR|FATAL|PANIC):|warning: errors ignored")
 
 
 def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection[str] = ()) -> None:
-    """Raise StepFailed when a tool failed or reported an error, even with exit status 0.
+    """Raise StepFailed when the tool ``what`` failed or printed an error, even if its exit status is 0.
 
-    ``tolerated`` are error messages that the tool may print. If any are given, and the tool prints no other errors, exit
+    ``tolerated``: error messages that the tool may print. If there are any, and the tool prints no other error, the exit
     statuses 1 and 3 are accepted too.
     """
     lines = output.stderr.decode("utf-8", "backslashreplace").splitlines()
@@ -50,14 +50,14 @@ def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Verifies one backup in a store; ``origin`` contains the digest of its manifest."""
+    """Verifier of one backup in a store. ``origin``: reference to the backup that contains the digest of its manifest."""
 
     ctx: Context
     store: Store
     origin: Reference
 
     def manifest(self) -> Manifest:
-        """Read the manifest and check that the store lists every file with its size.
+        """Read the manifest, and check that the store lists every file with the size in the manifest.
 
         Raises StepFailed with a finding for each missing file or wrong size.
         """
@@ -66,7 +66,8 @@ class Proof:
     def fetch(self, backup: Manifest, tools: Tools, scratch: str) -> str:
         """Fetch the files to the host, compare each with its digest, and check that pg_restore can list the archive.
 
-        Returns their folder below ``scratch``. Raises StepFailed with a finding for each file that is missing or differs.
+        Return the folder below ``scratch`` that contains them. Raises StepFailed with a finding for each file that is missing
+        or differs.
         """
         folder = carry(self.ctx, self.store, self.origin, backup, scratch)
         listed = self.ctx.run(tools.path("pg_restore"), "--list", f"{folder}/{ARCHIVE}", sink=Ignored())

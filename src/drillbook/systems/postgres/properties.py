@@ -1,4 +1,4 @@
-"""Properties of a database and its server that a backup records in addition to the content."""
+"""Reads the properties of a database and its server that a backup records in addition to the content."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def of(snap: Snapshot) -> dict[str, Any]:
 
 
 def cluster(session: Connection) -> Cluster:
-    """Return the properties of the cluster that initdb set."""
+    """Return those properties of the cluster that initdb has set."""
     return Cluster(**dict(zip(Cluster.model_fields, one(session, _CLUSTER), strict=True)))
 
 
@@ -79,9 +79,10 @@ def configured_outside(session: Connection) -> tuple[str, ...]:
 
 
 def configuration(session: Connection) -> dict[str, bytes]:
-    """Return the configuration files in the data directory, by their paths relative to it.
+    """Return the content of the configuration files in the data directory, by their paths relative to this directory.
 
-    Files outside of that directory (``configured_outside``) survive the loss of the data directory and are not backed up.
+    Files outside the data directory survive its loss, and are not backed up. ``configured_outside`` returns their paths.
+    Raises CouldNotVerify when the name of a file cannot be stored in a backup.
     """
     found: dict[str, bytes] = {}
     for path, data in session.execute(_CONFIGURATION).fetchall():

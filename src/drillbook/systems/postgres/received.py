@@ -1,4 +1,4 @@
-"""Received WAL (write-ahead log) on its host: list its files, find its last record, copy it into a new cluster."""
+"""Lists the files of received WAL (write-ahead log) on a host, finds its last record, and copies it into a new cluster."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ rm -rf -- "$folder"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Received WAL in ``folder`` on the host of ``tools``; a complete segment has ``segment_bytes``."""
+    """Received WAL in ``folder`` on the host of ``tools``. ``segment_bytes``: size of a complete WAL segment."""
 
     tools: Tools
     folder: str
     segment_bytes: int
 
     def way(self, timeline: int, since: int) -> timelines.Way:
-        """Return the WAL files that a recovery reads, beginning at the WAL location ``since`` (in bytes) on ``timeline``.
+        """Return the WAL files that a recovery reads if it begins at the WAL location ``since`` on ``timeline``.
 
-        Raises StepFailed, HostError.
+        A WAL location is a number of bytes. Raises StepFailed when there is no WAL or a history file is invalid, HostError.
         """
         log = timelines.Log(self._sizes(), self.segment_bytes)
         newest = log.newest(timeline)
@@ -74,9 +74,9 @@ class Received:
         return timelines.history(read.text)
 
     def last_record(self, way: timelines.Way, scratch: str) -> int:
-        """Return the WAL location (in bytes) at which the last complete WAL record begins, according to pg_waldump.
+        """Return the WAL location in bytes at which the last complete WAL record begins. pg_waldump finds this record.
 
-        ``scratch`` is a folder on the host. Raises StepFailed when there is no such record, HostError.
+        ``scratch``: folder for temporary files on the host. Raises StepFailed when there is no such record, HostError.
         """
         said = ""
         for count in (1, 2):  # the last segment may be empty, or contain only the end of a record that began before it
@@ -105,7 +105,7 @@ class Received:
         raise StepFailed(f"{self.tools.host.name}: the end of the WAL in {self.folder} cannot be read: {said}")
 
     def lay(self, files: Sequence[str], data: str) -> None:
-        """Copy ``files``, and every history file, to ``pg_wal`` of the cluster in ``data``. Raises HostError."""
+        """Copy ``files`` and all history files to the folder ``pg_wal`` of the cluster in ``data``. Raises HostError."""
         names = [*files, *(name for name in self._sizes() if name.endswith(".history"))]
         self.tools.host.run(
             ("sh", "-c", _LAY, "sh", self.folder, data, *self.tools.as_owner("env")),

@@ -1,7 +1,10 @@
-"""Recovery from a physical backup and the WAL written since: makes a data directory, and replays the WAL to its end.
+"""Recovers a cluster from a physical backup and the WAL written since.
+
+It makes a data directory from the backup, and lets the server replay the WAL to its end.
 
 Source: PostgreSQL's manual, 25.3.5 "Recovering Using a Continuous Archive Backup". All WAL files are copied to ``pg_wal``
-before the server starts. The restore command always fails: the server then reads only ``pg_wal``, and starts a new timeline.
+before the server starts. The setting `restore_command` is a command that always fails. Therefore the server reads only
+``pg_wal``, and then starts a new timeline.
 """
 
 from __future__ import annotations
@@ -49,18 +52,19 @@ _UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 @dataclass(frozen=True, slots=True)
 class Least:
-    """Minimum that a recovery must reach: at least the WAL location ``to``, and beyond ``record`` (both in bytes).
+    """Minimum that a recovery must reach. Both fields are WAL locations in bytes.
 
-    ``record`` is the beginning of the last complete WAL record.
+    ``to``: location that must be reached; ``record``: beginning of the last complete WAL record. The recovery must go
+    beyond ``record``.
     """
 
     to: int
     record: int = -1
 
     def missed(self, end: int) -> str:
-        """Describe the minimum that the recovery did not reach; empty when it reached all.
+        """Describe the minimum that the recovery did not reach, or return an empty text when it reached everything.
 
-        ``end`` is the WAL location (in bytes) at which the recovery ended.
+        ``end``: WAL location in bytes at which the recovery ended.
         """
         if end < self.to:
             return f"WAL replayed at least to {timelines.lsn(self.to)}"
@@ -71,10 +75,11 @@ class Least:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Recovery of one cluster from the backup ``origin`` and the received WAL in the host's folder ``log``.
+    """Recovery of one cluster from the backup ``origin`` and from received WAL.
 
-    ``log`` is empty for a recovery without received WAL. ``reach`` is the LSN that the recovery must reach; empty for no
-    such minimum. A ``temporary`` cluster gets a file that marks this run as its owner.
+    ``log``: folder on the host with the received WAL, or empty for a recovery without it; ``reach``: LSN that the recovery
+    must reach, or empty if there is no such minimum. When ``temporary`` is true, a file in the cluster marks this run as
+    its owner.
     """
 
     ctx: Context
@@ -113,9 +118,9 @@ class Recovery:
                 return self._facts(manifest, len(files), recovered)
 
     def _made(self) -> bool:
-        """Return True when this step made the data directory before its controller died; False when it is absent or empty.
+        """Return True when an earlier attempt of this step, whose controller died, has made the data directory.
 
-        Raises StepFailed for any other content.
+        Return False when the directory is absent or empty. Raises StepFailed for any other content.
         """
         found = cluster.state(self.tools)
         if found == "cluster" and self._made_here():
@@ -139,7 +144,7 @@ class Recovery:
             self._configure(made, manifest)
 
     def _need_room(self, manifest: BaseManifest) -> None:
-        """Raise StepFailed when the disk lacks space for the backup's files and the cluster extracted from them."""
+        """Raise StepFailed when the disk lacks space for the backup's files or for the cluster extracted from them."""
         files = sum(one.size for one in manifest.files.values())
         free = self.tools.free_space()
         try:
@@ -153,7 +158,7 @@ class Recovery:
             )
 
     def _received(self, manifest: BaseManifest) -> Received | None:
-        """Stop the WAL receiver and return the received WAL; None for a recovery without received WAL."""
+        """Stop the WAL receiver, and return the received WAL. For a recovery without received WAL, return None."""
         if not self.log:
             return None
         wal.Receiver(self.tools).stop()
@@ -191,9 +196,10 @@ class Recovery:
             temporary.mark(made, self.ctx.run_id)
 
     def _settle(self, session: Connection, least: Least) -> tuple[str, int, str | None]:
-        """Remove the recovery's settings and sync to disk; return timeline, LSN of the end, and time of the last commit.
+        """Remove the recovery's settings, and sync the cluster to disk.
 
-        Raises StepFailed when the recovery did not reach ``least``.
+        Return the new timeline, the LSN at which the recovery ended, and the time of the last recovered commit. Raises
+        StepFailed when the recovery did not reach ``least``.
         """
         timeline, text, last = one(session, _RECOVERED)
         history = timelines.history(text or "")
@@ -244,7 +250,7 @@ class Recovery:
 
 
 def _bytes(text: str) -> int:
-    """Convert a size of PostgreSQL, such as 16MB, to bytes. Raises StepFailed."""
+    """Convert a size in PostgreSQL's notation, such as 16MB, to bytes. Raises StepFailed when it cannot be parsed."""
     match = re.fullmatch(r"(\d+)\s*(B|kB|MB|GB)?", text)
     if match is None:
         raise StepFailed(f"the WAL segment size in the manifest cannot be read: {text!r}")

@@ -86,16 +86,16 @@ exit 1
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Content of a removed data directory: number of files, and bytes."""
+    """Size of a removed data directory: its number of files, and its number of bytes."""
 
     files: int
     bytes: int
 
 
 def kill(tools: Tools) -> int | None:
-    """Kill the server with SIGKILL; return the postmaster's pid, None when no server ran.
+    """Kill the server with SIGKILL, and return the process ID of its main process, or None when no server ran.
 
-    Raises StepFailed, HostError.
+    Raises StepFailed when the data directory contains no cluster, HostError.
     """
     output = tools.owned(("sh", "-c", _KILL, "sh", tools.service.data_directory))
     if output.exit == 3:
@@ -105,18 +105,19 @@ def kill(tools: Tools) -> int | None:
 
 
 def remove(tools: Tools) -> Removed:
-    """Remove the data directory (for a mount point or link, only its content), and the socket of its dead server.
+    """Remove the data directory, and the socket of its dead server.
 
-    The directory is moved away in one step, so that it is complete or absent even if the controller dies. Raises StepFailed,
+    If the directory is a mount point or a link, only its content is removed. The directory is moved away in one step, so
+    that it is complete or absent even if the controller dies. Raises StepFailed when the directory must not be removed,
     HostError.
     """
     return _removed(_take_away(tools, _CLEAR))
 
 
 def lose(tools: Tools) -> tuple[int | None, Removed]:
-    """Run ``kill`` and ``remove`` as one command; return the postmaster's pid (None if no server ran) and the content.
+    """Do the work of ``kill`` and of ``remove`` in one command, and return the results of both.
 
-    Raises StepFailed, HostError.
+    Raises StepFailed when the directory must not be removed, HostError.
     """
     pid, *removed = _take_away(tools, _LOSE)
     return None if pid == "none" else int(pid), _removed(removed)
@@ -147,7 +148,7 @@ def _removed(words: list[str]) -> Removed:
 def whole(tools: Tools) -> bool:
     """Return True when the data directory contains a complete cluster that is not being removed. Raises HostError.
 
-    A removal deletes `global/pg_control` first, or moves the whole directory away. This function waits up to 10 s for a
-    running removal.
+    A removal first deletes `global/pg_control`, or it moves the whole directory away. This function waits up to 10 s for a
+    running removal to end.
     """
     return once_more(lambda: tools.owned(("sh", "-c", _WHOLE, "sh", tools.service.data_directory))).ok

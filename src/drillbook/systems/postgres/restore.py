@@ -1,4 +1,4 @@
-"""Restore a backup: verify the files, create a clean target, load the data, and admit clients unless `closed`."""
+"""Restores a backup: verifies its files, creates a clean target, loads the data, and admits clients unless `closed` is set."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Restoring:
 
     @property
     def proof(self) -> Proof:
-        """Verifier that checks the backup before the restore."""
+        """Verifier of the backup, which is checked before it is restored."""
         return Proof(self.ctx, self.store, self.origin)
 
     def run(self) -> Facts:
@@ -73,7 +73,7 @@ class Restoring:
                 return self._facts(backup, fresh=fresh)
 
     def _restore(self, backup: Manifest, scratch: str) -> bool:
-        """Restore cluster, globals and database; return True when a new cluster was created."""
+        """Restore the cluster if it is lost, then its roles and the database. Return True when a new cluster was created."""
         with self.stages.time("fetch"):
             folder = self.proof.fetch(backup, self.tools, scratch)
         begun = time.monotonic()
@@ -89,7 +89,7 @@ class Restoring:
         return fresh
 
     def _bring_back(self, session: Connection, backup: Manifest, folder: str, *, fresh: bool) -> None:
-        """Restore the database under a provisional name; rename it once it is complete and on disk."""
+        """Restore the database under a provisional name. Rename it as soon as it is complete and on disk."""
         self._must_be_clean(session)
         with self.stages.time("globals"):
             self._globals(session, backup, f"{folder}/{GLOBALS}", fresh=fresh)
@@ -111,10 +111,10 @@ class Restoring:
         return f"{self.ctx.run_id} {self.ctx.step}"
 
     def _done_before(self, session: Connection) -> bool:
-        """Return True when this step restored the existing, complete database before its controller died.
+        """Return True when an earlier attempt of this step, whose controller died, has restored the database completely.
 
-        The settings of a closed database name the step. An open database is recognised by its identity in the step's
-        evidence.
+        If the database refuses clients, its settings name the step that restored it. Otherwise its identity is compared
+        with the identity in the step's evidence.
         """
         if access.closed(session, self.service.database):
             return access.restored_by(session, self.service.database) == self._by
@@ -123,18 +123,27 @@ class Restoring:
         return there is not None and any(json.loads(path.read_bytes() or b"null") == there for path in kept)
 
     def _identity(self, session: Connection, name: str) -> Facts | None:
-        """Return facts that distinguish the database ``name`` from a later one of the same name; None if it does not exist."""
+        """Return facts that distinguish the database ``name`` from a later database of the same name.
+
+        Return None if the database does not exist.
+        """
         found = session.execute(_IDENTITY, (name,)).fetchone()
         return {"run": self.ctx.run_id, "system": str(found[0]), "oid": int(found[1])} if found else None
 
     def _drop(self) -> None:
-        """Drop the unfinished database, even in a stopped run; errors are ignored, since the undo or a retry drops it too."""
+        """Drop the unfinished database, even in a run that was stopped.
+
+        Errors are ignored, because the undo or the next attempt would drop the database too.
+        """
         ctx = replace(self.ctx, deadline=Deadline.after(20))
         with suppress(psycopg.Error, HostError, TimeoutError), connected(ctx, self.service, database="postgres") as session:
             access.drop_provisional(session, self.service.database, self.ctx.run_id)
 
     def _target(self, backup: Manifest, folder: str) -> bool:
-        """Ensure that there is a cluster; return True when a new cluster was created."""
+        """Create a cluster if there is none. Return True when a cluster was created.
+
+        Raises StepFailed when the data directory contains other files, or a cluster although a temporary one is wanted.
+        """
         found = cluster.state(self.tools)
         if found == "other":
             raise self._not_clean(f"{self.service.data_directory} contains files that are not a cluster")
@@ -166,7 +175,10 @@ class Restoring:
             cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
-        """Drop a closed database that this run restored before. Raises StepFailed for any other database of that name."""
+        """If this run restored the database before and it still refuses clients, drop it.
+
+        Raises StepFailed for any other database of that name.
+        """
         name = self.service.database
         if not access.exists(session, name):
             return
@@ -185,9 +197,10 @@ class Restoring:
         return cluster.not_clean(self.tools, "an empty data directory, or a cluster that lacks the database", measured)
 
     def _globals(self, session: Connection, backup: Manifest, path: str, *, fresh: bool) -> None:
-        """Restore roles and tablespaces. Raises StepFailed on errors, except for roles and tablespaces that exist already.
+        """Restore roles and tablespaces. Raises StepFailed when this fails.
 
-        A new cluster may have only the superuser already; an existing cluster may have any role of the backup.
+        A tablespace may exist already. In a new cluster, only the superuser may exist already. In any other cluster, every
+        role of the backup may.
         """
         spaces = [name for (name,) in session.execute("SELECT spcname FROM pg_catalog.pg_tablespace").fetchall()]
         output = self.tools.client("psql", "--no-psqlrc", "--quiet", f"--file={path}", database="postgres")
@@ -206,7 +219,7 @@ class Restoring:
             must_be_right(self.ctx, "vacuumdb", output)
 
     def _name(self, archive: str, made: str) -> None:
-        """Rename the database ``made`` to its real name and set its properties, both in one transaction."""
+        """Rename the database ``made`` to its real name, and set its properties. Both happen in one transaction."""
         lines = [
             "BEGIN;",
             "SET LOCAL synchronous_commit = on;",
@@ -225,7 +238,10 @@ class Restoring:
         must_be_right(self.ctx, "psql", output)
 
     def _properties(self, archive: str) -> list[str]:
-        """Return statements for settings, grants and comment of the database, which pg_restore leaves out if the database exists."""
+        """Return SQL statements that set the settings, grants and comment of the database.
+
+        pg_restore does not run these statements when the database exists already.
+        """
         pg_restore = self.tools.path("pg_restore")
         listed = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed).check()
@@ -259,7 +275,7 @@ class Restoring:
 
 
 def _create_database(session: Connection, name: str, by: str, backup: Manifest) -> str:
-    """Create an empty database with the properties in ``backup``, under a provisional name, which is returned."""
+    """Create an empty database with the properties in ``backup`` under a provisional name, and return this name."""
     like = backup.database
     locale = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(sql.Literal(like.collate), sql.Literal(like.ctype))
     if session.info.server_version >= 150000:

@@ -21,7 +21,7 @@ _FORMS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def plain(value: Any) -> Any:
-    """Convert ``value`` to a JSON value; it becomes text when JSON cannot represent it exactly."""
+    """Convert ``value`` to a JSON value. A value that JSON cannot represent exactly becomes text."""
     for kind, form in _FORMS:
         if isinstance(value, kind):
             return form(value)

@@ -1,7 +1,7 @@
-"""Disposable PostgreSQL servers in sandboxes: on an empty cluster, or on a restored data directory.
+"""Runs disposable PostgreSQL servers in sandboxes. Such a server uses an empty cluster or a restored data directory.
 
-Such a server listens only on a Unix socket in the sandbox's folder, without a password. It does not archive WAL, replicate
-or run subscriptions. It does not sync its files to disk, since they are removed at the end of the run.
+It listens only on a Unix socket in the sandbox's folder, and needs no password. It does not archive WAL, replicate, or run
+subscriptions. It does not sync its files to disk, because they are removed at the end of the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from drillbook.systems.postgres.tools import Tools
 LOG = "server.log"
 LOG_LINES = 15
 TEMPLATE = "template1"
-"""Database to connect to: every cluster has it, even if `postgres` was dropped."""
+"""Database to connect to. Every cluster has it, even a cluster in which the database `postgres` was dropped."""
 C = {"LC_ALL": "C"}
 SAFE: Mapping[str, str] = {
     "listen_addresses": "",
@@ -53,7 +53,7 @@ SAFE: Mapping[str, str] = {
     "unix_socket_permissions": "0700",
     "allow_in_place_tablespaces": "on",
 }
-"""Settings of every server in a sandbox, passed on the command line, where they override the settings in a copy."""
+"""Settings of every server in a sandbox. On the command line, they override the settings in a restored data directory."""
 EMPTY: Mapping[str, str] = {
     "max_connections": "20",
     "wal_level": "minimal",
@@ -63,9 +63,12 @@ EMPTY: Mapping[str, str] = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
 }
-"""Further settings of a server on an empty cluster."""
+"""Additional settings of a server that uses an empty cluster."""
 _RESTRICTS = {12: 20, 13: 16, 14: 13, 15: 8, 16: 4, 17: 0}
-"""By major version: first minor version that knows ``restrict_nonsystem_relation_kind``; all later ones do."""
+"""For each major version: the first minor version that has the setting ``restrict_nonsystem_relation_kind``.
+
+All later major versions have it.
+"""
 _LEAST = {
     "max_connections": "20",
     "max_worker_processes": "8",
@@ -73,7 +76,10 @@ _LEAST = {
     "max_prepared_xacts": "0",
     "max_locks_per_xact": "64",
 }
-"""Minimum values for a server on a copy: a value lower than on the primary aborts a recovery (PostgreSQL's manual, 26.4.3)."""
+"""Minimum values of settings for a server that uses a restored data directory.
+
+If a value is lower than on the primary server, the recovery is aborted (PostgreSQL's manual, 26.4.3).
+"""
 _NAMES = {"max_prepared_xacts": "max_prepared_transactions", "max_locks_per_xact": "max_locks_per_transaction"}
 """Full names of settings that pg_controldata abbreviates."""
 # FOLDER: write those configuration files of the server that are outside the data directory, so that it does not use those of
@@ -98,7 +104,10 @@ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_available_extensions a WHERE a.name 
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    """Encoding and locale of a cluster or database; ``provider`` as in pg_database: c (libc), i (ICU), b (builtin)."""
+    """Encoding and locale of a cluster or a database.
+
+    ``provider``: one letter as in pg_database, namely c (libc), i (ICU) or b (builtin).
+    """
 
     encoding: str = "UTF8"
     collate: str = "C"
@@ -108,7 +117,7 @@ class Locale:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Command line options of initdb."""
+        """Options of initdb that choose this encoding and locale."""
         named = {
             "i": ("--locale-provider=icu", f"--icu-locale={self.locale}"),
             "b": ("--locale-provider=builtin", f"--builtin-locale={self.locale}"),
@@ -117,9 +126,9 @@ class Locale:
 
 
 def ready(ctx: Context, service: Sandboxed, programs: Sequence[str], least: int = 0) -> dict[str, str]:
-    """Check that the sandbox's host has ``programs`` of major version ``least`` or newer, and that its user may run a server.
+    """Check that the sandbox's host has ``programs`` of the major version ``least`` or newer, and return their versions.
 
-    Return the version texts of the programs. Raises NotReady, HostError.
+    Also check that the user of the sandbox may run a server. Raises NotReady when a check fails, HostError.
     """
     box = Sandbox.of(ctx, service)
     tools = tools_of(box, box.trial)
@@ -136,9 +145,10 @@ def ready(ctx: Context, service: Sandboxed, programs: Sequence[str], least: int 
 
 
 def tools_of(box: Sandbox, host: Host | None = None) -> Tools:
-    """Return the runner of PostgreSQL's programs in the sandbox, or on ``host``. Raises NotReady for another service kind.
+    """Return the runner of PostgreSQL's programs in the sandbox, or on ``host`` if it is given.
 
-    The programs run as the user of the sandbox; the service's `run_as` is not used.
+    The programs run as the user of the sandbox. The service's `run_as` is not used. Raises NotReady when the service is not
+    of the kind postgres.
     """
     if not isinstance(box.service, Postgres):
         raise NotReady(f"{box.service.name} is not a service of kind postgres", hint="use a sandbox of kind postgres")
@@ -146,9 +156,10 @@ def tools_of(box: Sandbox, host: Host | None = None) -> Tools:
 
 
 def start_empty(box: Sandbox, locale: Locale | None = None, *, settings: Mapping[str, str] | None = None) -> None:
-    """Create an empty cluster in the sandbox, start its server, and wait until it accepts writes.
+    """Create an empty cluster in the sandbox, start its server, and wait until the server accepts writes.
 
-    The template databases get ``locale``; a database created from template0 may get another. Raises StepFailed, HostError.
+    The template databases get ``locale``. A database created from template0 may get another locale. Raises StepFailed when
+    initdb or the start fails, HostError.
     """
     tools = tools_of(box)
     arguments = ("--pgdata", tools.service.data, "--username", tools.service.admin.user, "--auth=trust", "--no-sync")
@@ -162,9 +173,9 @@ def start_empty(box: Sandbox, locale: Locale | None = None, *, settings: Mapping
 def start_existing(box: Sandbox, data: str, *, settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """Start a server on the copied data directory ``data``, and wait until it has recovered and accepts writes.
 
-    postgresql.conf and pg_hba.conf of the copy are not used; its postgresql.auto.conf is used, overridden by `SAFE` and
-    ``settings``, which must contain ``restore_command`` for a recovery from an archive. Return all settings that were
-    passed. Raises StepFailed, HostError.
+    The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but `SAFE` and
+    ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``. Return all settings
+    that were passed to the server. Raises StepFailed when the server does not start, HostError.
     """
     tools = tools_of(box)
     box.run("rm", "-f", "--", f"{data}/postmaster.pid", f"{data}/postmaster.opts", f"{data}/standby.signal").check()
@@ -175,7 +186,10 @@ def start_existing(box: Sandbox, data: str, *, settings: Mapping[str, str] | Non
 
 
 def libraries(box: Sandbox, data: str) -> tuple[list[str], list[str]]:
-    """Return the libraries that the copy's settings preload: those on the sandbox's host, and those that it lacks."""
+    """Read the copy's settings for the libraries that they preload.
+
+    Return two lists: the libraries that are on the sandbox's host, and the libraries that this host lacks.
+    """
     tools = tools_of(box)
     folder = box.run(tools.path("pg_config"), "--pkglibdir", env=C)
     if not folder.ok:
@@ -192,7 +206,10 @@ def lacking_extensions(session: Connection) -> list[str]:
 
 
 def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
-    """Return the settings that must be at least as large as on the primary, from pg_controldata. Raises StepFailed."""
+    """Return those settings that must be at least as large as on the primary server.
+
+    pg_controldata prints the values of the primary server. Raises StepFailed when it cannot read the data directory.
+    """
     output = box.run(tools.path("pg_controldata"), "--pgdata", data, env=C)
     if not output.ok:
         raise StepFailed(
@@ -216,7 +233,10 @@ def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
 
 
 def _without_foreign_tables(tools: Tools) -> dict[str, str]:
-    """Return the setting that forbids foreign tables, since they may reach production; empty if the server lacks it."""
+    """Return the setting that forbids foreign tables, because such a table may reach production.
+
+    Return no setting if the server's version lacks it.
+    """
     major, text = tools.version("postgres")
     minor = re.search(rf"\b{major}\.(\d+)", text)
     known = major > max(_RESTRICTS) or (minor is not None and int(minor[1]) >= _RESTRICTS.get(major, 1000))
@@ -224,7 +244,10 @@ def _without_foreign_tables(tools: Tools) -> dict[str, str]:
 
 
 def _start(box: Sandbox, tools: Tools, data: str, settings: Mapping[str, str]) -> None:
-    """Start a server, and wait until it accepts writes. Raises StepFailed with the last lines of its log, HostError."""
+    """Start a server, and wait until it accepts writes.
+
+    Raises StepFailed with the last lines of the server's log when it does not, HostError.
+    """
     box.run("sh", "-c", _FILES, "sh", box.folder).check()
     chosen = {
         "config_file": f"{box.folder}/postgresql.conf",
@@ -241,7 +264,10 @@ def _start(box: Sandbox, tools: Tools, data: str, settings: Mapping[str, str]) -
 
 
 def await_writable(box: Sandbox, tools: Tools, data: str) -> None:
-    """Wait until the sandbox's server has left recovery and accepts a write. Raises StepFailed, HostError, Cancelled."""
+    """Wait until the sandbox's server has left recovery and accepts a write.
+
+    Raises StepFailed when the server exits or does not accept a write in time, HostError, Cancelled.
+    """
     last, ctx, running = "", box.ctx, False
     while True:
         box.admit(tools.service.socket)
@@ -265,7 +291,7 @@ def _has_failed(box: Sandbox) -> bool:
 
 
 def not_started(box: Sandbox, tools: Tools, last: str) -> StepFailed:
-    """Return the error for a server that does not accept writes, with the last lines of its log. Raises HostError."""
+    """Return the error for a server that does not accept writes. It quotes the server's log. Raises HostError."""
     lines = log_lines(box)
     problem = next((line for line in reversed(lines) if re.search(r"FATAL: |PANIC: |ERROR: ", line)), last)
     return StepFailed(

@@ -1,7 +1,7 @@
-"""Schema of a database as text, normalised so that equal schemas have equal texts.
+"""Reads the schema of a database as text. The text is normalised, so that equal schemas have equal texts.
 
-Objects are compared by catalog queries, see ``structure``; the text is compared only for kinds of objects without such a
-query. Backups made by old versions of Drillbook contain only the text.
+Most kinds of objects are compared by catalog queries (see ``structure``). Only for the other kinds, the text is compared.
+Backups made by old versions of Drillbook contain only the text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TOKEN = re.compile(
     r"|\"(?:[^\"]|\"\")*\"|(?<![\w$])(?P<tag>\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?P=tag)",
     re.MULTILINE,
 )
-"""Pattern of a comment, a literal or a quoted name; groups ``name`` and ``kind`` match a comment that begins an entry."""
+"""Pattern of a comment, a literal or a quoted name. If a comment begins an entry, the groups ``name`` and ``kind`` match."""
 COVERED = {
     "AGGREGATE",
     "CHECK CONSTRAINT",
@@ -72,7 +72,7 @@ COVERED = {
     "TYPE",
     "VIEW",
 }
-"""Kinds of pg_dump entries that the catalog queries of ``structure`` compare."""
+"""Kinds of entries in a dump that need not be compared as text, because ``structure`` has catalog queries for them."""
 _NOISE = re.compile(
     r"--(?: (?:Name|Data for Name|Dumped|PostgreSQL database|TOC entry|Dependencies).*)?"
     rf"|SET (?:{_PINNED}) = .*;"
@@ -87,7 +87,7 @@ _NOISE = re.compile(
 def dumped(tools: Tools, *, snapshot: str = "") -> str:
     """Return the schema of the service's database as pg_dump writes it, with owners, grants and the database's own settings.
 
-    ``snapshot`` is the name of an exported snapshot. Raises CouldNotVerify, HostError.
+    ``snapshot``: name of the exported snapshot to read. Raises CouldNotVerify when pg_dump fails, HostError.
     """
     sink = Answer(f"{tools.host.name}: the schema")
     output = tools.client(
@@ -105,7 +105,7 @@ def dumped(tools: Tools, *, snapshot: str = "") -> str:
 
 
 def normalised(dump: str) -> str:
-    """Remove comments, session settings, passwords, and everything else that varies between dumps of the same schema."""
+    """Return the dump without comments, session settings, passwords, and all else that varies for the same schema."""
     kept = [line for line in masking.masked(dump).splitlines() if line.strip() and not _NOISE.fullmatch(line)]
     return "\n".join(kept) + "\n"
 
@@ -113,7 +113,7 @@ def normalised(dump: str) -> str:
 def rest(dump: str) -> str:
     """Return the normalised entries of ``dump`` for the kinds of objects that the catalog queries do not cover.
 
-    Each entry begins with a comment by pg_dump that names its kind; comments inside a function's body are ignored.
+    Each entry begins with a comment by pg_dump that names the kind. Comments inside the body of a function are ignored.
     """
     heads = [found for found in _TOKEN.finditer(dump) if found["kind"]]
     ends = [*(found.start() for found in heads[1:]), len(dump)]
@@ -129,6 +129,6 @@ def _covered(head: re.Match[str]) -> bool:
 
 
 def difference(wanted: str, found: str) -> str:
-    """Return the difference of ``wanted`` and ``found`` as a unified diff without passwords."""
+    """Return the difference between ``wanted`` and ``found`` as a unified diff without passwords."""
     lines = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "backup", "now", lineterm="")
     return masked_text.shown("\n".join(lines) + "\n")

@@ -1,6 +1,6 @@
-"""Sealed values: keyed digests of passwords and other secrets, which can be compared without revealing the secret.
+"""Makes keyed digests of passwords and other secrets. The digests can be compared, but do not reveal the secrets.
 
-The key is a random salt of each backup, so that equal passwords in two backups have different digests.
+The key is a random salt that each backup has of its own. Equal passwords in two backups therefore have different digests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KEY = "sealed"
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """Makes digests of secrets with the hexadecimal ``salt`` of one backup."""
+    """Maker of digests of secrets for one backup. ``salt``: salt of the backup in hexadecimal digits."""
 
     salt: str
 
@@ -28,7 +28,7 @@ class Sealing:
         return cls(secrets.token_hex(16))
 
     def seal(self, secret: str | None) -> dict[str, str] | None:
-        """Return the digest of ``secret``; None when the secret is None."""
+        """Return the digest of ``secret``, or None when there is no secret."""
         if secret is None:
             return None
         return {
@@ -36,12 +36,15 @@ class Sealing:
         }
 
     def setting(self, name: str, value: str) -> Any:
-        """Return the value of a setting, or its digest if the name shows that the value is a secret or a command."""
+        """Return the value of a setting. If its name shows that it is a secret or a command, return its digest instead."""
         secretive = masking.SECRET.search(name) and not masking.PLAIN.fullmatch(name)
         return self.seal(value) if secretive or name.endswith(("_command", "conninfo")) else value
 
     def settings(self, given: list[str] | None) -> dict[str, Any]:
-        """Parse the settings of a database or role, stored as ``name=value``, into values by name; secrets become digests."""
+        """Parse settings of a database or role in the form ``name=value``, and return their values by name.
+
+        Secret values are replaced by their digests.
+        """
         pairs = (one.partition("=") for one in given or ())
         return {name: self.setting(name, value) for name, _, value in pairs if not name.startswith("drillbook.")}
 

@@ -11,16 +11,16 @@ from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import KeptIn, Password, Port
 
 NOWHERE = "/dev/null/managed"
-"""Placeholder for the data directory of a managed database; the path lies below a regular file, so it can never exist."""
+"""Path that stands for the data directory of a managed database. No directory can ever exist there."""
 
 
 class Admin(BaseModel):
-    """Login of the superuser, who takes backups and restores them."""
+    """Login of the superuser. Drillbook takes and restores backups as this user."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"socket"})
-    """Fields that were added later: omitted while empty, so that the digests of plans without them stay as they were."""
+    """Fields that were added later. Empty ones are left out, so that the digest of a plan without them does not change."""
 
     user: str = Field(description="Name of the superuser.")
     password: Password = Field(default=None, description="Password of the superuser.")
@@ -83,7 +83,7 @@ class Postgres(Sandboxed):
     @model_validator(mode="before")
     @classmethod
     def _without_host(cls, data: Any) -> Any:
-        """Set ``data_directory`` of a managed database, which has none, to a path where no directory can exist."""
+        """Set ``data_directory`` of a managed database to a path where no directory can exist."""
         if not isinstance(data, dict) or data.get("managed") is not True:
             return data
         if data.get("data_directory", NOWHERE) != NOWHERE or data.get("sandbox") is not None:
@@ -98,27 +98,30 @@ class Postgres(Sandboxed):
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Data directory; empty for a managed database."""
+        """Place of the data directory. There is none for a managed database."""
         return () if self.managed else super().kept_in
 
     @classmethod
     def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
-        """Return the fields of a service in a sandbox: `address` (``folder``, which has the socket) and `data_directory`."""
+        """Return the fields `address` and `data_directory` of a service in a sandbox.
+
+        The address is ``folder``, because it contains the server's socket.
+        """
         return {"address": folder, "data_directory": f"{folder}/data"}
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the server: kind and port; for a sandbox its folder."""
+        """Name of the lock by which a run reserves the server. It consists of kind and port, or names a sandbox's folder."""
         return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
 
     @property
     def socket(self) -> str:
-        """Path of the server's Unix socket, when `address` is a folder."""
+        """Path of the server's Unix socket if `address` is a folder. Otherwise it is empty."""
         return f"{self.address}/.s.PGSQL.{self.port}" if self.address.startswith("/") else ""
 
     @property
     def part(self) -> str:
-        """Name of the database, which is the part of the server that belongs to the service."""
+        """Name of the database. It is the part of the server that belongs to the service."""
         return self.database
 
     @property
@@ -128,7 +131,7 @@ class Postgres(Sandboxed):
 
     @property
     def greeting(self) -> bytes:
-        """SSLRequest of the PostgreSQL protocol, which the server answers with one letter."""
+        """Message SSLRequest of PostgreSQL's protocol. A server answers it with one letter."""
         return b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
     @property

@@ -1,4 +1,4 @@
-"""Restores one table in one transaction, which compares the rows with the backup before others can see them."""
+"""Restores one table in one transaction. The transaction compares the rows with the backup before other sessions see them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,10 @@ class SingleRestore:
         return Tools.of(self.ctx, self.service, self.ctx.host)
 
     def run(self) -> Facts:
-        """Restore the table; on an error the database is unchanged. Raises StepFailed with findings, HostError, Cancelled."""
+        """Restore the table. After an error, the database is unchanged.
+
+        Raises StepFailed with findings when the table cannot be restored, HostError, Cancelled.
+        """
         with failing(f"the table {self.table} could not be restored"), self.stages.time("total"):
             proof = Proof(self.ctx, self.store, self.origin)
             backup = proof.manifest()
@@ -107,10 +110,10 @@ class SingleRestore:
         return f"table-{self.ctx.step}"
 
     def _committed(self) -> bool:
-        """Return True when an earlier attempt of this step was committed although its controller died.
+        """Return True when an earlier attempt of this step committed its transaction although its controller died.
 
-        The transaction id of that attempt is stored on the host. A second restore would lose rows that clients wrote since
-        then.
+        The ID of that transaction is stored on the host. A second restore would lose rows that clients have written since
+        the first.
         """
         try:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
@@ -127,9 +130,9 @@ class SingleRestore:
             return bool(status == "committed")
 
     def _there_already(self, backup: Manifest) -> bool:
-        """Return True when the table exists and equals the backup, as after a run that was killed.
+        """Return True when the table exists and equals the backup. This is so when a run was killed after its restore.
 
-        Raises StepFailed when it differs.
+        Raises StepFailed when the table exists and differs from the backup.
         """
         with connected(self.ctx, self.service) as session:
             if not tables.exists(session, self.table):
@@ -199,9 +202,10 @@ class SingleRestore:
         return chosen
 
     def _relations(self, session: Connection) -> set[str]:
-        """Return the names of all relations; with ``replace``, of those that remain after a test drop of the table.
+        """Return the names of all relations.
 
-        The test drop is rolled back.
+        When ``replace`` is true, leave out the relations that a drop of the table would remove. To find them, the table is
+        dropped in a transaction that is rolled back.
         """
         with session.transaction(force_rollback=True):
             if self.replace:
@@ -210,7 +214,10 @@ class SingleRestore:
             return {name for (name,) in session.execute(_RELATIONS.encode()).fetchall()}
 
     def _before(self, kept: str) -> str:
-        """Return the first statements of the transaction; they write the transaction id to the file ``kept`` on the host."""
+        """Return the first statements of the transaction.
+
+        They write the ID of the transaction to the file ``kept`` on the host.
+        """
         quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [
             f"\\o '{quoted}'",
@@ -226,7 +233,7 @@ class SingleRestore:
         return "\n".join(lines) + "\n"
 
     def _after(self, restored: Sequence[Table], names: Sequence[Name]) -> str:
-        """Return statements that commit the transaction only if every restored table equals the backup."""
+        """Return the last statements of the transaction. They fail unless every restored table equals the backup."""
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
             if table.digest is not None:

@@ -1,4 +1,4 @@
-"""Restores single rows of a table from a backup; rows written since the backup stay."""
+"""Restores single rows of a table from a backup. Rows written since the backup are kept."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _COUNTED = re.compile(rb"drillbook restored=(\d+) differing=(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class RowsRestore:
-    """Restore of those rows in a backup of one table that match ``where`` and whose key is missing now."""
+    """Restore of single rows of one table: those rows in the backup that match ``where`` and whose key is missing now."""
 
     ctx: Context
     service: Postgres
@@ -77,9 +77,9 @@ class RowsRestore:
         return Tools.of(self.ctx, self.service, self.ctx.host)
 
     def run(self) -> Facts:
-        """Restore the rows in one transaction; after an error nothing is changed.
+        """Restore the rows in one transaction. After an error, nothing is changed.
 
-        Raises StepFailed with findings, HostError, Cancelled.
+        Raises StepFailed with findings when the rows cannot be restored, HostError, Cancelled.
         """
         with failing(f"rows of {self.table} could not be restored"), self.stages.time("total"):
             proof = Proof(self.ctx, self.store, self.origin)
@@ -155,7 +155,7 @@ class RowsRestore:
         )
 
     def _after(self, table: Table) -> str:
-        """Return statements that commit the transaction only if the backup's rows match its digest."""
+        """Return the last statements of the transaction. They fail unless the backup's rows match the backup's digest."""
         with connected(self.ctx, self.service) as session:
             found = session.execute(_COLUMNS, (self.table.schema, self.table.table)).fetchall()
         keys = [name for name, is_key in found if is_key]

@@ -1,4 +1,4 @@
-"""Durations of the stages of a long action."""
+"""Measures the durations of the stages of a long action."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Stages:
-    """Durations of the stages of an action, in seconds by the stage's name."""
+    """Durations of the stages of an action: for the name of each stage, a number of seconds."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Measure the duration of the `with` block as the stage ``name``."""
+        """Measure the duration of the ``with`` block, and record it for the stage ``name``."""
         begun = time.monotonic()
         try:
             yield
@@ -27,6 +27,6 @@ class Stages:
             self.seconds[name] = round(time.monotonic() - begun, 3)
 
     def timed(self, name: str, work: Callable[[], T]) -> T:
-        """Call ``work``, record its duration as the stage ``name``, and return its result."""
+        """Call ``work``, record its duration for the stage ``name``, and return its result."""
         with self.time(name):
             return work()

@@ -1,6 +1,7 @@
-"""Structure of a database in a backup: objects with their properties, read from the catalogs in one snapshot.
+"""Structure of a database: all its objects with their properties, read from the catalogs in one snapshot.
 
-A backup stores the structure in a file next to the schema as text. Kinds of objects without a query are compared as text.
+A backup stores the structure in a file, and the schema as text in another. Kinds of objects for which there is no catalog
+query are compared as text.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FILE = "structure.json"
 EXTENSION, ROWS = "extension", "configuration of an extension"
 LARGE_OBJECTS = "large object"
 MOST_LARGE_OBJECTS = 20_000
-"""Maximum number of large objects that are recorded individually; more are only counted."""
+"""Maximum number of large objects that are recorded one by one. If there are more, one digest of all is recorded."""
 NOT_COVERED = (
     "kinds of objects without a query (such as casts, operators, text search, foreign servers, subscriptions, security labels) "
     "are compared as the text of pg_dump, passwords in it not at all; owners of extensions are not compared, and neither are "
@@ -63,17 +64,21 @@ _LARGE_OBJECTS = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_meta
 
 
 class Structure(Part):
-    """File ``structure.json``: properties of all objects, content of materialized views, and the rest of the schema."""
+    """Content of the file ``structure.json``.
+
+    ``objects``: properties of all objects; ``views``: content of the materialized views; ``rest``: rest of the schema as
+    text.
+    """
 
     format: Literal["drillbook/postgres-structure/1"] = "drillbook/postgres-structure/1"
     salt: str = Field(pattern=r"^[0-9a-f]{32}$")
     objects: Objects
     views: Mapping[str, View]
     rest: str = ""
-    """Text by pg_dump for the kinds of objects without a query."""
+    """Text written by pg_dump for those kinds of objects for which there is no catalog query."""
 
     def encoded(self) -> bytes:
-        """Return the structure in canonical JSON, as stored."""
+        """Return the structure as canonical JSON, which is how the file stores it."""
         return canonical(self.model_dump(mode="json"))
 
 
@@ -84,9 +89,9 @@ def recorded(snap: Snapshot, found: list[Relation]) -> Structure:
 
 
 def objects(session: Connection, sealing: Sealing) -> Objects:
-    """Return all objects of the database with their properties; ``session`` must have the settings of ``snapshot``.
+    """Return all objects of the database with their properties. Raises psycopg.Error.
 
-    Raises psycopg.Error.
+    ``session`` must have the settings that ``content.snapshot`` makes.
     """
     read: Objects = {kind: _rows(session, query) for kind, query in QUERIES.items() if kind != LARGE_OBJECTS}
     read[LARGE_OBJECTS] = _large_objects(session)
@@ -139,9 +144,10 @@ def _configuration(session: Connection) -> dict[str, dict[str, Any]]:
 
 
 def expected(recorded: Objects, found: Objects, *, limited: bool) -> Objects:
-    """Return the ``recorded`` objects that must exist; with ``limited``, without the rows in tables of extensions.
+    """Return those ``recorded`` objects that must exist in a restored database.
 
-    An invalid index need not exist, because pg_dump leaves it out.
+    An invalid index need not exist, because pg_dump leaves it out. When ``limited`` is true, rows in tables of extensions
+    are left out too.
     """
     there = found.get("index", {})
     wanted = {kind: objects for kind, objects in recorded.items() if not (limited and kind == ROWS)}
@@ -150,12 +156,15 @@ def expected(recorded: Objects, found: Objects, *, limited: bool) -> Objects:
 
 
 def versions(session: Connection) -> dict[str, str]:
-    """Return the default version on this server of each installed extension. Raises psycopg.Error."""
+    """Return, for each installed extension, the version that this server installs by default. Raises psycopg.Error."""
     return dict(session.execute(_VERSIONS).fetchall())
 
 
 def is_newer_default(difference: Difference, defaults: Mapping[str, str]) -> bool:
-    """Return True for an extension that is newer than in the backup because dumps record no versions: it has the default version."""
+    """Return True when an extension has the server's default version, and this version is newer than in the backup.
+
+    This is normal after a restore, because a dump does not record the versions of extensions.
+    """
     if (difference.kind, difference.trait) != (EXTENSION, "version"):
         return False
     before, now = str(difference.wanted), str(difference.measured)
@@ -167,7 +176,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def code(difference: Difference) -> str:
-    """Return the finding code for a difference between two structures."""
+    """Return the code of the finding for a difference between two structures."""
     if difference.kind == ROWS and difference.trait in ("rows", "digest"):
         return "table-content"
     return "view-stale" if difference.trait == "populated" else "schema-differs"

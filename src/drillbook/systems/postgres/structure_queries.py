@@ -1,8 +1,8 @@
 """Catalog queries for the structure of a database, one for each kind of object.
 
 Each query returns the names of objects, quoted for SQL, and their properties as JSON without nulls. The search path is empty,
-so that every name in a definition is schema-qualified. Members of extensions and Drillbook's own schema are excluded.
-Properties that exist only in newer server versions are read from the row converted to JSON.
+so that every name in a definition has a schema. Objects of extensions and of Drillbook's own schema are excluded. If only newer
+server versions have a property, it is read from the row of the catalog after a conversion to JSON.
 """
 
 from __future__ import annotations
@@ -367,4 +367,4 @@ QUERIES = {
     "default privileges": DEFAULT_PRIVILEGES,
     "large object": LARGE_OBJECT,
 }
-"""Query that reads the definitions of all objects of one kind, by kind."""
+"""For each kind of object: the query that reads the definitions of all objects of this kind."""

@@ -1,7 +1,7 @@
-"""Operations on one table of a database: parse its name, test if it exists, close it to writers and open it again.
+"""Operations on one table of a database: parse its name, test if it exists, refuse its writers and admit them again.
 
-A closed table has a trigger that refuses every write but permits reads; the trigger's function is in Drillbook's own schema,
-which is never compared. The trigger is the only record that a table is closed.
+A closed table has a trigger that refuses every write. Reads are permitted. The trigger is the only record that a table is
+closed. Its function is in Drillbook's own schema, and this schema is never compared with a backup.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a table name in SQL syntax; without a schema it is in ``public``. Raises ValueError."""
+        """Parse the name of a table in SQL syntax. The default schema is ``public``. Raises ValueError for other texts."""
         match = _NAME.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not the name of a table; write it in SQL syntax: `orders` or `sales.orders`")
@@ -59,12 +59,12 @@ class Name:
 
     @property
     def sql(self) -> sql.Composable:
-        """Name as an object for composing SQL statements."""
+        """Name as an object from which SQL statements can be composed."""
         return sql.Identifier(self.schema, self.table)
 
     @property
     def quoted(self) -> str:
-        """Name as SQL text, always quoted."""
+        """Name as SQL text in which schema and table are always quoted."""
         return self.sql.as_string(None)
 
     @property
@@ -81,7 +81,10 @@ def _plain(part: str) -> str:
 
 
 def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table], list[str]]:
-    """Return the ``tables`` whose names are in ``wanted``, and the names in ``wanted`` without a table. Raises ValueError."""
+    """Return those ``tables`` whose names are in ``wanted``, and those names in ``wanted`` that no table has.
+
+    Raises ValueError when a text in ``wanted`` is not the name of a table.
+    """
     known = {Name.parse(table.name): table for table in tables if _NAME.fullmatch(table.name)}
     names = [Name.parse(text) for text in wanted]
     unknown = [str(name) for name in names if name not in known]
@@ -99,7 +102,7 @@ def closed(session: Connection, name: Name) -> bool:
 
 
 def closing(names: Sequence[Name]) -> sql.Composable:
-    """Return SQL statements that close the tables ``names`` to writers as soon as their transaction is committed."""
+    """Return SQL statements that close the tables ``names``. These refuse writers when the transaction is committed."""
     each = [
         sql.SQL(
             "CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "
@@ -118,7 +121,10 @@ WHERE t.tgname = %s AND t.tgparentid = 0
 
 
 def open_up(session: Connection) -> list[Name]:
-    """Admit writers to every closed table, and return the names of these tables. Safe to call twice. Raises psycopg.Error."""
+    """Admit writers to every closed table, and return the names of these tables. Raises psycopg.Error.
+
+    It does no harm to call this function twice.
+    """
     names = [Name(schema, table) for schema, table in session.execute(_ALL_CLOSED, (TRIGGER,)).fetchall()]
     for name in names:
         session.execute(sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(TRIGGER), name.sql))

@@ -1,4 +1,4 @@
-"""Temporary clusters of one run, which are marked by a file in the data directory so that no other cluster is removed."""
+"""Marks the temporary clusters of a run by a file in the data directory, so that the run removes no other cluster."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def mark(tools: Tools, run_id: str) -> None:
 
 
 def owner(tools: Tools) -> str:
-    """Return the id of the run that made the temporary cluster; empty for any other cluster. Raises HostError."""
+    """Return the ID of the run that made the temporary cluster, or an empty text for any other cluster. Raises HostError."""
     script = 'test ! -f "$1" || cat -- "$1"'
     return tools.owned(("sh", "-c", script, "sh", f"{tools.service.data_directory}/{MARKER}")).check().text.strip()
 
 
 def stop(ctx: Context, tools: Tools) -> None:
-    """Stop the server of a cluster before its removal, by force if needed. Raises StepFailed, HostError."""
+    """Stop the server of a cluster that will be removed. If it does not stop, kill it. Raises StepFailed, HostError."""
     try:
         cluster.stop(ctx, tools, "fast")
     except (StepFailed, CouldNotVerify, HostError):

@@ -1,11 +1,11 @@
 """Finds the segments of received WAL that a recovery replays, across timeline switches, and detects missing segments.
 
-Each recovery starts a new timeline, whose first WAL segment has the same number as the last segment of the old timeline: the
-segment of the switch exists on both. A list of numbers alone therefore hides the loss of one of the two. PostgreSQL reports
-no error either: without the new timeline's segment it reads the old timeline's segment beyond the switch.
+Each recovery starts a new timeline. The first WAL segment of the new timeline has the same number as the last segment of the old
+timeline, so a segment with this number exists on both. If one of the two is lost, a list of the numbers does not show it.
+PostgreSQL reports no error either: if the segment of the new timeline is missing, it reads that of the old one beyond the switch.
 
-Sources: PostgreSQL's manual, 25.3.6 "Timelines", and 28.6 for the file names; for the server's behaviour,
-``findNewestTimeLine`` and ``XLogFileReadAnyTLI`` in PostgreSQL's source.
+Sources: PostgreSQL's manual, sections 25.3.6 "Timelines" and 28.6 (names of files), and the functions ``findNewestTimeLine`` and
+``XLogFileReadAnyTLI`` in PostgreSQL's source (behaviour of the server).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from drillbook.errors import StepFailed
 
 PARTIAL = ".partial"
-"""Suffix in the file name of a WAL segment that was still being received."""
+"""Suffix in the name of a file with a WAL segment that is not completely received."""
 COMPRESSED = (".gz", ".lz4", ".zst")
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _LSN = r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}"
@@ -25,7 +25,7 @@ _LSN = r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """End of a timeline: from the WAL location ``at`` (in bytes) on, the WAL continues on the next timeline."""
+    """End of a timeline. ``at``: WAL location in bytes from which the WAL continues on the next timeline."""
 
     timeline: int
     at: int
@@ -33,7 +33,10 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """WAL files in the order in which a recovery reads them; ``missing`` describes a problem with a file, or is empty."""
+    """WAL files in the order in which a recovery reads them.
+
+    ``missing``: description of a problem with a file, or an empty text if there is none.
+    """
 
     timeline: int
     files: tuple[str, ...]
@@ -42,21 +45,27 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Listing of a folder with WAL: ``sizes`` of its files in bytes by name; a complete segment has ``segment_bytes``."""
+    """List of the files in a folder with WAL.
+
+    ``sizes``: sizes of the files in bytes, by name; ``segment_bytes``: size of a complete WAL segment.
+    """
 
     sizes: Mapping[str, int]
     segment_bytes: int
 
     def newest(self, timeline: int) -> int:
-        """Return the last timeline that a recovery from ``timeline`` can reach: the one after it has no history file."""
+        """Return the last timeline that a recovery from ``timeline`` can reach.
+
+        Every later timeline up to it has a history file, and the next one has none.
+        """
         while history_file(timeline + 1) in self.sizes:
             timeline += 1
         return timeline
 
     def way(self, timeline: int, since: int, switches: Sequence[Switch]) -> Way:
-        """Return the WAL files that a recovery reads, beginning at the WAL location ``since`` (in bytes) on ``timeline``.
+        """Return the WAL files that a recovery reads if it begins at the WAL location ``since`` on ``timeline``.
 
-        ``switches`` is the history of the newest timeline.
+        A WAL location is a number of bytes. ``switches``: history of the newest timeline.
         """
         newest = self.newest(timeline)
         latest = max([newest, *(int(name[:8], 16) for name in self.sizes if _SEGMENT.match(name))])
@@ -91,7 +100,8 @@ class Log:
     def _wanted(self, legs: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
         """Yield the names of all WAL segments to replay, each with a flag that is True only for the last segment.
 
-        The segment of a timeline switch exists on both timelines; that of the new timeline is replayed.
+        The segment in which one timeline ends and the next begins exists on both. The segment of the new timeline is
+        replayed.
         """
         size, (final, begin) = self.segment_bytes, legs[-1]
         # A partial segment smaller than its full size contains no received data.
@@ -106,9 +116,9 @@ class Log:
                 yield segment(timeline, this, size), timeline == final and this == end - 1
 
     def _file(self, name: str, *, last: bool) -> tuple[str, str]:
-        """Return the file name of a WAL segment, and a description of the file's problem, empty for a good file.
+        """Return the file name of a WAL segment, and a description of the problem with this file.
 
-        Only the last segment may be incomplete.
+        The description is empty for a good file. Only the last segment may be incomplete.
         """
         if name in self.sizes:
             size = self.sizes[name]
@@ -121,7 +131,10 @@ class Log:
 
 
 def history(text: str) -> list[Switch]:
-    """Parse a timeline's history file: the timelines before it, oldest first, each with its end. Raises StepFailed."""
+    """Parse the history file of a timeline, and return the earlier timelines with their ends, the oldest first.
+
+    Raises StepFailed when a line cannot be parsed.
+    """
     found = []
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
@@ -134,12 +147,12 @@ def history(text: str) -> list[Switch]:
 
 
 def history_file(timeline: int) -> str:
-    """Return the name of the history file of ``timeline``; the first timeline has no such file."""
+    """Return the name of the history file of ``timeline``. The first timeline has no such file."""
     return f"{timeline:08X}.history"
 
 
 def segment(timeline: int, number: int, segment_bytes: int) -> str:
-    """Return the file name of a WAL segment: its timeline, and its number in two parts, in hexadecimal."""
+    """Return the file name of a WAL segment. It consists of the timeline and the two parts of the number in hexadecimal."""
     part = 0x1_0000_0000 // segment_bytes
     return f"{timeline:08X}{number // part:08X}{number % part:08X}"
 
@@ -147,13 +160,16 @@ def segment(timeline: int, number: int, segment_bytes: int) -> str:
 def number(name: str, segment_bytes: int) -> int:
     """Return the number of the WAL segment with the file name ``name``.
 
-    The segment begins at the WAL location of that number times ``segment_bytes``.
+    The segment begins at a WAL location that is this number multiplied by ``segment_bytes``.
     """
     return int(name[8:16], 16) * (0x1_0000_0000 // segment_bytes) + int(name[16:24], 16)
 
 
 def position(text: str) -> int:
-    """Convert an LSN such as 0/16B3748 to a WAL location in bytes (PostgreSQL's manual, 8.20). Raises StepFailed."""
+    """Convert an LSN such as 0/16B3748 to a WAL location in bytes. Source: PostgreSQL's manual, 8.20.
+
+    Raises StepFailed when the text is not an LSN.
+    """
     if re.fullmatch(_LSN, text) is None:
         raise StepFailed(f"the WAL location cannot be parsed: {text!r}")
     high, low = text.split("/")

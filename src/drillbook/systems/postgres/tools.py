@@ -1,4 +1,4 @@
-"""Runs PostgreSQL's programs on a service's host, as the right operating system user."""
+"""Runs PostgreSQL's programs on the host of a service, as the operating system user that each of them needs."""
 
 from __future__ import annotations
 
@@ -42,25 +42,26 @@ export PGPASSFILE
 """
 
 SOCKET_LIMIT = 107
-"""Longest path of a Unix socket in bytes, see unix(7)."""
+"""Maximum length in bytes of the path of a Unix socket. Source: unix(7)."""
 DEADLOCK = b"deadlock detected"
-"""Message of SQLSTATE 40P01 when `lc_messages` is C; psql does not print the SQLSTATE."""
+"""Message of the server for SQLSTATE 40P01 when `lc_messages` is C. psql prints it, but does not print the SQLSTATE."""
 ENVIRONMENT = {
     "LC_ALL": "C",
     "PGCONNECT_TIMEOUT": "10",
     "PGAPPNAME": "drillbook",
     "PGOPTIONS": "-c synchronous_commit=off -c quote_all_identifiers=off",
 }
-"""Environment of client programs. Commits do not wait for the disk, since a restore ends with a checkpoint.
+"""Environment variables of client programs. Commits do not wait for the disk, because a restore ends with a checkpoint.
 
-`quote_all_identifiers` is set so that the text of a schema does not depend on the server's setting.
+`quote_all_identifiers` is set, so that the text of a schema does not depend on the server's setting.
 """
 
 
 def passfile(service: Postgres, *, as_user: bool = False) -> bytes:
-    """Return a passfile line, valid for any server, with the password of the superuser or of the application.
+    """Return the line of a passfile that contains the password of the superuser. It is valid for any server.
 
-    Raises CouldNotVerify when libpq could not read this password from a passfile.
+    When ``as_user`` is true, the line contains the password of the application's role. Raises CouldNotVerify when the
+    password contains a line break, because libpq cannot read such a password from a passfile.
     """
     secret = service.password if as_user else service.admin.password
     password = secret.reveal() if secret else ""
@@ -75,7 +76,7 @@ def passfile(service: Postgres, *, as_user: bool = False) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Runs PostgreSQL's programs for one service on one host."""
+    """Runner of PostgreSQL's programs for one service on one host."""
 
     service: Postgres
     host: Host
@@ -85,7 +86,10 @@ class Tools:
 
     @classmethod
     def of(cls, ctx: Context, service: Postgres, host: Host | None = None) -> Tools:
-        """Return the object for ``host``, by default for the service's host or, for a sandbox in a container, for that container."""
+        """Return the runner for ``host``.
+
+        The default is the host of the service. For a service in a sandbox with a container, it is the container.
+        """
         where = host or ctx.host_named(service.host)
         if host is None and service.sandbox is not None and service.sandbox.isolation == "container":
             where = Sandbox.of(ctx, service).programs
@@ -93,13 +97,13 @@ class Tools:
         return cls(service, where, ctx.deadline, ctx.scratch_on(where))
 
     def path(self, program: str) -> str:
-        """Return the path of ``program`` in the service's folder `bin`, or only its name to search PATH."""
+        """Return the path of ``program`` in the service's folder `bin`. Without such a folder, return only its name."""
         return str(PurePosixPath(self.service.bin) / program) if self.service.bin else program
 
     def transaction(self, *files: str, flags: tuple[str, ...] = (), sink: Any) -> Output:
-        """Run SQL files with psql as one transaction; if the server ends a deadlock by a rollback, run them again.
+        """Run SQL files with psql as one transaction. If the server rolls it back because of a deadlock, run it again.
 
-        ``sink`` receives the standard output of each attempt. The caller checks the exit status. Raises CouldNotVerify,
+        ``sink`` receives the standard output of each attempt. The caller must check the exit status. Raises CouldNotVerify,
         HostError, Cancelled.
         """
         arguments = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", *flags)
@@ -112,10 +116,11 @@ class Tools:
     def client(
         self, program: str, *arguments: str, database: str | None = None, stdin: bytes = b"", **options: Any
     ) -> Output:
-        """Run a client program against the service as the superuser, with private files and untranslated messages.
+        """Run a client program that connects to the service as the superuser. Its messages are not translated.
 
-        While the program runs, its password is in a file that no other user can read, not in the environment. ``options``
-        are passed to Host.run. The caller checks the exit status. Raises CouldNotVerify, HostError, Cancelled.
+        Other users cannot read the files that the program writes. While it runs, its password is in such a file, and not in
+        the environment. ``options`` are passed to Host.run. The caller must check the exit status. Raises CouldNotVerify,
+        HostError, Cancelled.
         """
         if self.through_relay:
             return self._through_relay(program, *arguments, database=database, stdin=stdin, **options)
@@ -147,11 +152,11 @@ class Tools:
 
     @property
     def through_relay(self) -> bool:
-        """True when the superuser logs in by peer authentication as a user other than the one that runs the programs."""
+        """True when the superuser logs in by peer authentication, but another user runs the programs."""
         return bool(self.service.admin.socket and self.service.run_as)
 
     def _through_relay(self, program: str, *arguments: str, database: str | None, stdin: bytes, **options: Any) -> Output:
-        """Run a client program whose connections to the server are made by `run_as`, while its files are the SSH user's."""
+        """Run a client program as the SSH user, who then owns its files. The user `run_as` makes its connections."""
         folder = self.make_relay_folder()
         argv = self.relayed(folder, self.asking(program, *arguments, database=database, folder=folder))
         try:
@@ -162,7 +167,10 @@ class Tools:
             raise
 
     def make_relay_folder(self) -> str:
-        """Make the run's folder and return the path of a new folder in it, for the socket of one relay. Raises NotReady."""
+        """Make the run's folder, and return a path in it for a new folder with the socket of one relay.
+
+        Raises NotReady when the path of the socket would be too long.
+        """
         self.make_scratch()
         folder = f"{self.scratch}/{secrets.token_hex(2)}"
         if len(f"{folder}/.s.PGSQL.{self.service.port}".encode()) > SOCKET_LIMIT:
@@ -173,19 +181,22 @@ class Tools:
         return folder
 
     def relayed(self, folder: str, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command that runs ``argv`` while ``folder`` has a socket whose connections are made by `run_as`."""
+        """Return the command that runs ``argv`` with a relay. The socket of the relay is in ``folder``.
+
+        For each connection to this socket, the user `run_as` makes a connection to the server.
+        """
         path = socket_of(self.service)
         relay = unix_socket.relay(path, self.service.run_as)
         return unix_socket.beside(f"{folder}/{path.rpartition('/')[2]}", relay, argv)
 
     def make_scratch(self) -> None:
-        """Make the run's folder for temporary files. Raises NotReady when other users could write there, HostError."""
+        """Make the run's folder for temporary files. Raises NotReady when other users could write to it, HostError."""
         target_folders.make(self.host, self.scratch, deadline=self.deadline)
 
     def asking(self, program: str, *arguments: str, database: str | None = None, folder: str = "") -> tuple[str, ...]:
-        """Return the command line that runs a client program as the service's superuser, without the password.
+        """Return the command line of a client program that connects as the superuser. It does not contain the password.
 
-        ``folder`` is the folder of the socket of a relay, see ``relayed``.
+        ``folder``: folder with the socket of a relay (see ``relayed``), or empty without a relay.
         """
         named = ("--dbname", conninfo(self.service.database if database is None else database))
         return (
@@ -206,7 +217,10 @@ class Tools:
         return self.host.run(self.as_owner(*argv), deadline=self.deadline, **options)
 
     def as_owner(self, *argv: str) -> tuple[str, ...]:
-        """Wrap ``argv`` to run as the owner of the data directory. Raises NotReady for a managed database, which has none."""
+        """Return the command that runs ``argv`` as the owner of the data directory.
+
+        Raises NotReady for a managed database, because nothing can be run on its host.
+        """
         if self.service.managed:
             raise NotReady(
                 f"{self.service.name} is a managed database: nothing can be run on its host",
@@ -215,7 +229,7 @@ class Tools:
         return as_user(self.service.run_as, argv)
 
     def version(self, program: str) -> tuple[int, str]:
-        """Return the major version of a program, and its whole version text. Raises NotReady when it is missing."""
+        """Return the major version of a program, and its whole version text. Raises NotReady when the host lacks it."""
         argv = (self.path(program), "--version")
         output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env={"LC_ALL": "C"}))
         match = re.search(r"\(PostgreSQL\) (\d+)", output.text)
@@ -227,7 +241,10 @@ class Tools:
         return int(match[1]), output.text
 
     def need(self, programs: Sequence[str], least: int) -> dict[str, str]:
-        """Check that ``programs`` have major version ``least`` or newer; return their version texts. Raises NotReady."""
+        """Check that ``programs`` have the major version ``least`` or a newer one, and return their version texts.
+
+        Raises NotReady when a program is missing or too old.
+        """
         versions = {}
         for program in programs:
             major, versions[program] = self.version(program)
@@ -239,7 +256,7 @@ class Tools:
         return versions
 
     def need_space(self, folder: str, wanted: int) -> None:
-        """Check that ``folder``, or its nearest existing parent, has ``wanted`` bytes free. Raises NotReady."""
+        """Raise NotReady when the disk of ``folder`` has fewer than ``wanted`` free bytes. The folder need not exist."""
         free = self._free(("sh", "-c", _FREE, "sh", folder))
         if free is None or free < wanted:
             raise NotReady(
@@ -248,7 +265,7 @@ class Tools:
             )
 
     def free_space(self) -> int | None:
-        """Return the bytes free on the disk of the data directory; None when unknown. Raises HostError."""
+        """Return the number of free bytes on the disk of the data directory, or None if it is unknown. Raises HostError."""
         return self._free(self.as_owner("sh", "-c", _FREE, "sh", self.service.data_directory))
 
     def _free(self, argv: Sequence[str]) -> int | None:

@@ -1,7 +1,7 @@
-"""WAL receiver: a process on the host that streams the server's WAL (write-ahead log) to a folder.
+"""Starts and stops a WAL receiver: a process on the host that streams the server's WAL (write-ahead log) to a folder.
 
-The process, ``pg_receivewal``, is started detached and without a replication slot, so that nothing remains on the server.
-Its folder is in the run's folder, outside the data directory, and replaces the WAL archive of a real installation.
+The process runs ``pg_receivewal`` in the background. It uses no replication slot, so that nothing remains on the server.
+Its folder is in the run's folder, outside the data directory. In the drill, it takes the place of a WAL archive.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.postgres.tools import Tools, passfile
 
 FOLDER = "wal"
-"""First part of the name of the folder for received WAL, inside the run's folder on the host."""
+"""First part of the name of the folder for received WAL. This folder is in the run's folder on the host."""
 # FOLDER SECONDS PROGRAM...: the passfile exists until the stream has begun. Print the WAL receiver's pid once data has
 # arrived; files older than the passfile are from an earlier WAL receiver. `timeout` kills the WAL receiver after SECONDS,
 # and exits together with it. The pid file contains the pid of the WAL receiver, not that of `timeout`.
@@ -61,7 +61,7 @@ _ALIVE = _OURS + 'if test -n "$pid"; then echo alive; else echo gone; fi'
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """WAL receiver of one service, which writes WAL to ``folder`` on the host of ``tools``."""
+    """WAL receiver of one service. It writes received WAL to ``folder`` on the host of ``tools``."""
 
     tools: Tools
 
@@ -71,9 +71,10 @@ class Receiver:
         return f"{self.tools.scratch}/{FOLDER}-{self.tools.service.name}"
 
     def start(self, seconds: float, name: str) -> int:
-        """Start the WAL receiver, which exits by itself after ``seconds``; wait until data arrives, and return its pid.
+        """Start the WAL receiver, wait until it has received data, and return its process ID.
 
-        ``name`` is its ``application_name`` on the server. Raises StepFailed, HostError.
+        ``seconds``: time after which the receiver exits by itself; ``name``: its ``application_name`` on the server. Raises
+        StepFailed when it receives nothing, HostError.
         """
         self.tools.make_scratch()
         tools = self.tools
@@ -93,7 +94,7 @@ class Receiver:
         return int(output.text)
 
     def stop(self) -> None:
-        """Stop the WAL receiver, if it runs; the received WAL is kept. Raises HostError."""
+        """Stop the WAL receiver if it runs. The received WAL is kept. Raises HostError."""
         self.tools.host.run(("sh", "-c", _STOP, "sh", self.folder), deadline=self.tools.deadline).check()
 
     def alive(self) -> bool:
@@ -103,16 +104,16 @@ class Receiver:
 
 
 def name_of(run_id: str) -> str:
-    """Return the ``application_name`` of a run's WAL receiver, by which ``pg_stat_replication`` lists it.
+    """Return the ``application_name`` of a run's WAL receiver. The server lists it in ``pg_stat_replication``.
 
-    The name contains a digest in place of the run's id, which may be too long: a server truncates names to 63 bytes
-    (PostgreSQL's manual, 20.8 "Error Reporting and Logging", application_name).
+    The name contains a digest of the run's ID, because the ID may be too long: a server truncates such a name to 63 bytes.
+    Source: PostgreSQL's manual, 20.8 "Error Reporting and Logging", application_name.
     """
     return f"drillbook-wal-{sha256(run_id.encode())[:16]}"
 
 
 def stop_quietly(receiver: Receiver) -> None:
-    """Stop a WAL receiver whose start failed; errors of its host are ignored."""
+    """Stop a WAL receiver whose start failed. Errors of its host are ignored."""
     try:
         Receiver(Tools(receiver.tools.service, receiver.tools.host, Deadline.after(20), receiver.tools.scratch)).stop()
     except HostError:
