@@ -1,8 +1,8 @@
-"""Actions on backups that a team takes with its own tools: list, check, measure, restore, and what a restore would lose.
+"""Actions that list, check, measure and restore backups made by the team's own tools, or measure what a restore loses.
 
-Lives here: the actions `backup.*`, which are the same for all kinds of backup sources, and `loss.measure`.
-Lives elsewhere: the interface of a source (`sdk.backup_source`) and of a sandbox (`sdk.sandbox`), the driver of each backup
-tool (such as `systems.restic`).
+The package contains the actions `backup.*`, which are the same for all kinds of backup sources, and the action
+`loss.measure`. The interface of a backup source is in `sdk.backup_source`, and the interface of a sandbox in `sdk.sandbox`.
+The driver of each backup tool has a package of its own, such as `systems.restic`.
 """
 
 from drillbook.sdk.discovery import System

@@ -23,7 +23,7 @@ from drillbook.sdk.service import is_sandbox, kind_of
 from drillbook.systems.backup.separation import separation
 
 MOST_LISTED = 1000
-"""Maximum number of backups that the facts list; ``count`` includes all of them."""
+"""Maximum number of backups that the facts list. The fact ``count`` counts all backups."""
 
 
 def _at(text: str) -> str:
@@ -40,7 +40,7 @@ At = Annotated[
 
 
 class _OfSource(Read):
-    """Base of actions that read a backup source."""
+    """Base class of actions that read a backup source."""
 
     SERVICE = BackupSource
     TIMEOUT = 600.0
@@ -48,17 +48,22 @@ class _OfSource(Read):
     service: SourceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the backup tool, and can read the backups."""
+        """Check that the host has the backup tool and can read the backups."""
         source_of(ctx, self.service).ready(ctx)
 
 
 class List(_OfSource):
-    """List the backups of a source; a backup that is too old, or a gap in the schedule, is a finding."""
+    """List the backups of a source, and report a newest backup that is too old and gaps in the schedule as findings."""
 
     required: Annotated[bool, Field(description="`false`: problems of age and schedule do not fail the step.")] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``count``, ``backups`` (the newest 1000: id, taken_at, basis, error_s, bytes), ``newest``, ``age_s``."""
+        """Facts: ``count``: number of backups; ``newest``: the newest backup; ``age_s``: its age in seconds.
+
+        ``backups``: list of the newest 1000 backups; ``findings``: titles of the findings. Each backup has ``id``,
+        ``taken_at`` (its time), ``basis`` (the source of this time), ``error_s`` (its possible error in seconds) and
+        ``bytes``.
+        """
         source = source_of(ctx, self.service)
         found = source.backups(ctx)
         best = newest(source, found)
@@ -70,11 +75,12 @@ class List(_OfSource):
 
 
 class Check(_OfSource, VerifiesSource):
-    """Verify the newest backup of a source where it is stored: age, schedule, verification by the backup tool, every byte.
+    """Verify the newest backup of a source in the place where it is stored.
 
-    This does not prove that the backup can be restored; `backup.restore` does. The facts list the parts that were not
-    checked. In the phase `backup` of a drill, a passed check permits a later fault that destroys data, if the drill restores
-    the data from this source by `backup.restore`.
+    The action checks age and schedule, lets the backup tool verify the backup, and reads every byte. This does not prove
+    that the backup can be restored. Only `backup.restore` proves it. The facts list the parts that were not checked. If a
+    check in the phase `backup` of a drill passes, a later fault may destroy the data, provided that the drill restores the
+    data from this source with `backup.restore`.
     """
 
     TIMEOUT = 3600.0
@@ -90,8 +96,10 @@ class Check(_OfSource, VerifiesSource):
     ] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``backup`` (id, taken_at, ...), ``age_s``, ``count``, ``covered``, ``not_covered`` (checks), ``apart`` (yes,
-        no or unknown: are the backups on another disk than the data), and more that depend on the tool.
+        """Facts: ``backup``: the verified backup; ``age_s``: its age in seconds; ``count``: number of all backups.
+
+        ``covered``: checks that were made; ``not_covered``: checks that were not made; ``apart``: yes if the backups are on
+        another disk than the data, otherwise no or unknown, with the reason. Other facts depend on the backup tool.
         """
         source = source_of(ctx, self.service)
         found = source.backups(ctx)
@@ -115,18 +123,21 @@ class Check(_OfSource, VerifiesSource):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return None: the engine itself measures the identity of service and backup source before a fault."""
+        """Return None, because the engine itself measures the identities of service and backup source before a fault."""
         return None
 
 
 class Measure(_OfSource):
-    """Measure how much data would be lost if the service failed now: the time since the newest moment that can be restored."""
+    """Measure how much data would be lost if the service failed now.
+
+    The measured loss is the time since the newest moment to which the service can be restored.
+    """
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``loss_s`` (time since ``newest_moment``), ``error_s``, ``newest_moment``, ``basis``, ``backup``, ``bytes``.
+        """Facts: ``loss_s``: seconds from ``newest_moment`` until now, by the controller's clock.
 
-        ``newest_moment`` is by the clock that ``basis`` names, and may be wrong by ``error_s`` seconds. The present time is
-        by the controller's clock.
+        ``newest_moment``: newest moment that can be restored, by the clock that ``basis`` names; ``error_s``: number of
+        seconds by which this moment may be wrong; ``backup``: ID of the newest backup; ``bytes``: its size.
         """
         source = source_of(ctx, self.service)
         backup = newest(source, source.backups(ctx))
@@ -141,10 +152,11 @@ class Measure(_OfSource):
 
 
 class Restore(RestoresSource):
-    """Restore a backup of a source into a sandbox, or into the service itself after a fault destroyed its data.
+    """Restore a backup of a source into a sandbox, or into the service itself after a fault has destroyed its data.
 
-    A sandbox is an empty, disposable folder without a route to production. It is removed at the end of the run; if the
-    controller dies, the host of the sandbox removes it. A service must have lost its data, since nothing is overwritten.
+    A sandbox is an empty, disposable folder without a route to production. It is removed at the end of the run. If the
+    controller dies, the host of the sandbox removes it. Nothing is overwritten, so a service must have lost its data
+    before.
     """
 
     SERVICE = Sandboxed
@@ -166,11 +178,12 @@ class Restore(RestoresSource):
     ] = ""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``backup``, ``age_s``, ``bytes`` restored, ``seconds`` (by stage, and total), ``in_place``.
+        """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds; ``bytes``: number of restored bytes.
 
-        For a sandbox also ``folder``, ``isolation``, ``budget`` (limits of memory and disk, and what enforces them), and
-        ``unreachable`` (addresses of production that were tried from the sandbox). ``recovered_to`` after a point-in-time
-        recovery. ``seconds`` were measured with the controller's monotonic clock.
+        ``seconds``: duration of each stage and of all together, by the controller's monotonic clock; ``in_place``: true
+        when the service itself was restored; ``recovered_to``: target of a point-in-time recovery. Only for a sandbox:
+        ``folder``, ``isolation``, ``budget`` (limits of memory and disk, with the mechanisms that enforce them), and
+        ``unreachable`` (addresses of production that the sandbox could not reach).
         """
         source, box = source_of(ctx, self.from_), None if self._in_place(ctx) else self._box(ctx)
         if box:
@@ -199,7 +212,7 @@ class Restore(RestoresSource):
         return Sandbox.of(ctx, ctx.service(self.service, Sandboxed))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host can run a sandbox or restore the service, and that the tools and the backups exist."""
+        """Check that the host can run a sandbox or restore the service, has the tools, and can read the backups."""
         service = ctx.service(self.service, Sandboxed)
         if ctx.host.name != service.host:
             raise NotReady(
@@ -220,17 +233,17 @@ class Restore(RestoresSource):
             source.ready_sandbox(ctx, service)
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the restored service's data; None for a restore into a sandbox."""
+        """Return the identity of the restored service's data, or None for a restore into a sandbox."""
         return self._place(ctx).identity() if self._in_place(ctx) else None
 
     def undo(self, ctx: Context) -> Undo:
-        """Terminate the processes of the sandbox and remove its folder; without a sandbox, remove an unfinished restore."""
+        """Terminate the processes of the sandbox and remove its folder, or remove the unfinished restore of a service."""
         if self._in_place(ctx):
             return self._place(ctx).undo()
         return Undo.by_commands(removal(self._box(ctx).service, ctx.run_id))
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while the sandbox of this run or an unfinished restore in place exists."""
+        """Return True while the sandbox of this run or the unfinished restore of a service exists."""
         return self._place(ctx).active() if self._in_place(ctx) else self._box(ctx).exists()
 
 
@@ -246,7 +259,10 @@ def _into(box: Sandbox, source: BackupSource, backup: Backup, moment: datetime |
 
 
 def _within_budget(box: Sandbox, restore: Callable[[], Facts]) -> Facts:
-    """Carry out a restore. Raises StepFailed when the sandbox exceeded a limit; otherwise the errors of the restore."""
+    """Carry out a restore, and return its facts.
+
+    Raises StepFailed when the sandbox has exceeded a limit. If it has not, the errors of the restore are raised.
+    """
     try:
         restored = restore()
     except Cancelled:
@@ -263,7 +279,7 @@ def _within_budget(box: Sandbox, restore: Callable[[], Facts]) -> Facts:
 
 
 def _on(ctx: Context, source: BackupSource) -> Context:
-    """Return the context of the step, with the host of ``source`` instead of the step's own host."""
+    """Return the context of the step in which the step's host is replaced by the host of ``source``."""
     return replace(ctx, host=ctx.host_named(source.host))
 
 
@@ -276,7 +292,7 @@ def _fits(source: BackupSource, service: Sandboxed) -> None:
 
 
 def _age(source: BackupSource, backup: Backup) -> float:
-    """Return the age of the backup in seconds. Raises CouldNotVerify for a backup dated in the future."""
+    """Return the age of the backup in seconds. Raises CouldNotVerify when the backup is dated in the future."""
     age = (datetime.now(UTC) - backup.newest_moment).total_seconds()
     if age < -AHEAD_S:
         raise CouldNotVerify(
@@ -287,11 +303,10 @@ def _age(source: BackupSource, backup: Backup) -> float:
 
 
 def _problems(source: BackupSource, found: list[Backup]) -> list[Finding]:
-    """Return findings about the age of the newest moment that can be restored, and about the schedule and sizes of the
-    backups.
+    """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
 
-    With an archived log (WAL, binary log) all backups can be restored up to the same moment, so only the times at which they
-    were taken show the schedule.
+    If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. Therefore the schedule is
+    judged by the times at which the backups were taken.
     """
     now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in found]
     until = [Moment(backup.until) for backup in found if backup.until]

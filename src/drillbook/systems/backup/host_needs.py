@@ -1,4 +1,7 @@
-"""Needs of the actions on a team's own backups; the tools of each kind are on the page of backup methods."""
+"""For each action on a team's own backups: the rights and connections that it needs on a host.
+
+The documentation's page about backup methods lists the tools for each kind of backup.
+"""
 
 from drillbook.sdk.host_needs import HostNeeds
 

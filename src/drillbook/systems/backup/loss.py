@@ -1,4 +1,4 @@
-"""Action `loss.measure`: measure the time from the newest data in a restored copy to the time of the loss."""
+"""Action `loss.measure`: it measures the time from the newest data in a restored copy to the time of the loss."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def _until(text: str) -> str:
 
 
 class Measure(Read):
-    """Measure the data loss of a restored copy: the time from its newest data to the time of the loss.
+    """Measure the data loss of a restored copy: the time from the newest data in the copy to the time of the loss.
 
-    `postgres.newest_moment`, `redis.newest_moment` or `files.newest_moment` finds the newest data.
+    The action `*.newest_moment` for the kind of service finds the newest data, for example `postgres.newest_moment`.
     """
 
     PLACE = Place.SERVICE
@@ -44,9 +44,11 @@ class Measure(Read):
     ] = {}
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``loss_s`` (``newest_moment`` to ``until``), ``error_s``, ``newest_moment``, ``basis``, ``moments``.
+        """Facts: ``loss_s``: seconds from ``newest_moment`` to ``until``; ``newest_moment``: time of the newest data.
 
-        ``loss_s`` may be too large by up to ``error_s``: the last write may be that many seconds after ``newest_moment``.
+        ``until``: time of the loss; ``ahead_s``: seconds by which the newest data is later than ``until``; ``error_s``:
+        number of seconds by which the last write may be later than ``newest_moment``, so that ``loss_s`` is too large by as
+        much; ``basis``: source of ``newest_moment``; ``moments``: for each source, its newest moment and the error.
         """
         until = parsed_moment(self.until) if self.until else datetime.now(UTC)
         found = self._action(ctx.services.get(self.service)).run(ctx)
@@ -58,7 +60,7 @@ class Measure(Read):
         return {"loss_s": round(max(0.0, loss), 3), "until": stamp(until), "ahead_s": round(max(0.0, -loss), 3), **told}
 
     def _action(self, service: Service | None) -> Read:
-        """Return the action that finds the newest data in a service of this kind. Raises NotReady."""
+        """Return the action that finds the newest data in a service of this kind. Raises NotReady when there is none."""
         names = [name for name in known_names() if issubclass(find(name), MeasuresLoss)]
         for name in names:
             action: type[Read] = find(name)

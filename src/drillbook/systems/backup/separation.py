@@ -1,6 +1,6 @@
-"""Separation of backups from the data that they save: another host, another file system, or the same disk.
+"""Finds out if backups are on another host or file system than the data that they save.
 
-A backup on the disk that it saves is lost together with the data.
+A backup on the same disk as the data is lost together with the data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ done
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """Result of a comparison: ``apart`` is True, False or None (unknown), ``why`` is the reason as a text."""
+    """Result of a comparison of places.
+
+    ``apart``: True if the places are separate, False if they are not, None if it is unknown; ``why``: the reason as a text.
+    """
 
     apart: bool | None
     why: str
@@ -50,7 +53,7 @@ def separation(ctx: Context, source: BackupSource) -> Separation:
 
 
 def _place(ctx: Context, source: BackupSource) -> tuple[str, tuple[str, ...]]:
-    """Return the host of the backups and their paths there; an empty name when unknown."""
+    """Return the name of the host of the backups, and their paths on this host. The name is empty when it is unknown."""
     if kept := source.kept_in:
         return kept[0].host, tuple(one.path for one in kept)
     at = getattr(source, "at", "")
@@ -63,7 +66,7 @@ def _place(ctx: Context, source: BackupSource) -> tuple[str, tuple[str, ...]]:
 
 
 def _on_host(ctx: Context, service: Service, path: str) -> Separation:
-    """Compare the file systems of backups and data on the host of both."""
+    """Compare the file systems of backups and data. Both are on the host of ``service``."""
     host = ctx.host_named(service.host)
     output = host.run(("sh", "-c", _LOOK, "sh", path, service.data), deadline=ctx.deadline, env={"LC_ALL": "C"})
     lines = [line.split(" ", 1) for line in output.text.splitlines()]

@@ -1,7 +1,7 @@
-"""Backup source `pgbackrest`: backups in a pgBackRest repository, with point-in-time recovery. Needs the system postgres.
+"""Backup source `pgbackrest`: backups in a pgBackRest repository, with point-in-time recovery.
 
-Lives here: the kind of backup `pgbackrest`.
-Lives elsewhere: the server in a sandbox, and WAL names and timelines (`systems.postgres`).
+The package needs the package `systems.postgres`, which contains the server in a sandbox and the code for WAL files and
+timelines.
 """
 
 from drillbook.sdk.discovery import System

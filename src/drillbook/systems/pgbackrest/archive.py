@@ -1,8 +1,8 @@
-"""WAL archive of a pgBackRest repository: its segments, gaps, the end of a recovery, and the last archived commit.
+"""Reads the WAL archive of a pgBackRest repository: its segments, its gaps, and the time of the last archived commit.
 
-pgbackrest itself reports only the first and the last segment; none of its commands (2.55) shows a gap between them, or a
-missing segment that a backup needs. So this module lists the names of the segments, and follows them from the backup on,
-across timelines.
+pgbackrest itself reports only the first and the last segment. None of its commands (in version 2.55) shows a gap between
+these, or reports that a segment which a backup needs is missing. Therefore this module lists the names of all segments, and
+follows them from the backup on, across timelines.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _ENTRY = re.compile(r'"([^"]+)":\{"[^}]*"time":(\d+)[^}]*\}')
 _SEGMENT = re.compile(r"(?:.*/)?([0-9A-F]{24})-([0-9a-f]{40})(?:\.\w+)?")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 SIZES = (1 << 24, *(1 << power for power in range(20, 31) if power != 24))
-"""Possible sizes of a WAL segment in bytes, the usual one first. Source: initdb(1), --wal-segsize."""
+"""Possible sizes of a WAL segment in bytes. The usual size is the first. Source: initdb(1), --wal-segsize."""
 NEWEST = 8
-"""Number of newest segments to search for the last commit."""
+"""Number of the newest segments in which the last commit is searched."""
 READING = """
 unpacker() {
   case $1 in *.gz) echo gzip ;; *.lz4) echo lz4 ;; *.zst) echo zstd ;; *.bz2) echo bzip2 ;; esac
@@ -77,7 +77,11 @@ echo complete
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One WAL segment in the repository: path of its file below the archive, SHA-1, and time when the file was stored."""
+    """One WAL segment in the repository.
+
+    ``path``: path of its file below the archive; ``digest``: SHA-1 of the segment; ``at``: time at which the file was
+    stored.
+    """
 
     path: str
     digest: str
@@ -86,7 +90,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Newest moment in a WAL archive: the time, a description of its source, and its error in seconds."""
+    """Newest moment in a WAL archive: its time, the source of this time as text, and its error in seconds."""
 
     at: datetime
     basis: str
@@ -98,20 +102,23 @@ class Archive:
     """Archived WAL of one PostgreSQL cluster in a repository."""
 
     folder: str
-    """Path in the repository, such as ``archive/main/17-1``."""
+    """Path of the archive in the repository, such as ``archive/main/17-1``."""
     segments: Mapping[str, Stored]
     histories: tuple[str, ...]
     twice: tuple[str, ...]
-    """Names of segments that are stored with two different contents; pgbackrest refuses to return these."""
+    """Names of the segments that are stored with two different contents. pgbackrest refuses to return such a segment."""
     switches: tuple[Switch, ...]
     segment_bytes: int
 
     def path(self, name: str) -> str:
-        """Return the path of a segment's file in the repository."""
+        """Return the path of the file of the segment ``name`` in the repository."""
         return f"{self.folder}/{self.segments[name].path}"
 
     def way(self, lsn_start: str, wal_start: str) -> Way:
-        """Return the segments that a recovery replays, from the start of a backup to the newest segment or the first gap."""
+        """Return the segments that a recovery replays.
+
+        They begin at the start of a backup, and end at the newest segment or at the first gap.
+        """
         sizes = dict.fromkeys([*self.segments, *self.histories], self.segment_bytes)
         for name in self.twice:
             del sizes[name]
@@ -120,21 +127,20 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reader of the content of archived WAL segments, by pgbackrest and programs on the host."""
+    """Reader of the content of archived WAL segments. It uses pgbackrest and other programs on the host."""
 
     program: Program
     temporary: str
-    """Private folder on the host for temporary files; empty: a new one below /tmp."""
+    """Private folder on the host for temporary files. When it is empty, a new folder below /tmp is made."""
     programs: str
-    """Folder of PostgreSQL's programs on the host; empty: the usual folders of packages, or PATH."""
+    """Folder of PostgreSQL's programs on the host. When it is empty, the usual folders of packages and PATH are searched."""
     major: str
     """Major version of the server that wrote the WAL."""
 
     def newest(self, archive: Archive, way: Way) -> Newest:
-        """Return the newest moment in the segments of ``way``: the last commit, or else the time at which the newest segment
-        was stored.
+        """Return the newest moment in the segments of ``way``: the time of the last commit.
 
-        Raises HostError.
+        If no commit is found, it is the time at which the newest segment was stored. Raises HostError.
         """
         lines = [f"{name} {archive.path(name)}\n" for name in reversed(way.files[-NEWEST:])]
         arguments = (self.temporary, self.programs, self.major)
@@ -148,7 +154,10 @@ class Reader:
         return Newest(last, basis, max(1.0, (last - before).total_seconds()))
 
     def damaged(self, archive: Archive, way: Way) -> tuple[list[str], str]:
-        """Read every segment of ``way``; return the names of those with a wrong digest, and the reason if they could not be read."""
+        """Read every segment of ``way``, and return the names of the segments with a wrong digest.
+
+        Also return the reason why the segments could not be read, or an empty text.
+        """
         lines = [f"{archive.segments[name].digest} {archive.path(name)}\n" for name in way.files]
         output = self.program.run("sh", "-c", _READ, "sh", stdin="".join(lines)).check()
         rows = output.text.splitlines()
@@ -178,7 +187,10 @@ def _switches(program: Program, path: str) -> tuple[Switch, ...]:
 
 
 def segment_size(lsn: str, name: str) -> int:
-    """Return the size of a WAL segment in bytes, derived from the start LSN of a backup and the segment with that LSN."""
+    """Return the size of a WAL segment in bytes.
+
+    It follows from ``lsn``, the LSN at which a backup starts, and ``name``, the name of the segment that contains this LSN.
+    """
     for size in SIZES if name else ():
         if segment(int(name[:8], 16), position(lsn) // size, size) == name:
             return size
@@ -193,14 +205,15 @@ def gap(
 
 
 def lacking_before(way: Way, wal_stop: str) -> str:
-    """Describe the WAL that is missing up to ``wal_stop``, the point where a backup becomes consistent; empty when none is
-    missing.
+    """Describe the WAL that is missing up to the segment ``wal_stop``, in which a backup becomes consistent.
+
+    Return an empty text when no WAL is missing.
     """
     return "" if wal_stop in way.files else way.missing or f"{wal_stop} is missing"
 
 
 def lacking(archive: Archive, way: Way, wal_stop: str) -> str:
-    """Describe the WAL that is missing for a recovery to the newest moment; empty when none is missing."""
+    """Describe the WAL that is missing for a recovery to the newest moment. Return an empty text when none is missing."""
     problem = way.missing or lacking_before(way, wal_stop)
     doubled = [name for name in archive.twice if name in problem]
     return f"{doubled[0]} is stored twice with different contents, and pgbackrest returns neither" if doubled else problem

@@ -1,4 +1,4 @@
-"""Restores from a pgBackRest repository into a service whose data directory was lost."""
+"""Restores a backup in a pgBackRest repository into a service that has lost its data directory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 
 @dataclass(frozen=True, slots=True)
 class RepositoryInPlace(ClusterInPlace):
-    """Restore of a backup and archived WAL; the restored files include the lost cluster's configuration and archiving."""
+    """Restore of a backup and of archived WAL. The restored files include the configuration of the lost cluster."""
 
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
-        """Return the difference between the system identifiers of backup and server; empty when they are equal."""
+        """Return a text that says how the system identifiers of backup and server differ, or an empty text."""
         system = str(one(session, SYSTEM)[0])
         if system != backup.facts["system_identifier"]:
             return f"it is of the cluster {backup.facts['system_identifier']}, and the server is of {system}"
         return ""
 
     def configure(self, made: Tools, kept: Facts) -> None:
-        """Return an undo that changes nothing: the restored files already include the configuration."""
+        """Do nothing, because the restored files already include the configuration."""

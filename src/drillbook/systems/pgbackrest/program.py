@@ -1,7 +1,8 @@
-"""Runs pgbackrest on a host: passes options and standard input, and turns its messages into errors.
+"""Runs pgbackrest on a host, and converts its messages to errors.
 
-All options are passed as environment variables (pgBackRest's user guide, "Command Line & Environment"): they override the
-configuration file, a command ignores those it does not know, and no value is visible in the process list.
+All options are passed as environment variables. These override the configuration file, and no value is visible in the list
+of processes. A command ignores options that it does not know. Source: pgBackRest's user guide, "Command Line &
+Environment".
 """
 
 from __future__ import annotations
@@ -30,33 +31,36 @@ QUIET: Mapping[str, str] = {
     "log-level-file": "off",
     "log-timestamp": "n",
 }
-"""Options of every command: write no log file, and print messages to standard error."""
+"""Options of every command. With these, it writes no log file, and prints its messages to standard error."""
 _DAMAGED = re.compile(r"\[0(26|28|29)\]|\b(Format|Checksum|FileInvalid|JsonFormat)Error\b")
 _MISSING = re.compile(r"unable to open missing file '[^']*/(backup|archive)/")
 _KEY = re.compile(r"\[095\]|\bCryptoError\b")
-"""Pattern of an error caused by a wrong key: the error number at the start of the message, or the error's name in it.
+"""Pattern of the message of an error that is caused by a wrong key. It matches the number or the name of the error.
 
-Source: error.yaml of pgBackRest.
+Source: the file error.yaml of pgBackRest.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Runs pgbackrest on one host, for one stanza of one repository."""
+    """Runner of pgbackrest on one host, for one stanza of one repository."""
 
     name: str
-    """Name of the backup source, for messages."""
+    """Name of the backup source, which messages contain."""
     host: Host
     deadline: Deadline
     options: Mapping[str, str | Secret]
     run_as: str = ""
     sandbox: str = ""
-    """Folder of the sandbox that these processes belong to: they are killed when it is removed. Empty: no sandbox."""
+    """Folder of the sandbox to which the processes belong, or empty without a sandbox.
+
+    The processes are killed when the sandbox is removed.
+    """
 
     def run(
         self, *argv: str, stdin: str = "", sink: BinaryIO | None = None, options: Mapping[str, str] | None = None
     ) -> Output:
-        """Run a program with pgbackrest's options in its environment, plus ``options``. Raises HostError, Cancelled."""
+        """Run a program with pgbackrest's options and ``options`` in its environment. Raises HostError, Cancelled."""
         named = {**QUIET, **self.options, **(options or {})}
         lines = [f"{variable(name)}={_text(value)}\n" for name, value in named.items()]
         lines += [f"{MARK}={self.sandbox}\n"] if self.sandbox else []
@@ -76,7 +80,10 @@ class Program:
         return sink
 
     def failed(self, command: str, said: str | bytes, *, locked: bool = False) -> DrillbookError:
-        """Return the error for a command that failed with the message ``said``; ``locked`` is True if the key was wrong."""
+        """Return the error for a command that failed with the message ``said``.
+
+        When ``locked`` is true, it is known that the key was wrong.
+        """
         text = said if isinstance(said, str) else said.decode("utf-8", "backslashreplace")
         said = message(text)
         what = f"{self.host.name}: pgbackrest {command} of {self.name}: {said}"
@@ -93,7 +100,7 @@ class Program:
 
 
 def variable(option: str) -> str:
-    """Return the environment variable that sets a pgbackrest option."""
+    """Return the name of the environment variable that sets an option of pgbackrest."""
     return f"PGBACKREST_{option.upper().replace('-', '_')}"
 
 

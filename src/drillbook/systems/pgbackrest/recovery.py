@@ -1,8 +1,8 @@
 """Recovers a pgBackRest backup in a sandbox: restores the files, fetches the WAL, and starts a server that replays it.
 
-pgbackrest runs outside the sandbox's network namespace, since the repository may be on another machine. The server has no
-network and reads the WAL from a folder of the sandbox. It has no access to the repository and archives nothing; its
-tablespaces and links are inside the sandbox, even if the team's pgbackrest.conf says otherwise.
+pgbackrest runs outside the network namespace of the sandbox, because the repository may be on another machine. The server has
+neither a network nor access to the repository. It reads the WAL from a folder of the sandbox, and archives nothing. Its
+tablespaces and links are inside the sandbox, even if the team's pgbackrest.conf places them elsewhere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from drillbook.systems.postgres.sandbox import TEMPLATE, lacking_extensions, lib
 from drillbook.systems.postgres.timelines import Way, lsn, number, position
 
 SAFE = {"delta": "n", "force": "n", "link-all": "n", "archive-async": "n"}
-"""Values for options that the team's pgbackrest.conf may set, but that a restore into a sandbox must not use."""
+"""Options with safe values for a restore into a sandbox. They override the values in the team's pgbackrest.conf."""
 RESET = (
     "--reset-pg1-host",
     "--reset-link-map",
@@ -35,7 +35,7 @@ RESET = (
     "--reset-db-include",
     "--reset-db-exclude",
 )
-"""Options that remove settings of the team by which pgbackrest would write outside the sandbox, or restore only a part."""
+"""Options that cancel settings of the team by which pgbackrest would write outside the sandbox or restore only a part."""
 # BOX: give all files to the owner of the sandbox; if pgbackrest runs as root, it restores them with their original owner.
 _OWN = 'test "$(id -u)" != 0 || chown -hR "$(stat -c %u:%g -- "$1")" "$1"'
 # FOLDER BIN MAJOR TARGET: input lines NAME SHA1 SURE. Fetch each segment. From the first line that is not `sure`, search for
@@ -90,7 +90,7 @@ class Recovery:
     program: Program
     archive: Archive
     at: datetime | None
-    """Target time of the recovery; END: the end of the archived WAL; None: the end of the backup."""
+    """Target time of the recovery. END means the end of the archived WAL, and None means the end of the backup."""
     inclusive: bool
 
     @property
@@ -129,7 +129,7 @@ class Recovery:
         }
 
     def _way(self) -> Way:
-        """Return the WAL to replay; for a recovery to the end of the backup, only WAL of the backup's timeline."""
+        """Return the WAL to replay. For a recovery to the end of the backup, it is only WAL of the backup's timeline."""
         facts = self.backup.facts
         if not facts["wal_start"]:  # the server was stopped during the backup
             return Way(0, ())
@@ -147,7 +147,11 @@ class Recovery:
             )
 
     def _rows(self, way: Way) -> list[tuple[str, str, str]]:
-        """Return the WAL files to fetch: name, SHA-1, `sure` (needed) or `perhaps` (may be needed). Raises StepFailed."""
+        """Return the WAL files to fetch, each with its name, its SHA-1, and one word.
+
+        The word is `sure` when the recovery needs the file, and `perhaps` when it may need the file. Raises StepFailed when
+        WAL is missing for a recovery to the end of the archived WAL.
+        """
         if self.at is END and (problem := lacking(self.archive, way, self.backup.facts["wal_stop"])):
             raise StepFailed(
                 f"{self.program.name}: the archived WAL is incomplete or damaged: {problem}",
@@ -182,7 +186,10 @@ class Recovery:
         return ("--type=time", f"--target={moment}", *exclusive, f"--target-timeline={timeline}", "--target-action=promote")
 
     def _fetch(self, rows: Sequence[tuple[str, str, str]]) -> int:
-        """Fetch the WAL into the sandbox; return the number of segments. Raises StepFailed, CouldNotVerify, HostError."""
+        """Fetch the WAL into the sandbox, and return the number of segments.
+
+        Raises StepFailed when a segment is missing or damaged, CouldNotVerify when pg_waldump is missing, HostError.
+        """
         tools = tools_of(self.box)
         target = self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if self.at and self.at is not END else ""
         lines = "".join(f"{' '.join(row)}\n" for row in rows)
@@ -214,7 +221,7 @@ class Recovery:
             raise self._explained(error) from error
 
     def _explained(self, error: StepFailed) -> StepFailed:
-        """Return the error for a recovery that ended too early, with the reason from the server's log."""
+        """Return the error for a recovery that ended too early. It contains the reason from the server's log."""
         text = "\n".join([error.message, *(line for found in error.findings for line in found.evidence)])
         target = stamp(self.at) if self.at and self.at is not END else ""
         for sign, measured in ((_UNREACHED, "the archived WAL ends before"), (_TOO_EARLY, "the backup ends after it")):
@@ -229,7 +236,10 @@ class Recovery:
         return error
 
     def _must_be_usable(self) -> None:
-        """Raise StepFailed when the host lacks files of an extension, or no table ever had a row. Raises HostError."""
+        """Raise StepFailed when the host lacks the files of an extension, or when all tables of all databases are empty.
+
+        Raises HostError.
+        """
         service, lacking, filled = tools_of(self.box).service, dict[str, str](), False
         with connected(self.box.ctx, service, database=TEMPLATE) as session:
             names = [str(name) for (name,) in session.execute(_DATABASES).fetchall()]
@@ -250,7 +260,7 @@ class Recovery:
         return StepFailed(f"{self.box.host.name}: {problem.title}: {measured}", findings=[problem])
 
     def _replayed(self, way: Way) -> Facts:
-        """Return facts about the replay. Raises StepFailed if it ended too early, or if the server is set to archive WAL."""
+        """Return facts about the replay. Raises StepFailed if the replay ended too early or the server could archive WAL."""
         with connected(self.box.ctx, tools_of(self.box).service, database=TEMPLATE) as session:
             reached, last, archives, system = one(session, _REPLAYED)
         if archives != "off":
@@ -269,7 +279,10 @@ class Recovery:
         }
 
     def _must_be_whole(self, way: Way, reached: str) -> None:
-        """Raise StepFailed when archived WAL was not replayed: a server takes a damaged record for the end of the WAL."""
+        """Raise StepFailed when a recovery to the end of the archived WAL did not replay all of it.
+
+        The server does not report this, because it takes a damaged record for the end of the WAL.
+        """
         size = self.archive.segment_bytes
         if self.at is END and position(reached) <= number(way.files[-1], size) * size:
             measured = f"the replay ended at {reached}, before {way.files[-1]} ({lsn(number(way.files[-1], size) * size)})"

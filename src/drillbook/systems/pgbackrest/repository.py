@@ -1,4 +1,7 @@
-"""One stanza of a repository: its backups from `pgbackrest info`, each with the newest moment that archived WAL can recover."""
+"""Lists the backups in one stanza of a repository, each with the newest moment to which it can be recovered.
+
+The list comes from `pgbackrest info`, and the moments come from the archived WAL.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,12 @@ from drillbook.systems.pgbackrest.program import Program
 
 BASIS = "stop of the backup, by the clock of the host that ran it"
 _ABSENT = {1: "the stanza is not in the repository", 3: "backup.info and its copy are missing"}
-"""Status codes of `info` for a stanza that has no backups; code 2 (no backup yet) is treated separately."""
+"""Status codes of `info` for a stanza that is missing, with their meaning. Code 2 (no backup yet) is not among them."""
 _OTHER_KEY = "key/value found outside of section at line 1"
-"""Error message for a list that was decrypted with a wrong key; if the padding is wrong too, the error is CryptoError."""
+"""Error message for a list that was decrypted with a wrong key.
+
+If the padding is wrong too, pgbackrest reports a CryptoError instead.
+"""
 ENCRYPTED = "Salted__"
 """First bytes of an encrypted file. Source: openssl-enc(1)."""
 
@@ -32,14 +38,17 @@ class Repository:
     program: Program
     stanza: str
     temporary: str = ""
-    """Private folder on the host for one WAL segment; empty: a new one below /tmp."""
+    """Private folder on the host for one WAL segment. When it is empty, a new folder below /tmp is made."""
     programs: str = ""
-    """Folder of PostgreSQL's programs on the host; empty: the usual folders of packages, or PATH."""
+    """Folder of PostgreSQL's programs on the host. When it is empty, the usual folders of packages and PATH are searched."""
     _archives: dict[str, Archive] = field(default_factory=dict)
     _ends: dict[str, Newest | None] = field(default_factory=dict)
 
     def info(self) -> dict[str, Any]:
-        """Return the stanza's part of the output of `pgbackrest info`. Raises StepFailed, CouldNotVerify, HostError."""
+        """Return that part of the output of `pgbackrest info` that describes the stanza.
+
+        Raises StepFailed when the stanza is missing, StepFailed or CouldNotVerify when the command fails, HostError.
+        """
         program = self.program
         # A message may contain bytes of a file that was decrypted with a wrong key, so undecodable bytes are replaced.
         text = program.answer("info", options={"output": "json"}).getvalue().decode("utf-8", "replace")
@@ -99,7 +108,7 @@ class Repository:
         return self._archives[name]
 
     def _newest(self, facts: Mapping[str, Any]) -> Newest | None:
-        """Return the newest moment that a backup can be recovered to; None when WAL that it needs is missing."""
+        """Return the newest moment to which a backup can be recovered, or None when WAL that the backup needs is missing."""
         archive = self.archive(facts)
         way = archive.way(facts["lsn_start"], facts["wal_start"])
         if archives.lacking_before(way, facts["wal_stop"]):
@@ -117,5 +126,5 @@ def cluster(stanza: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, str
 
 
 def archive_id(stanza: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """Return the name of the WAL archive of a backup: major version and number of the cluster, such as ``17-1``."""
+    """Return the name of the WAL archive of a backup, such as ``17-1``. It consists of major version and database number."""
     return f"{cluster(stanza, row)[0]}-{row['database']['id']}"

@@ -54,7 +54,7 @@ Options = Annotated[dict[str, Secret | str], AfterValidator(_plain)]
 
 
 class PgBackRest(BackupSource):
-    """Backup source for one stanza of one pgBackRest repository, which pgbackrest on the source's host can read."""
+    """Backup source for one stanza of one pgBackRest repository. pgbackrest on the source's host must be able to read it."""
 
     kind: Literal["pgbackrest"] = "pgbackrest"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
@@ -88,7 +88,7 @@ class PgBackRest(BackupSource):
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Path of the repository when `options` name a folder on the source's host; otherwise empty."""
+        """Place of the repository, if `options` name a folder on the source's host. Otherwise it is empty."""
         path = self.options.get(f"repo{self.repository}-path", "")
         if not isinstance(path, str) or not path or f"repo{self.repository}-host" in self.options:
             return ()
@@ -104,7 +104,7 @@ class PgBackRest(BackupSource):
 
     @contextmanager
     def opened(self, ctx: Context) -> Iterator[Repository]:
-        """Yield the repository, read from the source's host; temporary files are removed after the `with`."""
+        """Yield the repository as seen from the source's host. Temporary files are removed after the ``with`` block."""
         program = self.program(ctx, ctx.host, run_as=self.run_as)
         if self.run_as:
             yield Repository(program, self.stanza, programs=self.bin)
@@ -113,12 +113,15 @@ class PgBackRest(BackupSource):
             yield Repository(program, self.stanza, folder, self.bin)
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the backups, each with the newest moment that it can be recovered to with the archived WAL."""
+        """List the backups, each with the newest moment to which it can be recovered with the archived WAL."""
         with self.opened(ctx) as repository:
             return repository.backups()
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Run `pgbackrest verify` on the backup, and check what it does not: copies of lists, page checksums, WAL, cluster."""
+        """Run `pgbackrest verify` on the backup, and make the checks that this command does not make.
+
+        These are the copies of lists, the checksums of pages, the WAL, and the cluster to which the backup belongs.
+        """
         with self.opened(ctx) as repository:
             program = repository.program
             findings = verification.problems(verification.verified(program, backup.id), backup.id, ctx.host.name)
@@ -141,7 +144,7 @@ class PgBackRest(BackupSource):
         )
 
     def _wal(self, repository: Repository, facts: Mapping[str, Any]) -> tuple[list[Finding], str, int]:
-        """Return findings about the WAL, the reason if it was not read, and the number of its segments."""
+        """Return findings about the WAL, the reason why its content was not read (or empty), and its number of segments."""
         host = repository.program.host.name
         if not facts["wal_start"]:
             return [], "WAL: the backup was taken of a stopped server, and needs none", 0
@@ -157,7 +160,10 @@ class PgBackRest(BackupSource):
         return [], f"content of the WAL after the backup: {unread} on {host}" if unread else "", len(way.files)
 
     def _of_another(self, ctx: Context, backup: Backup) -> tuple[list[Finding], str]:
-        """Return a finding if the backup is from another cluster than the service's; or the reason if they were not compared."""
+        """Return a finding if the backup was taken of another cluster than that of the service.
+
+        Also return the reason why the clusters were not compared, or an empty text.
+        """
         service = ctx.services.get(self.service)
         if not isinstance(service, Postgres):
             return [], "the cluster of the backup: the source names no `service` of kind postgres"
@@ -172,23 +178,26 @@ class PgBackRest(BackupSource):
         return [finding("backup-of-another", title=self.name, wanted=wanted, measured=measured)], ""
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Restore the files, fetch the WAL, and start a server that replays the WAL; see ``recovery``."""
+        """Restore the files, fetch the WAL, and start a server that replays the WAL. The module ``recovery`` does this."""
         program = self._in_sandbox(ctx, box)
         archive = Repository(program, self.stanza).archive(backup.facts)
         return recovery.Recovery(backup, box, program, archive, at, self.inclusive).run()
 
     def in_place(self, ctx: Context, service: Service) -> InPlace:
-        """Return the restore into a service whose data directory was lost."""
+        """Return an object that restores a backup into a service that has lost its data directory."""
         return RepositoryInPlace(ctx, service, self)
 
     def _in_sandbox(self, ctx: Context, box: Sandbox) -> Program:
-        """Return a runner of pgbackrest on the sandbox's host, which writes only into the sandbox and is killed with it."""
+        """Return a runner of pgbackrest on the sandbox's host.
+
+        pgbackrest then writes only into the sandbox, and is killed when the sandbox is removed.
+        """
         program = self.program(ctx, box.host, run_as=box.service.run_as)
         folders = dict.fromkeys(("lock-path", "log-path", "spool-path"), f"{box.folder}/pgbackrest")
         return replace(program, options={**program.options, **recovery.SAFE, **folders}, sandbox=box.folder)
 
     def ready(self, ctx: Context) -> None:
-        """Check that pgbackrest exists and can read the repository; an earlier step may still create the stanza."""
+        """Check that pgbackrest exists and can read the repository. The stanza need not exist yet: a step may create it."""
         super().ready(ctx)
         _can_be_read(Repository(self.program(ctx, ctx.host, run_as=self.run_as), self.stanza))
 

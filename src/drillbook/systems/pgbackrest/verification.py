@@ -1,8 +1,9 @@
-"""Verifies one backup in its pgBackRest repository: `pgbackrest verify`, both copies of each list, page checksums.
+"""Verifies one backup in its pgBackRest repository: runs `pgbackrest verify`, and checks copies of lists and page checksums.
 
-`pgbackrest verify` exits with status 0 even when it finds damage. It prints `status: ok` for a backup without a manifest and
-for missing WAL; without ``--set`` it calls an increment valid whose full backup is damaged (all measured with 2.55.1). So
-the output is parsed for one backup set, which is valid only if the output counts all of its files as valid.
+`pgbackrest verify` exits with status 0 even when it finds damage. It prints `status: ok` for a backup without a manifest
+and for missing WAL. Without ``--set``, it calls an incremental backup valid even if its full backup is damaged. All this
+was measured with version 2.55.1. Therefore the output for one backup set is parsed, and the set is valid only if all of its
+files are counted as valid.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _COUNTS = re.compile(r"missing: (\d+), checksum invalid: (\d+), size invalid: (\
 _FILE = re.compile(r"(?:file missing|invalid checksum|invalid size|invalid result) '?([^\s':]+)")
 _WAL = re.compile(r"[0-9A-F]{24}")
 EXAMPLES = 5
-"""Maximum number of files that a finding names."""
+"""Maximum number of files that are named in a finding."""
 WHOLE = "files whose content agrees with the manifest"
 
 
@@ -35,13 +36,13 @@ class Verified:
     valid: int
     missing: int
     bad: tuple[str, ...]
-    """Paths of missing or damaged files that pgbackrest named; there may be more."""
+    """Paths of those missing or damaged files that pgbackrest named. There may be more such files."""
 
 
 def verified(program: Program, label: str) -> Verified:
-    """Run `pgbackrest verify` on all files of a backup, including files in earlier backups that it refers to.
+    """Run `pgbackrest verify` on all files of a backup, including the files in earlier backups to which it refers.
 
-    Raises StepFailed, CouldNotVerify, HostError.
+    Raises StepFailed or CouldNotVerify when the command fails, CouldNotVerify when it prints no result, HostError.
     """
     sink = Answer(f"{program.host.name}: the output of pgbackrest verify")
     more = {"output": "text", "log-level-stderr": "detail"}
@@ -52,7 +53,7 @@ def verified(program: Program, label: str) -> Verified:
 
 
 def parse(text: str, said: str, label: str) -> Verified:
-    """Parse output and messages of `pgbackrest verify --set=LABEL`. Raises CouldNotVerify when they give no result."""
+    """Parse output and messages of `pgbackrest verify --set=LABEL`. Raises CouldNotVerify when they contain no result."""
     row = next((match for match in _BACKUP.finditer(text) if match[1] == label), None)
     status = re.search(r"^status: (ok|error)$", text, re.M)
     if row is None or status is None:
@@ -66,7 +67,7 @@ def parse(text: str, said: str, label: str) -> Verified:
 
 
 def problems(seen: Verified, label: str, host: str) -> list[Finding]:
-    """Return a finding about an invalid backup; an empty list for a valid backup."""
+    """Return a list with one finding if the backup is invalid. The list is empty for a valid backup."""
     if seen.status == "valid" and 0 < seen.files == seen.valid:
         return []
     if seen.status == "manifest missing":
@@ -90,9 +91,10 @@ def problems(seen: Verified, label: str, host: str) -> list[Finding]:
 
 
 def copies(program: Program, stanza: str, label: str) -> Iterator[Finding]:
-    """Compare both copies of backup.info, archive.info and the manifest; pgbackrest silently uses the readable copy.
+    """Compare the two copies of backup.info, of archive.info and of the manifest, and yield a finding for each difference.
 
-    A backup that is ending rewrites both copies, so a difference is reported only when a second reading confirms it.
+    If one copy is damaged, pgbackrest uses the other and does not report it. A backup that ends at this time rewrites both
+    copies, so a difference is reported only when a second reading confirms it.
     """
     for name in (
         f"backup/{stanza}/backup.info",
@@ -113,14 +115,14 @@ def copies(program: Program, stanza: str, label: str) -> Iterator[Finding]:
 
 
 def _digest(program: Program, name: str) -> str:
-    """Return the digest of a repository file; empty when the file is missing or cannot be decrypted."""
+    """Return the digest of a file in the repository. It is empty when the file is missing or cannot be decrypted."""
     sink = Answer(f"{program.host.name}: {name}")
     output = program.run("pgbackrest", "repo-get", "--ignore-missing", name, sink=sink)
     return hashlib.sha256(sink.getvalue()).hexdigest() if output.ok and sink.getvalue() else ""
 
 
 def pages(program: Program, label: str) -> list[Finding]:
-    """Return a finding about pages whose checksum was wrong when the backup was taken. Raises HostError, CouldNotVerify."""
+    """Return a finding if pages had a wrong checksum when the backup was taken. Raises HostError, CouldNotVerify."""
     sink = program.answer("info", f"--set={label}", options={"output": "json"})
     answer = parsed(sink.getvalue(), sink.what)
     found = [backup for stanza in answer for backup in stanza.get("backup", []) if backup.get("label") == label]
