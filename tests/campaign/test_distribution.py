@@ -19,7 +19,7 @@ def test_each_site_is_a_dot_and_the_target_a_line():
     assert [dot.y for dot in plot.dots] == sorted((dot.y for dot in plot.dots), reverse=True)
     assert plot.dots[1].x < plot.target_x < plot.dots[2].x
     assert plot.text.startswith("median: 30.00 s (95 % interval ")
-    assert plot.text.endswith("longest: 90.00 s; target: 60 s; 3 sites measured, 1 not")
+    assert plot.text.endswith("longest: 90.00 s; target: 60 s; 3 sites with a measurement, 1 without")
 
 
 def test_one_measurement_is_no_distribution():

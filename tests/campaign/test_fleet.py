@@ -126,9 +126,9 @@ def test_a_site_waits_for_a_worker_with_its_label(folder, cluster, start_control
 @pytest.mark.parametrize(
     ("address", "text"),
     [
-        ("tcp://10.0.0.1:8786", "over tcp, everybody who reaches the scheduler can run programs"),
+        ("tcp://10.0.0.1:8786", "without TLS, everybody who can reach the scheduler can run programs"),
         ("tls://10.0.0.1:8786", "TLS to the scheduler needs a certificate"),
-        ("http://10.0.0.1", "is no address of a scheduler"),
+        ("http://10.0.0.1", "is not the address of a scheduler"),
     ],
 )
 def test_an_unsafe_scheduler_is_refused_before_a_connection(folder, address, text):

@@ -116,7 +116,7 @@ def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them
     process.kill()
     process.wait()
     told = folder.run("drill.recover")
-    assert "the ends of 2 sites are unknown; go on: campaign --resume" in " ".join(told.stdout.split())
+    assert "the ends of 2 sites are unknown; to continue: campaign --resume" in " ".join(told.stdout.split())
     second = folder.start("campaign", "--resume")
     until(lambda: any(event["kind"] == "campaign.resumed" for event in events(folder)))
     with pytest.raises(subprocess.TimeoutExpired):

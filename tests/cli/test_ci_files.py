@@ -58,7 +58,7 @@ def test_the_source_is_the_one_that_the_user_names():
 
 def test_a_new_project_says_what_is_left_to_fill_in(tmp_path, capsys):
     scaffold.init(tmp_path / "a")
-    assert "name the source of Drillbook in requirements.in" in capsys.readouterr().out
+    assert "write the URL of Drillbook into requirements.in" in capsys.readouterr().out
     scaffold.init(tmp_path / "b", source=WHEEL)
     assert "name the source" not in capsys.readouterr().out
     assert WHEEL in (tmp_path / "b" / "requirements.in").read_text()

@@ -102,7 +102,7 @@ def test_only_a_name_for_hosts_without_customers_is_not_protected(tmp_path, envi
 
 
 def test_a_name_that_is_no_environment_is_refused():
-    with pytest.raises(UsageError, match="is no name of an environment"):
+    with pytest.raises(UsageError, match="is not a valid name of an environment"):
         looked_project.head("staging: {}")
 
 
@@ -139,7 +139,7 @@ def test_without_an_answer_the_port_on_the_host_is_the_proof(tmp_path):
     plan = planner.make(Project(tmp_path).drill("first"), inventory)
     assert (plan.service, plan.probes) == ("nginx", ())
     assert [step.action for step in plan.phase("verify")] == ["service.status", "port.owner"]
-    assert "did not answer here" in (tmp_path / look.NAME).read_text()
+    assert "did not answer the controller" in (tmp_path / look.NAME).read_text()
 
 
 def test_two_hosts_with_the_same_services_and_an_ipv6_address(tmp_path):
@@ -187,14 +187,14 @@ def test_options_that_do_not_go_together_are_refused_before_any_host_is_asked(tm
     folder = Folder(tmp_path)
     for words, message in (
         (("--look", "nowhere.invalid", "--rehearse", "files"), "--look and --rehearse make different projects"),
-        (("--environment", "staging"), "--environment is an option of a look at hosts"),
-        (("--look", "nowhere.invalid", "--environment", "a b"), "is no name of an environment"),
+        (("--environment", "staging"), "--environment can be used only together with --look"),
+        (("--look", "nowhere.invalid", "--environment", "a b"), "is not a valid name of an environment"),
     ):
         done = folder.run("init", "new", *words)
         assert (done.returncode, message in " ".join(done.stderr.split())) == (2, True), done.stderr
     assert not (tmp_path / "new").exists()
     done = folder.run("--dry", "init", "new", "--look", "nowhere.invalid")
-    assert (done.returncode, "would look at nowhere.invalid" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert (done.returncode, "would examine nowhere.invalid" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 class Six(OpenSsh):

@@ -81,7 +81,7 @@ def test_at_a_terminal_without_options_the_kind_of_system_is_asked_for(monkeypat
     replies = iter(["postgress", "postgres"])
     assert rehearsal_project.kind_asked(lambda _: next(replies)) == "postgres"
     said = " ".join(capsys.readouterr().out.split())
-    assert "(files, mariadb, pgbackrest, postgres, redis, restic, sqlite); Enter: a first drill on the lab" in said
+    assert "(files, mariadb, pgbackrest, postgres, redis, restic, sqlite); press Enter for a first drill on the lab" in said
     assert "there is no kind 'postgress'. did you mean 'postgres'?" in said
     assert rehearsal_project.kind_asked(lambda _: " ") == ""
     monkeypatch.setattr("sys.stdin", io.StringIO("postgres\n"))
@@ -135,7 +135,7 @@ def test_the_help_names_every_kind():
 
 
 def test_options_of_a_rehearsal_need_one():
-    with pytest.raises(UsageError, match="--at is an option of a rehearsal"):
+    with pytest.raises(UsageError, match="--at can be used only together with --rehearse"):
         rehearsal_project.answered("", host="", at="/x", sandbox="", database="")
     assert rehearsal_project.answered("", host="", at="", sandbox="", database="") is None
 

@@ -55,7 +55,7 @@ guard:
     assert "may begin every day 00:00 to 24:00 Asia/Shanghai" in text
     assert "faults hit at most 1 of the hosts of all" in text
     assert "The office is quiet: command.run on controller (every 1 s; bad for 5 s, or 3 checks without an answer)" in text
-    assert "when a host is unreachable twice in a row: controller" in text
+    assert "when one of these hosts is unreachable twice in a row: controller" in text
     assert "locks app (process-app) on controller" in text
     assert "controller: undoes faults by itself 45 s after the last contact with the controller" in text
     assert "also by its lease, after 45 s without renewal" in text

@@ -313,4 +313,4 @@ def test_the_dry_run_shows_the_rule(bench, monkeypatch):
     out = io.StringIO()
     monkeypatch.setattr(show_plan, "console", lambda: Console(file=out, width=200))
     show_plan.plans(bench.project, "sample", "lab")
-    assert "backups keeps the last 5 of each and those of 30 days; a run that passes removes older" in out.getvalue()
+    assert "backups keeps the last 5 of each and those of 30 days; a passed run removes older" in out.getvalue()

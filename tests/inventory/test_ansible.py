@@ -218,7 +218,7 @@ def test_a_program_is_not_run(tmp_path):
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     program.chmod(0o755)
     (tmp_path / "staging.yml").write_text("environment: staging\nansible: hosts\n")
-    with pytest.raises(InventoryError, match="is a program, so this is a dynamic inventory"):
+    with pytest.raises(InventoryError, match="is a program that prints an inventory"):
         inventory.load(tmp_path / "staging.yml")
     assert not (tmp_path / "ran").exists()
     assert shutil.which("sh")

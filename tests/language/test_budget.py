@@ -94,7 +94,7 @@ def test_a_plan_of_a_pull_request_is_refused_at_its_line(tmp_path, text):
         f'restore:\n  - files.extract: {{service: app, from: "{text}"}}\n'
     )
     done = folder.run("drill.plan", "sample", preexec_fn=little)
-    assert (done.returncode, "drills/sample.yml:" in done.stderr, "the limit of an expression" in done.stderr) == (
+    assert (done.returncode, "drills/sample.yml:" in done.stderr, "the limit for expressions" in done.stderr) == (
         2,
         True,
         True,

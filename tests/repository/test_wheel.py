@@ -103,7 +103,7 @@ def test_a_drill_is_added_to_a_project_that_is_there(program, tmp_path):
     assert "added to" in added
     assert "postgres-lost.yml" in added
     assert "tasks.py" not in added
-    assert "has all of it already" in run(tmp_path, program, "init", "--with", "postgres-lost")
+    assert "already contains all these files" in run(tmp_path, program, "init", "--with", "postgres-lost")
     (tmp_path / "drills" / "postgres-lost.yml").write_text("drill: mine\n")
     assert "nothing was written" in run(tmp_path, program, "init", "--with", "postgres-lost", status=2)
 

@@ -124,7 +124,7 @@ def test_a_step_that_sees_what_another_would_have_found_is_left_out_with_it(requ
     )
     status, said = request_.check()
     assert (status, request_.marks) == (3, []), said
-    assert "sample.yml:8: tcp.open: left out too" in said
+    assert "sample.yml:8: tcp.open: this step was left out too" in said
 
 
 @pytest.mark.parametrize("task", [["drill", "sample"], ["drill.drill", "sample", "--json"]])

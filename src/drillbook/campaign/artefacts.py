@@ -46,7 +46,7 @@ def found_in(folder: Path, drill: str) -> tuple[dict[str, Artefact], list[str]]:
             problems.append(f"{path}: {error.message}")
             continue
         if state.start.drill != drill:
-            problems.append(f"{path}: it is a campaign of {state.start.drill}, not of {drill}")
+            problems.append(f"{path}: this is a campaign of {state.start.drill}, not of {drill}")
             continue
         found |= {site: Artefact(ending, path.parents[1]) for site, ending in state.ends.items()}
     return found, problems
@@ -83,16 +83,28 @@ class Artefacts:
     def _taken(self, job: Job) -> Ending:
         one = self._found.get(job.site)
         if one is None:
-            return attempt.unknown(job, "its job left no artefact: it did not run, or was interrupted")
+            return attempt.unknown(
+                job, "the CI job of this site left no artefact: the job did not run, or it was interrupted"
+            )
         source, target = one.reports / one.ending.run, Path(job.root) / "reports" / job.run
         if not one.ending.head:  # the drill left no run
-            return one.ending if one.ending.state is not SiteState.PASSED else attempt.unknown(job, "its run is missing")
+            return (
+                one.ending
+                if one.ending.state is not SiteState.PASSED
+                else attempt.unknown(job, "the run of this site is missing in the artefact")
+            )
         for here, there in ((target, source), (job.folder.with_name(one.campaign.name), one.campaign)):
             if not here.exists():
                 _copy(here, there)
         own = attempt.judged(job)
         if own.head != one.ending.head:
-            return attempt.unknown(job, "the run in the artefact has another last event than the journal of its campaign")
+            return attempt.unknown(
+                job,
+                (
+                    "the last event of the run in the artefact differs from the last event that the journal of "
+                    "its campaign records"
+                ),
+            )
         return own
 
     def wait(self, timeout_s: float) -> list[Ending]:

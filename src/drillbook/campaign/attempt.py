@@ -143,7 +143,7 @@ def _carry_out(job: Job, lock: int) -> Ending:
             return Ending(job.site, state, message=f"the child process ended with status {status}: {_tail(job)}")
     if _unfinished(job, folder):
         _child(job, lock, "drill.recover", job.run)
-        said = "the drill was interrupted, and recovered"
+        said = "the drill was interrupted, and then recovered"
     return judged(job, said)
 
 

@@ -66,11 +66,11 @@ def _local(root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]])
 def _remote(on: str, root: Path) -> Fleet:
     url = urlsplit(on)
     if url.scheme not in ("tcp", "tls") or not url.hostname:
-        raise UsageError(f"--on {on!r} is no address of a scheduler", hint="write tls://HOST:PORT, or --on local")
+        raise UsageError(f"--on {on!r} is not the address of a scheduler", hint="write tls://HOST:PORT, or --on local")
     if url.scheme == "tcp" and not _loopback(url.hostname):
         raise UsageError(
-            f"--on {on} is refused: over tcp, everybody who reaches the scheduler can run programs on its workers",
-            hint="start scheduler and workers with TLS, and write tls://; see docs/campaigns.md",
+            f"--on {on} is refused: without TLS, everybody who can reach the scheduler can run programs on its workers",
+            hint="start the scheduler and the workers with TLS, and write tls:// in the address; see docs/campaigns.md",
         )
     security = _security() if url.scheme == "tls" else None
 
@@ -116,8 +116,11 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
         raise UsageError(f"no scheduler answers at {on}: {error}", hint="start one: dask scheduler") from None
     if allowed:
         raise UsageError(
-            f"the scheduler at {on} starts a task again whose worker died, up to {allowed} times",
-            hint="start it with DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0 in its environment",
+            (
+                f"when a worker dies, the scheduler at {on} starts its task again, up to {allowed} times; a "
+                "campaign must not use such a scheduler"
+            ),
+            hint="start the scheduler with DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0 in its environment",
         )
 
 

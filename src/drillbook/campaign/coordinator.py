@@ -101,7 +101,7 @@ class Coordinator:
             return
         now = self.now()
         if self._scheduler.expired(now):
-            self._scheduler.stop("the time for the campaign is over: no window opened in time for the sites that waited")
+            self._scheduler.stop("the time for the campaign is over, and no window has opened in time for the waiting sites")
         for site in self._scheduler.due(now, self._placed):
             intent = self._chosen.pop(site)
             event = self.journal.append(SiteIntended(site=site, run=intent.run, place=intent.place), sync=True)

@@ -81,7 +81,7 @@ def _words(ordered: list[float], target: float | None, absent: int) -> str:
     parts.append(f"longest: {ordered[-1]:.2f} s")
     if target:
         parts.append(f"target: {target:.0f} s")
-    parts.append(f"{len(ordered)} sites measured, {absent} not")
+    parts.append(f"{len(ordered)} sites with a measurement, {absent} without")
     return "; ".join(parts)
 
 

@@ -151,7 +151,7 @@ class Fleet:
                 for one in self.workers.values()
             ]
             bad = [f"not used: {address}: {why}" for address, why in self.refused.items()]
-        return [*(good or ["no worker can be used yet; sites wait for one"]), *bad]
+        return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 
     def cancel(self, job: Job) -> None:
         """Ask the place of ``job`` to stop its drill."""
@@ -225,7 +225,7 @@ class Fleet:
                 self._lose(pending)
         new = [address for address in there if address not in self.workers and address not in self.refused]
         for address in [address for address in new if not self._trusted(address)]:
-            self.refused[address] = "it listens without TLS on an address that others can reach"
+            self.refused[address] = "the worker listens without TLS on an address that others can reach"
             new.remove(address)
         told = client.run(worker.identify, workers=new, on_error="return") if new else {}
         for address, said in told.items():
@@ -307,7 +307,7 @@ class Fleet:
             transfer.fetch(folder, manifest, lambda wanted: asked(worker.pieces, job.run, wanted))
         own = attempt.judged(job)
         if own.head != ending.head and ending.head:
-            raise TransferError("the run that arrived has another last event than the worker told")
+            raise TransferError("the last event of the received run differs from the last event that the worker reported")
         return replace(own, message=ending.message)
 
     def _give_up(self) -> None:
@@ -319,7 +319,8 @@ class Fleet:
             if pending.failures >= FAILURES or (pending.future is None and now - pending.lost_at > self._patience_s):
                 job, why = pending.job, pending.trouble or "no worker answers"
                 text = (
-                    f"its end could not be learned from {job.place}: {why}; examine its run there: drill.recover {job.run}"
+                    f"the end of this site could not be received from {job.place}: {why}; examine the run "
+                    f"there: drill.recover {job.run}"
                 )
                 self._end(pending, attempt.unknown(job, text))
 
@@ -339,7 +340,11 @@ def _unfit(said: Any) -> str:
         return f"Drillbook cannot be used there: {type(said).__name__}: {said}"
     if said.get("error"):
         return str(said["error"])
-    return "" if said["version"] == __version__ else f"it has Drillbook {said['version']}, this is {__version__}"
+    return (
+        ""
+        if said["version"] == __version__
+        else f"the worker has Drillbook {said['version']}, but the controller has {__version__}"
+    )
 
 
 def _list(labels: frozenset[str]) -> str:

@@ -47,7 +47,10 @@ def here(root: Path) -> Place:
     OSError when the number of the place cannot be read or stored.
     """
     if not (root / "drills").is_dir():
-        raise UsageError(f"{root} is no project: it has no folder drills", hint=f"set {PROJECT_VARIABLE} to the project")
+        raise UsageError(
+            f"{root} is not a project: it has no folder `drills`",
+            hint=f"set {PROJECT_VARIABLE} to the folder of the project",
+        )
     folder = root / "reports"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Place(f"{_number(folder)}@{platform.node()}:{root.resolve()}", __version__, str(root.resolve()))

@@ -46,6 +46,7 @@ class Progress:
         low, high = (left / (rate * (1 + sign * Z / math.sqrt(count))) for sign in (1, -1))
         first, last = (self._recent[-1] + timedelta(seconds=seconds) for seconds in (low, high))
         return (
-            f"{done}; {rate * 60:.1f} a minute; end between {first:%H:%M} and {last:%H:%M} UTC if the rate of the last "
-            f"{count + 1} drills goes on (windows, waves and a stop are not in it)"
+            f"{done}; {rate * 60:.1f} a minute; end between {first:%H:%M} and {last:%H:%M} UTC if the "
+            f"rate of the last {count + 1} drills stays the same (this does not take windows, waves and "
+            "stops into account)"
         )

@@ -211,8 +211,8 @@ class Scheduler:
     def _check_share(self) -> None:
         if self._begun and self._bad > self._rules.failed_share * self._begun:
             self.stop(
-                f"{self._bad} of {self._begun} sites in the waves so far failed or are unknown, "
-                f"more than {self._rules.failed_share:.0%}"
+                f"{self._bad} of {self._begun} sites in the waves so far have failed or are unknown; the "
+                f"limit is {self._rules.failed_share:.0%}"
             )
 
 

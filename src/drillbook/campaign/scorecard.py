@@ -102,7 +102,10 @@ def junit(state: CampaignState) -> str:
             "skipped": counts["skipped"],
         },
     )
-    for end in [*ends, *(Ending(name, SiteState.UNKNOWN, message="its end is not recorded") for name in missing)]:
+    for end in [
+        *ends,
+        *(Ending(name, SiteState.UNKNOWN, message="the end of this site is not recorded") for name in missing),
+    ]:
         case = Tree.SubElement(suite, "testcase", {"classname": shown(state.start.drill), "name": shown(end.site)})
         if kind := OUTCOMES.get(end.state):
             Tree.SubElement(case, kind, {"message": shown(f"{end.state}: {end.message}")})

@@ -29,10 +29,15 @@ class _Part(BaseModel):
 class SiteEntry(_Part):
     """One site. It has its own inventory, or it uses a shared inventory with values for this site."""
 
-    inventory: str = Field(default="", description="Inventory of the site: a name or a path; default: the name of the site.")
+    inventory: str = Field(
+        default="", description="Inventory of the site, as a name or a path. By default, it has the name of the site."
+    )
     set: dict[str, Any] = Field(
         default_factory=dict,
-        description="Keys of the inventory for this site, such as `hosts: {web: {address: 10.0.0.2}}`; no secrets.",
+        description=(
+            "Inventory keys with values for this site, such as `hosts: {web: {address: 10.0.0.2}}`. They "
+            "must not contain secrets."
+        ),
     )
     groups: tuple[str, ...] = Field(default=(), description="Groups of the site, such as its region and its cluster.")
     windows: tuple[Window, ...] = Field(default=(), description="Maintenance windows in which the site may start.")
@@ -41,18 +46,33 @@ class SiteEntry(_Part):
 class GroupEntry(_Part):
     """Limits of a group of sites."""
 
-    at_most: int | None = Field(default=None, gt=0, description="Number of sites of the group that are drilled at once.")
-    windows: tuple[Window, ...] = Field(
-        default=(), description="Maintenance windows of the group, in addition to those of a site."
+    at_most: int | None = Field(
+        default=None, gt=0, description="Maximum number of sites of the group that are drilled at the same time."
     )
-    workers: str = Field(default="", description="Label (Dask resource) of the workers that reach the sites of the group.")
+    windows: tuple[Window, ...] = Field(
+        default=(),
+        description=(
+            "Maintenance windows of the group. A site may start only when a window of the group and a window "
+            "of the site are open."
+        ),
+    )
+    workers: str = Field(
+        default="",
+        description=(
+            "Label of the workers that reach the sites of the group. In Dask, the label is a resource of the worker."
+        ),
+    )
 
 
 class AbortIf(_Part):
     """Conditions over all sites that stop the campaign."""
 
     failed: str = Field(
-        default="10%", description="Stop when more than this share of the sites in the waves so far failed or are unknown."
+        default="10%",
+        description=(
+            "Permitted share of bad sites. The campaign stops when a larger share of the sites in the waves "
+            "so far has failed or is unknown."
+        ),
     )
     residue: bool = Field(default=True, description="Stop when a site is left with changes that could not be undone.")
 
@@ -68,13 +88,22 @@ class SitesFile(_Part):
 
     at_most: int = Field(default=20, gt=0, description="Number of sites that are drilled at once.")
     canary: tuple[str, ...] = Field(
-        default=(), description="Sites of the first wave, all of which must pass; default: the first site."
+        default=(),
+        description="Sites of the first wave. The campaign stops unless all of them pass. Default: the first site.",
     )
     waves: tuple[str, ...] = Field(
-        default=(), description="Shares of all sites, ascending, such as [10%, 50%]: each wave ends before the next begins."
+        default=(),
+        description=(
+            "Ends of the waves, as ascending shares of all sites, such as [10%, 50%]. A wave begins only "
+            "after the wave before it has ended."
+        ),
     )
     abort_if: AbortIf = AbortIf()
-    within: Duration = Field(default=Duration(86400), gt=0, description="Time after which waiting sites are refused.")
+    within: Duration = Field(
+        default=Duration(86400),
+        gt=0,
+        description="Time in which sites must start. Sites that have not started by then are refused.",
+    )
     groups: dict[str, GroupEntry] = Field(default_factory=dict, description="Limits of groups, by name.")
     sites: dict[str, SiteEntry] = Field(min_length=1, description="Sites by name.")
 

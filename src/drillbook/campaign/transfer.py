@@ -84,5 +84,5 @@ def _check(path: Path, name: str, size: int, digest: str) -> None:
 def _safe(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise TransferError(f"{name!r} is no path of a file in the folder of a run")
+        raise TransferError(f"{name!r} is not the path of a file in the folder of a run")
     return name

@@ -58,7 +58,7 @@ def _own(job: Job) -> Job:
     """
     own = place.of_worker()
     if own.number != place.number_of(job.place):
-        raise OSError(f"the site was started at {job.place}; this worker is at {own.name}")
+        raise OSError(f"the site was started at {job.place}, but this worker is at {own.name}")
     root = Path(own.root)
     job = replace(job, root=own.root)
     (job.folder / "sites").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def pieces_of(folder: Path, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
 def _piece(folder: Path, name: str, start: int) -> Piece:
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise FileNotFoundError(f"{name} is no file of the run {folder.name}")
+        raise FileNotFoundError(f"{name} is not a file of the run {folder.name}")
     with path.open("rb") as file:
         file.seek(start)
         data = file.read(PIECE)

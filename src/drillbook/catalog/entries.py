@@ -86,7 +86,7 @@ def selected(kind: str) -> tuple[Entry, ...]:
         return tuple(sorted(found, key=lambda entry: kind != entry.subject))
     known = sorted({one for entry in entries() for one in entry.kinds})
     raise UnknownName(
-        f"the catalogue has nothing for {kind!r}", hint=f"{did_you_mean(kind, known)}kinds: {', '.join(known)}"
+        f"the catalogue has no entry for {kind!r}", hint=f"{did_you_mean(kind, known)}kinds: {', '.join(known)}"
     )
 
 
@@ -185,9 +185,9 @@ def _trees() -> Iterator[Entry]:
 
 
 def _others() -> Iterator[Entry]:
-    rules = "Alert rules of the handbook for Prometheus, with their tests for promtool"
+    rules = "Prometheus alert rules of the handbook, with tests for promtool"
     yield Entry("handbook-rules", "rules", rules, False, ("prometheus",), "", "", None, tuple(shipped_files.below(RULES)))
-    lab = "Compose file, Dockerfile and settings of the Docker lab, to change them"
+    lab = "Compose file, Dockerfile and settings of the Docker lab, as copies that you can change"
     paths = (*shipped_files.below(LAB), "inventory/docker.yml")
     yield Entry(DOCKER_LAB, "lab", lab, False, ("container",), "", "docker", None, paths)
 

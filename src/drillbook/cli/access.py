@@ -42,8 +42,8 @@ def redactor_for(one: Plan) -> Redactor:
     plain = one.model_dump(mode="json")
     if redactor.value(plain) != plain:
         raise UsageError(
-            "a secret of the inventory also appears in plain text in the drill or the inventory, so the journal could "
-            "not hide it",
+            "a secret of the inventory also appears in plain text in the drill or the inventory, so it "
+            "could not be hidden in the journal",
             hint="remove the plain text; if the password is an ordinary word, change the password",
         )
     return redactor

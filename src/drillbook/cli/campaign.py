@@ -77,7 +77,9 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
     UsageError when ``folder`` is not a folder, or when the sites file is invalid.
     """
     if not Path(folder).is_dir():
-        raise UsageError(f"{folder} is no folder", hint="--artefacts names the folder with the artefacts of all jobs")
+        raise UsageError(
+            f"{folder} is not a folder", hint="--artefacts must name the folder that contains the artefacts of all jobs"
+        )
     found, problems = artefacts.found_in(Path(folder), wish.drill)
     for text in problems:
         console().print(shown(f"not used: {text}"), soft_wrap=True)
@@ -134,7 +136,7 @@ def resume(project: Project, name: str, on: str) -> int:
     state = record.fold(journal.before.events)
     if state.finished:
         journal.close()
-        console().print(shown(f"{folder.name} has ended; nothing to resume"))
+        console().print(shown(f"{folder.name} has ended, so there is nothing to resume"))
         return state.finished.exit
     try:
         _reachable(project, state, on)
@@ -235,7 +237,7 @@ def _reported(project: Project, folder: Path, state: CampaignState, journal: Jou
         out.print(shown(f"not signed: {why}"), style="yellow", soft_wrap=True)
     if finished is None:
         sites = count(len(state.start.sites), "site")
-        out.print(shown(f"stopped after {len(state.ends)} of {sites}; go on: campaign --resume {folder.name}"))
+        out.print(shown(f"stopped after {len(state.ends)} of {sites}; to continue: campaign --resume {folder.name}"))
         return Exit.REFUSED
     told = ", ".join(f"{number} {name}" for name, number in sorted(finished.sites.items()))
     out.print(shown(f"{state.stopped}\n{told}" if state.stopped else told), style="bold")
@@ -312,7 +314,7 @@ def _reachable(project: Project, state: CampaignState, on: str) -> None:
     away = {intent.place for intent in state.open.values() if place.number_of(intent.place) not in ("", own)}
     if away and not on:
         raise UsageError(
-            f"sites whose end is unknown were started at {', '.join(sorted(away))}",
+            f"some sites with an unknown end were started on other machines: {', '.join(sorted(away))}",
             hint=f"resume with the workers there: campaign --resume {state.start.campaign} --on tls://SCHEDULER:PORT",
         )
 
@@ -330,7 +332,7 @@ def _stoppable(stopping: Stopping) -> Iterator[None]:
             if stopping.level == 1
             else "the running drills undo their changes"
         )
-        sys.stderr.write(f"no further site starts; {said}\n")
+        sys.stderr.write(f"no further site is started; {said}\n")
 
     before = {number: signal.signal(number, answer) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

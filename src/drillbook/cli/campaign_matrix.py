@@ -28,11 +28,11 @@ def rendered(kind: str, drill: str, file: SitesFile, sites: str, confirm: str = 
     any other ``kind``, and for a limit that CI jobs cannot obey.
     """
     if kind not in MOST:
-        raise UsageError(f"--matrix {kind!r} is not known", hint="write --matrix github or --matrix gitlab")
+        raise UsageError(f"--matrix {kind!r} names no known CI service", hint="write --matrix github or --matrix gitlab")
     if limited := sorted(name for name, group in file.groups.items() if group.at_most):
         raise UsageError(
-            f"jobs of CI cannot limit the sites of a group at once: at_most of {', '.join(limited)}",
-            hint="remove the limit, or run the campaign with --on; at_most of all sites is kept",
+            f"CI jobs cannot obey the limit `at_most` of a group: {', '.join(limited)}",
+            hint="remove the limit of the group, or run the campaign with --on; CI jobs do obey the `at_most` of all sites",
         )
     parts = list(_parts(file, MOST[kind]))
     command = f".venv/bin/drillbook campaign {shlex.quote(drill)} --sites {shlex.quote(sites)}"

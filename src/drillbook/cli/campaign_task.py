@@ -16,14 +16,16 @@ from drillbook.errors import UsageError
     klass=OptionalNameTask,
     positional=["name"],
     help={
-        "name": "drill or suite; with --resume a campaign (default: the newest)",
+        "name": "name of a drill or suite; with --resume, name of a campaign (default: the newest)",
         "sites": "sites file (.yml), or a group of the sites in sites.yml",
         "at_most": "number of sites that are drilled at once (default: that of the sites file, or 20)",
-        "on": "workers of Dask: tls://SCHEDULER:PORT, or local (default: processes of this machine)",
-        "matrix": "print jobs of CI that run the campaign: github or gitlab",
-        "only": "drill only this site of the file, as each job of CI does",
-        "confirm": "name of the environment: required if the environment is protected",
-        "resume": "continue a campaign: examine the sites whose end is unknown, then drill the rest",
+        "on": (
+            "Dask workers that run the drills: tls://SCHEDULER:PORT, or local (default: no Dask, processes on this machine)"
+        ),
+        "matrix": "print CI jobs that run the campaign, for github or gitlab",
+        "only": "name of the only site to drill; every CI job uses this option",
+        "confirm": "name of the environment; required if the environment is protected",
+        "resume": "continue a campaign: examine the sites whose end is unknown, then drill the remaining sites",
     },
 )
 @told(Dry.TELLS)
@@ -62,7 +64,7 @@ def campaign(
     help={
         "name": "drill or suite of the campaign",
         "sites": "sites file (.yml), or a group of the sites in sites.yml",
-        "artefacts": "folder with the artefacts of all jobs",
+        "artefacts": "folder that contains the artefacts of all jobs",
     },
 )
 @told(Dry.REFUSED)

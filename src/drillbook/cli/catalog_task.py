@@ -12,7 +12,7 @@ from drillbook.cli.task_exit import Dry, told
 
 @task(
     help={
-        "for_": "only entries for this kind of service or backup, such as postgres or restic",
+        "for_": "list only entries for this kind of service or backup, such as postgres or restic",
         "json": "print the entries as JSON",
     }
 )

@@ -243,7 +243,11 @@ def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: st
         out.print(
             Text(
                 "no remedy was applied: "
-                + (f"the remedy of {found.ranked[0].cause} is a manual one" if found.ranked else "no cause was found")
+                + (
+                    f"the remedy of {found.ranked[0].cause} must be carried out by a person"
+                    if found.ranked
+                    else "no cause was found"
+                )
             )
         )
         return EXIT.get(found.found, Exit.FAILED)

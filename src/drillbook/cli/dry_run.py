@@ -119,7 +119,7 @@ def init(
     exists already, or when an answer is invalid.
     """
     content = scaffold.free(folder, answers, names, source)
-    lines = [f"would look at {', '.join(hosts)}, read only, and write {look.NAME}"] if hosts else []
+    lines = [f"would examine {', '.join(hosts)} without changing anything, and write {look.NAME}"] if hosts else []
     return tell(*lines, f"would write into {folder.resolve()}:", *(f"  {name}" for name in content))
 
 

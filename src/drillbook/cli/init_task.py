@@ -26,18 +26,27 @@ REHEARSE = "rehearse your own backups of: postgres, pgbackrest, mariadb, redis, 
     positional=["folder"],
     iterable=["with_", "look"],
     help={
-        "with_": "entry of the catalogue to copy, such as quarterly; several with commas between them, or --with again",
-        "source": "URL from which CI installs Drillbook: a wheel, or git+https://...; default: where this one came from",
+        "with_": "entry of the catalogue to copy, such as quarterly; separate several entries by commas, or repeat --with",
+        "source": (
+            "URL from which CI installs Drillbook: of a wheel, or git+https://...; default: the URL from "
+            "which this program was installed"
+        ),
         "folder": "folder of the new project; default: the current folder",
         "rehearse": REHEARSE,
         "host": "with --rehearse: [USER@]ADDRESS[:PORT] of the host where the backups are",
         "at": "with --rehearse: place of the backups, such as /var/backups/postgresql or s3://bucket/prefix/",
         "sandbox": "with --rehearse: [USER@]ADDRESS[:PORT] of the sandbox host, where backups are restored",
-        "look": "[USER@]HOST[:PORT] to look at, read only, and to describe in inventory/found.yml; repeatable, or with commas",
-        "identity": "with --look: private key for SSH",
+        "look": (
+            "[USER@]HOST[:PORT] of a host to examine without changing it, and to describe in "
+            "inventory/found.yml; separate several hosts by commas, or repeat --look"
+        ),
+        "identity": "with --look: path of the private key for SSH",
         "known_hosts": "with --look: file with the hosts' public keys; default: ~/.ssh/known_hosts",
         "gateway": "with --look: [USER@]HOST[:PORT] of the jump host",
-        "environment": "with --look: lab, dev, test or staging if no customer depends on the hosts: drills need no approval there",
+        "environment": (
+            "with --look: name of the environment. Use lab, dev, test or staging if no customer depends on "
+            "the hosts; drills then need no approval"
+        ),
         "database": "with --rehearse: name of the database",
     },
 )
@@ -96,7 +105,7 @@ def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:
     for name, value in given.items():
         if value and not hosts:
             option = name.replace("_", "-")
-            raise UsageError(f"--{option} is an option of a look at hosts", hint="add --look [USER@]HOST[:PORT]")
+            raise UsageError(f"--{option} can be used only together with --look", hint="add --look [USER@]HOST[:PORT]")
 
 
 def _looked(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, environment: str) -> Looked | None:

@@ -11,7 +11,7 @@ from drillbook.cli.task_exit import Dry, is_dry, told
 KIND = {"kind": "embedded or docker (default: embedded)"}
 
 
-@task(help={**KIND, "build_only": "for docker: only build the images"})
+@task(help={**KIND, "build_only": "with --kind docker: only build the images"})
 @told(Dry.TELLS)
 def up(context: Context, kind: str = "embedded", build_only: bool = False) -> int:
     """Start a lab. If the lab is running already, keep it."""
@@ -22,7 +22,7 @@ def up(context: Context, kind: str = "embedded", build_only: bool = False) -> in
     return labs.up(here(spare=True), kind, build_only=build_only)
 
 
-@task(help={**KIND, "images": "for docker: also remove its images"})
+@task(help={**KIND, "images": "with --kind docker: also remove the images of the lab"})
 @told(Dry.TELLS)
 def down(context: Context, kind: str = "embedded", images: bool = False) -> int:
     """Stop a lab, and remove everything that it created."""

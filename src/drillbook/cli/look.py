@@ -238,7 +238,7 @@ def remarks(seen: Seen) -> list[str]:
         found.append("sudo is not allowed without a password: other users' processes, folders and databases were not seen")
     if seen.unseen:
         found.append(f"something listens on port {', '.join(map(str, sorted(seen.unseen)))}; its program could not be seen")
-    found += [f"the cluster {one.data} does not run ({one.status})" for one in seen.clusters if one.status != "online"]
+    found += [f"the cluster {one.data} is not running ({one.status})" for one in seen.clusters if one.status != "online"]
     return [escaped(one) for one in found]
 
 
@@ -324,7 +324,10 @@ def _postgres(name: str, host: str, one: Cluster) -> Iterator[str]:
     yield f"kind: postgres{_remark(f'PostgreSQL {one.version}')}"
     yield from (f"host: {json.dumps(host)}", "reach: ssh", f"port: {one.port}")
     yield f"database: {json.dumps(database)}{_remark(hint)}"
-    yield f"user: {json.dumps(role)}{_remark('owner of the database; name the role of the application' * bool(one.databases))}"
+    yield (
+        "user: "
+        f"{json.dumps(role)}{_remark('owner of the database; write the role of the application instead' * bool(one.databases))}"
+    )
     yield f"password: !env {_variable(name)}_PASSWORD{_remark('secret: the password of that role')}"
     socket = one.socket or "/var/run/postgresql"
     guess = "" if one.socket else "the usual folder; not seen"
@@ -340,7 +343,11 @@ def _listener(name: str, kind: str, host: str, one: Listener, tried: tuple[str, 
     yield f"host: {json.dumps(host)}"
     if kind == "http":
         url, status = tried
-        note = f"answered {status} here" if status else "did not answer here; name a URL that the controller reaches"
+        note = (
+            f"answered {status} here"
+            if status
+            else "did not answer the controller; write a URL that the controller can reach"
+        )
         yield f"url: {json.dumps(url)}{_remark('listens on loopback only: ' * one.loopback + note)}"
         yield f"health: {{path: /{'' if status in (None, 200) else f', status: {status}'}}}"
     if kind in ("redis", "tcp"):

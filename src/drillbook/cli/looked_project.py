@@ -66,7 +66,7 @@ class Looked:
         if not new or self.subject is None:
             return [("drill.list", f"lists the drills; read {look.NAME}, then run drills on it with --inventory found")]
         return [
-            ("drill.check first --inventory found", "tells if the first drill could begin now; reads only"),
+            ("drill.check first --inventory found", "checks whether the first drill could begin now; changes nothing"),
             ("drill first --inventory found", f"stops {self.subject.unit} on {self.subject.host}, and starts it again"),
         ]
 
@@ -105,13 +105,17 @@ def head(environment: str) -> str:
     """
     if environment and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", environment):
         raise UsageError(
-            f"{environment!r} is no name of an environment", hint="write a word such as staging, made of letters and digits"
+            f"{environment!r} is not a valid name of an environment",
+            hint="write a word such as staging, made of letters and digits",
         )
     name = environment or PROTECTED
     key = f"environment: {json.dumps(name) if environment else name}\n"
     if name in OPEN:
         key = f"{key[:-1]}    # not protected: no customer depends on these hosts, and drills need no approval\n"
     elif not is_production(name):
-        why = "`no`, or the environment `staging`, for hosts that no customer depends on: drills need no approval there"
+        why = (
+            "if no customer depends on these hosts, write `no`, or use the environment `staging`: drills "
+            "then need no approval"
+        )
         key += f"protected: yes    # {why}\n"
     return files("drillbook.cli").joinpath("templates", "look", "head.txt").read_text(encoding="utf-8") + key

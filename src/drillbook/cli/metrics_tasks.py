@@ -20,7 +20,7 @@ from drillbook.errors import UsageError
     help={
         "file": "file to write; default: `metrics` in drillbook.yml",
         "stdout": "print them instead",
-        "openmetrics": "in the form of OpenMetrics; default: the text form of Prometheus",
+        "openmetrics": "write the metrics in the format of OpenMetrics; default: the text format of Prometheus",
     },
 )
 @told(Dry.TELLS)

@@ -175,7 +175,7 @@ def _open(folder: Path, *, ended: bool) -> Open:
     if gone := lab_gone.lab_gone(folders.first_event(folder)):
         return Open(folder.name, "gone", gone)
     if state.damage:
-        return Open(folder.name, "damaged", "for the steps of the manual cleanup")
+        return Open(folder.name, "damaged", "to see the steps of the manual cleanup")
     return Open(folder.name, "residue" if ended else "unfinished", "")
 
 

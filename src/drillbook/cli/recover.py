@@ -88,7 +88,10 @@ def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
             continue
         if state.finished is None:
             places = sorted({intent.place for intent in state.open.values() if intent.place})
-            text = f"{folder.name}: the ends of {count(len(state.open), 'site')} are unknown; go on: campaign --resume {folder.name}"
+            text = (
+                f"{folder.name}: the ends of {count(len(state.open), 'site')} are unknown; to continue: "
+                f"campaign --resume {folder.name}"
+            )
             more = f" --on tls://SCHEDULER:PORT; they were started at {', '.join(places)}" if places else ""
             out.print(Text(shown(f"{text}{more}"), style="yellow"), soft_wrap=True)
             found.append(Exit.UNVERIFIED)

@@ -94,7 +94,9 @@ def answered(kind: str, **given: str) -> Answers | None:
         return asked(Answers(kind, **given))
     useless = [f"--{name}" for name, value in given.items() if value]
     if useless:
-        raise UsageError(f"{useless[0]} is an option of a rehearsal", hint=f"add --rehearse with {' or '.join(kinds())}")
+        raise UsageError(
+            f"{useless[0]} can be used only together with --rehearse", hint=f"add --rehearse with {' or '.join(kinds())}"
+        )
     return None
 
 
@@ -107,7 +109,7 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
     if not sys.stdin.isatty():
         return ""
     out = console()
-    question = f"Kind of system whose backups to rehearse ({', '.join(kinds())}); Enter: a first drill on the lab"
+    question = f"Kind of system whose backups to rehearse ({', '.join(kinds())}); press Enter for a first drill on the lab"
     while True:
         out.print(f"{question}: ", end="", markup=False, soft_wrap=True)
         try:

@@ -91,14 +91,14 @@ def _before(plan: Plan) -> Iterator[str]:
     if guard.needs_approval(plan):
         yield f"A second person has approved this plan: {code(f'drillbook drill.approve {plan.drill}')}."
     for condition in plan.guard.conditions:
-        yield f"This holds, and stays so: {escape(condition.title)}. Otherwise stop."
+        yield f"This condition holds, and continues to hold: {escape(condition.title)}. Otherwise stop."
     yield f"These hosts are reachable: {escape(', '.join(plan.hosts()))}."
-    yield "No other drill or maintenance touches them."
+    yield "No other drill or maintenance work uses these hosts."
 
 
 def _wrong(plan: Plan) -> Iterator[str]:
     if any(step.effect is Effect.FAULT for step in plan.steps):
-        yield "Undo the steps in reverse order, as stated at each of them."
+        yield "Undo the steps in reverse order. The undo of each step is described at the step."
     stop, recover = code("drillbook drill.stop"), code("drillbook drill.recover")
     yield f"If Drillbook ran it: {stop} stops the run, {recover} undoes what a dead run left."
     if plan.owner:

@@ -38,7 +38,7 @@ FIRST = (
 )
 """Commands that are suggested in a new project, each with its effect."""
 REHEARSAL = (
-    ("drill.check rehearse --inventory rehearsal", "tells if the rehearsal could begin now; reads only"),
+    ("drill.check rehearse --inventory rehearsal", "checks whether the rehearsal could begin now; changes nothing"),
     ("drill rehearse --inventory rehearsal", "restores the newest backup into the sandbox"),
 )
 """Commands that are suggested in a project that rehearses backups, each with its effect."""
@@ -81,7 +81,11 @@ def _blanks(content: dict[str, str], answers: Answers | None) -> list[str]:
     missing = blanks(answers) if answers else []
     found = [f"replace {', '.join(missing)} in inventory/rehearsal.yml"] if missing else []
     unnamed = re.search(r"^#drillbook", content.get("requirements.in", ""), re.MULTILINE)
-    return found + (["name the source of Drillbook in requirements.in, for CI (or init --source URL)"] if unnamed else [])
+    return found + (
+        [("write the URL of Drillbook into requirements.in, so that CI can install it (or use init --source URL)")]
+        if unnamed
+        else []
+    )
 
 
 def free(
@@ -140,7 +144,7 @@ def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
     return [
         (
             f"drill.plan {entry.name}{' --inventory docker' * (entry.lab == 'docker')}",
-            "shows what it would do; touches nothing",
+            "shows what the drill would do; changes nothing",
         )
         for entry in runs
     ]
@@ -161,7 +165,7 @@ def _tell(
 ) -> None:
     out = console()
     out.print(Text(head or f"a new project in {folder.resolve()}:", style="bold"), soft_wrap=True)
-    for name in names or ["nothing: the project has all of it already"]:
+    for name in names or ["nothing: the project already contains all these files"]:
         out.print(Text(f"  {name}"))
     if not commands:
         return

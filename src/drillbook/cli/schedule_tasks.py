@@ -14,7 +14,12 @@ INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab
 KINDS = {"systemd": "a user timer of systemd", "cron": "an entry in your crontab"}
 
 
-@task(help={"environment": "only this environment; default: all in which drills ran", "json": "print the result as JSON"})
+@task(
+    help={
+        "environment": "show only this environment; default: all environments in which drills have run",
+        "json": "print the result as JSON",
+    }
+)
 @told(Dry.READS)
 def due(_: Context, environment: str = "", json: bool = False) -> int:
     """Show drills that are due, overdue or never passed. Exit 0, 1 (overdue or never passed), 3 (unreadable schedule)."""

@@ -33,7 +33,8 @@ def catalog(kind: str, *, as_json: bool) -> int:
     out.print(table)
     out.print(Text(f"\nNext: {program()} init --with {found[0].name}   copies it into a project"), soft_wrap=True)
     out.print(
-        Text("Times were measured on a lab that was up; a restore of your own data takes its own time."), soft_wrap=True
+        Text("The times were measured on a running lab. A restore of your own data may take longer or shorter."),
+        soft_wrap=True,
     )
     return 0
 

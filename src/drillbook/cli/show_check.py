@@ -54,7 +54,9 @@ def show(project: Project, name: str, inventory_name: str) -> int:
         if items:
             left_out(items, trust.doubt, out)
             for line in checked.beside:
-                out.print(Text(f"    {line}: left out too, since it uses results of a step above"), soft_wrap=True)
+                out.print(
+                    Text(f"    {line}: this step was left out too, because it uses results of a step above"), soft_wrap=True
+                )
         said = _unready(refused=checked.exit == Exit.REFUSED, left=bool(items))
         out.print(Padding(said, (0, 0, 0, 2), expand=False))
     return status

@@ -176,7 +176,7 @@ def undo_of(step: PlannedStep) -> Undo:
     if step.effect is Effect.READ:
         return Undo(("nothing",), False, "nothing: the step is read-only")
     if step.restore_only:
-        return Undo(("restore",), False, "restore only: only the drill's restore phase can undo it")
+        return Undo(("restore",), False, "restore only: the step can be undone only by the drill's restore phase")
     action = find(step.action)
     kinds = action.undo_kinds()
     leased = action.may_lease(step.effect)
@@ -184,7 +184,7 @@ def undo_of(step: PlannedStep) -> Undo:
     if isinstance(declared, list | tuple):
         return Undo(("commands",), leased, shown(tuple(str(part) for part in declared), limit=300))
     said = "" if action.undo.__module__ == Action.__module__ else _described(action.undo.__doc__ or "")
-    words = " or ".join(KINDS[kind] for kind in kinds) or "known when the step begins"
+    words = " or ".join(KINDS[kind] for kind in kinds) or "known only when the step begins"
     if not said or kinds == ("nothing",):
         return Undo(kinds, leased, f"{words}: {said}" if said else words)
     return Undo(kinds, leased, f"{said} ({words})")
@@ -300,7 +300,7 @@ class _View:
             if not isinstance(one, S3) or one.keep is None:
                 continue
             if any(f"services.{name}." in to or to.startswith(f"s3://{one.bucket}/") for to in targets):
-                yield f"{name} keeps {one.keep}; a run that passes removes older backups of settled runs"
+                yield f"{name} keeps {one.keep}; a passed run removes older backups that belong to runs without open changes"
 
     def _guard(self) -> Iterator[str]:
         rules = self.plan.guard
@@ -309,9 +309,11 @@ class _View:
         for limits, unit in ((rules.max_hosts, ""), (rules.max_percent, " %")):
             for group, most in limits.items():
                 yield f"faults hit at most {most}{unit} of the hosts of {group}"
-        yield from (f"the run ends at once when this fails: {_condition(condition)}" for condition in rules.conditions)
+        yield from (
+            f"the run ends at once when this condition fails: {_condition(condition)}" for condition in rules.conditions
+        )
         if rules.hosts:
-            yield f"the run ends at once when a host is unreachable twice in a row: {', '.join(rules.hosts)}"
+            yield f"the run ends at once when one of these hosts is unreachable twice in a row: {', '.join(rules.hosts)}"
         if guard.needs_approval(self.plan):
             signed = self.approval.approval if self.approval and self.approval.refusal is None else None
             said = f"approved by {signed.principal} until {signed.until:%Y-%m-%d %H:%M} UTC" if signed else "an approval"

@@ -81,7 +81,7 @@ def _host(plan: planner.Plan, name: str) -> str:
     chosen = name or next(iter(accounts))
     if accounts[chosen].password:
         raise UsageError(
-            f"sudo asks for a password on {chosen}: the file is for an account that needs none",
+            f"sudo asks for a password on {chosen}, but the file is only for accounts that need no password",
             hint="remove `password` of `become`, run the drill once, then make the file",
         )
     return chosen

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 class Dry(Enum):
     """Ways in which a task can treat ``--dry``."""
 
-    REFUSED = "not supported: with --dry the task is refused"
+    REFUSED = "not supported: the task is refused when --dry is given"
     READS = "the task is read-only, so --dry has no effect"
     TELLS = "the task shows what it would do"
 

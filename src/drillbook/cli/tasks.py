@@ -53,10 +53,10 @@ def _assume(answer: str) -> None:
         "name": "drill or suite",
         **INVENTORY,
         "quiet": "print only the verdict and the findings",
-        "verbose": "print one line for each step, and the clocks and phases of each drill",
-        "json": "print every event as one line of JSON, and at the end the result",
+        "verbose": "print one line for each step, and the measured times and phases of each drill",
+        "json": "print each event as one line of JSON, and the result as the last line",
         "assume": "yes or no: the answer assumed in every manual step, without asking a person",
-        "confirm": "name of the environment: required if the environment is protected, or the guard needs an approval",
+        "confirm": "name of the environment; required if the environment is protected, or if the guard demands an approval",
         "trace": "send the run's trace to this OpenTelemetry collector, such as http://127.0.0.1:4318",
     },
 )
@@ -123,14 +123,14 @@ def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool
     klass=OptionalNameTask,
     positional=["name"],
     help={
-        "name": "drill or suite; with --reason a run",
+        "name": "name of a drill or suite; with --reason, name of a run",
         **INVENTORY,
         "until": "duration of the approval, such as 24h; at most 30d",
         "key": (
-            "path of your private SSH key, or of the public key when an agent has the private one; default: the first "
-            "in ~/.ssh"
+            "path of your private SSH key, or of the public key if an agent holds the private key; "
+            "default: the first key in ~/.ssh"
         ),
-        "reason": "approve that this run's remaining changes are recorded as needing no undo, for this reason",
+        "reason": "approve that the run is closed for this reason: its remaining changes need no undo",
     },
 )
 @told(Dry.TELLS)
@@ -156,7 +156,11 @@ def approve(
 @task(
     klass=OptionalNameTask,
     positional=["name"],
-    help={"name": "drill", **INVENTORY, "host": "host of the file; default: the only one with `become`"},
+    help={
+        "name": "drill",
+        **INVENTORY,
+        "host": "host for which the file is made; default: the only host on which the drill uses `become`",
+    },
 )
 @told(Dry.READS)
 def sudoers(_: Context, name: str | None = None, inventory: str = "lab", host: str = "") -> int:
@@ -185,8 +189,8 @@ def check_drill(context: Context, name: str | None = None, inventory: str = "lab
     help={
         "run": f"{RUN}; default: every unfinished run",
         "from_backup": (
-            "restore from the backup that the run verified, with the system's own restore action, not with the steps of "
-            "the drill"
+            "restore lost data from the backup that the run verified, by the restore action of the "
+            "system instead of the drill's own steps"
         ),
         "settled": "undo nothing; record in the journal that the remaining changes of the run need no undo",
         "reason": "with --settled: reason why the remaining changes need no undo",
@@ -232,7 +236,7 @@ def report(context: Context, run: str | None = None) -> int:
     return render.report(of_runs(), run or "")
 
 
-@task(klass=OptionalNameTask, positional=["run"], help={"run": f"{RUN}, or a suite; default: the newest"})
+@task(klass=OptionalNameTask, positional=["run"], help={"run": f"{RUN}, or a suite; default: the newest run"})
 @told(Dry.READS)
 def verify(_: Context, run: str | None = None) -> int:
     """Verify the folder of a run: hash chain, signature, files, reports. Exit 0, 1 (wrong), 3 (could not be verified)."""
@@ -266,8 +270,8 @@ def open_(context: Context, run: str | None = None) -> int:
         "since": "first day, such as 2026-01-01",
         "until": "last day",
         "out": "folder for the report",
-        "anchor": "compare journals with the anchors in this file or s3://bucket/prefix; default: the file in your state "
-        "folder, and the places in DRILLBOOK_ANCHOR",
+        "anchor": "compare journals with the anchors in this file or in s3://bucket/prefix; default: the file in "
+        "your state folder, and the places in DRILLBOOK_ANCHOR",
     }
 )
 @told(Dry.REFUSED)
@@ -288,7 +292,7 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: s
         **INVENTORY,
         "within": "time limit of all checks together, such as 20s",
         "json": "print the whole diagnosis as JSON",
-        "apply": "run the remedy of the likeliest cause after a confirmation, as a run with a journal",
+        "apply": "ask for a confirmation, then execute the remedy of the likeliest cause as a run with a journal",
         "assume": "yes or no: the answer assumed without asking a person",
         "confirm": "name of the environment",
     },

@@ -53,7 +53,7 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
     if not ask or not found.scan.items or (not found.doubt and not yes):
         return 0
     if not yes and not _agreed("let read-only tasks execute these commands, until one of them changes?"):
-        stdout().write("nothing more was trusted\n" if brought.names else "nothing was trusted\n")
+        stdout().write("nothing further was trusted\n" if brought.names else "nothing was trusted\n")
         return Exit.REFUSED
     path = record.write(project.root, _record(found), found.outside)
     if not as_json:
@@ -88,7 +88,9 @@ def told(item: Item) -> str:
 def _show(found: Trust, out: Console) -> None:
     scan = found.scan
     for problem in scan.unread:
-        out.print(Text(f"? not examined, and not usable: {one_line(problem)}", style="yellow"), soft_wrap=True)
+        out.print(
+            Text(f"? this file cannot be used, and was not examined: {one_line(problem)}", style="yellow"), soft_wrap=True
+        )
     if not scan.items:
         out.print("read-only tasks execute no code of this project: there is nothing to trust")
         return

@@ -12,9 +12,9 @@ from drillbook.errors import UsageError
 
 @task(
     help={
-        "show": "only show the items and their digest for DRILLBOOK_TRUST",
+        "show": "only show the items, and the digest to use in DRILLBOOK_TRUST",
         "yes": "trust the items without a question",
-        "revoke": "remove the trust in this project",
+        "revoke": "remove the record that you trust this project",
         "json": "print the items as JSON",
         "inventory": "path of an inventory outside this project, to be trusted with the project",
     }

@@ -43,7 +43,9 @@ class Contact(BaseModel):
     phone: str = Field(default="", description="Telephone number.")
     notify: tuple[Secret, ...] = Field(
         default=(),
-        description=("Secrets with service URLs of apprise, to which notifications for this contact are sent; see below."),
+        description=(
+            "Secrets that contain service URLs of apprise. Notifications for this contact are sent to these URLs; see below."
+        ),
     )
     on: tuple[Occasion, ...] = Field(default=OCCASIONS, description="Occasions on which this contact is notified.")
 
@@ -64,22 +66,22 @@ class Inventory(BaseModel):
     environment: str = Field(
         min_length=1,
         description=(
-            "Name of the environment: lab, dev, test, staging or production; or any other word, for which "
-            "`protected` is then required."
+            "Name of the environment: lab, dev, test, staging, production, or any other word. For any "
+            "other word, the key `protected` is required."
         ),
     )
     protected: bool | None = Field(
         default=None,
         json_schema_extra=YES_OR_NO,
         description=(
-            "yes: drills need `--confirm ENVIRONMENT` and a signed approval. Default: no for lab, dev, test and "
-            "staging. production is always protected. For any other name of the environment, this key is "
-            "required."
+            "yes: drills need `--confirm ENVIRONMENT` and a signed approval. The default is no for lab, "
+            "dev, test and staging. The environment production is always protected. For any other "
+            "environment, this key is required."
         ),
     )
     lab: str = Field(
         default="",
-        description=("Lab of this environment, `embedded` or `docker`. A drill starts the lab when it does not run."),
+        description=("Lab of this environment, `embedded` or `docker`. A drill starts the lab if the lab is not running."),
     )
     hosts: dict[str, Target] = Field(default_factory=dict, description="Hosts by name.")
     groups: dict[str, tuple[str, ...]] = Field(
@@ -90,8 +92,8 @@ class Inventory(BaseModel):
         default_factory=dict,
         exclude=True,
         description=(
-            "Backups that a team takes with its own tools, by their names. Steps refer to them by name, as to "
-            "services. See backups.md."
+            "Backups that a team takes with its own tools, by name. A step names such a backup in the "
+            "same way as a service. See backups.md."
         ),
     )
     contacts: dict[str, Contact] = Field(default_factory=dict, description="Contacts by name.")

@@ -47,7 +47,7 @@ class TooLarge(SecurityError):
 
 def large(what: str) -> TooLarge:
     """Return the error for a value that exceeds the budget. ``what``: name of the value in the message."""
-    return TooLarge(f"{what} exceeds the limit of an expression: {MOST} characters or items")
+    return TooLarge(f"{what} exceeds the limit for expressions: {MOST} characters or items")
 
 
 @contextmanager
@@ -196,7 +196,9 @@ def check(tree: nodes.Template) -> None:
         recursive = isinstance(node, nodes.For) and node.recursive
         if recursive or not isinstance(node, _STATEMENTS):
             said = "`recursive`" if recursive else f"the statement `{type(node).__name__.lower()}`"
-            raise TemplateSyntaxError(f"{said} is not supported here; only `if` and `for` are", node.lineno)
+            raise TemplateSyntaxError(
+                f"{said} is not supported here; the only supported statements are `if` and `for`", node.lineno
+            )
 
 
 class _Rewrite(NodeTransformer):

@@ -46,7 +46,7 @@ def expand(
     for part in [part for part in parts if part[0] == "!"]:
         found -= {part[1:]} if part[1:] in aside else set(_one(part[1:], hosts, groups))
     if not found:
-        raise PatternError(f"no host is left by the pattern {':'.join(parts)!r}", _there_is(hosts, groups))
+        raise PatternError(f"the pattern {':'.join(parts)!r} selects no host", _there_is(hosts, groups))
     return found
 
 

@@ -326,7 +326,7 @@ def _yaml_hint(problem: str) -> str:
         ("expected ',' or '}'", "close the `{`, or put a text that contains `{`, `,` or `}` in quotation marks"),
         ("expected ',' or ']'", "close the `[`, or put a text that contains `[`, `,` or `]` in quotation marks"),
         ("could not find expected ':'", "write `key: value`, with a space after the colon, here and in the line above"),
-        ("expected <block end>", "indent all entries of one list or mapping equally; or a quotation mark is not closed"),
+        ("expected <block end>", "indent all entries of one list or mapping equally, or close an open quotation mark"),
         ("end of stream", "a quotation mark is not closed"),
         ("undefined alias", "put a text that begins with * in quotation marks"),
         ("cannot start any token", "put a text that begins with this character in quotation marks"),

@@ -36,4 +36,4 @@ def tell(inventory: Inventory, entry: Entry) -> Iterator[str]:
             try:
                 sending.deliver(way, message(entry))
             except NotDelivered as error:
-                yield f"{name} was not told (service URL {number}): {error}"
+                yield f"the message to {name} was not delivered (service URL {number}): {error}"

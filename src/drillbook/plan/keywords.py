@@ -34,7 +34,7 @@ class ConditionWords(_Words):
         default=Duration(0),
         alias="for",
         ge=0,
-        description=("Time for which the condition must be bad before the run is ended."),
+        description=("Duration for which the condition must be bad without a break before the run is ended."),
     )
     timeout: Duration | None = Field(
         default=None, gt=0, description=("For a condition with an action: time limit of one evaluation.")
@@ -43,7 +43,7 @@ class ConditionWords(_Words):
         default=3,
         ge=1,
         le=100,
-        description=("Number of consecutive evaluations without an answer after which the run is also ended."),
+        description=("Number of evaluations. If so many evaluations in a row give no answer, the run is ended too."),
     )
 
 
@@ -66,25 +66,32 @@ class Keywords(_Words):
     timeout: Duration | None = Field(
         default=None,
         gt=0,
-        description=("Time limit of one attempt of the step. With `every`, it is the time limit of all attempts together."),
+        description=(
+            "Time limit of one attempt of the step. When `every` is set, it is the time limit of all attempts together."
+        ),
     )
-    retries: int = Field(default=0, ge=0, le=100, description="Number of further attempts after a failed attempt.")
+    retries: int = Field(
+        default=0, ge=0, le=100, description="Number of further attempts after the first attempt has failed."
+    )
     every: Duration | None = Field(
         default=None,
         gt=0,
-        description=("Interval between attempts. The step is repeated until it succeeds or `timeout` has passed."),
+        description=("Interval between attempts. The step is repeated until it succeeds, or until `timeout` has passed."),
     )
     expect: str | tuple[str, ...] | None = Field(
-        default=None, description=("Expressions that use `result` and must be true.")
+        default=None,
+        description=(
+            "Expressions about `result`, which is the result of the step. The step succeeds only when all of them are true."
+        ),
     )
     allow_failure: str | None = Field(
-        default=None, min_length=3, description=("Reason why the drill may go on when the step fails.")
+        default=None, min_length=3, description=("Reason why the drill may go on after this step has failed.")
     )
     become: Account | None = Field(
         default=None,
         description=(
-            "Account that runs the commands of the step and accesses files, by sudo: `true` for root, `false` "
-            "for the SSH user, or the name of an account. Default: the account of the service, or otherwise that "
-            "of the host."
+            "Account that runs the commands of the step and accesses files. Sudo changes to this account. "
+            "Values: `true` for root, `false` for the SSH user, or the name of an account. Default: the account "
+            "in the `become` of the service, or otherwise in the `become` of the host."
         ),
     )

@@ -17,7 +17,13 @@ from drillbook.values import Duration
 
 Every = Annotated[
     Duration | None,
-    Field(gt=0, description=("Time after which a drill or suite must pass again, such as 90d; see `drill.due`.")),
+    Field(
+        gt=0,
+        description=(
+            "Time between two passed runs, such as 90d. After this time, the drill or suite must pass again; see "
+            "`drill.due`."
+        ),
+    ),
 ]
 Grace = Annotated[
     Duration | None,

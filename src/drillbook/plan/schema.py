@@ -35,7 +35,7 @@ EXPRESSION: Schema = {
 LAB_VALUE: Schema = {
     "type": "string",
     "pattern": r"^[a-z0-9_]+(\.[a-z0-9_-]+)+$",
-    "description": "With the tag !lab: the name of a value that the lab provides.",
+    "description": "After the tag !lab: the name of a value that the lab provides.",
 }
 SECRET: Schema = {
     "description": "Source of a secret: !env NAME, !file PATH, or !command [program, argument]. Never the secret itself.",

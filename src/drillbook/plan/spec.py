@@ -45,7 +45,7 @@ class Objectives(_Part):
         default=None, description=("Longest permitted time from the disruption to sustained recovery.")
     )
     rpo: Duration | None = Field(
-        default=None, description=("Longest permitted time span of acknowledged writes that are lost.")
+        default=None, description=("Longest permitted span of time from which acknowledged writes are lost.")
     )
     detect: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to its detection.")
@@ -94,7 +94,7 @@ class Guard(_Part):
         ),
     )
     max_percent: Shares = Field(
-        default_factory=dict, description=("Maximum percentage of hosts that faults may affect, for each group.")
+        default_factory=dict, description=("For each group: the maximum percentage of its hosts that faults may affect.")
     )
     abort_if: tuple[dict[str, Any], ...] = Field(
         default=(),

@@ -26,11 +26,17 @@ class Settings(BaseModel):
 
     metrics: str = Field(
         default="",
-        description="File that receives the metrics after every run, such as the textfile collector's; relative to the project.",
+        description=(
+            "File into which the metrics are written after every run, for example a file of the textfile "
+            "collector. The path is relative to the project."
+        ),
     )
     heartbeat: Secret | None = Field(
         default=None,
-        description="URL (a secret) that `schedule.run` requests if nothing is overdue, and every run that it started has passed.",
+        description=(
+            "Secret that contains a URL. `schedule.run` requests this URL if no drill is overdue, and if "
+            "every run that it started has passed."
+        ),
     )
 
 

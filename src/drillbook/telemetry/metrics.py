@@ -26,33 +26,51 @@ from drillbook.telemetry.run_figures import OBJECTIVES, DrillFigures
 PREFIX = "drillbook_"
 SUBJECT = ("service", "drill", "environment")
 FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "metrics_written_timestamp_seconds": ("When these metrics were written.", ()),
-    "last_run_timestamp_seconds": ("Start of the newest run that ended.", SUBJECT),
-    "last_proof_timestamp_seconds": ("Start of the newest run that passed: the last proven restore.", SUBJECT),
-    "due_timestamp_seconds": ("Moment from which a new run is due by the schedule.", SUBJECT),
+    "metrics_written_timestamp_seconds": ("Time at which these metrics were written.", ()),
+    "last_run_timestamp_seconds": ("Start of the newest run that has ended.", SUBJECT),
+    "last_proof_timestamp_seconds": ("Start of the newest passed run, which is the last proven restore.", SUBJECT),
+    "due_timestamp_seconds": ("Time from which a new run is due by the schedule.", SUBJECT),
     "overdue_timestamp_seconds": (
-        "Moment from which the drill is overdue; without a pass, start of its first run.",
+        "Time from which the drill is overdue. If no run has passed, it is the start of its first run.",
         SUBJECT,
     ),
-    "overdue_seconds": ("For how long the drill was overdue when these metrics were written; 0 before.", SUBJECT),
+    "overdue_seconds": (
+        (
+            "Duration for which the drill had been overdue when these metrics were written. It is 0 when the "
+            "drill was not overdue."
+        ),
+        SUBJECT,
+    ),
     "never_passed": ("1 when no run of a scheduled drill, or of an expected service, has passed.", SUBJECT),
     "schedule_unknown": ("1 when the file of the drill or suite cannot be read.", SUBJECT),
-    "verdict": ("1 for the verdict of the newest run, 0 for the others.", (*SUBJECT, "verdict")),
+    "verdict": ("1 for the verdict of the newest run, and 0 for all other verdicts.", (*SUBJECT, "verdict")),
     "recovery_measured_seconds": (
-        "Measured RTO, RPO or detection time of the newest run with one.",
+        "RTO, RPO or detection time in the newest run in which it was measured.",
         (*SUBJECT, "objective"),
     ),
-    "recovery_error_seconds": ("Error of the measurement, plus and minus.", (*SUBJECT, "objective")),
-    "recovery_objective_seconds": ("Objective: the largest allowed value.", (*SUBJECT, "objective")),
+    "recovery_error_seconds": (
+        "Measurement error. The true value may be larger or smaller by this amount.",
+        (*SUBJECT, "objective"),
+    ),
+    "recovery_objective_seconds": ("Largest value that the objective allows.", (*SUBJECT, "objective")),
     "recovery_met": (
-        "1 when the newest run met the objective, 0 when it missed it; absent when unknown.",
+        (
+            "1 when the newest run met the objective, and 0 when it missed the objective. The metric is "
+            "absent when this is unknown."
+        ),
         (*SUBJECT, "objective"),
     ),
-    "objective_misses": ("Number of newest runs in a row that missed the objective.", (*SUBJECT, "objective")),
-    "recovery_trend_seconds_per_day": ("Growth of the measurement over the runs that passed.", (*SUBJECT, "objective")),
-    "recovery_trend_error_seconds_per_day": ("Error of the growth (95 %), plus and minus.", (*SUBJECT, "objective")),
-    "residue_changes": ("Number of changes that were not undone, and that nobody closed, in all runs.", SUBJECT),
-    "backup_age_seconds": ("Age of the backup that the newest run with one restored, at that time.", SUBJECT),
+    "objective_misses": (
+        "Number of runs in a row that missed the objective, counted back from the newest run.",
+        (*SUBJECT, "objective"),
+    ),
+    "recovery_trend_seconds_per_day": ("Growth of the measured value over the passed runs.", (*SUBJECT, "objective")),
+    "recovery_trend_error_seconds_per_day": (
+        "Error of the growth: half the width of its 95 % interval.",
+        (*SUBJECT, "objective"),
+    ),
+    "residue_changes": ("Number of changes in all runs that were not undone and that nobody has closed.", SUBJECT),
+    "backup_age_seconds": ("Age of the backup that was restored last, at the time of the restore.", SUBJECT),
     "restore_size_bytes": ("Size of the newest restore that was measured.", SUBJECT),
     "restore_duration_seconds": ("Duration of the newest restore that was measured.", SUBJECT),
     "restore_rate_bytes_per_second": ("Size divided by duration of the newest restore that was measured.", SUBJECT),

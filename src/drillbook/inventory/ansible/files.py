@@ -41,7 +41,7 @@ def add(graph: Graph, path: Path) -> None:
         )
     if text.startswith("#!") and os.access(path, os.X_OK):
         raise InventoryError(
-            f"{path} is a program, so this is a dynamic inventory; Drillbook does not run programs of inventories",
+            f"{path} is a program that prints an inventory; Drillbook does not run such programs",
             where=_start(path),
             hint=f"run `ansible-inventory -i {path} --list --yaml > hosts.yml` and name that file",
         )
@@ -151,7 +151,7 @@ class _Ini:
                 raise self.fail(f"expected key=value after the host, not {word!r}", "quote a value that contains spaces")
             variables[key] = Variable(_value(value), where)
         if name == "---":
-            raise self.fail("this looks like YAML", "give the file a name that ends with .yml")
+            raise self.fail("this looks like YAML", "if it is YAML, give the file a name that ends with .yml")
         self.graph.add_hosts(name, group, variables, where)
 
     def _variable(self, group: str, line: str) -> None:
@@ -231,7 +231,7 @@ class _Yaml:
             if key == "plugin":
                 raise self.fail(
                     mark,
-                    "this file configures an inventory plugin, which Drillbook does not run",
+                    "this file configures an inventory plugin, but Drillbook does not run inventory plugins",
                     f"run `ansible-inventory -i {self.path} --list --yaml > hosts.yml` and name that file",
                 )
             self._group(key, node, mark, 0)

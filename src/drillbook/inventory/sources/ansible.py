@@ -19,7 +19,7 @@ class AnsibleSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     files: str | tuple[str, ...] = Field(
-        description="Files or folders, as for `ansible-inventory -i`. A later file has precedence over an earlier one."
+        description="Files or folders, as in `ansible-inventory -i`. A later file has precedence over an earlier file."
     )
     limit: str = Field(default="", description="Host pattern that selects the hosts to add.")
     vault: Literal["refuse", "ignore"] = Field(
