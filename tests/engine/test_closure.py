@@ -322,7 +322,7 @@ def test_what_cannot_be_closed_says_why(desk):
     status, said = desk.invoke("drill.recover", folder.name, "--settled")
     assert (status, said.partition(" hint: ")[0]) == (
         2,
-        "error: --settled needs --reason, which the journal, the reports and the audit show",
+        "error: --settled needs --reason; the reason appears in the journal, the reports and the audit",
     )
     assert desk.invoke("drill.recover", "--settled", "--reason", REASON)[0] == 2
     assert desk.invoke("drill.recover", folder.name, "--reason", REASON)[0] == 2

@@ -515,8 +515,8 @@ def test_a_second_signal_changes_nothing(bench, number):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ready:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "is allowed only in `inject`"),
-        ("cleanup:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "is allowed only in `inject`"),
+        ("ready:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "faults are allowed only in `inject`"),
+        ("cleanup:\n" + (FAULT % "['true']").removeprefix("inject:\n"), "faults are allowed only in `inject`"),
         ("ready:\n" + step(["true"]).replace("effect: read", "effect: write"), "the phase `ready` allows only"),
         (FAULT % "['true']" + "    allow_failure: never mind\n", "`allow_failure` is not allowed for a fault"),
         (
@@ -600,7 +600,7 @@ def test_a_secret_is_handed_over_as_a_secret(secretive, given, script):
     ],
 )
 def test_a_secret_that_would_be_shown_as_stars_is_refused_at_its_place(secretive, text):
-    with pytest.raises(PlanError, match=r"services\.v18\.password is a secret, which would appear") as refused:
+    with pytest.raises(PlanError, match=r"services\.v18\.password is a secret; it would appear") as refused:
         secretive.run("restore:\n" + text)
     assert refused.value.where.line in (5, 6)
     assert refused.value.hint
@@ -618,7 +618,7 @@ def test_a_secret_in_a_text_that_is_made_while_it_runs_is_refused_too(secretive)
 
 def test_a_secret_is_not_kept_on_a_target_for_an_undo(secretive):
     text = (FAULT % "['true']").replace("effect: fault", 'effect: fault\n      env: {P: "{{ services.v18.password }}"}')
-    with pytest.raises(PlanError, match="cannot be stored on the target for the undo"):
+    with pytest.raises(PlanError, match="must not be stored on the target for the undo"):
         secretive.run(text)
 
 

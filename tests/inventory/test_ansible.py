@@ -163,7 +163,11 @@ def test_hosts_and_groups_become_ours(tmp_path):
         ("h ansible_port=ssh", "the port of host 'h' must be a number from 1 to 65535", 1),
         ("h ansible_port=70000", "the port of host 'h' must be a number from 1 to 65535", 1),
         ("h ansible_connection=winrm", "has ansible_connection=winrm, but Drillbook reaches hosts only by SSH", 1),
-        ("h ansible_ssh_common_args='-J b/c'", "is reached through another host by ansible_ssh_common_args", 1),
+        (
+            "h ansible_ssh_common_args='-J b/c'",
+            "is reached through another host, but Drillbook cannot use ansible_ssh_common_args",
+            1,
+        ),
         ("h ansible_host=[1]", "ansible_host of host 'h' is not a text or number: [1]", 1),
         ("[a:children]\nb\n[b:children]\na", "these groups are children of each other: a > b > a", 4),
         ("[x:children]\nnone", "[x:children] names a group, but there is no group 'none'", 2),

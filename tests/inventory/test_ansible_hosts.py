@@ -64,9 +64,9 @@ def test_the_same_address_for_another_account_is_another_host(tmp_path):
     [
         ("'-o ProxyCommand=\"nc -X connect %h %p\"'", "is not `ssh -W %h:%p HOST`"),
         ("'-o ProxyCommand=\"ssh b nc %h %p\"'", "is not `ssh -W %h:%p HOST`"),
-        ("'-o ProxyCommand=\"ssh -F other -W %h:%p b\"'", "has a proxy or a configuration of its own"),
-        ("'-o ProxyCommand=\"ssh -J a -W %h:%p b\"'", "has a proxy or a configuration of its own"),
-        ("'-o ProxyCommand=\"ssh -p x -W %h:%p b\"'", "has the port 'x'"),
+        ("'-o ProxyCommand=\"ssh -F other -W %h:%p b\"'", "has its own proxy or its own configuration file"),
+        ("'-o ProxyCommand=\"ssh -J a -W %h:%p b\"'", "has its own proxy or its own configuration file"),
+        ("'-o ProxyCommand=\"ssh -p x -W %h:%p b\"'", "has the invalid port 'x'"),
         ("'-J b:99999'", "is not [USER@]HOST[:PORT]"),
         ("'-J $(touch x)'", "is not [USER@]HOST[:PORT]"),
     ],

@@ -29,7 +29,7 @@ def test_a_source_is_named_like_a_service_and_lies_on_the_host_of_its_service(tm
 @pytest.mark.parametrize(
     ("text", "said", "line"),
     [
-        ("backups:\n  files: {kind: tar, host: db-1, at: /b}\n", "is the name of a service and also of a backup", 6),
+        ("backups:\n  files: {kind: tar, host: db-1, at: /b}\n", "is the name of both a service and a backup", 6),
         ("backups:\n  n: {kind: tar, service: fles, host: db-1, at: /b}\n", "saves the service 'fles'", 6),
         (
             "backups:\n  n: {kind: folder, host: db-1, path: /b}\n",

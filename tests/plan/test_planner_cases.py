@@ -48,7 +48,7 @@ def refused(tmp_path, text, hosts=HOSTS):
 def test_a_fault_stands_in_inject_alone(tmp_path, phase):
     text = drill("", **{"inject": f"  - {RUN}\n", phase: "  - service.kill: {service: api}\n"})
     message, _, at = refused(tmp_path, text)
-    assert ("service.kill is a fault, which is allowed only in `inject`" in message) is (phase != "diagnose")
+    assert ("service.kill is a fault; faults are allowed only in `inject`" in message) is (phase != "diagnose")
     assert at.startswith("service.kill")
 
 

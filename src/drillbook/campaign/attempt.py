@@ -108,7 +108,7 @@ def carry_out(job: Job) -> Ending:
         with _locked(job) as lock:
             return _carry_out(job, lock)
     except OSError as error:
-        return unknown(job, f"the site could not be carried out: {error.strerror or error}: {error.filename}")
+        return unknown(job, f"the site could not be drilled: {error.strerror or error}: {error.filename}")
 
 
 def cancel(job: Job) -> bool:

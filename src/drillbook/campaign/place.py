@@ -36,8 +36,8 @@ class Place:
 
 
 def number_of(name: str) -> str:
-    """Return the number in the name of a place. It identifies the place. An empty name means this machine; its number
-    is empty.
+    """Return the number in the name of a place. This number identifies the place. For an empty name, which means this
+    machine, the number is empty.
     """
     return name.partition("@")[0]
 

@@ -46,7 +46,7 @@ def settle(project: Project, run: str, reason: str) -> int:
     """
     if not reason.strip():
         raise UsageError(
-            "--settled needs --reason, which the journal, the reports and the audit show",
+            "--settled needs --reason; the reason appears in the journal, the reports and the audit",
             hint='such as --reason "host decommissioned, ticket 4711"',
         )
     state = recover.single(project, run, "--settled")

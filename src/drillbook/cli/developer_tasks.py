@@ -39,7 +39,9 @@ def checkout() -> Path | None:
     }
 )
 def test(context: Context, all: bool = False) -> None:  # noqa: A002, PT028  the flag's name; no test
-    """Run the tests (for developers of Drillbook). Without --all, runs only a sample of the tests that kill the controller."""
+    """Run the tests (for developers of Drillbook). Without --all, run only a sample of the tests that kill the
+    controller.
+    """
     wanted = {"DRILLBOOK_MATRIX": "all", "DRILLBOOK_EXAMPLES": "10000"} if all else {}
     context.run(f"{sys.executable} -m pytest", pty=sys.stdout.isatty(), env=wanted)
 
@@ -56,7 +58,9 @@ def check(context: Context) -> None:
 @task
 @told(Dry.REFUSED)
 def docs(_: Context, results: bool = False) -> int:
-    """Generate pages of docs/ from the code (for developers of Drillbook); with --results also from the newest benchmark results."""
+    """Generate pages of docs/ from the code (for developers of Drillbook). --results also uses the newest benchmark
+    results.
+    """
     from drillbook.reference import backup_methods, durations, pages  # noqa: PLC0415  imports every action
     from drillbook.reference.handbook import page  # noqa: PLC0415  imports every action
 

@@ -46,8 +46,8 @@ EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
 """Exit status for each result of a diagnosis. A result that is not listed here is the name of a cause; its status is 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
-"""Time, in seconds, that is allowed after the deadline to kill a hanging command that was to print a secret. The
-command must be killed so that no process remains.
+"""Extra time, in seconds, after the deadline. If a command that prints a secret hangs, it is killed in this time, so
+that no process remains.
 """
 Look = Callable[[Sequence[str], float], Diagnosis]
 

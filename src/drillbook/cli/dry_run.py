@@ -62,7 +62,7 @@ def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
     if not state.open:
         return []
     if state.damage:
-        return [f"{folder.name}: its journal is damaged; nothing would be undone"]
+        return [f"{folder.name}: the journal of this run is damaged; nothing would be undone"]
     try:
         plan = checked(opening(state.events).plan)
         unsettled = [one for one in reversed(intents(state.events, plan.steps)) if not one.settled]
@@ -71,7 +71,10 @@ def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
     if closes:
         return [
             f"{folder.name}:",
-            *(f"  would check if the fault {one.step.action} ({one.step.id}) on {one.host} is gone" for one in unsettled),
+            *(
+                f"  would check whether the fault {one.step.action} ({one.step.id}) on {one.host} is gone"
+                for one in unsettled
+            ),
             "  would close changes that are gone, or whose closing a second person approved",
         ]
     return [

@@ -207,8 +207,8 @@ def _add(seen: Seen, new: Listener) -> None:
 
 
 def _clusters(rows: dict[str, list[list[str]]], processes: dict[str, list[str]]) -> Iterator[Cluster]:
-    """Yield one cluster for each data directory. The clusters that Debian's tools list come first. Running servers that
-    these tools do not list follow.
+    """Yield one cluster for each data directory. First come the clusters that Debian's tools list, and then the running
+    servers that these tools do not list.
     """
     known: set[str] = set()
     for version, name, port, status, owner, data, binaries, socket, pid, *_ in rows.get("cluster", []):

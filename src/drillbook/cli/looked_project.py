@@ -35,8 +35,8 @@ class Looked:
 
     @property
     def subject(self) -> look.Service | None:
-        """Service of the first drill. It has a systemd unit. Services that answered the controller are preferred. None
-        when no service is suitable.
+        """Service that the first drill stops and starts. Only services with a systemd unit are suitable, and services
+        that answered the controller are preferred. None when no service is suitable.
         """
         known = [one for one in self.services if one.unit and one.kind in KINDS]
         return min(known, key=lambda one: (one.status is None, KINDS.index(one.kind)), default=None)
@@ -64,7 +64,12 @@ class Looked:
         a first drill.
         """
         if not new or self.subject is None:
-            return [("drill.list", f"lists the drills; read {look.NAME}, then run drills on it with --inventory found")]
+            return [
+                (
+                    "drill.list",
+                    (f"lists the drills; first read {look.NAME}, then run drills on these hosts with --inventory found"),
+                )
+            ]
         return [
             ("drill.check first --inventory found", "checks whether the first drill could begin now; changes nothing"),
             ("drill first --inventory found", f"stops {self.subject.unit} on {self.subject.host}, and starts it again"),
@@ -76,7 +81,7 @@ class Looked:
             return []
         how = "write `environment: staging` there, or make the project with --environment staging"
         why = "its environment is protected, so that each drill needs an approval"
-        return [f"read {look.NAME}: {why}; for hosts that no customer depends on, {how}"]
+        return [f"read {look.NAME}: {why}; if no customer depends on the hosts, {how}"]
 
 
 def at(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, environment: str) -> Looked:

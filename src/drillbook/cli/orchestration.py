@@ -62,8 +62,8 @@ class Orchestrator:
     inventory: Inventory
     observer: Observer
     confirm: str | None = ""
-    """Environment that the operator confirmed with --confirm. ``None`` means that no confirmation is needed, as in a
-    check.
+    """Environment that the operator confirmed with --confirm. ``None`` means that a confirmation is not asked for, for
+    example in a check.
     """
     attested: dict[str, str | None] = field(default_factory=dict)
     """Digests of the attestations that were written so far, by the name of the run's folder. An attestation holds the

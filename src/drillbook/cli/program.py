@@ -29,7 +29,7 @@ from drillbook.errors import DrillbookError, UsageError
 
 OFFERED = ("complete", "dry", "help", "list", "list-depth", "list-format", "print-completion-script", "version")
 """Options of Invoke that also have an effect in this program."""
-DRY_HELP = "Show what a task would do, as `drill.plan` shows a drill, and do nothing."
+DRY_HELP = "Show what a task would do, and do nothing."
 DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check", "drill.approve", "drill.sudoers")
 """Tasks that take the name of a drill. After such a task, the completion offers drill names."""
 HINT = "hint: drillbook --list, or drillbook --help TASK"

@@ -38,8 +38,8 @@ _SHARED = ("tasks.py", ".gitignore", ".drillbook/.gitignore")
 """Files that every new project has."""
 _QUESTIONS = {
     "host": "Host where the backups are ([USER@]ADDRESS[:PORT], or controller for this machine)",
-    "at": "Place of the backups there",
-    "sandbox": "Host where they are restored, of the same form; never a production server",
+    "at": "Place of the backups on this host",
+    "sandbox": "Host where the backups are restored, in the same form; never use a production server",
     "database": "Name of the database",
 }
 
@@ -145,7 +145,7 @@ def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
 def contents(answers: Answers, program: str, shared: Mapping[str, str]) -> dict[str, str]:
     """Return the files of a rehearsal project by path. Raises UsageError when an answer has the wrong form.
 
-    ``shared`` contains the files of an ordinary new project; some of them are used here too.
+    ``shared``: files of an ordinary new project. Some of these files are used here too.
     """
     kind = _kind(answers.kind)
     values = _values(answers, kind) | {"program": program}
@@ -182,12 +182,12 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
     lines = [
         _host_line(name, answer or _blank(key), remark)
         for name, key, answer, remark in (
-            (source_host, "host", answers.host, "where the backups are; only read"),
+            (source_host, "host", answers.host, "the backups are on this host; it is only read"),
             (
                 sandbox_host,
                 "sandbox",
                 answers.sandbox,
-                "where the backups are restored; the database programs are installed there, and it holds no data of its own",
+                "the backups are restored on this host; it has the database programs, and no data of its own",
             ),
         )
     ]

@@ -87,7 +87,7 @@ def _contacts(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
 def _before(plan: Plan) -> Iterator[str]:
     yield f"The environment is one of: {escape(', '.join(plan.environments))}."
     if plan.guard.windows:
-        yield f"It is {escape('; or '.join(map(str, plan.guard.windows)))}."
+        yield f"The present time is in one of these windows: {escape('; or '.join(map(str, plan.guard.windows)))}."
     if guard.needs_approval(plan):
         yield f"A second person has approved this plan: {code(f'drillbook drill.approve {plan.drill}')}."
     for condition in plan.guard.conditions:

@@ -139,7 +139,7 @@ class Tick:
 def _late(row: DueRow) -> str:
     if row.state is State.NEVER:
         return "no run has passed yet"
-    return f"overdue since {row.overdue_since}; the last run that passed began at {row.passed[:16]}Z"
+    return f"overdue since {row.overdue_since}; the last passed run began at {row.passed[:16]}Z"
 
 
 def _entry(row: DueRow, kind: Literal["missed", "not begun"], message: str, now: datetime) -> Entry:

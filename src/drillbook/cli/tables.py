@@ -22,7 +22,7 @@ from drillbook.sdk.examples import Example
 from drillbook.sdk.probe import Probe
 
 SPARE = ("db-2", "spare")
-"""Hosts of a lab on which no service runs until a drill restores one there."""
+"""Hosts of a lab on which no service runs at first. A drill can restore a service there."""
 
 
 def actions(name: str, *, as_json: bool = False) -> int:

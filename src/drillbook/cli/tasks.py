@@ -73,7 +73,7 @@ def drill(
     confirm: str = "",
     trace: str = "",
 ) -> int:
-    """Run a drill or a suite; the exit status is that of its verdict."""
+    """Run a drill or a suite. The exit status follows from its verdict."""
     from drillbook.cli import dry_run, run  # noqa: PLC0415  keeps `drill.list` fast
     from drillbook.cli.views import Manner  # noqa: PLC0415  keeps `drill.list` fast
 
@@ -99,7 +99,7 @@ def _collector(url: str) -> str:
 @task(name="list", help={"json": "print the drills and the open runs as JSON"})
 @told(Dry.READS)
 def list_(_: Context, json: bool = False) -> int:
-    """List drills with last result and due date; then the runs in progress or in need of a recovery."""
+    """List drills with their last result and due date, and runs that are in progress or need a recovery."""
     from drillbook.cli import overview  # noqa: PLC0415  keeps start-up fast
 
     return overview.drills(here(), as_json=json)
@@ -192,7 +192,7 @@ def check_drill(context: Context, name: str | None = None, inventory: str = "lab
             "restore lost data from the backup that the run verified, by the restore action of the "
             "system instead of the drill's own steps"
         ),
-        "settled": "undo nothing; record in the journal that the remaining changes of the run need no undo",
+        "settled": "undo nothing, and record in the journal that the remaining changes of the run need no undo",
         "reason": "with --settled: reason why the remaining changes need no undo",
     },
 )

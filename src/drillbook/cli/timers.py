@@ -187,7 +187,7 @@ def _done(argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
 
 def _plain(root: Path) -> None:
     if any(not char.isprintable() for char in str(root)):
-        raise UsageError("the path of the project contains unprintable characters, which no timer can name")
+        raise UsageError("the path of the project contains unprintable characters; a timer cannot contain such a path")
 
 
 def _percent(path: Path) -> str:

@@ -40,7 +40,7 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
     if not as_json:
         _show_plugins(brought, console())
     if brought.doubt and ask:
-        if not yes and not _agreed("let every task in this project import these plugins, until one of their files changes?"):
+        if not yes and not _agreed("may every task in this project import these plugins until one of their files changes?"):
             stdout().write("nothing was trusted\n")
             return Exit.REFUSED
         _trust_plugins(brought, None if as_json else console())
@@ -52,7 +52,7 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
         _show(found, console())
     if not ask or not found.scan.items or (not found.doubt and not yes):
         return 0
-    if not yes and not _agreed("let read-only tasks execute these commands, until one of them changes?"):
+    if not yes and not _agreed("may read-only tasks execute these commands until one of the commands changes?"):
         stdout().write("nothing further was trusted\n" if brought.names else "nothing was trusted\n")
         return Exit.REFUSED
     path = record.write(project.root, _record(found), found.outside)

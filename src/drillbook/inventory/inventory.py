@@ -133,7 +133,7 @@ class Inventory(BaseModel):
         for key, source in self.backups.items():
             if key in self.services and self.services[key] != source:
                 raise strict.Misplaced(
-                    f"{key!r} is the name of a service and also of a backup", ("backups", key), "rename one of them"
+                    f"{key!r} is the name of both a service and a backup", ("backups", key), "rename one of them"
                 )
             if (saved := getattr(source, "service", "")) and saved not in self.services:
                 raise strict.Misplaced(
@@ -153,7 +153,7 @@ class Inventory(BaseModel):
         for name in ("all", *self.groups):
             if name in self.hosts:
                 raise strict.Misplaced(
-                    f"{name!r} is the name of a host and also of a group", ("hosts", name), "rename one of them"
+                    f"{name!r} is the name of both a host and a group", ("hosts", name), "rename one of them"
                 )
         for group, members in self.groups.items():
             for index, name in enumerate(members):

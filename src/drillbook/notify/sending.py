@@ -1,7 +1,7 @@
 """Sends one message through a service URL of apprise. The library apprise implements the protocols of many services.
 
 See https://github.com/caronc/apprise/wiki. Apprise logs addresses and tokens, so its log is discarded. When sending
-fails, this module makes the reason itself from the status in the service's answer.
+fails, this module makes its own text for the reason from the status in the service's answer.
 """
 
 from __future__ import annotations

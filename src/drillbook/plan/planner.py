@@ -270,7 +270,7 @@ class _Planner:
             fitting = [key for key, service in services.items() if isinstance(service, wanted)]
             raise self.fail(
                 place,
-                f"{name!r} has the kind {kind_of(services[name])}, which this action does not support",
+                f"{name!r} has the kind {kind_of(services[name])}, but this action does not support this kind",
                 f"suitable services: {', '.join(fitting) or 'none'}",
             )
 
@@ -295,15 +295,15 @@ class _Planner:
                         f"use the secret as the whole value of {' or '.join(sorted(takes))}: `{{{{ {name} }}}}`"
                         if takes
                         else (
-                            "remove it if the action itself reads the secret of the service; or pass the secret in `env` of a "
-                            "command.run"
+                            "if the action itself reads the secret of the service, remove the secret "
+                            "here; otherwise pass it in `env` of a command.run"
                         )
                     )
-                    raise self.fail(where, f"{name} is a secret, which would appear as `***` here", fits)
+                    raise self.fail(where, f"{name} is a secret; it would appear as `***` here", fits)
                 if isinstance(params.get("undo"), list):
                     raise self.fail(
                         where,
-                        f"{name} is a secret, which cannot be stored on the target for the undo",
+                        f"{name} is a secret; it must not be stored on the target for the undo",
                         "let the command and its `undo` read the secret on the target",
                     )
 

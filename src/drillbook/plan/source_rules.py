@@ -95,7 +95,7 @@ class SourceRules:
         if step.phase != "restore":
             raise self.fail(
                 place,
-                f"{step.action} restores into the service {named!r} itself, which is not allowed in the phase {step.phase}",
+                f"{step.action} restores into the service {named!r} itself; this is not allowed in the phase {step.phase}",
                 "move the step to the phase `restore`",
                 key=True,
             )
@@ -154,8 +154,8 @@ class SourceRules:
                     "may be lost"
                 ),
                 (
-                    "add `rpo` to `objectives`; the run is then refused before the fault if the newest backup is older "
-                    "than that"
+                    "add `rpo` to `objectives`; the run is then refused before the fault if the newest "
+                    "backup is older than this limit"
                 ),
                 key=True,
             )

@@ -44,9 +44,7 @@ class Objectives(_Part):
     rto: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to sustained recovery.")
     )
-    rpo: Duration | None = Field(
-        default=None, description=("Longest permitted span of time from which acknowledged writes are lost.")
-    )
+    rpo: Duration | None = Field(default=None, description=("Longest permitted period whose acknowledged writes are lost."))
     detect: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to its detection.")
     )
@@ -81,11 +79,15 @@ class Guard(_Part):
     """
 
     environments: tuple[str, ...] = Field(
-        default=("lab",), description="Environments in which the drill may run. In any other environment it is refused."
+        default=("lab",),
+        description="Environments in which the drill may run. In any other environment, the drill is refused.",
     )
     windows: tuple[Window, ...] = Field(
         default=(),
-        description=("Times at which the drill may begin, each with `days`, `from`, `to` and `zone`. Default: always."),
+        description=(
+            "Windows in which the drill may begin. Each has `days`, `from`, `to` and `zone`. By default, the "
+            "drill may begin at any time."
+        ),
     )
     max_hosts: Counts = Field(
         default_factory=dict,
@@ -337,7 +339,7 @@ def _step(document: Document, item: Any, place: Place, group: int | None) -> Ste
     action = entries.find_class(document, name, (*place, name), Action)
     keywords = document.validate(Keywords, {key: value for key, value in item.items() if key != name}, place)
     if keywords.every and not keywords.timeout:
-        raise document.error((*place, "every"), "`every` needs a `timeout`, which is missing", hint="add `timeout: 30s`")
+        raise document.error((*place, "every"), "`every` needs a `timeout`, but there is none", hint="add `timeout: 30s`")
     step = Step(action, params, keywords, place, group)
     entries.check_params(document, action, params, step.dynamic, (*place, name))
     return step
@@ -388,7 +390,7 @@ def names_in(folder: Path) -> dict[str, Path]:
         if path.stem in found:
             raise SpecError(
                 f"two drills are named {path.stem!r}: {found[path.stem]} and {path}",
-                hint="rename one of them: both the file, and the name in its first key `drill` or `suite`",
+                hint="rename one of them: change the name of its file and the name in its first key, `drill` or `suite`",
             )
         found[path.stem] = path
     return dict(sorted(found.items()))

@@ -64,7 +64,7 @@ def _changes(step: Step, phase: str, fail: Fail) -> None:
 def _breaks(step: Step, phase: str, fail: Fail) -> None:
     name = step.action.name()
     if phase != "inject":
-        message = f"{name} is a fault, which is allowed only in `inject`, not in `{phase}`"
+        message = f"{name} is a fault; faults are allowed only in `inject`, not in `{phase}`"
         raise fail((*step.place, name), message, "move the step to `inject`", key=True)
     if step.keywords.allow_failure:
         message = "`allow_failure` is not allowed for a fault, because the drill proves nothing without its fault"

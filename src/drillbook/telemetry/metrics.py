@@ -1,8 +1,8 @@
 """Metrics of a project for Prometheus. They are written as a file for the textfile collector of node_exporter, or in
 the format of OpenMetrics.
 
-Times are exported as timestamps. An alert rule compares them with the present, so that it works even when the file is
-no longer written. Sources: https://prometheus.io/docs/practices/naming/,
+Times are exported as timestamps. An alert rule compares the timestamps with the present. Therefore the rule works even
+when the file is no longer written. Sources: https://prometheus.io/docs/practices/naming/,
 https://github.com/prometheus/node_exporter#textfile-collector.
 """
 

@@ -212,7 +212,7 @@ def _open_to_others(path: Path) -> Unusable:
     return Unusable(
         f"other users can change {path}, so its content is not trusted",
         hint=(
-            f"find out who changed it, and then run `chmod go-w {path}`; or set XDG_STATE_HOME to a folder that "
-            "belongs to you"
+            f"find out who changed it, and then run `chmod go-w {path}`, or set XDG_STATE_HOME to a "
+            "folder that belongs to you"
         ),
     )

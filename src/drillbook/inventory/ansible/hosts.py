@@ -20,7 +20,7 @@ FIELDS = {
     "user": ("ansible_user", "ansible_ssh_user"),
     "identity": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
 }
-"""For each field of a host: the names of the Ansible variables that set it.
+"""For each field of a host: the names of the Ansible variables that set this field.
 
 When several of these variables are set, the last one in this list wins, as in Ansible's SSH connection.
 """
@@ -172,7 +172,7 @@ def _plain(host: str, key: str, variable: Variable, field: str) -> str:
     )
     if what:
         raise InventoryError(
-            f"{key} of host {host!r} {what}, which Drillbook does not support",
+            f"{key} of host {host!r} {what}; Drillbook does not support this",
             where=variable.where,
             hint=f"write the value itself: `hosts: {{{host}: {{{field}: ...}}}}`",
         )

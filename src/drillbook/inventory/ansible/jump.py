@@ -52,7 +52,7 @@ def jumps(host: str, key: str, variable: Variable, text: str) -> list[Jump] | No
 
     def error(why: str) -> InventoryError:
         return InventoryError(
-            f"host {host!r} is reached through another host by {key}, {why}",
+            f"host {host!r} is reached through another host, but Drillbook cannot use {key}: {why}",
             where=variable.where,
             hint=f"write `hosts: {{{host}: {{gateway: ...}}}}`, or ProxyJump in ~/.ssh/config",
         )
@@ -62,7 +62,7 @@ def jumps(host: str, key: str, variable: Variable, text: str) -> list[Jump] | No
     except ValueError as problem:
         if "Proxy" not in text:
             return None
-        raise error(f"which cannot be parsed: {problem}") from None
+        raise error(f"it cannot be parsed: {problem}") from None
     for letter, value in _options(words):
         name, _, rest = re.sub(r"^\s*(\w+)\s*[=\s]\s*", r"\1=", value).partition("=")
         if letter == "J" or (letter == "o" and name.lower() == "proxyjump"):
@@ -97,7 +97,7 @@ def _list(text: str, error: Any) -> list[Jump]:
 def _jump(text: str, error: Any) -> Jump:
     found = _PLACE.fullmatch(text)
     if found is None or (found["port"] and not 0 < int(found["port"]) < 65536):
-        raise error(f"where {text[:60]!r} is not [USER@]HOST[:PORT]")
+        raise error(f"{text[:60]!r} is not [USER@]HOST[:PORT]")
     return Jump(found["address"].strip("[]"), found["user"] or "", int(found["port"]) if found["port"] else None)
 
 
@@ -110,16 +110,16 @@ def _command(text: str, error: Any) -> list[Jump]:
     try:
         words = shlex.split(text)
     except ValueError as problem:
-        raise error(f"whose ProxyCommand cannot be parsed: {problem}") from None
+        raise error(f"its ProxyCommand cannot be parsed: {problem}") from None
     program, options = words[:1], list(_options(words[1:]))
     values = dict(options)
     places = [value for letter, value in options if letter == ""]
     if not program or program[0].rpartition("/")[2] != "ssh" or values.get("W") not in _FORWARD or len(places) != 1:
-        raise error("whose ProxyCommand is not `ssh -W %h:%p HOST`, which Drillbook does not support")
+        raise error("its ProxyCommand is not `ssh -W %h:%p HOST`")
     if "F" in values or "J" in values or any(letter == "o" and "proxy" in value.lower() for letter, value in options):
-        raise error("whose ProxyCommand has a proxy or a configuration of its own, which Drillbook does not support")
+        raise error("its ProxyCommand has its own proxy or its own configuration file")
     jump = _jump(places[0], error)
     port = values.get("p", "")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise error(f"whose ProxyCommand has the port {port[:20]!r}")
+        raise error(f"its ProxyCommand has the invalid port {port[:20]!r}")
     return [Jump(jump.address, values.get("l") or jump.user, int(port) if port else jump.port, values.get("i", ""))]

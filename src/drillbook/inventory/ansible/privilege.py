@@ -67,11 +67,11 @@ def _unread(name: str, key: str, variable: Variable, ours: str) -> InventoryErro
     """Return the error for a variable that Drillbook cannot use. The message never contains the value of a password."""
     secret = key in PASSWORDS
     what = (
-        "is encrypted with ansible-vault, which Drillbook does not read"
+        "is encrypted with ansible-vault; Drillbook cannot decrypt it"
         if isinstance(variable.value, Vaulted)
-        else f"is an expression{'' if secret else f', {variable.value!r}'}, which Drillbook does not support"
+        else f"is an expression{'' if secret else f', {variable.value!r}'}; Drillbook does not evaluate it"
         if isinstance(variable.value, str) and any(mark in variable.value for mark in _EXPRESSION)
-        else "is a password in a file, which Drillbook does not use"
+        else "is a password in a file; Drillbook does not use such a password"
         if secret
         else f"is not understood: {_said(variable)}"
     )

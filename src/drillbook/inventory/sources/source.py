@@ -49,7 +49,8 @@ class Source:
     """
 
     key: ClassVar[str] = ""
-    """Key of an inventory file that names the files of the source, and the field of `Inventory` for this key.
+    """Key of an inventory file under which the files of the source are named. `Inventory` has a field with the same
+    name.
 
     It is empty for a source that no key names.
     """
