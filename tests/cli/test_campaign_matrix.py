@@ -50,9 +50,9 @@ def test_every_site_has_one_job_and_waits_for_the_wave_before(kind):
 
 
 def test_limits_that_ci_cannot_keep_are_refused():
-    with pytest.raises(UsageError, match="at_most of north"):
+    with pytest.raises(UsageError, match="of a group: north"):
         campaign_matrix.rendered("github", "sample", sites(2, groups={"north": {"at_most": 1}}), "all.yml")
-    with pytest.raises(UsageError, match="not known"):
+    with pytest.raises(UsageError, match="is not a known CI service"):
         campaign_matrix.rendered("jenkins", "sample", sites(2), "all.yml")
 
 

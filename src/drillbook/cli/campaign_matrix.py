@@ -28,7 +28,7 @@ def rendered(kind: str, drill: str, file: SitesFile, sites: str, confirm: str = 
     any other ``kind``, and for a limit that CI jobs cannot obey.
     """
     if kind not in MOST:
-        raise UsageError(f"--matrix {kind!r} names no known CI service", hint="write --matrix github or --matrix gitlab")
+        raise UsageError(f"--matrix {kind!r} is not a known CI service", hint="write --matrix github or --matrix gitlab")
     if limited := sorted(name for name, group in file.groups.items() if group.at_most):
         raise UsageError(
             f"CI jobs cannot obey the limit `at_most` of a group: {', '.join(limited)}",
