@@ -129,7 +129,7 @@ def test_twice_in_one_step_is_refused(ground):
     ("action", "said"),
     [
         (Cpu(workers=1024), "more than its"),
-        (Memory.model_validate({"size": "900GiB"}), "is too much of"),
+        (Memory.model_validate({"size": "900GiB"}), "is too much, because only"),
         (FileDescriptors(count=1 << 20), "one process may have|more than half"),
     ],
     ids=["cpu", "memory", "file_descriptors"],

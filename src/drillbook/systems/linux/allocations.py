@@ -1,7 +1,7 @@
-"""Memory allocations of a Python process from memray and tracemalloc, in one form. Pure functions.
+"""Memory allocations of a Python process. The output of memray and of tracemalloc is converted to one form. Pure functions.
 
-Held memory was allocated during the trace and not freed by its end. This includes growing caches and work in progress, so
-only the top of the list matters, and only if it stays the same in a second trace.
+Held memory was allocated during the trace, and was not freed by the end of the trace. This includes growing caches and work
+in progress. So only the top of the list matters, and only if it stays the same in a second trace.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from drillbook.systems.linux import flamegraph
 
 MOST_STACKS = 2000
 MOST_FRAMES = 100
-"""Maximum number of frames that are read of a stack, innermost first."""
+"""Maximum number of frames that are read of a stack. They are the innermost frames."""
 LARGEST_DRAWING = 5 << 20
 NO_FRAME = "(outside of Python)"
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Memory held by one call stack: its frames, outermost first, the bytes, and the number of allocations."""
+    """Memory held by one call stack: its frames (outermost first), its size in bytes, and its number of allocations."""
 
     stack: tuple[str, ...]
     bytes: int
@@ -33,7 +33,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Memory held by a process: the call stacks that hold the most, and the sums over all stacks."""
+    """Memory held by a process: the call stacks that hold the most memory, and the sums over all call stacks."""
 
     held: tuple[Held, ...]
     bytes: int
@@ -62,7 +62,8 @@ def of_tracemalloc(body: bytes) -> Seen:
     """Parse the answer of an application that traces itself. Raises ValueError.
 
     The answer must be ``{"seconds", "held_bytes", "held_allocations", "peak_bytes", "lines": [{"where", "bytes",
-    "allocations"}]}``. Each line has its growth in bytes and allocations since the trace began; ``where`` is ``file:line``.
+    "allocations"}]}``. Each line tells by how many bytes and allocations it has grown since the trace began. ``where`` is
+    ``file:line``.
     """
     try:
         found = json.loads(body)
@@ -82,12 +83,12 @@ def _frame(name: object, file: object, line: object) -> str:
 
 
 def _place(text: str) -> str:
-    """Return file and line of an allocation in printable form; a long path is shortened to its end."""
+    """Return the file and the line of an allocation in printable form. Only the end of a long path is shown."""
     return printable(text, limit=120)
 
 
 def summary(seen: Seen, most: int) -> dict[str, Any]:
-    """Return facts: the sums, and the ``most`` places that hold most memory, each with its share of all held memory."""
+    """Return facts: the sums, and the ``most`` places that hold the most memory, each with its share of all held memory."""
     sizes, counts = Counter[str](), Counter[str]()
     for one in seen.held:
         sizes[one.stack[-1]] += one.bytes
@@ -108,7 +109,10 @@ def summary(seen: Seen, most: int) -> dict[str, Any]:
 
 
 def drawing(seen: Seen, title: str) -> str:
-    """Draw a flame graph of held memory; omit the smallest stacks if the SVG would exceed ``LARGEST_DRAWING`` bytes."""
+    """Draw a flame graph of held memory.
+
+    If the SVG would exceed ``LARGEST_DRAWING`` bytes, the smallest stacks are left out.
+    """
     count = len(seen.held)
     while True:
         svg = flamegraph.svg(_weights(seen.held[:count]), title, unit="bytes")

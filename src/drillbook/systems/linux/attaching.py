@@ -1,12 +1,12 @@
-"""Attaches memray (https://bloomberg.github.io/memray/attach.html) to a running process on its host for a limited time.
+"""Attaches memray (https://bloomberg.github.io/memray/attach.html) to a running process on its host, for a limited time.
 
-A debugger loads memray into the process. It sets breakpoints and waits for the next allocation. If the debugger were killed
-meanwhile, the breakpoints would stay, and the first would kill the process. Therefore the debugger runs independently of the
-step and is never killed; when the process allocates nothing for too long, a signal asks the debugger to detach. A timer in
-the process itself ends the trace, even when the controller is gone.
+A debugger loads memray into the process. It sets breakpoints, and waits until the process allocates memory. If the debugger
+were killed meanwhile, the breakpoints would stay, and the first of them would kill the process. Therefore the debugger runs
+independently of the step, and is never killed. When the process allocates nothing for too long, a signal asks the debugger
+to detach. A timer in the process itself ends the trace, even when the controller is gone.
 
-The signal for gdb is SIGINT: gdb then restores the registers of the process, even during a function that gdb calls in it.
-SIGTERM during such a function would crash the process.
+The signal for gdb is SIGINT. When gdb gets it, it restores the registers of the process, even during a function that gdb
+calls in the process. SIGTERM during such a function would crash the process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from drillbook.systems.linux.spying import MOST_BYTES
 from drillbook.systems.linux.target import Found, as_root
 
 PATIENCE = 60
-"""Seconds within which the process must allocate memory; otherwise the debugger detaches."""
+"""Seconds within which the process must allocate memory. After that, the debugger detaches."""
 LATE = 60
 """Seconds that a trace may last longer than planned."""
 LARGEST_CAPTURE = 256 << 20
@@ -142,7 +142,7 @@ class _Why:
     hint: str
 
 
-_ROOT = "run as its user with ptrace allowed, or as root: `manager: {sudo: true}` for the host"
+_ROOT = "run as the user of the process with ptrace allowed, or as root: `manager: {sudo: true}` for the host"
 _OWN = "install memray in the environment of the application itself, and set `program` to that memray"
 _WHY = {
     "program": _Why("{program} does not exist", "install memray (`pip install memray`), or set `program` to its path"),
@@ -173,7 +173,8 @@ _WHY = {
 
 
 def _open_folder(ctx: Context) -> str:
-    """Return the path prefix of a folder that the traced process, perhaps of another user, may write to.
+    """Return the prefix for the path of a folder that the traced process may write to. The process may belong to another
+    user.
 
     The folder is newly created, directly in `scratch`.
     """
@@ -181,9 +182,9 @@ def _open_folder(ctx: Context) -> str:
 
 
 def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
-    """Trace the process with memray (``program``) for ``seconds``; return the JSON that ``allocations.of_memray`` parses.
+    """Trace the process for ``seconds`` with memray (``program``). Return the JSON that ``allocations.of_memray`` parses.
 
-    Raises CouldNotVerify when the process cannot be traced, StepFailed when it exited during the trace.
+    Raises CouldNotVerify when the process cannot be traced, and StepFailed when it exited during the trace.
     """
     sink = Answer(f"{ctx.host.name}: the output of {program}", MOST_BYTES)
     output = ctx.run(
@@ -232,7 +233,7 @@ def _refused(ctx: Context, found: Found, program: str, word: str, said: str) -> 
 
 
 def _said(said: str) -> _Why:
-    """Return the explanation of memray's error message ``said``."""
+    """Return an explanation of memray's error message ``said``, with a hint."""
     if "No module named" in said or "open the memray shared library" in said:
         return _Why("memray is not installed in the environment of process {pid}", _OWN)
     if "running Python" in said:

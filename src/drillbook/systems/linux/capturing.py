@@ -1,4 +1,4 @@
-"""Captures packets on a host with tcpdump; commands on the host limit time and size, so that the capture ends by itself."""
+"""Captures packets on a host with tcpdump. Commands on the host limit its time and its size, so that it ends by itself."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ command -v tcpdump >/dev/null || exit 127
 
 
 def present(ctx: Context) -> bool:
-    """Return True when tcpdump and timeout are on the host."""
+    """Return True when the host has tcpdump and timeout."""
     return ctx.run(*as_root(ctx), "sh", "-c", f"{_PATH}; command -v tcpdump >/dev/null && command -v timeout >/dev/null").ok
 
 
 def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface: str, expression: str) -> Facts:
-    """Run tcpdump for ``seconds``, or until ``size`` bytes, and write its output to ``into``.
+    """Run tcpdump for ``seconds``, or until it has written ``size`` bytes. Its output is written to ``into``.
 
-    Facts: ``ended`` (``time`` or ``size``), ``dropped`` (packets that the kernel lost; None when tcpdump did not report it).
-    Raises CouldNotVerify when tcpdump is missing, or has no permission to capture.
+    Facts: ``ended`` (``time`` or ``size``), ``dropped`` (number of packets that the kernel lost, or None when tcpdump did
+    not report it). Raises CouldNotVerify when tcpdump is missing, or may not capture packets.
     """
     sink = Limited(into, f"{ctx.host.name}: the capture of tcpdump", size)
     output = ctx.run(*as_root(ctx), "sh", "-c", _CAPTURE, "sh", f"{seconds:g}", str(size), interface, expression, sink=sink)

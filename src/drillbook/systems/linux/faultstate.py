@@ -1,4 +1,4 @@
-"""State folder of a fault on its host, with the data for its undo, and shell functions that the fault's scripts share."""
+"""State folder of a fault on its host. It holds the data for the undo. Also shell functions that the fault's scripts share."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ rest() { sleep 0.1 2>/dev/null || sleep 1; }
 
 
 def state_folder(ctx: Context) -> str:
-    """Return the folder of this step's state on its host, next to the run's scratch folder.
+    """Return the folder of this step's state on its host. It is next to the run's scratch folder.
 
-    Only the undo removes this folder, so that it is there for another attempt. The runner removes the scratch folder at the
-    end of a run, even when an undo failed.
+    Only the undo removes this folder, so that the undo can be tried again. The runner removes the scratch folder at the end
+    of a run, even when an undo failed.
     """
     return f"{ctx.scratch}.{ctx.step}"
 
 
 def made_state_folder(ctx: Context) -> str:
-    """Return the state folder, after making its parent folder accessible to this user only. Raises NotReady, HostError."""
+    """Return the state folder, after its parent folder was made accessible to this user only. Raises NotReady, HostError."""
     ctx.make_scratch()
     return state_folder(ctx)

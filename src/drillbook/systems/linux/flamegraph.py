@@ -1,7 +1,8 @@
-"""A flame graph as SVG: the width of a frame is its share of the samples; callers are below the functions that they call.
+"""Draws a flame graph as SVG. The width of a frame is its share of the samples. Callers are below the functions that they
+call.
 
-Pure functions. The form is Brendan Gregg's (https://www.brendangregg.com/flamegraphs.html). The SVG has no script, and names
-from the target are text, so the file is safe to open.
+Pure functions. The form is Brendan Gregg's (https://www.brendangregg.com/flamegraphs.html). The file is safe to open: it
+contains no script, and names from the target are written as text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from html import escape
 WIDTH = 1200
 ROW = 18
 THINNEST = 0.5
-"""Smallest width of a frame in pixels; narrower frames are omitted."""
+"""Smallest width of a frame in pixels. Narrower frames are left out."""
 _LETTER = 6.6
 
 
@@ -26,7 +27,7 @@ class _Node:
 
 
 def svg(samples: Mapping[tuple[str, ...], int], title: str, unit: str = "samples") -> str:
-    """Draw ``samples``: stacks, outermost frame first, each with its number of samples, or its weight in ``unit``."""
+    """Draw ``samples``. Each is a stack, outermost frame first, with its number of samples, or with its weight in ``unit``."""
     root = _Node("all")
     for stack, count in samples.items():
         node = root

@@ -1,4 +1,4 @@
-"""Growth of one process's memory: a line through its resident set over time. Pure functions."""
+"""Growth of the memory of one process. A line is fitted through its resident set over time. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from drillbook.statistics.line import fit
 
 
 def summary(samples: list[tuple[float, int]]) -> dict[str, Any]:
-    """Return facts about ``samples``, pairs of seconds and resident bytes.
+    """Return facts about ``samples``, which are pairs of seconds and resident bytes.
 
-    ``growth_*`` is the slope of a line through them, in bytes a second. ``grows`` is true when the slope's whole 95 %
-    interval is above zero, null with fewer than three samples.
+    The facts with the prefix ``growth_`` are about the slope of a line through the samples, in bytes a second. ``grows`` is
+    true when the whole 95 % interval of the slope is above zero. It is null with fewer than three samples.
     """
     line = fit([(at, float(size)) for at, size in samples])
     sizes = [size for _, size in samples]

@@ -1,9 +1,9 @@
-"""Helper program that maintains a fault on its host and exits by itself, even if the controller dies.
+"""Helper program that keeps up a fault on its host, and exits by itself, even if the controller dies.
 
-The helper is detached, and the out-of-memory killer kills it before other processes. It exits when its time is over or the
-folder of the fault is gone. All its processes carry the fault's mark in their environment, so that the undo finds exactly
-these, even a worker whose pid was never recorded. It needs only POSIX sh; its body may need more tools, which the fault
-checks.
+The helper is detached from the step. The out-of-memory killer kills it before other processes. It exits when its time is
+over, or when the folder of the fault is gone. All its processes carry the fault's mark in their environment. By this mark
+the undo finds exactly these processes, even a worker whose pid was never recorded. The helper needs only POSIX sh. The
+script that it runs may need more tools, and the fault checks that the host has them.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Lasting = Annotated[
         alias="for",
         ge=1,
         le=LONGEST,
-        description="Time after which the fault ends by itself, even without a controller; at most 1h.",
+        description="Time after which the fault ends by itself, even without a controller. At most 1h.",
     ),
 ]
-"""Type of the field `for`, the duration of a fault that a helper maintains."""
+"""Type of the field `for`: the duration of a fault that a helper keeps up."""
 
 # FOLDER MARK: `pids` prints the living processes of the helper: those that have its mark, and the process in its pid file.
 _PIDS = (
@@ -104,8 +104,8 @@ over() { test -d "$folder" || return 0; read -r up other < /proc/uptime; test "$
 note $$ main || exit 1
 """
 )
-"""Shell functions for the scripts of faults, such as ``note PID WORD``, which records a worker process, and ``over``,
-which succeeds when the time is over.
+"""Shell functions for the scripts of faults. ``note PID WORD`` records a worker process. ``over`` succeeds when the time is
+over.
 
 The file ``$folder/ready`` says that the fault is in place. If the folder is missing, the undo has already run.
 """
@@ -113,22 +113,22 @@ The file ``$folder/ready`` says that the fault is in place. If the folder is mis
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """Helper program of one step on one host: starts it, finds its processes, and returns its undo."""
+    """Helper program of one step on one host. This class starts it, finds its processes, and returns its undo."""
 
     ctx: Context
 
     @property
     def folder(self) -> str:
-        """Folder of the helper's pid file."""
+        """Folder that contains the helper's pid file."""
         return state_folder(self.ctx)
 
     @property
     def mark(self) -> str:
-        """Mark in the environment of the helper's processes, unique for each step and host."""
+        """Mark in the environment of the helper's processes. It is different for each run, step and host."""
         return f"{self.ctx.run_id}/{self.ctx.step}/{self.ctx.host.name}/"
 
     def ready(self) -> None:
-        """Raise NotReady unless the host has the tools to detach a program, and the helper's folder does not exist yet."""
+        """Raise NotReady when the helper's folder exists already, or when the host lacks the tools to detach a program."""
         need(self.ctx, "setsid", "grep", "awk")
         if self.ctx.run("test", "-e", self.folder).ok:
             raise NotReady(
@@ -138,7 +138,7 @@ class Helper:
     def start(self, body: str, seconds: float, *argv: str, private: bytes = b"") -> None:
         """Start the shell script ``body`` as the helper, and wait until it is ready. Raises StepFailed.
 
-        ``private`` is stored for the script in a file that nobody else can read.
+        ``private``: data that the script reads from a file. Nobody else can read this file.
         """
         words = (made_state_folder(self.ctx), self.mark, str(max(1, round(seconds))), PRELUDE + body, *argv)
         output = self.ctx.run("sh", "-c", _LAUNCH, "sh", *words, stdin=private)
@@ -163,11 +163,11 @@ class Helper:
         return [int(word) for word in output.text.split()]
 
     def ended_badly(self) -> bool:
-        """Return True when the helper's folder is gone, as after an undo, but some of its processes still run."""
+        """Return True when some processes of the helper still run although its folder is gone, as it is after an undo."""
         return bool(self.pids()) and not self.ctx.run("test", "-e", self.folder).ok
 
     def workers(self, word: str) -> list[int]:
-        """Return the pids of those running processes that the helper recorded with the name ``word``."""
+        """Return the pids of the running processes that the helper recorded under the name ``word``."""
         script = _PIDS + 'pids "$1" "$2"; echo noted; printf "%s\\n" "$noted"'
         living, _, noted = self.ctx.run("sh", "-c", script, "sh", self.folder, self.mark).check().text.partition("noted\n")
         named = {line.split()[0] for line in noted.splitlines() if line.split()[2:] == [word]}

@@ -1,8 +1,9 @@
-"""Finds packet filter rules that block a connection: its first two packets are traced through the chains.
+"""Finds packet filter rules that block a connection. The first two packets of the connection are traced through the chains.
 
-Pure functions. The trace follows the kernel (iptables(8), nft(8)): the first matching rule decides; the end of a chain at a
-hook applies its policy. A rule with a condition that cannot be evaluated is uncertain. So is a rule at the hook `forward`,
-which only connections of systems behind the host pass, such as those of its containers.
+Pure functions. The trace follows the kernel (iptables(8), nft(8)). The first matching rule decides. At the end of a chain
+that is attached to a hook, its policy applies. A rule is uncertain when one of its conditions cannot be evaluated. A rule
+at the hook `forward` is also uncertain, because only connections of systems behind the host pass this hook, such as those
+of its containers.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DEEPEST = 16
-"""Maximum nesting of chains; the kernel allows no more jumps (NFT_JUMP_STACK_SIZE)."""
+"""Maximum nesting of chains. The kernel allows no more jumps than this (NFT_JUMP_STACK_SIZE)."""
 CHOSEN = (32768, 60999)
-"""Range of ports that Linux assigns to clients (ip_local_port_range, Documentation/networking/ip-sysctl.rst)."""
+"""Range of the ports that Linux assigns to clients (ip_local_port_range, Documentation/networking/ip-sysctl.rst)."""
 HARDLY = 0.01
-"""Smallest share of client ports that matters: a rule for fewer ports hardly ever blocks a connection."""
+"""Smallest share of the clients' ports that matters. A rule for fewer ports hardly ever blocks a connection."""
 DROP, REJECT, ACCEPT, RETURN, GO_ON, JUMP, GOTO, UNKNOWN = "drop", "reject", "accept", "return", "", "jump", "goto", "?"
 
 
@@ -27,8 +28,8 @@ DROP, REJECT, ACCEPT, RETURN, GO_ON, JUMP, GOTO, UNKNOWN = "drop", "reject", "ac
 class Packet:
     """TCP packet as a host sees it.
 
-    A field is None when it is unknown; a port is also None when the client's system assigns it. ``hooks`` are the hooks that
-    the packet passes, in lower case.
+    A field is None when it is unknown. A port is also None when the client's system assigns it. ``hooks`` are the hooks
+    that the packet passes, in lower-case letters.
     """
 
     hooks: tuple[str, ...]
@@ -42,7 +43,7 @@ class Packet:
 
     @property
     def loopback(self) -> bool | None:
-        """True when the packet stays on its host, None when neither end is known."""
+        """True when the packet stays on its host. None when neither of its addresses is known."""
         ends = [one for one in (self.source, self.target) if one is not None]
         if "forward" in self.hooks:
             return False
@@ -62,18 +63,21 @@ class Rule:
     conditions: tuple[Condition, ...] = ()
 
     def matches(self, packet: Packet) -> bool | None:
-        """Return True if the rule matches the packet, otherwise False; None if this depends on unknown properties of the packet."""
+        """Return True if the rule matches the packet, and False if it does not.
+
+        Returns None if this depends on unknown properties of the packet.
+        """
         asked = [one(packet) for one in self.conditions]
         return False if False in asked else None if None in asked else True
 
     def aims(self, packet: Packet) -> bool:
-        """Return True when it depends on the packet's addresses or ports if the rule matches."""
+        """Return True when the packet's addresses or ports decide whether the rule matches."""
         return self.matches(replace(packet, source=None, target=None, source_port=None, target_port=None)) is not True
 
 
 @dataclass(slots=True)
 class Chain:
-    """A chain of a table: its rules in order; ``hook`` and ``policy`` are those of a base chain."""
+    """A chain of a table, with its rules in order. Only a base chain has a ``hook`` and a ``policy``."""
 
     hook: str = ""
     policy: str = ACCEPT
@@ -82,7 +86,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a packet filter: its chains by name, which may jump to each other."""
+    """A table of a packet filter, with its chains by name. One chain may jump to another."""
 
     tool: str
     family: str
@@ -92,10 +96,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that drops or rejects a packet, and the hook at which it does.
+    """A rule that drops or rejects a packet, and the hook at which this happens.
 
-    ``certain`` is False when it is only possible that the rule does so; ``aimed`` is True when the rule matches the packet's
-    addresses or ports.
+    ``certain`` is False when it is only possible that the rule drops or rejects the packet. ``aimed`` is True when the rule
+    matches the packet's addresses or ports.
     """
 
     table: Table
@@ -107,11 +111,11 @@ class Hit:
 
 
 def there_and_back(here: Address | None, peer: Address | None, peer_port: int, version: int, *, opens: bool) -> list[Packet]:
-    """Return the first two packets of a connection to ``peer_port``: the first packet and the answer.
+    """Return the first two packets of a connection to ``peer_port``: the first packet of the client, and the answer to it.
 
-    With ``opens`` the host is the client; otherwise the port is the host's own, and ``peer`` is the client. If ``here``, the
-    host's address, is unknown, the connection may belong to a system behind the host: then both packets are also traced as
-    forwarded.
+    When ``opens`` is true, the host is the client. Otherwise the port belongs to the host, and ``peer`` is the client.
+    ``here``: address of the host. If it is unknown, the connection may belong to a system behind the host. Both packets are
+    then also traced as forwarded packets.
     """
     first: dict[str, Any] = {
         "version": version,
@@ -138,10 +142,10 @@ def there_and_back(here: Address | None, peer: Address | None, peer_port: int, v
 
 
 def hits(tables: list[Table], packets: list[Packet]) -> list[Hit]:
-    """Return every rule that drops or rejects one of ``packets``, or may do so.
+    """Return every rule that drops or rejects one of ``packets``, and every rule that may do so.
 
-    It is not known if the host forwards the connection. Therefore a rule that would stop a forwarded packet is reported as
-    uncertain if it matches the packet's addresses or ports, and otherwise omitted.
+    It is not known whether the host forwards the connection. A rule that would stop a forwarded packet is therefore
+    uncertain. It is reported only if it matches the packet's addresses or ports.
     """
     found: dict[tuple[str, str, str, str], Hit] = {}
     for packet in packets:
@@ -168,16 +172,16 @@ def _of_table(table: Table, packet: Packet) -> Iterator[Hit]:
 
 
 class _Walk:
-    """Trace of one packet through the chains at one hook."""
+    """Trace of one packet through the chains that are attached to one hook."""
 
     def __init__(self, table: Table, packet: Packet, hook: str) -> None:
         self.table, self.packet, self.hook = table, packet, hook
         self.passed = False
-        """True once a rule may have accepted the packet."""
+        """True when an earlier rule may already have accepted the packet."""
         self.hits: list[Hit] = []
 
     def through(self, name: str, depth: int = 0, *, sure: bool = True, aimed: bool = False) -> bool:
-        """Trace the packet through a chain; return True when the packet's path certainly ends in that chain.
+        """Trace the packet through a chain. Return True when the packet's path certainly ends in that chain.
 
         ``sure``: the packet certainly reaches the chain. ``aimed``: it reaches the chain because of its addresses or ports.
         """
@@ -218,7 +222,7 @@ def address(test: Callable[[Address], bool], *, source: bool) -> Condition:
 
 
 def port(ends: Sequence[tuple[int, int]], *, source: bool) -> Condition:
-    """Return a condition on the packet's source or target port; an unknown port may be any port of the range ``CHOSEN``."""
+    """Return a condition on the packet's source or target port. An unknown port may be any port in the range ``CHOSEN``."""
 
     def asked(packet: Packet) -> bool | None:
         one = packet.source_port if source else packet.target_port
@@ -232,12 +236,12 @@ def port(ends: Sequence[tuple[int, int]], *, source: bool) -> Condition:
 
 
 def interface(name: str) -> Condition:
-    """Return the condition that the packet passes the interface; only for loopback can it be evaluated."""
+    """Return the condition that the packet passes the interface. It can be evaluated only for the loopback interface."""
     return lambda packet: packet.loopback if name == "lo" else False if packet.loopback else None
 
 
 def protocol(names: frozenset[str]) -> Condition:
-    """Return the condition that the packet's protocol (TCP) is one of ``names``, which are names or numbers."""
+    """Return the condition that the packet's protocol, which is TCP, is one of ``names``. These are names or numbers."""
     return lambda packet: bool(names & {"tcp", "6", "all", "0", "ip"})
 
 
@@ -257,7 +261,10 @@ def flags(mask: frozenset[str], wanted: frozenset[str]) -> Condition:
 
 
 def negated(one: Condition) -> Condition:
-    """Return the negation of the condition ``one``; an unknown result stays unknown."""
+    """Return the negation of the condition ``one``.
+
+    When the result of ``one`` is unknown, that of the negation is unknown, too.
+    """
 
     def asked(packet: Packet) -> bool | None:
         said = one(packet)
@@ -267,11 +274,11 @@ def negated(one: Condition) -> Condition:
 
 
 def unknown(packet: Packet) -> None:
-    """Return None for any packet: used for a condition that cannot be evaluated."""
+    """Return None for any packet. This function stands for a condition that cannot be evaluated."""
 
 
 def facts(found: list[Hit], ours: Mapping[str, str], most: int) -> list[dict[str, Any]]:
-    """Convert hits to facts; ``ours`` are the prefixes of names and comments by which rules of drills are recognised."""
+    """Convert hits to facts. ``ours``: prefixes of names and comments that mark the rules of drills."""
     return [
         {
             "tool": one.table.tool,

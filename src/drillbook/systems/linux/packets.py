@@ -1,7 +1,8 @@
-"""Parser of a packet capture as a stream: it counts and keeps TCP headers, and drops the payload. No input or output.
+"""Parses a packet capture as a stream. It counts TCP packets and keeps their headers, but drops the payload. No input or
+output.
 
-The format is libpcap's (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html), link types Ethernet, raw IP and
-Linux "cooked" (https://www.tcpdump.org/linktypes.html). Flags and sequence numbers are those of RFC 9293.
+The format is libpcap's (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html), with the link types Ethernet, raw
+IP and Linux "cooked" (https://www.tcpdump.org/linktypes.html). Flags and sequence numbers are those of RFC 9293.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Flow = tuple[bytes, bytes]
 
 
 class Sink(Protocol):
-    """Destination of the capture, after its payload was dropped."""
+    """Destination of the capture without its payload."""
 
     def write(self, data: bytes) -> int:
         """Write the next chunk of the capture."""
@@ -29,7 +30,7 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class _Direction:
-    """State of one direction of a TCP connection: sequence numbers seen so far."""
+    """State of one direction of a TCP connection. It holds the sequence numbers seen so far."""
 
     sent: int | None = None  # sequence number after the newest byte sent
     opened: int | None = None  # sequence number of the SYN
@@ -38,7 +39,7 @@ class _Direction:
     refused: bool = False
 
     def sends(self, sequence: int, payload: int, *, syn: bool, asks: bool) -> bool:
-        """Record a packet of this direction; returns True when the packet is a retransmission."""
+        """Record a packet of this direction. Returns True when the packet is a retransmission."""
         if syn:
             again = self.opened == sequence
             self.opened, self.sent, self.asked = sequence, (sequence + 1) % _WHOLE, self.asked or asks
@@ -53,15 +54,15 @@ class _Direction:
 
 @dataclass(slots=True)
 class Capture:
-    """Parser of a capture that ``write`` receives in chunks; passes the headers to ``sink``, and counts packets."""
+    """Parser of a capture, which ``write`` receives in chunks. It passes the headers to ``sink``, and counts the packets."""
 
     sink: Sink
     packets: int = 0
     size: int = 0
-    """Total size of the packets on the wire in bytes, payload included."""
+    """Total size of the packets in bytes as they were sent, including their payload."""
     flags: Counter[str] = field(default_factory=Counter)
     other: int = 0
-    """Number of packets that are not TCP, or whose TCP header is incomplete."""
+    """Number of packets that are not TCP, or that have an incomplete TCP header."""
     broken: bool = False
     """True when the capture cannot be parsed, because its format or link type is unknown."""
     _order: str = ""
@@ -90,7 +91,7 @@ class Capture:
 
     @property
     def cut(self) -> bool:
-        """True when the capture ended inside a packet; that packet is not counted."""
+        """True when the capture ends in the middle of a packet. That packet is not counted."""
         return bool(self._kept)
 
     def _begin(self) -> None:
@@ -131,7 +132,7 @@ class Capture:
             theirs.answered = True
 
     def facts(self) -> dict[str, Any]:
-        """Return facts: numbers of packets and of flags, and outcomes of the connections that began during the capture."""
+        """Return facts: numbers of packets and of flags, and the outcomes of the connections that began during the capture."""
         asked = {flow for (_, flow), one in self._flows.items() if one.asked}
         refused = {flow for (_, flow), one in self._flows.items() if one.refused}
         answered = {flow for (_, flow), one in self._flows.items() if one.answered}
@@ -148,7 +149,10 @@ class Capture:
 
 
 def _tcp(frame: bytes, link: int) -> tuple[int, int, Flow, int] | None:
-    """Return begin and end of the TCP header in ``frame``, both endpoints, and the payload size; None for other packets."""
+    """Return begin and end of the TCP header in ``frame``, both endpoints, and the payload size.
+
+    Returns None for a packet that is not TCP.
+    """
     before, protocol = _LINKS[link]
     if len(frame) < before + 20:
         return None

@@ -12,7 +12,7 @@ from drillbook.sdk.probe import Availability
 
 
 class Open(Availability):
-    """Connect to a port. A hanging server often still accepts connections: prefer a probe that requests real work."""
+    """Connect to a port. A server that hangs often still accepts connections, so a probe that requests real work is better."""
 
     address: Annotated[str, Field(min_length=1, description="Name or address, as seen from the controller.")]
     port: Annotated[int, Field(ge=1, le=65535, description="TCP port to check.")]

@@ -10,26 +10,35 @@ from drillbook.sdk.service import Port, Service
 
 
 class Relay(Service):
-    """A TCP relay or proxy on the path to another service. If it has a control file, drills can break the path without root."""
+    """A TCP relay or proxy on the path to another service.
+
+    If it has a control file, drills can cut the path without root rights.
+    """
 
     kind: Literal["relay"] = "relay"
-    address: str = Field(default="127.0.0.1", description="Address of the relay, as seen from where `reach` connects.")
-    port: Port = Field(description="Port on which it listens.")
-    reach: Literal["direct", "ssh"] = Field(
-        default="direct", description="`ssh`: connect through the host's SSH connection."
+    address: str = Field(
+        default="127.0.0.1",
+        description="Address of the relay, as seen from the controller, or from the host if `reach` is `ssh`.",
     )
-    to: str = Field(description="Name of the service behind the relay, of kind postgres, redis, http or s3.")
+    port: Port = Field(description="Port on which the relay listens.")
+    reach: Literal["direct", "ssh"] = Field(
+        default="direct",
+        description=(
+            "`direct`: the controller connects directly. `ssh`: it connects through the SSH connection to the host."
+        ),
+    )
+    to: str = Field(description="Name of the service behind the relay. It has the kind postgres, redis, http or s3.")
     control: str = Field(
         default="",
         description=(
-            "Path on the host of the control file that sets the relay's fault; without this file the relay "
-            "forwards. Empty: the relay cannot be controlled."
+            "Path, on the host, of the control file that sets the relay's fault. While the file does not "
+            "exist, the relay forwards. Empty: the relay cannot be controlled."
         ),
     )
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the relay: kind and port."""
+        """Name of the lock by which a run reserves the relay. It is made of the kind and the port."""
         return f"{self.kind}-{self.port}"
 
     @property
@@ -44,18 +53,30 @@ class Relay(Service):
 
 
 class Tcp(Service):
-    """A server with any protocol: Drillbook knows only its address and port, and checks that the port accepts connections."""
+    """A server with any protocol.
+
+    Drillbook knows only its address and its port, and checks that the port accepts connections.
+    """
 
     kind: Literal["tcp"] = "tcp"
-    address: str = Field(default="127.0.0.1", description="Address of the server, as seen from where `reach` connects.")
-    port: Port = Field(description="Port on which it listens.")
+    address: str = Field(
+        default="127.0.0.1",
+        description="Address of the server, as seen from the controller, or from the host if `reach` is `ssh`.",
+    )
+    port: Port = Field(description="Port on which the server listens.")
     reach: Literal["direct", "ssh"] = Field(
-        default="direct", description="`ssh`: connect through the host's SSH connection."
+        default="direct",
+        description=(
+            "`direct`: the controller connects directly. `ssh`: it connects through the SSH connection to the host."
+        ),
     )
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the server: its unit, or else kind and port."""
+        """Name of the lock by which a run reserves the server.
+
+        It is the unit; without a unit, it is made of the kind and the port.
+        """
         return super().lock_name if self.unit else f"{self.kind}-{self.port}"
 
     @property

@@ -1,4 +1,7 @@
-"""Runs a profiler on the host of a process: as the right user, with limited time and output, and with readable errors."""
+"""Runs a profiler on the host of a process, as the right user, for a limited time, and with limited output.
+
+Its errors are translated into readable messages.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def _refused(ctx: Context, program: str, said: str) -> CouldNotVerify:
     if re.search(r"permission denied|operation not permitted", said, re.IGNORECASE):
         return CouldNotVerify(
             f"{ctx.host.name}: {program} may not trace the process",
-            hint="run as its user with ptrace allowed, or as root: `manager: {sudo: true}` for the host",
+            hint="run as the user of the process with ptrace allowed, or as root: `manager: {sudo: true}` for the host",
         )
     if "python version" in said.lower() or "python process" in said.lower():
         return CouldNotVerify(
@@ -68,9 +71,10 @@ done
 
 
 def resident(ctx: Context, found: Found, seen: str, count: int, rest: float) -> list[tuple[float, int]]:
-    """Return ``count`` readings, ``rest`` seconds apart: the host's uptime in seconds, and the process's resident bytes.
+    """Return ``count`` readings. Each has the host's uptime in seconds, and the resident memory of the process in bytes.
 
-    ``seen`` is the shell function that recognises a process. Raises CouldNotVerify when the process exits meanwhile.
+    ``rest``: seconds between two readings. ``seen``: shell function that recognises a process. Raises CouldNotVerify when
+    the process exits meanwhile.
     """
     words = (str(found.pid), str(found.start), str(count), f"{rest:.3f}")
     output = ctx.run(*as_root(ctx), "sh", "-c", seen + _RSS, "sh", *words)

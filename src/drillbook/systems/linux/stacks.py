@@ -1,7 +1,7 @@
-"""Stacks of a Python process from py-spy (https://github.com/benfred/py-spy): parsed, shortened, counted.
+"""Parses, shortens and counts the stacks of a Python process that py-spy (https://github.com/benfred/py-spy) prints.
 
-Pure functions. Arguments and local variables are never requested, and command lines of processes are omitted: both may
-contain secrets.
+Pure functions. Arguments and local variables are never requested, and command lines of processes are left out, because they
+may contain secrets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PROCESS = re.compile(r'^process (\d+):".*?"(?=;|$)')
 
 
 def threads(text: str) -> list[dict[str, Any]]:
-    """Parse the threads of `py-spy dump --json`, each with its frames, innermost first. Raises ValueError."""
+    """Parse the threads of `py-spy dump --json`. The innermost frame of each thread comes first. Raises ValueError."""
     found = json.loads(text)
     if not isinstance(found, list):
         raise ValueError("not a list of threads")
@@ -54,13 +54,13 @@ def listing(found: list[dict[str, Any]]) -> str:
 
 
 def shortened(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Shorten the threads for the facts: active threads first, each with only its innermost frames."""
+    """Shorten the threads for the facts. Active threads come first, and each thread has only its innermost frames."""
     order = sorted(found, key=lambda one: (not one["owns_gil"], not one["active"]))
     return [{**one, "frames": one["frames"][:MOST_FRAMES]} for one in order[:MOST_THREADS]]
 
 
 def collapsed(text: str) -> Counter[Stack]:
-    """Parse `py-spy record --format raw`: samples by stack, outermost frame first."""
+    """Parse the output of `py-spy record --format raw`. Return the number of samples of each stack, outermost frame first."""
     found: Counter[Stack] = Counter()
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
@@ -72,9 +72,10 @@ def collapsed(text: str) -> Counter[Stack]:
 
 
 def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:
-    """Return functions by their own share of the samples, largest first, with 95 % intervals.
+    """Return the functions with their share of the samples, largest share first, and with 95 % intervals.
 
-    ``share`` counts samples in which the function was the innermost one, ``with_calls`` those in which it was at any level.
+    ``share`` counts the samples in which the function was the innermost one. ``with_calls`` counts the samples in which the
+    function was at any level.
     """
     whole, own, anywhere = sum(samples.values()), Counter[str](), Counter[str]()
     for stack, count in samples.items():
@@ -99,5 +100,5 @@ def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:
 
 
 def _function(frame: str) -> str:
-    """Return a frame without its line number, so that all lines of a function count together."""
+    """Return a frame without its line number, so that all lines of a function are counted together."""
     return re.sub(r":\d+\)$", ")", frame)

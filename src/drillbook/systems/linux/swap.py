@@ -1,4 +1,4 @@
-"""Shell scripts that replace a file and later restore the original; several faults use them.
+"""Shell scripts that replace a file, and later restore the original. Several faults use them.
 
 A folder next to the replaced file contains the unchanged original as `was`, and the replacement as `is`.
 """
@@ -42,7 +42,7 @@ REFUSED = {
     7: "cannot be hard-linked in its folder",
     8: "cannot be replaced",
 }
-"""Meaning of each exit status of REPLACE for which the file was not changed."""
+"""Explanation of each exit status by which the script REPLACE reports that it did not change the file."""
 # PATH KEPT: put the original back, unless somebody has replaced the file since; then the newer file stays. Leaves KEPT/back
 # when this or a previous attempt put the original back.
 RETURN = (
@@ -66,6 +66,6 @@ drop
 """
 )
 STILL = _PLACE + 'enter "${1%/*}" || exit 1; test -e "./$kept" || test -L "./$kept"'
-"""Script with the arguments PATH KEPT: succeeds while the replacement or the kept original exists."""
+"""Script with the arguments PATH and KEPT. It succeeds while the replacement exists, or the original that was kept."""
 DROP = WALK + 'enter "${1%/*}" && hold "${1##*/}" || exit 0; drop'
-"""Script with the argument KEPT: removes the kept original."""
+"""Script with the argument KEPT. It removes the original that was kept."""

@@ -1,6 +1,7 @@
-"""Selects exactly one process of a host: the main process of a unit, the process of a pid file, or the listener of a port.
+"""Selects exactly one process of a host: the main process of a unit, the process in a pid file, or the listener of a port.
 
-A process is never selected by a name or a pattern, which could match others. It is identified by its pid and start time.
+A process is never selected by a name or a pattern, because other processes may have the same name. A process is identified
+by its pid and its start time.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _PID_FILE = 'test -r "$1" || exit 3; pid=; read -r pid other < "$1"; printf %s "
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A process: its pid, its start time (clock ticks since boot), and its state letter in /proc."""
+    """A process. It has a pid, a start time (in clock ticks since boot), and a letter for its state in /proc."""
 
     pid: int
     start: int
@@ -63,17 +64,17 @@ class Found:
 
     @property
     def paused(self) -> bool:
-        """True when the process is stopped by a signal or a tracer (state T or t)."""
+        """True when a signal or a tracer has stopped the process (state T or t)."""
         return self.state in ("T", "t")
 
 
 def as_root(ctx: Context) -> Argv:
-    """Return the prefix of privileged commands: `sudo -n` if the inventory sets `sudo` for the service manager."""
+    """Return the prefix of commands that need root: `sudo -n` if the inventory sets `sudo` for the service manager."""
     return ("sudo", "-n") if ctx.host.target.manager.sudo else ()
 
 
 def of_unit(ctx: Context, name: str) -> Found:
-    """Return the main process of the unit of the service ``name``. Raises NotReady."""
+    """Return the main process of the unit of the service ``name``. Raises NotReady when the unit does not run."""
     service = ctx.service(name, Service)
     if not service.unit:
         raise NotReady(
@@ -102,7 +103,7 @@ def of_pid_file(ctx: Context, path: str) -> Found:
 
 
 def of_port(ctx: Context, port: int) -> Found:
-    """Return the process that listens on TCP ``port``. Raises NotReady when there is none, or more than one."""
+    """Return the process that listens on TCP ``port``. Raises NotReady when no process, or more than one, listens."""
     pids = listeners(ctx, port)
     if not pids:
         raise NotReady(f"{ctx.host.name}: no process listens on port {port}", hint="start the service, or correct `port`")
@@ -115,7 +116,7 @@ def of_port(ctx: Context, port: int) -> Found:
 
 
 def listeners(ctx: Context, port: int) -> list[int]:
-    """Return the pids of processes that listen on ``port``, without their children.
+    """Return the pids of the processes that listen on ``port``. Their child processes are left out.
 
     Raises NotReady when these processes belong to other users.
     """
@@ -131,7 +132,10 @@ def listeners(ctx: Context, port: int) -> list[int]:
 
 
 def look(ctx: Context, pid: int, what: str) -> Found:
-    """Return the process ``pid``, called ``what`` in messages. Raises NotReady if it does not exist, or no fault may touch it."""
+    """Return the process ``pid``. ``what``: its name in messages.
+
+    Raises NotReady when the process does not exist, or when no fault may touch it.
+    """
     output = ctx.run(*as_root(ctx), "sh", "-c", _LOOK, "sh", str(pid))
     why = {
         3: ("does not exist", "start the process"),
@@ -150,7 +154,7 @@ def look(ctx: Context, pid: int, what: str) -> Found:
 
 
 def need(ctx: Context, *tools: str) -> None:
-    """Raise NotReady unless each of the programs ``tools`` is on the host's PATH."""
+    """Raise NotReady unless the host has all the programs ``tools`` on its PATH."""
     if missing := ctx.missing(*tools):
         raise NotReady(
             f"{ctx.host.name}: not installed: {', '.join(missing)}", hint=f"install {', '.join(missing)} on the host"

@@ -1,4 +1,4 @@
-"""CPU use of a process and its descendants, from two readings of the CPU ticks counted by the kernel. Pure functions."""
+"""CPU use of a process and its descendants. It is computed from two readings of the kernel's CPU ticks. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ UPTIME_S = 0.01
 
 
 def load_of(root: int, text: str) -> dict[str, Any]:
-    """Return ``processes`` (number), ``cpu_percent`` of one core, and its error ``cpu_error``. Raises ValueError,
-    IndexError.
+    """Return ``processes`` (number), ``cpu_percent`` (share of one core), and ``cpu_error`` (error of that share).
 
     ``text`` contains a line `hz N`, and then twice a line `at SECONDS` followed by lines `PID PARENT TICKS`. A process that
-    started between the readings counts from its start; a process that exited does not count, since the kernel no longer has
-    its ticks.
+    started between the two readings counts from its start. A process that exited does not count, because the kernel no
+    longer has its ticks. Raises ValueError or IndexError when ``text`` has another form.
     """
     heading, *readings = text.split("at ")
     hz = float(heading.split()[1])

@@ -1,1 +1,1 @@
-"""Actions on a Linux host, in one module or package for each family."""
+"""Actions on a Linux host. Each family of actions has a module or a package of its own."""

@@ -1,4 +1,7 @@
-"""Measure free disk space, inodes and memory of a host, and find processes killed for lack of memory. Read-only."""
+"""Actions that measure free disk space, inodes and memory of a host, and that find processes killed for lack of memory.
+
+These actions only read.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
 from drillbook.systems.linux.target import as_root
 
-Where = Annotated[str | None, Field(description="Service on whose host the step runs when the step names no `hosts`.")]
+Where = Annotated[str | None, Field(description="Service whose host is used when the step names no `hosts`.")]
 MOST_MOUNTS = 50
 MOST_LINES = 20
 _UNREAL = ("tmpfs", "devtmpfs", "proc", "sysfs", "squashfs", "efivarfs", "cgroup", "none", "udev", "shm")
 _MEMORY = ("tmpfs", "ramfs", "devtmpfs")
-"""Types of file systems that are in memory, whatever their device name."""
+"""Types of file systems that are in memory, whatever the name of their device is."""
 _KILL = re.compile(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:|Killed process) ?(.*)")
 # Print the kernel's log, with the first program that exists and may read it.
 _KERNEL_LOG = """
@@ -31,22 +34,24 @@ _CGROUP = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.current 2>/dev/nu
 
 
 class Disk(Read):
-    """Read the use of a host's file systems: bytes and inodes, as `df` shows them.
+    """Read how full a host's file systems are, in bytes and in inodes, as `df` shows it.
 
-    Without `path`, file systems in memory (tmpfs) are omitted, since they hold no service's data.
+    Without `path`, file systems in memory (tmpfs) are left out, because they hold no data of services.
     """
 
     service: Where = None
     path: Annotated[
-        str | None, Field(pattern=r"^/", description="Examine only the file system that contains this path.")
+        str | None,
+        Field(pattern=r"^/", description="Path on the host. Only the file system that contains this path is examined."),
     ] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``filesystems``, ``fullest`` (mount point), ``used_percent`` and ``free_bytes`` of the fullest file system.
+        """Facts: ``filesystems``, ``fullest`` (mount point), ``used_percent`` and ``free_bytes`` of the fullest file
+        system.
 
-        Each of ``filesystems`` has ``mount``, ``device``, ``bytes``, ``free_bytes``, ``used_percent``, ``inodes_percent``
-        and ``read_only``. The fact ``inodes_percent`` outside this list is that of the file system with the fewest free
-        inodes. All facts except the list ignore file systems that are read-only or below `/boot`.
+        Each item of ``filesystems`` has ``mount``, ``device``, ``bytes``, ``free_bytes``, ``used_percent``,
+        ``inodes_percent`` and ``read_only``. The separate fact ``inodes_percent`` belongs to the file system with the
+        smallest share of free inodes. File systems that are read-only, or below `/boot`, appear only in ``filesystems``.
         """
         only = ("--", self.path) if self.path else ()
         blocks = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", *only)
@@ -84,13 +89,13 @@ class Disk(Read):
 
 
 def _rows(text: str) -> list[list[str]]:
-    """Split the lines of `df -P` into their six columns; a mount point may contain spaces."""
+    """Split the lines of `df -P` into six columns. A mount point, which is the last column, may contain spaces."""
     rows = [line.split(None, 5) for line in text.splitlines()[1:]]
     return [row for row in rows if len(row) == 6 and row[1].isdigit() and row[3].isdigit()]
 
 
 def _mount(text: str) -> str:
-    """Decode a mount point of /proc/mounts, where blanks and backslashes are written in octal."""
+    """Decode a mount point from /proc/mounts, in which blanks and backslashes are octal escapes."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
@@ -99,14 +104,14 @@ def _percent(text: str) -> int:
 
 
 class Memory(Read):
-    """Read the free memory of a host, and the use of its memory limit (cgroup)."""
+    """Read the free memory of a host, and how much of the memory limit of its control group (cgroup) is used."""
 
     service: Where = None
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``total_bytes available_bytes used_percent swap_bytes swap_free_bytes limit_bytes limit_used_bytes``.
 
-        The last two are the memory limit of the host's cgroup and its use.
+        ``limit_bytes`` is the memory limit of the host's control group, and ``limit_used_bytes`` is the memory used of it.
         """
         text = ctx.run("cat", "/proc/meminfo").check().text
         values = {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
@@ -126,19 +131,24 @@ class Memory(Read):
 
 
 class OomKills(Read):
-    """Find processes that the kernel killed for lack of memory: by its counter since boot, and by its log if readable.
+    """Find processes that the kernel killed for lack of memory. Reads the kernel's counter, and the kernel's log if
+    possible.
 
-    The counter is `oom_kill` of /proc/vmstat (Linux 4.13 and later, proc_vmstat); it includes kills in memory cgroups.
+    The counter is `oom_kill` of /proc/vmstat (Linux 4.13 and later, proc_vmstat). It counts kills since the boot, including
+    those in memory cgroups.
     """
 
     service: Where = None
-    process: Annotated[str, Field(description="Report only kills whose log line contains this text; empty: all.")] = ""
+    process: Annotated[
+        str, Field(description="Report only kills whose line in the log contains this text. Empty: all kills.")
+    ] = ""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``kills`` (number since boot; null when the kernel does not count), ``log_read``, ``events``, ``recent``.
 
-        ``log_read`` is true when the kernel's log was readable. ``events`` are the log's lines about kills, newest last;
-        ``recent`` are those of the last hour, by the time (seconds since boot) in each line.
+        ``log_read`` is true when the kernel's log could be read. ``events`` are the lines of the log about kills, newest
+        last. ``recent`` are those of ``events`` that are from the last hour, according to the time (seconds since boot) in
+        the line.
         """
         counter = re.search(r"^oom_kill (\d+)$", ctx.run("cat", "/proc/vmstat").text, re.MULTILINE)
         try:
@@ -161,6 +171,9 @@ class OomKills(Read):
 
 
 def _recent(events: list[str], uptime: str) -> list[str]:
-    """Return the lines in ``events`` from the last hour, by their time since boot; lines without a time are omitted."""
+    """Return the lines in ``events`` that are from the last hour, according to their time since boot.
+
+    Skips lines without a time.
+    """
     now = re.match(r"\d+\.\d+", uptime)
     return [line for line in events if now and (at := _SINCE_BOOT.match(line)) and float(now[0]) - float(at[1]) <= RECENT_S]

@@ -1,4 +1,7 @@
-"""Check the network path from a host to a peer: name resolution, route, answer, packet filters. Read-only."""
+"""Actions that check the network path from a host to a peer: name resolution, route, answer, packet filters.
+
+These actions only read.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from drillbook.systems.linux import filterdumps, packetfilter
 from drillbook.systems.linux.actions.network.fields import root
 from drillbook.systems.linux.service import Relay
 
-From = Annotated[str | None, Field(description="Service on whose host the step runs when the step names no `hosts`.")]
+From = Annotated[str | None, Field(description="Service whose host is used when the step names no `hosts`.")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
 ANSWER_S = 3
 _RESOLVE = """
@@ -56,7 +59,7 @@ _TRY = 'if command -v python3 >/dev/null; then python3 -c "$5" "$1" "$2" "$3" "$
 
 
 class Resolve(Read):
-    """Resolve a name on a host with the host's own resolver."""
+    """Resolve a name on a host with the resolver of that host."""
 
     service: From = None
     name_: Annotated[Name, Field(alias="name", description="Name to resolve.")]
@@ -88,14 +91,16 @@ def _addresses(text: str) -> list[str]:
 
 
 class _ToPeer(Read):
-    """Base of actions that examine the path from a host to a peer."""
+    """Base of actions that examine the network path from a host to a peer."""
 
     TIMEOUT = 30.0
 
     service: From = None
     to: Annotated[str | None, Field(description="Service of the inventory at the other end of the path.")] = None
-    address: Annotated[Name | None, Field(description="Name or address of the peer, instead of `to`.")] = None
-    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port of the peer, instead of `to`.")] = None
+    address: Annotated[Name | None, Field(description="Name or address of the peer. It is given instead of `to`.")] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port of the peer. It is given instead of `to`.")] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _one_peer(self) -> Self:
@@ -105,14 +110,16 @@ class _ToPeer(Read):
 
     @property
     def _elsewhere(self) -> bool:
-        """True when the step selects the peer by a field other than `to` or `address`."""
+        """True when a field other than `to` and `address` selects the peer."""
         return False
 
     def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
-        """Return the peer's address and port, and the greeting: bytes that make its server answer, empty when unknown.
+        """Return the peer's address, its port, and bytes that make its server answer. These bytes are empty when none are
+        known.
 
-        A loopback address of a service on another host is replaced by the address of that host. A service of kind `http` whose
-        `port` differs from the port in its URL, which a proxy or a published port serves, is asked at `port` on its host.
+        A loopback address of a service on another host is replaced by the address of that host. The `port` of a service of
+        kind `http` may differ from the port in its URL, which belongs to a proxy or is published by a container engine. The
+        peer is then `port` on the service's host.
         """
         if self.to is None:
             return str(self.address), int(self.port or 0), b""
@@ -131,27 +138,33 @@ class _ToPeer(Read):
         return self._from_here(ctx, peer.host, address), port, behind.greeting if behind.listens else b""
 
     def _from_here(self, ctx: Context, host: str, address: str) -> str:
-        """Return ``address`` of ``host`` as the step's host sees it: a loopback address of another host is its own address."""
+        """Return ``address`` as the step's host must use it.
+
+        A loopback address of another ``host`` becomes that host's own address.
+        """
         if address in ("127.0.0.1", "::1", "localhost") and host != ctx.host.name:
             with suppress(HostError, KeyError):
                 return ctx.host_named(host).target.address or address
         return address
 
     def _route(self, ctx: Context, address: str) -> str:
-        """Return the kernel's route to ``address``; empty without `ip` (iproute2)."""
+        """Return the kernel's route to ``address``. Empty when the host has no program `ip` (iproute2)."""
         output = ctx.run("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin; ip route get "$1" 2>&1', "sh", address)
         return printable(" ".join(output.text.split()), limit=200) if output.exit != 127 else ""
 
 
 class Route(_ToPeer):
-    """Check if a host can reach a peer: name, route, connection, and an answer if the kind of server is known."""
+    """Check whether a host can reach a peer: resolve its name, find the route, connect, and wait for an answer.
+
+    An answer is expected only if it is known what the kind of server answers to.
+    """
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``to``, ``behind``, ``address``, ``port``, ``addresses``, ``route``, ``reached``, ``how``, ``seconds``.
 
-        ``behind`` is the service behind a relay; ``addresses`` are those of the name; ``reached`` is true when the peer
-        answered; ``how`` is answered, silence, refused, closed, unresolved, or the system's error. Does not fail when the
-        peer does not answer: put the condition into the step's `expect`.
+        ``behind`` is the service behind a relay. ``addresses`` are the addresses of the peer's name. ``reached`` is true
+        when the peer answered. ``how`` is `answered`, `silence`, `refused`, `closed`, `unresolved`, or the system's error
+        message. The action does not fail when the peer does not answer. Put the condition into the step's `expect`.
         """
         address, port, greeting = self._peer(ctx)
         facts: Facts = {
@@ -190,35 +203,41 @@ exit $found
 """
 MOST_RULES = 20
 MOST_FILTERS = 8 << 20
-"""Maximum size of all packet filter rules in bytes; a larger rule set is rejected as a whole."""
+"""Maximum size in bytes of all packet filter rules. If the rules are larger, none of them are read."""
 _OURS = {"name": "drillbook-", "comment": 'comment "drillbook '}
-"""Text in names and comments by which rules made by `network.*` are recognised."""
+"""Texts in names and comments of rules that show that `network.*` made the rule."""
 
 
 class _Bounded(io.BytesIO):
-    """Sink that stores up to one byte more than the limit; this byte shows that the output exceeded the limit."""
+    """Sink that stores at most one byte more than the limit.
+
+    The additional byte shows that the output was longer than the limit.
+    """
 
     def write(self, piece: Any, /) -> int:
-        """Store data up to the limit, and report all of it as written."""
+        """Store data up to the limit. Return the length of all data as if it had been stored."""
         super().write(bytes(piece)[: max(0, MOST_FILTERS + 1 - self.tell())])
         return len(piece)
 
 
 class Filters(_ToPeer):
-    """Find rules of a host's packet filters (iptables, nft) that drop or reject a TCP connection to a peer or from a client.
+    """Find rules of a host's packet filters (iptables, nft) that drop or reject a TCP connection to a peer or from a
+    client.
 
-    Runs as root, by `sudo -n` if the inventory sets `sudo` of the host's `manager`. The connection's first packet and the
-    answer are traced through the rules without sending anything. If the host's own address is unknown, both are traced once
-    more as forwarded packets; rules that would block forwarded packets are reported as uncertain. A service in a container
-    has its own namespace: its packets are forwarded, usually with another source address, and do not pass the host's OUTPUT
-    rules; also run this action inside the container. Drops by other means (eBPF, another machine on the path) are not found.
+    The action runs as root, by `sudo -n` if the inventory sets `sudo` of the host's `manager`. It sends nothing. It traces
+    the first packet of the connection, and the answer to it, through the rules. If the host's own address is unknown, it
+    traces both once more as forwarded packets. Rules that would block only forwarded packets are reported as uncertain. A
+    service in a container has a network namespace of its own. Its packets are forwarded, usually with another source
+    address, and do not pass the host's OUTPUT rules. For such a service, also run this action inside the container. The
+    action does not find drops by other means (eBPF, another machine on the path).
     """
 
     client: Annotated[
         str | None,
         Field(
             description=(
-                "Instead of `to`: service whose host connects to `service`; the rules on the host of `service` are examined."
+                "Service whose host connects to `service`. It is given instead of `to`. The rules on the host of "
+                "`service` are then examined."
             )
         ),
     ] = None
@@ -232,9 +251,10 @@ class Filters(_ToPeer):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``address``, ``port``, ``tools``, ``rules`` (the first 20), ``dropping`` (number of certain rules).
 
-        Certain rules come first. Each of ``rules`` has ``tool``, ``table``, ``chain``, ``hook``, ``rule``, ``verdict``,
-        ``certain`` and ``drillbook``. A rule is uncertain when its own condition, or one of a rule before it, cannot be
-        evaluated; ``drillbook`` is true when a drill made the rule. Raises CouldNotVerify without root's rights.
+        Certain rules come first. Each item of ``rules`` has ``tool``, ``table``, ``chain``, ``hook``, ``rule``,
+        ``verdict``, ``certain`` and ``drillbook``. A rule is uncertain when its own condition, or the condition of a rule
+        before it, cannot be evaluated. ``drillbook`` is true when a drill made the rule. Raises CouldNotVerify without the
+        rights of root.
         """
         here, peer, port = self._ends(ctx)
         version = next((one.version for one in (peer, here) if one is not None), 4)
@@ -250,7 +270,7 @@ class Filters(_ToPeer):
         }
 
     def _ends(self, ctx: Context) -> tuple[packetfilter.Address | None, packetfilter.Address | None, int]:
-        """Return the host's address, the peer's address (each None when unknown), and the connection's target port."""
+        """Return the host's address, the peer's address, and the target port of the connection. An unknown address is None."""
         if self.client is not None:
             peer = ctx.service(self.client, Service).host
             known = ctx.host_named(peer).target.address if peer != ctx.host.name else "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Cut the network path from one service to another, by a controllable relay or by a packet filter."""
+"""Actions that cut and open the network path from one service to another, by a controllable relay or by a packet filter."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from drillbook.systems.linux.actions.network import faults
 from drillbook.systems.linux.actions.network.opening import remove_rules
 from drillbook.systems.linux.service import Relay
 
-ServiceName = Annotated[str, Field(description="Name of the relay service in the inventory that is on the path.")]
+ServiceName = Annotated[str, Field(description="Name in the inventory of the relay that is on the path.")]
 
 
 class Cut(Fault):
-    """Cut the path to the service behind a relay: packets are dropped silently.
+    """Cut the path to the service behind a relay. Packets are dropped silently.
 
-    A relay with a `control` file stops forwarding (`relay.drop`). For a relay without one, separate rules in the packet
-    filter of its host drop all traffic to and from the service behind it (`network.drop`). The rules match every
-    connection from the relay's host to the port of that service: at its address in the inventory, or at any address if the
-    inventory has a name or a loopback address.
+    A relay with a `control` file stops forwarding, as with `relay.drop`. For a relay without such a file, rules in the
+    packet filter of its host drop all traffic to and from the service behind it, as with `network.drop`. The rules match
+    every connection from the relay's host to the port of that service. They match only the service's address in the
+    inventory, or any address if the inventory has a name or a loopback address.
     """
 
     UNDO: ClassVar = ("commands",)
@@ -49,7 +49,7 @@ class Cut(Fault):
         return relay, faults.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path works and has no fault yet, and that the relay or the packet filter can cut it."""
+        """Check that the path works, that it has no fault yet, and that the relay or the packet filter can cut it."""
         if not self.known("service"):
             return
         relay, means = self._means(ctx)
@@ -58,7 +58,7 @@ class Cut(Fault):
             relays.healthy(ctx, relay)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``means`` (`relay` or `filter`), and the facts of `relay.drop` or `network.drop`."""
+        """Facts: ``means`` (`relay` or `filter`), and the facts of `relay.drop` or of `network.drop`."""
         relay, means = self._means(ctx)
         return {"means": "relay" if relay.control else "filter", **means.inject(ctx)}
 
@@ -67,9 +67,9 @@ class Cut(Fault):
         return self._means(ctx)[1].undo(ctx)
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the cut is set and an exchange through the relay hangs.
+        """Return True when the rules or the control file exist, and an exchange through the relay hangs.
 
-        Return False when the cut is not set and an exchange is answered.
+        Return False when they do not exist, and an exchange is answered.
         """
         relay, means = self._means(ctx)
         if relay.control:
@@ -87,21 +87,24 @@ class Cut(Fault):
 
 
 def _address(text: str) -> str | None:
-    """Return the IP address ``text`` if it means the same on every host; None for a name or a loopback address."""
+    """Return ``text`` as an IP address if it means the same on every host.
+
+    Return None for a name and for a loopback address.
+    """
     with suppress(ValueError):
         return None if ipaddress.ip_address(text).is_loopback else text
     return None
 
 
 class Open(Write):
-    """Open the path again after `path.cut` of this run; other rules are not touched."""
+    """Open the path again after a step `path.cut` of this run. Other rules are not touched."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``means`` (`relay` or `filter`), ``rules`` (names of removed rules), ``seconds`` of a test exchange."""
+        """Facts: ``means`` (`relay` or `filter`), ``rules`` (names of the removed rules), ``seconds`` (of a test exchange)."""
         relay = ctx.service(self.service, Relay)
         if relay.control:
             return {"means": "relay", "rules": [], "seconds": relays.Open(service=self.service).run(ctx)["seconds"]}

@@ -1,4 +1,4 @@
-"""Actions on the listener of a TCP port: occupy a port, kill its listener, show its owner."""
+"""Actions on a TCP port: occupy the port, kill the process that listens on it, and show that process."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ test "$(id -u)" != 0 || { echo 0; exit; }
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024
 """
 
-PortNumber = Annotated[int | None, Field(ge=1, le=65535, description="TCP port; not given: the `port` of the service.")]
+PortNumber = Annotated[int | None, Field(ge=1, le=65535, description="TCP port. Not given: the `port` of the service.")]
 
 
 def _port(ctx: Context, port: int | None, name: str | None) -> int:
-    """Return the TCP port that the step or its service names. Raises NotReady."""
+    """Return the TCP port that the step or its service names. Raises NotReady when neither names a port."""
     if port is not None:
         return port
     service = ctx.service(name, Service) if name else None
@@ -78,10 +78,10 @@ def _port(ctx: Context, port: int | None, name: str | None) -> int:
 
 
 class Occupy(Fault):
-    """Listen on a port and never answer, like a wrong program started in a service's place.
+    """Listen on a port and never answer, as a wrong program does that was started in a service's place.
 
-    The port must be free. With `service`, that service may hold the port before the drill, if an earlier step stops
-    that service.
+    The port must be free. When `service` is set, this service may use the port before the drill, if an earlier step stops
+    the service.
     """
 
     UNDO = ("commands",)
@@ -91,14 +91,18 @@ class Occupy(Fault):
         str,
         Field(
             pattern=r"^\d{1,3}(\.\d{1,3}){3}$",
-            description=("IPv4 address to listen on; a service that listens on all addresses then fails too."),
+            description=("IPv4 address to listen on. A service that listens on all addresses then fails, too."),
         ),
     ] = "127.0.0.1"
-    service: Annotated[str | None, Field(description="Service whose port and host are used.")] = None
+    service: Annotated[
+        str | None, Field(description="Service whose host is used, and whose port is used unless `port` is given.")
+    ] = None
     for_: Lasting = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the port is free or belongs to the service, and that the user has a tool and permission to listen on it."""
+        """Check that the port is free or belongs to the service, that the host has a tool, and that the user may listen on
+        the port.
+        """
         Helper(ctx).ready()
         need(ctx, "timeout")
         if not ctx.run("sh", "-c", _TOOL).ok:
@@ -124,7 +128,7 @@ class Occupy(Fault):
             )
 
     def _belongs(self, ctx: Context, taken: list[int]) -> bool:
-        """Return True when the only listener is the main process of the service's unit."""
+        """Return True when the main process of the service's unit is the only listener."""
         name = self.if_known("service")
         if name is None or not ctx.service(name, Service).unit:
             return False
@@ -133,7 +137,7 @@ class Occupy(Fault):
         return False
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``pids`` of the listener. Fails when the port is not free."""
+        """Facts: ``port``, ``pids`` (of the listening process). Fails when the port is not free."""
         port = _port(ctx, self.port, self.service)
         taken = listeners(ctx, port)
         if taken:
@@ -149,7 +153,10 @@ class Occupy(Fault):
         return Helper(ctx).undo()
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the helper program listens on the port; after the undo, while any process of it remains."""
+        """Return True while the helper program listens on the port.
+
+        After the undo, return True while any of its processes remains.
+        """
         helper = Helper(ctx)
         pids = helper.pids()
         if not pids or helper.ended_badly():
@@ -174,16 +181,19 @@ exit 0
 
 
 class Release(Write):
-    """Kill the processes with the given pids, as an engineer would, but only while they listen on the port."""
+    """Kill the processes with the given pids, as an engineer would. They are killed only while they listen on the port."""
 
     UNDO = ("nothing",)
 
-    service: Annotated[str | None, Field(description="Service whose port and host are used.")] = None
+    service: Annotated[
+        str | None, Field(description="Service whose host is used, and whose port is used unless `port` is given.")
+    ] = None
     port: PortNumber = None
     pids: Annotated[
         tuple[Annotated[int, Field(ge=2)], ...],
         Field(
-            min_length=1, description="Pids of the processes that may be killed, such as the fact `pids` of another step."
+            min_length=1,
+            description="Pids of the processes that may be killed. They usually come from the fact `pids` of another step.",
         ),
     ]
 
@@ -193,7 +203,10 @@ class Release(Write):
             _port(ctx, self.port, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``ended`` (killed pids). Fails, and kills nothing, when another process holds the port."""
+        """Facts: ``port``, ``ended`` (killed pids).
+
+        If another process listens on the port, the step fails and kills nothing.
+        """
         port = _port(ctx, self.port, self.service)
         taken = listeners(ctx, port)
         if others := sorted(set(taken) - set(self.pids)):
@@ -232,9 +245,9 @@ class Owner(Read):
     """Show which process listens on a TCP port of a host, with its user and command."""
 
     service: Annotated[
-        str | None, Field(description="Service whose host is used, and whose port unless `port` is given.")
+        str | None, Field(description="Service whose host is used, and whose port is used unless `port` is given.")
     ] = None
-    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port; default: the port of the service.")] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port. Default: the port of the service.")] = None
 
     @model_validator(mode="after")
     def _some_port(self) -> Self:
@@ -243,9 +256,9 @@ class Owner(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``listening``, ``owners`` (``pid user command``), ``hidden``.
+        """Facts: ``port``, ``listening``, ``owners`` (each as ``pid user command``), ``hidden``.
 
-        ``hidden`` is true when the user may not see the owner.
+        ``hidden`` is true when this user may not see which process listens.
         """
         port = _port(ctx, self.port, self.service)
         try:

@@ -1,7 +1,7 @@
-"""Faults of a network path through a relay, set by a control file on the relay's host; no root rights or packet filter
-needed.
+"""Faults of a network path that goes through a relay. A control file on the relay's host sets the fault.
 
-The actions are named as in ``network.*``; Toxiproxy calls them ``timeout``, ``latency`` and ``reset_peer``.
+They need neither root rights nor a packet filter. The actions are named as in ``network.*``. Toxiproxy has the same faults
+with the names ``timeout``, ``latency`` and ``reset_peer``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from drillbook.values import Duration
 ServiceName = Annotated[str, Field(description="Name of a relay service of the inventory.")]
 
 SILENCE_S = 1.5
-"""Seconds without an answer after which a path counts as cut."""
+"""Seconds after which a path counts as cut if no answer has come."""
 SETTLED_S = 6.0
 # FILE LINE DRAFT: create the control file if there is none. A hard link makes it appear with its whole content at once.
 _SET = """
@@ -47,19 +47,25 @@ rm -f -- "$1"
 
 
 def _greeting(ctx: Context, relay: Relay) -> bytes:
-    """Return bytes that make the service behind the relay answer. Raises PlanError if none are known for its kind."""
+    """Return bytes that make the service behind the relay answer.
+
+    Raises PlanError if its kind of service has no such bytes.
+    """
     behind = ctx.services.get(relay.to)
     if behind and behind.greeting:
         return behind.greeting
     found = f"of kind {getattr(behind, 'kind', '?')}" if behind else "not in the inventory"
     raise PlanError(
-        f"the relay {relay.name!r} leads to {relay.to!r}, which is {found}: an exchange through it could not show a fault",
+        f"the relay {relay.name!r} leads to {relay.to!r}, which is {found}: a test through the relay could not show a fault",
         hint="set `to` of the relay to a service of kind postgres, redis, http or s3",
     )
 
 
 def exchange(ctx: Context, relay: Relay) -> tuple[str, float]:
-    """Send the greeting; return the outcome (``answers``, ``hangs``, ``reset``, ...) and the duration in seconds."""
+    """Send ``greeting`` and wait for an answer.
+
+    Return the outcome (``answers``, ``hangs``, ``reset``, ...) and the duration in seconds.
+    """
     start = time.monotonic()
     try:
         with ctx.reach(relay) as where, socket.create_connection(where, timeout=SILENCE_S) as sock:
@@ -76,7 +82,7 @@ def exchange(ctx: Context, relay: Relay) -> tuple[str, float]:
 
 
 def in_force(ctx: Context, relay: Relay) -> list[str]:
-    """Return the fields of the relay's control file: kind, milliseconds, run, step; empty when no fault is set."""
+    """Return the fields of the relay's control file: kind, milliseconds, run, step. Empty when no fault is set."""
     if not relay.control:
         return []
     try:
@@ -86,7 +92,10 @@ def in_force(ctx: Context, relay: Relay) -> list[str]:
 
 
 def healthy(ctx: Context, relay: Relay) -> float:
-    """Return the seconds of an answered exchange through the relay; retry while the path is busy. Raises NotReady."""
+    """Return the seconds that an answered exchange through the relay takes. Try again while the path is busy.
+
+    Raises NotReady when no exchange is answered.
+    """
     until = time.monotonic() + SETTLED_S
     while True:
         how, seconds = exchange(ctx, relay)
@@ -94,14 +103,14 @@ def healthy(ctx: Context, relay: Relay) -> float:
             return seconds
         if time.monotonic() > until:
             raise NotReady(
-                f"{ctx.host.name}: {relay.to} does not answer through the relay {relay.name}, which {how}",
+                f"{ctx.host.name}: {relay.to} does not answer through the relay {relay.name}: an exchange {how}",
                 hint=f"check that the relay on {relay.host} and {relay.to} are running",
             )
         ctx.deadline.wait(0.05)
 
 
 def opened(ctx: Context, relay: Relay) -> float:
-    """Wait until an exchange through the relay is answered; return its duration in seconds. Raises StepFailed."""
+    """Wait until an exchange through the relay is answered, and return its duration in seconds. Raises StepFailed."""
     until = time.monotonic() + SETTLED_S
     while True:
         how, seconds = exchange(ctx, relay)
@@ -122,7 +131,10 @@ def _not_open(relay: Relay, said: str, facts: Facts | None = None) -> StepFailed
 
 
 class _Broken(Fault):
-    """Base of faults of a relay by a control file, which is created only if there is none, and removed only by the same step."""
+    """Base of faults that a relay's control file sets.
+
+    A step creates the file only if there is none, and only the same step removes it.
+    """
 
     KIND: ClassVar[str]
     UNDO = ("commands",)
@@ -134,7 +146,7 @@ class _Broken(Fault):
         return 0
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``control`` (path of the file), ``mode`` (kind of fault), ``milliseconds`` (of a delay)."""
+        """Facts: ``control`` (path of the file), ``mode`` (kind of the fault), ``milliseconds`` (duration of a delay)."""
         relay = ctx.service(self.service, Relay)
         line = f"{self.KIND} {self._milliseconds} {ctx.run_id} {ctx.step}"
         output = ctx.run("sh", "-c", _SET, "sh", relay.control, line, f"{relay.control}.new-{ctx.run_id}")
@@ -150,12 +162,12 @@ class _Broken(Fault):
         if not relay.control:
             raise NotReady(
                 f"the relay {relay.name!r} cannot be controlled: it has no `control` in the inventory",
-                hint="use `path.cut`, which breaks its path by the packet filter of its host",
+                hint="use `path.cut`, which cuts the path by the packet filter of the relay's host",
             )
         if found := in_force(ctx, relay):
             raise NotReady(
                 f"{ctx.host.name}: the path through {relay.name} is already broken: {' '.join(found)}",
-                hint=f"if an earlier run died: `invoke drill.recover`; if nobody needs the control file: rm {relay.control}",
+                hint=f"if an earlier run died, run `invoke drill.recover`; if nobody needs the file, remove it: rm {relay.control}",
             )
         folder = relay.control.rpartition("/")[0] or "."
         if not ctx.run("sh", "-c", 'test -d "$1" && test -w "$1"', "sh", folder).ok:
@@ -192,12 +204,12 @@ class _Broken(Fault):
             ctx.deadline.wait(0.05)
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Test if an exchange shows the effect of this fault; return True or False, and the outcome of the exchange."""
+        """Return True when an exchange shows the effect of this fault, otherwise False; and the outcome of the exchange."""
         raise NotImplementedError
 
 
 class Drop(_Broken):
-    """Make the relay forward nothing, as when packets are lost: connections hang, and continue when the path opens."""
+    """Make the relay forward nothing, as if packets were lost. Connections hang, and continue when the path opens again."""
 
     KIND = "drop"
 
@@ -217,19 +229,19 @@ class Reset(_Broken):
 
 
 class Delay(_Broken):
-    """Make the relay delay every answer, as on a congested or a long path."""
+    """Make the relay delay every answer, as a congested or a long path does."""
 
     KIND = "delay"
 
     service: ServiceName
-    by: Annotated[Duration, Field(description="Delay of the data, `20ms` to `1s`.")]
+    by: Annotated[Duration, Field(description="Delay of the data, from `20ms` to `1s`.")]
 
     @property
     def _milliseconds(self) -> int:
         return round(float(self.by) * 1000)
 
     def ready(self, ctx: Context) -> None:
-        """Check also that the delay is clearly longer than a normal exchange."""
+        """Make the checks of all relay faults, and check that the delay is clearly longer than a normal exchange."""
         if self.known("by") and not 20 <= self._milliseconds <= 1000:
             raise NotReady(f"a delay of {self.by} cannot be verified; choose 20ms to 1s")
         super().ready(ctx)
@@ -244,7 +256,7 @@ class Delay(_Broken):
             )
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Return True when three exchanges all take at least the delay, since a single one may be slow by chance."""
+        """Return True when three exchanges all take at least as long as the delay. A single one may be slow by chance."""
         for _ in range(3):
             how, seconds = exchange(ctx, relay)
             if how != "answers" or seconds < float(self.by):
@@ -253,14 +265,14 @@ class Delay(_Broken):
 
 
 class Open(Write):
-    """Open the path again after a fault of this run; faults of other runs are not touched."""
+    """Open the path again after a fault of this run. Faults of other runs are not touched."""
 
     UNDO = ("nothing",)
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``control`` (path), ``was`` (content of the removed file), ``seconds`` of an exchange on the open path."""
+        """Facts: ``control`` (path), ``was`` (content of the removed file), ``seconds`` (of an exchange on the open path)."""
         relay = ctx.service(self.service, Relay)
         was = in_force(ctx, relay)
         if relay.control:
@@ -273,18 +285,18 @@ class Open(Write):
 
 
 class Status(Read):
-    """Show if the path through a relay is open and answers, which fault is set (mode), and which run set it."""
+    """Show whether the path through a relay is open and answers, which fault is set (its mode), and which run set it."""
 
     service: ServiceName
-    exchange: Annotated[bool, Field(description="False: only read the mode, without a test exchange through the relay.")] = (
-        True
-    )
+    exchange: Annotated[
+        bool, Field(description="True: also try an exchange through the relay. False: only read the mode.")
+    ] = True
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``control`` (path of the control file), ``mode`` (`open` without a fault), ``by`` (run and step), ``how``.
 
-        ``how`` is the outcome of a test exchange, ``seconds`` its duration (null without one). Fails when a fault is set, or
-        there is no answer.
+        ``how`` is the outcome of a test exchange. ``seconds`` is its duration, or null without an exchange. The step fails
+        when a fault is set, or when there is no answer.
         """
         relay = ctx.service(self.service, Relay)
         left = [printable(word, limit=100) for word in in_force(ctx, relay)]

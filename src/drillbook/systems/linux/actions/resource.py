@@ -1,4 +1,4 @@
-"""Faults that exhaust a host's resources: CPU, memory, file descriptors. Limited in size and in time."""
+"""Faults that exhaust resources of a host: CPU, memory or file descriptors. They are limited in size and in time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drillbook.values import Duration, Size
 LOOK_S = 0.5
 """Seconds between two readings of the CPU time used by the helper program."""
 MEMORY_SHARE = 0.8
-"""Largest share of the available memory that a fault may take."""
+"""Largest share of the available memory that a fault may use."""
 MEMORY_LEFT = 256 << 20
 """Bytes of available memory that must stay free."""
 _TIMES = """
@@ -31,7 +31,7 @@ _OPEN = 'for pid; do ls "/proc/$pid/fd" | wc -l; done 2>/dev/null; :'
 
 
 class _Using(Fault):
-    """Base of faults in which a helper program uses a resource until it is killed, or its time is over."""
+    """Base of faults in which a helper program uses a resource. It ends when it is killed, or when its time is over."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
@@ -39,32 +39,33 @@ class _Using(Fault):
     for_: Lasting = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the tools, and enough of the resource."""
+        """Check that the host has the tools, and that it has enough of the resource."""
         Helper(ctx).ready()
         self._enough(ctx)
 
     @abstractmethod
     def _enough(self, ctx: Context) -> None:
-        """Raise NotReady if the fault would leave the host too little of the resource."""
+        """Raise NotReady if the fault would leave too little of the resource to the host."""
 
     def _still(self, ctx: Context) -> None:
-        """Right before the injection, check again that the host has enough of the resource. Raises StepFailed."""
+        """Check once more, right before the injection, that the host has enough of the resource. Raises StepFailed."""
         try:
             self._enough(ctx)
         except NotReady as error:
             raise StepFailed(f"{error.message}; the fault was not injected") from None
 
     def undo(self, ctx: Context) -> Undo:
-        """Kill the helper, which releases the resource."""
+        """Kill the helper program. This releases the resource."""
         return Helper(ctx).undo()
 
     @abstractmethod
     def _used(self, ctx: Context, helper: Helper) -> bool:
-        """Return True when a measurement shows that the helper uses as much of the resource as declared."""
+        """Return True when a measurement shows that the helper program uses as much of the resource as the step declares."""
 
     def active(self, ctx: Context) -> bool:
-        """Return True while a measurement shows that the helper uses the resource; after the undo, while any process of it
-        remains.
+        """Return True while a measurement shows that the helper program uses the resource.
+
+        After the undo, return True while any process of the helper program remains.
         """
         helper = Helper(ctx)
         return bool(helper.pids()) and (helper.ended_badly() or self._used(ctx, helper))
@@ -91,7 +92,10 @@ wait
 class Cpu(_Using):
     """Keep CPUs busy, as a runaway job does."""
 
-    workers: Annotated[int, Field(ge=1, le=1024, description="Number of busy processes; at most one per processor.")] = 1
+    workers: Annotated[
+        int,
+        Field(ge=1, le=1024, description="Number of busy processes. It must not be larger than the number of processors."),
+    ] = 1
 
     def _enough(self, ctx: Context) -> None:
         if not self.known("workers"):
@@ -142,9 +146,9 @@ wait
 
 
 class Memory(_Using):
-    """Hold memory, as a leak does; never more than 80 % of the available memory.
+    """Hold memory, as a program with a leak does. It never holds more than 80 % of the available memory.
 
-    The kernel kills the holder first when memory is short.
+    When memory is short, the kernel kills the process that holds it first.
     """
 
     size: Annotated[Size, Field(ge=1 << 20, description="Amount of memory to hold, such as `512MiB`.")]
@@ -159,8 +163,8 @@ class Memory(_Using):
         allowed = min(int(available * MEMORY_SHARE), available - MEMORY_LEFT)
         if self.size > allowed:
             raise NotReady(
-                f"{ctx.host.name}: {self.size} is too much of {available >> 20}MiB available memory",
-                hint=f"at most {max(0, allowed >> 20)}MiB now",
+                f"{ctx.host.name}: {self.size} is too much, because only {available >> 20}MiB of memory are available",
+                hint=f"set `size` to at most {max(0, allowed >> 20)}MiB",
             )
 
     def inject(self, ctx: Context) -> Facts:
@@ -171,7 +175,7 @@ class Memory(_Using):
         return {"pids": helper.workers("worker")}
 
     def _used(self, ctx: Context, helper: Helper) -> bool:
-        """Return True when the resident memory of the holder, as the kernel reports it, is at least 95 % of `size`."""
+        """Return True when the resident memory of the helper program, as the kernel reports it, is at least 95 % of `size`."""
         return sum(_numbers(ctx, _RESIDENT, helper.workers("worker"))) >= 0.95 * self.size
 
 
@@ -191,10 +195,15 @@ _FILES = 'echo "$(awk "{ print \\$1 - \\$2, \\$3 }" /proc/sys/fs/file-nr) $(ulim
 
 
 class FileDescriptors(_Using):
-    """Hold open files of the host, as a program that never closes them does. For one service use `process.limit`."""
+    """Hold open files of the host, as a program that never closes its files does. For one service use `process.limit`."""
 
     count: Annotated[
-        int, Field(ge=1, le=1 << 20, description="Number of files to hold open; at most half of the host's free ones.")
+        int,
+        Field(
+            ge=1,
+            le=1 << 20,
+            description="Number of files to hold open. At most half of the files that the host can still open.",
+        ),
     ]
 
     def _enough(self, ctx: Context) -> None:
@@ -206,12 +215,12 @@ class FileDescriptors(_Using):
         if self.count > left:
             raise NotReady(
                 f"{ctx.host.name}: {self.count} is more than half of the files that the kernel can still open",
-                hint=f"at most {max(0, left)} now",
+                hint=f"set `count` to at most {max(0, left)}",
             )
         if own.isdigit() and self.count > int(own) - 64:
             raise NotReady(
-                f"{ctx.host.name}: one process may have {own} files open, too few for {self.count} and its own",
-                hint=f"at most {max(0, int(own) - 64)}, or raise the hard limit `nofile` of the user",
+                f"{ctx.host.name}: one process may have only {own} files open, which is too few to hold {self.count} more",
+                hint=f"set `count` to at most {max(0, int(own) - 64)}, or raise the hard limit `nofile` of the user",
             )
 
     def inject(self, ctx: Context) -> Facts:
@@ -222,5 +231,5 @@ class FileDescriptors(_Using):
         return {"pids": helper.workers("main")}
 
     def _used(self, ctx: Context, helper: Helper) -> bool:
-        """Return True when the holder has at least `count` open files."""
+        """Return True when the helper program has at least `count` open files."""
         return sum(_numbers(ctx, _OPEN, helper.workers("main"))) >= self.count

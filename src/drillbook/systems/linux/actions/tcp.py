@@ -16,15 +16,15 @@ CONNECT_S = 5.0
 
 
 class Open(Read):
-    """Check from the controller if a TCP port accepts connections."""
+    """Check from the controller whether a TCP port accepts connections."""
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 15.0
 
-    address: Annotated[str, Field(min_length=1, description="Name or address, as seen from the controller.")]
+    address: Annotated[str, Field(min_length=1, description="Name or address of the server, as seen from the controller.")]
     port: Annotated[int, Field(ge=1, le=65535, description="TCP port to check.")]
     state: Annotated[
-        Literal["open", "closed"], Field(description="Expected state; a port that does not answer counts as closed.")
+        Literal["open", "closed"], Field(description="Expected state. A port that does not answer counts as closed.")
     ] = "open"
 
     def run(self, ctx: Context) -> Facts:

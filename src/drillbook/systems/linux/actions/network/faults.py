@@ -1,4 +1,4 @@
-"""Faults by additional rules in the host's packet filter: dropped packets and reset connections."""
+"""Faults that add rules to the host's packet filter. The rules drop packets, or reset connections."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ Direction = Annotated[
 ]
 Tool = Annotated[
     Literal["auto", "iptables", "nft"],
-    Field(description="Tool that sets the packet filter rules; auto: iptables if installed, otherwise nft."),
+    Field(description="Tool that sets the packet filter rules. auto: iptables if it is installed, otherwise nft."),
 ]
 
 
 class _Filtered(Fault):
-    """Base of the faults by packet filter rules. The controller's address and the host's SSH port are always exempt."""
+    """Base of faults by packet filter rules. The rules never affect the controller's address and the host's SSH port."""
 
     PLACE = Place.HOSTS
     RESET: ClassVar[bool]
     SHOWN: ClassVar[str]
     UNDO = ("commands",)
 
-    peer: Peer | None = Field(default=None, description="Address or network of the other side; not given: any address.")
+    peer: Peer | None = Field(default=None, description="Address or network of the other side. Not given: any address.")
     peer_port: PeerPort = None
     own_port: OwnPort = None
     direction: Direction = "both"
@@ -68,7 +68,10 @@ class _Filtered(Fault):
         )
 
     def _filter(self, ctx: Context) -> Filter:
-        """Return the rules of this step, for a packet filter tool that the host has. Raises NotReady if it has none."""
+        """Return the rules of this step, for a packet filter tool that the host has.
+
+        Raises NotReady if it has no such tool.
+        """
         traffic = self._traffic
         wanted = ("iptables", "nft") if self.tool == "auto" else (self.tool,)
         for tool in wanted:
@@ -81,8 +84,9 @@ class _Filtered(Fault):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check rights, tool and rule syntax; that the controller stays connected; that no such rules exist; and that the
-        path works.
+        """Check the rights, the tool, and the syntax of the rules.
+
+        Also check that the controller stays connected, that no such rules exist yet, and that the network path works.
         """
         if not all(self.known(name) for name in type(self).model_fields):
             return
@@ -112,10 +116,9 @@ class _Filtered(Fault):
         return int(output.exit or 0)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``rules`` (name of the rules), ``tool``, ``exempt`` (the controller's address), ``shown_by``.
+        """Facts: ``rules`` (their name), ``tool``, ``exempt`` (the controller's address), ``shown_by``.
 
-        ``shown_by`` is the evidence of the fault: ``connection`` (a trial connection) or ``rules`` (the rules in the
-        kernel).
+        ``shown_by`` tells how the fault was verified: by a trial `connection`, or by the `rules` in the kernel.
         """
         way, rules = way_of(ctx), self._filter(ctx)
         refuse_lockout(ctx, way, self._traffic)
@@ -139,13 +142,13 @@ class _Filtered(Fault):
                 raise StepFailed(f"{ctx.host.name}: {rules.tool} rejects the rules: {said}")
 
     def undo(self, ctx: Context) -> Undo:
-        """Delete exactly the rules of this step; no other rule is touched."""
+        """Delete exactly the rules of this step, and no other rule."""
         return Undo.by_commands(script(ctx, *self._filter(ctx).undo))
 
     def active(self, ctx: Context) -> bool:
-        """Return True when the rules are in the kernel and a trial connection fails; False when neither is the case.
+        """Return True when the rules are in the kernel and a trial connection fails. Return False when neither is the case.
 
-        If no connection can be tried, the rules alone decide; see the fact ``shown_by``.
+        If no connection can be tried, only the rules count. The fact ``shown_by`` tells which of the two was used.
         """
         rules = self._filter(ctx)
         until = time.monotonic() + SETTLED_S
@@ -167,7 +170,7 @@ class _Filtered(Fault):
 
     @property
     def _tellable(self) -> bool:
-        """True when a trial connection from the host itself can show the effect of the fault."""
+        """True when a trial connection from the host itself would show the effect of the fault."""
         return True
 
 
@@ -179,7 +182,7 @@ class Drop(_Filtered):
 
     protocol: Annotated[
         Literal["tcp", "udp", "all"],
-        Field(description="Protocol of the packets; all: every protocol, which excludes ports."),
+        Field(description="Protocol of the packets. all: packets of every protocol, in which case no port can be set."),
     ] = "tcp"
 
     @property
@@ -187,7 +190,7 @@ class Drop(_Filtered):
         return self.protocol
 
     def ready(self, ctx: Context) -> None:
-        """Check that a step with `protocol: all` sets no ports; then check everything that all packet filter faults check."""
+        """Check that a step with `protocol: all` sets no ports. Then make the checks of all packet filter faults."""
         fixed = all(self.known(name) for name in type(self).model_fields)
         if fixed and self.protocol == "all" and (self.peer_port or self.own_port):
             raise NotReady(
@@ -198,12 +201,12 @@ class Drop(_Filtered):
 
 
 class Reset(_Filtered):
-    """Reset TCP connections and refuse new ones, as a rejecting firewall does."""
+    """Reset existing TCP connections and refuse new ones, as a firewall does that rejects packets."""
 
     RESET = True
     SHOWN = "refused"
 
     @property
     def _tellable(self) -> bool:
-        """False for incoming traffic, since only the peer sees that its connections are reset."""
+        """False for incoming traffic, because only the peer can see that its connections are reset."""
         return self.direction != "in"

@@ -1,4 +1,6 @@
-"""Fields that select the traffic of a network fault, and functions that run its commands as root on the host."""
+"""Fields that select the traffic of a network fault, and functions that run the commands of such faults as root on the
+host.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,10 @@ def _network(text: str) -> str:
 Peer = Annotated[
     str,
     AfterValidator(_network),
-    Field(description="Address or network of the other side, such as 10.0.0.7; names are not resolved."),
+    Field(description="Address or network of the other side, such as 10.0.0.7. Names are not resolved."),
 ]
-PeerPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the other side; not given: all ports.")]
-OwnPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the host itself; not given: all ports.")]
+PeerPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the other side. Not given: all ports.")]
+OwnPort = Annotated[int | None, Field(ge=1, le=65535, description="Port of the host itself. Not given: all ports.")]
 
 # PATH of users other than root often lacks the sbin directories, and sudo may set yet another PATH.
 FIND = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH; "
@@ -40,7 +42,10 @@ _NET_ADMIN = 1 << 12
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Selected traffic: packets between the host and ``peer`` (None: any address), by port, protocol and direction."""
+    """Traffic that a fault affects: packets between the host and ``peer``, limited by ports, protocol and direction.
+
+    When ``peer`` is None, packets from and to any address are affected.
+    """
 
     peer: Network | None
     peer_port: int | None
@@ -51,7 +56,7 @@ class Traffic:
 
     @classmethod
     def to(cls, peer: str, port: int) -> Traffic:
-        """Return TCP traffic to one port of ``peer``, an address or a network."""
+        """Return the TCP traffic between the host and one port of ``peer``, which is an address or a network."""
         return cls(ipaddress.ip_network(peer), port, None, "tcp", incoming=True, outgoing=True)
 
     @property
@@ -61,17 +66,20 @@ class Traffic:
 
 
 def sudo(ctx: Context) -> Argv:
-    """Return the command prefix for running as root, as the inventory sets it for the service manager."""
+    """Return the prefix of commands that run as root. It follows the settings of the service manager in the inventory."""
     return ("sudo", "-n") if ctx.host.target.manager.sudo else ()
 
 
 def script(ctx: Context, text: str, *words: str) -> Argv:
-    """Return the command that runs the shell script ``text`` with arguments, with the host's system tools on PATH."""
+    """Return the command that runs the shell script ``text`` with arguments.
+
+    The folders of system tools are added to its PATH.
+    """
     return (*sudo(ctx), "sh", "-c", FIND + text, "sh", *words)
 
 
 def root(ctx: Context, text: str, *words: str, **options: Any) -> Output:
-    """Run the shell script ``text`` on the host as root; see Host.run for ``options``."""
+    """Run the shell script ``text`` on the host as root. ``options`` are those of Host.run."""
     return ctx.run(*script(ctx, text, *words), **options)
 
 
@@ -81,7 +89,7 @@ def has(ctx: Context, tool: str) -> bool:
 
 
 def need_right(ctx: Context) -> None:
-    """Raise NotReady unless commands have CAP_NET_ADMIN, the capability to change the host's network."""
+    """Raise NotReady unless commands have CAP_NET_ADMIN. This capability permits changes of the host's network."""
     output = root(ctx, _RIGHT)
     try:
         held = int(output.text, 16) & _NET_ADMIN
@@ -102,7 +110,7 @@ def number_of(ctx: Context) -> str:
 
 
 def comment_of(ctx: Context) -> str:
-    """Return the comment that marks the rules of this drill, so that people recognise them."""
+    """Return the comment for the rules of this drill, by which people recognise the rules."""
     return f"drillbook {ctx.run_id} {ctx.step}"[:120]
 
 
@@ -118,7 +126,10 @@ CONNECT_S = 2
 
 
 def can_try(ctx: Context, traffic: Traffic) -> bool:
-    """Return True when the host can try a connection: to one address and TCP port, with bash and timeout installed."""
+    """Return True when the host can try a connection.
+
+    The traffic must have one address and one TCP port, and the host needs bash and timeout.
+    """
     one = traffic.peer is not None and traffic.peer.num_addresses == 1
     if not one or traffic.peer_port is None or traffic.own_port is not None or traffic.protocol == "udp":
         return False
@@ -126,7 +137,7 @@ def can_try(ctx: Context, traffic: Traffic) -> bool:
 
 
 def tries(ctx: Context, traffic: Traffic) -> tuple[str, float] | None:
-    """Try to connect from the host to the peer; return ``connects``, ``hangs`` or ``refused``, and the duration in seconds.
+    """Try to connect from the host to the peer. Return ``connects``, ``hangs`` or ``refused``, and the duration in seconds.
 
     Returns None when no connection can be tried. Raises CouldNotVerify when the connection fails in another way.
     """
@@ -146,7 +157,10 @@ def tries(ctx: Context, traffic: Traffic) -> tuple[str, float] | None:
 
 
 def must_connect(ctx: Context, traffic: Traffic) -> float | None:
-    """Return the seconds that a trial connection takes before the fault; None if no connection can be tried. Raises NotReady."""
+    """Try a connection before the fault, and return its duration in seconds; None if no connection can be tried.
+
+    Raises NotReady when the connection fails.
+    """
     try:
         seen = tries(ctx, traffic)
     except CouldNotVerify as error:

@@ -1,7 +1,7 @@
-"""Loads, finds and deletes a fault's rules in packet filters; rules made by others are never touched.
+"""Loads, finds and deletes the packet filter rules of a fault. Rules that others made are never touched.
 
-With iptables, each direction has its own chain and one jump to it; with nft, the fault has its own table. Either all rules
-are loaded, or none.
+With iptables, each direction has a chain of its own, and one rule that jumps to this chain. With nft, the fault has a table
+of its own. Either all rules are loaded, or none.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ echo "--- nft"; exec nft list ruleset
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A rule file and the command that loads the file; ``check`` is a command that only validates it."""
+    """A file of rules, and the command that loads it. ``check`` is a command that only validates the file."""
 
     command: str
     check: str
@@ -84,7 +84,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Rules of one fault, which drop or reset its traffic; the controller and the SSH port are exempt.
+    """Rules of one fault, which drop or reset its traffic. The rules do not affect the controller and the SSH port.
 
     Packets with the reset flag always pass, so that no rule drops the reset that another rule has sent.
     """
@@ -96,7 +96,7 @@ class Filter:
     reset: bool
 
     def loads(self, way: Way) -> list[Load]:
-        """Return the rule files that must be loaded, in this order, to set the rules."""
+        """Return the files of rules that must be loaded, in their order."""
         if self.tool == "nft":
             return [Load("exec nft -f -", "exec nft -c -f -", self._nft(way))]
         return [
@@ -110,15 +110,16 @@ class Filter:
 
     @property
     def undo(self) -> tuple[str, ...]:
-        """Return script and arguments of a command that deletes exactly these rules."""
+        """Return the script, and its arguments, of a command that deletes exactly these rules."""
         if self.tool == "nft":
             return (_NFT_UNDO, self.name)
         return (_IPTABLES_UNDO, self.name, self.comment, self._tools)
 
     @property
     def look(self) -> tuple[str, ...]:
-        """Return script and arguments of a check with the exit status 0 if all rules exist, ABSENT if none, PARTLY if only
-        some exist.
+        """Return the script, and its arguments, of a command that checks whether these rules exist.
+
+        The exit status is 0 if all rules exist, ABSENT if none exists, and PARTLY if only some exist.
         """
         if self.tool == "nft":
             return (_NFT_LOOK, self.name)
@@ -198,7 +199,7 @@ class Filter:
 
 
 def of_run(held: str, run_id: str) -> list[Filter]:
-    """Return the rules of one run, with tool, name and comment; ``held`` is the output of the script ``HELD``."""
+    """Return the rules of one run, each with tool, name and comment. ``held``: output of the script ``HELD``."""
     mark = rf'comment "?(?P<comment>drillbook {re.escape(run_id)} [^\s"]+)'
     saved = rf"{mark}.* -j (?P<name>drillbook-\w+)-(?:in|out)\b"
     listed = rf"table inet (?P<name>drillbook-\w+) \{{[^}}]*?{mark}"

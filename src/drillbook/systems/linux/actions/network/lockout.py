@@ -1,4 +1,4 @@
-"""Protection against lockout: a network fault must not cut the SSH connection that its undo needs."""
+"""Protection against lockout. A network fault must not cut off the SSH connection that its undo needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Controller's SSH connection to a host: the controller's address as the host sees it, and the host's SSH server."""
+    """The controller's SSH connection to a host: address of the controller as the host sees it, address and port of the SSH
+    server.
+    """
 
     controller: Address
     address: str
@@ -65,7 +67,11 @@ def way_of(ctx: Context) -> Way:
 
 
 def refuse_lockout(ctx: Context, way: Way, traffic: Traffic) -> None:
-    """Raise NotReady when ``traffic`` includes the controller's address or the host's SSH port, or is not limited at all."""
+    """Raise NotReady when a fault of ``traffic`` could lock out the controller.
+
+    This is so when the traffic includes the controller's address or the host's SSH port, or when nothing limits the
+    traffic.
+    """
     peer: Network | None = traffic.peer
     if peer is not None and way.controller in peer:
         raise NotReady(
@@ -86,7 +92,7 @@ def refuse_lockout(ctx: Context, way: Way, traffic: Traffic) -> None:
 
 @contextmanager
 def _places(ctx: Context, way: Way) -> Iterator[list[tuple[str, int]]]:
-    """Yield addresses at which a new connection to the host's SSH server can be tried."""
+    """Yield the addresses at which a new connection to the host's SSH server can be tried."""
     target = ctx.host.target
     if target.gateway:
         with ctx.host_named(target.gateway).forward(target.address or target.name, target.port or 22) as port:
@@ -113,7 +119,10 @@ def second_path(ctx: Context, way: Way, *, within: float) -> bool:
 
 
 def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
-    """Before the fault: check that a second SSH connection works, and that the undo runs without error. Raises StepFailed."""
+    """Check before the fault that a second SSH connection works, and that the undo runs without an error.
+
+    Raises StepFailed.
+    """
     if not second_path(ctx, way, within=0.0):
         raise StepFailed(
             f"{ctx.host.name}: no second connection to its SSH server could be made; the fault was not injected"
@@ -126,7 +135,7 @@ def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
 
 
 def still_reachable(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
-    """After the fault: check that a new SSH connection works; if not, undo the fault at once and raise StepFailed."""
+    """Check after the fault that a new SSH connection works. If it does not, undo the fault at once and raise StepFailed."""
     try:
         reached = second_path(ctx, way, within=PATH_S)
     except DrillbookError:

@@ -1,4 +1,4 @@
-"""Action that captures traffic on a host's network: the headers of TCP packets, within limits."""
+"""Action that captures the headers of TCP packets on a host's network, for a limited time and up to a limited size."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Bytes = Annotated[Size, Field(ge=4096, le=16 << 20, description="Maximum size of
 
 
 class Capture(Read):
-    """Capture the TCP packets of a port; count connections (also those refused or unanswered) and retransmissions.
+    """Capture the TCP packets of a port. Count connections, refused and unanswered connections, and retransmissions.
 
-    tcpdump runs as root, limited in time and size on the host itself. Only headers are stored, never the payload. Times in
-    the capture are by the host's clock.
+    tcpdump runs as root, and the host itself limits its time and its output. Only headers are stored, and never the
+    payload. Times in the capture are from the host's clock.
     """
 
     TIMEOUT = 90.0
@@ -32,11 +32,14 @@ class Capture(Read):
     service: Annotated[
         str | None,
         Field(
-            description="Service whose port is captured on its host; with `port` or the step's `hosts` it selects only the host."
+            description=(
+                "Service whose port is captured on its host. When `port` or the step's `hosts` is given, only "
+                "the other value is taken from the service."
+            )
         ),
     ] = None
     port: Annotated[
-        int | None, Field(ge=1, le=65535, description="TCP port of either side; not given: the port of the service.")
+        int | None, Field(ge=1, le=65535, description="TCP port of either side. Not given: the port of the service.")
     ] = None
     peer: Annotated[Peer | None, Field(description="Capture only packets from or to this address or network.")] = None
     interface: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,30}$", description="Network interface.")] = "any"
@@ -50,7 +53,7 @@ class Capture(Read):
         return self
 
     def ready(self, ctx: Context) -> None:
-        """Check that tcpdump and timeout are on the host, and that the port is known."""
+        """Check that the host has tcpdump and timeout, and that the port is known."""
         if self.known("service") and self.known("port"):
             self._port(ctx)
         if not capturing.present(ctx):
@@ -59,10 +62,11 @@ class Capture(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``packets``, ``bytes``, ``flags`` (numbers: ``syn``, ``syn_ack``, ``fin``, ``rst``), ``connections``.
 
-        ``connections`` is the number that began, ``refused`` and ``unanswered`` are numbers of these connections. Also
-        counted: ``retransmissions``, and ``other`` packets. ``ended`` is ``time`` or ``size``, the limit that was reached.
-        ``dropped`` is the number of packets that the kernel lost, so that other counts may be too small; null when unknown.
-        ``port`` is the captured port, ``capture`` the evidence file in pcap format.
+        ``connections`` is the number of connections that began. ``refused`` and ``unanswered`` are numbers of such
+        connections. Also ``retransmissions`` and ``other``, which are numbers of packets. ``ended`` is ``time`` or
+        ``size``, whichever limit was reached. ``dropped`` is the number of packets that the kernel lost, so that the other
+        numbers may be too small. It is null when unknown. ``port`` is the captured port, and ``capture`` is the evidence
+        file in pcap format.
         """
         if ctx.deadline.remaining() < self.seconds:
             raise PlanError(
@@ -96,7 +100,7 @@ class Capture(Read):
         return port
 
     def _expression(self, port: int) -> str:
-        """Return a filter expression in the syntax of pcap-filter(7), built only from numbers."""
+        """Return a filter expression in the syntax of pcap-filter(7). It is built only from numbers and addresses."""
         if self.peer is None:
             return f"tcp port {port}"
         return f"tcp port {port} and net {ipaddress.ip_network(self.peer)}"

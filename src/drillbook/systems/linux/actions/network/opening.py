@@ -1,4 +1,6 @@
-"""Remove the network faults of a run on a host: the restore actions of `network.*` and `path.cut`."""
+"""Action `network.open`, which removes the network faults of a run on a host, and functions that `path.open` shares with
+it.
+"""
 
 from __future__ import annotations
 
@@ -15,30 +17,35 @@ from drillbook.systems.linux.actions.network.filters import HELD, of_run
 from drillbook.systems.linux.actions.network.shaping import UNDO, major_of
 
 STEPS = 100
-"""Number of steps of the phase `inject` whose delays are looked for; their ids are inject.1 and so on."""
+"""Number of steps of the phase `inject` for which delays are looked for. The ids of these steps are inject.1 and so on."""
 _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 
 class Open(Write):
-    """Remove all rules and delays that `network.*` faults of this run set on the host; others are not touched.
+    """Remove all rules and delays that `network.*` faults of this run set on the host. Rules and delays of others are not
+    touched.
 
-    A drill that interrupts a service, but not its data, restores with this step; it needs no relay and no backup.
+    A drill that interrupts a service without damaging its data restores the service with this step. It needs no relay and
+    no backup.
     """
 
     PLACE = Place.HOSTS
     UNDO = ("nothing",)
 
     peer: Peer | None = Field(
-        default=None, description="With `peer_port`: address of the other side, to which a trial connection must succeed."
+        default=None,
+        description="Address of the other side. A trial connection to this address and `peer_port` must succeed.",
     )
     peer_port: PeerPort = None
 
     def ready(self, ctx: Context) -> None:
-        """Check that commands may change the host's network."""
+        """Check that commands of this account may change the host's network."""
         need_right(ctx)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``rules`` (names of the removed rules), ``delays`` (interfaces), ``seconds`` of a trial connection, or null."""
+        """Facts: ``rules`` (names of the removed rules), ``delays`` (interfaces), ``seconds`` (of a trial connection, or
+        null).
+        """
         rules, delays = remove_rules(ctx), _remove_delays(ctx)
         if self.peer is None or self.peer_port is None:
             return {"rules": rules, "delays": delays, "seconds": None}
@@ -58,7 +65,7 @@ class Open(Write):
 
 
 def remove_rules(ctx: Context) -> list[str]:
-    """Delete the rules of this run in the packet filters of the host; return their names. Raises StepFailed, HostError."""
+    """Delete the packet filter rules of this run on the host, and return their names. Raises StepFailed, HostError."""
     removed = []
     for rules in of_run(root(ctx, HELD).check().text, ctx.run_id):
         output = root(ctx, *rules.undo)
@@ -70,7 +77,7 @@ def remove_rules(ctx: Context) -> list[str]:
 
 
 def _remove_delays(ctx: Context) -> list[str]:
-    """Delete the queueing disciplines of this run; return their interfaces. Raises HostError."""
+    """Delete the queueing disciplines of this run, and return the interfaces that had them. Raises HostError."""
     mine = own_queues(ctx, root(ctx, _QUEUES).check().text)
     for device, major in mine:
         root(ctx, UNDO, device, major).check()
@@ -78,7 +85,10 @@ def _remove_delays(ctx: Context) -> list[str]:
 
 
 def own_queues(ctx: Context, held: str) -> list[tuple[str, str]]:
-    """Return interface and major number of each discipline of this run in ``held``, the output of `tc qdisc show`."""
+    """Return the interface and the major number of each queueing discipline of this run.
+
+    ``held``: output of `tc qdisc show`.
+    """
     own = {major_of(replace(ctx, step=f"inject.{number}")) for number in range(1, STEPS + 1)}
     found = re.findall(r"^qdisc prio ([0-9a-f]+): dev (\S+) root .*\bbands 4\b", held, re.MULTILINE)
     return [(device, major) for major, device in found if major in own]

@@ -1,4 +1,4 @@
-"""Fault that delays packets to one peer, with an additional queueing discipline (a packet queue of the kernel)."""
+"""Fault that delays packets to one peer. It adds a queueing discipline, which is a packet queue of the kernel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from drillbook.values import Duration
 
 SETTLED_S = 6.0
 DEFAULTS = {"noqueue", "pfifo_fast", "fq_codel", "fq", "mq", "pfifo"}
-"""Queueing disciplines that the kernel sets by default; on an interface without configuration they have the handle 0."""
+"""Queueing disciplines that the kernel sets by default. On an interface without configuration, they have the handle 0."""
 
 # DEVICE MAJOR MILLISECONDS PROTOCOL WORD PEER [PORT]: delay only packets to the peer.
 _ADD = """
@@ -64,16 +64,17 @@ ABSENT = 3
 
 
 def major_of(ctx: Context) -> str:
-    """Return the major number of a step's discipline, outside the range from which the kernel assigns numbers itself (8000
-    and up).
+    """Return the major number of a step's queueing discipline. It is below 8000 (hexadecimal).
+
+    The kernel itself assigns the numbers from 8000 on.
     """
     return f"{0x1000 + int(number_of(ctx), 16) % 0x6000:x}"
 
 
 class Delay(Fault):
-    """Delay packets to a peer, as on a congested or long path.
+    """Delay packets to a peer, as a congested or a long path does.
 
-    The interface must have no configured queueing discipline.
+    No queueing discipline may be configured on the interface.
     """
 
     PLACE = Place.HOSTS
@@ -81,14 +82,14 @@ class Delay(Fault):
 
     peer: Peer
     peer_port: PeerPort = None
-    by: Annotated[Duration, Field(description="Delay of each packet, `10ms` to `1s`.")]
+    by: Annotated[Duration, Field(description="Delay of each packet, from `10ms` to `1s`.")]
 
     @property
     def _traffic(self) -> Traffic:
         return Traffic(ipaddress.ip_network(self.peer), self.peer_port, None, "tcp", incoming=False, outgoing=True)
 
     def _device(self, ctx: Context) -> str:
-        """Return the interface of the route to the peer. Raises NotReady when there is none."""
+        """Return the network interface of the route to the peer. Raises NotReady when there is no route."""
         address = str(ipaddress.ip_network(self.peer).network_address)
         output = root(ctx, 'exec ip -o route get "$1"', address)
         found = re.search(r" dev (\S+)", output.text)
@@ -100,8 +101,9 @@ class Delay(Fault):
         return found[1]
 
     def ready(self, ctx: Context) -> None:
-        """Check rights, tools, kernel modules and the interface's queue; that the path works; and that the controller stays
-        connected.
+        """Check the rights, the tools, the kernel modules, and the queue of the interface.
+
+        Also check that the network path works, and that the controller stays connected.
         """
         if not all(self.known(name) for name in type(self).model_fields):
             return
@@ -139,9 +141,9 @@ class Delay(Fault):
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``device``, ``handle`` of the queueing discipline, ``exempt`` (the controller's address), ``shown_by``.
+        """Facts: ``device``, ``handle`` (of the queueing discipline), ``exempt`` (the controller's address), ``shown_by``.
 
-        ``shown_by`` is the evidence of the fault: ``connection`` (a trial connection) or ``queue`` (the discipline exists).
+        ``shown_by`` tells how the fault was verified: by a trial `connection`, or by the existing `queue`.
         """
         way, device, major = way_of(ctx), self._device(ctx), major_of(ctx)
         refuse_lockout(ctx, way, self._traffic)
@@ -168,14 +170,14 @@ class Delay(Fault):
             raise StepFailed(f"{ctx.host.name}: tc rejects the delay: {said}")
 
     def undo(self, ctx: Context) -> Undo:
-        """Delete exactly this queueing discipline; the kernel restores its default."""
+        """Delete exactly this queueing discipline. The kernel then restores its default."""
         argv: Argv = script(ctx, UNDO, self._device(ctx), major_of(ctx))
         return Undo.by_commands(argv)
 
     def active(self, ctx: Context) -> bool:
-        """Return True when the discipline exists and trial connections are delayed.
+        """Return True when the queueing discipline exists and trial connections are delayed.
 
-        Return False when the discipline is gone and a trial connection is not delayed.
+        Return False when it does not exist and a trial connection is not delayed.
         """
         device, major = self._device(ctx), major_of(ctx)
         until = time.monotonic() + SETTLED_S
@@ -197,7 +199,10 @@ class Delay(Fault):
             ctx.deadline.wait(0.1)
 
     def _late(self, ctx: Context) -> bool | None:
-        """Return True when three trial connections are all delayed, False when one is not delayed; None when none can be tried."""
+        """Return True when three trial connections are all delayed, and False when one of them is not delayed.
+
+        Returns None when no connection can be tried.
+        """
         for _ in range(3):
             seen = tries(ctx, self._traffic)
             if seen is None:

@@ -1,1 +1,1 @@
-"""Actions `process.*`: faults of one running process, and its inspection."""
+"""Actions `process.*`: faults of one running process, and actions that inspect it."""

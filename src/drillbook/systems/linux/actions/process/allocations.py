@@ -22,13 +22,14 @@ _DEBUGGER = "command -v gdb >/dev/null || command -v lldb >/dev/null"
 
 
 class Allocations(_Named, Read):
-    """Show where a Python process allocates memory that it still holds after some seconds, in a flame graph.
+    """Show in a flame graph where a Python process allocates memory that it still holds after some seconds.
 
-    With `path` the application traces itself with tracemalloc, and reports at this URL path; nothing is done to the process
-    from outside. `by: memray` needs no help from the application, but runs code inside the process: a debugger stops the
-    process for some seconds and loads memray, which stays loaded. Every allocation is slower until the time is over, and a
-    line on the standard error of the process says so. Therefore memray must be chosen explicitly, counts as a write, and no
-    diagnosis uses it. memray must also be installed in the environment of the application.
+    When `path` is set, the application traces itself with tracemalloc and reports the result at this URL path. Nothing is
+    done to the process from outside. `by: memray` needs no help from the application, but runs code inside the process. A
+    debugger stops the process for some seconds and loads memray, which then stays loaded. Every allocation is slower until
+    the trace ends, and a line on the standard error of the process says so. Therefore memray is used only when the step
+    says so; such a step counts as a write, and no diagnosis uses it. memray must also be installed in the environment of
+    the application.
     """
 
     TIMEOUT = 900.0
@@ -40,7 +41,11 @@ class Allocations(_Named, Read):
     )
     by: Annotated[
         Literal["auto", "memray", "tracemalloc"],
-        Field(description="Tool of the measurement; auto: tracemalloc in the application itself, which needs `path`."),
+        Field(
+            description=(
+                "Tool of the measurement. auto: tracemalloc in the application itself, for which `path` must be set."
+            )
+        ),
     ] = "auto"
     path: Annotated[
         str | None,
@@ -48,8 +53,9 @@ class Allocations(_Named, Read):
             pattern=r"^/[^\s?#]*$",
             description=(
                 "Path below the service's `url` where the application answers `?seconds=S&most=N`, such as "
-                "`/debug/allocations`: the application traces itself for S seconds by tracemalloc and answers with "
-                "`seconds held_bytes held_allocations peak_bytes lines`, of each line `where bytes allocations`."
+                "`/debug/allocations`. The application traces itself for S seconds by tracemalloc, and answers "
+                "with `seconds held_bytes held_allocations peak_bytes lines`. Each of the lines has `where bytes "
+                "allocations`."
             ),
         ),
     ] = None
@@ -59,7 +65,7 @@ class Allocations(_Named, Read):
         Field(
             min_length=1,
             pattern=r"^[^-\x00]",
-            description=("Name of memray on the host, or preferably its path in the application's environment."),
+            description=("Name of memray on the host. The path of memray in the application's environment is preferable."),
         ),
     ] = "memray"
 
@@ -77,11 +83,11 @@ class Allocations(_Named, Read):
 
     @property
     def effect(self) -> Effect:
-        """Effect of the step: with memray a write, since memray is loaded into the process; otherwise a read."""
+        """Effect of the step. It is a write with memray, which is loaded into the process, and otherwise a read."""
         return Effect.WRITE if self.if_known("by") == "memray" else Effect.READ
 
     def ready(self, ctx: Context) -> None:
-        """With `by: memray`, check that memray and a debugger are on the host; the process need not exist yet."""
+        """For `by: memray`, check that memray and a debugger are on the host. The process need not exist yet."""
         if self.known("by") and self.by == "memray":
             need(ctx, *((self.program,) if self.known("program") else ()), "setsid")
             if not ctx.run("sh", "-c", _DEBUGGER).ok:
@@ -90,15 +96,16 @@ class Allocations(_Named, Read):
                 )
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: a timer in the process ends memray's tracing, even if the controller dies."""
+        """Return an undo that changes nothing. A timer in the process ends memray's trace, even if the controller dies."""
         return Undo.nothing("memray ends its trace by itself" if self.by == "memray" else "reads only")
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``by``, ``pid``, ``seconds``, ``held_bytes``, ``held_allocations``, ``peak_bytes``, ``places``.
 
-        ``pid`` is null with tracemalloc; ``seconds`` are by the clock of the process. ``held_*`` is memory allocated during
-        the trace and not freed by its end, ``peak_bytes`` its largest amount at one time. Each of ``places`` has ``where``,
-        ``bytes``, ``allocations`` and ``share``; ``largest`` is the first place. ``flamegraph`` is the evidence (SVG).
+        ``pid`` is null with tracemalloc. ``seconds`` are measured by the clock of the process. ``held_bytes`` and
+        ``held_allocations`` are the memory that was allocated during the trace and not freed by its end. ``peak_bytes`` is
+        the largest amount at one time. Each item of ``places`` has ``where``, ``bytes``, ``allocations`` and ``share``.
+        ``largest`` is the first place. ``flamegraph`` is the evidence (SVG).
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)

@@ -1,4 +1,7 @@
-"""Faults of one running process: pause, kill, or limit it. The process is selected by unit, pid file or port."""
+"""Faults of one running process: pause it, kill it, or limit its resources.
+
+A unit, a pid file or a port selects the process.
+"""
 
 from __future__ import annotations
 
@@ -57,12 +60,18 @@ _STILL = SEEN + 'test -f "$1/process" && read -r pid wanted kept < "$1/process" 
 
 
 class _OnProcess(_Named, Fault):
-    """Base of faults of exactly one process. The process is recorded before the fault, so that the undo finds it."""
+    """Base of faults of exactly one process.
+
+    The process is recorded before the fault, so that the undo finds the same process.
+    """
 
     UNDO = ("commands",)
 
     def _claimed(self, ctx: Context, script: str, kept: str, *argv: str) -> Found:
-        """Find and record the process, then run ``script`` on it; returns the process. Raises NotReady, StepFailed."""
+        """Find and record the process, run ``script`` on it, and return it.
+
+        Raises NotReady when the process is not found, and StepFailed when the script refuses it.
+        """
         found = self._find(ctx)
         words = (made_state_folder(ctx), str(found.pid), str(found.start), kept, *argv)
         output = ctx.run(*as_root(ctx), "sh", "-c", _CLAIM + script, "sh", *words)
@@ -75,19 +84,22 @@ class _OnProcess(_Named, Fault):
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _KEPT + script, "sh", state_folder(ctx), *argv))
 
     def _kept(self, ctx: Context, script: str, *argv: str) -> bool | None:
-        """Return True if ``script`` succeeds for the recorded process; None if no process was recorded, or it is gone."""
+        """Return True if ``script`` succeeds for the recorded process, and False if it fails.
+
+        Returns None if no process was recorded, or if the process is gone.
+        """
         words = (f"{_STILL} || exit 9\n{script}", "sh", state_folder(ctx), *argv)
         status = ctx.run(*as_root(ctx), "sh", "-c", *words).exit
         return None if status == 9 else status == 0
 
 
 class Resume(_Named, Write):
-    """Resume a paused process, as an engineer would; does nothing to a process that is not paused."""
+    """Resume a paused process, as an engineer would. If the process is not paused, do nothing."""
 
     UNDO = ("nothing",)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``was_paused`` (true or false)."""
+        """Facts: ``pid``, ``was_paused`` (true if the process was paused before)."""
         found = self._find(ctx)
         words = (_STILL_IT + _CONTINUE, "sh", state_folder(ctx), str(found.pid), str(found.start))
         ctx.run(*as_root(ctx), "sh", "-c", *words).check()
@@ -116,13 +128,13 @@ rm -rf -- "$folder"
 
 
 class Pause(_OnProcess):
-    """Pause a process (SIGSTOP), as if it hangs: it keeps its port, but does not answer.
+    """Pause a process (SIGSTOP) so that it seems to hang. It keeps its port, but does not answer.
 
     Its child processes continue. A service manager that checks the health of the process may kill it.
     """
 
     def ready(self, ctx: Context) -> None:
-        """Check that the process exists, may be sent signals, and is not paused already."""
+        """Check that the process exists, that the user may send signals to it, and that it is not paused already."""
         if self._decided() and (found := self._find(ctx)).paused:
             raise NotReady(
                 f"{ctx.host.name}: the process {found.pid} is already paused by another program",
@@ -134,11 +146,14 @@ class Pause(_OnProcess):
         return {"pid": self._claimed(ctx, _STOP, "").pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """Resume exactly that process, and verify that it continues."""
+        """Resume exactly the paused process, and verify that it continues."""
         return self._undone_by(ctx, _CONTINUE)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while /proc shows that the recorded process is stopped; if none was recorded, the selected process."""
+        """Return True while the recorded process is stopped according to /proc.
+
+        If none was recorded, look at the selected process.
+        """
         stopped = self._kept(ctx, "case $state in [Tt]) exit 0 ;; esac; exit 1")
         if stopped is None:
             try:
@@ -191,13 +206,16 @@ done
 class Kill(_OnProcess):
     """Kill a process with a signal.
 
-    The undo starts its unit, or runs `start`. If a service manager restarts the process at once, the fault cannot be
-    verified: use `service.stop` instead.
+    The undo starts the unit of the process, or runs `start`. If a service manager restarts the process at once, the fault
+    cannot be verified. Use `service.stop` instead.
     """
 
     signal: Annotated[Literal["KILL", "TERM", "ABRT", "QUIT", "SEGV"], Field(description="Signal to send.")] = "KILL"
     start: Annotated[
-        Argv, Field(description="Command that starts the process again and returns; required with `pid_file` and `port`.")
+        Argv,
+        Field(
+            description="Command that starts the process again and returns. It is required with `pid_file` and with `port`."
+        ),
     ] = ()
 
     @model_validator(mode="after")
@@ -207,17 +225,17 @@ class Kill(_OnProcess):
         return self
 
     def ready(self, ctx: Context) -> None:
-        """Check that the process exists and may be sent signals, and that the program in `start` exists."""
+        """Check that the process exists, that the user may send signals to it, and that the program in `start` exists."""
         super().ready(ctx)
         if self.known("start") and self.start:
             target.need(ctx, self.start[0])
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``signal``. Returns once the process is gone."""
+        """Facts: ``pid``, ``signal``. Returns when the process is gone."""
         return {"pid": self._claimed(ctx, _KILL, "", self.signal).pid, "signal": self.signal}
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the unit; without a unit, run `start` unless the process runs again."""
+        """Start the unit again. If the process has no unit, run `start`, unless the process already runs again."""
         if unit := self._unit(ctx):
             forget = ("rm", "-rf", "--", state_folder(ctx))
             return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, unit, ctx.deadline), (*as_root(ctx), *forget))
@@ -227,8 +245,10 @@ class Kill(_OnProcess):
         return ("file", str(self.pid_file)) if self.pid_file is not None else ("port", f":{self.port:04X}")
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the process is gone: its unit is stopped, or no process belongs to its pid file or listens on
-        its port.
+        """Return True while the process is gone.
+
+        It is gone when its unit is stopped, when its pid file names no running process, or when no process listens on its
+        port.
         """
         if unit := self._unit(ctx):
             return manager_of(ctx.host).state(ctx.host, unit, ctx.deadline).state != "running"
@@ -262,8 +282,9 @@ done
 class Limit(_OnProcess):
     """Lower the soft limits of a running process: open files, memory, CPU time.
 
-    Open files stay open; opening more is refused. A process that cannot handle a limit may exit: at a failed allocation
-    (`memory`), or by SIGXCPU (`cpu_time`). The undo then starts its unit, or runs `start`.
+    Files that are open stay open, but the process cannot open more. A process that cannot handle a limit may exit: because
+    an allocation fails (`memory`), or because it gets the signal SIGXCPU (`cpu_time`). The undo then starts its unit, or
+    runs `start`.
     """
 
     open_files: Annotated[_Files | None, Field(description="Maximum number of open files.")] = None
@@ -274,7 +295,10 @@ class Limit(_OnProcess):
     start: Annotated[
         Argv,
         Field(
-            description="Command that starts the process again and returns, in case it exits; required with `pid_file` and `port`."
+            description=(
+                "Command that starts the process again and returns. It is needed if the process exits, and "
+                "required with `pid_file` and with `port`."
+            )
         ),
     ] = ()
 
@@ -291,14 +315,14 @@ class Limit(_OnProcess):
         return {name: int(value) for name, value in values.items() if value is not None}
 
     def ready(self, ctx: Context) -> None:
-        """Check that prlimit (util-linux) exists, and that every wanted limit is lower than the present one."""
+        """Check that the host has prlimit (util-linux), and that every wanted limit is lower than the present limit."""
         super().ready(ctx)
         target.need(ctx, "prlimit", *self.start[:1] if self.known("start") else ())
         if self._decided() and all(map(self.known, ("open_files", "memory", "cpu_time"))):
             self._soft(ctx, self._find(ctx))
 
     def _soft(self, ctx: Context, found: Found) -> dict[str, str]:
-        """Return the present soft limits of the process. Raises NotReady unless each is above the wanted limit."""
+        """Return the present soft limits of the process. Raises NotReady unless each of them is above the wanted limit."""
         seen = {}
         for name, wanted in self._wanted().items():
             said = ctx.run(
@@ -307,7 +331,7 @@ class Limit(_OnProcess):
             if not said.ok:
                 raise NotReady(
                     f"{ctx.host.name}: the limits of process {found.pid} cannot be read",
-                    hint="run as its user, or set `manager: {sudo: true}` for the host",
+                    hint="run as the user of the process, or set `manager: {sudo: true}` for the host",
                 )
             seen[name] = said.text.strip()
             if seen[name].isdigit() and int(seen[name]) <= wanted:
@@ -325,7 +349,7 @@ class Limit(_OnProcess):
         return {"pid": self._claimed(ctx, _LOWER, kept, *pairs).pid, "was": was, "is": self._wanted()}
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore the soft limits of that process; start the process again if the lowered limits made it exit."""
+        """Restore the soft limits of the process. If it exited because of the lowered limits, start it again."""
         if unit := self._unit(ctx):
             back = self._undone_by(ctx, _RAISE + 'rm -rf -- "$folder"')
             return Undo.by_commands(*back.commands, *manager_of(ctx.host).back(ctx.host, unit, ctx.deadline))
@@ -333,7 +357,7 @@ class Limit(_OnProcess):
         return self._undone_by(ctx, _RAISE + _REVIVE, *place, *self.start)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the process has the lowered limits, or exited because of them and does not run again."""
+        """Return True while the process has the lowered limits, or while it is down because it exited."""
         pairs = [f"{name}={value}" for name, value in self._wanted().items()]
         lowered = self._kept(ctx, f"shift\n{_AS_SET}", *pairs)
         if lowered is not None:

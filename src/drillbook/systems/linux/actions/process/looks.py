@@ -1,4 +1,4 @@
-"""Inspection of a running process: its stacks, CPU profile, memory growth, and resource use."""
+"""Actions that inspect a running process: its stacks, its CPU profile, the growth of its memory, and its use of resources."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _too_short(seconds: Duration) -> PlanError:
 
 
 class Stacks(_Named, Read):
-    """Show the stack of each thread of a Python process, by py-spy, without restarting or changing the process.
+    """Show the stack of each thread of a Python process with py-spy. The process is neither restarted nor changed.
 
-    The process is stopped for some milliseconds while its stacks are read. Local variables are not read.
+    It is stopped for some milliseconds while py-spy reads the stacks. Local variables are not read.
     """
 
     CODE = "program"
@@ -43,13 +43,14 @@ class Stacks(_Named, Read):
     program: Program = "py-spy"
 
     def ready(self, ctx: Context) -> None:
-        """Check that py-spy is on the host; the process need not exist yet."""
+        """Check that the host has py-spy. The process need not exist yet."""
         need(ctx, self.program)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``count`` (number of threads), ``threads``, ``stacks`` (evidence file with all threads).
+        """Facts: ``pid``, ``count`` (number of threads), ``threads``, ``stacks`` (evidence file with the stacks of all
+        threads).
 
-        Each of ``threads`` has ``name``, ``active``, ``owns_gil`` and ``frames``, innermost first.
+        Each item of ``threads`` has ``name``, ``active``, ``owns_gil`` and ``frames``. The innermost frame is the first.
         """
         found = _present(self, ctx)
         try:
@@ -68,7 +69,7 @@ class Stacks(_Named, Read):
 
 
 class Profile(_Named, Read):
-    """Profile the CPU time of a Python process and its children with py-spy; the evidence is a flame graph.
+    """Profile the CPU time of a Python process and its children with py-spy. The evidence is a flame graph.
 
     Only threads that py-spy considers running are sampled. Each sample stops the process for some milliseconds.
     """
@@ -83,14 +84,16 @@ class Profile(_Named, Read):
     program: Program = "py-spy"
 
     def ready(self, ctx: Context) -> None:
-        """Check that py-spy is on the host; the process need not exist yet."""
+        """Check that the host has py-spy. The process need not exist yet."""
         need(ctx, self.program)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``pid``, ``samples`` (number), ``busiest`` (function, null when none ran), ``functions``, ``flamegraph``.
+        """Facts: ``pid``, ``samples`` (number), ``busiest`` (a function, or null when none ran), ``functions``,
+        ``flamegraph``.
 
-        Each of ``functions`` has ``function``, ``samples``, ``share`` (of the samples, without calls), ``low`` and ``high``
-        (95 % interval of the share), and ``with_calls`` (share including calls). ``flamegraph`` is the evidence (SVG).
+        Each item of ``functions`` has ``function``, ``samples``, ``share`` (share of the samples in which the function
+        itself ran), ``low`` and ``high`` (95 % interval of ``share``), and ``with_calls`` (share of the samples in which
+        the function, or a function that it called, ran). ``flamegraph`` is the evidence (SVG).
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
@@ -127,7 +130,7 @@ class Profile(_Named, Read):
 
 
 class MemoryProfile(_Named, Read):
-    """Measure the growth of one process's memory: its resident set, as the kernel reports it."""
+    """Measure how fast the memory of one process grows. The kernel reports the memory as the resident set of the process."""
 
     TIMEOUT = 900.0
 
@@ -139,8 +142,8 @@ class MemoryProfile(_Named, Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``pid``, ``rss_bytes`` at the end, ``rss_first_bytes``, ``rss_max_bytes``, ``growth_bytes_per_s``.
 
-        ``growth_error`` is half the 95 % interval of the growth; ``grows`` is true when the whole interval is above zero.
-        ``samples`` is the number of readings, ``seconds`` their period.
+        ``growth_error`` is half the 95 % interval of the growth. ``grows`` is true when the whole interval is above zero.
+        ``samples`` is the number of readings, and ``seconds`` is the time between the first and the last reading.
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
@@ -168,18 +171,20 @@ read_all; sleep "$2"; read_all
 
 
 class Usage(_Named, Read):
-    """Measure the resources that one process uses: memory, threads, open files; and CPU time including its children.
+    """Measure the resources that one process uses: its memory, threads and open files, and CPU time including its children.
 
-    The figures are the kernel's (/proc/PID/status) at one moment; the CPU share is measured over `seconds`.
+    The kernel reports the figures at one moment (/proc/PID/status). The share of CPU time is measured over `seconds`.
     """
 
-    seconds: Annotated[Duration, Field(ge=0, le=60, description="Duration of the CPU measurement; 0: none.")] = Duration(0)
+    seconds: Annotated[Duration, Field(ge=0, le=60, description="Duration of the CPU measurement. 0: no measurement.")] = (
+        Duration(0)
+    )
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``.
 
-        For the process with its descendants also ``processes`` (number), ``cpu_percent`` (of one core) and ``cpu_error``;
-        the last two are null when not measured.
+        Three more facts are about the process together with its descendants: ``processes`` (number), ``cpu_percent`` (share
+        of one core) and ``cpu_error`` (error of that share). The last two are null when they were not measured.
         """
         try:
             pid = self._find(ctx).pid
@@ -191,7 +196,7 @@ class Usage(_Named, Read):
         if not output.ok or "VmRSS" not in words:
             raise CouldNotVerify(
                 f"{ctx.host.name}: the resource use of process {pid} cannot be read",
-                hint="run as its user, or set `manager: {sudo: true}` for the host",
+                hint="run as the user of the process, or set `manager: {sudo: true}` for the host",
             )
         files, limit = int(words.get("fds", "0")), words.get("limit", "")
         return {

@@ -1,4 +1,7 @@
-"""Selects the process of an action: exactly one, by unit, pid file or port, never by a name pattern."""
+"""Selects the process of an action.
+
+A unit, a pid file or a port selects exactly one process; a name pattern is not allowed.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,15 @@ from drillbook.systems.linux.target import Found
 
 
 class _Named(Action):
-    """Base of actions on exactly one process, which the step names by unit, pid file or port."""
+    """Base of actions on exactly one process. The step selects the process by unit, pid file or port."""
 
     service: Annotated[
         str | None,
         Field(
-            description="Service whose unit's main process is selected; with `pid_file` or `port` it selects only the host."
+            description=(
+                "Service. The main process of its unit is selected. When `pid_file` or `port` is set, the "
+                "service selects only the host."
+            )
         ),
     ] = None
     pid_file: Annotated[str | None, Field(pattern=r"^/[^\x00\n]+$", description="Pid file of the process.")] = None
@@ -33,7 +39,7 @@ class _Named(Action):
         return self
 
     def _find(self, ctx: Context) -> Found:
-        """Return the running process that the step selects. Raises NotReady."""
+        """Return the running process that the step selects. Raises NotReady when there is none."""
         if self.pid_file is not None:
             return target.of_pid_file(ctx, self.pid_file)
         if self.port is not None:
@@ -41,18 +47,19 @@ class _Named(Action):
         return target.of_unit(ctx, str(self.service))
 
     def _unit(self, ctx: Context) -> str:
-        """Return the process's unit in the service manager; empty when the step names a pid file or port."""
+        """Return the name of the process's unit in the service manager. Empty when the step selects by pid file or port."""
         if self.service is None or self.pid_file is not None or self.port is not None:
             return ""
         return ctx.service(self.service, Service).unit
 
     def _decided(self) -> bool:
-        """Return True when the values that select the process are known; they may come from an earlier step that has not
-        finished.
+        """Return True when the values that select the process are known.
+
+        A value may come from an earlier step that has not finished.
         """
         return all(map(self.known, ("service", "pid_file", "port")))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the process exists and may be sent signals."""
+        """Check that the process exists, and that the user may send signals to it."""
         if self._decided():
             self._find(ctx)
