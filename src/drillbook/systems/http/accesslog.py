@@ -42,7 +42,7 @@ _MOST_LINE = 4096
 class Request:
     """A logged request: time of its end (``at``, seconds since 1970), method, path, status, duration and rounding error.
 
-    ``zoned`` is False when the line contained no time zone, so that the host's zone was assumed.
+    ``zoned`` is False when the logged time had no time zone. The time zone of the host was then assumed.
     """
 
     at: float
@@ -55,15 +55,15 @@ class Request:
 
     @property
     def endpoint(self) -> str:
-        """Method and path; parts that select one of many objects (numbers, digests) are replaced by ``{}``."""
+        """Method and path of the request. Parts that select one of many objects (numbers, digests) are replaced by ``{}``."""
         parts = ("{}" if _VARIABLE.search(part) else part for part in self.path.split("/"))
         return f"{self.method} {'/'.join(parts)}"
 
 
 def read(line: str, zone: datetime.timezone = datetime.UTC) -> Request | None:
-    """Parse a line of the log, without the query of the path; None when the line does not describe a request.
+    """Parse a line of the log. The query is removed from the path. Returns None when the line does not describe a request.
 
-    ``zone`` applies to times without a time zone.
+    ``zone``: time zone of times that are logged without one.
     """
     line = line[:_MOST_LINE].rstrip()
     asked, status, at = _REQUEST.search(line), _STATUS.search(line), _time(line, zone)
@@ -75,7 +75,7 @@ def read(line: str, zone: datetime.timezone = datetime.UTC) -> Request | None:
 
 
 def _lasted(line: str) -> tuple[float, float] | None:
-    """Return the duration in a log line in seconds, and its rounding error: half a unit of its last digit."""
+    """Return the duration in a log line in seconds, and its rounding error. The error is half a unit of the last digit."""
     if named := _NAMED.search(line):
         figure, unit = named[2], named[3] or (named[1] or "").lstrip("_")
     elif last := _LAST.search(line):
@@ -100,7 +100,7 @@ def _time(line: str, zone: datetime.timezone) -> tuple[float, bool] | None:
 
 
 def slowest(requests: Iterable[Request]) -> dict[str, Any]:
-    """Return facts: statistics of all requests and by endpoint (highest p95 first), and the slowest single requests."""
+    """Return facts: the slowest single requests, and statistics of all requests and of each endpoint, highest p95 first."""
     found = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
     for one in found:
@@ -135,7 +135,10 @@ Other 5xx statuses point to a bug of the service itself.
 
 
 def errors(requests: Iterable[Request]) -> dict[str, Any]:
-    """Return facts: number of requests with server errors (5xx), and their endpoints, most failures first."""
+    """Return facts: number of requests with server errors (5xx), and their endpoints.
+
+    The endpoint with most failures is first.
+    """
     found = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
     for one in found:

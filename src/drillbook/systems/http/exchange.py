@@ -1,4 +1,6 @@
-"""One request as a drill declares it, in `http.flow` and in a canary: filled in, sent, and its answer compared."""
+"""One request of `http.flow` or of a canary, as a drill declares it: fill in its placeholders, send it, and compare its
+answer.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +31,29 @@ class FlowRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(description="Name of the request in the report; empty: method and URL.")] = ""
+    name: Annotated[str, Field(description="Name of the request in the report. Empty: its method and its URL.")] = ""
     url: Url
     method: Method = "GET"
     headers: Headers = Field(default_factory=dict)
-    body: Annotated[str | dict[str, Any] | list[Any], Field(description="Request body; if not text, sent as JSON.")] = ""
+    body: Annotated[
+        str | dict[str, Any] | list[Any],
+        Field(description="Body of the request. A value that is not a text is sent as JSON."),
+    ] = ""
     status: Status = 200
     save: Annotated[
         dict[Name, Annotated[str, AfterValidator(_path)]],
-        Field(description="Values to save from a JSON answer: name and path of each, such as `id: documents.0.id`."),
+        Field(
+            description=(
+                "Values to save from an answer in JSON. Each has a name, and the path of the value in the "
+                "answer, such as `id: documents.0.id`."
+            )
+        ),
     ] = Field(default_factory=dict)
     contains: Contains = None
 
     @property
     def called(self) -> str:
-        """Name of the request; if empty, its method and its URL with the placeholders."""
+        """Name of the request. If it has none, its method and its URL, in which placeholders are not replaced."""
         return self.name or f"{self.method} {self.url}"
 
 
@@ -51,7 +61,10 @@ class Unexpected(Exception):
     """Error raised when an answer differs from the expected one."""
 
     def __init__(self, wanted: str, measured: str, *, status: int | None = None, refused: bool = False) -> None:
-        """``status`` is that of the answer, if there was one; ``refused`` means that the request never reached a server."""
+        """Create the error. ``status``: status of the answer, if there was one.
+
+        ``refused``: the request never reached a server.
+        """
         super().__init__(measured)
         self.wanted, self.measured, self.status, self.refused = wanted, measured, status, refused
 
@@ -64,9 +77,9 @@ def sent(
     headers: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Answer:
-    """Send the request ``step`` with ``values`` in its placeholders; adds ``headers``, and passes ``options`` to ``requested``.
+    """Send the request ``step``, with ``values`` in place of its placeholders and with the additional ``headers``.
 
-    Raises Unexpected when there is no answer.
+    ``options`` are passed on to ``requested``. Raises Unexpected when there is no answer.
     """
     headers = dict(headers or {}) | {key: placeholders.text(value, values) for key, value in step.headers.items()}
     body = placeholders.fill(step.body, values)
@@ -87,7 +100,10 @@ def sent(
 
 
 def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> None:
-    """Compare an answer with the expected status and text. Raises Unexpected, or CouldNotVerify for an answer that is too long."""
+    """Compare an answer with the expected status and text.
+
+    Raises Unexpected when the answer differs, and CouldNotVerify when it is too long to look for the text.
+    """
     said = excerpt(answer.body, limit=200)
     if answer.status != step.status:
         raise Unexpected(f"status {step.status}", f"status {answer.status}: {said}", status=answer.status)
@@ -98,7 +114,10 @@ def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> Non
 
 
 def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:
-    """Return the values of ``answer`` that ``step`` saves, by name. Raises Unexpected."""
+    """Return by name the values that ``step`` saves from ``answer``.
+
+    Raises Unexpected when the answer is not JSON, or has no single value at one of the paths.
+    """
     if not step.save:
         return {}
     try:

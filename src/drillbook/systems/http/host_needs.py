@@ -1,14 +1,14 @@
-"""Needs of requests to services."""
+"""Needs on a host of the actions that send requests to services, or read their access logs."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
     "http.serve": HostNeeds(
         either=(("systemctl", "supervisorctl", "docker"),),
-        rights="start the service's units (`manager: {sudo: true}`, or root)",
-        ports="the service's URL, from the controller",
+        rights="permission to start the service's unit (root, or `manager: {sudo: true}`)",
+        ports="access from the controller to the service's URL",
     ),
     "http.errors": HostNeeds(rights="read the access log"),
     "http.slowest": HostNeeds(rights="read the access log"),
-    "http.*": HostNeeds(ports="the URL, from the controller (or by the host's SSH, with `reach: ssh`)"),
+    "http.*": HostNeeds(ports="access from the controller to the URL"),
 }

@@ -1,7 +1,9 @@
-"""Load at a fixed rate (open loop): no answer delays the next request, and latency counts from the time a request is due.
+"""Load at a fixed rate (open loop). A request never waits for the answer to another. Latency counts from the time a request
+is due.
 
-In a closed loop, clients wait for answers: they send fewer requests to a slow server, which hides its latency (Gil Tene's
-"coordinated omission"). Times are from the controller's monotonic clock.
+In a closed loop, each client waits for an answer before it sends its next request. Clients then send fewer requests to a
+slow server, and this hides the latency (Gil Tene's "coordinated omission"). Times are from the controller's monotonic
+clock.
 """
 
 from __future__ import annotations
@@ -19,15 +21,18 @@ from drillbook.sdk.host import Deadline
 from drillbook.statistics.quantiles import quantile, share
 
 MOST_AT_ONCE = 200
-"""Maximum number of requests without an answer at the same time."""
+"""Maximum number of requests that may wait for an answer at the same time."""
 MOST_REQUESTS = 100_000
 KINDS = 5
-"""Number of different failures to report, the most frequent first."""
+"""Number of different failures to report. The most frequent failures are reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: delay of its start, and duration since it was due, both in seconds; its status, or the error."""
+    """One request of the load.
+
+    It has the delay of its start and its duration since it was due, both in seconds, and its status or error.
+    """
 
     late: float
     seconds: float
@@ -41,10 +46,10 @@ class Sample:
 
 
 def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Deadline) -> list[Sample]:
-    """Call ``send`` at ``rate`` calls per second for ``seconds``, each in a thread; return a sample for each call.
+    """Call ``send`` ``rate`` times a second for ``seconds``, each time in another thread. Return a sample for each call.
 
-    ``send`` returns a status or raises OSError. At the deadline, TimeoutError or Cancelled is raised once requests in
-    progress have finished.
+    ``send`` returns a status, or raises OSError. At the deadline, or when the run is stopped, the function waits for the
+    requests in progress, and then raises TimeoutError or Cancelled.
     """
     count = max(1, round(rate * seconds))
     begun = time.monotonic()
@@ -67,10 +72,10 @@ def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Dea
 
 
 def summary(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return facts about ``samples``: counts, the share of errors, and latencies with their 95 % intervals.
+    """Return facts about ``samples``: numbers of requests, the share of errors, and latencies with their 95 % intervals.
 
-    A request without a good answer counts as never answered: a percentile is the time within which that share of all
-    requests had a good answer; None when a smaller share had one.
+    A request without a good answer counts as never answered. A percentile is the time within which that share of all
+    requests had a good answer. It is None when a smaller share had a good answer.
     """
     ordered = sorted(one.seconds if one.good else math.inf for one in samples)
     good = [one.seconds for one in samples if one.good]

@@ -1,4 +1,4 @@
-"""Read the end of an HTTP service's access log on its host, for one period of time."""
+"""Read those requests from the end of an HTTP service's access log on its host that fall into a period of time."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ ZONES_S = 900
 FARTHEST_S = 26 * 3600
 """Largest difference between the offsets of two time zones, in seconds: from -12:00 to +14:00."""
 FRESH_S = 60.0
-"""Maximum age in seconds of the newest logged request of a service that counts as in use."""
+"""A service counts as in use when its newest logged request is not older than this number of seconds."""
 AHEAD_S = 60.0
-"""Seconds by which a logged time may be later than the host's clock, since the clock is read before the log."""
-OLDER = 200
-"""Number of consecutive requests older than the period after which reading the log backwards stops.
+"""Seconds by which a logged time may be later than the host's clock.
 
-It is above one, since workers log their requests slightly out of order.
+The clock is read before the log, so a request may come between.
+"""
+OLDER = 200
+"""Number of consecutive requests that must be older than the period before the search backwards through the log ends.
+
+It is above one, because workers log their requests slightly out of order.
 """
 _FORMATS = "`invoke actions http.slowest` shows the supported formats: each line needs the request's duration"
 
@@ -71,7 +74,7 @@ def _of_unit(ctx: Context, service: Http, lines: int) -> str:
         raise CouldNotVerify(
             f"{ctx.host.name}: the log of {service.unit} cannot be read: "
             f"{printable(outputs[0].stderr or outputs[0].stdout, limit=200).strip()}",
-            hint="check `unit` in the inventory, and that the user may read its log",
+            hint="check that `unit` in the inventory is correct, and that the user may read the log of this unit",
         )
     return "\n".join(output.text for output in outputs if output.ok)
 
@@ -95,7 +98,7 @@ def errors(ctx: Context, service: Http, last: float) -> dict[str, Any]:
 
 
 def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.Request], dict[str, Any]]:
-    """Return the requests of the last ``last`` seconds, and facts about the part of the log that was read."""
+    """Return the requests of the last ``last`` seconds, and facts about the part of the log in which they were found."""
     now, zone = _clock(ctx)
     text = _text(ctx, service, MOST_BYTES)
     lines, found = _newest(text.splitlines(), zone, now - last)
@@ -118,9 +121,9 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
 
 
 def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[list[str], list[accesslog.Request]]:
-    """Read back from the end of the log to the time ``since``; return these lines, and the requests in them.
+    """Return the last lines of the log back to the time ``since``, and the requests in these lines.
 
-    Reading stops after ``OLDER`` consecutive requests before ``since``.
+    Reading backwards ends after ``OLDER`` consecutive requests that came before ``since``.
     """
     found: list[accesslog.Request] = []
     older = 0
@@ -134,7 +137,9 @@ def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[li
 
 
 def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
-    """Return by how many hours the zone of the logged times seems to differ from the host's zone; 0 if it does not."""
+    """Return the number of hours by which the time zone of the log seems to differ from the host's time zone; 0 if it does
+    not differ.
+    """
     if not found or any(one.zoned for one in found):
         return 0.0
     away = max(one.at for one in found) - now
@@ -144,7 +149,7 @@ def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
 
 
 def _clock(ctx: Context) -> tuple[float, datetime.timezone]:
-    """Return the time of the host, and its time zone."""
+    """Return the time of the host's clock, and the host's time zone."""
     now, zone = ctx.run("date", "+%s %z").check().text.split()
     minutes = int(zone[0] + "1") * (int(zone[1:3]) * 60 + int(zone[3:5]))
     return float(now), datetime.timezone(datetime.timedelta(minutes=minutes))

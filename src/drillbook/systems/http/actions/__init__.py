@@ -1,1 +1,1 @@
-"""Actions `http.*`, in one module for each group."""
+"""Actions `http.*`. Each group of actions has a module of its own."""

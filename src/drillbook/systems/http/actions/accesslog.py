@@ -20,7 +20,7 @@ class _OfLog(Read):
 
     service: Annotated[str, Field(description="Name of the HTTP service in the inventory.")]
     last: Annotated[
-        Duration, Field(gt=0, le=86400, description="Maximum age of the requests to read, by the host's clock.")
+        Duration, Field(gt=0, le=86400, description="Maximum age of the requests to read, according to the host's clock.")
     ] = Duration(300.0)
 
     def ready(self, ctx: Context) -> None:
@@ -32,33 +32,35 @@ class _OfLog(Read):
 
 
 class Slowest(_OfLog):
-    """Find the slowest recent requests in the access log of the service: for each endpoint count, median, p95, maximum.
+    """Find the slowest recent requests in the access log of the service, and count, median, p95 and maximum for each
+    endpoint.
 
-    The log is `access_log` of the service, or its log in the service manager. A line needs a time, the request, its status
-    and its duration: `2026-03-01 10:20:30 GET /x status=200 duration=0.012` (or `took= elapsed= latency= rt= request_time=
-    duration_ms=`). Alternatively it has the common or combined format with nginx's `$request_time` or `12ms` at its end.
-    uvicorn's default format has no duration. Times without a zone are in the host's zone. Durations are those measured by
-    the service itself.
+    The log is the file `access_log` of the service, or the service's log in the service manager. Each line needs a time,
+    the request, its status and its duration: `2026-03-01 10:20:30 GET /x status=200 duration=0.012` (or `took= elapsed=
+    latency= rt= request_time= duration_ms=`). The common or combined format is also accepted if nginx's `$request_time`, or
+    a text such as `12ms`, is added at its end. uvicorn's default format has no duration. Times without a zone are taken to
+    be in the host's zone. The service itself measured the durations.
     """
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``count``, ``p50_s``, ``p95_s``, ``p95_s_low``, ``p95_s_high``, ``max_s``, ``server_errors``.
 
-        These figures are of all requests. Also ``slowest`` (an endpoint), ``endpoints`` (the same figures of each, slowest
-        first), ``slowest_requests``, ``complete`` (false when only the newest part of the period was read), ``last_s`` (the
-        period), ``resolution_s`` (of a logged duration), ``other_lines`` (number of lines without a request).
+        These figures are of all requests. ``endpoints`` has the same figures for each endpoint, slowest first, and
+        ``slowest`` is the first endpoint of these. Also ``slowest_requests``, ``complete`` (false when only the newest part
+        of the period was read), ``last_s`` (length of the period), ``resolution_s`` (resolution of the logged durations),
+        ``other_lines`` (number of lines that contain no request).
         """
         return requestlog.slowest(ctx, ctx.service(self.service, Http), float(self.last))
 
 
 class Errors(_OfLog):
-    """Find recent requests with server errors (5xx), by endpoint, in the log that `http.slowest` reads."""
+    """Find recent requests with server errors (5xx), grouped by endpoint. Reads the same log as `http.slowest`."""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``count``, ``server_errors``, ``statuses``, ``last_failed``, ``broken``, ``broken_share``, ``endpoints``.
 
-        ``broken`` is the number of answers 5xx without 502, 503 and 504, which report an unavailable service;
-        ``broken_share`` is its share of ``count``. ``endpoints`` lists the endpoints with server errors, each with the
-        same figures.
+        ``broken`` is the number of server errors other than 502, 503 and 504, because those three report an unavailable
+        service. ``broken_share`` is the share of ``broken`` in ``count``. ``endpoints`` lists the endpoints with server
+        errors, each with the same figures.
         """
         return requestlog.errors(ctx, ctx.service(self.service, Http), float(self.last))

@@ -1,4 +1,4 @@
-"""Field types that several HTTP actions share, and functions to send a request and report its answer."""
+"""Field types that several HTTP actions share, and functions that send a request and report its answer."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def requested(
     ca: str = "",
     size: int = BODY_LIMIT,
 ) -> Answer:
-    """Send one request and wait for its answer at most ``limit`` seconds, and not beyond the step's deadline.
+    """Send one request, and wait for its answer for at most ``limit`` seconds, but not longer than the step's deadline.
 
-    At most ``size`` bytes of the body are kept.
-
-    Raises OSError.
+    ``size``: largest number of bytes of the body to keep. Raises OSError when there is no answer.
     """
     timeout = max(0.1, min(limit, ctx.deadline.remaining()))
     return ask(url, timeout=timeout, method=method, headers=headers, body=body, ca=ca, limit=size)
 
 
 def facts_of(answer: Answer) -> Facts:
-    """Return facts about an answer: ``status seconds``, ``bytes`` (size), ``body`` (its beginning), ``json`` (if valid)."""
+    """Return facts about an answer: ``status``, ``seconds``, ``bytes`` (size), ``body`` (its beginning), ``json`` (if
+    valid).
+    """
     facts: dict[str, Any] = {
         "status": answer.status,
         "seconds": round(answer.seconds, 6),

@@ -1,4 +1,4 @@
-"""Action `http.flow`: send a sequence of requests like a client."""
+"""Action `http.flow`: send a sequence of requests as a client does."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from drillbook.systems.http.exchange import FlowRequest, Name, Unexpected, compa
 
 
 class Flow(Read):
-    """Send several requests one after another, like a client; a request can use values from earlier answers."""
+    """Send several requests one after another, as a client does.
+
+    A request can use values from the answers to earlier requests.
+    """
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 60.0
 
     steps: Annotated[tuple[FlowRequest, ...], Field(min_length=1, description="Requests to send, in this order.")]
-    show: Annotated[tuple[Name, ...], Field(description="Saved values that the report shows.")] = ()
+    show: Annotated[tuple[Name, ...], Field(description="Names of the saved values that the report shows.")] = ()
 
     @model_validator(mode="after")
     def _saved_before(self) -> Self:
@@ -35,7 +38,9 @@ class Flow(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``requests`` (name, status, seconds, bytes of each), ``saved`` (values listed in `show`), ``seconds``."""
+        """Facts: ``requests`` (name, status, seconds and bytes of each), ``saved`` (the values named in `show`),
+        ``seconds``.
+        """
         values: dict[str, Any] = {}
         done: list[Facts] = []
         for number, step in enumerate(self.steps, 1):

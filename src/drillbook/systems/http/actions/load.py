@@ -16,11 +16,12 @@ from drillbook.values import Duration
 
 
 class Load(Read):
-    """Send one request repeatedly at a fixed rate (open loop), like independent users.
+    """Send one request repeatedly at a fixed rate, as independent users would. No request waits for the answer to another.
 
-    A latency counts from the time at which its request was due. A request without an answer, or with a status of 400 or
-    above, is an error and counts as never answered. Thus `p95_s` is the time within which 95 % of all requests had a good
-    answer, and null when fewer had one. Put the condition into the step's `expect`, such as `result.p95_s < 0.5`.
+    A latency is measured from the time at which its request was due. A request without an answer, or with a status of 400
+    or above, is an error and counts as never answered. Thus `p95_s` is the time within which 95 % of all requests had a
+    good answer. It is null when fewer than 95 % had one. Put the condition into the step's `expect`, such as `result.p95_s
+    < 0.5`.
     """
 
     PLACE = Place.CONTROLLER
@@ -29,13 +30,22 @@ class Load(Read):
     service: Annotated[str | None, Field(description="HTTP service in the inventory; required unless `url` is given.")] = (
         None
     )
-    url: Annotated[Url | None, Field(description="Root URL, as seen from the controller, instead of `service`.")] = None
+    url: Annotated[
+        Url | None, Field(description="Root URL, as seen from the controller. It is given instead of `service`.")
+    ] = None
     path: Annotated[str, Field(pattern=r"^/", description="Path to request, below the URL.")] = "/"
-    method: Annotated[Literal["GET", "HEAD"], Field(description="HTTP method; only methods that change nothing.")] = "GET"
+    method: Annotated[
+        Literal["GET", "HEAD"], Field(description="HTTP method. Only methods that change nothing are allowed.")
+    ] = "GET"
     rate: Annotated[float, Field(gt=0, le=200, description="Requests per second.")] = 10.0
-    seconds: Annotated[Duration, Field(gt=0, le=600, description="Duration, such as `10s`.")] = Duration(10.0)
+    seconds: Annotated[Duration, Field(gt=0, le=600, description="Duration of the load, such as `10s`.")] = Duration(10.0)
     patience: Annotated[
-        Duration, Field(gt=0, le=60, description="Time within which a request must be answered; otherwise it is an error.")
+        Duration,
+        Field(
+            gt=0,
+            le=60,
+            description="Time within which a request must be answered. A request that has no answer by then is an error.",
+        ),
     ] = Duration(1.0)
 
     @model_validator(mode="after")
@@ -52,16 +62,18 @@ class Load(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``requests``, ``answered``, ``good``, ``errors`` (numbers), ``error_share``, ``p50_s``, ``p95_s``.
+        """Facts: ``requests``, ``answered``, ``good``, ``errors`` (numbers of requests), ``error_share``, ``p50_s``,
+        ``p95_s``.
 
-        Also ``p99_s``, ``max_s``, ``late_s``, ``statuses``, ``problems``, ``url``, ``rate``, ``seconds``. The bounds of 95 %
-        intervals have the suffixes ``_low`` and ``_high``, and are null when the sample is too small. ``late_s`` is the
-        longest delay with which the controller itself sent a request; latencies include it.
+        Also ``p99_s``, ``max_s``, ``late_s``, ``statuses``, ``problems``, ``url``, ``rate``, ``seconds``. The bounds of 95
+        % intervals have the suffixes ``_low`` and ``_high``, and are null when the sample is too small. ``late_s`` is the
+        longest time by which the controller itself sent a request too late. Latencies include this delay.
         """
         url = (self.url or ctx.service(str(self.service), Http).url) + self.path
         if ctx.deadline.remaining() < self.seconds:
             raise PlanError(
-                f"the step's timeout is shorter than {self.seconds} of load", hint="set a longer `timeout` for the step"
+                f"the step's timeout is shorter than the load, which lasts {self.seconds}",
+                hint="set a longer `timeout` for the step",
             )
 
         def send() -> int:

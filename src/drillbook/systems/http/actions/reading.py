@@ -19,7 +19,10 @@ from drillbook.values import Secret
 
 
 class Responds(Read):
-    """Send one request; check the status of the answer, and optionally that the body contains a text."""
+    """Send one request and check the status of the answer.
+
+    If `contains` is set, also check that the body contains this text.
+    """
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 30.0
@@ -32,7 +35,9 @@ class Responds(Read):
     contains: Contains = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``status``, ``seconds``, ``bytes``, ``body`` (the first 2,000 characters), ``json`` when it is JSON."""
+        """Facts: ``status``, ``seconds``, ``bytes``, ``body`` (its first 2,000 characters), ``json`` if the body is valid
+        JSON.
+        """
         try:
             answer = requested(ctx, self.url, method=self.method, headers=self.headers, body=self.body.encode())
         except OSError as error:
@@ -50,7 +55,7 @@ class Responds(Read):
 
 
 def _unexpected(url: str, what: str, wanted: str, measured: str, facts: Facts) -> StepFailed:
-    """Return the error for an unexpected answer; its message is the URL followed by ``what``."""
+    """Return the error for an unexpected answer. Its message consists of the URL and the text ``what``."""
     return StepFailed(
         f"{url} {what}",
         facts=facts,
@@ -59,11 +64,12 @@ def _unexpected(url: str, what: str, wanted: str, measured: str, facts: Facts) -
 
 
 class Health(Read):
-    """Request a service's health report, compare it with a healthy one, and find the failing dependencies in its JSON.
+    """Request a service's health report, compare it with that of a healthy service, and find the dependencies that it
+    reports as failing.
 
-    Give either `service`, whose `health` in the inventory describes request and answer, or `url`. Accepted forms of the
-    report: a mapping `failing` of names to messages; or a mapping `dependencies`, `checks`, `components`, `services` or
-    `details` of names to states, where a state is a text or a mapping with `status`.
+    Set either `service` or `url`. In the inventory, the field `health` of a service describes the request and the healthy
+    answer. A report may be in one of these forms: a mapping `failing` of names to messages; or a mapping `dependencies`,
+    `checks`, `components`, `services` or `details` of names to states, where a state is a text or a mapping with `status`.
     """
 
     PLACE = Place.CONTROLLER
@@ -72,8 +78,10 @@ class Health(Read):
     service: Annotated[str | None, Field(description="HTTP service in the inventory; required unless `url` is given.")] = (
         None
     )
-    url: Annotated[Url | None, Field(description="URL, as seen from the controller, instead of `service`.")] = None
-    times: Annotated[int, Field(ge=1, le=20, description="Number of requests; the last answer decides.")] = 1
+    url: Annotated[Url | None, Field(description="URL, as seen from the controller. It is given instead of `service`.")] = (
+        None
+    )
+    times: Annotated[int, Field(ge=1, le=20, description="Number of requests to send. The last answer decides.")] = 1
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
@@ -84,8 +92,9 @@ class Health(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``answered``, ``status``, ``seconds``, ``state``, ``failing``, ``reasons``, ``why``, ``median_s``.
 
-        ``median_s`` is the median time of all answers; all others describe the last answer. ``failing`` lists the failing
-        dependencies, ``reasons`` their messages by name; ``why`` is the reason when there was no answer.
+        ``median_s`` is the median time of all answers. All other facts describe the last answer. ``failing`` lists the
+        failing dependencies, and ``reasons`` has a message for each of their names. ``why`` is the reason when there was no
+        answer.
         """
         request, url = self._request(ctx)
         headers = {name: value.reveal() if isinstance(value, Secret) else value for name, value in request.headers.items()}
@@ -117,7 +126,7 @@ class Health(Read):
         return facts
 
     def _request(self, ctx: Context) -> tuple[HealthRequest, str]:
-        """Return the request and its URL."""
+        """Return the health request, and the URL to which it is sent."""
         if self.service is None:
             return HealthRequest(), str(self.url)
         service = ctx.service(self.service, Http)
@@ -130,7 +139,7 @@ def _has_status(answer: Answer, request: HealthRequest) -> bool:
 
 
 def _healthy(request: HealthRequest) -> str:
-    """Describe the answer of a healthy service, for messages."""
+    """Describe in words the answer of a healthy service, for messages."""
     status = "a status below 400" if request.status is None else f"status {request.status}"
     return f"{status}{f' with {request.contains!r}' if request.contains else ''}, and no dependency that fails"
 

@@ -17,16 +17,21 @@ from drillbook.systems.http.actions.fields import requested
 
 
 class Serve(TemporaryUnit):
-    """Start the unit of a service for the duration of this drill and wait until it answers; the undo stops it."""
+    """Start the unit of a service for the duration of this drill, and wait until the service answers.
+
+    The undo stops the unit.
+    """
 
     SERVICE = Http
 
-    service: Annotated[str, Field(description="HTTP service in the inventory; it must have a `unit`.")]
+    service: Annotated[str, Field(description="HTTP service in the inventory. It must have a `unit`.")]
     path: Annotated[str, Field(pattern=r"^/", description="Path to request, below the URL of the service.")] = "/"
     status: Annotated[int, Field(ge=100, le=599, description="Status that counts as a good answer.")] = 200
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``pid``, ``url``, ``seconds`` (time from the start of the unit to the first expected answer)."""
+        """Facts: ``unit``, ``pid``, ``url``, ``seconds`` (time from the start of the unit to the first answer that was
+        expected).
+        """
         service, manager, begun = ctx.service(self.service, Http), manager_of(ctx.host), ctx.deadline.remaining()
         seen = manager.ensure(ctx.host, service.unit, "running", ctx.deadline)
         url, last = f"{service.url}{self.path}", "no request was sent"

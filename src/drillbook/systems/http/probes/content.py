@@ -14,13 +14,16 @@ from drillbook.sdk.web import BODY_LIMIT, ask
 
 
 class Unchanged(Availability):
-    """Check that a URL keeps returning the bytes of its first good answer; detects damaged content with status 200."""
+    """Check that a URL always returns the same bytes as in its first good answer.
+
+    Detects damaged content sent with status 200.
+    """
 
     url: Annotated[str, Field(pattern=r"^https?://", description="URL, as seen from the controller.")]
     _first: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def check(self, ctx: Context) -> str | None:
-        """Send one request on a new connection; later answers are compared with the first answer of status 200."""
+        """Send one request over a new connection, and compare the answer with the first answer that had the status 200."""
         try:
             answer = ask(self.url, timeout=float(self.timeout))
         except TimeoutError:

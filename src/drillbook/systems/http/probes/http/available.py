@@ -13,13 +13,13 @@ from drillbook.sdk.web import ask
 
 
 class Available(Availability):
-    """Request a URL and compare the status. Choose a URL that needs the service's real work, not a static page."""
+    """Request a URL and compare the status. Choose a URL for which the service must do real work, and not a static page."""
 
     url: Annotated[str, Field(pattern=r"^https?://", description="URL, as seen from the controller.")]
     status: Annotated[int, Field(ge=100, le=599, description="Status that counts as available.")] = 200
 
     def check(self, ctx: Context) -> str | None:
-        """Send one request on a new connection."""
+        """Send one request over a new connection."""
         try:
             answer = ask(self.url, timeout=float(self.timeout), limit=4096)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""Probe `http.canary`: a canary through an application's own API."""
+"""Probe `http.canary`: a canary that writes and reads its records through an application's own API."""
 
 from __future__ import annotations
 
@@ -24,25 +24,31 @@ Requests = FlowRequest | Annotated[tuple[FlowRequest, ...], Field(min_length=1)]
 
 
 class Canary(RecordCanary):
-    """Write numbered records through an application's API; each acknowledged record must exist after the recovery.
+    """Write numbered records through an application's API. Every record that was acknowledged must exist after the
+    recovery.
 
-    This measures the RPO of the whole path, with all databases behind the application. In URLs, headers and bodies `${record}`
-    stands for the mark of a record, `${number}` for its number, `${run}` for the id of the run. Several requests are sent one
-    after another, and can save values for those that follow, as in `http.flow`.
+    This measures the RPO of the application together with all databases behind it. In URLs, headers and bodies, `${record}`
+    stands for the mark of a record, `${number}` for its number, and `${run}` for the id of the run. Several requests are
+    sent one after another. Each can save values for later requests, as in `http.flow`.
     """
 
     SECRETS = frozenset({"headers"})
 
     write: Annotated[
         Requests,
-        Field(description="Request, or list of requests, that stores `${record}`; the expected status acknowledges it."),
+        Field(
+            description=(
+                "Request, or list of requests, that stores `${record}`. The expected status means that the record is stored."
+            )
+        ),
     ]
     read: Annotated[
         Requests,
         Field(
             description=(
-                "Request whose answer contains the marks of all stored records of the run. With `${record}` or `${number}` it "
-                "is sent for each record, and answers with the mark of this one."
+                "Request whose answer contains the marks of all stored records of the run. If it contains "
+                "`${record}` or `${number}`, it is sent once for each record, and its answer contains the mark "
+                "of that record."
             )
         ),
     ]
@@ -50,20 +56,20 @@ class Canary(RecordCanary):
         Requests,
         Field(
             description=(
-                "Request that removes all records of the run; with `${record}` or `${number}`, sent for each record. It must "
-                "be safe to send twice."
+                "Request that removes all records of the run. If it contains `${record}` or `${number}`, it is "
+                "sent once for each record. It must be safe to send the request twice."
             )
         ),
     ]
     absent: Annotated[
         tuple[int, ...],
-        Field(description="Statuses that mean that there is no such record, as an answer to `read` and `remove`."),
+        Field(description="Statuses by which `read` and `remove` answer that a record does not exist."),
     ] = (404, 410)
     headers: Annotated[
         dict[str, Handed],
         Field(
             description=(
-                "Headers of every request. Write a secret as a whole value: `{{ services.app.token }}` and nothing else."
+                "Headers of every request. A secret must be the whole value of a header, such as `{{ services.app.token }}`."
             )
         ),
     ] = Field(default_factory=dict)
@@ -71,18 +77,20 @@ class Canary(RecordCanary):
         str,
         Field(
             description=(
-                "File on the controller with the certificates (PEM) that the server's certificate is verified with; empty: "
-                "those of the system."
+                "File of CA certificates (PEM) on the controller, with which the server's certificate is "
+                "verified. Empty: the certificates of the system."
             )
         ),
     ] = ""
     every: Duration = Field(
-        default=Duration(0.1), gt=0, description="Time between two writes; the resolution of the measured RPO."
+        default=Duration(0.1),
+        gt=0,
+        description="Time between two writes. The RPO cannot be measured more precisely than this.",
     )
     timeout: Duration = Field(
         default=Duration(1.0),
         gt=0,
-        description="Time limit of a write; a record not acknowledged by then may or may not be stored.",
+        description="Time limit of a write. A record that was not acknowledged by then may or may not be stored.",
     )
 
     @model_validator(mode="after")
@@ -97,7 +105,7 @@ class Canary(RecordCanary):
         return self
 
     def requests(self, what: str) -> tuple[FlowRequest, ...]:
-        """Return the requests of ``write``, ``read`` or ``remove``."""
+        """Return the requests of the field ``write``, ``read`` or ``remove``."""
         declared: Requests = getattr(self, what)
         return (declared,) if isinstance(declared, FlowRequest) else declared
 
@@ -106,16 +114,16 @@ class Canary(RecordCanary):
 
     @property
     def reads_each(self) -> bool:
-        """True when `read` names one record."""
+        """True when `read` reads one record at a time."""
         return self._of_one("read")
 
     @property
     def erases_each(self) -> bool:
-        """True when `remove` names one record."""
+        """True when `remove` removes one record at a time."""
         return self._of_one("remove")
 
     def reach(self, ctx: Context) -> None:
-        """Send `read`, if it only gets something: the application must answer. Raises NotReady."""
+        """Check that the application answers: send `read`, unless `read` could change something. Raises NotReady."""
         if any(one.method not in ("GET", "HEAD") for one in self.requests("read")):
             return
         try:
@@ -124,11 +132,11 @@ class Canary(RecordCanary):
             raise NotReady(f"{self.name()} cannot read: {error.message}", hint="check its `read`") from error
 
     def writer(self, ctx: Context) -> CanaryWriter:
-        """Return a writer that sends each record over new connections."""
+        """Return a writer that opens new connections for each record."""
         return _Writer(self, ctx)
 
     def look(self, ctx: Context, number: int | None) -> set[int]:
-        """Send `read` and return the numbers of the marks in its answer. Raises CouldNotVerify."""
+        """Send `read`, and return the numbers of the records whose marks are in its answer. Raises CouldNotVerify."""
         answer = self._asked(ctx, "read", number)
         if answer is None:
             return set()
@@ -142,7 +150,11 @@ class Canary(RecordCanary):
         self._asked(ctx, "remove", number)
 
     def _asked(self, ctx: Context, what: str, number: int | None) -> Answer | None:
-        """Send the requests of ``what``; return the last answer, or None for an answer of ``absent``. Raises CouldNotVerify."""
+        """Send the requests of the field ``what`` and return the last answer. Raises CouldNotVerify when an answer is
+        unexpected.
+
+        Returns None when an answer has a status in ``absent``, which means that there is no such record.
+        """
         try:
             return self.exchanged(ctx, what, number, ANSWER_S)
         except Unexpected as error:
@@ -152,7 +164,10 @@ class Canary(RecordCanary):
             raise CouldNotVerify(f"`{what}`{about}: {error.measured}") from None
 
     def exchanged(self, ctx: Context, what: str, number: int | None, limit: float) -> Answer:
-        """Send the requests of ``what`` within ``limit`` seconds each; return the last answer. Raises Unexpected."""
+        """Send the requests of the field ``what``, and wait for each for at most ``limit`` seconds. Return the last answer.
+
+        Raises Unexpected.
+        """
         values: dict[str, Any] = dict(record_canary.values(ctx.run_id, number))
         own = set(values)
         headers = self._headers(ctx)
@@ -173,13 +188,17 @@ class Canary(RecordCanary):
 
 
 class _Writer(CanaryWriter):
-    """Writer of records by requests, each over a new connection. No request is sent twice."""
+    """Writer that stores records by requests. Each request uses a new connection, and no request is sent twice."""
 
     def __init__(self, canary: Canary, ctx: Context) -> None:
         self._canary, self._ctx = canary, ctx
 
     def write(self, number: int) -> Lost | None:
-        """Send the requests; a refused connection or a refusal (4xx) of a single request stored nothing for certain."""
+        """Send the requests that store a record.
+
+        It is certain that nothing was stored when the connection was refused, or when a single request was refused (status
+        4xx).
+        """
         canary = self._canary
         single = len(canary.requests("write")) == 1
         try:
