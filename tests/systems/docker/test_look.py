@@ -41,7 +41,7 @@ def test_running_sees_what_the_kernel_killed(box):
         "python3", "-c", "kept = bytearray(100 << 20)", mem_limit=32 << 20, memswap_limit=32 << 20, init=False
     )
     box.until(lambda: made.reload() or made.status == "exited", 60)
-    with pytest.raises(StepFailed, match="killed for memory"):
+    with pytest.raises(StepFailed, match="killed for lack of memory"):
         Running(service="box").run(box.ctx())
 
 

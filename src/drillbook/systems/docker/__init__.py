@@ -1,4 +1,4 @@
-"""Docker: containers, volumes and Compose projects, through the engine's API. Needs no other system.
+"""Docker: containers, volumes and Compose projects, used through the API of the engine. Needs no other system.
 
 Lives here: the actions `docker.*` and `compose.*`, the service kind `container`.
 Lives elsewhere: containers as units of a host (`sdk.manager`), the Docker lab (`lab.containers`).

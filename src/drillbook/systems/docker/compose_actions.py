@@ -1,4 +1,4 @@
-"""Actions on a Compose project: check, stop and start its services in the order of their dependencies."""
+"""Actions on a Compose project: check, start, restart and stop its services, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drillbook.systems.docker.project import Project
 from drillbook.systems.docker.undo import put_back
 
 ServiceName = Annotated[str, Field(description="A service of the inventory whose container belongs to the Compose project.")]
-Only = Annotated[tuple[str, ...], Field(description="Names of services in the compose file; empty: all services.")]
+Only = Annotated[tuple[str, ...], Field(description="Names of services in the compose file. Empty: all services.")]
 _START = 'shift; TOOL start -- "$@"'
 
 
@@ -35,13 +35,16 @@ def _can_ask(ctx: Context, name: str, only: tuple[str, ...]) -> Project:
 
 
 class Ps(Read):
-    """Check that the services of a project run, and are healthy if they have a health check."""
+    """Check that the services of a project run. A service that has a health check must also be healthy."""
 
     service: ServiceName
     only: Only = ()
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``project``, ``services`` (state, health, exit status of each). Fails when a service is down or unhealthy."""
+        """Facts: ``project``, ``services`` (state, health and exit status of each).
+
+        Fails when a service is down or unhealthy.
+        """
         where = place(ctx, self.service)
         with engine(ctx, where) as one:
             project = _project(one, where)
@@ -66,9 +69,9 @@ def _measured(state: Facts) -> str:
 
 
 class Up(Write):
-    """Start every stopped service of a project in the order of their dependencies, and wait until each runs.
+    """Start every stopped service of a project in the order of their dependencies, and wait until each of them runs.
 
-    A service with a health check must also report healthy. Containers are not created: they must exist.
+    A service with a health check must also become healthy. The containers must exist, because none are created.
     """
 
     UNDO = ("nothing",)
@@ -81,7 +84,7 @@ class Up(Write):
         _can_ask(ctx, self.service, self.only)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``project``, ``started`` (names of services that did not run, in order)."""
+        """Facts: ``project``, ``started`` (names of the services that did not run before, in the order of their start)."""
         where, started = place(ctx, self.service), []
         with engine(ctx, where) as one:
             project = _project(one, where)
@@ -101,7 +104,7 @@ class Up(Write):
 
 
 def _well(ctx: Context, name: str, container: Any) -> None:
-    """Wait until the container of the service ``name`` runs, and is healthy if it has a health check.
+    """Wait until the container of the service ``name`` runs. If it has a health check, also wait until it is healthy.
 
     Raises StepFailed at the deadline, or when the container has exited.
     """
@@ -120,7 +123,7 @@ def _well(ctx: Context, name: str, container: Any) -> None:
 
 
 class Restart(Write):
-    """Restart services of a project in the order of their dependencies, and wait until each runs."""
+    """Restart services of a project in the order of their dependencies, and wait until each of them runs."""
 
     UNDO = ("nothing",)
 
@@ -149,7 +152,9 @@ class Restart(Write):
 
 
 class Stop(Fault):
-    """Stop services of a project in reverse order of their dependencies, as when an operator shuts the platform down."""
+    """Stop services of a project in the reverse order of their dependencies, as an operator does who shuts the platform
+    down.
+    """
 
     UNDO = ("commands", "action")
 

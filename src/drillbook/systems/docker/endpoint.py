@@ -1,4 +1,4 @@
-"""Connection of a container to a network: names, addresses, links and options.
+"""Settings of a container's connection to a network: its names, addresses, links and options.
 
 The engine's fields are those of docs.docker.com/reference/api/engine ("EndpointSettings").
 """
@@ -10,19 +10,22 @@ from ipaddress import IPv4Address
 from typing import Any
 
 CONNECTS_MAC = (1, 54)
-"""First API version whose engines use the requested MAC address when a container is connected; older engines ignore it.
+"""First API version of the engines that use the MAC address in a request to connect a container. Older engines ignore it.
 
 Source: github.com/moby/moby/blob/master/api/docs/CHANGELOG.md, v1.54.
 """
 DRAWS_MAC = (1, 48)
-"""First API version whose engines choose a random MAC address; older engines derive it from the IPv4 address."""
+"""First API version of the engines that choose a random MAC address. Older engines derive it from the IPv4 address."""
 TELLS_MAC = "1.44"
-"""API version to request from newer engines, since it still reports the MAC address set when a container was created."""
+"""API version to request from newer engines.
+
+In this version, engines still report the MAC address set when a container was created.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Settings of a container's connection to a network; ``mac`` is empty unless a user set a MAC address."""
+    """Settings of a container's connection to a network. ``mac`` is empty unless a user set a MAC address."""
 
     aliases: list[str] = field(default_factory=list)
     address: str = ""
@@ -34,7 +37,10 @@ class Endpoint:
 
     @classmethod
     def of(cls, container: Any, network: str, made_with: str = "") -> Endpoint:
-        """Return the connection of ``container`` to ``network``; ``made_with`` is the MAC address set at its creation."""
+        """Return the connection of ``container`` to ``network``.
+
+        ``made_with``: MAC address that was set when it was created.
+        """
         there = container.attrs["NetworkSettings"]["Networks"][network]
         fixed = there.get("IPAMConfig") or {}
         # without the container's short id, which the engine adds itself
@@ -50,7 +56,10 @@ class Endpoint:
         )
 
     def options_of_docker(self) -> tuple[str, ...]:
-        """Return options of ``docker network connect`` for all settings except the MAC address, which it has no option for."""
+        """Return the options of ``docker network connect`` for these settings.
+
+        The command has no option for the MAC address.
+        """
         words = [word for alias in self.aliases for word in ("--alias", alias)]
         words += ["--ip", self.address] if self.address else []
         words += ["--ip6", self.address6] if self.address6 else []
@@ -60,7 +69,10 @@ class Endpoint:
         return tuple(words)
 
     def connect(self, network: Any, container: Any) -> None:
-        """Connect ``container`` to ``network``, an object of the Docker SDK, with these settings. Raises SDK errors."""
+        """Connect ``container`` to ``network`` with these settings.
+
+        ``network`` is an object of the Docker SDK. Raises its errors.
+        """
         links = [tuple(link.split(":", 1)) for link in self.links]
         network.connect(
             container,
@@ -87,13 +99,13 @@ class Endpoint:
 
 
 def version(api: Any) -> tuple[int, int]:
-    """Return the version of the engine's API; ``api`` is the SDK's APIClient."""
+    """Return the version of the engine's API. ``api``: the APIClient of the Docker SDK."""
     major, _, minor = str(api._version).partition(".")
     return int(major), int(minor)
 
 
 def made_with(container: Any) -> str:
-    """Return the MAC address with which a container was created, as its engine reports it; empty when there is none."""
+    """Return the MAC address that was set when a container was created, as its engine reports it. Empty when none was set."""
     api = container.client.api
     if version(api) < tuple(map(int, TELLS_MAC.split("."))):
         return str(container.attrs["Config"].get("MacAddress") or "")
@@ -102,7 +114,10 @@ def made_with(container: Any) -> str:
 
 
 def lost(container: Any, network: str, endpoint: Endpoint) -> str:
-    """Name the settings that a later reconnection to the network could not restore; empty when there are none."""
+    """Return the names of the settings that would be lost when the container is disconnected and connected again.
+
+    May be empty.
+    """
     there = container.attrs["NetworkSettings"]["Networks"][network]
     gives_mac = version(container.client.api) >= CONNECTS_MAC
     shown = {"a MAC address that was set": "" if gives_mac else endpoint.mac, "a gateway priority": there.get("GwPriority")}
@@ -110,12 +125,11 @@ def lost(container: Any, network: str, endpoint: Endpoint) -> str:
 
 
 def _set_mac(there: dict[str, Any], made_with: str, api: tuple[int, int]) -> str:
-    """Return the MAC address of a connection if a user set it, otherwise an empty text; the API does not say who set an
-    address.
+    """Return the MAC address of a connection if a user set it, otherwise an empty text.
 
-    An address set when the container was created is the user's. Any other address is the user's unless the engine may have
-    chosen it: newer engines choose a random address with the second-lowest bit of the first byte set (locally administered),
-    older engines derive it from the IP address.
+    The API does not tell who set an address. An address that was set when the container was created is the user's. Any
+    other address is the user's unless the engine may have chosen it. Newer engines choose a random address, in which the
+    second-lowest bit of the first byte is set (locally administered). Older engines derive the address from the IP address.
     """
     mac = str(there.get("MacAddress") or "")
     if not mac or mac.lower() == made_with.lower():

@@ -1,7 +1,7 @@
-"""Access to a Docker engine with the Docker SDK: by a local socket, by a URL, or through the SSH connection of a host.
+"""Access to a Docker engine with the Docker SDK: through a local socket, a URL, or the SSH connection to a host.
 
-The API is that of docs.docker.com/reference/api/engine. Over SSH, Drillbook runs ``docker system dial-stdio`` on the host
-through its existing connection, as the ``docker`` program itself does.
+The API is that of docs.docker.com/reference/api/engine. For access through SSH, Drillbook runs ``docker system dial-stdio``
+on the host over its existing connection, as the program ``docker`` itself does.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ SOCKET = "unix:///var/run/docker.sock"
 LONGEST_S = 120.0
 PIECE = 1 << 16
 SPARE_S = 3.0
-"""Seconds of a step's time kept free to kill a container that did not exit in time."""
+"""Seconds of a step's time that are reserved for killing a container that did not exit in time."""
 OLDEST = "1.41"
-"""API version of Docker 20.10, which is used until the engine has reported its own version."""
+"""API version of Docker 20.10. It is used until the engine has reported its own version."""
 ONE_OFF = "com.docker.compose.oneoff"
-"""Label of Compose: `True` on a container made by `docker compose run`, which belongs to no service."""
+"""Label that Compose sets to `True` on a container made by `docker compose run`. Such a container belongs to no service."""
 PROJECT, OF_PROJECT, NEEDS = "com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.depends_on"
 """Labels that Compose sets on a container: its project, its service, and the services on which it depends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Address of a service's container: the engine's URL (empty for the engine of its host) and the container's name."""
+    """Address of a service's container: the URL of its engine, and its name. An empty URL means the engine of its host."""
 
     service: Service
     engine: str
@@ -60,12 +60,12 @@ class Engine:
     """Open connection to a Docker engine, for the duration of one action."""
 
     def __init__(self, client: Any, where: str) -> None:
-        """Wrap ``client``, a DockerClient; ``where`` is the name of the engine in messages."""
+        """Wrap ``client``, a DockerClient. ``where``: name of the engine in messages."""
         self.client = client
         self.where = where
 
     def container(self, name: str) -> Any:
-        """Return the container of that name or id in its present state. Raises CouldNotVerify when it does not exist."""
+        """Return the container with that name or id, in its present state. Raises CouldNotVerify when it does not exist."""
         from docker.errors import NotFound  # noqa: PLC0415  slow to import
 
         try:
@@ -79,7 +79,10 @@ class Engine:
 
 @contextmanager
 def engine(ctx: Context, where: Place) -> Iterator[Engine]:
-    """Open the engine of a service. Raises CouldNotVerify when it does not answer in time, StepFailed when it refuses."""
+    """Open the engine of a service.
+
+    Raises CouldNotVerify when the engine does not answer in time, and StepFailed when it refuses a request.
+    """
     from docker.errors import APIError, DockerException  # noqa: PLC0415  slow to import
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
@@ -113,7 +116,10 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
 
 
 def _end_with(lines: Lines, api: Any) -> None:
-    """Add each socket or SSH channel that the SDK's session ``api`` opens to ``lines``, which closes it at the deadline."""
+    """Add each connection (socket or SSH channel) that the SDK's session ``api`` opens to ``lines``.
+
+    ``lines`` closes these connections at the deadline.
+    """
 
     def watched(make: Callable[[], Any]) -> Any:
         connection = make()
@@ -138,7 +144,7 @@ def _end_with(lines: Lines, api: Any) -> None:
 
 
 def _bounded_answers(api: Any, where: str) -> None:
-    """Limit the size of each answer that the SDK's session ``api`` reads into memory; streamed answers have no limit."""
+    """Limit the size of each answer that the SDK's session ``api`` reads into memory. Streamed answers have no limit."""
     send = api.send
 
     def sent(request: Any, *, stream: bool = False, **options: Any) -> Any:
@@ -156,9 +162,10 @@ def _bounded_answers(api: Any, where: str) -> None:
 
 
 def pieces(answer: Any) -> Iterator[bytes]:
-    """Yield the raw body of ``answer`` without decompressing it, since a small compressed body could become large.
+    """Yield the raw body of ``answer`` in pieces, without decompressing it. A small compressed body could become very
+    large.
 
-    Engines do not compress. Raises RequestException.
+    Engines do not compress their answers. Raises RequestException.
     """
     from requests.exceptions import ChunkedEncodingError  # noqa: PLC0415  slow to import
     from urllib3.exceptions import HTTPError  # noqa: PLC0415  slow to load
@@ -171,7 +178,8 @@ def pieces(answer: Any) -> Iterator[bytes]:
 
 @contextmanager
 def container_of(ctx: Context, name: str) -> Iterator[Any]:
-    """Yield the SDK's container of the service ``name`` while its engine is open.
+    """Yield the container of the service ``name`` as an object of the Docker SDK. Its engine is open during the ``with``
+    block.
 
     Raises the errors of ``place`` and ``engine``.
     """
@@ -198,21 +206,24 @@ def _client(host: Host, url: str, deadline: Deadline) -> Any:
 
 
 def _knock(path: str, timeout: float) -> None:
-    """Connect to the socket ``path`` once. Raises OSError when no program listens, in which case the SDK would leak a socket."""
+    """Connect to the socket ``path`` once. Raises OSError when no program listens there.
+
+    Without this test, the SDK would leak a socket when no program listens.
+    """
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(timeout)
         probe.connect(path)
 
 
 def _through(host: Piped, timeout: float) -> Any:
-    """Return a Docker client whose connections are ``docker system dial-stdio`` commands on ``host``."""
+    """Return a Docker client. Each of its connections is a command ``docker system dial-stdio`` that runs on ``host``."""
     import docker  # noqa: PLC0415  slow to import
     from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter  # noqa: PLC0415  slow to load
 
     pool = SSHConnectionPool(ssh_client=_Dialer(host), timeout=timeout)
 
     class Adapter(SSHHTTPAdapter):  # type: ignore[misc]  # the SDK has no types
-        """The SDK's adapter for HTTP requests over SSH, changed to use Drillbook's existing connection to a host."""
+        """The SDK's adapter for HTTP requests over SSH. This version uses Drillbook's existing connection to a host."""
 
         def get_connection(self, url: str, proxies: object = None) -> Any:
             return pool
@@ -226,7 +237,7 @@ def _through(host: Piped, timeout: float) -> Any:
 
 
 class _Dialer:
-    """Replaces paramiko's SSH client and transport; it has only the methods that the Docker SDK calls."""
+    """Replacement for the SSH client and the transport of paramiko. It has only the methods that the Docker SDK calls."""
 
     def __init__(self, host: Piped) -> None:
         self._host = host
@@ -246,7 +257,7 @@ class _Line:
         self._channel = channel
 
     def exec_command(self, command: str) -> None:
-        """Return without effect: the command ``docker system dial-stdio`` already runs on this channel."""
+        """Do nothing, because the command ``docker system dial-stdio`` already runs on this channel."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._channel, name)
@@ -258,19 +269,23 @@ def _reason(error: BaseException) -> str:
 
 
 def status_of(container: Any) -> str:
-    """Return the state of a container at the last ``reload``: ``running``, ``paused``, ``exited`` and so on."""
+    """Return the state that a container had at its last ``reload``, such as ``running``, ``paused`` or ``exited``."""
     return str(container.attrs["State"]["Status"])
 
 
 def grace(ctx: Context, seconds: float) -> int:
-    """Return the grace period for a container's exit in whole seconds: ``seconds``, or less before the step's deadline."""
+    """Return the time that a container has to exit, in whole seconds.
+
+    It is ``seconds``, or less if the step's deadline is near.
+    """
     return round(max(0.0, min(seconds, ctx.deadline.remaining() - SPARE_S)))
 
 
 def passing(container: Any) -> str:
-    """Return the reason why a container cannot be started again after a stop; empty when it can.
+    """Return the reason why a container cannot be started again after a stop. Empty when it can be started again.
 
-    The engine removes a container made with ``--rm`` when it exits (docs.docker.com/reference/cli/docker/container/run/#rm).
+    The engine removes a container made with ``--rm`` when it exits
+    (docs.docker.com/reference/cli/docker/container/run/#rm).
     """
     if container.attrs["HostConfig"].get("AutoRemove"):
         return (

@@ -1,4 +1,4 @@
-"""Compose project as reported by its engine: containers by service, in the order of their dependencies."""
+"""Compose project as its engine reports it: the container of each service, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from drillbook.systems.docker.engine import NEEDS, OF_PROJECT, ONE_OFF, PROJECT,
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Compose project: its name, and its containers by service."""
+    """Compose project. It has a name, and a container for each service."""
 
     name: str
     containers: Mapping[str, Any]
 
     @classmethod
     def of(cls, engine: Engine, container: str) -> Project:
-        """Return the project of ``container``. Raises CouldNotVerify if it has none, or a service has several containers.
+        """Return the project of ``container``. Containers of ``docker compose run`` are ignored.
 
-        Containers of ``docker compose run`` are ignored.
+        Raises CouldNotVerify when the container belongs to no project, or when a service of the project has several
+        containers.
         """
         name = engine.container(container).labels.get(PROJECT, "")
         if not name:
@@ -44,9 +45,9 @@ class Project:
         return cls(name, containers)
 
     def chosen(self, only: Collection[str]) -> list[str]:
-        """Return the services in ``only`` (all if empty) in the order of their dependencies.
+        """Return the services in ``only``, in the order of their dependencies. If ``only`` is empty, return all services.
 
-        Raises CouldNotVerify for an unknown service.
+        Raises CouldNotVerify when ``only`` names an unknown service.
         """
         if unknown := sorted(set(only) - set(self.containers)):
             raise CouldNotVerify(
@@ -71,7 +72,10 @@ class Project:
 
 
 def told(container: Any) -> dict[str, Any]:
-    """Return the state of a container as facts: status, exit status, health, killed for memory, start time, restarts."""
+    """Return facts about a container: state, exit status, health, start time, number of restarts, and ``oom_killed``.
+
+    ``oom_killed`` is true when the container was killed for lack of memory.
+    """
     state = container.attrs["State"]
     return {
         "container": container.name,

@@ -18,11 +18,12 @@ class Container(Service):
         default="",
         pattern=r"^$|^(unix|ssh)://",
         description=(
-            "URL of the Docker engine, `unix:///path` on the controller or `ssh://user@host:port`; empty: the engine of the host."
+            "URL of the Docker engine: `unix:///path` on the controller, or `ssh://user@host:port`. Empty: "
+            "the engine of the service's host."
         ),
     )
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the container: the name of the container."""
+        """Name of the lock by which a run reserves the container. It is the name of the container."""
         return word("container", self.container)

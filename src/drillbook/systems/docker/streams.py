@@ -1,4 +1,4 @@
-"""Reads a container's log, or the output of a command in a container, within the step's deadline.
+"""Reads a container's log, or the output of a command in a container, until the step's deadline at most.
 
 The format of the stream is that of docs.docker.com/reference/api/engine ("Attach to a container", stream format).
 """
@@ -21,10 +21,10 @@ _OUT, _ERR = 1, 2
 
 
 def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[int, bytes, bytes]:
-    """Run ``argv`` in a container; return the exit status, and the end of both output streams.
+    """Run ``argv`` in a container. Return the exit status, and the end of both output streams.
 
-    ``container`` is an object of the SDK. Raises TimeoutError and Cancelled at the step's deadline; the command then
-    continues, since the engine cannot kill it.
+    ``container`` is an object of the SDK. Raises TimeoutError at the step's deadline, and Cancelled when the run is
+    stopped. The command then continues, because the engine cannot kill it.
     """
     api = container.client.api
     number = api.exec_create(container.id, argv, user=user)["Id"]
@@ -43,11 +43,11 @@ def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[i
 
 
 def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
-    """Return the last ``lines`` lines of a container's log (both streams), cut to their first ``limit`` bytes.
+    """Return the first ``limit`` bytes of the last ``lines`` lines of a container's log, from both output streams.
 
-    ``container`` is an object of the SDK. Raises CouldNotVerify when the log is not read to its end before the step's
-    deadline; Cancelled. The SDK's own function is not used: it waits without limit, and takes a broken connection for the
-    end of the log.
+    ``container`` is an object of the SDK. Raises CouldNotVerify when the end of the log is not reached before the step's
+    deadline, and Cancelled when the run is stopped. The SDK's own function is not used, because it waits without limit, and
+    takes a broken connection for the end of the log.
     """
     api = container.client.api
     answer = api._get(
@@ -76,7 +76,9 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
 
 @contextmanager
 def _ended(ctx: Context) -> Iterator[None]:
-    """Convert connection errors after the step's deadline to a timeout, because ``engine`` closes connections at the deadline."""
+    """Convert connection errors after the step's deadline to a timeout, because ``engine`` closes the connections at the
+    deadline.
+    """
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 
     try:
@@ -87,13 +89,16 @@ def _ended(ctx: Context) -> Iterator[None]:
 
 
 class _Frames:
-    """Splits the multiplexed output of a container into its streams."""
+    """Splits the output of a container, in which both streams are multiplexed, into its streams."""
 
     def __init__(self) -> None:
         self._data, self._left, self._stream = b"", 0, _OUT
 
     def take(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield the payloads in the chunk ``piece``, each with the number of its stream; a frame may span several chunks."""
+        """Yield the payload of each frame in the chunk ``piece``, with the number of its stream.
+
+        A frame may span several chunks.
+        """
         self._data += piece
         while self._data and (self._left or len(self._data) >= 8):
             if not self._left:
@@ -117,7 +122,7 @@ class _End:
 
 
 def _streams(ctx: Context, file: Any) -> tuple[bytes, bytes]:
-    """Read both output streams until the command closes them; return the end of each, with secrets hidden."""
+    """Read both output streams until the command closes them. Return the end of each stream, in which secrets are hidden."""
     ends = {_OUT: _End(), _ERR: _End()}
     writers = {stream: ctx.redactor.writer(end) for stream, end in ends.items()}
     line, data = _line(file)
@@ -137,7 +142,7 @@ def _streams(ctx: Context, file: Any) -> tuple[bytes, bytes]:
 
 
 def _line(file: Any) -> tuple[Any, bytes]:
-    """Return the socket or SSH channel that ``file`` reads from, and the bytes already read after the HTTP headers."""
+    """Return the socket or SSH channel behind ``file``, and the bytes that were already read after the HTTP headers."""
     if hasattr(file, "channel"):
         return file.channel, bytes(file._rbuffer)
     line = file.raw._sock

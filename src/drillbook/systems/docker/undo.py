@@ -1,4 +1,7 @@
-"""Undo of a change to a container: by ``docker`` on its host, which works without the controller, or from the controller."""
+"""Undo of a change to a container.
+
+Either the host runs ``docker`` without the controller, or the controller runs an action.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,19 @@ Argv = tuple[str, ...]
 
 
 def tool(ctx: Context) -> Argv:
-    """Return the first words of a ``docker`` command line for the host; with ``sudo -n`` if the inventory sets `sudo`."""
+    """Return the first words of a ``docker`` command for the host.
+
+    If the inventory sets `sudo`, they begin with ``sudo -n``.
+    """
     return (*(("sudo", "-n") if ctx.host.target.manager.sudo else ()), "docker")
 
 
 def put_back(ctx: Context, where: Place, script: str, words: Argv, otherwise: Undo) -> Undo:
-    """Return an undo by ``script`` on the host; if the host's ``docker`` does not control the container, return
+    """Return an undo that runs ``script`` on the host. When no ``docker`` on the host controls the container, return
     ``otherwise``.
 
     In ``script``, TOOL is replaced by the command ``docker``. The arguments of ``script`` are the container's name and
-    ``words``. ``otherwise`` is an undo by an action, which needs the controller.
+    ``words``. ``otherwise`` is an undo that runs an action, so it needs the controller.
     """
     with engine(ctx, where) as found:
         number = found.container(where.container).id

@@ -1,7 +1,9 @@
-"""Saves and restores a container's volume with a helper container of the same image on the service's host.
+"""Saves and restores a volume of a container. A helper container on the service's host, made from the same image, does the
+work.
 
-The data goes directly between host and store, never through the controller. The helper container has the volume and no
-network. The image must contain ``sh``, ``tar``, ``find`` and ``sha256sum``, as images of distributions and BusyBox do.
+The data goes directly between the host and the store, and never through the controller. The helper container has access to
+the volume, but to no network. The image must contain ``sh``, ``tar``, ``find`` and ``sha256sum``, as images of
+distributions and of BusyBox do.
 """
 
 from __future__ import annotations
@@ -119,13 +121,16 @@ class Manifest(FilesManifest):
     entries: Annotated[int, Field(ge=0)]
     content: Sha256
     root: Root | None = None
-    """Mode and owner of the top folder of the volume; None in backups made by older versions."""
+    """Mode and owner of the top folder of the volume. None in backups that older versions made."""
     files: Mapping[Annotated[str, Field(pattern=r"^volume\.tar$")], StoredFile]
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """Content of a volume: number of entries, digest of all entries, and mode and owner of its top folder (``root``)."""
+    """Description of a volume's content: the number of its entries, the digest of all entries, and ``root``.
+
+    ``root`` is the mode and the owner of the top folder.
+    """
 
     entries: int
     content: str
@@ -138,9 +143,10 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """One volume: its name in the engine, the image of the helper container, and the running containers that use the volume.
+    """One volume: its name in the engine, the image of the helper container, and the running containers that use the
+    volume.
 
-    ``unfit`` has one reason for each container of the volume that cannot be stopped and started again.
+    ``unfit`` has a reason for each container with this volume that cannot be stopped and started again.
     """
 
     ctx: Context
@@ -151,10 +157,10 @@ class Volume:
 
     @classmethod
     def of(cls, ctx: Context, service: str, wanted: str) -> Volume:
-        """Return the volume ``wanted`` of a service's container; ``wanted`` is its name, its name in the project, or a path
-        in the container.
+        """Return the volume ``wanted`` of a service's container.
 
-        Raises NotReady when there is none, or when the service's host does not control the container.
+        ``wanted``: name of the volume in the engine or in the Compose project, or path in the container. Raises NotReady
+        when there is no such volume, or when the service's host does not control the container.
         """
         where = place(ctx, service)
         try:
@@ -204,15 +210,18 @@ class Volume:
 
     @property
     def _writer(self) -> str:
-        """Name of the helper container that writes to the volume; always the same, so that only one can exist at a time."""
+        """Name of the helper container that writes to the volume.
+
+        It is always the same, so that only one can exist at a time.
+        """
         return f"drillbook-{self.ctx.run_id}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
 
     def _alone(self) -> tuple[str, ...]:
-        """Return a command that removes the writing helper container if it exists, and fails if the container stays."""
+        """Return a command that removes the helper container that writes to the volume. It fails if that container stays."""
         return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
 
     def digest(self) -> Digest:
-        """Return number of entries and digest of the volume's content. Raises StepFailed."""
+        """Return the number of entries and the digest of the volume's content. Raises StepFailed."""
         output = self._do(self.helper(_DIGEST), "the content could not be read")
         match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\n([0-7]+) (\d+) (\d+)\s*", output.text)
         if not match:
@@ -220,11 +229,17 @@ class Volume:
         return Digest(int(match[1]), match[2], Root(mode=match[3], uid=int(match[4]), gid=int(match[5])))
 
     def save(self, path: str) -> None:
-        """Write an archive of the volume to ``path`` on the host. Raises StepFailed, also when a file changes meanwhile."""
+        """Write an archive of the volume to ``path`` on the host.
+
+        Raises StepFailed when it fails, or when a file changes meanwhile.
+        """
         self._do(("sh", "-c", _INTO, "sh", path, *self.helper(_SAVE)), "the content could not be copied")
 
     def replace(self, path: str) -> None:
-        """Replace the content by the archive at ``path``; keep the old content in a folder of the volume. Raises StepFailed."""
+        """Replace the content by the archive at ``path``. The old content is kept in a folder of the volume.
+
+        Raises StepFailed.
+        """
         self._do(self._alone(), "another helper container is writing to the volume")
         argv = self.helper(_REPLACE, self.ctx.run_id, write=True)
         self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be extracted to the volume")
@@ -249,7 +264,9 @@ class Volume:
         return said == _KEPT
 
     def undo(self) -> Undo:
-        """Return an undo that puts old content back while the volume's containers are stopped, and then starts them."""
+        """Return an undo that stops the containers of the volume, puts the old content back, and starts the containers
+        again.
+        """
         back, check = self.helper(_PUT_BACK, self.ctx.run_id, write=True), self.helper(_IS_KEPT, self.ctx.run_id)
         start = (*tool(self.ctx), "start", "--", *self.users)
         stop = (*tool(self.ctx), "stop", "--", *self.users)
@@ -289,7 +306,10 @@ def _named(container: Any, wanted: str) -> str:
 
 
 def _unfit(user: Any) -> str:
-    """Reason why a container cannot be stopped and started again; empty when it can, or is stopped already."""
+    """Return the reason why a container cannot be stopped and started again.
+
+    Empty when it can, or when it is stopped already.
+    """
     if (status := status_of(user)) in ("paused", "restarting"):
         return f"{user.name}, which uses the volume, is {status}"
     return passing(user) if status == "running" else ""

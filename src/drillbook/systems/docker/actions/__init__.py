@@ -1,1 +1,1 @@
-"""Actions `docker.*`: inspecting and changing containers, faults of containers, backups of volumes."""
+"""Actions `docker.*`: inspect, start and limit containers, inject faults into containers, and back up volumes."""

@@ -1,4 +1,4 @@
-"""Actions that start, resume, reconnect or limit a container, and that run commands in it."""
+"""Actions that start, resume, reconnect or limit a container, and an action that runs a command in a container."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from drillbook.systems.docker.undo import put_back
 Argv = Annotated[tuple[str, ...], Field(min_length=1, description="Program and its arguments.")]
 KEPT = 4000
 SETTLED_S = 1.0
-"""Seconds that a container must have run to count as started: a broken container exits at once."""
+"""Seconds that a container must have run to count as started, because a broken container exits at once."""
 
 
 class _PutToWork(Write):
@@ -41,10 +41,10 @@ class _PutToWork(Write):
 
 
 class Start(_PutToWork):
-    """Start a container and wait until it runs; does nothing when it runs already."""
+    """Start a container and wait until it runs. If it already runs, do nothing."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (name), ``was`` (its state before)."""
+        """Facts: ``container`` (its name), ``was`` (its state before the start)."""
         with container_of(ctx, self.service) as container:
             was = status_of(container)
             container.start()
@@ -71,10 +71,10 @@ class Start(_PutToWork):
 
 
 class Unpause(_PutToWork):
-    """Resume a paused container; does nothing to a container that is not paused."""
+    """Resume a paused container. If the container is not paused, do nothing."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container`` (name), ``was_paused``."""
+        """Facts: ``container`` (its name), ``was_paused`` (true if it was paused before)."""
         with container_of(ctx, self.service) as container:
             paused = status_of(container) == "paused"
             if paused:
@@ -83,7 +83,7 @@ class Unpause(_PutToWork):
 
 
 class Connect(Write):
-    """Connect a container to a network; does nothing when it is connected already."""
+    """Connect a container to a network. If it is connected already, do nothing."""
 
     UNDO = ("nothing",)
 
@@ -93,10 +93,10 @@ class Connect(Write):
         tuple[str, ...], Field(description="Additional names (aliases) of the container on the network.")
     ] = ()
     address: Annotated[
-        str, Field(description="Fixed IPv4 address of the container on the network; empty: chosen by the engine.")
+        str, Field(description="Fixed IPv4 address of the container on the network. Empty: the engine chooses an address.")
     ] = ""
     address6: Annotated[
-        str, Field(description="Fixed IPv6 address of the container on the network; empty: chosen by the engine.")
+        str, Field(description="Fixed IPv6 address of the container on the network. Empty: the engine chooses an address.")
     ] = ""
     link_local: Annotated[tuple[str, ...], Field(description="Link-local addresses of the container on the network.")] = ()
     links: Annotated[
@@ -106,12 +106,15 @@ class Connect(Write):
     mac: Annotated[
         str,
         Field(
-            description="MAC address of the container on the network, for engines of API 1.54 or newer; empty: chosen by the engine."
+            description=(
+                "MAC address of the container on the network. Only engines of API 1.54 or newer use it. Empty: "
+                "the engine chooses an address."
+            )
         ),
     ] = ""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``network`` (names), ``connected`` (false when it was connected already)."""
+        """Facts: ``container`` and ``network`` (their names), ``connected`` (false if the container was connected already)."""
         wanted = Endpoint(
             list(self.aliases), self.address, self.address6, list(self.link_local), list(self.links), self.options, self.mac
         )
@@ -134,13 +137,18 @@ class Connect(Write):
 
 
 class SetMemory(Write):
-    """Set the memory limits of a container, and start it if it does not run: the undo of `docker.limit_memory`."""
+    """Set the memory limits of a container, and start the container if it does not run.
+
+    It is the undo of `docker.limit_memory`.
+    """
 
     UNDO = ("nothing",)
 
     service: ServiceName
     memory: Annotated[int, Field(ge=1, description="Memory limit in bytes.")]
-    swap: Annotated[int, Field(ge=-1, description="Limit of memory plus swap in bytes; -1: unlimited swap.")]
+    swap: Annotated[
+        int, Field(ge=-1, description="Limit of memory plus swap in bytes. The value -1 means that swap is unlimited.")
+    ]
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``container`` (name), ``limit_bytes`` (the new memory limit)."""
@@ -157,7 +165,7 @@ class SetMemory(Write):
 class Exec(Free):
     """Run a command in a container, without a shell.
 
-    The engine cannot kill the command: after the step's timeout it continues in the container.
+    The engine cannot kill the command. After the step's timeout, the command continues to run in the container.
     """
 
     UNDO = ("commands", "action", "nothing")
@@ -169,7 +177,11 @@ class Exec(Free):
         Argv | None, Field(alias="undo", description="Command that undoes the change; it must be safe to run twice.")
     ] = None
     user: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_:-]*$", description="User in the container; empty: the container's default user.")
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9_:-]*$",
+            description="User in the container who runs the command. Empty: the container's default user.",
+        ),
     ] = ""
     exit: Annotated[tuple[int, ...], Field(description="Exit statuses that count as success.")] = (0,)
 
@@ -178,7 +190,7 @@ class Exec(Free):
         running(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``exit``, ``stdout`` and ``stderr`` (printable, the last 4,000 characters)."""
+        """Facts: ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last 4,000 characters, in printable form)."""
         with container_of(ctx, self.service) as container:
             status, out, err = command(ctx, container, list(self.argv), self.user)
         facts: Facts = {

@@ -1,4 +1,4 @@
-"""Faults of containers: stop, kill, pause, disconnection from a network, lower memory limit."""
+"""Faults of containers: stop, kill, pause, disconnect from a network, and lower the memory limit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _OnContainer(Fault):
 
     @abstractmethod
     def _shown(self, container: Any) -> bool:
-        """Return True when ``container``, by its attributes as last read, is in the state that the fault causes."""
+        """Return True when ``container`` was in the state that the fault causes, at the last time its attributes were read."""
 
     def active(self, ctx: Context) -> bool:
         """Return True while the engine reports the container in the state that the fault causes."""
@@ -56,7 +56,7 @@ class _OnContainer(Fault):
 
 
 class _Down(_OnContainer):
-    """Base of the faults stop and kill, after which the container stays down until it is started again."""
+    """Base of the faults stop and kill. After these faults, the container stays down until somebody starts it again."""
 
     def ready(self, ctx: Context) -> None:
         """Check that the container runs, and that the engine will not remove it when it stops."""
@@ -71,10 +71,10 @@ class _Down(_OnContainer):
 
 
 class Stop(_Down):
-    """Stop a container in the ordinary way, as a deployment or an operator does; the engine does not restart it."""
+    """Stop a container in the ordinary way, as an operator or a deployment does. The engine does not restart the container."""
 
-    grace: Annotated[Duration, Field(description="Grace period for the main process to exit before it is killed.")] = (
-        Duration(10)
+    grace: Annotated[Duration, Field(description="Time that the main process has to exit before it is killed.")] = Duration(
+        10
     )
 
     def inject(self, ctx: Context) -> Facts:
@@ -86,14 +86,14 @@ class Stop(_Down):
 
 
 class Kill(_Down):
-    """Kill a container with a signal, by default SIGKILL, as when memory is short.
+    """Kill a container with a signal. The default is SIGKILL, which the kernel sends when memory is short.
 
-    The engine does not restart a container that a user killed, whatever its restart policy is.
+    The engine does not restart a container that a user killed, whatever the restart policy of the container is.
     """
 
-    signal: Annotated[str, Field(pattern=r"^(SIG)?[A-Z][A-Z0-9+-]*$", description="Signal sent to the main process.")] = (
-        "KILL"
-    )
+    signal: Annotated[
+        str, Field(pattern=r"^(SIG)?[A-Z][A-Z0-9+-]*$", description="Name of the signal that is sent to the main process.")
+    ] = "KILL"
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container`` (name), ``exit`` (exit status of its main process)."""
@@ -104,7 +104,7 @@ class Kill(_Down):
 
 
 class Pause(_OnContainer):
-    """Freeze all processes of a container: it keeps its ports and connections, but does not answer."""
+    """Freeze all processes of a container. The container keeps its ports and connections, but does not answer."""
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container`` (name)."""
@@ -125,7 +125,7 @@ class Pause(_OnContainer):
 class Disconnect(_OnContainer):
     """Disconnect a container from a network.
 
-    The container loses its name and address on the network, and ports published through that network stop working.
+    The container loses its name and its address on the network. Ports that are published through that network stop working.
     """
 
     network: Annotated[
@@ -133,17 +133,17 @@ class Disconnect(_OnContainer):
     ]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the container runs and is on the network, and that the engine can restore its network settings."""
+        """Check that the container runs, that it is on the network, and that the engine can restore its network settings."""
         _, container = running(ctx, self.service)
         name = self._name(container)
         if gone := lost(container, name, self._endpoint(ctx, name)):
             raise NotReady(
-                f"{container.name} has {gone} on the network {name}, which reconnecting it would not restore",
+                f"{container.name} has {gone} on the network {name}; the undo could not restore this",
                 hint="isolate the container with `network.*` on its host, or pause it with `docker.pause`",
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``network``, ``aliases`` (names that the container had on the network)."""
+        """Facts: ``container`` and ``network`` (their names), ``aliases`` (further names of the container on that network)."""
         with container_of(ctx, self.service) as container:
             name = self._name(container)
             aliases = Endpoint.of(container, name).aliases
@@ -151,10 +151,10 @@ class Disconnect(_OnContainer):
             return {"container": container.name, "network": name, "aliases": aliases}
 
     def undo(self, ctx: Context) -> Undo:
-        """Connect the container again with its names, fixed addresses, links and options.
+        """Connect the container again, with its names, fixed addresses, links and options.
 
-        If a user set a MAC address, only the engine's API can restore it; the host then cannot run the undo without the
-        controller.
+        A MAC address that a user set can be restored only through the engine's API. In that case the host cannot run the
+        undo without the controller.
         """
         where, container = found(ctx, self.service)
         name = self._name(container)
@@ -163,12 +163,15 @@ class Disconnect(_OnContainer):
         return action if endpoint.mac else put_back(ctx, where, _CONNECT, (name, *endpoint.options_of_docker()), action)
 
     def _endpoint(self, ctx: Context, name: str) -> Endpoint:
-        """Return the container's connection to the network ``name``."""
+        """Return the settings of the container's connection to the network ``name``."""
         with container_of(ctx, self.service) as container:
             return Endpoint.of(container, name, made_with(container))
 
     def _name(self, container: Any) -> str:
-        """Return the name of the step's network in the engine. Raises NotReady when the container is not on that network."""
+        """Return the name that the engine gives to the step's network.
+
+        Raises NotReady when the container is not on that network.
+        """
         known = container.attrs["NetworkSettings"]["Networks"]
         for name in (self.network, f"{container.labels.get(PROJECT, '')}_{self.network}"):
             if name in known:
@@ -189,22 +192,24 @@ class Disconnect(_OnContainer):
 
 
 class LimitMemory(_OnContainer):
-    """Lower the memory limit of a container, so that the kernel reclaims memory and kills processes in it sooner.
+    """Lower the memory limit of a container. The kernel then reclaims memory and kills processes in the container sooner.
 
-    Needs a container with a memory limit: the undo can set an old limit again, but cannot remove a limit.
+    The container must have a memory limit, because the undo can set the old limit again, but cannot remove a limit.
     """
 
-    to: Annotated[Size, Field(description="New memory limit, at least 6MiB and lower than the present limit.")]
+    to: Annotated[Size, Field(description="New memory limit. It must be at least 6MiB, and lower than the present limit.")]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the container runs, is not removed when it is killed, and has a memory limit higher than `to`."""
+        """Check that the container runs, that the engine does not remove it when it is killed, and that its limit is above
+        `to`.
+        """
         _, container = lasting(ctx, self.service)
         limit, _ = _limits(container)
         if not limit:
             raise NotReady(
                 (
-                    f"{container.name} has no memory limit, and an engine cannot remove a limit that the undo would have "
-                    "to remove"
+                    f"{container.name} has no memory limit. The undo would have to remove the new limit, but an engine "
+                    "cannot remove a limit"
                 ),
                 hint="set a limit for the container, such as `mem_limit` in its compose file",
             )
@@ -225,7 +230,7 @@ class LimitMemory(_OnContainer):
             return {"container": container.name, "was_bytes": was, "limit_bytes": limit}
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore the limits of memory and swap; start the container if the lower limit killed it."""
+        """Restore the limits of memory and swap. Also start the container, if the lower limit killed it."""
         where, container = found(ctx, self.service)
         memory, swap = _limits(container)
         action = Undo.by_action("docker.set_memory", service=self.service, memory=memory, swap=swap)
@@ -236,6 +241,8 @@ class LimitMemory(_OnContainer):
 
 
 def _limits(container: Any) -> tuple[int, int]:
-    """Return the limit of memory, and the limit of memory plus swap, in bytes; 0 means no limit, -1 unlimited swap."""
+    """Return the limit of memory, and the limit of memory plus swap, in bytes. 0 means no limit, and -1 means unlimited
+    swap.
+    """
     config = container.attrs["HostConfig"]
     return int(config.get("Memory") or 0), int(config.get("MemorySwap") or 0)

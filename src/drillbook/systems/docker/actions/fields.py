@@ -1,4 +1,4 @@
-"""Field types that several container actions share, and checks of a container before the drill begins."""
+"""Field types that several container actions share, and functions that check a container before the drill begins."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from drillbook.systems.docker.engine import Place, engine, passing, place, statu
 
 ServiceName = Annotated[
     str,
-    Field(description=("A service of kind `container`, or one with a `unit` on a host whose service manager is `docker`.")),
+    Field(
+        description=(
+            "Name of a service in the inventory. It must have the kind `container`, or have a `unit` on a "
+            "host whose service manager is `docker`."
+        )
+    ),
 ]
 
 
 def found(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the address of a service's container, and the container in its present state. Raises NotReady.
+    """Return the address of a service's container, and the container with its present state. Raises NotReady.
 
-    The container's attributes stay readable after the engine is closed.
+    The attributes of the container can still be read after the connection to the engine was closed.
     """
     try:
         where = place(ctx, name)
@@ -30,7 +35,7 @@ def found(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def running(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return address and container, like ``found``, of a container that runs. Raises NotReady."""
+    """Return address and container like ``found``. Raises NotReady when the container does not run."""
     where, container = found(ctx, name)
     if (status := status_of(container)) != "running":
         raise NotReady(
@@ -41,7 +46,7 @@ def running(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the same as ``running``, for a container that can be started again after a stop. Raises NotReady."""
+    """Return the same as ``running``. Raises NotReady also when the container could not be started again after a stop."""
     where, container = running(ctx, name)
     if why := passing(container):
         raise NotReady(why, hint="create the container without --rm, or use `docker.pause` to simulate the outage")

@@ -22,7 +22,7 @@ _ERROR = re.compile(rb"\b(error|exception|traceback|fatal|panic|critical|missing
 
 
 class Running(Read):
-    """Compare the state of a container with the wanted state; the facts show why it has exited."""
+    """Compare the state of a container with the wanted state. If the container has exited, the facts show why."""
 
     service: ServiceName
     state: Annotated[Literal["running", "paused", "stopped"], Field(description="Wanted state of the container.")] = (
@@ -35,10 +35,10 @@ class Running(Read):
         found(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``, ``restarts`` (number).
+        """Facts: ``container``, ``state``, ``exit``, ``health``, ``oom_killed``, ``started_at``, ``restarts``.
 
-        ``container`` is the name, ``exit`` the exit status; ``oom_killed`` is true if the kernel killed the container for
-        lack of memory.
+        ``container`` is the name, ``exit`` is the exit status, and ``restarts`` is a number. ``oom_killed`` is true if the
+        kernel killed the container for lack of memory.
         """
         with container_of(ctx, self.service) as container:
             facts = told(container)
@@ -48,7 +48,7 @@ class Running(Read):
             return facts
         measured = f"{state} ({facts['health'] or 'no health check'})" if as_wanted else state
         measured += f", status {facts['exit']}" if state == "exited" else ""
-        measured += ", killed for memory" if facts["oom_killed"] and state != "running" else ""
+        measured += ", killed for lack of memory" if facts["oom_killed"] and state != "running" else ""
         wanted = self.state + (" (healthy)" if self.healthy else "")
         raise StepFailed(
             f"{facts['container']} is {measured}, not {wanted}",
@@ -66,13 +66,17 @@ class Running(Read):
 
 
 class Logs(Read):
-    """Collect the last lines of a container's log, and those that report errors."""
+    """Read the last lines of a container's log, and find the lines among them that report errors."""
 
     service: ServiceName
-    lines: Annotated[int, Field(ge=1, le=10_000, description="Number of lines; at most 1 MiB of the log is stored.")] = 200
+    lines: Annotated[
+        int, Field(ge=1, le=10_000, description="Number of lines to read. At most 1 MiB of the log is stored.")
+    ] = 200
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lines`` (number), ``errors`` (the last 20), ``last`` (the last 10 lines), ``evidence`` (the log)."""
+        """Facts: ``lines`` (number), ``errors`` (last 20 lines with errors), ``last`` (last 10 lines), ``evidence`` (the
+        log).
+        """
         with container_of(ctx, self.service) as container:
             data = log(ctx, container, self.lines, LOG_LIMIT)
         found_lines = data.splitlines()
@@ -90,15 +94,16 @@ def _line(line: bytes) -> str:
 
 
 class Stats(Read):
-    """Measure the present resource use of a container: CPU over about one second, memory, processes, network."""
+    """Measure the present resource use of a container: CPU (over about one second), memory, processes and network."""
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``cpu_percent``, ``memory_bytes``, ``limit_bytes``, ``memory_percent``, ``pids``.
 
-        ``cpu_percent`` is the share of one core, ``memory_bytes`` excludes cached files, and ``pids`` is the number of
-        processes. Also ``received_bytes`` and ``sent_bytes``, on all networks since the container's start.
+        ``cpu_percent`` is the share of one core. ``memory_bytes`` excludes cached files. ``pids`` is the number of
+        processes. Also ``received_bytes`` and ``sent_bytes``, which are counted on all networks since the start of the
+        container.
         """
         with container_of(ctx, self.service) as container:
             if (status := status_of(container)) != "running":
@@ -127,7 +132,7 @@ def _figures(said: dict[str, Any]) -> Facts:
 
 
 class Inspect(Read):
-    """Collect the settings of a container: image, limits, restart policy, networks, volumes, names of its variables."""
+    """Read the settings of a container: image, limits, restart policy, networks, volumes, and the names of its variables."""
 
     service: ServiceName
 

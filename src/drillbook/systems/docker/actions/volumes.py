@@ -1,4 +1,4 @@
-"""Back up container volumes to a store, and restore them."""
+"""Actions that back up volumes of containers to a store, and restore them."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ PUT_BACK_S = 120.0
 
 
 def _identity(ctx: Context, service: str, volume: str) -> Identity:
-    """Return the identity of the volume: address of its host, and name in the host's engine."""
+    """Return the identity of the volume. It consists of the address of its host and its name in the host's engine."""
     name = Volume.of(ctx, service, volume).name
     return Identity(kind="volume", of={"at": host_place(ctx.host.name, ctx.hosts), "path": name})
 
 
 class VolumeBackup(Write):
-    """Copy a volume of a container to the backup store, as an archive with its digest.
+    """Copy a volume of a container to the backup store. The copy is an archive, stored with its digest.
 
-    On the service's host, a helper container of the same image reads the volume. The step fails when a file changes during
-    the copy: stop the writers first, or back up a database with its own tools.
+    On the service's host, a helper container reads the volume. It is created from the image of the service's container. The
+    step fails when a file changes during the copy. Stop the programs that write to the volume first, or back up a database
+    with its own tools.
     """
 
     TIMEOUT = 3600.0
@@ -52,7 +53,7 @@ class VolumeBackup(Write):
     part_size: PartSize = PART_SIZE
 
     def ready(self, ctx: Context) -> None:
-        """Check that the volume exists, the host has a program to transfer files, and the store answers."""
+        """Check that the volume exists, that the host has a program to transfer files, and that the store answers."""
         if self.known("volume"):
             Volume.of(ctx, self.service, self.volume)
         need_transfer(ctx, self.to if self.known("to") else "")
@@ -60,7 +61,9 @@ class VolumeBackup(Write):
             Store(ctx.bucket(self.to)).check()
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location``, ``manifest`` (references), ``volume`` (name), ``entries`` (number), ``bytes``, ``seconds``."""
+        """Facts: ``location`` and ``manifest`` (references), ``volume`` (its name), ``entries`` (number), ``bytes``,
+        ``seconds``.
+        """
         begun, volume = time.monotonic(), Volume.of(ctx, self.service, self.volume)
         store, folder = Store(ctx.bucket(self.to)), stored_backup.split(self.to)
         with taking(store, folder) as backup, ctx.temporary("volume") as scratch:
@@ -75,7 +78,7 @@ class VolumeBackup(Write):
             }
 
     def _send(self, ctx: Context, volume: Volume, scratch: str, backup: BackupSet) -> Manifest:
-        """Send the archive of the volume, and then the manifest, to the store; return the manifest."""
+        """Send the archive of the volume to the store, and after it the manifest. Return the manifest."""
         taken_at = stored_backup.now()
         before = volume.digest()
         if not before.entries:
@@ -115,11 +118,11 @@ class VolumeBackup(Write):
         return manifest
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the copied volume: its host's address, and its name in the engine."""
+        """Identity of the copied volume. It consists of the address of its host and its name in the engine."""
         return _identity(ctx, self.service, self.volume)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads below the store folder `to`."""
+        """Abort the unfinished uploads below the folder `to` of the store."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
@@ -128,10 +131,11 @@ class VolumeBackup(Write):
 
 
 class VolumeRestore(Write):
-    """Replace the content of a volume by the content of a backup, and compare the digest of the new content with the backup.
+    """Replace the content of a volume by the content of a backup, and compare the digest of the new content with the
+    backup.
 
-    Containers that use the volume are stopped meanwhile; none may be paused, or made with `--rm`. The old content is put
-    back unless the new content equals that of the backup.
+    Containers that use the volume are stopped during the restore. None of them may be paused, or created with `--rm`. If
+    the new content differs from the backup, the old content is put back.
     """
 
     TIMEOUT = 3600.0
@@ -142,7 +146,7 @@ class VolumeRestore(Write):
     from_: Annotated[Uri, Field(alias="from", description="Fact `location` of the step `docker.volume_backup`.")]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the volume can be replaced, the host has a program to transfer files, and the store answers."""
+        """Check that the volume can be replaced, that the host has a program to transfer files, and that the store answers."""
         if self.known("volume"):
             Volume.of(ctx, self.service, self.volume).must_be_free()
         need_transfer(ctx, self.from_ if self.known("from_") else "")
@@ -150,7 +154,9 @@ class VolumeRestore(Write):
             Store(ctx.bucket(self.from_)).check()
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``volume`` (name), ``entries`` (number), ``bytes``, ``seconds``, ``taken_at``, ``restarted`` (names)."""
+        """Facts: ``volume`` (its name), ``entries`` (number), ``bytes``, ``seconds``, ``taken_at``, ``restarted``
+        (container names).
+        """
         begun, store, origin = time.monotonic(), Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
         backup = Manifest.read(store, origin)
         volume = Volume.of(ctx, self.service, self.volume)
@@ -187,20 +193,23 @@ class VolumeRestore(Write):
             )
 
     def _give_up(self, ctx: Context, back: Undo) -> None:
-        """After an error or a stop of the run, run the commands of ``back``; if they fail, the undo repeats them."""
+        """Run the commands of ``back`` after an error or a stop of the run. If they fail, the undo runs them again."""
         later = replace(ctx, deadline=Deadline.after(PUT_BACK_S))
         with suppress(DrillbookError, TimeoutError):
             for argv in back.commands:
                 later.run(*argv).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the restored volume: its host's address, and its name in the engine."""
+        """Identity of the restored volume. It consists of the address of its host and its name in the engine."""
         return _identity(ctx, self.service, self.volume)
 
     def undo(self, ctx: Context) -> Undo:
-        """Put the old content back if the restore is unfinished, and start the containers that it stopped."""
+        """Put the old content back if the restore is unfinished. Then start the containers that the restore stopped."""
         return Volume.of(ctx, self.service, self.volume).undo()
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while old content must still be put back; otherwise None, since a container may still be stopped."""
+        """Return True while old content must still be put back.
+
+        Otherwise return None, because a container that the restore stopped may still be stopped.
+        """
         return True if Volume.of(ctx, self.service, self.volume).kept() else None
