@@ -161,7 +161,7 @@ def test_what_writing_would_cost_a_file_for_good_is_not_ready(ground):
     file, action = ground.root / "file", Corrupt(path=str(ground.root / "file"))
     os.chown(file, 0, NOBODY)
     file.chmod(0o4775)
-    with pytest.raises(NotReady, match="belongs to another user: a write would remove that"):
+    with pytest.raises(NotReady, match="belongs to another user: a write would remove this mode bit"):
         action.ready(ground.ctx())
     file.chmod(0o775)
     action.ready(ground.ctx())

@@ -1,6 +1,6 @@
-"""Files on a host: digests, archives, faults, comparison. Needs the system linux.
+"""Files on a host: digests, archives, faults and comparisons. Needs the system linux.
 
-Lives here: the service kind `folder`, the actions `files.*`, archives and the programs that examine files on a host.
+Lives here: the service kind `folder`, the actions `files.*`, archives, and the programs that examine files on a host.
 Lives elsewhere: env files of services (`systems.units`), objects of a store (`systems.s3`).
 """
 

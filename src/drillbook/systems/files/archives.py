@@ -1,4 +1,4 @@
-"""Archives of files: their manifest, lists of the files on a host (surveys), comparisons, and use of GNU tar on the host."""
+"""Archives of files: their manifest, the survey of the files on a host, comparisons, and the use of GNU tar on the host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMAT: Literal["drillbook/files-archive/1"] = "drillbook/files-archive/1"
 ARCHIVE, ZSTD_ARCHIVE = "archive.tar.gz", "archive.tar.zst"
 ZSTD: Literal["zstd"] = "zstd"
 PACKERS = {None: "gzip -1", ZSTD: "zstd -q -1 -T0"}
-"""Commands that compress an archive; zstd uses all cores, and its ratio at this level is about that of gzip."""
+"""Commands that compress an archive. At this level zstd compresses about as well as gzip, and it uses all cores."""
 RESOLVE = 'case $1 in "~/"*) printf %s "$HOME/${1#"~/"}";; *) printf %s "$1";; esac'
 _MACHINE = 'id=$(cat /etc/machine-id 2>/dev/null); if test -n "$id"; then echo "$id"; else uname -n; fi'
 _PROBE = """
@@ -34,7 +34,10 @@ _KEPT = ("--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner")
 
 
 class Entry(Part):
-    """One file, folder, link, pipe or device in an archive; ``same_as`` names the first of several hard links to the same file."""
+    """One file, folder, link, pipe or device in an archive.
+
+    If the same file has several hard links, ``same_as`` is the name of the first of them.
+    """
 
     type: Literal["file", "folder", "link", "pipe", "device"]
     mode: str
@@ -55,16 +58,16 @@ class Manifest(BackupManifest):
 
     format: Literal["drillbook/files-archive/1"] = FORMAT
     compression: Literal["zstd"] | None = None
-    """Program that compressed the archive; None for gzip, the only one of older versions."""
+    """Name of the program that compressed the archive. None means gzip, the only program that older versions used."""
     host: str
     path: str
     machine: str = ""
-    """Id of the machine on which the archive was made; empty in archives of older versions."""
+    """Id of the machine on which the archive was made. Empty in archives that older versions made."""
     archive: StoredFile
     entries: dict[str, Entry]
 
     def encoded(self) -> bytes:
-        """Return the manifest in canonical JSON, without fields that do not apply to an entry's type."""
+        """Return the manifest as canonical JSON. Fields that do not apply to an entry's type are left out."""
         return canonical(self.model_dump(mode="json", exclude_none=True))
 
     @property
@@ -73,27 +76,30 @@ class Manifest(BackupManifest):
         return sum(one.size or 0 for one in self.entries.values())
 
     def stored(self) -> Mapping[str, int]:
-        """Return the size in bytes of the compressed archive, by the name of its object."""
+        """Return the size in bytes of the compressed archive, with the name of its object as the key."""
         return {self.archive.stored_as(self.name): self.archive.size}
 
     @property
     def name(self) -> str:
-        """Name of the file of the archive."""
+        """Name of the archive file."""
         return archive_name(self.compression)
 
     def listed(self) -> list[File]:
-        """Return the compressed archive's file, for transfers."""
+        """Return the file of the compressed archive, as transfers use it."""
         return [self.archive.file(self.name)]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Result of a survey of files. ``entries`` is None when the path does not exist; ``sockets`` are never archived."""
+    """Result of a survey of files. ``entries`` is None when the path does not exist.
+
+    ``sockets`` lists sockets, which are never archived.
+    """
 
     entries: dict[str, Entry] | None
     sockets: list[str]
     changed: Mapping[str, float] = field(default_factory=dict)
-    """Change time (ctime) of each entry in seconds since 1970, by the host's clock; empty unless requested."""
+    """Change time (ctime) of each entry in seconds since 1970, by the host's clock. Empty unless it was requested."""
 
 
 def resolve(ctx: Context, path: str) -> str:
@@ -102,37 +108,41 @@ def resolve(ctx: Context, path: str) -> str:
 
 
 def machine(ctx: Context) -> str:
-    """Return the machine id of the step's host, or the host's own name if it has no id. Raises HostError."""
+    """Return the machine id of the step's host. If the host has no machine id, return its own name. Raises HostError."""
     return ctx.run("sh", "-c", _MACHINE).check().text.strip()
 
 
 def own_mark(ctx: Context) -> str:
-    """Return the part of a file name that marks this run's temporary files, which are never archived or compared."""
+    """Return the text by which the names of this run's temporary files are recognised. They are never archived or compared."""
     return f".drillbook-{ctx.run_id}"
 
 
 def lost(ctx: Context, path: str) -> str:
-    """Return the path to which `files.lose` moves ``path`` before deleting it; it exists until the deletion is complete."""
+    """Return the path to which `files.lose` moves ``path`` before it deletes the files.
+
+    It exists until the deletion is complete.
+    """
     return f"{path}{own_mark(ctx)}-lost"
 
 
 def identity(ctx: Context, path: str = ANY) -> Identity:
-    """Return the identity of the files at ``path`` (resolved) on the step's host. Raises HostError."""
+    """Return the identity of the files at ``path``, which ``resolve`` returned, on the step's host. Raises HostError."""
     at = host_place(ctx.host.name, ctx.hosts)
     return Identity(kind="files", of={"at": at, "machine": machine(ctx), "path": path})
 
 
 def archived(ctx: Context, manifest: Manifest, origin: Reference) -> Identity:
-    """Return the identity of the archived files; ``origin`` is the location of the archive with this manifest."""
+    """Return the identity of the archived files. ``origin``: location of the archive that has this manifest."""
     known = {"at": host_place(manifest.host, ctx.hosts), "machine": manifest.machine, "path": manifest.path}
     found = Identity(kind="files", of={key: value for key, value in known.items() if value})
     return found.saved(manifest.digest_at(origin))
 
 
 def survey(ctx: Context, path: str, prefix: tuple[str, ...] = (), *, changes: bool = False) -> Found:
-    """List all entries of ``path`` on the step's host with their properties; with ``changes`` also their change times.
+    """List all entries of ``path`` on the step's host with their properties. When ``changes`` is true, also list change
+    times.
 
-    Raises CouldNotVerify if an entry is unreadable.
+    Raises CouldNotVerify when an entry cannot be read.
     """
     arguments = (path, own_mark(ctx), *(("changes",) if changes else ()))
     answer = host_programs.call(ctx, "drillbook.systems.files.tree", *arguments, prefix=prefix)
@@ -147,7 +157,7 @@ def survey(ctx: Context, path: str, prefix: tuple[str, ...] = (), *, changes: bo
 
 
 def need_tar(ctx: Context) -> None:
-    """Raise NotReady unless the step's host has python3, gzip, and a GNU tar with extended attributes."""
+    """Raise NotReady unless the step's host has python3, gzip, and a GNU tar that supports extended attributes."""
     host_programs.need_python(ctx)
     status = ctx.run("sh", "-c", _PROBE, env={"LC_ALL": "C"}).exit
     if status != 0:
@@ -161,7 +171,7 @@ def need_tar(ctx: Context) -> None:
 
 
 def archive_name(compression: Literal["zstd"] | None) -> str:
-    """Return the name of the file of an archive that ``compression`` compressed; None is gzip."""
+    """Return the name of an archive file that the program ``compression`` compressed. None means gzip."""
     return ZSTD_ARCHIVE if compression else ARCHIVE
 
 
@@ -171,7 +181,10 @@ def compression_of(ctx: Context) -> Literal["zstd"] | None:
 
 
 def pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | None) -> None:
-    """Archive ``path`` to the file ``archive`` on the host. Raises CommandFailed, also when a file changed meanwhile."""
+    """Archive ``path`` to the file ``archive`` on the host.
+
+    Raises CommandFailed when tar fails, or when a file changed meanwhile.
+    """
     parent, _, name = path.rpartition("/")
     output = ctx.run(
         *nofollow.inside(parent),
@@ -193,7 +206,10 @@ def pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | N
 
 
 def unpack(ctx: Context, archive: str, prefix: tuple[str, ...], compression: Literal["zstd"] | None) -> None:
-    """Extract ``archive`` into the folder that the command prefix ``prefix`` changes to. Raises StepFailed, HostError."""
+    """Extract ``archive``. ``prefix``: prefix of a command that changes to the folder to extract to.
+
+    Raises StepFailed when the host lacks the program that compressed the archive, and HostError when tar fails.
+    """
     if compression and ctx.missing(compression):
         raise StepFailed(
             f"{ctx.host.name} has no {compression}, which compressed the archive; install {compression} on that host"
@@ -215,13 +231,16 @@ def unpack(ctx: Context, archive: str, prefix: tuple[str, ...], compression: Lit
 
 
 def read(ctx: Context, text: str) -> Manifest:
-    """Read the manifest of the archive that ``text`` refers to. Raises StepFailed, CouldNotVerify."""
+    """Read the manifest of the archive that ``text`` refers to.
+
+    Raises StepFailed when the manifest is missing or damaged, and CouldNotVerify when the store fails.
+    """
     return Manifest.read(Store(ctx.bucket(text)), stored_backup.split(text))
 
 
 @dataclass(frozen=True, slots=True)
 class _Property:
-    """A property of entries to compare: code of the finding for a difference, value, and the entries it applies to."""
+    """A property of entries to compare: the code of the finding when it differs, its value, and the entries that have it."""
 
     code: str
     value: Callable[[Entry], str]
@@ -242,7 +261,7 @@ _PROPERTIES = (
 
 
 def differences(path: str, wanted: Mapping[str, Entry], found: Mapping[str, Entry], *, unexpected: bool) -> list[Finding]:
-    """Return a finding for each difference between the entries ``wanted`` and ``found``; titles name ``path``."""
+    """Return a finding for each difference between the entries ``wanted`` and ``found``. The titles contain ``path``."""
     wrong = []
     for name, entry in sorted(wanted.items()):
         title = path if name == "." else f"{path}/{name}"

@@ -1,4 +1,4 @@
-"""Restores a team's backup of a deleted folder: extracts it next to the folder's path, then moves it into place in one step."""
+"""Restores a team's backup of a deleted folder. It extracts the backup next to the folder's path, and then renames it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ find . -mindepth 1 -maxdepth 1 ! -name '*.drillbook-*' -newerct "@$2" -printf 'n
 
 @dataclass(frozen=True, slots=True)
 class FolderInPlace(InPlace):
-    """Base of restores of files into a missing or empty folder of the inventory."""
+    """Base of restores into a missing or an empty folder. The folder is a service of the inventory."""
 
     source: Any
     """The backup source that this object restores from."""
@@ -66,16 +66,17 @@ class FolderInPlace(InPlace):
 
     @abstractmethod
     def fetch(self, backup: Backup, folder: str) -> Facts:
-        """Extract ``backup`` into the empty private ``folder``, with owners and permissions; return facts.
+        """Extract ``backup`` into the empty private ``folder``, with owners and permissions. Return facts.
 
-        Raises StepFailed with findings when the backup is incomplete or damaged, HostError.
+        Raises StepFailed with findings when the backup is incomplete or damaged, and HostError when the host fails.
         """
 
     @abstractmethod
     def names(self, backup: Backup, checked: Facts) -> set[str]:
-        """Return the names of the folder's direct entries in ``backup``; ``checked`` contains the facts of its verification.
+        """Return the names of the entries directly in the folder, as ``backup`` has them.
 
-        Raises StepFailed, HostError.
+        ``checked``: facts of the verification of the backup. Raises StepFailed when they cannot be listed, and HostError
+        when the host fails.
         """
 
     def ready(self) -> None:
@@ -85,8 +86,9 @@ class FolderInPlace(InPlace):
         rights.need_place(self.ctx, self.path)
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Reason why ``backup`` seems to be of another folder; empty when it contains those entries of the folder that are
-        older than it.
+        """Return a reason why ``backup`` cannot restore this folder. Empty when it can.
+
+        A backup that lacks older entries of the folder, or all entries of the folder, seems to be of another folder.
         """
         if why := lies_in(self.ctx, self.source, self.path):
             return why
@@ -102,7 +104,7 @@ class FolderInPlace(InPlace):
         return ""
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
-        """Restore next to the folder's path, then move the content into place. Raises StepFailed, HostError."""
+        """Restore the backup next to the folder's path, and then move the content into place. Raises StepFailed, HostError."""
         around, _, name = self._place.rpartition("/")
         begun = time.monotonic()
         try:
@@ -134,7 +136,7 @@ class FolderInPlace(InPlace):
         return StepFailed(f"{host}: {self.path} is not empty; nothing was overwritten", findings=[found])
 
     def undo(self) -> Undo:
-        """Remove an unfinished restore next to the folder; a finished restore stays."""
+        """Remove an unfinished restore next to the folder. A finished restore stays."""
         return Undo.by_commands(("sh", "-c", nofollow.DELETE, "sh", self._place))
 
     def active(self) -> bool:
@@ -142,5 +144,5 @@ class FolderInPlace(InPlace):
         return self.ctx.run("test", "-e", self._place).ok
 
     def identity(self) -> Identity:
-        """Identity of the files in the folder, comparable with the identity that `files.lose` measures."""
+        """Identity of the files in the folder. It can be compared with the identity that `files.lose` measures."""
         return archives.identity(self.ctx, self.path)

@@ -1,6 +1,7 @@
-"""Program that deletes a file or a folder on a host. It first moves the path away, so that it never exists only in part.
+"""Program that deletes a file or a folder on a host. It first moves the path away, so that the path never exists only in
+part.
 
-Standard library only, Python 3.7 or later; run from standard input like ``tree.py``.
+It uses only the standard library of Python 3.7 or later. It is run from standard input like ``tree.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ MOUNTS = "/proc/self/mountinfo"
 
 
 def mounted(path: bytes) -> str:
-    """Return the first mount point at or below ``path``; empty when there is none."""
+    """Return the first mount point that is ``path`` or below ``path``. Empty when there is none."""
     real = os.path.realpath(path)
     try:
         with open(MOUNTS, "rb") as lines:  # noqa: PTH123
@@ -33,10 +34,10 @@ def _plain(field: bytes) -> bytes:
 
 
 def lose(path: bytes, lost: bytes) -> dict[str, Any]:
-    """Move ``path`` to ``lost`` and delete it there.
+    """Move ``path`` to ``lost``, and delete it there.
 
-    If ``path`` cannot be moved, it is deleted in place; meanwhile an empty folder ``lost`` shows that the deletion is
-    unfinished.
+    If ``path`` cannot be moved, it is deleted in place. Meanwhile an empty folder ``lost`` exists, which shows that the
+    deletion is unfinished.
     """
     point = "" if os.path.islink(path) else mounted(path)  # noqa: PTH114
     if point:
@@ -57,8 +58,10 @@ def lose(path: bytes, lost: bytes) -> dict[str, Any]:
 
 
 def main(path: str, lost: str) -> None:
-    """Delete ``path``, and print JSON: ``refused`` (reason for a refusal), ``left`` (path of what remains), ``said`` (output
-    of rm).
+    """Delete ``path``, and print facts as JSON.
+
+    Facts: ``refused`` (reason why the deletion was refused), ``left`` (path of the remaining files), ``said`` (output of
+    rm).
     """
     answer = {"refused": "", "left": "", "said": "", **lose(os.fsencode(path), os.fsencode(lost))}
     json.dump(answer, sys.stdout)

@@ -1,4 +1,4 @@
-"""Checks, before the drill begins, that the user has permission to read, remove and restore files. Changes nothing."""
+"""Checks, before the drill begins, that the user may read, remove and restore files. The checks change nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def need_place(ctx: Context, path: str) -> None:
 
 
 def need_deletable(ctx: Context, path: str) -> None:
-    """Raise NotReady unless the user may delete everything in ``path``, and could restore the owners from an archive."""
+    """Raise NotReady unless the user may delete everything in ``path``, and could restore the owners of all files."""
     need_place(ctx, path)
     if found := _first(ctx, _DELETE, path):
         raise _refused(ctx, f"{found} may not be written")
@@ -62,19 +62,22 @@ def need_writable(ctx: Context, path: str) -> None:
 def need_mode(ctx: Context, path: str) -> None:
     """Raise NotReady when writing to the file ``path`` would remove capabilities or mode bits that the user cannot restore.
 
-    The kernel removes capabilities from a file that is written to; it also removes set-user-id and set-group-id when an
-    ordinary user writes. See capabilities(7) and write(2).
+    The kernel removes the capabilities of a file when the file is written to. It also removes the mode bits set-user-id and
+    set-group-id when an ordinary user writes. See capabilities(7) and write(2).
     """
     why = {
         3: f"{path} has file capabilities, which a write would remove for good",
-        4: f"{path} is set-user-id or set-group-id and belongs to another user: a write would remove that for good",
+        4: f"{path} is set-user-id or set-group-id and belongs to another user: a write would remove this mode bit for good",
     }
     if said := why.get(ctx.run("sh", "-c", _MODE, "sh", path).exit or 0):
         raise NotReady(f"{ctx.host.name}: {said}", hint="choose another file, or `files.replace`, which keeps the original")
 
 
 def _first(ctx: Context, script: str, path: str) -> str:
-    """Return the first path that ``script`` prints; empty if there is none, or if the host's `find` lacks an option (busybox)."""
+    """Return the first path that ``script`` prints.
+
+    Empty if it prints none, or if the host's `find` lacks an option (busybox).
+    """
     output = ctx.run("sh", "-c", script, "sh", path)
     return output.text.strip().partition("\n")[0] if output.text.startswith("/") else ""
 

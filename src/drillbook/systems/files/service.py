@@ -1,4 +1,4 @@
-"""The service kind `folder`: a folder of files, often a sandbox for restored files."""
+"""The service kind `folder`: a folder with files, often a sandbox for restored files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ class Folder(Sandboxed):
     RUNS: ClassVar[bool] = False
     kind: Literal["folder"] = "folder"
     path: str = Field(
-        default="", pattern=r"^(/.*)?$", description="Path of the folder on the host; for a sandbox Drillbook sets it."
+        default="",
+        pattern=r"^(/.*)?$",
+        description="Path of the folder on the host. For a sandbox, Drillbook sets this field.",
     )
 
     @classmethod
     def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
-        """Return the field `path`: the folder `data` in the sandbox's folder."""
+        """Return the field `path` of a sandbox: the subfolder `data` of the sandbox's folder."""
         return {"path": f"{folder}/data"}
 
     @model_validator(mode="after")
@@ -32,10 +34,10 @@ class Folder(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the folder, made of its path."""
+        """Name of the lock by which a run reserves the folder. It is made of the folder's path."""
         return f"folder-{self.path.strip('/').replace('/', '-')}"
 
     @property
     def data(self) -> str:
-        """Path of the folder, which contains all data of the service."""
+        """Path of the folder. It contains all data of the service."""
         return self.path

@@ -1,7 +1,8 @@
-"""Program that surveys a file or a folder on a host: every entry's type, permissions, owner, attributes, content.
+"""Program that surveys a file or a folder on a host. It reads type, permissions, owner, attributes and content of every
+entry.
 
-Standard library only, Python 3.7 or later: ``python3 -I -`` reads this file from standard input, and after it a line that
-calls ``main``. In names a backslash is shown as ``\\\\``, and a byte that is not UTF-8 as ``\\xHH``.
+It uses only the standard library of Python 3.7 or later. ``python3 -I -`` reads this file from standard input, and after it
+a line that calls ``main``. In names, a backslash is shown as ``\\\\``, and a byte that is not UTF-8 as ``\\xHH``.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ KINDS = {
     stat.S_IFSOCK: "socket",
 }
 NOT_CARRIED = ("security.selinux", "security.ima", "security.evm")
-"""Extended attributes that every host sets by its own policy; a comparison ignores them."""
+"""Extended attributes that each host sets by its own policy. A comparison ignores them."""
 
 
 def shown(name: bytes) -> str:
-    """Return a file name, in bytes, as text; different names always have different texts."""
+    """Return a file name, given in bytes, as text. Different names always have different texts."""
     return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
 class Survey:
-    """Survey of a file or a folder, with type, permissions, owner, attributes and content of each entry below it."""
+    """Survey of a file or a folder. It contains type, permissions, owner, attributes and content of each entry below it."""
 
     def __init__(self, root: bytes, ignored: bytes) -> None:
-        """Prepare a survey of the file or folder ``root``; entries whose name contains ``ignored`` are left out."""
+        """Prepare a survey of the file or folder ``root``. Entries whose name contains the text ``ignored`` are left out."""
         self.root, self.ignored = root, ignored
         self.entries: dict[str, dict[str, Any]] = {}
         self.problems: list[str] = []
@@ -46,7 +47,7 @@ class Survey:
         self.changed: dict[str, float] = {}
 
     def look(self, path: bytes, name: bytes) -> None:
-        """Examine an entry and everything below it; errors are added to ``problems``."""
+        """Examine an entry and everything below it. Errors are added to ``problems``."""
         try:
             self.entry(path, shown(name))
             if stat.S_ISDIR(os.lstat(path).st_mode):
@@ -85,7 +86,7 @@ class Survey:
 
 
 def attributes(path: bytes) -> dict[str, str]:
-    """Return the extended attributes of a file, in base64."""
+    """Return the extended attributes of a file. The values are in base64."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
@@ -98,7 +99,7 @@ def attributes(path: bytes) -> dict[str, str]:
 
 
 def content(path: bytes) -> tuple[int, str]:
-    """Return size in bytes and SHA-256 of a file."""
+    """Return the size in bytes and the SHA-256 of a file."""
     size, digest = 0, hashlib.sha256()
     with open(path, "rb") as file:  # noqa: PTH123  a path of bytes, which pathlib does not support
         for data in iter(lambda: file.read(CHUNK), b""):
@@ -108,9 +109,9 @@ def content(path: bytes) -> tuple[int, str]:
 
 
 def main(path: str, ignored: str, changes: str = "") -> None:
-    """Print the survey of ``path`` as JSON; ``missing`` is true when the path does not exist.
+    """Print the survey of ``path`` as JSON. ``missing`` is true when the path does not exist.
 
-    A nonempty ``changes`` adds ``changed``: the change time (ctime) of each entry, by this host's clock.
+    When ``changes`` is not empty, also print ``changed``: the change time (ctime) of each entry, by this host's clock.
     """
     root = os.fsencode(path)
     survey = Survey(root, os.fsencode(ignored))

@@ -1,1 +1,1 @@
-"""Actions `files.*`: digests, archives, faults of files, and comparisons."""
+"""Actions `files.*`: digests, archives, faults and comparisons of files."""

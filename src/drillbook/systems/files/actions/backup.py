@@ -1,4 +1,4 @@
-"""Archives of files: create, verify and extract an archive, and compare files with it."""
+"""Actions on archives of files: create, verify and extract an archive, and compare files with it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ mv -T -- "./$1" "../$2" && { sync -f . 2>/dev/null || :; }
 
 
 class Archive(Write):
-    """Archive a file or a folder with permissions, owners, links, attributes and holes; the manifest is written last."""
+    """Archive a file or a folder, with permissions, owners, links, attributes and holes. The manifest is written last."""
 
     TIMEOUT = 3600.0
     UNDO = ("nothing",)
@@ -45,9 +45,9 @@ class Archive(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location``, ``manifest`` (references), ``path``, ``entries`` (number), ``bytes``, ``packed``.
+        """Facts: ``location`` and ``manifest`` (references), ``path``, ``entries`` (number), ``bytes``, ``packed``.
 
-        ``bytes`` is the size of all files, ``packed`` the size of the compressed archive in bytes.
+        ``bytes`` is the total size of the files, and ``packed`` is the size of the compressed archive, also in bytes.
         """
         folder, store = Reference.parse(self.to), Store(ctx.bucket(self.to))
         path, begun = archives.resolve(ctx, self.path), ctx.deadline.remaining()
@@ -63,7 +63,7 @@ class Archive(Write):
             }
 
     def _send(self, ctx: Context, path: str, scratch: str, backup: BackupSet) -> Manifest:
-        """Send the archive and then the manifest to the store; return the manifest."""
+        """Send the archive to the store, and after it the manifest. Return the manifest."""
         ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
         taken = stored_backup.now()
         compression = archives.compression_of(ctx)
@@ -87,7 +87,10 @@ class Archive(Write):
         return manifest
 
     def _pack(self, ctx: Context, path: str, archive: str, compression: Literal["zstd"] | None) -> dict[str, Entry]:
-        """Archive the files and return their entries; try up to ``ROUNDS`` times while files change during archiving."""
+        """Archive the files and return their entries.
+
+        If files change during archiving, repeat it, at most ``ROUNDS`` times in all.
+        """
         before = _there(ctx, path)
         if all(one.type == "folder" for one in before.values()):
             raise StepFailed(f"{ctx.host.name}: {path} contains no files, so there is nothing to archive")
@@ -112,7 +115,10 @@ class Archive(Write):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has GNU tar (with attributes) and a transfer program, the files are readable, the store answers."""
+        """Check that the files are readable, that the store answers, and that the host has the programs.
+
+        These are a GNU tar that supports extended attributes, and a program to transfer files.
+        """
         archives.need_tar(ctx)
         if self.known("path"):
             rights.need_readable(ctx, archives.resolve(ctx, self.path))
@@ -121,7 +127,7 @@ class Archive(Write):
             Store(ctx.bucket(self.to)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the archived files: host, machine id and path."""
+        """Identity of the archived files. It consists of the host, the machine id and the path."""
         return archives.identity(ctx, archives.resolve(ctx, self.path))
 
     def interrupted(self, ctx: Context) -> None:
@@ -158,16 +164,16 @@ def _there(ctx: Context, path: str) -> dict[str, Entry]:
 
 
 def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, scratch: str) -> str:
-    """Download the archive to the host and return its path. Raises StepFailed with a finding if the archive is damaged."""
+    """Download the archive to the host and return its path. If the archive is damaged, raise StepFailed with a finding."""
     if wrong := stored_backup.present(store, folder, manifest.stored()):
         raise StepFailed(f"the archive in {folder} is incomplete or damaged: {stored_backup.summary(wrong)}", findings=wrong)
     return f"{stored_backup.carry(ctx, store, folder, manifest, scratch)}/{manifest.name}"
 
 
 def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, ...]) -> None:
-    """Extract ``archive`` into the folder that the command prefix ``inside`` changes to, and compare it with ``manifest``.
+    """Extract ``archive`` on the host, and compare the extracted files with ``manifest``.
 
-    Raises StepFailed.
+    ``inside``: prefix of a command that changes to the folder to extract to. Raises StepFailed.
     """
     try:
         archives.unpack(ctx, archive, inside, manifest.compression)
@@ -191,7 +197,7 @@ def _name(manifest: Manifest) -> str:
 
 
 class BackupIntact(Read):
-    """Fetch an archive, compare its digest, extract it to a temporary folder and compare every entry."""
+    """Download an archive, compare its digest, extract it to a temporary folder, and compare every entry with the manifest."""
 
     TIMEOUT = 3600.0
     PROVES_BACKUP = True
@@ -201,7 +207,7 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``entries`` (number), ``bytes``, ``packed`` (bytes of the archive), ``identity``, ``seconds``."""
+        """Facts: ``entries`` (number), ``bytes``, ``packed`` (size of the archive in bytes), ``identity``, ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
         folder = stored_backup.split(self.from_)
         manifest = Manifest.read(store, folder)
@@ -220,20 +226,22 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the service's files: the step's host, with any path."""
+        """Identity of the service's files on the step's host. It equals the identity of files at any path of this host."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has a GNU tar with extended attributes, and a program to transfer files."""
+        """Check that the host has a GNU tar that supports extended attributes, and a program to transfer files."""
         archives.need_tar(ctx)
         need_transfer(ctx, self.from_ if self.known("from_") else "")
 
 
 class Extract(Write):
-    """Extract an archive next to its destination, compare every entry with the manifest, then rename it into place.
+    """Extract an archive next to its destination, compare every entry with the manifest, and then rename it to the
+    destination.
 
-    Nothing is overwritten: the destination must be missing, empty, or exactly equal to the manifest. It is equal if a run
-    died before it deleted the files, or after it restored them, and `drill.recover` repeats the extraction.
+    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. Its content
+    equals the manifest when `drill.recover` repeats the extraction after a run that died before it deleted the files, or
+    after it restored them.
     """
 
     TIMEOUT = 3600.0
@@ -241,10 +249,10 @@ class Extract(Write):
 
     service: ServiceName
     from_: Location
-    path: Annotated[HostPath | None, Field(description="Folder to restore to; default: the original path.")] = None
+    path: Annotated[HostPath | None, Field(description="Folder to restore to. Default: the original path.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``entries`` (number), ``bytes``, ``already`` (true if nothing was extracted), ``seconds``."""
+        """Facts: ``path``, ``entries`` (number), ``bytes``, ``already`` (true if nothing had to be extracted), ``seconds``."""
         begun, store = ctx.deadline.remaining(), Store(ctx.bucket(self.from_))
         folder = stored_backup.split(self.from_)
         manifest = Manifest.read(store, folder)
@@ -287,19 +295,19 @@ class Extract(Write):
                 ctx.host.run(("sh", "-c", nofollow.DELETE, "sh", place), deadline=Deadline.after(60))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has GNU tar and a transfer program, and that the destination, if known yet, is writable."""
+        """Check that the host has GNU tar and a transfer program. If the destination is known already, it must be writable."""
         archives.need_tar(ctx)
         need_transfer(ctx, self.from_ if self.known("from_") else "")
         if self.known("path") and self.path is not None:
             rights.need_place(ctx, archives.resolve(ctx, self.path))
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the extracted files: host, machine id and path."""
+        """Identity of the extracted files. It consists of the host, the machine id and the path."""
         manifest = archives.read(ctx, self.from_)
         return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove an unfinished extraction next to the destination; a finished one stays."""
+        """Remove an unfinished extraction next to the destination. A finished extraction stays."""
         if self.path is None:
             manifest = archives.read(ctx, self.from_)
         path = archives.resolve(ctx, self.path or manifest.path)
@@ -311,22 +319,23 @@ def _place(ctx: Context, path: str) -> str:
 
 
 class Matches(Read):
-    """Compare files on the host with the manifest of an archive: content, type, permissions, owner, links, attributes."""
+    """Compare files on the host with the manifest of an archive: content, type, permissions, owner, links and attributes."""
 
     TIMEOUT = 1800.0
     COMPARES = True
 
     service: ServiceName
     manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `files.archive`.")]
-    path: Annotated[HostPath | None, Field(description="Folder of the files; default: the original path.")] = None
+    path: Annotated[HostPath | None, Field(description="Folder of the files. Default: the original path.")] = None
     unexpected: Annotated[
-        Literal["fail", "allow"], Field(description="Treatment of a file that is not in the manifest.")
+        Literal["fail", "allow"], Field(description="What to do with a file that is not in the manifest.")
     ] = "fail"
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``entries`` (number), ``bytes``, ``unexpected``, ``sockets``, ``seconds``.
 
-        ``unexpected`` is the number of entries that are not in the archive; ``sockets`` that of sockets, never archived.
+        ``unexpected`` is the number of entries that are not in the archive. ``sockets`` is the number of sockets, which are
+        never archived.
         """
         begun = ctx.deadline.remaining()
         manifest = archives.read(ctx, self.manifest)
@@ -351,7 +360,7 @@ class Matches(Read):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the compared files on the host: host, machine id and path."""
+        """Identity of the compared files on the host. It consists of the host, the machine id and the path."""
         manifest = archives.read(ctx, self.manifest)
         return archives.identity(ctx, archives.resolve(ctx, self.path or manifest.path))
 

@@ -1,4 +1,4 @@
-"""Compute digests of files, and remove a file or a folder."""
+"""Actions that compute digests of files, and that remove a file or a folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Digest(Read):
     sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Expected SHA-256 of the file.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files`` (number), ``evidence`` (the list of digests), ``sha256`` if there is only one file."""
+        """Facts: ``files`` (number), ``evidence`` (the list of digests), ``sha256`` (if there is only one file)."""
         output = ctx.run("sh", "-c", _DIGEST, "sh", self.path)
         found = dict(_parse(output.text))
         if not output.ok or not found:
@@ -78,7 +78,10 @@ _GONE = _PLACE + 'enter "${1%/*}" || exit 0; there "$kept" || ! there "$it"'
 
 
 class Remove(Fault):
-    """Let a file or a folder disappear, as after a mistaken `rm`: it is renamed in its folder, and the undo renames it back."""
+    """Make a file or a folder disappear, as a mistaken `rm` does.
+
+    It is renamed in its folder, and the undo renames it back.
+    """
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
@@ -86,7 +89,7 @@ class Remove(Fault):
     path: AbsolutePath
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``kept`` (path in the same folder where the original is stored until the undo)."""
+        """Facts: ``path``, ``kept`` (path in the same folder, at which the original is stored until the undo)."""
         refuse_dangerous(self.path)
         output = ctx.run("sh", "-c", _ASIDE, "sh", self._path, self._kept(ctx))
         nofollow.refuse(ctx, output)
@@ -96,7 +99,7 @@ class Remove(Fault):
         return {"path": self._path, "kept": self._kept(ctx)}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path exists, may be removed by a drill, and is in a folder that the user may write to."""
+        """Check that the path exists, that a drill may remove it, and that the user may write to its folder."""
         if not self.known("path"):
             return
         need_harmless(self.path)

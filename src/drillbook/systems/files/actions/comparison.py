@@ -1,4 +1,4 @@
-"""Compare restored files with the service's own files, or with recorded digests."""
+"""Actions that compare restored files with the service's own files, or with recorded digests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from drillbook.systems.files.archives import Entry
 from drillbook.systems.files.service import Folder
 
 GRAIN_S = 1.0
-"""Resolution of file times in seconds: a recorded time of a change may be this much too early."""
+"""Resolution of file times in seconds. The recorded time of a change may be too early by this much."""
 Property = Literal["mode", "owner", "time", "xattr"]
 
 
@@ -32,43 +32,53 @@ def _moment(text: str) -> str:
     return text
 
 
-FolderName = Annotated[str, Field(description="Service of kind `folder` with the restored files, usually a sandbox.")]
+FolderName = Annotated[
+    str, Field(description="Service of kind `folder` that contains the restored files. It is usually a sandbox.")
+]
 Below = Annotated[
     str,
     Field(
         pattern=r"^([^/\x00\n][^\x00\n]*)?$",
-        description="Path of the files in that folder. Default: the original's path if it exists there (as with restic), else all.",
+        description=(
+            "Path of the files in that folder. Default: the path of the original if it exists in the folder "
+            "(as with restic), otherwise the whole folder."
+        ),
     ),
 ]
 
 
 class Compare(Read):
-    """Compare restored files with the service's own: content, type, permissions, owner, links, attributes, times.
+    """Compare restored files with the service's own files: content, type, permissions, owner, links, attributes and times.
 
-    Original files that changed since the backup are counted but not compared; if no file can be compared, the step fails.
+    Original files that changed since the backup are counted, but not compared. If no file can be compared, the step does
+    not pass.
     """
 
     SERVICE = Folder
     TIMEOUT = 1800.0
 
     service: FolderName
-    original: Annotated[str, Field(description="Service of kind `folder` that was backed up.")]
+    original: Annotated[str, Field(description="Service of kind `folder` whose files were backed up.")]
     taken_at: Annotated[
         str, AfterValidator(_moment), Field(description="Time of the backup, such as `{{ restored.backup.taken_at }}`.")
     ]
     below: Below = ""
     exclude: Annotated[
         tuple[str, ...],
-        Field(description="Shell patterns of paths in the folder that the backup omits; `*` also matches `/`."),
+        Field(
+            description=(
+                "Shell patterns of paths in the folder that the backup leaves out. The character `*` also matches `/`."
+            )
+        ),
     ] = ()
-    ignore: Annotated[tuple[Property, ...], Field(description="Properties that are not compared.")] = ()
+    ignore: Annotated[tuple[Property, ...], Field(description="Names of properties that are not compared.")] = ()
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``compared``, ``bytes``, ``changed_since``, ``removed_since``, ``ignored``, ``seconds``.
 
-        ``bytes`` is the size of the ``compared`` files (a number); ``changed_since`` and ``removed_since`` are numbers of
-        entries, and ``ignored`` lists properties. Times of changes are by the clock of the original's host, which may
-        not be that of ``taken_at``.
+        ``compared`` is the number of compared files, and ``bytes`` is their size. ``changed_since`` and ``removed_since``
+        are numbers of entries. ``ignored`` lists the properties that were not compared. The times of changes are from the
+        clock of the original's host. The time ``taken_at`` may be from another clock.
         """
         begun = ctx.deadline.remaining()
         path, found, whole = self._copy(ctx)
@@ -96,18 +106,18 @@ class Compare(Read):
         return facts
 
     def _judge(self, ctx: Context, path: str, facts: Facts, wrong: list[Finding]) -> None:
-        """Raise StepFailed for differences, CouldNotVerify when no file was compared."""
+        """Raise StepFailed when files differ, and CouldNotVerify when no file was compared."""
         if wrong:
             said = stored_backup.summary(wrong)
             raise StepFailed(f"{ctx.host.name}: {path} differs from {self.original}: {said}", findings=wrong, facts=facts)
         if not facts["compared"]:
             raise CouldNotVerify(
-                f"no file of {self.original} could be compared: each changed since {self.taken_at} or was excluded",
+                f"no file of {self.original} could be compared: every file changed since {self.taken_at} or is excluded",
                 hint="compare sooner after the backup, or record digests when the backup is taken (files.recorded)",
             )
 
     def _copy(self, ctx: Context) -> tuple[str, dict[str, Entry], bool]:
-        """Return path and entries of the restored files, and True if the backup contains the top folder itself.
+        """Return the path and the entries of the restored files, and True if the backup contains the top folder itself.
 
         Raises StepFailed when there are no restored files.
         """
@@ -171,7 +181,7 @@ LC_ALL=C sha256sum --check --strict -- "$2" 2>&1
 
 
 class Recorded(Read):
-    """Compare restored files with digests recorded at the time of the backup, in the format of sha256sum(1)."""
+    """Compare restored files with digests that were recorded at the time of the backup, in the format of sha256sum(1)."""
 
     SERVICE = Folder
     TIMEOUT = 1800.0
@@ -181,10 +191,12 @@ class Recorded(Read):
         str,
         Field(
             pattern=r"^[^\x00\n]+$",
-            description="File with the digests: a path in the restored folder, or an absolute path on its host.",
+            description=(
+                "File with the digests. It is a path in the restored folder, or an absolute path on the host of that folder."
+            ),
         ),
     ]
-    below: Annotated[str, Field(description="Subfolder to which the names in the list of digests are relative.")] = ""
+    below: Annotated[str, Field(description="Subfolder to which the file names in the list of digests are relative.")] = ""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``compared`` (number of files)."""

@@ -1,4 +1,4 @@
-"""Faults of files: permanent deletion, and damage in place."""
+"""Faults of files: permanent deletion, and damage to the bytes of a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, ServiceName, need_harmless, refuse_dangerous
 
 _BEGUN, _KEPT = "losing.txt", "kept.txt"
-"""Names of evidence files: the first is written right before a deletion begins, the second if a deletion is refused."""
+"""Names of evidence files. The first is written right before a deletion begins, and the second when a deletion is refused.
+"""
 # PATH LOST: print the state of PATH, which a deletion first moves to LOST: `there`, `half` (deletion unfinished) or `gone`.
 _STATE = """
 if test ! -e "$1" && test ! -L "$1"; then echo gone
@@ -27,10 +28,10 @@ fi
 
 
 class Lose(Fault):
-    """Delete a file or a folder permanently, after checking that an archive made in this run has exactly its content.
+    """Delete a file or a folder permanently, after a check that an archive made in this run has exactly the same content.
 
     Without `from` it deletes the folder of a service, and `backup.restore` restores the folder from a team's own backup.
-    Changes since that backup are lost, at most as many as the drill's objective `rpo` permits.
+    Changes since that backup are lost, but not more of them than the drill's objective `rpo` permits.
     """
 
     RESTORE_ONLY = True
@@ -41,11 +42,18 @@ class Lose(Fault):
     service: ServiceName
     path: HostPath
     from_: Annotated[
-        Uri | None, Field(alias="from", description="The fact `location` of `files.archive`; none for a team's own backup.")
+        Uri | None,
+        Field(
+            alias="from",
+            description="The fact `location` of a step `files.archive`. Not set when the team's own backup is used.",
+        ),
     ] = None
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``entries`` (number deleted), ``bytes``. Files that differ from the archive are never deleted."""
+        """Facts: ``path``, ``entries`` (number of deleted entries), ``bytes``.
+
+        Files that differ from the archive are never deleted.
+        """
         path = archives.resolve(ctx, self.path)
         refuse_dangerous(path)
         if self.from_ is None:
@@ -65,7 +73,7 @@ class Lose(Fault):
         return {"path": path, "entries": len(found.entries), "bytes": manifest.bytes}
 
     def _lose_saved(self, ctx: Context, path: str) -> Facts:
-        """Delete the folder of a service, if a backup from its backup source was verified."""
+        """Delete the folder of a service, if a backup from a backup source was verified before."""
         if "backup.check" not in ctx.proofs:
             raise StepFailed(
                 f"{ctx.host.name}: {path} is not deleted: `from` is missing, and no backup of a backup source was verified"
@@ -76,9 +84,9 @@ class Lose(Fault):
         return {"path": path, "entries": int(count)}
 
     def _kept(self, ctx: Context, why: str) -> StepFailed:
-        """Record as evidence that the deletion was refused because of ``why``, and return the error to raise.
+        """Record as evidence that the deletion was refused, with the reason ``why``. Return the error to raise.
 
-        ``untouched`` reads this record: differences from the archive are then not damage done by this fault.
+        ``untouched`` reads this record. Differences from the archive are then known not to be damage done by this fault.
         """
         ctx.evidence(_KEPT, why)
         return StepFailed(f"{ctx.host.name}: {why}")
@@ -98,7 +106,7 @@ class Lose(Fault):
             )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path exists, may be removed by a drill, and that the user may delete and restore it."""
+        """Check that the path exists, that a drill may remove it, and that the user may delete and restore it."""
         path = archives.resolve(ctx, self.path)
         need_harmless(path)
         host_programs.need_python(ctx)
@@ -111,20 +119,20 @@ class Lose(Fault):
         if self.if_known("from_", "") is None and "backup.check" not in ctx.proofs:
             raise NotReady(
                 f"files.lose names no archive for {path}, and this drill verifies no backup of {self.service}",
-                hint="write `from` with the location of a `files.archive`, or verify a source by `backup.check`",
+                hint="set `from` to the location of a step `files.archive`, or verify a backup source by `backup.check`",
             )
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the deleted files: host, machine id and path."""
+        """Identity of the deleted files. It consists of the host, the machine id and the path."""
         return archives.identity(ctx, archives.resolve(ctx, self.path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that only a restore can do: the files are deleted."""
+        """Return an undo by a restore, because only a restore can bring the deleted files back."""
         restore = "backup.restore" if self.from_ is None else "files.extract"
         return Undo.by_restore(f"the files are deleted; only `{restore}` can restore them")
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while the path is missing. Raises CouldNotVerify while the path is deleted only in part."""
+        """Return True while the path is missing. Raises CouldNotVerify while only a part of the files is deleted."""
         path = archives.resolve(ctx, self.path)
         found = ctx.run("sh", "-c", _STATE, "sh", path, archives.lost(ctx, path)).check().text
         if found == "half":
@@ -135,7 +143,9 @@ class Lose(Fault):
         return found == "gone"
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the fault deleted nothing: all files equal the archive, or the deletion was refused."""
+        """Return True when the fault deleted nothing, because all files equal the archive, or because the deletion was
+        refused.
+        """
         if ctx.kept_evidence(_KEPT) and not ctx.kept_evidence(_BEGUN):
             return True
         path = archives.resolve(ctx, self.path)
@@ -221,17 +231,22 @@ _DAMAGED = _SOUND + 'walk "$1" last && hold "$kept" && test -f "../$it" || exit 
 
 
 class Corrupt(Fault):
-    """Change bytes of a file in place, as a failing disk does; size, times and permissions stay the same."""
+    """Change some bytes of a file without replacing it, as a failing disk does.
+
+    Its size, times and permissions stay the same.
+    """
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
 
     path: HostPath
     bytes: Annotated[int, Field(ge=1, le=4096, description="Number of bytes to change.")] = 16
-    seed: Annotated[int, Field(ge=0, description="Seed of the position: the same seed gives the same position.")] = 0
+    seed: Annotated[
+        int, Field(ge=0, description="Seed for the choice of the position. The same seed gives the same position.")
+    ] = 0
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``offset`` of the first changed byte, ``bytes`` (number changed)."""
+        """Facts: ``path``, ``offset`` (of the first changed byte), ``bytes`` (number of changed bytes)."""
         path = archives.resolve(ctx, self.path)
         refuse_dangerous(path)
         offset, length = self._where(self._size(ctx, path))
@@ -250,13 +265,13 @@ class Corrupt(Fault):
         return int(output.text)
 
     def _where(self, size: int) -> tuple[int, int]:
-        """Return offset and length, in bytes, of the part to change in a file of ``size`` bytes."""
+        """Return the offset and the length of the part to change, both in bytes. ``size``: size of the file in bytes."""
         length = min(self.bytes, size)
         number = int.from_bytes(hashlib.sha256(f"{self.seed}".encode()).digest()[:8], "big")
         return number % (size - length + 1), length
 
     def ready(self, ctx: Context) -> None:
-        """Check that the file exists, is not empty, and that the user may write it and its folder."""
+        """Check that the file exists and is not empty, and that the user may write to the file and to its folder."""
         try:
             path = archives.resolve(ctx, self.path)
             refuse_dangerous(path)
@@ -268,7 +283,10 @@ class Corrupt(Fault):
         rights.need_place(ctx, _kept(ctx, path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore exactly the changed bytes, unless the file was replaced or these bytes changed again meanwhile."""
+        """Restore exactly the changed bytes.
+
+        Do nothing if the file was replaced, or if these bytes were changed again meanwhile.
+        """
         path = archives.resolve(ctx, self.path)
         return Undo.by_commands(("sh", "-c", _REPAIR, "sh", path, _kept(ctx, path)))
 

@@ -23,10 +23,10 @@ BASIS = "the newest time of a file's last write (mtime)"
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the time of the newest write in a folder, usually a restored copy; writes after this time would have been lost.
+    """Find the time of the newest write in a folder, usually a restored copy. Writes after this time would have been lost.
 
-    The time is the newest modification time of a file, which restores preserve. Deleted, renamed and moved files leave no
-    such time.
+    The time is the newest modification time of a file. Restores keep modification times. A file that is deleted, renamed or
+    moved leaves no such time.
     """
 
     SERVICE = Folder
@@ -34,15 +34,15 @@ class NewestMoment(MeasuresLoss):
 
     service: Annotated[str, Field(description="Service of kind `folder`, usually a sandbox.")]
     max_age: Annotated[
-        Duration | None, Field(gt=0, description="Maximum age of the newest write; an older one fails the step.")
+        Duration | None, Field(gt=0, description="Maximum age of the newest write. If it is older, the step fails.")
     ] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``; ``moments`` (each basis with its moment and error).
+        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments`` (moment and error of each basis).
 
-        ``newest_moment`` is by the clock of the host that wrote the file; ``age_s`` is the time since then by the
-        controller's clock. ``error_s`` is the usual interval between the newest writes: the last write may be later by
-        this time.
+        ``newest_moment`` is by the clock of the host that wrote the file. ``age_s`` is the time from ``newest_moment``
+        until now by the controller's clock. ``error_s`` is the usual interval between the newest writes: the last write may
+        be later than ``newest_moment`` by this many seconds.
         """
         service = ctx.service(self.service, Folder)
         output = ctx.run(*as_user(service.run_as, ("sh", "-c", _NEWEST, "sh", service.data, str(SAMPLE))))

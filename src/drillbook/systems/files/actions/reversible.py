@@ -22,16 +22,19 @@ _Least = Annotated[Size, Field(ge=1 << 20)]
 
 
 def _resolved(ctx: Context, path: str) -> str:
-    """Return ``path`` with `~/` resolved on the step's host. Raises NotReady for a path that no drill may change."""
+    """Return ``path`` on the step's host, with `~/` replaced by the home folder.
+
+    Raises NotReady for a path that no drill may change.
+    """
     found = archives.resolve(ctx, path)
     need_harmless(found)
     return found
 
 
 class Replace(Fault):
-    """Replace the content of a file, as a wrong deployment or a wrong edit does; owner and permissions stay the same.
+    """Replace the content of a file, as a wrong deployment or a wrong edit does. Owner and permissions stay the same.
 
-    The original file is renamed within its folder, and renamed back by the undo. A program that has the file open continues
+    The original file is renamed within its folder, and the undo renames it back. A program that has the file open continues
     to use the original. If a restore creates a new file at the path meanwhile, the undo keeps the new file.
     """
 
@@ -39,10 +42,12 @@ class Replace(Fault):
     UNDO = ("commands",)
 
     path: HostPath
-    content: Annotated[str, Field(max_length=CONTENT_LIMIT, description="New content of the file; no secrets.")]
+    content: Annotated[
+        str, Field(max_length=CONTENT_LIMIT, description="New content of the file. It must not contain secrets.")
+    ]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the path is an ordinary file, not a symbolic link, in a writable folder."""
+        """Check that the path is an ordinary file in a writable folder, and not a symbolic link."""
         if not self.known("path"):
             return
         need(ctx, "cmp", "sha256sum")
@@ -54,15 +59,15 @@ class Replace(Fault):
         why = {
             3: ("is a symbolic link", "name the target file of the link"),
             4: ("is not a file", "name an existing file"),
-            5: ("cannot be read", "run as its owner"),
-            6: ("is in a folder that this user may not write to", "run as its owner"),
-            7: ("belongs to another user", "run as its owner"),
+            5: ("cannot be read", "run as the owner of the file"),
+            6: ("is in a folder that this user may not write to", "run as the owner of the folder"),
+            7: ("belongs to another user", "run as the owner of the file"),
         }
         if said := why.get(ctx.run("sh", "-c", script, "sh", path).exit or 0):
             raise NotReady(f"{ctx.host.name}: {path} {said[0]}", hint=said[1])
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the command that replaces the content, and the one that looks if it is replaced."""
+        """Return the command that replaces the content, and the command that checks whether it is replaced."""
         path = _resolved(ctx, self.path)
         rest = ("sh", path, self._beside(ctx, path))
         return (("sh", "-c", swap.REPLACE, *rest), ("sh", "-c", swap.STILL, *rest))
@@ -86,7 +91,7 @@ class Replace(Fault):
         return Undo.by_commands(("sh", "-c", swap.PUT_BACK, "sh", path, self._beside(ctx, path)))
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the replacement or the renamed original exists."""
+        """Return True while the replacement exists, or the original under its other name."""
         path = _resolved(ctx, self.path)
         return ctx.run("sh", "-c", swap.STILL, "sh", path, self._beside(ctx, path)).ok
 
@@ -121,13 +126,13 @@ if test -r "./$it"; then opened "$2" "$3" 3< "./$it"; else change "./$it" "$2" "
 
 
 class Chmod(Fault):
-    """Change the permissions of a file or a folder, as a careless `chmod` does. Root can still access it."""
+    """Change the permissions of a file or a folder, as a careless `chmod` does. Root can still access the file or folder."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)
 
     path: HostPath
-    mode: Annotated[str, Field(pattern=r"^[0-7]{3,4}$", description="New permissions in octal, such as `000`.")]
+    mode: Annotated[str, Field(pattern=r"^[0-7]{3,4}$", description="New permissions as octal digits, such as `000`.")]
 
     def ready(self, ctx: Context) -> None:
         """Check that the path exists, belongs to the user, and does not have these permissions already."""
@@ -136,17 +141,19 @@ class Chmod(Fault):
 
     @property
     def _wanted(self) -> str:
-        """Wanted permissions as octal text in the form of `stat`, without leading zeros."""
+        """Wanted permissions as octal digits without leading zeros, as `stat` prints them."""
         return f"{int(self.mode, 8):o}"
 
     def _was(self, ctx: Context) -> tuple[str, str]:
-        """Return the resolved path and its present permissions. Raises NotReady."""
+        """Return the path, in which `~/` is replaced, and its present permissions. Raises NotReady."""
         path = _resolved(ctx, self.path)
         output = ctx.run("sh", "-c", _MODE, "sh", path)
         nofollow.refuse(ctx, output)
         if output.exit in (3, 4):
             said = "does not exist, or is a symbolic link" if output.exit == 3 else "belongs to another user"
-            raise NotReady(f"{ctx.host.name}: {path} {said}", hint="set `path` to an existing file, and run as its owner")
+            raise NotReady(
+                f"{ctx.host.name}: {path} {said}", hint="set `path` to an existing file, and run as the owner of the file"
+            )
         mode = output.check().text
         if mode == self._wanted:
             raise NotReady(f"{ctx.host.name}: {path} already has the permissions {mode}", hint="choose other permissions")
@@ -158,7 +165,7 @@ class Chmod(Fault):
         return (("sh", "-c", _CHMOD, "sh", path, mode, self._wanted),)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``path``, ``was`` and ``is`` (the old and the new permissions in octal)."""
+        """Facts: ``path``, ``was`` and ``is`` (the old and the new permissions as octal digits)."""
         path, mode = self._was(ctx)
         output = ctx.run("sh", "-c", _CHMOD, "sh", path, mode, self._wanted)
         nofollow.refuse(ctx, output)
@@ -224,18 +231,19 @@ _REMOVE = _IT + 'enter "${1%/*}" || exit 0; rm -f -- "./$it"'
 
 
 class FillDisk(Fault):
-    """Fill a file system with one file, like a log without rotation.
+    """Fill a file system with one file, as a log without rotation does.
 
-    The file has the size `size`, or fills all free space except `leave`. On the root file system 200 MiB always stay free.
+    The file has the size `size`, or it fills all free space except `leave`. On the root file system, 200 MiB always stay
+    free.
     """
 
     PLACE = Place.HOSTS
     TIMEOUT = 300.0
     UNDO = ("commands",)
 
-    path: Annotated[HostPath, Field(description="Folder on the file system to fill, in which the file is created.")]
+    path: Annotated[HostPath, Field(description="Folder in which the file is created. Its file system is filled.")]
     size: Annotated[_Least | None, Field(description="Amount to fill.")] = None
-    leave: Annotated[_Least | None, Field(description="Amount to leave free.")] = None
+    leave: Annotated[_Least | None, Field(description="Amount of space to leave free.")] = None
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
@@ -244,7 +252,10 @@ class FillDisk(Fault):
         return self
 
     def _needed(self, ctx: Context) -> tuple[str, int, int]:
-        """Return path and size of the file to create, and the bytes free before. Raises NotReady if space is short."""
+        """Return the path and the size of the file to create, and the number of free bytes before.
+
+        Raises NotReady if space is short.
+        """
         folder = archives.resolve(ctx, self.path)
         output = ctx.run("sh", "-c", _SPACE, "sh", folder)
         if output.exit == 3:
@@ -264,7 +275,7 @@ class FillDisk(Fault):
         return f"{folder}/{archives.own_mark(ctx)}-{ctx.step}-filler"
 
     def ready(self, ctx: Context) -> None:
-        """Check that the folder is writable, that there is enough space, and that the file does not exist."""
+        """Check that the folder is writable, that there is enough space, and that the file does not exist yet."""
         if all(map(self.known, ("path", "size", "leave"))):
             file, _, _ = self._needed(ctx)
             if ctx.run("sh", "-c", 'test -e "$1" || test -L "$1"', "sh", file).ok:
@@ -273,12 +284,12 @@ class FillDisk(Fault):
                 )
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the command that fills the disk, if its amount is known before."""
+        """Return the command that fills the disk, if the size of the file is known before the drill."""
         file = self._file(ctx, archives.resolve(ctx, self.path))
         return (("sh", "-c", _FILL, "sh", file, str(int(self.size))),) if self.size is not None else ()
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``file`` (path), ``bytes`` written, ``free_before`` and ``free_after`` (bytes)."""
+        """Facts: ``file`` (its path), ``bytes`` (number written), ``free_before`` and ``free_after`` (free bytes)."""
         file, wanted, free = self._needed(ctx)
         output = ctx.run("sh", "-c", _FILL, "sh", file, str(wanted))
         nofollow.refuse(ctx, output)
