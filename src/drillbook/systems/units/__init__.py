@@ -1,7 +1,7 @@
-"""Units of a service manager, and env files and settings of services. Needs the systems `files` and `linux`.
+"""Units of a service manager, and the env files and settings of services. Needs the systems `files` and `linux`.
 
 Lives here: the actions `service.*`, `settings.*` and `env.*`, the service kind `process`.
-Lives elsewhere: the managers themselves (`sdk.manager`).
+Lives elsewhere: the code for each service manager (`sdk.manager`).
 """
 
 from drillbook.sdk.discovery import System

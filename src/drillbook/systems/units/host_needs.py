@@ -1,21 +1,21 @@
-"""Needs of the actions on units of a service manager, and on settings."""
+"""Needs on a host of the actions on units of a service manager, and of the actions on settings."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 _MANAGERS = (("systemctl", "supervisorctl", "docker"),)
 HOST_NEEDS = {
     "service.status": HostNeeds(
-        (), "any user; with supervisor access to its socket, with Docker to the engine's", either=_MANAGERS
+        (), "any user; for supervisor: access to its socket; for Docker: access to the engine's socket", either=_MANAGERS
     ),
-    "service.answers": HostNeeds(ports="the service's port or URL, by `reach`"),
+    "service.answers": HostNeeds(ports="access to the service's port or URL, from the place that its field `reach` names"),
     "service.log": HostNeeds(
         (),
-        "read the unit's log: the groups adm or systemd-journal, or root",
+        "permission to read the unit's log: root, or a member of the group adm or systemd-journal",
         either=(("journalctl", "supervisorctl", "docker"),),
     ),
-    "service.*": HostNeeds((), "start and stop the unit (`manager: {sudo: true}`, or root)", either=_MANAGERS),
+    "service.*": HostNeeds((), "permission to start and stop the unit (root, or `manager: {sudo: true}`)", either=_MANAGERS),
     "settings.*": HostNeeds(
-        (), "write the file of settings; restart the unit (`manager: {sudo: true}`, or root)", either=_MANAGERS
+        (), "permission to write the env file, and to restart the unit (root, or `manager: {sudo: true}`)", either=_MANAGERS
     ),
-    "env.*": HostNeeds((), "read the env file; for a running process its user, or root"),
+    "env.*": HostNeeds((), "permission to read the env file"),
 }

@@ -8,6 +8,6 @@ from drillbook.sdk.service import Service
 
 
 class Process(Service):
-    """A unit of the service manager whose protocol Drillbook does not know."""
+    """A unit of the service manager. Drillbook does not need to know the protocol of the service."""
 
     kind: Literal["process"] = "process"

@@ -1,4 +1,4 @@
-"""Action `env.matches`: compare the names in a service's env file with its template; values are never shown."""
+"""Action `env.matches`: compare the names in a service's env file with its template. Values are never shown."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ _COMMENTED = re.compile(r"^\s*#\s*optional:?\s*([A-Za-z_][A-Za-z0-9_]*)\s*=", re
 
 
 class Matches(Read):
-    """Compare an env file with its template: names that are missing, extra, or empty. Values are never shown.
+    """Compare an env file with its template, and report names that are missing, extra, or empty. Values are never shown.
 
-    Every name of the template must be in the file, with a value unless the template's own value is `''`. A name in a line `#
-    optional:` may be missing.
+    Every name of the template must be in the file, and must have a value there. The value may be empty only if the
+    template's own value is `''`. A name in a line `# optional:` of the template may be missing in the file.
     """
 
     service: Annotated[
-        str | None, Field(description="Service on whose host the files are when the step names no `hosts`.")
+        str | None,
+        Field(description="Service whose host is used when the step names no `hosts`. Both files are on that host."),
     ] = None
     file: Annotated[str, Field(pattern=r"^/", description="Path of the env file on the host.")]
     template: Annotated[str, Field(pattern=r"^/", description="Path of its template on the host.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``present`` (true when the file exists), ``missing``, ``extra``, ``empty`` (names), ``names`` (number).
+        """Facts: ``present`` (true when the file exists), ``names`` (number), and the names ``missing``, ``extra`` and
+        ``empty``.
 
-        ``names`` counts the names of the template that the file has.
+        ``names`` is the number of names of the template that the file has.
         """
         wanted, optional, blank = _wanted(self._text(ctx, self.template))
         try:

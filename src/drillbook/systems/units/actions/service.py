@@ -1,4 +1,4 @@
-"""Actions on units of a host's service manager: query the state, stop, start, kill; and a check of a service's port."""
+"""Actions on units of a host's service manager: read their state, stop, start and kill them, and check a service's port."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from drillbook.sdk.service import Service
 from drillbook.sdk.temporary_unit import TemporaryUnit
 
 NEARLY_S = 2.0
-"""Seconds before the deadline at which a unit's state is reported, even if the unit is still starting or stopping."""
+"""Time in seconds before the deadline, at which the unit's state is reported even if the unit is still starting or
+stopping.
+"""
 CONNECT_S = 5.0
 EARLY_S = 0.3
-"""A tunnel to a closed port accepts a connection, and closes it within this time in seconds."""
+"""Seconds within which a tunnel to a closed port closes a connection that it has accepted."""
 ServiceName = Annotated[str, Field(description="Name of a service in the inventory that has a `unit`.")]
 
 
@@ -60,19 +62,19 @@ def _can_change(ctx: Context, name: str) -> None:
 
 
 def _start(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Commands that start the unit, and what sudo starts in them."""
+    """Return the commands that start the unit. Commands that sudo starts within them are listed as well."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.start(unit), *manager.by_sudo("start", unit))
 
 
 def _stop(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Commands that stop the unit, and what sudo starts in them."""
+    """Return the commands that stop the unit. Commands that sudo starts within them are listed as well."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.stop(unit), *manager.by_sudo("stop", unit))
 
 
 class Status(Read):
-    """Compare the state of a service's unit with the wanted one."""
+    """Compare the state of a service's unit with the wanted state."""
 
     service: ServiceName
     state: Annotated[Literal["running", "stopped"], Field(description="Wanted state of the unit.")] = "running"
@@ -96,7 +98,7 @@ class Status(Read):
 
 
 class Answers(Read):
-    """Check that a service answers at its port, or at the host and port of its URL; for services without a unit."""
+    """Check that a service answers at its port, or at the host and port of its URL. Meant for services without a unit."""
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 15.0
@@ -108,7 +110,9 @@ class Answers(Read):
         _address(ctx.service(self.service, Service))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``answers`` (true or false), ``address`` and ``port`` connected to, ``seconds``, ``why`` (when false)."""
+        """Facts: ``answers`` (true or false), ``address`` and ``port`` of the connection, ``seconds``, ``why`` (the reason
+        if false).
+        """
         service = ctx.service(self.service, Service)
         address, port = _address(service)
         start, why = time.monotonic(), ""
@@ -138,9 +142,9 @@ class Answers(Read):
 
 
 def _hear(session: socket.socket, greeting: bytes, patience: float) -> None:
-    """Send ``greeting`` and wait for an answer; without a greeting, only check that the connection is not closed at once.
+    """Send ``greeting`` and wait for an answer. Without a greeting, only check that the connection is not closed at once.
 
-    A tunnel to a closed port accepts a connection and closes it at once. Raises OSError.
+    A tunnel to a closed port accepts a connection and then closes it at once. Raises OSError.
     """
     session.settimeout(patience if greeting else EARLY_S)
     try:
@@ -164,7 +168,7 @@ def _url(service: Service) -> str:
 
 
 def _address(service: Service) -> tuple[str, int]:
-    """Return address and port of ``service``. Raises NotReady when the inventory names none."""
+    """Return the address and the port of ``service``. Raises NotReady when the inventory names neither a port nor a URL."""
     if service.listens:
         return service.listens
     parts = urlsplit(_url(service))
@@ -174,7 +178,7 @@ def _address(service: Service) -> tuple[str, int]:
 
 
 class Start(Write):
-    """Start a service's unit and wait until it runs; does nothing when it runs already."""
+    """Start a service's unit and wait until it runs. If it already runs, do nothing."""
 
     UNDO = ("nothing",)
 
@@ -199,7 +203,7 @@ class Start(Write):
 
 
 class Serve(TemporaryUnit):
-    """Start a service's unit for the duration of this drill and wait until it runs; the undo stops it."""
+    """Start a service's unit for the duration of this drill, and wait until it runs. The undo stops the unit."""
 
     service: ServiceName
 
@@ -210,7 +214,7 @@ class Serve(TemporaryUnit):
 
 
 class TryStart(Write):
-    """Start a service's unit, as its manager or a hasty operator would; if the start fails, the facts say so, without an error."""
+    """Try to start a service's unit, as its manager or a hasty operator would. A failed start is a fact, and not an error."""
 
     UNDO = ("nothing",)
 
@@ -225,7 +229,9 @@ class TryStart(Write):
         return _start(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``state``, ``word`` (the manager's own name of the state), ``started`` (true when it runs)."""
+        """Facts: ``unit``, ``state``, ``word`` (the manager's own name of that state), ``started`` (true when the unit
+        runs).
+        """
         ctx.run(*manager_of(ctx.host).start(_unit(ctx, self.service)))
         while (seen := _state(ctx, self.service)).state not in ("running", "stopped", "failed"):
             if ctx.deadline.remaining() < NEARLY_S:
@@ -239,10 +245,10 @@ class TryStart(Write):
 
 
 class Restart(Write):
-    """Stop a service's unit if it runs, start it, and wait until it runs, so that it reads its settings again.
+    """Stop a service's unit if it runs, start it, and wait until it runs. The service then reads its settings again.
 
-    Other units that the manager stops together with this unit, such as units of systemd that require it, are started again
-    as well.
+    When the manager stops other units together with this unit, such as units of systemd that require it, these other units
+    are started again as well.
     """
 
     UNDO = ("nothing",)
@@ -258,7 +264,7 @@ class Restart(Write):
         return (*_stop(ctx, self.service), *_start(ctx, self.service))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``pid``, ``pid_before`` (pid of the stopped process, null without one)."""
+        """Facts: ``unit``, ``pid``, ``pid_before`` (pid of the process that was stopped, or null if none ran)."""
         before = _state(ctx, self.service)
         seen = manager_of(ctx.host).restart(ctx.host, _unit(ctx, self.service), ctx.deadline)
         return {"unit": seen.unit, "pid": seen.pid, "pid_before": before.pid}
@@ -269,7 +275,7 @@ class Restart(Write):
 
 
 class _Down(Fault):
-    """Base of the faults stop and kill, after which the unit stays down until it is started again."""
+    """Base of the faults `service.stop` and `service.kill`. The unit stays down until somebody starts it again."""
 
     UNDO = ("commands",)
 
@@ -296,7 +302,7 @@ class _Down(Fault):
             )
 
     def undo(self, ctx: Context) -> Undo:
-        """Start the unit, and the units that its manager stopped together with it."""
+        """Start the unit again, and also the units that its manager stopped together with it."""
         return Undo.by_commands(*manager_of(ctx.host).back(ctx.host, _unit(ctx, self.service), ctx.deadline))
 
     def active(self, ctx: Context) -> bool:
@@ -305,23 +311,23 @@ class _Down(Fault):
 
 
 class Stop(_Down):
-    """Stop a service's unit in the ordinary way, as a wrong deployment or an operator does."""
+    """Stop a service's unit in the ordinary way, as an operator or a wrong deployment would."""
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
         """Return the command that stops the unit."""
         return _stop(ctx, self.service)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``word`` (the manager's own name of the unit's state)."""
+        """Facts: ``unit``, ``word`` (the state of the unit, in the words of its manager)."""
         seen = manager_of(ctx.host).ensure(ctx.host, _unit(ctx, self.service), "stopped", ctx.deadline)
         return {"unit": seen.unit, "word": seen.word}
 
 
 class Kill(_Down):
-    """Kill a service's main process with SIGKILL, as the kernel does when memory is short; the unit stays down."""
+    """Kill a service's main process with SIGKILL, as the kernel does when memory is short. The unit stays down afterwards."""
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command that kills the process that the unit has now."""
+        """Return the command that kills the present main process of the unit."""
         return (manager_of(ctx.host).kill(_state(ctx, self.service)),)
 
     def inject(self, ctx: Context) -> Facts:
@@ -341,7 +347,7 @@ _ERROR = re.compile(
 
 
 class Log(Read):
-    """Collect the last lines of a service's log from its service manager, and the lines that report errors."""
+    """Read the last lines of a service's log from its service manager, and find the lines that report errors."""
 
     service: ServiceName
     lines: Annotated[int, Field(ge=1, le=1000, description="Number of lines.")] = 100
@@ -351,14 +357,16 @@ class Log(Read):
         _can_ask(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lines`` (of 300 characters at most), ``errors`` (the last 20 different ones), ``last_error``."""
+        """Facts: ``lines`` (each cut to 300 characters), ``errors`` (the last 20 different lines with errors),
+        ``last_error``.
+        """
         unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
         outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]
         if not any(output.ok for output in outputs):
             said = printable(outputs[0].stderr or outputs[0].stdout, limit=300)
             raise CouldNotVerify(
                 f"{ctx.host.name}: the log of {unit!r} cannot be read: {said}",
-                hint="check `unit` in the inventory, and that the user may read its log",
+                hint="check that `unit` in the inventory is correct, and that the user may read the log of this unit",
             )
         text = "\n".join(output.text for output in outputs if output.ok)
         lines = [printable(line, limit=300) for line in text.splitlines() if line.strip()][-self.lines :]

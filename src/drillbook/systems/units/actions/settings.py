@@ -1,4 +1,4 @@
-"""Actions on a service's env file: change settings as a fault or remedy, copy and restore the file. Values are never shown."""
+"""Actions that change, copy and restore a service's env file, as a fault or a remedy. Values are never shown."""
 
 from __future__ import annotations
 
@@ -134,18 +134,18 @@ Value = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:@%+,=-]*$", max_length=100
 
 
 def _file(ctx: Context, name: str) -> str:
-    """Return the path of the service's env file on its host. Raises NotReady."""
+    """Return the path of the service's env file on its host. Raises NotReady when the inventory names none."""
     path = ctx.service(name, Http).env_file
     if not path:
         raise NotReady(
             f"the service {name!r} has no `env_file` in the inventory",
-            hint="set `env_file` of the service to the path of the file that the service reads at its start",
+            hint="set `env_file` of the service to the path of the file that the service reads when it starts",
         )
     return path
 
 
 def _text(ctx: Context, path: str) -> str:
-    """Return the content of the env file. Raises NotReady."""
+    """Return the content of the env file. Raises NotReady when it cannot be read, or is larger than ``LIMIT``."""
     data = _bytes(ctx, path)
     if data is None:
         raise NotReady(
@@ -158,7 +158,7 @@ def _text(ctx: Context, path: str) -> str:
 
 
 def _bytes(ctx: Context, path: str) -> bytes | None:
-    """Return the beginning of a file; None when it cannot be read. The content is never written to the journal."""
+    """Return the beginning of a file, or None when the file cannot be read. The content is never written to the journal."""
     sink = Answer(f"{ctx.host.name}: {path}", LIMIT + 1)
     done = ctx.run(*as_root(ctx), "sh", "-c", _HEAD, "sh", path, str(LIMIT + 1), sink=sink)
     nofollow.refuse(ctx, done)
@@ -166,23 +166,23 @@ def _bytes(ctx: Context, path: str) -> bytes | None:
 
 
 def changed(text: str, remove: Sequence[str], values: Mapping[str, str]) -> str:
-    """Return the text of an env file without the variables ``remove``, and with the new values ``values``."""
+    """Return the text of an env file without the variables in ``remove``, and with the variables in ``values`` set."""
     gone = {*remove, *values}
     lines = [line for line in text.splitlines() if (found := _LINE.match(line)) is None or found[1] not in gone]
     return "".join(f"{line}\n" for line in [*lines, *(f"{name}={value}" for name, value in values.items())])
 
 
 class _Settings(Action):
-    """Base of actions that change settings: they replace the env file and restart the unit; the undo reverts both."""
+    """Base of actions that replace the env file and restart the unit. The undo reverts both changes."""
 
     UNDO: ClassVar[tuple[str, ...]] = ("commands",)
 
     service: ServiceName
     remove: Annotated[tuple[Variable, ...], Field(description="Names of variables to remove.")] = ()
     values: Annotated[
-        dict[Variable, Value], Field(alias="set", description="Variables with their new values; no secrets.")
+        dict[Variable, Value], Field(alias="set", description="Variables to set, with their new values; no secrets.")
     ] = Field(default_factory=dict)
-    restart: Annotated[bool, Field(description="Restart the service's unit so that it reads the changed file.")] = True
+    restart: Annotated[bool, Field(description="Restart the service's unit, so that it reads the changed file.")] = True
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -194,7 +194,7 @@ class _Settings(Action):
         return ctx.service(self.service, Http).unit if self.restart else ""
 
     def ready(self, ctx: Context) -> None:
-        """Check that the file exists and has the variables to remove, that its folder is writable, and the unit runs."""
+        """Check that the unit runs, the file has the variables to remove, and the folder of the file is writable."""
         need(ctx, "cmp", "sha256sum", "cp", "ln", "mv")
         path = _file(ctx, self.service)
         names = {found[1] for line in _text(ctx, path).splitlines() if (found := _LINE.match(line))}
@@ -231,7 +231,7 @@ class _Settings(Action):
         return f"{path}{archives.own_mark(ctx)}-{ctx.step}-settings"
 
     def _swapped(self, ctx: Context) -> Facts:
-        """Replace the env file; the original is kept in the same folder. Returns the facts. Raises StepFailed."""
+        """Replace the env file, and keep the original in the same folder. Returns the facts. Raises StepFailed."""
         path = _file(ctx, self.service)
         text = changed(_text(ctx, path), self.remove, self.values)
         output = ctx.run(
@@ -251,13 +251,13 @@ class _Settings(Action):
         return {"file": path, "was": was, "is": now, "names": [*self.remove, *self.values]}
 
     def _remember(self, ctx: Context, seen: UnitState) -> None:
-        """Record for the undo the pid of the process that read the changed file; nothing if the unit exited at once."""
+        """Record for the undo the pid of the process that read the changed file. Record nothing if the unit exited at once."""
         if seen.pid:
             kept = self._kept(ctx, _file(ctx, self.service))
             ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", kept, str(seen.pid))
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore the original file; restart the unit if it has failed or may still use the changed file."""
+        """Restore the original file. Also restart the unit, if it has failed or may still use the changed file."""
         path = _file(ctx, self.service)
         kept, root, commands = self._kept(ctx, path), as_root(ctx), []
         if unit := self._unit(ctx):
@@ -272,21 +272,21 @@ class _Settings(Action):
         )
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the changed env file, or the kept original, exists."""
+        """Return True while the changed env file exists, or the original that was kept."""
         path = _file(ctx, self.service)
         return ctx.run(*as_root(ctx), "sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
 
 
 class Change(_Settings, Fault):
-    """Change or remove variables in a service's env file, and restart its unit, as a wrong deployment does.
+    """Change or remove variables in a service's env file and restart its unit, as a wrong deployment does.
 
-    The file keeps its owner and permissions; the undo restores the original, which is kept in the same folder. If a restore
-    has put a new file at the path, the undo keeps this file, and restarts the unit unless it already runs with it. A service
-    that does not start with the changed settings is part of the fault.
+    The file keeps its owner and permissions. The original is kept in the same folder, and the undo restores it. If a restore
+    has put a new file there, the undo keeps the new file, and restarts the unit unless it already uses the new file.
+    A service that does not start with the changed settings is part of the fault.
     """
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``file`` (path), ``was`` and ``is`` (SHA-256 of old and new content), ``names``, ``word`` (state)."""
+        """Facts: ``file`` (path), ``was`` and ``is`` (SHA-256 before and after), ``names``, ``word`` (state of the unit)."""
         facts = self._swapped(ctx)
         if unit := self._unit(ctx):
             manager = manager_of(ctx.host)
@@ -301,18 +301,18 @@ class Change(_Settings, Fault):
 
 
 class Apply(_Settings, Write):
-    """Change settings of a service for the duration of the drill, as a remedy (a larger pool, more workers), and restart it.
+    """Change settings of a service until the drill ends, as a remedy (a larger pool, more workers), and restart the service.
 
     The unit must start with these settings. At the end of the drill, or when its controller dies, the original file is
-    restored, as with `settings.change`, and the unit is restarted. A new env file that a step of `cleanup` has written is
-    kept. The restart comes after `verify`, and the drill passes only when its probes are good again after the restart. Use
-    `verify` to check that the service really works with the new settings.
+    restored as with `settings.change`, and the unit is restarted. A new env file from a step of `cleanup` is kept. The
+    restart comes after `verify`, and the drill passes only when its probes are good again after the restart.
+    Use `verify` to check that the new settings really work.
     """
 
     LEASED = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``file`` (path), ``was`` and ``is`` (SHA-256 of old and new content), ``names``, ``pid`` of the unit."""
+        """Facts: ``file`` (path), ``was`` and ``is`` (SHA-256 before and after), ``names``, ``pid`` of the unit."""
         facts = self._swapped(ctx)
         if unit := self._unit(ctx):
             seen = manager_of(ctx.host).restart(ctx.host, unit, ctx.deadline)
@@ -322,7 +322,7 @@ class Apply(_Settings, Write):
 
 
 class Keep(Write):
-    """Keep a copy of a service's env file in the same folder, with the same permissions, for the duration of the drill."""
+    """Copy a service's env file in its folder, with the same permissions. The copy is kept until the drill ends."""
 
     UNDO = ("commands",)
 
@@ -357,7 +357,7 @@ class Keep(Write):
 
 
 class PutBack(Write):
-    """Restore a service's env file from the kept copy; only a restart of the service makes it effective."""
+    """Restore a service's env file from the kept copy. The service uses the restored file only after a restart."""
 
     UNDO = ("commands",)
 
@@ -371,7 +371,7 @@ class PutBack(Write):
         _file(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``file`` (path), ``sha256``. Fails, and changes nothing, when the copy was modified."""
+        """Facts: ``file`` (its path), ``sha256``. If the copy was modified, the step fails and changes nothing."""
         path = _file(ctx, self.service)
         found = _bytes(ctx, self.copy_)
         if found is None:
@@ -392,7 +392,7 @@ class PutBack(Write):
         return {"file": path, "sha256": now}
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the unfinished file of a failed attempt; the restored settings stay."""
+        """Remove the unfinished file that a failed attempt left. Restored settings are kept."""
         return Undo.by_commands((*as_root(ctx), "sh", "-c", _FORGET, "sh", _file(ctx, self.service)))
 
     def active(self, ctx: Context) -> bool:
