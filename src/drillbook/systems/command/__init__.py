@@ -1,7 +1,9 @@
-"""Custom commands, with their effect and undo declared in the drill. Needs no other system.
+"""Actions that run a team's own commands. The drill declares their effect and their undo. Needs no other system.
 
-Lives here: the actions `command.run`, `command.script` and `command.check`, the probe `command.canary`, the service kind `command`.
-Lives elsewhere: code that all custom steps share (`sdk.free`), and all canaries of numbered records (`sdk.record_canary`).
+Lives here: the actions `command.run`, `command.script` and `command.check`, the probe `command.canary`, the service kind
+`command`.
+Lives elsewhere: code that all custom steps share (`sdk.free`), and code that all canaries of numbered records share
+(`sdk.record_canary`).
 """
 
 from drillbook.sdk.discovery import System

@@ -1,4 +1,4 @@
-"""Actions that run a custom command: either one declared in the drill, with effect and undo, or the health command of a service."""
+"""Actions that run a command of the team: a command or script written in the drill, or the health command of a service."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Check(Read):
-    """Run the health command that the inventory names for a service of kind `command`; status 0 means healthy."""
+    """Run the health command that the inventory names for a service of kind `command`. The exit status 0 means healthy."""
 
     TIMEOUT = 30.0
 
-    service: Annotated[str, Field(description="A service of kind command in the inventory.")]
+    service: Annotated[str, Field(description="Name of a service of kind `command` in the inventory.")]
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the program of the health command."""
@@ -40,7 +40,7 @@ class Check(Read):
         _need(ctx, ctx.service(self.service, Command).check[0], "`check` of the service in the inventory")
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``exit`` status, ``stdout`` and ``stderr`` (printable, last 4,000 characters)."""
+        """Facts: ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last 4,000 characters, in printable form)."""
         service = ctx.service(self.service, Command)
         argv = as_user(service.run_as, service.check)
         output = ctx.run(*argv)
@@ -59,7 +59,7 @@ class Check(Read):
 
 
 def _need(ctx: Context, program: str, place: str) -> None:
-    """Raise NotReady when the host lacks ``program``; the hint mentions ``place``, the field that names the program."""
+    """Raise NotReady when the host lacks ``program``. The hint shows ``place``, the field that names the program."""
     if ctx.missing(program):
         raise NotReady(
             f"{ctx.host.name}: the program {program!r} is not installed", hint=f"install the program, or correct {place}"
@@ -71,9 +71,11 @@ def _text(data: bytes) -> str:
 
 
 class Run(Free, Fault):
-    """Run a command without a shell. The drill declares its effect, and for a fault also its undo and a `proof` command.
+    """Run a command without a shell. The drill declares its effect. For a fault it also declares an undo and a `proof`
+    command.
 
-    For a shell write `argv: [sh, -c, "..."]`; values from expressions belong in further arguments, as `$1`.
+    For a shell write `argv: [sh, -c, "..."]`. Pass values of expressions as further arguments, which the shell knows as
+    `$1` and so on.
     """
 
     PLACE = Place.HOSTS
@@ -90,21 +92,24 @@ class Run(Free, Fault):
         default=None,
         alias="undo",
         description=(
-            "Command that undoes the change; it must be safe to run twice. `restore`: only a restore can undo the fault."
+            "Command that undoes the change. It must be safe to run twice. The value `restore` means that "
+            "only a restore can undo the fault."
         ),
     )
     proof: Argv | None = Field(
         default=None,
         description=(
-            "Command that verifies a fault, required with `effect: fault`: exits with 0 while the fault is active, with 1 "
-            "when it is gone."
+            "Command that verifies a fault. It is required with `effect: fault`. It must exit with status 0 "
+            "while the fault is active, and with 1 when the fault is gone."
         ),
     )
     proven_by: Annotated[
         str | None,
         Field(
             min_length=1,
-            description=("With `undo: restore`: the `save` or id of the step in `backup` that verifies the backup."),
+            description=(
+                "With `undo: restore`, the `save` name or the id of the step in `backup` that verifies the backup."
+            ),
         ),
     ] = None
     exit: Annotated[tuple[int, ...], Field(description="Exit statuses that count as success.")] = (0,)
@@ -112,18 +117,20 @@ class Run(Free, Fault):
         dict[str, Handed],
         Field(
             description=(
-                "Variables to add to the environment of the command; never shown in a process list. Write a secret as a "
-                "whole value: `{{ services.cache.password }}` and nothing else."
+                "Variables to add to the environment of the command. They are never shown in a process list. A "
+                "secret must be the whole value, such as `{{ services.cache.password }}`."
             )
         ),
     ] = Field(default_factory=dict)
     cwd: Annotated[str | None, Field(description="Working directory of the command.")] = None
-    stdin: Annotated[Handed, Field(description="Standard input of the command: text, or a secret, as in `env`.")] = ""
-    keep: Annotated[bool, Field(description="Stream standard output, of any length, into a file of the run.")] = False
+    stdin: Annotated[
+        Handed, Field(description="Standard input of the command: a text, or a secret that is written as in `env`.")
+    ] = ""
+    keep: Annotated[bool, Field(description="Write the whole standard output, however long, to a file of the run.")] = False
 
     @property
     def restore_only(self) -> bool:
-        """True when the drill declares `undo: restore`: no command can undo the fault."""
+        """True when the drill declares `undo: restore`, which means that no command can undo the fault."""
         return bool(self.if_known("undo_") == RESTORE)
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
@@ -131,7 +138,10 @@ class Run(Free, Fault):
         return self.argv[:1] if self.known("argv") else ()
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command and its proof; with a folder or variables, it is part of another command."""
+        """Return the command and its `proof` command.
+
+        A command with a working directory or variables is part of a longer command.
+        """
         return () if self.cwd or self.env else tuple(one for one in (self.argv, self.proof) if one)
 
     def ready(self, ctx: Context) -> None:
@@ -140,7 +150,10 @@ class Run(Free, Fault):
             _need(ctx, self.argv[0], "`argv`")
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``exit`` status, ``stdout``, ``stderr`` (printable, last 4,000 characters); ``evidence`` if `keep` is on."""
+        """Facts: ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last 4,000 characters, in printable form).
+
+        When `keep` is on, also ``evidence`` (name of the file with the whole output).
+        """
         said = handed(self.stdin, ctx.services)
         options: dict[str, Any] = {
             "env": self._env(ctx),
@@ -162,7 +175,10 @@ class Run(Free, Fault):
         return {name: handed(value, ctx.services) for name, value in self.env.items()}
 
     def _ended(self, ctx: Context, options: dict[str, Any]) -> tuple[Output, Facts]:
-        """Run the command; return its output and, with `keep`, the fact with the name of the evidence file."""
+        """Run the command and return its output.
+
+        When `keep` is on, also return the fact with the name of the evidence file.
+        """
         if not self.keep:
             return ctx.run(*self.argv, **options), {}
         with ctx.evidence_stream("stdout") as (writer, kept):
@@ -185,8 +201,10 @@ class Run(Free, Fault):
         return Undo.by_commands((*there, *(("env", *values) if values else ()), *self.undo_))
 
     def active(self, ctx: Context) -> bool | None:
-        """Run the drill's ``proof`` command: status 0 means active, 1 means gone; None for other statuses, or without this
-        command.
+        """Run the drill's ``proof`` command. Return True for its exit status 0 (the fault is active), False for 1 (it is
+        gone).
+
+        Return None for any other exit status, and when the drill has no such command.
         """
         if self.proof is None:
             return None
@@ -196,10 +214,11 @@ class Run(Free, Fault):
 
 
 class Script(Free):
-    """Run a script of the team, such as its runbook for a restore, and record the digest of exactly the file that ran.
+    """Run a script of the team, such as its runbook for a restore, and record the digest of the file that ran.
 
-    A line `::stage NAME` on its standard output begins a stage; the facts contain the duration of each. The script must be on
-    the step's host. With `restores` it is the restore of a fault that only a restore undoes.
+    When the script prints a line `::stage NAME` on standard output, a stage begins. The facts contain the duration of each
+    stage. The script must exist on the step's host. With `restores`, the script is the restore of a fault that only a
+    restore can undo.
     """
 
     PLACE = Place.HOSTS
@@ -212,13 +231,21 @@ class Script(Free):
     effect_: Literal["read", "write"] = Field(alias="effect", description="Effect of the script: read or write.")
     arguments: Annotated[tuple[str, ...], Field(description="Arguments of the script.")] = ()
     interpreter: Annotated[
-        tuple[str, ...], Field(description="Program that runs the script, such as `[bash, -e]`; default: the script itself.")
+        tuple[str, ...],
+        Field(
+            description=(
+                "Program and arguments that run the script, such as `[bash, -e]`. By default the script itself is executed."
+            )
+        ),
     ] = ()
     sha256: Annotated[
         str,
         Field(
             pattern=r"^([0-9a-f]{64})?$",
-            description="Expected SHA-256 of the script, in hexadecimal; with another the step fails, and nothing is run.",
+            description=(
+                "Expected SHA-256 of the script, in hexadecimal digits. If the script has another SHA-256, it is "
+                "not run, and the step fails."
+            ),
         ),
     ] = ""
     exit: Annotated[tuple[int, ...], Field(description="Exit statuses that count as success.")] = (0,)
@@ -231,11 +258,14 @@ class Script(Free):
     ] = None
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
-        """Return the interpreter, if the drill names it."""
+        """Return the interpreter if the drill names one."""
         return self.interpreter[:1] if self.known("interpreter") else ()
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command that runs the script; with a folder or variables, it is part of another command."""
+        """Return the command that runs the script.
+
+        If it has a working directory or variables, it is part of a longer command.
+        """
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 
     def ready(self, ctx: Context) -> None:
@@ -244,11 +274,14 @@ class Script(Free):
             _need(ctx, self.interpreter[0], "`interpreter`")
         if self.known("path") and not ctx.run("test", "-r", self.path).ok:
             raise NotReady(
-                f"{ctx.host.name}: the script {self.path} cannot be read", hint="correct `path`, or copy it there"
+                f"{ctx.host.name}: the script {self.path} cannot be read",
+                hint="correct `path`, or copy the script to that path",
             )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``exit``, ``sha256`` of the script, ``stages`` (name, seconds), ``stdout``, ``stderr``, ``evidence``."""
+        """Facts: ``exit`` (the exit status), ``sha256`` of the script, ``stages`` (name and seconds of each), ``stdout``,
+        ``stderr``, ``evidence``.
+        """
         before = self._digest(ctx)
         if self.sha256 and before != self.sha256:
             raise StepFailed(
@@ -267,7 +300,9 @@ class Script(Free):
         if output.exit not in self.exit:
             raise ended_wrongly(ctx, argv, output, facts, wanted=self.exit)
         if self._digest(ctx) != before:
-            raise StepFailed(f"{ctx.host.name}: {self.path} was changed while it ran, so what ran is unknown", facts=facts)
+            raise StepFailed(
+                f"{ctx.host.name}: {self.path} was changed while it ran: nobody can tell which script ran", facts=facts
+            )
         return facts
 
     def _digest(self, ctx: Context) -> str:

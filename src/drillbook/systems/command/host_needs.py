@@ -3,5 +3,5 @@
 from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
-    "command.*": HostNeeds(rights="those that the command needs (`become`)"),
+    "command.*": HostNeeds(rights="the rights that the command needs, given by `become`"),
 }

@@ -1,4 +1,4 @@
-"""Probe `command.canary`: a canary by two commands on a host."""
+"""Probe `command.canary`: a canary that writes and reads its records by commands on a host."""
 
 from __future__ import annotations
 
@@ -20,29 +20,35 @@ from drillbook.values import Duration, Handed, Secret
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 NOT_STARTED = (126, 127)
-"""Exit statuses of a command that could not be started."""
+"""Exit statuses that mean that a command could not be started."""
 
 
 class Canary(RecordCanary):
-    """Write numbered records by a command on a host; each record that the command acknowledged must exist after the recovery.
+    """Write numbered records by a command on a host. Every record that the command acknowledged must exist after the
+    recovery.
 
-    In the arguments `${record}` stands for the mark of a record, `${number}` for its number, `${run}` for the id of the run.
-    For a shell write `[sh, -c, "...", sh, "${record}"]`, so that the mark arrives as `$1`.
+    In the arguments, `${record}` stands for the mark of a record, `${number}` for its number, and `${run}` for the id of
+    the run. For a shell write `[sh, -c, "...", sh, "${record}"]`, so that the mark arrives as `$1`.
     """
 
     SECRETS = frozenset({"env"})
 
-    host: Annotated[str, Field(min_length=1, description="Name of the host in the inventory that runs the commands.")]
+    host: Annotated[str, Field(min_length=1, description="Name in the inventory of the host on which the commands run.")]
     write: Annotated[
         Argv,
-        Field(description="Program and arguments that store `${record}`; status 0 acknowledges that it is stored for good."),
+        Field(
+            description=(
+                "Program and arguments that store `${record}`. The exit status 0 means that the record is stored for good."
+            )
+        ),
     ]
     read: Annotated[
         Argv,
         Field(
             description=(
-                "Program and arguments that print the marks of all stored records of the run. With `${record}` or "
-                "`${number}` it is run for each record, and prints the mark of this one."
+                "Program and arguments that print the marks of all stored records of the run. If they contain "
+                "`${record}` or `${number}`, the command runs once for each record, and prints the mark of that "
+                "record."
             )
         ),
     ]
@@ -50,31 +56,33 @@ class Canary(RecordCanary):
         Argv,
         Field(
             description=(
-                "Program and arguments that remove all records of the run; with `${record}` or `${number}`, run for each "
-                "record. It must be safe to run twice."
+                "Program and arguments that remove all records of the run. If they contain `${record}` or "
+                "`${number}`, the command runs once for each record. It must be safe to run the command twice."
             )
         ),
     ]
     absent: Annotated[
-        tuple[int, ...], Field(description="Exit statuses of `read` that mean that there is no such record.")
+        tuple[int, ...], Field(description="Exit statuses by which `read` reports that a record does not exist.")
     ] = ()
-    run_as: Annotated[str, Field(description="User that runs the commands, by `sudo -n -u`; empty: the SSH user.")] = ""
+    run_as: Annotated[str, Field(description="User as whom the commands run, by `sudo -n -u`. Empty: the SSH user.")] = ""
     env: Annotated[
         dict[str, Handed],
         Field(
             description=(
-                "Variables to add to the environment of the commands. Write a secret as a whole value: "
-                "`{{ services.cache.password }}` and nothing else."
+                "Variables to add to the environment of the commands. A secret must be the whole value, such as "
+                "`{{ services.cache.password }}`."
             )
         ),
     ] = Field(default_factory=dict)
     every: Duration = Field(
-        default=Duration(0.2), gt=0, description="Time between two writes; the resolution of the measured RPO."
+        default=Duration(0.2),
+        gt=0,
+        description="Time between two writes. The RPO cannot be measured more precisely than this.",
     )
     timeout: Duration = Field(
         default=Duration(2.0),
         gt=0,
-        description="Time limit of a write; a record not acknowledged by then may or may not be stored.",
+        description="Time limit of a write. A record that was not acknowledged by then may or may not be stored.",
     )
 
     @model_validator(mode="after")
@@ -87,20 +95,20 @@ class Canary(RecordCanary):
 
     @property
     def reads_each(self) -> bool:
-        """True when `read` names one record."""
+        """True when `read` reads one record at a time."""
         return record_canary.of_one(self.read)
 
     @property
     def erases_each(self) -> bool:
-        """True when `remove` names one record."""
+        """True when `remove` removes one record at a time."""
         return record_canary.of_one(self.remove)
 
     def there(self, ctx: Context) -> Context:
-        """Return the context on the host that runs the commands."""
+        """Return a context for the host on which the commands run."""
         return replace(ctx, host=ctx.host_named(self.host))
 
     def run(self, ctx: Context, argv: Argv, number: int | None, limit: float, **options: object) -> Output:
-        """Run one of the commands within ``limit`` seconds. Raises HostError."""
+        """Run one of the three commands, for at most ``limit`` seconds. Raises HostError."""
         given = record_canary.values(ctx.run_id, number)
         words = [placeholders.text(word, given) for word in argv]
         env: dict[str, str | Secret] = {name: handed(value, ctx.services) for name, value in self.env.items()}
@@ -108,7 +116,7 @@ class Canary(RecordCanary):
         return ctx.host_named(self.host).run(as_user(self.run_as, words), deadline=deadline, env=env, **options)  # type: ignore[arg-type]
 
     def reach(self, ctx: Context) -> None:
-        """Check that the host answers and has the three programs. Raises NotReady, HostError."""
+        """Check that the host answers, and that the programs of all three commands exist. Raises NotReady, HostError."""
         there = self.there(ctx)
         for what in ("write", "read", "remove"):
             program = getattr(self, what)[0]

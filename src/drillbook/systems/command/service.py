@@ -10,9 +10,12 @@ from drillbook.sdk.service import Service
 
 
 class Command(Service):
-    """A service of any kind; the exit status of a command on its host tells if it is healthy."""
+    """A service of any kind, whose health is the exit status of a command on its host."""
 
     kind: Literal["command"] = "command"
     check: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        description="Program and its arguments, run on the host; it only reads, and ends with 0 while the service works."
+        description=(
+            "Program and arguments of a command that runs on the host. It must only read, and ends with "
+            "status 0 while the service works."
+        )
     )

@@ -1,4 +1,7 @@
-"""Stages of a script: it prints a line for the begin of each, and their durations are measured as the lines arrive."""
+"""Stages of a script.
+
+The script prints a line when a stage begins, and durations are measured from the arrival of these lines.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ MOST = 50
 """Maximum number of stages that are measured."""
 KEPT = 4000
 LONGEST = 200
-"""Largest number of bytes of an incomplete line that are kept for the next part."""
+"""Largest number of bytes that are kept of a line whose end has not arrived yet."""
 
 
 class Writer(Protocol):
@@ -26,10 +29,10 @@ class Writer(Protocol):
 
 
 class Stages:
-    """Sink of a script's standard output: passes it on, and notes the arrival of each line that begins a stage."""
+    """Sink of a script's standard output. It passes the output on, and records the time of each line that begins a stage."""
 
     def __init__(self, inner: Writer, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin now, by ``clock``, in seconds; the output is passed on to ``inner``."""
+        """Begin to measure now. ``clock`` returns seconds. The output is passed on to ``inner``."""
         self._inner, self._clock = inner, clock
         self._rest, self._tail = b"", b""
         self._begun: list[tuple[str, float]] = []
@@ -51,7 +54,7 @@ class Stages:
         return printable(self._tail).rstrip("\n")
 
     def measured(self) -> list[dict[str, Any]]:
-        """Stages with their durations in seconds; the last one ends now. Called when the script has ended."""
+        """Stages with their durations in seconds. To be called when the script has ended, because the last stage ends now."""
         if not self._begun:
             return []
         ends = [at for _, at in self._begun[1:]] + [self._clock()]

@@ -21,20 +21,22 @@ from drillbook.systems.content.reading import Reading
 
 FORMAT = "drillbook/content/1"
 MOST_SHOWN = 20
-"""Largest number of differences of one reading that a report shows."""
+"""Largest number of differences that a report shows for each reading."""
 SHOWN_CHARACTERS = 200
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 ServiceName = Annotated[
     str,
-    Field(description="Name of the service that holds this content, as in the inventory; every kind of service is allowed."),
+    Field(description="Name in the inventory of the service that holds this content. The service may be of any kind."),
 ]
 
 
 class Take(Read):
-    """Record the content of a system before a fault, as commands and requests show it; `content.matches` compares it.
+    """Record the content of a system before a fault, as commands and requests show it. `content.matches` compares the
+    record.
 
-    Take it when nothing writes other than the drill's own canaries, and leave their records out of it. Secrets of the inventory
-    are hidden in the record, so a secret that changed goes unnoticed.
+    Record the content while nothing writes to the system except the drill's own canaries, and leave the records of the
+    canaries out. Secrets of the inventory are hidden in the record. Therefore the comparison does not notice that a secret
+    changed.
     """
 
     TIMEOUT = 300.0
@@ -47,14 +49,16 @@ class Take(Read):
         Field(
             min_length=1,
             description=(
-                "Readings by name, each with `command` or `url`; `format` (`lines` or `json`), `ordered`, `ignore`, `tolerance`, "
-                "`headers`."
+                "Readings by name. Each has either `command` or `url`, and may have `format` (`lines` or "
+                "`json`), `ordered`, `ignore`, `tolerance` and `headers`."
             ),
         ),
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``manifest`` (for `content.matches`), ``readings`` (number of lines or values of each), ``evidence``."""
+        """Facts: ``manifest`` (needed by `content.matches`), ``readings`` (number of lines or values in each),
+        ``evidence``.
+        """
         content = {name: {"reading": one.model_dump(mode="json"), "content": one.read(ctx)} for name, one in self.of.items()}
         record = json.dumps({"format": FORMAT, "service": self.service, "of": content}, ensure_ascii=True, sort_keys=True)
         kept = ctx.evidence("content.json", record, sync=True)
@@ -70,9 +74,9 @@ def _size(content: Any) -> int:
 
 
 class Matches(Read):
-    """Read the content again that `content.take` recorded, by the same commands and requests, and compare it.
+    """Read the content that `content.take` recorded once more, by the same commands and requests, and compare the two.
 
-    What cannot be read, or shows nothing, is not verified; it never passes.
+    Content that cannot be read, and content that is empty, counts as not verified, and never as equal.
     """
 
     TIMEOUT = 300.0
@@ -103,7 +107,11 @@ class Matches(Read):
         return facts
 
     def _recorded(self, ctx: Context) -> dict[str, tuple[Reading, Any]]:
-        """Return the recorded readings with their content. Raises CouldNotVerify when the record is missing or was changed."""
+        """Return the recorded readings with their content.
+
+        Raises CouldNotVerify when the record is missing, when it cannot be read, or when it was changed after it was
+        recorded.
+        """
         match = re.fullmatch(r"(evidence/[A-Za-z0-9._~-]+)#sha256=([0-9a-f]{64})", self.manifest)
         if match is None:
             raise CouldNotVerify(f"{self.manifest!r} is not the fact `manifest` of a step `content.take`")
@@ -118,7 +126,9 @@ class Matches(Read):
     def _parsed(self, data: bytes, file: str) -> dict[str, tuple[Reading, Any]]:
         record = parsed(data, f"the recorded content {file}")
         if record.get("format") != FORMAT or record.get("service") != self.service:
-            raise CouldNotVerify(f"{file} is not the recorded content of {self.service}: it is of {record.get('service')}")
+            raise CouldNotVerify(
+                f"{file} is not the recorded content of {self.service}: it belongs to {record.get('service')}"
+            )
         try:
             return {name: (Reading.model_validate(one["reading"]), one["content"]) for name, one in record["of"].items()}
         except (ValidationError, KeyError, AttributeError) as error:

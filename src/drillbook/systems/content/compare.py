@@ -1,4 +1,4 @@
-"""Compare two readings of content: lines, or JSON values, with a tolerance for numbers; pure functions."""
+"""Compare two readings of content, which are lines or JSON values. Numbers may differ by a tolerance. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.]\w)")
-"""A number in a line of text."""
+"""Regular expression for a number in a line of text."""
 
 
 def differences(before: Any, after: Any, *, ordered: bool, tolerance: float) -> Iterator[str]:
-    """Yield one line for each difference between two values of the same reading; lists of texts are lines."""
+    """Yield one line of text for each difference between two values of the same reading.
+
+    A list of texts is compared as lines.
+    """
     if _is_lines(before) and _is_lines(after):
         yield from _of_lines(before, after, ordered=ordered, tolerance=tolerance)
     else:
@@ -46,7 +49,10 @@ def _in_order(before: Sequence[str], after: Sequence[str], tolerance: float) -> 
 
 
 def _unpaired(before: Sequence[str], after: Sequence[str], tolerance: float) -> tuple[list[str], list[str]]:
-    """Pair lines that differ in their numbers alone, by at most ``tolerance``; return those without a partner."""
+    """Return the lines that have no partner.
+
+    Two lines are partners when only their numbers differ, by at most ``tolerance``.
+    """
     candidates: dict[str, list[str]] = defaultdict(list)
     for line in sorted(after, key=_numbers):
         candidates[_skeleton(line)].append(line)
@@ -118,7 +124,7 @@ def _same(before: Any, after: Any, tolerance: float) -> bool:
 
 
 def _equal(before: Any, after: Any, tolerance: float) -> bool:
-    """Compare two values that are not both mappings or both lists; true and 1 are different values in JSON."""
+    """Compare two values that are not both mappings and not both lists. The JSON values true and 1 are different."""
     if _is_number(before) and _is_number(after):
         return bool(before == after or abs(before - after) <= tolerance)
     return type(before) is type(after) and bool(before == after)

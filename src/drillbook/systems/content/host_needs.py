@@ -1,9 +1,10 @@
-"""Needs of readings of any system's content."""
+"""Needs on a host of the actions that read the content of any system."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
     "content.*": HostNeeds(
-        rights="those that the drill's commands need (`become`)", ports="the URLs that the drill names, from the controller"
+        rights="the rights that the drill's own commands need, given by `become`",
+        ports="access from the controller to the URLs that the drill names",
     ),
 }

@@ -1,4 +1,7 @@
-"""Read content by a command or a request, into a form that can be recorded and compared: sorted lines, or JSON."""
+"""Read content by a command or a request.
+
+The result is a list of sorted lines or a JSON value, for the record and the comparison.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from drillbook.systems.http.actions.fields import requested
 from drillbook.values import Handed
 
 MOST_BYTES = 8 << 20
-"""Largest content of one reading in bytes."""
+"""Largest size in bytes of the content of one reading."""
 
 
 def _regex(text: str) -> str:
@@ -29,36 +32,63 @@ def _regex(text: str) -> str:
 
 
 class Reading(BaseModel):
-    """One reading of a system's content: a command or a request, and the way in which its output is compared."""
+    """One reading of a system's content: a command or a request, and the rules by which its output is compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: Annotated[
         tuple[str, ...],
-        Field(description="Program and arguments, run on the host of the step; it only reads, and ends with 0."),
+        Field(
+            description=(
+                "Program and arguments of a command that runs on the host of the step. The command must only "
+                "read, and must end with status 0."
+            )
+        ),
     ] = ()
     url: Annotated[
-        str, Field(pattern=r"^(https?://.*)?$", description="URL to get instead, as seen from the controller; status 200.")
+        str,
+        Field(
+            pattern=r"^(https?://.*)?$",
+            description=(
+                "URL to request instead of running a command. The controller sends the request, and the answer "
+                "must have the status 200."
+            ),
+        ),
     ] = ""
     headers: Annotated[
         dict[str, Handed],
-        Field(description="Headers of the request; a secret is a whole value, as `{{ services.app.token }}`."),
+        Field(
+            description=(
+                "Headers of the request. A secret must be the whole value of a header, such as `{{ services.app.token }}`."
+            )
+        ),
     ] = Field(default_factory=dict)
     format: Annotated[Literal["lines", "json"], Field(description="Form of the output: lines of text, or JSON.")] = "lines"
     ordered: Annotated[
-        bool, Field(description="True: the order of lines, and of items in JSON lists, counts; False: they are sorted.")
+        bool,
+        Field(
+            description=(
+                "True: the order of lines, and of items in JSON lists, is compared. False: lines and items are "
+                "sorted before they are compared."
+            )
+        ),
     ] = False
     ignore: Annotated[
         tuple[str, ...],
         Field(
             description=(
-                "Parts that are not compared. Lines: regular expressions, each removes the lines that it finds. JSON: paths "
-                "such as `items.*.seen`, where `*` stands for any key or index."
+                "Parts that are not compared. For lines: regular expressions; a line that matches one of them is "
+                "left out. For JSON: paths such as `items.*.seen`, where `*` stands for any key or index."
             )
         ),
     ] = ()
     tolerance: Annotated[
-        float, Field(ge=0, allow_inf_nan=False, description="Largest difference of two numbers that count as equal.")
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="Largest difference by which two numbers may differ and still count as equal.",
+        ),
     ] = 0.0
 
     @model_validator(mode="after")
@@ -76,9 +106,9 @@ class Reading(BaseModel):
         return self.url or f"`{shown(self.command, limit=80)}`"
 
     def read(self, ctx: Context) -> Any:
-        """Return the content: a list of lines, or a JSON value; without ignored parts and with secrets hidden.
+        """Return the content, which is a list of lines or a JSON value. Ignored parts are left out, and secrets are hidden.
 
-        Raises CouldNotVerify when it cannot be read, or is empty.
+        Raises CouldNotVerify when the content cannot be read, or is empty.
         """
         text = ctx.redactor.text(self._text(ctx))
         if self.format == "json":
@@ -108,7 +138,9 @@ class Reading(BaseModel):
         if not output.ok:
             how = f"signal {output.signal}" if output.signal else f"status {output.exit}"
             said_last = excerpt(output.stderr, limit=300)
-            raise CouldNotVerify(f"{ctx.host.name}: {self.called} ended with {how}: {said_last}".rstrip(": "))
+            raise CouldNotVerify(
+                f"{ctx.host.name}: {self.called} failed, because it ended with {how}: {said_last}".rstrip(": ")
+            )
         return said.text
 
     def _answer(self, ctx: Context) -> str:
