@@ -1,7 +1,7 @@
 """Sources of backups in the embedded lab: PostgreSQL's archived log, a guestbook in SQLite, and a shop in MariaDB.
 
-The programs come from Debian packages; there are no Python wheels of them. If a program is missing, the lab's inventory says
-so, and drills that need it are not run.
+The programs come from Debian packages, because there are no Python wheels of them. If a program is missing, the lab's
+inventory says so, and drills that need the program are not run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from drillbook.lab.layout import DATABASE, SHOP, Lab, put
 
 ENTRIES = 5_000
-"""Number of entries in the guestbook, and of closed orders in the shop."""
+"""Number of entries in the guestbook. It is also the number of closed orders in the shop."""
 VISITORS = 200
 """Number of visitors of the guestbook."""
 PGBACKREST = """\
@@ -78,7 +78,10 @@ VALUES (1 + FLOOR(RAND() * 200), 100 + FLOOR(RAND() * 20000), UTC_TIMESTAMP(3));
 
 
 def archiving(lab: Lab, host: str) -> str:
-    """Settings of PostgreSQL on db-1 that archive its log; empty on other hosts, and if pgBackRest is missing."""
+    """Return the settings of PostgreSQL on db-1 that archive its log.
+
+    They are empty on other hosts, and when pgBackRest is missing.
+    """
     known = lab.values()
     if host != "db-1" or known["missing.pgbackrest"]:
         return ""

@@ -1,5 +1,6 @@
-"""Certificates for the lab's object store: its components authenticate one another, and refuse all other processes on
-internal ports.
+"""Certificates for the lab's object store. With them, its components authenticate one another on internal ports.
+
+All other processes are refused there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _HTTP = ("MASTER", "VOLUME", "FILER", "ADMIN", "CLIENT")
 
 
 def write(folder: Path) -> None:
-    """Create a CA and the certificate shared by all components, in ``folder``; the CA's private key is discarded."""
+    """Create in ``folder`` a CA, and a certificate that all components share. The CA's private key is discarded."""
     folder.mkdir(mode=0o700, exist_ok=True)
     signing, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _draft("authority", signing).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -58,7 +59,10 @@ def _name(name: str) -> x509.Name:
 
 
 def settings(folder: Path) -> Mapping[str, str]:
-    """Environment variables that make SeaweedFS present the shared certificate, and require it from clients, over gRPC and HTTP."""
+    """Return environment variables for SeaweedFS. With them, it presents the shared certificate over gRPC and HTTP.
+
+    It also requires this certificate from its clients.
+    """
     files = {"CERT": str(folder / CERTIFICATE), "KEY": str(folder / KEY)}
     http = files | {"CA": str(folder / AUTHORITY)}
     return {

@@ -1,4 +1,4 @@
-"""Starting and stopping a lab, and its status."""
+"""Starts and stops a lab, and reads its status."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ START_WITHIN = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One component of a lab; ``port`` or ``pid`` is None when the component has none."""
+    """One component of a lab. ``port`` is None when it has no port, and ``pid`` is None when it has no process."""
 
     name: str
     host: str
@@ -34,7 +34,7 @@ class Component:
     port: int | None
     pid: int | None
     standby: bool = False
-    """True for a program that is off until a drill starts it."""
+    """True for a program that is normally off, until a drill starts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class LabStatus:
     folder: Path
     running: bool
     standing: bool
-    """True when the lab's machines are up, even if programs on the machines are down."""
+    """True when the lab's machines are up. Programs on the machines may be down."""
     healthy: bool
     identity: str
     pid: int | None
@@ -52,9 +52,10 @@ class LabStatus:
 
 
 def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_it_is: bool = False) -> Lab:
-    """Return a healthy lab in ``folder``: the running lab, or else a new lab. Raises LabError.
+    """Return a healthy lab in ``folder``. If none is running there, start a new lab. Raises LabError.
 
-    With ``as_it_is`` running machines are enough, even if a service is down: a drill may be using the lab.
+    When ``as_it_is`` is true, it is enough that the machines run, even if a service is down, because a drill may be using
+    the lab.
     """
     folder = checked(folder)
     with locked(folder):
@@ -81,7 +82,7 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
 
 
 def down(folder: Path) -> None:
-    """Kill every process of the lab and remove its folder; does nothing when there is no lab. Raises LabError."""
+    """Kill every process of the lab, and remove its folder. If there is no lab, do nothing. Raises LabError."""
     folder = checked(folder)
     if not folder.exists():
         return
@@ -105,7 +106,7 @@ def status(folder: Path) -> LabStatus:
 
 
 def _held(folder: Path) -> str:
-    """Names of the locks and leases that runs, alive or dead, hold on the lab's machines."""
+    """Return the names of the locks and leases on the lab's machines. They belong to runs, which may be alive or dead."""
     found = {
         path.name
         for host in HOSTS
@@ -196,7 +197,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _end(folder: Path) -> None:
-    """End every process of the lab and remove every file in its folder, but not the folder."""
+    """Kill every process of the lab and remove every file in its folder, but keep the folder itself."""
     lab = Lab.read(folder)
     if lab is not None and processes.alive(lab.pid, lab.started):
         os.kill(lab.pid, signal.SIGTERM)
@@ -216,7 +217,7 @@ def _end(folder: Path) -> None:
 
 
 def _remove_sockets(lab: Lab) -> None:
-    """Remove SeaweedFS's sockets in /tmp; an old socket would prevent the next start of SeaweedFS."""
+    """Remove SeaweedFS's sockets in /tmp. An old socket would prevent the next start of SeaweedFS."""
     for path in weed_sockets(range(lab.base, lab.base + BLOCK)):
         with contextlib.suppress(OSError):
             if stat.S_ISSOCK(path.lstat().st_mode):

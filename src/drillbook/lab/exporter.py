@@ -1,9 +1,9 @@
-"""Exporter of the number of PostgreSQL sessions for Prometheus, with the metric names of postgres_exporter.
+"""Exports the number of PostgreSQL sessions to Prometheus. The metrics are named as in postgres_exporter.
 
 ``python -m drillbook.lab.exporter PORT SERVER-PORT PASSWORD-FILE [ADDRESS]`` answers on PORT.
 
-It connects as superuser, since a superuser can connect even when all ordinary connections are taken, and keeps this session
-open.
+The exporter connects as a superuser, because a superuser can connect even when all ordinary connections are taken. It keeps
+this session open.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ WITHIN_MS = 500
 
 
 class Exporter(HTTPServer):
-    """HTTP server that answers scrapes one at a time."""
+    """HTTP server that answers the requests of Prometheus (scrapes) one at a time."""
 
     def __init__(self, port: int, server_port: int, password: Path, address: str = ADDRESS) -> None:
-        """Listen on ``port`` for scrapes; the monitored PostgreSQL server is on ``server_port``."""
+        """Listen on ``port`` for scrapes. ``server_port``: port of the PostgreSQL server to monitor."""
         super().__init__((address, port), _Handler)
         self.at, self.password = server_port, password
         self.session: psycopg.Connection | None = None
 
     def render(self) -> str:
-        """Render the metrics; ``pg_up`` is 0 when the server does not answer."""
+        """Return the metrics as text. ``pg_up`` is 0 when the server does not answer."""
         try:
             if self.session is None or self.session.closed:
                 self.session = psycopg.connect(
@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-        """Log nothing, since there is a scrape every second."""
+        """Log nothing, because there is a scrape every second."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The folder of a lab: it belongs to this user, and a file in it marks it as a lab's folder."""
+"""The folder of a lab. It belongs to this user, and contains a file that marks it as the folder of a lab."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def checked(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lab's lock within the ``with`` block, so that only one start or stop runs at a time.
+    """Hold the lab's lock during the ``with`` block, so that only one start or stop runs at a time.
 
     The folder itself is locked, so that no lock file remains.
     """
@@ -59,7 +59,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _refuse_foreign(folder: Path, found: os.stat_result) -> None:
-    """Raise LabError if the folder belongs to another user, or contains other files, which a lab must not touch."""
+    """Raise LabError if the folder belongs to another user, or if it contains files that do not belong to a lab."""
     if found.st_uid not in (os.geteuid(), identity.NOBODY if os.geteuid() == 0 else os.geteuid()):
         raise LabError(f"{folder} belongs to another user", hint="set DRILLBOOK_LAB to another folder")
     marker = folder / "OWNER"

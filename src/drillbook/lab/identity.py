@@ -1,11 +1,11 @@
-"""Dropping root: PostgreSQL refuses to run as root, so a lab started by root runs under another identity.
+"""Drops the rights of root. PostgreSQL refuses to run as root, so a lab that root starts runs under another identity.
 
-``userns``   The whole daemon runs in a user namespace as uid 65534; outside the namespace it remains root. Files below
+``userns``   The whole daemon runs in a user namespace as uid 65534. Outside the namespace it remains root. Files below
              root's home (mode 0700) stay readable, and no file changes its owner. Most containers forbid this mode.
 ``ambient``  The daemon runs as uid 65534, with CAP_DAC_OVERRIDE as an ambient capability so that it can read those files.
 ``same``     The identity of the caller.
 
-As a program, this module takes on the identity and then executes another module:
+When run as a program, this module takes on the identity, and then executes another module:
 ``python -m drillbook.lab.identity MODE FOLDER run|detach MODULE ARGUMENT...``
 """
 
@@ -31,7 +31,10 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def assume(mode: str, folder: Path) -> str:
-    """Take on the identity of ``mode`` (for ``auto``: of the best mode), and return the mode. Call this before starting threads."""
+    """Take on the identity of ``mode``, and return the mode. The value ``auto`` stands for the best mode that works.
+
+    Call this before starting threads.
+    """
     if mode == "auto":
         mode = "same" if os.geteuid() != 0 else "userns" if _namespace_works() else "ambient"
     if mode == "userns":
@@ -45,7 +48,10 @@ def assume(mode: str, folder: Path) -> str:
 
 
 def _namespace_works() -> bool:
-    """Return True when a user namespace works; tested in a child process, since a process cannot leave its namespace."""
+    """Return True when a user namespace works.
+
+    This is tested in a child process, because a process cannot leave its namespace.
+    """
     child = os.fork()
     if child == 0:
         try:
@@ -94,7 +100,7 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def main() -> int:  # noqa: RET503  execv never returns
-    """Take on the identity, and execute the module (with ``detach``, in a new process); return the exit status."""
+    """Take on the identity, and execute the module. With ``detach``, execute it in a new process. Return the exit status."""
     mode, folder, how, *rest = sys.argv[1:]
     try:
         os.environ[CHOICE] = assume(mode, Path(folder))

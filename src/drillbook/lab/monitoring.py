@@ -1,7 +1,8 @@
-"""The lab's Prometheus and Alertmanager on store-1, which monitor the API and PostgreSQL with the rules of the handbook.
+"""The lab's Prometheus and Alertmanager on store-1. They monitor the API and PostgreSQL with the rules of the handbook.
 
-Both programs come from Debian packages (`prometheus`, `prometheus-alertmanager`); there are no Python wheels of them. On a
-machine without them, the lab has no monitoring, its inventory says so, and drills that need it are skipped.
+Both programs come from Debian packages (`prometheus`, `prometheus-alertmanager`), because there are no Python wheels of
+them. On a machine without these programs, the lab has no monitoring. Its inventory says so, and drills that need monitoring
+are skipped.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from drillbook.lab.layout import ADDRESS, Lab, put
 HOST = "store-1"
 RULES = "handbook.rules.yml"
 SHORTER = (("[5m]", "[10s]"), ("for: 1m", "for: 2s"))
-"""Replacements that shorten the time windows of the handbook's rules, since drills wait for the alerts."""
+"""Replacements of texts in the handbook's rules. They shorten the time windows, because drills wait for the alerts."""
 EVERY = "1s"
 KEPT = "2h"
 
 
 def servers(path: str) -> tuple[str, str] | None:
-    """Paths of Prometheus and Alertmanager found in the search path ``path``; None unless both exist."""
+    """Return the paths of Prometheus and Alertmanager in the search path ``path``. Returns None unless both exist."""
     prometheus = shutil.which("prometheus", path=path)
     alertmanager = shutil.which("prometheus-alertmanager", path=path) or shutil.which("alertmanager", path=path)
     return (prometheus, alertmanager) if prometheus and alertmanager else None
 
 
 def commands(lab: Lab, path: str) -> dict[str, str]:
-    """Commands that start the monitoring programs, by name; empty when Prometheus or Alertmanager is missing."""
+    """Return the commands that start the monitoring programs, by name. Empty when Prometheus or Alertmanager is missing."""
     found = servers(path)
     if found is None:
         return {}
@@ -47,7 +48,7 @@ def commands(lab: Lab, path: str) -> dict[str, str]:
 
 
 def rules() -> str:
-    """The handbook's alert rules with shorter time windows."""
+    """Return the alert rules of the handbook, with shorter time windows."""
     text = shipped_files.text(shipped_files.RULES)
     for window, shorter in SHORTER:
         text = text.replace(window, shorter)

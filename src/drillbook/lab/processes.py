@@ -1,7 +1,7 @@
 """Finds and kills the processes of a lab.
 
-Pids are reused, so a process is identified by its pid and start time. Processes of a lab are its daemon, the supervisors in
-its pid files, their descendants, and every process whose environment contains the lab's mark.
+Pids are reused, so a process is identified by its pid and its start time. The processes of a lab are its daemon, the
+supervisors in its pid files, the descendants of these, and every process whose environment contains the lab's mark.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process in /proc; ``started`` is its start time in clock ticks since boot."""
+    """A process in /proc. ``started``: its start time in clock ticks since boot."""
 
     pid: int
     parent: int
@@ -32,7 +32,7 @@ class Process:
 
 
 def find(pid: int) -> Process | None:
-    """Read the process ``pid`` from /proc; None when it does not exist."""
+    """Read the process ``pid`` from /proc. Returns None when it does not exist."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
@@ -41,7 +41,7 @@ def find(pid: int) -> Process | None:
 
 
 def alive(pid: int, started: int) -> bool:
-    """Return True when the process with this pid and start time still runs and is not a zombie."""
+    """Return True when the process with this pid and this start time still runs, and is not a zombie."""
     process = find(pid)
     return process is not None and process.started == started and not process.zombie
 
@@ -53,7 +53,7 @@ def everything() -> dict[int, Process]:
 
 
 def below(roots: Iterable[int], table: dict[int, Process]) -> set[int]:
-    """Pids of the descendants of ``roots``, without the roots themselves."""
+    """Return the pids of the descendants of ``roots``. The roots themselves are left out."""
     children: dict[int, list[int]] = {}
     for process in table.values():
         children.setdefault(process.parent, []).append(process.pid)
@@ -68,7 +68,7 @@ def below(roots: Iterable[int], table: dict[int, Process]) -> set[int]:
 
 
 def marked(folder: Path, table: Iterable[int]) -> set[int]:
-    """Pids of the processes whose environment contains the lab's mark; processes with an unreadable environment are skipped."""
+    """Return the pids of the processes whose environment contains the lab's mark. Unreadable environments are skipped."""
     mark = f"{MARK}={folder}".encode()
     found = set()
     for pid in table:
@@ -85,7 +85,7 @@ def record(folder: Path, name: str, pid: int) -> None:
 
 
 def recorded(folder: Path) -> dict[str, int]:
-    """Pids of the running processes in the pid files, by name; reused pids are skipped."""
+    """Return the pids of the running processes in the pid files, by name. A pid that another process has reused is skipped."""
     found = {}
     for file in (folder / "run").glob("*.pid"):
         with contextlib.suppress(OSError, ValueError):
@@ -96,7 +96,7 @@ def recorded(folder: Path) -> dict[str, int]:
 
 
 def kill(process: Process) -> None:
-    """Kill exactly ``process``; does nothing when another process has reused its pid."""
+    """Kill exactly ``process``. If another process has reused its pid, do nothing."""
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(process.pid)
         try:
@@ -107,7 +107,7 @@ def kill(process: Process) -> None:
 
 
 def sweep(folder: Path, seconds: float = 10.0) -> set[int]:
-    """Kill every process of the lab; return the pids of the processes that still run after ``seconds``."""
+    """Kill every process of the lab. Return the pids of the processes that still run after ``seconds``."""
     until = time.monotonic() + seconds
     while True:
         left = _of_lab(folder)
@@ -154,7 +154,10 @@ def end_children(seconds: float = 10.0) -> None:
 
 
 def adopt_orphans() -> None:
-    """Make this process a subreaper: descendants whose parent ended become its children, and it can reap them."""
+    """Make this process a subreaper. When the parent of a descendant ends, the descendant becomes a child of this process.
+
+    This process can then reap it.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""The programs of each host, and the configuration files of its supervisor, cache and API."""
+"""The programs of each host, and the configuration files of its supervisor, its cache and its API."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from drillbook.lab import backups, certificates, database, monitoring
 from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, SHOP, SYSTEM_PATH, Lab, put, valkey_server
 
 RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
-"""Servers that the API reaches through a relay, so that drills can break the path; each has the name of a relay and of a port."""
+"""Servers that the API reaches through a relay, so that drills can cut the path.
+
+Each has the name of a relay and of a port.
+"""
 
 SITE_FILES = 40
-"""Number of pages of the site on app-1, and of its images."""
+"""Number of pages of the web site on app-1. It is also the number of its images."""
 MEMORY_LIMIT_MIB = 256
-"""Memory limit in MiB that the API enforces itself, since in the embedded lab the kernel enforces none."""
+"""Memory limit in MiB. The API enforces this limit itself, because the kernel enforces none in the embedded lab."""
 
 SUPERVISOR = """\
 [supervisord]
@@ -85,19 +88,24 @@ class Program:
 
 
 def search_path() -> str:
-    """PATH of the lab's processes: the folders of the interpreter's scripts, of PostgreSQL, and of the system."""
+    """Return the PATH of the lab's processes: the folders of the interpreter's scripts, of PostgreSQL, and of the system."""
     own = [str(Path(sys.executable).parent), sysconfig.get_path("scripts"), str(database.binaries())]
     return ":".join(dict.fromkeys([*own, *SYSTEM_PATH.split(":")]))
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Environment of every process of the lab, built from scratch so that no proxy, AWS or PostgreSQL setting leaks in."""
+    """Return the environment of every process of the lab.
+
+    It is built from scratch, so that no setting for a proxy, AWS or PostgreSQL is inherited.
+    """
     kept = {name: os.environ[name] for name in ("PYTHONDONTWRITEBYTECODE",) if name in os.environ}
     return kept | {"PATH": search_path(), "HOME": str(folder), "LANG": "C.UTF-8", "TZ": "UTC", MARK: str(folder)}
 
 
 def source_path() -> dict[str, str]:
-    """Environment variables with which a new Python interpreter imports the same copy of ``drillbook`` as this process."""
+    """Return environment variables that make a new Python interpreter import the same copy of ``drillbook`` as this
+    process.
+    """
     return {"PYTHONPATH": str(Path(drillbook.__file__).parents[1])}
 
 
@@ -120,19 +128,20 @@ def of(lab: Lab, host: str) -> list[Program]:
 
 
 def _api(name: str, python: str) -> Program:
-    """Supervisor entry of a second API with the settings ``NAME.env``; it is off until a drill starts it."""
+    """Return the supervisor entry of a second API with the settings ``NAME.env``. It is off until a drill starts it."""
     command = f"/bin/sh -c 'set -a; . ./{name}.env; exec {python} drillbook.lab.app'"
     return Program(name, command, autostart=False, standby=True, environment=source_path())
 
 
 def _shop(lab: Lab) -> Program:
-    """Supervisor entry of the shop's MariaDB; it is off until a drill starts it."""
+    """Return the supervisor entry of the shop's MariaDB. It is off until a drill starts it."""
     return Program(SHOP, f'"{lab.home("db-1") / SHOP / "serve.sh"}"', patience=20, autostart=False, standby=True)
 
 
 def _watcher(name: str, command: str) -> Program:
-    """Supervisor entry of a monitoring program, which starts only once the lab is healthy, so that the lab's start raises no
-    alert.
+    """Return the supervisor entry of a monitoring program.
+
+    The program starts only once the lab is healthy, so that the start of the lab raises no alert.
     """
     return Program(name, command, autostart=False, environment=source_path() | {"GOMAXPROCS": "1"})
 
@@ -168,7 +177,7 @@ def _put_settings(path: Path, values: Mapping[str, str]) -> None:
 
 
 def _site(folder: Path) -> None:
-    """Make the files of a small web site, which a backup job saves with restic; existing files are not changed."""
+    """Make the files of a small web site, which a backup job saves with restic. Files that exist are not changed."""
     for part in (folder, folder / "pages", folder / "images"):
         part.mkdir(mode=0o755, exist_ok=True)
     for number in range(SITE_FILES):
@@ -181,7 +190,7 @@ def _site(folder: Path) -> None:
 
 
 def api_environment(lab: Lab) -> dict[str, str]:
-    """Settings of the API, as written to its env file."""
+    """Return the settings of the API, as they are written to its env file."""
     database_url = f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('relay.postgres')}/{DATABASE}"
     return {
         "API_PORT": str(lab.port("api")),
@@ -199,7 +208,10 @@ def api_environment(lab: Lab) -> dict[str, str]:
 
 
 def spare_api_environment(lab: Lab) -> dict[str, str]:
-    """Settings of a second API that serves a restored copy of the database, without production's cache and object store."""
+    """Return the settings of a second API, which serves a restored copy of the database.
+
+    It does not use the cache and the object store of production.
+    """
     nowhere = f"{ADDRESS}:1"
     return api_environment(lab) | {
         "API_PORT": str(lab.port("spare-api")),
@@ -213,7 +225,10 @@ def spare_api_environment(lab: Lab) -> dict[str, str]:
 
 
 def copy_api_environment(lab: Lab, folder: str) -> dict[str, str]:
-    """Settings of an API that serves the copy of the database in the sandbox ``folder``, through its Unix socket."""
+    """Return the settings of an API that serves the copy of the database in the sandbox ``folder``.
+
+    It connects to the copy through its Unix socket.
+    """
     return spare_api_environment(lab) | {"DATABASE_URL": f"postgresql://{DATABASE}@/{DATABASE}?host={folder}"}
 
 
@@ -298,7 +313,10 @@ def _s3(lab: Lab) -> Program:
 
 
 def _inner_keys(lab: Lab) -> dict[str, str]:
-    """Signing keys by which the components of SeaweedFS trust one another; its file server refuses clients without them."""
+    """Return the signing keys by which the components of SeaweedFS trust one another.
+
+    Its file server refuses clients that do not have them.
+    """
     names = (
         "WEED_JWT_FILER_SIGNING_KEY",
         "WEED_JWT_FILER_SIGNING_READ_KEY",

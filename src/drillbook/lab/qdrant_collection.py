@@ -1,4 +1,4 @@
-"""A collection of the lab's stand-in for a Qdrant server: one shard of Qdrant's engine behind Qdrant's REST API."""
+"""A collection of the lab's stand-in for a Qdrant server. It is one shard of Qdrant's engine, behind Qdrant's REST API."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ Params = dict[str, Any]
 
 
 class Refused(Exception):
-    """Raised to refuse a request, with the HTTP status and the message of the answer."""
+    """Raised to refuse a request. It has the HTTP status and the message of the answer."""
 
     def __init__(self, status: int, said: str) -> None:
-        """Make the refusal with the HTTP ``status``; ``said`` is the message for the client."""
+        """Create the error with the HTTP ``status``. ``said``: message for the client."""
         super().__init__(said)
         self.status = status
 
 
 class Collection:
-    """One collection: a shard of the engine, and the parameters of its creation."""
+    """One collection. It consists of a shard of the engine and the parameters with which it was created."""
 
     def __init__(self, folder: Path, params: Params, shard: edge.EdgeShard) -> None:
-        """Wrap an open shard; callers use ``create`` or ``load`` instead."""
+        """Wrap an open shard. Callers use ``create`` or ``load`` instead."""
         self.folder, self.params, self.shard = folder, params, shard
 
     @classmethod
@@ -71,7 +71,7 @@ class Collection:
         return cls(folder, params, edge.EdgeShard.load(str(folder / "shard")))
 
     def info(self) -> Params:
-        """Description of the collection, in the format of Qdrant's API."""
+        """Return a description of the collection in the format of Qdrant's API."""
         found = self.shard.info()
         schema = {
             name: {"data_type": str(one.data_type).rpartition(".")[2].lower(), "points": one.points}
@@ -115,7 +115,7 @@ class Collection:
         self.shard.update(operation)
 
     def scroll(self, asked: Params) -> Params:
-        """One page of points, ordered by id."""
+        """Return one page of points, ordered by id."""
         _no_filter(asked)
         records, following = self.shard.scroll(
             edge.ScrollRequest(
@@ -128,12 +128,12 @@ class Collection:
         return {"points": [_out(one) for one in records], "next_page_offset": _id(following)}
 
     def retrieve(self, asked: Params) -> list[Params]:
-        """Return the points with the requested ids, as far as they exist."""
+        """Return those of the requested points that exist."""
         records = self.shard.retrieve(asked["ids"], asked.get("with_payload", True), asked.get("with_vector", False))
         return [_out(one) for one in records]
 
     def query(self, asked: Params) -> Params:
-        """Points nearest to the requested vector, with their scores."""
+        """Return the points that are nearest to the requested vector, with their scores."""
         _no_filter(asked)
         nearest: Any = asked.get("query")
         if isinstance(nearest, dict):
@@ -149,7 +149,7 @@ class Collection:
         return {"points": [_out(one) | {"score": one.score, "version": 0} for one in found]}
 
     def count(self, asked: Params) -> Params:
-        """Number of points in the collection."""
+        """Return the number of points in the collection."""
         _no_filter(asked)
         return {"count": self.shard.count(edge.CountRequest(exact=bool(asked.get("exact", True))))}
 

@@ -1,7 +1,7 @@
-"""Snapshots of the lab's stand-in for a Qdrant server: the files of a collection in one archive, with its SHA-256.
+"""Snapshots of the lab's stand-in for a Qdrant server. A snapshot is one archive with the files of a collection.
 
-Requests and answers are those of Qdrant (https://qdrant.tech/documentation/snapshots/). The archive has its own format,
-since the engine can read Qdrant's format but not write it. Standard library only.
+Requests and answers are those of Qdrant (https://qdrant.tech/documentation/snapshots/), with the SHA-256 of the archive.
+The archive has a format of its own, because the engine can read Qdrant's format but not write it. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ CHUNK = 1 << 20
 
 
 def make(collection: Path, folder: Path) -> dict[str, Any]:
-    """Archive the files of the idle ``collection`` in ``folder``; returns Qdrant's description of the archive."""
+    """Archive the files of the idle ``collection`` in ``folder``.
+
+    Return the description of the archive, as Qdrant returns it.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = datetime.now(UTC)
     path = folder / f"{collection.name}-{now:%Y-%m-%d-%H-%M-%S-%f}.snapshot"
@@ -43,7 +46,8 @@ def _digest(path: Path) -> str:
 def unpack(location: str, checksum: str | None, target: Path) -> None:
     """Fetch the archive at ``location`` and unpack it to ``target``.
 
-    Raises ValueError or OSError; in that case ``target`` does not exist.
+    Raises ValueError when it is not a snapshot, and OSError when it cannot be fetched. In both cases ``target`` does not
+    exist.
     """
     if not location.startswith(("http://", "https://")):
         raise ValueError(f"the lab's stand-in recovers only over http, not over {location.partition(':')[0]!r}")

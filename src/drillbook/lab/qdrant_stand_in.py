@@ -1,14 +1,14 @@
-"""The lab's stand-in for a Qdrant server: Qdrant's own engine behind the part of its REST API that drills use.
+"""The lab's stand-in for a Qdrant server. It puts Qdrant's own engine behind the part of its REST API that drills use.
 
 ``python -m drillbook.lab.qdrant_stand_in --port N --folder F``
 
-For labs and tests only. Qdrant's server is distributed as an image or a binary, not as a wheel; its engine is a wheel
-(``qdrant-edge-py``). So vectors, ids, payloads and their storage are Qdrant's, and only the HTTP layer is not. The program
-needs only that wheel, the standard library and its sibling modules (``qdrant_*.py``). The API key comes from the variable
-QDRANT__SERVICE__API_KEY, as in Qdrant.
+It is only for labs and tests. Qdrant's server is distributed as an image or a binary, and not as a wheel, but its engine is
+a wheel (``qdrant-edge-py``). So vectors, ids, payloads and their storage are Qdrant's, and only the HTTP layer is not. The
+program needs only that wheel, the standard library and its sibling modules (``qdrant_*.py``). The API key comes from the
+variable QDRANT__SERVICE__API_KEY, as in Qdrant.
 
-Unsupported requests, such as filters, aliases or clusters, are refused and never ignored. Paths and bodies are those of
-https://api.qdrant.tech.
+Unsupported requests, such as requests with filters, aliases or clusters, are refused and never ignored. Paths and bodies
+are those of https://api.qdrant.tech.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ IDLE_S = 60.0
 
 
 class Collections:
-    """All collections in a folder; requests are handled one at a time."""
+    """All collections in a folder. Requests are handled one at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """Load all collections in ``folder``, and remove incomplete ones."""
+        """Load all collections in ``folder``, and remove those that are incomplete."""
         self._folder, self._snapshots = folder / "collections", folder / "snapshots"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
@@ -57,14 +57,17 @@ class Collections:
                 shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
-        """Close all collections, which flushes their data to disk."""
+        """Close all collections. This flushes their data to disk."""
         with self._lock:
             for one in self._all.values():
                 one.shard.close()
             self._all = {}
 
     def do(self, method: str, path: str, body: Params) -> Any:
-        """Handle one request, and return its result. Raises Refused when the route is unknown, or the request is refused."""
+        """Handle one request, and return its result.
+
+        Raises Refused when the route is unknown, or when the request is refused.
+        """
         for wanted, pattern, act in _ROUTES:
             if wanted == method and (match := re.fullmatch(pattern, path)):
                 with self._lock:
@@ -72,28 +75,28 @@ class Collections:
         raise Refused(404, f"the lab's stand-in does not support {method} {path}")
 
     def named(self, name: str) -> Collection:
-        """The collection ``name``. Raises Refused when it does not exist."""
+        """Return the collection ``name``. Raises Refused when it does not exist."""
         if name not in self._all:
             raise Refused(404, f"Not found: Collection `{name}` doesn't exist!")
         return self._all[name]
 
     def names(self) -> Params:
-        """Names of all collections, in the format of Qdrant's API."""
+        """Return the names of all collections in the format of Qdrant's API."""
         return {"collections": [{"name": name} for name in sorted(self._all)]}
 
     def exists(self, name: str) -> Params:
-        """Existence of the collection ``name``, in the format of Qdrant's API."""
+        """Return whether the collection ``name`` exists, in the format of Qdrant's API."""
         return {"exists": name in self._all}
 
     def make(self, name: str, wanted: Params) -> bool:
-        """Create the collection ``name``. Raises Refused when it exists."""
+        """Create the collection ``name``. Raises Refused when it exists already."""
         if name in self._all:
             raise Refused(409, f"Wrong input: Collection `{name}` already exists!")
         self._all[name] = Collection.create(self._folder / name, wanted)
         return True
 
     def drop(self, name: str) -> bool:
-        """Delete the collection ``name``; return False when it does not exist."""
+        """Delete the collection ``name``. Return False when it does not exist."""
         found = self._all.pop(name, None)
         if found is None:
             return False
@@ -103,7 +106,7 @@ class Collections:
         return True
 
     def point(self, name: str, text: str) -> Params:
-        """The point with the id ``text``. Raises Refused when it does not exist."""
+        """Return the point whose id is ``text``. Raises Refused when it does not exist."""
         number: int | str = int(text) if text.isdecimal() else text
         found = self.named(name).retrieve({"ids": [number], "with_vector": True})
         if not found:
@@ -111,17 +114,20 @@ class Collections:
         return found[0]
 
     def snapshot(self, name: str) -> Params:
-        """Archive the current content of the collection ``name``; returns Qdrant's description of the archive."""
+        """Archive the present content of the collection ``name``.
+
+        Return the description of the archive, as Qdrant returns it.
+        """
         self.named(name).shard.flush()
         return qdrant_snapshots.make(self.named(name).folder, self._snapshots / name)
 
     def archives(self, name: str) -> list[Params]:
-        """Names and sizes in bytes of the snapshots of the collection ``name``."""
+        """Return the names and the sizes in bytes of the snapshots of the collection ``name``."""
         self.named(name)
         return [{"name": path.name, "size": path.stat().st_size} for path in sorted((self._snapshots / name).glob("*"))]
 
     def archive(self, name: str, file: str) -> Path:
-        """Path of the snapshot ``file``. Raises Refused when it does not exist."""
+        """Return the path of the snapshot ``file``. Raises Refused when it does not exist."""
         path = self._snapshots / name / file
         if not path.is_file():
             raise Refused(404, f"Not found: Snapshot `{file}`")
@@ -142,7 +148,7 @@ class Collections:
         return True
 
     def change(self, name: str, act: Callable[[Collection], None]) -> Params:
-        """Apply the function ``act`` to the collection ``name``; return Qdrant's answer to a write."""
+        """Apply the function ``act`` to the collection ``name``. Return the answer that Qdrant gives to a write."""
         act(self.named(name))
         return {"operation_id": 0, "status": "completed"}
 
@@ -234,7 +240,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def engine_version() -> str:
-    """Version of the wheel of Qdrant's engine."""
+    """Return the version of the wheel with Qdrant's engine."""
     return version("qdrant-edge-py")
 
 
@@ -246,7 +252,7 @@ class Server(ThreadingHTTPServer):
 
 
 def main() -> int:
-    """Serve until SIGTERM; returns the exit status."""
+    """Serve until SIGTERM. Return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     parser = argparse.ArgumentParser(description="The lab's stand-in for a Qdrant server.")
     parser.add_argument("--port", type=int, required=True)

@@ -39,12 +39,12 @@ KINDS = ("open", "drop", "delay", "reset")
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 Held = asyncio.Queue[tuple[float, bytes]]
-"""Pieces of data in transit, each with its earliest delivery time (monotonic seconds); an empty piece ends the stream."""
+"""Pieces of data in transit. Each has its earliest delivery time (monotonic seconds). An empty piece ends the stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """Mode of a relayed path; ``delay`` in seconds."""
+    """Mode of a relayed path. ``delay`` is in seconds."""
 
     kind: str = "open"
     delay: float = 0.0
@@ -79,7 +79,7 @@ class Relayed:
         self._listener.listen(BACKLOG)
 
     async def watch(self) -> None:
-        """Check the control file repeatedly, for ever, and apply each new mode."""
+        """Check the control file again and again, without an end, and apply each new mode."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
             self.look()
@@ -99,7 +99,7 @@ class Relayed:
                 task.cancel()
 
     def _read(self) -> Mode | None:
-        """Read the mode from the control file; None when the file is unchanged or invalid."""
+        """Read the mode from the control file. Returns None when the file is unchanged or invalid."""
         try:
             found = self._control.stat()
             seen = (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -115,7 +115,7 @@ class Relayed:
             return None
 
     async def accept(self) -> None:
-        """Accept connections for ever, except in the mode `drop`."""
+        """Accept connections without an end, except in the mode `drop`."""
         loop = asyncio.get_running_loop()
         while True:
             await self._slots.acquire()
@@ -136,7 +136,7 @@ class Relayed:
         self._slots.release()
 
     async def _carry(self, near: socket.socket) -> None:
-        """Relay one connection until it ends; when one side breaks, both sides are reset."""
+        """Relay one connection until it ends. When one side breaks, both sides are reset."""
         far = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         whole = False
         try:
@@ -190,7 +190,7 @@ class Relayed:
 
 
 async def serve(folder: Path, names: Sequence[str]) -> None:
-    """Serve the paths ``NAME=PORT:[HOST:]PORT`` for ever. Raises OSError when a port is taken."""
+    """Serve the paths ``NAME=PORT:[HOST:]PORT`` without an end. Raises OSError when a port is taken."""
     folder.mkdir(mode=0o700, exist_ok=True)
     async with asyncio.TaskGroup() as work:
         for text in names:

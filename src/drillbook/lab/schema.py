@@ -1,4 +1,7 @@
-"""The tables of the sample application and their deterministic content, as an ordered list of SQL statements."""
+"""The tables of the sample application and their content, as an ordered list of SQL statements.
+
+The content is always the same.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Fills a lab with documents and chunks, originals, vectors and cache entries.
+"""Fills a lab with documents and their chunks, original files, vectors and cache entries.
 
-The content is deterministic: it depends on no clock and no random numbers. ``python -m drillbook.lab.seed FOLDER``
+The content is deterministic, because it depends on no clock and no random numbers. ``python -m drillbook.lab.seed FOLDER``
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from drillbook.sdk.web import ask
 ORIGINALS = 200
 CACHED = 400
 EMBEDDED = 400
-"""Number of documents for whose chunks vectors are stored."""
+"""Number of documents for which vectors are stored. Each chunk of such a document has a vector."""
 DIMENSIONS = 32
 START_WITHIN = 40.0
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def main() -> int:
-    """Fill all servers in parallel, since filling mostly waits for a server; return the exit status."""
+    """Fill all servers in parallel, because most of the time is spent waiting for a server. Return the exit status."""
     lab = Lab.read(Path(sys.argv[1]))
     if lab is None:
         raise LabError(f"there is no lab in {sys.argv[1]}")
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def fill_database(lab: Lab) -> None:
-    """Create the application's role, its database and the documents, then the vectors of the first documents."""
+    """Create the application's role, its database and the documents, and then the vectors of the first documents."""
     with _connect(lab, "postgres", "pg_admin", "postgres") as connection:
         create_database(connection, DATABASE, lab.secret("pg_app"))
     with _connect(lab, DATABASE, "pg_app", DATABASE) as connection:
@@ -64,7 +64,7 @@ def _connect(lab: Lab, user: str, secret: str, database: str) -> psycopg.Connect
 
 
 def create_database(connection: psycopg.Connection[Any], name: str, password: str) -> None:
-    """Create a role that owns a database of the same name."""
+    """Create a role, and a database of the same name that belongs to the role."""
     role = sql.Identifier(name)
     connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(password)))
     connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(role, role))
@@ -81,7 +81,7 @@ def fill_documents(connection: psycopg.Connection[Any]) -> None:
 
 
 def fill_vectors(lab: Lab, connection: psycopg.Connection[Any]) -> None:
-    """Create the collection and store a vector for each chunk of the first documents."""
+    """Create the collection, and store a vector for each chunk of the first documents."""
     where, key = f"{lab.vectors}/collections/{COLLECTION}", lab.secret("vectors")
     _patiently(lambda: _put(where, key, {"vectors": {"size": DIMENSIONS, "distance": "Cosine"}}), OSError)
     _put(f"{where}/index", key, {"field_name": "document_id", "field_schema": "integer"})
@@ -97,7 +97,7 @@ def fill_vectors(lab: Lab, connection: psycopg.Connection[Any]) -> None:
 
 
 def embedding(content: str) -> list[float]:
-    """Vector computed from the text alone; it replaces the embedding by a model."""
+    """Return a vector that is computed from the text alone. It stands for the embedding that a model would compute."""
     return [(byte - 127.5) / 128 for byte in hashlib.sha256(content.encode()).digest()[:DIMENSIONS]]
 
 
@@ -114,7 +114,7 @@ def _put(url: str, key: str, body: Any) -> None:
 
 
 def fill_store(lab: Lab) -> None:
-    """Create the buckets and store the originals of the first documents."""
+    """Create the buckets, and store the original files of the first documents."""
     store = objects.connect(lab.s3, REGION, lab.secret("s3_key"), lab.secret("s3_secret"))
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[0]), *STORE_ERRORS)
     _patiently(lambda: store.create_bucket(Bucket=BUCKETS[1]), *STORE_ERRORS)
@@ -132,7 +132,7 @@ def _put_original(store: Any, number: int) -> None:
 
 
 def original(number: int) -> bytes:
-    """Original file of a seeded document: a few kilobytes of text."""
+    """Return the original file of a document that this program made: a few kilobytes of text."""
     lines = [
         f"document {number}, line {line}: {hashlib.sha256(f'{number}/{line}'.encode()).hexdigest()}"
         for line in range(20 + number % 30)
@@ -156,7 +156,8 @@ def fill_cache(lab: Lab) -> None:
 def _patiently(attempt: Callable[[], T], *expected: type[Exception]) -> T:
     """Call ``attempt`` until it succeeds, and return its result.
 
-    While the server starts, the ``expected`` exceptions are retried for up to 40 s; then the last one is raised.
+    While the server starts, an exception in ``expected`` is ignored for up to 40 s. After that, the last exception is
+    raised.
     """
     until = time.monotonic() + START_WITHIN
     while True:

@@ -1,4 +1,6 @@
-"""Starts the hosts of a lab, each with an SSH server and a supervisor, fills them with content, and then runs for ever."""
+"""Starts the hosts of a lab, each with an SSH server and a supervisor, fills them with content, and serves them until it is
+killed.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ HEALTHY_WITHIN = 30.0
 
 
 def main(lab: Lab) -> None:
-    """Serve the lab for ever; an exception is the only way to end."""
+    """Serve the lab without an end. Only an exception ends it."""
     environment = programs.environment(lab.folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -94,7 +96,7 @@ async def _supervise(lab: Lab, host: str, environment: dict[str, str]) -> asynci
 
 
 async def _report(lab: Lab, host: str, process: asyncio.subprocess.Process) -> None:
-    """Wait for a supervisor to end, log that as an error, and remove its pid file."""
+    """Wait until a supervisor ends, log this as an error, and remove its pid file."""
     status = await process.wait()
     logging.error("the supervisor of %s ended with status %d", host, status)
     with suppress(OSError):
@@ -102,7 +104,7 @@ async def _report(lab: Lab, host: str, process: asyncio.subprocess.Process) -> N
 
 
 async def _seed(lab: Lab, environment: dict[str, str]) -> None:
-    """Run the seed in a separate process, so that the long-lived daemon does not load its large libraries. Raises LabError."""
+    """Fill the lab in a separate process, so that the long-lived daemon does not load large libraries. Raises LabError."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",

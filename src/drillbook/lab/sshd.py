@@ -1,4 +1,4 @@
-"""An SSH server for one host of the lab that behaves like OpenSSH: commands, terminals, SFTP, forwarding to loopback."""
+"""An SSH server for one host of the lab. It behaves like OpenSSH for commands, terminals, SFTP, and forwarding to loopback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import asyncssh
 from drillbook.lab.layout import ADDRESS, USER
 
 ACCEPTED_VARIABLES = ("LANG", "LC_*", "DRILLBOOK_*")
-"""Environment variables that a client may set, as with AcceptEnv in sshd_config; others are ignored."""
+"""Environment variables that a client may set, as with AcceptEnv in sshd_config. Other variables are ignored."""
 
 _CHUNK = 256 * 1024
 Process = asyncssh.SSHServerProcess[bytes]
@@ -63,12 +63,12 @@ class Gate(asyncssh.SSHServer):
 
 
 class Files(asyncssh.SFTPServer):
-    """SFTP on the whole file system; relative paths start at the home folder."""
+    """SFTP access to the whole file system. Relative paths start at the home folder."""
 
     home = b"/"
 
     def map_path(self, path: bytes) -> bytes:
-        """Map a path requested by a client to a local path."""
+        """Convert a path that a client requested to a local path."""
         return os.path.join(self.home, path)  # noqa: PTH118  paths are bytes here
 
 
@@ -99,10 +99,10 @@ async def listen(port: int, host_key: asyncssh.SSHKey, account: Account) -> asyn
 
 
 class Session:
-    """One command or shell, in its own process session, so that all its processes can be signalled at once or left to run."""
+    """One command or shell. It has a process session of its own, so that all its processes can be signalled together."""
 
     def __init__(self, process: Process, account: Account) -> None:
-        """Store the client's process and the account; no command is started yet."""
+        """Store the client's process and the account. No command is started yet."""
         self._client = process
         self._account = account
         self._child: asyncio.subprocess.Process | None = None
@@ -180,7 +180,7 @@ class Session:
         return env
 
     async def _feed(self) -> None:
-        """Relay standard input, and handle the signals and window sizes that arrive in the same stream."""
+        """Relay standard input. Also handle the signals and the window sizes that arrive in the same stream."""
         stdin = self._client.stdin
         while True:
             try:
@@ -238,7 +238,7 @@ class Session:
 async def _pump(source: int, sink: asyncssh.SSHWriter[bytes]) -> None:
     """Relay output from ``source`` until its end, no faster than the client reads it.
 
-    Replaces asyncssh's own redirection, which loses the exit status when the process ends while data is in transit.
+    asyncssh's own redirection is not used, because it loses the exit status when the process ends while data is in transit.
     """
     while True:
         try:
@@ -258,7 +258,7 @@ async def _pump(source: int, sink: asyncssh.SSHWriter[bytes]) -> None:
 
 
 async def _write(descriptor: int, data: bytes) -> bool:
-    """Write all of ``data``; return False when the reader has closed the descriptor."""
+    """Write all of ``data``. Return False when the reader has closed the descriptor."""
     view = memoryview(data)
     while view and descriptor >= 0:
         try:
@@ -282,7 +282,7 @@ async def _until(descriptor: int, *, write: bool) -> None:
 
 
 def _login_name() -> str:
-    """Name of the account under which the server's processes run, whatever name the client logged in with."""
+    """Return the name of the account of the server's processes. The client may have logged in with any name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""Client of the supervisor on a lab's host: reads the state of its programs, and starts programs."""
+"""Client of the supervisor on a lab's host. It reads the state of the host's programs, and starts programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAILED = (OSError, xmlrpc.client.Error, http.client.HTTPException)
 
 
 class _Socket(xmlrpc.client.Transport):
-    """XML-RPC transport over a unix socket."""
+    """Transport of XML-RPC over a Unix socket."""
 
     def __init__(self, path: Path) -> None:
         """Use the socket at ``path``."""
@@ -43,9 +43,9 @@ def _asked(home: Path) -> Iterator[Any]:
 
 
 def pids(home: Path) -> dict[str, int] | None:
-    """Pid of each program of the host with the home folder ``home``; 0 for a stopped program.
+    """Return the pid of each program on the host with the home folder ``home``. The pid of a stopped program is 0.
 
-    None if the supervisor does not answer.
+    Returns None if the supervisor does not answer.
     """
     try:
         with _asked(home) as supervisor:
@@ -55,7 +55,7 @@ def pids(home: Path) -> dict[str, int] | None:
 
 
 def start(home: Path, names: Iterable[str]) -> None:
-    """Start programs without waiting for them; a program that fails to start has the pid 0 in ``pids``."""
+    """Start programs without waiting for them. When a program fails to start, its pid in ``pids`` is 0."""
     for name in names:
         with contextlib.suppress(*FAILED), _asked(home) as supervisor:
             supervisor.startProcess(name, False)

@@ -1,4 +1,4 @@
-"""Background traffic like that of users: about four reads and nearly one new document per second.
+"""Traffic in the background, like that of users. Each second it makes about four reads and nearly one new document.
 
 ``python -m drillbook.lab.traffic URL``
 """
@@ -18,7 +18,7 @@ SEEDED = 24_000
 
 
 def main() -> None:
-    """Send requests for ever; errors during an outage are ignored."""
+    """Send requests without an end. Errors during an outage are ignored."""
     url = urlsplit(sys.argv[1])
     host, port = url.hostname or "127.0.0.1", url.port or 80
     due = time.monotonic()

@@ -11,7 +11,10 @@ from drillbook.lab.app.settings import Settings, SettingsError
 
 
 def _taken(host: str, port: int) -> str:
-    """Reason why the port cannot be used; empty when it can. Tested first, so that the program fails at once."""
+    """Return the reason why the port cannot be used, or an empty text.
+
+    It is tested first, so that the program fails at once.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -24,7 +24,7 @@ class Access:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the application, and record its status and duration."""
+        """Pass a request to the application, and record the status and the duration of the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -48,6 +48,9 @@ class Access:
 
 
 def _route(scope: dict[str, Any] | Scope) -> str:
-    """Pattern of the request's path, such as ``/api/v1/documents/{number}``, so that all documents are counted in one metric."""
+    """Return the pattern of the request's path, such as ``/api/v1/documents/{number}``.
+
+    All documents are thus counted in one metric.
+    """
     route = scope.get("route")
     return str(getattr(route, "path", "other"))

@@ -1,8 +1,8 @@
 """Traces the memory allocations of the API on request, with tracemalloc of Python's standard library.
 
-A request traces for ``seconds``, and its answer lists, by source line, the memory that was allocated in that time and not
-freed. Tracing slows every allocation; it stops afterwards, also when the client has disconnected. The answer contains only
-source lines and sizes.
+A request traces for ``seconds``. Its answer lists, by source line, the memory that was allocated in that time and not
+freed. Tracing slows every allocation. It ends after the request, even if the client has disconnected. The answer contains
+only source lines and sizes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ LONGEST = 600
 
 
 class Watch:
-    """Tracer of allocations; only one request at a time may trace, since tracing applies to the whole process."""
+    """Tracer of allocations. Only one request at a time may trace, because tracing applies to the whole process."""
 
     def __init__(self) -> None:
         """Create an idle tracer."""
         self._busy = False
 
     async def look(self, seconds: float, most: int) -> dict[str, Any] | None:
-        """Trace memory allocations for ``seconds``; return the source lines that hold most of the new memory.
+        """Trace memory allocations for ``seconds``. Return the source lines that hold most of the new memory.
 
-        ``most`` limits the number of lines. Returns None while another request is tracing.
+        ``most``: largest number of lines to return. Returns None while another request is tracing.
         """
         if self._busy:
             return None
@@ -58,7 +58,10 @@ class Watch:
 
 
 def _growth(after: tracemalloc.Snapshot, before: tracemalloc.Snapshot) -> list[tracemalloc.StatisticDiff]:
-    """Source lines that hold more memory in ``after`` than in ``before``, without those of tracemalloc itself."""
+    """Return the source lines that hold more memory in ``after`` than in ``before``.
+
+    Lines of tracemalloc itself are left out.
+    """
     without = [tracemalloc.Filter(False, tracemalloc.__file__)]
     found = after.filter_traces(without).compare_to(before.filter_traces(without), "lineno")
     return sorted((one for one in found if one.size_diff > 0), key=lambda one: -one.size_diff)
@@ -81,7 +84,10 @@ def _sums(found: Sequence[tracemalloc.StatisticDiff], most: int) -> dict[str, An
 
 
 def add(app: FastAPI) -> None:
-    """Add ``GET /debug/allocations?seconds=S&most=N``: 200 with the held memory, 409 while another request traces."""
+    """Add the route ``GET /debug/allocations?seconds=S&most=N``.
+
+    Its answer has the status 200 and lists the held memory, or has the status 409 while another request traces.
+    """
     watch = Watch()
 
     @app.get("/debug/allocations")

@@ -1,6 +1,6 @@
-"""Backends of the API: PostgreSQL, Redis, S3.
+"""Backends of the API: PostgreSQL, Redis and S3.
 
-Only PostgreSQL is required; without the others the API works with reduced functions.
+Only PostgreSQL is required. Without Redis or S3, the API works with reduced functions.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ CHECK_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError, 
 
 @dataclass(slots=True)
 class _Memory:
-    """Last result of a health check, reused for a short time so that frequent probes do not overload the backend."""
+    """Last result of a health check. It is reused for a short time, so that frequent probes do not overload the backend."""
 
     at: float = float("-inf")
     reason: str | None = None
 
 
 class Backends:
-    """Connections of the API to its backends; each connection may break and recover at any time."""
+    """Connections of the API to its backends. Each connection may break and recover at any time."""
 
     def __init__(self, settings: Settings) -> None:
         """Create the clients without connecting, so that the API starts even when its backends are down."""
@@ -59,7 +59,7 @@ class Backends:
         await self.cache.aclose()
 
     async def health(self) -> dict[str, str | None]:
-        """Check each backend: None when it works, otherwise the reason why it does not."""
+        """Check each backend. The result is None for a backend that works, and otherwise the reason why it does not."""
         database, cache, store = await asyncio.gather(
             documents.check(self.settings.database_url, self.settings.health_within),
             self._recall("redis", self._ping),
@@ -86,7 +86,10 @@ class Backends:
         await asyncio.to_thread(self.store.head_bucket, Bucket=self.settings.s3_bucket)
 
     async def cached(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return the value of ``key`` from the cache; if it is missing, make and cache it. If the cache is down, only make it."""
+        """Return the value of ``key`` from the cache. If it is missing, make the value and store it in the cache.
+
+        If the cache is down, make the value without storing it.
+        """
         try:
             found = await self.cache.get(key)
         except (RedisError, OSError):
@@ -99,7 +102,7 @@ class Backends:
         return value
 
     async def put_original(self, number: int, body: bytes) -> bool:
-        """Store the original of document ``number``; return False when the store fails."""
+        """Store the original file of document ``number``. Return False when the store fails."""
         try:
             bucket = self.settings.s3_bucket
             await asyncio.to_thread(self.store.put_object, Bucket=bucket, Key=objects.key(number), Body=body)
@@ -108,7 +111,7 @@ class Backends:
         return True
 
     async def original(self, number: int) -> bytes | None:
-        """Read the original of document ``number``; None when it does not exist.
+        """Read the original file of document ``number``. Returns None when it does not exist.
 
         Raises BotoCoreError or ClientError when the store fails.
         """

@@ -1,4 +1,4 @@
-"""Documents in PostgreSQL: the queries of the API."""
+"""Queries of the API for documents in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _COPIES = """SELECT id, (SELECT count(*) FROM documents other WHERE other.sha256
 
 
 def pool(url: str, size: int) -> Pool:
-    """Create a connection pool that survives the loss of the database, even if another cluster replaces it.
+    """Create a connection pool that survives the loss of the database, even if another cluster replaces the database.
 
-    Connections are checked before use. After a failed attempt there are no growing pauses: the next request tries again at
-    once.
+    Each connection is checked before it is used. After a failed attempt to connect, the next request tries again at once,
+    without growing pauses.
     """
     return AsyncConnectionPool(
         url,
@@ -43,7 +43,7 @@ def pool(url: str, size: int) -> Pool:
 
 
 async def check(url: str, within: float) -> str | None:
-    """Query the database on a separate connection, outside the pool; return None when it answers, otherwise the reason."""
+    """Query the database on a connection outside the pool. Return None when the database answers, and otherwise the reason."""
 
     async def ask() -> None:
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
@@ -59,13 +59,13 @@ async def check(url: str, within: float) -> str | None:
 
 
 async def page(source: Pool, limit: int, offset: int) -> list[Row]:
-    """Return a page of at most ``limit`` documents, newest first; ``offset`` is the number of documents to skip."""
+    """Return a page of at most ``limit`` documents, newest first. ``offset``: number of documents to skip."""
     async with source.connection() as connection:
         return await (await connection.execute(_LIST, (limit, offset))).fetchall()
 
 
 async def find(source: Pool, number: int) -> Row | None:
-    """The document ``number`` with its chunks; None when it does not exist."""
+    """Return the document ``number`` with its chunks, or None when it does not exist."""
     async with source.connection() as connection:
         document = await (await connection.execute("SELECT * FROM documents WHERE id = %s", (number,))).fetchone()
         if document is not None:
@@ -77,7 +77,7 @@ async def find(source: Pool, number: int) -> Row | None:
 
 
 async def duplicates(source: Pool, limit: int) -> list[int]:
-    """Ids of documents whose content another document shares; only the first ``limit`` documents are examined.
+    """Return the ids of documents that have the same content as another document. Only the first ``limit`` are examined.
 
     The server aborts the query after 3 s.
     """
@@ -95,7 +95,7 @@ async def count(source: Pool) -> int:
 
 
 async def create(source: Pool, title: str, content: str, metadata: dict[str, Any]) -> int:
-    """Store a document with the status ``received``, and its chunks, in one transaction; returns the document's number."""
+    """Store a document with the status ``received`` and its chunks in one transaction. Return the number of the document."""
     body = content.encode()
     async with source.connection() as connection:
         row = await (

@@ -1,4 +1,4 @@
-"""Counters of the API in Prometheus' text format."""
+"""Counters of the API, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 @dataclass
 class Metrics:
-    """Counters of the requests served by this process: by method, route and status; durations in seconds by route."""
+    """Counters of the requests that this process served.
+
+    Requests are counted by method, route and status. Durations in seconds are counted by route.
+    """
 
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     buckets: Counter[tuple[str, float]] = field(default_factory=Counter)
@@ -29,7 +32,7 @@ class Metrics:
                 self.buckets[route, limit] += 1
 
     def state(self) -> dict[str, Any]:
-        """All counters as a JSON object."""
+        """Return all counters as a JSON object."""
         return {
             "requests": [[*key, n] for key, n in self.requests.items()],
             "seconds": list(self.seconds.items()),
@@ -38,7 +41,7 @@ class Metrics:
         }
 
     def add(self, state: Mapping[str, Any]) -> None:
-        """Add the counters of another process; ``state`` was returned by that process's method ``state``."""
+        """Add the counters of another process. ``state``: result of the method ``state`` in that process."""
         for method, route, status, n in state["requests"]:
             self.requests[method, route, status] += n
         for route, limit, n in state["buckets"]:
@@ -49,18 +52,21 @@ class Metrics:
             self.finished[route] += n
 
     def begin(self) -> None:
-        """Prepare the counters when this process begins to serve requests; does nothing with a single process."""
+        """Prepare the counters when this process begins to serve requests.
+
+        With a single process there is nothing to prepare.
+        """
 
     def workers(self) -> int:
         """Number of processes that are serving requests."""
         return 1
 
     def whole(self) -> Metrics:
-        """Counters of the whole service; with one process, the counters of that process."""
+        """Counters of the whole service. With one process, they are the counters of that process."""
         return self
 
     def render(self, gauges: Mapping[str, float | None]) -> str:
-        """Render all metrics as text; a gauge whose value is None is omitted."""
+        """Render all metrics as text. A gauge whose value is None is left out."""
         lines = ["# TYPE http_requests_total counter"]
         for (method, route, status), count in sorted(self.requests.items()):
             lines.append(f'http_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}')

@@ -1,4 +1,4 @@
-"""The object store's client and keys, for the application and the seed."""
+"""Client of the object store, and keys of objects, for the application and for the program that fills the lab."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def connect(endpoint: str, region: str, access_key: str, secret_key: str) -> Any
 
 
 def key(number: int) -> str:
-    """Key of the original of document ``number`` in the object store."""
+    """Key under which the object store has the original file of document ``number``."""
     return f"originals/{number:08d}"

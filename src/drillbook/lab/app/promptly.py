@@ -1,4 +1,4 @@
-"""Waiting for a coroutine, with a strict time limit."""
+"""Waits for a coroutine with a strict time limit."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _abandoned: set[asyncio.Task[Any]] = set()
 async def within(seconds: float, work: Coroutine[Any, Any, _Answer]) -> _Answer:
     """Return the result of ``work``. Raises TimeoutError after ``seconds``, and any exception of ``work``.
 
-    Unlike `asyncio.timeout`, this does not wait until the cancelled task ends: on cancellation, psycopg asks the server to
-    cancel the statement, which takes up to 10 s when no packet gets through.
+    Unlike `asyncio.timeout`, this function does not wait until the cancelled task has ended. When psycopg is cancelled, it
+    asks the server to cancel the statement, which takes up to 10 s when no packet gets through.
     """
     task = asyncio.ensure_future(work)
     try:

@@ -20,7 +20,7 @@ SHARED = Path("log/workers")
 
 
 def application() -> FastAPI:
-    """Make the API with settings from the environment. Raises SettingsError."""
+    """Create the API with settings from the environment. Raises SettingsError when a setting is missing."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("psycopg.pool", "httpx", "botocore"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
@@ -36,18 +36,21 @@ def application() -> FastAPI:
 
 
 class SharedMetrics(Metrics):
-    """Metrics of one worker, which reports the sum of all workers.
+    """Metrics of one worker. They report the sum of the counters of all workers.
 
     The sum includes workers that have terminated, so that no counter decreases.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Choose this worker's file in ``folder``, which the function ``begin`` empties before the first worker starts."""
+        """Choose this worker's file in ``folder``.
+
+        The function ``begin`` empties this folder before the first worker starts.
+        """
         super().__init__()
         self._file = folder / f"{os.getpid()}.json"
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request and write the counters at once, so that no other worker reports an older sum."""
+        """Count one request, and write the counters at once, so that no other worker reports an older sum."""
         super().observe(method, route, status, seconds)
         self.begin()
 
@@ -58,7 +61,7 @@ class SharedMetrics(Metrics):
         new.replace(self._file)
 
     def workers(self) -> int:
-        """Number of workers that have started and still run."""
+        """Number of workers that have started and that still run."""
         return sum(Path("/proc", path.stem).exists() for path in self._file.parent.glob("*.json"))
 
     def whole(self) -> Metrics:

@@ -1,4 +1,4 @@
-"""Settings of the API, from its environment."""
+"""Settings of the API, read from its environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REQUIRED = (
 
 
 class SettingsError(Exception):
-    """Raised when required environment variables are missing; the message names them."""
+    """Raised when required environment variables are missing. The message contains their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Settings:
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the settings from the environment. Raises SettingsError that names every missing variable."""
+        """Read the settings from the environment. Raises SettingsError with the names of all missing variables."""
         missing = [name for name in REQUIRED if not os.environ.get(name)]
         if missing:
             raise SettingsError(f"missing environment variables: {', '.join(missing)} (see api.env.template)")

@@ -1,11 +1,11 @@
-"""Faults that drills inject into the API by settings in the API's env file; these settings exist only in labs.
+"""Faults that drills inject into the API, by settings in the API's env file. These settings exist only in labs.
 
-``LAB_FAULTS=1`` enables the other settings and `/debug/allocations`; without it the others have no effect.
-``LAB_LEAK_KIB``          KiB of memory retained for every request, like a cache without a limit
+``LAB_FAULTS=1`` enables `/debug/allocations` and all other settings. Without it, the other settings have no effect.
+``LAB_LEAK_KIB``          KiB of memory that every request leaves allocated, like a cache without a limit
 ``LAB_CACHE_LIMIT_KIB``   limit of that memory, above which the oldest entries are freed; default: no limit
 ``LAB_MEMORY_LIMIT_MIB``  resident memory at which the process kills itself, as the kernel's OOM killer would
 ``LAB_BURN_MS``           CPU time in milliseconds that every request for a document takes
-``LAB_FAIL_PATH``         path for which every request fails, as if its code had a bug
+``LAB_FAIL_PATH``         path for which every request fails, as if the code had a bug
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident(pid: int | str = "self") -> int:
-    """Resident memory of a process in bytes, from the kernel; 0 when the process is gone."""
+    """Return the resident memory of a process in bytes, as the kernel reports it. Returns 0 when the process is gone."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
     except (FileNotFoundError, ProcessLookupError):
@@ -34,7 +34,7 @@ def resident(pid: int | str = "self") -> int:
 
 
 def serving_processes() -> list[int]:
-    """Pids of the serving processes: this one, or all workers of its parent."""
+    """Return the pids of the serving processes. These are this process, or all workers of its parent."""
     if multiprocessing.parent_process() is None:
         return [os.getpid()]
     tasks = Path(f"/proc/{os.getppid()}/task")
@@ -43,7 +43,7 @@ def serving_processes() -> list[int]:
 
 @dataclass(slots=True)
 class Switches:
-    """The injected faults of one process; sizes in bytes, 0 means off."""
+    """The injected faults of one process. Sizes are in bytes, and 0 means that the fault is off."""
 
     leak: int = 0
     cache_limit: int = 0
@@ -55,7 +55,7 @@ class Switches:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Switches:
-        """Read the switches from environment variables; without ``LAB_FAULTS=1`` all are off."""
+        """Read the switches from environment variables. Without ``LAB_FAULTS=1``, all of them are off."""
 
         def number(name: str) -> int:
             value = environment.get(name, "")
@@ -74,11 +74,11 @@ class Switches:
 
     @property
     def kept(self) -> int:
-        """Bytes of memory that the leak retains now."""
+        """Number of bytes that the injected leak holds now."""
         return len(self._kept) * self.leak
 
     def remember(self) -> None:
-        """Retain memory for one request, and apply the cache and memory limits."""
+        """Hold memory for one more request, and apply the limits of the cache and of the process."""
         if self.leak:
             self._kept.append(os.urandom(1) * self.leak)
             while self.cache_limit and self.kept > self.cache_limit:
@@ -93,12 +93,12 @@ class Switches:
             raise RuntimeError(f"no page layout is known for {path}")
 
     async def work(self) -> None:
-        """Spend the CPU time configured for one document, in a separate thread."""
+        """Use as much CPU time as is configured for one document, in a separate thread."""
         if self.burn_s:
             await asyncio.to_thread(self.recognise_layout)
 
     def recognise_layout(self) -> None:
-        """Keep the CPU busy for ``burn_s`` seconds; simulates recognising the layout of a page."""
+        """Keep the CPU busy for ``burn_s`` seconds, as if the layout of a page had to be recognised."""
         end = time.monotonic() + self.burn_s
         while time.monotonic() < end:
             sum(range(1000))

@@ -1,4 +1,4 @@
-"""Starting and stopping a Docker lab, and its status."""
+"""Starts and stops a Docker lab, and reads its status."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ PORT_OF = {
     "prometheus": "prometheus",
     "alertmanager": "alertmanager",
 }
-"""Name of the port on the controller, for each component that has a port."""
+"""For each component that has a port: the name of this port on the controller."""
 _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillbook/leases 2>/dev/null | grep -v :$"
 
 
 def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_it_is: bool = False) -> DockerLab:
-    """Return a healthy lab in ``folder``: the running lab, or else a new lab made from ``files``. Raises LabError.
+    """Return a healthy lab in ``folder``. If none is running there, start a new lab from ``files``. Raises LabError.
 
-    With ``as_it_is`` running machines are enough, even if a service is down: a drill may be using the lab.
+    When ``as_it_is`` is true, it is enough that the machines run, even if a service is down, because a drill may be using
+    the lab.
     """
     folder = checked(folder)
     _have(files)
@@ -68,14 +69,17 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
 
 
 def build(files: Path, *, progress: Progress = lambda line: None) -> str:
-    """Build missing images without starting the lab; returns their tag. Raises LabError."""
+    """Build the images that are missing, without starting the lab. Return the tag of the images. Raises LabError."""
     _have(files)
     engine.need()
     return images.ready(files, progress)
 
 
 def down(folder: Path, *, with_images: bool = False) -> None:
-    """Remove the lab's containers, networks, volumes and folder, and with ``with_images`` its images. Raises LabError."""
+    """Remove the lab's containers, networks, volumes and folder. When ``with_images`` is true, also remove its images.
+
+    Raises LabError.
+    """
     folder = checked(folder)
     if with_images or folder.exists():
         engine.need()
@@ -88,7 +92,7 @@ def down(folder: Path, *, with_images: bool = False) -> None:
 
 
 def status(folder: Path) -> LabStatus:
-    """Read the status of the lab from the Docker engine and every port."""
+    """Read the status of the lab from the Docker engine and from every port."""
     folder = folder.resolve()
     lab = DockerLab.read(folder)
     if lab is None:
@@ -102,7 +106,10 @@ def status(folder: Path) -> LabStatus:
 
 
 def _settled(folder: Path) -> LabStatus:
-    """Return the status of the lab; waits up to 5 s for a healthy lab, since services may still start after a drill."""
+    """Return the status of the lab.
+
+    Wait up to 5 s until the lab is healthy, because services may still start after a drill.
+    """
     until = time.monotonic() + SETTLES_WITHIN
     while True:
         found = status(folder)
@@ -139,7 +146,7 @@ def _have(files: Path) -> None:
 
 
 def _held(lab: DockerLab) -> str:
-    """Names of the locks and leases that runs, alive or dead, hold on the lab's machines."""
+    """Return the names of the locks and leases on the lab's machines. They belong to runs, which may be alive or dead."""
     said = [docker("exec", lab.container(machine), "sh", "-c", _HELD).stdout.split() for machine in MACHINES]
     return ", ".join(sorted({name for names in said for name in names}))
 
@@ -185,7 +192,8 @@ def _end(folder: Path) -> None:
 def _greets(port: int) -> bool:
     """Return True when an SSH server answers on ``port``.
 
-    A connection alone proves nothing: the engine accepts connections to published ports even without a server behind them.
+    A connection alone proves nothing, because the engine accepts connections to published ports even if no server runs
+    behind them.
     """
     return _first_bytes(port, b"") == b"SSH-"
 

@@ -1,4 +1,7 @@
-"""The Docker engine, used through the programs ``docker`` and Docker Compose; errors say how to install missing programs."""
+"""The Docker engine of the Docker lab, used through ``docker`` and Docker Compose.
+
+Errors tell how to install what is missing.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ Progress = Callable[[str], None]
 
 
 def docker(*arguments: str, within: float = 60.0, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-    """Run ``docker``; the caller checks the exit status. Raises LabError when the program is missing or exceeds its time."""
+    """Run ``docker``. The caller checks its exit status. Raises LabError when the program is missing, or takes too long."""
     return _run(("docker", *arguments), within=within, stdin=stdin)
 
 
 def socket_path() -> str:
-    """Path of the engine's socket. Raises LabError when DOCKER_HOST is not a local socket."""
+    """Return the path of the engine's socket. Raises LabError when DOCKER_HOST is not a local socket."""
     chosen = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if not chosen.startswith("unix://"):
         raise LabError(
@@ -34,7 +37,7 @@ def socket_path() -> str:
 
 
 def need() -> None:
-    """Raise LabError unless the Docker engine and Compose work; the hint says how to install or start them."""
+    """Raise LabError unless the Docker engine and Docker Compose work. The hint tells how to install or start them."""
     socket_path()
     said = docker("version", "--format", "{{.Server.Version}}", within=20)
     if said.returncode != 0:
@@ -53,7 +56,7 @@ def need() -> None:
 
 @functools.cache
 def compose() -> tuple[str, ...]:
-    """Command of Docker Compose: the plugin or the stand-alone program. Raises LabError if neither is installed."""
+    """Return the command of Docker Compose: the plugin or the stand-alone program. Raises LabError if neither is installed."""
     for words in (("docker", "compose"), ("docker-compose",)):
         if shutil.which(words[0]) and _run((*words, "version", "--short"), within=20).returncode == 0:
             return words
@@ -88,7 +91,7 @@ def composed(
 
 
 def containers(project: str) -> dict[str, dict[str, Any]]:
-    """Description of each container of a project by service, as printed by `docker inspect`. Raises LabError."""
+    """Return the description of each container of a project, as `docker inspect` prints it, by service. Raises LabError."""
     found = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={project}")
     if found.returncode != 0 or not (numbers := found.stdout.split()):
         return {}

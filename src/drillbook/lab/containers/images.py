@@ -1,4 +1,4 @@
-"""Images of the Docker lab: their base image, and building missing images."""
+"""Images of the Docker lab: chooses their base image, and builds images that are missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ BUILD_WITHIN = 1200.0
 
 
 def tag(files: Path) -> str:
-    """Tag of the images: a digest of the files they are built from, so that changed files get a new tag."""
+    """Return the tag of the images.
+
+    It is a digest of the files that they are built from, so that changed files get a new tag.
+    """
     digest = hashlib.sha256(os.environ.get(CHOICE, "").encode())
     for path in [*sorted(files.glob("etc/*")), files / "Dockerfile", *_sources()]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
@@ -44,7 +47,7 @@ def present(image: str) -> bool:
 
 
 def ready(files: Path, progress: Progress) -> str:
-    """Build the images unless all exist; return their tag. Raises LabError."""
+    """Build the images unless all of them exist. Return their tag. Raises LabError."""
     wanted = tag(files)
     if not _all_there(wanted):
         with alone():
@@ -59,7 +62,7 @@ def _all_there(wanted: str) -> bool:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Hold this user's lock for image builds, so that two processes do not build at once."""
+    """Hold this user's lock for building images, so that two processes do not build at the same time."""
     path = Path(tempfile.gettempdir()) / f"drillbook-lab-images-{os.getuid()}.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -88,7 +91,7 @@ def _build(files: Path, wanted: str, progress: Progress) -> None:
 
 
 def remove() -> None:
-    """Remove every image of the labs, including a base image built on this machine. Raises LabError."""
+    """Remove every image of the labs, including a base image that was built on this machine. Raises LabError."""
     found = docker("image", "ls", "-q", f"{NAME}/*").stdout.split()
     if found and (done := docker("image", "rm", "-f", *dict.fromkeys(found), within=120)).returncode != 0:
         raise LabError(
@@ -130,7 +133,10 @@ def _sources() -> list[Path]:
 
 
 def _fill(context: Path, files: Path) -> None:
-    """Fill the folder ``context`` for the image build: the files of ``lab/``, and the modules that run in the containers."""
+    """Fill the folder ``context`` for an image build.
+
+    It gets the files of ``lab/``, and the modules that run in the containers.
+    """
     root = Path(drillbook.__file__).parent
     shutil.copy(files / "Dockerfile", context)
     shutil.copytree(files / "etc", context / "etc")
@@ -141,9 +147,10 @@ def _fill(context: Path, files: Path) -> None:
 
 
 def base(progress: Progress) -> str:
-    """Choose or build the base image; return its name. Raises LabError.
+    """Choose or build the base image, and return its name. Raises LabError.
 
-    Order of preference: the configured image, a base image built before, Debian's own (present or pulled), a new build.
+    The first of these that exists is used: the configured image, a base image that was built before, and Debian's own
+    image, which is pulled if it is not present. If none of them can be used, a base image is built.
     """
     if chosen := os.environ.get(CHOICE):
         return chosen

@@ -12,7 +12,7 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""Machines of the Docker lab; each has the host of the embedded lab whose name its SSH port uses."""
+"""Machines of the Docker lab. For each of them: the host of the embedded lab that has the same name for its SSH port."""
 SERVICES = (
     "app",
     "api",
@@ -30,19 +30,22 @@ SERVICES = (
 )
 """The services in ``lab/compose.yml``."""
 ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store", "vectors": "store", "exporter": "db"}
-"""Machine with which each container shares its network and its process namespace."""
+"""For each container: the machine whose network and process namespace it shares."""
 SANDBOX = "/var/tmp/sandbox-db"
-"""Folder of the database sandbox, on the machine spare."""
+"""Folder of the database sandbox on the machine `spare`."""
 PREFIX = "docker."
-"""Prefix of paths that select values of the Docker lab in an inventory, such as ``docker.ssh.db-1``."""
+"""Prefix of paths in an inventory that select values of the Docker lab, such as ``docker.ssh.db-1``."""
 
 
 class DockerLab(Lab):
-    """One Docker lab. It has the port names of the embedded lab, and inside the containers also the same port numbers."""
+    """One Docker lab. Its ports have the names of the embedded lab's ports.
+
+    Inside the containers they have the same numbers, too.
+    """
 
     @property
     def project(self) -> str:
-        """Project name in Docker Compose, unique for each folder."""
+        """Name of the project in Docker Compose. It is different for each folder."""
         return f"drillbook-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
 
     def container(self, service: str) -> str:
@@ -83,15 +86,15 @@ class DockerLab(Lab):
 
 
 def default_folder(project: Path) -> Path:
-    """Folder of a project's Docker lab, next to the folder of its embedded lab."""
+    """Return the folder of a project's Docker lab. It is next to the folder of the project's embedded lab."""
     beside = layout.default_folder(project)
     return beside.with_name(beside.name + "-docker")
 
 
 def lookup(folder: Path, path: str) -> str | int:
-    """Return the lab's value at a dotted path (without the prefix ``docker.``). Raises LabError for an unknown path.
+    """Return the lab's value at a dotted path, which has no prefix ``docker.``. Raises LabError for an unknown path.
 
-    While the lab is down, returns the value for the lab's preferred ports.
+    While the lab is down, the value is that of a lab on its preferred ports.
     """
     values = (DockerLab.read(folder) or DockerLab.preferred(folder)).values()
     if path in values:

@@ -1,4 +1,4 @@
-"""Settings of the lab's containers (keys, passwords, ports), written to the folder that each container mounts."""
+"""Settings of the lab's containers (keys, passwords, ports). They are written to the folder that each container mounts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _S3 = "AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}\nGOMEMLIMIT=400Mi
 
 
 def _folder(lab: DockerLab, name: str) -> Path:
-    """Create a folder that a container mounts; everybody may read it, but only the lab's user may enter the folder above."""
+    """Create a folder that a container mounts. Everybody may read it, but only the lab's user may enter its parent folder."""
     folder = lab.folder / name
     (folder / "settings").mkdir(parents=True, exist_ok=True)
     for one in (folder, folder / "settings"):
@@ -78,7 +78,7 @@ def _visible(path: Path, text: str) -> None:
 
 
 def _key(path: Path) -> str:
-    """Write a new private key to ``path``; return its public key as one line in OpenSSH's format."""
+    """Write a new private key to ``path``. Return its public key as one line in the format of OpenSSH."""
     key = Ed25519PrivateKey.generate()
     put(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode("ascii"))
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
