@@ -1,4 +1,4 @@
-"""Implementations of the interface `Host`: SSH, this machine, and a fake for tests. All pass the same contract tests.
+"""Implementations of the interface `Host`: SSH, this machine, and a fake host for tests. All pass the same contract tests.
 
 Lives here: opening a host of an inventory, running commands, reading and writing files, forwarding ports.
 Lives elsewhere: the interface itself (`sdk.host`), journalled commands of a step (`engine.recorded_host`).

@@ -1,4 +1,7 @@
-"""Helpers of all hosts that read files, and write them either completely or not at all, also with shell commands."""
+"""Functions that read files on a host, and that write files either completely or not at all. All kinds of hosts use them.
+
+Hosts that have no other way use the functions that work by shell commands.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ With it, an unfinished file can be removed even after the step's time is over.
 
 
 def of_step(seconds: float) -> Deadline:
-    """Return a deadline in ``seconds``, or at the end of the step's time if that is earlier, but not before ``LEAST_S``.
+    """Return a deadline in ``seconds``, or at the end of the step's time if that is earlier.
 
-    Cancelling the step also cancels the deadline.
+    The deadline is at least ``LEAST_S`` away. Cancelling the step also cancels the deadline.
     """
     step = current()
     return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)

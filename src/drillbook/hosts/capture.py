@@ -48,7 +48,7 @@ class Capture:
 class MarkedCapture(Capture):
     """Capture of a stream whose first line is a marker line. The marker line is removed from the output.
 
-    It contains a token, the process id of the command, and the path of the login shell.
+    The marker line contains a token, the process id of the command, and the path of the login shell.
     """
 
     def __init__(self, limit: int, token: str) -> None:
@@ -93,7 +93,7 @@ def captured(
     err: Capture,
     since: float,
 ) -> Output:
-    """Return the Output of a finished command. ``since``: start of the command in seconds on the monotonic clock."""
+    """Return the Output of a finished command. ``since``: time on the monotonic clock when the command started, in seconds."""
     return Output(
         host=host,
         argv=argv,

@@ -22,7 +22,7 @@ from drillbook.values import Secret
 NOT_KILLED = "it could not be killed"
 """Text in the error of a host that could not kill a command."""
 MARK = "#drillbook"
-"""First word of a line for the script START. The line tells how many bytes of shell text follow."""
+"""First word of a line in the input of the script START. The line tells how many bytes of shell text follow."""
 # Skips a password that sudo did not ask for, then runs the shell text that sets the environment and the folder. dd and read
 # take one byte at a time, and leave the command's own input unread.
 START = (
@@ -94,8 +94,7 @@ Its arguments are the host, the account and the command.
 
 
 def privileged(host: Host, become: Become | None, used: Used | None = None) -> Host:
-    """Return a host on which commands run, and files are accessed, as the account of ``become``. For None, return ``host``
-    itself.
+    """Return a host on which the account of ``become`` runs commands and accesses files. For None, return ``host`` itself.
 
     ``used``: function that is called with every command before it starts.
     """
@@ -139,7 +138,7 @@ class PrivilegedHost(WrappedHost):
         return self._answered(replace(raw, argv=checked(argv)))
 
     def _kill(self, error: CommandTimedOut | Cancelled, token: str) -> None:
-        """Kill a command that its own connection could not kill because sudo asks for a password.
+        """Kill a command that its own connection could not kill, because sudo asks for a password.
 
         Correct the message of ``error``.
         """
@@ -157,12 +156,11 @@ class PrivilegedHost(WrappedHost):
         *,
         name: str = "sh",
     ) -> tuple[tuple[str, ...], bytes]:
-        """Return the command for the SSH user, and the beginning of its standard input. ``name``: name of the shell that
-        runs START.
+        """Return the command for the SSH user, and the beginning of its standard input.
 
-        The password, the environment and the folder are passed on standard input, because sudo passes on no variables, and
-        the SSH user may not be able to enter the folder. Raises SecretError when the password cannot be read, and HostError
-        when it has several lines.
+        ``name``: name of the shell that runs the script START. The password, the environment and the folder are passed on
+        standard input, because sudo passes on no variables, and because the SSH user may not be able to enter the folder.
+        Raises SecretError when the password cannot be read, and HostError when it has several lines.
         """
         words, password, text = checked(argv), self._password(), exports(revealed(env))
         if cwd is not None:
@@ -175,9 +173,11 @@ class PrivilegedHost(WrappedHost):
         return self._by_sudo(("sh", "-c", START, name, *words)), head
 
     def may(self, argv: Sequence[str], *, deadline: Deadline) -> str:
-        """Ask sudo if it would start ``argv``, which is not started; return the reason why not, empty if it would.
+        """Ask sudo whether it would start ``argv``. Return the reason why not, or an empty text if it would. Nothing is
+        started.
 
-        A program that is missing, and an answer that is unknown, give no reason. Raises SecretError, HostError.
+        When a program is missing, and when the answer of sudo is unknown, the result is empty. Raises SecretError,
+        HostError.
         """
         words, password = checked(argv), self._password()
         asked = words if password is None else ("sh", "-c", START, "sh", *words)
@@ -265,10 +265,9 @@ class PrivilegedHost(WrappedHost):
         return get_by_command(self, path, limit, for_bytes(limit))
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that leads to ``path``. A process of ``user`` connects to ``path``; by default, of the
-        account.
+        """Open a private Unix socket that leads to ``path``; see ``Host.forward_socket``.
 
-        See ``Host.forward_socket``.
+        A process of ``user`` connects to ``path``. By default it is a process of the account.
         """
         if not isinstance(self.inner, Piped):
             return self.inner.forward_socket(path, name, user or self.become.user)

@@ -18,9 +18,9 @@ The kernel limits one argument to 128 KiB, and sshd passes the whole line as one
 """
 
 FRONT = 8
-"""Number of arguments at the beginning of a command in which `sudo` is looked for, since a shell or `env` may precede it.
+"""Number of arguments at the beginning of a command among which `sudo` is looked for. A shell or `env` may come before it.
 
-Fences are not counted.
+Arguments of fences are not counted.
 """
 FENCE_MARK = "drillbook: fenced off, did not start"
 """Text that a fence prints when it refuses to start a command. A fence is a wrapper that first checks a lock."""
@@ -84,11 +84,11 @@ exit 1
 """
 """Script that kills the session that ``$1`` leads, and all descendants of ``$1``. It sends TERM, and after 2 s KILL.
 
-The exit status is 0 when all these processes are gone. A process that was found stays on the list of processes to kill,
-because its children with sessions of their own cannot be found any more once it has terminated. When all processes seem
-gone, the script searches again, because a terminating process may have just started another. The search has three passes:
-so it finds children that are listed before their parents, and ends even if processes fork endlessly. ``$2`` is ``sudo -n``
-when the command itself ran through sudo, and otherwise empty, as for root.
+The exit status is 0 when all these processes are gone. A process that was found stays on the list of processes to kill:
+once it has terminated, its children that have sessions of their own can no longer be found. When all processes seem gone,
+the script searches again, because a terminating process may have just started another. The search has three passes. So it
+finds children that are listed before their parents, and it ends even if processes fork endlessly. ``$2`` is ``sudo -n``
+when the command itself ran through sudo. Otherwise, for example for root, it is empty.
 """
 
 
@@ -144,7 +144,8 @@ def new_token() -> str:
 class Order:
     """A command for a host behind SSH, and the shell line that starts the command.
 
-    The line first writes ``token`` and the process id to standard error. With this id the command can be killed.
+    The shell line first writes ``token`` and the process id to standard error. By this process id the command can be
+    killed.
     """
 
     host: str
@@ -195,7 +196,7 @@ class Order:
 
 
 def through_sudo(words: Sequence[str]) -> bool:
-    """Return True when a command runs through sudo. Lock checks, a shell or ``env`` may precede sudo."""
+    """Return True when a command runs through sudo. Checks of locks, a shell or ``env`` may come before `sudo`."""
     while len(words) > FENCE_WORDS and words[1] == "-c" and FENCE_MARK in words[2]:
         words = words[FENCE_WORDS:]
     return any(word.rpartition("/")[2] == "sudo" for word in words[:FRONT])

@@ -1,4 +1,4 @@
-"""Rules of a sudoers file that allow exactly the commands that runs recorded. sudoers(5) describes the syntax."""
+"""Makes rules for a sudoers file. They allow exactly the commands that runs recorded. sudoers(5) describes the syntax."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _SPECIAL = {
 def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     """Return the rule that lets ``user`` start ``program`` with exactly the arguments ``argv`` as ``account``.
 
-    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run; the rule has a class of
-    characters for each of their digits.
+    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run. For each of their digits,
+    the rule has a class of characters.
     """
     words = " ".join(argv)
     arguments = pattern(words) if words else NO_ARGUMENTS
@@ -36,7 +36,10 @@ def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
 
 
 def allows_all(rules: str, account: str) -> bool:
-    """Return True when ``rules``, as printed by `sudo -l -l`, allow every command as ``account``; or are the word `all`."""
+    """Return True when ``rules`` allow every command as ``account``.
+
+    They are the output of `sudo -l -l`, or the word `all`.
+    """
     if rules.strip() == "all":
         return True
     if re.search(r"^\t!", rules, re.MULTILINE):
@@ -51,7 +54,10 @@ def allows_all(rules: str, account: str) -> bool:
 
 
 def pattern(words: str) -> str:
-    """Return the pattern, in the syntax of sudoers(5), that matches the arguments ``words`` of a command, joined by spaces."""
+    """Return the pattern that matches the arguments ``words`` of a command, joined by spaces.
+
+    Its syntax is that of sudoers(5).
+    """
     found, at = [], 0
     for match in sorted(
         [*RUN.finditer(words), *TOKEN.finditer(words), *BESIDE.finditer(words)], key=lambda one: one.start()

@@ -1,4 +1,4 @@
-"""One command on one channel of a connection. It needs a thread only to write standard input."""
+"""One command on one channel of a connection. Only the writing of standard input needs a thread."""
 
 from __future__ import annotations
 
@@ -112,11 +112,11 @@ class Exec:
         return moved
 
     def step(self, seconds: float) -> End | None:
-        """Wait for output, for at most ``seconds`` and one tick. Once all output is read, return the exit status or the
+        """Wait for output for ``seconds`` and one tick at most. When all output is read, return the exit status or the
         signal.
 
-        Returns None while the command runs or more output may come. Raises LinkLost when the connection broke, ExecRefused
-        when the server refuses to start the command, and the errors of a sink.
+        Returns None while the command runs, or while more output may come. Raises LinkLost when the connection broke,
+        ExecRefused when the server refuses to start the command, and the errors of a sink.
         """
         self._wake.wait(min(TICK, seconds))
         self._wake.reset()
@@ -142,9 +142,8 @@ class Exec:
         self._out = Capture(0)
 
     def _lingered(self) -> bool:
-        """Return True when the command has terminated and no output has come for 2 s.
-
-        A background process still has the output open.
+        """Return True when the command has terminated, no output has come for 2 s, and a background process has the output
+        open.
         """
         if not self._silent:
             self._silent = time.monotonic()

@@ -22,8 +22,8 @@ KEEPALIVE_SECONDS = 15
 
 
 class _Connection(fabric.Connection):  # type: ignore[misc]
-    """Connection that stores ``inline_ssh_env`` in itself. Fabric would write this setting into the configuration of all
-    threads.
+    """Connection that stores ``inline_ssh_env`` in itself. Fabric would write it into the configuration that all threads
+    share.
 
     Such a write empties the shared configuration for a moment. Another connection would find no settings at that moment.
     """

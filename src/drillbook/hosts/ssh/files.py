@@ -60,9 +60,9 @@ class _Sftp(paramiko.SFTPClient):
 
 
 def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
-    """Return the SFTP client of ``link``, which the first call opens.
+    """Return the SFTP client of ``link``. The first call opens it.
 
-    The caller must hold the lock of the link. Raises NoSftp.
+    The caller must hold the lock of the link. Raises NoSftp when the server has no SFTP.
     """
     if link.sftp is None:
         channel = open_session(link, Deadline.after(SECONDS), host=host)
@@ -105,7 +105,7 @@ def _is_folder(sftp: paramiko.SFTPClient, path: str) -> bool:
 
 
 def get_file(sftp: paramiko.SFTPClient, path: str, limit: int) -> bytes:
-    """Read the first ``limit`` bytes of ``path``."""
+    """Read the first ``limit`` bytes of the file ``path``."""
     with sftp.open(path, "rb") as file:
         size = min(limit, file.stat().st_size or 0)
         file.prefetch(size)

@@ -30,8 +30,9 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Output, Target, once_mor
 from drillbook.values import Secret
 
 CHANNELS = 8
-"""Maximum number of concurrent commands on one connection. sshd allows 10 channels; SFTP needs one of them, and a kill
-script another.
+"""Maximum number of concurrent commands on one connection.
+
+sshd allows 10 channels. One of them is needed for SFTP, and another for a script that kills a command.
 """
 
 
@@ -69,7 +70,7 @@ class SshHost:
         return open_link(self._target, ssh_config=self._ssh_config, gateway=behind)
 
     def link(self, deadline: Deadline) -> Link:
-        """Return the connection. If none is open, open one. Raises the errors of ``open``, CommandTimedOut, Cancelled."""
+        """Return the open connection, or open one. Raises the errors of ``open``, CommandTimedOut, Cancelled."""
         return self._keeper.get(deadline)
 
     def open(self) -> None:
@@ -139,7 +140,7 @@ class SshHost:
     def _session(self, words: Sequence[str], deadline: Deadline) -> tuple[Link, paramiko.Channel]:
         """Open a new channel.
 
-        If the connection is broken, open it again once, which is safe because the command has not started yet.
+        If the connection is broken, open another connection once. This is safe, because the command has not started yet.
         """
         for again in (True, False):
             if expired(deadline):

@@ -62,9 +62,9 @@ class Offered(InMemoryPrivateKey):
 
 
 class KeysInOrder(AuthStrategy):
-    """Login with the identity in the inventory. Without an identity, the login uses the keys that ssh would offer.
+    """Login with the identity in the inventory, or with the keys that ssh would offer if the inventory names no identity.
 
-    These are first the IdentityFile entries of ~/.ssh/config, then the keys of the agent, and then the default keys.
+    ssh offers the IdentityFile entries of ~/.ssh/config first, then the keys of the agent, and then the default keys.
     """
 
     def __init__(self, host: str, user: str, identity: str, ssh_config: Any) -> None:
@@ -116,8 +116,9 @@ class KeysInOrder(AuthStrategy):
 
 
 def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
-    """Return the paths of the known_hosts files: the file ``chosen`` in the inventory, or otherwise the files that ssh
-    uses.
+    """Return the paths of the known_hosts files.
+
+    This is the file ``chosen`` in the inventory. If the inventory names none, it is the files that ssh uses.
     """
     if chosen:
         return [str(Path(chosen).expanduser())]
@@ -175,10 +176,9 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
     """Policy that refuses a host whose key is in none of the known_hosts files. Its hint shows how to record the key."""
 
     def __init__(self, host: str, address: str, port: int, files: Sequence[str], alias: str = "") -> None:
-        """Verify the host against the known_hosts ``files``, which need not exist. Hints suggest to record new keys in the
-        first file.
+        """Verify the host against the known_hosts ``files``, which need not exist.
 
-        ``alias``: value of HostKeyAlias.
+        Hints suggest to record a new key in the first of these files. ``alias``: value of HostKeyAlias.
         """
         self._host, self._address, self._port, self._files = host, address, port, files
         self._alias = alias

@@ -24,7 +24,7 @@ MOST_WAITING = 16 << 20
 STUCK = 1.0
 """Seconds to wait for the lock ``gate``.
 
-After that, the thread that holds the lock counts as stuck while it sends to a full socket.
+A thread that holds the lock for longer counts as stuck, because it is sending to a socket that accepts no more data.
 """
 
 # Paramiko logs each error that it raises, with a traceback; Drillbook translates these errors itself.
@@ -63,9 +63,10 @@ class _Packets(Packetizer):
 class SteadyTransport(paramiko.Transport):
     """Transport that records signals, disables Nagle's algorithm, and never sends to a closed channel.
 
-    When the server closes a channel, a thread of paramiko answers, while another thread may be about to send to that
-    channel. When a server receives a packet for a channel that it has forgotten, it drops the whole connection with all its
-    commands. Therefore every thread that sends holds the lock ``gate``, and so does the thread that answers a close.
+    When the server closes a channel, a thread of paramiko answers. At the same time, another thread may be about to send to
+    that channel. If a server receives a packet for a channel that it has forgotten, it drops the whole connection with all
+    its commands. Therefore every thread holds the lock ``gate`` while it sends, and so does the thread that answers a
+    close.
     """
 
     def __init__(self, sock: Any, **options: Any) -> None:
@@ -79,11 +80,11 @@ class SteadyTransport(paramiko.Transport):
 
     @contextmanager
     def sending(self) -> Iterator[bool]:
-        """Hold the lock ``gate`` and yield True. If another thread holds the lock for more than ``STUCK`` seconds, yield
-        False without it.
+        """Hold the lock ``gate`` and yield True.
 
-        Without this limit, a deadlock is possible: another thread may hold the lock until a key exchange ends, while the
-        waiting thread is the one that performs the exchange.
+        If another thread holds the lock for more than ``STUCK`` seconds, yield False without holding it. Without this
+        limit, a deadlock is possible: another thread may hold the lock until a key exchange ends, while the waiting thread
+        is the one that performs the exchange.
         """
         held = self.gate.acquire(timeout=STUCK)
         try:
@@ -95,15 +96,15 @@ class SteadyTransport(paramiko.Transport):
     def signal_of(self, channel: paramiko.Channel) -> str | None:
         """Return the signal that killed the command on ``channel``, such as ``TERM``, and forget it.
 
-        None when there was no signal.
+        None when no signal did.
         """
         return self.signals.pop(channel.get_id(), None)
 
 
 def _handle_close(channel: Any, message: Message) -> None:
-    """Answer the close of a channel. During a key exchange, another thread sends the answer.
+    """Answer the close of a channel. During a key exchange, another thread sends the answer later.
 
-    During the exchange no answer may be sent, and the thread that calls this function performs the exchange. In paramiko,
+    During a key exchange no answer may be sent, and the thread that calls this function performs the exchange. In paramiko,
     this thread waits for the end of the exchange. The connection then stalls for 30 s and breaks.
     """
     transport = channel.transport
@@ -167,7 +168,7 @@ def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], boo
     """Send all of ``data``. Returns False when the channel closes, or when ``wanted`` returns False.
 
     The caller makes sure that only one thread sends to a channel. A window that was open therefore stays open until this
-    function sends, and the lock ``gate`` is never held during a wait for a window.
+    function sends. The lock ``gate`` is never held during a wait for a window.
     """
     transport = steady(channel)
     view = memoryview(data)
