@@ -1,5 +1,5 @@
-"""Base classes of actions. An action is a named operation; the fields of its class are its parameters, and the keys in
-YAML.
+"""Base classes of actions. An action is a named operation. The fields of its class are its parameters, and their names are
+the keys in YAML.
 
 The name of an action consists of its family and its class: the class ``Dump`` of the family ``postgres`` is
 ``postgres.dump``. Plans, documentation and contract tests find every action automatically.
@@ -59,12 +59,11 @@ class Action(BaseModel):
     RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
     """For an action that verifies backups: names of the actions that restore them. The first of these restores all data."""
     COMPARES: ClassVar[bool] = False
-    """True when the success of a step shows that the content of its service equals the content that a backup's manifest
-    lists.
-    """
+    """True when the success of a step proves that the content of its service equals the content in a backup's manifest."""
     COMPARES_WITH: ClassVar[str] = ""
-    """For a comparison whose `manifest` does not belong to a backup: name of the action that recorded the content before
-    the fault.
+    """For a comparison whose `manifest` does not belong to a backup: name of the action that recorded the content.
+
+    That action runs before the fault.
     """
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """For a restore: the parameters that get their values from earlier steps on the same service.
@@ -83,8 +82,9 @@ class Action(BaseModel):
     TIMEOUT: ClassVar[float] = 60.0
     """Default timeout of a step with this action, in seconds."""
     LEASED: ClassVar[bool] = False
-    """True for a change that has a lease, as faults have: the target undoes the change when the run stops renewing the
-    lease.
+    """True for a change that has a lease, as faults have.
+
+    When the run stops renewing the lease, the target undoes the change by itself.
     """
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
     """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
@@ -111,25 +111,25 @@ class Action(BaseModel):
         """
 
     def ready(self, ctx: Context) -> None:
-        """Check before the drill begins that ``run`` can succeed. The check only reads. Raises NotReady when ``run`` cannot
-        succeed.
+        """Check before the drill begins that ``run`` can succeed. The check only reads.
 
-        Fields whose values come from an earlier step have no value yet: call ``known`` before reading them.
+        Fields whose values come from an earlier step have no value yet. Call ``known`` before reading them. Raises NotReady
+        when ``run`` cannot succeed.
         """
 
     def programs(self, ctx: Context) -> Sequence[str]:
-        """Return the names of the programs that ``ready`` looks for with ``ctx.missing`` on the step's host. Contacts no
-        host.
+        """Return the names of the programs that ``ready`` looks for with ``ctx.missing`` on the step's host.
 
-        A check of a drill looks for all these programs on a host with one command. Each program that is not in the result
-        needs a command of its own.
+        Contacts no host. A check of a drill looks for all these programs on a host with one command. Each program that is
+        not in the result needs a command of its own.
         """
         return ()
 
     def commands(self, ctx: Context) -> Sequence[Sequence[str]]:
-        """Return commands that ``run`` starts later on the step's host, as far as they are known before.
+        """Return commands that ``run`` will start on the step's host, as far as they are known before the drill.
 
-        Before the drill begins, sudo is asked if the account of the step may start them, and the commands of the undo.
+        Before the drill begins, sudo is asked whether the account of the step may start these commands and those of the
+        undo.
         """
         return ()
 
@@ -178,16 +178,18 @@ class Action(BaseModel):
         return Undo.nothing("reads only")
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Measure the identity of the data that this action destroys, compares or restored, or whose backup it verifies.
+        """Measure the identity of the data of this action. Returns ``None`` for an action without such data.
 
-        Returns ``None`` for every other action. Raises the errors of the measurement.
+        This is the data that the action destroys, compares or has restored, or whose backup it verifies. Raises the errors
+        of the measurement.
         """
         return None
 
     @classmethod
     def may_lease(cls, effect: Effect) -> bool:
-        """Return True when a step with this ``effect`` has a lease: the target undoes the step when the run stops renewing
-        the lease.
+        """Return True when a step with this ``effect`` has a lease.
+
+        When the run stops renewing the lease, the target undoes the step by itself.
         """
         return (effect is Effect.FAULT or cls.LEASED) and "commands" in cls.undo_kinds()
 
@@ -241,9 +243,7 @@ class Fault(Action):
     RESTORE_ONLY: ClassVar[bool] = False
     """True when only a restore undoes the fault. The plan then requires a backup phase and a restore phase."""
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
-    """For a fault that only a restore undoes: names of the actions that verify a backup of the data that this fault
-    destroys.
-    """
+    """For a fault that only a restore undoes: names of the actions that verify a backup of the destroyed data."""
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}
     """For a fault that only a restore undoes: for each action that may verify the backup, the action that restores it.
 
@@ -269,23 +269,24 @@ class Fault(Action):
 
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:
-        """Return the undo commands or the undo action of this fault, or ``Undo.by_restore`` when only a restore can undo
-        it.
+        """Return the undo commands or the undo action of this fault.
+
+        When only a restore can undo it, return ``Undo.by_restore``.
         """
 
     @abstractmethod
     def active(self, ctx: Context) -> bool | None:
         """Return True when it is proven that the fault is active, and False when it is proven that the fault is gone.
 
-        For a fault that is only partly active, returns ``None`` or raises an error.
+        When the fault is active only in part, return ``None`` or raise an error.
         """
 
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when it is proven that ``inject`` changed nothing, and ``None`` when this is unknown.
 
-        Used only for faults that only a restore undoes. It only reads, and is called after an injection that failed or was
-        killed, before any restore. True means that no restore is needed. An inactive fault is no such proof, since half of
-        the damage may be done.
+        Used only for faults that only a restore undoes. It only reads. It is called after an injection that failed or was
+        killed, and before any restore. True means that no restore is needed. That a fault is not active does not prove
+        this, because half of the damage may be done.
         """
         return None
 

@@ -47,7 +47,10 @@ class Budget:
 
 
 def signs(data: bytes) -> int:
-    """Return an upper limit for the number of values in the JSON text ``data``, from its signs."""
+    """Return an upper limit for the number of values in the JSON text ``data``.
+
+    It is computed from the punctuation in the text.
+    """
     return sum(data.count(sign) for sign in (b",", b"[", b"{"))
 
 

@@ -27,7 +27,7 @@ def _form(text: str) -> str:
     return text
 
 
-UNKNOWN_S = "how long the job took is not known, and not part of the error"
+UNKNOWN_S = "the duration of the backup job is unknown, and not part of the error"
 """Part of the text about the time of a backup.
 
 The data is older than this time by the unknown duration of the backup job.
@@ -41,16 +41,18 @@ class FileBackups(BackupSource):
     DECRYPTS: ClassVar[bool] = True
     """True if files of this source may be encrypted. False for kinds whose backups consist of several files each."""
     TAKEN: ClassVar[str] = ""
-    """Name of the backup job, such as ``the dump``, when the file's time is the end of the job, but the data is older.
+    """Name of the backup job, such as ``the dump``, for backups whose data is older than the time of the file.
 
-    In such a backup the data is as it was at the beginning of the job. Empty when the file's time is the time of its data.
+    In such a backup, the data is as it was when the job began, but the time of the file is the end of the job. Empty when
+    the time of the file is the time of its data.
     """
 
     at: Secret | str | tuple[str, ...] = Field(
         description=(
-            "Place of the backup files: /path on the host (a folder or one file), s3://bucket/prefix/ (without the last slash, "
-            "keys such as prefix-2/... belong to it too), sftp://HOST/path with a host of the inventory, an https:// URL "
-            "(usually a secret), or a list with a command and its arguments that prints the newest backup."
+            "Place of the backup files. It is a path on the host (/path, a folder or one file), "
+            "s3://bucket/prefix/ (without the last slash, keys such as prefix-2/... belong to it too), "
+            "sftp://HOST/path with a host of the inventory, an https:// URL (usually a secret), or a command "
+            "that prints the newest backup (a list of the command and its arguments)."
         )
     )
     pattern: str = Field(default="*", description="Shell pattern that the names of the backup files match.")
@@ -72,14 +74,17 @@ class FileBackups(BackupSource):
     identity: AgeIdentity | None = Field(
         default=None,
         description=(
-            "Secret key of age that decrypts files whose names end with .age: the content of a file made by "
-            "age-keygen, given by `!file` or `!env`."
+            "Secret key of age that decrypts files whose names end with .age. It is the content of a file "
+            "made by age-keygen, given by `!file` or `!env`."
         ),
     )
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Path of the backup files if `at` is a path on the source's host, or on another host by `sftp`; otherwise empty."""
+        """Path of the backup files, if `at` is a path on the source's host, or on another host by `sftp`.
+
+        Empty for any other place.
+        """
         if not isinstance(self.at, str):
             return ()
         if self.at.startswith("sftp://"):

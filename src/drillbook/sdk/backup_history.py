@@ -30,15 +30,15 @@ from drillbook.values import Duration
 AHEAD_S = 300.0
 """Tolerated difference between two clocks, in seconds."""
 LATE = 1.5
-"""Number of schedule intervals. When no new backup appears for longer than this, a backup is missed."""
+"""A backup counts as missed when no new backup appears for longer than this number of schedule intervals."""
 RECENT = 4
-"""Number of schedule intervals before now in which every gap is reported."""
+"""Number of schedule intervals, counted back from now, within which every gap is reported."""
 LEAST, MOST = 3, 14
 """Smallest and largest number of earlier backups with which the size of the newest backup is compared."""
 SHRUNKEN, GROWN = 0.7, 2.0
-"""Ratios of the newest size to the median of earlier sizes.
+"""Two ratios of the size of the newest backup to the median size of earlier backups.
 
-Below the first, the backup has shrunk; above the second, it has grown.
+Below the first ratio, the backup has shrunk. Above the second, it has grown.
 """
 SPREAD = 3.0
 """Number of median absolute deviations within which a size counts as usual."""

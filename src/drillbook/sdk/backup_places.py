@@ -101,7 +101,7 @@ class Place:
         """
 
     def beginnings(self, ctx: Context, names: Sequence[str], limit: int) -> dict[str, bytes]:
-        """Return the first ``limit`` bytes of each file, by name.
+        """Return the first ``limit`` bytes of each file, with the name of the file as the key.
 
         The result is empty when this location can only read whole files.
         """

@@ -1,8 +1,7 @@
-"""Base of backup sources. A backup source is a list of backups that a team takes with its own tools; see `backups` in
-inventories.
+"""Base of backup sources. A backup source is a list of backups that a team takes with its own tools.
 
-Each kind of source (pg_dump, restic, ...) has a class that runs its backup tool. Through this interface, the actions
-`backup.*` list, check, measure and restore backups of every kind.
+Inventories list them under `backups`. Each kind of source (pg_dump, restic, ...) has a class that runs its backup tool.
+Through this interface, the actions `backup.*` list, check, measure and restore backups of every kind.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from drillbook.values import Duration
 AHEAD_S = 60.0
 """Seconds by which the time of a backup may lie in the controller's future, since the two clocks may differ."""
 END = datetime.max.replace(tzinfo=UTC)
-"""Target of a point-in-time recovery that recovers everything up to the end of the archived log."""
+"""Target of a point-in-time recovery that recovers all data up to the end of the archived log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,10 @@ class BackupSource(Service):
 
     @property
     def searched(self) -> str:
-        """Place and names that a list of backups covers, as the end of the words `found none`; empty when the tool tells them."""
+        """Place that a list of backups covers, and names of the backups in it, as text after the words `found none`.
+
+        Empty when the backup tool reports them itself.
+        """
         return ""
 
     @abstractmethod
@@ -146,7 +148,7 @@ class BackupSource(Service):
         need_programs(ctx, self.PROGRAMS)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has everything that a restore needs; it is ``ctx.host``. Raises NotReady."""
+        """Check that the host of the sandbox (``ctx.host``) has everything that a restore needs. Raises NotReady."""
 
 
 def source_of(ctx: Context, name: str) -> BackupSource:
@@ -167,8 +169,7 @@ def newest(source: BackupSource, backups: Sequence[Backup]) -> Backup:
 
 
 def chosen(source: BackupSource, found: Sequence[Backup], at: str, only: str = "") -> tuple[Backup, datetime | None]:
-    """Return the backup that ``at`` selects, and the target time of a point-in-time recovery. The target is None for other
-    restores.
+    """Return the backup that ``at`` selects, and the target time of a point-in-time recovery (None for other restores).
 
     ``at`` is ``latest``, the id of a backup, or a time in ISO 8601 with its offset from UTC. A time selects the newest
     backup that was taken up to that time. For sources with point-in-time recovery, ``latest`` means the end of the archived

@@ -1,7 +1,7 @@
 """Writer of backup sets. It uploads the files of one backup to a folder of a store, and uploads the manifest last.
 
-A set is complete or absent. The writer never writes to a folder that already has a manifest, and removes all uploads after
-a failure. Backups of every kind are written with ``BackupSet``.
+A set is therefore either complete or absent. The writer never writes to a folder that already has a manifest. After a
+failure, it removes all uploads. Backups of every kind are written with ``BackupSet``.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ class BackupSet:
         del self.sizes[name]
 
     def seal(self, manifest: BackupManifest) -> None:
-        """Check that the store lists every file with its size, and then write the manifest with the recipients of the
-        store's encryption.
+        """Check that the store lists every file with its size, and then write the manifest.
 
-        Raises StepFailed when a file is missing or has another size, and CouldNotVerify when the store fails.
+        The manifest also names the recipients of the store's encryption. Raises StepFailed when a file is missing or has
+        another size, and CouldNotVerify when the store fails.
         """
         sizes = self.store.sizes(self.folder.key + "/")
         if wrong := [name for name, size in self.sizes.items() if sizes.get(name) != size]:
@@ -151,10 +151,9 @@ def need_clear(service: S3) -> None:
 
 
 def drop_uploads(ctx: Context, to: str) -> None:
-    """Abort unfinished multipart uploads below the folder ``to``. They take up space, although no list of objects shows
-    them.
+    """Abort the unfinished multipart uploads below the folder ``to``. Raises CouldNotVerify.
 
-    Raises CouldNotVerify.
+    They take up space, although no list of objects shows them.
     """
     store, folder = Store(ctx.bucket(to)), Reference.parse(to)
     for key, upload in store.unfinished(folder.key + "/"):

@@ -95,9 +95,7 @@ def _ask(method: str, url: str, body: bytes, headers: dict[str, str]) -> tuple[i
 
 
 def _code(answer: bytes) -> str:
-    """Return only the error code in a store's answer, because the rest of the answer may repeat parts of the secret
-    signature.
-    """
+    """Return only the error code in a store's answer. The rest of the answer may repeat parts of the secret signature."""
     found = re.search(rb"<Code>([A-Za-z0-9]+)</Code>", answer)
     return found.group(1).decode() if found else ""
 

@@ -43,22 +43,34 @@ class Context:
     book: object | None = None
     """Diagnosis trees and inventory, for actions that diagnose a service."""
     proofs: frozenset[str] = frozenset()
-    """Names of the actions that verify a backup of the step's service in the backup phase of this drill."""
+    """Names of the actions in the backup phase of this drill that verify a backup of the step's service."""
     spares: bool = False
-    """True after a fault was injected. Evidence that cannot be written is then skipped with a note, and raises no error."""
+    """True after a fault was injected.
+
+    From then on, evidence that cannot be written is skipped with a note, and not with an error.
+    """
     hosts: Mapping[str, Target] = field(default_factory=dict)
     """The hosts of the inventory by name."""
     traceparent: str = ""
     """W3C header `traceparent`, which makes a request part of the run's trace. Empty when the run is not traced."""
     vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
-    """Function that takes an action and a service, and returns the newest step of earlier runs that passed with both."""
+    """Function that takes the name of an action and of a service.
+
+    It returns the newest step of earlier runs that passed with both.
+    """
     former: frozenset[str] = frozenset()
-    """Names of hosts where a run that is recovered has its temporary files in the folder that older versions used."""
+    """Names of hosts on which a run that is being recovered has its temporary files in the folder that older versions used.
+    """
     written: int = 0
-    """For a canary whose rows are read back or removed: the highest number that it is known to have tried to write."""
+    """For a canary whose rows are read back or removed: the highest number of a row that it is known to have tried to
+    write.
+    """
     programs: Programs = field(default_factory=Programs)
-    """Known answers about programs on hosts. The `ready` checks of all steps share them; any other context asks again."""
+    """Known answers of hosts about their programs. The `ready` checks of all steps share these answers.
+
+    Other contexts ask again.
+    """
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """Return the service ``name``.
@@ -72,15 +84,16 @@ class Context:
         return service
 
     def same_service(self, a: str, b: str) -> bool:
-        """Return True when the names ``a`` and ``b`` mean the same service, or when both are empty because the steps have
-        no service.
+        """Return True when the names ``a`` and ``b`` mean the same service. Two empty names also mean the same.
+
+        The name of a service is empty for a step without a service.
         """
         return a == b or same_thing(self.services, self.hosts, a, b)
 
     def bucket(self, uri: str) -> S3:
-        """Return the S3 service of the bucket in ``uri``, as s3://bucket/...
+        """Return the S3 service of the bucket in ``uri``, which has the form s3://bucket/...
 
-        Raises PlanError unless the inventory has exactly one.
+        Raises PlanError unless the inventory has exactly one such service.
         """
         match = re.match(r"s3://([^/#]+)", uri)
         found = [s for s in self.services.values() if isinstance(s, S3) and match and s.bucket == match[1]]
@@ -136,9 +149,9 @@ class Context:
 
     @contextmanager
     def evidence_stream(self, name: str, *, sync: bool = False) -> Iterator[tuple[RedactingWriter, Facts]]:
-        """Open an evidence file for writing.
+        """Open an evidence file for writing. Yield the writer and the facts about the file.
 
-        Yields the writer and the facts; the facts are filled in when the file is closed.
+        The facts get their values when the file is closed.
         """
         folder = self.folder / "evidence"
         name, taken = self._evidence_file(name), len(self.kept_evidence(name))
@@ -162,7 +175,7 @@ class Context:
 
     @contextmanager
     def reach(self, service: Any) -> Iterator[tuple[str, int]]:
-        """Yield an address and a port where the controller reaches ``service``; they lead through an SSH tunnel if needed."""
+        """Yield an address and a port at which the controller reaches ``service``, through an SSH tunnel if necessary."""
         if service.socket or getattr(service, "reach", "direct") == "ssh":
             with self.host_named(service.host).forward(service.socket or service.address, service.port) as port:
                 yield "127.0.0.1", port

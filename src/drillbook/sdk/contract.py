@@ -1,6 +1,6 @@
 """Contract checks for tests of a plugin. They verify the declarations of a system.
 
-``assert problems(SYSTEM) == []`` is such a test; see docs/plugins.md. The checks contact no host; tests of the actions
+Such a test is ``assert problems(SYSTEM) == []``; see docs/plugins.md. The checks contact no host. Tests of the actions
 themselves need a real server. ``source_problems`` checks backup sources.
 """
 
@@ -130,7 +130,7 @@ def _files(system: System) -> Iterator[str]:
 
 
 def _examples(system: System, drills: Path | None) -> Iterator[str]:
-    """Check that a drill shows each action, and that the examples give actions parameters that they accept."""
+    """Check that a drill shows each action, and that the examples give each action only parameters that it accepts."""
     for path in examples.files(system):
         try:
             _check_steps(strict.load(path))

@@ -1,6 +1,4 @@
-"""Deadlines for libraries that limit only the time of a single read: at the deadline of the step, their connections are
-closed.
-"""
+"""Deadlines for libraries that limit only the time of a single read. Their connections are closed at the step's deadline."""
 
 from __future__ import annotations
 
@@ -38,7 +36,8 @@ def current() -> Deadline:
 class Lines:
     """Connections that are closed when ``deadline`` passes or the run is cancelled, so that blocked reads return.
 
-    The timeout of a library starts again with each read: while a server sends one byte a second, it never expires.
+    The timeout of a library starts again with each read. While a server sends one byte a second, such a timeout never
+    expires.
     """
 
     def __init__(self, deadline: Deadline) -> None:
@@ -134,8 +133,8 @@ _WATCHER = _Watcher()
 def bounded(work: Callable[[], T], deadline: Deadline, *, late: Callable[[T], object], what: str = "") -> T:
     """Wait for the result of ``work`` until ``deadline``. A result that arrives later is passed to ``late``.
 
-    For work that may go on in the background, such as connecting. ``what``: name of the work in messages. Raises the errors
-    of ``work``, TimeoutError at the deadline, and Cancelled when the run is stopped.
+    ``work`` may continue in the background after the deadline, for example connecting. ``what``: name of the work in
+    messages. Raises the errors of ``work``, TimeoutError at the deadline, and Cancelled when the run is stopped.
     """
     done, lock = threading.Event(), threading.Lock()
     results: list[T] = []

@@ -109,7 +109,7 @@ def left_out(why: str) -> None:
 
 
 def spare() -> None:
-    """From now on skip unusable plugins and raise no error for them, so that they cannot block a recovery."""
+    """From now on, skip unusable plugins without raising an error for them, so that they cannot block a recovery."""
     _lenient[:] = [True]
     _forget()
 
@@ -127,7 +127,10 @@ def broken() -> tuple[str, ...]:
 
 
 def hint(*said: str) -> str:
-    """Join the hints ``said`` and the reasons why plugins were not loaded. The result is empty when there are neither."""
+    """Join the hints ``said`` and the reasons why plugins were not loaded.
+
+    The result is empty when there are no hints and no reasons.
+    """
     return "; ".join(text for text in (*said, *_left_out, *_broken) if text)
 
 
@@ -245,7 +248,7 @@ def _modules(part: str) -> dict[str, str]:
 
 @cache
 def _families() -> dict[str, str]:
-    """Family of actions or probes that a module defines, for each module by its name."""
+    """Return the family of actions or probes that each module defines, with the name of the module as the key."""
     return {module: name for part in ("actions", "probes") for name, module in _modules(part).items()}
 
 

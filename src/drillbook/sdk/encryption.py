@@ -1,8 +1,7 @@
-"""Encryption of backups with age: the rule of a store, the keys on the controller, and small files that the controller
-reads.
+"""Encryption of backups with age: the rule of a store, the keys on the controller, and the files that the controller reads.
 
-The package pyrage of the extra `age` is imported only where it is used. Large files are encrypted on hosts; see
-``host_encryption``.
+These files are small. Large files are encrypted on hosts; see ``host_encryption``. The package pyrage of the extra `age` is
+imported only where it is used.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def key_lost(title: str, wanted: str, measured: str) -> StepFailed:
 def secret_keys(identity: Secret | None, title: str) -> tuple[str, ...]:
     """Return the secret keys in ``identity``. ``title``: name of the backup in messages.
 
-    Raises StepFailed with the finding ``backup-key-lost`` when there is no secret key.
+    Raises StepFailed with the finding ``backup-key-lost`` when ``identity`` contains no secret key.
     """
     wanted = "an identity that decrypts it"
     if identity is None:

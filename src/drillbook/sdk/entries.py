@@ -1,5 +1,6 @@
-"""Parses one action or one probe with its parameters, as written in drills and diagnosis trees: `- name.of_action:
-{parameters}`.
+"""Parses one action or one probe with its parameters, as drills and diagnosis trees contain it.
+
+Such an entry has the form `- name.of_action: {parameters}`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 
 
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
-    """Raise the document's error for the first of ``names`` that has no dot and so cannot be the name of an action."""
+    """Raise the document's error for the first of ``names`` that has no dot. Such a name cannot be the name of an action."""
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:
         raise document.error(

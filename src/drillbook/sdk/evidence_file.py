@@ -21,10 +21,11 @@ LOOK = 1 << 20
 
 
 class EvidenceFile:
-    """New evidence file that only its owner can read. Data beyond the size limit is dropped; ``cut`` then holds the limit.
+    """New evidence file that only its owner can read. Data beyond the size limit is dropped, and ``cut`` then holds the
+    limit.
 
-    After a disk error, an ``optional`` file is removed, and ``why`` holds the reason. For any other file, the error is
-    raised as OSError.
+    After a disk error, a file that is ``optional`` is removed, and ``why`` holds the reason. For any other file, a disk
+    error raises OSError.
     """
 
     def __init__(self, path: Path, *, optional: bool, vital: bool = False) -> None:

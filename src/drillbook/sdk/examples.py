@@ -1,4 +1,7 @@
-"""Examples of actions: steps of drills of their systems, or of other drills, cut out of their files as text."""
+"""Examples of actions. An example consists of steps of a drill, which are cut out of the file of the drill as text.
+
+Drills of the action's own system are searched first, and then other drills.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from drillbook.sdk import discovery
 from drillbook.sdk.discovery import System
 
 NOT_DRILLS = "diagnosis"
-"""Folder among drills that contains none."""
+"""Subfolder among the drills that contains no drills."""
 _ALIAS = re.compile(r"\s[&*][a-z]")
-"""Anchor or alias of YAML: a step with one cannot be read without the rest of its file."""
+"""Pattern for an anchor or an alias of YAML. A step that contains one cannot be read without the rest of its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,10 @@ class _Step:
 
 
 def of(action: str, drills: Path | None = None) -> Example | None:
-    """Return the shortest example of ``action``: of its system, else of the drills in the folder ``drills``; None without one."""
+    """Return the shortest example of ``action``, or None when there is none.
+
+    Drills of the action's system are searched first, and then the drills in the folder ``drills``.
+    """
     for steps in (_own(action.partition(".")[0]), _inside(drills) if drills else ()):
         found = [
             Example(drill, _shown(every, step))
@@ -58,7 +64,7 @@ def files(system: System) -> list[Path]:
 
 
 def _own(family: str) -> list[tuple[str, tuple[_Step, ...]]]:
-    """Steps of the examples and drills of the system with the actions ``family``, by drill."""
+    """Return the steps with actions of ``family`` in the examples and drills of the system, by drill."""
     systems = [system for system in discovery.systems() if family in system.actions]
     folders = [folder for system in systems for part in ("examples", "drills") if (folder := system.folder(part))]
     return [(path.stem, _steps(path)) for folder in folders for path in sorted(folder.glob("*.yml"))]
@@ -66,14 +72,14 @@ def _own(family: str) -> list[tuple[str, tuple[_Step, ...]]]:
 
 @cache
 def _inside(top: Path) -> list[tuple[str, tuple[_Step, ...]]]:
-    """Steps of the drills in a folder, by drill."""
+    """Return the steps of the drills in a folder, by drill."""
     paths = [path for path in sorted(top.rglob("*.yml")) if path.relative_to(top).parts[0] != NOT_DRILLS]
     return [(path.stem, _steps(path)) for path in paths]
 
 
 @cache
 def _steps(path: Path) -> tuple[_Step, ...]:
-    """Steps of the drill in ``path`` outside parallel groups."""
+    """Return the steps of the drill in ``path`` that are outside parallel groups."""
     text = path.read_text(encoding="utf-8")
     top = yaml.compose(text, Loader=yaml.SafeLoader)
     phases = top.value if isinstance(top, yaml.MappingNode) else []
@@ -97,7 +103,7 @@ def _of_phase(phase: str, nodes: Iterable[yaml.Node], lines: list[str]) -> Itera
 
 
 def _shown(steps: tuple[_Step, ...], step: _Step) -> str:
-    """Text of ``step`` below its phase, with the earlier steps whose saved results it uses."""
+    """Return the text of ``step`` below its phase. It includes the earlier steps whose saved results the step uses."""
     wanted, found = [step], {step}
     while wanted:
         text = wanted.pop().text

@@ -1,6 +1,7 @@
 """Base of custom steps.
 
-A custom step runs a command from a drill; the drill also declares its effect, its undo and the service that it restores.
+A custom step runs a command from a drill. The drill also declares the effect of the command, its undo, and the service that
+it restores.
 """
 
 from __future__ import annotations

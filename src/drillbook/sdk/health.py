@@ -11,14 +11,17 @@ from drillbook.values import Secret
 
 
 class HealthRequest(BaseModel):
-    """Request that asks a service for its health, and the answer that counts as healthy."""
+    """Request that asks a service about its health, and description of the answer of a healthy service."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str = Field(
         default="/health",
         pattern=r"^(/|https?://)\S*$",
-        description="Path below the service's URL; or a whole URL, for example when a separate port answers about health.",
+        description=(
+            "Path below the service's URL. It may also be a whole URL, for example when a separate port "
+            "answers about health."
+        ),
     )
     status: int | None = Field(
         default=None,

@@ -30,7 +30,7 @@ from drillbook.sdk.become import ROOT, Become
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
-"""Limit in bytes for each stream of a command in an Output. The rest is counted and dropped, unless a sink receives it."""
+"""Largest number of bytes of each stream in an Output. More bytes are counted and dropped, unless a sink receives them."""
 
 _ODD_ADDRESS = re.compile(r"""^-|[\s\x00-\x1f\x7f'`"$\\;&<>|(){}]""")
 _ODD_USER = re.compile(r"""^-|\s-|[\x00-\x1f\x7f'`";&<>|(){}]|\\$""")
@@ -43,7 +43,7 @@ class ManagerConfig(BaseModel):
 
     kind: Literal["systemd", "supervisor", "docker"] = Field(
         default="systemd",
-        description=("Kind of service manager. With docker, the units are containers, named as in Docker."),
+        description="Kind of the service manager. For docker, the names of units are the names of containers.",
     )
     config: str = Field(default="", description="For supervisor: path of supervisord.conf on the host.")
     user: bool = Field(default=False, description="For systemd: use the user's own manager (`systemctl --user`).")
@@ -71,9 +71,9 @@ class LeaseConfig(BaseModel):
     boot: Literal["auto", BootHook, "none"] = Field(
         default="auto",
         description=(
-            "Program that undoes faults after a reboot of the host: a unit of systemd, or cron. auto: whichever "
-            "the host has. none: nothing undoes them, so a fault that was active stays active until `invoke "
-            "drill.recover`."
+            "Program that undoes faults after a reboot of the host: a unit of systemd, or cron. auto: "
+            "whichever the host has. none: nothing undoes them, so a fault that was active stays active "
+            "until `invoke drill.recover`."
         ),
     )
 
@@ -83,7 +83,7 @@ class Target(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(default="", description="Set from the key in the inventory.")
+    name: str = Field(default="", description="Name of the host. It is set from the key in the inventory.")
     address: str = Field(
         default="",
         description=("Name or address of the host. Empty: the host's name in the inventory, resolved as ssh resolves it."),
@@ -92,7 +92,7 @@ class Target(BaseModel):
     user: str = Field(default="", description="SSH user.")
     identity: str = Field(default="", description="Path of the SSH private key on the controller.")
     known_hosts: str = Field(
-        default="", description=("Path of a known_hosts file on the controller; empty: ~/.ssh/known_hosts.")
+        default="", description=("Path of a known_hosts file on the controller. Empty: ~/.ssh/known_hosts.")
     )
     gateway: str = Field(
         default="", description="Jump host: name of the host in the inventory through which this host is reached."
@@ -134,7 +134,7 @@ class Target(BaseModel):
 
     @property
     def becomes_root(self) -> bool:
-        """True when the SSH user can run commands on the host as root, with a sudo that does not ask for a password."""
+        """True when the SSH user can run commands as root on the host by a sudo that does not ask for a password."""
         return self.become is not None and self.become.user == ROOT and self.become.password is None and not self._account
 
     def acting_as(self, account: str) -> Self:
@@ -156,7 +156,7 @@ class Target(BaseModel):
     @field_validator("address", "user")
     @classmethod
     def _plain(cls, value: str, info: ValidationInfo) -> str:
-        """Refuse characters that a ProxyCommand or `Match exec` in ~/.ssh/config could take for options or commands.
+        """Refuse characters that a ProxyCommand, or `Match exec` in ~/.ssh/config, could take for options or commands.
 
         The rules are those of ssh(1).
         """
@@ -178,7 +178,7 @@ class Target(BaseModel):
 
 @runtime_checkable
 class Notes(Protocol):
-    """Interface of a host that can record notes, such as the progress of a transfer, for the step that uses the host."""
+    """Interface of a host that records notes for the step that uses the host. A note may be the progress of a transfer."""
 
     def note(self, what: Content) -> None:
         """Record ``what`` as an event of the run."""
@@ -186,7 +186,7 @@ class Notes(Protocol):
 
 @runtime_checkable
 class Piped(Protocol):
-    """Interface of a host that can speak a protocol over the standard streams of a command. Hosts with SSH can do this."""
+    """Interface of a host that can connect the controller to the standard streams of a command. Hosts with SSH can do this."""
 
     @property
     def target(self) -> Target:
@@ -197,7 +197,7 @@ class Piped(Protocol):
 
 
 def printable(data: bytes | str, *, limit: int = 4000) -> str:
-    """Return text from a target in printable form: control characters are escaped, and only the last ``limit`` characters
+    """Return text from a target in printable form. Control characters are escaped, and only the last ``limit`` characters
     are kept.
 
     If the cut would split a secret, the whole secret is removed.
@@ -321,10 +321,10 @@ _NEVER_ASKS, _ASKS = _AS_USER.format("-n"), _AS_USER.format("-S -k -p ''")
 
 
 def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple[str, ...]:
-    """Return the command that runs ``argv`` as ``user`` by sudo. On a host without sudo, root can run the command too.
+    """Return the command that runs ``argv`` as ``user`` by sudo. On a host without sudo, root can also run this command.
 
     An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard input.
-    The name of the script is sudo: this marks commands that must be killed through sudo.
+    The script in the command has the name sudo. By this name, commands are recognised that must be killed through sudo.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 
@@ -381,16 +381,16 @@ class Host(Protocol):
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
         """Open a port on the controller's loopback address that forwards to ``address:port``, as the host reaches it.
 
-        An ``address`` that begins with a slash is the path of a Unix socket, and ``port`` is ignored. The number of the
-        open port is yielded. The port is open until the `with` block ends.
+        If ``address`` begins with a slash, it is the path of a Unix socket, and ``port`` is ignored. The number of the open
+        port is yielded. The port is open until the `with` block ends.
         """
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host.
+        """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host. Yields its folder.
 
-        The socket has the file name ``name``, and exists until the `with` block ends. It is in a folder that no other user of
-        the controller can enter; this folder is yielded. On the host, a process of ``user`` connects to ``path``; an empty
-        ``user`` is the SSH user. A server with peer authentication therefore takes the client for that user.
+        The socket has the file name ``name``, and exists until the `with` block ends. No other user of the controller can
+        enter its folder. On the host, a process of ``user`` connects to ``path``. An empty ``user`` is the SSH user. A
+        server with peer authentication therefore takes the client for that user.
         """
 
     def close(self) -> None:

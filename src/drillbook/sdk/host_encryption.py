@@ -1,5 +1,4 @@
-"""Encryption and decryption of files on hosts with the program `age`. The content of the files does not pass the
-controller.
+"""Encryption and decryption of files on hosts with the program `age`. The files do not pass through the controller.
 
 Recipients are public, so they are passed as arguments. Secret keys are passed on standard input, and are never written to a
 disk of the host.
@@ -57,11 +56,10 @@ def need_age(host: Host, deadline: Deadline) -> None:
 
 
 def need_transfer(ctx: Context, where: str) -> None:
-    """Check that the step's host can transfer the files of a backup, and encrypt or decrypt them, for the store of
-    ``where``.
+    """Check that the step's host can transfer the files of a backup, and encrypt or decrypt them as the store requires.
 
-    An empty ``where`` means that the store is not known before the run; the rules of all stores are then checked. Raises
-    NotReady.
+    ``where``: location in the store. When it is empty, the store is not known before the run, and the rules of all stores
+    are checked. Raises NotReady.
     """
     Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
     all_stores = [service for service in ctx.services.values() if isinstance(service, S3)]

@@ -42,7 +42,7 @@ class HostNeeds:
 def of(action: str) -> HostNeeds | None:
     """Return the declared needs of ``action``, or None when its system declares none for it.
 
-    An entry for the action itself counts before an entry for a pattern of names.
+    A declaration for the name of the action is used before a declaration for a pattern of names.
     """
     for system in discovery.systems():
         if action.partition(".")[0] not in system.actions or not system.host_needs:

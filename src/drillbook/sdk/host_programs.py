@@ -15,8 +15,8 @@ _PYTHON = "python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 
 
 def made_in(ctx: Context, folder: str, name: str) -> str:
-    """Create the private folder ``name`` in ``folder``. Returns its device and inode numbers, which identify the new
-    folder.
+    """Create the private folder ``name`` in ``folder``. Returns the device and the inode of the new folder, which identify
+    it.
 
     Raises StepFailed when another user could have led the command to another folder, and HostError when the command fails.
     """

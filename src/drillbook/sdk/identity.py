@@ -1,7 +1,8 @@
 """Identities of services and of backed-up data. They tell whether two names mean the same thing.
 
-The identity of a service comes from the inventory; that of data is measured. No host is contacted here. Names in an
-inventory are labels: two names may mean the same database, and one name may mean another database in another inventory.
+The identity of a service comes from the inventory. The identity of data is measured. No host is contacted here. Names in an
+inventory are only labels: two names may mean the same database, and one name may mean another database in another
+inventory.
 """
 
 from __future__ import annotations
@@ -122,15 +123,19 @@ def place_of(services: Mapping[str, Service], hosts: Mapping[str, Target], name:
 
 
 def host_place(name: str, hosts: Mapping[str, Target]) -> str:
-    """Return address, SSH port and gateway of the host ``name`` as text; this text is equal for two names of the same host."""
+    """Return the address, the SSH port and the gateway of the host ``name`` as text.
+
+    The text is equal for two names of the same host.
+    """
     place, target = address_of(name, hosts), hosts.get(name)
     return f"{place} by {host_place(target.gateway, hosts)}" if target and target.gateway in hosts else place
 
 
 def address_of(name: str, hosts: Mapping[str, Target]) -> str:
-    """Return address and SSH port of the host ``name`` as text.
+    """Return the address and the SSH port of the host ``name`` as text.
 
-    Two hosts whose texts differ are different machines; equal texts are one machine unless it is behind different gateways.
+    Two hosts with different texts are different machines. Two hosts with equal texts are one machine, unless they are
+    behind different gateways.
     """
     target = hosts.get(name)
     if target is None or target.local:

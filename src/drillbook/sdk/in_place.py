@@ -1,7 +1,7 @@
 """Interface for restores of a backup into the original service after the loss of its data, and base classes of the actions.
 
-``BackupSource.in_place`` returns an ``InPlace`` when the source supports such restores. A restore overwrites nothing: the
-service has lost its data, or has only files of an earlier attempt of the same step.
+``BackupSource.in_place`` returns an ``InPlace`` when the source supports such restores. A restore overwrites nothing,
+because the service has lost its data, or has only files of an earlier attempt of the same step.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class InPlace(ABC):
         """Return a reason why ``backup`` cannot restore the service as it is now, such as a missing part. Empty when it
         can.
 
-        Called right before a fault that only this restore can undo. ``checked``: facts of the verification of the backup.
-        Raises CouldNotVerify, StepFailed, HostError.
+        It is called right before a fault that only this restore can undo. ``checked``: facts of the verification of the
+        backup. Raises CouldNotVerify, StepFailed, HostError.
         """
 
     @abstractmethod
@@ -86,7 +86,8 @@ class InPlace(ABC):
 def beside(folder: str) -> SandboxConfig:
     """Return the settings of a folder beside the service's data, in which a restore in place prepares the data.
 
-    It has no budget: it contains what the service itself needs, so that only the free space of the file system limits it.
+    The folder has no limits of its own. It contains as much data as the service itself needs, so only the free space of the
+    file system limits it.
     """
     return SandboxConfig(folder=folder, isolation="none", data_may_leave=True, memory=UNLIMITED, disk=UNLIMITED)
 
@@ -97,8 +98,9 @@ def evidence_of_run(ctx: Context, name: str) -> list[Path]:
 
 
 def lies_in(ctx: Context, source: Service, folder: str) -> str:
-    """Return a reason if the backups of ``source`` are in ``folder`` on the step's host, and would be lost with it;
-    otherwise empty.
+    """Return a reason if the backups of ``source`` are in ``folder`` on the step's host, and would be lost with the folder.
+
+    Empty when they are elsewhere.
     """
     here = host_place(ctx.host.name, ctx.hosts)
     paths = [kept.path for kept in source.kept_in if host_place(kept.host, ctx.hosts) == here]

@@ -1,7 +1,7 @@
-"""Commands that create and remove the folder of a sandbox, and run programs in the sandbox without a network.
+"""Commands that create and remove the folder of a sandbox, and that run programs in the sandbox without a network.
 
-They are shell commands on the sandbox's host. They need nothing from the controller, so the host can run them alone. In a
-container, the folder has the same path as outside it, and its Unix sockets can be used from outside.
+They are shell commands on the sandbox's host. They need nothing from the controller, so the host can run them alone. The
+folder has the same path inside and outside a container, and its Unix sockets can be used from outside.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class Isolation:
     def attempts(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands that check whether the host permits the sandbox.
 
-        The last one prints `taken` if the sandbox exists already.
+        The last of these commands prints `taken` if the sandbox exists already.
         """
         folder = self.as_user(("sh", "-c", _TRY, "sh", self.kind, self.folder))
         return (("sh", "-c", _TRY_ENGINE, "sh", self.image), folder) if self.kind == "container" else (folder,)

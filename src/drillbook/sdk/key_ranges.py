@@ -1,10 +1,10 @@
 """Compares a restored copy with the running database and with the copy of the last run.
 
-A table without new writes is compared as a whole. A table that only grows is compared by ranges of a key that grows with
-it. For all tables, the numbers of rows are compared.
+A table without new writes is compared as a whole. A table that only grows is compared by ranges of a key whose values grow
+with each new row. For all tables, the numbers of rows are compared.
 
-The running database has changed since the backup. The ranges therefore end at the newest row of the copy, minus a margin:
-rows with a lower key may have been committed after the backup was taken.
+The running database has changed since the backup. The ranges therefore end at the newest row of the copy, minus a margin,
+because rows with lower keys may have been committed after the backup was taken.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ History = Annotated[
     Field(
         ge=0,
         description=(
-            "Largest permitted difference between the numbers of rows in a table now and in an earlier copy, as "
-            "a share such as 0.3. Empty: they are not compared. The earlier copy is that of the last run in this "
-            "environment in which this action passed for this service."
+            "Largest permitted difference between the number of rows in a table now and in an earlier copy, "
+            "as a share such as 0.3. Empty: these numbers are not compared. The earlier copy comes from the "
+            "last run in this environment in which this action passed for this service."
         ),
     ),
 ]
@@ -115,7 +115,7 @@ class Reader(Protocol):
         """
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
-        """Return two numbers: of rows with keys above ``high``, and of rows without a key."""
+        """Return two numbers of rows: rows with keys above ``high``, and rows without a key."""
 
 
 @dataclass(slots=True)

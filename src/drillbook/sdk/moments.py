@@ -38,7 +38,7 @@ class Moment:
 
 
 class MeasuresLoss(Read):
-    """Base of the actions `*.newest_moment`. Each is for the kind of service in its ``SERVICE``."""
+    """Base of the actions `*.newest_moment`. Each of these actions is for the kind of service that its ``SERVICE`` names."""
 
 
 def _apart(values: Sequence[datetime]) -> float:
@@ -51,7 +51,7 @@ def _apart(values: Sequence[datetime]) -> float:
 
 
 def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) -> list[Moment]:
-    """Return a list with the newest of ``values`` as its only moment. The list is empty when there are no values.
+    """Return a list that contains only the moment of the newest of ``values``. It is empty when there are no values.
 
     The error is the median interval between the newest values, but at least ``resolution_s`` seconds.
     """

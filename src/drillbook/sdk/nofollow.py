@@ -1,9 +1,9 @@
-"""Shell functions for access to folders that other users can write to. They do not follow symbolic links made by these
+"""Shell functions for access to folders that other users can write to. They do not follow the symbolic links of these
 users.
 
 They are safe even if a link is put in place at the same moment, because a shell stays in the folder that it entered. Links
-are followed only if root or this user made them, as the kernel does in /tmp (protected_symlinks). They are written in POSIX
-sh for Linux, with GNU tools or those of busybox.
+are followed only if root or this user made them, as the kernel does in /tmp (protected_symlinks). The functions are written
+in POSIX sh for Linux, with GNU tools or those of busybox.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Output, printable
 
 REFUSED, NOT_THERE = 96, 95
-"""Exit statuses of a script that changed nothing: 96 if a link could have led it to another folder, 95 if the folder is missing."""
+"""Exit statuses of a script that changed nothing. 96: a link could have led it to another folder. 95: the folder is
+missing.
+"""
 MOST_LINKS = 40
 
 # `where` asks the kernel for the working directory; the shell itself may report the path by which it arrived.
@@ -78,7 +80,7 @@ grasped() {{ # NAME ; is the open descriptor 3 what this name itself names, and 
 }}
 """,
 )
-"""Text of the shell functions without comments, because undos contain it, and journals store the undos."""
+"""Text of the shell functions. Undos contain this text, and journals store the undos, so comments are left out."""
 _INSIDE = (
     WALK
     + f"""
@@ -105,8 +107,8 @@ If `rm` supports it, file systems mounted below PATH are kept.
 
 
 def inside(folder: str, identity: str = "") -> tuple[str, ...]:
-    """Return the prefix of a command line that runs in ``folder``. It is safe even if another user replaces parts of the
-    path meanwhile.
+    """Return the prefix of a command line that runs in ``folder``, even if another user replaces parts of the path
+    meanwhile.
 
     ``identity``: device and inode of the folder. When it is given, the command runs only in exactly this folder, and only
     if no other user can access the folder.

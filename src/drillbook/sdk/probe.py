@@ -37,7 +37,7 @@ class Probe(BaseModel):
     timeout: Duration = Field(
         default=Duration(1.0),
         gt=0,
-        description="Time limit of a sample. A sample that has no answer by then counts as failed.",
+        description="Time limit of a sample. A sample that has no answer within this time counts as failed.",
     )
 
     @model_validator(mode="after")

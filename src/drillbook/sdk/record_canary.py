@@ -1,7 +1,7 @@
 """Base of canaries of records, such as `http.canary`. The drill declares how a record is written, read and removed.
 
-A record is recognised by its mark, ``drillbook-RUN-NUMBER``, which the drill writes as ``${record}``. Everything that such
-a canary needs is tried with the record 0 before the drill begins: the record is written, read, removed, and read again.
+A record is recognised by its mark, ``drillbook-RUN-NUMBER``, which the drill writes as ``${record}``. Before the drill
+begins, the record 0 is written, read, removed, and read again. So everything that such a canary needs is tried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ NAMES = ("record", "number", "run")
 """
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""Seconds before the death of a controller for which its journal may lack writes."""
+"""A dead controller may have written records that its journal lacks.
+
+This is the number of seconds for which it may lack them.
+"""
 
 
 def mark(run_id: str, number: int | str) -> str:
@@ -116,8 +119,9 @@ class RecordCanary(Canary):
         return sorted(self._stored(ctx, range(1, ctx.written + 1)) - {0})
 
     def _stored(self, ctx: Context, numbers: Iterable[int]) -> set[int]:
-        """Return the numbers of the records that exist: of those in ``numbers`` if each is read by itself, otherwise of all
-        records.
+        """Return the numbers of the records that exist.
+
+        If each record is read by itself, only the records in ``numbers`` are looked for. Otherwise all records are read.
         """
         if not self.reads_each:
             return self.look(ctx, None)
@@ -138,8 +142,7 @@ class RecordCanary(Canary):
     def clean(self, ctx: Context) -> None:
         """Remove the records of this run, and check that none of them is left. Raises CouldNotVerify when some remain.
 
-        If each record is read by itself, records that are missing in the journal of a dead controller are looked for as
-        well.
+        If each record is read by itself, the records that the journal of a dead controller may lack are looked for as well.
         """
         possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
         if found := self._stored(ctx, possible):

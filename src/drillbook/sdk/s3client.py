@@ -1,6 +1,6 @@
 """Creates boto3 clients for an S3 service.
 
-They close their connections at the step's deadline, and limit the size of answers.
+The connections of a client are closed at the step's deadline, and the size of answers is limited.
 """
 
 from __future__ import annotations

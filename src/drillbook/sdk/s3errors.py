@@ -27,7 +27,7 @@ def place_of(service: S3) -> str:
 
 @contextmanager
 def asking(service: S3, deadline: Deadline, what: str) -> Iterator[None]:
-    """Run the ``with`` block, whose requests to the store must end at ``deadline``. ``what``: name of the operation in
+    """Run the ``with`` block. Its requests to the store must end at ``deadline``. ``what``: name of the operation in
     errors.
 
     Raises CouldNotVerify when the store fails or refuses, and TimeoutError after the deadline.

@@ -1,4 +1,4 @@
-"""Sandboxes for restores. A sandbox is a private folder on a host, and processes that have no network; both are disposable.
+"""Sandboxes for restores. A sandbox is a private folder on a host, with processes that have no network. A run removes it.
 
 A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read
 a sandbox. It exists from a restore to the end of the run. The processes of a sandbox have its folder in their environment,
@@ -175,7 +175,7 @@ class Sandbox:
             self._refuse_taken(output.text.removeprefix("taken").strip())
 
     def _must_be_permitted(self) -> None:
-        """Raise NotReady for a sandbox on the controller, unless the inventory permits data to leave its host for the
+        """Raise NotReady for a sandbox on the controller, unless the inventory permits data to leave its own host for the
         controller.
         """
         if self.host.target.local and not self.config.data_may_leave:
@@ -208,10 +208,9 @@ class Sandbox:
         )
 
     def make(self) -> None:
-        """Create the folder, and start the watcher and the container. Before that, remove the remains of an earlier attempt
-        of this run.
+        """Remove the remains of an earlier attempt of this run. Create the folder, and start the watcher and the container.
 
-        Raises NotReady when the sandbox is not permitted, StepFailed when its folder cannot be created, and HostError.
+        Raises NotReady when it is not permitted, StepFailed when its folder cannot be created, and HostError.
         """
         self._must_be_permitted()
         self._must_be_apart()
@@ -228,7 +227,7 @@ class Sandbox:
         return finding(code, title=self.service.name, wanted=wanted, measured=measured, host=self.host.name)
 
     def _must_be_apart(self) -> None:
-        """Raise StepFailed if the folder is inside a folder with data of a server or with backups, even by another path."""
+        """Raise StepFailed if any path of the folder is inside a folder with backups or with the data of a server."""
         paths = sandbox_place.of_production(self.ctx.services, self.ctx.hosts, self.host.name)
         output = self.host.run(sandbox_place.looking(self.isolation, paths), deadline=self.ctx.deadline).check()
         if output.text:

@@ -11,8 +11,9 @@ import re
 from drillbook.sdk.isolation import MARK, MARKED, Isolation
 
 EXCEEDED = "drillbook.exceeded"
-"""File in the sandbox's folder that reports an exceeded limit: a word for the limit, the measured size, and the limit, both
-in KiB.
+"""File in the sandbox's folder that reports an exceeded limit.
+
+It contains a word for the limit, the measured size in KiB, and the limit in KiB.
 """
 # FOLDER MEMORY DISK: both limits in KiB; a MEMORY of 0 is not checked. Memory is measured twice a second, disk usage every 3
 # seconds.

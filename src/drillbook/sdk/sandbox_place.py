@@ -45,7 +45,7 @@ done
 
 
 def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the command that prints each folder of ``paths`` in which the sandbox's folder would be."""
+    """Return the command that prints each folder in ``paths`` that would contain the sandbox's folder."""
     return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
 
 

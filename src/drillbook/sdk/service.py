@@ -49,7 +49,7 @@ class Service(BaseModel):
     They are left out while they are None, so that the digests of older plans do not change.
     """
 
-    name: str = Field(default="", description="Set from the key in the inventory.")
+    name: str = Field(default="", description="Name of the service. It is set from the key in the inventory.")
     host: str = Field(description="Name of the host on which the service runs, as in the inventory.")
     unit: str = Field(default="", description="Name of the service's unit in the host's service manager.")
     standby: bool = Field(
@@ -59,9 +59,9 @@ class Service(BaseModel):
     missing: str = Field(
         default="",
         description=(
-            "Set for a service that does not exist on this machine: the software that would have to be "
-            "installed. Drills that need the service are then not run, and no diagnosis checks it. Empty: the "
-            "service exists."
+            "Text that names the software to install, for a service that does not exist on this machine. "
+            "Drills that need the service are then not run, and no diagnosis checks it. Empty: the service "
+            "exists."
         ),
     )
     not_drilled: str = Field(
@@ -74,8 +74,8 @@ class Service(BaseModel):
     run_as: str = Field(
         default="",
         description=(
-            "User that runs the service's own tools, by `sudo -n -u` (when root has no sudo: by setpriv). Empty: "
-            "the SSH user."
+            "User that runs the service's own tools, by `sudo -n -u`, or by setpriv when root has no sudo. "
+            "Empty: the SSH user."
         ),
     )
     become: Become | None = Field(
@@ -108,10 +108,7 @@ class Service(BaseModel):
 
     @property
     def part(self) -> str:
-        """Part of the server that this service stands for, such as one database.
-
-        Empty when it stands for the whole server.
-        """
+        """Part of the server that this service is, such as one database. Empty when this service is the whole server."""
         return ""
 
     @property
@@ -123,7 +120,8 @@ class Service(BaseModel):
     def kept_in(self) -> tuple[KeptIn, ...]:
         """Folders that contain the service's data or backups.
 
-        No sandbox is created inside them, and no fault destroys a folder with the backups that must replace it.
+        No sandbox is created inside them. No fault destroys a folder that contains the backups from which it would be
+        restored.
         """
         return (KeptIn(self.host, self.data),) if self.RUNS and self.data else ()
 
@@ -183,8 +181,8 @@ class S3(Service):
     identity: AgeIdentity | None = Field(
         default=None,
         description=(
-            "Secret key of age that decrypts these backups: the content of a file made by age-keygen, given by "
-            "`!file` or `!env`."
+            "Secret key of age that decrypts these backups. It is the content of a file made by age-keygen, "
+            "given by `!file` or `!env`."
         ),
     )
 
@@ -209,7 +207,9 @@ class Http(Service):
     access_log: str = Field(
         default="",
         pattern=r"^(/[^\x00\n]*)?$",
-        description=("Path of the service's access log on its host. Empty: the log of the service's unit."),
+        description=(
+            "Path of the service's access log on its host. Empty: requests are read from the log of the service's unit."
+        ),
     )
     port: Port | None = Field(default=None, description="TCP port on which the service listens on its host.")
     env_file: str = Field(
@@ -229,8 +229,8 @@ class Http(Service):
     health: Health | None = Field(
         default=None,
         description=(
-            "Request for the health of the service, and the answer of a healthy service. A text is only the path "
-            "of the request."
+            "Request for the health of the service, and the answer of a healthy service. If it is a text, "
+            "the text is the path of the request."
         ),
     )
 

@@ -67,11 +67,11 @@ def source_problems(
     place: str = "at",
     sandbox: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Check the source ``kind`` with each of ``artefacts``. Returns one line for each problem; the line names the artefact.
+    """Check the source ``kind`` with each of ``artefacts``. Returns one line for each problem. The line names the artefact.
 
-    ``folder``: an empty folder for the artefacts and the sandboxes. ``fields``: inventory fields of the source, except the
-    field that ``place`` names; that field is set to the folder of the artefact. ``sandbox``: inventory fields of the
-    sandbox. The kind of its service is the first of the source's RESTORES_TO.
+    ``folder``: an empty folder for the artefacts and the sandboxes. ``fields``: inventory fields of the source, without the
+    field that ``place`` names. That field is set to the folder of the artefact. ``sandbox``: inventory fields of the
+    sandbox. The kind of its service is the first kind in the source's RESTORES_TO.
     """
     given = list(artefacts)
     with discovery.registered(system):

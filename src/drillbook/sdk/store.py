@@ -39,7 +39,7 @@ _LISTED = ("Contents", "Versions", "DeleteMarkers")
 class Version:
     """One version of an object.
 
-    It is a delete marker when ``marker`` is true. ``id`` is empty when the bucket keeps no versions.
+    When ``marker`` is true, it is a delete marker. ``id`` is empty when the bucket keeps no versions.
     """
 
     key: str
@@ -118,12 +118,13 @@ class Store:
             return None if answer is None else int(answer["ContentLength"])
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the size in bytes of every object below ``prefix``, by the rest of its key after the prefix."""
+        """Return the size in bytes of every object below ``prefix``. The keys of the result are without the prefix."""
         return {name: size for name, (size, _) in self.modified(prefix).items()}
 
     def modified(self, prefix: str) -> dict[str, tuple[int, datetime]]:
-        """Return the size in bytes and the time of the last write of every object below ``prefix``, by the rest of its key
-        after the prefix.
+        """Return the size in bytes and the time of the last write of every object below ``prefix``.
+
+        The keys of the result are without the prefix.
         """
         return {
             one["Key"][len(prefix) :]: (int(one["Size"]), one["LastModified"])
@@ -176,9 +177,9 @@ class Store:
                 return bytes(body.read(limit))
 
     def digest(self, key: str, deadline: Deadline, *, version: str = "", etag: str = "") -> tuple[int, str] | None:
-        """Return the size in bytes and the SHA-256 of an object's content. None when the object does not exist.
+        """Return the size in bytes and the SHA-256 of an object's content. Returns None when the object does not exist.
 
-        When ``version`` or ``etag`` is given, only this version is read; None then means that this version no longer
+        When ``version`` or ``etag`` is given, only this version is read. None then means that this version no longer
         exists.
         """
         pinned = {**({"VersionId": version} if version else {}), **({"IfMatch": f'"{etag}"'} if etag else {})}
@@ -307,8 +308,7 @@ class Store:
     def delete_versions(self, versions: Sequence[tuple[str, str]]) -> None:
         """Delete the given versions permanently. Each is a pair of a key and the id of a version. Raises CouldNotVerify.
 
-        When the id is empty in a bucket that keeps versions, the store only adds a delete marker for the key, and keeps the
-        versions.
+        When the id is empty, a bucket that keeps versions keeps all of them, and only gets a delete marker for the key.
         """
         for first in range(0, len(versions), 1000):
             batch: Any = {
@@ -329,7 +329,7 @@ class Store:
     def sign_get(self, key: str, seconds: float, version: str = "") -> str:
         """Return a URL by which anyone can read the object for ``seconds``.
 
-        ``version``: id of the version to read instead.
+        ``version``: id of a version of the object. When it is given, this version is read.
         """
         return self._sign("get_object", {"Key": key, **({"VersionId": version} if version else {})}, seconds)
 

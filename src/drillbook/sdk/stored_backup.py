@@ -1,7 +1,7 @@
-"""Stored backup: a folder with files and with ``manifest.json``, which lists all files and is written last.
+"""Stored backup: a folder with files and with ``manifest.json``. The manifest lists all files, and is written last.
 
-This module defines the fields that the manifests of all kinds of backups share, and reads and verifies backups. Each kind
-has its own class of manifests, derived from ``BackupManifest`` or ``FilesManifest``.
+This module defines the fields that the manifests of all kinds of backups share, and it reads and verifies backups. Each
+kind has its own class of manifests, derived from ``BackupManifest`` or ``FilesManifest``.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class BackupManifest(Part):
     def digest_at(self, origin: Reference) -> str:
         """Return the digest of this backup.
 
-        It is the digest in ``origin`` if that contains one, and otherwise the manifest's digest.
+        If ``origin`` contains a digest, this is the digest in ``origin``. Otherwise it is the digest of the manifest.
         """
         return origin.sha256 or sha256(self.encoded())
 
@@ -123,8 +123,8 @@ class BackupManifest(Part):
     def read(cls, store: Store, origin: Reference) -> Self:
         """Read the manifest in the folder ``origin``. If ``origin`` contains a digest, the manifest must have this digest.
 
-        Raises StepFailed with the finding ``backup-missing`` when there is no manifest, or with ``backup-manifest`` when it
-        is damaged; and CouldNotVerify when the store fails.
+        Raises StepFailed with the finding ``backup-missing`` when there is no manifest, StepFailed with the finding
+        ``backup-manifest`` when it is damaged, and CouldNotVerify when the store fails.
         """
         return cls.parsed(content(store, origin), origin.below(FILE))
 
@@ -178,11 +178,11 @@ class FilesManifest(BackupManifest):
 
 
 def content(store: Store, origin: Reference) -> bytes:
-    """Return the bytes of the manifest in the folder ``origin``. If ``origin`` contains a digest, the manifest must have
-    this digest.
+    """Return the bytes of the manifest in the folder ``origin``. If ``origin`` contains a digest, it must be that of the
+    manifest.
 
-    Raises StepFailed with the finding ``backup-missing`` when there is no manifest, or with ``backup-manifest`` when its
-    digest differs; and CouldNotVerify when the store fails.
+    Raises StepFailed with the finding ``backup-missing`` when there is no manifest, StepFailed with the finding
+    ``backup-manifest`` when its digest differs, and CouldNotVerify when the store fails.
     """
     where = origin.below(FILE)
     data = store.get(where.key)
@@ -232,10 +232,10 @@ def present(store: Store, folder: Reference, wanted: Mapping[str, int]) -> list[
 
 
 def document(store: Store, origin: Reference, manifest: FilesManifest, name: str) -> bytes:
-    """Return the content of a small file of the backup at ``origin``. The controller reads it and compares it with its
+    """Return the content of a small file of the backup at ``origin``. The controller reads the file and compares its
     digest.
 
-    Raises StepFailed with the finding ``backup-missing``, ``backup-digest`` or ``backup-key-lost``; and CouldNotVerify when
+    Raises StepFailed with the finding ``backup-missing``, ``backup-digest`` or ``backup-key-lost``, and CouldNotVerify when
     the store fails.
     """
     wanted = manifest.files[name]
@@ -260,8 +260,7 @@ def keys_of(store: Store, origin: Reference, manifest: BackupManifest) -> tuple[
 
 
 def carry(ctx: Context, store: Store, origin: Reference, manifest: BackupManifest, scratch: str) -> str:
-    """Download the files of the backup at ``origin`` to the step's host, compare the size and digest of each, and decrypt
-    them.
+    """Download the files of the backup at ``origin`` to the step's host, compare their sizes and digests, and decrypt them.
 
     Returns the path of a new folder below ``scratch`` with the files. Raises StepFailed with a finding for each file that
     is missing or differs, or when the key is lost. Raises NotReady when the host has no program age, and HostError when the

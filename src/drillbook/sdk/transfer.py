@@ -51,7 +51,7 @@ class File:
 
     @property
     def content(self) -> File:
-        """The file before its encryption; for an unencrypted file, this file itself."""
+        """The file before its encryption. For a file that is not encrypted, it is the file itself."""
         return self.plain or self
 
 
@@ -151,7 +151,7 @@ class Carrier:
         ]
 
     def fetch(self, folder: str, wanted: Sequence[File], store: Store, prefix: str) -> list[Problem]:
-        """Download the files ``wanted`` into ``folder``, and compare size and digest of each on the host. Returns the
+        """Download the files ``wanted`` into ``folder``, and compare their sizes and digests on the host. Returns the
         problems.
 
         Raises HostError when the host fails, and CouldNotVerify when its answer is invalid.

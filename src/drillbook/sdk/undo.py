@@ -23,7 +23,7 @@ class Undo(BaseModel):
 
     @classmethod
     def by_commands(cls, *commands: tuple[str, ...]) -> Self:
-        """Return an undo that runs ``commands`` in their order on the step's host. Each command must exit with status 0."""
+        """Return an undo that runs ``commands`` in their order on the step's host. Every command must exit with status 0."""
         return cls(kind="commands", commands=commands)
 
     @classmethod

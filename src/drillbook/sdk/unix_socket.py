@@ -1,4 +1,4 @@
-"""Programs on a host that copy data between their standard streams and a Unix socket, or listen at a Unix socket.
+"""Programs on a host that copy data between their standard streams and a Unix socket, or that listen at a Unix socket.
 
 A server with peer authentication identifies a local user by the process at the other end of the socket (unix(7)
 SO_PEERCRED). A relay that runs as this user therefore logs in as this user. Debian always has perl (package perl-base), and
@@ -138,10 +138,10 @@ def relay(path: str, user: str = "") -> tuple[str, ...]:
 
 
 def beside(socket: str, relayed: Sequence[str], program: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that runs ``program`` and gives each connection to ``socket`` to a new process of ``relayed``.
+    """Return the command that runs ``program``, and that listens at ``socket`` meanwhile.
 
-    ``socket`` is in a folder that does not exist yet. The command creates the folder with mode 0700, and removes it at the
-    end.
+    A new process of ``relayed`` serves each connection to ``socket``. The folder of ``socket`` does not exist yet. The
+    command creates it with mode 0700, and removes it at the end.
     """
     listener = "exec " + shlex.join(("sh", "-c", _LISTENER, "sh", socket, *relayed))
     return ("sh", "-c", _BESIDE, "sh", socket, listener, *program)

@@ -1,5 +1,4 @@
-"""Signatures of backups. Manifests are signed, and each backup that is named without a digest must have a trusted
-signature.
+"""Signatures of backups. Manifests are signed. A backup that is named without a digest must have a trusted signature.
 
 Actions have no access to keys. The engine provides ``Vouchers`` in their context.
 """
@@ -24,9 +23,9 @@ class Vouchers(Protocol):
     """Interface that signs manifests, and checks that the signatures of manifests are trusted."""
 
     def sign(self, manifest: bytes) -> tuple[bytes, str]:
-        """Sign ``manifest``.
+        """Sign ``manifest``. Returns the signature and an empty text.
 
-        Returns the signature and an empty text; when it cannot be signed, an empty signature and the reason.
+        When the manifest cannot be signed, returns an empty signature and the reason.
         """
 
     def doubt(self, manifest: bytes, signature: bytes | None) -> str:
@@ -59,8 +58,7 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 
 
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
-    """Add a digest to each reference of ``action`` to a backup that has none: the digest of the manifest that is now in the
-    store.
+    """Add a digest to each reference of ``action`` to a backup that has none. It is that of the manifest now in the store.
 
     If the manifest is missing, the digest of empty content is added, so that a manifest that is stored later is refused.
 
@@ -79,10 +77,9 @@ def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
 
 
 def _unpinned(value: object, ctx: Context) -> tuple[Store, Reference, bytes | None] | None:
-    """Return the store, the reference and the manifest if ``value`` refers to a backup without a digest. Otherwise return
-    None.
+    """Return the store, the reference and the manifest for a ``value`` that refers to a backup without a digest.
 
-    The manifest is None if it is missing in the store.
+    Returns None for any other value. The manifest is None if it is missing in the store.
     """
     try:
         where = Reference.parse(value) if isinstance(value, str) and value.startswith("s3://") else None

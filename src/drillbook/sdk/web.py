@@ -100,7 +100,7 @@ def _connection(url: str, timeout: float, ca: str) -> tuple[http.client.HTTPConn
 
 
 def _headers(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of a request: Drillbook's own headers, of which ``given`` may replace some."""
+    """Return the headers of a request. They are Drillbook's own headers, and ``given``, which may replace some of them."""
     parent = _TRACEPARENT.get()
     return {"User-Agent": "drillbook", **({"traceparent": parent} if parent else {}), **given}
 
@@ -119,11 +119,11 @@ def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
 def _dial(
     lines: Lines, dialled: list[socket.socket], address: tuple[str, int], timeout: float, source: object = None
 ) -> socket.socket:
-    """Try the addresses of a host name until one accepts a connection. Returns the socket; ``lines`` closes it at the
+    """Try the addresses of a host name until one accepts a connection. Return the socket. ``lines`` closes it at the
     deadline.
 
     The TLS handshake takes the descriptor away from the original socket. Therefore ``lines`` gets a duplicate of the socket
-    to close, which is also added to ``dialled``.
+    to close. The duplicate is also added to ``dialled``.
     """
     del timeout, source
     failed: OSError | None = None

@@ -11,9 +11,10 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Host, Piped, Target
 
 @dataclass(frozen=True, slots=True)
 class WrappedHost:
-    """A host that uses the host ``inner``, and passes on what changes nothing there: reading a file, and forwarding.
+    """A host that uses another host, ``inner``. What need not be changed is passed on to it: reading files, and forwarding.
 
-    Each subclass defines how it changes the host, by ``run`` and ``put``, and ``pipe`` if it can carry a protocol.
+    Each subclass defines how it changes commands and writing, in ``run`` and ``put``. If it can connect to the streams of a
+    command, it also defines ``pipe``.
     """
 
     inner: Host
@@ -29,7 +30,7 @@ class WrappedHost:
         return self.inner.target
 
     def _piped(self) -> Piped:
-        """Return the inner host as one whose commands have streams. Raises CouldNotVerify when it cannot connect them."""
+        """Return the inner host if it can connect to the streams of a command. Raises CouldNotVerify when it cannot."""
         if not isinstance(self.inner, Piped):
             raise CouldNotVerify(f"{self.name}: this kind of host cannot connect the controller to the streams of a command")
         return self.inner
@@ -43,7 +44,7 @@ class WrappedHost:
         return self.inner.forward(address, port)
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Forward a Unix socket to one of the host; see ``Host.forward_socket``."""
+        """Forward a Unix socket of the controller to a Unix socket of the host; see ``Host.forward_socket``."""
         return self.inner.forward_socket(path, name, user)
 
     def close(self) -> None:

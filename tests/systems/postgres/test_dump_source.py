@@ -178,7 +178,7 @@ def test_of_other_dumps_the_duration_is_told_to_be_unknown(shelf, tmp_path, name
     dumps.copied(shelf.take(name), tmp_path)
     backup = listed(shelf, tmp_path)
     assert (backup.error_s, backup.facts["started_at"]) == (1.0, None)
-    assert "the end of the dump; how long the job took is not known, and not part of the error" in backup.basis
+    assert "the end of the dump; the duration of the backup job is unknown, and not part of the error" in backup.basis
 
 
 def test_a_begin_after_the_end_is_not_believed(shelf, tmp_path):

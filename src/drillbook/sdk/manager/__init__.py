@@ -1,4 +1,4 @@
-"""Service managers: commands to query, start, stop and kill a unit, for supervisor, systemd and Docker.
+"""Service managers: the commands by which supervisor, systemd and Docker query, start, stop and kill a unit.
 
 Lives here: one file for each manager, and their common base.
 Lives elsewhere: the actions `service.*` (`systems.units`).

@@ -66,9 +66,9 @@ class Docker(Manager):
         return (*self._tool(), "stop", "--", unit)
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason for a container made with ``--rm``, since the engine removes such a container when it exits.
+        """Return a reason why the container could not be started again after a stop. Empty when it could be.
 
-        Otherwise empty.
+        The reason is that it was made with ``--rm``, because the engine removes such a container when it exits.
         """
         what = "{{.HostConfig.AutoRemove}}"
         look = (*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit)
@@ -134,8 +134,9 @@ def _age(started: str, now: float) -> float:
 
 
 def _main(stats: list[str], pid: int) -> int | None:
-    """Return the process id of the main process on the host: ``pid`` if the host has it, otherwise that of the oldest
-    process.
+    """Return the process id of the main process on the host.
+
+    It is ``pid`` if the host has this process, and otherwise that of the oldest process.
     """
     found: dict[int, tuple[int, int]] = {}
     for line in stats:

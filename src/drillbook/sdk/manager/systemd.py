@@ -147,7 +147,7 @@ class Systemd(Manager):
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
         """Return a reason why ``unit`` could not be started again after a stop. Empty when it could be.
 
-        The unit may be made by ``systemd-run``, so that it disappears when it exits; or it may be masked.
+        A unit that ``systemd-run`` made disappears when it exits, and a masked unit cannot be started.
         """
         look = (*self._tool(), "show", "-p", "CanStart,Transient", unit)
         seen = once_more(lambda: host.run(look, deadline=deadline)).text.split()
@@ -160,7 +160,9 @@ class Systemd(Manager):
         return ((*self._tool(), verb, unit),) if self.sudo else ()
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason for an account that systemd asks for the rights of root, and polkit does not allow."""
+        """Return a reason when systemd would ask the account for the rights of root, and polkit does not allow the
+        operation.
+        """
         if self.sudo or self.config.user:
             return ""
         seen = once_more(lambda: host.run(("sh", "-c", _MAY, "sh", unit), deadline=deadline))

@@ -12,7 +12,7 @@ from drillbook.sdk.host import Deadline, Host, ManagerConfig, once_more, shown
 
 Argv = tuple[str, ...]
 ENDED_S = 2.5
-"""Seconds that a unit must have been down. After that, its manager is not expected to restart it any more."""
+"""Seconds for which a unit must have been down. After that time, its manager is not expected to restart it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,14 @@ class Manager(ABC):
         return (*self.sudo, "kill", "-KILL", str(seen.pid))
 
     def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
-        """Return the commands with `sudo` that are inside the command for ``verb``: `start` or `stop`; none without a script."""
+        """Return the commands with `sudo` that the command for ``verb`` contains. ``verb``: `start` or `stop`.
+
+        The result is empty when that command is not a script with `sudo` inside.
+        """
         return ()
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return the reason why the account may not start and stop ``unit``; empty when it may, or when that is unknown."""
+        """Return the reason why the account may not start and stop ``unit``. Empty when it may, and when this is unknown."""
         return ""
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
@@ -107,8 +110,8 @@ class Manager(ABC):
         return ()
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units that the manager stops together with ``unit``, but does not start again together with
-        it.
+        """Return the running units that stop together with ``unit``, but that the manager does not start again together
+        with it.
         """
         return ()
 
@@ -142,8 +145,8 @@ class Manager(ABC):
         return known
 
     def ensure(self, host: Host, unit: str, wanted: str, deadline: Deadline) -> UnitState:
-        """Start or stop ``unit`` unless it is already in the ``wanted`` state, and wait for this state: ``running`` or
-        ``stopped``.
+        """Start or stop ``unit`` unless it is already in the ``wanted`` state (``running`` or ``stopped``). Wait for this
+        state.
 
         Raises StepFailed with a finding when the unit does not reach the state before the deadline. Raises it also when the
         unit has failed and its manager does not restart it.
