@@ -23,7 +23,7 @@ MISSING = 66
 """Exit status of the script GET when the file is missing."""
 
 SECONDS = 30.0
-"""Time limit in seconds for a file operation; the time for the transfer itself is added."""
+"""Time limit in seconds for a file operation. The time for the transfer of the data is added to it."""
 LEAST_S = 5.0
 """Shortest time limit in seconds for a file operation.
 

@@ -70,8 +70,8 @@ class FakeHost:
         """Create the host. When several of the fake ``commands`` match an argument list, the one with the most matching
         words is used.
 
-        ``forwards``: a port on loopback for each address and port. ``latency``: seconds that every call takes in addition.
-        ``unreachable``: no connection is possible while it is true; it may be changed at any time.
+        ``forwards``: a port on loopback for each address and port. ``latency``: seconds by which every call is delayed.
+        ``unreachable``: while it is true, no connection is possible. It may be changed at any time.
         """
         self._target = target or Target(name=name)
         self.files: dict[str, bytes] = dict(files or {})

@@ -136,9 +136,9 @@ class LocalHost:
         return forwarded(dial)
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that leads to the Unix socket ``path``; a process of ``user`` connects to ``path``.
+        """Open a private Unix socket that leads to the Unix socket ``path``; see ``Host.forward_socket``.
 
-        See ``Host.forward_socket``.
+        A process of ``user`` connects to ``path``.
         """
         self._check_open()
 

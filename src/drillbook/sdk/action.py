@@ -41,7 +41,7 @@ class Place(StrEnum):
 
 
 class Action(BaseModel):
-    """Base of all actions; actions are subclasses of Read, Write or Fault."""
+    """Base of all actions. Each action is a subclass of Read, Write or Fault."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -326,7 +326,7 @@ def _check_declaration(cls: type[Action]) -> None:
 
 
 def find(name: str, kind: type[Any] = Action) -> type[Any]:
-    """Return the class with this name; ``kind`` is Action or Probe. Imports only the modules of the name's family.
+    """Return the class with the name ``name``. ``kind``: Action or Probe. Imports only the modules of the name's family.
 
     Raises UnknownName when there is no such class.
     """

@@ -24,7 +24,7 @@ from drillbook.sdk.transfer import PART_LEAST, Carrier, File, Upload
 from drillbook.values import Size
 
 BackupFolder = Annotated[
-    Uri, Field(description="Folder for the backup in a store, `s3://bucket/prefix`; it must not contain a backup yet.")
+    Uri, Field(description="Folder for the backup in a store, `s3://bucket/prefix`. It must not contain a backup yet.")
 ]
 PartSize = Annotated[
     Size, Field(ge=PART_LEAST, description=("Size in bytes of the parts in which larger files are uploaded."))
@@ -35,7 +35,7 @@ PART_SIZE = Size(32 << 20)
 
 @dataclass(slots=True)
 class BackupSet:
-    """Writer of one backup set to ``folder``; created by ``taking``."""
+    """Writer of one backup set to ``folder``. Only ``taking`` creates a writer."""
 
     store: Store
     folder: Reference
@@ -110,8 +110,8 @@ class BackupSet:
     def facts(self, ctx: Context) -> Facts:
         """Return the facts of the backup. If the run has a signing key, sign the manifest. Raises CouldNotVerify.
 
-        Facts: ``location`` (the folder) and ``manifest``, both with the SHA-256 of the manifest; ``evidence`` (a copy of
-        the manifest); ``signed``; and for an unsigned manifest ``unsigned``, which is the reason.
+        Facts: ``location`` (the folder) and ``manifest``, both with the SHA-256 of the manifest, ``evidence`` (a copy of
+        the manifest), ``signed``, and for an unsigned manifest ``unsigned`` (the reason why it is not signed).
         """
         digest = sha256(self.manifest)
         self.upload.small.append(self.folder.below(SIGNATURE).key)

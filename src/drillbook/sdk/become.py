@@ -40,7 +40,7 @@ class Become(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    user: Account = Field(default=ROOT, description="Account to use; default: root. `false` means the SSH user itself.")
+    user: Account = Field(default=ROOT, description="Account to use. Default: root. `false` means the SSH user itself.")
     password: Secret | None = Field(
         default=None,
         description=(

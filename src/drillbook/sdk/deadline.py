@@ -20,7 +20,10 @@ _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def under(deadline: Deadline) -> Iterator[None]:
-    """Within the ``with`` block, use this deadline for connections that this thread opens; ``current`` returns it."""
+    """Within the ``with`` block, use this deadline for connections that this thread opens.
+
+    ``current`` returns this deadline.
+    """
     token = _CURRENT.set(deadline)
     try:
         yield

@@ -64,9 +64,12 @@ class System:
     host_needs: str = ""
     """Module whose ``HOST_NEEDS`` says what the system's actions need on a host. Empty when they need nothing."""
     origin: str = ""
-    """Distribution or folder that a plugin comes from. Discovery sets it; it is empty for built-in systems."""
+    """Distribution or folder that a plugin comes from. Discovery sets this field. It is empty for built-in systems."""
     version: str = ""
-    """Version of a plugin's distribution, or digest of its files. Discovery sets it; it is empty for built-in systems."""
+    """Version of a plugin's distribution, or digest of its files. Discovery sets this field.
+
+    It is empty for built-in systems.
+    """
 
     @property
     def name(self) -> str:
@@ -162,7 +165,7 @@ def _forget() -> None:
 
 @cache
 def systems() -> tuple[System, ...]:
-    """Return all known systems; the built-in ones come first."""
+    """Return all known systems. The built-in systems come first."""
     packages = pkgutil.iter_modules(importlib.import_module(BUILT_IN).__path__, f"{BUILT_IN}.")
     names = [*sorted(info.name for info in packages), *ABOVE]
     found = [importlib.import_module(name).SYSTEM for name in names]
@@ -288,7 +291,7 @@ def name_of(cls: type[Any]) -> str:
 
 
 def find(name: str, kind: type[Any]) -> type[Any]:
-    """Return the class ``name``; ``kind`` is Action or Probe. Imports only the modules of its family.
+    """Return the class with the name ``name``. ``kind``: Action or Probe. Imports only the modules of the name's family.
 
     Raises UnknownName when there is no such class.
     """
@@ -346,7 +349,7 @@ def _of_plugin(module: str, load: Callable[[], T]) -> T:
 
 
 def shipped(part: str) -> Mapping[str, Path]:
-    """Return the files that systems ship, by name; ``part`` is ``trees`` or ``drills``.
+    """Return by name the files that systems ship. ``part``: ``trees`` or ``drills``.
 
     Raises PluginError when two plugins ship files of the same name.
     """

@@ -71,7 +71,7 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
 
 
 def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> type[Any]:
-    """Return the class with this name; ``kind`` is Action or Probe.
+    """Return the class with the name ``name``. ``kind``: Action or Probe.
 
     When there is no such class, raise the document's error at ``place``.
     """

@@ -109,9 +109,9 @@ class Target(BaseModel):
         default="",
         pattern=r"^(/|$)",
         description=(
-            "Folder on the host for leases; its files must survive a reboot. Empty: the subfolder `drillbook` of "
-            "`scratch` if that is set, otherwise /var/lib/drillbook for root and ~/.local/state/drillbook for "
-            "other users."
+            "Folder on the host for leases. Its files must survive a reboot. Empty: the subfolder "
+            "`drillbook` of `scratch` if that is set, otherwise /var/lib/drillbook for root and "
+            "~/.local/state/drillbook for other users."
         ),
     )
     manager: ManagerConfig = Field(default_factory=ManagerConfig, description="Service manager of the host.")

@@ -25,7 +25,7 @@ class HostNeeds:
     """Needs of an action on a host. All fields are empty for an action without needs.
 
     ``commands`` are programs that are not in ``BASE``. ``rights`` and ``ports`` are texts. ``either`` lists groups of
-    programs; one program of each group is enough.
+    programs. One program of each group is enough.
     """
 
     commands: tuple[str, ...] = ()

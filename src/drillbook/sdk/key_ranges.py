@@ -277,8 +277,8 @@ def _compare_table(copy: Reader, production: Reader, table: str, keyed: Keyed, r
 def _outside(there: tuple[int, int], production: Reader, table: str, key: str, last: str) -> str:
     newer, others = production.outside(table, key, last)
     return (
-        f"{key} above {last}: {there[0]} rows of the copy, {newer} of production; without a key: {there[1]} and "
-        f"{others} rows"
+        f"rows with {key} above {last}: {there[0]} in the copy, {newer} in production; rows without a key: "
+        f"{there[1]} in the copy, {others} in production"
     )
 
 

@@ -1,8 +1,8 @@
 """Base of probes. Probes measure during the whole drill. The fields of a probe's class are its keys in YAML.
 
-There are two kinds. An ``Availability`` probe checks a service at a fixed rate; a slow answer never delays the next sample.
-A ``Canary`` writes numbered rows as a client would, and later reads back which of these rows survived. A probe takes single
-samples. The runner is responsible for the rate, the clock and the record.
+There are two kinds. An ``Availability`` probe checks a service at a fixed rate. A slow answer never delays the next sample.
+A ``Canary`` writes numbered rows as a client would, and later reads back which of these rows survived. A probe only takes
+single samples. The runner is responsible for the rate, the clock and the record.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class CanaryWriter:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close the connection; safe to call twice."""
+        """Close the connection. Calling it twice is safe."""
 
 
 class ConnectedWriter(CanaryWriter, Generic[SessionT]):
@@ -150,7 +150,7 @@ class ConnectedWriter(CanaryWriter, Generic[SessionT]):
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close the connection; safe to call twice."""
+        """Close the connection. Calling it twice is safe."""
         self._session = None
         way, self._way = self._way, ExitStack()
         with suppress(*self.ERRORS):

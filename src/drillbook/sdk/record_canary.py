@@ -50,7 +50,9 @@ def check_names(declared: object, what: str, *, also: Collection[str] = ()) -> N
     """
     if unknown := sorted(placeholders.names(declared) - {*NAMES, *also}):
         known = ", ".join(f"${{{name}}}" for name in (*NAMES, *sorted(also)))
-        raise ValueError(f"`{what}` contains ${{{unknown[0]}}}, which is not a known placeholder; known here: {known}")
+        raise ValueError(
+            f"`{what}` contains ${{{unknown[0]}}}, which is not a known placeholder; the known ones are {known}"
+        )
 
 
 def of_one(declared: object) -> bool:

@@ -260,9 +260,9 @@ class Sandbox:
         self.run("sh", "-c", _DETACH, "sh", f"{self.folder}/{log}", *argv).check()
 
     def fetch(self, *argv: str, **options: Any) -> Output:
-        """Run the tool that fetches a backup into the sandbox.
+        """Run the tool that fetches a backup into the sandbox. It has the host's network.
 
-        It has the host's network; in everything else it runs like ``run``.
+        Otherwise it runs like a program of ``run``.
         """
         return self._on(SandboxHost(self.host, self.isolation.fetch), argv, options)
 

@@ -94,10 +94,9 @@ class Service(BaseModel):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock with which a run reserves the service.
+        """Name of the lock with which a run reserves the service. It can be used as the name of a folder.
 
-        It is made of the unit; without a unit, of the URL; without both, of the name. It can be used as the name of a
-        folder.
+        It is made of the unit. Without a unit it is made of the URL, and without both of the name.
         """
         if self.unit:
             return word("unit", self.unit)
@@ -243,7 +242,7 @@ class Http(Service):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service on its host.
 
-        It is made of the unit; without a unit, of the port; without both, of the URL.
+        It is made of the unit. Without a unit it is made of the port, and without both of the URL.
         """
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 

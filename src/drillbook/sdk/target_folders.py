@@ -1,6 +1,6 @@
 """Folders of Drillbook on a target: their paths, and the shell functions that create them as private folders.
 
-All of them are inside one folder `drillbook` in the host's `scratch`. That folder must be new, or private already; it is
+All of them are inside one folder `drillbook` in the host's `scratch`. That folder must be new, or private already. It is
 created with the mode 0700. It contains the locks, and the temporary files of each run in its subfolder `runs`.
 """
 

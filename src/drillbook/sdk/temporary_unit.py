@@ -29,7 +29,7 @@ class TemporaryUnit(Write):
             raise NotReady(error.message, hint=error.hint) from None
         if seen.state == "running":
             raise NotReady(
-                f"{ctx.host.name}: {unit} already runs; the undo of this step would stop it",
+                f"{ctx.host.name}: {unit} already runs, and the undo of this step would stop it",
                 hint="use `service.start` for a service that should keep running, or stop it before the drill",
             )
 

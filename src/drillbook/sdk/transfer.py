@@ -1,6 +1,6 @@
 """Direct transfer of files between a host and a store. The controller signs URLs, and the host transfers the data.
 
-On the host, ``carry.py`` does the work if there is a suitable ``python3``; otherwise ``carry.sh`` with curl. Every upload
+If the host has a suitable ``python3``, ``carry.py`` does the work. Otherwise ``carry.sh`` does it with curl. Every upload
 has its SHA-256 in a signed header, so that the store refuses damaged data.
 """
 

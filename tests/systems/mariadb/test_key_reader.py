@@ -45,7 +45,7 @@ def test_a_copy_of_a_server_that_grew_is_equal_as_far_as_it_goes(copies):
     assert (facts["tables"], facts["rows"]) == (3, 900 + 2997 + 30)
     assert (
         facts["not_compared"]["orders"]
-        == "id above 900: 100 rows of the copy, 150 of production; without a key: 0 and 0 rows"
+        == "rows with id above 900: 100 in the copy, 150 in production; rows without a key: 0 in the copy, 0 in production"
     )
     assert facts["not_compared"]["ar"] == "the step names neither this table nor a tolerance"
 
@@ -64,7 +64,7 @@ def test_moments_and_a_bound_of_the_drill(copies):
     tables = {"customers": {"key": "seen", "margin": 0}, "orders": {"key": "id", "up_to": 10, "ranges": 1}}
     facts = compare(copies, tables=tables)
     assert facts["ranges"]["customers"] == [{"range": "seen up to 2026-11-28 01:02:03", "rows": 1, "equal": True}]
-    assert facts["not_compared"]["customers"].endswith("without a key: 3001 and 3001 rows")
+    assert facts["not_compared"]["customers"].endswith("rows without a key: 3001 in the copy, 3001 in production")
     assert facts["ranges"]["orders"] == [{"range": "id up to 10", "rows": 10, "equal": True}]
 
 

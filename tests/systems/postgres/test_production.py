@@ -71,7 +71,9 @@ def test_a_copy_of_a_database_that_grew_is_equal_as_far_as_it_goes(place, copy):
     assert all(part["equal"] for parts in facts["ranges"].values() for part in parts)
     assert facts["ranges"]["public.countries"] == [{"range": "whole table", "rows": 200, "equal": True}]
     told = facts["not_compared"]
-    assert told["public.orders"] == "id above 9900: 100 rows of the copy, 600 of production; without a key: 0 and 0 rows"
+    assert told["public.orders"] == (
+        "rows with id above 9900: 100 in the copy, 600 in production; rows without a key: 0 in the copy, 0 in production"
+    )
     assert told["public.tiny"] == "the step names neither this table nor a tolerance"
     assert "public.events_1" in told
 

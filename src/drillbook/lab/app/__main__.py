@@ -25,7 +25,7 @@ def _taken(host: str, port: int) -> str:
 
 
 def main() -> int:
-    """Serve the document API until the supervisor stops the process; returns the exit status."""
+    """Serve the document API until the supervisor stops the process. Return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.load()

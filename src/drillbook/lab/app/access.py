@@ -18,7 +18,7 @@ class Access:
     """ASGI middleware that times requests."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, switches: Switches) -> None:
-        """Wrap the ASGI application ``app``; the faults in ``switches`` apply to every request."""
+        """Wrap the ASGI application ``app``. The faults in ``switches`` apply to every request."""
         self._app = app
         self._switches = switches
         self._metrics = metrics

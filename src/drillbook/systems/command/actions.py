@@ -254,7 +254,7 @@ class Script(Free):
     ] = Field(default_factory=dict)
     cwd: Annotated[str | None, Field(description="Working directory of the script.")] = None
     undo_: Annotated[
-        Argv | None, Field(alias="undo", description="Command that undoes the change; it must be safe to run twice.")
+        Argv | None, Field(alias="undo", description="Command that undoes the change. It must be safe to run it twice.")
     ] = None
 
     def programs(self, ctx: Context) -> tuple[str, ...]:

@@ -77,8 +77,9 @@ class Reading(BaseModel):
         tuple[str, ...],
         Field(
             description=(
-                "Parts that are not compared. For lines: regular expressions; a line that matches one of them is "
-                "left out. For JSON: paths such as `items.*.seen`, where `*` stands for any key or index."
+                "Parts that are not compared. For lines, they are regular expressions, and a line that matches "
+                "one of them is left out. For JSON, they are paths such as `items.*.seen`, where `*` stands for "
+                "any key or index."
             )
         ),
     ] = ()

@@ -27,7 +27,7 @@ def _path(text: str) -> str:
 
 
 class FlowRequest(BaseModel):
-    """One request of a flow; ``${name}`` stands for a value saved from the answer to an earlier request."""
+    """One request of a flow. ``${name}`` stands for a value that was saved from the answer to an earlier request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -137,8 +137,9 @@ def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[li
 
 
 def _astray(found: list[accesslog.Request], now: float, last: float) -> float:
-    """Return the number of hours by which the time zone of the log seems to differ from the host's time zone; 0 if it does
-    not differ.
+    """Return the number of hours by which the time zone of the log seems to differ from the host's time zone.
+
+    Returns 0 when the two time zones seem to be equal.
     """
     if not found or any(one.zoned for one in found):
         return 0.0

@@ -75,7 +75,7 @@ class Tcp(Service):
     def lock_name(self) -> str:
         """Name of the lock by which a run reserves the server.
 
-        It is the unit; without a unit, it is made of the kind and the port.
+        It is the unit, or without a unit a name made of kind and port.
         """
         return super().lock_name if self.unit else f"{self.kind}-{self.port}"
 

@@ -174,7 +174,7 @@ class Exec(Free):
     argv: Argv
     effect_: Literal["read", "write"] = Field(alias="effect", description="Effect of the command: read or write.")
     undo_: Annotated[
-        Argv | None, Field(alias="undo", description="Command that undoes the change; it must be safe to run twice.")
+        Argv | None, Field(alias="undo", description="Command that undoes the change. It must be safe to run it twice.")
     ] = None
     user: Annotated[
         str,

@@ -27,9 +27,9 @@ class Load(Read):
     PLACE = Place.CONTROLLER
     TIMEOUT = 900.0
 
-    service: Annotated[str | None, Field(description="HTTP service in the inventory; required unless `url` is given.")] = (
-        None
-    )
+    service: Annotated[
+        str | None, Field(description="HTTP service in the inventory. It is required unless `url` is given.")
+    ] = None
     url: Annotated[
         Url | None, Field(description="Root URL, as seen from the controller. It is given instead of `service`.")
     ] = None

@@ -75,9 +75,9 @@ class Health(Read):
     PLACE = Place.CONTROLLER
     TIMEOUT = 15.0
 
-    service: Annotated[str | None, Field(description="HTTP service in the inventory; required unless `url` is given.")] = (
-        None
-    )
+    service: Annotated[
+        str | None, Field(description="HTTP service in the inventory. It is required unless `url` is given.")
+    ] = None
     url: Annotated[Url | None, Field(description="URL, as seen from the controller. It is given instead of `service`.")] = (
         None
     )
@@ -145,7 +145,7 @@ def _healthy(request: HealthRequest) -> str:
 
 
 def _unanswered(why: str) -> Facts:
-    """Return the facts of ``Health`` for a service that does not answer; ``why`` is the reason."""
+    """Return the facts of ``Health`` for a service that does not answer. ``why``: the reason."""
     return {
         "answered": False,
         "status": None,

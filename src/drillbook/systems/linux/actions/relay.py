@@ -204,7 +204,9 @@ class _Broken(Fault):
             ctx.deadline.wait(0.05)
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Return True when an exchange shows the effect of this fault, otherwise False; and the outcome of the exchange."""
+        """Return two values: True when an exchange shows the effect of this fault (otherwise False), and the outcome of the
+        exchange.
+        """
         raise NotImplementedError
 
 

@@ -164,7 +164,7 @@ class _Filtered(Fault):
             ctx.deadline.wait(0.1)
 
     def _tries(self, ctx: Context) -> str | None:
-        """Return the outcome of a trial connection to the peer; None when no connection can be tried."""
+        """Try a connection to the peer and return its outcome. Returns None when no connection can be tried."""
         seen = tries(ctx, self._traffic) if self._tellable else None
         return None if seen is None else seen[0]
 

@@ -157,7 +157,7 @@ def tries(ctx: Context, traffic: Traffic) -> tuple[str, float] | None:
 
 
 def must_connect(ctx: Context, traffic: Traffic) -> float | None:
-    """Try a connection before the fault, and return its duration in seconds; None if no connection can be tried.
+    """Try a connection before the fault, and return its duration in seconds. Returns None if no connection can be tried.
 
     Raises NotReady when the connection fails.
     """

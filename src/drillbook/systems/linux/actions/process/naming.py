@@ -1,6 +1,6 @@
-"""Selects the process of an action.
+"""Selects the process of an action by a unit, a pid file or a port. Each of these means exactly one process.
 
-A unit, a pid file or a port selects exactly one process; a name pattern is not allowed.
+A process cannot be selected by a pattern of its name.
 """
 
 from __future__ import annotations
