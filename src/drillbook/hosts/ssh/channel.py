@@ -76,7 +76,7 @@ class Exec:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the command, which leads its session. None until the marker line has arrived."""
+        """Process id of the command. The command leads its session. None until the marker line has arrived."""
         return self._err.pid
 
     def _request(self, command: bytes, *, last: bool) -> None:

@@ -118,7 +118,7 @@ class Health(Read):
             "median_s": round(median(one.seconds for one in answers), 6),
         }
         if not _has_status(answer, request) or reasons:
-            said = f"status {answer.status} {state}; failing: {', '.join(sorted(reasons)) or 'not said'}"
+            said = f"status {answer.status} {state}; failing: {', '.join(sorted(reasons)) or 'none was named'}"
             raise _unexpected(url, f"reports that it is not healthy: {said}", _healthy(request), said, facts)
         if request.contains.encode() not in answer.body:
             said = facts_of(answer)["body"][:200]
@@ -141,7 +141,7 @@ def _has_status(answer: Answer, request: HealthRequest) -> bool:
 def _healthy(request: HealthRequest) -> str:
     """Describe in words the answer of a healthy service, for messages."""
     status = "a status below 400" if request.status is None else f"status {request.status}"
-    return f"{status}{f' with {request.contains!r}' if request.contains else ''}, and no dependency that fails"
+    return f"{status}{f' with {request.contains!r}' if request.contains else ''}, and no failing dependency"
 
 
 def _unanswered(why: str) -> Facts:

@@ -221,7 +221,7 @@ class Kill(_OnProcess):
     @model_validator(mode="after")
     def _way_back(self) -> Self:
         if (self.pid_file is not None or self.port is not None) and not self.start:
-            raise ValueError("`pid_file` and `port` need `start` as well, the command that starts the process again")
+            raise ValueError("`pid_file` and `port` need `start`: set it to the command that starts the process again")
         return self
 
     def ready(self, ctx: Context) -> None:
@@ -307,7 +307,9 @@ class Limit(_OnProcess):
         if self.open_files is None and self.memory is None and self.cpu_time is None:
             raise ValueError("no limit is set; set at least one of `open_files`, `memory` and `cpu_time`")
         if (self.pid_file is not None or self.port is not None) and not self.start:
-            raise ValueError("`pid_file` and `port` need `start` as well, in case the process exits because of the limit")
+            raise ValueError(
+                "`pid_file` and `port` need `start`: the command that starts the process if the limit makes it exit"
+            )
         return self
 
     def _wanted(self) -> dict[str, int]:
