@@ -51,7 +51,7 @@ class DumpInPlace(ClusterInPlace):
         return ""
 
     def settle(self, box: Sandbox) -> None:
-        """If the restored superuser has no password, give it the password in the inventory."""
+        """Give the superuser the password in the inventory, unless the restored superuser has a password."""
         password = self.postgres.admin.password
         if password is None:
             return

@@ -84,7 +84,7 @@ class PgDumpSource(FileBackups):
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
 
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
-        """If the dump contains its start, add the duration of the dump to the error of its time.
+        """Add the duration of the dump to the error of its time. Do nothing if the dump does not contain its start.
 
         The reason is that the data in a dump is the data at its start.
         """

@@ -223,9 +223,9 @@ class ClusterInPlace(InPlace):
         return output.check().text.strip().partition(" ")[0] == self.ctx.run_id
 
     def _serves(self) -> None:
-        """If the inventory contains the password of the application's role, check that this role can log in.
+        """Check that the application's role can log in. Do nothing if the inventory lacks the password of this role.
 
-        Raises StepFailed when it cannot.
+        Raises StepFailed when the role cannot log in.
         """
         if self.postgres.password is None:
             return

@@ -115,7 +115,7 @@ def remove(tools: Tools) -> Removed:
 
 
 def lose(tools: Tools) -> tuple[int | None, Removed]:
-    """Do the work of ``kill`` and of ``remove`` in one command, and return the results of both.
+    """Kill the server and remove its cluster in one command. Return the results of ``kill`` and of ``remove``.
 
     Raises StepFailed when the directory must not be removed, HostError.
     """

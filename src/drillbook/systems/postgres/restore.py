@@ -175,7 +175,7 @@ class Restoring:
             cluster.write(made, "postgresql.auto.conf", cluster.overrides(self.service), append=True)
 
     def _must_be_clean(self, session: Connection) -> None:
-        """If this run restored the database before and it still refuses clients, drop it.
+        """Drop the database if this run restored it before and it still refuses clients. Do nothing if it does not exist.
 
         Raises StepFailed for any other database of that name.
         """
