@@ -237,7 +237,7 @@ def test_an_undo_that_changes_nothing_is_told_as_not_proven(things, monkeypatch)
     monkeypatch.setattr(revert, "PROOF_S", 0.3)
     things.hosts["a"].on("mend", Reply(0))
     (left,) = things.run("inject:\n" + fault("one"))
-    assert left.why == "the undo succeeded, but the fault is not proven gone"
+    assert left.why == "the undo succeeded, but it is not proven that the fault is gone"
     assert things.told("undone") == []
 
 

@@ -142,7 +142,7 @@ def test_a_fault_without_an_undo_that_is_gone_by_itself_is_put_back(bench):
     ("tell", "there", "why"),
     [
         (lambda bench: bench.restored(), False, None),
-        (lambda bench: bench.restored(), True, "the fault is not proven gone"),
+        (lambda bench: bench.restored(), True, "it is not proven that the fault is gone"),
         (lambda bench: None, False, "no restore was run"),
         (lambda bench: None, True, "no restore was run"),
         (

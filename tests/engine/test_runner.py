@@ -367,7 +367,7 @@ def test_nothing_is_broken_while_a_probe_is_bad_after_the_backup(bench, served, 
     probes = f"probes:\n  - http.available: {{url: '{served}', every: 100ms, timeout: 3s}}\n"
     view = bench.run(probes + interrupting("true") + FAULT % "[rm, -f, DIR/broken]" + REMEDY)
     assert view.result.verdict is Verdict.INCONCLUSIVE
-    assert "not good right before the fault" in view.result.reason
+    assert "was not good right before the injection" in view.result.reason
     assert "503" in next(one.measured for one in view.result.findings if one.code == "probe-bad-before")
     assert "inject.1" not in {event.step for event in bench.events("intent")}
 
@@ -376,7 +376,7 @@ def test_an_undo_that_does_not_help_is_residue(bench):
     view = bench.run(FAULT % "['true']")
     assert view.result.exit == 5
     assert view.result.residue[0].host == "controller"
-    assert "not proven gone" in view.result.residue[0].why
+    assert "not proven that the fault is gone" in view.result.residue[0].why
 
 
 def test_an_undo_that_fails_is_residue_and_says_what_to_do(bench):

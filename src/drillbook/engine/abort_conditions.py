@@ -1,6 +1,6 @@
-"""Checks the abort conditions during a run, each on its own schedule; the first condition that fails ends the run.
+"""Checks the abort conditions during a run, each on its own schedule. The first condition that fails ends the run.
 
-If ``tries`` checks in a row get no answer in time, the condition counts as failed.
+A condition also fails when ``tries`` checks of it in a row get no answer in time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REACH_TRIES = 2
 """Number of failed checks in a row after which an unreachable host in ``guard.hosts`` ends the run."""
 PROBE_TIMEOUT_S = 1.0
 GRACE_S = 2.0
-"""Seconds that a check may exceed its timeout before it counts as unanswered."""
+"""Seconds that a check may take beyond its timeout before it counts as unanswered."""
 STOP_S = 5.0
 TEXT = 400
 
@@ -43,7 +43,10 @@ State = Literal["good", "bad", "unreadable"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Result of one check: ``state`` of the condition, and the measurement or error as text in ``measured``."""
+    """Result of one check.
+
+    ``state``: state of the condition; ``measured``: the measurement, or the error, as text.
+    """
 
     state: State
     measured: str = ""
@@ -51,7 +54,10 @@ class Reading:
 
 @dataclass(slots=True)
 class Eye:
-    """One abort condition on one host, with its schedule, its latest state, and the number of checks in a row without an answer."""
+    """One abort condition on one host, with its schedule and its latest state.
+
+    It also counts the checks in a row that got no answer.
+    """
 
     id: str
     title: str
@@ -68,7 +74,10 @@ class Eye:
     """Monotonic time at which the first check after the last good check began; None while the condition is good."""
 
     def saw(self, reading: Reading, began: float, ended: float) -> str:
-        """Record the result of a check. Returns the reason to end the run because of this condition, or an empty text."""
+        """Record the result of a check.
+
+        Return the reason why this condition ends the run, or an empty text when the run may go on.
+        """
         self.state = reading.state
         if reading.state == "good":
             self.misses, self.since = 0, None
@@ -84,18 +93,24 @@ class Eye:
 
 
 class Watch:
-    """The abort conditions of a run: call ``first`` before any fault, then ``start``; call ``stop`` before the undo."""
+    """The abort conditions of a run.
+
+    Call ``first`` before any fault, then ``start``; call ``stop`` before the undo.
+    """
 
     def __init__(self, stage: Stage, on_trip: Callable[[Finding], object] | None = None) -> None:
-        """Prepare to check the abort conditions of the run's plan (``stage``).
+        """Prepare to check the abort conditions of the plan of ``stage``.
 
-        When a condition fails, ``on_trip`` is called and the stage's stop flag is set, which ends the run.
+        When a condition fails, ``on_trip`` is called and the stage's stop flag is set. The flag ends the run.
         """
         self.stage = stage
         self.eyes = list(_eyes(stage))
         self._on_trip = on_trip
         self._forward = stage.cancel
-        """Stop flag of the phases before the undo; during the undo the stage has another flag, which conditions must not set."""
+        """Stop flag of the phases before the undo.
+
+        During the undo the stage has another flag, and conditions must not set that flag.
+        """
         self._halt = threading.Event()
         self._lock = threading.Lock()
         self._finding: Finding | None = None
@@ -103,11 +118,17 @@ class Watch:
 
     @property
     def tripped(self) -> Finding | None:
-        """Finding about the condition that ended the run, with its measurement and time; None if no condition did."""
+        """Finding about the condition that ended the run, with the measurement and its time.
+
+        None if no condition ended the run.
+        """
         return self._finding
 
     def first(self) -> list[Finding]:
-        """Check each condition until an answer arrives, at most ``tries`` times; return a finding for each that is not good."""
+        """Check each condition until an answer arrives, at most ``tries`` times.
+
+        Return a finding for each condition that is not good.
+        """
         with ThreadPoolExecutor(max_workers=max(1, min(16, len(self.eyes))), thread_name_prefix="guard") as pool:
             return [one for one in pool.map(self._first, self.eyes) if one]
 
@@ -132,14 +153,17 @@ class Watch:
         )
 
     def start(self) -> None:
-        """Check each condition on its schedule, in separate threads, until ``stop``."""
+        """Check each condition on its schedule, in separate threads, until ``stop`` is called."""
         for eye in self.eyes:
             thread = threading.Thread(target=self._watch, args=(eye,), name=f"{eye.id}@{eye.host}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def stop(self) -> None:
-        """Stop the checks; from then on no condition ends the run. Safe to call twice, and without ``start``."""
+        """Stop the checks, so that no condition ends the run any more.
+
+        It is safe to call this twice, or without ``start``.
+        """
         with self._lock:
             self._halt.set()
         until = time.monotonic() + STOP_S
@@ -158,7 +182,7 @@ class Watch:
             self._halt.wait(max(0.0, began + eye.every_s - time.monotonic()))
 
     def _saw(self, eye: Eye, reading: Reading, began: float) -> bool:
-        """Record a reading; returns True when this condition needs no further checks."""
+        """Record the result of a check. Return True when this condition needs no further checks."""
         with self._lock:
             if self._halt.is_set() or self._finding is not None:
                 return True
@@ -194,7 +218,7 @@ class Watch:
         return True
 
     def _note(self, what: OfCondition, eye: Eye, *, sync: bool = False) -> None:
-        """Journal an event; if the journal cannot be written, this also ends the run."""
+        """Journal an event. If the journal cannot be written, this ends the run."""
         try:
             self.stage.journal.append(what, host=eye.host, sync=sync)
         except DrillbookError:
@@ -205,7 +229,7 @@ class Watch:
 
 
 class _Asking:
-    """One check in progress, in its own thread, so that a hanging check delays no other check."""
+    """One check in progress. It has its own thread, so that a check that hangs delays no other check."""
 
     def __init__(self, eye: Eye, cancel: threading.Event) -> None:
         self.done = threading.Event()
@@ -256,7 +280,7 @@ def _eyes(stage: Stage) -> Iterator[Eye]:
 
 def _condition(stage: Stage, condition: PlannedCondition) -> Iterator[Eye]:
     times: dict[str, Any] = {"every_s": condition.every_s, "hold_s": condition.for_s, "tries": condition.tries}
-    wanted = f"good, never bad for {condition.for_s:g} s" if condition.for_s else "good at every check"
+    wanted = f"good, and never bad for {condition.for_s:g} s or longer" if condition.for_s else "good at every check"
     if probe := condition.probe:
         yield Eye(
             id=condition.id,
@@ -314,7 +338,7 @@ def _step(stage: Stage, step: PlannedStep, host: str) -> Callable[[Deadline, Pat
 def _expected(expressions: Sequence[str], facts: Facts, names: Mapping[str, Any]) -> Reading:
     """Evaluate the expressions.
 
-    The result is good when all are true, bad when one is false, unreadable when one cannot be evaluated.
+    The result is good when all expressions are true, bad when one is false, and unreadable when one cannot be evaluated.
     """
     for text in expressions:
         try:
@@ -337,7 +361,10 @@ def _reach(stage: Stage, host: str) -> Callable[[Deadline, Path], Reading]:
 
 
 def _context(stage: Stage, condition: str, host: str, deadline: Deadline, folder: Path) -> Context:
-    """Make a context that does not journal commands: checks run often, and only a change of their result is recorded."""
+    """Make a context that does not journal commands.
+
+    Checks run often, and only a change of their result is journalled.
+    """
 
     def named(name: str) -> Host:
         return stage.as_account(name, stage.become(condition, name))

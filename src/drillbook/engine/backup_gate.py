@@ -1,4 +1,7 @@
-"""Gate before faults that destroy data: such a fault is injected only after this run verified a backup of the same data."""
+"""Gate before faults that destroy data.
+
+A fault is injected only after this run verified a backup of the data that the fault destroys.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference
 
 ASK_S = 15.0
-"""Seconds within which a target must report which data a fault is about to destroy."""
+"""Seconds within which a target must identify the data that a fault is about to destroy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,17 @@ class _Proof:
 
     @property
     def location(self) -> Reference:
-        """Location of the verified backup, with the digest of its manifest; ``unknown`` when the step names no location."""
+        """Location of the verified backup with the digest of its manifest, or ``unknown`` when the step names no location."""
         origin, digest = source(self.action), self.identity.manifest if self.identity else ""
         return Reference(origin.bucket, origin.key, digest) if origin else Reference("unknown", "unknown", digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Checks that every fault which destroys data has a verified backup; ``events`` contains the events of the run so far."""
+    """Checks that this run verified a backup for every fault that destroys data.
+
+    ``events``: events of the run so far.
+    """
 
     stage: Stage
     events: Sequence[Event]
@@ -51,7 +57,7 @@ class Gate:
     def refusals(self, steps: Sequence[PlannedStep]) -> list[Finding]:
         """Return a finding for each fault in ``steps`` that destroys data without a verified backup of that data.
 
-        Without findings, journals the verified backups. Raises Cancelled.
+        When there are no findings, journal the verified backups. Raises Cancelled when the run is stopped.
         """
         wrong: list[Finding] = []
         proven: list[tuple[str, Proven, Identity]] = []
@@ -75,9 +81,9 @@ class Gate:
         return wrong
 
     def _sources(self, step: PlannedStep, host: str) -> list[SourceProven]:
-        """Verified backups of backup sources from which the restore phase restores the service of the fault; may be empty.
+        """Return the verified backups of backup sources from which the restore phase restores the service of the fault.
 
-        Raises Refused.
+        The list may be empty. Raises Refused when a check of the backup sources fails.
         """
         gate = SourceGate(self.stage, step, host, lost_service(self.stage.plan, step))
         if not gate.restores():
@@ -98,17 +104,19 @@ class Gate:
         )
 
     def _wanted(self, step: PlannedStep) -> bool:
-        """Return True unless the condition `when` of the step is false. A condition that cannot be evaluated yet counts as true."""
+        """Return False when the condition `when` of the step is false, otherwise True.
+
+        A condition that cannot be evaluated yet counts as true.
+        """
         try:
             return step.when is None or bool(template.expression(step.when, self.stage.names()))
         except ValueError:
             return True
 
     def _proven(self, step: PlannedStep, host: str) -> list[tuple[Proven, Identity]]:
-        """For the data that ``step`` destroys: verified backups from which the restore phase restores it, with the data's
-        identity.
+        """Return the verified backups of the data that ``step`` destroys, with the identity of the data.
 
-        Raises Refused when there is no such backup.
+        Only backups that the restore phase uses are returned. Raises Refused when there is none.
         """
         proofs = [one for one in self._proofs() if proves(self.stage.plan.inventory, one.step, step)]
         if not proofs:
@@ -124,8 +132,9 @@ class Gate:
         return [(Proven(service, one.location, one.step.action, step.id), thing) for one in used]
 
     def _proofs(self, *, sourced: bool = False) -> Iterator[_Proof]:
-        """Yield the successful verifications of backups in this run: if ``sourced``, of backups of a source; otherwise of
-        the run's own backups.
+        """Yield the successful verifications of backups in this run.
+
+        When ``sourced`` is true, yield those of backups of backup sources; otherwise those of the run's own backups.
         """
         steps = [step for step in self.stage.plan.phase("backup") if step.proves_backup and of_source(step) is sourced]
         backup = {step.id: step for step in steps}
@@ -144,9 +153,7 @@ class Gate:
     def _of_thing(
         self, fault: Action, step: PlannedStep, host: str, proofs: Sequence[_Proof]
     ) -> tuple[Identity, list[_Proof]]:
-        """Return the identity of the data that ``fault`` would destroy on its target, and the verifications of backups of
-        the same data.
-        """
+        """Return the identity of the data that ``fault`` would destroy, and the verifications of the data's backups."""
         # a custom command cannot identify its data: ask the action that verified the backup of the data
         if type(fault).subject is Action.subject:
             asked = [(one, *self._ask(one.action, one.step.id, one.host)) for one in proofs]
@@ -167,9 +174,9 @@ class Gate:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
 
     def _restored_from(self, fault: Action, fitting: Sequence[_Proof], proofs: Sequence[_Proof]) -> list[_Proof]:
-        """Verifications in ``fitting`` of the backups that `restore` uses.
+        """Return the verifications in ``fitting`` whose backups `restore` uses.
 
-        Raises Refused when `restore` uses none of them, or also uses an unverified backup.
+        Raises Refused when `restore` uses none of these backups, or also uses an unverified one.
         """
         service = service_of(fault) or service_of(fitting[0].action)
         used: list[_Proof] = []
@@ -185,7 +192,7 @@ class Gate:
         return list({one.location: one for one in used}.values())
 
     def _restores(self, step: PlannedStep, service: str, fitting: Sequence[_Proof]) -> bool:
-        """Return True when ``step`` restores the service that the fault destroys, from a backup."""
+        """Return True when ``step`` restores, from a backup, the service that the fault destroys."""
         said = source_of(step)
         return (
             said is not None

@@ -1,4 +1,7 @@
-"""Restores data with the system's own action from a backup that the run verified, when the drill's restore phase does not work."""
+"""Restores data when the drill's restore phase does not work.
+
+The restore uses the system's own action, and a backup that the run verified.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ from drillbook.values import canonical
 
 
 def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
-    """Plan the restore of data that faults destroyed and that is still lost: one step for each fault, from the backup that
-    the run verified.
+    """Plan the restore of data that faults destroyed and that is still lost.
 
-    Contacts no host. Raises UsageError when no data is lost, or the run verified no backup of the data.
+    Return one step for each fault. The step restores from the backup that the run verified. Contacts no host. Raises
+    UsageError when no data is lost, or when the run verified no backup of the data.
     """
     todo = [intent for intent in intents(events, stage.plan.steps) if intent.undo.kind == "restore" and not intent.settled]
     run = stage.run["id"]
@@ -57,7 +60,7 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
         action=action.name(),
         params=params,
         effect=Effect.WRITE,
-        name="Restore from the verified backup of this run",
+        name="Restore from the backup that this run verified",
         restore_only=False,
         proves_backup=False,
         hosts=(_host(stage, action, intent),),
@@ -74,10 +77,9 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
 
 
 def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[PlannedStep, str]:
-    """Find the newest step that verified a backup of the data that ``intent`` destroyed; return the step and the backup's
-    location.
+    """Find the newest step that verified a backup of the data that ``intent`` destroyed.
 
-    Raises UsageError when there is none.
+    Return the step and the location of the backup. Raises UsageError when there is no such step.
     """
     done = {str(event.step) for event, _ in each(events, Done)}
     for proof in reversed(stage.plan.phase("backup")):
@@ -95,15 +97,17 @@ def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[Plan
     declared = [intent.step.params["proven_by"]] if is_free(intent.step) else find(intent.step.action).RESTORED_BY
     known = " or ".join(f"`{name}`" for name in declared) or "nothing"
     raise UsageError(
-        f"{stage.run['id']}: this run did not verify a backup of the data that {intent.step.action} ({intent.step.id}) "
-        f"destroyed on {intent.host}; a step {known} would have done so",
-        hint="restore the data with a separate drill that only restores, from a backup that is known to be good; such a "
-        "drill may run although this run has not been recovered",
+        f"{stage.run['id']}: this run did not verify a backup of the data that {intent.step.action} "
+        f"({intent.step.id}) destroyed on {intent.host}; a step {known} could have verified one",
+        hint=(
+            "write a drill that only restores, and run it with a backup that is known to be good; such a drill is "
+            "allowed before this run is recovered"
+        ),
     )
 
 
 def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service: Any) -> dict[str, Any]:
-    """Parameters of a restore step, taken from the results of earlier steps of this run on the same service."""
+    """Return parameters of a restore step, taken from the results of earlier steps of this run on the same service."""
     by_id = {step.id: step for step in stage.plan.steps}
     found: dict[str, Any] = {}
     for key, (name, fact) in action.TAKES.items():
@@ -115,10 +119,9 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 
 
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameter that keeps clients out during the restore if the verify phase lets them in later; otherwise
-    ``{}``.
+    """Return the parameter that keeps clients out during the restore, or ``{}`` if the verify phase does not admit clients.
 
-    Clients admitted earlier would write before the content is compared.
+    Clients that are admitted before the content is compared would change the content.
     """
     same = [
         step
@@ -137,9 +140,9 @@ def _host(stage: Stage, action: type[Action], intent: Intent) -> str:
 
 
 def restore(stage: Stage, todo: Sequence[PlannedStep]) -> None:
-    """Run the restore steps ``todo``, then the verify phase; journal the restore as done only when both succeed.
+    """Run the restore steps ``todo``, then the verify phase. Journal the restore as done only when both succeed.
 
-    If a recovery dies before that, the restore counts as unfinished, and the next recovery repeats it.
+    If the recovery dies before that, the restore counts as unfinished, and the next recovery repeats the restore.
     """
     journal = stage.journal
     journal.append(PhaseStarted(phase="restore"))
@@ -155,7 +158,7 @@ def restore(stage: Stage, todo: Sequence[PlannedStep]) -> None:
 
 
 def replay(stage: Stage, phase: str) -> bool:
-    """Run a phase of the drill again in a recovery; returns True on success."""
+    """Run a phase of the drill again during a recovery. Return True on success."""
     stage.journal.append(PhaseStarted(phase=phase))
     done = all(carry_out(stage, group) for group in groups(stage.plan.phase(phase)))
     stage.journal.append(PhaseEnded(phase=phase, status="done" if done else "failed"), sync=True)

@@ -1,8 +1,8 @@
 """Closing of residue (changes that a run could not undo): a person states why nothing is left to undo.
 
-Each change is first checked again. A fault that is still active is never closed; a fault in an unknown state needs the
-approval of a second person. The run keeps its verdict and its exit status. Its journal records the closing, and drills may
-use its hosts again.
+Each change is checked again first. A fault that is still active is never closed. A fault in an unknown state is closed only
+with the approval of a second person. The run keeps its verdict and its exit status. Its journal records the closing, and
+drills may use its hosts again.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ GONE: Literal["gone"] = "gone"
 ACTIVE: Literal["active"] = "active"
 UNKNOWN: Literal["unknown"] = "unknown"
 Approved = Callable[[str], Look]
-"""Function that looks for the approval of a second person; its argument is the hash of the last event in the journal."""
+"""Function that looks for the approval of a second person. Its argument is the hash of the last event in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of an attempt to close a run's remaining changes; the changes are closed if there are no ``refusals``."""
+    """Result of an attempt to close the remaining changes of a run. The changes are closed if there are no ``refusals``."""
 
     refusals: tuple[Finding, ...] = ()
     kept: tuple[str, ...] = ()
@@ -44,14 +44,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Attempt to close the changes that one run could not undo; ``reason`` is the person's statement."""
+    """Attempt to close the changes that one run could not undo.
+
+    ``reason``: statement of the person why nothing is left to undo.
+    """
 
     recovery: Recovery
     reason: str
     approved: Approved
 
     def run(self, header: Session) -> Outcome:
-        """Check every remaining change again, and close all of them if there are no findings. Raises JournalError, Locked."""
+        """Check every remaining change again, and close all of them if there are no findings.
+
+        Raises JournalError when the run is alive, and Locked when another run holds a lock.
+        """
         with self.recovery.resumed() as (stage, history):
             self.recovery.begin(stage, history, header)
             found = residue(history.events, stage.plan)
@@ -88,7 +94,7 @@ class Settlement:
     def _look(self, changes: Sequence[SettledChange], head: str) -> Look | None:
         """Look for a second person's approval.
 
-        Returns None when none is needed: a change is active, or no change is in an unknown state.
+        Return None when no approval is asked for: a change is active, or no change is in an unknown state.
         """
         proofs = {one.proof for one in changes}
         return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None
@@ -99,7 +105,7 @@ def _events(stage: Stage) -> Sequence[Event]:
 
 
 def _asked(stage: Stage, intent: Intent) -> SettledChange:
-    """Check again if the change of ``intent`` is still active; returns the change with the result."""
+    """Check again if the change of ``intent`` is active. Return the change with the result of the check."""
     found = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
     try:
         gone = fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0)
@@ -117,14 +123,14 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
 
 
 def _not_removed(one: Residue) -> SettledChange:
-    """Describe rows of a probe (canaries) or temporary files that could not be removed, as a change in an unknown state."""
+    """Describe canary rows or temporary files that could not be removed, as a change in an unknown state."""
     return SettledChange(step=one.step, host=one.host, what=one.what, proof=UNKNOWN, detail=one.why)
 
 
 def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Finding, ...]:
-    """Findings against closing: one for each active change.
+    """Return the findings against closing: one for each active change.
 
-    If none is active and there is no approval, one for each unknown change.
+    If no change is active and there is no approval, return one for each change in an unknown state.
     """
     still = [one for one in changes if one.proof == ACTIVE]
     if still:

@@ -1,4 +1,4 @@
-"""A host on which the run starts commands and writes files only while it holds its locks and leases there."""
+"""A host that refuses commands and files of the run after the run has lost its lock or its lease there."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from drillbook.values import Secret
 PUT_S = 30.0
 
 Fence = Callable[[Sequence[str]], Sequence[str]]
-"""Function that wraps a command so that it starts only while the run holds its lock."""
+"""Function that wraps a command. The host starts the wrapped command only while the run holds its lock."""
 
 
 def fenced(host: Host, fence: Fence | None) -> Host:
-    """Return a host that checks ``fence`` before each change; without ``fence``, return ``host`` itself."""
+    """Return a host that checks ``fence`` before each change. When ``fence`` is None, return ``host`` itself."""
     return FencedHost(host, fence) if fence else host
 
 
 @dataclass(frozen=True, slots=True)
 class FencedHost(WrappedHost):
-    """A host whose commands are wrapped by ``fence``. Reading a file and forwarding a port need no lock."""
+    """A host whose commands are wrapped by ``fence``.
+
+    Reading a file and forwarding a port are allowed without the lock.
+    """
 
     fence: Fence
 
@@ -47,15 +50,19 @@ class FencedHost(WrappedHost):
     def _unless_fenced(self, output: Output) -> None:
         if was_fenced(output):
             raise Fenced(
-                f"{self.name}: the run lost its lock or its lease on this host, so the command was not started",
-                hint="`invoke drill.list` shows which run has the lock; when that run has ended: `invoke drill.recover`",
+                f"{self.name}: the command was not started, because the run lost its lock or its lease on this host",
+                hint=("`invoke drill.list` shows which run has the lock. When that run has ended: `invoke drill.recover`"),
             )
 
     def _look(self, deadline: Deadline) -> None:
         self._unless_fenced(once_more(lambda: self.inner.run(self.fence(("true",)), deadline=deadline)))
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """Start a command and return a channel to its standard streams. Raises CouldNotVerify, Fenced, HostError."""
+        """Start a command and return a channel to its standard streams.
+
+        Raises Fenced when the run has lost its lock or its lease, CouldNotVerify when the host has no such channel, and
+        HostError when the host fails.
+        """
         inner = self._piped()
         self._look(deadline)
         return inner.pipe(self.fence(argv), deadline=deadline)

@@ -23,23 +23,28 @@ from drillbook.sdk.host import Deadline, Host, as_user
 class Grip:
     """Locks and the lease of the run on one host.
 
-    Where sudo asks for a password, the lease belongs to the account of the step and has a grip of its own, without locks.
+    Where sudo asks for a password, the lease belongs to the account of the step. Such a lease has a grip of its own, without
+    locks.
     """
 
     host: str
     become: Become | None = None
-    """Account of the lease, where its sudo asks for a password; None: the SSH user."""
+    """Account to which the lease belongs, where sudo asks that account for a password.
+
+    None when the lease belongs to the SSH user.
+    """
     tokens: dict[str, int] = field(default_factory=dict)
     lease: Lease | None = None
     armed: set[int] = field(default_factory=set)
     undone: set[int] = field(default_factory=set)
-    """Changes that the controller undid, and whose undo the target still has until ``disarm``."""
+    """Changes that the controller undid, and whose undo is still stored on the target until ``disarm`` removes it."""
     leased: bool = False
     """True while an armed lease exists on the host."""
     renewed: float = 0.0
     """Monotonic time at which the last successful renewal was sent."""
     missed: set[str] = field(default_factory=set)
-    """Locks that could not be taken because the host did not answer. Those of this run are released at the end."""
+    """Locks that could not be taken because the host did not answer. At the end, those that belong to this run are released.
+    """
     lost: str = ""
     """Reason why the locks or the lease were lost; empty while they are held."""
     log: bytes | None = None
@@ -47,20 +52,23 @@ class Grip:
 
     @property
     def key(self) -> str:
-        """Name of the grip among those of the run: its host, and the account if the lease is not the SSH user's."""
+        """Name of the grip among the grips of the run: the host, and the account when the lease is not the SSH user's."""
         return f"{self.host}\0{self.become.user}" if self.become else self.host
 
     @property
     def renewable(self) -> bool:
-        """True when the grip has locks, or is the lease of another account."""
+        """True when the grip has locks, or when its lease belongs to another account than the SSH user."""
         return bool(self.tokens) or (self.become is not None and bool(self.armed))
 
     def fenced_by_lease(self, argv: Sequence[str]) -> Sequence[str]:
-        """Wrap ``argv``: once a change is armed, the command starts only while the lease is open."""
+        """Wrap ``argv``. Once a change is armed, the wrapped command starts only while the lease is open."""
         return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
 
     def disarm(self, seconds: float, also: Collection[int] = ()) -> None:
-        """Remove the undos of undone changes, and those of ``also``, from the lease, in one command. Raises HostError."""
+        """Remove the undos of the changes already undone, and the undos ``also``, from the lease.
+
+        This is one command on the host. Raises HostError when the command fails.
+        """
         gone = sorted({*self.undone, *also})
         if gone and self.lease is not None:
             self.lease.disarm(*gone, deadline=Deadline.after(seconds))
@@ -68,21 +76,26 @@ class Grip:
         self.armed -= {*gone}
 
     def fenced_by_locks(self, argv: Sequence[str], host: Host, lease: str) -> Sequence[str]:
-        """Wrap ``argv``: it starts only while the run holds all locks on ``host``, and its lease in the folder ``lease`` is open."""
+        """Wrap ``argv``.
+
+        The wrapped command starts only while the run holds all its locks on ``host`` and its lease is open. ``lease``:
+        folder of that lease.
+        """
         for name, token in self.tokens.items():
             argv = fence(argv, Lock(host, name, 1.0).folder, token, lease)
         return argv
 
     def reached(self, open_host: Callable[[str], Host]) -> Host:
-        """Return the host, as the account to which the lease belongs."""
+        """Return the host for commands by the account to which the lease belongs."""
         return privileged(open_host(self.host), self.become)
 
 
 def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> None:
-    """Remove the undos of undone changes from the leases, with one command of at most ``seconds`` a host.
+    """Remove the undos of changes already undone from the leases.
 
-    An unreachable host is retried until ``reach``. What cannot be removed stays armed until the lease ends, whose failure is
-    reported: an undo may run twice.
+    Each host gets one command of at most ``seconds``. An unreachable host is retried until the deadline ``reach``. An undo
+    that cannot be removed stays armed until the lease ends, and a failure to end the lease is reported. The undo may then
+    run a second time, which is safe.
     """
 
     def remove(grip: Grip) -> None:
@@ -93,16 +106,16 @@ def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> Non
 
 
 def of_lease(become: Become | None) -> Become | None:
-    """Return the account to which the lease of a step with this privilege belongs; None: the SSH user.
+    """Return the account to which the lease of a step with this privilege belongs; None means the SSH user.
 
-    Without a password, the undo commands contain `sudo -n`. With one, the watcher itself must be the account's: no password
-    lies on a target.
+    When sudo needs no password, the undo commands contain `sudo -n`. When sudo needs one, the lease's watcher must run as
+    that account, because no password is stored on a target.
     """
     return become if become and become.password else None
 
 
 def armed_commands(become: Become | None, commands: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Return the undo ``commands`` of a step as the watcher of its lease runs them."""
+    """Return the undo ``commands`` of a step in the form in which the watcher of its lease runs them."""
     account = "" if become is None or of_lease(become) else become.user
     return [as_user(account, tuple(argv)) for argv in commands]
 

@@ -1,7 +1,7 @@
-"""Locks and leases of a run on its targets, both renewed while the controller lives.
+"""Locks and leases of a run on its targets. Both are renewed while the controller lives.
 
 Locks keep other runs away. A lease makes its target undo faults by itself when renewals stop. Each host has its own thread
-for renewals, so that a hanging host does not block the others.
+for renewals, so that a host that hangs does not block the others.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.identity import LockName
 
 ANSWER_S = 10.0
-"""Seconds within which a target must answer a lock or a lease command."""
+"""Seconds within which a target must answer a command of a lock or a lease."""
 RENEWALS = 6
-"""Number of renewals during one lease; several may fail before the lease expires."""
+"""Number of renewals during one lease. Several renewals may fail before the lease expires."""
 REVERT_S = 120.0
-"""Longest time in seconds that a recovery waits for a target that is running its undo."""
+"""Longest time, in seconds, for which a recovery waits while a target runs its undo."""
 POLL_S = 0.25
 NEW_S = 10
-"""Seconds for which a lock counts as new: its holder may still be taking its locks."""
+"""Seconds for which a lock counts as new. The holder of a new lock may still be taking more locks."""
 
 
 @dataclass(slots=True)
 class Hold:
     """The locks and leases of one run.
 
-    ``over`` is the id of a run whose controller is proven dead: its locks may be taken before they expire.
+    ``over``: id of a run whose controller is proven dead. Locks of that run may be taken before they expire.
     """
 
     plan: Plan
@@ -67,7 +67,7 @@ class Hold:
     stop: Stop
     over: str = ""
     also: tuple[LockName, ...] = ()
-    """Additional locks, beside those of the plan: older versions of Drillbook used these other names for the same services."""
+    """Additional locks beside those of the plan. Older versions of Drillbook locked the same services under these names."""
     _grips: dict[str, Grip] = field(default_factory=dict)
     _threads: dict[int, threading.Thread] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event)
@@ -86,9 +86,8 @@ class Hold:
         return Lock(self.open_host(lock.host), lock.name, self.lease_s, lock.title)
 
     def take(self, patience: float = 0.0, *, lenient: bool = False) -> None:
-        """Take every lock of the plan, waiting at most ``patience`` seconds; the locks are held until ``end``.
-
-        With ``lenient``, unreachable hosts are skipped. Raises Locked, HostError.
+        """Take every lock of the plan, waiting at most ``patience`` seconds. The locks are held until ``end``.
+        When ``lenient`` is true, unreachable hosts are skipped. Raises Locked, HostError.
         """
         until = time.monotonic() + patience
         if not (patience or lenient or self.over):
@@ -108,7 +107,7 @@ class Hold:
         self._take(named, time.monotonic() + patience)
 
     def give_back(self, named: LockName) -> None:
-        """Release a lock, so that a run that waits for it can take it. Raises HostError."""
+        """Release a lock, so that a run that waits for the lock can take it. Raises HostError."""
         grip = self._grip(named.host)
         token = grip.tokens.pop(named.name, None)
         shared = any(other.tokens.get(named.name) == token for other in list(self._grips.values()))
@@ -144,21 +143,20 @@ class Hold:
         self._renew_from_now_on(grip)
 
     def _shared(self, lock: Lock) -> int | None:
-        """Token of ``lock`` if this run already took the same lock through another name of the same machine; otherwise None."""
+        """Return the token of ``lock`` if this run holds it through another name of the same machine; otherwise None."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         mine = {grip.tokens.get(lock.name) for grip in list(self._grips.values())} - {None}
         return state.token if state and state.owner.run == self.owner.run and state.token in mine else None
 
     def _dead(self, lock: Lock) -> bool:
-        """Return True when the lock's holder is a controller process of the run ``over`` that died on this machine."""
+        """Return True when the lock belongs to a controller process of the run ``over`` that died on this machine."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
     def adopt(self, host: str, armed: Sequence[int], become: Become | None = None) -> None:
-        """Adopt the lease of a dead controller of this run on ``host``, and renew it while this process undoes its changes.
-
-        If the host does not answer, its lease is assumed to contain the intents ``armed``, as in the journal. ``become`` is
-        the privilege of the changes.
+        """Adopt the lease of a dead controller of this run on ``host``.
+        Renew the lease while this process undoes the changes. If the host does not answer, its lease is assumed to contain
+        the undos of the intents ``armed``, as the journal says. ``become``: privilege of the changes.
         """
         grip = self._grip(host, become)
         grip.armed = set(armed)
@@ -180,10 +178,9 @@ class Hold:
             self._renew_from_now_on(grip)
 
     def _quiet(self, grip: Grip) -> LeaseState | None:
-        """Wait until the target is not running its undo, at most REVERT_S; returns the state of the lease of ``grip``.
-
+        """Wait at most REVERT_S seconds until the target is not running its undo. Return the state of the lease of ``grip``.
         Two undos of the same change at once could interfere: one may stop a unit that the other has started. Raises
-        HostError, TimeoutError.
+        HostError when the host fails, and TimeoutError when the undo goes on for longer.
         """
         patience = Deadline.after(REVERT_S)
         while True:
@@ -193,18 +190,18 @@ class Hold:
             patience.wait(POLL_S)
 
     def _grip(self, host: str, become: Become | None = None) -> Grip:
-        """Return the locks and the lease on ``host``, or the lease of an account whose sudo asks for a password."""
+        """Return the grip of ``host``, or that of an account whose sudo asks for a password."""
         account = of_lease(become)
         with self._lock:
             made = Grip(host, account, renewed=time.monotonic())
             return self._grips.setdefault(made.key, made)
 
     def _armed(self, intent: int, host: str) -> Grip | None:
-        """Return the grip whose lease on ``host`` contains the undo of ``intent``; None when it is not armed."""
+        """Return the grip whose lease on ``host`` contains the undo of ``intent``; None when this undo is not armed."""
         return next((one for one in list(self._grips.values()) if one.host == host and intent in one.armed), None)
 
     def lease_on(self, host: str, become: Become | None = None) -> Lease:
-        """Return the run's lease on ``host`` for changes with this privilege, made at the first call; it may not be armed yet."""
+        """Return the run's lease on ``host`` for changes with this privilege. The first call makes it; ``arm`` arms it."""
         return self._lease(self._grip(host, become))
 
     def _lease(self, grip: Grip) -> Lease:
@@ -213,7 +210,7 @@ class Hold:
         return grip.lease
 
     def others(self) -> list[str]:
-        """Describe the locks of the plan that other runs hold; takes no lock. Raises HostError, NotReady."""
+        """Describe the locks of the plan that other runs hold, without taking a lock. Raises HostError, NotReady."""
         found = []
         for named in self._locks:
             state = self._named(named).state(deadline=Deadline.after(ANSWER_S))
@@ -232,7 +229,10 @@ class Hold:
     def arm(
         self, intent: int, what: str, host: str, commands: Sequence[Sequence[str]], become: Become | None = None
     ) -> None:
-        """Arm the undo ``commands``, run with the privilege ``become`` when renewals stop. Raises HostError, Lapsed, StepFailed."""
+        """Arm the undo ``commands``: the target runs them with the privilege ``become`` when renewals stop.
+        Raises Lapsed when the target has already begun its undo, StepFailed when the undo cannot be armed, and HostError
+        when the host fails.
+        """
         grip = self._grip(host, become)
         sent = time.monotonic()
         self._lease(grip).arm(intent, what, armed_commands(become, commands), deadline=Deadline.after(ANSWER_S))
@@ -242,19 +242,19 @@ class Hold:
         self._renew_from_now_on(grip)
 
     def undone(self, intent: int, host: str) -> None:
-        """Note that the controller undid the change of ``intent``; ``disarm`` removes its undo from the lease."""
+        """Note that the controller undid the change of ``intent``. ``disarm`` later removes its undo from the lease."""
         if (grip := self._armed(intent, host)) and grip.lease:
             grip.armed.discard(intent)
             grip.undone.add(intent)
 
     def disarm(self, reach: Deadline | None = None) -> None:
-        """Remove the undos of undone changes from all leases; see ``grip.disarm``."""
+        """Remove the undos of changes already undone from all leases; see ``grip.disarm``."""
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
-        """Return a function that wraps a command so that ``host`` starts it only while this run holds the host's locks.
-
-        With ``fault``, the command is also not started once the target has begun its undo, because nothing would undo that fault.
+        """Return a function that wraps a command. ``host`` starts it only while this run holds the locks of the host.
+        When ``fault`` is true, the command is not started either once the target has begun its undo, because nothing would
+        undo that fault.
         """
         grip = self._grips.get(host)
         if grip is None or not grip.tokens:
@@ -267,23 +267,22 @@ class Hold:
         return fenced
 
     def fence_of_lease(self, host: str, become: Become | None) -> Fence | None:
-        """Return the fence of a fault inside of a sudo with a password, whose lease the SSH user cannot see; otherwise None."""
+        """Return the fence of a fault whose lease belongs to an account with a sudo password; otherwise None."""
         return self._grip(host, become).fenced_by_lease if of_lease(become) else None
 
     def promise(self, intent: int, host: str) -> str:
-        """Sentence for a message that the undo of ``intent`` is still armed on ``host``; empty when it is not armed."""
+        """Return a sentence which says that the undo of ``intent`` is armed on ``host``; empty when it is not armed."""
         if self._armed(intent, host) is None:
             return ""
         return (
-            f"{host} has a lease that undoes the change by itself {self.lease_s:.0f} s after its last renewal; `invoke "
-            "drill.recover` checks if this happened"
+            f"{host} has a lease that undoes the change by itself {self.lease_s:.0f} s after its last renewal; "
+            "`invoke drill.recover` checks that the change was undone"
         )
 
     def check(self, host: str = "") -> None:
-        """Check that all locks and leases are still held; renew those last renewed more than half a lease ago.
-
-        If ``host`` has a lock of its own, only that host is asked, so that a hanging host does not delay the others. Raises
-        Fenced, HostError.
+        """Check that all locks and leases are still held. Renew those whose last renewal was more than half a lease ago.
+        If ``host`` has a lock of its own, only that host is asked, so that another host that hangs causes no delay. Raises
+        Fenced when a lock or a lease is lost, and HostError when a host fails.
         """
         for grip in list(self._grips.values()):
             if grip.lost:
@@ -296,7 +295,7 @@ class Hold:
                 raise Fenced(grip.lost)
 
     def affirm(self) -> None:
-        """Renew all locks and leases at once; the run ends if a lock was lost or a target began its undo. Raises HostError."""
+        """Renew all locks and leases. The run ends if a lock was lost or a target began its undo. Raises HostError."""
         on_each(self._beat, [grip for grip in list(self._grips.values()) if grip.tokens or grip.armed], name="beat")
 
     def _renew_from_now_on(self, grip: Grip) -> None:
@@ -336,7 +335,7 @@ class Hold:
             self.journal.append(StopRequested(by=heard.stop, from_="lock"), host=grip.host)
 
     def _silent(self, grip: Grip, error: Exception) -> None:
-        """Handle a renewal without an answer: end the run once two thirds of the lease have passed since the last answer."""
+        """React to a renewal without an answer: end the run once two thirds of the lease have passed since the last answer."""
         age = time.monotonic() - grip.renewed
         if age > self.lease_s * 2 / 3:
             why = error.message if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}"
@@ -356,11 +355,11 @@ class Hold:
     def end(
         self, *, keep: Sequence[int] | None = None, reach: Deadline | None = None
     ) -> tuple[dict[str, bytes], dict[str, str]]:
-        """Release all locks and leases; return the logs of the leases, and the failures, both by host.
+        """Release all locks and leases. Return the logs of the leases, and the failures, both by host.
 
-        A lease with an intent in ``keep`` stays armed: its target goes on trying the undos that failed from the controller.
-        Without ``keep``, every lease with an armed undo stays armed. An unreachable host is retried until ``reach``. A
-        second call does nothing.
+        A lease with an intent in ``keep`` stays armed, so that its target goes on trying the undo that failed from the
+        controller. When ``keep`` is None, every lease with an armed undo stays armed. An unreachable host is retried until
+        the deadline ``reach``. A second call does nothing.
         """
         if self._halt.is_set():
             return {}, {}
@@ -382,7 +381,7 @@ class Hold:
         return logs, failed
 
     def _give_back(self, grip: Grip, keep: set[int]) -> bytes | None:
-        """Release the locks and the lease of one host, and return the log of the lease; safe to call twice. Raises HostError."""
+        """Release the locks and the lease of one host, and return the lease's log. Safe to call twice. Raises HostError."""
         host = grip.reached(self.open_host)
         if grip.armed & keep:
             grip.disarm(ANSWER_S, grip.armed - keep)

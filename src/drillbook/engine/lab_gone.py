@@ -18,14 +18,14 @@ from drillbook.plan.planner import checked
 from drillbook.redact import Redactor
 
 MARKER = "OWNER"
-"""File that is written only when a lab is made, so that its modification time shows when the lab was made."""
+"""File that is written only when a lab is made. Its modification time is the time at which the lab was made."""
 
 
 def lab_gone(first: Mapping[str, Any]) -> str:
-    """Reason why the lab of a run no longer exists; empty when it exists, or when this is unknown.
+    """Return the reason why the lab of a run no longer exists; empty when the lab exists, or when this is unknown.
 
-    ``first`` is the first event of the run's journal. A lab is gone when it was taken down, or replaced by a newer lab. Only
-    the machine that ran the drill can detect this; other machines return an empty text.
+    ``first``: first event of the run's journal. A lab is gone when it was taken down, or when a newer lab replaced it. Only
+    the machine that ran the drill can detect this. Other machines return an empty text.
     """
     data = first.get("data")
     plan = data.get("plan") if isinstance(data, dict) else None
@@ -39,7 +39,10 @@ def lab_gone(first: Mapping[str, Any]) -> str:
 
 
 def _since(folder: Path, at: str) -> str:
-    """Reason why the lab that was in ``folder`` at the time ``at`` no longer exists; empty when that lab still exists."""
+    """Return the reason why the lab that was in ``folder`` at the time ``at`` no longer exists.
+
+    Empty when that lab still exists.
+    """
     try:
         made = datetime.fromtimestamp((folder / MARKER).stat().st_mtime, UTC)
         begun = datetime.fromisoformat(at)
@@ -48,14 +51,17 @@ def _since(folder: Path, at: str) -> str:
     except (OSError, ValueError):
         return ""
     return (
-        f"the lab of the run no longer exists: the lab in {folder} is newer, made at {made:%Y-%m-%d %H:%M} UTC"
+        f"the lab of the run no longer exists: the lab now in {folder} was made later, at {made:%Y-%m-%d %H:%M} UTC"
         if made > begun
         else ""
     )
 
 
 def _folder(inventory: Mapping[str, Any]) -> Path | None:
-    """Folder of the lab, derived from the `known_hosts` file of its hosts; None when they name no such file, or several."""
+    """Folder of the lab, derived from the `known_hosts` file of its hosts.
+
+    None when the hosts name no such file, or more than one.
+    """
     hosts = inventory.get("hosts")
     known = (
         {str(host.get("known_hosts")) for host in hosts.values() if isinstance(host, dict)}
@@ -67,7 +73,7 @@ def _folder(inventory: Mapping[str, Any]) -> Path | None:
 
 
 def settle(folder: Path, why: str, header: Session, observer: Observer, written: Observer) -> None:
-    """Journal that nothing of the run is left to undo, because of ``why``. Raises JournalError while the run is alive."""
+    """Journal that nothing of the run is left to undo, for the reason ``why``. Raises JournalError while the run is alive."""
     journal = Journal.resume(folder, Redactor([]), origin=time.monotonic(), observer=observer)
     journal.also(written)
     try:

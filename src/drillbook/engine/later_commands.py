@@ -1,4 +1,4 @@
-"""Commands that a drill will start by sudo: before it begins, sudo is asked about each, and none is started."""
+"""Asks sudo, before a drill begins, about each command that the drill will start by sudo. No command is started."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from drillbook.sdk.become import Become
 from drillbook.sdk.host import once_more, shown
 
 SUDO = ("sudo", "-n")
-"""Beginning of a command that itself uses sudo, such as those of a service manager with the key `sudo`."""
+"""First words of a command that itself uses sudo.
+
+For example, the commands of a service manager with the key `sudo` begin like this.
+"""
 READY_S = 30.0
 Argv = tuple[str, ...]
 
 
 def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -> Finding | None:
-    """Ask sudo on the host of ``context`` about the known commands of a step and of its undo; a finding for a refusal.
+    """Ask sudo on the host of ``context`` about the known commands of a step and of its undo.
 
-    Raises the errors of the host.
+    Return a finding for each refusal. Raises the errors of the host.
     """
     name = context.host.name
     become = stage.become(step.id, name)
@@ -41,7 +44,10 @@ def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -
 
 
 def _commands(action: Action, context: Context) -> Iterator[Argv]:
-    """Commands of the action and of its undo, as far as they are known; a value that is not known yet hides commands."""
+    """Return the commands of the action and of its undo, as far as they are known.
+
+    A command that contains a value of a later step is not known yet.
+    """
     with suppress(Exception):  # the `ready` check has told what is wrong
         yield from map(tuple, action.commands(context))
     if action.effect is not Effect.READ and "commands" in action.undo_kinds():
@@ -50,7 +56,7 @@ def _commands(action: Action, context: Context) -> Iterator[Argv]:
 
 
 def recorded(stage: Stage) -> list[Finding]:
-    """Ask sudo about the commands that the newest passed run of the same plan used; returns a finding for each refusal."""
+    """Ask sudo about the commands that the newest passed run of the same plan used. Return a finding for each refusal."""
     accounts = {(host, become.user): become for host, become in privilege.used(stage.plan)}
     known = stage.recorded() if accounts else ()
     found: dict[tuple[str, str], Finding] = {}
@@ -67,7 +73,7 @@ def recorded(stage: Stage) -> list[Finding]:
 
 
 def _all(stage: Stage, name: str, account: Become) -> bool:
-    """Return True when sudo starts every command as ``account``; a host is asked once. Raises HostError."""
+    """Return True when sudo starts every command as ``account``. Each host is asked only once. Raises HostError."""
     key = (name, account.user)
     if key not in stage.unlimited:
         host = PrivilegedHost(stage.host(name), account)
@@ -76,7 +82,10 @@ def _all(stage: Stage, name: str, account: Become) -> bool:
 
 
 def _why(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
-    """Return the reason why sudo would not start ``argv``, with the command; empty if it would. Raises HostError."""
+    """Return the reason why sudo would not start ``argv``, with the command. Return an empty text if sudo would start it.
+
+    Raises HostError when the host fails.
+    """
     account = become or Become()
     host = PrivilegedHost(stage.host(name), account)
     why = once_more(partial(host.may, argv, deadline=stage.deadline(READY_S)))
@@ -84,7 +93,10 @@ def _why(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
 
 
 def _finding(stage: Stage, title: str, host: str, become: Become | None, *, why: str, step: str | None = None) -> Finding:
-    hint = f"`{program()} drill.sudoers {stage.plan.drill}` prints what the drill needs, after one run with all rights"
+    hint = (
+        f"`{program()} drill.sudoers {stage.plan.drill}` prints the sudo rights that the drill needs; before "
+        "that, run the drill once with all rights"
+    )
     account = f"{become.user}, by sudo" if become else "root, by `sudo` of the service manager"
     return finding(
         "not-ready",

@@ -18,11 +18,11 @@ class _Process(NamedTuple):
 
     dead: bool
     begun: int
-    """Start time in clock ticks since boot."""
+    """Start time of the process, in clock ticks since the boot."""
 
 
 def controller() -> str:
-    """Identity of this process, as ``MACHINE PID@START``; the machine includes its boot id."""
+    """Return the identity of this process, as ``MACHINE PID@START``. MACHINE includes the boot id of the machine."""
     process = _process(os.getpid())
     return f"{_machine()} {os.getpid()}" + (f"@{process.begun}" if process else "")
 
@@ -30,8 +30,8 @@ def controller() -> str:
 def ended(other: str) -> bool:
     """Return True when the process with the identity ``other`` (see ``controller``) is dead, or is this process itself.
 
-    Returns False for a process of another machine. A zombie counts as dead; so does a process whose pid was reused. An
-    identity without a start time, from an older version of Drillbook, is judged by the pid alone.
+    Returns False for a process of another machine. A zombie counts as dead, and a process whose pid was reused counts as
+    dead. An identity without a start time comes from an older version of Drillbook and is judged by the pid alone.
     """
     machine, _, process = other.rpartition(" ")
     pid, at, begun = process.partition("@")
@@ -50,7 +50,7 @@ def ended(other: str) -> bool:
 
 
 def _process(pid: int) -> _Process | None:
-    """State of the process ``pid``; None when the system does not show it.
+    """Return the state of the process ``pid``; None when the system does not show that process.
 
     A process whose main thread has exited looks like a zombie, but is alive while its other threads run.
     """
@@ -63,7 +63,7 @@ def _process(pid: int) -> _Process | None:
 
 
 def _machine() -> str:
-    """Name, boot id and process namespace of this machine, joined to one word."""
+    """Return the name, the boot id and the process namespace of this machine, joined to one word."""
     parts = [platform.node()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())

@@ -1,6 +1,7 @@
-"""Taking many locks at once, in an order by which two runs never wait for each other.
+"""Takes many locks at once, in an order in which two runs never wait for each other.
 
-All runs sort their locks alike. A run waits for a lock only while it holds none that comes later in that order.
+All runs sort their locks by the same rule. A run waits for a lock only while it holds no lock that comes later in this
+order.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from drillbook.errors import Locked
 from drillbook.sdk.identity import LockName
 
 GRACE_S = 3.0
-"""Seconds in which a run that began at the same time gives back a lock that comes later in the order."""
+"""Seconds within which another run that began at the same time gives back a lock that comes later in the order."""
 
 
 class Taker(Protocol):
@@ -26,13 +27,15 @@ class Taker(Protocol):
         """Release a lock that ``take_one`` took. Raises HostError."""
 
     def is_new(self, named: LockName) -> bool:
-        """Return True when the lock's holder has only just taken it, so that the holder may still give it back."""
+        """Return True when the lock's holder took it only a moment ago, so that the holder may still give it back."""
 
 
 def take_all(locks: Sequence[LockName], taker: Taker) -> None:
-    """Take ``locks``: the first alone, so that of runs with the same locks one gets all, then the others in parallel.
+    """Take ``locks``: the first one alone, then the others in parallel.
 
-    When another run has one of them, those after it are given back and taken in their order. Raises Locked, HostError.
+    Because the first lock is taken alone, one of several runs with the same locks gets all of them. When another run has one
+    of the other locks, the locks after it are given back, and are then taken one by one in their order. Raises Locked when
+    another run holds a lock, and HostError when a host fails.
     """
     first, rest = locks[:1], locks[1:]
     for named in first:

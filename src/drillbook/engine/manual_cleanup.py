@@ -17,11 +17,14 @@ from drillbook.journal.run_state import RunState
 from drillbook.plan.planner import Plan, checked
 from drillbook.sdk.target_folders import scratch_of
 
-TITLE = "the journal of the run is damaged: the remaining changes must be undone by hand"
+TITLE = "the journal of the run is damaged: undo the remaining changes by hand"
 
 
 def steps(state: RunState) -> list[str]:
-    """Lines of text about a run with a damaged journal: what is known about the run, and the steps of a manual cleanup."""
+    """Return lines of text about a run with a damaged journal.
+
+    They hold the known facts about the run, and the steps of a manual cleanup.
+    """
     folder, events = state.folder, state.events
     lines = [state.damage]
     try:
@@ -30,8 +33,8 @@ def steps(state: RunState) -> list[str]:
         plan = None
     if plan is None:
         lines.append(
-            "the first line of the journal, which contains the plan with its hosts, is damaged: check every host that a "
-            "drill of this project has used"
+            "the first line of the journal is damaged, and it contained the plan with its hosts: check every host "
+            "that a drill of this project has used"
         )
     elif gone := lab_gone(state.first):
         return [*lines, f"{gone}: nothing is left to undo. Move {folder} out of reports/ and keep it"]
@@ -47,8 +50,8 @@ def steps(state: RunState) -> list[str]:
         *lines,
         f"{PAGE} explains each step",
         (
-            f"when every host is in its normal state, move {folder} out of reports/ and keep it; until then drills on "
-            f"{'these' if plan else 'any'} hosts are refused"
+            f"when every host is in its normal state, move {folder} out of reports/ and keep it; until then, drills "
+            f"on {'these' if plan else 'any'} hosts are refused"
         ),
     ]
 
@@ -56,18 +59,19 @@ def steps(state: RunState) -> list[str]:
 def _how_whole(events: Sequence[Event], readable: Sequence[Event]) -> str:
     behind = len(readable) - len(events)
     return (
-        f"intact lines of the journal: {len(events)} before the damage, {behind} after it; the content of the damaged "
-        "lines is unknown, and lines may be missing"
+        f"number of intact lines in the journal: {len(events)} before the damage, {behind} after it; the content of "
+        "the damaged lines is unknown, and lines may be missing"
     )
 
 
 def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
-    """Lines about changes that are not known to be undone, newest first: an intact event announces the change, none reports
-    its undo.
+    """Return lines about changes that are not known to be undone, newest first.
+
+    For such a change, an intact event announces the change, and no intact event reports its undo.
     """
     left = [one for one in reversed(intents(events, plan.steps)) if not one.settled]
     if not left:
-        yield "every change in these lines was undone; the damaged lines may have contained further changes"
+        yield ("every change that these lines announce was undone; the damaged lines may have announced further changes")
     for number, intent in enumerate(left, 1):
         yield (
             f"{number}. {intent.host}: {intent.step.action} ({intent.step.id}) was announced, but no line reports its "
@@ -77,8 +81,8 @@ def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
 
 
 def _leases(plan: Plan | None, run: str) -> Iterator[str]:
-    """Lines about the leases of the run on its targets."""
-    yield "on each host, as the SSH user of the inventory: run the undo of the run's lease, and read the lease's log"
+    """Return lines about the leases of the run on its targets."""
+    yield ("on each host, as the SSH user of the inventory: run the undo of the run's lease, then read the log of the lease")
     if plan is None:
         yield f"   lease=STATE/leases/{run}   # STATE: the folder of leases on the host, see {PAGE}"
     targets = [plan.inventory.target(name) for name in plan.hosts()] if plan else []

@@ -1,4 +1,4 @@
-"""Connections to the hosts of one run: opened in parallel, shared by steps and probes, closed together."""
+"""Connections to the hosts of one run. They are opened in parallel, shared by steps and probes, and closed together."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ class Hosts:
     """Connections to the hosts of one run, one for each host."""
 
     def __init__(self, open_one: Callable[[str], Host]) -> None:
-        """Set up without connecting; ``open_one`` makes and connects the host with the given inventory name."""
+        """Set up without connecting.
+
+        ``open_one`` makes a host from its name in the inventory, and connects to it.
+        """
         self._open_one = open_one
         self._open: dict[str, Host] = {}
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
 
     def open(self, names: Sequence[str]) -> dict[str, HostError]:
-        """Connect to all ``names`` in parallel; returns the errors of unreachable hosts."""
+        """Connect to all hosts ``names`` in parallel. Return the errors of the unreachable hosts."""
         failed: dict[str, HostError] = {}
 
         def connect(name: str) -> None:
@@ -35,7 +38,10 @@ class Hosts:
         return {name: failed[name] for name in names if name in failed}
 
     def get(self, name: str) -> Host:
-        """Return the connected host ``name``; concurrent callers share one connection. Raises HostError."""
+        """Return the connected host ``name``. Concurrent callers share one connection.
+
+        Raises HostError when the host is unreachable.
+        """
         with self._lock:
             if name in self._open:
                 return self._open[name]

@@ -1,4 +1,4 @@
-"""The same work on many hosts at the same time, with a bounded number of threads."""
+"""Does the same work on many hosts at the same time, with a limited number of threads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ T = TypeVar("T")
 Answer = TypeVar("Answer")
 
 AT_ONCE = 64
-"""Largest number of hosts that are asked at the same time."""
+"""Largest number of hosts on which the work is done at the same time."""
 
 
 def on_each(work: Callable[[T], Answer], items: Sequence[T], *, name: str) -> list[Answer]:
-    """Call ``work`` for all ``items`` in parallel; returns the results in their order. ``name`` is that of the threads.
+    """Call ``work`` for all ``items`` in parallel. Return the results in the order of ``items``.
 
-    Waits for all of them, also after an error; then raises the first error in the order of ``items``.
+    ``name``: name of the threads. Waits for all calls, even after an error. Then raises the first error in the order of
+    ``items``.
     """
     with ThreadPoolExecutor(max(1, min(AT_ONCE, len(items))), thread_name_prefix=name) as pool:
         calls = [pool.submit(work, item) for item in items]

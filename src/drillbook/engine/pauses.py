@@ -1,7 +1,7 @@
-"""Detects stalls of the controller itself, so that an answer is not blamed on a service when the controller was slow.
+"""Detects stalls of the controller itself, so that a slow controller is not mistaken for a slow service.
 
 A controller that has no CPU time, is frozen, or is blocked by one of its own threads reads no answer, however fast the
-service was. A thread wakes up every 20 ms and measures its delay; long delays go to the journal.
+service was. A thread wakes up every 20 ms and measures its delay. Long delays are journalled.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from drillbook.judge.samples import Stalls
 
 BEAT_S = 0.02
 STALL_S = 0.1
-"""Delay of a wake-up, in seconds, that counts as a stall; normal scheduling causes far shorter delays."""
+"""Delay of a wake-up, in seconds, that counts as a stall. Normal scheduling causes far shorter delays."""
 FLUSH_S = 0.5
 KEPT = 4096
-"""Number of the latest stalls held in memory for probes; the journal records every stall."""
+"""Number of stalls kept in memory for probes, newest first. The journal records every stall."""
 
 
 class Pulse:
-    """Thread that wakes up every 20 ms and records late wake-ups as stalls; times are seconds on the run's clock."""
+    """Thread that wakes up every 20 ms and records late wake-ups as stalls. Its times are seconds on the run's clock."""
 
     def __init__(self, journal: Journal) -> None:
         """``journal`` records the stalls, and supplies the run's clock."""
@@ -44,14 +44,17 @@ class Pulse:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread, and journal the remaining stalls; safe to call twice, and without ``start``."""
+        """Stop the thread, and journal the remaining stalls.
+
+        It is safe to call this twice, or without ``start``.
+        """
         self._halt.set()
         if self._thread is not None:
             self._thread.join()
         self._flush()
 
     def stood(self, start: float, end: float) -> float:
-        """Seconds of stalls between ``start`` and ``end``, including a stall that is still going on."""
+        """Return how many seconds between ``start`` and ``end`` were stalls. A stall that is still going on is included."""
         with self._lock:
             spans, due = tuple(self._recent), self._due
         if self._thread is not None and end - due > STALL_S:  # the wake-up is late: a stall that is not recorded yet

@@ -1,7 +1,6 @@
-"""Preparation of a run before any fault: guard, hosts, locks, probes, `ready` and the baseline; also the code that runs a
-phase.
+"""Preparation of a run before any fault: guard, hosts, locks, probes, `ready` and the baseline.
 
-`drill.check` runs only the preparation, and leaves no run folder.
+This module also contains the code that runs a phase. `drill.check` runs only the preparation, and leaves no run folder.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from drillbook.sdk.action import Effect
 from drillbook.sdk.host import Deadline
 
 BASELINE_S = 15.0
-"""Seconds within which every probe must become good before the first fault."""
+"""Seconds within which every probe must become good, before the first fault."""
 FIT_S = 1.0
-"""Time in seconds without a failure after which a probe is ready; for a fast probe, five of its intervals if that is shorter."""
+"""Seconds without a failure after which a probe is ready. For a fast probe, five of its intervals are enough."""
 NOT_RUN = "not run here"
-"""Reason for ending a run early: this machine lacks a required service."""
+"""Reason why a run ended early: this machine lacks a required service."""
 
 
 class EndedEarly(Exception):
@@ -42,21 +41,21 @@ class EndedEarly(Exception):
 
 @dataclass(slots=True)
 class Preparation:
-    """The part of a run before faults are injected, and methods that later parts of the run also use."""
+    """The part of a run before faults are injected. Later parts of the run use its methods, too."""
 
     stage: Stage
     open_hosts: Callable[[Sequence[str]], dict[str, HostError]]
     stop: Stop = field(default_factory=Stop)
     refusals: Sequence[Finding] = ()
-    """Findings against the start of the drill that were made before any host was contacted."""
+    """Findings against the start of the drill. They were made before any host was contacted."""
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     changed_at: float = field(default=-math.inf, init=False)
-    """Time on the run's clock at which the last step ended that may have changed something."""
+    """End of the last step that may have changed something, as a time on the run's clock."""
     replays: bool = field(default=False, init=False)
-    """True when the run ended after the injection and before the restore, so that the restore must still be run."""
+    """True when the run ended after the injection and before the restore. The restore must then still be run."""
     restoring: bool = field(default=False, init=False)
-    """True once the restore has begun: from then on, a failure to write the journal does not end the run."""
+    """True once the restore has begun. From then on, the run goes on even when its journal cannot be written."""
     early: bool = field(default=False, init=False)
     """True once the run has ended early."""
 
@@ -128,7 +127,7 @@ class Preparation:
             message, unread = getattr(error, "message", str(error)), isinstance(error, CouldNotVerify)
             self._end(
                 "inconclusive" if unread else "refused",
-                f"the locks could not be taken: {message}",
+                f"the run could not take its locks: {message}",
                 [finding("not-ready", title="lock", measured=message, remedy=getattr(error, "hint", ""))],
             )
 
@@ -145,23 +144,23 @@ class Preparation:
                 )
 
     def _ready(self) -> None:
-        self._must("ready", "refused", "the system is not ready; nothing was changed")
+        self._must("ready", "refused", "the system is not ready for the drill; nothing was changed")
         wrong = [*readiness.of_steps(self.stage), *readiness.of_leases(self.stage)]
         self._stopped()  # a check that the stop interrupted is not a finding
         if wrong:
-            self._end("refused", "the system is not ready; nothing was changed", wrong)
+            self._end("refused", "the system is not ready for the drill; nothing was changed", wrong)
 
     def _baseline(self) -> None:
-        """Wait until every probe is good; end the run when one does not become good."""
+        """Wait until every probe is good. End the run when a probe does not become good in time."""
         if track := self._not_good(lambda track: -math.inf):
             self._end(
                 "inconclusive",
-                f"the probe {track.id} was never good, so no fault was injected",
+                f"no fault was injected, because the probe {track.id} was never good",
                 [finding("probe-never-good", title=f"{track.id} {track.probe.name()}", step=track.id)],
             )
 
     def _not_good(self, since: Callable[[Track], float]) -> Track | None:
-        """Return the first probe that does not become good in time; None when all do.
+        """Return the first probe that does not become good in time; None when all probes do.
 
         Samples that began before the time ``since(track)`` do not count.
         """
@@ -173,7 +172,7 @@ class Preparation:
         return None
 
     def _watch(self) -> None:
-        """Check every abort condition, refuse the run when a condition is not good, and start the continuous checks."""
+        """Check every abort condition, and end the run when one is not good. Then start the continuous checks."""
         wrong = self.watch.first()
         if wrong:
             self._end("refused", "an abort condition does not hold before the drill; nothing was changed", wrong)
@@ -191,7 +190,7 @@ class Preparation:
         self._note_early("inconclusive" if isinstance(error, JournalError) else "failed", message)
 
     def _unrecorded(self, why: str) -> None:
-        """End the run because its journal cannot be written; but a restore that has begun is finished first."""
+        """End the run because its journal cannot be written. A restore that has begun is finished first."""
         if not self.restoring:
             self.stop.ask(f"the journal of the run could not be written: {why}", why="inconclusive")
 
@@ -216,7 +215,7 @@ class Preparation:
             if any(step.effect is not Effect.READ for step in group):
                 self.changed_at = self.stage.journal.clock()
             if not done:
-                self._skip([step for later in found[number + 1 :] for step in later], "a step before it failed")
+                self._skip([step for later in found[number + 1 :] for step in later], "an earlier step failed")
                 return False
         return True
 
@@ -225,7 +224,7 @@ class Preparation:
             self.stage.journal.append(Skipped(why=why), step=step.id)
 
     def _stopped(self) -> None:
-        """After a request to stop, end the run early; the teardown then restores the data that faults destroyed."""
+        """End the run early after a request to stop. The teardown then restores the data that faults destroyed."""
         if self.stage.cancel.is_set():
             self.replays = True
             self._end(self.stop.why, self.stop.message, self.stop.findings)

@@ -1,7 +1,7 @@
 """Runs probes during a drill: at a fixed rate, on the run's clock, recorded in the journal.
 
-An availability sample never waits for the previous one: a hanging service causes many bad samples, not one long pause. A
-canary numbers its writes by their place in its schedule, so that the number of a write also tells when it was due.
+An availability sample never waits for the previous one. So a service that hangs causes many bad samples, not one long pause.
+A canary gives each write the number of its place in the schedule, so the number also tells when the write was due.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from drillbook.sdk.web import traced
 FLUSH_S = 0.5
 WORKERS = 32
 SETTLE_LIMIT_S = 60.0
-"""Maximum seconds to wait until a probe has been good for long enough."""
+"""Longest time, in seconds, to wait until a probe has been good for long enough."""
 
 
 class _Track:
@@ -63,7 +63,7 @@ class _Track:
             thread.start()
 
     def stop(self) -> None:
-        """Stop the probe and journal the remaining samples; safe to call twice."""
+        """Stop the probe and journal the remaining samples. It is safe to call this twice."""
         if self.halt.is_set():
             return
         self.halt.set()
@@ -75,14 +75,17 @@ class _Track:
         self.journal.append(ProbeEnded(probe=self.id, error=self.error))
 
     def _begins(self) -> float:
-        """Record that a sample begins; returns the time on the run's clock."""
+        """Record that a sample begins. Return its time on the run's clock."""
         start = time.monotonic() - self.journal.origin
         with self.beat:
             self._under_way.append(start)
         return start
 
     def _saw(self, *, good: bool, start: float, end: float) -> None:
-        """Record the result of a sample; a failure that a stall of the controller may explain is ignored."""
+        """Record the result of a sample.
+
+        A failure is ignored when a stall of the controller may explain it.
+        """
         told = not unheard(Sample(start, end, good, None), self.timeout, self.pulse.stood(start, end))
         with self.beat:
             self._under_way.remove(start)
@@ -99,9 +102,9 @@ class _Track:
             self.beat.notify_all()
 
     def good_for(self, seconds: float, since: float = -math.inf) -> bool:
-        """Return True when the probe was good without a failure or gap for the last ``seconds``.
+        """Return True when the probe had neither a failure nor a gap for the last ``seconds``.
 
-        At least one good sample must have begun after ``since``.
+        At least one good sample must have begun after the time ``since``.
         """
         with self.beat:
             return (
@@ -114,7 +117,10 @@ class _Track:
             return self._last_bad > clock
 
     def answered(self, clock: float) -> bool:
-        """Return True when every sample that began before ``clock`` has ended; a sample that still hangs may turn out bad."""
+        """Return True when every sample that began before the time ``clock`` has ended.
+
+        A sample that still hangs may turn out bad.
+        """
         with self.beat:
             return not any(start < clock for start in self._under_way)
 
@@ -142,7 +148,10 @@ class _Track:
                 self.error = self.error or error.message
 
     def _slots(self) -> Iterable[tuple[int, float]]:
-        """Wait for each time of the schedule, then yield its number and due time; missed times are skipped."""
+        """Wait for each time of the schedule, then yield its number and its due time.
+
+        Times that have already passed are skipped.
+        """
         begin, number = time.monotonic(), 0
         while not self.halt.is_set():
             number = max(number + 1, math.floor((time.monotonic() - begin) / self.every))
@@ -153,7 +162,7 @@ class _Track:
 
 
 class AvailabilityTrack(_Track):
-    """A running availability probe: takes a sample of the service on a schedule."""
+    """A running availability probe. It takes samples of the service on a schedule."""
 
     def __init__(self, probe_id: str, probe: Availability, context: Context, probes: Probes) -> None:
         """Prepare the probe; ``start`` begins its schedule."""
@@ -196,7 +205,7 @@ class AvailabilityTrack(_Track):
 
 @dataclass(slots=True)
 class _Kept:
-    """Buffer of a canary's writes that are not journalled yet, with the fields of the event ``CanaryWrites``."""
+    """Buffer of the writes of a canary that are not journalled yet. Its fields are those of the event ``CanaryWrites``."""
 
     acknowledged: list[tuple[int, float, float]] = field(default_factory=list)
     in_doubt: list[tuple[int, float, str, float]] = field(default_factory=list)
@@ -254,12 +263,15 @@ class CanaryTrack(_Track):
             )
 
     def read_back(self, context: Context) -> None:
-        """Read the canary's rows from the service, and journal their numbers: the missing numbers are lost writes."""
+        """Read the canary's rows from the service, and journal their numbers. The missing numbers are lost writes."""
         read_back(self.journal, self.id, self.probe, replace(context, written=self.written))
 
 
 def read_back(journal: Journal, probe_id: str, probe: Canary, context: Context) -> None:
-    """Read a canary's rows from the service, and journal their numbers; a recovery does this for a run that died."""
+    """Read a canary's rows from the service, and journal their numbers.
+
+    A recovery calls this for a run that died.
+    """
     try:
         numbers = sorted(probe.survivors(context))
         journal.append(CanarySurvivors(probe=probe_id, ranges=tuple(ranges(numbers)), count=len(numbers)))
@@ -268,7 +280,7 @@ def read_back(journal: Journal, probe_id: str, probe: Canary, context: Context) 
 
 
 Track = AvailabilityTrack | CanaryTrack
-"""A running probe of either kind."""
+"""A running probe: an availability probe or a canary."""
 
 
 class Probes:
@@ -283,7 +295,7 @@ class Probes:
         self.canaries: list[CanaryTrack] = []
 
     def add(self, probe_id: str, probe: Availability | Canary, context: Context) -> None:
-        """Prepare and start a probe. Raises NotReady when a canary cannot create its table."""
+        """Prepare a probe and start it. Raises NotReady when a canary cannot create its table."""
         track: Track
         self.pulse.start()
         if isinstance(probe, Canary):
@@ -311,7 +323,7 @@ class Probes:
         return [*self.availability, *self.canaries]
 
     def wait(self, ready: Callable[[], bool], seconds: float, cancel: threading.Event) -> bool:
-        """Wait until ``ready()`` returns True, which is tested after each sample.
+        """Wait until ``ready()`` returns True. It is called after each sample.
 
         Returns False at the time limit, or when ``cancel`` is set.
         """
@@ -324,12 +336,11 @@ class Probes:
         return True
 
     def settle(self, tracks: Sequence[Track], cancel: threading.Event, after: str, since: float = -math.inf) -> None:
-        """Wait until each probe in ``tracks`` was good for long enough, and then until all of them are good at the same
-        time.
+        """Wait until each probe in ``tracks`` was good for long enough, and then until all probes are good at the same time.
 
         The second wait is needed because one probe may fail again while the others are awaited. Samples in progress must end
-        as well: a hanging sample may turn out bad. The outcome is journalled with ``after``, the part of the run before the
-        wait, such as ``verify``.
+        as well, since a sample that hangs may turn out bad. The outcome is journalled. ``after``: the part of the run before
+        the wait, such as `verify`.
         """
         begun = self.journal.append(SettleStarted(after=after)).clock
         waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]
@@ -346,8 +357,9 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a test for ``wait``: True when all probes are good, and every sample that began before they became good has
-        ended.
+        """Return a function for ``wait``.
+
+        It returns True when all probes are good, and every sample that began before they became good has ended.
         """
         since: float | None = None
 

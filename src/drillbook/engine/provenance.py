@@ -1,7 +1,7 @@
 """Provenance: checks that backup, verification, fault, restore and comparison of one run concern the same data.
 
-Three checks: the verified backup is of the data that the service has now; a restore uses a backup that was accepted before
-the fault; content is compared on the data that the run restored, not on other data that replaced it.
+There are three checks. The verified backup is of the data that the service has now. A restore uses a backup that was
+accepted before the fault. The content is compared on the data that the run restored, not on other data in the same place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from drillbook.sdk.service import is_sandbox
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A backup, verified in this run, of the data in ``service`` that a fault destroys."""
+    """A verified backup of the data in ``service`` that a fault destroys. This run verified the backup."""
 
     service: str
     location: Reference
@@ -33,14 +33,14 @@ class Proven:
     proof: str
     """Name of the action that verified the backup."""
     fault: str
-    """Id of the fault's step."""
+    """Id of the step that injects the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProvenSource:
-    """A team's own backup, verified in this run, of the data in ``service`` that a fault destroys.
+    """A backup by the team's own tools, of the data in ``service`` that a fault destroys. This run verified the backup.
 
-    ``source`` is the backup's source in the inventory, ``fault`` the id of the fault's step.
+    ``source``: backup source in the inventory; ``fault``: id of the step that injects the fault.
     """
 
     service: str
@@ -54,7 +54,10 @@ class ProvenSource:
 
 @dataclass(slots=True)
 class Provenance:
-    """Backups that a run verified before its faults; ``made`` contains the identities of the data that its restores created."""
+    """Backups that a run verified before its faults.
+
+    ``made``: identities of the data that the restores of the run created.
+    """
 
     proven: list[Proven] = field(default_factory=list)
     sources: list[ProvenSource] = field(default_factory=list)
@@ -62,7 +65,10 @@ class Provenance:
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Provenance:
-        """Rebuild the provenance from the events of a journal; empty when an older version wrote the journal."""
+        """Rebuild the provenance from the events of a journal.
+
+        It is empty when an older version of Drillbook wrote the journal.
+        """
         found = cls()
         for event in events:
             match event.what:
@@ -75,7 +81,7 @@ class Provenance:
         return found
 
     def proofs(self, fault: str) -> frozenset[str]:
-        """Names of the actions that verified the backups for the fault step ``fault``."""
+        """Return the names of the actions that verified the backups for the fault step ``fault``."""
         found: list[Proven | ProvenSource] = [*self.proven, *self.sources]
         return frozenset(one.proof for one in found if one.fault == fault)
 
@@ -85,15 +91,18 @@ class Provenance:
             self.made.append(made)
 
     def holds(self, backup: Identity, thing: Identity) -> bool | None:
-        """Return True if ``backup`` is of the data ``thing``, or this run restored ``thing`` from it; None when unknown."""
+        """Return True when ``backup`` is a backup of the data ``thing``, or when this run restored ``thing`` from it.
+
+        Returns None when this is unknown.
+        """
         equal = backup.equals(thing)
         return equal or any(one.manifest == backup.manifest != "" and one.equals(thing) for one in self.made) or equal
 
     def pinned(self, action: Action, context: Context) -> Action:
-        """Fix a restore to the verified backup: its digest is added to the parameter `from`. Other actions are returned
-        unchanged.
+        """Make a restore use exactly the verified backup, by adding the backup's digest to the parameter `from`.
 
-        Raises StepFailed, before anything is written, when the restore would use a backup that this run did not verify.
+        Other actions are returned unchanged. Raises StepFailed, before anything is written, when the restore would use a
+        backup that this run did not verify.
         """
         if isinstance(action, RestoresSource):
             return self._pinned_source(action, context)
@@ -113,7 +122,7 @@ class Provenance:
         return action
 
     def _pinned_source(self, action: Action, context: Context) -> Action:
-        """Fix a restore in place to the verified backup of its source: the backup's id is added.
+        """Make a restore in place use exactly the verified backup of its source, by adding the backup's id.
 
         Raises StepFailed for another source.
         """
@@ -129,9 +138,9 @@ class Provenance:
         return action.model_copy(update={"backup": fitting[0].backup}) if fitting else action
 
     def examine(self, action: Action, context: Context, facts: Facts) -> Facts:
-        """Return ``facts`` of a successful action, plus the checked identity of the data that the action read or wrote.
+        """Return ``facts`` of a successful action, with the checked identity of the data that it read or wrote.
 
-        Raises StepFailed when the verified backup is of other data than the service's, or when the compared data is not the
+        Raises StepFailed when the verified backup is not of the data in the service, or when the compared data is not the
         data that this run restored.
         """
         if isinstance(action, VerifiesSource | RestoresSource):
@@ -159,10 +168,15 @@ class Provenance:
                 facts=facts,
                 findings=[finding("backup-of-another", title=service_of(action), wanted=str(now), measured=str(backup))],
             )
-        return {"of_this_service": held if held is not None else f"unknown: {why or 'it is only partly recorded'}"}
+        return {
+            "of_this_service": held if held is not None else f"unknown: {why or 'the identity is recorded only in part'}"
+        }
 
     def _made_by_command(self, action: Action, context: Context) -> Facts:
-        """Fact ``made``: identity of the data that a custom command restored, measured by the action that verified the backup."""
+        """Return the fact ``made``: identity of the data that a custom command restored.
+
+        The action that verified the backup measures this identity.
+        """
         origin, name = source(action), service_of(action)
         for one in self.proven:
             if origin and points_to(origin, one.location) and context.same_service(one.service, name):
@@ -173,7 +187,7 @@ class Provenance:
         return {}
 
     def _comparison(self, action: Action, context: Context) -> Facts:
-        """Raise StepFailed when the compared data is not the data that this run restored in that place."""
+        """Raise StepFailed when the compared data is not the data that this run restored in the same place."""
         now, _ = measured(action, context) if self.made else (None, "")
         before = [one for one in self.made if now and one.place == now.place]
         if now and before and before[-1].equals(now) is False:
@@ -185,7 +199,10 @@ class Provenance:
 
 
 def _made_in_place(action: Action, context: Context) -> Facts:
-    """Fact ``made``: identity of the data that a restore in place created; empty for a sandbox or a verification."""
+    """Return the fact ``made``: identity of the data that a restore in place created.
+
+    It is empty for a restore into a sandbox, and for a verification.
+    """
     if not isinstance(action, RestoresSource) or is_sandbox(context.services.get(service_of(action))):
         return {}
     now, why = measured(action, context)
@@ -193,18 +210,24 @@ def _made_in_place(action: Action, context: Context) -> Facts:
 
 
 def measured(action: Action, context: Context) -> tuple[Identity | None, str]:
-    """Measure the identity of the data that ``action`` works on; return it, or None and the reason. Raises Cancelled."""
+    """Measure the identity of the data that ``action`` works on.
+
+    Return the identity, or None and the reason why it is unknown. Raises Cancelled when the run is stopped.
+    """
     try:
         found = once_more(partial(action.subject, context))
     except Cancelled:
         raise
     except Exception as error:  # noqa: BLE001  a driver may raise any error; the identity is then unknown
         return None, f"{getattr(error, 'message', '') or f'{type(error).__name__}: {error}'}"
-    return found, "" if found else f"{action.name()} does not report it"
+    return found, "" if found else f"{action.name()} does not report the identity of its data"
 
 
 def source(action: Action) -> Reference | None:
-    """Location of the backup that ``action`` reads: its parameter `from`, or the `from` of its parameter `restores`."""
+    """Return the location of the backup that ``action`` reads.
+
+    It is the parameter `from` of the action, or the `from` in its parameter `restores`.
+    """
     value = getattr(action, "from_", None) or getattr(getattr(action, "restores", None), "from_", None)
     try:
         found = Reference.parse(value) if isinstance(value, str) else None
@@ -214,14 +237,20 @@ def source(action: Action) -> Reference | None:
 
 
 def points_to(origin: Reference, proven: Reference) -> bool:
-    """Return True when ``origin`` names the backup ``proven``: by digest if ``origin`` contains one, otherwise by location."""
+    """Return True when ``origin`` names the backup ``proven``.
+
+    They are compared by digest if ``origin`` contains one, otherwise by location.
+    """
     if origin.sha256 is not None:
         return origin.sha256 == proven.sha256
     return (origin.bucket, origin.key) == (proven.bucket, proven.key)
 
 
 def service_of(action: Action) -> str:
-    """Name of the service that ``action`` works on: its parameter `service`, or the `service` of its parameter `restores`."""
+    """Return the name of the service that ``action`` works on.
+
+    It is the parameter `service` of the action, or the `service` in its parameter `restores`.
+    """
     named: Any = getattr(action, "restores", None) or action
     return str(getattr(named, "service", "") or "")
 

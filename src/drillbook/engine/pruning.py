@@ -1,8 +1,8 @@
 """Pruning: after a passed run, remove older backups of the project from stores with a retention rule (`keep`).
 
-A backup is removed only if a journal of the project records it, it lies in a folder named after the run that wrote it, and
-its manifest is the recorded one; only objects that the manifest names are removed. Backups that are written or named by a
-run which is alive or needs a recovery stay. See docs/safety.md.
+A backup is removed only under three conditions: a journal of the project records it, it lies in a folder named after the run
+that wrote it, and its manifest is the recorded one. Only objects that the manifest names are removed. A run that is alive or
+needs a recovery keeps the backups that it wrote or names. See docs/safety.md.
 """
 
 from __future__ import annotations
@@ -32,22 +32,26 @@ from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import FILE, SIGNATURE, BackupManifest, content, sha256
 
 LIMIT_S = 300.0
-"""Maximum time for the pruning of one store, in seconds."""
+"""Longest time, in seconds, for the pruning of one store."""
 WORKERS = 8
 
 
 class _NotPruned(Exception):
-    """Raised to keep a backup, or all backups of a store; the message is the reason."""
+    """Raised when one backup, or every backup of a store, must stay. The message is the reason."""
 
 
 _ENDS = (DrillbookError, TimeoutError, OSError, _NotPruned, KeyboardInterrupt)
-"""Errors that end the pruning of a store. A signal is among them, since the report of the run is still to be written."""
+"""Errors that end the pruning of a store.
+
+A signal is among them, because the report of the run must still be written after it.
+"""
 
 
 def prune(stage: Stage, folders: Callable[[], Iterable[Path]]) -> None:
-    """Prune every store that has a retention rule and received a backup from the run of ``stage``, if the run passed.
+    """Prune every store that has a retention rule and received a backup from the run of ``stage``.
 
-    ``folders`` returns the folders of all runs of the project. Every outcome is journalled; no error of a store is raised.
+    Do nothing unless the run passed. ``folders``: function that returns the folders of all runs of the project. Every
+    outcome is journalled. Errors of a store are not raised.
     """
     rules = [one for one in stage.plan.inventory.services.values() if isinstance(one, S3) and one.keep]
     if not rules or not _passed(stage.journal):
@@ -61,7 +65,7 @@ def prune(stage: Stage, folders: Callable[[], Iterable[Path]]) -> None:
 
 
 def _passed(record: journal.Journal) -> bool:
-    """Return True when the run of ``record`` passed; False also when its journal can no longer be read."""
+    """Return True when the run of ``record`` passed. Return False also when its journal can no longer be read."""
     try:
         return judge(journal.read(record.path)).result.verdict is Verdict.PASSED
     except JournalError:
@@ -75,7 +79,9 @@ def _prune(stage: Stage, service: S3, folders: Callable[[], Iterable[Path]]) -> 
     if not own or service.keep is None:
         return
     if records.unreadable:
-        raise _NotPruned(f"it is unknown which backups a run with an unreadable journal may need: {records.unreadable[0]}")
+        raise _NotPruned(
+            f"a run has an unreadable journal, so it is unknown which backups that run needs: {records.unreadable[0]}"
+        )
     store = Store(service)
     _check_clock(store, own[-1])
     there = _there(store, mine)
@@ -91,12 +97,15 @@ def _prune(stage: Stage, service: S3, folders: Callable[[], Iterable[Path]]) -> 
 
 def _said(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by a signal"
+        return "a signal stopped the pruning"
     return getattr(error, "message", "") or str(error)
 
 
 def _check_clock(store: Store, own: Recorded) -> None:
-    """Compare the time of this run's backup by the clocks of controller and store. Raises _NotPruned when the clocks differ."""
+    """Compare the time of this run's backup on the clock of the controller with its time on the clock of the store.
+
+    Raises _NotPruned when the two clocks differ too much.
+    """
     key = own.location.below(FILE).key
     there = store.live(key).get(key)
     if there is None:
@@ -110,7 +119,10 @@ def _check_clock(store: Store, own: Recorded) -> None:
 
 
 def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
-    """Return the ``backups`` whose manifest is still in the store. Raises CouldNotVerify."""
+    """Return those of ``backups`` whose manifest is still in the store.
+
+    Raises CouldNotVerify when the store gives no answer.
+    """
     recorded = list(backups)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="manifests") as pool:
         sizes = list(pool.map(lambda one: store.size(one.location.below(FILE).key), recorded))
@@ -129,10 +141,13 @@ class Pruning:
     left: list[Json] = field(default_factory=list)
     bytes: int = 0
     fewer: int = 0
-    """Number of backups that no longer count as backups, because their manifest was removed."""
+    """Number of backups that are no backups any more, because their manifest was removed."""
 
     def doomed(self, there: Iterable[Recorded], keep: Keep) -> list[Recorded]:
-        """Return the backups that the retention rule does not keep and that no unfinished run may need, oldest first."""
+        """Return the backups to remove, oldest first.
+
+        The retention rule does not keep them, and no unfinished run may need them.
+        """
         known = {str(one.location): one for one in there}
         aged = [Aged(key, one.series, one.at, one.location.sha256 in self.records.proven) for key, one in known.items()]
         found = [known[one.key] for one in expired(aged, keep, datetime.now(UTC))]
@@ -142,13 +157,13 @@ class Pruning:
         return [one for one in found if not self.records.needed_by(one)]
 
     def begun_before(self, missing: Iterable[Recorded]) -> list[Recorded]:
-        """Return the incomplete backups (without a manifest) that an earlier run began to remove."""
+        """Return the backups that an earlier run began to remove. They are incomplete, because their manifest is gone."""
         return [one for one in missing if str(one.location) in self.records.begun and not self.records.needed_by(one)]
 
     def remove(self, backups: Iterable[Recorded]) -> str:
-        """Remove the backups. Returns the reason why the removal ended early, or an empty text.
+        """Remove the backups. Return the reason why the removal ended early, or an empty text.
 
-        A backup that the store refuses to remove stays, which is recorded.
+        A backup that the store refuses to remove stays, and this is recorded.
         """
         for one in backups:
             try:
@@ -178,7 +193,10 @@ class Pruning:
         self.left.append({"location": str(backup.location), "why": why})
 
     def finished(self, store: str, there: int, message: str) -> PruningFinished:
-        """Event that reports the result of the pruning; ``there`` is the number of backups in the store before it."""
+        """Make the event that reports the result of the pruning.
+
+        ``there``: number of backups in the store before the pruning.
+        """
         return PruningFinished(
             store=store,
             pruned=tuple(str(one.location) for one in self.pruned),
@@ -190,7 +208,10 @@ class Pruning:
         )
 
     def _older_versions(self) -> int | None:
-        """Size in bytes of older versions of the removed objects; None when the bucket has no versions, or when unknown."""
+        """Return the size in bytes of older versions of the removed objects.
+
+        It is None when the bucket keeps no versions, or when the size is unknown.
+        """
         try:
             if not self.pruned or not self.store.versioned():
                 return None
@@ -201,20 +222,29 @@ class Pruning:
 
 
 def _copy(backup: Recorded) -> bytes:
-    """Read the copy of a manifest in the folder of its run. Raises _NotPruned when its digest is not the recorded one."""
+    """Read the copy of a manifest in the folder of its run.
+
+    Raises _NotPruned when the copy cannot be read, or when its digest is not the recorded one.
+    """
     try:
         data = backup.manifest.read_bytes()
     except OSError as error:
         raise _NotPruned(
-            f"the store has no manifest of this backup, and the copy {backup.manifest} cannot be read: {error.strerror}"
+            f"the manifest of this backup is not in the store, and its copy {backup.manifest} cannot be read: "
+            f"{error.strerror}"
         ) from None
     if sha256(data) != backup.location.sha256:
-        raise _NotPruned(f"the store has no manifest of this backup, and the copy {backup.manifest} has another digest")
+        raise _NotPruned(
+            f"the manifest of this backup is not in the store, and its copy {backup.manifest} has another digest"
+        )
     return data
 
 
 def _named(backup: Recorded, data: bytes) -> Mapping[str, int]:
-    """Return the objects that the manifest names, with their sizes. Raises _NotPruned for an unknown format of manifests."""
+    """Return the objects that the manifest names, with their sizes.
+
+    Raises _NotPruned when the format of the manifest is unknown.
+    """
     find(backup.action)  # imports the kinds of the action's system
     form = json.loads(data).get("format")
     for kind in _kinds(BackupManifest):
@@ -222,7 +252,7 @@ def _named(backup: Recorded, data: bytes) -> Mapping[str, int]:
             named = kind.parsed(data, backup.location.below(FILE)).stored()
             if named is not None:
                 return named
-    raise _NotPruned(f"this version does not know the objects of a backup in the format {form}")
+    raise _NotPruned(f"this version of Drillbook does not know which objects belong to a backup in the format {form}")
 
 
 def _kinds(base: type[BackupManifest]) -> Iterator[type[BackupManifest]]:

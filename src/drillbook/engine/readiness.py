@@ -1,4 +1,7 @@
-"""Read-only checks if a drill could begin; each returns a finding for every probe, step or lease that is not ready."""
+"""Checks, without changing anything, that a drill could begin.
+
+Each check returns a finding for every probe, step or lease that is not ready.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,19 @@ READY_S = 30.0
 
 
 def made(stage: Stage, planned: PlannedProbe) -> Availability | Canary:
-    """Create the planned probe, with every expression in its parameters evaluated. Raises ValueError for an unknown value."""
+    """Create the planned probe, with every expression in its parameters evaluated.
+
+    Raises ValueError when an expression uses an unknown value.
+    """
     params = template.evaluate(planned.params, stage.names())
     probe: Availability | Canary = find_probe(planned.name).model_validate(params)
     return probe
 
 
 def of_probes(stage: Stage) -> list[Finding]:
-    """Take one sample of each availability probe, and log in for each canary; returns a finding for each failure.
+    """Take one sample of each availability probe, and log in for each canary. Return a finding for each failure.
 
-    A canary writes nothing here.
+    A canary writes nothing in this check.
     """
     return [problem for planned in stage.plan.probes if (problem := _of_probe(stage, planned))]
 
@@ -68,9 +74,9 @@ def _of_probe(stage: Stage, planned: PlannedProbe) -> Finding | None:
 
 
 def of_steps(stage: Stage) -> list[Finding]:
-    """Run the `ready` check of every step on each of its hosts; return a finding for each failure, in the order of the plan.
+    """Run the `ready` check of every step on each of its hosts. Return a finding for each failure, in the order of the plan.
 
-    Hosts are checked in parallel, the steps of one host one after another.
+    The hosts are checked in parallel. The steps of one host are checked one after another.
     """
     checks = _checks(stage)
     by_host: dict[str, list[_Check]] = {}
@@ -89,7 +95,10 @@ def of_steps(stage: Stage) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Check:
-    """The `ready` check of one step on one host; ``action`` is an error if the action could not be built."""
+    """The `ready` check of one step on one host.
+
+    If the action could not be built, ``action`` is the error.
+    """
 
     step: PlannedStep
     host: str
@@ -97,7 +106,7 @@ class _Check:
     programs: Programs
 
     def run(self, stage: Stage) -> Finding | None:
-        """Carry out the check; returns a finding when it fails."""
+        """Carry out the check. Return a finding when it fails."""
         try:
             if isinstance(self.action, Exception):
                 raise self.action
@@ -117,7 +126,10 @@ class _Check:
 
 
 def _checks(stage: Stage) -> list[_Check]:
-    """Checks of all steps on their hosts, in the order of the plan; also collects which programs to look for on each host."""
+    """Return the checks of all steps on their hosts, in the order of the plan.
+
+    The programs to look for on each host are collected, too.
+    """
     checks: list[_Check] = []
     programs, names = Programs(), stage.names()
     for step in stage.plan.steps:
@@ -141,16 +153,19 @@ def _programs(stage: Stage, step: PlannedStep, action: Action | Exception) -> Se
 
 
 def of_privileges(stage: Stage) -> list[Finding]:
-    """Run a harmless command as every account that the plan uses by `become`; return a finding for each refusal.
+    """Run a harmless command as every account that the plan uses by `become`. Return a finding for each refusal.
 
-    Where all accounts are allowed, sudo is also asked about the commands of the newest passed run of the plan.
+    When every account is allowed, sudo is also asked about the commands of the newest passed run of the plan.
     """
     found = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
     return [one for one in found if one] or _recorded(stage)
 
 
 def _recorded(stage: Stage) -> list[Finding]:
-    """Findings about the commands of an earlier run; none where a host does not answer, which other checks tell."""
+    """Return findings about the commands of an earlier run.
+
+    A host that does not answer gets no finding here, because other checks report it.
+    """
     with suppress(DrillbookError, TimeoutError):
         return later_commands.recorded(stage)
     return []
@@ -164,7 +179,7 @@ def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
         return finding(
             "not-ready",
             title=f"become {become.user}",
-            wanted=f"commands as {become.user}, by sudo",
+            wanted=f"permission to run commands as {become.user}, by sudo",
             measured=getattr(error, "message", str(error)),
             remedy=getattr(error, "hint", ""),
             host=name,
@@ -173,7 +188,7 @@ def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
 
 
 def of_leases(stage: Stage) -> list[Finding]:
-    """Check that each host that needs a lease has the tools for it; returns a finding for each host that lacks them."""
+    """Check that each host that needs a lease has the tools for it. Return a finding for each host that lacks them."""
     try:
         if stage.hold:
             stage.hold.ready()

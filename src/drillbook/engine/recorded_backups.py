@@ -1,4 +1,4 @@
-"""Backups recorded in the journals of a project, and those that an unfinished run may still need."""
+"""Backups that the journals of a project record, and the backups that an unfinished run may still need."""
 
 from __future__ import annotations
 
@@ -31,49 +31,55 @@ _REFERENCE = re.compile(rb's3://[^"\\\s]+')
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A backup recorded in a journal: written by a run into a folder with the run's name."""
+    """A backup recorded in a journal. A run wrote it into a folder with the run's name."""
 
     run: str
     location: Reference
     """Folder of the backup, with the digest of its manifest."""
     store: str
-    """Name of the lock for the bucket, which identifies the store and the bucket."""
+    """Name of the bucket's lock. The name identifies the store and the bucket."""
     series: tuple[str, ...]
-    """Environment, service, action, and folder without the run's name; retention rules apply to each such series."""
+    """Key of the series of backups: environment, service, action, and folder without the run's name.
+
+    A retention rule applies to each series by itself.
+    """
     at: datetime
-    """Time at which the backup's step ended, by the controller's clock."""
+    """End of the step that wrote the backup, as a time of the controller's clock."""
     action: str
     """Name of the action that wrote the backup."""
     manifest: Path
-    """Path of the manifest's copy in the run's folder."""
+    """Path of the manifest's copy in the folder of the run."""
 
 
 @dataclass(slots=True)
 class Records:
-    """Facts about backups from all journals of a project."""
+    """Facts about backups, collected from all journals of a project."""
 
     backups: dict[str, Recorded] = field(default_factory=dict)
-    """Backups that no run has removed, by location."""
+    """Backups that no run has removed, by their location."""
     proven: set[str] = field(default_factory=set)
     """Digests of the manifests of all backups that a step verified."""
     begun: set[str] = field(default_factory=set)
     """Locations of backups that a run began to remove."""
     needed: dict[str, str] = field(default_factory=dict)
-    """By location: name of an unfinished run whose journal names this backup. Unfinished: alive, or in need of a recovery."""
+    """For each location of a backup: name of an unfinished run whose journal names this backup.
+
+    A run is unfinished while it is alive, or needs a recovery.
+    """
     unreadable: list[str] = field(default_factory=list)
-    """Messages about unfinished runs whose journal is damaged, so that the backups they need are unknown."""
+    """Messages about unfinished runs with a damaged journal. The backups that these runs need are unknown."""
 
     def needed_by(self, backup: Recorded) -> str:
-        """Return the name of a run that may still need the backup; empty when no run does."""
+        """Return the name of a run that may still need the backup; empty when no run needs it."""
         folder = f"s3://{backup.location.bucket}/{backup.location.key}"
         return next((run for one, run in self.needed.items() if one == folder or one.startswith(folder + "/")), "")
 
 
 def read(folders: Iterable[Path]) -> Records:
-    """Read the journals of the runs in ``folders``, each once; parse only journals that name a backup which may still exist.
+    """Read the journals of the runs in ``folders``, each once. Parse only journals that name a backup that may still exist.
 
-    Reads the newest run first: a later run records the pruning of a backup, so most removed backups are known before the run
-    that wrote them is read.
+    The newest run is read first. A later run records the pruning of a backup, so most removed backups are known before the
+    run that wrote them is read.
     """
     found, gone, plans = Records(), set[str](), _Plans()
     for state in map(RunState, sorted(folders, key=lambda folder: folder.name, reverse=True)):
@@ -89,13 +95,13 @@ def read(folders: Iterable[Path]) -> Records:
 
 
 class _Plans:
-    """Plans of journals; equal plans, as of a drill that runs every night, are validated only once."""
+    """Plans of journals. Equal plans, such as those of a drill that runs every night, are validated only once."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Plan] = {}
 
     def checked(self, data: Json) -> Plan:
-        """Validate a plan. Raises PlanError."""
+        """Validate a plan. Raises PlanError when it is invalid."""
         key = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).digest()
         if key not in self._known:
             self._known[key] = checked(data)
@@ -110,7 +116,7 @@ def _data(state: RunState) -> bytes:
 
 
 def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
-    """Yield the locations in the field ``key`` of all events of one kind, without parsing other events."""
+    """Yield the locations in the field ``key`` of all events of one kind. Other events are not parsed."""
     mark = f'"kind":"{kind.KIND}"'.encode()
     for line in data.splitlines() if mark in data else ():
         if mark in line:
@@ -119,13 +125,16 @@ def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
 
 
 def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
-    """Return True when the journal names a backup in the folder of its run, and ``gone`` (removed backups) does not contain it."""
+    """Return True when the journal names a backup in the folder of its run that still exists.
+
+    ``gone``: backups that were removed.
+    """
     own = re.compile(rb'"location":"(s3://[^"\\]*/' + re.escape(run.encode()) + rb'/[^"\\]*)"')
     return any(one.decode("utf-8", "replace") not in gone for one in own.findall(data))
 
 
 def _needs(found: Records, state: RunState, data: bytes) -> None:
-    """Record the backups in the journal of an unfinished run as needed, or that the journal is damaged."""
+    """Record each backup in the journal of an unfinished run as needed. If the journal is damaged, record that instead."""
     if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
         return
     if state.damage and not state.alive:
@@ -135,7 +144,10 @@ def _needs(found: Records, state: RunState, data: bytes) -> None:
 
 
 def _add(found: Records, state: RunState, plans: _Plans) -> None:
-    """Record the backups that the run wrote, and the backups that it verified; nothing from a damaged journal."""
+    """Record the backups that the run wrote, and the backups that it verified.
+
+    Nothing is recorded from a damaged journal.
+    """
     try:
         events = state.history.events
         plan = plans.checked(opening(events).plan)
@@ -153,7 +165,7 @@ def _add(found: Records, state: RunState, plans: _Plans) -> None:
 
 
 def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done) -> Recorded | None:
-    """Return the backup that ``step`` wrote into a folder named after its run; None when it wrote none."""
+    """Return the backup that ``step`` wrote into a folder named after its run; None when it wrote no such backup."""
     location, kept, run = done.facts.get("location"), done.facts.get("evidence"), folder.name
     if step.effect is not Effect.WRITE or not isinstance(location, str) or not isinstance(kept, dict):
         return None

@@ -1,4 +1,4 @@
-"""Host for the actions of one step: journals commands, and hides secrets in output."""
+"""Host for the actions of one step. It journals their commands, and hides secrets in output."""
 
 from __future__ import annotations
 
@@ -66,11 +66,14 @@ class RecordingHost(WrappedHost):
 
     @property
     def _account(self) -> dict[str, str]:
-        """Account of the step's commands, as a field of an event; empty for the SSH user."""
+        """Account of the step's commands, for a field of an event. Empty for the SSH user."""
         return {"become": account} if (account := self.inner.target.account) else {}
 
     def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:
-        """Return ``raw`` without secrets, and with ``argv`` as its command, not the wrapped command that was run."""
+        """Return ``raw`` without secrets.
+
+        Its command becomes ``argv`` in place of the wrapped command that was run.
+        """
         out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
         return replace(
             raw,
@@ -82,7 +85,10 @@ class RecordingHost(WrappedHost):
         )
 
     def _hidden(self, kept: bytes, total: int) -> bytes:
-        """Hide secrets in ``kept``, the first bytes of a stream; also a secret that is cut off at the end of ``kept``."""
+        """Hide secrets in ``kept``, the first bytes of a stream.
+
+        A secret that is cut off at the end of ``kept`` is hidden, too.
+        """
         return self.redactor.data(kept) if len(kept) == total else self.redactor.cut(kept)
 
     def _without_outcome(self, argv: Sequence[str], start: float, error: str | None) -> None:
@@ -109,7 +115,10 @@ class RecordingHost(WrappedHost):
         self.journal.append(what, step=self.step, host=self.name)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """Start a command and return a channel to its standard streams; traffic is not recorded. Raises CouldNotVerify, Fenced."""
+        """Start a command and return a channel to its standard streams. The traffic is not recorded.
+
+        Raises Fenced when the run has lost its lock, and CouldNotVerify when the host has no such channel.
+        """
         start, failed = time.monotonic(), None
         try:
             return self._piped().pipe(argv, deadline=deadline)

@@ -1,4 +1,7 @@
-"""Recovery of a run whose controller died: undoes its changes, newest first, from its journal alone; safe to run twice."""
+"""Recovery of a run whose controller died. It undoes the run's changes, newest first, from the journal alone.
+
+It is safe to run a recovery twice.
+"""
 
 from __future__ import annotations
 
@@ -64,15 +67,15 @@ from drillbook.sdk.vouchers import Vouchers
 LATE_S = 10.0
 READ_BACK_S = 30.0
 Place = tuple[str, int | None, str]
-"""Address, port and scratch folder; equal for two hosts of the inventory that are the same machine."""
+"""Address, port and scratch folder of a host. They are equal for two hosts of the inventory that are the same machine."""
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
-    """Return a finding for each run that left changes on hosts of ``plan``: that run must be recovered first.
+    """Return a finding for each run that left changes on hosts of ``plan``. Such a run must be recovered first.
 
-    A drill that only restores may run nevertheless, since its restore may be the repair, unless a journal is damaged. A run
-    with a damaged journal may have left changes on every host of its plan. If even the plan (first line of the journal) is
-    unreadable, the changes may be on any host.
+    A drill that only restores may run nevertheless, because its restore may be the repair. It may not run when a journal is
+    damaged. A run with a damaged journal may have left changes on every host of its plan. If even the first line of the
+    journal is unreadable, the plan is unknown and the changes may be on any host.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()
@@ -85,7 +88,11 @@ def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding
     """Return the finding that the run of ``state`` left changes on one of ``targets``; None when there are none."""
     folder, wrong = state.folder, state.damage
     if not state.events:
-        return _refusal(folder, wrong, "so the hosts of that run are unknown and may be the same") if wrong else None
+        return (
+            _refusal(folder, wrong, "so the hosts of that run are unknown, and may be hosts of this drill")
+            if wrong
+            else None
+        )
     if not state.needs_recovery or lab_gone(state.first):
         return None
     try:
@@ -95,13 +102,13 @@ def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding
     if not targets & {_place(other, name) for name in other.hosts()} or (mends and not wrong):
         return None
     if wrong:
-        return _refusal(folder, wrong, "so its remaining changes on the same hosts are unknown")
+        return _refusal(folder, wrong, "so it is unknown which changes that run left on the same hosts")
     return finding(
         "unfinished-run",
         title=folder.name,
         wanted="no run that died or left changes",
-        measured=f"the run {folder.name} is not finished on the same hosts",
-        remedy=f"Recover it first: invoke drill.recover {folder.name}",
+        measured=f"the run {folder.name} uses the same hosts and is not finished",
+        remedy=f"Recover that run first: invoke drill.recover {folder.name}",
     )
 
 
@@ -123,24 +130,29 @@ def _place(plan: Plan, name: str) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Recovery of one run. ``redactor_for`` makes the redactor for the secrets of the run's plan."""
+    """Recovery of one run.
+
+    ``redactor_for``: function that makes the redactor for the secrets of the run's plan.
+    """
 
     folder: Path
     open_host: Callable[[Plan, str], Host]
     redactor_for: Callable[[Plan], Redactor]
     observer: Observer
     others: Sequence[Path] = ()
-    """Folders of the project's other runs, one of which may have restored the data that this run lost."""
+    """Folders of the project's other runs. One of these runs may have restored the data that this run lost."""
     from_backup: bool = False
-    """Restore from the backup that the run verified, by the system's own action, instead of the drill's restore phase."""
+    """True to restore by the system's own action from the run's verified backup, instead of the drill's restore phase.
+    """
     vouchers: Vouchers | None = None
     written: Written = field(default_factory=Written)
-    """Records the part of the journal that this recovery wrote."""
+    """Recorder of the events that this recovery wrote to the journal."""
 
     def run(self, header: Session) -> list[Residue]:
-        """Undo all changes of the run; returns the changes that could not be undone.
+        """Undo all changes of the run. Return the changes that could not be undone.
 
-        Raises JournalError while the run is alive, and UsageError with ``from_backup`` when the run verified no backup.
+        Raises JournalError while the run is alive. Raises UsageError when ``from_backup`` is true and the run verified no
+        backup.
         """
         with self.resumed() as (stage, history):
             if not needs_recovery(history):
@@ -156,12 +168,15 @@ class Recovery:
             return residue
 
     def close(self, stage: Stage, residue: Sequence[Residue]) -> tuple[str, ...]:
-        """End the recovery of a run whose remaining changes a person declared settled; return a text for each item of
-        ``residue``.
+        """End the recovery of a run after a person declared its remaining changes settled.
+
+        Return a text for each item of ``residue``.
         """
         kept = tuple(
-            f"{one.host}: {one.what}: {one.why}; the lease may still undo changes on this host when the host comes back "
-            f"(see {PAGE})"
+            (
+                f"{one.host}: {one.what}: {one.why}; when the host comes back, the lease may still undo changes there "
+                f"(see {PAGE})"
+            )
             for one in residue
         )
         stage.journal.append(RecoveryFinished(residue=(), kept=kept), sync=True)
@@ -201,7 +216,10 @@ class Recovery:
             journal.close()
 
     def begin(self, stage: Stage, history: History, header: Session) -> None:
-        """Journal that the recovery begins, and take over locks and leases. Raises Locked while the run is alive."""
+        """Journal that the recovery begins, and take over locks and leases.
+
+        Raises Locked while the run is alive.
+        """
         stage.journal.append(RecoveryStarted(**header), sync=True)
         stage.hold = self._hold(stage, history, header)
         stage.former = _former(stage, history)
@@ -209,7 +227,7 @@ class Recovery:
     def _hold(self, stage: Stage, history: History, header: Session) -> Hold:
         """Take over the locks and leases of the dead run.
 
-        Raises Locked while that run is alive, or another run holds a lock.
+        Raises Locked while that run is alive, or when another run holds a lock.
         """
         run = stage.run["id"]
         owner = Owner(run=run, operator=header["operator"], controller=controller(), drill=stage.plan.drill)
@@ -244,7 +262,10 @@ class Recovery:
         return residue + self.clean(stage, history, scratch=not awaits_restore(stage)) + release(stage)
 
     def _accept(self, stage: Stage, history: History) -> None:
-        """Journal a fault as undone if it is gone and another run restored, and compared, the data that it destroyed."""
+        """Journal a fault as undone when another run repaired it.
+
+        The fault must be gone. The other run must have restored the data that the fault destroyed, and compared the content.
+        """
         for intent in intents(history.events, stage.plan.steps):
             if intent.settled or intent.undo.kind != "restore":
                 continue
@@ -254,9 +275,9 @@ class Recovery:
                     settle(stage, intent, f"the run {by.run} restored the data from {by.source} and compared the content")
 
     def clean(self, stage: Stage, history: History, *, scratch: bool = True) -> list[Residue]:
-        """Remove the canary rows and temporary files of the run; return those that could not be removed.
+        """Remove the canary rows and temporary files of the run. Return those that could not be removed.
 
-        With ``scratch`` False the temporary files stay, because a later restore needs them.
+        When ``scratch`` is false, the temporary files stay, because a later restore needs them.
         """
         residue: list[Residue] = []
         for planned in _canaries(stage.plan, history):
@@ -282,7 +303,10 @@ def _adopt(stage: Stage, hold: Hold, of: Sequence[Intent]) -> None:
 
 
 def _may_lease(intent: Intent) -> bool:
-    """Return True when a lease may contain the undo of ``intent``; also when the plugin of its action is missing."""
+    """Return True when a lease may contain the undo of ``intent``.
+
+    Returns True also when the plugin of its action is missing.
+    """
     try:
         return bool(find(intent.step.action).may_lease(intent.effect))
     except (UnknownName, PluginError):
@@ -290,23 +314,29 @@ def _may_lease(intent: Intent) -> bool:
 
 
 def _rows(planned: PlannedProbe, why: str) -> Residue:
-    """Describe the rows of a canary that stay in the service, because its plugin is not usable on this machine (``why``)."""
+    """Describe the rows of a canary that stay in the service.
+
+    They stay because its plugin is not usable on this machine, for the reason ``why``.
+    """
     return Residue(
         step=planned.id,
         host=CONTROLLER,
         what=f"rows of {planned.name}",
         why=why,
-        by_hand=f"install its plugin, then: invoke drill.recover; or remove the rows that {planned.name} wrote in this run",
+        by_hand=(
+            f"install its plugin, then: invoke drill.recover; or remove by hand the rows that {planned.name} "
+            "wrote in this run"
+        ),
     )
 
 
 def _touched(events: Sequence[Event]) -> list[str]:
-    """Names of hosts on which a step began; temporary files may exist there."""
+    """Return the names of hosts on which a step began. Temporary files of the run may exist there."""
     return sorted({str(event.host) for event, _ in each(events, StepStarted)})
 
 
 def _former(stage: Stage, history: History) -> frozenset[str]:
-    """Hosts where the temporary files of the run are in the folder that older versions of Drillbook used."""
+    """Return the hosts whose folder of temporary files is the one that older versions of Drillbook used."""
     hosts = opening(history.events).plan["inventory"]["hosts"].values()
     if hosts and all("state" in target for target in hosts):  # this version, or a newer one, made the plan
         return frozenset()
@@ -323,10 +353,10 @@ def _has_former(stage: Stage, name: str) -> bool:
 
 
 def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
-    """Run the restore ``steps``; without ``steps``, run the drill's restore and verify phases again.
+    """Run the restore ``steps``. Without ``steps``, run the drill's restore and verify phases again.
 
-    If the run died between a successful restore and the end of the verify phase, only the verify phase is run; the restore
-    follows if that fails.
+    If the run died after a successful restore and before the end of the verify phase, only the verify phase is run at first.
+    The restore follows if the verify phase fails.
     """
     if steps:
         backup_restore.restore(stage, steps)
@@ -346,7 +376,7 @@ def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
 
 
 def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
-    """Locks that the run took under the names of an older version of Drillbook.
+    """Return the locks that the run took under the names of an older version of Drillbook.
 
     They are needed because that run may be alive on another machine.
     """
@@ -356,6 +386,6 @@ def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
 
 
 def _canaries(plan: Plan, history: History) -> list[PlannedProbe]:
-    """Canaries that may have created their table in the service."""
+    """Return the canaries that may have created their table in the service."""
     prepared = {what.probe for what in contents(history.events, ProbePrepared)}
     return [planned for planned in plan.probes if planned.id in prepared]

@@ -1,4 +1,7 @@
-"""Search for another run, of a drill that only restores, that repaired the data destroyed by a dead run."""
+"""Search for another run that repaired the data destroyed by a dead run.
+
+The other run's drill must be one that only restores.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from drillbook.sdk.action import Fault, find
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Another run that restored the data: its id, and the location of the backup that it used (``source``)."""
+    """Another run that restored the data: its id, and in ``source`` the location of the backup that it used."""
 
     run: str
     source: str
@@ -28,25 +31,24 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A successful run of a drill that injects no fault, but restores and verifies."""
+    """A successful run of a drill that restores and verifies, without a fault."""
 
     id: str
     plan: Plan
     events: Sequence[Event]
 
     def done(self, step: PlannedStep) -> Done | None:
-        """Event that reports the success of ``step``; None when the step did not succeed."""
+        """Return the event that reports the success of ``step``; None when the step did not succeed."""
         found = last((event for event in self.events if event.step == step.id), Done)
         return found and found[1]
 
 
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
-    """Newest run in ``folders`` that restored and compared the data which the fault ``intent`` destroyed; None if there is
-    none.
+    """Return the newest run in ``folders`` that restored and compared the data destroyed by the fault ``intent``.
 
-    ``plan`` and ``events`` are those of the dead run. The other run must have begun after the dead run's last change,
-    restored with an action meant for this fault, and compared the content with the backup's manifest. The caller must also
-    check that the fault is gone.
+    None if none did. ``plan`` and ``events`` belong to the dead run. The other run must have begun after the dead run's last
+    change, restored with an action meant for this fault, and compared the content with the backup's manifest. The caller
+    must also check that the fault is gone.
     """
     since = max(event.at for event in events if isinstance(event.what, IntentRecorded | StepStarted | UndoStarted))
     own = opening(events).run
@@ -58,8 +60,9 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
 
 
 def _whole(folder: Path, since: str) -> _Run | None:
-    """Return the run in ``folder`` if it only restores, began after ``since``, succeeded, and undid all its changes;
-    otherwise None.
+    """Return the run in ``folder`` if it only restores, began after ``since``, succeeded, and undid all its changes.
+
+    Otherwise None.
     """
     state = RunState(folder)
     try:
@@ -83,8 +86,9 @@ def _whole(folder: Path, since: str) -> _Run | None:
 
 
 def _source(run: _Run, plan: Plan, intent: Intent) -> str:
-    """Location of the backup from which ``run`` restored the data destroyed by ``intent``; empty if it did not, or did not
-    compare.
+    """Return the location of the backup from which ``run`` restored the data destroyed by ``intent``.
+
+    Empty when ``run`` did not restore the data, or did not compare its content.
     """
     service = lost_service(plan, intent.step)
     if not _same_service(plan, run.plan, service):
@@ -104,7 +108,7 @@ def _source(run: _Run, plan: Plan, intent: Intent) -> str:
 
 
 def _wanted(plan: Plan, intent: Intent) -> set[str]:
-    """Names of the actions that can restore the data destroyed by ``intent``."""
+    """Return the names of the actions that can restore the data destroyed by ``intent``."""
     fault = find(intent.step.action)
     proofs = [step for step in plan.phase("backup") if proves(plan.inventory, step, intent.step)]
     return {name for proof in proofs for name in restorers(proof, intent.step)} | set(

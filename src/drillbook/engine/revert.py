@@ -1,5 +1,6 @@
-"""Undo of a run's changes, from its journal alone: newest change first, each checked afterwards; a failure does not stop the
-rest.
+"""Undo of a run's changes, newest first, from the journal alone.
+
+Each undo is checked afterwards. A failed undo does not prevent the other undos.
 """
 
 from __future__ import annotations
@@ -35,20 +36,20 @@ from drillbook.sdk.target_folders import scratch_of
 
 UNDO_S = 60.0
 ACTION_S = 600.0
-"""Longest timeout in seconds for an undo that is an action; actions may take longer than commands."""
+"""Longest timeout, in seconds, for an undo that is an action. Actions may take longer than commands."""
 TURN_S = 10.0
-"""Seconds without the end of any undo after which the undos of older steps no longer wait for those of newer ones."""
+"""Seconds without the end of any undo. After that time, undos of older steps no longer wait for those of newer steps."""
 
 
 def put_back(
     stage: Stage, events: Sequence[Event], *, restores: bool = True, reach: Deadline | None = None
 ) -> list[Residue]:
-    """Undo every change in ``events`` that is not undone yet, newest first; return the changes that could not be undone.
+    """Undo every change in ``events`` that is not undone yet, newest first. Return the changes that could not be undone.
 
-    With ``restores`` False only faults with an undo of their own are undone, since they may obstruct the restore that
-    follows. A fault that only a restore repairs counts as undone when it is gone and the restore phase succeeded. The hosts
-    of one step are undone in parallel; a step waits for newer ones, but not for a host that hangs. An unreachable host is retried
-    until the deadline ``reach``.
+    When ``restores`` is false, only faults with an undo of their own are undone, because such a fault may obstruct the
+    restore that follows. A fault that only a restore repairs counts as undone when it is gone and the restore phase
+    succeeded. The hosts of one step are undone in parallel. A step waits for the undos of newer steps, but not for a host
+    that hangs. An unreachable host is retried until the deadline ``reach``.
     """
     done, why = restored(events, stage.plan)
     todo = [
@@ -66,7 +67,7 @@ def put_back(
 
 
 def _together(step: PlannedStep) -> tuple[str, int | str]:
-    """Value that is equal for steps that ran at the same time."""
+    """Return a value that is equal for steps that ran at the same time."""
     return step.phase, step.id if step.group is None else step.group
 
 
@@ -74,7 +75,7 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     """Return True when destroyed data must still be repaired by the drill's restore phase.
 
     A fault whose step failed is journalled as never happened if no restore has begun and its check finds the data untouched.
-    It is not enough that the fault is inactive: half of the damage may be done.
+    An inactive fault alone proves nothing, because it may have done half of its damage.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
     happened = {(event.step, event.host) for event, _ in each(events, Done)}
@@ -92,7 +93,7 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 
 
 def _started_again(stage: Stage, intent: Intent) -> bool:
-    """Restart the processes that an interrupted injection stopped before it destroyed data; returns False on failure."""
+    """Restart the processes that an interrupted injection stopped before it destroyed data. Return False on failure."""
     try:
         _interrupted(stage, intent)
     except Exception:  # noqa: BLE001  after any error the data is restored
@@ -101,7 +102,10 @@ def _started_again(stage: Stage, intent: Intent) -> bool:
 
 
 def never_happened(stage: Stage, intent: Intent) -> bool:
-    """Return True when a check proves that the fault changed nothing; False also when it cannot be checked."""
+    """Return True when a check proves that the fault changed nothing.
+
+    Returns False also when this cannot be checked.
+    """
     try:
         action = intent.action()
         context = stage.context(intent.step.id, intent.host, stage.deadline(UNDO_S))
@@ -112,7 +116,7 @@ def never_happened(stage: Stage, intent: Intent) -> bool:
 
 
 def _told(stage: Stage, intent: Intent, work: Callable[[Stage, Intent], Residue | None]) -> Residue | None:
-    """Undo ``intent`` by ``work``; journals its failure."""
+    """Undo ``intent`` by calling ``work``. Journal a failure."""
     left = work(stage, intent)
     if left:
         stage.journal.append(
@@ -122,9 +126,9 @@ def _told(stage: Stage, intent: Intent, work: Callable[[Stage, Intent], Residue 
 
 
 def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
-    """Return True if the last restore phase succeeded; otherwise False and the reason.
+    """Return True if the last restore phase succeeded; otherwise return False and the reason.
 
-    After a restore by a custom step, a successful comparison of the content is required too.
+    After a restore by a custom step, a successful comparison of the content is required, too.
     """
     ended = [what.status for what in contents(events, PhaseEnded) if what.phase == "restore"]
     if ended[-1:] == ["done"]:
@@ -140,8 +144,9 @@ def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
-    """Name the custom step of the latest restore phase whose restored content was not compared afterwards; empty if there is
-    none.
+    """Return the name of the custom step of the last restore phase whose restored content was not compared afterwards.
+
+    Empty when there is no such step.
     """
     begun = max((event.seq for event, what in each(events, PhaseStarted) if what.phase == "restore"), default=0)
     done = {(event.step, event.host) for event, _ in each(events, Done) if event.seq > begun}
@@ -168,10 +173,10 @@ def _one(
     why: str,
     ended: Collection[tuple[str | None, str | None]],
 ) -> Residue | None:
-    """Undo one announced change; return the change if it could not be undone, otherwise None.
+    """Undo one announced change. Return the change if it could not be undone, otherwise None.
 
-    ``restored``: the restore phase succeeded; ``why``: the reason if it did not. ``ended``: (step, host) of steps that
-    finished.
+    ``restored``: true when the restore phase succeeded; ``why``: the reason if it did not. ``ended``: pairs of step and host
+    whose step finished.
     """
     undo = intent.undo
     try:
@@ -184,7 +189,7 @@ def _one(
             patiently(partial(_interrupted, stage, intent), reach)
         gone = looks and patiently(partial(_seen_gone, stage, intent, patience), None if acts else reach)
         if undo.kind == "restore" and not (gone and restored):
-            return _left(stage, intent, f"{undo.why}; {why or 'the fault is not proven gone'}")
+            return _left(stage, intent, f"{undo.why}; {why or 'it is not proven that the fault is gone'}")
         if gone or (undo.kind == "nothing" and not fault):
             patiently(partial(settle, stage, intent, GONE if gone else undo.why), reach)
             return None
@@ -192,7 +197,7 @@ def _one(
             return _left(stage, intent, undo.why)
         stage.journal.append(_begun(intent), step=intent.step.id, host=intent.host, sync=True)
         if not patiently(partial(_undone, stage, intent), reach):
-            return _left(stage, intent, "the undo succeeded, but the fault is not proven gone")
+            return _left(stage, intent, "the undo succeeded, but it is not proven that the fault is gone")
         patiently(partial(settle, stage, intent, UNDONE), reach)
     except Exception as error:  # noqa: BLE001  a failed undo must not keep the others from being tried
         return _left(stage, intent, str(error) if isinstance(error, DrillbookError) else f"{type(error).__name__}: {error}")
@@ -207,9 +212,10 @@ def _begun(intent: Intent) -> UndoStarted:
 
 
 def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
-    """Return True when the check of the fault shows that it is gone.
+    """Return True when the check of the fault shows that the fault is gone.
 
-    Returns False when the host does not answer but the fault has an undo: the undo may reach the host in another way.
+    Returns False when the host does not answer and the fault has an undo, because the undo may reach the host in another
+    way.
     """
     try:
         return fault_gone(stage, intent.step, intent.action(), intent.host, patience=patience) is True
@@ -220,7 +226,10 @@ def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
 
 
 def _undone(stage: Stage, intent: Intent) -> bool:
-    """Run the undo. Returns False if it undid a fault that is still not gone; other changes are not checked, and return True."""
+    """Run the undo. Return False if it undid a fault and the fault is still not gone.
+
+    Changes other than faults are not checked, and True is returned.
+    """
     carry_out_undo(stage, intent)
     return (
         intent.effect is not Effect.FAULT
@@ -229,7 +238,10 @@ def _undone(stage: Stage, intent: Intent) -> bool:
 
 
 def _interrupted(stage: Stage, intent: Intent) -> None:
-    """Call the method ``interrupted`` of the step's action, which cleans up after an interrupted step. Raises its errors."""
+    """Call the method ``interrupted`` of the step's action. The method cleans up after an interrupted step.
+
+    Raises its errors.
+    """
     if stage.hold:
         stage.hold.check(intent.host)
     action = intent.action()
@@ -240,7 +252,7 @@ def _interrupted(stage: Stage, intent: Intent) -> None:
 
 
 def carry_out_undo(stage: Stage, intent: Intent) -> None:
-    """Execute an undo, which is a list of commands or an action. Raises their errors."""
+    """Execute an undo. An undo is a list of commands or an action. Raises the errors of the commands or of the action."""
     if stage.hold:
         stage.hold.check(intent.host)
     action = find(intent.undo.action) if intent.undo.kind == "action" else None
@@ -254,7 +266,10 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
 
 
 def settle(stage: Stage, intent: Intent, how: str) -> None:
-    """Journal that ``intent`` is undone, and in which way (``how``); its undo is to be removed from the lease on the target."""
+    """Journal that ``intent`` is undone, and in which way (``how``).
+
+    The lease is told to remove this undo from the target.
+    """
     if stage.hold:
         stage.hold.undone(intent.seq, intent.host)
     stage.journal.append(Undone(intent=intent.seq, message=how), step=intent.step.id, host=intent.host, sync=True)
@@ -273,9 +288,9 @@ def _left(stage: Stage, intent: Intent, why: str) -> Residue:
 
 
 def clean_canary(stage: Stage, probe_id: str, canary: Canary, written: int = 0) -> list[Residue]:
-    """Remove the rows that a canary wrote in this run; retried when the service answers too slowly.
+    """Remove the rows that a canary wrote in this run. The removal is repeated when the service answers too slowly.
 
-    ``written`` is the highest number that the canary is known to have tried to write.
+    ``written``: highest number that the canary is known to have tried to write.
     """
     deadline = Deadline.after(UNDO_S)
     while True:
@@ -297,19 +312,23 @@ def clean_canary(stage: Stage, probe_id: str, canary: Canary, written: int = 0) 
 
 
 def _timed_out(error: BaseException | None) -> bool:
-    """Return True when ``error``, or its cause, is a timeout, recognised by the name of its class."""
+    """Return True when ``error`` or its cause is a timeout.
+
+    A timeout is recognised by the name of its class.
+    """
     return error is not None and ("Timeout" in type(error).__name__ or _timed_out(error.__cause__))
 
 
 def awaits_restore(stage: Stage) -> bool:
-    """Return True when destroyed data is not restored yet; the restore may then need temporary files of the run, such as a
-    received log.
+    """Return True when destroyed data is not restored yet.
+
+    The restore may then need temporary files of the run, such as a received log.
     """
     return any(one.undo.kind == "restore" and not one.settled for one in intents(stage.journal.decisive(), stage.plan.steps))
 
 
 def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:
-    """Remove the run's temporary files of all accounts on ``hosts``; return those that could not be removed.
+    """Remove the run's temporary files of all accounts on ``hosts``. Return those that could not be removed.
 
     Unreachable hosts are retried until the deadline ``reach``.
     """

@@ -1,4 +1,4 @@
-"""Runs a plan: phases in order, probes in parallel, every event journalled, and at the end every change undone.
+"""Runs a plan: phases in order, probes in parallel. It journals every event, and undoes every change at the end.
 
 The runner does not judge the run: ``judge`` derives the result from the journal.
 """
@@ -45,19 +45,22 @@ class Runner(Preparation):
     header: Session | RunSession = field(kw_only=True)
     """Extra fields of the `run.started` event."""
     history: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
-    """Function that returns the sizes of services that earlier runs measured; called at the end of the run."""
+    """Function that returns the sizes of services as earlier runs measured them. It is called at the end of the run."""
     before: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
-    """Function that returns the newest earlier runs of the same drill; called at the end of the run."""
+    """Function that returns the newest earlier runs of the same drill. It is called at the end of the run."""
     vouch: Callable[[str], None] = field(default=lambda occasion: None, kw_only=True)  # signs the latest hash of the journal
     injected: bool = field(default=False, init=False)
     injected_at: float = field(default=0.0, init=False)
     underway: bool = field(default=False, init=False)
-    """True once the preparation succeeded. Before that nothing was changed, so no cleanup is needed."""
+    """True once the preparation succeeded. Until then nothing was changed, so no cleanup is needed."""
     recovered: bool = field(default=False, init=False)
-    """True when the verify phase succeeded and was not stopped."""
+    """True when the verify phase succeeded and no request to stop interrupted it."""
 
     def run(self) -> list[Residue]:
-        """Run the plan and undo its changes, whatever fails; journals ``run.finished``. Returns the changes not undone."""
+        """Run the plan and undo its changes, whatever fails. Journal ``run.finished``.
+
+        Return the changes that could not be undone.
+        """
         stage = self.stage
         stage.journal.append(
             RunStarted(
@@ -95,7 +98,10 @@ class Runner(Preparation):
         return residue
 
     def _remember(self) -> None:
-        """Copy data of earlier runs into the journal, so that the report needs no other journal: sizes, and the last runs."""
+        """Copy data of earlier runs into the journal: sizes of services, and the last runs.
+
+        So the report needs no other journal.
+        """
         if self.history is not None:
             points, why = _collected(self.history)
             self.stage.journal.append(CapacityHistory(points=points, message=why) if why else CapacityHistory(points=points))
@@ -106,7 +112,7 @@ class Runner(Preparation):
     def _forward(self) -> None:
         self._prepare()
         self.underway = True
-        self._must("backup", "failed", "the backup failed; no fault was injected")
+        self._must("backup", "failed", "no fault was injected, because the backup failed")
         self._inject()
         self._detect()
         self._diagnose()
@@ -116,13 +122,13 @@ class Runner(Preparation):
     def _good_still(self) -> None:
         """Require that every probe is good right before the injection, so that a later failure can be blamed on the fault.
 
-        Does not wait for probes that were good ever since the last step that changed something.
+        Nothing is awaited when the probes have been good ever since the last step that changed something.
         """
         begun = self.stage.journal.clock()
         if track := self._not_good(lambda track: max(self.changed_at, begun - enough_s(track.every))):
             self._end(
                 "inconclusive",
-                f"the probe {track.id} was not good right before the fault, so no fault was injected",
+                f"no fault was injected, because the probe {track.id} was not good right before the injection",
                 [finding("probe-bad-before", title=f"{track.id} {track.probe.name()}", step=track.id)],
             )
 
@@ -142,14 +148,14 @@ class Runner(Preparation):
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
         """Require that this run verified a backup of exactly the data that each fault destroys for good.
 
-        The restore phase must use that backup.
+        The restore phase must use this backup.
         """
         refusals = Gate(self.stage, self.stage.journal.decisive()).refusals(steps)
         self._stopped()
         if refusals:
             self._end(
                 "inconclusive",
-                "no backup of the data to be destroyed was verified in this run, so no fault was injected",
+                "no fault was injected, because this run verified no backup of the data to be destroyed",
                 refusals,
             )
 
@@ -169,12 +175,12 @@ class Runner(Preparation):
         self._stopped()
 
     def _diagnose(self) -> None:
-        """Run the phase `detect`; its result is judged later, and a failure does not prevent the restore."""
+        """Run the phase `detect`. Its result is judged later. A failure does not prevent the restore."""
         self._phase("diagnose")
         self._stopped()
 
     def _restore(self) -> None:
-        """Run the restore; a restore that failed because a host was lost is repeated once the host answers."""
+        """Run the restore. If the restore fails because a host was lost, it is repeated once the host answers."""
         self.restoring = True
         if not self._phase("restore"):
             self._stopped()
@@ -192,7 +198,7 @@ class Runner(Preparation):
         self._stopped()
 
     def _affirm(self) -> None:
-        """Renew locks and leases at the end of the verification, since they may have expired during a stall of the controller."""
+        """Renew locks and leases at the end of the verification. They may have expired during a stall of the controller."""
         try:
             if self.stage.hold and not self.stage.cancel.is_set():
                 self.stage.hold.affirm()
@@ -204,7 +210,7 @@ class Runner(Preparation):
             )
 
     def _verify_phase(self, cancel: threading.Event) -> None:
-        """Run the verify phase; if it succeeds, wait until every probe has been good for long enough."""
+        """Run the verify phase. If it succeeds, wait until every probe has been good for long enough."""
         self.stage.journal.append(PhaseStarted(phase="verify"))
         done = self._look_on(self.plan.phase("verify"))
         if done:
@@ -214,13 +220,13 @@ class Runner(Preparation):
         self.stage.journal.append(PhaseEnded(phase="verify", status=status), sync=True)
 
     def _cleanup(self) -> None:
-        """Run the cleanup phase; if a step changed something, wait until the service is good."""
+        """Run the cleanup phase. If a step changed something, wait until the service is good."""
         changes = any(step.effect is not Effect.READ for step in self.plan.phase("cleanup"))
         if self._phase("cleanup") and changes and self.recovered:
             self._settle_anew()
 
     def _settle_anew(self) -> None:
-        """Wait until all availability probes are good again after the cleanup or an undo, which may interrupt services.
+        """Wait until all availability probes are good again. A cleanup or an undo may have interrupted services.
 
         Does nothing after a failed verification, since the drill has failed already.
         """
@@ -230,16 +236,16 @@ class Runner(Preparation):
             )
 
     def _broken_off(self) -> bool:
-        """Return True when the run ended early after it announced a fault: this fault may still cause bad probes."""
+        """Return True when the run ended early after it announced a fault. That fault may still cause bad probes."""
         return self.early and any(
             what.effect == Effect.FAULT for what in contents(self.stage.journal.decisive(), IntentRecorded)
         )
 
     def _look_on(self, steps: Sequence[PlannedStep]) -> bool:
-        """Run the verification steps; return True when all succeed.
+        """Run the verification steps. Return True when all of them succeed.
 
-        After a failure, read-only steps still run, to find all problems; the next step that makes changes, and all steps
-        after it, are skipped.
+        After a failure, read-only steps still run, so that all problems are found. The next step that makes changes is
+        skipped, and so are all steps after that one.
         """
         good = True
         for number, group in enumerate(found := groups(steps)):
@@ -252,13 +258,13 @@ class Runner(Preparation):
         return good
 
     def _replay(self) -> None:
-        """Run the restore and verify phases if a fault destroyed data, or may have done so."""
+        """Run the restore and verify phases if a fault destroyed data, or may have destroyed data."""
         if needs_restore(self.stage, self.stage.journal.decisive()) and self._phase("restore"):
             self._verify_phase(self.stop.hurry)
 
 
 def _collected(source: Callable[[], list[dict[str, Any]]]) -> tuple[tuple[dict[str, Any], ...], str]:
-    """Read data of earlier runs; returns the data, and the reason when it could not be read."""
+    """Read data of earlier runs. Return the data, and the reason when the data could not be read."""
     try:
         return tuple(source()), ""
     except Exception as error:  # noqa: BLE001  a failure to read earlier runs must not prevent the final event

@@ -1,7 +1,7 @@
-"""Checks before a fault that destroys data which only a backup of the team's own tools can restore.
+"""Checks before a fault destroys data that only a backup by the team's own tools can restore.
 
-The backup must have been verified in this run, still exist unchanged, and be new enough: the writes that a restore would
-lose, measured in seconds right before the fault, must be within the drill's objective `rpo`.
+The backup must have been verified in this run, and must still exist unchanged. It must also be new enough: the writes that a
+restore would lose are measured in seconds right before the fault, and must be within the drill's objective `rpo`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,17 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedSource:
-    """A successful verification, in this run, of a backup from a backup source: the step, and its facts."""
+    """A successful verification, in this run, of a backup from a backup source. It holds the step and the facts of the step."""
 
     step: PlannedStep
     facts: Facts
 
     @property
     def backup(self) -> dict[str, Any]:
-        """The verified backup as a mapping, such as its ``id``, ``taken_at`` and ``bytes``; empty when not reported."""
+        """The verified backup as a mapping, with its ``id``, ``taken_at``, ``bytes`` and more.
+
+        Empty when the step reported none.
+        """
         found = self.facts.get("backup")
         return found if isinstance(found, dict) else {}
 
@@ -55,7 +58,7 @@ class VerifiedSource:
 class SourceGate:
     """Checks before the step ``fault`` destroys data of ``service`` on ``host``.
 
-    They cover the restores in place of the plan: those into ``service`` itself, not into a sandbox.
+    The checks cover the restores of the plan into ``service`` itself, not those into a sandbox.
     """
 
     stage: Stage
@@ -64,7 +67,7 @@ class SourceGate:
     service: str
 
     def restores(self) -> list[PlannedStep]:
-        """Steps of the restore phase that restore a backup of a backup source into the service itself."""
+        """Return the steps of the restore phase that restore a backup of a backup source into the service itself."""
         inventory = self.stage.plan.inventory
         return [
             step
@@ -73,11 +76,19 @@ class SourceGate:
         ]
 
     def proven(self, action: Action, verified: Sequence[VerifiedSource]) -> list[SourceProven]:
-        """Return a verified backup for each restore into the service; ``action`` injects the fault. Raises Refused, Cancelled."""
+        """Return a verified backup for each restore into the service.
+
+        ``action``: the action that injects the fault. Raises Refused when a check fails, and Cancelled when the run is
+        stopped.
+        """
         return [self._proven(step, verified, self._identity(action, step)) for step in self.restores()]
 
     def _identity(self, action: Action, restore: PlannedStep) -> dict[str, Any]:
-        """Identity of the data to destroy, measured by the fault's action or, if that cannot, by the restore. Raises Refused."""
+        """Return the identity of the data to destroy.
+
+        The action of the fault measures the identity. If that action has no such measurement, the action of the restore
+        measures it. Raises Refused when the identity stays unknown.
+        """
         asked = build(restore, self.stage.names()) if type(action).subject is Action.subject else action
         thing, why = measured(asked, self._context(self.host if asked is action else restore.hosts[0]))
         if thing is None:
@@ -116,24 +127,27 @@ class SourceGate:
         return self.stage.context(self.fault.id, host, self.stage.deadline(LIST_S))
 
     def _present(self, source: BackupSource, at: str, proof: VerifiedSource) -> tuple[Backup, datetime]:
-        """List the backups again; return the verified one, and the time of the last writes that it contains. Raises Refused."""
+        """List the backups again. Return the verified one, and the time of the last writes that it contains.
+
+        Raises Refused when the verified backup is gone or was changed.
+        """
         verified = proof.backup
         listed = source.backups(self._context(source.host))
         backup, moment = chosen(source, listed, at, str(verified.get("id", "")))
         for key in ("taken_at", "bytes"):
             if backup.as_facts()[key] != verified.get(key):
                 raise Refused(
-                    f"{backup.id} of {source.name} as {proof.step.id} verified it: {key} {verified.get(key)}",
-                    f"it was changed since: {key} {backup.as_facts()[key]}",
+                    f"{backup.id} of {source.name} as {proof.step.id} verified it, with {key} {verified.get(key)}",
+                    f"it was changed since then: {key} is now {backup.as_facts()[key]}",
                 )
         newest = backup.newest_moment if moment in (None, END) and at == "latest" else moment or backup.taken_at
         begun = parsed_moment(str(proof.facts.get("begun_at", "")))  # a dump contains the state at the time when it began
         return backup, min(newest, begun) if begun else newest
 
     def _loss(self, source: BackupSource, backup: Backup, moment: datetime) -> tuple[float, float]:
-        """Seconds of writes that a restore now would lose, and the objective `rpo` in seconds.
+        """Return the seconds of writes that a restore now would lose, and the objective `rpo` in seconds.
 
-        Raises Refused if `rpo` is exceeded.
+        Raises Refused when the loss exceeds `rpo`, or when the backup is dated in the future.
         """
         rpo = float(self.stage.plan.objectives.get("rpo") or 0.0)
         loss = (datetime.now(UTC) - moment).total_seconds()
@@ -145,15 +159,15 @@ class SourceGate:
         loss = round(max(0.0, loss), 3)
         if loss + backup.error_s > rpo:
             measured_ = f"{newest}, {loss:.3f} s ago, with an error of {backup.error_s:g} s"
-            raise Refused(f"at most {rpo:g} s to lose, the objective `rpo`", measured_, "backup-too-old")
+            raise Refused(f"a loss of at most {rpo:g} s, as the objective `rpo` demands", measured_, "backup-too-old")
         return loss, rpo
 
     def _alike(self, source: BackupSource, backup: Backup, proof: VerifiedSource) -> None:
         """Let the driver of the backup source compare the backup with the present service.
 
-        Raises Refused when they do not belong together.
+        Raises Refused when the backup is not a backup of this service.
         """
         service: Service = self.stage.plan.inventory.services[self.service]
         place = source.in_place(self._context(service.host), service)
         if why := place.unlike(backup, proof.facts):
-            raise Refused(f"a backup that brings back {self.service}", f"{backup.id} of {source.name}: {why}")
+            raise Refused(f"a backup from which {self.service} can be restored", f"{backup.id} of {source.name}: {why}")

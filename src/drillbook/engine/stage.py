@@ -34,13 +34,16 @@ from drillbook.telemetry.ids import traceparent
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """Index of the steps of ``plan``: each command asks for its step, and a search takes too long in a long plan."""
+    """Index of the steps of ``plan``.
+
+    Each command asks for its step, and a search through a long plan takes too long.
+    """
 
     plan: Plan
     planned: dict[str, PlannedStep | PlannedProbe]
     """Steps and probes of the plan by their ids."""
     verifying: tuple[PlannedStep, ...]
-    """Steps of the phase `backup` that verify a backup and are sure to run."""
+    """Steps of the phase `backup` that verify a backup and are certain to run."""
 
     @classmethod
     def of(cls, plan: Plan) -> _Index:
@@ -62,37 +65,43 @@ class Stage:
     cancel: threading.Event = field(default_factory=threading.Event)
     saved: dict[str, Any] = field(default_factory=dict)
     traced: str = ""
-    """Id of the run or suite whose trace context is sent with requests; empty to send no trace context."""
+    """Id of the run or suite whose trace context is sent with requests. When it is empty, no trace context is sent."""
     hold: Hold | None = None
-    """Locks and leases of the run; ``None`` when the run changes nothing."""
+    """Locks and leases of the run, or ``None`` when the run changes nothing."""
     provenance: Provenance = field(default_factory=Provenance)
-    """Verified backups that were accepted before the injection, and identities of the data that the run restored."""
+    """Backups that were verified and accepted before the injection, and identities of the data that the run restored."""
     vouchers: Vouchers | None = None
-    """Signs manifests of backups and checks their signatures; ``None`` when the run does neither."""
+    """Signs manifests of backups and checks their signatures. ``None`` when the run does neither."""
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
-    """Function that returns the newest passed step with that action and service among earlier runs in the same environment."""
+    """Function that finds the newest passed step with a given action and service.
+
+    It searches earlier runs in the same environment.
+    """
     recorded: Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]] = field(default=lambda: ())
-    """Function that returns the commands by sudo of the newest passed run of the same plan: host, account, command."""
+    """Function that returns the commands that the newest passed run of the same plan started by sudo.
+
+    Each entry holds the host, the account and the command.
+    """
     former: frozenset[str] = frozenset()
-    """Hosts on which the run's temporary files are in the folder that older versions of Drillbook used."""
+    """Hosts whose folder of the run's temporary files is the one that older versions of Drillbook used."""
     added: dict[str, PlannedStep] = field(default_factory=dict)
-    """Steps that a recovery added to those of the plan, by id."""
+    """Steps that a recovery added to the steps of the plan, by id."""
     accounts: dict[tuple[str, str], str] = field(default_factory=dict)
-    """In a recovery: accounts recorded in the intents of the run, by step and host; empty for the SSH user."""
+    """Accounts that the intents of the run recorded, by step and host; empty for the SSH user. Only a recovery fills it."""
     unlimited: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """Answers of hosts: True if sudo starts every command as the account; by host and account."""
+    """Answers of hosts, by host and account: True if sudo starts every command as this account."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
-    """Commands that sudo started in this process: host, account and pattern of the command."""
+    """Commands that sudo started in this process. Each entry holds the host, the account and the pattern of the command."""
     _index: _Index | None = field(default=None, init=False)
 
     def _indexed(self) -> _Index:
-        """Return the index of the plan's steps; it is made again when the plan was replaced."""
+        """Return the index of the plan's steps. The index is made again after the plan was replaced."""
         if self._index is None or self._index.plan is not self.plan:
             self._index = _Index.of(self.plan)
         return self._index
 
     def names(self) -> dict[str, Any]:
-        """Names that expressions may use at this point of the run."""
+        """Return the names that expressions may use at this point of the run."""
         return {**self.plan.names(self.run), **self.saved}
 
     def become(self, step: str, host: str) -> Become | None:
@@ -112,9 +121,9 @@ class Stage:
     ) -> Context:
         """Make the context for an action of ``step`` on ``host``.
 
-        With ``changes``, no command of the action starts after the run has lost its lock; with ``fault``, also not after the
-        target has begun its undo. After an announced fault, a failure to store evidence is an error only if ``breaks`` is
-        True.
+        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
+        command starts either after the target has begun its undo. After an announced fault, a failure to store evidence is
+        an error only if ``breaks`` is true.
         """
 
         def named(name: str) -> Host:
@@ -142,7 +151,10 @@ class Stage:
         )
 
     def _seen(self, step: str, name: str, fence: Fence | None, *, fault: bool) -> Host:
-        """Host ``name`` for commands of ``step``: as the step's account, fenced outside of sudo, and journalled."""
+        """Return the host ``name`` for commands of ``step``.
+
+        The commands run as the step's account, are fenced outside of sudo, and are journalled.
+        """
         become = self.become(step, name)
         host = privileged(fenced(self.host(name), fence), become, self.note_used)
         if fence and fault and self.hold:
@@ -150,16 +162,19 @@ class Stage:
         return RecordingHost(host, self.journal, step, self.redactor)
 
     def _as_service(self, step: str, service: str, name: str) -> Host:
-        """Host ``name`` for commands of ``step`` that read ``service``: as the account of the service, journalled."""
+        """Return the host ``name`` for commands of ``step`` that read ``service``.
+
+        The commands run as the account of the service, and are journalled.
+        """
         become = privilege.of_service(self.plan.inventory, service, name)
         return RecordingHost(self.as_account(name, become), self.journal, step, self.redactor)
 
     def as_account(self, name: str, become: Become | None) -> Host:
-        """Host ``name`` for commands that belong to no step, as the account of ``become``."""
+        """Return the host ``name`` for commands that belong to no step. The commands run as the account of ``become``."""
         return privileged(self.host(name), become, self.note_used)
 
     def note_used(self, host: str, account: str, argv: tuple[str, ...]) -> None:
-        """Journal a command that sudo starts as ``account``, the first time in this process."""
+        """Journal a command that sudo starts as ``account``. Only the first such start in this process is journalled."""
         words = tuple(self.redactor.text(word) for word in argv)
         key = (host, account, pattern(" ".join(words)))
         if key not in self.used:
@@ -170,8 +185,9 @@ class Stage:
         self.journal.append(what, step=step, host=host)
 
     def _proofs(self, step: str) -> frozenset[str]:
-        """Names of the actions that verified a backup for the fault ``step``; before the verification, of the actions that
-        will do so.
+        """Return the names of the actions that verified a backup for the fault ``step``.
+
+        Before the verification, return the names of the actions that will verify it.
         """
         if found := self.provenance.proofs(step):
             return found

@@ -1,4 +1,7 @@
-"""Execution of one planned step on its hosts in parallel, with attempts, deadlines and expectations, all journalled."""
+"""Execution of one planned step on its hosts in parallel.
+
+Attempts, deadlines and expectations of the step are carried out and journalled.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def for_ready(step: PlannedStep, names: Mapping[str, Any]) -> Action:
 
 
 def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
-    """Run ``steps`` in parallel, and each of them on its hosts in parallel.
+    """Run ``steps`` in parallel. Each step runs on all its hosts in parallel.
 
     Returns True when every step succeeded or was allowed to fail.
     """
@@ -130,7 +133,10 @@ def _on_host(stage: Stage, step: PlannedStep, action: Action, host: str) -> Outc
 
 @dataclass(slots=True)
 class _Attempt:
-    """Attempts of one step on one host; later attempts use the backup and the announced undo of the first."""
+    """Attempts of one step on one host.
+
+    Later attempts use the same backup and the same announced undo as the first attempt.
+    """
 
     stage: Stage
     step: PlannedStep
@@ -159,7 +165,7 @@ class _Attempt:
         return facts
 
     def _pinned(self, context: Context, *, changes: bool) -> Action:
-        """Return the action, with the digest of the backup that it reads; the first attempt also announces the change."""
+        """Return the action with the digest of the backup that it reads. The first attempt also announces the change."""
         first = changes and not self.announced
         if first:
             self.action = self.stage.provenance.pinned(self.action, context)
@@ -172,16 +178,16 @@ class _Attempt:
 
 
 def _carried_out(action: Action, context: Context) -> Facts:
-    """Run the action. A read-only action is repeated once when the connection was lost."""
+    """Run the action. A read-only action is repeated once if the connection was lost."""
     run = partial(action.run, context)
     return once_more(run) if action.effect is Effect.READ else run()
 
 
 def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
-    """Return ``action`` with the digest of the backup that it reads, and check that the signature of the backup is trusted.
+    """Check that the signature of the backup is trusted, and return ``action`` with the digest of the backup that it reads.
 
-    Raises CouldNotVerify when it is not trusted. But once a fault was announced, a restore goes on with an untrusted backup,
-    and the fact ``unvouched`` contains the reason for the doubt.
+    Raises CouldNotVerify when the signature is not trusted. But once a fault was announced, a restore goes on with an
+    untrusted backup. The fact ``unvouched`` then contains the reason for the doubt.
     """
     action, doubt = vouchers.pinned(action, context)
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):
@@ -193,7 +199,7 @@ def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fa
 
 
 def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context) -> None:
-    """Prepare a change: check the locks, journal the undo, and, if the host has a lease, arm the undo on the target."""
+    """Prepare a change: check the locks, and journal the undo. If the host has a lease, also arm the undo on the target."""
     if stage.hold:
         stage.hold.check()
     with under(context.deadline):
@@ -241,11 +247,10 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
 def _prove(
     stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool, patience: float = PROOF_S
 ) -> tuple[bool | None, HostError | None]:
-    """Check until the fault is active (``wanted``) or gone (not ``wanted``), at most ``patience`` seconds; journal the
-    answer.
+    """Check until the fault is active, or until it is gone, for at most ``patience`` seconds. Journal the answer.
 
-    Returns the answer, and the error when the host did not answer. A failed check is repeated, since the undo by a lease may
-    have disturbed it.
+    ``wanted``: true to wait until the fault is active, false to wait until it is gone. Return the answer, and the error when
+    the host did not answer. A failed check is repeated, since the undo by a lease may have disturbed it.
     """
     until = time.monotonic() + patience
     while True:
@@ -268,7 +273,7 @@ def _prove(
 
 
 def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, patience: float) -> bool | None:
-    """Return True when the fault of ``step`` on ``host`` is gone within ``patience`` seconds; ``None`` when unknown.
+    """Return True when the fault of ``step`` on ``host`` is gone within ``patience`` seconds; None when this is unknown.
 
     The answer is journalled. Raises HostError when the host did not answer.
     """
@@ -303,7 +308,7 @@ def _failed(
 
 
 def classify(error: Exception) -> tuple[str, str, str]:
-    """Outcome, error code and message for an exception that an action raised."""
+    """Return the outcome, the error code and the message for an exception that an action raised."""
     if isinstance(error, StepFailed):
         return "failed", error.code, error.message
     if isinstance(error, Cancelled):
@@ -318,7 +323,10 @@ def classify(error: Exception) -> tuple[str, str, str]:
 
 
 def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
-    """Group consecutive ``steps``: steps of one ``parallel`` group together, every other step alone."""
+    """Group consecutive ``steps``.
+
+    The steps of one ``parallel`` group form a group, and every other step is a group by itself.
+    """
     result: list[list[PlannedStep]] = []
     for step in steps:
         if result and step.group is not None and result[-1][-1].group == step.group:
@@ -329,7 +337,7 @@ def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
 
 
 def saved_facts(plan: Plan, events: Sequence[Event]) -> dict[str, Any]:
-    """Facts that steps stored with `save`, rebuilt from the events of a journal."""
+    """Return the facts that steps stored with `save`, rebuilt from the events of a journal."""
     by_step = {step.id: step for step in plan.steps if step.save}
     saved: dict[str, Any] = {}
     for event, done in each(events, Done):

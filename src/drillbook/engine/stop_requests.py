@@ -1,4 +1,7 @@
-"""Requests to stop a run: by a signal, a stop file, another machine, or the guard. Only the first reason is reported."""
+"""Requests to stop a run. They come from a signal, a stop file, another machine, or the guard.
+
+Only the reason of the first request is reported.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +19,33 @@ from drillbook.findings import Finding
 from drillbook.journal.journal import Journal
 
 FILE = "stop"
-"""Name of the file that stops a run: in the run's folder, or in the folder of all runs. Its text says who asked, and why."""
+"""Name of the file that stops a run. It lies in the run's folder, or in the folder of all runs.
+
+Its text says who asked, and why.
+"""
 LOOK_S = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True)
 class Stop:
-    """State of a request to stop: the stop flag, the reason, and a second flag that skips measurements."""
+    """State of a request to stop: the stop flag, the reason, and a second flag. The second flag skips measurements."""
 
     flag: threading.Event = field(default_factory=threading.Event)
     hurry: threading.Event = field(default_factory=threading.Event)
-    """Set by a second request: changes are still undone, but steps that only measure are skipped."""
+    """Flag that a second request to stop sets. Changes are still undone, but steps that only measure are skipped."""
     message: str = "the run was stopped"
     why: str = "aborted"
-    """Reason in the journal for ending the run: ``aborted``, or ``inconclusive`` when the run could not be recorded."""
+    """Reason in the journal for ending the run: ``aborted``, or ``inconclusive`` when the journal could not be written.
+    """
     findings: tuple[Finding, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, message: str, findings: Sequence[Finding] = (), why: str = "aborted") -> bool:
-        """Request a stop of the run; returns False, and keeps the first reason, when a stop was already requested."""
+        """Request a stop of the run.
+
+        When a stop was requested before, return False and keep the first reason.
+        """
         with self._lock:
             if self.flag.is_set():
                 return False
@@ -46,7 +56,10 @@ class Stop:
 
 @contextmanager
 def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
-    """Stop the run at INT, TERM or HUP; at a second signal also skip measurements. Changes are undone in both cases."""
+    """Stop the run at the signals INT, TERM and HUP. A second signal also skips measurements.
+
+    Changes are undone in both cases.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -74,7 +87,7 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
 
 @contextmanager
 def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
-    """Within the ``with`` block, stop the run when a stop file appears in one of ``folders``, or when the ``journal`` is removed."""
+    """Within the ``with`` block, stop the run when a stop file appears in ``folders``, or when ``journal`` is removed."""
     over = threading.Event()
 
     def look() -> None:

@@ -1,4 +1,4 @@
-"""Teardown of a run: undoes every change, whatever failed before. A failed part of the teardown does not prevent the others."""
+"""Teardown of a run: undoes every change, no matter what failed before. A failed part does not prevent the other parts."""
 
 from __future__ import annotations
 
@@ -29,24 +29,27 @@ ANSWER_S = 10.0
 
 @dataclass(slots=True)
 class Ending:
-    """Teardown of one run, which undoes its changes; ``cleanup`` runs the drill's cleanup phase."""
+    """Teardown of one run. It undoes the run's changes.
+
+    ``cleanup``: function that runs the drill's cleanup phase.
+    """
 
     stage: Stage
     probes: Probes
     stop: Stop
     cleanup: Callable[[], object] | None
     replay: Callable[[], object] | None = None
-    """Function that runs the restore and verify phases, if the run ended before these phases."""
+    """Function that runs the restore and verify phases. It is called if the run ended before these phases."""
     settle: Callable[[], object] | None = None
-    """Function that waits until the service is good again; needed because an undo may have restarted the service."""
+    """Function that waits until the service is good again. It is needed because an undo may have restarted the service."""
     early: bool = False
-    """True when the run ended early and had announced a fault; the teardown then always waits for the service."""
+    """True when the run ended early after it announced a fault. The teardown then always waits for the service."""
     residue: list[Residue] = field(default_factory=list)
     _reach: Deadline | None = field(default=None, init=False)
 
     @property
     def reach(self) -> Deadline:
-        """Deadline for retrying unreachable hosts; it starts at the first call, and all parts of the teardown share it.
+        """Deadline for retrying unreachable hosts. It starts at the first use, and all parts of the teardown share it.
 
         A second request to stop ends the retries.
         """
@@ -56,10 +59,10 @@ class Ending:
         return self._reach
 
     def run(self) -> list[Residue]:
-        """Run all parts of the teardown; return the changes that could not be undone.
+        """Run all parts of the teardown. Return the changes that could not be undone.
 
-        If the restore has not run yet, faults are undone first, then the restore runs. The canary is read back before the
-        cleanup.
+        If the restore has not run yet, faults are undone first, and then the restore runs. The canary is read back before
+        the cleanup.
         """
         self.stage.journal.patient = True
         if self.replay:
@@ -92,22 +95,28 @@ class Ending:
             )
 
     def _undo(self, *, before_restore: bool = False) -> list[Residue]:
-        """Undo all open changes; return those not undone.
+        """Undo all open changes. Return those that could not be undone.
 
-        Before the restore it returns none, since the undo after the restore reports them.
+        Before the restore nothing is returned, since the undo after the restore reports these changes.
         """
         left = put_back(self.stage, self._events(), restores=not before_restore, reach=self.reach)
         return [] if before_restore else left
 
     def _settle(self, begun: float) -> list[Residue]:
-        """Wait until probes are good, if an undo ran since ``begun`` or the run ended early; not while changes remain."""
+        """Wait until probes are good, if an undo ran since ``begun`` or the run ended early.
+
+        Does not wait while changes remain.
+        """
         undone = any(event.clock >= begun for event, _ in each(self._events(), UndoStarted))
         if self.settle is not None and not self.residue and (undone or self.early):
             self.settle()
         return []
 
     def _restore(self, replay: Callable[[], object]) -> list[Residue]:
-        """Run the restore as soon as its hosts answer, at the latest when the deadline for retries has passed."""
+        """Run the restore as soon as its hosts answer.
+
+        When the deadline for retries has passed, run the restore in any case.
+        """
         for name in sorted({host for step in self.stage.plan.phase("restore") for host in step.hosts} - {CONTROLLER}):
             with suppress(DrillbookError, TimeoutError):
                 patiently(partial(self._answers, name), self.reach)
@@ -131,7 +140,7 @@ class Ending:
         return []
 
     def _remove_scratch(self) -> list[Residue]:
-        """Remove temporary files, unless a restore that is still needed may use them."""
+        """Remove temporary files, unless a restore that must still run may need them."""
         return [] if awaits_restore(self.stage) else remove_scratch(self.stage, self._touched(), self.reach)
 
     def _stop_probes(self) -> list[Residue]:
@@ -139,7 +148,7 @@ class Ending:
         return []
 
     def _touched(self) -> list[str]:
-        """Names of hosts on which a step began; temporary files may exist there."""
+        """Return the names of hosts on which a step began. Temporary files of the run may exist there."""
         return sorted({event.host for event, _ in each(self._events(), StepStarted) if event.host})
 
     def _events(self) -> Sequence[Event]:
@@ -147,7 +156,7 @@ class Ending:
 
 
 def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
-    """End the leases, store their logs as evidence, and release the locks; return the locks and leases not released.
+    """End the leases, store their logs as evidence, and release the locks. Return the locks and leases that remain.
 
     The undo of a change that is still open stays armed: the target runs it when the lease expires.
     """
@@ -167,7 +176,9 @@ def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
             host=host,
             what="the run's lock or lease",
             why=why,
-            by_hand=f"the lock or lease expires by itself after {stage.hold.lease_s:.0f} s; see docs/safety.md for its folder",
+            by_hand=(
+                f"the lock or lease expires by itself after {stage.hold.lease_s:.0f} s; docs/safety.md names its folder"
+            ),
         )
         for host, why in failed.items()
     ]

@@ -1,4 +1,4 @@
-"""Order of undos: steps newest first, the hosts of one step in parallel, and on each host one undo at a time."""
+"""Order of undos. Steps are undone newest first, and the hosts of one step in parallel. Each host runs one undo at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ AT_ONCE = 128
 
 @dataclass(frozen=True, slots=True)
 class Turn(Generic[T]):
-    """One piece of work: its host, and ``step``, which is equal for turns that may run at the same time."""
+    """One piece of work, with its host.
+
+    ``step``: a value that is equal for turns that may run at the same time.
+    """
 
     host: str
     step: Hashable
@@ -25,10 +28,11 @@ class Turn(Generic[T]):
 
 
 def in_turns(turns: Sequence[Turn[T]], patience_s: float) -> list[T]:
-    """Carry out ``turns`` in their order, consecutive ones of one step in parallel; returns their results in that order.
+    """Carry out ``turns`` in their order, consecutive turns of one step in parallel. Return their results in the same order.
 
-    The turns of one host are carried out one after another. A step waits for those before it, but no longer than
-    ``patience_s`` seconds in which no turn ends, since a host may hang. Raises the first error of a turn, after all have ended.
+    The turns of one host are carried out one after another. A step waits for the steps before it. Since a host may hang,
+    this wait ends when no turn has ended for ``patience_s`` seconds. Raises the first error of a turn, after all turns have
+    ended.
     """
     lanes: dict[str, _Lane] = {}
     futures: list[Future[T]] = []
@@ -53,7 +57,7 @@ def _until_still(futures: Iterable[Future[T]], patience_s: float) -> None:
 
 
 class _Lane:
-    """Work of one host, carried out in its order by at most one thread of ``pool`` at a time."""
+    """Work of one host. At most one thread of ``pool`` at a time carries it out, in its order."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
@@ -62,7 +66,7 @@ class _Lane:
         self._lock = threading.Lock()
 
     def add(self, work: Callable[[], T]) -> Future[T]:
-        """Append ``work``; returns the future of its result."""
+        """Append ``work``. Return the future of its result."""
         future: Future[T] = Future()
         with self._lock:
             self._queue.append((future, work))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Repeats work on hosts that are temporarily unreachable, until a deadline."""
+"""Repeats work on hosts that are unreachable for a while, until a deadline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drillbook.errors import CommandTimedOut, HostUnreachable
 from drillbook.sdk.host import Deadline
 
 LOST = (HostUnreachable, CommandTimedOut)
-"""Errors raised when the host of a command does not answer."""
+"""Errors that show that the host of a command does not answer."""
 
 AGAIN_S = 1.0
 
@@ -17,9 +17,9 @@ Answer = TypeVar("Answer")
 
 
 def patiently(work: Callable[[], Answer], reach: Deadline | None) -> Answer:
-    """Run ``work``; while its host does not answer, repeat it until the deadline ``reach``. Without ``reach``, run it once.
+    """Run ``work``. While its host does not answer, repeat ``work`` until the deadline ``reach``.
 
-    ``work`` must be safe to repeat. Raises the last error of ``work``.
+    Without ``reach``, run it once. ``work`` must be safe to repeat. Raises the last error of ``work``.
     """
     while True:
         try:

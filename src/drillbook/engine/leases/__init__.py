@@ -1,7 +1,9 @@
-"""Locks and leases on a target. A lock gives one run exclusive use; a lease makes the target undo changes when renewals stop.
+"""Locks and leases on a target.
 
-Lives here: the shell scripts of locks, leases and their watchers, and running them on a host.
-Lives elsewhere: when locks and leases are taken and renewed (`engine.hold`).
+A lock gives one run exclusive use of a service. A lease makes the target undo changes when renewals stop.
+
+Lives here: the shell scripts of locks, leases and their watchers, and running them on a host. Lives elsewhere: when locks
+and leases are taken and renewed (`engine.hold`).
 """
 
 from drillbook.engine.leases.beat import Beat, Listed, beat, listed

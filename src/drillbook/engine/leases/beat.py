@@ -1,4 +1,4 @@
-"""Commands that renew, or list, all locks and leases on a host in one call."""
+"""Commands that renew or list all locks and leases on a host in one call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Beat:
     fenced: tuple[str, ...]
     """Names of locks that another run has taken over."""
     lapsed: bool
-    """True when the target is running its undo, or the lease is gone."""
+    """True when the target is running its undo, or when the lease is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,10 @@ class Listed:
 
 
 def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: Deadline) -> Beat:
-    """Renew ``locks`` (token by name), and the lease of the run with the id ``lease``, in one command. Raises HostError."""
+    """Renew ``locks`` and the lease of the run with the id ``lease``, in one command. Raises HostError.
+
+    ``locks``: token of each lock, by the name of the lock.
+    """
     names = [word for name, token in locks.items() for word in (folder_name(name), str(token))]
     run_id = run_id_of(lease) if lease else ""
     lines = call(host, "beat_all", root_of(host), state_of(host), run_id, *names, deadline=deadline).text.split("\n")
@@ -41,7 +44,7 @@ def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: D
 
 
 def listed(host: Host, *, deadline: Deadline) -> Listed:
-    """Names of all locks and run ids of all leases on ``host``. Raises HostError."""
+    """Return the names of all locks on ``host``, and the run ids of all leases there. Raises HostError."""
     lines = once_more(lambda: call(host, "lock_list", root_of(host), state_of(host), deadline=deadline)).text.split("\n")
     return Listed(
         locks=tuple(plain_name(line[5:]) for line in lines if line.startswith("lock ")),

@@ -19,27 +19,30 @@ class LeaseState:
 
     run_id: str
     armed: tuple[int, ...]
-    """Numbers of the changes whose undo is armed; after the target ran its undo, of the changes whose undo failed."""
+    """Numbers of the changes whose undo is armed. After the target ran its undo: numbers of the changes whose undo failed.
+    """
     whats: dict[int, str]
     undone: tuple[int, ...]
     """Numbers of the changes that the target undid by itself."""
     watcher: bool
     """True while the watcher process on the target is alive."""
     claim: str
-    """State of the lease: ``open``; ``reverting`` or ``reverted`` if the target undoes changes by itself; ``ended`` by the
-    controller.
+    """State of the lease.
+
+    ``open``: renewed and waiting; ``reverting`` or ``reverted``: the target undoes, or has undone, the changes by itself;
+    ``ended``: the controller ended the lease.
     """
     busy: bool
     """True while a process on the target is running the undo."""
     boot: str
     age_s: int | None
-    """Seconds since the last renewal; None when the target was rebooted after the renewal."""
+    """Seconds since the last renewal; None when the target was rebooted after that renewal."""
     lease_s: int
     log: bytes
 
     @property
     def reverted(self) -> bool:
-        """True when the target is running or has run its undo."""
+        """True when the target is running its undo, or has run it."""
         return self.claim in ("reverting", "reverted")
 
     @property
@@ -69,15 +72,15 @@ class Lease:
     def folder(self) -> str:
         """Folder of the lease on the target.
 
-        If the script on the target chooses the folder, the result is a guess until the first ``arm``.
+        Some targets choose the folder in their script. For them, the result is a guess until the first ``arm``.
         """
         return self._armed_in or f"{self._state or self._root}/leases/{self.run_id}"
 
     def ready(self, *, deadline: Deadline) -> tuple[str, str]:
-        """Choose the watcher and the boot hook of the lease; return their names ("none" if there is no boot hook).
+        """Choose the watcher and the boot hook of the lease. Return their names ("none" if there is no boot hook).
 
-        Changes nothing. Raises HostError; NotReady when the host cannot keep a lease, or cannot undo at boot although the
-        inventory requires it.
+        Changes nothing on the host. Raises NotReady when the host cannot keep a lease, or when the inventory requires an
+        undo at boot and the host cannot do that. Raises HostError when the host fails.
         """
         words = (self._config.kind, self._config.boot, self._manager)
         said = once_more(lambda: self._call("ready", *words, deadline=deadline))
@@ -89,11 +92,11 @@ class Lease:
     def arm(self, seq: int, what: str, commands: Sequence[Sequence[str]], *, deadline: Deadline) -> None:
         """Arm an undo on the target. On return, the undo is on the target's disk, and the watcher of the lease is alive.
 
-        ``commands`` run in order, each only if the previous one succeeded; undos with a higher ``seq`` run first. Raises
-        Lapsed when the target has already begun its undo; NotReady, HostError.
+        ``commands`` run in order, each only if the previous one succeeded. Undos with a higher ``seq`` run first. Raises
+        Lapsed when the target has already begun its undo, NotReady when it cannot keep a lease, and HostError when it fails.
         """
         if seq < 0 or not commands or any(not argv for argv in commands):
-            raise ValueError("an undo needs a number of at least 0, and at least one command")
+            raise ValueError("an undo needs a number that is 0 or larger, and at least one command")
         lines = [shlex.join(argv) for argv in commands]
         words = (
             str(self._lease),
@@ -113,21 +116,24 @@ class Lease:
         self._armed_in = folder
 
     def renew(self, *, deadline: Deadline) -> None:
-        """Renew the lease. Raises Lapsed when the target has begun its undo, or the lease is gone; HostError."""
+        """Renew the lease.
+
+        Raises Lapsed when the target has begun its undo or the lease is gone, and HostError when the host fails.
+        """
         if "lapsed" in call(self.host, "beat_all", self._root, self._state, self.run_id, deadline=deadline).text.split("\n"):
             raise self._lapsed()
 
     def disarm(self, *seqs: int, deadline: Deadline) -> None:
-        """Disarm the undos ``seqs`` on the target; those that are not armed are skipped. Raises HostError."""
+        """Disarm the undos ``seqs`` on the target. Numbers that are not armed are skipped. Raises HostError."""
         self._call("disarm", *map(str, seqs), deadline=deadline)
 
     def revert(self, *, deadline: Deadline) -> LeaseState | None:
-        """Make the target run all armed undos at once, and wait for them; returns the state afterwards. Raises HostError."""
+        """Make the target run all armed undos at once, and wait for them. Return the state afterwards. Raises HostError."""
         self._call("revert", deadline=deadline)
         return self.state(deadline=deadline)
 
     def end(self, *, deadline: Deadline) -> bytes:
-        """Remove the lease with all armed undos; return the watcher's log, which is empty when there was no lease.
+        """Remove the lease with all armed undos. Return the watcher's log; the log is empty when there was no lease.
 
         Waits while the target runs its undo. On return, the watcher, the lease's folder and the boot hook are gone. Raises
         HostError, also when the target's undo does not finish in time.
@@ -136,7 +142,7 @@ class Lease:
         return self._output("end", str(seconds), self._manager, deadline=deadline).stdout
 
     def state(self, *, deadline: Deadline) -> LeaseState | None:
-        """State of the lease on the target; None when this run has no lease there. Raises HostError."""
+        """Return the state of the lease on the target; None when this run has no lease there. Raises HostError."""
         output = once_more(lambda: self._output("state", deadline=deadline))
         head, found, log = output.stdout.partition(b"\nlog\n")
         try:
@@ -161,7 +167,7 @@ class Lease:
 
 
 def _state(run_id: str, head: str, log: bytes) -> LeaseState:
-    """Parse the output of the lease script: each line has a keyword, then its value."""
+    """Parse the output of the lease script. Each line holds a keyword and then its value."""
     seqs: dict[str, list[int]] = {"armed": [], "reverted": []}
     whats, values = {}, {}
     for line in head.split("\n"):

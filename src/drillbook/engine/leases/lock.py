@@ -1,4 +1,7 @@
-"""A lock on a target: only one run at a time uses a service. An expired lock may be taken by another run; tokens prevent mix-ups."""
+"""A lock on a target: only one run at a time uses a service.
+
+Another run may take an expired lock. Tokens tell the holders apart.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ exec "$@"
 
 
 class Owner(BaseModel):
-    """Holder of a lock: the run, its person, its machine and its drill."""
+    """Holder of a lock: the run, the person who started it, its controlling machine and its drill."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -52,7 +55,10 @@ class Owner(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock that this run took. ``taken_from`` is the previous holder, if that run had not released the lock."""
+    """A lock that this run took.
+
+    ``taken_from``: the previous holder, if that run had not released the lock.
+    """
 
     name: str
     token: int
@@ -61,7 +67,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class LockState:
-    """State of a lock on the target; ages are in seconds of the target's own uptime."""
+    """State of a lock on the target. Ages are in seconds, measured by the target's own uptime."""
 
     owner: Owner
     token: int
@@ -78,16 +84,17 @@ class LockState:
 
 
 def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -> tuple[str, ...]:
-    """Wrap ``argv``: the command starts only while ``token`` holds the lock in ``folder``, else exits 97; see was_fenced.
+    """Wrap ``argv``. The wrapped command starts only while ``token`` holds the lock in ``folder``.
 
-    With ``lease``, the folder of a lease, the command also does not start once the target has begun its undo. A lease alone
-    is checked by its folder and the token ``claim.open``.
+    Otherwise it exits with 97. ``lease``: folder of a lease. When it is given, the command does not start either once the
+    target has begun its undo. To check only a lease, give its folder as ``folder`` and the token ``claim.open``. See
+    ``was_fenced``.
     """
     return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 
 
 def was_fenced(output: Output) -> bool:
-    """Return True when ``output`` comes from a command that was not started because the lock is lost; see ``fence``."""
+    """Return True when ``output`` comes from a command that was not started because the lock was lost; see ``fence``."""
     return output.exit == FENCED and FENCE_MARK.encode() in output.stderr
 
 
@@ -97,8 +104,8 @@ class Lock:
     def __init__(self, host: Host, name: str, lease_s: float, title: str = "") -> None:
         """Set up the lock without contacting the host.
 
-        ``lease_s`` is the time after which the lock expires unless renewed, rounded up to whole seconds. ``title`` names the
-        lock in messages; it defaults to ``name``, the lock's name on the target.
+        ``lease_s``: time in seconds after which the lock expires unless renewed; it is rounded up to whole seconds.
+        ``name``: name of the lock on the target. ``title``: name of the lock in messages, by default ``name``.
         """
         self.host, self.name, self.title = host, name, title or name
         self._lease = max(1, -int(-lease_s // 1))
@@ -106,14 +113,15 @@ class Lock:
 
     @property
     def folder(self) -> str:
-        """Folder of the lock on the target, for ``fence``."""
+        """Folder of the lock on the target, as ``fence`` needs it."""
         return f"{self._root}/locks/{self._folder}"
 
     def take(self, owner: Owner, *, deadline: Deadline, over: str = "") -> Held:
-        """Take the lock; return it with its token.
+        """Take the lock. Return it with its token.
 
-        ``over`` is the id of a run whose lock may be taken before it expires, because its controller is proven dead or is
-        this process. Raises Locked when another run holds the lock; NotReady, HostError.
+        ``over``: id of a run whose lock may be taken before it expires, because its controller is proven dead or is this
+        process. Raises Locked when another run holds the lock, NotReady when the host cannot keep locks, and HostError when
+        the host fails.
         """
         words = (run_id_of(owner.run), str(self._lease), str(_seed()), over, owner.model_dump_json())
         lines = self._call("take", *words, deadline=deadline).text.split("\n")
@@ -128,9 +136,9 @@ class Lock:
         return Held(self.name, token, _owner(lines[1]) if len(lines) > 1 else None)
 
     def renew(self, token: int, *, deadline: Deadline) -> str:
-        """Renew the lock; returns the text of a request to stop, or an empty text.
+        """Renew the lock. Return the text of a request to stop the run, or an empty text.
 
-        Raises Fenced when the lock belongs to a newer run or is gone; HostError.
+        Raises Fenced when the lock is gone or belongs to a newer run, and HostError when the host fails.
         """
         words = (self._root, state_of(self.host), "", self._folder, str(token))
         lines = call(self.host, "beat_all", *words, deadline=deadline).text.split("\n")
@@ -143,19 +151,19 @@ class Lock:
         return next((line.removeprefix("stop ") for line in lines if line.startswith("stop ")), "")
 
     def release(self, token: int, *, deadline: Deadline) -> None:
-        """Release the lock; does nothing when the lock is gone or belongs to a newer run. Raises HostError."""
+        """Release the lock. Do nothing when the lock is gone or belongs to a newer run. Raises HostError."""
         self._call("release", str(token), deadline=deadline)
 
     def request_stop(self, who: str, *, deadline: Deadline) -> Owner | None:
-        """Leave a stop request, which the holder of the lock receives at its next renewal.
+        """Leave a request to stop on the target. The holder of the lock receives the request at its next renewal.
 
-        Returns the holder; None if nobody holds the lock. Raises HostError.
+        Return the holder, or None if nobody holds the lock. Raises HostError.
         """
         text = self._call("stop", one_line(who), deadline=deadline).text
         return _owner(text) if text else None
 
     def state(self, *, deadline: Deadline) -> LockState | None:
-        """State and holder of the lock; None when nobody holds it. Raises HostError."""
+        """Return the state and the holder of the lock; None when nobody holds the lock. Raises HostError."""
         text = once_more(lambda: self._call("state", deadline=deadline)).text
         return _state(self.host, text.split("\n")) if text else None
 
@@ -170,11 +178,11 @@ def _number(host: Host, word: str) -> int:
 
 
 def _seed() -> int:
-    """Make the first token of a lock, for a target that has no reliable older token; unique, and larger than all older
-    tokens.
+    """Make the first token of a lock, for a target that has no reliable older token.
 
-    The token is the controller's clock in microseconds, with three random last digits, and fits into the 53 bits that JSON
-    represents exactly. It only names a holder: the lock's files on the target decide who holds the lock.
+    The token is unique, and larger than all older tokens. It is the controller's clock in microseconds, with three random
+    last digits, and fits into the 53 bits that JSON represents exactly. It only names a holder: the lock's files on the
+    target decide who holds the lock.
     """
     return time.time_ns() // 1_000_000 * 1000 + secrets.randbelow(1000)
 

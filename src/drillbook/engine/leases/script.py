@@ -14,10 +14,14 @@ from drillbook.sdk.host import Deadline, Host, Output, Target, excerpt, printabl
 from drillbook.sdk.target_folders import refuse, root_of, shell
 
 MISSING, LATE = 90, 93
-"""Exit statuses of the scripts, in addition to those of ``target_folders``: 90 when a tool is missing, 93 after a timeout."""
+"""Exit statuses of the scripts, in addition to those of ``target_folders``: 90 when a tool is missing, 93 after a timeout.
+"""
 
 SHARED = "/var/tmp"
-"""The default `scratch` folder. The system may remove old files from it, and another user may then create files of the same name."""
+"""The default `scratch` folder.
+
+The system may remove old files from this folder, and another user may then create files of the same names.
+"""
 NO_STATE = "set `state` of the host in the inventory to a folder that this user may write to"
 NO_BOOT = (
     "give this user a crontab (with cron running) or lingering, or set `lease: {boot: none}` of the host in the "
@@ -38,7 +42,10 @@ def _of_files(*names: str) -> str:
 
 
 def program_of(function: str) -> str:
-    """Shell program that calls ``function`` with the program's arguments; contains only the shell files that it needs."""
+    """Return a shell program that calls ``function`` with the program's arguments.
+
+    It contains only the shell files that it needs.
+    """
     both = function in ("beat_all", "lock_list")
     locks, leases = ("lock.sh",), ("lease.sh", *backends.FILES)
     if both:
@@ -47,7 +54,10 @@ def program_of(function: str) -> str:
 
 
 def state_of(host: Host | Target) -> str:
-    """Folder for the leases on ``host``; empty when the script chooses it on the target, depending on the user."""
+    """Return the folder for the leases on ``host``.
+
+    Empty when the script chooses the folder on the target, depending on the user.
+    """
     target = host if isinstance(host, Target) else host.target
     if target.state:
         return target.state.rstrip("/")
@@ -55,14 +65,17 @@ def state_of(host: Host | Target) -> str:
 
 
 def lease_folders(target: Target, run_id: str) -> list[str]:
-    """Possible folders of a run's lease on ``target``, quoted for the shell, including those of older versions."""
+    """Return the possible folders of a run's lease on ``target``, quoted for the shell.
+
+    Folders of older versions are among them.
+    """
     state, run = state_of(target), shlex.quote(run_id)
     places = [shlex.quote(state)] if state else ["/var/lib/drillbook", "~/.local/state/drillbook"]
     return list(dict.fromkeys(f"{place}/leases/{run}" for place in (*places, shlex.quote(root_of(target)))))
 
 
 def folder_name(name: str) -> str:
-    """Encode ``name`` as a file name; different names have different file names. Raises ValueError when empty."""
+    """Encode ``name`` as a file name. Different names get different file names. Raises ValueError when ``name`` is empty."""
     quoted = urllib.parse.quote(name, safe="")
     if not quoted:
         raise ValueError("the name of a lock must not be empty")
@@ -80,16 +93,16 @@ def one_line(text: str) -> str:
 
 
 def unreadable(host: Host, what: str, said: str) -> CouldNotVerify:
-    """Make the error for an answer that cannot be parsed; ``what`` is ``lock`` or ``lease``."""
+    """Make the error for an answer that cannot be parsed. ``what`` is the word ``lock`` or ``lease``."""
     told = one_line(excerpt(said, limit=200)) or "nothing"
     return CouldNotVerify(
-        f"{host.name}: the answer about its {what} cannot be parsed: {told}",
-        hint="log in to the host and check if its shell prints additional output around a command",
+        f"{host.name}: the answer to a command of its {what} cannot be parsed: {told}",
+        hint="log in to the host and check if its shell prints additional output when it runs a command",
     )
 
 
 def run_id_of(text: str) -> str:
-    """Return ``text`` if it is a valid run id; raises ValueError otherwise."""
+    """Return ``text`` if it is a valid run id. Raises ValueError when it is not."""
     if not text or text.startswith((".", "-")) or any(c.isspace() or c == "/" or not c.isprintable() for c in text):
         raise ValueError(f"{text!r} is not the id of a run")
     return text

@@ -19,14 +19,14 @@ from collections.abc import Mapping
 from drillbook.sdk.host import BootHook, Watcher
 
 WATCHERS: Mapping[Watcher, str] = {"systemd": "systemd_unit.sh", "watcher": "detached_shell.sh"}
-"""Shell files of the watchers by name; `auto` chooses the first usable one."""
+"""Shell files of the watchers, by name. The name `auto` chooses the first usable one."""
 BOOT_HOOKS: Mapping[BootHook, str] = {"systemd": "boot_unit.sh", "cron": "crontab.sh"}
-"""Shell files of the boot hooks by name; `auto` chooses the first usable one."""
+"""Shell files of the boot hooks, by name. The name `auto` chooses the first usable one."""
 _SHARED = ("systemd.sh",)
 
 FILES = tuple(f"backends/{name}" for name in (*_SHARED, *WATCHERS.values(), *BOOT_HOOKS.values()))
 
 
 def words() -> str:
-    """Shell assignments that pass the names of the backends to `lease.sh`, in order of preference."""
+    """Return shell assignments that pass the names of the backends to `lease.sh`, in order of preference."""
     return f"watchers='{' '.join(WATCHERS)}'\nboot_hooks='{' '.join(BOOT_HOOKS)}'\n"
