@@ -14,16 +14,19 @@ from drillbook.report.wording import SHORT
 NAMES = {**SHORT, "detection": SHORT["detect"]}
 FIRST = "This is the first run of this drill in this environment that can be compared."
 NOTE = (
-    "Figures changed only if they differ by more than both errors together. Steps are timed on the controller's monotonic "
-    f"clock, without sampling error; a step is slower or faster only if it differs by more than {seconds(LEAST_S)} and "
-    f"{LEAST_PART:.0%} from each of the compared runs."
+    "A figure counts as changed only if it differs by more than both errors together. Steps are timed on the "
+    "controller's monotonic clock, without sampling error; a step counts as slower or faster only if it differs by "
+    f"more than {seconds(LEAST_S)} and {LEAST_PART:.0%} from each of the compared runs."
 )
 WORDS = {"same": "no change beyond the errors", "unknown": "cannot be compared"}
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """One difference: the thing, its state in the last run and in this run, and the change; ``loud`` needs attention."""
+    """One difference: the thing that differs, its state in the last run and in this run, and the change.
+
+    ``loud`` is true when the difference needs attention.
+    """
 
     what: str
     before: str
@@ -33,7 +36,10 @@ class ChangeRow:
 
 
 def lead(view: RunView) -> str:
-    """Sentence about the run that this run is compared with; empty when the journal records no earlier run."""
+    """Return a sentence about the run that this run is compared with.
+
+    Empty when the journal records no earlier run.
+    """
     known = view.comparison
     if known is None:
         return FIRST if view.first_run else ""
@@ -41,13 +47,19 @@ def lead(view: RunView) -> str:
 
 
 def change_rows(view: RunView) -> list[ChangeRow]:
-    """Rows of all differences; the verdict and the figures are listed even if they are the same."""
+    """Return the rows of all differences.
+
+    The verdict and the figures are listed even if they did not change.
+    """
     known = view.comparison
     return list(_rows(view, known)) if known else []
 
 
 def summary(view: RunView) -> str:
-    """Sentence with the differences since the last run, for the terminal; empty without one to compare with."""
+    """Return a sentence for the terminal, with the differences since the last run.
+
+    Empty when there is no earlier run to compare with.
+    """
     known = view.comparison
     if known is None:
         return ""
@@ -67,7 +79,7 @@ def summary(view: RunView) -> str:
 
 
 def markdown(view: RunView) -> list[str]:
-    """Section of the Markdown report; empty when the journal records no earlier run."""
+    """Return a section of the Markdown report; empty when the journal records no earlier run."""
     said, found = lead(view), change_rows(view)
     rows = [tuple(map(escape, (row.what, row.before, row.now, row.change))) for row in found]
     listed = [table(("What", "Last run", "This run", "Change"), rows), escape(NOTE)] if rows else []

@@ -1,5 +1,6 @@
-"""Diagnoses as table rows for all formats: suspected causes of one drill, and a table that compares injected and diagnosed
-causes.
+"""Diagnoses as table rows for all formats.
+
+The rows show the suspected causes of one drill, and compare injected with diagnosed causes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from drillbook.judge.result import DiagnosisResult, Injection, RunView
 from drillbook.report.figures import one_line
 
 NOT_DIAGNOSED = "not diagnosed"
-"""Heading of the table column that counts the drills that ended before their diagnosis."""
+"""Heading of the table column for drills that ended before their diagnosis."""
 MOST_SHOWN = 5
 
 
@@ -32,7 +33,10 @@ class CauseRow:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Number of diagnoses that named ``cause``. ``right`` is True when the row's injected cause is the same."""
+    """Number of diagnoses that named ``cause``.
+
+    ``right`` is True when ``cause`` is the injected cause of the row.
+    """
 
     cause: str
     count: int
@@ -41,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Table of injected causes (rows) against diagnosed causes (columns), with a sentence that summarizes it."""
+    """Table of injected causes (rows) against diagnosed causes (columns). A sentence summarizes the table."""
 
     columns: list[str]
     rows: list[tuple[str, list[Cell]]]
@@ -49,17 +53,17 @@ class Confusion:
 
 
 def sentence(found: DiagnosisResult) -> str:
-    """Sentence about a diagnosis: the diagnosed cause, the injected one, and the duration."""
+    """Return a sentence about a diagnosis: the diagnosed cause, the injected cause, and the duration of the diagnosis."""
     if found.found is None or found.seconds is None:
-        return f"The run ended before its diagnosis of {found.service}; the expected cause was {found.expected}."
+        return f"The run ended before {found.service} was diagnosed; the expected cause was {found.expected}."
     took = f"in {found.seconds:.3f} s ± {found.error_s or 0:.3f} s"
     if found.correct:
-        return f"The diagnosis of {found.service} named {found.found} {took}, which is the expected cause."
+        return f"The diagnosis of {found.service} named {found.found} {took}. This is the expected cause."
     return f"The diagnosis of {found.service} named {found.found} {took}; the expected cause was {found.expected}."
 
 
 def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
-    """Table rows of the likeliest causes (at most MOST_SHOWN), likeliest first."""
+    """Return table rows of the likeliest causes, at most MOST_SHOWN. The likeliest comes first."""
     return [
         CauseRow(
             number=number,
@@ -76,13 +80,16 @@ def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
 
 
 def _remedy(suspect: Mapping[str, Any]) -> str:
-    """Remedy for a suspected cause, with the contacts to call."""
+    """Return the remedy for a suspected cause, with the contacts to call."""
     contacts = ", ".join(map(str, suspect.get("contacts", ())))
     return str(suspect.get("remedy", "")) + (f" Call: {contacts}." if contacts else "")
 
 
 def confusion(views: Sequence[RunView]) -> Confusion | None:
-    """Make the table of injected and diagnosed causes, from the drills that know both; None if there are no such drills."""
+    """Make the table of injected and diagnosed causes, from the drills that have both.
+
+    None if there are no such drills.
+    """
     found = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
     if not found:
         return None
@@ -96,14 +103,17 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
 
 
 def _injected(view: RunView) -> bool:
-    """Return True when at least one fault of the run was injected, or may have been; also for a run without faults."""
+    """Return True when at least one fault of the run was injected, or may have been injected.
+
+    For a run without faults, return True as well.
+    """
     return not view.result.faults or any(one.injection not in (Injection.NOT, Injection.NEVER) for one in view.result.faults)
 
 
 def cell_text(cell: Cell) -> str:
-    """Text of a cell: for example ``✓ 2`` for two correct diagnoses, ``✗ 0`` for none.
+    """Return the text of a cell, such as ``✓ 2`` for two correct diagnoses, or ``✗ 0`` for none.
 
-    Other cells show the number; empty for zero.
+    A cell of a wrong cause shows the number of diagnoses, and is empty when there are none.
     """
     if cell.right:
         return f"✓ {cell.count}" if cell.count else "✗ 0"
@@ -111,6 +121,6 @@ def cell_text(cell: Cell) -> str:
 
 
 def causes_text(row: CauseRow) -> str:
-    """Evidence for (+) and against (-) a cause, on one line."""
+    """Return the evidence for (+) and against (-) a cause, on one line."""
     seen = [*(f"+ {one_line(one)}" for one in row.supports), *(f"- {one_line(one)}" for one in row.against)]
     return "; ".join(seen)

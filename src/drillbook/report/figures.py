@@ -1,4 +1,7 @@
-"""Formatting of figures and foreign text for reports: seconds with their error, times in UTC, sizes, and escaped text."""
+"""Formats figures and foreign text for reports.
+
+Figures are seconds with their error, times in UTC, and sizes. Foreign text is escaped.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Characters that are invisible or change the order of text; tab and line feed do not belong to them."""
+"""Characters that are invisible or change the order of text. Tab and line feed are not among them."""
 
 
 def shown(text: object) -> str:
@@ -29,12 +32,18 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def one_line(text: object) -> str:
-    """Escape ``text`` into one line: like ``shown``, and line feeds and tabs too."""
+    """Escape ``text`` into one line.
+
+    In addition to the characters that ``shown`` escapes, line feeds and tabs are escaped.
+    """
     return shown(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def seconds(value: float, digits: int | None = None) -> str:
-    """Format a duration, such as ``7.4 s`` or ``2 h 3 min 4 s``, with ``digits`` decimals; by default as many as needed."""
+    """Format a duration, such as ``7.4 s`` or ``2 h 3 min 4 s``, with ``digits`` decimals.
+
+    When ``digits`` is None, as many decimals are shown as the duration has.
+    """
     sign = "\N{MINUS SIGN}" if value < 0 else ""
     left = round(abs(value), 3 if digits is None else digits)
     parts: list[str] = []
@@ -51,12 +60,15 @@ def seconds(value: float, digits: int | None = None) -> str:
 
 
 def took(value: float) -> str:
-    """Format a duration with as many digits as matter to a reader: ``0.04 s``, ``8.3 s``, ``2 min 5 s``."""
+    """Format a duration with only the digits that matter to a reader, such as ``0.04 s``, ``8.3 s`` or ``2 min 5 s``."""
     return seconds(value, 0 if value >= 60 else 1 if value >= 10 else 2)
 
 
 def error_digits(error: float) -> int:
-    """Number of decimals to show for ``error``: one significant digit if that is exact, otherwise two; 3 for zero or infinity."""
+    """Return the number of decimals to show for ``error``.
+
+    The error gets one significant digit if that is exact, and otherwise two. For zero or infinity, return 3.
+    """
     if not error or not math.isfinite(error):
         return 3
     digits = -math.floor(math.log10(abs(error)))
@@ -79,7 +91,7 @@ def figure(value: float, error: float | None, digits: int | None = None) -> str:
 
 
 def against(value: float, error: float | None, target: float) -> str:
-    """Format a measurement with so many digits that it is shown on the same side of ``target`` as its exact value."""
+    """Format a measurement with enough digits that the text is on the same side of ``target`` as the exact value."""
     digits = 3 if error is None else error_digits(error)
     while digits < MOST_DIGITS and value != target and (value > target) != (round(value, digits) > target):
         digits += 1
@@ -87,14 +99,14 @@ def against(value: float, error: float | None, target: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Format a short duration: ``12 ms``, ``0.4 ms``; from one second on, ``1.2 s``."""
+    """Format a short duration, such as ``12 ms`` or ``0.4 ms``. From one second on, the unit is seconds, as in ``1.2 s``."""
     if value >= 1:
         return seconds(value, 1)
     return f"{value * 1000:.{0 if value >= 0.01 else 1}f} ms"
 
 
 def moment(started: str, offset: float = 0.0) -> datetime | None:
-    """Wall time in UTC, ``offset`` seconds after ``started``; None when ``started`` cannot be parsed."""
+    """Return the time in UTC that is ``offset`` seconds after ``started``; None when ``started`` cannot be parsed."""
     try:
         begin = datetime.fromisoformat(started)
         return (begin if begin.tzinfo else begin.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=offset)
@@ -103,7 +115,7 @@ def moment(started: str, offset: float = 0.0) -> datetime | None:
 
 
 def utc(started: str | None, offset: float = 0.0) -> str:
-    """Date and time in UTC to the second, such as ``2026-01-02 10:00:03 UTC``."""
+    """Format a date and time in UTC to the second, such as ``2026-01-02 10:00:03 UTC``."""
     if started is None:
         return "not recorded"
     at = moment(started, offset)
@@ -111,13 +123,16 @@ def utc(started: str | None, offset: float = 0.0) -> str:
 
 
 def utc_minute(started: str) -> str:
-    """Date and time in UTC to the minute, such as ``2026-01-02 10:00``, for tables that state the time zone elsewhere."""
+    """Format a date and time in UTC to the minute, such as ``2026-01-02 10:00``.
+
+    It is for tables that state the time zone elsewhere.
+    """
     at = moment(started)
     return f"{at:%Y-%m-%d %H:%M}" if at else shown(started)
 
 
 def utc_time(started: str, offset: float) -> str:
-    """Time of day in UTC to the second, such as ``10:00:03 UTC``."""
+    """Format a time of day in UTC to the second, such as ``10:00:03 UTC``."""
     at = moment(started, offset)
     return f"{at:%H:%M:%S} UTC" if at else f"{seconds(offset, 1)} after the start"
 
@@ -133,19 +148,19 @@ def size(count: int) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """Format a count with its noun: ``1 write``, ``41 writes``."""
+    """Format a count with its noun, such as ``1 write`` or ``41 writes``."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def tight(text: str) -> str:
-    """Replace spaces inside figures by no-break spaces."""
+    """Replace spaces inside figures by no-break spaces, so that a figure stays on one line."""
     return re.sub(
         r"(?<=\d) (?=(?:d|h|min|s|ms)\b)|(?<=\b(?:d|h)) (?=\d)|(?<=\bmin) (?=\d)| (?=±)|(?<=±) ", "\N{NO-BREAK SPACE}", text
     )
 
 
 def pretty(value: Any) -> str:
-    """Format a JSON value for readers; keys are sorted so that equal values look alike."""
+    """Format a JSON value for readers. Keys are sorted, so that equal values look alike."""
     return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, default=str)
 
 

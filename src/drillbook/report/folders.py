@@ -1,4 +1,7 @@
-"""Facts about a run that are read without reading the whole journal: drill, start, verdict, end, and if it is alive."""
+"""Facts about a run that are read without reading the whole journal.
+
+They are: drill, start, verdict, end, and if the run is alive.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,32 @@ from drillbook.journal.journal import FILE, alive
 __all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "verdict"]
 
 TAIL = 8192
-"""Number of bytes read first from the end of a journal; they almost always contain the event that ended the run."""
+"""Number of bytes read first from the end of a journal.
+
+They almost always contain the event that ended the run.
+"""
 
 
 def drill_of(run: str) -> str:
-    """Name of the drill or suite in the name of a run; empty when the name has another form."""
+    """Return the name of the drill or suite in the name of a run.
+
+    Empty when the name of the run has another form.
+    """
     found = RUN_ID.fullmatch(run)
     return found[8] if found else ""
 
 
 def begun(run: str) -> str:
-    """Start of a run in UTC, from its name; empty when the name has another form."""
+    """Return the start of a run in UTC, taken from the name of the run.
+
+    Empty when the name has another form.
+    """
     found = RUN_ID.fullmatch(run)
     return "{}-{}-{}T{}:{}:{}.{}Z".format(*found.groups()[:7]) if found else ""
 
 
 def verdict(folder: Path) -> str:
-    """Verdict in the result of a run or suite; empty without a readable result."""
+    """Return the verdict in the result of a run or suite; empty without a readable result."""
     try:
         return str(_object((folder / "result.json").read_bytes()).get("verdict") or "")
     except OSError:
@@ -39,7 +51,7 @@ def verdict(folder: Path) -> str:
 
 
 def first_event(folder: Path) -> dict[str, Any]:
-    """First event of a run's journal; empty when it cannot be read."""
+    """Return the first event of a run's journal; empty when the event cannot be read."""
     try:
         with (folder / FILE).open("rb") as file:
             return _object(file.readline())
@@ -48,7 +60,10 @@ def first_event(folder: Path) -> dict[str, Any]:
 
 
 def last_word(folder: Path) -> dict[str, Any] | None:
-    """Data of the newest event that ended the run or its recovery; None if the journal has no such event yet."""
+    """Return the data of the newest event that ended the run or its recovery.
+
+    None if the journal has no such event yet.
+    """
     try:
         with (folder / FILE).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -63,7 +78,7 @@ def last_word(folder: Path) -> dict[str, Any] | None:
 
 
 def _ends(data: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the data of the ending events in ``data``, newest first; an incomplete last line is ignored."""
+    """Yield the data of the ending events in ``data``, newest first. An incomplete last line is ignored."""
     for line in reversed(data.split(b"\n")[:-1]):
         if any(f'"{kind}"'.encode() in line for kind in ENDS):
             event = _object(line)

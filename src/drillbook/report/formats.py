@@ -1,6 +1,7 @@
-"""List of the report formats. Each format is a module of the same name in this package, and an entry in FORMATS.
+"""List of the report formats.
 
-The code that writes, signs and renders reports again uses this list.
+Each format is a module of the same name in this package, and an entry in FORMATS. The code that writes reports, signs
+reports, and renders reports again uses this list.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from drillbook.report import html, junit, markdown
 
 
 class Format(NamedTuple):
-    """A file rendered for a run, and also for a suite if ``suite`` is set."""
+    """A file that is rendered for a run. If ``suite`` is set, it is rendered for a suite, too."""
 
     file: str
     run: Callable[[RunView], str]
@@ -23,7 +24,7 @@ class Format(NamedTuple):
 
 
 def as_json(value: Any) -> str:
-    """Format ``value`` as indented JSON; keys stay in the given order, as documented for the format."""
+    """Format ``value`` as indented JSON. Keys keep their order, because the format documents this order."""
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -40,15 +41,15 @@ FORMATS = (
     Format("junit.xml", junit.render, junit.render_suite),
 )
 FILES = tuple(one.file for one in FORMATS)
-"""Names of the files that are rendered from the journal alone."""
+"""Names of the report files that are rendered from the journal alone."""
 
 
 def of_run(view: RunView) -> dict[str, str]:
-    """Render each file of a run; returns the texts by file name."""
+    """Render each report file of a run. Return the texts by file name."""
     with paused():
         return {one.file: one.run(view) for one in FORMATS}
 
 
 def of_suite(suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:
-    """Render each file of a suite; returns the texts by file name."""
+    """Render each report file of a suite. Return the texts by file name."""
     return {one.file: one.suite(suite, views) for one in FORMATS if one.suite is not None}

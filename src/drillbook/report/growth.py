@@ -11,13 +11,16 @@ from drillbook.report.figures import count, seconds, size
 NOTE = (
     "Straight lines through the sizes measured by this run and earlier runs, by the controller's wall clock. The "
     "intervals are 95 % intervals, if the growth continues as before. The duration of a restore is assumed to be "
-    "proportional to the size. The points are in this run's journal."
+    "proportional to the size. The measured points are in this run's journal."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthRow:
-    """Texts about one service: its size, its growth, and the times at which its disk is full and its restore exceeds the RTO."""
+    """Texts about one service: its size, its growth, and two predicted times.
+
+    At one time its disk is full, at the other its restore exceeds the RTO.
+    """
 
     service: str
     holds: str

@@ -31,7 +31,10 @@ BAR = 260.0
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Bar of an objective: ``width`` of the measurement, target, and the lower and upper end of its error, all in pixels."""
+    """Bar of an objective, in pixels.
+
+    ``width``: width of the measurement. The other fields are the target, and the lower and upper end of the error.
+    """
 
     width: float
     target: float
@@ -81,7 +84,7 @@ def render(view: RunView) -> str:
 
 
 def _first(view: RunView) -> dict[str, Any]:
-    """Content that stands before the figures: retries and allowed failures, owner, next commands, changes since the last run."""
+    """Return the content before the figures: retries and allowed failures, owner, next commands, changes since the last run."""
     return {
         "tolerated": tolerated.summary(view),
         "tolerated_steps": tolerated.details(view),
@@ -92,7 +95,7 @@ def _first(view: RunView) -> dict[str, Any]:
 
 
 def _of_steps(view: RunView) -> dict[str, Any]:
-    """Links to steps, and functions for the evidence and the findings of one step."""
+    """Return links to steps, and functions that return the evidence and the findings of one step."""
     return {
         "anchors": _anchors(view),
         "evidence_of": record.evidence_of,
@@ -101,7 +104,10 @@ def _of_steps(view: RunView) -> dict[str, Any]:
 
 
 def _of_data(view: RunView) -> dict[str, Any]:
-    """Growth of the measured services, and losses of data that steps measured, with the notes below their tables."""
+    """Return the growth of the measured services and the losses of data that steps measured.
+
+    The notes below their tables are included.
+    """
     return {
         "growth": growth.growth_rows(view.result.capacity),
         "growth_note": growth.NOTE,
@@ -111,23 +117,32 @@ def _of_data(view: RunView) -> dict[str, Any]:
 
 
 def _anchors(view: RunView) -> dict[tuple[str, str], str]:
-    """Ids of the steps in the page, by step and host; numbered, since names may contain any character."""
+    """Return the ids of the steps in the page, by step and host.
+
+    The ids are numbers, since names may contain any character.
+    """
     steps = [step.result for phase in rows.phase_rows(view) for step in phase.steps]
     return {(step.id, step.host): f"step-{number}" for number, step in enumerate(steps, 1)}
 
 
 def _findings_of(result: Result, step: StepView) -> list[Finding]:
-    """Findings of one step on its host."""
+    """Return the findings of one step on its host."""
     return [one for one in result.findings if (one.step, one.host) == (step.result.id, step.result.host)]
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:
-    """Sentence and rows about changes that could not be undone and that a person closed; None when there are none."""
+    """Return a sentence and rows about changes that could not be undone and that a person closed.
+
+    None when there are no such changes.
+    """
     return (rows.settled_sentence(result.settled), rows.settled_rows(result.settled)) if result.settled else None
 
 
 def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str, ...]] | None:
-    """Sentence, causes and open questions of the diagnosis; None when the drill plans no diagnosis."""
+    """Return the sentence, the causes and the open questions of the diagnosis.
+
+    None when the drill plans no diagnosis.
+    """
     found = view.result.diagnosis
     return (diagnosis.sentence(found), diagnosis.cause_rows(found), found.why) if found else None
 
@@ -152,7 +167,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
 
 
 def bar(row: ObjectiveRow) -> Bar | None:
-    """Make the bar of an objective; None when the measurement or the target is missing."""
+    """Make the bar of an objective. Return None when the measurement or the target is missing."""
     if row.measured_s is None or row.target_s <= 0:
         return None
     error = row.error_s or 0.0
@@ -170,7 +185,7 @@ def _has_timeline(view: RunView) -> bool:
 
 
 def _kinds(view: RunView) -> list[str]:
-    """Kinds of spans in the timeline, for its legend."""
+    """Return the kinds of spans in the timeline, for its legend."""
     found = {
         "unproven" if track.error and span.label == "kept" else span.label
         for track in view.timeline.probes

@@ -1,4 +1,4 @@
-"""``reports/index.html``: all runs, newest first, and the trend of each drill's figures."""
+"""``reports/index.html``: a page with all runs, newest first, and the trend of each drill's figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ UNFINISHED = "unfinished"
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One run in the index; ``href`` is relative to the folder of reports, ``children`` are the drills of a suite."""
+    """One run in the index.
+
+    ``href``: link to the run, relative to the folder of reports; ``children``: the drills of a suite.
+    """
 
     run: str
     kind: str
@@ -38,14 +41,14 @@ class IndexEntry:
     closed: str = ""
     """Name of the person who closed the run's remaining changes; empty when nobody did."""
     note: str = ""
-    """Note about a run that has not ended, shown instead of its exit status."""
+    """Note about a run that has not ended. It is shown in place of an exit status."""
     tolerated: str = ""
-    """Text about allowed failures, shown beside the verdict; empty when there were none."""
+    """Text about allowed failures, shown beside the verdict; empty when no failure was allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Row of the table: a run, or one drill of a suite when ``child`` is True."""
+    """Row of the table for a run, or for one drill of a suite when ``child`` is True."""
 
     entry: IndexEntry
     child: bool
@@ -56,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in a trend; without a figure, it is drawn as a hollow point on the base line."""
+    """A run in a trend. A run without a figure is drawn as a hollow point on the base line."""
 
     x: float
     y: float
@@ -91,7 +94,10 @@ class DrillTrends:
 
 
 def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) -> IndexEntry:
-    """Make the entry from a ``result.json``; for a suite, ``inner`` are the results of its drills."""
+    """Make the entry of a run from its ``result.json``.
+
+    ``inner``: for a suite, the results of its drills.
+    """
     run = str(result["run"])
     folders = {str(one.get("run")): str(one.get("folder", "")) for one in result.get("runs", ())}
     children = tuple(_entry(one, f"{run}/{folders.get(str(one['run']), '..')}") for one in inner)
@@ -99,7 +105,10 @@ def entry(result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = ()) ->
 
 
 def unfinished(run: str, environment: str, *, alive: bool, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
-    """Make the entry of a run that has no result yet or whose controller died; ``children`` are the drills of a suite."""
+    """Make the entry of a run that has no result yet, or whose controller died.
+
+    ``children``: the drills of a suite.
+    """
     if alive:
         verdict, note = "running", "still running when this page was written"
     else:
@@ -198,7 +207,10 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
 
 
 def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
-    """Trend of the objective ``key`` over the newest runs that set it, oldest first; runs without a figure are gaps."""
+    """Make the trend of the objective ``key`` over the newest runs that set this objective, oldest run first.
+
+    A run without a figure is a gap in the trend.
+    """
     kept = [entry.objectives[key] for entry in runs if key in entry.objectives][-MOST_POINTS:]
     if not kept:
         return None
@@ -237,7 +249,10 @@ def _y(value: float, top: float) -> float:
 
 
 def _lines(points: Sequence[Point]) -> tuple[str, ...]:
-    """Lines between neighbouring runs that both have a verified figure, as SVG point lists."""
+    """Return lines between neighbouring runs that both have a verified figure.
+
+    Each line is a list of points for SVG.
+    """
     found: list[list[str]] = [[]]
     for point in points:
         if point.kind == "gap":

@@ -1,4 +1,7 @@
-"""Reports as JUnit XML for Jenkins and GitLab. A state that was not verified is an error, never a pass."""
+"""Reports as JUnit XML for Jenkins and GitLab.
+
+A state that was not verified is an error, and never counts as passed.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +32,23 @@ OUTCOMES = {
     "aborted": "error",
     "not run here": "skipped",
 }
-"""XML element for each state of a step; None for success. A state that is not listed is an error."""
+"""XML element for each state of a step, or None for success. A state that is not listed becomes an error."""
 COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
 def render(view: RunView) -> str:
-    """Render ``junit.xml`` of one run: a test suite with cases for steps, objectives, changes not undone, and the verdict."""
+    """Render ``junit.xml`` of one run as a test suite.
+
+    It has a test case for each step, each objective, each change that could not be undone, and the verdict.
+    """
     return _document([_suite_of(view)], view.result.title)
 
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
-    """Render ``junit.xml`` of a suite: one test suite for each of its drills, and one for the suite's own verdict."""
+    """Render ``junit.xml`` of a suite.
+
+    Each drill becomes a test suite, and the verdict of the suite becomes one more.
+    """
     drills = suite_rows(suite, views)
     found = [_suite_of(row.view) if row.view else _missing(row) for row in drills]
     own = _suite(suite.suite, suite.started, {"verdict": suite.verdict, "exit": str(suite.exit), "run": suite.run})

@@ -1,4 +1,4 @@
-"""Places the labels of a timeline so that they overlap neither each other nor the vertical lines of marks."""
+"""Places the labels of a timeline so that no label overlaps another label or the vertical line of a mark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 ROW = 18.0
 FONT = 12.0
 BOLD = FONT * 1.14
-"""Effective font size of bold text."""
+"""Font size that stands for bold text when its width is estimated."""
 GAP = 4.0
 THIN = "ijl.,·|'! ()"
 
@@ -50,12 +50,12 @@ class Label:
 
 
 def text_width(text: str, font: float = FONT) -> float:
-    """Upper estimate of the width of ``text`` in any system font."""
+    """Return an upper estimate of the width of ``text`` in any system font."""
     return font * sum(_char_width(char) for char in text)
 
 
 def _char_width(char: str) -> float:
-    """Width of a character in ems of DejaVu Sans, the widest font likely to be used."""
+    """Return the width of a character in DejaVu Sans, in ems. DejaVu Sans is the widest font likely to be used."""
     if char in THIN:
         return 0.37
     if unicodedata.east_asian_width(char) in "WF":
@@ -64,7 +64,10 @@ def _char_width(char: str) -> float:
 
 
 def label(text: str, x: float, top: float, *, anchor: str = "start", font: float = FONT, height: float = ROW) -> Label:
-    """Make a label whose start, centre or end (see ``anchor``) is at ``x``, in a row that begins at ``top``."""
+    """Make a label in a row that begins at ``top``.
+
+    ``anchor`` says which part of the label is at ``x``: its start, its centre or its end.
+    """
     width = text_width(text, font)
     left = {"start": x, "middle": x - width / 2, "end": x - width}[anchor]
     return Label(x, top + height * 0.72, anchor, text, Box(left, top, width, height))
@@ -89,7 +92,7 @@ class Flag:
 
 
 def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
-    """Place labels next to vertical lines, in as few rows as possible; ``texts`` must be sorted by x."""
+    """Place labels next to vertical lines, in as few rows as possible. ``texts`` must be sorted by x."""
     for rows in range(1, len(texts) + 1):
         found = _search(texts, [], rows, width, crossing=False)
         if found is not None:
@@ -100,7 +103,7 @@ def flags(texts: Sequence[tuple[float, str]], width: float) -> list[Flag]:
 
 
 def _clamped(x: float, text: str, row: int, width: float) -> Flag:
-    """Place a label in row ``row``, shifted sideways if needed to stay inside the drawing."""
+    """Place a label in row ``row``. Shift the label sideways if that is needed to stay inside the drawing."""
     text = fit(text, width)
     return Flag(x, row, label(text, max(0.0, min(x + GAP, width - text_width(text))), row * ROW))
 
@@ -129,12 +132,18 @@ def _clear(one: Flag, other: Flag, *, crossing: bool) -> bool:
 
 
 def _crosses(line: Flag, flag: Flag) -> bool:
-    """Return True when the vertical line ``line`` of a flag, drawn down from its row, crosses the label of ``flag``."""
+    """Return True when ``line`` crosses the label of ``flag``.
+
+    ``line``: the vertical line of another flag, drawn downwards from the row of that flag.
+    """
     return line.row <= flag.row and flag.label.box.x < line.x < flag.label.box.right
 
 
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
-    """First label of ``wanted`` that lies between ``left`` and ``right`` and overlaps no box; None when there is none."""
+    """Return the first label of ``wanted`` that lies between ``left`` and ``right`` and overlaps no box.
+
+    None when there is none.
+    """
     taken = list(boxes)
     return next(
         (

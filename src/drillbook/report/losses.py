@@ -1,4 +1,4 @@
-"""Report rows about the losses of data that a run measured, for a comparison of backup methods."""
+"""Report rows about the losses of data that a run measured. They are for a comparison of backup methods."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from drillbook.report.figures import figure, shown
 from drillbook.report.markdown_syntax import escape, table
 
 NOTE = (
-    "The loss ends at the moment of the loss that the step names, or when the step ran. The newest moment is of the clock that "
-    "its basis names. The error is how far the newest moment may be from the truth, as that basis tells."
+    "A loss lasts from the newest moment of the backup to the moment of the loss that the step names, or to the "
+    "time when the step ran. The column of the basis names the clock of the newest moment. The error says how far "
+    "the newest moment may be from the truth."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LossRow:
-    """Texts about one measured loss: backup method and step, loss with error, time of the newest data, source of that time."""
+    """Texts about one measured loss.
+
+    They are: backup method, step, loss with its error, time of the newest data, and source of that time.
+    """
 
     method: str
     loss: str
@@ -25,13 +29,19 @@ class LossRow:
 
 
 def loss_rows(view: RunView) -> list[LossRow]:
-    """Rows about losses: first the drill's own restore, then the steps that measured a loss, the smallest loss first."""
+    """Return the rows about losses.
+
+    The drill's own restore comes first. The steps that measured a loss follow, the smallest loss first.
+    """
     found = sorted((step for step in view.steps if _measured(step)), key=lambda step: float(step.result.facts["loss_s"]))
     return [*_own(view), *map(_row, found)] if found else []
 
 
 def _own(view: RunView) -> list[LossRow]:
-    """Return a list with the row of the drill's own restore, whose loss is the RPO; empty when the RPO was not measured."""
+    """Return a list with the row of the drill's own restore. Its loss is the RPO.
+
+    The list is empty when the RPO was not measured.
+    """
     clocks = view.result.clocks
     loss, error = clocks.get("rpo_s"), clocks.get("rpo_error_s")
     rpo = view.result.objectives.get("rpo")
@@ -40,7 +50,7 @@ def _own(view: RunView) -> list[LossRow]:
 
 
 def section(view: RunView) -> list[str]:
-    """Section of a Markdown report; empty when no step measured a loss."""
+    """Return a section of a Markdown report; empty when no step measured a loss."""
     rows = [tuple(map(escape, (row.method, row.loss, row.newest, row.basis))) for row in loss_rows(view)]
     return ["## What would be lost", table(("Method", "Loss", "Newest moment", "Basis"), rows), escape(NOTE)] if rows else []
 

@@ -96,20 +96,23 @@ def _verdict(verdict: str, residue: str, status: int) -> str:
 
 
 def _tolerated(view: RunView) -> list[str]:
-    """Retries and allowed failures; empty when there were none."""
+    """Return retries and allowed failures as text; empty when there were none."""
     found = tolerated.details(view)
     return [f"**{tolerated.summary(view)}:**", "\n".join(f"- {escape(one)}" for one in found)] if found else []
 
 
 def _next(view: RunView) -> list[str]:
-    """Owner of the drill, and the suggested commands."""
+    """Return the owner of the drill, and the suggested commands."""
     said = next_steps.owner(view)
     steps = [f"- {what}: {code(command)}" for what, command in next_steps.in_report(view)]
-    return [f"Owner: {escape(said)}." if said else "The drill names no owner.", "\n".join(steps)]
+    return [f"Owner: {escape(said)}." if said else "The drill has no owner.", "\n".join(steps)]
 
 
 def _figures(view: RunView) -> list[str]:
-    """Sections with objectives, timeline and clocks; only one sentence when nothing was measured."""
+    """Return sections with objectives, timeline and clocks.
+
+    When nothing was measured, return only one sentence that says so.
+    """
     nothing = rows.nothing_measured(view)
     if nothing:
         return ["## Objectives", escape(nothing)]
@@ -162,7 +165,7 @@ def _notes(view: RunView) -> list[str]:
 
 
 def capacity(found: Sequence[Outlook], head: str = "## Capacity") -> list[str]:
-    """Section about the growth of the measured services; empty when no service was measured."""
+    """Return a section about the growth of the measured services; empty when no service was measured."""
     if not found:
         return []
     return [
@@ -185,7 +188,7 @@ def _facts(view: RunView) -> str:
         ("Environment", result.environment),
         ("Drill", result.drill),
         ("Begun", utc(result.started)),
-        ("Ended", utc(result.finished) if result.finished else "the journal contains no end"),
+        ("Ended", utc(result.finished) if result.finished else "the journal contains no event that ends the run"),
         ("Operator", f"{result.operator} on {view.controller}"),
         ("Made with", result.tool),
         ("Run", result.run),
@@ -195,7 +198,7 @@ def _facts(view: RunView) -> str:
 
 def _contradictions(found: Sequence[str]) -> list[str]:
     lines = [f"- {escape(one)}" for one in found]
-    return ["## This record contradicts itself", "\n".join(lines), "Do not take this run for a pass."] if found else []
+    return ["## This record contradicts itself", "\n".join(lines), "Do not count this run as passed."] if found else []
 
 
 def _residue(view: RunView) -> list[str]:
@@ -208,7 +211,10 @@ def _residue(view: RunView) -> list[str]:
             "Residue before it was closed:",
         ]
     elif found:
-        found.append(f"First try {code(f'{view.program} drill.recover {view.result.run}')}. If that does not help, by hand:")
+        found.append(
+            f"First try {code(f'{view.program} drill.recover {view.result.run}')}. If that does not help, "
+            "undo the changes by hand:"
+        )
     for one in view.result.residue:
         found += [
             f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {escape(one.why)}",
@@ -218,7 +224,7 @@ def _residue(view: RunView) -> list[str]:
 
 
 def objectives(found: Sequence[ObjectiveRow]) -> str:
-    """Table of the objectives, or a sentence that there are none."""
+    """Return a table of the objectives, or a sentence which says that there are none."""
     if not found:
         return "The drill sets no objectives."
     return table(
@@ -239,7 +245,7 @@ def objectives(found: Sequence[ObjectiveRow]) -> str:
 def _moments(view: RunView) -> str:
     known = rows.moment_rows(view)
     if not known:
-        return "No moment was measured."
+        return "No moment of the run was measured."
     return table(
         ("Moment", "Time of day", "Since the start"),
         [(f"{name}: {meaning}", escape(utc_time(view.result.started, at)), seconds(at, 3)) for name, meaning, at in known],
@@ -340,8 +346,8 @@ def _record(view: RunView) -> list[str]:
 def _glossary(view: RunView) -> str:
     lead = (
         "Every figure was measured in this run on the controller's monotonic clock; times of day are UTC. The true "
-        "value differs from a figure by no more than its error, which is rounded up. A clock that could not be measured "
-        "has no figure, and its objective is not verified."
+        "value differs from a figure by no more than its error, which is rounded up. A clock that could not be "
+        "measured has no figure, and its objective is not verified."
     )
     errors: dict[str, list[str]] = {}
     for clock in wording.clocks_of(view.result):

@@ -8,11 +8,11 @@ from drillbook.report.figures import one_line, took
 from drillbook.report.markdown_syntax import block, code, escape, table
 
 MOST_FACTS, MOST_CHARACTERS = 8, 100
-"""Limits for the list of facts in a report: number of facts of a step, and length of the text of a fact."""
+"""Limits for the list of facts in a report: the number of facts of a step, and the length of the text of a fact."""
 
 
 def phases(view: RunView) -> list[str]:
-    """Tables of phases and steps, a list of short facts, and details of the steps that did not succeed."""
+    """Return tables of phases and steps, a list of short facts, and details of the steps that did not succeed."""
     known = rows.phase_rows(view)
     if not known:
         return ["The run has no phases."]
@@ -35,7 +35,10 @@ def phases(view: RunView) -> list[str]:
         found.append(table(("Step", "Action", "Host", "Status", "Took"), [_step(step) for step in steps]))
     facts = [line for step in steps if (line := _short(step))]
     if facts:
-        found += ["Facts of the steps, shortened; all are in `result.json` and in the journal:", "\n".join(facts)]
+        found += [
+            "Facts of the steps, shortened. The complete facts are in `result.json` and in the journal:",
+            "\n".join(facts),
+        ]
     return found + [part for step in steps for part in _details(step)]
 
 
@@ -51,7 +54,10 @@ def _step(step: StepView) -> tuple[str, ...]:
 
 
 def _short(step: StepView) -> str:
-    """List item with short facts of a step (texts, numbers and truth values) and its undo; empty if it has neither."""
+    """Return a list item with the short facts of a step and its undo; empty if the step has neither.
+
+    Short facts are texts, numbers and truth values.
+    """
     short = [
         f"{escape(name)} {code(_cut(value))}"
         for name, value in sorted(step.result.facts.items())
@@ -68,7 +74,7 @@ def _cut(value: object) -> str:
 
 
 def _details(step: StepView) -> list[str]:
-    """Message of a step; for a step that did not succeed, also its failed commands."""
+    """Return the message of a step. For a step that did not succeed, add its failed commands."""
     found = []
     if step.message:
         found += [

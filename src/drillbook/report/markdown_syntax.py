@@ -1,4 +1,4 @@
-"""Formatting of any text as Markdown (GitHub's flavour): escaped, as code, as a block, as a table."""
+"""Formats any text as Markdown (GitHub's flavour): as escaped text, as code, as a block, or as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drillbook.report.figures import one_line, shown
 
 
 def escape(text: object) -> str:
-    """Escape ``text`` into one line that Markdown shows literally: without markup, HTML or table columns."""
+    """Escape ``text`` into one line that Markdown shows literally, without markup, HTML or table columns."""
     found = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", one_line(text))
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("://", "&#58;//")):
         found = found.replace(char, entity)
@@ -26,14 +26,17 @@ def code(text: object) -> str:
 
 
 def block(text: object) -> str:
-    """Format ``text`` as a fenced block, with a fence longer than any run of backticks in it."""
+    """Format ``text`` as a fenced block. The fence is longer than any row of backticks in ``text``."""
     found = shown(text).rstrip("\n")
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", found)), default=0) + 1)
     return f"{fence}text\n{found}\n{fence}"
 
 
 def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """Make a table from cells that are Markdown already: a header row and body rows; pipes in body cells are escaped."""
+    """Make a table with a header row and body rows. The cells are Markdown already.
+
+    Pipes in body cells are escaped.
+    """
     cells = [[re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row] for row in body]
     lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(row) for row in cells)]
     return "\n".join(f"| {line} |" for line in lines)

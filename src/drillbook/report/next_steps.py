@@ -1,4 +1,4 @@
-"""Suggests the next commands after a run, depending on its verdict; for the terminal and for reports."""
+"""Suggests the next commands after a run, for the terminal and for reports. The suggestions depend on the verdict."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ DEFAULT_INVENTORY = "lab"
 def next_steps(
     program: str, drill: str, run: str, verdict: Verdict, inventory: str, *, newest: bool = False, residue: bool = False
 ) -> list[tuple[str, str]]:
-    """Suggestions, each a pair of description and command; most urgent first."""
+    """Return the suggestions, most urgent first. Each is a pair of a description and a command."""
     on = _on(inventory)
     steps: list[tuple[str, str]] = []
     if residue:
         steps.append(("undo the remaining changes", f"{program} drill.recover {run}"))
     if verdict is Verdict.REFUSED and not residue:
-        steps.append(("correct the failed preconditions, then check", f"{program} drill.check {drill}{on}"))
+        steps.append(("correct the failed preconditions, then check again", f"{program} drill.check {drill}{on}"))
     if verdict is Verdict.NOT_RUN:
-        steps.append(("install the missing services, then check", f"{program} drill.check {drill}{on}"))
+        steps.append(("install the missing services, then check again", f"{program} drill.check {drill}{on}"))
     again = {
         Verdict.FAILED: "run the drill again after the problem is corrected",
-        Verdict.INCONCLUSIVE: "run the drill again once it can be measured",
+        Verdict.INCONCLUSIVE: "run the drill again once its figures can be measured",
         Verdict.REFUSED: "then run it",
         Verdict.ABORTED: "run the drill again",
         Verdict.NOT_RUN: "then run it",
@@ -37,7 +37,10 @@ def next_steps(
 
 
 def in_report(view: RunView) -> list[tuple[str, str]]:
-    """Suggestions for a reader of the report; a run that passed can be repeated, and every record can be verified."""
+    """Return suggestions for a reader of the report.
+
+    A run that passed can be repeated, and every record can be verified.
+    """
     result = view.result
     found = next_steps(
         view.program,
@@ -54,7 +57,10 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
 
 
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Suggestions for a reader of the report of a suite: undo what its drills left, run the suite again, verify the record."""
+    """Return suggestions for a reader of a suite's report.
+
+    They are: undo the changes that its drills left, run the suite again, and verify the record.
+    """
     if not views:
         return []
     program, on = views[0].program, _on(views[0].inventory)
@@ -72,12 +78,15 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
 
 
 def _on(inventory: str) -> str:
-    """Option that names the inventory in a command; empty for the default inventory."""
+    """Return the option that names the inventory in a command; empty for the default inventory."""
     return "" if inventory in ("", DEFAULT_INVENTORY) else f" --inventory {shlex.quote(inventory)}"
 
 
 def owner(view: RunView) -> str:
-    """Owner of the drill with role and address, as far as the inventory tells; empty when the drill names no owner."""
+    """Return the owner of the drill, with the role and the address that the inventory gives.
+
+    Empty when the drill names no owner.
+    """
     if not view.owner:
         return ""
     contact = view.contacts.get(view.owner, {})

@@ -1,4 +1,7 @@
-"""The Jinja environment of all reports. Printed values are data: they are escaped, and invisible characters become visible."""
+"""The Jinja environment of all reports.
+
+Printed values are treated as data: they are escaped, and invisible characters are made visible.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,24 @@ from drillbook.report import figures, wording
 
 
 def _printed(value: Any) -> Any:
-    """Format a value printed by ``{{ }}``. Raises TypeError for None: templates must print a text for a missing value."""
+    """Format a value that a template prints by ``{{ }}``.
+
+    Raises TypeError for None, because a template must print a text for a missing value.
+    """
     if isinstance(value, Markup):
         return value
     if value is None:
-        raise TypeError("a template of a report printed None in place of a text")
+        raise TypeError("a template of a report printed None where a text is needed")
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
     return figures.shown(value)
 
 
 def commands(text: object) -> Markup:
-    """Mark up the parts of ``text`` in backticks as commands that one click selects; everything else is escaped."""
+    """Mark the parts of ``text`` in backticks as commands, so that one click selects a command.
+
+    Everything else is escaped.
+    """
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
     return Markup("").join(
         Markup('<code class="command">{}</code>').format(part) if number % 2 else escape(part)
@@ -37,7 +46,10 @@ def commands(text: object) -> Markup:
 
 @cache
 def environment() -> Environment:
-    """Jinja environment with the filters, symbols and texts for templates; compiled templates are cached."""
+    """Return the Jinja environment with the filters, symbols and texts for templates.
+
+    Compiled templates are cached.
+    """
     env = Environment(
         loader=PackageLoader("drillbook.report"),
         autoescape=True,

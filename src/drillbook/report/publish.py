@@ -1,4 +1,4 @@
-"""Writes the reports of a run and the index of all runs; each file is written atomically."""
+"""Writes the reports of a run and the index of all runs. Each file is written atomically."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
 
 
 def write_index(reports: Path, latest: str = "") -> None:
-    """Write ``index.html`` of all runs, newest first; if ``latest`` names a run, point the link ``latest`` to that run."""
+    """Write ``index.html`` of all runs, newest first.
+
+    If ``latest`` names a run, the link ``latest`` is set to that run.
+    """
     entries = [
         _listed(folder)
         for folder in sorted(reports.iterdir())
@@ -46,7 +49,7 @@ def write_index(reports: Path, latest: str = "") -> None:
 
 
 def _listed(folder: Path) -> IndexEntry | None:
-    """Index entry for the folder of a run or a suite; None for any other folder."""
+    """Return the index entry for the folder of a run or a suite; None for any other folder."""
     result = _result(folder)
     if result is not None:
         inner = [_result(folder / str(run["folder"])) for run in result.get("runs", [])]
@@ -74,7 +77,10 @@ def _unfinished(folder: Path) -> IndexEntry:
 
 
 def _result(folder: Path) -> dict[str, Any] | None:
-    """Read ``result.json`` of a folder; None for a missing or damaged file (`invoke report RUN` writes it again)."""
+    """Read ``result.json`` of a folder. Return None when the file is missing or damaged.
+
+    `invoke report RUN` writes a missing file again.
+    """
     try:
         found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -83,7 +89,7 @@ def _result(folder: Path) -> dict[str, Any] | None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file of a run atomically, readable only by its owner."""
+    """Write a file of a run atomically. Only the owner of the file may read it."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

@@ -22,7 +22,7 @@ class EvidenceRow:
 
 
 def evidence_rows(view: RunView) -> list[EvidenceRow]:
-    """Rows of all files that are named in facts of steps or in findings, sorted by name."""
+    """Return rows of all files that are named in facts of steps or in findings, sorted by name."""
     found: dict[str, EvidenceRow] = {}
     for step in view.steps:
         for row in evidence_of(step):
@@ -36,7 +36,7 @@ def evidence_rows(view: RunView) -> list[EvidenceRow]:
 
 
 def evidence_of(step: StepView) -> list[EvidenceRow]:
-    """Rows of the files that the facts of one step name, each file once, sorted by name."""
+    """Return rows of the files that the facts of one step name, sorted by name. Each file is listed once."""
     found: dict[str, EvidenceRow] = {}
     for fact in _files(step.result.facts):
         name, count = shown(fact["file"]), fact.get("bytes")
@@ -58,7 +58,7 @@ def _files(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _reached(name: str, host: Mapping[str, Any]) -> str:
-    """Name of a host, with user, address and port as far as the inventory sets them."""
+    """Return the name of a host, with user, address and port as far as the inventory sets them."""
     place = str(host.get("address") or "")
     if place and host.get("port"):
         place += f":{host['port']}"
@@ -68,7 +68,7 @@ def _reached(name: str, host: Mapping[str, Any]) -> str:
 
 
 def plan_rows(view: RunView) -> list[tuple[str, str]]:
-    """Rows that summarize the plan: digest, environments, hosts, services, probes and steps."""
+    """Return rows that summarize the plan: digest, environments, hosts, services, probes and steps."""
     plan = view.plan
     inventory = _mapping(plan.get("inventory"))
     services = [
@@ -104,7 +104,7 @@ def command_line(command: CommandView) -> str:
 
 
 def command_outcome(command: CommandView) -> str:
-    """Outcome of a command: its exit status, its signal, or the reason why it has neither."""
+    """Return the outcome of a command: its exit status, its signal, or the reason why it has neither."""
     if command.error:
         return f"no outcome: {one_line(command.error)}"
     if command.signal:
@@ -113,6 +113,9 @@ def command_outcome(command: CommandView) -> str:
 
 
 def cut(text: str, total: int) -> str:
-    """Note such as ``the last 4 KiB of 9 MiB`` if ``text`` is only the end of an output; empty if it is complete."""
+    """Return a note such as ``the last 4 KiB of 9 MiB`` if ``text`` is only the end of an output.
+
+    Empty if ``text`` is complete.
+    """
     kept = len(text.encode("utf-8", "replace"))
     return f"the last {size(kept)} of {size(total)}" if total > kept else ""

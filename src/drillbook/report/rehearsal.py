@@ -1,4 +1,7 @@
-"""Results of a rehearsal: the backup that was restored, the time it took, the data that would be lost, and what was not checked."""
+"""Results of a rehearsal.
+
+They are: the restored backup, the duration of the restore, the data that a restore would lose, and the checks not made.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +16,34 @@ RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
 
 def facts(result: Result) -> dict[str, Mapping[str, Any]]:
-    """Facts of the steps about a team's own backup, by action.
+    """Return the facts of the steps about a team's own backup, by action.
 
-    Empty when none was restored, or when the run injected a fault.
+    Empty when no such backup was restored, or when the run injected a fault.
     """
     done: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in result.steps if step.status == "done"}
     return done if RESTORE in done and not result.faults else {}
 
 
 def sentence(result: Result) -> str:
-    """Sentence with the figures of a rehearsal; empty when nothing was rehearsed."""
+    """Return a sentence with the figures of a rehearsal; empty when nothing was rehearsed."""
     known = facts(result)
     if not known:
         return ""
     total = known[RESTORE].get("seconds", {}).get("total")
     restored = f"The backup was restored in {took(total)}" if total is not None else "The backup was restored"
     lost = loss(known.get(MEASURE, {}))
-    return f"{restored}; {lost} of data would be lost." if lost else f"{restored}; what would be lost was not measured."
+    return (
+        f"{restored}; {lost} of data would be lost."
+        if lost
+        else f"{restored}; it was not measured how much data would be lost."
+    )
 
 
 def loss(measured: Mapping[str, Any]) -> str:
-    """Text of a loss with its error; if its source is the time of a commit, there is no error. Empty without a measurement."""
+    """Return the text of a loss with its error.
+
+    If the source of the loss is the time of a commit, no error is shown. Empty when the loss was not measured.
+    """
     value, error = measured.get("loss_s"), measured.get("error_s")
     if value is None:
         return ""
@@ -41,7 +51,10 @@ def loss(measured: Mapping[str, Any]) -> str:
 
 
 def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Rows of the section about the backup, each with name, text and further lines; empty when nothing was rehearsed."""
+    """Return the rows of the section about the backup; empty when nothing was rehearsed.
+
+    Each row has a name, a text and further lines.
+    """
     known = facts(result)
     if not known:
         return []
@@ -59,13 +72,13 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def markdown(result: Result) -> list[str]:
-    """Section of the Markdown report; empty when nothing was rehearsed."""
+    """Return a section of the Markdown report; empty when nothing was rehearsed."""
     lines = [(name, "<br>".join(escape(line) for line in (text, *more))) for name, text, more in rows(result)]
     return ["## Backup", table(("Result", "Measured or told"), lines)] if lines else []
 
 
 def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return the time of the restore with its size, and its stages."""
+    """Return the duration of the restore with the size of the data, and the stages of the restore."""
     seconds = dict(restored.get("seconds", {}))
     total, used = seconds.pop("total", None), restored.get("used_bytes")
     stages = ", ".join(f"{stage.replace('_', ' ')} {took(value)}" for stage, value in seconds.items())
@@ -74,4 +87,4 @@ def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _tried(addresses: Any) -> str:
-    return f"{count(len(addresses), 'address', 'addresses')} of the inventory tried from inside, and none reached"
+    return f"tried {count(len(addresses), 'address', 'addresses')} of the inventory from inside, and reached none"

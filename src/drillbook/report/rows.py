@@ -1,4 +1,4 @@
-"""Rows of text that every report format shows, made in one place so that all formats agree."""
+"""Rows of text that every report format shows. They are made in one place, so that all formats agree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from drillbook.report.wording import (
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveRow:
-    """One objective with its measurement, as texts and in seconds."""
+    """One objective with its measurement, both as texts and in seconds."""
 
     key: str
     name: str
@@ -45,7 +45,7 @@ class ObjectiveRow:
 
 @dataclass(frozen=True, slots=True)
 class ClockRow:
-    """One clock (a duration such as the RTO) with its figure, or the reason why it was not measured."""
+    """One clock (a duration such as the RTO) with its figure, or with the reason why it was not measured."""
 
     clock: Clock
     figure: str | None
@@ -64,9 +64,9 @@ class PhaseRow:
 
 
 def state_of(objective: Objective) -> str:
-    """State of an objective: met, missed or not verified.
+    """Return the state of an objective: met, missed or not verified.
 
-    Without a measurement an objective is never met; it is missed if the awaited event never came.
+    An objective without a measurement is never met. It is missed if the awaited event never came.
     """
     if objective.met is None or (objective.met and objective.measured_s is None):
         return NOT_VERIFIED
@@ -74,7 +74,7 @@ def state_of(objective: Objective) -> str:
 
 
 def objective_rows(objectives: dict[str, Objective]) -> list[ObjectiveRow]:
-    """Rows of the objectives: RTO, RPO and detection first, then any other by name."""
+    """Return the rows of the objectives: RTO, RPO and detection first, then any other objective by name."""
     known = [key for key in OBJECTIVES if key in objectives]
     return [_objective(key, objectives[key]) for key in [*known, *sorted(set(objectives) - set(known))]]
 
@@ -83,7 +83,7 @@ def _objective(key: str, objective: Objective) -> ObjectiveRow:
     state = state_of(objective)
     reason = one_line(objective.reason or "")
     if not reason and state == NOT_VERIFIED:
-        reason = "it was not measured" if objective.measured_s is None else "the result gives no reason"
+        reason = "the objective was not measured" if objective.measured_s is None else "the result gives no reason"
     writes = ""
     if objective.lost_writes is not None and objective.acknowledged_writes is not None:
         writes = f"{objective.lost_writes} of {objective.acknowledged_writes} acknowledged writes lost"
@@ -110,9 +110,10 @@ def _measured(objective: Objective) -> str:
 
 
 def clock_rows(result: Result) -> list[ClockRow]:
-    """Rows of all clocks, including those without a figure; empty when the run ended before any fault.
+    """Return the rows of all clocks, including those without a figure.
 
-    A rehearsal injects no fault, so most clocks do not apply; its rows are only those with a figure.
+    Empty when the run ended before any fault. A rehearsal injects no fault, so most clocks do not apply to it; only the
+    clocks with a figure are returned then.
     """
     found = [] if untouched(result) else [_clock(result, clock) for clock in CLOCKS]
     return [row for row in found if row.figure] if rehearsal.facts(result) else found
@@ -129,7 +130,7 @@ def _clock(result: Result, clock: Clock) -> ClockRow:
 
 
 def untouched(result: Result) -> str:
-    """Reason why a run that ended before any fault has no figures; empty for any other run."""
+    """Return the reason why a run that ended before any fault has no figures; empty for any other run."""
     if any(one.injection is Injection.UNKNOWN for one in result.faults):
         return ""
     if result.verdict is Verdict.PASSED or any(
@@ -140,12 +141,12 @@ def untouched(result: Result) -> str:
 
 
 def targets(found: Sequence[ObjectiveRow]) -> str:
-    """Targets of the objectives, on one line."""
+    """Return the targets of the objectives, on one line."""
     return ", ".join(f"{row.name} at most {row.target}" for row in found)
 
 
 def nothing_measured(view: RunView) -> str:
-    """Sentence shown in place of the tables of figures when nothing was measured; empty when there are figures."""
+    """Return a sentence that is shown in place of the tables when nothing was measured; empty when there are figures."""
     why = untouched(view.result)
     if not why:
         return ""
@@ -160,7 +161,10 @@ def nothing_measured(view: RunView) -> str:
 
 
 def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
-    """Rows about locks, leases, guards and stops: time, text, and True for a note that needs attention."""
+    """Return rows about locks, leases, guards and stops.
+
+    Each row has a time, a text, and True for a note that needs attention.
+    """
     return [
         (
             seconds(one.at, 2),
@@ -174,7 +178,7 @@ def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
 
 
 def phase_rows(view: RunView) -> list[PhaseRow]:
-    """Phases in order with their steps; a phase that did not begin has the status skipped."""
+    """Return the phases in order, with their steps. A phase that did not begin has the status `skipped`."""
     results: dict[str, PhaseResult] = {phase.phase: phase for phase in view.result.phases}
     steps: dict[str, list[StepView]] = {}
     for step in view.steps:
@@ -193,13 +197,16 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
 
 
 def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
-    """Name, meaning and time of every measured moment, in order of time."""
+    """Return the name, the meaning and the time of every measured moment, in order of time."""
     known = sorted((at, key) for key, at in view.timeline.marks.items() if key in MARKS)
     return [(MARKS[key], MOMENTS[key], at) for at, key in known]
 
 
 def contradictions(view: RunView) -> list[str]:
-    """Facts that contradict the verdict ``passed``, such as a failed step; empty if the record is consistent."""
+    """Return the facts that contradict the verdict ``passed``, such as a failed step.
+
+    Empty if the record is consistent.
+    """
     result = view.result
     if result.verdict is not Verdict.PASSED:
         return []
@@ -219,14 +226,20 @@ def contradictions(view: RunView) -> list[str]:
 
 
 def settled_sentence(one: Settled) -> str:
-    """Sentence about a person who closed changes that could not be undone: name, time, reason and approval."""
+    """Return a sentence about a person who closed changes that could not be undone.
+
+    It holds the name of the person, the time, the reason and the approval.
+    """
     second = one.approval
     approved = f", approved by {second['principal']} until {utc(str(second['until']))}" if second else ""
     return shown(f"Closed by {one.by} at {utc(one.at)}{approved}, because: {one.reason}")
 
 
 def settled_rows(one: Settled) -> list[str]:
-    """Texts about changes that a person closed: the checked state of each change, then locks and leases left on targets."""
+    """Return texts about changes that a person closed.
+
+    They name the checked state of each change, and the locks and leases left on targets.
+    """
     found = [
         f"{change.what} on {change.host} (step {change.step}): its check reported {change.proof}"
         + (f": {change.detail}" if change.detail else "")
@@ -236,7 +249,7 @@ def settled_rows(one: Settled) -> list[str]:
 
 
 def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:
-    """Details of each contact: name, details, and True for the owner of the drill.
+    """Return the name and the details of each contact, and True for the owner of the drill.
 
     The owner comes first, then the others by name.
     """

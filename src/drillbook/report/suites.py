@@ -1,4 +1,4 @@
-"""Rows about the drills of a suite, made in one place for all formats."""
+"""Rows about the drills of a suite. They are made in one place, so that all formats agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SuiteRow:
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:
-    """Rows of a suite's drills, each with the view of its run if there is one."""
+    """Return the rows of a suite's drills. Each row has the view of its run if the run has a record."""
     by_run = {view.result.run: view for view in views}
     return [_row(number, run, by_run.get(str(run.get("run")))) for number, run in enumerate(suite.runs, 1)]
 
@@ -49,20 +49,23 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         objectives=rows.objective_rows(view.result.objectives) if view else [],
         sentence=wording.sentence(view)
         if view
-        else f"The record of this drill is missing. The suite reports {one_line(said)}, which no record here confirms.",
+        else (f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this."),
         tolerated=tolerated.summary(view) if view else "",
     )
 
 
 def _verdict(said: str, view: RunView | None) -> str:
-    """Verdict of a drill; ``not verified`` if it passed, but its record is missing or contradicts this."""
+    """Return the verdict of a drill.
+
+    It is ``not verified`` if the drill passed, and its record is missing or contradicts the verdict.
+    """
     if view is None:
         return wording.NOT_VERIFIED if said == Verdict.PASSED else said
     return wording.NOT_VERIFIED if rows.contradictions(view) else str(view.result.verdict)
 
 
 def suite_sentence(found: Sequence[SuiteRow]) -> str:
-    """Sentence with the number of drills of a suite by verdict."""
+    """Return a sentence that counts the drills of a suite by verdict."""
     verdicts = [row.verdict for row in found]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
     counts = [f"{verdicts.count(verdict)} {one_line(verdict)}" for verdict in order if verdict in verdicts]
@@ -70,7 +73,7 @@ def suite_sentence(found: Sequence[SuiteRow]) -> str:
 
 
 def suite_contradictions(suite: SuiteResult, found: Sequence[SuiteRow]) -> list[str]:
-    """Facts that contradict a suite's verdict ``passed``, such as a drill that did not pass."""
+    """Return the facts that contradict a suite's verdict ``passed``, such as a drill that did not pass."""
     if suite.verdict is not Verdict.PASSED:
         return []
     if not found:

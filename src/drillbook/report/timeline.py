@@ -46,7 +46,7 @@ STEPS = (
     86400,
 )
 CLOSE_UP = 0.2
-"""Fraction of the run's duration. If all marks lie within a shorter span, they are also drawn as a close-up."""
+"""Fraction of the run's duration. If all marks lie within a shorter span, the drawing has a close-up of the marks."""
 WORDS = {
     "good": "good",
     "bad": "bad",
@@ -55,7 +55,7 @@ WORDS = {
     "refused": "not acknowledged",
     "unproven": "acknowledged, survival unknown",
 }
-UNHEARD = "not measured, the controller itself stalled"
+UNHEARD = "not measured, because the controller itself stalled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Scale:
     width: float
 
     def x(self, at: float) -> float:
-        """Horizontal position of the time ``at``, limited to the drawing."""
+        """Return the horizontal position of the time ``at``. A time outside of the drawing is moved to its edge."""
         share = (at - self.start) / (self.end - self.start)
         return EDGE + min(1.0, max(0.0, share)) * (self.width - 2 * EDGE)
 
@@ -101,7 +101,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A measured span between two marks, with its figure as label."""
+    """A measured span between two marks. Its figure is the label."""
 
     x1: float
     x2: float
@@ -111,7 +111,10 @@ class Dimension:
 
     @property
     def lines(self) -> list[tuple[float, float]]:
-        """Segments of the line, each as start and end in pixels: two segments if the label interrupts the line, otherwise one."""
+        """Segments of the line, each as start and end in pixels.
+
+        There are two segments if the label interrupts the line, and one otherwise.
+        """
         box = self.label.box
         if self.x1 < box.x and box.right < self.x2 and box.y < self.y < box.y + box.height:
             return [(self.x1, box.x - 4), (box.right + 4, self.x2)]
@@ -120,7 +123,7 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment: a vertical line through all lanes with a label at the top."""
+    """A moment in the drawing: a vertical line through all lanes, with a label at the top."""
 
     key: str
     x: float
@@ -174,7 +177,7 @@ def draw(view: RunView, width: float = WIDE, *, close_up: bool = False) -> Drawi
 
 
 def window(view: RunView) -> tuple[float, float]:
-    """Span of time that contains all marks and a margin; seconds on the run's clock."""
+    """Return the span of time that contains all marks and a margin, in seconds on the run's clock."""
     moments = sorted(view.timeline.marks.values())
     air = max((moments[-1] - moments[0]) * 0.12, 0.05)
     return moments[0] - air, moments[-1] + air
@@ -277,7 +280,10 @@ def _note(track: ProbeTrack) -> str:
 
 
 def _counts(track: ProbeTrack, end: float, scale: Scale, top: float) -> tuple[Label, ...]:
-    """Labels with the number of lost writes, below each span of losses that has room for the text."""
+    """Return labels with the number of lost writes.
+
+    A label stands below each span of losses that has room for the text.
+    """
     found: list[Label] = []
     for span in _inside(track.stretches, end, scale):
         if span.label == "lost" and span.count is not None:
@@ -300,7 +306,10 @@ def _piece(span: Span, end: float, kind: str, title: str, scale: Scale) -> Piece
 
 
 def _merged(pieces: Sequence[Piece]) -> list[Piece]:
-    """Sort pieces so that the most important are drawn last, on top; merge adjacent pieces of the same kind."""
+    """Sort pieces so that the most important ones are drawn last, on top of the others.
+
+    Adjacent pieces of the same kind are merged.
+    """
     order = ["good", "kept", "unproven", "other", "refused", "bad", "lost"]
     found: list[Piece] = []
     for piece in sorted(pieces, key=lambda one: (order.index(one.kind), one.x)):
@@ -364,7 +373,7 @@ def _tick(scale: Scale, at: float, y: float, digits: int) -> Label:
 
 
 def _description(view: RunView) -> str:
-    """Description of the timeline in words, for readers who cannot see the drawing."""
+    """Return a description of the timeline in words, for readers who cannot see the drawing."""
     line = view.timeline
     parts = [f"{seconds(line.seconds, 1)} from start to end"]
     parts += [f"{MARKS[key]} at {seconds(line.marks[key], 2)}" for key in MARKS if key in line.marks]

@@ -1,4 +1,4 @@
-"""Retries and allowed failures of a run, shown beside its verdict, because a verdict alone hides them."""
+"""Retries and allowed failures of a run. They are shown beside the verdict, because a verdict alone hides them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALLOWED = "allowed"
 
 
 def summary(view: RunView) -> str:
-    """Sentence such as ``2 steps were retried, and 1 failure was allowed``; empty when there was neither."""
+    """Return a sentence such as ``2 steps were retried, and 1 failure was allowed``; empty when there was neither."""
     retried = sum(step.retried for step in view.steps)
     allowed = sum(step.result.status == ALLOWED for step in view.steps)
     parts = [f"{count(retried, 'step')} {_were(retried)} retried"] if retried else []
@@ -20,12 +20,12 @@ def summary(view: RunView) -> str:
 
 
 def details(view: RunView) -> list[str]:
-    """Text about each retried step and each allowed failure, in the order of the steps."""
+    """Return a text about each retried step and each allowed failure, in the order of the steps."""
     return [text for step in view.steps for text in _texts(step)]
 
 
 def of_statuses(statuses: Sequence[str]) -> str:
-    """Text about the allowed failures among the statuses of steps; empty when there are none."""
+    """Return a text about the allowed failures among the statuses of steps; empty when there are none."""
     number = sum(status == ALLOWED for status in statuses)
     return f"{count(number, 'allowed failure')}" if number else ""
 

@@ -73,8 +73,11 @@ class Clock:
     error: str
 
 
-_SAMPLED = "The distance between the probe samples that the figure lies between: the probe's interval and its own latency."
-_JOURNAL = "Both ends are journal entries of the controller, read from the clock itself; no sampling, so no sampling error."
+_SAMPLED = "The distance between the two probe samples around the figure: the probe's interval and its own latency."
+_JOURNAL = (
+    "Both ends are journal entries of the controller. Their times are read from the clock itself, without "
+    "sampling, so there is no sampling error."
+)
 CLOCKS = (
     Clock("disruption", "Disruption", "start of the run to start of the injection", _JOURNAL),
     Clock("detection", "Detection", "disruption to the expected alert or the first bad probe", _SAMPLED),
@@ -92,7 +95,8 @@ CLOCKS = (
         "rpo",
         "Recovery point (RPO)",
         "newest write up to which every acknowledged write survived, to the last acknowledged write",
-        "The distance between the last write that survived and the first that was lost: its interval and latency.",
+        "The distance between the last write that survived and the first write that was lost: the interval and the "
+        "latency of the writes.",
     ),
 )
 _ALERTED = (
@@ -113,7 +117,7 @@ MARKS = {
 }
 
 MOMENTS = {
-    "recovery_point": "the newest surviving write before the loss was acknowledged",
+    "recovery_point": "the service acknowledged the newest write before the first lost write",
     "last_acknowledged": "the last acknowledged write, before the disruption or later and lost",
     "disruption": "the injection began",
     "first_bad": "the first bad probe sample began",
@@ -127,7 +131,10 @@ MOMENTS = {
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:
-    """Return all clocks. If the run waited for an alert, the clock ``detection`` explains the error of the query for alerts."""
+    """Return all clocks.
+
+    If the run waited for an alert, the clock ``detection`` explains the error of the query for alerts.
+    """
     alerted = any(
         step.action in (detection.FIRES, detection.RECEIVED) and step.id.startswith("detect.") for step in result.steps
     )
@@ -135,15 +142,18 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
 
 
 def residue(result: Result) -> str:
-    """Text beside a verdict: ``residue`` if changes were not undone, ``residue, closed`` if a person closed them, otherwise
-    empty.
+    """Return the text beside a verdict.
+
+    It is ``residue`` if changes were not undone, ``residue, closed`` if a person closed them, and otherwise empty.
     """
     return "residue, closed" if result.settled else "residue" if result.residue else ""
 
 
 def explained(result: Result) -> str:
-    """Meaning of the verdict. The text about a passed run does not claim more than the run did: no objective that the drill
-    does not set, and no success of a step whose failure was allowed.
+    """Return the meaning of the verdict.
+
+    The text about a passed run does not claim more than the run did. It mentions no objective that the drill does not set,
+    and no success of a step whose failure was allowed.
     """
     text = VERDICTS[result.verdict]
     if result.verdict is Verdict.PASSED and not result.objectives:
@@ -154,7 +164,7 @@ def explained(result: Result) -> str:
 
 
 def sentence(view: RunView) -> str:
-    """Result of the run in sentences, from measured figures only."""
+    """Return the result of the run in sentences, from measured figures only."""
     result, marks = view.result, view.timeline.marks
     service = one_line(result.service)
     tail = "" if result.verdict is Verdict.PASSED else _reason(result)
@@ -166,7 +176,7 @@ def sentence(view: RunView) -> str:
 
 
 def _fault(one: FaultResult) -> str:
-    """Sentence about a fault whose injection was not proven; empty for other faults."""
+    """Return a sentence about a fault whose injection was not proven; empty for other faults."""
     if one.injection in (Injection.NOT, Injection.INJECTED):
         return ""
     place = f"{one_line(one.step)} on {one_line(one.host)}"
@@ -220,7 +230,10 @@ def _loss(result: Result) -> str:
 
 
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
-    """Value and error of a clock in seconds; a value that the clocks of the result lack is taken from the objective."""
+    """Return the value and the error of a clock in seconds.
+
+    If the result has no such clock, the value of the objective is returned.
+    """
     value, error = result.clocks.get(f"{clock}_s"), result.clocks.get(f"{clock}_error_s")
     objective = _objective_of(result, clock)
     if objective is not None:
@@ -230,7 +243,10 @@ def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
 
 
 def written(result: Result, clock: str) -> str:
-    """Value of a clock with its error as text, as in the table of objectives; empty when the clock was not measured."""
+    """Return the value of a clock with its error, as text for the table of objectives.
+
+    Empty when the clock was not measured.
+    """
     value, error = measured(result, clock)
     if value is None:
         return ""
@@ -245,7 +261,7 @@ def _objective_of(result: Result, clock: str) -> Objective | None:
 
 
 def unmeasured(result: Result, clock: str) -> str:
-    """Reason why a clock has no figure; empty when no reason is recorded."""
+    """Return the reason why a clock has no figure; empty when no reason is recorded."""
     keys = [clock, f"{clock}_s", *(key for key, name in OBJECTIVE_CLOCKS.items() if name == clock)]
     reasons = [result.unmeasured[key] for key in keys if result.unmeasured.get(key)]
     objectives = [result.objectives[key].reason for key in keys if key in result.objectives]

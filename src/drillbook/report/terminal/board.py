@@ -1,6 +1,6 @@
-"""Present state of a run, updated by its events: phase, running steps, probes, the outage and its duration.
+"""Present state of a run, updated by its events: phase, running steps, probes, and the outage with its duration.
 
-Only for display during the run; the final report measures everything again from the whole journal.
+It is only for display during the run. The final report measures everything again from the whole journal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from drillbook.report.figures import one_line
 
 @dataclass(slots=True)
 class OnHost:
-    """A step on one host, with the progress of its transfer in bytes; times are on the run's clock."""
+    """A step on one host, with the progress of its transfer in bytes. Times are on the run's clock."""
 
     started: float
     ended: float | None = None
@@ -32,7 +32,10 @@ class OnHost:
     moved_at: float = 0.0
 
     def rate(self) -> float | None:
-        """Average bytes per second from the transfer's start to its newest progress event; None before any progress."""
+        """Return the average bytes per second from the transfer's start to its newest progress event.
+
+        None before the first progress event.
+        """
         span = self.moved_at - self.moving_since
         return self.moved / span if self.moved and span > 0 else None
 
@@ -52,14 +55,17 @@ class RunningStep:
 
 @dataclass(slots=True)
 class Watched:
-    """State of one probe up to now, for the live view."""
+    """State of one probe up to the present moment, for the live view."""
 
     name: str
     kind: str
     good: bool | None = None
     last_bad: float = -math.inf
     again: float | None = None
-    """End of the first good sample after the last bad one, on the run's clock; None if there is none."""
+    """End of the first good sample after the last bad sample, as a time on the run's clock.
+
+    None if there is no such sample.
+    """
     kept: int = 0
     lost: int = 0
 
@@ -73,7 +79,7 @@ class Watched:
                 self.again = end
 
     def wrote(self, what: CanaryWrites) -> None:
-        """Update the counts of surviving and lost writes, when a canary's rows were read back."""
+        """Update the counts of surviving and lost writes after a canary's rows were read back."""
         self.kept += len(what.acknowledged)
         self.lost += len(what.lost) + len(what.in_doubt)
         newest = [
@@ -86,14 +92,14 @@ class Watched:
 
 @dataclass(slots=True)
 class Board:
-    """Displayed state of one run; call ``see`` for every event."""
+    """Displayed state of one run. Call ``see`` for every event."""
 
     drill: str = ""
     run: str = ""
     phase: str = ""
     phase_started: float = 0.0
     waits_for: str = ""
-    """Sentence about what the run waits for while no step runs; empty before the run."""
+    """Sentence about the thing that the run waits for while no step runs; empty before the run."""
     targets: dict[str, float] = field(default_factory=dict)
     steps: dict[str, RunningStep] = field(default_factory=dict)
     probes: dict[str, Watched] = field(default_factory=dict)
@@ -119,7 +125,7 @@ class Board:
                 self.waits_for = "waiting for the end of this phase"
             case RecoveryStarted():
                 self.phase, self.phase_started = "recovery", event.clock
-                self.waits_for = "waiting for the hosts of the run, to undo its changes"
+                self.waits_for = "waiting for the hosts of the run, in order to undo its changes"
             case StepStarted() as what:
                 self._on_step_started(event, what)
             case IntentRecorded(effect="fault") if self.disruption is None:
@@ -147,9 +153,10 @@ class Board:
         return time.monotonic() - self._zero if math.isfinite(self._zero) else 0.0
 
     def down(self) -> tuple[float, bool] | None:
-        """Seconds of outage, from the disruption to the recovery or until now, and True while the outage lasts.
+        """Return the seconds of outage, and True while the outage lasts.
 
-        None before the disruption, or when no probe has seen a failure since then.
+        The outage counts from the disruption to the recovery, or until now. Return None before the disruption, or when no
+        probe has seen a failure since the disruption.
         """
         seen = [probe for probe in self.probes.values() if probe.kind == "availability"]
         seen = [probe for probe in seen if self.disruption is not None and probe.last_bad > self.disruption]

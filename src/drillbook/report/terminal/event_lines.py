@@ -1,4 +1,7 @@
-"""Progress of a run on the terminal: one line for each important event, readable without colour and in a log."""
+"""Progress of a run on the terminal.
+
+It prints one line for each important event. The lines are readable without colour and in a log.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ from drillbook.report.figures import one_line, seconds, shown, size
 from drillbook.report.wording import STEP_SHAPES
 
 _GENERAL = {"", CATALOGUE["not-ready"].remedy}
-"""Remedies that tell nothing more than the line of their finding."""
+"""Remedies that only repeat the line of their finding."""
 COLOURS = {
     "done": "green",
     "failed": "red",
@@ -44,7 +47,7 @@ COLOURS = {
 }
 MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
 ASIDE = 42
-"""Columns in the line of a step that are kept free for text beside the step's name."""
+"""Number of columns in the line of a step that are kept free for text beside the step's name."""
 
 
 def fitted(text: str, width: int) -> str:
@@ -59,7 +62,7 @@ LOOKING = "checking if the service is good again; a second Ctrl-C skips this"
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """State of a transfer: the times of its first and newest progress event, and the newest event itself."""
+    """State of a transfer: the times of its first and its newest progress event, and the newest event itself."""
 
     begun: float
     clock: float
@@ -68,10 +71,11 @@ class _Moved:
 
 @dataclass(slots=True)
 class Progress:
-    """Observer of the journal that prints events as they are written; if ``sink`` is given, it receives the lines instead.
+    """Observer of the journal that prints events as they are written. If ``sink`` is given, it receives the lines instead.
 
-    ``closing`` is True when a summary follows the run; lines that the summary would repeat are then not printed.
-    ``brief`` leaves out steps that went well and notes that need no attention; with ``phases``, each phase still has its line.
+    When ``closing`` is True, a summary follows the run, and lines that the summary would repeat are not printed. When
+    ``brief`` is True, steps that went well and notes that need no attention are left out. When ``phases`` is True, each
+    phase still has its line.
     """
 
     console: Console
@@ -100,7 +104,7 @@ class Progress:
                 )
 
     def _is_left_out(self, event: Event) -> bool:
-        """Return True for an event without a line in brief output."""
+        """Return True for an event that has no line in brief output."""
         match event.what:
             case _ if not self.brief:
                 return False
@@ -117,7 +121,7 @@ class Progress:
         return bool(notes.told(event)) and not notes.loud(event)
 
     def _run(self, event: Event) -> bool:
-        """Print a line about an event of the whole run; returns False for other events."""
+        """Print a line about an event of the whole run. Return False for any other event."""
         match event.what:
             case RunStarted() as what:
                 self._on_run_started(what)
@@ -139,7 +143,7 @@ class Progress:
         return True
 
     def _on_host(self, event: Event) -> bool:
-        """Print a line about an event of a step on a host; returns False for other events."""
+        """Print a line about an event of a step on a host. Return False for any other event."""
         place = (event.step, event.host)
         match event.what:
             case StepStarted(name=name, action=action):

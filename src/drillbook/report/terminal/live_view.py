@@ -1,7 +1,7 @@
 """Live view in a terminal: finished lines scroll up above the present state of the run.
 
-An event only updates the state and a queue. A separate thread draws, so that a slow or blocked terminal never delays the
-run.
+An event only updates the state and a queue. A separate thread draws the view, so that a slow or blocked terminal never
+delays the run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class LiveView:
     """Observer of the journal that draws the live view while its ``with`` block runs."""
 
     def __init__(self, console: Console, *, brief: bool = False, phases: bool = True) -> None:
-        """Prepare a live view on ``console``, which must be a terminal; ``brief`` and ``phases`` are those of ``Progress``."""
+        """Prepare a live view on ``console``. The console must be a terminal.
+
+        ``brief`` and ``phases`` have the same sense as in ``Progress``.
+        """
         self.console = console
         self.board = Board()
         self.progress = Progress(console, self.say, closing=True, brief=brief, phases=phases)
@@ -58,7 +61,7 @@ class LiveView:
     def __call__(self, event: Event) -> None:
         """Update the state from an event, without drawing.
 
-        While a manual step asks a person, the live view leaves the screen free.
+        While a manual step asks a person a question, the live view leaves the screen free.
         """
         with self._state:
             self.board.see(event)
@@ -74,7 +77,7 @@ class LiveView:
                 self._asked.discard(who)
 
     def say(self, line: RenderableType) -> None:
-        """Queue ``line`` to be printed above the present state."""
+        """Queue ``line``, so that it is printed above the present state."""
         self._lines.append(line)
 
     def _keep_drawing(self) -> None:
@@ -148,7 +151,7 @@ def _spin() -> str:
 
 
 def _step(step: RunningStep, now: float, width: int) -> list[Text]:
-    """Lines of a running step; several hosts are shown side by side below its name."""
+    """Return the lines of a running step. Several hosts are shown side by side below its name."""
     if len(step.hosts) == 1:
         host = step.hosts[0]
         tail = f" {fitted(host, 12)} {_lasted(step.on.get(host), now):>10}"
@@ -193,7 +196,7 @@ def _bar(part: float, style: str) -> Text:
 
 
 def _probes(board: Board, width: int) -> list[Text]:
-    """Newest state of each probe; as many probes on a line as fit."""
+    """Return the newest state of each probe, with as many probes on a line as fit."""
     words = {True: ("● good", "green"), False: ("● BAD", "bold red"), None: ("○ no answer yet", "dim")}
     lines: list[Text] = []
     for probe in board.probes.values():
@@ -212,13 +215,13 @@ def _probes(board: Board, width: int) -> list[Text]:
 
 
 def _outage(board: Board) -> list[Text]:
-    """Line about the outage so far, compared with the RTO objective; empty before the disruption."""
+    """Return a line about the outage so far, compared with the RTO objective; empty before the disruption."""
     if board.disruption is None:
         return []
     seen, target = board.down(), board.targets.get("rto")
     if seen is None:
         ago = took(max(0.0, board.now() - board.disruption))
-        return [Text(f"  broken {ago} ago; no probe has seen an outage yet", "yellow")]
+        return [Text(f"  the fault was injected {ago} ago; no probe has seen an outage yet", "yellow")]
     value, down = seen
     late = target is not None and value > target
     style = "bold red" if late else "yellow" if down else "green"

@@ -1,4 +1,7 @@
-"""Final summary in a terminal. Texts and symbols alone carry the meaning, so it is readable without colour."""
+"""Final summary in a terminal.
+
+Texts and symbols alone carry the meaning, so the summary is readable without colour.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +42,15 @@ COLOURS = {
 
 
 def summary(view: RunView, report: str = "") -> RenderableType:
-    """Summary of a run: its details and then, as the last lines, its verdict."""
+    """Return the summary of a run: its details and then, as the last lines, its verdict."""
     return Group(details(view, report), Text(), ending(view))
 
 
 def details(view: RunView, report: str = "", *, brief: bool = False) -> RenderableType:
-    """Objectives, clocks and phases (unless ``brief``), findings, changes not undone, and the path of the report."""
+    """Return objectives, clocks, phases, findings, changes that could not be undone, and the path of the report.
+
+    When ``brief`` is True, the phases are left out.
+    """
     result = view.result
     parts: list[RenderableType] = [Text()]
     if nothing := rows.nothing_measured(view):
@@ -56,7 +62,7 @@ def details(view: RunView, report: str = "", *, brief: bool = False) -> Renderab
 
 
 def ending(view: RunView) -> RenderableType:
-    """Last lines of a run: contradictions in its record, the sentence about it, and its verdict."""
+    """Return the last lines of a run: contradictions in its record, the sentence about its result, and its verdict."""
     result = view.result
     return Group(
         *_contradictions(rows.contradictions(view)),
@@ -67,19 +73,19 @@ def ending(view: RunView) -> RenderableType:
 
 
 def _changes(view: RunView) -> list[RenderableType]:
-    """Line about the differences since the last run; empty when the journal records no earlier run."""
+    """Return a line about the differences since the last run; empty when the journal records no earlier run."""
     text = changes.summary(view)
     return [Padding(Text(text, style="dim"), (0, 0, 0, 2), expand=False)] if text else []
 
 
 def _tolerated(view: RunView) -> list[RenderableType]:
-    """Line about retries and allowed failures; empty when there were none."""
+    """Return a line about retries and allowed failures; empty when there were none."""
     text = tolerated.summary(view)
     return [Padding(Text(f"! {text}", style="yellow"), (0, 0, 0, 2), expand=False)] if text else []
 
 
 def line(view: RunView) -> RenderableType:
-    """One drill of a suite in a few lines: verdict, findings by title, and changes not undone."""
+    """Return a few lines about one drill of a suite: verdict, titles of findings, and changes that could not be undone."""
     result = view.result
     text = _state(str(result.verdict))
     text.append(f" in {took(view.timeline.seconds)}", style="dim")
@@ -94,26 +100,26 @@ def line(view: RunView) -> RenderableType:
 
 
 def short_summary(view: RunView) -> RenderableType:
-    """Short summary of a run: only the verdict, the changes not undone, and the findings."""
+    """Return a short summary of a run: only the verdict, the changes that could not be undone, and the findings."""
     result = view.result
     parts: list[RenderableType] = [_verdict(result.verdict, result.title, wording.residue(result), result.exit)]
     if result.open_residue:  # the short summary has no list of next steps
-        parts.append(Padding(Text(f"to undo it: {view.program} drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
+        parts.append(Padding(Text(f"to undo the change: {view.program} drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
     return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
 
 
 def short_suite_summary(suite: SuiteResult) -> RenderableType:
-    """Line with the verdict of a suite."""
+    """Return a line with the verdict of a suite."""
     return _verdict(suite.verdict, suite.title, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit)
 
 
 def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
-    """Summary of a suite: its drills and then, as the last lines, its verdict."""
+    """Return the summary of a suite: its drills and then, as the last lines, its verdict."""
     return Group(suite_details(suite, views, report), Text(), suite_ending(suite, views))
 
 
 def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
-    """Each drill of a suite with its verdict and objectives, the changes not undone, and the path of the report."""
+    """Return each drill of a suite with its verdict and objectives, the changes not undone, and the path of the report."""
     table = _table("Drills", "drill", "verdict", "objectives")
     for row in suite_rows(suite, views):
         figures = [f"{one.short} {one.measured}: {one.state}" for one in row.objectives]
@@ -125,7 +131,7 @@ def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = ""
 
 
 def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType:
-    """Last lines of a suite: contradictions in its record, the number of drills by verdict, and its verdict."""
+    """Return the last lines of a suite: contradictions in its record, the number of drills by verdict, and its verdict."""
     found = suite_rows(suite, views)
     return Group(
         *_contradictions(suite_contradictions(suite, found)),
@@ -202,9 +208,9 @@ def _phases(view: RunView) -> RenderableType:
 
 
 def _notes(view: RunView) -> list[RenderableType]:
-    """Lines about requests to stop the run.
+    """Return lines about requests to stop the run.
 
-    Other notes that need attention are shown as findings; the report shows all notes.
+    Other notes that need attention are shown as findings. The report shows all notes.
     """
     pairs = zip(view.notes, rows.note_rows(view), strict=True)
     lines = [Text(f"! {at}  {text}", style="yellow") for one, (at, text, _) in pairs if one.kind == StopRequested.KIND]
@@ -231,7 +237,7 @@ def _findings(view: RunView) -> list[RenderableType]:
 
 
 def _kept(view: RunView) -> list[tuple[str, str, str]]:
-    """Findings about changes not undone, which are printed in full, with the next step."""
+    """Return the findings about changes that could not be undone. They are printed in full, with the next step."""
     return [("residue", one.step, one.host) for one in view.result.residue]
 
 
