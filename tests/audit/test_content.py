@@ -53,7 +53,7 @@ def test_what_the_inventory_leaves_out_is_shown_with_its_reason_and_is_no_gap(bo
     assert "left out: <bdi>kept by &lt;another&gt; team</bdi>" in html.render(audit)
     assert "left out: kept by &lt;another&gt; team" in markdown.render(audit)
     assert "1 of 1 service recovered" in audit.sentence
-    assert "1 more is left out by the inventory, with a reason" in audit.sentence
+    assert "1 more is exempt from drills, for a reason in the inventory" in audit.sentence
 
 
 def test_what_is_left_out_and_drilled_all_the_same_counts_its_runs(book):
@@ -142,7 +142,7 @@ def test_only_a_run_that_passed_proves_an_objective(book):
     assert row.measured == "not proven in the period"
     assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10",)
     assert all(not row.proven for row in late.proven)
-    assert {run.rto for run in late.runs} == {"2.41 s ± 0.11 s: not proven, the run did not pass", "6.41 s ± 0.11 s: missed"}
+    assert {run.rto for run in late.runs} == {"2.41 s ± 0.11 s: not proven, because the run did not pass", "6.41 s ± 0.11 s: missed"}
 
 
 def test_passed_with_residue_is_no_proof(book):

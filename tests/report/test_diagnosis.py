@@ -48,7 +48,7 @@ def test_one_run_shows_what_spoke_for_and_against():
     for shown in (page, text):
         assert "process 7 holds it" in shown
         assert "end it" in shown
-        assert "which is the expected cause" in shown
+        assert "This is the expected cause." in shown
         assert "<script>" not in shown
     assert 'href="#diagnosis"' in page
 

@@ -35,7 +35,7 @@ def test_commands_name_the_program_and_the_inventory_that_were_used() -> None:
 def test_the_owner_is_told_with_role_and_address() -> None:
     assert next_steps.owner(samples.passed()) == "dba (DBA, dba@example.com)"
     assert next_steps.owner(samples.passed().model_copy(update={"owner": ""})) == ""
-    assert "The drill names no owner." in html.render(samples.passed().model_copy(update={"owner": ""}))
+    assert "The drill has no owner." in html.render(samples.passed().model_copy(update={"owner": ""}))
 
 
 def test_nothing_closed_is_recovered_again() -> None:

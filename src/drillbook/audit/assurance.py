@@ -1,4 +1,7 @@
-"""Verification of all journals by the signatures of the runs, and by anchors: copies of their hashes outside ``reports/``."""
+"""Verification of all journals by the signatures of the runs, and by anchors.
+
+An anchor is a copy of a journal's hashes outside of ``reports/``.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,11 @@ class Assurance:
     """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
 
     unvouched: tuple[str, ...] = ()
-    """Runs of the period whose present content has no trusted signature, and unreadable anchors, each with the reason."""
+    """Runs of the period without a trusted signature of their present content, and unreadable anchors. Each has its reason.
+    """
     compared: tuple[str, ...] = ()
-    """Places whose anchors were compared with the journals, each with its number of runs and its newest anchor's time."""
+    """Places whose anchors were compared with the journals. Each has its number of runs and the time of its newest anchor.
+    """
     problems: tuple[Problem, ...] = ()
     """Contradictions between anchors and journals."""
     checked: bool = True
@@ -35,13 +40,13 @@ class Assurance:
 
 
 UNCHECKED = Assurance(checked=False)
-"""Result when neither signatures nor anchors were verified, only the chain of hashes."""
+"""Result when only the chain of hashes was verified, without signatures and anchors."""
 
 
 def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, kept_in: Sequence[Place]) -> Assurance:
     """Verify the signatures of all runs of ``period``, and compare all journals with the anchors in ``kept_in``.
 
-    Raises UsageError for root certificates of timestamps that cannot be read.
+    Raises UsageError when root certificates of timestamps cannot be read.
     """
     checker = timestamps.checker()
     inside = [reports / one.folder for one in records if not one.copy_of and period.holds(one.started)]
@@ -59,12 +64,12 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
 
 
 def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Iterator[str]:
-    """Reasons why the anchor of a run is weak evidence, such as a missing lock or an invalid timestamp."""
+    """Return the reasons why the anchor of a run is weak evidence, such as a missing lock or an invalid timestamp."""
     yield from known.doubts.get(run, ())
     if checker is not None:
         anchor = known.runs.get(run)
         yield from filter(
-            None, [checker.doubt(anchor.content) if anchor else "there is no anchor of the run, and so no timestamp"]
+            None, [checker.doubt(anchor.content) if anchor else "the run has no anchor, so it has no timestamp"]
         )
 
 
@@ -75,7 +80,7 @@ def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterato
         record = there.get(run)
         if record is None:
             if anchor.events or not anchors.present(anchor, reports):
-                text = f"{run} is missing; the anchor in {anchor.source} of {anchor.at} names it"
+                text = f"the run {run} is missing, although the anchor in {anchor.source} of {anchor.at} names it"
                 yield Problem("anchor-missing", run, text, True, at, at)
         elif not record.damage and (wrong := anchors.differs(anchor, record.hashes)):
             yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at)

@@ -1,4 +1,7 @@
-"""Journals of campaigns in an audit: each names the intents of its sites and the last events of their runs."""
+"""Journals of campaigns in an audit.
+
+A campaign's journal names the intents of its sites and the last events of their runs.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,19 @@ PATTERN = "campaigns/[!.]*/record/journal.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign, by its journal."""
+    """One campaign, as its journal describes it."""
 
     name: str
     hashes: frozenset[str] = frozenset()
-    """Hash of each event: the runs of a campaign name the intent of their site as the previous event."""
+    """Hash of each event. The runs of a campaign name the intent of their site as their previous event."""
     heads: Mapping[str, tuple[str, ...]] | None = None
-    """Hashes of the last events of the runs of each site that ended, by the name of its run."""
+    """Hashes of the last events of each site's ended runs, by the name of the run."""
     finished: bool = False
     damage: str = ""
 
     @property
     def started(self) -> str | None:
-        """Start of the campaign by its name, as in a journal; None for another name."""
+        """Start of the campaign, taken from its name and written as in a journal; None if the name has another form."""
         found = RUN_ID.fullmatch(self.name)
         return "{}-{}-{}T{}:{}:{}.{}000Z".format(*found.groups()[:7]) if found else None
 
@@ -56,7 +59,7 @@ def _read(path: Path) -> Campaign:
 
 
 def ended_heads(campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, str, str]]:
-    """Each campaign with the name of a run and the hash of the last event of a journal of this run."""
+    """Return each campaign with the name of a run, and the hash of the last event of a journal of this run."""
     for one in campaigns:
         for run, heads in (one.heads or {}).items():
             for head in heads:

@@ -1,4 +1,4 @@
-"""The chain of all runs: the first event of a journal contains the last hash of the previous run, to reveal removed runs."""
+"""The chain of all runs. The first event of a journal contains the last hash of the previous run, to reveal removed runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Maximum age in seconds of the previous run's last hash when a new run records it; newer events may follow that hash."""
+"""Longest time, in seconds, between the previous run's last hash and a new run that records the hash.
+
+Newer events may follow that hash in the journal.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Problem of a journal; ``breaking`` means that a journal was, or may have been, changed or removed."""
+    """Problem of a journal.
+
+    ``breaking`` is true when a journal was changed or removed, or may have been.
+    """
 
     code: str
     run: str
@@ -24,7 +30,7 @@ class Problem:
     breaking: bool
     first: str | None
     last: str | None
-    """Time before which the problem arose; ``first`` is the time after which it arose. None when unknown."""
+    """The problem arose after the time ``first`` and before this time. None when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +39,16 @@ class Link:
 
     before: str
     anchored_events: int
-    """Number of the run's events that are covered by the hash in the later run."""
+    """Number of the run's events that the hash in the later run covers."""
     anchored_by: str
 
 
 @dataclass(slots=True)
 class Chain:
-    """Chain of all runs: each journal's first event records the last hash of the previous run's journal."""
+    """Chain of all runs. Each journal's first event records the last hash of the previous run's journal."""
 
     links: dict[str, Link] = field(default_factory=dict)
-    """Links, by the folder of the run."""
+    """Links of the runs, by the folder of the run."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -59,9 +65,10 @@ class _Place:
 
 
 def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence[Campaign] = ()) -> Chain:
-    """Build the chain of all journals ``found``, which must be sorted by run, and collect its problems.
+    """Build the chain of all journals ``found``, and collect its problems. ``found`` must be sorted by run.
 
-    A run of a campaign names the intent of its site in place of the run before it, and the campaign names the run's last event.
+    A run of a campaign names the intent of its site in place of the run before it. The campaign names the last event of the
+    run.
     """
     chain = Chain()
     records = [one for one in found if not one.copy_of]
@@ -94,13 +101,16 @@ def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence
 def _campaigns(
     campaigns: Sequence[Campaign], places: Mapping[str, _Place], vouched: dict[str, tuple[int, str]]
 ) -> Iterator[Problem]:
-    """Problems of campaigns; enters into ``vouched`` the events of runs whose last event a campaign recorded."""
+    """Return the problems of campaigns.
+
+    The events that a campaign recorded as the last events of its runs are added to ``vouched``.
+    """
     for campaign in campaigns:
         at = campaign.started
         if campaign.damage:
             yield Problem("campaign-damaged", campaign.name, campaign.damage, True, at, at)
         elif not campaign.finished:
-            text = f"the campaign {campaign.name} has no recorded end: it runs, or it can be resumed"
+            text = f"the campaign {campaign.name} has no recorded end: it is still running, or it can be resumed"
             yield Problem("campaign-unfinished", campaign.name, text, False, at, at)
     for campaign, run, head in ended_heads(campaigns):
         if (place := places.get(head)) is None:
@@ -117,7 +127,7 @@ def _before(one: Record, place: _Place | None) -> str:
     if one.first is None or one.first.prev is None:
         return "none: the first run of the record"
     if place is None:
-        return "MISSING: no journal contains the hash that it names"
+        return "MISSING: no journal contains the hash that this run names"
     if place.record.damage:
         return f"{place.record.run}, whose journal is now damaged"
     if place.head:
@@ -130,9 +140,10 @@ def _before(one: Record, place: _Place | None) -> str:
 def _link_problems(
     earlier: Sequence[Record], one: Record, place: _Place | None, members: Container[str]
 ) -> Iterator[Problem]:
-    """Problems of the link from run ``one`` to its previous run; ``earlier`` contains all older runs, oldest first.
+    """Return the problems of the link from run ``one`` to its previous run.
 
-    ``members`` are the folders of runs of campaigns: they may arrive late from other machines, and their campaign names them.
+    ``earlier``: all older runs, oldest first. ``members``: folders of runs of campaigns. These runs may arrive late from
+    other machines, and their campaign names them.
     """
     before = earlier[-1] if earlier else None
     if one.first and one.first.prev and place is None:
@@ -154,7 +165,7 @@ def _link_problems(
             "grown",
             place.record.run,
             f"the journal of {place.record.run} ended with event {place.seq} when {one.run} began, but now contains "
-            f"{len(place.record.hashes)} events, which no recovery wrote",
+            f"{len(place.record.hashes)} events, and no recovery wrote the added events",
             True,
             place.record.started,
             one.started,
@@ -180,8 +191,9 @@ def _missing(before: Record | None, one: Record) -> Problem:
 
 
 def _plausible(one: Record, place: _Place) -> bool:
-    """Return True when the events after ``place`` can be explained: a recovery wrote them, or they are later than the start
-    of run ``one``.
+    """Return True when the events after ``place`` can be explained.
+
+    A recovery wrote them, or they are later than the start of run ``one``.
     """
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):
@@ -193,7 +205,10 @@ def _plausible(one: Record, place: _Place) -> bool:
 
 
 def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
-    """Describe a fork of the chain: run ``one`` began after run ``other``, but names an older run as its previous run."""
+    """Describe a fork of the chain.
+
+    The run ``one`` began after the run ``other``, but names an older run as its previous run.
+    """
     named = f"names {place.record.run}" if place else "names no run"
     both = bool(other.first and one.first and other.first.prev == one.first.prev)
     text = f"{one.run} {named} as the previous run, and skips {other.run}"
@@ -221,7 +236,7 @@ def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
 
 
 def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str, _Place]) -> Iterator[Problem]:
-    """Problems of each journal by itself, independent of the other journals."""
+    """Return the problems of each journal by itself, independent of the other journals."""
     originals = {one.folder: one for one in records}
     for one in found:
         if one.copy_of:
@@ -234,7 +249,7 @@ def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str,
         elif one.damage:
             yield _problem("damaged", one, one.damage)
         elif one.torn:
-            why = "power was lost, or data was added after its end"
+            why = "power was lost, or data was added after the end of the journal"
             text = f"the last line of {one.folder}/journal.jsonl is incomplete and ignored: {why}"
             yield _problem("torn", one, text, breaking=False)
         if one.run != one.name:
@@ -248,14 +263,15 @@ def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str,
 
 
 def _problem(code: str, one: Record, text: str, *, breaking: bool = True) -> Problem:
-    """Make a problem of one journal, dated to the start of its run."""
+    """Make a problem of one journal. Its date is the start of the run."""
     return Problem(code, one.run, text, breaking, one.started, one.started)
 
 
 def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) -> Problem:
     """Describe an empty journal as a problem.
 
-    The problem is harmless if the next run recorded no hash of this journal: then the run died before its first event.
+    The problem is harmless if the next run recorded no hash of this journal, because then the run died before its first
+    event.
     """
     later = next((other for other in records if other.name > one.name and other.first), None)
     place = places.get(later.first.prev or "") if later and later.first else None
@@ -263,8 +279,8 @@ def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) ->
         return Problem(
             "empty",
             one.run,
-            f"{one.damage}; {later.run} shows that it was empty when that run began: the run died before its first "
-            "event, and changed nothing",
+            f"{one.damage}; {later.run} shows that the journal was empty when {later.run} began: the run died "
+            "before its first event, and changed nothing",
             False,
             one.started,
             one.started,
@@ -272,7 +288,8 @@ def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) ->
     return Problem(
         "empty",
         one.run,
-        f"{one.damage}: the run died before its first event, or its lines were removed; no later run shows which",
+        f"{one.damage}: the run died before its first event, or lines of the journal were removed; no later run "
+        "shows which of the two happened",
         True,
         one.started,
         one.started,
@@ -281,9 +298,9 @@ def _empty(one: Record, records: Sequence[Record], places: dict[str, _Place]) ->
 
 def _strays(strays: Sequence[Stray]) -> Iterator[Problem]:
     texts = {
-        "no-journal": "is the folder of a run or a suite with files but without a journal: the journal was removed",
+        "no-journal": "is the folder of a run or a suite that has files but no journal: the journal was removed",
         "empty-folder": "is the folder of a run or a suite that never began",
-        "link": "is a link and was not followed: if it contains runs, move the folder itself here",
+        "link": "is a link and was not followed; if the linked folder contains runs, move the folder itself here",
     }
     for stray in strays:
         at = Record(stray.folder, "", 0).started
@@ -298,13 +315,13 @@ def _strays(strays: Sequence[Stray]) -> Iterator[Problem]:
 
 
 def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem], list[Problem]]:
-    """Split problems into two lists: those that may have arisen in the period, and all other problems."""
+    """Split problems into two lists: the problems that may have arisen in the period, and all others."""
     inside = [one for one in problems if period.touches(one.first, one.last)]
     return inside, [one for one in problems if one not in inside]
 
 
 def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:
-    """Describe the last events of journals that no later run recorded a hash of: their removal would go unnoticed."""
+    """Describe the last events of journals whose hash no later run recorded. Their removal would go unnoticed."""
     found = []
     for one in records:
         if one.damage or one.copy_of:
@@ -312,7 +329,7 @@ def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:
         link = chain.links[one.folder]
         rest = len(one.hashes) - link.anchored_events
         if rest and link.anchored_events:
-            found.append(f"{one.run}: its last {count(rest, 'event')}, written after {link.anchored_by} began")
+            found.append(f"{one.run}: its last {count(rest, 'event')}, written after the run {link.anchored_by} began")
         elif rest:
-            found.append(f"{one.run}: all {count(rest, 'event')}, since no later run names this journal")
+            found.append(f"{one.run}: all {count(rest, 'event')}, because no later run names this journal")
     return found

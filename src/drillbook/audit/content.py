@@ -1,4 +1,4 @@
-"""Content of an audit, read once from the journals; the HTML, Markdown and JSON reports are all rendered from it."""
+"""Content of an audit, read once from the journals. The HTML, Markdown and JSON reports are all rendered from this content."""
 
 from __future__ import annotations
 
@@ -45,11 +45,17 @@ class RunRow:
     rto: str
     rpo: str
     closed: str = ""
-    """Person, time and reason of the statement that the run's remaining changes (residue) need no undo; empty without one."""
+    """Statement that the run's remaining changes (residue) need no undo: the person, the time and the reason.
+
+    Empty when nobody made a statement.
+    """
 
     @property
     def left(self) -> tuple[str, ...]:
-        """Texts about the changes that the run did not undo, followed by the statement that they need no undo, if there is one."""
+        """Texts about the changes that the run did not undo.
+
+        If a person stated that the changes need no undo, the statement is the last text.
+        """
         return (*self.residue, *((self.closed,) if self.closed else ()))
 
 
@@ -101,7 +107,7 @@ class Audit:
     elsewhere: tuple[Problem, ...]
     unanchored: tuple[str, ...]
     newest: str
-    """Time at which the newest run of all began, even if it is outside the period."""
+    """Time at which the newest of all runs began, even if that run is outside of the period."""
     outside: int
     """Number of journals outside the period that were read for the chain."""
     runs: tuple[RunRow, ...]
@@ -117,7 +123,7 @@ class Audit:
     capacity: tuple[CapacityRow, ...] = ()
     missed: tuple[MissedRow, ...] = ()
     schedule_damage: str = ""
-    """Reason why the record of missed drills cannot be trusted; empty when it is intact, or there is none."""
+    """Reason why the record of missed drills cannot be trusted. Empty when the record is intact, or when there is none."""
     assurance: Assurance = UNCHECKED
 
     @property
@@ -135,7 +141,7 @@ class Audit:
 def _of_period(records: Sequence[Record], period: Period) -> tuple[list[Record], list[Record]]:
     """Return the runs that began in ``period`` or at an unknown time, oldest first, and the runs before the period.
 
-    Runs after the period are in neither list.
+    Neither list contains the runs after the period.
     """
     runs = sorted((one for one in records if period.holds(one.started)), key=lambda one: (one.started or "", one.name))
     return runs, [one for one in records if one not in runs and not period.ended_before(one.started)]
@@ -151,9 +157,9 @@ def make(
     scheduled: tuple[Sequence[Entry], str] = ((), ""),
     campaigns: Sequence[Campaign] = (),
 ) -> Audit:
-    """Make the audit of ``period`` from all journals and from ``scheduled``, the result of ``schedule_record.read``.
+    """Make the audit of ``period`` from all journals and from ``scheduled``.
 
-    ``today`` is the date of the audit in UTC, by default the present date.
+    ``scheduled``: result of ``schedule_record.read``. ``today``: date of the audit in UTC, by default the present date.
     """
     followed = chain.follow(records, strays, campaigns)
     made = _of_journals(records, followed, period, assurance, today or datetime.now(UTC).date())
@@ -219,7 +225,7 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
             f"{shown} of {count(len(covered) - left_out, 'service')} recovered in at least one run that passed."
         )
         text += (
-            f" {left_out} more {'is' if left_out == 1 else 'are'} left out by the inventory, with a reason."
+            f" {left_out} more {'is' if left_out == 1 else 'are'} exempt from drills, for a reason in the inventory."
             if left_out
             else ""
         )
@@ -262,7 +268,10 @@ def _run(one: Record) -> RunRow:
 
 
 def _closed(one: Record) -> str:
-    """Text of a person's statement that nothing is left to undo, with the last check of each change; empty without a statement."""
+    """Return the text of a person's statement that nothing is left to undo, with the last check of each change.
+
+    Empty when nobody made a statement.
+    """
     settled = one.result.settled if one.result else None
     return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""
 
@@ -274,7 +283,7 @@ def _figure(one: Record, key: str) -> str:
     if row.measured_s is None:
         return "not measured"
     counts = row.state != MET or one.verdict == Verdict.PASSED
-    return f"{row.measured}: {row.state if counts else 'not proven, the run did not pass'}"
+    return f"{row.measured}: {row.state if counts else 'not proven, because the run did not pass'}"
 
 
 def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:
@@ -286,7 +295,7 @@ def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:
 
 
 def _operators(records: Sequence[Record], period: Period) -> list[OperatorRow]:
-    """Operators of runs and recoveries in the period, sorted by name."""
+    """Return the operators of runs and recoveries in the period, sorted by name."""
     acts = [(one.operator, one.started or "", "run") for one in records if one.first and period.holds(one.started)]
     acts += [
         (resumed.operator, resumed.at, "recovery")
@@ -321,7 +330,7 @@ def _evidence(one: Record, followed: chain.Chain) -> EvidenceRow:
 
 
 def as_data(audit: Audit) -> dict[str, object]:
-    """Content of the audit for JSON; keys may be added but are never renamed."""
+    """Return the content of the audit for JSON. Keys may be added but are never renamed."""
     rows = {
         name: [asdict(row) for row in getattr(audit, name)]
         for name in (

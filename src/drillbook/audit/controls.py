@@ -1,6 +1,7 @@
-"""Controls that require tested recovery: the sections of an audit with evidence for each, and the limits of that evidence.
+"""Controls that require tested recovery.
 
-Only ids and titles are cited; the texts belong to their publishers. No control is claimed to be fulfilled.
+For each control, this module names the sections of an audit with evidence, and the limits of that evidence. Only ids and
+titles are cited, because the texts belong to their publishers. No control is claimed to be fulfilled.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ CONTROLS = (
         ISO,
         "A.8.13",
         "Information backup",
-        "That backups made in the drills could be restored, and what was lost between backup and disruption.",
+        "That backups made in the drills could be restored, and how much data was lost between backup and disruption.",
         ("proven", "findings"),
         "That every backup policy is kept: scope, retention, encryption and off-site copies of the routine backups.",
     ),
@@ -63,9 +64,9 @@ CONTROLS = (
         ISO,
         "A.8.14",
         "Redundancy of information processing facilities",
-        "How long services stayed away when a part of them was taken out, for the parts that drills took out.",
+        "How long services stayed away when a part of them was taken out. Only the parts that drills took out are covered.",
         ("coverage", "proven"),
-        "That redundant facilities exist at a second site, and parts that no drill took out.",
+        "That redundant facilities exist at a second site. Also the parts of services that no drill took out.",
     ),
     Control(
         NIST,
@@ -111,7 +112,7 @@ CONTROLS = (
         DORA,
         "Art. 12",
         "Backup policies and procedures, restoration and recovery procedures and methods",
-        "Restorations from backups with checks of the integrity of the restored data, RTO and RPO measured.",
+        "Restorations from backups with checks of the integrity of the restored data, with measured RTO and RPO.",
         ("proven", "trend", "evidence"),
         "That restoration uses systems that are physically and logically segregated, unless the inventory shows it.",
     ),
@@ -119,12 +120,13 @@ CONTROLS = (
 
 
 def bearing(compared: Sequence[str]) -> tuple[Control, ...]:
-    """Return the controls with their evidence; ``compared`` contains the drills that passed with a restore and a comparison
-    of its content.
+    """Return the controls with their evidence.
+
+    ``compared``: drills with a passed run that restored a backup and compared its content.
     """
     shows = (
         f"That a backup was restored and its content compared, in runs that passed: {', '.join(compared)}."
         if compared
-        else "Nothing: in no run of the period that passed was a backup restored and its content compared."
+        else "Nothing: no run of the period that passed restored a backup and compared its content."
     )
     return tuple(replace(one, shows=shows) if one.id == "A1.2" else one for one in CONTROLS)

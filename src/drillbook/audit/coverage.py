@@ -21,19 +21,23 @@ NO_RUN = "no run"
 NOT_YET = "not yet"
 """Mark of a span that begins in the future."""
 LEFT_OUT = "left out"
-"""Mark of a span without a run of a service that the inventory exempts from drills."""
+"""Mark of a span without runs, for a service that the inventory exempts from drills."""
 SEVERITIES = ("critical", "high", "medium", "low")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One service in one span of the period: the number of runs, and the verdict of the last run."""
+    """One service in one span of the period: the number of its runs, and the verdict of the last run."""
 
     span: str
     runs: int
     passed: int
     last: str
-    """Verdict of the last run. Without a run: ``no run`` (a gap), ``not yet`` (in the future) or ``left out`` (exempt)."""
+    """Verdict of the last run.
+
+    When there was no run: ``no run`` (a gap), ``not yet`` (the span is in the future) or ``left out`` (the service is
+    exempt).
+    """
     residue: bool
 
 
@@ -47,18 +51,18 @@ class CoverageRow:
     runs: int
     passed: int
     gaps: tuple[str, ...]
-    """Spans without any run and without an exemption."""
+    """Spans without any run that no exemption explains."""
     unproven: tuple[str, ...]
-    """Spans with runs of which none passed."""
+    """Spans in which runs took place and none of them passed."""
     recovered: int = 0
-    """Number of passed runs that proved a fault active and then restored."""
+    """Number of passed runs that proved a fault active and then restored the service."""
     left_out: str = ""
-    """Reason in the inventory (`not_drilled`) for exempting the service from drills; empty without one."""
+    """Reason in the inventory (`not_drilled`) for exempting the service from drills; empty when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProvenRow:
-    """For one drill and one of its objectives: the last run that passed and met the objective, with the measured value."""
+    """One objective of one drill: the last run that passed and met the objective, with the measured value."""
 
     environment: str
     service: str
@@ -81,7 +85,7 @@ class ProvenRow:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One code of a finding in one drill, with the number of occurrences."""
+    """One code of a finding in one drill, with the number of its occurrences."""
 
     code: str
     severity: str
@@ -98,7 +102,7 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A run of a drill whose plan differs from that of the previous run."""
+    """A run of a drill whose plan differs from the plan of the previous run."""
 
     environment: str
     drill: str
@@ -110,12 +114,12 @@ class PlanRow:
 
 
 def drill_of(one: Record) -> tuple[str, str, str]:
-    """Key that groups runs: environment, service and drill."""
+    """Return the key by which runs are grouped: environment, service and drill."""
     return one.environment, one.service, one.drill
 
 
 def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Group runs by environment, service and drill; oldest first in each group."""
+    """Group runs by environment, service and drill. The oldest run comes first in each group."""
     found: dict[tuple[str, str, str], list[Record]] = {}
     for one in sorted(records, key=lambda one: (one.started or "", one.name)):
         found.setdefault(drill_of(one), []).append(one)
@@ -123,10 +127,10 @@ def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Recor
 
 
 def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, today: date) -> list[CoverageRow]:
-    """Coverage of every service that was drilled, or is in the newest plan of its environment.
+    """Return the coverage of every service that was drilled, or that is in the newest plan of its environment.
 
-    A span that begins after ``today`` (UTC) is not a gap, and neither is a span of a service that the newest plan exempts
-    from drills.
+    A span that begins after ``today`` (UTC) is not a gap. A span of a service that the newest plan exempts from drills is no
+    gap either.
     """
     wanted = {(one.environment, one.service) for one in [*earlier, *runs] if one.plan}
     newest = {one.environment: one for one in sorted([*earlier, *runs], key=lambda one: one.started or "") if one.plan}
@@ -144,7 +148,7 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
 
 
 def _left_out(newest: Record | None, service: str) -> str:
-    """Reason why no drill of ``service`` is expected; empty when a drill is expected."""
+    """Return the reason why no drill of ``service`` is expected; empty when a drill is expected."""
     services = newest.plan["inventory"].get("services") or {} if newest else {}
     written = services.get(service)
     return str(written.get("not_drilled") or "") if isinstance(written, dict) else ""
@@ -153,7 +157,7 @@ def _left_out(newest: Record | None, service: str) -> str:
 def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:
     """Return True when the run drilled the same service that the environment's newest plan calls ``service``.
 
-    Compares host, server and part of the service, since the run's own plan may have used another name.
+    Host, server and part of the service are compared, since the run's own plan may have used another name.
     """
     if one.environment != environment:
         return False
@@ -167,7 +171,10 @@ def _of(one: Record, environment: str, service: str, newest: Record | None) -> b
 
 
 def _thing(one: Record, service: str) -> Thing | None:
-    """Identity of ``service`` in the run's plan: host, server and part; None if the plan is unreadable or lacks the service."""
+    """Return the identity of ``service`` in the run's plan: host, server and part.
+
+    None if the plan is unreadable or lacks the service.
+    """
     try:
         inventory = Inventory.model_validate(one.plan.get("inventory"))
     except ValueError:
@@ -209,7 +216,7 @@ def recovered(one: Record) -> bool:
 
 
 def compared(one: Record) -> bool:
-    """Return True when the run passed with a restore and a comparison of the restored content."""
+    """Return True when the run passed, restored a backup, and compared the restored content."""
     steps = one.result.steps if one.result and one.verdict == Verdict.PASSED else ()
     done = [step for step in steps if step.status == "done"]
     return any(step.id.startswith("restore.") for step in done) and any(
@@ -218,7 +225,10 @@ def compared(one: Record) -> bool:
 
 
 def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
-    """Make the cell of one span of time; ``without`` is the cell's mark when the span has no run."""
+    """Make the cell of one span of time.
+
+    ``without``: mark of the cell when the span has no run.
+    """
     if not runs:
         return Cell(label, 0, 0, without, False)
     last = max(runs, key=lambda one: (one.started or "", one.name))
@@ -228,24 +238,24 @@ def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:
-    """Objectives of a run with their measurements; empty when its journal cannot be trusted."""
+    """Return the objectives of a run with their measurements; empty when the journal of the run cannot be trusted."""
     return dict(one.result.objectives) if one.result and not one.damage and not one.doubts else {}
 
 
 def targets_of(one: Record) -> dict[str, float]:
-    """Objectives that the run's plan sets, in seconds, measured or not."""
+    """Return the objectives that the run's plan sets, in seconds, no matter if they were measured."""
     found = one.plan.get("objectives")
     return {str(key): float(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def row_of(one: Record, key: str) -> ObjectiveRow | None:
-    """Report row of one objective of a run; None without a trustworthy measurement."""
+    """Return the report row of one objective of a run; None when there is no trustworthy measurement."""
     found = objectives_of(one)
     return objective_rows({key: found[key]})[0] if key in found else None
 
 
 def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:
-    """For each drill and objective, the last run of the period that passed and met the objective."""
+    """Return, for each drill and objective, the last run of the period that passed and met the objective."""
     inside, before = by_drill(runs), by_drill(earlier)
     found = []
     for drill in sorted({*inside, *before}):
@@ -278,7 +288,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         old = next((one for one in reversed(earlier) if _shows(one, key)), None)
         past = row_of(old, key) if old else None
         notes.append(
-            f"before the period: {past.measured} on {_day(old)}" if old and past else "never proven before in the record"
+            f"before the period: {past.measured} on {_day(old)}" if old and past else "not proven in any run of the record"
         )
     return ProvenRow(
         *drill,
@@ -305,11 +315,14 @@ def _since(shown: Record, row: ObjectiveRow, newest: Record, wanted: float) -> l
         notes.append(
             f"the newest run ended {newest.verdict} on {_day(newest)}"
             if newest.verdict != Verdict.PASSED
-            else "the newest run passed without this objective"
+            else "the newest run passed, but does not have this objective"
         )
     if wanted != row.target_s and row.measured_s is not None:
         held = row.measured_s + (row.error_s or 0.0) <= wanted
-        notes.append(f"the target is {seconds(wanted)} since then: {'within it too' if held else 'NOT within it'}")
+        notes.append(
+            f"the target has changed to {seconds(wanted)} since then: "
+            f"{'the figure is within it, too' if held else 'the figure is NOT within it'}"
+        )
     return notes
 
 
@@ -319,7 +332,10 @@ def _day(one: Record) -> str:
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
-    """Findings of the period by code and drill, most severe first; ``state`` tells if the newest run still has the finding."""
+    """Return the findings of the period by code and drill, most severe first.
+
+    ``state`` of a row tells if the newest run still has the finding.
+    """
     found = []
     for drill, mine in by_drill(runs).items():
         seen: dict[str, list[Record]] = {}
@@ -362,7 +378,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:
-    """Runs of the period whose plan digest differs from that of the previous run of the same drill."""
+    """Return the runs of the period whose plan digest differs from that of the previous run of the same drill."""
     found = []
     inside = {one.folder for one in runs}
     for drill, mine in by_drill([*earlier, *runs]).items():

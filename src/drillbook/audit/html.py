@@ -1,4 +1,4 @@
-"""The audit as one HTML file in the style of the reports, without scripts or external resources."""
+"""The audit as one HTML file in the style of the reports. The file needs no scripts and no external resources."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def render(audit: Audit) -> str:
 
 
 def _choices(audit: Audit) -> dict[str, list[str]]:
-    """Values of the filters above the tables of runs and findings."""
+    """Return the values of the filters above the tables of runs and findings."""
     severities = {row.severity for row in audit.findings}
     return {
         "verdicts": sorted({row.verdict for row in audit.runs}),

@@ -1,4 +1,4 @@
-"""The audit as Markdown (GitHub's flavour), with the same content as the HTML."""
+"""The audit as Markdown (GitHub's flavour). Its content is the same as in HTML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drillbook.report.markdown_syntax import code, escape, table
 
 
 def render(audit: Audit) -> str:
-    """Render the audit as Markdown, the text of ``audit.md``."""
+    """Render the audit as Markdown for the file ``audit.md``."""
     bodies = {
         "record": _record,
         "coverage": _coverage,
@@ -44,14 +44,14 @@ def render(audit: Audit) -> str:
 def _record(audit: Audit) -> list[str]:
     found = [
         _problems(audit.problems)
-        or "No journal of the period is damaged, no run that a later run names is missing, and the chain does not fork.",
+        or ("No journal of the period is damaged, no run that a later run names is missing, and the chain does not fork."),
         escape(wording.CHAIN),
         "\n".join(f"- {escape(one)}" for one in wording.LIMITS),
     ]
     if said := wording.assurance(audit):
         found.insert(0, "\n".join(f"- {escape(one)}" for one in said))
     if audit.unanchored:
-        found += ["No later run vouches for:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
+        found += ["No later run confirms the existence of:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
     return [*found, "Outside the period:", _problems(audit.elsewhere)] if audit.elsewhere else found
 
 
@@ -183,7 +183,7 @@ def _not_passed(audit: Audit) -> list[str]:
 
 def _findings(audit: Audit) -> list[str]:
     if not audit.findings:
-        return ["The runs of the period that can be read recorded no findings."]
+        return ["The readable runs of the period recorded no findings."]
     return [
         table(
             ("Severity", "Code", "Finding", "Drill", "Environment", "Seen", "First", "Last", "State", "Last measured"),
@@ -219,7 +219,7 @@ def _runs(audit: Audit) -> list[str]:
                     escape(row.service),
                     escape(row.environment),
                     utc(row.started) if row.started else "not known",
-                    utc(row.finished) if row.finished else "the journal contains no end",
+                    utc(row.finished) if row.finished else "the journal contains no event that ends the run",
                     _verdict(row),
                     row.rto,
                     row.rpo,
@@ -236,7 +236,7 @@ def _plans(audit: Audit) -> list[str]:
         return ["No drill changed its plan between two runs of the record that end in this period."]
     return [
         table(
-            ("Drill", "Environment", "When", "First run with it", "What differs", "Digest before", "Digest then"),
+            ("Drill", "Environment", "When", "First run with this plan", "What differs", "Digest before", "Digest then"),
             [
                 (
                     escape(row.drill),

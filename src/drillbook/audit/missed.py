@@ -1,5 +1,6 @@
-"""Missed drills: times at which a drill was overdue by the schedule in its journals, and scheduled runs that could not
-begin.
+"""Missed drills.
+
+They are times at which a drill was overdue by the schedule in its journals, and scheduled runs that could not begin.
 
 A run that passed records the schedule in its first event. By this schedule, the drill becomes overdue at a certain moment,
 and stays overdue until the next run that passes. Later changes of the drill's file cannot hide this.
@@ -26,7 +27,10 @@ OVERDUE, NEVER = "overdue", "never passed"
 
 @dataclass(frozen=True, slots=True)
 class MissedRow:
-    """A span of time in which a drill was overdue, or a scheduled run that could not begin; times in UTC (RFC 3339)."""
+    """A span of time in which a drill was overdue, or a scheduled run that could not begin.
+
+    Times are in UTC (RFC 3339).
+    """
 
     kind: str
     """Kind of the row: ``overdue``, ``never passed`` or ``not begun``."""
@@ -45,10 +49,10 @@ class MissedRow:
 
 
 def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
-    """List what was missed in ``period``, oldest first; ``entries`` are those of the record ``schedule.jsonl``.
+    """List the missed drills in ``period``, oldest first. ``entries`` are the entries of the record ``schedule.jsonl``.
 
-    The schedules are evaluated at the end of ``period``; if this is in the future, at the present, or at the end of the day
-    ``today`` (UTC) if given.
+    The schedules are evaluated at the end of ``period``. If that end is in the future, they are evaluated at the present
+    time, or at the end of the day ``today`` (UTC) when this is given.
     """
     now = min(period.end, datetime.combine(today, time.max, UTC) if today else datetime.now(UTC))
     rows = [row for group in by_drill(records).values() for row in _overdue(group, now)]
@@ -61,7 +65,10 @@ def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, 
 
 
 def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:
-    """Spans in which one drill was overdue in one environment; ``group`` contains its runs, oldest first."""
+    """Return the spans in which one drill was overdue in one environment.
+
+    ``group``: runs of the drill, oldest first.
+    """
     passes = [one for one in group if one.verdict == Verdict.PASSED and not one.residue and moment(one.started or "")]
     first = passes[0] if passes else None
     scheduled = next((one for one in group if _schedule(one)), None)

@@ -28,7 +28,7 @@ def _months_on(first: date, months: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Column of a table of the audit: the part of a month, quarter or year that is inside the period."""
+    """Column of a table of the audit: the part of a month, quarter or year that is inside of the period."""
 
     label: str
     first: date
@@ -49,10 +49,16 @@ class Period:
 
     @classmethod
     def parse(cls, since: str, until: str) -> Period:
-        """Make the period between two dates, both included. Raises UsageError."""
+        """Make the period between two dates. Both dates are included.
+
+        Raises UsageError when a date is invalid, or when the last date lies before the first.
+        """
         first, last = _day("since", since), _day("until", until)
         if last < first:
-            raise UsageError(f"--until {last} lies before --since {first}", hint="the period includes both days")
+            raise UsageError(
+                f"--until {last} lies before --since {first}",
+                hint="the period includes both days, so --until must not be earlier than --since",
+            )
         return cls(first, last)
 
     def __str__(self) -> str:
@@ -82,13 +88,16 @@ class Period:
         return found is not None and found > self.end
 
     def touches(self, first: str | None, last: str | None) -> bool:
-        """Return True when the time from ``first`` to ``last`` overlaps the period; None is an unknown time."""
+        """Return True when the time from ``first`` to ``last`` overlaps the period. None stands for an unknown time."""
         low, high = (moment(at) if at else None for at in (first, last))
         return (low is None or low <= self.end) and (high is None or high >= self.begin)
 
     @property
     def unit(self) -> str:
-        """Unit of the columns: ``month``, ``quarter`` or ``year``, the shortest one for which the columns fit into a table."""
+        """Unit of the columns: ``month``, ``quarter`` or ``year``.
+
+        It is the shortest unit for which the columns fit into a table.
+        """
         return next((unit for unit, most in MOST_COLUMNS.items() if len(self._cut(unit)) <= most), "year")
 
     def spans(self) -> tuple[Span, ...]:
@@ -114,4 +123,4 @@ def _day(name: str, text: str) -> date:
                 return found
     except ValueError:
         pass
-    raise UsageError(f"--{name} {text!r} is not a date", hint="write it as 2026-01-31")
+    raise UsageError(f"--{name} {text!r} is not a date", hint="write the date as in 2026-01-31")

@@ -1,4 +1,4 @@
-"""The journals of all runs in the folder of reports: read, verified and judged, none left out."""
+"""The journals of all runs in the folder of reports. Every journal is read, verified and judged."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from drillbook.values import canonical, digest
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+?)(?:-[0-9a-f]{4})?")
 CAMPAIGN = re.compile(r"campaigns/[^/]+/record")
-"""Folder of the journal of a campaign, which ``audit.campaigns`` reads."""
+"""Folder of the journal of a campaign. ``audit.campaigns`` reads that journal."""
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A recovery that continued the journal, starting with the event number ``seq``."""
+    """A recovery that continued the journal. Its first event has the number ``seq``."""
 
     seq: int
     at: str
@@ -41,7 +41,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One journal, as read and verified: its file, its events or damage, and the result of its run."""
+    """One journal after it was read and verified: its file, its events or damage, and the result of its run."""
 
     folder: str
     """Folder of the run, relative to the folder of reports."""
@@ -52,9 +52,9 @@ class Record:
     """Position and kind of the journal's damage; empty for an intact journal."""
     empty: bool = False
     first: Event | None = None
-    """First event; in a damaged journal, only if the event's own hash is correct."""
+    """First event. In a damaged journal, it is present only if its own hash is correct."""
     hashes: tuple[str, ...] = ()
-    """Hash of each event; for a damaged journal the hashes that its lines claim."""
+    """Hash of each event. For a damaged journal, these are the hashes that its lines claim."""
     times: tuple[str, ...] = ()
     ended: str = ""
     """Time of the last event of the run itself, before any recovery; empty when unknown."""
@@ -63,18 +63,18 @@ class Record:
     recoveries: tuple[Resumed, ...] = ()
     result: Result | None = None
     doubts: tuple[str, ...] = ()
-    """Reasons to reject the verdict although the journal is intact, such as a plan that does not match its digest."""
+    """Reasons to reject the verdict although the journal is intact. One reason is a plan that does not match its digest."""
     copy_of: str = ""
 
     @property
     def opening(self) -> RunStarted | None:
-        """Content of the first event; None when that event does not begin a run."""
+        """Content of the first event; None when the first event does not begin a run."""
         what = readable(self.first) if self.first else None
         return what if isinstance(what, RunStarted) else None
 
     @property
     def run(self) -> str:
-        """Name of the run in the journal; without a readable first event, the name of the folder."""
+        """Name of the run in the journal. Without a readable first event, it is the name of the folder."""
         return self.opening.run if self.opening else UNKNOWN if self.first else self.name
 
     @property
@@ -84,7 +84,7 @@ class Record:
 
     @property
     def started(self) -> str | None:
-        """Start of the run, from the journal or else from the folder's name; None when unknown."""
+        """Start of the run, from the journal or otherwise from the folder's name; None when unknown."""
         if self.first:
             return self.first.at
         found = RUN_ID.fullmatch(self.name)
@@ -97,35 +97,35 @@ class Record:
 
     @property
     def verdict(self) -> str:
-        """Verdict of the run; ``not verified`` for a damaged journal, or when there are ``doubts``."""
+        """Verdict of the run. It is ``not verified`` when the journal is damaged or there are ``doubts``."""
         return str(self.result.verdict) if self.result and not self.damage and not self.doubts else NOT_VERIFIED
 
     @property
     def reason(self) -> str:
         """Reason why the run got its verdict."""
         if self.verdict == NOT_VERIFIED:
-            return self.damage or "; ".join(self.doubts) or "its journal could not be judged"
+            return self.damage or "; ".join(self.doubts) or "the journal of the run could not be judged"
         return self.result.reason if self.result else ""
 
     @property
     def plan(self) -> dict[str, Any]:
-        """Plan in the first event; empty without one."""
+        """Plan in the first event; empty when there is none."""
         return self.opening.plan if self.opening else {}
 
     @property
     def environment(self) -> str:
-        """Environment in which the run took place, as its plan names it."""
+        """Environment in which the run took place, as the run's plan names it."""
         inventory = self.plan.get("inventory")
         return str(inventory.get("environment", UNKNOWN)) if isinstance(inventory, dict) else UNKNOWN
 
     @property
     def service(self) -> str:
-        """Service that the drill tested, as its plan names it."""
+        """Service that the drill tested, as the run's plan names it."""
         return str(self.plan.get("service", UNKNOWN))
 
     @property
     def drill(self) -> str:
-        """Name of the drill as in the plan; without a plan, as in the name of the run's folder."""
+        """Name of the drill in the plan. Without a plan, it is the name of the drill in the name of the run's folder."""
         named = RUN_ID.fullmatch(self.name)
         return str(self.plan.get("drill", named[8] if named else UNKNOWN))
 
@@ -150,7 +150,10 @@ class Stray:
 
 
 def find(reports: Path) -> tuple[list[Record], list[Stray]]:
-    """Find all journals below ``reports`` at any depth, sorted by run, and places where a journal seems to be missing."""
+    """Find all journals below ``reports`` at any depth, sorted by run.
+
+    Find also the places where a journal seems to be missing.
+    """
     records: list[Record] = []
     strays: list[Stray] = []
     for place, folders, files in os.walk(reports):
@@ -169,7 +172,7 @@ def find(reports: Path) -> tuple[list[Record], list[Stray]]:
 
 
 def record(path: Path, folder: str) -> Record:
-    """Read, verify and judge one journal; every problem becomes part of the returned record."""
+    """Read, verify and judge one journal. Every problem becomes part of the returned record."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -184,7 +187,10 @@ def record(path: Path, folder: str) -> Record:
 
 
 def _damaged(known: Record, data: bytes, message: str) -> Record:
-    """Record of a damaged journal: its first event, if intact, and the hashes that its lines claim."""
+    """Make the record of a damaged journal.
+
+    It has the first event, if that is intact, and the hashes that the lines claim.
+    """
     lines = [_object(line) for line in data.split(b"\n")]
     claimed = tuple(line["hash"] for line in lines if isinstance(line.get("hash"), str))
     first = None
@@ -222,7 +228,7 @@ def _whole(known: Record, history: History) -> Record:
     try:
         view = judge(history)
     except Exception as error:  # noqa: BLE001  a journal of another version, or not of a run, has no verdict
-        return replace(found, doubts=(f"its journal could not be judged: {type(error).__name__}",))
+        return replace(found, doubts=(f"the journal of the run could not be judged: {type(error).__name__}",))
     return replace(found, result=view.result, doubts=(*_doubts(found), *contradictions(view)))
 
 
@@ -234,7 +240,7 @@ def _doubts(found: Record) -> Iterator[str]:
 
 
 def _copies(records: Sequence[Record]) -> list[Record]:
-    """Mark each journal that is a copy of another; of equal journals, the one in the run's own folder is the original."""
+    """Mark each journal that is a copy of another. Of equal journals, the one in the run's own folder is the original."""
     kept: dict[str, Record] = {}
     for one in sorted(records, key=lambda one: (one.run != one.name, one.folder.count("/"), bool(one.damage))):
         if one.first:

@@ -1,4 +1,4 @@
-"""Summary of an audit for management: one printed page with the state of each service, and what needs attention."""
+"""Summary of an audit for management: one printed page with the state of each service, and everything that needs attention."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ URGENT = ("critical", "high")
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """State of one service: newest runs, objectives that were proven, and the slowest recovery and largest loss among them."""
+    """State of one service: newest runs, proven objectives, and the slowest recovery and largest loss among these."""
 
     service: str
     environment: str
     state: str
-    """Worst verdict among the newest run of each drill; ``never drilled`` without a run."""
+    """Worst verdict among the newest run of each drill. It is ``never drilled`` when there is no run."""
     at: str
-    """Day of the run with that verdict; empty without a run."""
+    """Day of the run with the worst verdict; empty when there is no run."""
     passed: int
     runs: int
     recovered: int
-    """Number of runs that passed, and in which the service recovered from a fault."""
+    """Number of runs that passed and in which the service recovered from a fault."""
     proven: int
     objectives: int
     rto: ProvenRow | None
@@ -49,7 +49,10 @@ class ServiceRow:
 
     @property
     def good(self) -> bool:
-        """True when the newest run of each drill passed, the service recovered, and all objectives, at least one, were proven."""
+        """True when the newest run of each drill passed, the service recovered, and all objectives were proven.
+
+        At least one objective is required.
+        """
         return self.state == Verdict.PASSED and self.recovered > 0 and self.proven == self.objectives > 0
 
 
@@ -76,7 +79,7 @@ def render(audit: Audit) -> str:
 
 
 def headline(rows: Sequence[ServiceRow]) -> str:
-    """Sentence with the number of services whose recovery is proven."""
+    """Return a sentence with the number of services whose recovery is proven."""
     good = sum(row.good for row in rows)
     if not rows:
         return "No service is known, so nothing is proven."
@@ -87,7 +90,7 @@ def headline(rows: Sequence[ServiceRow]) -> str:
 
 
 def service_rows(audit: Audit) -> list[ServiceRow]:
-    """Rows of all services that are expected to be drilled, those that need attention first."""
+    """Return the rows of all services that are expected to be drilled. Services that need attention come first."""
     rows = [_row(audit, one) for one in audit.coverage if one.runs or not one.left_out]
     return sorted(rows, key=lambda row: (row.good, row.state == Verdict.PASSED, row.service, row.environment))
 
@@ -114,18 +117,18 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
 
 
 def _badness(verdict: str) -> int:
-    """Position of a verdict from the best to the worst; an unknown verdict counts as not verified."""
+    """Return the position of a verdict in the order from the best to the worst. An unknown verdict counts as not verified."""
     return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
 
 
 def _worst(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
-    """Proven objective ``key`` whose figure uses the largest part of its target; None when none was proven."""
+    """Return the proven objective ``key`` whose figure uses the largest part of its target; None when none was proven."""
     found = [row for row in goals if row.key == key and row.proven and row.measured_s is not None]
     return max(found, key=lambda row: (row.measured_s or 0.0) / (row.target_s or 1.0), default=None)
 
 
 def alerts(audit: Audit) -> Iterator[str]:
-    """Everything that needs attention, the most urgent first."""
+    """Return everything that needs attention, the most urgent first."""
     if not audit.whole:
         yield f"{wording.record_state(audit)}: there may have been more runs than this summary shows."
     yield from _of_runs(audit)
@@ -136,7 +139,7 @@ def alerts(audit: Audit) -> Iterator[str]:
 
 
 def _of_runs(audit: Audit) -> Iterator[str]:
-    """Changes that are not undone, and drills whose newest run did not pass."""
+    """Return texts about changes that are not undone, and about drills whose newest run did not pass."""
     for run in audit.runs:
         if run.residue and not run.closed:
             yield f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
@@ -146,10 +149,10 @@ def _of_runs(audit: Audit) -> Iterator[str]:
 
 
 def _of_schedules(audit: Audit) -> Iterator[str]:
-    """Overdue drills, objectives that were not proven, and spans of time without a drill."""
+    """Return texts about overdue drills, objectives that were not proven, and spans of time without a drill."""
     for missed in audit.missed:
         if missed.kind != NOT_BEGUN and not missed.until:
-            yield f"{missed.drill} in {missed.environment} is overdue since {missed.since[:10]}"
+            yield f"{missed.drill} in {missed.environment} has been overdue since {missed.since[:10]}"
     for goal in audit.proven:
         if not goal.proven:
             yield f"{goal.objective} of {goal.drill} in {goal.environment} was not proven in this period"

@@ -1,4 +1,4 @@
-"""Trend of one objective of one drill over the period, as a chart: figures, their errors, and the target."""
+"""Trend of one objective of one drill over the period, as a chart. The chart shows figures, their errors, and the target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ KEYS = ("rto", "rpo")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One run in a chart; ``kind`` is ``met``, ``missed``, ``unverified`` (its figure does not count) or ``none`` (no figure)."""
+    """One run in a chart.
+
+    ``kind``: ``met``, ``missed``, ``unverified`` (the run's figure does not count) or ``none`` (the run has no figure).
+    """
 
     x: float
     y: float
@@ -44,7 +47,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One chart, with the same content as text for readers who cannot see it."""
+    """One chart. Its content is also given as text, for readers who cannot see the chart."""
 
     environment: str
     drill: str
@@ -53,9 +56,9 @@ class Plot:
     description: str
     points: tuple[Point, ...]
     lines: tuple[str, ...]
-    """SVG point lists, each for a line through consecutive runs whose figures count."""
+    """SVG point lists. Each list is a line through consecutive runs whose figures count."""
     target: str
-    """Line of the target as an SVG path, with a step at each change of the target."""
+    """Line of the target as an SVG path. The line has a step at each change of the target."""
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
 
@@ -145,7 +148,10 @@ def _lines(points: Sequence[Point]) -> tuple[str, ...]:
 
 
 def _target(runs: Sequence[Record], targets: Sequence[float], frame: _Frame) -> str:
-    """SVG path of the target over the whole period, with a step at the start of each run that changed the target."""
+    """Return the SVG path of the target over the whole period.
+
+    It has a step at the start of each run that changed the target.
+    """
     path = f"M{LEFT:.1f} {frame.y(targets[0]):.1f}"
     for one, target in zip(runs, targets, strict=True):
         at = moment(one.started or "") or frame.period.begin
@@ -165,7 +171,7 @@ def _y_ticks(frame: _Frame) -> tuple[Tick, ...]:
 
 
 def _x_ticks(frame: _Frame) -> tuple[Tick, ...]:
-    """Ticks at the starts of months, quarters or years; as many as there is room for labels."""
+    """Return ticks at the starts of months, quarters or years. There are as many ticks as have room for their labels."""
     found: list[Tick] = []
     free = 0.0
     for span in frame.period.spans():

@@ -26,50 +26,72 @@ TITLES = dict(SECTIONS)
 SIGNERS = ("Operator", "Reviewer", "Approver")
 
 LEADS = {
-    "coverage": "Every service that was drilled, and every service that the newest plan of its environment names. Each field shows "
-    "the verdict of the last run in that span of time, and the number of runs. A span without a run is a gap, unless it "
-    "is in the future, or the inventory gives a reason why no drill of the service is expected.",
-    "missed": "Times at which a drill was overdue: the run before had passed, recorded the schedule, and no other run passed "
-    "until the grace was over. Also scheduled runs that could not begin, and drills that never ran, as recorded in schedule.jsonl.",
+    "coverage": (
+        "The table lists every service that was drilled, and every service that the newest plan of its "
+        "environment names. Each field shows the verdict of the last run in that span of time, and the "
+        "number of runs. A span without a run is a gap, unless the span is in the future, or the inventory "
+        "gives a reason why no drill of the service is expected."
+    ),
+    "missed": (
+        "Times at which a drill was overdue: the previous run had passed and recorded the schedule, and no "
+        "other run passed until the grace was over. The table also lists scheduled runs that could not "
+        "begin, and drills that never ran, as recorded in schedule.jsonl."
+    ),
     "proven": "The last run of the period that passed and met the objective. Runs with any other verdict prove nothing, whatever "
     "they measured.",
-    "trend": "Each mark is a run; the vertical line through it is the error of its figure, the dashed line the target. "
-    "Filled: met "
-    "by a run that passed. Square: missed. Hollow: not verified; on the base line when there is no figure.",
-    "findings": "Open: the newest run of the drill in the period has the finding. Not seen again: that run passed without the "
-    "finding. A run with any other verdict does not prove that a finding is gone.",
-    "plans": "A plan is the drill and its inventory, resolved. It has a digest, which each journal states in its "
-    "first event.",
-    "operators": "Operators as named in the journals: the account on the controller, or the name that a pipeline set. This does not "
-    "prove the identity of a person.",
-    "controls": "Sections with evidence for each control, and the parts of the control that this report does not cover. This does "
-    "not state that a control is fulfilled. Only ids and titles are cited.",
-    "sign-off": "A signature confirms that this report was read, with the digest of the evidence below.",
+    "trend": (
+        "Each mark is a run. The vertical line through a mark is the error of its figure, and the dashed line "
+        "is the target. A filled mark was met by a run that passed. A square was missed. A hollow mark was "
+        "not verified. A hollow mark on the base line has no figure."
+    ),
+    "findings": (
+        "Open: the newest run of the drill in the period has the finding. Not seen again: the newest run "
+        "passed without the finding. A run with any other verdict does not prove that a finding is gone."
+    ),
+    "plans": (
+        "A plan is the drill and its inventory, resolved. Each plan has a digest, and each journal states "
+        "this digest in its first event."
+    ),
+    "operators": (
+        "Operators as the journals name them: the account on the controller, or the name that a pipeline "
+        "set. This does not prove the identity of a person."
+    ),
+    "controls": (
+        "For each control: the sections with evidence, and the parts of the control that this report does "
+        "not cover. This table does not state that a control is fulfilled. Only ids and titles are cited."
+    ),
+    "sign-off": "A signature confirms that this report was read, and the digest of the evidence below.",
 }
 CHAIN = (
-    "Every journal is a chain of hashes, and its first event names the last hash of the run before it. So no line can "
-    "be changed, and no run removed from the middle, without a break that is listed here. A run may name an event "
-    "before the end of the previous journal: the previous run was then still in progress, or was recovered later; the "
-    "table of digests shows which."
+    "Every journal is a chain of hashes, and its first event names the last hash of the run before it. So if a "
+    "line is changed, or a run is removed from the middle, the chain breaks, and the break is listed here. A run "
+    "may name an event before the end of the previous journal: the previous run was then still in progress, or was "
+    "recovered later. The table of digests shows which of the two happened."
 )
 LIMITS = (
-    "Without an anchor, the newest journal, or its last lines, can go unnoticed until a later run names it.",
+    (
+        "Without an anchor, the removal of the newest journal, or of its last lines, can go unnoticed until a later "
+        "run names the journal."
+    ),
     "So compare the digests below with those of an earlier or a later audit.",
     "A person with access to all journals could rewrite them, but could not sign them with a trusted key.",
-    "A person who also has the key could. Digests and anchors that were published before would then no longer match.",
-    "Times are by the controller's own clock; only the timestamp of an anchor confirms them by another clock.",
-    "A run belongs to the period in which it began, in UTC.",
+    (
+        "A person who also has the key could sign them. Digests and anchors that were published before would then no "
+        "longer match."
+    ),
+    ("Times are those of the controller's own clock. Only the timestamp of an anchor confirms a time by another clock."),
+    "A run belongs to the period in which the run began, in UTC.",
 )
 
 
 NO_ANCHOR = (
-    "There is no anchor to compare with: it cannot be excluded that the newest runs were removed, or that an older copy "
-    "replaced a newer one."
+    "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
+    "replaced a newer one, without a trace."
 )
 
 
 def record_state(audit: Audit) -> str:
-    """Sentence that tells if the journals are complete, signed by trusted keys, and compared with an anchor."""
+    """Return a sentence which tells if the journals are complete, signed by trusted keys, and compared with an anchor."""
     if not audit.whole:
         return f"The record is not complete: {count(sum(one.breaking for one in audit.problems), 'problem')}"
     if not audit.runs:
@@ -80,7 +102,7 @@ def record_state(audit: Audit) -> str:
 
 
 def assurance(audit: Audit) -> list[str]:
-    """Reasons why runs of the audit are not signed by a trusted key; empty when all are."""
+    """Return the reasons why runs of the audit are not signed by a trusted key; empty when all runs are."""
     known = audit.assurance
     if not known.checked:
         return ["Signatures and anchors were not examined."]
@@ -89,7 +111,7 @@ def assurance(audit: Audit) -> list[str]:
 
 
 def ended(row: MissedRow) -> str:
-    """Text for the end of a span in which a drill was missed."""
+    """Return the text for the end of a span in which a drill was missed."""
     if row.kind == NOT_BEGUN:
         return "does not apply"
     return utc(row.until) if row.until else "not passed since"
@@ -101,13 +123,13 @@ def title(audit: Audit) -> str:
 
 
 def facts(audit: Audit) -> list[tuple[str, str]]:
-    """Rows of the table at the head of the audit: name and value."""
+    """Return the rows of the table at the head of the audit. Each row has a name and a value."""
     return [
         ("Period", f"{audit.period.since} to {audit.period.until}, UTC"),
         ("Runs", str(len(audit.runs))),
         ("Record", record_state(audit)),
         ("Newest run in the record", audit.newest[:10] or "none"),
         ("Anchors", "; ".join(audit.assurance.compared) or "none"),
-        ("Runs outside the period, read for the chain", str(audit.outside)),
+        ("Runs outside of the period, read to check the chain", str(audit.outside)),
         ("Digest of the evidence", audit.evidence_digest),
     ]
