@@ -153,7 +153,7 @@ def test_of_eight_runs_the_last_five_stay_and_so_does_all_that_is_anothers(bench
     assert (ended["kept"], ended["left"]) == (7, [])
     assert ended["bytes"] == sum(size for key, size in sizes.items() if key.split("/")[0] in runs[:3] and key != extra)
     assert bench.events("pruning.started")[0]["backups"] == ended["pruned"]
-    assert "3 older backups removed from backups" in (bench.folder / "report.md").read_text()
+    assert "removed 3 older backups from backups" in (bench.folder / "report.md").read_text()
     assert bench.passed() not in (bench.events("pruning.finished")[0]["pruned"])
     assert len(bench.events("pruning.finished")[0]["pruned"]) == 1, "those that are gone are not asked for again"
 

@@ -75,7 +75,7 @@ def test_what_never_happened_was_not_injected(tmp_path):
     view = undone(measured(broken_off(Story(tmp_path), undo=RESTORE)), "it never happened").end().judge()
     assert state(view) == (Injection.NEVER, "it never happened")
     text = without_figures(view)
-    assert "it never happened: the fault proves that it changed nothing" in text
+    assert "it never happened: the check of the fault proves that it changed nothing" in text
     assert "no fault was injected" in rows.nothing_measured(view)
     assert "put back" not in next(step.undone for step in view.steps if step.result.id == "inject.1")
 

@@ -410,7 +410,7 @@ def test_an_objective_met_only_without_its_error_is_not_met(tmp_path):
     )
     result = story.good().judge().result
     assert result.objectives["rto"].met is None
-    assert "only when its error is ignored" in result.objectives["rto"].reason
+    assert "only when its error of " in result.objectives["rto"].reason
     assert result.verdict is Verdict.INCONCLUSIVE
 
 

@@ -109,7 +109,7 @@ def test_how_a_step_was_put_back_in_the_run_or_later(tmp_path):
     intent = next(event.seq for event in story.events if event.kind == "intent")
     assert view(story, "inject.1", "app-1").undone == ""
     story.add(15.0, "undo.failed", "inject.1", "app-1", intent=intent, message="it is stuck")
-    assert view(story, "inject.1", "app-1").undone == "not put back: it is stuck"
+    assert view(story, "inject.1", "app-1").undone == "not undone: it is stuck"
     story.end().add(0.0, "recovery.started", operator="me", tool="drillbook")
     story.add(1.0, "undone", "inject.1", "app-1", intent=intent, message="undone")
     story.add(2.0, "undone", "inject.1", "db-1", intent=99, message="of another host")
@@ -185,7 +185,7 @@ def test_an_objective_is_met_with_its_error_or_not_at_all(tmp_path, target, met)
         pytest.approx(2.41),
         pytest.approx(0.11),
     )
-    assert ("only when its error is ignored: 0.110 s" in (one.reason or "")) is (met is None)
+    assert ("only when its error of 0.110 s is ignored" in (one.reason or "")) is (met is None)
 
 
 def test_every_objective_names_its_clock(tmp_path):
@@ -222,7 +222,7 @@ def test_what_was_restored_from_a_backup_that_nobody_vouches_for_is_not_verified
     story.change(done.seq, facts={"unvouched": "it is not signed"})
     result = story.judge().result
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert "restore.1 used a backup without a trusted signature" in result.reason
+    assert "restore.1 used a backup that has no trusted signature" in result.reason
 
 
 ALERT = DRILL.replace(
@@ -448,7 +448,7 @@ def test_a_service_that_a_recovery_brought_back_is_not_asked_for_again(tmp_path,
     story.recovery().end([left]).add(0.0, "recovery.started", operator="me", tool="drillbook")
     result = change(story, left).judge().result
     (found,) = [one for one in result.findings if one.code == "not-recovered"]
-    assert ("Undone since by `invoke drill.recover` at 2026-01-01T00:00:20Z" in found.remedy) is since
+    assert ("`invoke drill.recover` undid the faults at 2026-01-01T00:00:20Z" in found.remedy) is since
     assert {one.code for one in result.findings} >= {"objective-not-verified"}
 
 

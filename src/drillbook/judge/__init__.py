@@ -1,5 +1,6 @@
-"""The judge: derives clocks, losses, findings and a verdict from a run's journal; the same events give the same verdict.
+"""The judge: derives clocks, losses, findings and a verdict from a run's journal.
 
-Lives here: RTO and outage, data loss and RPO, detection, diagnosis, changes not undone (residue), growth, `result.json`.
-Lives elsewhere: texts and pages of reports (`report`), undoing remaining changes (`engine.recovery`).
+The same events always give the same verdict. Lives here: RTO and outage, data loss and RPO, detection, diagnosis, changes
+not undone (residue), growth, `result.json`. Lives elsewhere: texts and pages of reports (`report`), undoing remaining
+changes (`engine.recovery`).
 """

@@ -1,4 +1,7 @@
-"""Growth of the services that a run measured, from the sizes of this run and of earlier runs, as recorded in its journal."""
+"""Growth of the services that a run measured.
+
+It is computed from the sizes of this run and of earlier runs, as the journal of this run records them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from drillbook.plan.planner import Plan
 
 
 def points(result: Result) -> list[Point]:
-    """Sizes of the services that this run measured; also the restore time, if the run measured its objective `rto`."""
+    """Return the sizes of the services that this run measured.
+
+    If the run measured its objective `rto`, the restore time is included.
+    """
     rto = result.objectives.get("rto")
     counts = rto is not None and rto.met is not None and result.verdict in (Verdict.PASSED, Verdict.FAILED)
     return of_run(
@@ -28,6 +34,6 @@ def points(result: Result) -> list[Point]:
 
 
 def capacity(result: Result, events: Sequence[Event], plan: Plan) -> tuple[Outlook, ...]:
-    """Predictions for each measured service, from this run and from the earlier runs recorded in its journal."""
+    """Return predictions for each measured service, from this run and from the earlier runs that its journal records."""
     earlier = [Point.model_validate(one) for what in contents(events, CapacityHistory) for one in what.points]
     return outlooks(points(result), earlier, plan.objectives.get("rto"))

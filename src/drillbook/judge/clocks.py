@@ -1,7 +1,7 @@
-"""The clocks (measured durations) of a run, computed only from the events of its journal; mostly in `rto` and `rpo`.
+"""The clocks (measured durations) of a run, computed only from the events of its journal. Most are in `rto` and `rpo`.
 
-Every figure is in seconds on the controller's monotonic clock and has an error: the largest possible difference from the
-true value, given the interval of the probe and the duration of its samples. docs/clocks.md defines the clocks.
+Every figure is in seconds on the controller's monotonic clock and has an error. The error is the largest possible difference
+from the true value, given the interval of the probe and the duration of its samples. docs/clocks.md defines the clocks.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from drillbook.plan.planner import Plan
 
 CLOCKS = ("disruption_s", "detection_s", "outage_s", "rto_s", "restore_s", "verified_s", "waiting_s", "rpo_s")
 OF_DISRUPTION = ("disruption_s", "detection_s", "outage_s", "rto_s", "verified_s", "rpo_s")
-"""Clocks that measure a disruption; they have no figure when no disruption is known."""
+"""Clocks that measure a disruption. They have no figure when no disruption is known."""
 
 
 def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]) -> Figures:
-    """Compute all figures of a run; those of a disruption only if a fault was injected."""
+    """Compute all figures of a run. The figures of a disruption are computed only if a fault was injected."""
     own = session(events)
     result = Figures(end=_end(own), faults=faults, sleeps=sleeps(own))
     disruption = faultstate.begun(faults)
@@ -45,7 +45,7 @@ def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]
         result.findings.append(
             finding(
                 "controller-suspended",
-                wanted="a clock that was never suspended",
+                wanted="a controller that was never suspended",
                 measured=f"the controller was suspended for {result.slept:.3f} s",
             )
         )
@@ -57,12 +57,18 @@ def figures(events: Sequence[Event], plan: Plan, faults: tuple[FaultResult, ...]
 
 
 def _end(own: Sequence[Event]) -> float:
-    """Time of ``run.finished`` on the run's clock, or else of the last event; later notifications are ignored."""
+    """Return the time of ``run.finished`` on the run's clock. Without that event, return the time of the last event.
+
+    Notifications after the end are ignored.
+    """
     return next((event.clock for event, _ in each(own, RunFinished)), max(event.clock for event in own))
 
 
 def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
-    """Measure the detection by the alert that the drill expects, if there is one; it replaces the detection by a probe."""
+    """Measure the detection by the alert that the drill expects, if it expects one.
+
+    This figure replaces the detection by a probe.
+    """
     found = None if disruption is None else detection.by_alert(own, plan, disruption)
     if found is None or disruption is None:
         return

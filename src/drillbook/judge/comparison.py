@@ -1,4 +1,7 @@
-"""Comparison of a run with the earlier runs of the same drill in the same environment, as recorded in its journal."""
+"""Comparison of a run with the earlier runs of the same drill in the same environment.
+
+The journal of the run records these earlier runs.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from drillbook.events.runs import EarlierRuns
 from drillbook.judge.result import Comparison, FigureChange, FindingChange, Result, StepChange, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
-"""Compared clocks, and the objective that may have the figure if the clocks lack it."""
+"""Compared clocks. Each has the name of the objective that may hold the figure if the clocks lack it."""
 LEAST_S, LEAST_PART = 0.2, 0.25
-"""A step is slower or faster only if it differs from all earlier runs by this many seconds, and by this part."""
+"""Smallest difference from all earlier runs by which a step is slower or faster: in seconds, and as a part.
+"""
 
 
 class ComparedStep(BaseModel):
@@ -30,7 +34,10 @@ class ComparedStep(BaseModel):
 
 
 class ComparedRun(BaseModel):
-    """An earlier run, reduced to the data that a later run is compared with; one entry of the event `earlier.runs`."""
+    """An earlier run, reduced to the data that later runs are compared with.
+
+    It is one entry of the event `earlier.runs`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -63,7 +70,10 @@ def reduced(result: Result) -> ComparedRun:
 
 
 def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
-    """Compare ``result`` with the earlier runs that its journal records, the newest first; None when it records none."""
+    """Compare ``result`` with the earlier runs that its journal records, newest first.
+
+    Return None when the journal records no earlier run.
+    """
     earlier = [ComparedRun.model_validate(one) for what in contents(events, EarlierRuns) for one in what.runs]
     if not earlier:
         return None
@@ -111,7 +121,10 @@ Key = tuple[str, str, str, int]
 
 
 def _steps(steps: Sequence[ComparedStep | StepResult]) -> dict[Key, ComparedStep | StepResult]:
-    """Steps by phase, action, host and number among equal ones: ids change when a step is added before them."""
+    """Return the steps by phase, action, host and number among equal ones.
+
+    Ids cannot be compared: they change when a step is added before.
+    """
     found: dict[Key, ComparedStep | StepResult] = {}
     counts: dict[tuple[str, str, str], int] = {}
     for step in steps:
@@ -128,7 +141,7 @@ def _told(step: ComparedStep | StepResult) -> str:
 def _paced(
     present: Mapping[Key, ComparedStep | StepResult], earlier: Sequence[Mapping[Key, ComparedStep | StepResult]]
 ) -> Iterator[StepChange]:
-    """Steps that were slower, or faster, than in every earlier run in which they succeeded."""
+    """Return the steps that were slower, or faster, than in every earlier run in which they succeeded."""
     for key, step in present.items():
         known = [
             one[key].seconds for one in earlier if key in one and one[key].status == "done" and one[key].seconds is not None
@@ -144,5 +157,5 @@ def _paced(
 
 
 def as_entries(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Entries of the event `earlier.runs` for ``results``."""
+    """Return entries of the event `earlier.runs` for ``results``."""
     return [reduced(result).model_dump(mode="json") for result in results]

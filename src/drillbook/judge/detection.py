@@ -1,4 +1,4 @@
-"""Detection by an expected alert: functions that use only the events of the phase `detect`."""
+"""Detection by an expected alert. The functions use only the events of the phase `detect`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """Detection by an alert: ``seconds`` after the disruption and their ``error``, or the ``reason`` for not having a
-    figure.
+    """Detection by an alert.
 
-    ``missed`` is True when the alert did not fire within its time limit, or did not clear; the objective is then missed.
+    ``seconds``: time after the disruption; ``error``: its measurement error; ``reason``: reason why there is no figure.
+    ``missed`` is True when the alert did not fire within its time limit, or did not clear. The objective is then missed.
     """
 
     seconds: float | None
@@ -27,13 +27,19 @@ class Detected:
 
 
 def expected(plan: Plan) -> list[PlannedStep]:
-    """Steps `prometheus.alert_fires` of the detect phase; without such steps, the steps `alertmanager.received`."""
+    """Return the steps `prometheus.alert_fires` of the detect phase.
+
+    Without such steps, return the steps `alertmanager.received`.
+    """
     steps = plan.phase("detect")
     return [step for step in steps if step.action == FIRES] or [step for step in steps if step.action == RECEIVED]
 
 
 def by_alert(events: Sequence[Event], plan: Plan, disruption: float) -> Detected | None:
-    """Detection by the expected alert, or by the last of several expected alerts; None when the drill expects no alert."""
+    """Measure the detection by the expected alert, or by the last of several expected alerts.
+
+    Return None when the drill expects no alert.
+    """
     steps = expected(plan)
     if not steps:
         return None
@@ -53,7 +59,10 @@ def _of(events: Sequence[Event], step: PlannedStep, disruption: float) -> Detect
 
 
 def _seen(events: Sequence[Event], what: AlertFiring | AlertReceived, clock: float, disruption: float) -> Detected:
-    """Compute the detection from the alert event ``what``, journalled at ``clock`` (seconds on the run's clock)."""
+    """Compute the detection from the alert event ``what``.
+
+    The event was journalled at ``clock``, in seconds on the run's clock.
+    """
     seconds = clock - what.ago_s - disruption
     error = seconds if what.error_s is None else what.error_s
     if seconds + error < 0:

@@ -1,4 +1,4 @@
-"""Diagnosis of a run, from its journal: the diagnosed cause compared with the injected one."""
+"""Diagnosis of a run, read from its journal. The diagnosed cause is compared with the injected one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drillbook.plan.spec import DIAGNOSIS
 
 
 def diagnosis(events: Sequence[Event], plan: Plan) -> DiagnosisResult | None:
-    """Result of the phase `diagnose`; ``found`` is None when no diagnosis was recorded.
+    """Return the result of the phase `diagnose`. ``found`` is None when no diagnosis was recorded.
 
     Returns None when the drill plans no diagnosis.
     """

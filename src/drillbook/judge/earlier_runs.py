@@ -1,4 +1,4 @@
-"""Results of earlier runs, read from their journals: sizes, passed steps, and the runs that a run is compared with."""
+"""Results of earlier runs, read from their journals: sizes, passed steps, and the runs to compare a new run with."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from drillbook.plan.planner import Plan
 from drillbook.sdk.earlier import EarlierStep
 
 MOST_RUNS = 100
-"""Maximum number of journals with sizes to read, newest first."""
+"""Largest number of journals that are read for sizes, newest first."""
 MOST_COMPARED, MOST_BYTES = 5, 32 * 2**20
-"""Maximum number of earlier runs of a drill to compare with, and of bytes in their journals."""
+"""Largest number of earlier runs of a drill to compare with, and largest number of bytes in their journals."""
 
 
 def collects(plan: Plan) -> bool:
@@ -29,9 +29,9 @@ def collects(plan: Plan) -> bool:
 
 
 def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
-    """Sizes measured by the runs in ``folders`` in the environment of ``plan``, oldest first; each is a ``Point`` as JSON.
+    """Return the sizes measured by the runs in ``folders`` in the environment of ``plan``, oldest first.
 
-    Unreadable journals and unfinished runs are skipped.
+    Each is a ``Point`` as JSON. Unreadable journals and unfinished runs are skipped.
     """
     found: list[Point] = []
     for folder in [folder for folder in folders if _contains(folder, ACTION)][-MOST_RUNS:]:
@@ -41,10 +41,10 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 
 
 def same_drill(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
-    """Newest finished runs of the drill of ``plan`` in its environment, the newest first, as in the event `earlier.runs`.
+    """Return the newest finished runs of the drill of ``plan`` in its environment, as the event `earlier.runs` holds them.
 
-    ``folders`` are folders of runs, oldest first. Runs that never began their first phase are skipped, and so are
-    unreadable journals; reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
+    The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped, and runs that
+    never began their first phase. Reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
     """
     found: list[Result] = []
     left = MOST_BYTES
@@ -59,13 +59,13 @@ def same_drill(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 
 
 def _drill_of(folder: Path) -> str:
-    """Name of the drill in the name of a run's folder; empty when the name has another form."""
+    """Return the name of the drill in the name of a run's folder; empty when the name has another form."""
     named = RUN_ID.fullmatch(folder.name)
     return named[8] if named else ""
 
 
 def _size(folder: Path) -> int:
-    """Size of a journal in bytes; 0 when there is none."""
+    """Return the size of a journal in bytes; 0 when there is no journal."""
     try:
         return (folder / FILE).stat().st_size
     except OSError:
@@ -73,9 +73,9 @@ def _size(folder: Path) -> int:
 
 
 def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) -> EarlierStep | None:
-    """Return the newest step that passed with ``action`` on ``service`` in a finished run in the environment of ``plan``.
+    """Return the newest passed step with ``action`` on ``service``, from a finished run in the environment of ``plan``.
 
-    ``folders`` are folders of runs, oldest first. Unreadable journals are skipped; at most ``MOST_RUNS`` are read.
+    ``folders``: folders of runs, oldest first. Unreadable journals are skipped. At most ``MOST_RUNS`` journals are read.
     """
     for folder in [folder for folder in folders if _contains(folder, action)][: -MOST_RUNS - 1 : -1]:
         view = _finished(folder, plan)
@@ -86,7 +86,10 @@ def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) ->
 
 
 def _finished(folder: Path, plan: Plan) -> RunView | None:
-    """Judge a run; None when it cannot be read, has not finished, or ran in another environment than that of ``plan``."""
+    """Judge a run.
+
+    Return None when it cannot be read, has not finished, or ran in another environment than that of ``plan``.
+    """
     try:
         view = judge(read(folder / FILE))
     except (OSError, ValueError, KeyError, DrillbookError):
@@ -96,7 +99,10 @@ def _finished(folder: Path, plan: Plan) -> RunView | None:
 
 
 def _contains(folder: Path, action: str) -> bool:
-    """Return True when the journal contains the name of the action; other runs are skipped, since judging them is slow."""
+    """Return True when the journal contains the name of the action.
+
+    Other runs are skipped, because judging a run is slow.
+    """
     try:
         return f'"{action}"'.encode() in (folder / FILE).read_bytes()
     except OSError:

@@ -1,4 +1,7 @@
-"""Index of a journal's events by step and host, made once: a search through all events for each step takes too long."""
+"""Index of a journal's events by step and host.
+
+It is made only once, because a search through all events for each step takes too long.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from drillbook.events.event import Event
 
 
 def by_step(events: Sequence[Event]) -> dict[str, dict[str | None, list[Event]]]:
-    """Events of each step, by the id of the step and the name of the host, in their order."""
+    """Return the events of each step, by the id of the step and the name of the host. The events keep their order."""
     found: dict[str, dict[str | None, list[Event]]] = {}
     for event in events:
         if event.step is not None:
@@ -18,6 +21,6 @@ def by_step(events: Sequence[Event]) -> dict[str, dict[str | None, list[Event]]]
 
 
 def merged(lists: Sequence[Sequence[Event]]) -> list[Event]:
-    """Events of several ``lists``, in the order of the journal."""
+    """Return the events of several ``lists`` as one list, in the order of the journal."""
     full = [one for one in lists if one]
     return list(full[0]) if len(full) == 1 else sorted(chain.from_iterable(full), key=lambda event: event.seq)

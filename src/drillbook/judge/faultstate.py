@@ -1,4 +1,4 @@
-"""State of each fault of a run, derived once from the journal, so that all parts of a report agree on it."""
+"""State of each fault of a run. It is derived once from the journal, so that all parts of a report agree on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
 def faults(
     own: Sequence[Event], events: Sequence[Event], plan: Plan, residue: Sequence[Residue] = ()
 ) -> tuple[FaultResult, ...]:
-    """State of every planned fault on each of its hosts; ``own`` contains the events before the first recovery of the run."""
+    """Return the state of every planned fault on each of its hosts.
+
+    ``own``: the events before the first recovery of the run.
+    """
     left = {(one.step, one.host) for one in residue}
     open_ = "closed" if any(isinstance(event.what, ResidueSettled) for event in events) else "residue"
     mine = by_step(own)
@@ -32,7 +35,10 @@ def faults(
 
 
 def _state(step: PlannedStep, host: str, mine: Sequence[Event], all_undone: Mapping[int, Undone], left: str) -> FaultResult:
-    """State of one fault; ``mine`` are the events of its step on its host, ``all_undone`` the undos by intent."""
+    """Return the state of one fault.
+
+    ``mine``: events of its step on its host; ``all_undone``: the undos by intent.
+    """
     announced = next(each(mine, IntentRecorded), None)
     if announced is None:
         return FaultResult(step=step.id, host=host, injection=Injection.NOT, why="the fault was not injected")
@@ -50,13 +56,16 @@ def _state(step: PlannedStep, host: str, mine: Sequence[Event], all_undone: Mapp
 
 
 def _injection(mine: Sequence[Event], undone: Undone | None) -> tuple[Injection, str]:
-    """Return the state of the injection, and the reason why it is not proven (empty if it is proven)."""
+    """Return the state of the injection, and the reason why the injection is not proven.
+
+    The reason is empty if the injection is proven.
+    """
     proof = next(iter(reversed(contents(mine, FaultActive))), None)
     outcome = next((event.what for event in reversed(mine) if isinstance(event.what, Done | Failed)), None)
     if proof is not None and proof.active is True:
         return Injection.INJECTED, ""
     if undone is not None and undone.message == NEVER_HAPPENED:
-        return Injection.NEVER, f"{NEVER_HAPPENED}: the fault proves that it changed nothing"
+        return Injection.NEVER, f"{NEVER_HAPPENED}: the check of the fault proves that it changed nothing"
     if proof is not None:
         return Injection.UNPROVEN, proof.detail or f"active: {proof.active}"
     if isinstance(outcome, Done):
@@ -71,12 +80,15 @@ def _interrupted(failed: Failed | None) -> str:
 
 
 def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
-    """Outcome of the change that ``intent`` announces, from the last event about its undo; empty when there is no such event."""
+    """Return the outcome of the change that ``intent`` announces, from the last event about its undo.
+
+    Empty when there is no such event.
+    """
     if intent is None or last is None:
         return ""
     message, undo = last.message, intent.undo
     if isinstance(last, UndoFailed):
-        return f"not put back: {message}"
+        return f"not undone: {message}"
     if undo["kind"] == "nothing" and message != GONE:
         return f"kept as it is: {message}"
     if undo["kind"] == "restore" and message == GONE:
@@ -85,7 +97,7 @@ def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
 
 
 def begun(found: Sequence[FaultResult]) -> float | None:
-    """Time on the run's clock at which the first fault began; None without a fault.
+    """Return the time on the run's clock at which the first fault began; None when there was no fault.
 
     Faults that are proven to have changed nothing do not count.
     """
@@ -95,7 +107,10 @@ def begun(found: Sequence[FaultResult]) -> float | None:
 
 
 def withheld(found: Sequence[FaultResult]) -> str:
-    """Reason why the run has no figures of a disruption; empty when a fault was injected, even if that is not proven."""
+    """Return the reason why the run has no figures of a disruption.
+
+    Empty when a fault was injected, even if the injection is not proven.
+    """
     if any(one.injection in _HAPPENED for one in found):
         return ""
     unknown = next((one for one in found if one.injection is Injection.UNKNOWN), None)

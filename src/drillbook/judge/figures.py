@@ -1,4 +1,7 @@
-"""Figures of a run: each clock with its error, or the reason why it has no value; also the times of the phases."""
+"""Figures of a run: each clock with its error, or with the reason why it has no value.
+
+The times of the phases are here, too.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from drillbook.findings import Finding
 from drillbook.judge.result import FaultResult, ProbeTrack, Span
 
 SLEEP_S = 0.1
-"""Shortest suspension that counts, in seconds; reading two clocks one after the other may already show a shorter one."""
+"""Shortest suspension that counts, in seconds.
+
+Two clocks are read one after the other, so a shorter difference may have no other cause than that.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +29,12 @@ class Figure:
     error: float | None
     reason: str | None = None
     missed: bool = False
-    """True when the awaited event never came: the objective is missed, although there is no time to report."""
+    """True when the awaited event never came. The objective is then missed, although there is no time to report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """A suspension of the controller for ``seconds``, at an unknown time between two moments on the run's clock."""
+    """A suspension of the controller for ``seconds``. It happened at an unknown time between two moments on the run's clock."""
 
     before: float
     after: float
@@ -47,20 +53,20 @@ class Figures:
     tracks: tuple[ProbeTrack, ...] = ()
     findings: list[Finding] = field(default_factory=list)
     rpo_clock: str = ""
-    """Source of the RPO if it is not computed from acknowledged writes of canaries."""
+    """Source of the RPO, if the RPO is not computed from acknowledged writes of canaries."""
     lost_writes: int | None = None
     acknowledged: int | None = None
     lost_numbers: list[tuple[int, int]] = field(default_factory=list)
     faults: tuple[FaultResult, ...] = ()
     sleeps: tuple[Sleep, ...] = ()
     slept: float = 0.0
-    """Longest time in seconds for which the controller was suspended during the measurement of a figure."""
+    """Longest time, in seconds, for which the controller was suspended during the measurement of a figure."""
 
     def keep(self, clock: str, figure: Figure, span: tuple[float, float] | None = None) -> Figure:
-        """Store ``figure`` under ``clock`` with its error, or with the reason why it is missing; returns the stored figure.
+        """Store ``figure`` under ``clock``, with its error or with the reason why it is missing. Return the stored figure.
 
-        If the controller was suspended during ``span``, a reason replaces the figure. ``span`` is the first and last moment
-        of the measurement on the run's clock.
+        If the controller was suspended during ``span``, a reason replaces the figure. ``span``: first and last moment of the
+        measurement, on the run's clock.
         """
         asleep = [one for one in self.sleeps if span and one.before < span[1] and one.after > span[0]]
         if asleep and (figure.seconds is not None or figure.missed):
@@ -79,7 +85,10 @@ def _round(value: float | None) -> float | None:
 
 
 def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
-    """Suspensions of the controller, during which the run's clock stops; empty for older journals, which do not record them."""
+    """Return the suspensions of the controller. During a suspension the run's clock stops.
+
+    Empty for older journals, because they record no suspensions.
+    """
     told = [(event.clock, what.slept_s) for event, what in each(events, Stamped) if what.slept_s is not None]
     return tuple(
         Sleep(one[0], following[0], following[1] - one[1])
@@ -89,14 +98,14 @@ def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
 
 
 def session(events: Sequence[Event]) -> Events:
-    """Events of the run itself, before its first recovery; events of a recovery use another clock."""
+    """Return the events of the run itself, before its first recovery. Events of a recovery use another clock."""
     whole = events if isinstance(events, Events) else Events(events)
     first = next(iter(whole.of(RecoveryStarted)), None)
     return whole if first is None else Events(whole[: next(index for index, event in enumerate(whole) if event is first)])
 
 
 def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
-    """Begin and end of each phase on the run's clock."""
+    """Return the begin and the end of each phase, on the run's clock."""
     spans: dict[str, Span] = {}
     for event in session(events):
         match event.what:

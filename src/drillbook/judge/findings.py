@@ -1,4 +1,7 @@
-"""The findings of a run: from its steps, probes, clocks and remaining changes, corrected if a later recovery undid changes."""
+"""The findings of a run: from its steps, probes, clocks and remaining changes.
+
+If a later recovery undid changes, the findings are corrected.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ from drillbook.plan.planner import Plan
 def findings(
     events: Sequence[Event], plan: Plan, figures: Figures, objectives: Mapping[str, Objective], left: Sequence[Residue]
 ) -> list[Finding]:
-    """All findings of the run, the most severe first; ``left`` contains the changes that could not be undone."""
+    """Return all findings of the run, the most severe first.
+
+    ``left``: the changes that could not be undone.
+    """
     found = _unproven(events, figures.faults)
     left_out = {step.id for step in plan.phase("verify")}
     for event in events:
@@ -65,7 +71,7 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
 
 
 def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
-    """Add the last failures of the probe to a finding that says that it was never good, or was bad before the fault."""
+    """Add the last failures of the probe to a finding that says that the probe was never good, or was bad before the fault."""
     if one.code not in ("probe-never-good", "probe-bad-before") or one.measured or not one.step:
         return one
     return one.model_copy(
@@ -74,7 +80,10 @@ def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
 
 
 def _unproven(events: Sequence[Event], faults: Sequence[FaultResult]) -> list[Finding]:
-    """Make a finding for each planned fault that was not proven active, if the run reached the phase `inject`."""
+    """Make a finding for each planned fault that was not proven active.
+
+    No finding is made if the run did not reach the phase `inject`.
+    """
     if not any(what.phase == "inject" for what in contents(events, PhaseStarted)):
         return []
     return [
@@ -107,7 +116,7 @@ def mended(one: Finding, events: Sequence[Event]) -> Finding:
     return one.model_copy(
         update={
             "remedy": (
-                f"Undone since by `invoke drill.recover` at {last.at[:19]}Z; find out why the run itself did not undo it."
+                f"`invoke drill.recover` undid the faults at {last.at[:19]}Z. Find out why the run itself did not undo them."
             )
         }
     )

@@ -1,6 +1,6 @@
-"""The judge of one run: a pure function of the journal, so that the same events always give the same verdict.
+"""The judge of one run. It is a pure function of the journal, so the same events always give the same verdict.
 
-Clocks, losses and verdict are each computed in one place of this package; reports only show them.
+Clocks, losses and verdict are each computed in one place of this package. Reports only show them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from drillbook.plan.planner import Plan, checked
 
 
 def judge(history: History) -> RunView:
-    """Judge a run, and return everything known about it. Raises JournalError when the journal is not that of a run."""
+    """Judge a run, and return everything known about it.
+
+    Raises JournalError when the journal is not that of a run.
+    """
     with paused():
         return _view(history)
 

@@ -1,4 +1,4 @@
-"""Notes about a run's locks, leases, guards, stops, alerts and contacts, each of one short line."""
+"""Notes about a run's locks, leases, guards, stops, alerts and contacts. Each note is one short line."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ MARK_OF: dict[type[Content], str] = {
     StopRequested: "stop_requested",
     LeaseLapsed: "lease_lapsed",
 }
-"""Name of the timeline mark for each kind of event that has one."""
+"""Name of the timeline mark for each kind of event that has a mark."""
 MOST = 300
 
 
 def told(event: Event) -> str:
-    """Note about ``event``, shortened to MOST characters; empty for kinds of events without a note."""
+    """Return a note about ``event``, shortened to MOST characters; empty for kinds of events that have no note."""
     text = _told(event.what)
     return text if len(text) <= MOST else text[:MOST] + "…"
 
@@ -81,7 +81,10 @@ def loud(event: Event) -> bool:
 
 
 def notes(events: Sequence[Event]) -> tuple[Note, ...]:
-    """Notes about ``events``, in order. The events must be those of the run or of one recovery, since times are on its clock."""
+    """Return notes about ``events``, in order.
+
+    All events must belong to the run itself, or all to one recovery, because their times are on its clock.
+    """
     return tuple(
         Note(at=event.clock, kind=event.kind, host=event.host or "", step=event.step or "", text=text, loud=loud(event))
         for event in events
@@ -90,7 +93,7 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
 
 
 def marks(events: Sequence[Event]) -> dict[str, float]:
-    """Time of the first event of each kind that is marked in the timeline, by the name of the mark."""
+    """Return the time of the first event of each kind that the timeline marks, by the name of the mark."""
     found: dict[str, float] = {}
     for event in events:
         if mark := MARK_OF.get(type(event.what)):
@@ -99,7 +102,10 @@ def marks(events: Sequence[Event]) -> dict[str, float]:
 
 
 def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]:
-    """Findings from the events that have notes, without those whose code is already in ``known``."""
+    """Return findings from the events that have notes.
+
+    Findings whose code is in ``known`` already are left out.
+    """
     codes = {one.code for one in known}
     found = []
     for event in events:
@@ -131,7 +137,10 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
 
 
 def contact(what: OfContact) -> str:
-    """Sentence about a contact that was notified, or could not be notified, with the reason."""
+    """Return a sentence about a contact that was notified, or that could not be notified.
+
+    In the second case it has the reason.
+    """
     who, of = what.contact or "a contact", what.occasion or "run"
     way = f" by service {what.way}" + (f", {what.service}" if what.service else "")
     match what:
@@ -144,9 +153,13 @@ def contact(what: OfContact) -> str:
 
 def _pruning(what: PruningFinished) -> str:
     kept = "" if what.kept is None else f", {what.kept} remain"
-    done = f"{len(what.pruned)} older backups removed from {what.store} ({what.bytes} bytes{kept})"
-    older = f"the bucket holds {what.older_versions} bytes of them as older versions" if what.older_versions else ""
-    left = f"{len(what.left)} stay, such as {what.left[0].get('location')}: {what.left[0].get('why')}" if what.left else ""
+    done = f"removed {len(what.pruned)} older backups from {what.store} ({what.bytes} bytes{kept})"
+    older = f"the bucket still holds {what.older_versions} bytes of them as older versions" if what.older_versions else ""
+    left = (
+        f"{len(what.left)} backups stay, such as {what.left[0].get('location')}: {what.left[0].get('why')}"
+        if what.left
+        else ""
+    )
     told = [f"{what.store}: {what.message}" if what.message and not what.pruned else done, older, left]
     return "; ".join(filter(None, [*told, what.message if what.pruned else ""]))
 

@@ -1,4 +1,4 @@
-"""Objectives of a run, each met, missed or not verified; RTO and RPO are met only if the verify phase passed."""
+"""Objectives of a run. Each is met, missed or not verified. RTO and RPO are met only if the verify phase passed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CLOCK_OF = {
 }
 BY_ALERT = "disruption to the expected alert"
 BAD = ("failed", "unverified", "error", "unknown", "cancelled")
-"""Statuses of a step that did not succeed, although it was not allowed to fail."""
+"""Statuses of a step that did not succeed and was not allowed to fail."""
 
 
 def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
-    """Reason why the verify phase did not pass, such as a failed or skipped step; None when it passed."""
+    """Return the reason why the verify phase did not pass, such as a failed or skipped step; None when it passed."""
     checks = [view for view in steps if view.phase == "verify"]
     if not checks:
         return "the drill has no verify steps"
@@ -33,7 +33,7 @@ def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None
         return "the verification was interrupted"
     doubted = next((view.result.id for view in steps if view.result.facts.get("unvouched")), None)
     if doubted:
-        return f"{doubted} used a backup without a trusted signature"
+        return f"{doubted} used a backup that has no trusted signature"
     bad = [view.result.id for view in checks if view.result.status in (*BAD, "allowed")]
     if bad:
         return f"the verification did not pass ({', '.join(bad)})"
@@ -55,7 +55,7 @@ def objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[str
         measured, error = figure.seconds, figure.error
         met = False if figure.missed else None if measured is None or reason else measured + (error or 0.0) <= target
         if met is False and measured is not None and measured <= target:
-            reason, met = f"{measured:.3f} s is within {target:g} s only when its error is ignored: {error:.3f} s", None
+            reason, met = f"{measured:.3f} s is within {target:g} s only when its error of {error:.3f} s is ignored", None
         clock = BY_ALERT if key == "detect" and detection.expected(plan) else CLOCK_OF[key]
         clock = figures.rpo_clock or clock if key == "rpo" else clock
         one = Objective(target_s=target, measured_s=measured, error_s=error, met=met, reason=reason, clock=clock)

@@ -1,4 +1,7 @@
-"""The outage that one probe saw: from its first bad sample to the good sample that began the lasting recovery."""
+"""The outage that one probe saw.
+
+It lasts from the first bad sample to the good sample that began the lasting recovery.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from drillbook.judge.samples import Sample, enough_s, hole_s, silent_s
 
 @dataclass(frozen=True, slots=True, order=True)
 class Bad:
-    """Start and end of a bad sample; ``before`` is the start of the last good sample before it."""
+    """Start and end of a bad sample.
+
+    ``before``: start of the last good sample before it.
+    """
 
     start: float
     end: float
@@ -27,9 +33,9 @@ class Outage:
     last_bad: Sample
     recovered: Sample | None
     earlier: str
-    """Evidence that the service was bad before the disruption; empty if there is none."""
+    """Evidence that the service was bad before the disruption; empty if there is no such evidence."""
     blind: str
-    """Reason why the time of the recovery is unknown; empty when it is known."""
+    """Reason why the time of the recovery is unknown; empty when that time is known."""
 
     @property
     def left_bad(self) -> bool:
@@ -39,8 +45,9 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Evaluates the samples of one probe: its settings, and the times after which samples do not count; seconds on the run's
-    clock.
+    """Evaluates the samples of one probe.
+
+    It holds the settings of the probe, and the times after which samples do not count, in seconds on the run's clock.
     """
 
     probe: str
@@ -49,22 +56,25 @@ class Look:
     limit: float
     """Time at which the verification ended."""
     cleaned: float
-    """Time from which the drill itself may interrupt the service (cleanup or undo)."""
+    """Time from which the drill itself may interrupt the service, by its cleanup or its undo."""
     unheard: Sequence[Sample]
-    """Samples that are ignored, because the controller itself stalled while they ran."""
+    """Samples that are ignored, because the controller itself stalled during them."""
 
     @property
     def enough(self) -> float:
-        """Time in seconds that good samples must cover to count as a recovery; the runner waits one interval longer."""
+        """Seconds that good samples must cover to count as a recovery. The runner waits one interval longer."""
         return enough_s(self.every) - self.every
 
     def silent(self, samples: Sequence[Sample], disruption: float) -> bool:
-        """Return True when the probe stopped sampling long before ``limit``, so that the state at that time is unknown."""
+        """Return True when the probe stopped sampling long before ``limit``. The state at that time is then unknown."""
         after = [sample.end for sample in samples if sample.end >= disruption]
         return not after or self.limit - max(after) > enough_s(self.every) + 2.0
 
     def left_bad(self, samples: Sequence[Sample]) -> Sample | None:
-        """Last bad sample since the cleanup or undo began, unless enough good samples follow it; otherwise None."""
+        """Return the last bad sample since the cleanup or undo began.
+
+        Return None if there is no such sample, or if enough good samples follow it.
+        """
         bad = [sample for sample in samples if not sample.ok and sample.end >= self.cleaned]
         if not bad:
             return None
@@ -74,10 +84,10 @@ class Look:
         return last if lasted < self.enough else None
 
     def outage(self, all_of_it: Sequence[Sample], disruption: float) -> Outage | None:
-        """Return the outage after ``disruption``; it includes a bad sample that was in progress at that time.
+        """Return the outage after ``disruption``. A bad sample that was in progress at that time belongs to the outage.
 
         The recovery is the first good sample after the last bad one, if it ends before the limit and enough good samples
-        follow. Of the samples that end after the cleanup or undo began, only a good one that had started before counts.
+        follow. Of the samples that end after the cleanup or undo began, only a good sample that had started before counts.
         Returns None when there are no bad samples.
         """
         samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
@@ -107,10 +117,10 @@ class Look:
         )
 
     def _after_holes(self, good: Sequence[Sample]) -> Sample:
-        """First good sample after the last gap between samples that was too long; without such a gap, the first of all.
+        """Return the first good sample after the last gap between samples that was too long.
 
-        During a gap the state is unknown: the service may have been bad. A longer gap is accepted once the good samples
-        before it cover enough time to count as a recovery.
+        When no gap was too long, return the first of all good samples. During a gap the state is unknown: the service may
+        have been bad. A longer gap is accepted once the good samples before it cover enough time to count as a recovery.
         """
         begin = good[0]
         for one, following in pairwise(good):
@@ -121,12 +131,15 @@ class Look:
         return min((one for one in good if one.start >= begin.start), key=lambda one: one.end)
 
     def _unwatched(self, last: Sample) -> str:
-        """Reason why the state after the last bad sample is unknown; empty when samples show that state."""
+        """Return the reason why the state after the last bad sample is unknown; empty when samples show that state."""
         missed = [one for one in self.unheard if last.start < one.start < self.limit]
-        return f"was not measured from {missed[0].start:.3f} s on: the controller itself stalled" if missed else ""
+        return f"was not measured from {missed[0].start:.3f} s on, because the controller itself stalled" if missed else ""
 
     def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:
-        """Reason to doubt that the fault caused the outage, such as a bad sample right before the fault; empty if there is none."""
+        """Return a reason to doubt that the fault caused the outage; empty if there is none.
+
+        A bad sample right before the fault is such a reason.
+        """
         good = max((s for s in samples if s.ok and s.start < first.start), key=lambda s: s.start, default=None)
         bad = [s for s in samples if not s.ok and s.end < disruption and (good is None or s.start > good.start)]
         if bad:

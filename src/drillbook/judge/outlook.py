@@ -1,8 +1,8 @@
-"""Predictions from the sizes in several runs: growth, full disk, restore time; each with its 95 % interval, or a reason.
+"""Predictions from the sizes in several runs: growth, full disk, and restore time.
 
-Growth is a straight line through the sizes over time. The restore time is assumed to be proportional to the size, and the
-rest of the RTO (detection, decisions) to stay constant. If a part of the restore takes constant time, the predicted date is
-too early, never too late.
+Each has a 95 % interval, or a reason why there is no prediction. Growth is a straight line through the sizes over time. The
+restore time is assumed to be proportional to the size, and the rest of the RTO (detection, decisions) to stay constant. If a
+part of the restore takes constant time, the predicted date is too early, never too late.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from drillbook.statistics.line import FEWEST, Line, fit, student
 
 DAY_S = 86400.0
 FARTHEST = 36500.0
-"""Maximum number of days ahead for which a date is predicted."""
+"""Largest number of days ahead for which a date is predicted."""
 
 
 class _Value(BaseModel):
@@ -26,7 +26,7 @@ class _Value(BaseModel):
 
 
 class When(_Value):
-    """Days from this run to a predicted event, with the interval, or the reason why this is unknown.
+    """Days from this run to a predicted event, with the interval, or the reason why the days are unknown.
 
     ``latest`` is None when the event may never come.
     """
@@ -39,7 +39,10 @@ class When(_Value):
 
 
 class Outlook(_Value):
-    """Predictions for one service: its size, its growth, and the times at which its disk is full and its restore exceeds the RTO."""
+    """Predictions for one service: its growth, and the times at which its disk is full and its restore exceeds the RTO.
+
+    The size of the service is included.
+    """
 
     service: str
     points: int
@@ -59,7 +62,10 @@ class Outlook(_Value):
 
 
 def outlooks(own: Sequence[Point], earlier: Sequence[Point], rto_target_s: float | None) -> tuple[Outlook, ...]:
-    """Predict growth and restore time of each service, from the sizes in this run (``own``) and in ``earlier`` runs."""
+    """Predict growth and restore time of each service.
+
+    The predictions use the sizes in this run (``own``) and in ``earlier`` runs.
+    """
     return tuple(
         _outlook(one, [*(old for old in earlier if old.service == one.service and old.run != one.run), one], rto_target_s)
         for one in own
@@ -92,7 +98,7 @@ def _outlook(now: Point, points: Sequence[Point], target: float | None) -> Outlo
 
 
 def _no_growth(line: Line | None, count: int) -> str | None:
-    """Reason why growth cannot be predicted; None when a prediction is possible."""
+    """Return the reason why growth cannot be predicted; None when a prediction is possible."""
     if line is None:
         return (
             f"{'1 run' if count == 1 else f'{count} runs'} measured the service; at least {FEWEST} at different times "
@@ -126,7 +132,11 @@ def _outgrows(now: Point, line: Line | None, flat: str | None, restores: Sequenc
     surest = (target - min(rest)) / (mean - error) if mean > error else None
     if surest is not None and surest <= now.bytes:
         return When(
-            days=0.0, earliest=0.0, latest=0.0, date=now.at[:10], reason="already now, according to the restores so far"
+            days=0.0,
+            earliest=0.0,
+            latest=0.0,
+            date=now.at[:10],
+            reason="the restore exceeds the RTO already now, according to the restores so far",
         )
     latest = line.reaches(surest)[2] if surest is not None else None
     if size <= now.bytes:

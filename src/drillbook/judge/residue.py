@@ -1,4 +1,7 @@
-"""Residue: changes that a run could not undo, read from its journal. A person may close it: then it needs no undo any more."""
+"""Residue: changes that a run could not undo, read from its journal.
+
+A person may close residue. It then needs no undo any more.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from drillbook.plan.planner import Plan
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
-    """Changes not undone, as listed at the latest end of the run or of a recovery; if it did not end, all announced changes.
+    """Return the changes that were not undone, as the latest end of the run or of a recovery lists them.
 
-    Includes changes that a person closed, since they were not undone.
+    If the run or the recovery did not end, return all announced changes that were not undone. Changes that a person closed
+    are included, since they were not undone.
     """
     for event in reversed(events):
         if isinstance(event.what, Ended | ResidueSettled) and not _closes(event):
@@ -33,12 +37,15 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
 
 
 def _closes(event: Event) -> bool:
-    """Return True when the event reports a successful closing: a person declared that the residue needs no undo any more."""
+    """Return True when the event reports a successful closing.
+
+    In a closing, a person declares that the residue needs no undo any more.
+    """
     return isinstance(event.what, RecoveryFinished) and event.what.kept is not None
 
 
 def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
-    """Announced faults, and other changes with an undo, that are neither undone nor closed; oldest first."""
+    """Return announced faults, and other changes with an undo, that are neither undone nor closed. The oldest comes first."""
     return [
         intent
         for intent in intents(events, plan.steps)
@@ -47,7 +54,7 @@ def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
 
 
 def settled(events: Sequence[Event]) -> Settled | None:
-    """Person, time and reason of the closing of the residue (it needs no undo any more); None when nobody closed it."""
+    """Return the person, the time and the reason of the closing of the residue; None when nobody closed it."""
     found = last(events, ResidueSettled)
     if found is None:
         return None

@@ -1,6 +1,6 @@
 """Result of a run: the model of ``result.json``, and the view from which reports are rendered.
 
-All fields ``*_s`` and all figures of the timeline are seconds on the controller's monotonic clock; points of the timeline
+All fields ``*_s`` and all figures of the timeline are seconds on the controller's monotonic clock. Points of the timeline
 count from the start of the run.
 """
 
@@ -19,7 +19,7 @@ SCHEMA = "drillbook/result/1"
 
 
 class Verdict(StrEnum):
-    """Verdict of a run; the table ``EXIT`` gives its exit status."""
+    """Verdict of a run. The table ``EXIT`` gives the exit status of each verdict."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     ABORTED = "aborted"
     NOT_RUN = "not run here"
-    """This machine lacks a service that the drill needs; nothing was touched."""
+    """This machine lacks a service that the drill needs. Nothing was touched."""
 
 
 EXIT = {
@@ -45,7 +45,10 @@ class _Value(BaseModel):
 
 
 class Objective(_Value):
-    """One objective with its measurement; ``met`` is None when it could not be verified, and ``reason`` then says why."""
+    """One objective with its measurement.
+
+    When the objective could not be verified, ``met`` is None, and ``reason`` says why.
+    """
 
     target_s: float
     measured_s: float | None
@@ -56,7 +59,7 @@ class Objective(_Value):
     lost_writes: int | None = None
     acknowledged_writes: int | None = None
     lost_numbers: tuple[tuple[int, int], ...] | None = None
-    """Numbers of the lost writes as ranges, each with its first and last number."""
+    """Numbers of the lost writes as ranges. Each range has its first and its last number."""
 
 
 class Injection(StrEnum):
@@ -64,16 +67,16 @@ class Injection(StrEnum):
 
     NOT = "not injected"
     NEVER = "never happened"
-    """The fault was announced in the journal, and is proven to have changed nothing."""
+    """The fault was announced in the journal, and it is proven that it changed nothing."""
     UNKNOWN = "unknown"
-    """The fault was announced, its injection failed, and it was not proven active."""
+    """The fault was announced, but its injection failed, and the fault was not proven active."""
     UNPROVEN = "unproven"
     """The injection succeeded, but the fault was not proven active."""
     INJECTED = "injected"
 
 
 class FaultResult(_Value):
-    """State of one fault on one host, from which reports derive everything that they say about the fault."""
+    """State of one fault on one host. Reports derive everything that they say about the fault from it."""
 
     step: str
     host: str
@@ -83,7 +86,7 @@ class FaultResult(_Value):
     since_s: float | None = None
     """Time at which the fault was announced, on the run's clock; None if it was not announced."""
     ended: str = ""
-    """Outcome of the undo; ``open``, ``residue`` or ``closed`` when the fault was not undone."""
+    """Outcome of the undo. When the fault was not undone, it is ``open``, ``residue`` or ``closed``."""
 
 
 class PhaseResult(_Value):
@@ -116,7 +119,10 @@ class Residue(_Value):
 
 
 class SettledChange(_Value):
-    """One change that a person closed (declared to need no undo), with its state in the check right before."""
+    """One change that a person closed, with the state that the check right before the closing found.
+
+    To close a change is to declare that it needs no undo.
+    """
 
     step: str
     host: str
@@ -128,7 +134,7 @@ class SettledChange(_Value):
 class Settled(_Value):
     """Record of the closing of residue: a named person declared that the changes not undone need no undo any more.
 
-    ``approval`` was given by a second person, which is required when the state of a change is unknown.
+    ``approval``: given by a second person. It is required when the state of a change is unknown.
     """
 
     at: str
@@ -143,7 +149,7 @@ class Settled(_Value):
 class DiagnosisResult(_Value):
     """Result of the phase `diagnose`.
 
-    ``found`` is None when no cause was recorded; ``ranked`` contains the causes with their evidence.
+    ``found`` is None when no cause was recorded. ``ranked`` contains the causes with their evidence.
     """
 
     service: str
@@ -154,11 +160,11 @@ class DiagnosisResult(_Value):
     error_s: float | None
     ranked: tuple[dict[str, Any], ...] = ()
     why: tuple[str, ...] = ()
-    """Open questions, and reasons not to report `healthy`."""
+    """Open questions, and reasons why `healthy` was not reported."""
 
 
 class Result(_Value):
-    """``result.json`` of one drill; keys may be added but are never renamed."""
+    """``result.json`` of one drill. Keys may be added but are never renamed."""
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     run: str
@@ -186,18 +192,18 @@ class Result(_Value):
     """None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Closing of the remaining changes, which changes neither ``residue`` nor ``exit``; None when nobody closed them."""
+    """Closing of the remaining changes; None when nobody closed them. It changes neither ``residue`` nor ``exit``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     @property
     def open_residue(self) -> tuple[Residue, ...]:
-        """Changes that were not undone, and that nobody has closed; empty when a person closed them."""
+        """Changes that were not undone, and that nobody has closed."""
         return () if self.settled else self.residue
 
 
 class Span(_Value):
-    """A span of time; ``end`` is None when the span was still open at the end of the run."""
+    """A span of time. ``end`` is None when the span was still open at the end of the run."""
 
     start: float
     end: float | None
@@ -217,7 +223,7 @@ class ProbeTrack(_Value):
     bad: int
     late: int
     stretches: tuple[Span, ...]
-    """Consecutive spans; ``count`` is the number of samples or writes in a span.
+    """Consecutive spans. ``count`` is the number of samples or writes in a span.
 
     Labels: ``good``, ``bad``, ``kept`` (acknowledged and survived), ``lost`` (acknowledged, but gone), ``unproven``
     (acknowledged, but never read back), ``refused`` (not acknowledged), ``unheard`` (missed because the controller stalled).
@@ -269,20 +275,20 @@ class StepView(_Value):
     message: str
     commands: tuple[CommandView, ...]
     attempts: int = 1
-    """Number of attempts that the outcome took."""
+    """Number of attempts after which the step had this outcome."""
     every_s: float | None = None
-    """Pause between attempts of a step that waits for a condition; None for a step whose further attempts are retries."""
+    """Seconds between attempts of a step that waits for a condition; None for a step whose further attempts are retries."""
     allowed: str = ""
-    """Written reason of the drill why the failure of this step is allowed; empty when it did not fail, or may not."""
+    """Reason, written in the drill, why the failure of this step is allowed; empty when it did not fail, or may not fail."""
 
     @property
     def retried(self) -> bool:
-        """True when the step succeeded or failed only after a failed attempt; waiting for a condition is no retry."""
+        """True when the outcome of the step followed a failed attempt. Waiting for a condition is not a retry."""
         return self.attempts > 1 and self.every_s is None
 
 
 class Note(_Value):
-    """A note about locks, leases, guards, stops, alerts or contacts; ``loud`` is True if it needs attention."""
+    """A note about locks, leases, guards, stops, alerts or contacts. ``loud`` is True if it needs attention."""
 
     at: float
     kind: str
@@ -293,7 +299,7 @@ class Note(_Value):
 
 
 class FigureChange(_Value):
-    """A figure of the last run and of this run, with their errors; ``same`` when they differ by less than both errors."""
+    """A figure of the last run and of this run, with errors. ``same``: they differ by less than both errors."""
 
     key: str
     before_s: float | None
@@ -304,7 +310,10 @@ class FigureChange(_Value):
 
 
 class StepChange(_Value):
-    """A step that was slower, or faster, than in all earlier runs: its duration, and the shortest and longest of theirs."""
+    """A step that was slower, or faster, than in all earlier runs.
+
+    It has its duration in this run, and its shortest and longest duration in the earlier runs.
+    """
 
     step: str
     slower: bool
@@ -315,7 +324,7 @@ class StepChange(_Value):
 
 
 class FindingChange(_Value):
-    """A finding that is new, or gone, since the last run."""
+    """A finding that is new since the last run, or that is gone since then."""
 
     code: str
     title: str
@@ -352,18 +361,18 @@ class RunView(_Value):
     torn: bool
     controller: str
     program: str = "invoke"
-    """Name of the program that the user called, for commands in reports."""
+    """Name of the program that the user called. Commands in reports use it."""
     inventory: str = ""
-    """Inventory as the user named it, for commands in reports; empty when the journal does not tell."""
+    """Inventory as the user named it, for commands in reports; empty when the journal does not record it."""
     notes: tuple[Note, ...] = ()
     comparison: Comparison | None = None
     """Differences since the last run; None when the journal records no earlier run."""
     first_run: bool = False
-    """True when the journal records that there was no earlier run to compare with."""
+    """True when the journal records that no earlier run existed for a comparison."""
 
 
 class SuiteResult(_Value):
-    """``result.json`` of a suite; its verdict is the worst verdict of its drills."""
+    """``result.json`` of a suite. Its verdict is the worst verdict of its drills."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

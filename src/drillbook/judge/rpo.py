@@ -1,6 +1,7 @@
-"""RPO and lost writes, measured by the canaries of a run or from a team's own backup; functions of the run's events alone.
+"""RPO and lost writes, computed only from the events of a run.
 
-Every figure has an error: the largest possible difference from the true value. docs/clocks.md defines the clocks.
+They are measured by the run's canaries, or from a backup by the team's own tools. Every figure has an error: the largest
+possible difference from the true value. docs/clocks.md defines the clocks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from drillbook.plan.planner import Plan
 
 
 def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
-    """Measure the RPO: the largest loss that a canary saw. ``own`` contains the events of the run before its first recovery."""
+    """Measure the RPO: the largest loss that a canary saw.
+
+    ``own``: the events of the run before its first recovery.
+    """
     records = canaries([*own, *_read_back_later(events, own)])
     if _by_backup(result, own, records, disruption):
         return
@@ -55,9 +59,10 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
 
 
 def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRecord], disruption: float | None) -> bool:
-    """Measure the loss as the time between the newest data in a restored backup of the team's own, and the fault.
+    """Measure the loss as the time from the newest data in a restored backup to the fault.
 
-    Returns False when no such backup was restored, or when a write of a canary survived: the canary then measures the loss.
+    This is done for a backup by the team's own tools. Returns False when no such backup was restored, or when a write of a
+    canary survived. In the second case the canary measures the loss.
     """
     if disruption is None or not all(_before_all(record, disruption) for record in records):
         return False
@@ -74,7 +79,10 @@ def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRe
 
 
 def _before_all(record: CanaryRecord, disruption: float) -> bool:
-    """Return True when no write of the canary from before the fault survived: the restored state is older than all of them."""
+    """Return True when no write of the canary from before the fault survived.
+
+    The restored state is then older than all writes.
+    """
     before = [write for write in record.acknowledged if write.acknowledged <= disruption]
     survivors = record.survivors
     return bool(before) and survivors is not None and not any(write.number in survivors for write in before)
@@ -82,8 +90,10 @@ def _before_all(record: CanaryRecord, disruption: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """Lost writes of one canary: the RPO, and the times at which the last surviving write and the last counted write were
-    acknowledged.
+    """Lost writes of one canary.
+
+    It holds the RPO, and two times: the acknowledgement of the last write that survived, and that of the last write that
+    counts.
     """
 
     figure: Figure
@@ -129,7 +139,10 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
 
 
 def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
-    """Events of a recovery that read back the rows of canaries, if the run itself had not done so."""
+    """Return events of a recovery that read back the rows of canaries.
+
+    Empty if the run itself had read them back.
+    """
     seen = {what.probe for what in contents(own, CanarySurvivors)}
     later = {what.probe: event for event, what in each(events[len(own) :], CanarySurvivors) if what.probe not in seen}
     return list(later.values())

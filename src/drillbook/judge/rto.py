@@ -1,4 +1,4 @@
-"""RTO, outage and detection, measured by the probes of a run; functions of the run's events alone.
+"""RTO, outage and detection, measured by the probes of a run and computed only from its events.
 
 Every figure has an error: the largest possible difference from the true value. docs/clocks.md defines the clocks.
 """
@@ -20,7 +20,10 @@ from drillbook.judge.samples import Sample, Stalls, canaries, samples_of, unhear
 
 
 def availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
-    """Measure RTO, outage and detection by the probe that recovered last, or by a canary if its writes failed for longer."""
+    """Measure RTO, outage and detection by the probe that recovered last.
+
+    If writes of a canary failed for longer, the canary is used.
+    """
     probes = samples_of(events)
     why = "no fault was injected" if disruption is None else "the drill has no availability probe" if not probes else None
     looks = _looks(events, result.end)
@@ -56,7 +59,10 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 def _measured(
     result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """Measure several outages as one: those in ``bad``, seen by availability probes, and those in ``lasting``, seen by canaries."""
+    """Measure several outages as one.
+
+    ``bad``: outages that availability probes saw; ``lasting``: outages that canaries saw.
+    """
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]
@@ -96,9 +102,9 @@ def _measured(
 
 
 def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, Look]) -> list[Outage]:
-    """Outages seen by canaries that had worked before the fault; adds a finding for each canary that did not recover.
+    """Return the outages of canaries that had worked before the fault. Add a finding for each canary that did not recover.
 
-    Empty when no verification ended: the run then did not wait until the canaries recovered.
+    Empty when no verification ended, because the run then did not wait until the canaries recovered.
     """
     if _verification(events) is None:
         return []
@@ -122,7 +128,10 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
 
 
 def _stalled(events: Sequence[Event], looks: Mapping[str, Look]) -> list[Finding]:
-    """Make a finding about samples that a stalled controller missed; the list is empty when it missed none."""
+    """Make a finding about samples that a stalled controller missed.
+
+    The list is empty when no sample was missed.
+    """
     missed = {key: len(look.unheard) for key, look in looks.items() if look.unheard}
     if not missed:
         return []
@@ -146,8 +155,8 @@ def _not_recovered(outage: Outage, events: Sequence[Event]) -> Finding:
         ""
         if back is None
         else (
-            f"The faults were undone at {back:.3f} s, too late to count as recovery: check if the service is good now, "
-            "then find out why no restore had recovered it before."
+            f"The faults were undone at {back:.3f} s. This is too late to count as recovery. Check if the service "
+            "is good now, then find out why no restore had recovered it before."
         )
     )
     return finding(
@@ -162,7 +171,8 @@ def _not_recovered(outage: Outage, events: Sequence[Event]) -> Finding:
 def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> Finding:
     """Make a finding for a service that was not good at the end of a run that undid its faults.
 
-    If the run waited until its limit, the service did not recover; if it did not wait, the state of the service is unknown.
+    If the run waited until its limit, the service did not recover. If the run did not wait, the state of the service is
+    unknown.
     """
     wanted = "good again after the drill had undone its faults"
     if settling.interrupted:
@@ -171,8 +181,8 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
         "not-recovered",
         step=probe,
         wanted=wanted,
-        measured=f"{measured}; the run waited {settling.seconds:.3f} s for it",
-        remedy="Recover the service by hand now; then find out why it did not recover when the faults were undone.",
+        measured=f"{measured}; the run waited {settling.seconds:.3f} s for a good service",
+        remedy="Recover the service by hand now. Then find out why it did not recover when the faults were undone.",
     )
     return one.model_copy(update={"title": "The service was not good again by the end of the run"})
 
@@ -180,8 +190,8 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
     """Return the outcome of the run's last wait until the service is good.
 
-    If the run ended early, undid all its faults and did not wait, the result is an interrupted wait. ``None``: the outcome
-    is unknown, for example because an undo failed.
+    If the run ended early, undid all its faults and did not wait, return an interrupted wait. Return ``None`` when the
+    outcome is unknown, for example because an undo failed.
     """
     early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
     waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]
@@ -200,12 +210,15 @@ def _open_end(events: Sequence[Event]) -> str:
 
 
 def _cut_off(events: Sequence[Event]) -> bool:
-    """Return True when the controller died before the end of the run: the samples that its probes had not yet written are lost."""
+    """Return True when the controller died before the end of the run.
+
+    The samples that its probes had not yet written are then lost.
+    """
     return not any(isinstance(event.what, RunFinished) for event in events)
 
 
 def _put_back(events: Sequence[Event]) -> float | None:
-    """Time at which the run had undone all its faults; None when a fault was not undone."""
+    """Return the time at which the run had undone all its faults; None when a fault was not undone."""
     faults = {event.seq for event, what in each(events, IntentRecorded) if what.effect == "fault"}
     undone = {what.intent: event.clock for event, what in each(events, Undone)}
     return max(undone[seq] for seq in faults) if faults and faults <= undone.keys() else None
@@ -217,7 +230,10 @@ def _none(result: Figures, why: str) -> None:
 
 
 def _limit(events: Sequence[Event], end: float) -> float:
-    """Time until which a recovery counts: the end of the verification, or else of the availability probes, or else of the run."""
+    """Return the time until which a recovery counts: the end of the verification.
+
+    If there was no verification, it is the end of the availability probes, or else the end of the run.
+    """
     verified = _verification(events)
     if verified is not None:
         return verified
@@ -227,16 +243,16 @@ def _limit(events: Sequence[Event], end: float) -> float:
 
 
 def _verification(events: Sequence[Event]) -> float | None:
-    """Time at which the verification ended; None when there was none, or it was interrupted."""
+    """Return the time at which the verification ended; None when there was no verification, or when it was interrupted."""
     verify = next((span for span in phase_spans(events) if span.label == "verify"), None)
     status = [what.status for what in contents(events, PhaseEnded) if what.phase == "verify"]
     return verify.end if verify and status[-1:] != ["interrupted"] else None
 
 
 def _cleaned(events: Sequence[Event]) -> float:
-    """Time at which the cleanup, or an undo after a successful verification, began to change something.
+    """Return the time at which the cleanup, or an undo after a successful verification, began to change something.
 
-    From then on the drill itself causes interruptions. Infinite when nothing was changed.
+    From then on the drill itself causes interruptions. The time is infinite when nothing was changed.
     """
     verified = False
     for event in session(events):
@@ -260,8 +276,9 @@ def _looks(events: Sequence[Event], end: float) -> dict[str, Look]:
 
 
 def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Finding]:
-    """Make a finding about a service that was good before the cleanup or undo, but not afterwards; otherwise return an empty
-    list.
+    """Make a finding about a service that was good before the cleanup or undo, but not afterwards.
+
+    Return an empty list if there is no such service.
     """
     if (waited := _settling(events)) and waited.interrupted:
         return [_not_good_again(waited, None, f"the last bad sample began at {one.start:.3f} s") for one in left if one][:1]
@@ -277,7 +294,10 @@ def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Fi
 
 
 def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, Look]) -> None:
-    """Report that a fault caused no bad sample, with the longest outage that no sample would have noticed."""
+    """Report that a fault caused no bad sample.
+
+    The report names the longest outage that no sample would have noticed.
+    """
     limit = max(look.limit for look in looks.values())
     grid = max(
         b.end - a.start
@@ -285,5 +305,7 @@ def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float,
         for a, b in pairwise(samples)
         if b.end >= disruption and a.start <= limit
     )
-    result.findings.append(finding("no-outage-seen", measured=f"no bad sample; an outage up to {grid:.3f} s goes unseen"))
+    result.findings.append(
+        finding("no-outage-seen", measured=f"no bad sample; an outage of up to {grid:.3f} s would not be noticed")
+    )
     _none(result, "no probe saw the fault, so its end could not be measured")

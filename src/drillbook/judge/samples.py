@@ -11,30 +11,33 @@ from drillbook.events.runs import ControllerStalled
 from drillbook.judge.result import ProbeTrack, Span
 
 MOST_REASONS = 3
-"""Maximum number of different reasons for bad samples listed in a finding."""
+"""Largest number of different reasons for bad samples that a finding lists."""
 
 
 def enough_s(every_s: float) -> float:
-    """Seconds without a bad sample after which the service counts as recovered; ``every_s`` is the interval of the probe."""
+    """Return the seconds without a bad sample after which the service counts as recovered.
+
+    ``every_s``: interval of the probe in seconds.
+    """
     return max(1.0, 5 * every_s)
 
 
 def hole_s(every_s: float, timeout_s: float) -> float:
-    """Longest time in seconds between the starts of two samples for which the state in between still counts as known.
+    """Return the longest time, in seconds, between the starts of two samples for which the state in between counts as known.
 
-    Allows for a probe whose samples all hang until their timeout, so that the next samples begin late.
+    The time allows for a probe whose samples all hang until their timeout, so that the next samples begin late.
     """
     return max(enough_s(every_s), timeout_s + 2 * every_s)
 
 
 def silent_s(every_s: float, timeout_s: float) -> float:
-    """Seconds without a sample after which a probe counts as silent, even after many good samples."""
+    """Return the seconds without a sample after which a probe counts as silent, even after many good samples."""
     return max(enough_s(every_s) + 2.0, timeout_s + 2 * every_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample of an availability probe, or one write of a canary; seconds on the run's clock."""
+    """One sample of an availability probe, or one write of a canary. Times are seconds on the run's clock."""
 
     start: float
     end: float
@@ -45,8 +48,8 @@ class Sample:
 def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
     """Return True for a bad sample that is not reliable, because a stalled controller listened for less than the timeout.
 
-    The controller stalled for ``stood_s`` of the sample. A sample that ended before ``timeout_s`` is reliable: it did not
-    fail because of the timeout.
+    The controller stalled for ``stood_s`` seconds of the sample. A sample that ended before ``timeout_s`` is reliable,
+    because it did not fail by the timeout.
     """
     lasted = sample.end - sample.start
     return not sample.ok and stood_s > 0 and lasted - stood_s < timeout_s <= lasted
@@ -54,23 +57,23 @@ def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """Spans in which the controller itself stalled (had no CPU time, or was frozen); seconds on the run's clock."""
+    """Spans in which the controller itself stalled: it had no CPU time, or was frozen. Times are seconds on the run's clock."""
 
     spans: tuple[tuple[float, float], ...] = ()
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Stalls:
-        """Read the stalls from the events of a run; older journals do not record them."""
+        """Read the stalls from the events of a run. Older journals record no stalls."""
         return cls(tuple(span for what in contents(events, ControllerStalled) for span in what.spans))
 
     def during(self, start: float, end: float) -> float:
-        """Seconds of stalls between ``start`` and ``end``."""
+        """Return the seconds of stalls between ``start`` and ``end``."""
         return sum(max(0.0, min(end, last) - max(start, first)) for first, last in self.spans)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One acknowledged write of a canary; seconds on the run's clock."""
+    """One acknowledged write of a canary. Times are seconds on the run's clock."""
 
     number: int
     sent: float
@@ -78,7 +81,7 @@ class Write:
 
 
 def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Group sorted ``numbers`` into ranges without gaps, each as (first, last)."""
+    """Group sorted ``numbers`` into ranges without gaps. Each range is a pair of first and last number."""
     result: list[tuple[int, int]] = []
     for number in numbers:
         if result and number == result[-1][1] + 1:
@@ -92,7 +95,7 @@ class Numbers:
     """Set of write numbers of a canary, stored as ranges."""
 
     def __init__(self, ranges: Iterable[Sequence[int]]) -> None:
-        """Make the set; ``ranges`` are sorted pairs of first and last number."""
+        """Make the set. ``ranges`` are sorted pairs of first and last number."""
         self._ranges = [(first, last) for first, last in ranges]
 
     def __contains__(self, number: int) -> bool:
@@ -103,22 +106,22 @@ class Numbers:
 class CanaryRecord:
     """Writes of one canary (a probe that writes numbered rows).
 
-    ``survivors`` are the numbers read back; None if they could not be read.
+    ``survivors``: the numbers that were read back; None if they could not be read.
     """
 
     probe: str
     every: float
     acknowledged: tuple[Write, ...]
     refused: tuple[Sample, ...]
-    """Writes that were not acknowledged; older journals record only the time when they were sent."""
+    """Writes that were not acknowledged. Older journals record only the time at which such a write was sent."""
     unheard: tuple[Sample, ...]
-    """Writes that a stalled controller could not have received an acknowledgement for."""
+    """Writes whose acknowledgement a stalled controller could not have received."""
     survivors: Numbers | None
     error: str | None
 
     @property
     def samples(self) -> list[Sample]:
-        """Writes of the canary as samples like those of an availability probe, in the order in which they were sent."""
+        """Return the canary's writes as samples like those of an availability probe, in the order in which they were sent."""
         good = [Sample(write.sent, write.acknowledged, ok=True, why=None) for write in self.acknowledged]
         return sorted([*good, *self.refused], key=lambda one: one.start)
 
@@ -128,13 +131,16 @@ def _started(events: Sequence[Event], kind: str) -> dict[str, ProbeStarted]:
 
 
 def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """Samples of every availability probe, in the order of their start, without those that a stalled controller missed."""
+    """Return the samples of every availability probe, in the order of their start.
+
+    Samples that a stalled controller missed are left out.
+    """
     missed = unheard_of(events)
     return {probe: [one for one in samples if one not in missed[probe]] for probe, samples in _asked(events).items()}
 
 
 def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """Samples of every availability probe that a stalled controller missed; they count as neither good nor bad."""
+    """Return the samples of every availability probe that a stalled controller missed. They count as neither good nor bad."""
     stalls, started = Stalls.of(events), _started(events, "availability")
     return {probe: _unheard(samples, started[probe], stalls) for probe, samples in _asked(events).items()}
 
@@ -148,7 +154,7 @@ def _unheard(samples: Iterable[Sample], started: ProbeStarted, stalls: Stalls) -
 
 
 def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """All samples of every availability probe, in the order of their start."""
+    """Return all samples of every availability probe, in the order of their start."""
     found: dict[str, list[Sample]] = {probe: [] for probe in _started(events, "availability")}
     for what in contents(events, ProbeSamples):
         found[what.probe] += [Sample(*sample) for sample in what.samples]
@@ -156,7 +162,7 @@ def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
 
 
 def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
-    """Writes and survivors of every canary of the run."""
+    """Return the writes and the survivors of every canary of the run."""
     return [_canary(probe, started, events) for probe, started in _started(events, "canary").items()]
 
 
@@ -190,13 +196,16 @@ def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> Canar
 
 
 def last_written(events: Iterable[Event], probe: str) -> int:
-    """Return the highest number that a canary tried to write, as far as ``events`` show; 0 for none."""
+    """Return the highest number that a canary tried to write, as far as ``events`` show. Return 0 if it wrote nothing."""
     found = [what for what in contents(events, CanaryWrites) if what.probe == probe]
     return max((write[0] for what in found for write in (*what.acknowledged, *what.in_doubt, *what.lost)), default=0)
 
 
 def last_reasons(events: Sequence[Event], probe: str) -> str:
-    """Sentence about the last failures of a probe, with counts: ``40 of 40 samples bad, the last: answered 404``."""
+    """Return a sentence about the last failures of a probe, with counts.
+
+    Example: ``40 of 40 samples bad, the last: answered 404``.
+    """
     bad: list[tuple[float, str]] = []
     total = 0
     for event in events:
@@ -215,7 +224,7 @@ def last_reasons(events: Sequence[Event], probe: str) -> str:
 
 
 def probe_tracks(events: Sequence[Event]) -> tuple[ProbeTrack, ...]:
-    """Observations of all probes, for the timeline."""
+    """Return the observations of all probes, for the timeline."""
     ended = {what.probe: what.error for what in contents(events, ProbeEnded)}
     late: dict[str, int] = {}
     for what in contents(events, ProbeSamples):
@@ -281,7 +290,7 @@ def _canary_track(begun: ProbeStarted, record: CanaryRecord, error: str | None) 
 
 
 def _stretches(points: Sequence[tuple[float, float, str]]) -> tuple[Span, ...]:
-    """Merge consecutive samples (start, end, label) with equal labels into spans; each span ends when the next begins."""
+    """Merge consecutive samples (start, end, label) with equal labels into spans. Each span ends when the next span begins."""
     spans: list[tuple[float, float, str, int]] = []
     for start, end, label in points:
         if spans and spans[-1][2] == label:
@@ -294,5 +303,5 @@ def _stretches(points: Sequence[tuple[float, float, str]]) -> tuple[Span, ...]:
 
 
 def _quantile(values: Sequence[float], share: float) -> float | None:
-    """Quantile ``share`` (0 to 1) of the sorted ``values``, without interpolation; None without values."""
+    """Return the quantile ``share`` (0 to 1) of the sorted ``values``, without interpolation; None when there are no values."""
     return values[min(len(values) - 1, int(share * len(values)))] if values else None

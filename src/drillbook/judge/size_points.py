@@ -1,4 +1,7 @@
-"""Size of a service and duration of its restore in one run: a data point for the growth over several runs."""
+"""Size of a service and duration of its restore in one run.
+
+They are one data point for the growth over several runs.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ ACTION = "capacity.collect"
 
 
 class Point(BaseModel):
-    """Size of one service in one run; ``at`` is the run's start in UTC, by the controller's clock.
+    """Size of one service in one run.
 
-    ``rto_s`` and ``restore_s`` are set if that run measured the RTO of this service and passed its verification.
+    ``at``: start of the run in UTC, by the controller's clock. ``rto_s`` and ``restore_s`` are set if that run measured the
+    RTO of this service and passed its verification.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,10 +44,11 @@ def of_run(
     rto_s: float | None,
     restore_s: float | None,
 ) -> list[Point]:
-    """Data points of a run: for each service, the size measured by its last successful step ``capacity.collect``.
+    """Return the data points of a run.
 
-    ``steps`` are triples of action, status and facts, in order. ``service`` is the service of the drill; ``rto_s`` and
-    ``restore_s`` are its measured times in seconds, or None when they do not count.
+    For each service, this is the size that its last successful step ``capacity.collect`` measured. ``steps``: triples of
+    action, status and facts, in order. ``service``: service of the drill. ``rto_s`` and ``restore_s``: measured times of
+    that service in seconds, or None when they do not count.
     """
     found: dict[str, Point] = {}
     for action, status, facts in steps:

@@ -1,4 +1,4 @@
-"""Phases and steps of a run from its journal: outcome, facts, commands, and the undo of each change."""
+"""Phases and steps of a run, read from its journal: outcome, facts, commands, and the undo of each change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drillbook.plan.planner import Plan, PlannedStep
 
 
 def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
-    """Every phase that began, with its outcome and its duration in seconds."""
+    """Return every phase that began, with its outcome and its duration in seconds."""
     results: dict[str, PhaseResult] = {}
     begun: dict[str, float] = {}
     for event in events:
@@ -30,7 +30,10 @@ def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
 
 
 def steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[StepView]:
-    """Every step on every host, with its outcome and the outcome of its undo, by the run itself or by a later recovery."""
+    """Return every step on every host, with its outcome and the outcome of its undo.
+
+    The undo may be one by the run itself or by a later recovery.
+    """
     views: list[StepView] = []
     mine, undos = by_step(own), _undos(events)
     for step in plan.steps:
@@ -44,7 +47,7 @@ def steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[Ste
 
 
 def _undos(events: Sequence[Event]) -> dict[tuple[str | None, str | None], OfUndo]:
-    """Last event about the undo of each step on each host."""
+    """Return the last event about the undo of each step on each host."""
     return {(event.step, event.host): what for event, what in each(events, OfUndo)}
 
 
@@ -87,7 +90,7 @@ def _view(
 def _found(
     events: Sequence[Event],
 ) -> tuple[Done | Failed | None, float | None, IntentRecorded | None, list[CommandRun]]:
-    """Outcome, time of the start, intent and commands of one step on one host."""
+    """Return the outcome, the time of the start, the intent and the commands of one step on one host."""
     outcome: Done | Failed | None = None
     started: float | None = None
     intent: IntentRecorded | None = None

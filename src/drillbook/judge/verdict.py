@@ -1,4 +1,4 @@
-"""The verdict of a run, with the reason in one sentence: a doubtful run never passes."""
+"""The verdict of a run, with the reason in one sentence. A doubtful run never passes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-befo
 def verdict(
     events: Sequence[Event], steps: Sequence[StepView], objectives: dict[str, Objective], findings: Sequence[Finding]
 ) -> tuple[Verdict, str]:
-    """Derive the verdict, with its reason in one sentence."""
+    """Derive the verdict of the run. Return it with its reason in one sentence."""
     early = contents(events, RunEndedEarly)
     for why, ended in (("aborted", Verdict.ABORTED), ("refused", Verdict.REFUSED), (Verdict.NOT_RUN, Verdict.NOT_RUN)):
         if stopped := next((what for what in early if what.why == why), None):
             return ended, stopped.message
     if not contents(events, RunFinished):
-        return Verdict.ABORTED, "the journal has no end of the run: its controller died"
+        return Verdict.ABORTED, "the controller of the run died, so the journal has no end of the run"
     failed = next((what.message for what in early if what.why == "failed"), "")
     if reason := _why_failed(steps, objectives, findings) or failed:
         return Verdict.FAILED, reason
@@ -31,11 +31,14 @@ def verdict(
     unknown = unknown or _unwritten(events)
     if unknown:
         return Verdict.INCONCLUSIVE, unknown
-    return Verdict.PASSED, "every step done, every objective measured and met, every verification passed"
+    return Verdict.PASSED, "every step is done, every objective was measured and met, and every verification passed"
 
 
 def _unwritten(events: Sequence[Event]) -> str:
-    """Reason why events are missing in the journal, as the end of the run recorded it; empty when the journal is complete."""
+    """Return the reason why events are missing in the journal, as the end of the run recorded it.
+
+    Empty when the journal is complete.
+    """
     why = next((what.unwritten for what in contents(events, RunFinished)), "")
     return f"some events of the run could not be recorded in time: {why}" if why else ""
 
