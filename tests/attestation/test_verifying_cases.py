@@ -75,12 +75,12 @@ def shown(found):
 @pytest.mark.parametrize("events", [0, -1, None, "3", 1.0])
 def test_an_attestation_that_does_not_say_how_long_the_journal_was_is_wrong(run, events):
     reseal(run, events=events)
-    assert checked(run)[1]["end"] == "WRONG the attestation does not contain the length of the journal"
+    assert checked(run)[1]["end"] == "WRONG the attestation does not state the length of the journal"
 
 
 def test_one_event_is_a_length(run):
     reseal(run, events=1, head=json.loads(lines_of(run)[0])["hash"])
-    assert "lines after the last signed event, from line 2 on: they were added" in checked(run)[1]["end"]
+    assert "lines after the last signed event, from line 2 on: somebody added them" in checked(run)[1]["end"]
     (run / FILE).write_bytes(lines_of(run)[0])
     assert checked(run)[1]["end"].startswith("GOOD the journal ends with the last signed event: 0, sha256:")
 
@@ -93,8 +93,8 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
     assert said["end"].startswith("UNKNOWN ")
     assert "the journal is damaged before its end" in said["end"]
     assert said["journal"].startswith("WRONG line 3 ")
-    assert said["evidence"] == "UNKNOWN not completely known, since the journal is damaged"
-    assert said["reports"] == "UNKNOWN not rendered again, since the journal is damaged"
+    assert said["evidence"] == "UNKNOWN not completely known, because the journal is damaged"
+    assert said["reports"] == "UNKNOWN not rendered again, because the journal is damaged"
     (run / FILE).write_bytes(b"".join([*lines[:2], b"{}\n", *lines[2:]]))
     assert checked(run)[1]["end"].startswith("WRONG ")
 
@@ -105,7 +105,7 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
         (None, False, "GOOD the journal contains the end of the run"),
         (-1, True, "UNKNOWN the run is still in progress"),
         (-1, False, "UNKNOWN the run did not end: its controller died"),
-        (0, False, "UNKNOWN unknown, since the journal is damaged"),
+        (0, False, "UNKNOWN unknown, because the journal is damaged"),
     ],
 )
 def test_how_a_run_ended(run, keep, alive, told):
@@ -324,7 +324,7 @@ def test_a_verdict_that_the_journal_does_not_give_is_wrong(run, key, value):
 
 
 def test_reports_are_those_that_the_journal_gives(run):
-    assert checked(run)[1]["reports"] == "GOOD 5 files, rendered again byte for byte"
+    assert checked(run)[1]["reports"] == "GOOD 5 files, rendered again with exactly the same bytes"
     (run / "report.md").unlink()
     assert checked(run)[1]["reports"] == f"UNKNOWN missing: report.md; render them: invoke report {run.name}"
     (run / "plan.json").write_text("{}")
@@ -357,7 +357,7 @@ def test_an_untouched_suite_is_verified_with_its_drills(suite, made):
     assert [one.said for one in found.checks][1:] == [
         "1 drill as attested",
         "4 files as attested",
-        "3 files, rendered again byte for byte",
+        "3 files, rendered again with exactly the same bytes",
     ]
     (inner,) = found.inner
     assert (inner.name, inner.mark.name) == (inner_of(suite).name, "GOOD")
@@ -381,12 +381,12 @@ def inner_of(suite):
         (
             lambda suite: reseal(inner_of(suite), exit=1),
             "drills",
-            "WRONG their attestation is not the one that the suite names: {run}",
+            "WRONG the suite names other attestations for the drills {run}",
         ),
         (
             lambda suite: unsigned(inner_of(suite)),
             "drills",
-            "WRONG their attestation is not the one that the suite names: {run}",
+            "WRONG the suite names other attestations for the drills {run}",
         ),
         (lambda suite: reseal(suite, runs=None), "drills", "WRONG not attested: {run}"),
         (lambda suite: reseal(suite, runs=["x"]), "drills", "WRONG not attested: {run}"),
@@ -404,7 +404,7 @@ def inner_of(suite):
         (
             lambda suite: (inner_of(suite) / FILE).write_bytes(b"".join(lines_of(inner_of(suite))[1:])),
             "reports",
-            "UNKNOWN not rendered again, since a journal is damaged",
+            "UNKNOWN not rendered again, because a journal is damaged",
         ),
         (lambda suite: (inner_of(suite) / FILE).unlink(), "reports", "UNKNOWN not rendered again: FileNotFoundError"),
         (

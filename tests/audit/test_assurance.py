@@ -78,7 +78,7 @@ def test_an_older_copy_in_place_of_a_newer_one_shows(bench, audit, tmp_path):
     shutil.copytree(tmp_path / "older", bench.folder)
     assert verified(bench) == 1
     status, said = audit()
-    assert (status, "it was replaced by an older copy" in said) == (3, True)
+    assert (status, "an older copy replaced the journal" in said) == (3, True)
 
 
 def test_without_an_anchor_an_audit_says_so(bench, audit):

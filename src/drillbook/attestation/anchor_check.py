@@ -1,4 +1,7 @@
-"""Comparison of a run's folder with anchors (copies of journal hashes outside ``reports/``), to reveal removed events or runs."""
+"""Comparison of a run's folder with anchors, to reveal removed events or runs.
+
+An anchor is a copy of a journal's hashes outside of ``reports/``.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ WHAT = "anchor"
 
 
 def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
-    """Compare a run's or suite's folder with the anchors in ``kept_in``; return ``found`` with these checks added.
+    """Compare a run's or suite's folder with the anchors in ``kept_in``. Return ``found`` with these checks added.
 
-    ``asked`` is the name of the run as the user typed it. If the user asked for the newest run, a newer run that has an
-    anchor but no folder is reported as missing. The journal is compared only if the run has an anchor. Raises UsageError for
-    unreadable root certificates of timestamps.
+    ``asked``: name of the run as the user typed it. If the user asked for the newest run, a newer run that has an anchor but
+    no folder is reported as missing. The journal is compared only if the run has an anchor. Raises UsageError when root
+    certificates of timestamps cannot be read.
     """
     known = anchors.known(kept_in)
     inner = tuple(replace(one, checks=(*one.checks, *_of_run(folder / one.name, known))) for one in found.inner)
@@ -66,13 +69,14 @@ def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
         return [Check(WHAT, Mark.UNKNOWN, f"{FILE} cannot be read: {error.strerror}")]
     if wrong := anchors.differs(anchor, hashes):
         return [Check(WHAT, Mark.WRONG, wrong)]
-    return [Check(WHAT, Mark.GOOD, f"matches the anchor in {anchor.source} of {anchor.at}")]
+    return [Check(WHAT, Mark.GOOD, f"the journal matches the anchor in {anchor.source} of {anchor.at}")]
 
 
 def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]:
-    """Report deleted runs that are newer than the run in ``folder``: an anchor of the run exists, but no folder.
+    """Report deleted runs that are newer than the run in ``folder``.
 
-    Returns no checks when the user asked for a certain run, not for the newest.
+    A run was deleted if it has an anchor, but no folder. Returns no checks when the user asked for a certain run, and not
+    for the newest.
     """
     drill = drill_of(folder.name)
     if asked not in ("", "latest", drill):
@@ -89,6 +93,6 @@ def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]
             "newest",
             Mark.UNKNOWN,
             f"{known.runs[gone[-1]].source} has anchors of {count(len(gone), 'newer run')} that "
-            f"{'is' if len(gone) == 1 else 'are'} missing here, the newest {gone[-1]}",
+            f"{'is' if len(gone) == 1 else 'are'} missing here; the newest of them is {gone[-1]}",
         )
     ]

@@ -1,4 +1,4 @@
-"""Places where anchors (copies of journal hashes) are stored: a file, or the objects of a locked bucket."""
+"""Places where anchors (copies of journal hashes) are stored. A place is a file, or the objects of a locked bucket."""
 
 from __future__ import annotations
 
@@ -18,38 +18,47 @@ BUCKET = "s3://"
 
 
 class AnchorProblem(Exception):
-    """Raised when anchors cannot be written to a place, or read from it; the message names the place and the reason."""
+    """Raised when anchors cannot be written to a place, or cannot be read from it.
+
+    The message names the place and the reason.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """All anchors read from one place, each as a line of JSON."""
+    """All anchors read from one place. Each anchor is a line of JSON."""
 
     lines: tuple[bytes, ...] = ()
     doubts: Mapping[str, str] = field(default_factory=dict)
-    """By run: reasons why the anchor of that run is weak evidence, such as a missing lock."""
+    """For each run: reasons why its anchor is weak evidence, such as a missing lock."""
 
 
 class Place(Protocol):
-    """A place outside ``reports/`` that stores anchors: copies of journal hashes, which reveal later changes of a journal."""
+    """A place outside of ``reports/`` that stores anchors.
+
+    Anchors are copies of journal hashes. They reveal later changes of a journal.
+    """
 
     @property
     def source(self) -> str:
         """Name of the place, for messages."""
 
     def add(self, run: str, events: int, line: bytes) -> None:
-        """Store the anchor ``line``, which ends with a newline, durably: it survives a crash once this method returns.
+        """Store the anchor ``line``, so that it survives a crash once this method has returned.
 
-        Raises AnchorProblem.
+        The line ends with a newline. Raises AnchorProblem when the anchor cannot be written.
         """
 
     def read(self) -> Held:
-        """Read all anchors of the place. Raises AnchorProblem."""
+        """Read all anchors of the place. Raises AnchorProblem when they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnchorFile:
-    """Place for anchors: a file with one anchor on each line. With ``expected``, reading a missing file raises AnchorProblem."""
+    """Place for anchors: a file with one anchor on each line.
+
+    When ``expected`` is true, reading raises AnchorProblem if the file is missing.
+    """
 
     path: Path
     expected: bool = True
@@ -60,7 +69,7 @@ class AnchorFile:
         return str(self.path)
 
     def add(self, run: str, events: int, line: bytes) -> None:
-        """Append ``line`` to the file, durably. Raises AnchorProblem."""
+        """Append ``line`` to the file, so that it survives a crash. Raises AnchorProblem."""
         del run, events
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,7 +80,7 @@ class AnchorFile:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise AnchorProblem(f"the anchor {self.path} cannot be written: {error.strerror}") from None
+            raise AnchorProblem(f"the anchor file {self.path} cannot be written: {error.strerror}") from None
 
     def read(self) -> Held:
         """Read all lines of the file. Raises AnchorProblem."""
@@ -82,18 +91,22 @@ class AnchorFile:
                 return Held()
             raise AnchorProblem(f"the anchor file {self.path} does not exist") from None
         except OSError as error:
-            raise AnchorProblem(f"the anchor {self.path} cannot be read: {error.strerror}") from None
+            raise AnchorProblem(f"the anchor file {self.path} cannot be read: {error.strerror}") from None
 
 
 def default(reports: Path) -> Path | None:
-    """Path of the anchor file for the folder ``reports``, in the user's state folder; None if that folder is unknown."""
+    """Return the path of the anchor file for the folder ``reports``, in the user's state folder.
+
+    None if the state folder is unknown.
+    """
     whole = reports.resolve()
     return in_state("anchors", whole, whole.parent, ".jsonl")
 
 
 def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
-    """Return the path of a file in the user's state folder, with a unique name for each path ``of``; None if that folder is
-    unknown.
+    """Return the path of a file in the user's state folder. Each path ``of`` gets a unique file name.
+
+    None if the state folder is unknown.
     """
     state = os.environ.get("XDG_STATE_HOME", "")
     try:
@@ -105,7 +118,10 @@ def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
 
 
 def named(text: str) -> Place:
-    """Return the place for anchors that ``text`` describes: a path, or ``s3://bucket/prefix?keep=400d``. Raises UsageError."""
+    """Return the place for anchors that ``text`` describes: a path, or ``s3://bucket/prefix?keep=400d``.
+
+    Raises UsageError when ``text`` is neither.
+    """
     if text.startswith(BUCKET):
         from drillbook.attestation.bucket import AnchorBucket  # noqa: PLC0415  keeps start-up fast
 
@@ -117,9 +133,11 @@ def named(text: str) -> Place:
 
 
 def places(reports: Path) -> list[Place]:
-    """Places for the anchors of ``reports``: a file in the user's state folder, and those that DRILLBOOK_ANCHOR names.
+    """Return the places for the anchors of ``reports``.
 
-    Raises UsageError.
+    They are a file in the user's state folder, and the places that DRILLBOOK_ANCHOR names.
+
+    Raises UsageError when a place in DRILLBOOK_ANCHOR is invalid.
     """
     own = default(reports)
     return [

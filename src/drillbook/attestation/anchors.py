@@ -1,6 +1,7 @@
-"""Anchors: each run's number of events and last hash, stored outside ``reports/`` to reveal removed or changed journals.
+"""Anchors: each run's number of events and last hash, stored outside of ``reports/``.
 
-An anchor is one line of JSON, written with each attestation to one or several places; see ``places``.
+Anchors reveal removed or changed journals. An anchor is one line of JSON, written with each attestation to one or several
+places; see ``places``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ SCHEMA = "drillbook/anchor/1"
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Number of events and last hash of the journal of one run, or of a suite's folder, when its attestation was written."""
+    """Number of events and last hash of a journal when its attestation was written.
+
+    It is the journal of one run, or of a suite's folder.
+    """
 
     run: str
     folder: str
@@ -39,7 +43,10 @@ class Anchor:
 
     @property
     def rank(self) -> tuple[int, bool, str]:
-        """Sort key of one run's anchors: number of events, then presence of a timestamp token, then the anchor's time."""
+        """Key by which the anchors of one run are sorted.
+
+        It holds the number of events, the presence of a timestamp token, and the anchor's time.
+        """
         return self.events, timestamps.FIELD in self.content, self.at
 
 
@@ -48,17 +55,17 @@ class Known:
     """Anchors of all runs in the folder of reports, collected from all places."""
 
     runs: Mapping[str, Anchor] = field(default_factory=dict)
-    """Newest anchor of each run and suite, by the run's name."""
+    """Newest anchor of each run and suite, by the name of the run."""
     counts: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """By place: number of runs with an anchor, and the time of the newest anchor."""
+    """For each place: the number of runs with an anchor, and the time of the newest anchor."""
     unread: tuple[str, ...] = ()
-    """Messages about places that could not be read, each with the reason."""
+    """Messages about places that could not be read. Each message has the reason."""
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By run: reasons why the anchor of that run is weak evidence, such as a missing lock."""
+    """For each run: reasons why its anchor is weak evidence, such as a missing lock."""
 
 
 def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:
-    """Write the anchor of a new attestation in ``folder`` to every place; returns messages about failures."""
+    """Write the anchor of a new attestation in ``folder`` to every place. Return messages about failures."""
     said: dict[str, Any] = {
         "schema": SCHEMA,
         "run": content["run"],
@@ -88,13 +95,16 @@ def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:
 
 
 def relative(folder: Path, reports: Path) -> str:
-    """Path of a run's folder relative to ``reports``; only the folder's name if the folder is outside ``reports``."""
+    """Return the path of a run's folder relative to ``reports``.
+
+    If the folder is outside of ``reports``, return only its name.
+    """
     whole, outer = folder.resolve(), reports.resolve()
     return whole.relative_to(outer).as_posix() if whole.is_relative_to(outer) else folder.name
 
 
 def told(run: str, folder: str, events: int, head: str, at: str) -> str:
-    """Format an anchor as a line of text for a message to a contact; the received message is then another copy of the anchor."""
+    """Format an anchor as a line of text for a message to a contact. The message is then another copy of the anchor."""
     return (
         "anchor: "
         + canonical({"schema": SCHEMA, "run": run, "folder": folder, "events": events, "head": head, "at": at}).decode()
@@ -102,7 +112,7 @@ def told(run: str, folder: str, events: int, head: str, at: str) -> str:
 
 
 def known(kept_in: Iterable[Place]) -> Known:
-    """Read the anchors in the places ``kept_in``; skip invalid lines, such as incomplete ones."""
+    """Read the anchors in the places ``kept_in``. Invalid lines, such as incomplete ones, are skipped."""
     runs: dict[str, Anchor] = {}
     counts: dict[str, tuple[int, str]] = {}
     unread: list[str] = []
@@ -123,7 +133,10 @@ def known(kept_in: Iterable[Place]) -> Known:
 
 
 def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
-    """For each run, by name, select the anchor with the highest ``rank``; of anchors with equal rank, the last one given."""
+    """Select the anchor with the highest ``rank`` for each run, by the name of the run.
+
+    Of anchors with equal rank, the last one given is selected.
+    """
     found: dict[str, Anchor] = {}
     for one in anchors:
         if one.run not in found or one.rank >= found[one.run].rank:
@@ -132,8 +145,9 @@ def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
 
 
 def _anchor(line: bytes, source: str) -> Anchor | None:
-    """Parse the anchor in ``line``, which may contain other text before it, such as a message; returns None if there is no
-    anchor.
+    """Parse the anchor in ``line``; return None if the line has no anchor.
+
+    The line may contain other text before the anchor, such as a message.
     """
     try:
         text = line.decode()
@@ -154,7 +168,7 @@ def _anchor(line: bytes, source: str) -> Anchor | None:
 
 
 def present(anchor: Anchor, reports: Path) -> bool:
-    """Return True when the folder of the anchor's run or suite still exists as a real folder, not as a symbolic link."""
+    """Return True when the folder of the anchor's run or suite still exists. A symbolic link does not count as a folder."""
     place = reports / anchor.folder
     if place.is_symlink() or place.parent.is_symlink():
         return False
@@ -162,13 +176,16 @@ def present(anchor: Anchor, reports: Path) -> bool:
 
 
 def differs(anchor: Anchor, hashes: Sequence[str]) -> str:
-    """Reason why a journal with these event ``hashes`` contradicts the anchor; empty if the journal contains the anchor's hash."""
+    """Return the reason why a journal with these event ``hashes`` contradicts the anchor.
+
+    Empty if the journal contains the hash of the anchor.
+    """
     if not anchor.events:
         return ""
     if len(hashes) < anchor.events:
         return (
             f"the anchor in {anchor.source} of {anchor.at} records {anchor.events} events, but the journal has "
-            f"{len(hashes)}: its end was cut off, or it was replaced by an older copy"
+            f"{len(hashes)}: the end of the journal was cut off, or an older copy replaced the journal"
         )
     if hashes[anchor.events - 1] != anchor.head:
         return (

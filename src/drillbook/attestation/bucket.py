@@ -1,8 +1,9 @@
-"""Anchors as objects of an S3 bucket with Object Lock: nobody, not even the owner, can remove them before the lock ends.
+"""Anchors as objects of an S3 bucket with Object Lock.
 
-Each anchor is written once, under a name that contains its digest; then its lock (retention) is read from the store.
-All versions of an object are read, so that neither a delete marker nor a newer version hides an anchor. Endpoint, region and
-credentials are those of boto3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html.
+Nobody, not even the owner, can remove such an object before its lock ends. Each anchor is written once, under a name that
+contains its digest. Then its lock (retention) is read from the store. All versions of an object are read, so that neither a
+delete marker nor a newer version hides an anchor. Endpoint, region and credentials are those of boto3:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from drillbook.values import Duration
 
 MODE = "COMPLIANCE"
 KEEP_S = 400 * 86400.0
-"""Default retention of an anchor in seconds: a year and the time for its audit."""
+"""Default retention of an anchor in seconds: one year, and the time that the audit of this year takes."""
 LONGEST_LINE = 1 << 16
 MOST = 500_000
-"""Maximum number of object versions to list. A folder with more is refused: it must contain other data than anchors."""
+"""Largest number of object versions that are listed.
+
+A folder with more is refused, because it must contain other data than anchors.
+"""
 WORKERS = 8
 CONNECT_S, READ_S = 5, 10
 _TEXT = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([^?#]*))?(?:\?([^#]*))?")
@@ -34,7 +38,7 @@ _NAME = re.compile(r"(.+)/(\d{9})-([0-9a-f]{64})\.json")
 
 
 class _Version(NamedTuple):
-    """One version of an object with an anchor; versions sort by the number of the run's events that the anchor covers."""
+    """One version of an object with an anchor. Versions are sorted by the number of the run's events that the anchor covers."""
 
     events: int
     key: str
@@ -44,7 +48,7 @@ class _Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnchorBucket:
-    """Place for anchors: the folder ``prefix`` of a bucket; each object is locked for ``keep_s`` seconds."""
+    """Place for anchors: the folder ``prefix`` of a bucket. Each object in it is locked for ``keep_s`` seconds."""
 
     bucket: str
     prefix: str
@@ -52,17 +56,17 @@ class AnchorBucket:
 
     @classmethod
     def parse(cls, text: str) -> AnchorBucket:
-        """Parse a place such as ``s3://bucket/prefix?keep=400d``. Raises UsageError."""
+        """Parse a place such as ``s3://bucket/prefix?keep=400d``. Raises UsageError when the text has another form."""
         found = _TEXT.fullmatch(text)
         options = dict(parse_qsl(found[3] or "", keep_blank_values=True)) if found else {}
         if found is None or set(options) - {"keep"}:
             raise UsageError(
-                f"the anchor {text!r} is not a folder of a bucket", hint="write it as s3://bucket/prefix?keep=400d"
+                f"the anchor {text!r} is not a folder of a bucket", hint="write the place as s3://bucket/prefix?keep=400d"
             )
         try:
             keep_s = float(Duration.parse(options["keep"])) if "keep" in options else KEEP_S
         except ValueError as error:
-            raise UsageError(f"the anchor {text!r}: keep: {error}", hint="write a duration such as ?keep=400d") from None
+            raise UsageError(f"the anchor {text!r}: keep: {error}", hint="write a duration, as in ?keep=400d") from None
         return cls(found[1], (found[2] or "").strip("/"), keep_s)
 
     @property
@@ -71,7 +75,10 @@ class AnchorBucket:
         return f"{BUCKET}{self.bucket}/{self.prefix}".rstrip("/")
 
     def add(self, run: str, events: int, line: bytes) -> None:
-        """Write one anchor with a lock (retention), and verify the lock by reading it. Raises AnchorProblem."""
+        """Write one anchor with a lock (retention), and read the lock to verify it.
+
+        Raises AnchorProblem when the anchor cannot be written, or when its lock is shorter than requested.
+        """
         key = f"{self._folder}{run}/{events:09d}-{hashlib.sha256(line).hexdigest()}.json"
         until = datetime.now(UTC) + timedelta(seconds=self.keep_s)
         with self._asking("written") as client:
@@ -91,7 +98,10 @@ class AnchorBucket:
             )
 
     def read(self) -> Held:
-        """Read the newest anchor of each run, and report each anchor without a lock as a doubt. Raises AnchorProblem."""
+        """Read the newest anchor of each run. Report each anchor without a lock as a doubt.
+
+        Raises AnchorProblem when the bucket cannot be read.
+        """
         with self._asking("read") as client, ThreadPoolExecutor(WORKERS) as pool:
             runs = self._versions(client)
             found = list(pool.map(lambda one: self._newest(client, one), runs.values()))
@@ -103,7 +113,10 @@ class AnchorBucket:
         return f"{self.prefix}/" if self.prefix else ""
 
     def _versions(self, client: Any) -> dict[str, list[_Version]]:
-        """Versions of the objects with anchors, by the run's name; the anchor that covers the most events is last."""
+        """Return the versions of the objects with anchors, by the run's name.
+
+        The anchor that covers the most events comes last.
+        """
         runs: dict[str, list[_Version]] = {}
         seen = 0
         for page in client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self._folder):
@@ -113,13 +126,13 @@ class AnchorBucket:
                     version = _Version(int(found[2]), one["Key"], one.get("VersionId", ""), found[3])
                     runs.setdefault(found[1], []).append(version)
             if seen > MOST:
-                raise AnchorProblem(f"the anchor {self.source} cannot be read: it has more than {MOST:,} objects")
+                raise AnchorProblem(f"the anchors in {self.source} cannot be read: there are more than {MOST:,} objects")
         return {run: sorted(versions) for run, versions in sorted(runs.items())}
 
     def _newest(self, client: Any, versions: Sequence[_Version]) -> tuple[bytes, str]:
         """Read the newest unchanged anchor of a run, as JSON.
 
-        Returns the anchor, and a reason to doubt it, such as a missing lock; each is empty if there is none.
+        Return the anchor, and a reason to doubt it, such as a missing lock. Each of the two is empty if there is none.
         """
         changed = 0
         for one in reversed(versions):
@@ -127,13 +140,20 @@ class AnchorBucket:
                 line = body.read(LONGEST_LINE)
             if hashlib.sha256(line).hexdigest() == one.digest:
                 lock = self._lock(client, one.key, one.id)
-                loose = "" if lock and lock > datetime.now(UTC) else f"its anchor in {self.source} is locked {_until(lock)}"
+                loose = (
+                    ""
+                    if lock and lock > datetime.now(UTC)
+                    else f"the anchor of the run in {self.source} is locked {_until(lock)}"
+                )
                 return line, loose
             changed += 1
-        return b"", f"each of its {changed} anchors in {self.source} differs from the written one"
+        return b"", f"each of the {changed} anchors of the run in {self.source} differs from the written one"
 
     def _lock(self, client: Any, key: str, version: str) -> datetime | None:
-        """Time until which the object version is locked in COMPLIANCE mode, which nobody can shorten; None without a lock."""
+        """Return the time until which the object version is locked in COMPLIANCE mode; None when it has no such lock.
+
+        Nobody can shorten a lock in this mode.
+        """
         from botocore.exceptions import ClientError  # noqa: PLC0415  slow to load
 
         try:
@@ -147,7 +167,10 @@ class AnchorBucket:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[Any]:
-        """Provide an S3 client, and raise its errors as AnchorProblem. ``what`` completes the message: ``read`` or ``written``."""
+        """Provide an S3 client, and raise its errors as AnchorProblem.
+
+        ``what`` completes the message: ``read`` or ``written``.
+        """
         import boto3  # noqa: PLC0415  slow to load
         from botocore.config import Config  # noqa: PLC0415  slow to load
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  slow to load

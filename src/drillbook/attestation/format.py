@@ -17,14 +17,14 @@ FILE = ATTESTATION
 SIGNATURE = "attestation.json.sig"
 BEGIN, INJECT = "begin", "inject"
 CHECKPOINTS = (BEGIN, INJECT)
-"""Points of a run at which its journal is signed up to the latest event, while the run goes on."""
+"""Points of a run at which its journal is signed, up to the latest event, while the run goes on."""
 RENDERED = formats.FILES
-"""Names of the files that are rendered from the journal alone."""
+"""Names of the report files that are rendered from the journal alone."""
 Statement = dict[str, Any]
 
 
 def parsed(data: bytes) -> Statement | None:
-    """Parse an attestation's JSON ``data``; returns None when it is invalid."""
+    """Parse an attestation's JSON ``data``. Return None when the data is invalid."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -33,7 +33,7 @@ def parsed(data: bytes) -> Statement | None:
 
 
 def load(folder: Path) -> Statement | None:
-    """Read the attestation in ``folder`` without checking its signature; None when it is missing or unreadable."""
+    """Read the attestation in ``folder`` without checking its signature. Return None when the file is missing or unreadable."""
     try:
         return parsed((folder / FILE).read_bytes())
     except OSError:
@@ -41,7 +41,10 @@ def load(folder: Path) -> Statement | None:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Yield the files of a run's folder that an attestation covers; runs in a suite's folder have their own attestation."""
+    """Yield the files of a run's folder that an attestation covers.
+
+    Runs in a suite's folder are left out, because each has an attestation of its own.
+    """
     for path in sorted(folder.iterdir()):
         if path.name in (FILE, SIGNATURE) or path.name.startswith(".") or path.is_symlink():
             continue
@@ -52,12 +55,15 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Names of the files from ``files_in``, relative to the folder."""
+    """Return the names of the files from ``files_in``, relative to the folder."""
     return frozenset(path.relative_to(folder).as_posix() for path in files_in(folder))
 
 
 def approved_with(folder: Path) -> str:
-    """Fingerprint of the key that approved the run in ``folder``; empty for a run without an approval, and for a suite."""
+    """Return the fingerprint of the key that approved the run in ``folder``.
+
+    Empty for a run without an approval, and for a suite.
+    """
     try:
         with (folder / JOURNAL).open("rb") as file:
             approval = json.loads(file.readline())["data"]["approval"]
@@ -67,13 +73,13 @@ def approved_with(folder: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Digest of a file, as ``sha256:`` and hexadecimal digits. Raises OSError."""
+    """Return the digest of a file, as ``sha256:`` and hexadecimal digits. Raises OSError."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def same(path: Path, known: str) -> bool:
-    """Return True when ``path`` is a file, not a link, with the digest ``known``."""
+    """Return True when ``path`` is a file with the digest ``known``. A link does not count as a file."""
     try:
         return not path.is_symlink() and file_digest(path) == known
     except OSError:
@@ -81,7 +87,7 @@ def same(path: Path, known: str) -> bool:
 
 
 def signed_names(statement: Statement) -> list[tuple[str, str]]:
-    """Names of the files that ``statement`` covers, each with its digest."""
+    """Return the names of the files that ``statement`` covers, each with its digest."""
     files = statement.get("files")
     return (
         [(str(name), str(known.get("sha256")) if isinstance(known, dict) else "") for name, known in files.items()]
@@ -91,5 +97,8 @@ def signed_names(statement: Statement) -> list[tuple[str, str]]:
 
 
 def kept_names(statement: Statement) -> list[tuple[str, str]]:
-    """Signed files that cannot be rendered again from the journal, each with its digest: evidence, and incomplete journal lines."""
+    """Return the signed files that cannot be rendered again from the journal, each with its digest.
+
+    These are evidence files, and incomplete journal lines.
+    """
     return [(name, known) for name, known in signed_names(statement) if name not in (JOURNAL, *RENDERED)]

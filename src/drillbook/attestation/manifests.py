@@ -1,4 +1,4 @@
-"""Signing of backup manifests with the key that signs runs, and verification of such signatures."""
+"""Signs backup manifests with the key that signs runs, and verifies such signatures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ManifestKeys:
     def sign(self, manifest: bytes) -> tuple[bytes, str]:
         """Sign ``manifest`` with the key that signs runs.
 
-        Returns the signature and an empty text; if signing fails, empty bytes and the reason.
+        Return the signature and an empty text. If signing fails, return empty bytes and the reason.
         """
         try:
             key, _ = keys.ready_key(self.root)
@@ -31,8 +31,9 @@ class ManifestKeys:
             return b"", str(problem)
 
     def doubt(self, manifest: bytes, signature: bytes | None) -> str:
-        """Reason to distrust ``manifest``: its signature is missing, invalid, or made with an untrusted key; empty if there
-        is none.
+        """Return a reason to distrust ``manifest``; empty if there is none.
+
+        The signature may be missing, invalid, or made with an untrusted key.
         """
         if signature is None:
             return "the manifest is not signed"

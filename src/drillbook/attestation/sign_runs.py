@@ -1,4 +1,4 @@
-"""Write and sign ``attestation.json``: digests of a run's files, and the last hash of its journal.
+"""Writes and signs ``attestation.json``: digests of a run's files, and the last hash of its journal.
 
 A run signs its journal when it begins, right before it injects the fault, and when it has ended. The attestation is renewed
 after a recovery or a new rendering changed the folder. A renewed signature covers only content that a trusted key signed
@@ -43,29 +43,34 @@ from drillbook.values import digest
 
 TOOL = f"drillbook {__version__}"
 OWN = ("at", "attested_by", "tool", "occasion", "key", "unsigned", "previous_attestation")
-"""Keys of the signed statement that describe the attestation; the other keys describe the run."""
+"""Keys of the signed statement that describe the attestation. All other keys describe the run."""
 REPORTS = "reports"
 NEW = Standing()
-"""Standing of a folder that this process itself created: no signed content existed before."""
-NOT_AS_WRITTEN = "the journal on the disk differs from the events that this process wrote: it was changed by another program"
+"""Standing of a folder that this process itself created, so that no signed content existed before."""
+NOT_AS_WRITTEN = (
+    "another program changed the journal: the journal on the disk differs from the events that this process wrote"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Sealer:
-    """Settings of a signature: the folder ``root`` of the project with the key, the person (``by``), and the occasion."""
+    """Settings of a signature.
+
+    ``root``: folder of the project that has the key; ``by``: the person. The other setting is the occasion of the signature.
+    """
 
     root: Path
     by: str
     occasion: str = "run"
     missed: list[str] = field(default_factory=list)
-    """Messages about anchors and timestamps that could not be obtained, each with the reason."""
+    """Messages about anchors and timestamps that could not be obtained. Each message has the reason."""
 
 
 def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | None = None, before: Standing = NEW) -> str:
-    """Write and sign the attestation of a run; returns the reason if it could not be signed, otherwise an empty text.
+    """Write and sign the attestation of a run. Return the reason if it could not be signed, otherwise an empty text.
 
-    ``before`` is the state of the run's folder before this process changed it. ``written`` is the part of the journal that
-    this process wrote. Errors are returned, not raised, because the run already has its verdict.
+    ``before``: state of the run's folder before this process changed it. ``written``: part of the journal that this process
+    wrote. Errors are returned, not raised, because the run already has its verdict.
     """
     try:
         found = walk((folder / JOURNAL).read_bytes())
@@ -96,7 +101,10 @@ def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | 
 
 
 def _not_covered(found: Walk, view: RunView, written: Written | None, before: Standing) -> str:
-    """Reason why part of the journal was neither signed before nor written by this process; empty when all of it was."""
+    """Return the reason why a part of the journal was neither signed before nor written by this process.
+
+    Empty when there is no such part.
+    """
     if before.doubt:
         return before.doubt
     if found.line or found.torn or not found.hashes or found.hashes[-1] != view.journal_head:
@@ -110,14 +118,17 @@ def _not_covered(found: Walk, view: RunView, written: Written | None, before: St
 
 
 def _gaps(written: Written | None, before: Standing) -> list[list[int]]:
-    """Ranges of events that were neither signed before nor written by this process, as pairs of first and last event number."""
+    """Return the ranges of events that were neither signed before nor written by this process.
+
+    Each range is a pair of the first and the last event number.
+    """
     if written is not None and written.first > before.events:
         return [*before.gaps, [before.events, written.first - 1]]
     return before.gaps
 
 
 def _loose(folder: Path, written: Written | None, before: Standing) -> list[str]:
-    """Names of files to attest that existed before this process began and were not signed."""
+    """Return the names of files to attest that existed before this process began and were not signed."""
     sealed = before.sealed or {}
     named, known = sealed.get("unvouched_files"), {name for name, _ in kept_names(sealed)}
     old = {str(name) for name in named} if isinstance(named, list) else set()
@@ -126,7 +137,7 @@ def _loose(folder: Path, written: Written | None, before: Standing) -> list[str]
 
 
 def _names(before: Standing, written: Written | None) -> frozenset[str] | None:
-    """Names of the files to attest; None means all.
+    """Return the names of the files to attest; None means all files.
 
     When only the reports were rendered again, files that nobody signed before are left out.
     """
@@ -136,9 +147,9 @@ def _names(before: Standing, written: Written | None) -> frozenset[str] | None:
 
 
 def checkpoint(folder: Path, written: Written, sealer: Sealer, run: Mapping[str, Any]) -> str:
-    """Sign the journal of a running run up to its last event, so that this part stays signed even if the run dies.
+    """Sign the journal of a running run up to its last event. This part then stays signed even if the run dies.
 
-    ``run`` contains the fields that identify the run. Returns the reason for a failure, or an empty text.
+    ``run``: fields that identify the run. Return the reason for a failure, or an empty text.
     """
     try:
         events, head = written.now()
@@ -154,8 +165,8 @@ def seal_suite(
 ) -> str:
     """Write and sign the attestation of a suite; see ``seal_run``.
 
-    ``attested`` maps folders to the digests of the attestations that this process wrote for drills of the suite. Digests of
-    the other drills are taken from the suite's previous attestation in ``before``.
+    ``attested``: folders of drills of the suite, each with the digest of the attestation that this process wrote for it.
+    Digests of the other drills are taken from the suite's previous attestation in ``before``.
     """
     if before.unvouched:
         return before.unvouched
@@ -180,10 +191,10 @@ def seal_suite(
 
 
 def seal_campaign(folder: Path, content: Statement, unvouched: list[list[int]], sealer: Sealer) -> str:
-    """Write and sign the attestation of a campaign; returns the reason if it could not be signed, otherwise an empty text.
+    """Write and sign the attestation of a campaign. Return the reason if it could not be signed, otherwise an empty text.
 
-    ``content`` describes the campaign, with length and last hash of its journal, and each site with the last hash of its run.
-    ``unvouched`` are the ranges of events that other processes wrote.
+    ``content``: describes the campaign, with length and last hash of its journal, and each site with the last hash of its
+    run. ``unvouched``: ranges of events that other processes wrote.
     """
     files = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
     try:
@@ -217,7 +228,7 @@ def _member(
 
 
 def written_digest(folder: Path) -> str | None:
-    """Digest of the attestation in ``folder``; None when there is no attestation."""
+    """Return the digest of the attestation in ``folder``; None when there is no attestation."""
     try:
         return digest((folder / FILE).read_bytes())
     except OSError:
@@ -225,9 +236,9 @@ def written_digest(folder: Path) -> str | None:
 
 
 def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, names: Iterable[str] | None) -> str:
-    """Complete, sign and write the statement ``content``; does nothing if the existing signed statement is equal.
+    """Complete, sign and write the statement ``content``. Do nothing if the existing signed statement is equal.
 
-    Returns the reason if it could not be signed, otherwise an empty text. Raises OSError.
+    Return the reason if it could not be signed, otherwise an empty text. Raises OSError when the file cannot be written.
     """
     there = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
     content["files"] = {
@@ -250,7 +261,10 @@ def _seal(folder: Path, content: Statement, sealer: Sealer, before: Standing, na
 
 
 def _previous(folder: Path, before: Standing) -> dict[str, Any] | None:
-    """Digest of the previous attestation, and the state of its signature; None without a previous attestation."""
+    """Return the digest of the previous attestation, and the state of its signature.
+
+    Return None if there is no previous attestation.
+    """
     old = before.sealed or load(folder)
     if old is None:
         return None
@@ -266,7 +280,7 @@ def _previous(folder: Path, before: Standing) -> dict[str, Any] | None:
 
 
 def sealed_at_end(statement: Statement) -> bool:
-    """Return True when the run was signed at its end, by this attestation or by a previous one."""
+    """Return True when this attestation or a previous one was signed at the end of the run."""
     if statement.get("occasion") == "run":
         return bool(statement.get("key"))
     before = statement.get("previous_attestation")
@@ -274,7 +288,7 @@ def sealed_at_end(statement: Statement) -> bool:
 
 
 def _write(folder: Path, content: Statement, root: Path) -> str:
-    """Write and sign ``content``; returns the reason if it could not be signed, otherwise an empty text.
+    """Write and sign ``content``. Return the reason if it could not be signed, otherwise an empty text.
 
     The old signature is removed first, so that it never stands beside the new text.
     """
@@ -297,7 +311,10 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
 
 
 def _apart(folder: Path, fingerprint: str) -> None:
-    """Raise KeyProblem when the same key also signed the approval of the run in ``folder``, or of a drill of the suite there."""
+    """Raise KeyProblem when the same key also signed an approval.
+
+    The approval may be that of the run in ``folder``, or of a drill of the suite in ``folder``.
+    """
     if fingerprint in map(approved_with, (folder, *(path.parent for path in folder.glob(f"*/{JOURNAL}")))):
         raise KeyProblem(f"the key {fingerprint} also signed the approval of this run; sign runs with another key")
 

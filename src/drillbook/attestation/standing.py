@@ -1,7 +1,7 @@
 """Part of a run's or suite's folder that a trusted key had signed before this process changes the folder.
 
-Only this signed part may be signed again. Other content may have been written by anybody, so it is rendered but not signed.
-A recovery signs the events that it adds, and lists older unsigned content in the attestation.
+Only this signed part may be signed again. Anybody may have written the other content, so it is rendered but not signed. A
+recovery signs the events that it adds. In the attestation, it lists older unsigned content.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class Standing:
     """State of a run's or suite's folder before this process changes it: the content signed by a trusted key, and doubts."""
 
     doubt: str = ""
-    """Contradiction between folder and attestation; it forbids rendering and signing. Empty when there is none."""
+    """Contradiction between the folder and the attestation. It forbids rendering and signing. Empty when there is none."""
     unvouched: str = ""
-    """Reason why the signature does not cover the whole folder; empty for a complete signature."""
+    """Reason why the signature does not cover the whole folder. Empty when it covers everything."""
     sealed: Statement | None = None
-    """Attestation that a trusted key signed; None without one."""
+    """Attestation that a trusted key signed; None when there is none."""
     events: int = 0
     """Number of events that the attestation covers."""
     lines: int = 0
     """Number of intact lines of the journal."""
     files: frozenset[str] = field(default_factory=frozenset)
-    """Names of the existing files."""
+    """Names of the files that exist in the folder."""
 
     @property
     def gaps(self) -> list[list[int]]:
-        """Ranges of events that the attestation lists as unsigned (key ``unvouched``)."""
+        """Ranges of events that the attestation lists as unsigned, in its key ``unvouched``."""
         found = self.sealed.get("unvouched") if self.sealed else None
         return [list(gap) for gap in found] if isinstance(found, list) else []
 
@@ -73,7 +73,7 @@ def of_run(folder: Path, root: Path) -> Standing:
 
 
 def of_suite(folder: Path, root: Path) -> Standing:
-    """Examine the folder of a suite; it counts as signed only if the result and every drill match the attestation."""
+    """Examine the folder of a suite. It counts as signed only if the result and every drill match the attestation."""
     attested = vouching.look(folder, root)
     files = names_in(folder)
     sealed = attested.vouched
@@ -87,7 +87,7 @@ def of_suite(folder: Path, root: Path) -> Standing:
 
 
 def members(sealed: Statement) -> list[dict[str, Any]]:
-    """Entries for the drills in a suite's attestation."""
+    """Return the entries for the drills in a suite's attestation."""
     return [run for run in sealed.get("runs") or () if isinstance(run, dict)]
 
 
@@ -96,7 +96,7 @@ def _reports(sealed: Statement) -> list[tuple[str, str]]:
 
 
 def _contradicted(folder: Path, attested: vouching.Attested) -> str:
-    """Sign of tampering with the attestation itself, such as a removed signature; empty if there is none."""
+    """Return a sign of tampering with the attestation itself, such as a removed signature; empty if there is none."""
     if attested.state is State.ABSENT:
         return "its attestation was removed" if (folder / SIGNATURE).exists() else ""
     if attested.state is State.UNREADABLE:
@@ -111,7 +111,7 @@ def _contradicted(folder: Path, attested: vouching.Attested) -> str:
 
 
 def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
-    """Reason why the journal or an evidence file contradicts the attestation ``sealed``; empty when neither does."""
+    """Return the reason why the journal or an evidence file contradicts the attestation ``sealed``; empty when neither does."""
     if sealed is None:
         return ""
     events, head = sealed.get("events"), sealed.get("head")
@@ -124,7 +124,10 @@ def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
 
 
 def _beyond(found: Walk, events: int) -> str:
-    """Describe the journal lines after the signed ``events``: their number, or that the last is damaged; empty if there are none."""
+    """Describe the journal lines after the signed ``events``; empty if there are none.
+
+    The text tells their number, or that the last line is damaged.
+    """
     if len(found.events) > events:
         return f"{count(len(found.events) - events, 'event')} after the signed events, from event {events} on"
     if found.line or found.torn:
@@ -133,12 +136,15 @@ def _beyond(found: Walk, events: int) -> str:
 
 
 def vouched(folder: Path, root: Path) -> str:
-    """Reason why some content of a run's or suite's folder is not signed by a trusted key; empty if all of it is."""
+    """Return the reason why some content of a run's or suite's folder is not signed by a trusted key.
+
+    Empty if all content is signed.
+    """
     standing = of_run(folder, root) if (folder / JOURNAL).exists() else of_suite(folder, root)
     if why := standing.doubt or standing.unvouched:
         return why
     if standing.gaps:
-        return "some of its events have no trusted signature: its controller died"
+        return "the controller of the run died, so some of the run's events have no trusted signature"
     sealed = standing.sealed or {}
     other = [name for name, wanted in _reports(sealed) if not same(folder / name, wanted)]
     other += sorted(standing.files - {name for name, _ in signed_names(sealed)})

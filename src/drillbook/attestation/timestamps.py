@@ -1,7 +1,7 @@
 """Timestamps of anchors by a time-stamp authority: RFC 3161, https://www.rfc-editor.org/rfc/rfc3161.
 
-The token covers the line of the anchor without the token itself (canonical JSON, RFC 8785), and is stored in that line as
-base64. Needs the extra ``timestamp``.
+The token covers the line of the anchor without the token itself, as canonical JSON (RFC 8785). It is stored in that line as
+base64. This module needs the extra ``timestamp``.
 """
 
 from __future__ import annotations
@@ -25,20 +25,26 @@ ROOTS = "DRILLBOOK_TIMESTAMP_CA"
 FIELD = "timestamp"
 TIMEOUT_S = 10.0
 APART_S = 600.0
-"""Maximum difference in seconds between the times of an anchor and its timestamp: clock error, and a slow request."""
+"""Largest allowed difference, in seconds, between the times of an anchor and its timestamp.
+
+It allows for an error of the clocks and for a slow request.
+"""
 
 
 class NoTimestamp(Exception):
-    """Raised when a timestamp cannot be obtained; the message is the reason."""
+    """Raised when a timestamp cannot be obtained. The message is the reason."""
 
 
 def authority() -> str:
-    """URL of the time-stamp authority; empty when none is configured."""
+    """Return the URL of the time-stamp authority; empty when none is configured."""
     return os.environ.get(CHOICE, "").strip()
 
 
 def ask(url: str, data: bytes) -> str:
-    """Obtain a token for ``data`` from the authority at ``url``, as base64. Raises NoTimestamp."""
+    """Obtain a token for ``data`` from the authority at ``url``, as base64.
+
+    Raises NoTimestamp when the authority gives no token.
+    """
     try:
         from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
     except ImportError:
@@ -61,7 +67,7 @@ def ask(url: str, data: bytes) -> str:
     try:
         found = decode_timestamp_response(answer.body)
         if found.status != 0 or found.tst_info.nonce != wanted.nonce:
-            raise NoTimestamp(f"no timestamp from {url}: the authority refused, or answered another request")
+            raise NoTimestamp(f"no timestamp from {url}: the authority refused the request, or answered another request")
     except ValueError as error:
         raise NoTimestamp(f"no timestamp from {url}: the answer cannot be parsed: {error}") from None
     return base64.b64encode(answer.body).decode()
@@ -71,7 +77,10 @@ class Checker:
     """Verifies timestamps against the root certificates in a PEM file."""
 
     def __init__(self, roots: Path) -> None:
-        """Read the certificates in the file ``roots``. Raises UsageError."""
+        """Read the certificates in the file ``roots``.
+
+        Raises UsageError when the file cannot be read, or contains no certificates.
+        """
         try:
             from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415  slow to load
             from rfc3161_client import VerifierBuilder  # noqa: PLC0415  an extra, and slow to load
@@ -86,7 +95,10 @@ class Checker:
         self._verifier = VerifierBuilder(roots=found).build()
 
     def doubt(self, content: Mapping[str, Any]) -> str:
-        """Reason why the timestamp of an anchor with this ``content`` is missing or invalid; empty if it is valid."""
+        """Return the reason why the timestamp of an anchor with this ``content`` is missing or invalid.
+
+        Empty if it is valid.
+        """
         from rfc3161_client import VerificationError, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
 
         if FIELD not in content:
@@ -100,11 +112,17 @@ class Checker:
         except (VerificationError, ValueError, LookupError) as error:
             return f"the timestamp of its anchor is not valid: {error}"
         if abs((stamped - said.astimezone(UTC)).total_seconds()) > APART_S:
-            return f"its anchor is dated {said:%Y-%m-%d %H:%M} UTC, but its timestamp {stamped:%Y-%m-%d %H:%M}"
+            return (
+                f"the anchor of the run is dated {said:%Y-%m-%d %H:%M} UTC, but its timestamp is dated "
+                f"{stamped:%Y-%m-%d %H:%M}"
+            )
         return ""
 
 
 def checker() -> Checker | None:
-    """Make a checker for the certificates named by DRILLBOOK_TIMESTAMP_CA; None if the variable is not set. Raises UsageError."""
+    """Make a checker for the certificates that DRILLBOOK_TIMESTAMP_CA names; None if the variable is not set.
+
+    Raises UsageError when the certificates cannot be read.
+    """
     named = os.environ.get(ROOTS, "").strip()
     return Checker(Path(named).expanduser()) if named else None

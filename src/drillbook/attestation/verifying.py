@@ -1,6 +1,7 @@
-"""Verification of a run's folder: hash chain of the journal, signature, files, and reports (by rendering them again).
+"""Verification of a run's folder: hash chain of the journal, signature, files, and reports.
 
-Each check has one of three outcomes: good, wrong, or unknown. Unknown never counts as verified.
+Reports are verified by rendering them again. Each check has one of three outcomes: good, wrong, or unknown. Unknown never
+counts as verified.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ MOST_NAMES = 3
 
 
 class Mark(IntEnum):
-    """Outcome of a check; the values are ordered from best to worst."""
+    """Outcome of a check. The values are ordered from the best to the worst."""
 
     GOOD = 0
     UNKNOWN = 1
@@ -46,7 +47,7 @@ EXIT = {Mark.GOOD: Exit.OK, Mark.UNKNOWN: Exit.UNVERIFIED, Mark.WRONG: Exit.FAIL
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Result of one check: its subject, its outcome, and a sentence about it."""
+    """Result of one check: its subject, its outcome, and a sentence about the outcome."""
 
     what: str
     mark: Mark
@@ -55,7 +56,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Results of all checks of one folder; for a suite, ``inner`` contains the results of its drills."""
+    """Results of all checks of one folder. For a suite, ``inner`` contains the results of its drills."""
 
     name: str
     checks: tuple[Check, ...]
@@ -63,7 +64,7 @@ class Verified:
 
     @property
     def mark(self) -> Mark:
-        """Worst outcome of all checks, including those of the drills."""
+        """Worst outcome of all checks. The checks of the drills are included."""
         return max([*(one.mark for one in self.checks), *(one.mark for one in self.inner)])
 
 
@@ -75,7 +76,7 @@ def verify(folder: Path, root: Path) -> Verified:
 
 
 def verify_campaign(folder: Path, record: Path, root: Path) -> Verified:
-    """Verify the folder of a campaign, whose journal is in the folder ``record``; its runs have their own attestations."""
+    """Verify a campaign's ``folder``, with its journal in the folder ``record``. Its runs have own attestations."""
     try:
         found = walk((record / FILE).read_bytes())
     except OSError as error:
@@ -101,14 +102,14 @@ def _run(folder: Path, root: Path) -> Verified:
         checks += [_head(found, sealed), *_gaps(sealed), _attested_files(folder, sealed, view)]
     checks.append(_evidence(folder, found))
     if found.line or not found.events:
-        checks.append(Check("reports", Mark.UNKNOWN, "not rendered again, since the journal is damaged"))
+        checks.append(Check("reports", Mark.UNKNOWN, "not rendered again, because the journal is damaged"))
     else:
         checks += [_says(folder, found, sealed), _reports(folder, view, sealed)]
     return Verified(folder.name, tuple(checks))
 
 
 def _without_journal(folder: Path, root: Path) -> Verified:
-    """Verify a run whose journal was removed: only its signed files can be checked."""
+    """Verify a run whose journal was removed. Only its signed files can be checked."""
     attested = vouching.look(folder, root)
     checks = [Check("journal", Mark.WRONG, damaged.lost(folder)), *_signed(attested)]
     return Verified(folder.name, (*checks, *([_attested_files(folder, attested.statement)] if attested.statement else [])))
@@ -121,11 +122,12 @@ def _journal(found: Walk, folder: Path) -> Check:
         return Check(
             "journal",
             Mark.UNKNOWN,
-            "the journal contains no event: its controller died before the first event, or its lines were removed",
+            "the journal contains no event: the controller of the run died before the first event, or the lines of "
+            "the journal were removed",
         )
     if found.line:
         return Check("journal", Mark.WRONG, found.wrong)
-    what = f"{count(len(found.events), 'event')}, every line continues the previous line"
+    what = f"{count(len(found.events), 'event')}; every line continues the previous line"
     if found.torn:
         return Check(
             "journal",
@@ -142,7 +144,7 @@ def _ending(found: Walk, folder: Path) -> Check:
     if any(isinstance(readable(event), Ended) for event in found.events):
         return Check("ending", Mark.GOOD, "the journal contains the end of the run")
     if found.line:
-        return Check("ending", Mark.UNKNOWN, "unknown, since the journal is damaged")
+        return Check("ending", Mark.UNKNOWN, "unknown, because the journal is damaged")
     if alive(folder):
         return Check("ending", Mark.UNKNOWN, "the run is still in progress")
     return Check(
@@ -153,29 +155,29 @@ def _ending(found: Walk, folder: Path) -> Check:
 
 
 MARKS = {State.VOUCHED: Mark.GOOD, State.UNREADABLE: Mark.WRONG, State.UNFIT: Mark.WRONG, State.FORBIDDEN: Mark.WRONG}
-"""Outcome of the signature check for each state of a signature; ``UNKNOWN`` for any other state."""
+"""Outcome of the signature check for each state of a signature. For any other state, the outcome is ``UNKNOWN``."""
 
 
 def _signed(attested: Attested) -> Iterator[Check]:
-    """Check the signature of the attestation, and that the run was signed at its end."""
+    """Check the signature of the attestation. Check also that the run was signed at its end."""
     yield Check("signature", MARKS.get(attested.state, Mark.UNKNOWN), attested.said)
     sealed = attested.statement
     if sealed is not None and not sign_runs.sealed_at_end(sealed):
         yield Check(
             "sealed",
             Mark.UNKNOWN,
-            f"no signature was made when the run ended, only at {sealed.get('at')} by "
-            f"{sealed.get('attested_by')}: changes of the journal before that time cannot be excluded"
+            f"no signature was made when the run ended, only at {sealed.get('at')} by {sealed.get('attested_by')}: "
+            "the journal may have been changed before that time"
             if sealed.get("key")
             else "no signature was made when the run ended",
         )
 
 
 def _head(found: Walk, sealed: Statement) -> Check:
-    """Check that the last signed event exists in the journal, unchanged, and is the journal's last event."""
+    """Check that the last signed event exists unchanged in the journal, and that it is the journal's last event."""
     events, head = sealed.get("events"), str(sealed.get("head"))
     if not isinstance(events, int) or events < 1:
-        return Check("end", Mark.WRONG, "the attestation does not contain the length of the journal")
+        return Check("end", Mark.WRONG, "the attestation does not state the length of the journal")
     signed = f"{count(events, 'event')} were signed, {count(found.lines, 'line')} exist"
     if found.lines < events and not found.line:
         return Check("end", Mark.WRONG, f"{signed}: the end was cut off, from line {found.lines + 1} on")
@@ -188,7 +190,7 @@ def _head(found: Walk, sealed: Statement) -> Check:
 
 
 def _behind(found: Walk, events: int, sealed: Statement) -> Check:
-    """Check that the journal has no lines after the last signed event; ``events`` is the number of signed events."""
+    """Check that the journal has no lines after the last signed event. ``events``: number of signed events."""
     if found.lines == events:
         head = str(sealed.get("head"))
         return Check("end", Mark.GOOD, f"the journal ends with the last signed event: {events - 1}, {head[:19]}...")
@@ -201,7 +203,7 @@ def _behind(found: Walk, events: int, sealed: Statement) -> Check:
         )
     if len(found.events) > events and isinstance(readable(found.events[events]), RecoveryStarted):
         return Check("end", Mark.UNKNOWN, f"{more}: a recovery added them, but did not sign them")
-    return Check("end", Mark.WRONG, f"{more}: they were added")
+    return Check("end", Mark.WRONG, f"{more}: somebody added them")
 
 
 def _gaps(sealed: Statement) -> Iterator[Check]:
@@ -212,15 +214,15 @@ def _gaps(sealed: Statement) -> Iterator[Check]:
         yield Check(
             "vouched",
             Mark.UNKNOWN,
-            f"the events {spans} have no trusted signature: their author died before signing them, and a recovery found "
-            "them",
+            f"the events {spans} have no trusted signature: the process that wrote them died before it signed them, "
+            "and a recovery found them",
         )
     if loose:
         yield Check("vouched", Mark.UNKNOWN, f"files that a recovery found have no trusted signature: {_names(loose)}")
 
 
 def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -> Check:
-    """Compare the files with the attestation; reports that were rendered again from the same journal are accepted."""
+    """Compare the files with the attestation. Reports rendered again from the same journal are accepted."""
     known = dict(form.signed_names(sealed))
     there = {path.relative_to(folder).as_posix(): path for path in form.files_in(folder)}
     changed = [name for name, wanted in known.items() if name in there and _digest(there[name]) != wanted]
@@ -248,7 +250,7 @@ def _evidence(folder: Path, found: Walk) -> Check:
     if wrong:
         return Check("evidence", Mark.WRONG, f"differ from the digest in the journal, or missing: {_names(wrong)}")
     if found.line:
-        return Check("evidence", Mark.UNKNOWN, "not completely known, since the journal is damaged")
+        return Check("evidence", Mark.UNKNOWN, "not completely known, because the journal is damaged")
     return Check(
         "evidence",
         Mark.GOOD,
@@ -257,7 +259,7 @@ def _evidence(folder: Path, found: Walk) -> Check:
 
 
 def _kept(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the name and digest of every evidence file that ``value``, the facts of a step, mentions at any depth."""
+    """Yield the name and digest of every evidence file that the facts ``value`` of a step mention at any depth."""
     if isinstance(value, dict):
         name, wanted = value.get("file"), value.get("sha256")
         if isinstance(name, str) and isinstance(wanted, str) and name.startswith("evidence/"):
@@ -282,7 +284,7 @@ def _digest(path: Path) -> str:
 
 
 def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
-    """Check that folder, plan digest and attestation agree with the journal's first event."""
+    """Check that the folder, the digest of the plan and the attestation agree with the journal's first event."""
     first = readable(found.events[0])
     if not isinstance(first, RunStarted):
         return Check("identity", Mark.WRONG, "its first event does not name its run and its plan")
@@ -299,7 +301,7 @@ def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
 
 
 def _judged(found: Walk) -> RunView | str:
-    """Derive the result of the run from its journal; returns the reason when this is impossible."""
+    """Derive the result of the run from its journal. Return the reason instead when this is impossible."""
     try:
         return judge(History(found.events, found.torn))
     except Exception as error:  # noqa: BLE001  such as a journal of another version: the reason is reported
@@ -323,13 +325,13 @@ def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) ->
     tool = sealed.get("tool") if sealed else None
     if other and tool not in (None, sign_runs.TOOL):
         return Check(
-            "reports", Mark.UNKNOWN, f"rendered by {tool}, this is {sign_runs.TOOL}: {_names(other)} cannot be compared"
+            "reports", Mark.UNKNOWN, f"files that {tool} rendered cannot be compared by {sign_runs.TOOL}: {_names(other)}"
         )
     if other:
         return Check("reports", Mark.WRONG, f"differ from the files rendered from the journal: {_names(other)}")
     if missing:
         return Check("reports", Mark.UNKNOWN, f"missing: {_names(missing)}; render them: invoke report {folder.name}")
-    return Check("reports", Mark.GOOD, f"{count(len(wanted), 'file')}, rendered again byte for byte")
+    return Check("reports", Mark.GOOD, f"{count(len(wanted), 'file')}, rendered again with exactly the same bytes")
 
 
 def _text(path: Path) -> bytes:
@@ -356,7 +358,7 @@ def _suite(folder: Path, root: Path) -> Verified:
 
 
 def _members(folder: Path, sealed: Statement) -> Check:
-    """Check that a suite's folder contains exactly the drills in its attestation, each with its own unchanged attestation."""
+    """Check that a suite's folder contains exactly the drills in its attestation, each with an unchanged attestation."""
     runs = [run for run in sealed.get("runs") or () if isinstance(run, dict)]
     known = {str(run.get("folder")): run for run in runs}
     there = {path.parent.name for path in folder.glob(f"[!.]*/{FILE}")}
@@ -368,7 +370,7 @@ def _members(folder: Path, sealed: Statement) -> Check:
         name for name, run in known.items() if _digest(folder / name / form.FILE) != (run.get("attestation") or "")
     )
     if other:
-        return Check("drills", Mark.WRONG, f"their attestation is not the one that the suite names: {_names(other)}")
+        return Check("drills", Mark.WRONG, f"the suite names other attestations for the drills {_names(other)}")
     return Check("drills", Mark.GOOD, f"{count(len(known), 'drill')} as attested")
 
 
@@ -385,7 +387,7 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
     except Exception as error:  # noqa: BLE001  the checks of each drill report the drill's own errors
         return Check("reports", Mark.UNKNOWN, f"not rendered again: {type(error).__name__}")
     if len(views) < len(suite.runs):
-        return Check("reports", Mark.UNKNOWN, "not rendered again, since a journal is damaged")
+        return Check("reports", Mark.UNKNOWN, "not rendered again, because a journal is damaged")
     odd = [
         view.result.drill
         for view, run in zip(views, suite.runs, strict=True)

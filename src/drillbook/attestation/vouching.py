@@ -1,4 +1,7 @@
-"""Verification of an attestation's signature. The file is read once, so the verified bytes are the bytes that are used."""
+"""Verification of an attestation's signature.
+
+The file is read once, so the verified bytes are the bytes that are used.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +43,12 @@ class Attested:
 
     @property
     def vouched(self) -> Statement | None:
-        """Content of the attestation if a trusted key signed it; otherwise None."""
+        """Content of the attestation if a trusted key signed it, otherwise None."""
         return self.statement if self.state is State.VOUCHED else None
 
 
 def look(folder: Path, root: Path) -> Attested:
-    """Read and verify the attestation in ``folder``, with the trusted keys of the project ``root``."""
+    """Read and verify the attestation in ``folder``. The trusted keys are those of the project ``root``."""
     try:
         data = (folder / FILE).read_bytes()
     except FileNotFoundError:
@@ -85,7 +88,7 @@ def _signature(path: Path, data: bytes, statement: dict[str, Any], root: Path) -
 
 
 def who(data: bytes, signature: Path, root: Path, made_by: str, at: str) -> tuple[State, str]:
-    """Decide if the key ``made_by`` of a valid signature is trusted; return the state, and a sentence about the key."""
+    """Decide if the key ``made_by`` of a valid signature is trusted. Return the state, and a sentence about the key."""
     allowed = root / keys.ALLOWED
     if allowed.is_file() and (name := keys.principal(data, signature, allowed, at)):
         return State.VOUCHED, f"signed by {name}, who is listed in {keys.ALLOWED} ({made_by})"
