@@ -242,14 +242,14 @@ def test_a_journal_that_was_emptied_or_taken_away_is_wrong(run, capsys, take):
     project = Project(run.parent.parent)
     (project.root / "drills").mkdir()
     status, said = checked(run)
-    assert (status, said["journal"]) == (1, f"WRONG {events} events were signed, the journal {state}")
+    assert (status, said["journal"]) == (1, f"WRONG {events} events were signed, but the journal {state}")
     assert "GOOD" in said["signature"]
     for name in ("", run.name, "sample"):
         assert verify.verify(project, name) == 1
     capsys.readouterr()
     assert overview.drills(project) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert f"journal lost: {run.name} {events} events were signed, the journal {state}: drillbook report.verify" in text
+    assert f"journal lost: {run.name} {events} events were signed, but the journal {state}: drillbook report.verify" in text
     assert overview.runs(project) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if run.name in line)
     assert "journal lost" in row

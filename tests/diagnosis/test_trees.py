@@ -195,7 +195,7 @@ def test_nothing_looked_at_is_not_healthy(tmp_path):
     made = Site(tmp_path, TREE.replace("name: its unit}", "name: its unit, needs: [postgres]}"))
     found = made.look("api")
     assert found.found == "unknown"
-    assert found.why == ("api: no check shows that it is healthy",)
+    assert found.why == ("api: no check shows that this service is healthy",)
 
 
 def test_no_service_at_all_is_not_healthy(site):

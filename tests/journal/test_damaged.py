@@ -23,11 +23,11 @@ def folder(tmp_path):
 def test_a_journal_that_is_gone_or_empty_is_told_with_what_lies_beside_it(folder):
     assert (
         RunState(folder).damage
-        == "the journal is gone, and the folder has no other files: the actions of the run are unknown"
+        == "the journal is gone, and the folder has no other files, so the actions of the run are unknown"
     )
     (folder / "journal.jsonl").touch()
     assert (
-        damaged.lost(folder) == "the journal is empty, and the folder has no other files: the actions of the run are unknown"
+        damaged.lost(folder) == "the journal is empty, and the folder has no other files, so the actions of the run are unknown"
     )
     (folder / "journal.jsonl").write_text('{"seq": 0')
     (folder / "stop").touch()
@@ -40,7 +40,7 @@ def test_a_journal_that_is_gone_or_empty_is_told_with_what_lies_beside_it(folder
 
 def test_what_was_signed_comes_before_what_lies_there(folder):
     (folder / "attestation.json").write_text(json.dumps({"events": 12}))
-    assert damaged.lost(folder) == "12 events were signed, the journal is gone"
+    assert damaged.lost(folder) == "12 events were signed, but the journal is gone"
     for events in ("12", 0, -1, None):
         (folder / "attestation.json").write_text(json.dumps({"events": events}))
         assert damaged.signed_events(folder) == 0, events

@@ -53,7 +53,7 @@ def test_of_a_line_for_which_there_is_no_room_nothing_stays(journal, tmp_path):
     whole = path.read_bytes()
     with room(path, 20), pytest.raises(JournalError, match=f"cannot be written: {os.strerror(errno.EFBIG)}") as told:
         journal.append(content("intent", {"n": 1}))
-    assert "a fault is injected only after it was recorded" in told.value.hint
+    assert "a fault is injected only after the journal has recorded it" in told.value.hint
     assert path.read_bytes() == whole
     assert journal.append(content("intent", {"n": 2})).seq == 1
     assert kinds(tmp_path) == ["run.started", "intent"]

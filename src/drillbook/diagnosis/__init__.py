@@ -1,4 +1,4 @@
-"""Diagnosis: decision trees of read-only actions, executed in parallel under one deadline; causes are ranked by evidence.
+"""Diagnosis: decision trees of read-only actions, executed in parallel under one deadline. Causes are ranked by evidence.
 
 Lives here: trees and their files, running the checks, ranking causes, and the actions `diagnosis.*`, which use all systems.
 Lives elsewhere: the actions that trees use as checks (`systems`), the task `diagnose` (`cli`).

@@ -1,4 +1,4 @@
-"""Diagnosis as a step of a drill: compare the diagnosed cause with the injected one."""
+"""Diagnosis as a step of a drill. It compares the diagnosed cause with the injected one."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ AGAIN_S = 0.5
 class Finds(Read):
     """Diagnose a service and all its dependencies, as `invoke diagnose` does, and compare the cause with the expected one.
 
-    Uses the trees of `drills/diagnosis/`, which are part of the drill's plan; see diagnosis.md. If the result is `unknown`,
-    for example because a check timed out on a busy machine, the diagnosis is repeated while time remains. A wrong cause is
-    final. `seconds` count from the first diagnosis.
+    The step uses the trees of `drills/diagnosis/`, and they are part of the drill's plan; see diagnosis.md. If the result is
+    `unknown`, for example because a check timed out on a busy machine, the diagnosis is repeated while time remains. A wrong
+    cause is final. The fact `seconds` counts from the first diagnosis.
     """
 
     PLACE = Place.CONTROLLER
@@ -45,11 +45,12 @@ class Finds(Read):
     within: Annotated[Duration, Field(gt=0, description="Time limit of all checks together.")] = Duration(25)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``expected`` and ``found`` (causes), ``correct`` (true when they are equal).
+        """Return the facts of the diagnosis.
 
-        ``seconds`` is the duration of the diagnosis, and ``error_s`` the measurement error of it. Also ``ranked`` (the 10
-        likeliest causes), ``why`` (reasons not to report `healthy`) and ``evidence`` (the file with the whole diagnosis). The
-        step fails when the cause found is not the expected one.
+        ``expected`` and ``found``: the two causes; ``correct``: true when they are equal. ``seconds``: duration of the
+        diagnosis; ``error_s``: its measurement error in seconds. ``ranked``: the 10 likeliest causes. ``why``: reasons not
+        to report `healthy`. ``evidence``: the file with the whole diagnosis. The step fails when the cause found is not the
+        expected one.
         """
         if not isinstance(ctx.book, Book):
             raise PlanError(f"{ctx.step}: no diagnosis trees are available")
@@ -59,7 +60,7 @@ class Finds(Read):
         if not facts["correct"]:
             said = "; ".join(facts["why"][:3]) or ", ".join(one["title"] for one in facts["ranked"][:2])
             raise StepFailed(
-                f"diagnosed {facts['found']}, not {self.cause}: {said}"[:600],
+                f"the diagnosis found {facts['found']}, not {self.cause}: {said}"[:600],
                 facts=facts,
                 findings=[
                     finding(
@@ -70,7 +71,7 @@ class Finds(Read):
         return facts
 
     def _known(self, ctx: Context, book: Book, services: Sequence[str]) -> Diagnosis:
-        """Repeat the diagnosis until its result is not `unknown`, or no time remains; return the last result."""
+        """Repeat the diagnosis until its result is not `unknown`, or until no time remains. Return the last result."""
         begun = time.monotonic()
         left = float(self.within)
         while True:

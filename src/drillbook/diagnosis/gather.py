@@ -1,4 +1,7 @@
-"""Runs the checks of a diagnosis in parallel under one deadline; each check starts as soon as the results that it uses are known."""
+"""Runs the checks of a diagnosis in parallel under one deadline.
+
+Each check starts as soon as the results that it uses are known.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,20 @@ from drillbook.sdk.service import kind_of
 from drillbook.values import canonical
 
 GRACE_S = 1.0
-"""Extra seconds after a check's timeout, so that the check itself can still report the timeout."""
+"""Extra seconds after a check's timeout. They let the check itself report the timeout."""
 WEIGHING_S = 1.0
-"""Seconds kept free for ranking causes after the checks; at most a twentieth of the time limit."""
+"""Seconds kept free after the checks, to rank causes. They are at most a twentieth of the time limit."""
 LISTEN_S = 0.2
-"""Maximum seconds to wait for an answer before looking again if the diagnosis was cancelled."""
+"""Longest time, in seconds, to wait for an answer before looking again if the diagnosis was cancelled."""
 Status = Literal["made", "left out", "not made"]
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Outcome of one check for one service: ``facts`` returned by its action, and ``seconds`` that the action took."""
+    """Outcome of one check for one service.
+
+    ``facts``: facts that its action returned; ``seconds``: duration of the action.
+    """
 
     case: Case
     check: Check
@@ -48,7 +54,7 @@ class Made:
 
 @dataclass(slots=True)
 class _Question:
-    """An action to run on one host; its result answers every check in ``asked_by``."""
+    """An action to run on one host. Its result answers every check in ``asked_by``."""
 
     action: Action
     host: str
@@ -59,7 +65,10 @@ class _Question:
 
 
 class Gathering:
-    """Runs the checks of several cases (a tree applied to a service); an action that several checks share runs only once."""
+    """Runs the checks of several cases. An action that several checks share runs only once.
+
+    A case is a tree applied to a service.
+    """
 
     def __init__(
         self,
@@ -73,8 +82,9 @@ class Gathering:
     ) -> None:
         """Prepare to run the checks of ``cases`` with the context ``ctx``.
 
-        All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred`` maps checks that must not
-        run, by tree and name, to the reason. ``as_service`` returns the host for a service, as the account of the service.
+        All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred``: checks that must
+        not run, by tree and name, each with the reason. ``as_service``: function that returns the host for a service, as the
+        account of the service.
         """
         self.ctx, self.inventory, self.barred, self.as_service = ctx, inventory, barred or {}, as_service
         end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)
@@ -98,7 +108,10 @@ class Gathering:
         return self.made
 
     def names(self, case: Case) -> dict[str, Any]:
-        """Names that expressions of ``case`` can use at this moment: the fixed names, and the facts of the finished checks."""
+        """Return the names that expressions of ``case`` can use at this moment.
+
+        They are the fixed names, and the facts of the finished checks.
+        """
         facts = {
             check.id: {"ok": made.ok, "message": made.message, **made.facts}
             for check in case.tree.checks
@@ -110,7 +123,10 @@ class Gathering:
         self.made[case, check.id] = Made(case, check, status, message=why)
 
     def _begin(self) -> None:
-        """Start or skip every check whose inputs are known. Repeats this, since other checks may depend on a skipped check."""
+        """Start or skip every check whose inputs are known.
+
+        This is repeated, because other checks may depend on a skipped check.
+        """
         before = -1
         while before != len(self._waiting):
             before = len(self._waiting)
@@ -121,18 +137,18 @@ class Gathering:
 
     def _try(self, case: Case, check: Check) -> None:
         if why := self.barred.get((case.tree.tree, check.id)):
-            return self._settle(case, check, "not made", f"the check was skipped, since {why}")
+            return self._settle(case, check, "not made", f"the check was skipped, because {why}")
         kinds = {kind_of(service) for service in self.inventory.services.values() if not service.missing}
         lacking = [kind for kind in check.words.needs if kind not in kinds]
         if lacking:
             return self._settle(case, check, "left out", f"the inventory has no service of kind {', '.join(lacking)}")
         for other in _sees(check):
             if self.made[case, other].status != "made":
-                return self._settle(case, check, "left out", f"the check depends on {other}, which did not run")
+                return self._settle(case, check, "left out", f"the check depends on {other}, and that check did not run")
         names = self.names(case)
         try:
             if check.words.when is not None and not template.expression(check.words.when, names):
-                return self._settle(case, check, "left out", f"its condition is false: {check.words.when}")
+                return self._settle(case, check, "left out", f"the condition of the check is false: {check.words.when}")
             params = template.evaluate(check.params, names)
             action = find(check.action).model_validate(params)
         except (ValidationError, ValueError) as error:
@@ -186,7 +202,7 @@ class Gathering:
         self._answers.put((key, made))
 
     def _collect(self) -> None:
-        """Wait for the next answer, and mark checks that exceeded their time limit."""
+        """Wait for the next answer. Mark checks that exceeded their time limit."""
         now = time.monotonic()
         next_end = min(*(one.until for one in self._running.values()), self.deadline.at)
         try:
@@ -212,7 +228,7 @@ class Gathering:
 
 
 def _sees(check: Check) -> set[str]:
-    """Names of the checks whose facts ``check`` uses."""
+    """Return the names of the checks whose facts ``check`` uses."""
     texts = [(check.words.when, True)] if check.words.when is not None else []
     texts += [(text, False) for text in template.texts(check.params) if template.is_template(text)]
     found = {reference[0] for text, bare in texts for reference in template.references(text, bare=bare)}

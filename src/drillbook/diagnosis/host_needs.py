@@ -1,7 +1,9 @@
-"""Needs of diagnoses on hosts."""
+"""Needs of diagnoses on hosts: commands, rights and ports."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
-    "diagnosis.*": HostNeeds(rights="those of the checks in its trees; a check that lacks one answers nothing"),
+    "diagnosis.*": HostNeeds(
+        rights=("the needs of the checks in its trees; a check that lacks one of its needs gives no answer")
+    ),
 }

@@ -1,4 +1,4 @@
-"""Ranks causes by the results of the checks; pure functions, without input or output."""
+"""Ranks causes by the results of the checks. The functions are pure: they have no input or output."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ class _Value(BaseModel):
 
 
 class Seen(_Value):
-    """An observation whose condition is true; ``weight`` is its weight as evidence."""
+    """An observation whose condition is true. ``weight`` is its weight as evidence."""
 
     says: str
     weight: int
 
 
 class Suspect(_Value):
-    """A possible cause: its score, the observations for and against it, the undecided ones, its remedy, and contacts to call."""
+    """A possible cause of a fault.
+
+    It has a score, the observations for and against it, the undecided observations, a remedy, and the contacts to call.
+    """
 
     cause: str
     title: str
@@ -45,7 +48,7 @@ class Suspect(_Value):
 
 
 def text(template_text: str, names: Mapping[str, Any]) -> str:
-    """Fill the expressions into a text of a tree; if an expression fails, return the text as written."""
+    """Fill the expressions into a text of a tree. If an expression fails, return the text as written."""
     try:
         return printable(str(template.evaluate(template_text, names)).strip(), limit=SAID)
     except ValueError:
@@ -53,7 +56,10 @@ def text(template_text: str, names: Mapping[str, Any]) -> str:
 
 
 def holds(when: str, names: Mapping[str, Any]) -> bool | None:
-    """Evaluate a condition; ``None`` when a check that it names did not run, or did not return the named fact."""
+    """Evaluate a condition.
+
+    Return ``None`` when a check that the condition names did not run, or did not return the named fact.
+    """
     if any(reference[0] not in names for reference in template.references(when, bare=True)):
         return None
     try:
@@ -63,7 +69,10 @@ def holds(when: str, names: Mapping[str, Any]) -> bool | None:
 
 
 def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
-    """Return the causes of ``case``, in the order of the tree, whose evidence for them weighs more than the evidence against them."""
+    """Return the causes of ``case`` that have more evidence for them than against them, by weight.
+
+    They are in the order of the tree.
+    """
     found = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
     return [one for one in found if one.supports and one.score > 0]
 
@@ -99,7 +108,10 @@ def _seen(observations: Sequence[Observation], names: Mapping[str, Any]) -> tupl
 
 
 def _step(cause: Cause, names: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Remedy of a cause as a step of a drill; None if it has no step, or if a value of the step is not known."""
+    """Return the remedy of a cause as a step of a drill.
+
+    None if the remedy has no step, or if a value of the step is not known.
+    """
     if cause.remedy.step is None:
         return None
     try:
@@ -110,7 +122,10 @@ def _step(cause: Cause, names: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def order(found: Sequence[Suspect]) -> tuple[Suspect, ...]:
-    """Sort causes by score, highest first; equal scores keep their order. Each cause of a service appears once."""
+    """Sort causes by score, highest first. Each cause of a service appears once.
+
+    Causes with equal scores keep their order.
+    """
     best: dict[tuple[str, str], Suspect] = {}
     for one in sorted(found, key=lambda one: -one.score):
         best.setdefault((one.cause, one.service), one)

@@ -1,4 +1,7 @@
-"""One diagnosis: applies trees to services, runs the checks, and ranks the causes. Used by `invoke diagnose` and by drills."""
+"""One diagnosis: applies trees to services, runs the checks, and ranks the causes.
+
+`invoke diagnose` and drills use it.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,12 @@ from drillbook.sdk.host import Host
 from drillbook.sdk.service import kind_of
 
 CLOCK_ERROR_S = 0.001
-"""Error of a measured duration, in seconds: one monotonic clock is read twice, and the result is rounded to 1 ms."""
+"""Error of a measured duration, in seconds.
+
+One monotonic clock is read twice, and the result is rounded to 1 ms.
+"""
 UNSEEN = "could not be examined"
-"""Phrase in every message about something that was not examined; these are shown even when a cause was found."""
+"""Phrase in every message about something that was not examined. Such messages are shown even when a cause was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +40,12 @@ class Book:
     trees: tuple[Tree, ...]
     inventory: Inventory
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
-    """By tree and name of a check: the reason why this check must not run."""
+    """Reason why a check must not run, by the tree and the name of the check."""
     as_service: Callable[[str, str], Host] | None = None
-    """Function that returns the host for commands about a service, as its account: service, host. None: the step's account."""
+    """Function that returns the host for commands about a service, as the account of the service.
+
+    Its arguments are the service and the host. When it is None, the commands run as the account of the step.
+    """
 
 
 class CheckResult(BaseModel):
@@ -69,10 +78,10 @@ class Diagnosis(BaseModel):
 
 
 def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) -> Diagnosis:
-    """Diagnose ``services`` of the inventory within ``within_s`` seconds; changes nothing.
+    """Diagnose ``services`` of the inventory within ``within_s`` seconds. Nothing is changed.
 
-    In the result, ``found`` is the likeliest cause. Without a cause it is ``healthy`` or, if there are doubts (listed in
-    ``why``), ``unknown``. Raises Cancelled, and PlanError for an unknown service.
+    In the result, ``found`` is the likeliest cause. When no cause was found, it is ``healthy``, or ``unknown`` if ``why``
+    lists doubts. Raises Cancelled when the run is stopped, and PlanError for an unknown service.
     """
     begun = time.monotonic()
     cases = scope.cases(book.trees, book.inventory.services, services)
@@ -110,12 +119,15 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
 
 
 def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
-    """Return ``suspect`` without the contacts that this inventory lacks: several inventories share the trees."""
+    """Return ``suspect`` without the contacts that this inventory lacks.
+
+    Several inventories share the trees, so a tree may name such contacts.
+    """
     return suspect.model_copy(update={"contacts": tuple(one for one in suspect.contacts if one in inventory.contacts)})
 
 
 def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: Sequence[str]) -> tuple[str, ...]:
-    """Reasons not to report `healthy`: checks that did not run, and health conditions that are false or unknown."""
+    """Return the reasons not to report `healthy`: checks that did not run, and health conditions that are false or unknown."""
     doubts: list[str] = [] if services else ["the inventory has no service that can be examined"]
     shown: set[str] = set()
     for case in cases:
@@ -139,14 +151,14 @@ def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: S
                 doubts.append(f"{case.subject}: {'not known' if held is None else 'not true'}: {text}{said}")
     for name in services:
         if name not in {case.service for case in cases}:
-            doubts.append(f"{name}: no tree examines services of kind {kind_of(book.inventory.services[name])}")
+            doubts.append(f"{name}: no diagnosis tree examines services of kind {kind_of(book.inventory.services[name])}")
         elif name not in shown:
-            doubts.append(f"{name}: no check shows that it is healthy")
+            doubts.append(f"{name}: no check shows that this service is healthy")
     return tuple(dict.fromkeys(doubts))
 
 
 def _behind(gathering: Gathering, case: Case, text: str) -> list[tuple[Check, Made]]:
-    """Outcomes of the checks to which the expression ``text`` refers."""
+    """Return the outcomes of the checks to which the expression ``text`` refers."""
     names = {reference[0] for reference in template.references(text, bare=True)}
     return [(check, gathering.made[case, check.id]) for check in case.tree.checks if check.id in names]
 

@@ -1,4 +1,7 @@
-"""Selects trees for a service, its dependencies, and the paths to them; pure functions, without input or output."""
+"""Selects trees for a service, for its dependencies, and for the paths to them.
+
+The functions are pure: they have no input or output.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from drillbook.sdk.service import Service, is_sandbox, kind_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One tree applied to one service, or to a service and the service ``peer`` that it needs; compared by identity."""
+    """One tree applied to one service, or to a service and the service ``peer`` that it needs.
+
+    Two cases are equal only if they are the same object.
+    """
 
     tree: Tree
     service: str
@@ -23,19 +29,19 @@ class Case:
 
     @property
     def subject(self) -> str:
-        """Name of the examined service, or ``service -> peer`` for two services, as shown to the user."""
+        """Name of the examined service, as the user sees it. For two services it is ``service -> peer``."""
         return f"{self.service} -> {self.peer}" if self.peer else self.service
 
 
 def needed(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
-    """Services that the service ``name`` needs, as far as they are in the inventory and installed."""
+    """Return the services that the service ``name`` needs, as far as they are in the inventory and installed."""
     return tuple(one for one in services[name].needed if one in services and not services[one].missing)
 
 
 def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
     """Return the service ``name``, all services that it needs, and the relays on its host through which it reaches them.
 
-    Raises PlanError for a service that is unknown or not installed.
+    Raises PlanError when the service is unknown or not installed.
     """
     if name not in services:
         raise PlanError(
@@ -56,10 +62,10 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
 
 
 def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
-    """All services that should be running, including each standby that one of them needs.
+    """Return all services that should be running, and each standby that one of them needs.
 
-    Other standbys are left out; so are folders and backup sources, which have no processes, and sandboxes, which run only in
-    rehearsals.
+    Other standbys are left out. Folders and backup sources are left out because they have no processes, and sandboxes
+    because they run only in rehearsals.
     """
     running = {name: one for name, one in services.items() if one.RUNS and not is_sandbox(one)}
     wanted = {other for name, one in running.items() if not one.standby for other in needed(services, name)}
@@ -67,7 +73,7 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
 
 
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:
-    """Cases to examine: one for each service in ``names`` and each tree for its kind.
+    """Return the cases to examine: one for each service in ``names`` and each tree for its kind.
 
     A tree with peers has one case for each service that the examined service needs.
     """
@@ -82,7 +88,7 @@ def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterabl
 
 
 def used(trees: Sequence[Tree], inventory: Inventory, names: Iterable[str]) -> tuple[Tree, ...]:
-    """Trees that a diagnosis of the services ``names`` uses."""
+    """Return the trees that a diagnosis of the services ``names`` uses."""
     wanted = {
         case.tree.tree
         for name in names
@@ -93,9 +99,10 @@ def used(trees: Sequence[Tree], inventory: Inventory, names: Iterable[str]) -> t
 
 
 def names(inventory: Inventory, case: Case) -> dict[str, Any]:
-    """Names that expressions of ``case`` can use before any check has run: ``service``, ``peer``, ``host``, and ``the``.
+    """Return the names that expressions of ``case`` can use before any check has run.
 
-    ``the`` maps each kind of service to the name of the inventory's first service of that kind.
+    They are ``service``, ``peer``, ``host``, and ``the``. ``the`` maps each kind of service to the name of the inventory's
+    first service of that kind.
     """
     known = service_names(inventory.services)
     first: dict[str, str] = {}
@@ -112,7 +119,10 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
 
 
 def _path(services: Mapping[str, Service], case: Case) -> str:
-    """Service through which the examined service reaches ``peer``: a relay on the same host, or otherwise the peer itself."""
+    """Return the service through which the examined service reaches ``peer``.
+
+    It is a relay on the same host, or otherwise the peer itself.
+    """
     own = services[case.service].host
     return next(
         (name for name, one in services.items() if one.leads_to == case.peer and one.host == own),

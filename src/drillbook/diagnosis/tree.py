@@ -27,18 +27,18 @@ class Words(Part):
     """Keys of a check beside its action, such as ``when`` and ``timeout``."""
 
     name: str = Field(default="", description="Subject of the check, in a few words.")
-    when: str | None = Field(default=None, description="Expression; when it is false the check is skipped.")
+    when: str | None = Field(default=None, description="Expression. When it is false, the check is skipped.")
     needs: tuple[str, ...] = Field(
-        default=(), description="Kinds of service that the inventory must have; otherwise the check is skipped."
+        default=(), description=("Kinds of service that the inventory must have. If it lacks one, the check is skipped.")
     )
     timeout: Duration = Field(default=Duration(CHECK_S), gt=0, description="Time limit of the check.")
     optional: bool = Field(
-        default=False, description="True: the service may be `healthy` even when this check could not run."
+        default=False, description="If true, the service may be `healthy` even when this check could not run."
     )
 
 
 class Check(Part):
-    """A check: one read-only action with its parameters; ``words`` are the other keys of the check."""
+    """A check: one read-only action with its parameters. ``words`` are the other keys of the check."""
 
     id: str
     action: str
@@ -47,28 +47,30 @@ class Check(Part):
 
 
 class Observation(Part):
-    """Evidence for or against a cause, which counts when its condition is true."""
+    """Evidence for or against a cause. It counts when its condition is true."""
 
     when: str = Field(description="Expression over the facts of checks.")
     weight: int = Field(default=1, ge=1, le=10, description="Weight of the observation.")
-    says: str = Field(default="", description="Description of the observation; default: the expression.")
+    says: str = Field(default="", description="Description of the observation. By default, it is the expression.")
 
 
 class Remedy(Part):
-    """Remedy of a cause: instructions for a person, and a step if Drillbook can execute the remedy."""
+    """Remedy of a cause: instructions for a person, and a step if Drillbook can carry out the remedy."""
 
     text: str = Field(min_length=3, description="Instructions for a person.")
     contacts: tuple[str, ...] = Field(
         default=(),
-        description="Contacts to call, by their names in the inventory; names that the inventory lacks are skipped.",
+        description="Contacts to call, by their names in the inventory. Names that the inventory lacks are skipped.",
     )
-    step: dict[str, Any] | None = Field(default=None, description="One action with its parameters, which `--apply` runs.")
+    step: dict[str, Any] | None = Field(
+        default=None, description="One action with its parameters. The option `--apply` runs this action."
+    )
 
 
 class Cause(Part):
     """A cause, its effect on the service, and the evidence for and against it."""
 
-    title: str = Field(min_length=3, description="Description of the cause in one line; may contain expressions.")
+    title: str = Field(min_length=3, description="Description of the cause in one line. It may contain expressions.")
     impact: Impact = Field(
         alias="class", description="Effect of the cause: unavailable, degraded, wrong-data or wrong-function."
     )
@@ -80,12 +82,16 @@ class Cause(Part):
 class Head(Part):
     """Keys of a diagnosis tree that are not checks."""
 
-    tree: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the tree; must equal the name of its file.")
+    tree: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the tree. It must equal the name of the tree's file."
+    )
     title: str = Field(min_length=3, description="Subject of the tree, in one line.")
-    kind: str | tuple[str, ...] = Field(description="Kind, or kinds, of service that the tree examines.")
+    kind: str | tuple[str, ...] = Field(description="Kind of service that the tree examines, or a list of kinds.")
     peers: bool = Field(
         default=False,
-        description=("True: the tree examines a service together with each service that it needs (`peer`), once for each."),
+        description=(
+            "If true, the tree examines a service together with each service that it needs (`peer`), one after another."
+        ),
     )
     healthy: tuple[str, ...] = Field(default=(), description="Expressions that are true for a healthy service.")
     causes: dict[CauseName, Cause] = Field(default_factory=dict, description="Causes by name.")

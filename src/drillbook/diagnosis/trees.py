@@ -1,4 +1,7 @@
-"""Loads diagnosis trees from ``drills/diagnosis/``: strict YAML; every mistake is reported with its position."""
+"""Loads diagnosis trees from ``drills/diagnosis/``.
+
+The files are strict YAML, and every mistake is reported with its position.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +19,32 @@ from drillbook.sdk.discovery import service_kinds
 
 FOLDER = "diagnosis"
 NAMES = ("service", "host", "the")
-"""Names that expressions of a tree can use besides those of its checks; also ``peer`` if the tree examines peers."""
+"""Names that expressions of a tree can use, besides the names of its checks.
+
+If the tree examines peers, ``peer`` can be used, too.
+"""
 
 
 def beside(path: Path) -> Path | None:
-    """Nearest folder ``diagnosis`` for the drill file ``path``: beside the file, or in one of the next three folders above;
-    otherwise None.
+    """Return the nearest folder ``diagnosis`` for the drill file ``path``; otherwise None.
+
+    The folder is beside the file, or in one of the next three folders above it.
     """
     return next((found for parent in path.absolute().parents[:4] if (found := parent / FOLDER).is_dir()), None)
 
 
 def load_all(folder: Path | None) -> tuple[Tree, ...]:
-    """Load all trees of ``folder`` and of plugins, sorted by name; a tree in the folder replaces a plugin's tree of the same
-    name.
+    """Load all trees of ``folder`` and of plugins, sorted by name.
 
-    Raises SpecError with file, line and column.
+    A tree in the folder replaces a plugin's tree of the same name. Raises SpecError with file, line and column when a tree
+    is invalid.
     """
     paths = {**discovery.shipped("trees"), **{path.stem: path for path in (folder.glob("*.yml") if folder else ())}}
     return tuple(load(paths[name]) for name in sorted(paths))
 
 
 def load(path: Path) -> Tree:
-    """Load one tree. Raises SpecError with file, line and column."""
+    """Load one tree. Raises SpecError with file, line and column when the tree is invalid."""
     document = strict.load(path, error_type=SpecError)
     written = {key: value for key, value in document.value.items() if key != "checks"}
     head = document.validate(Head, written)
@@ -102,7 +109,7 @@ def _check(document: Document, name: str, item: Any) -> Check:
 
 
 def _changes(kind: type[Action], params: Mapping[str, Any]) -> bool:
-    """Return False only when the parameters known now already prove that the action is read-only."""
+    """Return False only when the known parameters already prove that the action is read-only."""
     dynamic = _dynamic(params)
     known = {key: value for key, value in params.items() if key not in dynamic}
     return "effect" in params or "by" in dynamic or kind.with_unknown(known, dynamic).effect is not Effect.READ
@@ -127,7 +134,7 @@ class _References:
         self.known = (*self.static, *(check.id for check in tree.checks))
 
     def check(self) -> None:
-        """Raise SpecError at the first unknown name."""
+        """Raise SpecError at the first unknown name in an expression."""
         for number, check in enumerate(self.tree.checks):
             place: Place = ("checks", check.id)
             before = (*self.static, *(one.id for one in self.tree.checks[:number]))

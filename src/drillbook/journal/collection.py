@@ -1,6 +1,6 @@
 """Pause of Python's garbage collector while a long journal is read, judged or rendered.
 
-Nothing that is made then is garbage, but the collector looks through all of it again and again.
+No object that is made in that time is garbage, but the collector would search all of them again and again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ _pauses = [0]
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Pause the collector during the `with`, unless it is off already; pauses of several threads may overlap."""
+    """Pause the collector within the `with` block, unless it is off already.
+
+    Pauses of several threads may overlap.
+    """
     with _lock:
         mine = _pauses[0] > 0 or gc.isenabled()
         _pauses[0] += mine

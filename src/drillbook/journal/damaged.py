@@ -17,25 +17,25 @@ MOST_NAMES = 3
 
 
 def lost(folder: Path) -> str:
-    """Description of how a journal was lost (emptied or removed); empty when it has a complete first line.
+    """Describe how a journal was lost (emptied or removed). Empty when the journal has a complete first line.
 
-    A run's folder appears only once the first event is in its journal, so a folder without an event has lost its journal.
+    A run's folder appears only once the first event is in its journal. So a folder without an event has lost its journal.
     """
     if _begun(folder):
         return ""
     path = folder / FILE
     state = "is gone" if not path.exists() else "contains no line" if path.stat().st_size else "is empty"
     if signed := signed_events(folder):
-        return f"{signed} events were signed, the journal {state}"
+        return f"{signed} events were signed, but the journal {state}"
     beside = _beside(folder)
     if not beside:
-        return f"the journal {state}, and the folder has no other files: the actions of the run are unknown"
+        return f"the journal {state}, and the folder has no other files, so the actions of the run are unknown"
     more = f" and {len(beside) - MOST_NAMES} more" if len(beside) > MOST_NAMES else ""
     return f"the journal {state}, but other files show that the run had begun: {', '.join(beside[:MOST_NAMES])}{more}"
 
 
 def signed_events(folder: Path) -> int:
-    """Number of events that the attestation of a run covers; 0 without a valid attestation file."""
+    """Return the number of events that the attestation of a run covers; 0 if there is no valid attestation file."""
     events = _object(folder / ATTESTATION).get("events")
     return events if isinstance(events, int) and events > 0 else 0
 
@@ -47,12 +47,15 @@ def settled(folder: Path) -> bool:
 
 
 def is_suite(folder: Path) -> bool:
-    """Return True when a folder without a journal belongs to a suite, judging by its other files."""
+    """Return True when a folder without a journal belongs to a suite. Its other files show this."""
     return any("suite" in _object(folder / name) for name in (ATTESTATION, RESULT))
 
 
 def drills_in(folder: Path) -> list[Path]:
-    """Folders of the runs inside the folder of a suite, oldest first; also those whose journal was removed."""
+    """Return the folders of the runs inside the folder of a suite, oldest first.
+
+    Runs whose journal was removed are included.
+    """
     return sorted(
         path
         for path in folder.iterdir()
@@ -64,7 +67,7 @@ def drills_in(folder: Path) -> list[Path]:
 
 
 def _begun(folder: Path) -> bool:
-    """Return True when the journal has a complete first line, or cannot be read."""
+    """Return True when the journal has a complete first line, or when the journal cannot be read."""
     try:
         with (folder / FILE).open("rb") as file:
             return file.readline().endswith(b"\n")
@@ -75,8 +78,9 @@ def _begun(folder: Path) -> bool:
 
 
 def _beside(folder: Path) -> list[str]:
-    """Names of the files in the folder; not the journal, hidden files, and the stop file, which does not prove that a run
-    existed.
+    """Return the names of the files in the folder.
+
+    The journal and hidden files are left out. The stop file is left out because it does not prove that a run existed.
     """
     try:
         return sorted(

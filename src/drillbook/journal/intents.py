@@ -1,4 +1,4 @@
-"""Intents: changes announced in a journal before they are made, each with its undo."""
+"""Intents: changes that a journal announces before they are made. Each intent has the undo of its change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drillbook.plan.planner import PlannedStep
 from drillbook.sdk.action import Action, Effect, Undo, find
 
 NEVER_HAPPENED = "it never happened"
-"""Message of the event ``undone`` for a fault of which it was proven that it changed nothing."""
+"""Message of the event ``undone`` for a fault that is proven to have changed nothing."""
 GONE, UNDONE = "gone already", "undone"
 
 
@@ -21,7 +21,7 @@ GONE, UNDONE = "gone already", "undone"
 class Intent:
     """An announced change: step, host, parameters, and undo.
 
-    ``settled``: the change was undone, or a person declared that it needs no undo.
+    ``settled`` is true when the change was undone, or when a person declared that it needs no undo.
     """
 
     seq: int
@@ -32,7 +32,7 @@ class Intent:
     undo: Undo
     settled: bool
     become: str = ""
-    """Account that made the change by `become`, and undoes it; empty for the SSH user."""
+    """Account that made the change by `become`, and that undoes it. Empty for the SSH user."""
 
     def action(self) -> Action:
         """Build the action with its recorded parameters."""
@@ -42,12 +42,12 @@ class Intent:
 
 
 def added(events: Sequence[Event]) -> list[PlannedStep]:
-    """Steps that recoveries ran in addition to the steps of the plan."""
+    """Return the steps that recoveries ran in addition to the steps of the plan."""
     return [PlannedStep.model_validate(what.step) for what in contents(events, StepAdded)]
 
 
 def intents(events: Sequence[Event], steps: Sequence[PlannedStep]) -> list[Intent]:
-    """Intents of a journal, oldest first.
+    """Return the intents of a journal, oldest first.
 
     An intent stays open until its change is undone or declared settled, even if its step failed.
     """

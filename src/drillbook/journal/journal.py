@@ -1,6 +1,6 @@
-"""The journal: append-only, hash-chained record of a run. Each change is fsynced to the journal before it is made.
+"""The journal: append-only, hash-chained record of a run.
 
-See docs/journal.md.
+Each change is written and flushed to the journal (fsync) before it is made. See docs/journal.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FILE = "journal.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Content of a journal: its events, and ``torn`` when its last line is incomplete."""
+    """Content of a journal: its events. ``torn`` is true when its last line is incomplete."""
 
     events: tuple[Event, ...]
     torn: bool
@@ -64,37 +64,38 @@ class Journal:
         observer: Observer | None = None,
         place: RunFolder | None = None,
     ) -> None:
-        """Open ``journal.jsonl`` in ``folder``, new or existing; it stays locked against other writers until ``close``.
+        """Open ``journal.jsonl`` in ``folder``, new or existing.
 
-        ``origin`` is the monotonic time at which the run's clock shows 0. ``prev`` is the hash of the last event of the
-        previous run. ``observer`` receives each event after it is written. ``place`` is called once the first event is on
-        disk, to make ``folder`` visible. Raises JournalError when another process writes the journal.
+        The file stays locked against other writers until ``close``. ``origin``: monotonic time at which the run's clock
+        shows 0. ``prev``: hash of the last event of the previous run. ``observer``: function that receives each event after
+        it is written. ``place``: function that is called once the first event is on disk, to make ``folder`` visible. Raises
+        JournalError when another process writes the journal.
         """
         self.path = folder / FILE
         self._place, inside = place, place.inside if place else folder
         self.origin = origin
         self.patient = False
-        """True once a fault may be active: lines that cannot be written then wait in memory; ``failure`` has the reason."""
+        """True once a fault may be active: lines that cannot be written then wait in memory, and ``failure`` says why."""
         self.failure = ""
-        """First reason why lines could not be written in time, or would be lost; empty while there is none."""
+        """First reason why lines could not be written in time, or would be lost. Empty while there is none."""
         self.alarm: Callable[[str], None] | None = None
-        """Function that is called once, with the text of ``failure``, when ``failure`` is set."""
+        """Function that is called once when ``failure`` is set. Its argument is the text of ``failure``."""
         self.redactor = redactor
         self.before = History((), torn=False)
-        """Content of the resumed journal, read under its lock; without events for a new journal."""
+        """Content of the resumed journal, read under its lock. A new journal has no events here."""
         self._decisive: list[Event] = []
         self._asleep = suspended()
         self._observers = [observer] if observer else []
         self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        """Held by the one thread that flushes; the others wait, and mostly find that its flush included their lines."""
+        """Lock of the thread that flushes. Most of the waiting threads find that the flush included their lines."""
         self._lines = LineFile(self.path, inside)
         sync_path(inside)
 
     @classmethod
     def resume(cls, folder: Path, redactor: Redactor, *, origin: float, observer: Observer | None = None) -> Journal:
-        """Continue an existing journal; it is locked before it is read, so that no event is missed. Raises JournalError."""
+        """Continue an existing journal. It is locked before it is read, so that no event is missed. Raises JournalError."""
         journal = cls(folder, redactor, origin=origin, observer=observer)
         try:
             history = read(journal.path)
@@ -110,15 +111,14 @@ class Journal:
         return journal
 
     def decisive(self) -> tuple[Event, ...]:
-        """Events that the undo needs, oldest first. They are held in memory, so that events waiting for disk space are included."""
+        """Return the events that the undo needs, oldest first. Events that still wait for disk space are included."""
         with self._lock:
             return tuple(self._decisive)
 
     def append(
         self, what: Content, *, step: str | None = None, host: str | None = None, sync: bool = False, required: bool = False
     ) -> Event:
-        """Write one event with the content ``what``; with ``sync`` it is on disk when this method returns.
-
+        """Write one event with the content ``what``. If ``sync`` is true, the event is on disk when this method returns.
         Raises JournalError when the write fails. But once a fault may be active (``self.patient``), an event that is not
         ``required`` waits in memory instead.
         """
@@ -153,9 +153,9 @@ class Journal:
         return Event(hash=known, **first, **rest), front + b',"hash":"' + known.encode() + b'",' + back + b"\n"
 
     def _flush(self, event: Event, *, lenient: bool) -> None:
-        """Return once ``event`` is on the disk; one flush serves all threads that wait for theirs.
+        """Return once ``event`` is on the disk. One flush serves all threads that wait for their events.
 
-        Raises JournalError when that fails, unless ``lenient``: the event then waits in memory.
+        Raises JournalError when the flush fails. When ``lenient`` is true, the event waits in memory instead.
         """
         with self._flushing:
             try:
@@ -169,7 +169,7 @@ class Journal:
                 self._unflushed(event, self._lines.problem(error), lenient=lenient)
 
     def _synced(self, lines: int) -> None:
-        """Flush ``lines`` lines, during which other threads may write more. Raises OSError."""
+        """Flush ``lines`` lines. Other threads may write more lines in the meantime. Raises OSError when the flush fails."""
         try:
             self._lines.sync()
         except OSError:
@@ -180,7 +180,7 @@ class Journal:
             self._lines.flushed(lines)
 
     def _unflushed(self, event: Event, why: str, *, lenient: bool) -> None:
-        """Note that ``event`` did not reach the disk. Raises JournalError unless ``lenient``; no later event then refers to it."""
+        """Note that ``event`` is not on the disk: later events do not refer to it. Raises JournalError unless ``lenient``."""
         with self._lock:
             self.failure = self.failure or (why if lenient else "")
             if lenient:
@@ -191,7 +191,7 @@ class Journal:
         raise JournalError(why, hint=HINT)
 
     def _redacted(self, what: Content) -> dict[str, Any]:
-        """Data of an event with secrets hidden. Field names are not redacted, because readers need the names."""
+        """Return the data of an event with secrets hidden. Names of fields stay, because readers need them."""
         names = _names_of(type(what))
         data = jsonable({**what.data(), **self._slept(what)})
         rest: dict[str, Any] = self.redactor.value({key: value for key, value in data.items() if key not in names})
@@ -209,7 +209,7 @@ class Journal:
         self._place = None
 
     def look(self) -> None:
-        """Check, between writes, that the file was not removed, replaced or shortened; stores a problem in ``failure``."""
+        """Check, between writes, that the file was not removed, replaced or shortened. A problem is stored in ``failure``."""
         before = self.failure
         with self._lock:
             if not self._lines.closed:
@@ -217,7 +217,7 @@ class Journal:
         self._raise_alarm(before)
 
     def displaced(self) -> str:
-        """Reason why the written events are no longer in the file; empty when they are."""
+        """Reason why the written events are no longer in the file. Empty when they are there."""
         return "" if self._place is not None else self._lines.displaced()
 
     def _raise_alarm(self, before: str) -> None:
@@ -225,7 +225,7 @@ class Journal:
             self.alarm(self.failure)
 
     def also(self, observer: Observer) -> None:
-        """Add an ``observer`` for later events; if it fails, the other observers still receive events."""
+        """Add an ``observer`` for later events. If it fails, the other observers still receive events."""
         self._observers = [*self._observers, observer]
 
     def _slept(self, what: Content) -> dict[str, float]:
@@ -233,7 +233,7 @@ class Journal:
         return {} if now is None or self._asleep is None else {"slept_s": round(now - self._asleep, 3)}
 
     def _tell(self, event: Event) -> None:
-        """Pass ``event`` to the observers; an observer that raises, as on a closed terminal, is removed."""
+        """Pass ``event`` to the observers. An observer that fails, for example on a closed terminal, is removed."""
         for observer in self._observers:
             try:
                 observer(event)
@@ -246,7 +246,7 @@ class Journal:
         return time.monotonic() - self.origin
 
     def close(self) -> None:
-        """Write the waiting lines to disk and close the file; safe to call twice."""
+        """Write the waiting lines to disk and close the file. It is safe to call this twice."""
         with self._flushing, self._lock:
             self._lines.close()
             if self._place is not None:
@@ -255,7 +255,7 @@ class Journal:
 
 @functools.cache
 def _names_of(kind: type[Content]) -> frozenset[str]:
-    """Names of the fields of a kind in the journal; empty for an unknown kind."""
+    """Return the names of the fields that a kind of event has in the journal; empty for an unknown kind."""
     fields = kind.model_fields
     return frozenset(info.serialization_alias or name for name, info in fields.items()) if kind.KIND else frozenset()
 
@@ -280,8 +280,8 @@ def alive(folder: Path) -> bool:
 def read(path: Path) -> History:
     """Read a journal and verify its hash chain.
 
-    An incomplete last line is left out and reported by ``torn``. Raises JournalError that names the first line that was
-    changed, removed or moved.
+    An incomplete last line is left out, and ``torn`` reports it. Raises JournalError when a line was changed, removed or
+    moved. The error names the first such line.
     """
     history, wrong = salvage(path)
     if wrong:
@@ -290,15 +290,15 @@ def read(path: Path) -> History:
 
 
 def salvage(path: Path) -> tuple[History, str]:
-    """Read the intact part of a journal; returns that part, and the problem of the line after it (empty without a problem).
+    """Read the intact part of a journal. Return this part, and the problem of the line after it.
 
-    Raises JournalError when the file cannot be read at all.
+    The problem is empty when all lines are intact. Raises JournalError when the file cannot be read at all.
     """
     return parse(path, content_of(path))
 
 
 def parse(path: Path, data: bytes) -> tuple[History, str]:
-    """Parse ``data``; return the intact events, and the problem of the line after them (empty: none). ``path`` is for messages."""
+    """Return the intact events in ``data``, and the problem of the line after them (empty: none). ``path`` is for messages."""
     found = walk(data)
     with paused():
         valid = not found.line and all(map(_valid, found.events))
@@ -321,9 +321,10 @@ def parse(path: Path, data: bytes) -> tuple[History, str]:
 
 
 def legible(path: Path) -> tuple[Event, ...]:
-    """Events of a damaged journal whose own hash is correct, whatever the state of other lines, in order.
+    """Return the events of a damaged journal whose own hash is correct, in order, whatever the state of other lines.
 
-    Only for a manual cleanup; it does not replace ``read``. Raises JournalError when the file cannot be read at all.
+    This is only for a manual cleanup, and does not replace ``read``. Raises JournalError when the file cannot be read at
+    all.
     """
     found = []
     for number, line in enumerate(content_of(path).split(b"\n"), 1):
@@ -333,7 +334,7 @@ def legible(path: Path) -> tuple[Event, ...]:
 
 
 def first(path: Path) -> Event:
-    """Read the first event of a journal, without checking the others. Raises JournalError."""
+    """Read the first event of a journal, without checking the other events. Raises JournalError."""
     return _event(path, 1, content_of(path).partition(b"\n")[0])
 
 
@@ -346,12 +347,12 @@ def content_of(path: Path) -> bytes:
 
 
 def _next(path: Path, number: int, line: bytes, events: list[Event]) -> Event:
-    """Parse ``line``, which must follow ``events`` in the chain. Raises JournalError."""
+    """Parse ``line``. It must follow ``events`` in the chain. Raises JournalError when it does not."""
     event = _event(path, number, line)
     if events and event.prev != events[-1].hash:
         raise JournalError(f"{path}:{number}: the chain is broken: a line before this one was changed, removed or moved")
     if event.seq != len(events):
-        raise JournalError(f"{path}:{number}: the line has the number {event.seq}, expected {len(events)}")
+        raise JournalError(f"{path}:{number}: the line has the number {event.seq}, but {len(events)} was expected")
     return event
 
 
@@ -391,7 +392,7 @@ def _now() -> str:
 
 
 def _set_aside_tail(path: Path) -> None:
-    """Move an incomplete last line to a separate file; otherwise the next line would be appended to it, and be unreadable."""
+    """Move an incomplete last line to a separate file. A new line appended to it could not be read."""
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     path.with_name(f"torn-{whole}").write_bytes(data[whole:])

@@ -1,4 +1,4 @@
-"""Conversion of any values to JSON that is read back exactly; a value that JSON cannot represent becomes text."""
+"""Converts any values to JSON that is read back exactly. A value that JSON cannot represent becomes text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 SAFE_INTEGER = 2**53 - 1
-"""Largest integer that is exact in JSON (RFC 8785, section 3.2.2.3); larger ones are written as text."""
+"""Largest integer that is exact in JSON (RFC 8785, section 3.2.2.3). Larger integers are written as text."""
 
 
 def jsonable(value: Any) -> Any:
-    """Convert ``value`` so that JSON represents it exactly; values without a JSON form become text."""
+    """Convert ``value`` so that JSON represents it exactly. Values that have no form in JSON become text."""
     if isinstance(value, dict):
         return {_text(str(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -23,5 +23,5 @@ def jsonable(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    """Escape lone surrogates in ``text``, which UTF-8 cannot encode."""
+    """Escape lone surrogates in ``text``, because UTF-8 cannot encode them."""
     return text.encode("utf-8", "backslashreplace").decode()

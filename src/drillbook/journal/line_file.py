@@ -1,4 +1,4 @@
-"""The file of a journal: appends whole lines, and flushes them to the disk; lines that cannot be written wait in memory."""
+"""The file of a journal. It appends whole lines, and flushes them to the disk. Lines that cannot be written wait in memory."""
 
 from __future__ import annotations
 
@@ -10,22 +10,29 @@ from pathlib import Path
 from drillbook.errors import JournalError
 
 MOST_WAITING = 4 << 20
-"""Limit in bytes for lines in memory: above it, waiting lines of bulky kinds are dropped, and written ones are flushed."""
-HINT = "free some disk space; a fault is injected only after it was recorded"
+"""Limit in bytes for lines in memory.
+
+Above it, waiting lines of bulky kinds are dropped, and written lines are flushed.
+"""
+HINT = "free some disk space; a fault is injected only after the journal has recorded it"
 
 
 class LineFile:
-    """Lines of one file, numbered from 0: some surely on the disk, some written but not flushed, and some that wait in memory.
+    """Lines of one file, numbered from 0.
 
-    Not thread-safe, except that ``sync`` may run beside ``add``; the caller locks.
+    Some are surely on the disk, some are written but not flushed, and some wait in memory. The object is not thread-safe, so
+    the caller holds a lock. Only ``sync`` may run beside ``add``.
     """
 
     def __init__(self, path: Path, inside: Path) -> None:
-        """Open the file of ``path`` in the folder ``inside``, new or existing, and lock it. Raises JournalError."""
+        """Open the file of ``path`` in the folder ``inside``, new or existing, and lock it.
+
+        Raises JournalError when the file cannot be opened, or when another process has locked it.
+        """
         self.path = path
         self._waiting: list[bytes] = []
         self._loose: list[bytes] = []
-        """Lines that were written since the last flush, in case that the next flush fails."""
+        """Lines that were written since the last flush. They are kept in case that the next flush fails."""
         self._loose_bytes = 0
         self._sure = 0
         """Number of lines that are surely on the disk."""
@@ -39,7 +46,7 @@ class LineFile:
         except OSError:
             os.close(self._file)
             raise JournalError(
-                f"{self.path} is being written by another process: the run is still running",
+                f"{self.path} is being written by another process, so the run is still running",
                 hint="wait until the run has ended, or stop that process; then try again",
             ) from None
 
@@ -50,19 +57,19 @@ class LineFile:
 
     @property
     def lines(self) -> int:
-        """Number of lines, with those that wait."""
+        """Number of lines, including those that wait."""
         return self._sure + len(self._loose) + len(self._waiting)
 
     def resumed(self, lines: int) -> None:
-        """Continue a file that has this number of ``lines``, after it was read."""
+        """Continue a file after it was read. ``lines``: number of lines in it."""
         self._sure = lines
         self._size = os.lseek(self._file, 0, os.SEEK_END)
 
     def add(self, line: bytes, *, lenient: bool, bulk: bool, displaced: str) -> tuple[str, bool]:
-        """Write the waiting lines and ``line``; if the disk is full, ``line`` waits too.
+        """Write the waiting lines and ``line``. If the disk is full, ``line`` waits, too.
 
-        ``displaced``: reason why the file is no longer in its place, or empty. Returns the problem (or an empty text), and
-        False when ``line`` was dropped. Raises JournalError for a problem, unless ``lenient``.
+        ``displaced``: reason why the file is no longer in its place, or empty. Return the problem, or an empty text, and
+        False when ``line`` was dropped. Raises JournalError when there is a problem and ``lenient`` is false.
         """
         why = displaced
         self._waiting.append(line)
@@ -84,7 +91,7 @@ class LineFile:
         return f"{self.path} cannot be written: {error.strerror or error}"
 
     def write(self) -> None:
-        """Write all waiting lines, or none when that fails. Raises OSError."""
+        """Write all waiting lines. When that fails, none of them is written, and OSError is raised."""
         if not self._waiting:
             return
         lines = b"".join(self._waiting)
@@ -106,7 +113,7 @@ class LineFile:
                 self.flushed(self.lines)
 
     def sync(self) -> None:
-        """Flush what was written to the disk. Raises OSError."""
+        """Flush everything that was written to the disk. Raises OSError when the flush fails."""
         os.fsync(self._file)
 
     def is_sure(self, number: int) -> bool:
@@ -114,28 +121,37 @@ class LineFile:
         return number < self._sure
 
     def flushed(self, lines: int) -> None:
-        """Note that the first ``lines`` lines are on the disk, since a flush began after they were written and has ended."""
+        """Note that the first ``lines`` lines are on the disk.
+
+        A flush began after they were written, and it has ended.
+        """
         if lines > self._sure:
             self._loose_bytes -= sum(map(len, self._loose[: lines - self._sure]))
             del self._loose[: lines - self._sure]
             self._sure = lines
 
     def unflushed(self) -> None:
-        """Take back the lines that a failed flush may have lost: they wait again, to be written anew. Raises OSError."""
+        """Take back the lines that a failed flush may have lost. They wait again, and are written again later.
+
+        Raises OSError when the file cannot be shortened.
+        """
         os.ftruncate(self._file, max(0, self._size - self._loose_bytes))
         self._size = os.lseek(self._file, 0, os.SEEK_END)
         self._waiting = self._loose + self._waiting
         self._loose, self._loose_bytes = [], 0
 
     def withdraw(self, number: int) -> bool:
-        """Forget the waiting line with this number; returns False when it does not wait, or is not the last line."""
+        """Forget the waiting line with this number.
+
+        Return False when the line does not wait, or when it is not the last line.
+        """
         if not self._waiting or number != self.lines - 1:
             return False
         self._waiting.pop()
         return True
 
     def displaced(self) -> str:
-        """Reason why the written lines are no longer in the file; empty when they are."""
+        """Return the reason why the written lines are no longer in the file; empty when they are there."""
         if self.closed:
             return f"{self.path} is closed"
         mine = os.fstat(self._file)
@@ -148,7 +164,7 @@ class LineFile:
         return f"{self.path} was shortened by another program" if mine.st_size < self._size else ""
 
     def close(self) -> None:
-        """Write the waiting lines, flush, and close the file; safe to call twice."""
+        """Write the waiting lines, flush them, and close the file. It is safe to call this twice."""
         if self.closed:
             return
         with contextlib.suppress(OSError):

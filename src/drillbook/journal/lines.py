@@ -1,4 +1,4 @@
-"""Examination of a journal line by line, to name the first manipulated line and the kind of manipulation."""
+"""Examines a journal line by line, to name the first manipulated line and the kind of manipulation."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from drillbook.journal.collection import paused
 from drillbook.values import canonical_again, digest
 
 _latest: list[tuple[str, Walk]] = []
-"""Digest of the bytes that ``walk`` read last, and the result: judging, signing and verifying a run read the same bytes."""
+"""Digest of the bytes that ``walk`` read last, and the result.
+
+Both are kept because judging, signing and verifying a run read the same bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Result of reading a journal up to its first wrong line: the events before that line, and its problem."""
+    """Result of reading a journal up to its first wrong line: the events before that line, and the problem of the line."""
 
     events: tuple[Event, ...]
     lines: int
     line: int = 0
-    """Number of the first wrong line, from 1; 0 when every line is intact."""
+    """Number of the first wrong line, counted from 1. It is 0 when every line is intact."""
     wrong: str = ""
     torn: bool = False
-    """True when the journal does not end with a line feed, so its last line is incomplete."""
+    """True when the journal does not end with a line feed. Its last line is then incomplete."""
 
     @property
     def hashes(self) -> list[str]:
@@ -36,9 +39,9 @@ class Walk:
 
 
 def walk(data: bytes) -> Walk:
-    """Read the lines of ``data`` up to the first that is damaged or does not continue the chain of hashes.
+    """Read the lines of ``data`` up to the first line that is damaged or does not continue the chain of hashes.
 
-    The same bytes as in the previous call are not read again.
+    The bytes of the previous call are not read again.
     """
     known = digest(data)
     for name, found in _latest:
@@ -66,7 +69,7 @@ def _walk(data: bytes) -> Walk:
 
 
 def _event(line: bytes) -> Event | None:
-    """Parse a journal line; None unless it is written exactly as Drillbook writes lines, with a correct hash."""
+    """Parse a journal line. Return None unless the line is written exactly as Drillbook writes lines, with a correct hash."""
     try:
         content: Any = json.loads(line.decode())
         event = Event.model_validate(content)
@@ -78,7 +81,10 @@ def _event(line: bytes) -> Event | None:
 
 
 def _without_hash(line: bytes, claimed: str) -> bytes:
-    """Return the canonical ``line`` without its hash: the last entry of that name, since all entries after it are plain values."""
+    """Return the canonical ``line`` without its hash.
+
+    The hash is the last entry with this name, since all entries after it are plain values.
+    """
     plain = claimed.isascii() and claimed.isprintable() and not set('"\\') & set(claimed)
     entry = b',"hash":' + (b'"%s"' % claimed.encode() if plain else canonical_again(claimed))
     before, _, after = line.rpartition(entry)
@@ -86,14 +92,20 @@ def _without_hash(line: bytes, claimed: str) -> bytes:
 
 
 def _follows(event: Event | None, events: Sequence[Event]) -> bool:
-    """Return True when ``event`` continues the chain: it has the next number and the hash of the last of ``events``."""
+    """Return True when ``event`` continues the chain.
+
+    It then has the next number, and the hash of the last of ``events``.
+    """
     if event is None or event.seq != len(events):
         return False
     return not events or event.prev == events[-1].hash
 
 
 def _what(events: Sequence[Event], rest: Sequence[Event | None], number: int) -> str:
-    """Describe the manipulation at line ``number``; ``rest`` contains the events of that line and of the two lines after it."""
+    """Describe the manipulation at line ``number``.
+
+    ``rest``: the events of that line and of the two lines after it.
+    """
     here, after = rest[0], rest[1] if len(rest) > 1 else None
     if _follows(after, events):
         if here and after and here.prev == after.hash:
@@ -104,7 +116,7 @@ def _what(events: Sequence[Event], rest: Sequence[Event | None], number: int) ->
     missing = here.seq - len(events)
     if missing > 0:
         what = f"line {number} was" if missing == 1 else f"lines {number} to {number + missing - 1} were"
-        return f"{what} removed: event {len(events)} is missing, event {here.seq} is in its place"
+        return f"{what} removed: event {len(events)} is missing, and event {here.seq} is in its place"
     if here.seq < len(events):
         return f"line {number} was added: it repeats event {here.seq}"
     return f"line {number} was changed: it does not continue the previous line"

@@ -1,4 +1,4 @@
-"""Instructions to undo a change by hand, after its undo failed: the commands and their host."""
+"""Instructions to undo a change by hand, after its undo failed. They name the commands and the host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = "docs/safety.md, `Files on a target, and removing them by hand`"
 
 
 def by_hand(intent: Intent) -> str:
-    """Instructions to undo ``intent`` without Drillbook; the caller also suggests `invoke drill.recover`."""
+    """Return instructions to undo ``intent`` without Drillbook. The caller also suggests `invoke drill.recover`."""
     undo, host = intent.undo, intent.host
     if undo.kind == "commands":
         as_account = f" as {intent.become}" if intent.become else ""
@@ -29,6 +29,6 @@ def by_hand(intent: Intent) -> str:
             "`location` of the backup steps names the backup"
         )
     return (
-        f"on {host}, find out what the step did (the report has its parameters and commands) and undo that by hand: "
-        f"{undo.why}"
+        f"on {host}, find out what the step did (the report has its parameters and commands) and undo its work by "
+        f"hand: {undo.why}"
     )

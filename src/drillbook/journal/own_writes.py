@@ -1,4 +1,4 @@
-"""Records which part of a journal this process itself wrote, and may therefore sign."""
+"""Records which part of a journal this process itself wrote. The process may sign only this part."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from drillbook.events.event import Event
 
 @dataclass(slots=True)
 class Written:
-    """Observer of a journal that remembers the first event and the last event it received; thread-safe."""
+    """Observer of a journal that remembers the first event and the last event that it received. It is thread-safe."""
 
     first: int = -1
-    """Number of the first event received; -1 while there is none."""
+    """Number of the first event received; -1 while no event was received."""
     events: int = 0
-    """Number of events in the journal up to the last event received."""
+    """Number of events in the journal, up to the last event received."""
     head: str = ""
     """Hash of the last event received."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -32,6 +32,9 @@ class Written:
                 self.events, self.head = event.seq + 1, event.hash
 
     def now(self) -> tuple[int, str]:
-        """Number of events in the journal, and hash of the last event, at the time of the last event received."""
+        """Return the number of events in the journal and the hash of the last event.
+
+        Both are those at the time of the last event received.
+        """
         with self._lock:
             return self.events, self.head

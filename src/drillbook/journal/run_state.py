@@ -1,4 +1,4 @@
-"""State of a run, derived from its folder and its journal, each read and verified once."""
+"""State of a run, derived from its folder and its journal. Each of the two is read and verified once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drillbook.journal.journal import FILE, History
 
 
 def needs_recovery(history: History) -> bool:
-    """Return True for a run that did not end, or ended with changes that were not undone."""
+    """Return True for a run that did not end, or that ended with changes that were not undone."""
     from drillbook.events.runs import Ended  # noqa: PLC0415  slow to load; already loaded where a journal was read
 
     end = last(history.events, Ended)
@@ -26,7 +26,7 @@ def needs_recovery(history: History) -> bool:
 class RunState:
     """State of the run in ``folder``.
 
-    Each part is read at its first use and then cached, so make a new object after the run has changed.
+    Each part is read at its first use and then cached. So make a new object after the run has changed.
     """
 
     folder: Path
@@ -43,18 +43,18 @@ class RunState:
 
     @cached_property
     def lost(self) -> str:
-        """Description of how the journal was lost (emptied or removed); empty when the journal has a complete line."""
+        """Description of how the journal was lost (emptied or removed). Empty when the journal has a complete line."""
         return damaged.lost(self.folder)
 
     @cached_property
     def data(self) -> bytes:
-        """Bytes of the journal. Raises JournalError when it cannot be read."""
+        """Bytes of the journal. Raises JournalError when the journal cannot be read."""
         _ = self.alive  # tested before reading: if the run has ended, the journal read afterwards is complete
         return journal.content_of(self.folder / FILE)
 
     @cached_property
     def _read(self) -> tuple[History, str]:
-        """Intact part of the journal, and its damage."""
+        """Return the intact part of the journal, and the damage of the journal."""
         if self.lost:
             return History((), torn=False), self.lost
         try:
@@ -64,12 +64,12 @@ class RunState:
 
     @property
     def damage(self) -> str:
-        """Damage of the journal: a broken line, or an empty or missing journal; empty when every line is intact."""
+        """Damage of the journal: a broken line, or an empty or missing journal. Empty when every line is intact."""
         return self._read[1]
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """All events of the journal; in a damaged journal, the events before the damage."""
+        """All events of the journal. In a damaged journal, only the events before the damage."""
         return self._read[0].events
 
     @property
@@ -81,15 +81,21 @@ class RunState:
 
     @property
     def first(self) -> Mapping[str, Any]:
-        """First event of the journal as a mapping; empty when its line is damaged or missing."""
+        """First event of the journal as a mapping. Empty when its line is damaged or missing."""
         return self.events[0].model_dump() if self.events else {}
 
     @property
     def needs_recovery(self) -> bool:
-        """True when the run did not end, or did not undo all its changes, according to the intact part of its journal."""
+        """True when the run did not end, or did not undo all its changes.
+
+        Only the intact part of its journal is considered.
+        """
         return needs_recovery(self._read[0])
 
     @property
     def open(self) -> bool:
-        """True when a recovery is due. If the journal is damaged, the result file decides, since the end of the run is unknown."""
+        """True when a recovery is due.
+
+        If the journal is damaged, the result file decides, because the end of the run is unknown.
+        """
         return not self.settled if self.damage else self.needs_recovery

@@ -1,17 +1,18 @@
-"""Measures for how long this machine was suspended, by comparing two of its clocks."""
+"""Measures for how long this machine was suspended. It compares two clocks of the machine."""
 
 from __future__ import annotations
 
 import time
 
 READS = 5
-"""Number of attempts to read the two clocks; the fastest attempt counts."""
+"""Number of attempts to read the two clocks. The fastest attempt counts."""
 
 
 def suspended() -> float | None:
-    """Seconds that this machine was suspended since it booted; None when the system has no clock for that.
+    """Return the seconds for which this machine was suspended since it booted.
 
-    On Linux CLOCK_BOOTTIME runs while the machine is suspended, CLOCK_MONOTONIC does not; see clock_gettime(2).
+    None when the system has no clock for that. On Linux, CLOCK_BOOTTIME runs while the machine is suspended, and
+    CLOCK_MONOTONIC does not; see clock_gettime(2).
     """
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     if clock is None:
