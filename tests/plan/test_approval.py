@@ -381,7 +381,7 @@ def test_times_are_told_in_utc_and_a_refusal_says_what_was_wanted(desk):
     zone = timezone(timedelta(hours=8))
     approval.approve(desk.plan, desk.root, now=NOW.astimezone(zone), until=timedelta(hours=2), key=desk.keys["alice"])
     refusal = desk.look(now=NOW + timedelta(hours=3)).refusal
-    assert "alice@example.com approved until 2026-11-25 06:00 UTC" in refusal.measured
+    assert "alice@example.com approved only until 2026-11-25 06:00 UTC" in refusal.measured
     assert "2026-11-25 07:00 UTC" in refusal.wanted
 
 

@@ -37,7 +37,7 @@ CATALOGUE: dict[str, Kind] = {**backups.FINDINGS, **content.FINDINGS, **services
 
 
 def register(more: Mapping[str, Kind]) -> None:
-    """Register the finding codes of a plugin. Raises ValueError for a code that already has another meaning."""
+    """Register the finding codes of a plugin. Raises ValueError when a code already has another meaning."""
     for code, kind in more.items():
         if CATALOGUE.get(code, kind) != kind:
             raise ValueError(f"the finding code {code!r} is already defined elsewhere")

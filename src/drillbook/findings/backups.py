@@ -10,7 +10,7 @@ FINDINGS: dict[str, Kind] = {
         CRITICAL,
         "A file of the backup is missing in the store",
         (
-            "Find out who deletes objects from the bucket, for example a lifecycle rule or another job. Keep "
+            "Find out what deletes objects from the bucket. It may be a lifecycle rule or another job. Keep "
             "backups under object lock."
         ),
     ),
@@ -22,39 +22,36 @@ FINDINGS: dict[str, Kind] = {
     "backup-digest": Kind(
         CRITICAL,
         "The content of a file of the backup differs from the manifest",
-        (
-            "Treat this backup as lost. The store, or the network on the way to it, damages data: scrub the "
-            "store, and then take a new backup."
-        ),
+        ("The store damages data, or the network to the store does. Scrub the store, and then take a new backup."),
     ),
     "backup-manifest": Kind(
         CRITICAL,
         "The manifest of the backup is missing, invalid, or not the expected one",
-        "Compare the digest of the manifest in the journal with the object in the store. Take a new backup.",
+        "Compare the manifest in the store with the digest that the journal records. Take a new backup.",
     ),
     "backup-of-another": Kind(
         CRITICAL,
         "The backup belongs to another service or database",
         (
-            "Name the service of the backup in the step. If the service was created again after the backup, take "
-            "a new backup, because the new database is a different one even if it has the same name."
+            "Name the service of the backup in the step. If the service was created again after the backup, take a "
+            "new backup. The new database is a different one, even if it has the same name."
         ),
     ),
     "backup-unproven": Kind(
         CRITICAL,
         "No backup of the data to be destroyed or restored was verified",
         (
-            "The steps for backup, verification, fault and restore must name the same service. They must use the "
-            "same backup: the `location` that the backup step of this drill saves. A backup that was taken by an "
-            "older version of Drillbook does not contain the identity of its data: take a new one."
+            "The steps for backup, verification, fault and restore must name the same service and use the same "
+            "backup. This is the backup whose `location` the backup step of this drill saves. A backup by an older "
+            "version of Drillbook does not contain the identity of its data. In this case, take a new backup."
         ),
     ),
     "thing-replaced": Kind(
         CRITICAL,
         "The restored data was replaced after the restore",
         (
-            "Find out who replaced the data, or which server answers at the address. The data that was verified "
-            "is not the data that was restored."
+            "Find out who replaced the data, or which server answers at the address. The verified data is not the "
+            "restored data."
         ),
     ),
     "backup-too-old": Kind(
@@ -66,17 +63,17 @@ FINDINGS: dict[str, Kind] = {
         MEDIUM,
         "A backup that the schedule requires is missing",
         (
-            "Find out why the backup was not taken, or who removed it. Without it, more data can be lost than "
-            "the schedule intends."
+            "Find out why the backup was not taken, or who removed it. Without this backup, more data can be lost "
+            "than the schedule intends."
         ),
     ),
     "backup-shrunken": Kind(
         HIGH,
         "The newest backup is much smaller than the backups before it",
         (
-            "Restore this backup and compare it with the service, because the backup may lack a table, a "
-            "database or a folder. If data was removed on purpose, this finding disappears by itself when newer "
-            "backups have replaced the larger ones."
+            "Restore this backup and compare it with the service, because the backup may lack a table, a database "
+            "or a folder. If data was removed on purpose, this finding disappears once newer backups have replaced "
+            "the larger ones."
         ),
     ),
     "backup-grown": Kind(
@@ -88,22 +85,24 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "The time of a backup is in the future",
         (
-            "Compare the clocks of the server, of the host that takes the backups, and of this machine. If a "
-            "clock was wrong, a backup has a later time than its real one. It then counts as the newest, "
-            "although it is older than others."
+            "Compare the clocks of the server, of the host that takes the backups, and of this machine. If a clock "
+            "was wrong, the recorded time of a backup may be too late. Such a backup counts as the newest, "
+            "although other backups are newer."
         ),
     ),
     "backup-damaged": Kind(
         CRITICAL,
         "The backup cannot be read to its end",
-        "Treat this backup as lost. Compare it with another copy, check the disk and the way to it, and take a new backup.",
+        "Treat this backup as lost. Compare it with another copy. Check the disk of the backup and the network to "
+        "it. Then take a new backup.",
     ),
     "backup-key-lost": Kind(
         CRITICAL,
         "The configured key or password does not decrypt the backup",
         (
-            "Find the right key or password now, while the data still exists, and store it outside of its host. "
-            "Without the key the backup is lost: take a new backup with a key that is stored safely."
+            "Find the right key or password now, while the data still exists. Store it outside of the host of the "
+            "backup. If nobody finds it, the backup is lost. Then take a new backup with a key that is stored "
+            "safely."
         ),
     ),
     "backup-locked": Kind(
@@ -126,7 +125,8 @@ FINDINGS: dict[str, Kind] = {
     "backup-beside-data": Kind(
         HIGH,
         "The backups are on the disk of the data that they save",
-        "Copy the backups to another host or to a store elsewhere: what destroys the disk destroys both.",
+        "Copy the backups to another host, or to a store elsewhere. An event that destroys the disk destroys both "
+        "the data and its backups.",
     ),
     "backup-incomplete": Kind(
         CRITICAL,
@@ -142,7 +142,7 @@ FINDINGS: dict[str, Kind] = {
         "The sandbox lacks software that the backup needs",
         (
             "Install the package of the extension or of the locale on the sandbox's host. A new host for "
-            "production would need it too."
+            "production would need the same package."
         ),
     ),
     "sandbox-too-small": Kind(
@@ -158,13 +158,14 @@ FINDINGS: dict[str, Kind] = {
     "wal-gap": Kind(
         CRITICAL,
         "The received WAL is incomplete",
-        "Nothing after the gap can be replayed. Find out who removes or damages WAL segments, and take a new base backup.",
+        "The WAL after the gap cannot be replayed. Find out who removes or damages WAL segments, and take a new "
+        "base backup.",
     ),
     "wal-behind": Kind(
         HIGH,
         "The received WAL is behind the WAL of the server",
         (
-            "If the server is lost, the data that was not received is lost too. Check the load and the disk of "
+            "If the server is lost, the WAL that was not received is lost with it. Check the load and the disk of "
             "the WAL receiver."
         ),
     ),

@@ -29,7 +29,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "content-differs": Kind(
         CRITICAL,
-        "The content differs from the content recorded before the fault",
+        "The content differs from the content that was recorded before the fault",
         "Find out whether the backup is older than the recorded content, or whether the restore is incomplete.",
     ),
     "copy-differs": Kind(
@@ -37,12 +37,12 @@ FINDINGS: dict[str, Kind] = {
         "The restored copy differs from production in rows that should be equal",
         (
             "Compare these rows in the copy and in production. If production changes rows after it has written "
-            "them, choose another key, or do not compare the table."
+            "them, choose another key, or leave the table out of the comparison."
         ),
     ),
     "copy-volume": Kind(
         HIGH,
-        "The restored copy has far fewer or more rows than production, or than the copy of the last run",
+        "The restored copy has far fewer or far more rows than production, or than the copy of the last run",
         (
             "Find out whether the backup lacks rows, or whether production changed that much since the backup. "
             "In the second case, widen `tolerance` or `history`."
@@ -52,7 +52,7 @@ FINDINGS: dict[str, Kind] = {
         CRITICAL,
         "A table or an index is corrupt, or a view cannot be used",
         (
-            "Do not repair the copy: restore an older backup, and check that backup too. If production has the "
+            "Do not repair the copy. Restore an older backup, and check that backup, too. If production has the "
             "same damage, repair production first, and then take a new backup."
         ),
     ),
@@ -60,8 +60,8 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "A sequence is lower than its value in the backup",
         (
-            "Set the sequence with setval() above the largest key, because otherwise the keys of new rows "
-            "collide with existing rows. Find out why the restore did not set it."
+            "Set the sequence with setval() above the largest key. Otherwise the keys of new rows collide with "
+            "existing rows. Find out why the restore did not set the sequence."
         ),
     ),
     "schema-differs": Kind(
@@ -74,9 +74,9 @@ FINDINGS: dict[str, Kind] = {
     ),
     "view-stale": Kind(
         HIGH,
-        "The rows of a materialized view are neither those of the backup nor those that its query returns now",
+        "A materialized view has neither its rows in the backup nor the rows that its query returns now",
         (
-            "Run REFRESH MATERIALIZED VIEW. Find out why the restore did not refresh the view, because its "
+            "Run REFRESH MATERIALIZED VIEW. Find out why the restore did not refresh the view. Until then, its "
             "readers get outdated rows."
         ),
     ),
@@ -92,16 +92,16 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "The cluster differs from the backup",
         (
-            "Roles, memberships, passwords and settings of roles come from `globals.sql`. Apply what is missing, "
-            "revert what is not intended, or name the difference under `accept`."
+            "Roles, memberships, passwords and settings of roles come from `globals.sql`. Apply the missing ones, "
+            "revert the unintended ones, or name the difference under `accept`."
         ),
     ),
     "access-differs": Kind(
         HIGH,
         "The rules of pg_hba.conf differ from the backup",
         (
-            "These rules decide who may log in, and how. For example, a rule with `trust` asks for no password. "
-            "Restore the file, and reload the server."
+            "These rules decide who may log in, and with which proof. For example, a rule with `trust` asks for no "
+            "password. Restore the file, and reload the server."
         ),
     ),
     "setting-differs": Kind(
@@ -116,7 +116,7 @@ FINDINGS: dict[str, Kind] = {
         CRITICAL,
         "An index is corrupt, or lacks rows of its table",
         (
-            "Rebuild the index with REINDEX. Then look for the cause, such as faulty hardware, a copied data "
+            "Rebuild the index with REINDEX. Then look for the cause. It may be faulty hardware, a copied data "
             "directory, or another version of a collation."
         ),
     ),
@@ -130,7 +130,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "collation-version": Kind(
         HIGH,
-        "The library of a collation has another version than at the time when the indexes were built",
+        "A collation library has another version than it had when the indexes were built",
         (
             "Run REINDEX on every index that uses the collation. Then run ALTER DATABASE or ALTER COLLATION with "
             "REFRESH VERSION. Until then, queries may miss rows."
@@ -146,7 +146,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "key-content": Kind(
         HIGH,
-        "A key has another type, value or expiry time than in the backup",
+        "A key has another type, another value or another expiry time than in the backup",
         (
             "If a client wrote after the restore, refuse clients until the verification has passed, or name the "
             "key under `ignore`."
@@ -156,8 +156,8 @@ FINDINGS: dict[str, Kind] = {
         LOW,
         "The restored keyspace contains a key that is not in the backup",
         (
-            "A client wrote between the restore and the verification. Refuse clients until then, or name the key "
-            "under `ignore`."
+            "A client wrote between the restore and the verification. Refuse clients until the verification has "
+            "passed, or name the key under `ignore`."
         ),
     ),
     "server-setting": Kind(
@@ -171,7 +171,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "server-user": Kind(
         HIGH,
-        "A user of the server has other rights or passwords than at the time of the backup",
+        "A user of the server has other rights or other passwords than at the time of the backup",
         (
             "An RDB file contains no users. Users that were made with ACL SETUSER are lost when the server "
             "starts again. Make the user again, and store it with ACL SAVE or CONFIG REWRITE."
@@ -202,16 +202,16 @@ FINDINGS: dict[str, Kind] = {
         MEDIUM,
         "The collection contains a vector whose source no longer exists",
         (
-            "Searches find documents that no longer exist. Delete the vector with `qdrant.reconcile`, and find "
-            "out why it was not deleted earlier."
+            "Searches find documents that do not exist any more. Delete the vector with `qdrant.reconcile`, and "
+            "find out why it was not deleted earlier."
         ),
     ),
     "vector-config": Kind(
         CRITICAL,
         "The vector settings of the collection differ from the backup",
         (
-            "The size and the distance of vectors come from the model. Restore into a collection with the "
-            "settings of the backup, or index the vectors again."
+            "The size and the distance of vectors come from the model. Restore the vectors into a collection with "
+            "the settings of the backup, or index the vectors again."
         ),
     ),
     "object-missing": Kind(
@@ -225,11 +225,11 @@ FINDINGS: dict[str, Kind] = {
     "object-unexpected": Kind(
         LOW,
         "The store contains an object that is not in the manifest",
-        "A client may have written the object since the backup. Otherwise find out where it comes from.",
+        "A client may have written the object since the backup. If no client did, find out where the object comes from.",
     ),
     "object-no-version": Kind(
         CRITICAL,
-        "An object has no version with the wanted content",
+        "No version of an object has the wanted content",
         (
             "Old versions expired or were deleted. Restore the object from the copy with `s3.restore`, and check "
             "the lifecycle rules."
@@ -239,7 +239,7 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "A deleted object has lost its delete marker",
         (
-            "Somebody removed the marker, so that the deleted content can be read again. Delete the object "
+            "Somebody removed the delete marker, so the deleted content can be read again. Delete the object "
             "again, and find out who removed the marker."
         ),
     ),
@@ -252,8 +252,8 @@ FINDINGS: dict[str, Kind] = {
         CRITICAL,
         "A file is missing",
         (
-            "Extract the file from the archive. If the backup itself lacks the file, find out whether it is "
-            "excluded, or whether the backup job has no permission to read it."
+            "Extract the file from the archive. If the backup itself lacks the file, find out why. The file may be "
+            "excluded, or the backup job may have no permission to read it."
         ),
     ),
     "file-mode": Kind(
@@ -283,14 +283,14 @@ FINDINGS: dict[str, Kind] = {
     "file-unexpected": Kind(
         MEDIUM,
         "The folder contains a file that is not in the archive",
-        "A program may have written the file since the backup. Otherwise find out where it comes from.",
+        "A program may have written the file since the backup. If no program did, find out where the file comes from.",
     ),
     "reference-dangling": Kind(
         HIGH,
-        "Rows refer to objects of a store that are missing there, or differ from what the rows say",
+        "Rows refer to objects that are missing in their store, or that differ from the description in the rows",
         (
-            "Restore the objects as they were at the same time as the rows, from their versions or from a copy. "
-            "Or back up both at the same time. Compare with production."
+            "Restore the objects from their versions or from a copy, as they were at the time of the rows. Or back "
+            "up rows and objects at the same time. Compare them with production."
         ),
     ),
     "reference-broken": Kind(
@@ -298,7 +298,7 @@ FINDINGS: dict[str, Kind] = {
         "Rows refer to rows that do not exist",
         (
             "If production has the same broken references, the application caused them. Otherwise the copy was "
-            "taken while data changed: take it with the backup tool of the database."
+            "taken while data changed. In this case, take the copy with the backup tool of the database."
         ),
     ),
     "file-content": Kind(HIGH, "A file has other content than expected", "Restore the file from the backup."),

@@ -9,12 +9,13 @@ FINDINGS: dict[str, Kind] = {
     "fault-unproven": Kind(
         HIGH,
         "The fault was not proven active",
-        "The drill cannot show a recovery from a fault that may not have happened. Check the output of the injection.",
+        "The fault may not have happened. Without a fault, the drill cannot show a recovery. Check the output of "
+        "the injection.",
     ),
     "fault-remains": Kind(
         CRITICAL,
         "The fault is still active after its undo",
-        "Undo the fault by hand as described in the section on residue of the report, and then run `invoke drill.recover`.",
+        "Undo the fault by hand, as the section on residue of the report describes. Then run `invoke drill.recover`.",
     ),
     "probe-never-good": Kind(
         HIGH,
@@ -25,8 +26,8 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "A probe was already bad before the fault",
         (
-            "The figures of the probe show more than the fault. Find the earlier problem, or the service that "
-            "the backup interrupted."
+            "The figures of the probe show more than the fault. Find out what made the probe bad before the fault. "
+            "For example, the backup may have interrupted the service."
         ),
     ),
     "probe-failed": Kind(
@@ -39,9 +40,9 @@ FINDINGS: dict[str, Kind] = {
     ),
     "recovery-not-awaited": Kind(
         HIGH,
-        "The run did not wait until the service was good again",
+        "The run ended before the service was good again",
         (
-            "The drill undid its fault, but the run ended before a probe saw that the service was good again. "
+            "The drill undid its fault, but no probe saw that the service was good again before the run ended. "
             "Check the service now."
         ),
     ),
@@ -49,16 +50,16 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "The controller was suspended during the measurement",
         (
-            "Prevent the machine from sleeping while a drill runs, because its clock stops during sleep. Then "
-            "run the drill again."
+            "The clock of the machine stops while the machine sleeps. Prevent the machine from sleeping while a "
+            "drill runs. Then run the drill again."
         ),
     ),
     "controller-stalled": Kind(
         LOW,
         "The controller itself stalled while it waited for answers",
         (
-            "The time in which the controller could receive no answers counts neither as good nor as bad. Give "
-            "the controller more CPU time, and check its load."
+            "While the controller stalled, it could receive no answers. That time counts neither as good nor as "
+            "bad. Give the controller more CPU time, and check its load."
         ),
     ),
     "no-outage-seen": Kind(
@@ -82,12 +83,12 @@ FINDINGS: dict[str, Kind] = {
     "objective-missed": Kind(
         HIGH,
         "An objective was missed",
-        "Shorten the slowest phase, which the timeline shows, or agree on an objective that can be met.",
+        "The timeline shows the slowest phase. Shorten this phase, or agree on an objective that can be met.",
     ),
     "objective-not-verified": Kind(
         HIGH,
         "An objective could not be verified",
-        "The reason is next to the figure. An objective that was not measured does not count as met.",
+        "The report shows the reason next to the figure. An objective that was not measured does not count as met.",
     ),
     # Guards, locks and leases
     "guard-tripped": Kind(
@@ -98,11 +99,12 @@ FINDINGS: dict[str, Kind] = {
     "lease-lapsed": Kind(
         HIGH,
         "A target undid the faults by itself, because its lease was not renewed",
-        "Check the network between controller and target, and the load of the controller. Or lengthen `guard.lease`.",
+        "Check the network between controller and target, and the load of the controller. If both are good, "
+        "lengthen `guard.lease`.",
     ),
     "lease-unrenewed": Kind(
         HIGH,
-        "A target could not be reached for so long that it will soon undo the faults by itself",
+        "A target could not be reached for a long time, and will soon undo the faults by itself",
         (
             "Find out why the controller lost the connection to the target. The cause may be the network, the "
             "load, or the target itself."
@@ -127,27 +129,31 @@ FINDINGS: dict[str, Kind] = {
     "lock-taken-over": Kind(
         LOW,
         "The lock of the service was taken over from another run",
-        "Check that run. `invoke drill.recover` undoes the changes that it left.",
+        "Check the other run. `invoke drill.recover` undoes the changes that the other run left.",
     ),
     # Alerts
     "alert-missing": Kind(
         HIGH,
         "The expected alert did not come in time",
         (
-            "Check in Prometheus that the expression of the rule has a value, that its `for:` is short enough, "
-            "and that its target answers."
+            "Check in Prometheus that the expression of the rule has a value, that the `for:` of the rule is short "
+            "enough, and that the target of the rule answers."
         ),
     ),
     "alert-remains": Kind(
         HIGH,
         "The alert did not clear after the recovery",
         (
-            "Check the labels and the value of the alert. Either the problem still exists, or the alert clears "
-            "later than `within` allows."
+            "Check the labels and the value of the alert. Either the problem still exists, or the alert takes "
+            "longer to clear than `within` allows."
         ),
     ),
     # The end of the run
-    "residue": Kind(CRITICAL, "A change could not be undone", "Run `invoke drill.recover`, or the commands in this report."),
+    "residue": Kind(
+        CRITICAL,
+        "A change could not be undone",
+        "Run `invoke drill.recover`. If that does not help, run the commands in this report.",
+    ),
     "residue-active": Kind(
         CRITICAL,
         "A change is still active, so the run was not closed",
@@ -157,8 +163,8 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "It is not known whether a change is still active",
         (
-            "Make its host reachable, or check the change in another way. If its state stays unknown, a second "
-            "person must approve the closing."
+            "Make the host of the change reachable, or check the change in another way. If the state of the change "
+            "stays unknown, a second person must approve the closing."
         ),
     ),
     "contact-not-told": Kind(
@@ -166,15 +172,15 @@ FINDINGS: dict[str, Kind] = {
         "A contact could not be notified of the run",
         (
             "Notify the contact in another way now. Then correct the contact's `notify` URL, or the network path "
-            "to that service."
+            "to the address in this URL."
         ),
     ),
     "allowed-failure": Kind(
         LOW,
-        "A step failed that the drill allows to fail",
-        "The drill states why this failure is allowed; read this reason in the report, beside the failed step.",
+        "A step failed, and the drill allows this failure",
+        "The drill gives a reason for allowing this failure. The report shows the reason beside the failed step.",
     ),
     "aborted": Kind(
-        MEDIUM, "The run was stopped before its end", "Run the drill again once the reason for the stop no longer exists."
+        MEDIUM, "The run was stopped before its end", "When the reason for the stop is gone, run the drill again."
     ),
 }

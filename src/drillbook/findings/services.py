@@ -1,4 +1,4 @@
-"""Findings about services as their clients see them, and about readiness."""
+"""Findings about services as their clients see them, and about the readiness of the system."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ FINDINGS: dict[str, Kind] = {
     "redis-unhealthy": Kind(
         HIGH,
         "Redis is not healthy",
-        "Read the log of the server, and the output of INFO: this finding shows role, loading, persistence and memory.",
+        "Read the log of the server, and the output of INFO. This finding shows the role, the loading, the "
+        "persistence and the memory of the server.",
     ),
     "diagnosis-wrong": Kind(
         HIGH,
         "The diagnosis did not name the cause that was injected",
         (
-            "Read the evidence for and against each cause, and the list of checks that could not run. Then "
-            "correct the tree, or give the checks access."
+            "Read the evidence for and against each cause, and the list of checks that could not run. Then correct "
+            "the tree, or give the checks the access that they lack."
         ),
     ),
     "verification-skipped": Kind(
@@ -48,34 +49,40 @@ FINDINGS: dict[str, Kind] = {
         "A skipped step verified nothing. Remove `when` from the step, or move the step to a drill of its own.",
     ),
     "not-confirmed": Kind(
-        HIGH, "A person answered no", "Ask that person what they saw. The report names the person next to the step."
+        HIGH,
+        "A person answered a question with no",
+        "Ask that person what they saw. The report names the person next to the step.",
     ),
     "assumed-answer": Kind(
         LOW,
-        "Nobody was asked, and an answer was assumed",
+        "Nobody was asked a question of the drill, and an answer was assumed",
         "Run the drill at a terminal if the answer of a person is required.",
     ),
     "expectation": Kind(
-        HIGH, "A step's result is not what the drill expects", "Compare the facts of the step with its `expect`."
+        HIGH,
+        "The result of a step is not the result that the drill expects",
+        "Compare the facts of the step with its `expect`.",
     ),
     "step-failed": Kind(HIGH, "A step failed", "Read the step's output in the evidence."),
     "not-ready": Kind(
-        HIGH, "The system was not ready for the drill", "Correct this, and run the drill again. Nothing was changed."
+        HIGH,
+        "The system was not ready for the drill",
+        "Correct the problems that this report names, and run the drill again. Nothing was changed.",
     ),
     "not-run-here": Kind(
         MEDIUM,
-        "The drill was not run here: a service that it needs is not installed",
+        "The drill was not run here, because a service that it needs is not installed",
         "Install the named software, and start the environment again. Nothing was changed.",
     ),
     # The guard and approvals
     "guard-environment": Kind(
         MEDIUM,
         "The drill may not run in this environment",
-        "Add the environment to `guard.environments` if the drill is meant for it.",
+        "If the drill is meant for this environment, add the environment to `guard.environments`.",
     ),
     "guard-window": Kind(
         MEDIUM,
-        "The present time is outside the windows in which the drill may begin",
+        "The present time is outside of the windows in which the drill may begin",
         "Wait for the next window, or change `guard.windows` in agreement with the owners of the system.",
     ),
     "guard-confirm": Kind(
@@ -100,11 +107,11 @@ FINDINGS: dict[str, Kind] = {
     "approval-unknown-signer": Kind(
         HIGH,
         "The approval was not signed by a permitted approver",
-        "Add the key to the file `approvers` of the inventory, or have a listed person approve the plan.",
+        "Add the key of the approver to the file `approvers` of the inventory, or have a listed person approve the plan.",
     ),
     "approval-bad-signature": Kind(
         HIGH,
-        "The approval's signature does not match its text",
+        "The signature of the approval does not match its text",
         "Do not use the approval. Find out who changed it, and have the plan approved again.",
     ),
     "approval-by-operator": Kind(

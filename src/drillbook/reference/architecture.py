@@ -1,4 +1,4 @@
-"""The architecture page, generated from the packages: their docstrings, and a graph of their imports."""
+"""The architecture page, generated from the packages. It shows their docstrings and a graph of their imports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ outside any package: %s.
 
 
 def page() -> str:
-    """The architecture page as Markdown, with a graph and the packages in import order."""
+    """Return the architecture page as Markdown, with a graph and the packages in import order."""
     found = imports()
     lines = [f"    {name} --> {other}" for name, others in found.items() for other in sorted(_direct(name, found) & others)]
     modules = ", ".join(f"`{path.stem}`" for path in sorted(_root().glob("*.py")) if path.stem != "__init__")
@@ -47,9 +47,9 @@ def page() -> str:
 
 
 def imports() -> dict[str, set[str]]:
-    """Packages imported by each package, also inside functions; every package comes after those that it imports.
+    """Return the packages that each package imports. Imports inside functions are included.
 
-    Raises ValueError when packages import each other in a circle.
+    Every package comes after the packages that it imports. Raises ValueError when packages import each other in a circle.
     """
     every: dict[str, set[str]] = {GROUND: set()}
     for path in sorted(_root().iterdir()):
@@ -65,7 +65,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Dotted names of the modules of Drillbook that a file imports."""
+    """Return the dotted names of the modules of Drillbook that a file imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith(f"{PACKAGE}."))
@@ -74,13 +74,13 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def room(name: str) -> str:
-    """Package of the dotted name ``name``; ``ground`` for a module outside any package."""
+    """Return the package of the dotted name ``name``; ``ground`` for a module outside of any package."""
     part = name.split(".")[1]
     return part if (_root() / part).is_dir() else GROUND
 
 
 def _direct(name: str, found: Mapping[str, set[str]]) -> set[str]:
-    """Packages imported by ``name``, without those that it also imports through another package."""
+    """Return the packages that ``name`` imports, without those that it also imports through another package."""
     return found[name] - {far for other in found[name] for far in _reached(other, found)}
 
 
@@ -89,7 +89,7 @@ def _reached(name: str, found: Mapping[str, set[str]]) -> set[str]:
 
 
 def _said(package: Path) -> str:
-    """Docstring of a package as Markdown."""
+    """Return the docstring of a package as Markdown."""
     text = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
     return text.replace("\nLives", "\n\nLives").replace("\n\n\n", "\n\n") + "\n"
 

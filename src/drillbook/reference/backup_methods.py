@@ -1,7 +1,7 @@
-"""The table of measurements in docs/backup-methods.md: one row for each drill that rehearses a kind of backup.
+"""The table of measurements in docs/backup-methods.md. It has one row for each drill that rehearses a kind of backup.
 
-Every figure is from the drill's newest run. It is stored in a record in docs/, which `invoke docs --results` renews from the
-journals in one machine's reports/. The record contains no path, no host and no output of a target.
+Every figure is from the drill's newest run. The figures are stored in a record in docs/. `invoke docs --results` renews the
+record from the journals in one machine's reports/. The record contains no path, no host and no output of a target.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ SUITES = ("rehearsal-all", "rehearsal-docker")
 PAGE, FILE = "backup-methods.md", "backup-methods-results.json"
 BEGIN, END = "<!-- measured: begin; made by `invoke docs` -->\n", "<!-- measured: end -->\n"
 RUNGS = ("Artefact", "Restore", "Structure", "Volume", "Content", "Cluster", "Integrity", "Semantics", "Service")
-"""Levels of a verification: checking the stored backup, restoring it, and further levels, with which the names of steps begin."""
+"""Levels of a verification. The names of steps begin with them.
+
+One level checks the stored backup, one restores it, and further levels follow.
+"""
 NEEDS: Mapping[str, tuple[str, str]] = {
     "pg_dump": ("pg_dump", "`postgresql` (client and server); a user other than root"),
     "pgbackrest": ("pgBackRest", "`pgbackrest`, `postgresql` of the same major version; reads the repository"),
@@ -41,7 +44,10 @@ NEEDS: Mapping[str, tuple[str, str]] = {
     "restic": ("restic", "`restic`; the key of the repository, never a write to it"),
     "tar": ("tar", "`tar`, `gzip`; root, to restore owners"),
 }
-"""Title of each kind of backup, and the Debian packages and rights that its hosts need, in addition to `util-linux`."""
+"""Title of each kind of backup.
+
+It comes with the Debian packages and rights that its hosts need in addition to `util-linux`.
+"""
 COLUMNS = ("method", "hosts need", "restored in", "lost since the newest backup", "carried out", "not seen in the backup")
 
 
@@ -62,7 +68,10 @@ class Rehearsed(_Value):
     kind: str
     bytes: int | None
     seconds: dict[str, Seconds]
-    """Duration of the restore in seconds, by stage, with the key ``total``; empty when nothing was restored."""
+    """Duration of the restore in seconds, by stage. The key ``total`` is the whole duration.
+
+    Empty when nothing was restored.
+    """
     loss_s: Seconds | None
     loss_error_s: Seconds | None
     basis: str
@@ -78,13 +87,16 @@ class Record(_Value):
 
 
 def names(project: Project) -> tuple[str, ...]:
-    """Names of the drills that rehearse a kind of backup, in the order of the suites. Raises SpecError."""
+    """Return the names of the drills that rehearse a kind of backup, in the order of the suites.
+
+    Raises SpecError when a drill or a suite is invalid.
+    """
     suites = [project.drill(name) for name in SUITES if name in project.drill_names()]
     return tuple(dict.fromkeys(name for suite in suites if isinstance(suite, spec.Suite) for name in suite.drills))
 
 
 def recorded(project: Project) -> Record:
-    """Read the record; a missing file gives an empty record. Raises UsageError when the file is unreadable."""
+    """Read the record. A missing file gives an empty record. Raises UsageError when the file is unreadable."""
     path = project.root / "docs" / FILE
     try:
         return Record.model_validate_json(path.read_bytes())
@@ -92,14 +104,16 @@ def recorded(project: Project) -> Record:
         return Record()
     except (OSError, ValidationError) as error:
         raise UsageError(
-            f"{path}: {error}", hint="take the file from the last commit, or remove it and run `invoke docs --results`"
+            f"{path}: {error}",
+            hint=("take the file from the last commit, or remove the file and run `invoke docs --results`"),
         ) from None
 
 
 def renewed(project: Project) -> Record:
-    """Return the record updated with the newest runs in reports/; a result without a newer run stays. Raises JournalError.
+    """Return the record, updated with the newest runs in reports/. A result without a newer run stays.
 
-    A run that was refused or not run here is skipped: it measured nothing.
+    A run that was refused or not run here is skipped, because it measured nothing. Raises JournalError when a journal is
+    damaged.
     """
     known = recorded(project).results
     found = {(name, one.inventory): one for name in names(project) for one in known.get(name, ())}
@@ -113,7 +127,7 @@ def renewed(project: Project) -> Record:
 
 
 def _newest(inventory: str, folders: Sequence[Path]) -> Rehearsed | None:
-    """Return the newest run that was really carried out; None when there is none."""
+    """Return the newest run that was really carried out; None when there is no such run."""
     for folder in reversed(folders):
         view = judge(read(folder / JOURNAL))
         if view.result.verdict not in (Verdict.REFUSED, Verdict.NOT_RUN):
@@ -122,7 +136,7 @@ def _newest(inventory: str, folders: Sequence[Path]) -> Rehearsed | None:
 
 
 def _rehearsed(inventory: str, view: RunView) -> Rehearsed:
-    """Select from a run the results that the table shows."""
+    """Select the results of a run that the table shows."""
     steps = {step["id"]: step for step in view.plan["steps"]}
     done = [step for step in view.result.steps if step.status == "done"]
     facts: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in done}
@@ -144,7 +158,7 @@ def _rehearsed(inventory: str, view: RunView) -> Rehearsed:
 
 
 def _kind(plan: Mapping[str, Any]) -> str:
-    """Kind of the backup that the plan restores."""
+    """Return the kind of the backup that the plan restores."""
     source = next(step["params"]["from"] for step in plan["steps"] if step["action"] == "backup.restore")
     return str(plan["inventory"]["services"][source]["kind"])
 
@@ -156,7 +170,10 @@ def _rungs(titles: Container[str], facts: Container[str]) -> Iterator[str]:
 
 
 def table(project: Project) -> str:
-    """The table as Markdown. Raises SpecError, UsageError."""
+    """Return the table as Markdown.
+
+    Raises SpecError when a drill is invalid, and UsageError when the record is unreadable.
+    """
     record = recorded(project)
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for name in names(project):
@@ -181,7 +198,10 @@ def _cells(name: str, one: Rehearsed | None) -> tuple[str, ...]:
 
 
 def _lost(one: Rehearsed) -> str:
-    """Text of the loss with its error and its source; if the source is the time of a commit, there is no error."""
+    """Return the text of the loss with its error and its source.
+
+    If the source is the time of a commit, no error is shown.
+    """
     if one.loss_s is None:
         return "not measured"
     figure = figures.figure(one.loss_s, one.loss_error_s) if one.loss_error_s else figures.took(one.loss_s)
@@ -189,7 +209,7 @@ def _lost(one: Rehearsed) -> str:
 
 
 def _seconds(one: Rehearsed) -> str:
-    """Seconds of a restore with its stages, such as ``5.03 s (files 4.62 s, replay 0.28 s), 98 MiB``."""
+    """Return the seconds of a restore with its stages, such as ``5.03 s (files 4.62 s, replay 0.28 s), 98 MiB``."""
     if not one.seconds:
         return ""
     stages = ", ".join(
@@ -200,9 +220,10 @@ def _seconds(one: Rehearsed) -> str:
 
 
 def write(project: Project, *, renew: bool = False) -> list[str]:
-    """Write the table into the page; with ``renew``, update the record first. Returns the names of the written files.
+    """Write the table into the page. When ``renew`` is true, update the record first.
 
-    Does nothing for a project whose page has no marks for the table. Raises the errors of ``table`` and ``renewed``.
+    Return the names of the written files. Does nothing for a project whose page has no marks for the table. Raises the
+    errors of ``table`` and ``renewed``.
     """
     page = project.root / "docs" / PAGE
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
@@ -217,7 +238,7 @@ def write(project: Project, *, renew: bool = False) -> list[str]:
 
 
 def _put(path: Path, text: str) -> list[str]:
-    """Write a file if its content changes; return a list with its name, or an empty list."""
+    """Write a file if its content changes. Return a list with the name of the file, or an empty list."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return []
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,7 @@
-"""The measured durations in the catalogue: `invoke docs --results` renews them from the newest passed runs on a lab."""
+"""The measured durations in the catalogue.
+
+`invoke docs --results` renews them from the newest passed runs on a lab.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ LAB = "lab"
 
 
 def renew(project: Project) -> list[str]:
-    """Write the durations of new runs to the catalogue of a checkout. Returns the names of the written files."""
+    """Write the durations of new runs to the catalogue of a checkout. Return the names of the written files."""
     path = project.root / FILE
     if not path.is_file():
         return []
@@ -31,7 +34,10 @@ def renew(project: Project) -> list[str]:
 
 
 def measured(project: Project, names: set[str]) -> dict[str, float]:
-    """Seconds from start to end of the newest passed run on a lab of each drill or suite in ``names``."""
+    """Return the seconds from start to end for each drill or suite in ``names``.
+
+    They are those of its newest passed run on a lab.
+    """
     found = {}
     for (name, environment), standing in standings.read(list(project.runs()), project).items():
         if name in names and environment == LAB and standing.passed:

@@ -1,4 +1,4 @@
-"""Page ``needs.md``: commands, rights and ports that each action needs on a host, made from the systems' declarations."""
+"""Page ``needs.md``: commands, rights and ports that each action needs on a host. It is made from the systems' declarations."""
 
 from __future__ import annotations
 

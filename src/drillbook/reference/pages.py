@@ -1,6 +1,6 @@
 """The reference pages, generated from the code so that they stay correct.
 
-Pages of actions, probes, needs on hosts, findings, errors, drills, inventories, the journal and the architecture.
+The pages are about actions, probes, needs on hosts, findings, errors, drills, inventories, the journal and the architecture.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ later that a run was removed or changed.
 
 
 def pages() -> dict[str, str]:
-    """Text of every generated page, by its file name in ``docs/``."""
+    """Return the text of every generated page, by its file name in ``docs/``."""
     made = {
         "actions.md": _actions(),
         "probes.md": _probes(),
@@ -203,7 +203,7 @@ def pages() -> dict[str, str]:
 
 
 def write(docs: Path) -> list[str]:
-    """Write the pages that changed; return their file names."""
+    """Write the pages that changed. Return their file names."""
     changed = [
         name
         for name, text in pages().items()
@@ -261,7 +261,7 @@ def _actions() -> str:
 
 
 def _example(action: str) -> str:
-    """Example of an action as Markdown; empty without one."""
+    """Return the example of an action as Markdown; empty when the action has no example."""
     found = examples.of(action, shipped_files.root() / "drills")
     return f"\n```yaml\n{found.text}\n```\n" if found else ""
 
@@ -276,7 +276,9 @@ def _traits(found: type[Action]) -> str:
     effect = "as the drill declares" if declared else f"`{found.EFFECT}`"
     traits = [f"Effect: {effect}", f"runs {where}", f"timeout {found.TIMEOUT:g} s"]
     if issubclass(found, Fault) and found.RESTORE_ONLY:
-        traits.append("only a restore can undo it: the drill needs a backup, its verification, a restore and a comparison")
+        traits.append(
+            "only a restore can undo it, so the drill needs a backup, its verification, a restore and a comparison"
+        )
         traits.append("restored by " + " or ".join(f"`{name}`" for name in dict.fromkeys(found.RESTORED_BY.values())))
     if found.PROVES_BACKUP:
         traits.append("verifies a backup")

@@ -1,4 +1,4 @@
-"""The account that runs this process, as the kernel reports it; environment variables such as USER are not trusted."""
+"""The account that runs this process, as the kernel reports it. Environment variables such as USER are not trusted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from contextlib import suppress
 from pathlib import Path
 
 LOGIN = Path("/proc/self/loginuid")
-"""File with the uid of the login user, which ``sudo`` and ``su`` do not change; only on Linux with audit."""
+"""File with the uid of the login user. ``sudo`` and ``su`` do not change this uid.
+
+The file exists only on Linux with audit.
+"""
 UNSET = 2**32 - 1
 SEPARATOR = " for "
 
 
 def name(uid: int | None = None) -> str:
-    """Name of the account ``uid``, by default that of this process; the number when the account has no name."""
+    """Return the name of the account ``uid``, by default of the account of this process.
+
+    Return the number when the account has no name.
+    """
     number = os.getuid() if uid is None else uid
     try:
         return pwd.getpwuid(number).pw_name
@@ -23,7 +29,10 @@ def name(uid: int | None = None) -> str:
 
 
 def names() -> tuple[str, ...]:
-    """Names of this process's account and of the account that logged in, which ``sudo`` does not change."""
+    """Return the names of this process's account and of the account that logged in.
+
+    ``sudo`` does not change the second name.
+    """
     numbers = [os.getuid()]
     with suppress(OSError, ValueError):
         logged_in = int(LOGIN.read_text(encoding="ascii"))
@@ -32,10 +41,13 @@ def names() -> tuple[str, ...]:
 
 
 def told() -> str:
-    """Text for the record of a run that names the accounts of this process, such as ``root for alice (uid 0)`` after ``sudo``."""
+    """Return a text for the record of a run that names the accounts of this process.
+
+    After ``sudo``, it is for example ``root for alice (uid 0)``.
+    """
     return f"{SEPARATOR.join(names())} (uid {os.getuid()})"
 
 
 def of(text: str) -> tuple[str, ...]:
-    """Names of the accounts in a text that ``told`` returned."""
+    """Return the names of the accounts in a text that ``told`` returned."""
     return tuple(filter(None, text.partition(" (uid ")[0].split(SEPARATOR)))

@@ -1,4 +1,7 @@
-"""Signing keys and signatures, always through ``ssh-keygen -Y``; Drillbook has no cryptography or key format of its own."""
+"""Signing keys and signatures. They are always made and checked by ``ssh-keygen -Y``.
+
+Drillbook has no cryptography and no key format of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,15 @@ NAMESPACE = "drillbook-attestation"
 CHOICE = "DRILLBOOK_SIGNING_KEY"
 ALLOWED = Path("inventory") / "allowed_signers"
 LIMIT_S = 5.0
-"""Maximum seconds to wait for a signature: an SSH agent may ask a person, and a finished run must not wait longer."""
+"""Longest time, in seconds, to wait for a signature.
+
+An SSH agent may ask a person, and a finished run must not wait longer.
+"""
 NO_PROGRAM = "ssh-keygen is not installed"
 
 
 class KeyProblem(Exception):
-    """Raised when a key or signature cannot be used; the message is the reason."""
+    """Raised when a key or a signature cannot be used. The message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +39,10 @@ class Signed:
 
 
 def chosen(root: Path) -> Path:
-    """Path of the signing key: the key named by the environment, or else the project's key, or else the user's.
+    """Return the path of the signing key.
 
-    Raises KeyProblem.
+    It is the key that the environment names, or else the project's key, or else the user's key. Raises KeyProblem when the
+    user has no home folder for a key.
     """
     if named := os.environ.get(CHOICE):
         return Path(named).expanduser()
@@ -51,7 +58,10 @@ def chosen(root: Path) -> Path:
 
 
 def ready_key(root: Path) -> tuple[Path, str]:
-    """Path of the signing key, and its public key as text; if there is none, a key for the user is created. Raises KeyProblem."""
+    """Return the path of the signing key, and its public key as text. If there is no key, create one for the user.
+
+    Raises KeyProblem when no key can be used or created.
+    """
     key = chosen(root)
     if not key.exists():
         if os.environ.get(CHOICE):
@@ -63,7 +73,7 @@ def ready_key(root: Path) -> tuple[Path, str]:
 
 
 def _ignore(key: Path) -> None:
-    """Add a project's private ``key`` to the folder's `.gitignore`; does nothing when this file cannot be written."""
+    """Add a project's private ``key`` to the folder's `.gitignore`. Do nothing when this file cannot be written."""
     path, line = key.parent / ".gitignore", f"/{key.name}"
     with contextlib.suppress(OSError):
         known = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
@@ -72,7 +82,7 @@ def _ignore(key: Path) -> None:
 
 
 def public_of(key: Path) -> str:
-    """Public key of ``key``, as one line. Raises KeyProblem."""
+    """Return the public key of ``key``, as one line. Raises KeyProblem when the key cannot be read."""
     path = key if key.suffix == ".pub" else key.with_name(key.name + ".pub")
     try:
         line = path.read_text(encoding="utf-8").strip()
@@ -86,7 +96,7 @@ def public_of(key: Path) -> str:
 
 
 def fingerprint_of(root: Path) -> str:
-    """Fingerprint of the key that signs runs of the project ``root``; empty if there is no readable key."""
+    """Return the fingerprint of the key that signs runs of the project ``root``; empty if there is no readable key."""
     try:
         return fingerprint(public_of(chosen(root)))
     except KeyProblem:
@@ -94,7 +104,7 @@ def fingerprint_of(root: Path) -> str:
 
 
 def fingerprint(public: str) -> str:
-    """Fingerprint ``SHA256:...`` of a public key, as ssh prints it. Raises KeyProblem for an invalid key."""
+    """Return the fingerprint ``SHA256:...`` of a public key, as ssh prints it. Raises KeyProblem when the key is invalid."""
     try:
         blob = base64.b64decode(public.split()[1], validate=True)
     except (IndexError, ValueError):
@@ -103,7 +113,10 @@ def fingerprint(public: str) -> str:
 
 
 def sign(data: bytes, key: Path) -> bytes:
-    """Sign ``data`` with ``key``, and return the signature; a passphrase is never asked for. Raises KeyProblem."""
+    """Sign ``data`` with ``key``, and return the signature. A passphrase is never asked for.
+
+    Raises KeyProblem when the key cannot be used.
+    """
     done = _keygen("-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key), data=data)
     if done.returncode or not done.stdout.startswith(b"-----BEGIN SSH SIGNATURE-----"):
         raise KeyProblem(f"the key {key} cannot be used: {_last(done.stderr)}")
@@ -111,7 +124,7 @@ def sign(data: bytes, key: Path) -> bytes:
 
 
 def signer(data: bytes, signature: Path) -> str:
-    """Fingerprint of the key that made ``signature`` over ``data``; empty when the signature does not match.
+    """Return the fingerprint of the key that made ``signature`` over ``data``; empty when the signature does not match.
 
     The owner of the key is not checked. Raises KeyProblem when the check could not run.
     """
@@ -121,9 +134,10 @@ def signer(data: bytes, signature: Path) -> str:
 
 
 def principal(data: bytes, signature: Path, allowed: Path, at: str) -> str:
-    """Name of the signer of ``data`` in the allowed-signers file ``allowed``, at the time ``at``; empty when there is none.
+    """Return the name of the person who signed ``data``, from the allowed-signers file ``allowed``.
 
-    Raises KeyProblem when the check could not run.
+    The key must be valid at the time ``at``. Empty when the file allows no such signer. Raises KeyProblem when the check
+    could not run.
     """
     when = f"-Overify-time={re.sub(r'[^0-9]', '', at)[:14]}Z"
     done = _keygen("-Y", "find-principals", when, "-s", str(signature), "-f", str(allowed))
@@ -148,9 +162,10 @@ def principal(data: bytes, signature: Path, allowed: Path, at: str) -> str:
 
 
 def names_signers(allowed: Path) -> bool:
-    """Return True when a line of the file ``allowed`` may allow a key to sign attestations, or the file cannot be read.
+    """Return True when a line of the file ``allowed`` may allow a key to sign attestations.
 
-    Lines limited to other namespaces, such as that of approvals, do not count.
+    Return True also when the file cannot be read. Lines limited to other namespaces, such as that of approvals, do not
+    count.
     """
     try:
         lines = [line.strip() for line in allowed.read_text(encoding="utf-8", errors="replace").splitlines()]
@@ -165,7 +180,7 @@ def names_signers(allowed: Path) -> bool:
 def _make(key: Path) -> None:
     """Create an ed25519 key without a passphrase.
 
-    When two processes do so at the same time, one key is kept.
+    When two processes create a key at the same time, one of the two keys is kept.
     """
     try:
         key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -182,7 +197,10 @@ def _make(key: Path) -> None:
 
 
 def _keygen(*argv: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen in a new session, so that it cannot ask for a passphrase on the terminal. Raises KeyProblem."""
+    """Run ssh-keygen in a new session, so that it cannot ask for a passphrase on the terminal.
+
+    Raises KeyProblem when ssh-keygen cannot be used, or does not finish in time.
+    """
     environment = {**os.environ, "SSH_ASKPASS_REQUIRE": "never", "LC_ALL": "C"}
     environment.pop("DISPLAY", None)
     try:

@@ -1,7 +1,7 @@
-"""Texts that a named person signs with an SSH key (``ssh-keygen -Y``): they are created, stored as two files, and verified.
+"""Texts that a named person signs with an SSH key (``ssh-keygen -Y``). They are created, stored as two files, and verified.
 
-The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1): it lists the keys that may sign, and may
-limit a key to a period.
+The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1). The file lists the keys that may sign, and
+may limit a key to a period.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FOLDER = "approvals"
 NAMESPACE = "drillbook-approval"
 LONGEST = timedelta(days=30)
 CLOCKS = timedelta(minutes=10)
-"""Maximum accepted difference between the clocks of approver and operator."""
+"""Largest accepted difference between the clocks of the approver and of the operator."""
 SIZE_LIMIT = 64 * 1024
 KEYGEN_S = 120.0
 KEYS = ("id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa")
 
 
 class Signed(BaseModel):
-    """Base of signed texts: name of the signer, time of signing, and expiry. Subclasses add the content."""
+    """Base of signed texts. It has the name of the signer, the time of signing, and the expiry. Subclasses add the content."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,8 +55,9 @@ Text = TypeVar("Text", bound=Signed)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Result of the search for an approval: the approval with the fingerprint of its key, or a finding with the reason for a
-    refusal.
+    """Result of the search for an approval.
+
+    It is the approval with the fingerprint of its key, or a finding with the reason for a refusal.
     """
 
     approval: Signed | None = None
@@ -64,7 +65,7 @@ class Look:
     refusal: Finding | None = None
 
     def facts(self) -> dict[str, Any] | None:
-        """Facts of the approval for the journal; ``None`` without a valid approval."""
+        """Facts of the approval for the journal; ``None`` when there is no valid approval."""
         if self.approval is None or self.refusal is not None:
             return None
         return {**self.approval.model_dump(mode="json"), "key": self.fingerprint}
@@ -79,13 +80,13 @@ class Files:
 
     @classmethod
     def named(cls, root: Path, name: str) -> Files:
-        """Paths of the text ``name`` and its signature, in ``approvals/`` of the project's folder ``root``."""
+        """Return the paths of the text ``name`` and of its signature, in ``approvals/`` of the project's folder ``root``."""
         text = root / FOLDER / name
         return cls(text, Path(f"{text}.sig"))
 
 
 class Refused(Exception):
-    """Raised for an approval that is not valid; ``finding`` has the reason."""
+    """Raised for an approval that is not valid. ``finding`` has the reason."""
 
     def __init__(self, code: str, measured: str, *, wanted: str = "", remedy: str = "") -> None:
         """Create the error with a finding of the code ``code``."""
@@ -96,10 +97,11 @@ class Refused(Exception):
 def verified(
     files: Files, model: type[Text], approvers: str, absent: Callable[[Path], Refused], fits: Callable[[Text], None]
 ) -> tuple[Text, str]:
-    """Verify the signed text in ``files``; return the text and the fingerprint of its key. Raises Refused.
+    """Verify the signed text in ``files``. Return the text and the fingerprint of its key.
 
-    ``fits`` is called with the text, and must raise Refused when the text is about another run or subject. ``absent``
-    returns the error to raise for a missing file.
+    ``fits``: function that is called with the text, and must raise Refused when the text is about another run or subject.
+    ``absent``: function that returns the error to raise for a missing file. Raises Refused when the text is not a valid
+    approval.
     """
     signers = signers_of(approvers)
     data, signature = _content(files.text, absent), _content(files.signature, absent)
@@ -116,16 +118,16 @@ def verified(
 def signed(
     model: type[Text], files: Files, approvers: str, *, now: datetime, until: timedelta, key: Path | None, **fields: str
 ) -> tuple[Text, str]:
-    """Sign a text with the content ``fields`` with ``key``, and store it in ``files``; return the text and the key's
-    fingerprint.
+    """Sign a text with the content ``fields`` with ``key``, and store it in ``files``.
 
-    ``key`` is a private key, or the public key of a private key in an agent; default: the first of the usual names in
-    ~/.ssh. ssh-keygen asks for the passphrase of a protected key. The signature is verified at once, and stored only when
-    the key belongs to an approver. Raises UsageError with a hint.
+    Return the text and the key's fingerprint. ``key``: a private key, or the public key of a private key in an agent. By
+    default, it is the first of the usual names in ~/.ssh. ssh-keygen asks for the passphrase of a protected key. The
+    signature is verified at once, and stored only when the key belongs to an approver. Raises UsageError with a hint when
+    the text cannot be signed.
     """
     if not timedelta() < until <= LONGEST:
         raise UsageError(
-            f"the time of an approval must be positive and at most {LONGEST.days} days",
+            f"the duration of an approval must be positive and at most {LONGEST.days} days",
             hint="write a duration such as --until 24h",
         )
     try:
@@ -151,7 +153,10 @@ def signed(
 
 
 def signers_of(approvers: str) -> Path:
-    """Path of the approvers' file of an inventory. Raises Refused when none is named, or when the file is missing."""
+    """Return the path of the approvers' file of an inventory.
+
+    Raises Refused when the inventory names no such file, or when the file is missing.
+    """
     if not approvers:
         raise Refused(
             "approval-not-verified",
@@ -185,7 +190,7 @@ def _content(path: Path, absent: Callable[[Path], Refused]) -> bytes:
 
 
 def _fits(text: bytes, signature: bytes) -> str:
-    """Fingerprint of the key that signed exactly ``text``. Raises Refused when the signature does not match."""
+    """Return the fingerprint of the key that signed exactly ``text``. Raises Refused when the signature does not match."""
     done = _keygen("check-novalidate", "-n", NAMESPACE, text=text, signature=signature)
     found = re.search(r"\b(SHA256:[A-Za-z0-9+/=]+)", done.stdout)
     if done.returncode or not found:
@@ -208,13 +213,13 @@ def timely(approval: Signed, now: datetime) -> None:
     if approval.made > now + CLOCKS:
         raise Refused(
             "approval-not-verified",
-            f"the approval is dated {_time(approval.made)}, which is in the future",
+            f"the date of the approval, {_time(approval.made)}, is in the future",
             wanted=f"an approval that was made before {_time(now)}",
         )
     if now >= approval.until:
         raise Refused(
             "approval-expired",
-            f"{approval.principal} approved until {_time(approval.until)}",
+            f"{approval.principal} approved only until {_time(approval.until)}",
             wanted=f"an approval that is valid at {_time(now)}",
         )
     if approval.until - approval.made > LONGEST:
@@ -237,7 +242,10 @@ def other_person(approval: Signed, *operators: str) -> None:
 
 
 def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
-    """Raise Refused when the key that signed the approval (``fingerprint``) is also the key that signs the run (``signing``)."""
+    """Raise Refused when the key that signed the approval is also the key that signs the run.
+
+    ``fingerprint``: key of the approval; ``signing``: key of the run.
+    """
     if fingerprint == signing:
         raise Refused(
             "approval-by-operator",
@@ -246,12 +254,15 @@ def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
                 "this run"
             ),
             wanted="two different keys, one for the approval and one for the run",
-            remedy="Let another person approve it, or sign runs with a key of your own (DRILLBOOK_SIGNING_KEY).",
+            remedy=("Let another person approve the plan, or sign runs with a key of your own (DRILLBOOK_SIGNING_KEY)."),
         )
 
 
 def _same_person(one: str, other: str) -> bool:
-    """Return True when two names, or their parts before ``@``, are equal in any letter case: probably the same person."""
+    """Return True when two names, or their parts before ``@``, are equal in any letter case.
+
+    Such names probably belong to the same person.
+    """
     first, second = one.strip().casefold(), other.strip().casefold()
     return first == second or first.partition("@")[0] == second.partition("@")[0]
 
@@ -266,7 +277,7 @@ def _last(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _keygen(what: str, *arguments: str, text: bytes, signature: bytes) -> subprocess.CompletedProcess[str]:
-    """Run ``ssh-keygen -Y`` to check the ``signature`` of ``text``; return its result. Raises Refused when it cannot run."""
+    """Run ``ssh-keygen -Y`` to check the ``signature`` of ``text``. Return its result. Raises Refused when it cannot run."""
     with tempfile.NamedTemporaryFile(prefix="drillbook-") as file:
         file.write(signature)
         file.flush()
@@ -304,7 +315,10 @@ def _key(given: Path | None) -> Path:
 
 
 def _public(key: Path) -> str:
-    """Type and base64 text of the public key that belongs to ``key``. Raises UsageError."""
+    """Return the type and the base64 text of the public key that belongs to ``key``.
+
+    Raises UsageError when the public key cannot be read.
+    """
     path = key if key.suffix == ".pub" else Path(f"{key}.pub")
     try:
         words = path.read_text(encoding="utf-8", errors="replace").split()
@@ -319,7 +333,10 @@ def _public(key: Path) -> str:
 
 
 def _principal(signers: Path, public: str) -> str:
-    """First name without wildcards that the approvers' file lists for the key ``public``. Raises Refused if there is none."""
+    """Return the first name without wildcards that the approvers' file lists for the key ``public``.
+
+    Raises Refused if there is none.
+    """
     for line in signers.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split()
         if public in " ".join(words) and not line.lstrip().startswith("#"):
@@ -328,7 +345,7 @@ def _principal(signers: Path, public: str) -> str:
                 return plain[0]
     raise Refused(
         "approval-unknown-signer",
-        "this key is not listed with a plain name in the approvers' file",
+        "the approvers' file does not list this key with a plain name",
         wanted=f"a line in {signers}",
         remedy=f'Add a line to {signers}: NAME namespaces="{NAMESPACE}" {public}',
     )

@@ -1,5 +1,4 @@
-"""Statistics of samples, each figure with its 95 % interval; pure functions, without input or output.
+"""Statistics of samples. Each figure has a 95 % interval. The functions are pure: they have no input or output.
 
-Lives here: quantiles, shares, straight lines.
-Lives elsewhere: the clocks of a run (`judge`).
+Lives here: quantiles, shares, straight lines. Lives elsewhere: the clocks of a run (`judge`).
 """

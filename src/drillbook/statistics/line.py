@@ -1,8 +1,8 @@
-"""A straight line fitted to measured points by least squares, with 95 % intervals; pure functions.
+"""A straight line fitted to measured points by least squares, with 95 % intervals. The functions are pure.
 
-The intervals are those of ordinary regression (Draper and Smith, Applied Regression Analysis, chapters 1 and 3), and of
-Fieller's theorem for the x at which the line reaches a value. They hold for points with independent errors of equal
-variance.
+The intervals are those of ordinary regression (Draper and Smith, Applied Regression Analysis, chapters 1 and 3). The
+interval for the x at which the line reaches a value is from Fieller's theorem. The intervals hold for points with
+independent errors of equal variance.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FEWEST = 3
-"""Minimum number of points for a fit: two points always lie exactly on a line, and so give no estimate of the error."""
+"""Smallest number of points for a fit. Two points always lie exactly on a line, so they give no estimate of the error."""
 _Z = 1.959963984540054
 # Student's t for a 95 % interval, for 1 to 10 degrees of freedom.
 _T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
 
 
 def student(freedom: int) -> float:
-    """Student's t quantile of 0.975; above 10 degrees of freedom, computed from a series with an accuracy of four digits."""
+    """Return Student's t quantile of 0.975.
+
+    Above 10 degrees of freedom, it is computed from a series with an accuracy of four digits.
+    """
     if freedom <= len(_T):
         return _T[freedom - 1]
     z = _Z
@@ -31,7 +34,8 @@ def student(freedom: int) -> float:
 class Line:
     """Fitted line y = ``mean_y`` + ``slope`` (x - ``mean_x``).
 
-    ``reach`` is Student's t times the residual standard deviation. ``spread`` is the sum of the squared deviations of x.
+    ``reach`` is Student's t times the residual standard deviation. ``spread`` is the sum of the squared deviations of x from
+    their mean.
     """
 
     count: int
@@ -52,14 +56,14 @@ class Line:
         return self.slope - self.slope_error > 0
 
     def at(self, x: float) -> tuple[float, float]:
-        """The line's value at ``x``, and the half-width of the 95 % interval of that value."""
+        """Return the line's value at ``x``, and the half-width of the 95 % interval of that value."""
         away = x - self.mean_x
         return self.mean_y + self.slope * away, self.reach * math.sqrt(1 / self.count + away * away / self.spread)
 
     def reaches(self, y: float) -> tuple[float, float, float]:
-        """The x at which the line reaches ``y``, with the bounds of its 95 % interval.
+        """Return the x at which the line reaches ``y``, with the bounds of its 95 % interval.
 
-        Requires a line that ``rises``. The bounds are Fieller's interval: all x at which the line's own 95 % interval
+        The line must be one that ``rises``. The bounds are Fieller's interval: all x at which the line's own 95 % interval
         contains ``y``.
         """
         above = y - self.mean_y
@@ -70,7 +74,10 @@ class Line:
 
 
 def fit(points: Sequence[tuple[float, float]]) -> Line | None:
-    """Fit a line through ``points`` (x, y); None with fewer than ``FEWEST`` points, or when all have the same x."""
+    """Fit a line through ``points`` (x, y).
+
+    Return None when there are fewer than ``FEWEST`` points, or when all have the same x.
+    """
     count = len(points)
     if count < FEWEST:
         return None

@@ -1,7 +1,7 @@
-"""Quantiles and shares of a sample, each with an interval for the true value; pure functions.
+"""Quantiles and shares of a sample, each with an interval for the true value. The functions are pure.
 
-The interval of a quantile comes from order statistics and the binomial distribution, so it holds for any distribution of
-the values (David and Nagaraja, Order Statistics, 3rd ed., section 7.1). The interval of a share is Wilson's.
+The interval of a quantile comes from order statistics and the binomial distribution, so it holds for any distribution of the
+values (David and Nagaraja, Order Statistics, 3rd ed., section 7.1). The interval of a share is Wilson's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _Z = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value and its 95 % interval; a bound is None when the sample is too small to give one."""
+    """A value and its 95 % interval. A bound of the interval is None when the sample is too small to give one."""
 
     value: float
     low: float | None
@@ -25,9 +25,10 @@ class Estimate:
 
 
 def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
-    """The ``q`` quantile (nearest rank) of ascending values; None for an empty sample or an infinite quantile.
+    """Return the ``q`` quantile (nearest rank) of ascending values.
 
-    Infinity stands for a value of which is only known that it is large.
+    Return None for an empty sample, or when the quantile is infinite. Infinity stands for a value that is only known to be
+    large.
     """
     count = len(ordered)
     if not count:
@@ -42,10 +43,10 @@ def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
 
 
 def _ranks(count: int, q: float) -> tuple[int, int]:
-    """Ranks (from 1) of the two sample values that bound the interval; 0 or ``count`` + 1 if there is no such value.
+    """Return the ranks (from 1) of the two sample values that bound the interval.
 
-    The true quantile is below the value of rank r when fewer than r sample values are below the quantile. The number of
-    values below the quantile has a binomial distribution.
+    A rank is 0 or ``count`` + 1 if there is no such value. The true quantile is below the value of rank r when fewer than r
+    sample values are below the quantile. The number of values below the quantile has a binomial distribution.
     """
     tail = (1 - CONFIDENCE) / 2
     spread = 8 * math.sqrt(count * q * (1 - q)) + 10
@@ -62,13 +63,13 @@ def _ranks(count: int, q: float) -> tuple[int, int]:
 
 
 def _probability(number: int, count: int, q: float) -> float:
-    """Probability that exactly ``number`` of ``count`` values lie below the quantile."""
+    """Return the probability that exactly ``number`` of ``count`` values lie below the quantile."""
     ways = math.lgamma(count + 1) - math.lgamma(number + 1) - math.lgamma(count - number + 1)
     return math.exp(ways + number * math.log(q) + (count - number) * math.log(1 - q))
 
 
 def share(part: int, whole: int) -> Estimate | None:
-    """The ratio of ``part`` to ``whole`` with Wilson's 95 % interval; None when ``whole`` is zero."""
+    """Return the ratio of ``part`` to ``whole`` with Wilson's 95 % interval; None when ``whole`` is zero."""
     if not whole:
         return None
     p, square = part / whole, _Z * _Z

@@ -1,6 +1,7 @@
-"""The page of the handbook: fault, symptom, diagnosis, remedy and verification of each drill, read from the drill's file.
+"""The page of the handbook.
 
-The result of each drill's last run comes from a record in docs/, so that the page is the same on every machine.
+For each drill, it shows fault, symptom, diagnosis, remedy and verification, read from the drill's file. The result of each
+drill's last run comes from a record in docs/, so that the page is the same on every machine.
 """
 
 from __future__ import annotations
@@ -27,13 +28,20 @@ COLUMNS = ("drill", "fault", "symptom", "diagnosis", "remedy", "proof", "last re
 
 
 def names(project: Project) -> tuple[str, ...]:
-    """Names of the drills of the handbook's suite. Raises UnknownName, SpecError."""
+    """Return the names of the drills of the handbook's suite.
+
+    Raises UnknownName when there is no such suite, and SpecError when the suite is invalid.
+    """
     suite = project.drill(SUITE)
     return suite.drills if isinstance(suite, spec.Suite) else ()
 
 
 def page(project: Project) -> str:
-    """The handbook page as Markdown. Raises UnknownName, SpecError, and UsageError for an unreadable record of results."""
+    """Return the handbook page as Markdown.
+
+    Raises UnknownName when the suite is missing, SpecError when a file is invalid, and UsageError when the record of results
+    is unreadable.
+    """
     record, files = results.recorded(project), project.drill_names()
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for name in names(project):
@@ -45,9 +53,10 @@ def page(project: Project) -> str:
 
 
 def write(project: Project, *, renew: bool = False) -> list[str]:
-    """Write the page if it changed; with ``renew``, update its record first. Returns the names of the written files.
+    """Write the page if it changed. When ``renew`` is true, update its record first.
 
-    Does nothing for a project without the suite. Raises the errors of ``page`` and ``results.renewed``.
+    Return the names of the written files. Does nothing for a project without the suite. Raises the errors of ``page`` and
+    ``results.renewed``.
     """
     if SUITE not in project.drill_names():
         return []
@@ -68,7 +77,7 @@ def _cells(drill: spec.Drill) -> list[str]:
 
 
 def _steps(drill: spec.Drill, phase: str) -> str:
-    """Names and actions of the steps of ``phase``, as a table cell."""
+    """Return the names and actions of the steps of ``phase``, as a table cell."""
     return "<br>".join(
         f"{step.keywords.name} (`{step.action.name()}`)" if step.keywords.name else f"`{step.action.name()}`"
         for step in drill.phases.get(phase, ())
@@ -76,7 +85,7 @@ def _steps(drill: spec.Drill, phase: str) -> str:
 
 
 def _diagnosis(drill: spec.Drill) -> str:
-    """Cause that the diagnosis must find, with its service, as a table cell."""
+    """Return the cause that the diagnosis must find, with its service, as a table cell."""
     return "<br>".join(
         f"`{step.params['cause']}` of {step.params.get('service', '')}"
         for step in drill.phases.get("diagnose", ())

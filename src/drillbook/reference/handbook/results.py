@@ -1,7 +1,7 @@
-"""The last result of each drill of a suite on each inventory, stored in docs/ as a small record for the handbook page.
+"""The last result of each drill of a suite on each inventory. It is stored in docs/ as a small record for the handbook page.
 
-The record is made from the journals in one machine's reports/ and committed, so that the page is the same everywhere. It
-contains no path, no host and no output of a target.
+The record is made from the journals in one machine's reports/ and committed, so that the page is the same everywhere. The
+record contains no path, no host and no output of a target.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from drillbook.sdk import stored_backup
 FILE = "handbook-results.json"
 NOT_RUN = "not run"
 MOST_NAME = 40
-"""Maximum length of an inventory's name in the record, in characters."""
+"""Largest length of an inventory's name in the record, in characters."""
 
 
 class _Value(BaseModel):
@@ -38,7 +38,7 @@ class _Value(BaseModel):
 
 
 class Measured(_Value):
-    """A duration with its error; ``clock`` says how it was measured. ``seconds`` is None if it was not measured."""
+    """A duration with its error. ``clock`` says how the duration was measured. ``seconds`` is None if it was not measured."""
 
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     error_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
@@ -48,8 +48,8 @@ class Measured(_Value):
 class Last(_Value):
     """Newest run of a drill on one inventory.
 
-    ``drill_sha256`` is the digest of the drill's file; None when the file was changed, so that it no longer gives the plan
-    of the run.
+    ``drill_sha256``: digest of the drill's file. It is None when the file was changed so that it no longer gives the plan of
+    the run.
     """
 
     inventory: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
@@ -70,12 +70,12 @@ class Record(_Value):
 
 
 def path_of(project: Project) -> Path:
-    """Path of the record of ``project``."""
+    """Return the path of the record of ``project``."""
     return project.root / "docs" / FILE
 
 
 def recorded(project: Project) -> Record:
-    """Read the record of a project; an empty record when the file is missing. Raises UsageError when it is unreadable."""
+    """Read the record of a project. A missing file gives an empty record. Raises UsageError when the file is unreadable."""
     path = path_of(project)
     try:
         return Record.model_validate_json(path.read_bytes())
@@ -86,14 +86,15 @@ def recorded(project: Project) -> Record:
         where = ".".join(map(str, first["loc"]))
         raise UsageError(
             f"{path}: {where}{': ' if where else ''}{first['msg']}",
-            hint="take the file from the last commit, or remove it and run `invoke docs --results`",
+            hint="take the file from the last commit, or remove the file and run `invoke docs --results`",
         ) from None
 
 
 def renewed(project: Project, names: Iterable[str]) -> Record:
     """Return the record of the drills ``names``, updated with their newest runs in reports/.
 
-    Results without a newer run stay. Raises JournalError for a damaged journal, and UsageError.
+    Results without a newer run stay. Raises JournalError when a journal is damaged, and UsageError when the record is
+    unreadable.
     """
     names = list(names)
     found = {(name, one.inventory): one for name, some in recorded(project).results.items() for one in some if name in names}
@@ -122,9 +123,9 @@ def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str]
 
 
 def write(project: Project, names: Iterable[str]) -> list[str]:
-    """Update the file that records the newest results of ``names``; return its name in a list, empty if nothing changed.
+    """Update the file that records the newest results of ``names``. Return a list with its name; empty if nothing changed.
 
-    Raises JournalError for a damaged journal, and UsageError.
+    Raises JournalError when a journal is damaged, and UsageError when the record is unreadable.
     """
     made = json.dumps(renewed(project, names).model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     path = path_of(project)
@@ -135,12 +136,15 @@ def write(project: Project, names: Iterable[str]) -> list[str]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of the file ``path``, in hex."""
+    """Return the SHA-256 of the file ``path``, in hexadecimal digits."""
     return stored_backup.sha256(path.read_bytes())
 
 
 def cell(record: Record, name: str, now_sha256: str) -> str:
-    """Table cell with the results of a drill, one line for each inventory; ``now_sha256`` is the digest of the drill's file."""
+    """Return a table cell with the results of a drill, with one line for each inventory.
+
+    ``now_sha256``: digest of the drill's file.
+    """
     return "<br>".join(_line(one, now_sha256) for one in record.results.get(name, ())) or NOT_RUN
 
 
@@ -152,7 +156,7 @@ def _line(one: Last, now_sha256: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape ``text`` for Markdown, except pipes, which the table code escapes."""
+    """Escape ``text`` for Markdown. Pipes are left as they are, because the code of the table escapes them."""
     return re.sub(r"([\\`*_\[\]<>&#!])", r"\\\1", figures.one_line(text))
 
 
@@ -161,7 +165,7 @@ def _figure(value: Measured) -> str:
 
 
 def _inventory(folder: Path) -> str:
-    """Name of a run's inventory: the kind of its lab, or its environment; empty when unknown."""
+    """Return the name of a run's inventory: the kind of its lab, or its environment. Empty when unknown."""
     data = first_event(folder).get("data")
     inventory: Any = data.get("plan", {}).get("inventory", {}) if isinstance(data, dict) else {}
     return str(inventory.get("lab") or inventory.get("environment") or "")[:MOST_NAME]
@@ -184,7 +188,7 @@ def _last(project: Project, name: str, inventory: str, folder: Path) -> Last:
 
 
 def _same(path: Path, carried_out: dict[str, Any], plan_digest: str) -> bool:
-    """Return True when the drill's file, as it is now, still gives the plan that the run executed."""
+    """Return True when the present file of the drill still gives the plan that the run executed."""
     try:
         drill = spec.load(path)
         return isinstance(drill, spec.Drill) and planner.make(drill, checked(carried_out).inventory).digest == plan_digest
